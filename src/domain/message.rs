@@ -1,0 +1,149 @@
+//! Messages: what a flow says, and what a person answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{NodeId, Timestamp};
+
+/// What a message is, for the channel that sends it and the page that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// Plain text.
+    Text,
+    /// Text with options to tap.
+    Menu,
+    /// An image, video, audio or document, perhaps with a caption.
+    Media,
+    /// A channel template without a free text beside it.
+    Template,
+}
+
+/// A message that a node says, with all templates filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutgoingMessage {
+    /// The node that says it.
+    pub node: NodeId,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: MessageKind,
+    /// The text, or a medium's caption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What can be tapped, in the order shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<MessageOption>,
+    /// The medium.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaRef>,
+    /// The template that stands in where the channel forbids free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateRef>,
+}
+
+/// One option of a menu as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageOption {
+    /// The option's id inside its menu. Channels send it as `<session>:<option>`.
+    pub id: String,
+    /// What is shown on the button or row.
+    pub title: String,
+    /// A second line, on channels that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A medium to send, by link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRef {
+    /// `image`, `video`, `audio` or `document`.
+    pub kind: String,
+    /// Where the channel fetches it.
+    pub url: String,
+    /// The name that a document is shown under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+}
+
+/// A channel template with its variables filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateRef {
+    /// The template's name at the channel.
+    pub name: String,
+    /// The language asked for, if the node names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// `1`, `2`, … for the body, `header.1`, `button.0`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What kind of message a person sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyKind {
+    /// Typed text.
+    Text,
+    /// A tapped button or row.
+    Tap,
+    /// A picture.
+    Image,
+    /// A video.
+    Video,
+    /// A voice note or sound.
+    Audio,
+    /// A file.
+    Document,
+    /// A sticker.
+    Sticker,
+    /// A place on the map.
+    Location,
+    /// Address-book entries.
+    Contacts,
+}
+
+impl ReplyKind {
+    /// The name used in the API, in `{{input.type}}` and in the trace.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Tap => "tap",
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+            Self::Location => "location",
+            Self::Contacts => "contacts",
+        }
+    }
+
+    /// Whether it carries a file.
+    pub fn is_media(self) -> bool {
+        matches!(self, Self::Image | Self::Video | Self::Audio | Self::Document | Self::Sticker)
+    }
+}
+
+/// A message from a person, as the engine sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: ReplyKind,
+    /// Typed text, the title of what was tapped, or a medium's caption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The id of the tapped option, without the session before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+    /// The medium or place, as the channel describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+    /// The turn in which the message of ours that it taps or quotes was said; `None` where the channel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_turn: Option<u32>,
+    /// When the request that brought it arrived: what decides whether it was in time.
+    pub received_at: Timestamp,
+}

@@ -1,0 +1,159 @@
+//! A session: one conversation of one contact with one version of one flow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ContactId, FlowId, MessageOption, NodeId, ReplyKind, SessionId, Timestamp};
+
+/// Whether a session goes on, and if not, how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It waits for something.
+    Running,
+    /// It came to an end of the flow.
+    Completed,
+    /// Its time to live ran out.
+    Expired,
+    /// A limit was hit or a message could not be delivered; the session's `reason` says which.
+    Failed,
+    /// Somebody ended it; the session's `reason` says why.
+    Cancelled,
+}
+
+impl Status {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a session waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitKind {
+    /// A message from the contact.
+    Reply,
+    /// The end of a delay.
+    Delay,
+}
+
+impl WaitKind {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Delay => "delay",
+        }
+    }
+}
+
+/// An armed wait, at the session's current node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// What it waits for.
+    #[serde(rename = "for")]
+    pub kind: WaitKind,
+    /// The turn in which the node was entered: messages of earlier turns are old prompts.
+    pub entered_in: u32,
+    /// The turn in which the timer was armed. A timer that names another turn is stale and does nothing.
+    pub armed_in: u32,
+    /// How many replies did not match so far.
+    pub attempts: u32,
+    /// When the timeout fires or the delay ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<Timestamp>,
+    /// The options on offer, as shown: a reply is matched against what the person saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<MessageOption>,
+}
+
+/// The message that led to the current turn: `{{input.*}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Text, title or caption; empty where there is none.
+    pub text: String,
+    /// Id of the chosen option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What kind of message it was.
+    #[serde(rename = "type")]
+    pub kind: ReplyKind,
+}
+
+/// All that is known of a conversation. Serialises to JSON and back without loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Public id.
+    pub id: SessionId,
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The published version that it started on and stays on.
+    pub version: u32,
+    /// Whom it talks to.
+    pub contact_id: ContactId,
+    /// Running, or how it ended.
+    pub status: Status,
+    /// Why it failed or was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The `outcome` of the `end` node it reached, or `no_match`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Where it waits, or the last node it passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_node: Option<NodeId>,
+    /// What it waits for; `None` once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// How many events it has taken, its start included.
+    pub turn: u32,
+    /// Decides all random splits of this session.
+    pub seed: u64,
+    /// How many random splits were drawn.
+    pub draws: u64,
+    /// How often each node was entered.
+    pub visits: BTreeMap<NodeId, u32>,
+    /// `{{context.*}}`: what the trigger passed, and what nodes added.
+    pub context: Map<String, Value>,
+    /// The message that led to the last turn; `None` after a trigger or a timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+    /// When it ends unless something happens; `None` for flows without a time to live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was triggered.
+    pub started_at: Timestamp,
+    /// When the contact last answered, or the trigger.
+    pub last_interaction_at: Timestamp,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// When its next timer falls due: the earlier of the wait's and the time to live's.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        if self.status != Status::Running {
+            return None;
+        }
+        let wake_at = self.wait.as_ref().and_then(|wait| wait.wake_at);
+        match (wake_at, self.expires_at) {
+            (Some(wake), Some(expiry)) => Some(wake.min(expiry)),
+            (wake, expiry) => wake.or(expiry),
+        }
+    }
+
+    /// Whether the timer that falls due next is the time to live; on a tie it is.
+    pub fn expires_next(&self) -> bool {
+        self.expires_at.is_some() && self.due_at() == self.expires_at
+    }
+}

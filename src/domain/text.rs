@@ -1,0 +1,103 @@
+//! How typed text is compared: one normal form for replies, option titles and conditions.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use unicode_normalization::UnicodeNormalization;
+
+/// The value of a decimal digit of any script as an ASCII digit.
+///
+/// Unicode lays out each script's decimal digits as a run of ten beginning with its zero, so the zeros suffice.
+pub fn ascii_digit(c: char) -> Option<char> {
+    if c.is_ascii_digit() {
+        return Some(c);
+    }
+    // Zeros of the scripts with decimal digits in Unicode (general category Nd) that phones can type.
+    const ZEROS: [u32; 22] = [
+        0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0DE6, 0x0E50,
+        0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0x1946, 0xFF10, 0xA8D0,
+    ];
+    let code = u32::from(c);
+    ZEROS.iter().find(|&&zero| (zero..zero + 10).contains(&code)).and_then(|zero| char::from_digit(code - zero, 10))
+}
+
+/// NFKC, case folded, trimmed: the form in which conditions compare text.
+pub fn fold(text: &str) -> String {
+    let composed: String = text.nfkc().collect();
+    let folded = caseless::default_case_fold_str(composed.trim());
+    folded.nfkc().collect()
+}
+
+/// The form in which replies are matched: [`fold`], runs of white space as one blank, punctuation and symbols at the
+/// edges stripped, digits of any script and keycap emoji as ASCII digits.
+pub fn normalize_reply(text: &str) -> String {
+    let digits: String = text
+        .chars()
+        // A keycap emoji such as 2️⃣ is a digit, a variation selector and U+20E3.
+        .filter(|c| !matches!(c, '\u{20e3}' | '\u{fe0f}' | '\u{200b}'..='\u{200f}' | '\u{feff}'))
+        .map(|c| ascii_digit(c).unwrap_or(c))
+        .collect();
+    let folded = fold(&digits);
+    let collapsed = folded.split_whitespace().collect::<Vec<_>>().join(" ");
+    let edge = |c: char| !(c.is_alphanumeric() || is_mark(c) || is_emoji(c));
+    let trimmed = collapsed.trim_matches(edge);
+    // Text that is all punctuation ("?", "...") is compared as it stands.
+    if trimmed.is_empty() { collapsed } else { trimmed.to_owned() }
+}
+
+/// The words of a text: runs of letters, marks, digits, `_` and `'`; every emoji is a word of its own.
+pub fn words(text: &str) -> Vec<String> {
+    static WORD: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"[\p{L}\p{M}\p{Nd}_'’]+|\p{Extended_Pictographic}").unwrap_or_else(|error| unreachable!("{error}"))
+    });
+    WORD.find_iter(text).map(|found| found.as_str().replace('’', "'")).collect()
+}
+
+/// Whether the words of `needle` occur in `haystack` side by side.
+pub fn contains_words(haystack: &[String], needle: &[String]) -> bool {
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c)
+}
+
+fn is_emoji(c: char) -> bool {
+    static EMOJI: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\p{Extended_Pictographic}$").unwrap_or_else(|error| unreachable!("{error}")));
+    !c.is_ascii() && EMOJI.is_match(c.encode_utf8(&mut [0; 4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_lose_case_edges_and_odd_spaces() {
+        for (typed, normal) in [
+            ("  Check   OUT!! ", "check out"),
+            ("“Yes”", "yes"),
+            ("ＹＥＳ", "yes"),
+            ("Straße", "strasse"),
+            ("٢", "2"),
+            ("2️⃣", "2"),
+            ("2.", "2"),
+            ("(2)", "2"),
+            ("?", "?"),
+            ("👍", "👍"),
+            ("İstanbul", "i\u{307}stanbul"),
+            ("don't", "don't"),
+        ] {
+            assert_eq!(normalize_reply(typed), normal, "{typed}");
+        }
+    }
+
+    #[test]
+    fn words_are_letters_marks_digits_and_single_emoji() {
+        assert_eq!(words("It's 5-ish, नमस्ते 👍👍"), ["It's", "5", "ish", "नमस्ते", "👍", "👍"]);
+        let haystack = words("no i need help now");
+        assert!(contains_words(&haystack, &words("need help")));
+        assert!(!contains_words(&haystack, &words("help need")));
+        assert!(!contains_words(&haystack, &[]));
+    }
+}

@@ -1,0 +1,4 @@
+//! Qyvo: a self-hosted server for conversation flows.
+
+pub mod domain;
+pub mod error;
