@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{FlowId, NodeId, Problem, Timestamp};
+use super::{FlowId, NodeId, Problem};
 
 /// At most this many nodes in a flow.
 const MAX_NODES: usize = 1_000;
@@ -675,15 +675,6 @@ impl Validation {
     /// A bound as text (`2026-12-31`, `18:00`), if it is one.
     pub fn text(bound: Option<&Value>) -> Option<&str> {
         bound.and_then(Value::as_str).map(str::trim)
-    }
-}
-
-/// Reads a moment out of a JSON value: ISO 8601 text, or seconds since the epoch as number.
-pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => Some(Timestamp::from_millis(number.as_i64()?.checked_mul(1000)?)),
-        _ => None,
     }
 }
 

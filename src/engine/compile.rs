@@ -1,0 +1,349 @@
+//! From a document to what the engine runs: templates and patterns parsed once, exits and defaults resolved.
+//!
+//! Compiling costs milliseconds and happens outside the writer; a [`CompiledFlow`] is shared and never changes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use super::check;
+use super::extract::DateOrder;
+use super::template::{Leaf, Place, Templates, Text};
+use crate::domain::text::normalize_reply;
+use crate::domain::{
+    Ask, Branch, Delay, FlowDocument, FlowKind, MediaTemplate, MenuOption, Node, NodeKind, Operator, Problem, Severity,
+    TemplateUse,
+};
+
+/// Memory that one pattern may take when compiled.
+const PATTERN_BYTES: usize = 256 * 1024;
+
+/// A flow that the engine can run.
+#[derive(Debug)]
+pub struct CompiledFlow {
+    pub(super) document: FlowDocument,
+    pub(super) templates: Templates,
+    pub(super) actions: Vec<Action>,
+    pub(super) places: HashMap<String, usize>,
+    pub(super) ttl: Option<Duration>,
+    pub(super) zone: TimeZone,
+    pub(super) date_order: Option<DateOrder>,
+}
+
+/// What a node says: text, medium and template, any of which may be absent, and the options below it.
+#[derive(Debug, Default)]
+pub(super) struct Speech {
+    pub(super) text: Option<Text>,
+    pub(super) media: Option<Media>,
+    pub(super) template: Option<ChannelTemplate>,
+    pub(super) options: Vec<MenuChoice>,
+}
+
+#[derive(Debug)]
+pub(super) struct Media {
+    pub(super) kind: String,
+    pub(super) url: Text,
+    pub(super) caption: Option<Text>,
+    pub(super) filename: Option<Text>,
+}
+
+#[derive(Debug)]
+pub(super) struct ChannelTemplate {
+    pub(super) name: String,
+    pub(super) language: Option<String>,
+    pub(super) variables: Vec<(String, Text)>,
+}
+
+#[derive(Debug)]
+pub(super) struct MenuChoice {
+    pub(super) id: String,
+    pub(super) title: Text,
+    pub(super) description: Option<Text>,
+}
+
+/// How a node waits for a reply.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) speech: Speech,
+    pub(super) retry: Option<Text>,
+    pub(super) save_as: Option<String>,
+    pub(super) max_attempts: u32,
+    pub(super) timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledCase {
+    pub(super) left: Leaf,
+    pub(super) operator: Operator,
+    pub(super) right: Leaf,
+    pub(super) pattern: Option<Regex>,
+    pub(super) exit: String,
+}
+
+/// A node's work, compiled; stands at the node's index.
+#[derive(Debug)]
+pub(super) enum Action {
+    Say(Speech),
+    Ask { prompt: Prompt, ask: Box<Ask>, pattern: Option<Regex> },
+    Menu { prompt: Prompt, synonyms: Vec<Vec<String>>, allow_numbers: bool },
+    Branch { cases: Vec<CompiledCase>, save_as: Option<String> },
+    Split(Vec<Branch>),
+    Assign(Vec<(String, Leaf)>),
+    Contact(Box<ContactTemplates>),
+    Delay { delay: Delay, until: Option<Text> },
+    End { outcome: Option<String>, speech: Speech },
+}
+
+#[derive(Debug)]
+pub(super) struct ContactTemplates {
+    pub(super) name: Option<Text>,
+    pub(super) email: Option<Text>,
+    pub(super) language: Option<Text>,
+    pub(super) metadata: Vec<(String, Leaf)>,
+    pub(super) add_tags: Vec<Text>,
+    pub(super) remove_tags: Vec<Text>,
+    pub(super) opt_out: Option<bool>,
+}
+
+impl CompiledFlow {
+    /// Compiles a document and checks that it can be run. `default_ttl` is the time to live of flows that set none;
+    /// sequences have none.
+    ///
+    /// Gives the flow if it can run at all, and every problem found. A flow without an entry node is compiled: it can
+    /// be published by force, and its trigger is refused.
+    pub fn compile(document: FlowDocument, default_ttl: Duration) -> (Option<Self>, Vec<Problem>) {
+        let mut compiler = Compiler::new(&document);
+        let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
+        let Compiler { templates, zone, problems: mut found, .. } = compiler;
+        let ttl = match (document.settings.session_ttl_minutes, document.kind) {
+            (Some(minutes), _) => Some(Duration::from_secs(u64::from(minutes) * 60)),
+            (None, FlowKind::Flow) => Some(default_ttl),
+            (None, FlowKind::Sequence) => None,
+        };
+        found.extend(check::graph(&document, ttl));
+        if found.iter().any(|problem| problem.severity == Severity::Error && problem.id != check::NO_ENTRY_NODE) {
+            return (None, found);
+        }
+        let places = document.nodes.iter().enumerate().map(|(index, node)| (node.id.to_string(), index)).collect();
+        let date_order = document.settings.date_order.as_deref().and_then(DateOrder::parse);
+        (Some(Self { document, templates, actions, places, ttl, zone, date_order }), found)
+    }
+
+    /// What people call the flow.
+    pub fn name(&self) -> &str {
+        &self.document.name
+    }
+
+    /// The document it was compiled from.
+    pub fn document(&self) -> &FlowDocument {
+        &self.document
+    }
+
+    /// Whether a session has a node to begin at.
+    pub fn has_entry(&self) -> bool {
+        self.entry().is_some()
+    }
+
+    pub(super) fn entry(&self) -> Option<usize> {
+        self.places.get(self.document.entry_node.as_deref()?).copied()
+    }
+
+    pub(super) fn node(&self, index: usize) -> &Node {
+        &self.document.nodes[index]
+    }
+}
+
+struct Compiler<'a> {
+    templates: Templates,
+    zone: TimeZone,
+    problems: Vec<Problem>,
+    node: &'a str,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(document: &'a FlowDocument) -> Self {
+        let mut problems = Vec::new();
+        let zone = match document.settings.timezone.as_deref().map(TimeZone::get) {
+            None => TimeZone::UTC,
+            Some(Ok(zone)) => zone,
+            Some(Err(_)) => {
+                let text = "The time zone is not known: use a name such as Europe/Berlin.";
+                problems.push(Problem::error("unknown_timezone", text).field("settings.timezone"));
+                TimeZone::UTC
+            }
+        };
+        Self { templates: Templates::new(zone.clone()), zone, problems, node: "" }
+    }
+
+    fn action(&mut self, node: &'a Node) -> Action {
+        self.node = node.id.as_str();
+        match &node.kind {
+            NodeKind::SendMessage(say) => {
+                let mut speech = self.speech(say.text.as_deref(), say.template.as_ref());
+                speech.media = say.media.as_ref().map(|media| self.media(media));
+                Action::Say(speech)
+            }
+            NodeKind::Ask(ask) => Action::Ask {
+                prompt: Prompt {
+                    speech: self.speech(ask.text.as_deref(), ask.template.as_ref()),
+                    retry: ask.retry_text.as_deref().map(|text| self.text("retry_text", text)),
+                    save_as: ask.save_as.clone(),
+                    max_attempts: ask.max_attempts,
+                    timeout: ask.timeout_seconds.map(Duration::from_secs),
+                },
+                pattern: ask
+                    .validation
+                    .pattern
+                    .as_deref()
+                    .and_then(|source| self.pattern("validation.pattern", source)),
+                ask: Box::new(ask.clone()),
+            },
+            NodeKind::Menu(menu) => {
+                let mut speech = self.speech(menu.text.as_deref(), menu.template.as_ref());
+                speech.options =
+                    menu.options.iter().enumerate().map(|(index, option)| self.option(index, option)).collect();
+                Action::Menu {
+                    prompt: Prompt {
+                        speech,
+                        retry: menu.retry_text.as_deref().map(|text| self.text("retry_text", text)),
+                        save_as: menu.save_as.clone(),
+                        max_attempts: menu.max_attempts,
+                        timeout: menu.timeout_seconds.map(Duration::from_secs),
+                    },
+                    synonyms: menu
+                        .options
+                        .iter()
+                        .map(|option| option.synonyms.iter().map(|text| normalize_reply(text)).collect())
+                        .collect(),
+                    allow_numbers: menu.allow_numbers,
+                }
+            }
+            NodeKind::Condition(condition) => Action::Branch {
+                cases: condition
+                    .cases
+                    .iter()
+                    .enumerate()
+                    .map(|(index, case)| {
+                        let right = format!("cases[{index}].right");
+                        CompiledCase {
+                            left: self.leaf(&format!("cases[{index}].left"), &Value::String(case.left.clone())),
+                            operator: case.operator,
+                            pattern: (case.operator == Operator::Matches)
+                                .then(|| self.pattern(&right, case.right.as_str().unwrap_or_default()))
+                                .flatten(),
+                            right: match case.operator {
+                                Operator::Matches => Leaf::Plain(case.right.clone()),
+                                _ => self.leaf(&right, &case.right),
+                            },
+                            exit: case.exit.clone(),
+                        }
+                    })
+                    .collect(),
+                save_as: condition.save_as.clone(),
+            },
+            NodeKind::RandomSplit(split) => Action::Split(split.branches.clone()),
+            NodeKind::SetVariable(set) => Action::Assign(
+                set.assignments
+                    .iter()
+                    .enumerate()
+                    .map(|(index, assignment)| {
+                        let value = self.leaf(&format!("assignments[{index}].value"), &assignment.value);
+                        (assignment.name.clone(), value)
+                    })
+                    .collect(),
+            ),
+            NodeKind::UpdateContact(update) => Action::Contact(Box::new(ContactTemplates {
+                name: update.name.as_deref().map(|text| self.text("name", text)),
+                email: update.email.as_deref().map(|text| self.text("email", text)),
+                language: update.language.as_deref().map(|text| self.text("language", text)),
+                metadata: update
+                    .metadata
+                    .iter()
+                    .map(|(key, value)| (key.clone(), self.leaf(&format!("metadata.{key}"), value)))
+                    .collect(),
+                add_tags: update.add_tags.iter().map(|tag| self.text("add_tags", tag)).collect(),
+                remove_tags: update.remove_tags.iter().map(|tag| self.text("remove_tags", tag)).collect(),
+                opt_out: update.opt_out,
+            })),
+            NodeKind::Delay(delay) => Action::Delay {
+                until: delay.until.as_deref().map(|text| self.text("until", text)),
+                delay: delay.clone(),
+            },
+            NodeKind::End(end) => Action::End {
+                outcome: end.outcome.clone(),
+                speech: self.speech(end.text.as_deref(), end.template.as_ref()),
+            },
+        }
+    }
+
+    fn speech(&mut self, text: Option<&str>, template: Option<&TemplateUse>) -> Speech {
+        Speech {
+            text: text.map(|text| self.text("text", text)),
+            media: None,
+            template: template.map(|template| ChannelTemplate {
+                name: template.name.clone(),
+                language: template.language.clone(),
+                variables: template
+                    .variables
+                    .iter()
+                    .map(|(name, text)| (name.clone(), self.text(&format!("template.variables.{name}"), text)))
+                    .collect(),
+            }),
+            options: Vec::new(),
+        }
+    }
+
+    fn media(&mut self, media: &MediaTemplate) -> Media {
+        Media {
+            kind: media.kind.clone(),
+            url: self.compile("media.url", &media.url, Place::Link),
+            caption: media.caption.as_deref().map(|text| self.text("media.caption", text)),
+            filename: media.filename.as_deref().map(|text| self.text("media.filename", text)),
+        }
+    }
+
+    fn option(&mut self, index: usize, option: &MenuOption) -> MenuChoice {
+        MenuChoice {
+            id: option.id.clone(),
+            title: self.text(&format!("options[{index}].title"), &option.title),
+            description: option
+                .description
+                .as_deref()
+                .map(|text| self.text(&format!("options[{index}].description"), text)),
+        }
+    }
+
+    fn text(&mut self, field: &str, source: &str) -> Text {
+        self.compile(field, source, Place::Text)
+    }
+
+    fn compile(&mut self, field: &str, source: &str, place: Place) -> Text {
+        self.templates.compile(source, place).unwrap_or_else(|problem| {
+            self.problems.push(problem.at(self.node).field(field));
+            Text::Literal(String::new())
+        })
+    }
+
+    fn leaf(&mut self, field: &str, value: &Value) -> Leaf {
+        self.templates.compile_value(value).unwrap_or_else(|problem| {
+            self.problems.push(problem.at(self.node).field(field));
+            Leaf::Plain(Value::Null)
+        })
+    }
+
+    fn pattern(&mut self, field: &str, source: &str) -> Option<Regex> {
+        match RegexBuilder::new(source).case_insensitive(true).size_limit(PATTERN_BYTES).build() {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim();
+                let text = format!("The pattern `{source}` cannot be used: {reason}.");
+                self.problems.push(Problem::error("bad_pattern", text).at(self.node).field(field));
+                None
+            }
+        }
+    }
+}

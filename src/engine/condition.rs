@@ -1,0 +1,280 @@
+//! The operators of `condition`.
+//!
+//! Text compares case-folded, NFKC-normalised and trimmed. A value of the wrong type is no match and a warning: numbers
+//! are never compared as text behind the author's back.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::extract::{number_value, parse_number};
+use super::template::read_moment;
+use crate::domain::Operator;
+use crate::domain::text::{fold, words};
+
+/// What came of one case.
+pub(super) enum Verdict {
+    /// It holds; the part of `left` that matched.
+    Holds(Value),
+    /// It does not hold.
+    Fails,
+    /// It cannot be decided on these values; the sentence is for the trace.
+    WrongType(String),
+}
+
+/// The surroundings of a comparison.
+pub(super) struct Surroundings<'a> {
+    /// The contact's tags, for `has_tag`.
+    pub(super) tags: &'a [String],
+    /// Whether a lone separator in a number is a decimal comma.
+    pub(super) comma_decimal: bool,
+    /// In which zone a date without a zone lies.
+    pub(super) zone: &'a TimeZone,
+}
+
+/// Decides one case; `pattern` is the compiled `right` of `matches`.
+pub(super) fn decide(
+    operator: Operator,
+    left: &Value,
+    right: &Value,
+    pattern: Option<&Regex>,
+    around: &Surroundings<'_>,
+) -> Verdict {
+    let holds = |yes: bool, part: &Value| if yes { Verdict::Holds(part.clone()) } else { Verdict::Fails };
+    match operator {
+        Operator::Equals => holds(same(left, right), left),
+        Operator::NotEquals => holds(!same(left, right), left),
+        Operator::Contains => match left {
+            Value::Array(items) => match items.iter().find(|item| same(item, right)) {
+                Some(item) => Verdict::Holds(item.clone()),
+                None => Verdict::Fails,
+            },
+            _ => on_text(left, right, |text, part| !part.is_empty() && text.contains(part)),
+        },
+        Operator::StartsWith => on_text(left, right, |text, part| !part.is_empty() && text.starts_with(part)),
+        Operator::EndsWith => on_text(left, right, |text, part| !part.is_empty() && text.ends_with(part)),
+        Operator::Matches => {
+            match pattern.and_then(|pattern| pattern.find(&as_text(left)).map(|m| m.as_str().to_owned())) {
+                Some(part) => Verdict::Holds(json!(part)),
+                None => Verdict::Fails,
+            }
+        }
+        Operator::In => match right {
+            Value::Array(items) => holds(items.iter().any(|item| same(left, item)), left),
+            _ => Verdict::WrongType("`in` needs a list on its right".to_owned()),
+        },
+        Operator::IsSet => holds(is_set(left), left),
+        Operator::IsEmpty => holds(!is_set(left), left),
+        Operator::NumberEq => on_numbers(left, right, around, |a, b| a == b),
+        Operator::NumberLt => on_numbers(left, right, around, |a, b| a < b),
+        Operator::NumberLte => on_numbers(left, right, around, |a, b| a <= b),
+        Operator::NumberGt => on_numbers(left, right, around, |a, b| a > b),
+        Operator::NumberGte => on_numbers(left, right, around, |a, b| a >= b),
+        Operator::NumberBetween => between(left, right, around),
+        Operator::DateBefore => on_dates(left, right, around, |a, b| a < b),
+        Operator::DateAfter => on_dates(left, right, around, |a, b| a > b),
+        Operator::DateEq => on_dates(left, right, around, |a, b| a == b),
+        Operator::HasAnyWord => has_words(left, right, |found, _| found > 0),
+        Operator::HasAllWords => has_words(left, right, |found, wanted| found == wanted && wanted > 0),
+        Operator::HasTag => {
+            let wanted = fold(&as_text(right));
+            match around.tags.iter().find(|tag| fold(tag) == wanted) {
+                Some(tag) => Verdict::Holds(json!(tag)),
+                None => Verdict::Fails,
+            }
+        }
+    }
+}
+
+/// A value as text; whole numbers without a fraction, missing values as nothing.
+pub(super) fn as_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => {
+            match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()).and_then(number_value) {
+                Some(whole) => whole.to_string(),
+                None => number.to_string(),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+fn same(left: &Value, right: &Value) -> bool {
+    fold(&as_text(left)) == fold(&as_text(right))
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool) -> Verdict {
+    if test(&fold(&as_text(left)), &fold(&as_text(right))) {
+        Verdict::Holds(json!(as_text(right).trim()))
+    } else {
+        Verdict::Fails
+    }
+}
+
+fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => {
+            let text = text.trim();
+            let (sign, digits) = match text.strip_prefix('-') {
+                Some(digits) => (-1.0, digits),
+                None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+            };
+            let plain = digits.chars().all(|c| matches!(c, '0'..='9' | '.' | ','));
+            if !plain || !digits.contains(|c: char| c.is_ascii_digit()) {
+                return None;
+            }
+            parse_number(digits, around.comma_decimal).map(|number| sign * number)
+        }
+        _ => None,
+    }
+}
+
+fn no_number(value: &Value) -> Verdict {
+    Verdict::WrongType(format!("`{}` is not a number", as_text(value)))
+}
+
+fn on_numbers(left: &Value, right: &Value, around: &Surroundings<'_>, test: impl Fn(f64, f64) -> bool) -> Verdict {
+    match (as_number(left, around), as_number(right, around)) {
+        (Some(a), Some(b)) if test(a, b) => Verdict::Holds(number_value(a).unwrap_or_default()),
+        (Some(_), Some(_)) => Verdict::Fails,
+        (None, _) => no_number(left),
+        (_, None) => no_number(right),
+    }
+}
+
+fn between(left: &Value, right: &Value, around: &Surroundings<'_>) -> Verdict {
+    let bounds = right.as_array().filter(|bounds| bounds.len() == 2);
+    let Some([low, high]) = bounds.map(Vec::as_slice) else {
+        return Verdict::WrongType("`number_between` needs [least, greatest] on its right".to_owned());
+    };
+    match (as_number(left, around), as_number(low, around), as_number(high, around)) {
+        (Some(value), Some(low), Some(high)) if (low..=high).contains(&value) => {
+            Verdict::Holds(number_value(value).unwrap_or_default())
+        }
+        (Some(_), Some(_), Some(_)) => Verdict::Fails,
+        (None, _, _) => no_number(left),
+        (_, None, _) => no_number(low),
+        _ => no_number(high),
+    }
+}
+
+/// Compares moments; if either side is a mere date, the dates.
+fn on_dates(
+    left: &Value,
+    right: &Value,
+    around: &Surroundings<'_>,
+    test: impl Fn(jiff::civil::DateTime, jiff::civil::DateTime) -> bool,
+) -> Verdict {
+    let read = |value: &Value| match value {
+        Value::String(text) => {
+            let is_date = text.trim().parse::<Date>().is_ok() && text.trim().len() <= 10;
+            read_moment(text, around.zone).map(|zoned| (zoned.datetime(), is_date))
+        }
+        _ => None,
+    };
+    let wrong = |value: &Value| Verdict::WrongType(format!("`{}` is not a date", as_text(value)));
+    let Some((a, a_is_date)) = read(left) else { return wrong(left) };
+    let Some((b, b_is_date)) = read(right) else { return wrong(right) };
+    let whole_days = a_is_date || b_is_date;
+    let cut = |moment: jiff::civil::DateTime| {
+        if whole_days { moment.date().to_datetime(jiff::civil::Time::midnight()) } else { moment }
+    };
+    if test(cut(a), cut(b)) { Verdict::Holds(left.clone()) } else { Verdict::Fails }
+}
+
+fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -> Verdict {
+    let text = as_text(left);
+    let shown = words(&text);
+    let present: Vec<String> = shown.iter().map(|word| fold(word)).collect();
+    let wanted: Vec<String> = match right {
+        Value::Array(items) => items.iter().flat_map(|item| words(&as_text(item))).collect(),
+        other => words(&as_text(other)),
+    };
+    let found: Vec<&str> = wanted
+        .iter()
+        .filter_map(|word| present.iter().position(|other| *other == fold(word)))
+        .map(|index| shown[index].as_str())
+        .collect();
+    if test(found.len(), wanted.len()) { Verdict::Holds(json!(found.join(" "))) } else { Verdict::Fails }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(operator: &str, left: Value, right: Value) -> Result<Value, bool> {
+        let operator: Operator = serde_json::from_value(json!(operator)).unwrap();
+        let tags = ["VIP".to_owned()];
+        let around = Surroundings { tags: &tags, comma_decimal: false, zone: &TimeZone::UTC };
+        let pattern = right.as_str().and_then(|source| Regex::new(&format!("(?i){source}")).ok());
+        match decide(operator, &left, &right, pattern.as_ref(), &around) {
+            Verdict::Holds(part) => Ok(part),
+            Verdict::Fails => Err(false),
+            Verdict::WrongType(_) => Err(true),
+        }
+    }
+
+    #[test]
+    fn every_operator_holds_and_fails() {
+        for (operator, left, right, expected) in [
+            ("equals", json!(" STRASSE "), json!("straße"), Ok(json!(" STRASSE "))),
+            ("equals", json!(5.0), json!("5"), Ok(json!(5.0))),
+            ("equals", json!("5"), json!("5.0"), Err(false)),
+            ("not_equals", json!("a"), json!("b"), Ok(json!("a"))),
+            ("contains", json!("I like Tea"), json!("tea"), Ok(json!("tea"))),
+            ("contains", json!("x"), json!(""), Err(false)),
+            ("contains", json!(["a", "B"]), json!("b"), Ok(json!("B"))),
+            ("starts_with", json!("Hello"), json!("he"), Ok(json!("he"))),
+            ("ends_with", json!("Hello "), json!("LO"), Ok(json!("LO"))),
+            ("matches", json!("Order AB-12 please"), json!(r"[a-z]{2}-\d+"), Ok(json!("AB-12"))),
+            ("in", json!("b"), json!(["a", "B"]), Ok(json!("b"))),
+            ("in", json!("c"), json!(["a", "B"]), Err(false)),
+            ("in", json!("c"), json!("abc"), Err(true)),
+            ("is_set", json!(0), json!(null), Ok(json!(0))),
+            ("is_set", json!("  "), json!(null), Err(false)),
+            ("is_empty", json!(null), json!(null), Ok(json!(null))),
+            ("is_empty", json!("x"), json!(null), Err(false)),
+            ("number_eq", json!("1,000"), json!(1000), Ok(json!(1000))),
+            ("number_lt", json!("9"), json!("10"), Ok(json!(9))),
+            ("number_lt", json!("nine"), json!(10), Err(true)),
+            ("number_lt", json!(9), json!("ten"), Err(true)),
+            ("number_lte", json!(10), json!(10), Ok(json!(10))),
+            ("number_gt", json!(10.5), json!(10), Ok(json!(10.5))),
+            ("number_gte", json!(-3), json!(-2), Err(false)),
+            ("number_between", json!("5"), json!([5, "6"]), Ok(json!(5))),
+            ("number_between", json!("7"), json!([5, 6]), Err(false)),
+            ("number_between", json!("7"), json!(5), Err(true)),
+            ("date_before", json!("2026-05-07"), json!("2026-05-08T00:00:00Z"), Ok(json!("2026-05-07"))),
+            (
+                "date_after",
+                json!("2026-05-07T10:00:00Z"),
+                json!("2026-05-07T09:59:59Z"),
+                Ok(json!("2026-05-07T10:00:00Z")),
+            ),
+            ("date_eq", json!("2026-05-07T10:00:00Z"), json!("2026-05-07"), Ok(json!("2026-05-07T10:00:00Z"))),
+            ("date_eq", json!("soon"), json!("2026-05-07"), Err(true)),
+            ("has_any_word", json!("Yes, please!"), json!("yes ok"), Ok(json!("Yes"))),
+            ("has_any_word", json!("yesterday"), json!("yes"), Err(false)),
+            ("has_all_words", json!("now I need Help"), json!("help now"), Ok(json!("Help now"))),
+            ("has_all_words", json!("help"), json!("help now"), Err(false)),
+            ("has_tag", json!(null), json!("vip"), Ok(json!("VIP"))),
+            ("has_tag", json!(null), json!("new"), Err(false)),
+        ] {
+            assert_eq!(holds(operator, left.clone(), right.clone()), expected, "{left} {operator} {right}");
+        }
+    }
+}

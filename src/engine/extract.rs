@@ -1,0 +1,520 @@
+//! Reading answers: the first number, date, time, address in a text that parses and validates.
+
+use std::sync::LazyLock;
+
+use jiff::ToSpan;
+use jiff::civil::{Date, Time};
+use regex::{Captures, Regex};
+use serde_json::{Number, Value, json};
+
+use crate::domain::text::ascii_digit;
+use crate::domain::{Expects, Phone, Reply, ReplyKind, Validation};
+
+/// How replies of one contact to one flow are read.
+#[derive(Debug, Clone)]
+pub(super) struct Locale {
+    /// ISO 3166 country, of the flow's settings or the contact's number.
+    pub(super) country: Option<String>,
+    /// How `5/6/2026` is read.
+    pub(super) date_order: DateOrder,
+    /// Whether `1.000,50` is a thousand and a half.
+    pub(super) comma_decimal: bool,
+    /// The day on which the reply was received, in the flow's time zone.
+    pub(super) today: Date,
+}
+
+/// Order of day, month and year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DateOrder {
+    DayMonthYear,
+    MonthDayYear,
+    YearMonthDay,
+}
+
+impl DateOrder {
+    /// The setting's text as an order.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "dmy" => Some(Self::DayMonthYear),
+            "mdy" => Some(Self::MonthDayYear),
+            "ymd" => Some(Self::YearMonthDay),
+            _ => None,
+        }
+    }
+
+    /// The order that people of a country write.
+    pub(super) fn of_country(country: Option<&str>) -> Self {
+        match country {
+            Some("US" | "PH" | "PR" | "GU" | "FM" | "PW" | "MH") => Self::MonthDayYear,
+            Some("CN" | "JP" | "KR" | "KP" | "TW" | "HK" | "HU" | "LT" | "MN" | "IR" | "SE") => Self::YearMonthDay,
+            _ => Self::DayMonthYear,
+        }
+    }
+}
+
+/// Whether people of a country write `1,5` for one and a half.
+pub(super) fn writes_decimal_comma(country: Option<&str>) -> bool {
+    const COUNTRIES: [&str; 51] = [
+        "AL", "AR", "AT", "BA", "BE", "BG", "BO", "BR", "BY", "CL", "CO", "CR", "CZ", "DE", "DK", "EC", "EE", "ES",
+        "FI", "FR", "GE", "GR", "HR", "HU", "ID", "IS", "IT", "KZ", "LT", "LU", "LV", "MA", "MD", "ME", "MK", "NL",
+        "NO", "PL", "PT", "PY", "RO", "RS", "RU", "SE", "SI", "SK", "TN", "TR", "UA", "UY", "VE",
+    ];
+    country.is_some_and(|country| COUNTRIES.contains(&country) || country == "VN" || country == "ZA")
+}
+
+/// An answer that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub(super) parsed: Value,
+    pub(super) raw: Value,
+}
+
+/// Reads a reply as an `ask` expects it.
+///
+/// # Errors
+/// Why it is no match, for the trace.
+pub(super) fn extract(
+    reply: &Reply,
+    expects: Expects,
+    validation: &Validation,
+    pattern: Option<&Regex>,
+    locale: &Locale,
+) -> Result<Answer, &'static str> {
+    let received = reply.text.as_deref().unwrap_or_default();
+    if let Some(pattern) = pattern {
+        if !pattern.is_match(received) {
+            return Err("the pattern is not found in the text");
+        }
+    }
+    let text: String = received.chars().map(plain_digit).collect();
+    let parsed = match expects {
+        Expects::Any => Some(any_value(reply, received)),
+        Expects::Text => text_value(reply, received, validation),
+        Expects::Number => in_text(reply).and_then(|()| number(&text, locale, validation)),
+        Expects::Date => in_text(reply).and_then(|()| date(&text, locale, validation)),
+        Expects::Time => in_text(reply).and_then(|()| time(&text, validation)),
+        Expects::Email => in_text(reply).and_then(|()| email(received)),
+        Expects::Phone => in_text(reply).and_then(|()| phone(&text, locale)),
+        Expects::Media => reply.kind.is_media().then(|| any_value(reply, received)),
+        Expects::Location => (reply.kind == ReplyKind::Location).then(|| any_value(reply, received)),
+    };
+    let raw = if reply.text.is_some() { json!(received) } else { reply.payload.clone().unwrap_or_default() };
+    match parsed {
+        Some(parsed) => Ok(Answer { parsed, raw }),
+        None => Err(match expects {
+            Expects::Any | Expects::Text => "it is not a text of the wanted length",
+            Expects::Number => "no number in the wanted range",
+            Expects::Date => "no date in the wanted range",
+            Expects::Time => "no time in the wanted range",
+            Expects::Email => "no email address",
+            Expects::Phone => "no phone number",
+            Expects::Media => "no media",
+            Expects::Location => "no location",
+        }),
+    }
+}
+
+/// Typed text, taps and captions can be read; a voice note or a place cannot.
+fn in_text(reply: &Reply) -> Option<()> {
+    reply.text.is_some().then_some(())
+}
+
+fn plain_digit(c: char) -> char {
+    match c {
+        '\u{066b}' => '.',
+        '\u{066c}' => ',',
+        _ => ascii_digit(c).unwrap_or(c),
+    }
+}
+
+fn any_value(reply: &Reply, received: &str) -> Value {
+    match &reply.payload {
+        Some(payload) if !matches!(reply.kind, ReplyKind::Text | ReplyKind::Tap) => {
+            let mut value = payload.clone();
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("type".to_owned(), json!(reply.kind.as_str()));
+            }
+            value
+        }
+        _ => json!(received),
+    }
+}
+
+fn text_value(reply: &Reply, received: &str, validation: &Validation) -> Option<Value> {
+    let text = received.trim();
+    if text.is_empty() || !matches!(reply.kind, ReplyKind::Text | ReplyKind::Tap) {
+        return None;
+    }
+    let length = text.chars().count() as f64;
+    within(length, validation).then(|| json!(text))
+}
+
+fn within(value: f64, validation: &Validation) -> bool {
+    let above = Validation::number(validation.min.as_ref()).is_none_or(|min| value >= min);
+    let below = Validation::number(validation.max.as_ref()).is_none_or(|max| value <= max);
+    above && below
+}
+
+/// Whether ISO text (dates, times: their order is the order of time) lies within the bounds.
+fn text_within(value: &str, validation: &Validation) -> bool {
+    let above = Validation::text(validation.min.as_ref()).is_none_or(|min| value >= min);
+    let below = Validation::text(validation.max.as_ref()).is_none_or(|max| value <= max);
+    above && below
+}
+
+fn pattern(source: &str) -> Regex {
+    Regex::new(source).unwrap_or_else(|error| unreachable!("constant pattern: {error}"))
+}
+
+fn number(text: &str, locale: &Locale, validation: &Validation) -> Option<Value> {
+    static NUMBER: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"\d{1,3}(?:[\u{a0}\u{202f}'’]\d{3})+(?:[.,]\d+)?|\d(?:[\d.,]*\d)?|[.,]\d+"));
+    // A blank groups thousands only where the text begins with the number: "1 000 pieces", but not "room 3 100 euros".
+    static SPACED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*[-+]?\d{1,3}(?: \d{3})+(?:[.,]\d+)?(?:\D|$)"));
+    let joined;
+    let text = if SPACED.is_match(text) {
+        let end = SPACED.find(text).map_or(0, |found| found.end());
+        joined = format!("{}{}", text[..end].replace(' ', ""), &text[end..]);
+        &joined
+    } else {
+        text
+    };
+    NUMBER.find_iter(text).find_map(|found| {
+        let before: Vec<char> = text[..found.start()].chars().rev().take(2).collect();
+        let negative = match before.as_slice() {
+            ['-' | '\u{2212}'] => true,
+            ['-' | '\u{2212}', previous] => !previous.is_alphanumeric(),
+            _ => false,
+        };
+        let value = parse_number(found.as_str(), locale.comma_decimal)?;
+        let value = if negative { -value } else { value };
+        within(value, validation).then(|| number_value(value)).flatten()
+    })
+}
+
+/// A whole number where it is one, so that `3` does not become `3.0`.
+pub(super) fn number_value(value: f64) -> Option<Value> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        return Some(json!(value as i64));
+    }
+    Number::from_f64(value).map(Value::Number)
+}
+
+/// Reads digits with separators. Of both `.` and `,` the later one is the decimal separator; one kind alone groups
+/// thousands if it stands more than once, or once before exactly three digits and is not the decimal separator of
+/// the locale.
+pub(super) fn parse_number(token: &str, comma_decimal: bool) -> Option<f64> {
+    let token: String = token.chars().filter(|c| matches!(c, '0'..='9' | '.' | ',')).collect();
+    let decimal = match (token.rfind('.'), token.rfind(',')) {
+        (Some(dot), Some(comma)) => Some(dot.max(comma)),
+        (None, None) => None,
+        (Some(at), None) | (None, Some(at)) => {
+            let is_comma = token[at..].starts_with(',');
+            let repeated = token.matches(['.', ',']).count() > 1;
+            let looks_grouped = at > 0 && token.len() - at - 1 == 3;
+            let groups = repeated || (looks_grouped && is_comma != comma_decimal);
+            (!groups).then_some(at)
+        }
+    };
+    let (whole, fraction) = match decimal {
+        Some(at) => (&token[..at], &token[at + 1..]),
+        None => (token.as_str(), ""),
+    };
+    let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
+    format!("{}.{}", if whole.is_empty() { "0" } else { &whole }, if fraction.is_empty() { "0" } else { fraction })
+        .parse()
+        .ok()
+}
+
+fn date(text: &str, locale: &Locale, validation: &Validation) -> Option<Value> {
+    let text = text.to_lowercase();
+    let accept = |date: Date| {
+        let iso = date.to_string();
+        text_within(&iso, validation).then(|| json!(iso))
+    };
+    dates(&text, locale).into_iter().find_map(accept)
+}
+
+/// All dates in a lower-case text, in the order of their places.
+fn dates(text: &str, locale: &Locale) -> Vec<Date> {
+    static YEAR_FIRST: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})\b"));
+    static NUMERIC: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"\b(\d{1,2})\s?[-/. ]\s?(\d{1,2})\s?[-/. ]\s?(\d{4}|\d{1,2})\b"));
+    static DAY_NAME: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"\b(\d{1,2})(?:st|nd|rd|th|\.|º)?\s+(?:of\s+|de\s+)?(\p{L}{3,})\.?,?(?:\s+(?:de\s+)?(\d{4}))?\b")
+    });
+    static NAME_DAY: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"\b(\p{L}{3,})\.?\s+(\d{1,2})(?:st|nd|rd|th)?(?:,?\s+(\d{4}))?\b"));
+    static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(today|tomorrow|yesterday)\b"));
+
+    let group =
+        |found: &Captures<'_>, index: usize| found.get(index).and_then(|part| part.as_str().parse::<i16>().ok());
+    let mut found: Vec<(usize, Date)> = Vec::new();
+    let mut add = |at: &Captures<'_>, date: Option<Date>| {
+        found.extend(date.map(|date| (at.get(0).map_or(0, |whole| whole.start()), date)));
+    };
+    for at in YEAR_FIRST.captures_iter(text) {
+        add(&at, day(group(&at, 1), group(&at, 2), group(&at, 3)));
+    }
+    for at in NUMERIC.captures_iter(text) {
+        let (first, second, third) = (group(&at, 1), group(&at, 2), group(&at, 3).map(full_year));
+        let read = match locale.date_order {
+            // A year of one digit is no year.
+            DateOrder::MonthDayYear | DateOrder::DayMonthYear if at.get(3).is_some_and(|part| part.len() == 1) => None,
+            DateOrder::MonthDayYear => day(third, first, second).or_else(|| day(third, second, first)),
+            DateOrder::YearMonthDay if at.get(3).is_some_and(|part| part.len() < 4) => {
+                day(first.map(full_year), second, group(&at, 3)).or_else(|| day(third, second, first))
+            }
+            _ => day(third, second, first).or_else(|| day(third, first, second)),
+        };
+        add(&at, read);
+    }
+    for at in DAY_NAME.captures_iter(text) {
+        add(&at, named_day(group(&at, 3), at.get(2).map_or("", |name| name.as_str()), group(&at, 1), locale.today));
+    }
+    for at in NAME_DAY.captures_iter(text) {
+        add(&at, named_day(group(&at, 3), at.get(1).map_or("", |name| name.as_str()), group(&at, 2), locale.today));
+    }
+    for at in WORD.captures_iter(text) {
+        let shifted = match at.get(1).map(|word| word.as_str()) {
+            Some("tomorrow") => locale.today.checked_add(1.day()),
+            Some("yesterday") => locale.today.checked_sub(1.day()),
+            _ => Ok(locale.today),
+        };
+        add(&at, shifted.ok());
+    }
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, date)| date).collect()
+}
+
+fn day(year: Option<i16>, month: Option<i16>, day: Option<i16>) -> Option<Date> {
+    Date::new(year?, i8::try_from(month?).ok()?, i8::try_from(day?).ok()?).ok()
+}
+
+/// Two digits of a year: 69 to 99 are of the 1900s (POSIX).
+fn full_year(year: i16) -> i16 {
+    match year {
+        0..=68 => 2000 + year,
+        69..=99 => 1900 + year,
+        _ => year,
+    }
+}
+
+/// A day of a named month; without a year the next one to come.
+fn named_day(year: Option<i16>, name: &str, number: Option<i16>, today: Date) -> Option<Date> {
+    let month = month(name)?;
+    if year.is_some() {
+        return day(year, Some(month), number);
+    }
+    let this_year = day(Some(today.year()), Some(month), number)?;
+    if this_year >= today { Some(this_year) } else { day(Some(today.year() + 1), Some(month), number) }
+}
+
+/// The month that a name of English, German, French, Spanish, Portuguese or Italian means, short forms included.
+fn month(name: &str) -> Option<i16> {
+    const MONTHS: [&[&str]; 12] = [
+        &["january", "januar", "janvier", "enero", "janeiro", "gennaio"],
+        &["february", "februar", "février", "fevrier", "febrero", "fevereiro", "febbraio"],
+        &["march", "märz", "maerz", "mars", "marzo", "março", "marco"],
+        &["april", "avril", "abril", "aprile"],
+        &["may", "mai", "mayo", "maio", "maggio"],
+        &["june", "juni", "juin", "junio", "junho", "giugno"],
+        &["july", "juli", "juillet", "julio", "julho", "luglio"],
+        &["august", "août", "aout", "agosto"],
+        &["september", "septembre", "septiembre", "setembro", "settembre"],
+        &["october", "oktober", "octobre", "octubre", "outubro", "ottobre"],
+        &["november", "novembre", "noviembre", "novembro"],
+        &["december", "dezember", "décembre", "decembre", "diciembre", "dezembro", "dicembre"],
+    ];
+    let fits = |full: &&str| *full == name || (full.starts_with(name) && (3..=5).contains(&name.chars().count()));
+    let index = MONTHS.iter().position(|names| names.iter().any(|full| fits(full)))?;
+    i16::try_from(index + 1).ok()
+}
+
+fn time(text: &str, validation: &Validation) -> Option<Value> {
+    static TIME: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)\b(\d{1,2})\s?(?:[:.]\s?(\d{2})|h\s?(\d{2})?)?\s*(am|pm|a\.m\.?|p\.m\.?|uhr|o'clock)?(?:\W|$)|\b(noon|midnight)\b",
+        )
+    });
+    TIME.captures_iter(text).find_map(|found| {
+        let part = |index: usize| found.get(index).map(|part| part.as_str());
+        let (hour, minute) = match part(5) {
+            Some(word) => (if word.eq_ignore_ascii_case("noon") { 12 } else { 0 }, 0),
+            None => {
+                let hour: i8 = part(1)?.parse().ok()?;
+                let minute: i8 = part(2).or(part(3)).unwrap_or("0").parse().ok()?;
+                let has_hour_mark = found.get(0)?.as_str().to_lowercase().contains('h');
+                let half = part(4).map(|word| word.to_lowercase().chars().next().unwrap_or_default());
+                match half {
+                    Some('a' | 'p') if !(1..=12).contains(&hour) => return None,
+                    Some('a') => (hour % 12, minute),
+                    Some('p') => (hour % 12 + 12, minute),
+                    // A bare number is no time of day.
+                    None if part(2).is_none() && !has_hour_mark => return None,
+                    _ => (hour, minute),
+                }
+            }
+        };
+        let time = Time::new(hour, minute, 0, 0).ok()?;
+        let iso = format!("{:02}:{:02}", time.hour(), time.minute());
+        text_within(&iso, validation).then(|| json!(iso))
+    })
+}
+
+fn email(text: &str) -> Option<Value> {
+    static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"[\p{L}\p{N}.!#$%&'*+/=?^_`{|}~-]+@[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?(?:\.[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?)+",
+        )
+    });
+    EMAIL
+        .find_iter(text)
+        .map(|found| found.as_str())
+        .find(|address| {
+            address.len() <= 254 && !address.starts_with('.') && !address.contains("..") && !address.contains(".@")
+        })
+        .map(|address| json!(address))
+}
+
+fn phone(text: &str, locale: &Locale) -> Option<Value> {
+    static PHONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"[+\u{ff0b}]?\(?\d[\d\s().\-/\u{2010}-\u{2015}]{4,}\d"));
+    PHONE.find_iter(text).find_map(|found| {
+        let phone = Phone::parse_in_country(found.as_str(), locale.country.as_deref()).ok()?;
+        Some(json!(phone.as_str()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn locale(country: Option<&str>) -> Locale {
+        Locale {
+            country: country.map(str::to_owned),
+            date_order: DateOrder::of_country(country),
+            comma_decimal: writes_decimal_comma(country),
+            today: jiff::civil::date(2026, 5, 7),
+        }
+    }
+
+    fn read_with(text: &str, expects: Expects, country: Option<&str>, validation: &Validation) -> Value {
+        let reply = Reply {
+            kind: ReplyKind::Text,
+            text: Some(text.to_owned()),
+            option: None,
+            payload: None,
+            answers_turn: None,
+            received_at: Timestamp::from_millis(0),
+        };
+        extract(&reply, expects, validation, None, &locale(country)).map_or(Value::Null, |answer| answer.parsed)
+    }
+
+    fn read(text: &str, expects: Expects, country: Option<&str>) -> Value {
+        read_with(text, expects, country, &Validation::default())
+    }
+
+    #[test]
+    fn finds_the_first_number() {
+        for (text, country, expected) in [
+            ("24ans", None, json!(24)),
+            ("1,000", None, json!(1000)),
+            (".51", None, json!(0.51)),
+            ("I am 37.", None, json!(37)),
+            ("-5", None, json!(-5)),
+            ("24-25", None, json!(24)),
+            ("1.000,50", None, json!(1000.5)),
+            ("1,000.50", None, json!(1000.5)),
+            ("12,5", None, json!(12.5)),
+            ("1.000", None, json!(1)),
+            ("1.000", Some("DE"), json!(1000)),
+            ("1,000", Some("DE"), json!(1)),
+            ("1 000", None, json!(1000)),
+            ("room 3 100 euros", None, json!(3)),
+            ("1'000", Some("CH"), json!(1000)),
+            ("٢٤", None, json!(24)),
+            ("none", None, Value::Null),
+        ] {
+            assert_eq!(read(text, Expects::Number, country), expected, "{text} {country:?}");
+        }
+        let adult = Validation { min: Some(json!(18)), max: Some(json!("99")), pattern: None };
+        assert_eq!(read_with("2 kids, I am 41", Expects::Number, None, &adult), json!(41));
+        assert_eq!(read_with("17", Expects::Number, None, &adult), Value::Null);
+    }
+
+    #[test]
+    fn reads_dates_as_the_country_writes_them() {
+        for (text, country, expected) in [
+            ("2026-12-31", None, json!("2026-12-31")),
+            ("5/6/2026", None, json!("2026-06-05")),
+            ("5/6/2026", Some("US"), json!("2026-05-06")),
+            ("13/25/2026", None, Value::Null),
+            ("5/25/2026", None, json!("2026-05-25")),
+            ("7.5.69", None, json!("1969-05-07")),
+            ("26/5/7", Some("JP"), json!("2026-05-07")),
+            ("on May 7th, 1990", None, json!("1990-05-07")),
+            ("3 de marzo de 2027", Some("ES"), json!("2027-03-03")),
+            ("24. Dez", Some("DE"), json!("2026-12-24")),
+            ("January 2", None, json!("2027-01-02")),
+            ("tomorrow", None, json!("2026-05-08")),
+            ("31.2.2026", None, Value::Null),
+            ("soon", None, Value::Null),
+        ] {
+            assert_eq!(read(text, Expects::Date, country), expected, "{text} {country:?}");
+        }
+        let future = Validation { min: Some(json!("2026-05-07")), max: None, pattern: None };
+        assert_eq!(read_with("not 1.1.2020 but 1.1.2027", Expects::Date, None, &future), json!("2027-01-01"));
+    }
+
+    #[test]
+    fn reads_times_of_day() {
+        for (text, expected) in [
+            ("9:30", json!("09:30")),
+            ("at 9.30 pm please", json!("21:30")),
+            ("21h15", json!("21:15")),
+            ("14h", json!("14:00")),
+            ("9pm", json!("21:00")),
+            ("12 am", json!("00:00")),
+            ("noon", json!("12:00")),
+            ("18 Uhr", json!("18:00")),
+            ("25:00", Value::Null),
+            ("13pm", Value::Null),
+            ("7", Value::Null),
+        ] {
+            assert_eq!(read(text, Expects::Time, None), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_addresses_and_numbers_out_of_sentences() {
+        assert_eq!(read("it's ann.lee+x@mail.example.com.", Expects::Email, None), json!("ann.lee+x@mail.example.com"));
+        assert_eq!(read("ann@localhost", Expects::Email, None), Value::Null);
+        assert_eq!(read("call +1 (415) 555-0123 today", Expects::Phone, None), json!("+14155550123"));
+        assert_eq!(read("020 7946 0000", Expects::Phone, Some("GB")), json!("+442079460000"));
+        assert_eq!(read("020 7946 0000", Expects::Phone, None), Value::Null);
+    }
+
+    #[test]
+    fn texts_have_a_length_and_media_a_kind() {
+        let short = Validation { min: Some(json!(2)), max: Some(json!(5)), pattern: None };
+        assert_eq!(read_with("  Ann ", Expects::Text, None, &short), json!("Ann"));
+        assert_eq!(read_with("A", Expects::Text, None, &short), Value::Null);
+        let image = Reply {
+            kind: ReplyKind::Image,
+            text: None,
+            option: None,
+            payload: Some(json!({"url": "https://x.example/1.jpg"})),
+            answers_turn: None,
+            received_at: Timestamp::from_millis(0),
+        };
+        let extracted = |expects| extract(&image, expects, &Validation::default(), None, &locale(None));
+        let value = json!({"url": "https://x.example/1.jpg", "type": "image"});
+        assert_eq!(extracted(Expects::Media).unwrap().parsed, value);
+        assert_eq!(extracted(Expects::Any).unwrap().parsed, value);
+        assert!(extracted(Expects::Text).is_err());
+        assert!(extracted(Expects::Location).is_err());
+        assert!(extracted(Expects::Number).is_err());
+    }
+}

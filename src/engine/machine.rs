@@ -1,0 +1,809 @@
+//! One event's way through a flow: the loop behind [`super::step`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::Value as Dynamic;
+use minijinja::value::{Enumerator, Object};
+use serde_json::{Map, Value, json};
+
+use super::compile::{Action, ChannelTemplate, CompiledCase, CompiledFlow, ContactTemplates, Media, Prompt, Speech};
+use super::condition::{Surroundings, Verdict, decide};
+use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
+use super::reply::{Choice, choose};
+use super::template::{Leaf, RenderError, Scope, TURN_FUEL, Text, dynamic, read_moment};
+use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
+use crate::domain::{
+    Branch, Contact, ContactChange, Delay, MediaRef, MessageKind, MessageOption, NodeId, OnReply, OutgoingMessage,
+    Reply, ReplyKind, Session, SessionInput, Status, TemplateRef, Timestamp, Wait, WaitKind,
+};
+
+/// Where the session goes next.
+enum Next {
+    /// Into the node at this index.
+    Node(usize),
+    /// Nowhere: it waits or has ended.
+    Stop,
+}
+
+/// A limit was hit: the session fails with this reason, and what was done before it stays done.
+struct Halt(&'static str);
+
+pub(super) struct Machine<'a> {
+    flow: &'a CompiledFlow,
+    before: &'a Session,
+    event: &'a Event,
+    now: Timestamp,
+    contact: Contact,
+    session: Session,
+    effects: Vec<Effect>,
+    path: Vec<PathStep>,
+    changes: Vec<Change>,
+    warnings: Vec<Warning>,
+    passed: u32,
+    fuel: u64,
+    /// Size of the context as JSON, counted when a node first writes into it.
+    context_bytes: Option<usize>,
+    /// The context as templates read it, made when a template first does.
+    context_view: Option<ContextView>,
+    contact_view: Option<Dynamic>,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn new(
+        flow: &'a CompiledFlow,
+        contact: &Contact,
+        session: &'a Session,
+        event: &'a Event,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            flow,
+            before: session,
+            event,
+            now,
+            contact: contact.clone(),
+            session: session.clone(),
+            effects: Vec::new(),
+            path: Vec::new(),
+            changes: Vec::new(),
+            warnings: Vec::new(),
+            passed: 0,
+            fuel: 0,
+            context_bytes: None,
+            context_view: None,
+            contact_view: None,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Step {
+        let ignored = self.take().err();
+        if ignored.is_some() {
+            self.session = self.before.clone();
+            self.effects.clear();
+        }
+        Step {
+            record: TurnRecord {
+                turn: self.session.turn,
+                stimulus: self.event.clone(),
+                path: self.path,
+                changes: self.changes,
+                warnings: self.warnings,
+            },
+            session: self.session,
+            effects: self.effects,
+            ignored,
+        }
+    }
+
+    /// Takes the event, or says why it changes nothing.
+    fn take(&mut self) -> Result<(), &'static str> {
+        if self.session.status != Status::Running {
+            return Err("the session has ended");
+        }
+        match self.event {
+            Event::Start => {
+                if self.session.turn > 0 {
+                    return Err("the session has already begun");
+                }
+                self.session.turn = 1;
+                match self.flow.entry() {
+                    Some(entry) => self.travel(Next::Node(entry)),
+                    None => self.end(Status::Failed, Some("no_entry_node")),
+                }
+            }
+            Event::Reply(reply) => self.take_reply(reply)?,
+            Event::Timeout { armed_in } => self.take_timeout(*armed_in)?,
+            Event::Expire => {
+                if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
+                    return Err("the session has not expired");
+                }
+                self.session.turn += 1;
+                self.end(Status::Expired, None);
+            }
+            Event::Cancel { reason } => {
+                self.session.turn += 1;
+                self.end(Status::Cancelled, Some(reason));
+            }
+            Event::DeliveryFailed { turn, node, code } => self.take_delivery_failure(*turn, node, code)?,
+        }
+        Ok(())
+    }
+
+    fn take_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
+        let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
+            return Err("the session waits for nothing");
+        };
+        if let Action::Delay { delay, .. } = &self.flow.actions[index] {
+            if delay.on_reply == OnReply::Ignore {
+                return Err("the message came during a delay");
+            }
+        }
+        if !self.open_turn() {
+            return Ok(());
+        }
+        self.session.last_interaction_at = self.now;
+        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
+        self.session.input =
+            Some(SessionInput { text: reply.text.clone().unwrap_or_default(), id: None, kind: reply.kind });
+        let flow = self.flow;
+        let outcome = match &flow.actions[index] {
+            Action::Delay { .. } => Ok(self.leave(index, "next", Some("the contact wrote".to_owned()))),
+            Action::Ask { prompt, ask, pattern } => {
+                if is_old_tap(reply, &wait) {
+                    self.prompt_again(index, prompt, &wait, false).map(|()| Next::Stop)
+                } else {
+                    match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
+                        Ok(answer) => self
+                            .save_answer(prompt, answer.parsed, answer.raw)
+                            .map(|()| self.leave(index, "reply", None)),
+                        Err(why) => self.no_match(index, prompt, &wait, why),
+                    }
+                }
+            }
+            Action::Menu { prompt, synonyms, allow_numbers } => {
+                let choice = match is_old_tap(reply, &wait) {
+                    true => Choice::OldTap,
+                    false => choose(reply, &wait.options, synonyms, *allow_numbers),
+                };
+                match choice {
+                    Choice::Option { index: chosen, why } => {
+                        let id = wait.options[chosen].id.clone();
+                        if let Some(input) = &mut self.session.input {
+                            input.id = Some(id.clone());
+                        }
+                        let saved = match &prompt.save_as {
+                            Some(name) => self.assign(index, name, json!(id)),
+                            None => Ok(()),
+                        };
+                        saved.map(|()| self.leave(index, &id, Some(why.to_owned())))
+                    }
+                    Choice::OldTap => self.prompt_again(index, prompt, &wait, false).map(|()| Next::Stop),
+                    Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
+                }
+            }
+            _ => Err(Halt("wait_at_wrong_node")),
+        };
+        match outcome {
+            Ok(next) => self.travel(next),
+            Err(Halt(reason)) => self.end(Status::Failed, Some(reason)),
+        }
+        Ok(())
+    }
+
+    fn take_timeout(&mut self, armed_in: u32) -> Result<(), &'static str> {
+        let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
+            return Err("the session waits for nothing");
+        };
+        if wait.armed_in != armed_in {
+            return Err("the timer is stale");
+        }
+        if wait.wake_at.is_none_or(|wake_at| wake_at > self.now) {
+            return Err("the timer is not due");
+        }
+        if !self.open_turn() {
+            return Ok(());
+        }
+        self.session.input = None;
+        let next = match wait.kind {
+            WaitKind::Delay => self.leave(index, "next", Some("the delay is over".to_owned())),
+            WaitKind::Reply => self.leave(index, "timeout", Some("no reply in time".to_owned())),
+        };
+        self.travel(next);
+        Ok(())
+    }
+
+    fn take_delivery_failure(&mut self, turn: u32, node: &NodeId, code: &str) -> Result<(), &'static str> {
+        if turn != self.session.turn {
+            return Err("the session has gone on since that message");
+        }
+        if !self.open_turn() {
+            return Ok(());
+        }
+        self.session.input = None;
+        match self.flow.places.get(node.as_str()) {
+            Some(&index) if self.flow.node(index).exit("delivery_failed").is_some() => {
+                let next = self.leave(index, "delivery_failed", Some(code.to_owned()));
+                self.travel(next);
+            }
+            _ => self.end(Status::Failed, Some(code)),
+        }
+        Ok(())
+    }
+
+    /// Counts a turn. At the limit the session fails instead, and `false` is given.
+    fn open_turn(&mut self) -> bool {
+        if self.session.turn >= limits::TURNS {
+            self.end(Status::Failed, Some("turn_limit"));
+            return false;
+        }
+        self.session.turn += 1;
+        true
+    }
+
+    /// Goes from node to node until the session waits or ends.
+    fn travel(&mut self, mut next: Next) {
+        while let Next::Node(index) = next {
+            self.passed += 1;
+            if self.passed > limits::NODES_PER_TURN {
+                return self.end(Status::Failed, Some("node_limit"));
+            }
+            next = match self.enter(index) {
+                Ok(next) => next,
+                Err(Halt(reason)) => {
+                    self.stay(index, None);
+                    return self.end(Status::Failed, Some(reason));
+                }
+            };
+        }
+    }
+
+    fn enter(&mut self, index: usize) -> Result<Next, Halt> {
+        let flow = self.flow;
+        let id = flow.node(index).id.clone();
+        *self.session.visits.entry(id.clone()).or_insert(0) += 1;
+        self.session.current_node = Some(id);
+        self.session.wait = None;
+        match &flow.actions[index] {
+            Action::Say(speech) => {
+                self.say(index, speech, None)?;
+                Ok(self.leave(index, "next", None))
+            }
+            Action::Ask { prompt, .. } => {
+                let is_silent = prompt.speech.text.is_none() && prompt.speech.template.is_none();
+                let options = if is_silent { Vec::new() } else { self.say(index, &prompt.speech, None)? };
+                self.await_reply(index, prompt, options, None);
+                Ok(Next::Stop)
+            }
+            Action::Menu { prompt, .. } => {
+                let options = self.say(index, &prompt.speech, None)?;
+                self.await_reply(index, prompt, options, None);
+                Ok(Next::Stop)
+            }
+            Action::Branch { cases, save_as } => self.branch(index, cases, save_as.as_deref()),
+            Action::Split(branches) => Ok(self.split(index, branches)),
+            Action::Assign(assignments) => {
+                for (name, leaf) in assignments {
+                    let value = self.value(index, leaf)?;
+                    self.assign(index, name, value)?;
+                }
+                Ok(self.leave(index, "next", None))
+            }
+            Action::Contact(templates) => {
+                self.update_contact(index, templates)?;
+                Ok(self.leave(index, "next", None))
+            }
+            Action::Delay { delay, until } => self.delay(index, delay, until.as_ref()),
+            Action::End { outcome, speech } => {
+                if speech.text.is_some() || speech.template.is_some() {
+                    self.say(index, speech, None)?;
+                }
+                self.session.outcome.clone_from(outcome);
+                self.stay(index, None);
+                self.end(Status::Completed, None);
+                Ok(Next::Stop)
+            }
+        }
+    }
+
+    /// Leaves a node by an exit: to the node it is wired to, else to the session's end.
+    fn leave(&mut self, index: usize, exit: &str, why: Option<String>) -> Next {
+        let node = self.flow.node(index);
+        self.path.push(PathStep {
+            node: node.id.clone(),
+            kind: node.kind.type_name().to_owned(),
+            exit: Some(exit.to_owned()),
+            why,
+        });
+        match node.exit(exit).map(|target| self.flow.places.get(target)) {
+            Some(Some(&target)) => return Next::Node(target),
+            // Publishing refuses such a flow; a session of one must still end in a legal state.
+            Some(None) => self.end(Status::Failed, Some("missing_node")),
+            None => {
+                if exit == "no_match" {
+                    self.session.outcome = Some("no_match".to_owned());
+                }
+                self.end(Status::Completed, None);
+            }
+        }
+        Next::Stop
+    }
+
+    /// Notes that the session stops at a node.
+    fn stay(&mut self, index: usize, why: Option<&str>) {
+        let node = self.flow.node(index);
+        self.path.push(PathStep {
+            node: node.id.clone(),
+            kind: node.kind.type_name().to_owned(),
+            exit: None,
+            why: why.map(str::to_owned),
+        });
+    }
+
+    fn end(&mut self, status: Status, reason: Option<&str>) {
+        self.session.status = status;
+        self.session.reason = reason.map(str::to_owned);
+        self.session.wait = None;
+        self.session.expires_at = None;
+        self.session.ended_at = Some(self.now);
+    }
+
+    fn await_reply(&mut self, index: usize, prompt: &Prompt, options: Vec<MessageOption>, earlier: Option<&Wait>) {
+        let turn = self.session.turn;
+        self.session.wait = Some(Wait {
+            kind: WaitKind::Reply,
+            entered_in: earlier.map_or(turn, |wait| wait.entered_in),
+            armed_in: turn,
+            attempts: earlier.map_or(0, |wait| wait.attempts),
+            wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
+            options,
+        });
+        self.stay(index, None);
+    }
+
+    /// Says the prompt again and waits on.
+    fn prompt_again(&mut self, index: usize, prompt: &Prompt, wait: &Wait, is_attempt: bool) -> Result<(), Halt> {
+        let retry = prompt.retry.as_ref().filter(|_| is_attempt);
+        let can_speak = prompt.speech.text.is_some() || prompt.speech.template.is_some() || retry.is_some();
+        let said = if can_speak { self.say(index, &prompt.speech, retry)? } else { Vec::new() };
+        let mut wait = wait.clone();
+        wait.attempts += u32::from(is_attempt);
+        self.await_reply(index, prompt, said, Some(&wait));
+        Ok(())
+    }
+
+    fn no_match(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
+        if wait.attempts + 1 < prompt.max_attempts {
+            self.prompt_again(index, prompt, wait, true)?;
+            if let Some(step) = self.path.last_mut() {
+                step.why = Some(why.to_owned());
+            }
+            return Ok(Next::Stop);
+        }
+        Ok(self.leave(index, "no_match", Some(why.to_owned())))
+    }
+
+    fn save_answer(&mut self, prompt: &Prompt, parsed: Value, raw: Value) -> Result<(), Halt> {
+        let Some(name) = &prompt.save_as else { return Ok(()) };
+        let index = self.current().unwrap_or_default();
+        self.assign(index, name, parsed)?;
+        self.assign(index, &format!("{name}_raw"), raw)
+    }
+
+    fn branch(&mut self, index: usize, cases: &[CompiledCase], save_as: Option<&str>) -> Result<Next, Halt> {
+        for (place, case) in cases.iter().enumerate() {
+            let left = self.value(index, &case.left)?;
+            let right = self.value(index, &case.right)?;
+            let country = self.country();
+            let around = Surroundings {
+                tags: &self.contact.tags,
+                comma_decimal: writes_decimal_comma(country.as_deref()),
+                zone: &self.flow.zone,
+            };
+            match decide(case.operator, &left, &right, case.pattern.as_ref(), &around) {
+                Verdict::Holds(part) => {
+                    if let Some(name) = save_as {
+                        self.assign(index, name, part)?;
+                    }
+                    return Ok(self.leave(index, &case.exit, Some(format!("case {} holds", place + 1))));
+                }
+                Verdict::Fails => {}
+                Verdict::WrongType(why) => self.warn(index, format!("case {}: {why}", place + 1)),
+            }
+        }
+        Ok(self.leave(index, "default", Some("no case holds".to_owned())))
+    }
+
+    fn split(&mut self, index: usize, branches: &[Branch]) -> Next {
+        let total: u64 = branches.iter().map(|branch| u64::from(branch.weight)).sum();
+        let draw = draw(self.session.seed, self.session.draws);
+        self.session.draws += 1;
+        // Scales the draw to 0..total without the bias of a remainder.
+        let mut rest = ((u128::from(draw) * u128::from(total)) >> 64) as u64;
+        let drawn = branches.iter().find(|branch| {
+            let weight = u64::from(branch.weight);
+            let is_drawn = rest < weight;
+            rest = rest.saturating_sub(weight);
+            is_drawn
+        });
+        match drawn {
+            Some(branch) => {
+                self.leave(index, &branch.id, Some(format!("drawn with weight {} of {total}", branch.weight)))
+            }
+            None => {
+                self.end(Status::Failed, Some("nothing_to_draw"));
+                Next::Stop
+            }
+        }
+    }
+
+    fn delay(&mut self, index: usize, delay: &Delay, until: Option<&Text>) -> Result<Next, Halt> {
+        let wake_at = match (delay.seconds, until) {
+            (Some(seconds), _) => Some(self.now.plus(Duration::from_secs(seconds))),
+            (None, Some(until)) => {
+                let text = self.text(index, until)?;
+                let moment = read_moment(&text, &self.flow.zone);
+                if moment.is_none() {
+                    self.warn(index, format!("`{text}` is not a moment in time: the delay is skipped"));
+                }
+                moment.map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+            }
+            (None, None) => None,
+        };
+        let Some(wake_at) = wake_at.filter(|wake_at| *wake_at > self.now) else {
+            return Ok(self.leave(index, "next", Some("the moment has passed".to_owned())));
+        };
+        let turn = self.session.turn;
+        self.session.wait = Some(Wait {
+            kind: WaitKind::Delay,
+            entered_in: turn,
+            armed_in: turn,
+            attempts: 0,
+            wake_at: Some(wake_at),
+            options: Vec::new(),
+        });
+        self.session.expires_at = self.flow.ttl.map(|ttl| wake_at.plus(ttl));
+        self.stay(index, None);
+        Ok(Next::Stop)
+    }
+
+    fn update_contact(&mut self, index: usize, templates: &ContactTemplates) -> Result<(), Halt> {
+        let mut text = |template: &Option<Text>| match template {
+            Some(template) => self.text(index, template).map(|text| Some(text.trim().to_owned())),
+            None => Ok(None),
+        };
+        let (name, email, language) = (text(&templates.name)?, text(&templates.email)?, text(&templates.language)?);
+        let mut metadata = Map::new();
+        for (key, leaf) in &templates.metadata {
+            metadata.insert(key.clone(), self.value(index, leaf)?);
+        }
+        let mut change = ContactChange {
+            name,
+            email,
+            language,
+            metadata,
+            add_tags: self.tags(index, &templates.add_tags)?,
+            remove_tags: self.tags(index, &templates.remove_tags)?,
+            opt_out: templates.opt_out,
+        };
+        if change.email.as_deref().is_some_and(|email| !email.is_empty() && !email.contains('@')) {
+            self.warn(index, "the email address is not one and is not kept".to_owned());
+            change.email = None;
+        }
+        let mut candidate = self.contact.clone();
+        candidate.apply(&change, self.now);
+        let bytes = serde_json::to_vec(&candidate.metadata).map_or(usize::MAX, |bytes| bytes.len());
+        if bytes > limits::STATE_BYTES {
+            return Err(Halt("state_limit"));
+        }
+        self.contact = candidate;
+        self.contact_view = None;
+        if let Ok(Value::Object(fields)) = serde_json::to_value(&change) {
+            self.changes
+                .extend(fields.into_iter().map(|(key, value)| Change { name: format!("contact.{key}"), value }));
+        }
+        self.effects.push(Effect::UpdateContact(change));
+        Ok(())
+    }
+
+    fn tags(&mut self, index: usize, templates: &[Text]) -> Result<Vec<String>, Halt> {
+        let mut tags = Vec::with_capacity(templates.len());
+        for template in templates {
+            let tag = self.text(index, template)?.trim().to_owned();
+            if tag.is_empty() {
+                self.warn(index, "a blank tag is left out".to_owned());
+            } else {
+                tags.push(tag);
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Says what a node says, with `instead` in place of its text, and gives the options as shown.
+    fn say(&mut self, index: usize, speech: &Speech, instead: Option<&Text>) -> Result<Vec<MessageOption>, Halt> {
+        let text = match instead.or(speech.text.as_ref()) {
+            Some(text) => Some(self.text(index, text)?).filter(|text| !text.trim().is_empty()),
+            None => None,
+        };
+        let mut options = Vec::with_capacity(speech.options.len());
+        for option in &speech.options {
+            let title = self.text(index, &option.title)?;
+            let description = match &option.description {
+                Some(description) => Some(self.text(index, description)?),
+                None => None,
+            };
+            options.push(MessageOption { id: option.id.clone(), title, description });
+        }
+        // A retry text answers a message that just came, so no template has to stand in for it.
+        let template = match speech.template.as_ref().filter(|_| instead.is_none()) {
+            Some(template) => Some(self.channel_template(index, template)?),
+            None => None,
+        };
+        let node = self.flow.node(index).id.clone();
+        let plain =
+            OutgoingMessage { node, kind: MessageKind::Text, text, options: options.clone(), media: None, template };
+        match speech.media.as_ref().filter(|_| instead.is_none()) {
+            Some(media) => self.say_media(index, plain, media)?,
+            None if plain.text.is_none() && plain.template.is_none() => {
+                self.warn(index, "the text is blank: nothing is said".to_owned());
+            }
+            None => {
+                let kind = match (&plain.text, plain.options.is_empty()) {
+                    (None, _) => MessageKind::Template,
+                    (Some(_), true) => MessageKind::Text,
+                    (Some(_), false) => MessageKind::Menu,
+                };
+                self.effects.push(Effect::Send(OutgoingMessage { kind, ..plain }));
+            }
+        }
+        Ok(options)
+    }
+
+    /// A medium with its caption, which is the node's text where the medium has none and can bear one.
+    fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
+        let url = self.text(index, &media.url)?;
+        let caption = match &media.caption {
+            Some(caption) => Some(self.text(index, caption)?),
+            None => None,
+        };
+        let filename = match &media.filename {
+            Some(filename) => Some(self.text(index, filename)?),
+            None => None,
+        };
+        let text_is_caption = caption.is_none() && media.kind != "audio";
+        let (caption, text) = if text_is_caption { (plain.text.clone(), None) } else { (caption, plain.text.clone()) };
+        self.effects.push(Effect::Send(OutgoingMessage {
+            kind: MessageKind::Media,
+            text: caption,
+            media: Some(MediaRef { kind: media.kind.clone(), url, filename }),
+            ..plain.clone()
+        }));
+        if text.is_some() {
+            self.effects.push(Effect::Send(OutgoingMessage { kind: MessageKind::Text, text, template: None, ..plain }));
+        }
+        Ok(())
+    }
+
+    fn channel_template(&mut self, index: usize, template: &ChannelTemplate) -> Result<TemplateRef, Halt> {
+        let mut variables = BTreeMap::new();
+        for (name, text) in &template.variables {
+            variables.insert(name.clone(), self.text(index, text)?);
+        }
+        Ok(TemplateRef { name: template.name.clone(), language: template.language.clone(), variables })
+    }
+
+    /// Renders a text. What goes wrong short of a limit is a warning.
+    fn text(&mut self, index: usize, text: &Text) -> Result<String, Halt> {
+        let (name, paths) = match text {
+            Text::Literal(text) => return Ok(text.clone()),
+            Text::Template { name, paths, .. } => (name, paths),
+        };
+        let scope = self.scope(index);
+        let rendered = match self.flow.templates.render(name, paths, &scope) {
+            Ok(rendered) => rendered,
+            Err(error) => return self.render_failed(index, error).map(|()| String::new()),
+        };
+        self.burn(rendered.fuel)?;
+        self.warn_missing(index, rendered.missing);
+        if rendered.value.chars().count() > limits::TEXT_CHARS {
+            self.warn(index, format!("a text is longer than {} characters and was cut", limits::TEXT_CHARS));
+            return Ok(rendered.value.chars().take(limits::TEXT_CHARS).collect());
+        }
+        Ok(rendered.value)
+    }
+
+    /// Fills in a JSON value; a string of exactly one `{{…}}` becomes a value of that type.
+    fn value(&mut self, index: usize, leaf: &Leaf) -> Result<Value, Halt> {
+        Ok(match leaf {
+            Leaf::Plain(value) => value.clone(),
+            Leaf::Text(Text::Template { name, paths, typed: true }) => {
+                let scope = self.scope(index);
+                match self.flow.templates.evaluate(name, paths, &scope) {
+                    Ok(rendered) => {
+                        self.burn(rendered.fuel)?;
+                        self.warn_missing(index, rendered.missing);
+                        rendered.value
+                    }
+                    Err(error) => return self.render_failed(index, error).map(|()| Value::Null),
+                }
+            }
+            Leaf::Text(text) => Value::String(self.text(index, text)?),
+            Leaf::List(items) => {
+                let items: Result<Vec<Value>, Halt> = items.iter().map(|item| self.value(index, item)).collect();
+                Value::Array(items?)
+            }
+            Leaf::Object(fields) => {
+                let mut object = Map::new();
+                for (key, leaf) in fields {
+                    object.insert(key.clone(), self.value(index, leaf)?);
+                }
+                Value::Object(object)
+            }
+        })
+    }
+
+    fn render_failed(&mut self, index: usize, error: RenderError) -> Result<(), Halt> {
+        match error {
+            RenderError::OutOfFuel => Err(Halt("template_limit")),
+            RenderError::Failed(why) => {
+                self.warn(index, format!("a template failed and gave nothing: {why}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn burn(&mut self, fuel: u64) -> Result<(), Halt> {
+        self.fuel += fuel;
+        if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
+    }
+
+    fn warn_missing(&mut self, index: usize, missing: Vec<String>) {
+        for path in missing {
+            // What the contact has not told is often not there; the author wants to know all the same.
+            self.warn(index, format!("`{path}` is missing and gave nothing"));
+        }
+    }
+
+    fn warn(&mut self, index: usize, text: String) {
+        let warning = Warning { node: Some(self.flow.node(index).id.clone()), text };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Writes into the context, within its limit.
+    fn assign(&mut self, index: usize, name: &str, value: Value) -> Result<(), Halt> {
+        let entry_bytes = |value: &Value| json_bytes(value) + name.len() + 4;
+        let before = match self.context_bytes {
+            Some(bytes) => bytes,
+            None => json_bytes(&self.session.context),
+        };
+        let replaced = self.session.context.get(name).map_or(0, entry_bytes);
+        let after = before - replaced.min(before) + entry_bytes(&value);
+        if after > limits::STATE_BYTES {
+            self.warn(
+                index,
+                format!("`context.{name}` would make the context larger than {} bytes", limits::STATE_BYTES),
+            );
+            return Err(Halt("state_limit"));
+        }
+        self.context_bytes = Some(after);
+        if let Some(view) = &mut self.context_view {
+            view.set(name, &value);
+        }
+        self.changes.push(Change { name: format!("context.{name}"), value: value.clone() });
+        self.session.context.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// What templates read at a node.
+    fn scope(&mut self, index: usize) -> Scope {
+        let context = self.context_view.get_or_insert_with(|| ContextView::new(&self.session.context)).clone();
+        let contact = self
+            .contact_view
+            .get_or_insert_with(|| {
+                let contact = &self.contact;
+                dynamic(json!({
+                    "name": contact.name,
+                    "phone": contact.phone,
+                    "email": contact.email,
+                    "language": contact.language,
+                    "tags": contact.tags,
+                    "metadata": contact.metadata,
+                }))
+            })
+            .clone();
+        let node = self.flow.node(index);
+        let visits = self.session.visits.get(&node.id).copied().unwrap_or(0);
+        let input = match &self.session.input {
+            Some(input) => json!({"text": input.text, "id": input.id, "type": input.kind}),
+            None => json!({"text": "", "id": "", "type": ""}),
+        };
+        Scope {
+            context: Dynamic::from_object(context),
+            contact,
+            input: dynamic(input),
+            session: dynamic(json!({"id": self.session.id})),
+            flow: dynamic(json!({"id": self.session.flow_id, "name": self.flow.name()})),
+            node: dynamic(json!({"visits": visits})),
+            now: Dynamic::from(self.now.to_iso_seconds()),
+        }
+    }
+
+    fn country(&self) -> Option<String> {
+        let of_flow = self.flow.document.settings.country.clone();
+        of_flow.or_else(|| self.contact.phone.as_ref().and_then(|phone| phone.country()))
+    }
+
+    fn locale(&self) -> Locale {
+        let country = self.country();
+        Locale {
+            date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
+            comma_decimal: writes_decimal_comma(country.as_deref()),
+            today: self.now.to_jiff().to_zoned(self.flow.zone.clone()).date(),
+            country,
+        }
+    }
+
+    fn current(&self) -> Option<usize> {
+        let id = self.session.current_node.as_ref()?;
+        self.flow.places.get(id.as_str()).copied()
+    }
+}
+
+/// A tap on, or of, a message from before the current prompt.
+fn is_old_tap(reply: &Reply, wait: &Wait) -> bool {
+    reply.kind == ReplyKind::Tap && reply.answers_turn.is_some_and(|turn| turn < wait.entered_in)
+}
+
+fn json_bytes(value: &impl serde::Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Values of serde_json always serialise, and counting cannot fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
+/// The session's `draws`-th random number: SplitMix64 (Steele, Lea and Flood, 2014), so that a replay is equal on
+/// every machine and in every version.
+fn draw(seed: u64, draws: u64) -> u64 {
+    let mut z = seed.wrapping_add(draws.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The context as templates read it. Each key is converted once, so that a flow that writes and reads in turns does
+/// not convert the whole context each time.
+#[derive(Debug, Clone)]
+struct ContextView(Arc<BTreeMap<String, Dynamic>>);
+
+impl ContextView {
+    fn new(context: &Map<String, Value>) -> Self {
+        Self(Arc::new(context.iter().map(|(key, value)| (key.clone(), dynamic(value))).collect()))
+    }
+
+    fn set(&mut self, key: &str, value: &Value) {
+        Arc::make_mut(&mut self.0).insert(key.to_owned(), dynamic(value));
+    }
+}
+
+impl Object for ContextView {
+    fn get_value(self: &Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
+        self.0.get(key.as_str()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.keys().map(|key| Dynamic::from(key.as_str())).collect())
+    }
+}

@@ -1,0 +1,187 @@
+//! The engine: how a conversation runs.
+//!
+//! One pure function, [`step`], takes a compiled flow, a contact, a session, an event and the time, and gives the
+//! session after it, the effects to carry out, and a record of what happened and why. It reads no clock, draws no
+//! random number but from the session's seed, and does no input or output; whoever calls it stores the result in one
+//! transaction.
+//!
+//! Every loop has a limit, and hitting one is a state of the session, not a panic: see [`limits`].
+
+mod check;
+mod compile;
+mod condition;
+mod extract;
+mod machine;
+mod reply;
+mod template;
+
+pub use compile::CompiledFlow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::{
+    Contact, ContactChange, ContactId, FlowId, NodeId, OutgoingMessage, Reply, Session, SessionId, Status, Timestamp,
+};
+
+/// The bounds of a conversation.
+pub mod limits {
+    /// Nodes that one event may pass; more fails the session with `node_limit`.
+    pub const NODES_PER_TURN: u32 = 100;
+    /// Events that one session may take; more fails it with `turn_limit`.
+    pub const TURNS: u32 = 500;
+    /// Bytes of JSON that a session's context may have; more fails it with `state_limit`, and what was too much is not
+    /// kept.
+    pub const STATE_BYTES: usize = 256 * 1024;
+    /// Characters of one rendered text; the rest is cut, with a warning in the trace.
+    pub const TEXT_CHARS: usize = 4_096;
+}
+
+/// What happens to a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// It begins. Only for a session that [`begin`] just made.
+    Start,
+    /// The contact sent a message.
+    Reply(Reply),
+    /// The timer of the wait that was armed in this turn fell due.
+    Timeout {
+        /// The turn in which it was armed: in any other the timer is stale.
+        armed_in: u32,
+    },
+    /// The time to live ran out.
+    Expire,
+    /// Somebody ends it.
+    Cancel {
+        /// For the trace and the session.
+        reason: String,
+    },
+    /// A message of this turn failed for good.
+    DeliveryFailed {
+        /// The turn that said it.
+        turn: u32,
+        /// The node that said it.
+        node: NodeId,
+        /// The provider's code.
+        code: String,
+    },
+}
+
+/// What is to be done besides storing the session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Say this to the contact.
+    Send(OutgoingMessage),
+    /// Write this into the contact.
+    UpdateContact(ContactChange),
+}
+
+/// One line of a turn's path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PathStep {
+    /// The node.
+    pub node: NodeId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The exit it was left by; `null` where the session stops or ends.
+    pub exit: Option<String>,
+    /// Why that exit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A value that a turn wrote.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was written, such as `context.size` or `contact.tags`.
+    pub name: String,
+    /// Its new value.
+    pub value: Value,
+}
+
+/// Something an author should know of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Where; `null` for the session as a whole.
+    pub node: Option<NodeId>,
+    /// What.
+    pub text: String,
+}
+
+/// The trace of one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// The turn, counted from 1. An event that was ignored keeps the number of the turn before.
+    pub turn: u32,
+    /// The event.
+    pub stimulus: Event,
+    /// The nodes it passed, with the exit taken and why.
+    pub path: Vec<PathStep>,
+    /// What was written.
+    pub changes: Vec<Change>,
+    /// What was odd.
+    pub warnings: Vec<Warning>,
+}
+
+/// What came of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The session after it.
+    pub session: Session,
+    /// What to do, in order.
+    pub effects: Vec<Effect>,
+    /// What happened and why.
+    pub record: TurnRecord,
+    /// Why the event changed nothing, if so: a stale timer, a message during a delay.
+    pub ignored: Option<&'static str>,
+}
+
+/// What a new session starts from.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// Its id.
+    pub id: SessionId,
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The published version.
+    pub version: u32,
+    /// The contact.
+    pub contact_id: ContactId,
+    /// What the trigger passed.
+    pub context: Map<String, Value>,
+    /// Decides all random splits.
+    pub seed: u64,
+}
+
+/// A session before its first event, which must be [`Event::Start`].
+pub fn begin(flow: &CompiledFlow, beginning: Beginning, now: Timestamp) -> Session {
+    Session {
+        id: beginning.id,
+        flow_id: beginning.flow_id,
+        version: beginning.version,
+        contact_id: beginning.contact_id,
+        status: Status::Running,
+        reason: None,
+        outcome: None,
+        current_node: None,
+        wait: None,
+        turn: 0,
+        seed: beginning.seed,
+        draws: 0,
+        visits: std::collections::BTreeMap::new(),
+        context: beginning.context,
+        input: None,
+        expires_at: flow.ttl.map(|ttl| now.plus(ttl)),
+        started_at: now,
+        last_interaction_at: now,
+        ended_at: None,
+    }
+}
+
+/// Takes one event: the only way a session moves.
+pub fn step(flow: &CompiledFlow, contact: &Contact, session: &Session, event: &Event, now: Timestamp) -> Step {
+    machine::Machine::new(flow, contact, session, event, now).run()
+}

@@ -1,0 +1,473 @@
+//! Templates: `{{context.cart_total|money}}` inside texts, links and values.
+//!
+//! Built on minijinja. All templates of a flow are parsed once, into one environment per flow. What is ours:
+//! the roots that exist, the filters `date`, `money`, `phone_national` and `default`, the percent-encoding inside
+//! links, the rule that a missing value is empty text and a warning, and the fuel that bounds a turn.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Object, Rest, Serde, ValueKind};
+use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
+use serde_json::Value;
+
+use crate::domain::{Phone, Problem, Timestamp};
+
+/// Template instructions that one turn may run, about 2 ms of the writer's time.
+pub(super) const TURN_FUEL: u64 = 20_000;
+
+/// What `{{…}}` can begin with. The second list bounds the next step, where the set is closed.
+const ROOTS: [(&str, &[&str]); 7] = [
+    ("context", &[]),
+    ("contact", &["name", "phone", "email", "language", "tags", "metadata"]),
+    ("input", &["text", "id", "type"]),
+    ("session", &["id"]),
+    ("flow", &["id", "name"]),
+    ("node", &["visits"]),
+    ("now", &[]),
+];
+
+/// A compiled text.
+#[derive(Debug, Clone)]
+pub(super) enum Text {
+    /// Nothing to fill in.
+    Literal(String),
+    /// A template of the flow's environment.
+    Template {
+        /// Its name there.
+        name: String,
+        /// The paths it reads, such as `context.cart_total`, to name what was missing.
+        paths: Vec<String>,
+        /// It is exactly one `{{…}}`: its value can keep its type.
+        typed: bool,
+    },
+}
+
+/// A JSON value whose string leaves are templates.
+#[derive(Debug, Clone)]
+pub(super) enum Leaf {
+    /// A number, true, false, null.
+    Plain(Value),
+    /// A string.
+    Text(Text),
+    /// A list.
+    List(Vec<Leaf>),
+    /// An object; keys are no templates.
+    Object(Vec<(String, Leaf)>),
+}
+
+/// What a text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Plain text.
+    Text,
+    /// A link: values are percent-encoded, unless the whole link is one value.
+    Link,
+}
+
+/// The templates of one flow.
+#[derive(Debug)]
+pub(super) struct Templates {
+    environment: Environment<'static>,
+    count: usize,
+}
+
+/// Why a template gave nothing.
+pub(super) enum RenderError {
+    /// The turn's fuel is used up.
+    OutOfFuel,
+    /// It failed on these values; the sentence is for the trace.
+    Failed(String),
+}
+
+/// What came of a template.
+pub(super) struct Rendered<T> {
+    pub(super) value: T,
+    /// Paths whose value was missing.
+    pub(super) missing: Vec<String>,
+    pub(super) fuel: u64,
+}
+
+const MISSING: &str = "qyvo_missing";
+const RESULT: &str = "qyvo_result";
+
+impl Templates {
+    /// An environment for a flow whose dates are shown in `zone`.
+    pub(super) fn new(zone: TimeZone) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+            environment.set_syntax(syntax);
+        }
+        environment.set_fuel(Some(TURN_FUEL));
+        environment.set_formatter(format_value);
+        environment.add_filter("default", default_filter);
+        environment.add_filter("d", default_filter);
+        environment.add_filter("money", money);
+        environment.add_filter("phone_national", phone_national);
+        environment.add_filter("date", move |value: Dynamic, format: Option<String>| date(&value, format, &zone));
+        Self { environment, count: 0 }
+    }
+
+    /// Compiles a text.
+    ///
+    /// # Errors
+    /// A problem without its place: the syntax is wrong, or a root is unknown.
+    pub(super) fn compile(&mut self, source: &str, place: Place) -> Result<Text, Problem> {
+        if !["{{", "{%", "{#"].iter().any(|open| source.contains(open)) {
+            return Ok(Text::Literal(source.to_owned()));
+        }
+        let bare = single_expression(source);
+        self.count += 1;
+        let suffix = if place == Place::Link && bare.is_none() { "link" } else { "text" };
+        let name = format!("{}.{suffix}", self.count);
+        let bad = |error: &minijinja::Error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            Problem::error("bad_template", format!("The template `{source}` cannot be read: {detail}."))
+        };
+        self.environment.add_template_owned(name.clone(), source.to_owned()).map_err(|error| bad(&error))?;
+        let typed = bare.is_some();
+        if let Some(expression) = bare {
+            let typed_source = format!("{{% set {RESULT} = ({expression}) %}}");
+            self.environment.add_template_owned(format!("{name}.value"), typed_source).map_err(|error| bad(&error))?;
+        }
+        let template = self.environment.get_template(&name).map_err(|error| bad(&error))?;
+        let paths: BTreeSet<String> = template.undeclared_variables(true).into_iter().collect();
+        for path in &paths {
+            check_root(path, source, &self.environment)?;
+        }
+        let paths = paths.into_iter().filter(|path| !is_global(path, &self.environment)).collect();
+        Ok(Text::Template { name, paths, typed })
+    }
+
+    /// Compiles all strings of a JSON value.
+    ///
+    /// # Errors
+    /// As [`Templates::compile`].
+    pub(super) fn compile_value(&mut self, value: &Value) -> Result<Leaf, Problem> {
+        Ok(match value {
+            Value::String(text) => Leaf::Text(self.compile(text, Place::Text)?),
+            Value::Array(items) => {
+                Leaf::List(items.iter().map(|item| self.compile_value(item)).collect::<Result<_, _>>()?)
+            }
+            Value::Object(fields) => Leaf::Object(
+                fields
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), self.compile_value(value)?)))
+                    .collect::<Result<_, Problem>>()?,
+            ),
+            plain => Leaf::Plain(plain.clone()),
+        })
+    }
+
+    /// Renders a template to text.
+    pub(super) fn render(&self, name: &str, paths: &[String], scope: &Scope) -> Result<Rendered<String>, RenderError> {
+        let captured = self
+            .environment
+            .get_template(name)
+            .and_then(|template| template.render_captured(Dynamic::from_object(scope.clone())))
+            .map_err(|error| render_error(&error))?;
+        let fuel = captured.state().fuel_levels().map_or(0, |(consumed, _)| consumed);
+        let saw_missing = captured.state().get_temp(MISSING).is_some();
+        let missing = if saw_missing { missing_paths(paths, scope) } else { Vec::new() };
+        Ok(Rendered { value: captured.into_output(), missing, fuel })
+    }
+
+    /// Evaluates a template that is exactly one `{{…}}` and keeps the type of its value.
+    pub(super) fn evaluate(&self, name: &str, paths: &[String], scope: &Scope) -> Result<Rendered<Value>, RenderError> {
+        let captured = self
+            .environment
+            .get_template(&format!("{name}.value"))
+            .and_then(|template| template.render_captured(Dynamic::from_object(scope.clone())))
+            .map_err(|error| render_error(&error))?;
+        let fuel = captured.state().fuel_levels().map_or(0, |(consumed, _)| consumed);
+        let value = captured.state().lookup(RESULT).unwrap_or(Dynamic::UNDEFINED);
+        let missing = if is_missing(&value) { missing_paths(paths, scope) } else { Vec::new() };
+        let value = serde_json::to_value(&value).unwrap_or(Value::Null);
+        Ok(Rendered { value, missing, fuel })
+    }
+}
+
+/// What templates can read. Cloning is cheap: the values are shared.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub(super) context: Dynamic,
+    pub(super) contact: Dynamic,
+    pub(super) input: Dynamic,
+    pub(super) session: Dynamic,
+    pub(super) flow: Dynamic,
+    pub(super) node: Dynamic,
+    pub(super) now: Dynamic,
+}
+
+impl Object for Scope {
+    fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
+        match key.as_str()? {
+            "context" => Some(self.context.clone()),
+            "contact" => Some(self.contact.clone()),
+            "input" => Some(self.input.clone()),
+            "session" => Some(self.session.clone()),
+            "flow" => Some(self.flow.clone()),
+            "node" => Some(self.node.clone()),
+            "now" => Some(self.now.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A value of ours as the template library holds it.
+pub(super) fn dynamic(value: impl serde::Serialize) -> Dynamic {
+    Dynamic::from(Serde(value))
+}
+
+/// The inside of a text that is exactly one `{{…}}`.
+fn single_expression(source: &str) -> Option<&str> {
+    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.trim_matches('-');
+    (!inner.contains("{{") && !inner.contains("}}") && !inner.trim().is_empty()).then_some(inner)
+}
+
+fn is_global(path: &str, environment: &Environment<'_>) -> bool {
+    let root = path.split('.').next().unwrap_or(path);
+    environment.globals().any(|(name, _)| name == root)
+}
+
+fn check_root(path: &str, source: &str, environment: &Environment<'_>) -> Result<(), Problem> {
+    let mut steps = path.split('.');
+    let root = steps.next().unwrap_or_default();
+    if is_global(path, environment) {
+        return Ok(());
+    }
+    let known = |list: &[&str]| list.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let Some((_, fields)) = ROOTS.iter().find(|(name, _)| *name == root) else {
+        let roots: Vec<&str> = ROOTS.iter().map(|(name, _)| *name).collect();
+        let text = format!("`{root}` in `{source}` is not known: templates read {}.", known(&roots));
+        return Err(Problem::error("unknown_template_root", text));
+    };
+    match steps.next() {
+        Some(field) if !fields.is_empty() && !fields.contains(&field) => {
+            let text = format!("`{root}.{field}` in `{source}` is not known: `{root}` has {}.", known(fields));
+            Err(Problem::error("unknown_template_root", text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn render_error(error: &minijinja::Error) -> RenderError {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return RenderError::OutOfFuel;
+    }
+    RenderError::Failed(error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
+}
+
+fn is_missing(value: &Dynamic) -> bool {
+    value.is_undefined() || value.is_none()
+}
+
+fn missing_paths(paths: &[String], scope: &Scope) -> Vec<String> {
+    let root = std::sync::Arc::new(scope.clone());
+    let is_absent = |path: &&String| {
+        let mut steps = path.split('.');
+        let mut value = steps.next().and_then(|name| root.get_value(&Dynamic::from(name))).unwrap_or_default();
+        for step in steps {
+            value = value.get_attr(step).unwrap_or_default();
+        }
+        is_missing(&value)
+    };
+    paths.iter().filter(is_absent).cloned().collect()
+}
+
+/// Writes a value into the output: missing ones as nothing, percent-encoded inside links.
+fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic) -> Result<(), minijinja::Error> {
+    if is_missing(value) {
+        // Interior state of one rendering; the caller reads it afterwards.
+        state.set_temp(MISSING, Dynamic::from(true));
+        return Ok(());
+    }
+    if state.name().ends_with(".link") {
+        let encoded = state.apply_filter("urlencode", &[Dynamic::from(value.to_string())])?;
+        return Ok(out.write_str(encoded.as_str().unwrap_or_default())?);
+    }
+    minijinja::escape_formatter(out, state, value)
+}
+
+/// `default`: stands in for missing, null and empty values.
+fn default_filter(value: Dynamic, other: Rest<Dynamic>) -> Dynamic {
+    let is_empty = is_missing(&value) || value.as_str().is_some_and(|text| text.trim().is_empty());
+    if is_empty { other.0.into_iter().next().unwrap_or_else(|| Dynamic::from("")) } else { value }
+}
+
+/// `money`: two decimals, thousands grouped; `money('EUR')` names the currency behind. What is no number stays.
+fn money(value: Dynamic, currency: Option<String>) -> Dynamic {
+    if is_missing(&value) {
+        return value;
+    }
+    let shown = value.to_string();
+    let Ok(amount) = shown.trim().replace(',', "").parse::<f64>() else { return value };
+    if !amount.is_finite() {
+        return value;
+    }
+    let fixed = format!("{:.2}", amount.abs());
+    let (whole, cents) = fixed.split_once('.').unwrap_or((&fixed, "00"));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if amount < 0.0 && fixed != "0.00" { "-" } else { "" };
+    let currency = currency.map(|name| format!(" {name}")).unwrap_or_default();
+    Dynamic::from(format!("{sign}{grouped}.{cents}{currency}"))
+}
+
+/// `phone_national`: a number as people of its country write it. What is no number stays.
+fn phone_national(value: Dynamic) -> Dynamic {
+    match value.as_str().map(str::parse::<Phone>) {
+        Some(Ok(phone)) => Dynamic::from(phone.to_national()),
+        _ => value,
+    }
+}
+
+/// `date`: a moment or a day in the flow's time zone, by a strftime format. What is neither stays.
+fn date(value: &Dynamic, format: Option<String>, zone: &TimeZone) -> Dynamic {
+    let format = format.unwrap_or_else(|| "%Y-%m-%d".to_owned());
+    let zoned = match value.kind() {
+        ValueKind::Number => i64::try_from(value.clone())
+            .ok()
+            .and_then(|seconds| seconds.checked_mul(1000))
+            .map(|millis| Timestamp::from_millis(millis).to_jiff().to_zoned(zone.clone())),
+        _ => value.as_str().and_then(|text| read_moment(text, zone)),
+    };
+    zoned
+        .and_then(|zoned| jiff::fmt::strtime::format(&format, &zoned).ok())
+        .map_or_else(|| value.clone(), Dynamic::from)
+}
+
+/// Reads an ISO 8601 moment, or a date and time, or a date (its midnight), of `zone`.
+pub(super) fn read_moment(text: &str, zone: &TimeZone) -> Option<jiff::Zoned> {
+    let text = text.trim();
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp.to_jiff().to_zoned(zone.clone()));
+    }
+    let civil = text
+        .parse::<jiff::civil::DateTime>()
+        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.to_datetime(jiff::civil::Time::midnight())))
+        .ok()?;
+    civil.to_zoned(zone.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scope() -> Scope {
+        Scope {
+            context: dynamic(json!({
+                "cart_total": "1290.5", "n": 3, "empty": "", "nothing": null, "evil": "{{contact.name}}",
+                "path": "a b/ü?&", "when": "2026-05-07T22:30:00Z", "deep": {"list": [1, 2]}
+            })),
+            contact: dynamic(json!({"name": "Ann", "phone": "+442079460000", "metadata": {}})),
+            input: dynamic(json!({"text": "hi"})),
+            session: dynamic(json!({"id": "s"})),
+            flow: dynamic(json!({"id": "f", "name": "F"})),
+            node: dynamic(json!({"visits": 1})),
+            now: Dynamic::from("2026-05-07T08:14:23+00:00"),
+        }
+    }
+
+    fn render_in(source: &str, place: Place) -> (String, Vec<String>) {
+        let mut templates = Templates::new(TimeZone::get("Europe/Berlin").unwrap());
+        match templates.compile(source, place).unwrap() {
+            Text::Literal(text) => (text, Vec::new()),
+            Text::Template { name, paths, .. } => match templates.render(&name, &paths, &scope()) {
+                Ok(rendered) => (rendered.value, rendered.missing),
+                Err(RenderError::OutOfFuel) => ("out of fuel".to_owned(), Vec::new()),
+                Err(RenderError::Failed(why)) => (format!("failed: {why}"), Vec::new()),
+            },
+        }
+    }
+
+    fn render(source: &str) -> String {
+        render_in(source, Place::Text).0
+    }
+
+    #[test]
+    fn fills_in_values_once() {
+        assert_eq!(render("Hi {{contact.name|default('there')}}!"), "Hi Ann!");
+        assert_eq!(render("{{context.evil}}"), "{{contact.name}}");
+        assert_eq!(render("{{context.n + 1}} {{node.visits}}"), "4 1");
+        assert_eq!(render("no template { here }"), "no template { here }");
+    }
+
+    #[test]
+    fn our_filters() {
+        assert_eq!(render("{{context.cart_total|money}}"), "1,290.50");
+        assert_eq!(render("{{context.n|money('EUR')}}"), "3.00 EUR");
+        assert_eq!(render("{{'abc'|money}}"), "abc");
+        assert_eq!(render("{{(-1234567.891)|money}}"), "-1,234,567.89");
+        assert_eq!(
+            render("{{context.missing|default('x')}}{{context.nothing|default('y')}}{{context.empty|default('z')}}"),
+            "xyz"
+        );
+        assert_eq!(render("{{context.when|date('%d.%m.%Y %H:%M')}}"), "08.05.2026 00:30");
+        assert_eq!(render("{{'2026-05-07'|date('%d.%m.%Y')}} {{'soon'|date}}"), "07.05.2026 soon");
+        assert_eq!(render("{{contact.phone|phone_national}}"), "020 7946 0000");
+    }
+
+    #[test]
+    fn missing_values_are_empty_and_named() {
+        let (text, missing) =
+            render_in("[{{context.missing.deeper}}] [{{context.nothing}}] [{{contact.name}}]", Place::Text);
+        assert_eq!(text, "[] [] [Ann]");
+        assert_eq!(missing, ["context.missing.deeper", "context.nothing"]);
+        let (_, missing) = render_in("{{context.missing|default('x')}}", Place::Text);
+        assert!(missing.is_empty(), "a default is no missing value");
+    }
+
+    #[test]
+    fn values_in_links_are_percent_encoded() {
+        let (link, _) = render_in("https://shop.example/{{context.path}}", Place::Link);
+        assert_eq!(link, "https://shop.example/a%20b/%C3%BC%3F%26");
+        let (link, _) = render_in("{{context.path}}", Place::Link);
+        assert_eq!(link, "a b/ü?&", "a value that is the whole link stands as it is");
+    }
+
+    #[test]
+    fn a_single_expression_keeps_its_type() {
+        let mut templates = Templates::new(TimeZone::UTC);
+        let mut evaluate = |source: &str| match templates.compile(source, Place::Text).unwrap() {
+            Text::Template { name, paths, typed: true } => {
+                templates.evaluate(&name, &paths, &scope()).ok().map(|rendered| rendered.value)
+            }
+            _ => None,
+        };
+        assert_eq!(evaluate("{{context.n}}"), Some(json!(3)));
+        assert_eq!(evaluate(" {{ context.deep }} "), Some(json!({"list": [1, 2]})));
+        assert_eq!(evaluate("{{context.missing}}"), Some(Value::Null));
+        assert_eq!(evaluate("{{context.n}}{{context.n}}"), None);
+    }
+
+    #[test]
+    fn unknown_roots_and_bad_syntax_are_problems() {
+        let mut templates = Templates::new(TimeZone::UTC);
+        let mut problem = |source: &str| templates.compile(source, Place::Text).err().map(|problem| problem.id);
+        assert_eq!(problem("{{cart_total}}"), Some("unknown_template_root"));
+        assert_eq!(problem("{{contact.shoe_size}}"), Some("unknown_template_root"));
+        assert_eq!(problem("{{contact.metadata.shoe_size}}"), None);
+        assert_eq!(problem("{{context.cart_total"), Some("bad_template"));
+        assert_eq!(problem("{{context.a|no_such_filter}}"), None);
+        assert_eq!(problem("{% for i in range(3) %}{{i}}{% endfor %}"), None);
+    }
+
+    #[test]
+    fn greedy_templates_run_out_of_fuel() {
+        assert_eq!(
+            render("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}"),
+            "out of fuel"
+        );
+        assert_eq!(render("{{'x'*100000000}}"), "out of fuel");
+    }
+}
