@@ -4,3 +4,4 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod telemetry;

@@ -1,0 +1,121 @@
+//! Telemetry: what the server says about itself on standard error.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFilter, LogFormat};
+use crate::error::{Error, Result};
+
+/// The module that panics are logged under, for directives such as `qyvo::panic=off`.
+const PANICS: &str = "qyvo::panic";
+
+/// Starts logging to standard error, panics included. Call it once, before any work.
+///
+/// # Errors
+/// `Invalid` if the filter cannot be read, `Internal` if the process is logging already.
+pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
+    let directives = EnvFilter::try_new(filter.as_str())
+        .map_err(|error| Error::invalid(format!("The log filter `{filter}` cannot be read")).caused_by(error))?;
+    // The subscriber would report a failed write on standard error, where writing just failed, and that panics: a
+    // server must outlive the terminal or the log collector it was started from.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(directives).with_writer(std::io::stderr).log_internal_errors(false);
+    match format {
+        LogFormat::Text if std::io::stderr().is_terminal() => builder.try_init(),
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(|error| Error::internal("Logging cannot be started twice in one process").caused_by(error))?;
+    log_panics();
+    Ok(())
+}
+
+/// Makes panics events of the log, with the place and, where `RUST_BACKTRACE` asks for it, the way there.
+///
+/// The hook that was there before still reports a panic that the log's filter would swallow.
+fn log_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if tracing::enabled!(target: PANICS, Level::ERROR) { log_panic(panic) } else { before(panic) }
+    }));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("a value that is not text");
+    let location = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        target: PANICS,
+        location,
+        thread = thread.name(),
+        backtrace,
+        "A thread panicked: {message}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn caught(filter: &str, panic: fn()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || std::panic::catch_unwind(panic).unwrap_err());
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The hook belongs to the process, so that everything about it stands in one test.
+    #[test]
+    fn panics_are_logged_with_their_place() {
+        static REPORTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let original = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|panic| {
+            REPORTED.lock().unwrap().push(panic.payload_as_str().unwrap_or_default().to_owned());
+        }));
+        log_panics();
+
+        let lines = caught("info", || panic!("the shelf is {}", "empty"));
+        let event: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert_eq!(event["message"], "A thread panicked: the shelf is empty");
+        assert_eq!(event["level"], "ERROR");
+        assert_eq!(event["target"], PANICS);
+        assert!(event["location"].as_str().unwrap().starts_with("src/telemetry.rs:"), "{event}");
+        assert!(event["thread"].as_str().unwrap().contains("panics_are_logged"), "{event}");
+
+        let lines = caught("info", || std::panic::panic_any(7));
+        assert!(lines.contains("a value that is not text"), "{lines}");
+        let silent = caught("off", || panic!("nobody listens"));
+        assert_eq!(silent, "");
+        std::panic::set_hook(original);
+        let reported = REPORTED.lock().unwrap();
+        assert!(reported.contains(&"nobody listens".to_owned()));
+        assert!(!reported.iter().any(|message| message.contains("the shelf")), "a logged panic is reported once");
+    }
+}
