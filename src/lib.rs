@@ -4,4 +4,5 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod store;
 pub mod telemetry;

@@ -1,0 +1,291 @@
+//! Contacts, the addresses that lead to them, and their tags.
+
+use rusqlite::{OptionalExtension, Row};
+
+use super::values::Json;
+use super::{Conn, Tx};
+use crate::domain::{Contact, ContactId, Phone, Timestamp};
+use crate::error::{Error, Result};
+
+/// A contact and its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredContact {
+    /// Row.
+    pub seq: i64,
+    /// The contact.
+    pub contact: Contact,
+}
+
+/// The columns that [`read`] takes. The phone is the newest one that is not retired; tags come in the order of their
+/// bytes, which is the order that [`Contact`] keeps.
+macro_rules! select {
+    ($from:literal) => {
+        concat!(
+            "SELECT c.seq, c.id,
+                (SELECT a.value FROM addresses AS a
+                 WHERE a.contact_seq = c.seq AND a.kind = 'phone' AND a.retired_at IS NULL
+                 ORDER BY a.added_at DESC, a.value LIMIT 1),
+                c.name, c.email, c.language,
+                (SELECT json_group_array(t.name ORDER BY t.name)
+                 FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
+                c.metadata, c.opted_in_at, c.opted_out_at ",
+            $from
+        )
+    };
+}
+
+/// The contact of an id, also of an id that was merged into another contact.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_id(conn: &Conn, id: ContactId) -> Result<Option<StoredContact>> {
+    let mut statement = conn.prepare_cached(select!("FROM contacts AS c WHERE c.id = ?1"))?;
+    let found = statement.query_row([id], read).optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let mut statement = conn.prepare_cached(select!(
+        "FROM contact_redirects AS r JOIN contacts AS c ON c.seq = r.contact_seq WHERE r.old_id = ?1"
+    ))?;
+    Ok(statement.query_row([id], read).optional()?)
+}
+
+/// The contact that a phone number leads to. A number that its contact left leads to nobody.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
+    let mut statement = conn.prepare_cached(select!(
+        "FROM addresses AS o JOIN contacts AS c ON c.seq = o.contact_seq
+         WHERE o.kind = 'phone' AND o.value = ?1 AND o.retired_at IS NULL"
+    ))?;
+    Ok(statement.query_row([phone], read).optional()?)
+}
+
+/// Inserts a contact with its phone number and tags, and answers its row. `source` says what created it.
+///
+/// # Errors
+/// `Conflict` when the phone number leads to another contact; otherwise when the database refuses.
+pub fn insert(tx: &Tx<'_>, contact: &Contact, source: &str, now: Timestamp) -> Result<i64> {
+    let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at } = contact;
+    tx.prepare_cached(
+        "INSERT INTO contacts
+             (id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+    )?
+    .execute((id, name, email, language, source, Json(metadata), opted_in_at, opted_out_at, now))?;
+    let seq = tx.last_insert_rowid();
+    if let Some(phone) = phone {
+        add_phone(tx, seq, phone, now)?;
+    }
+    for tag in tags {
+        add_tag(tx, seq, tag)?;
+    }
+    Ok(seq)
+}
+
+/// Writes what differs between a contact and what it was `before`. A new phone number retires the old one.
+///
+/// # Errors
+/// `Conflict` when the new phone number leads to another contact; otherwise when the database refuses.
+pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: Timestamp) -> Result<()> {
+    if contact == before {
+        return Ok(());
+    }
+    let Contact { id: _, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at } = contact;
+    tx.prepare_cached(
+        "UPDATE contacts SET name = ?2, email = ?3, language = ?4, metadata = ?5, opted_in_at = ?6, opted_out_at = ?7,
+             updated_at = ?8
+         WHERE seq = ?1",
+    )?
+    .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now))?;
+    if *phone != before.phone {
+        if let Some(old) = &before.phone {
+            tx.prepare_cached(
+                "UPDATE addresses SET retired_at = ?3 WHERE kind = 'phone' AND value = ?1 AND contact_seq = ?2",
+            )?
+            .execute((old, seq, now))?;
+        }
+        if let Some(new) = phone {
+            add_phone(tx, seq, new, now)?;
+        }
+    }
+    for tag in tags.iter().filter(|tag| !before.tags.contains(tag)) {
+        add_tag(tx, seq, tag)?;
+    }
+    for tag in before.tags.iter().filter(|tag| !tags.contains(tag)) {
+        tx.prepare_cached(
+            "DELETE FROM contact_tags WHERE contact_seq = ?1 AND tag_seq = (SELECT seq FROM tags WHERE name = ?2)",
+        )?
+        .execute((seq, tag))?;
+    }
+    Ok(())
+}
+
+/// Records that `messages` messages went to or came from a contact at `at`. `inbound_at` is when the last of them came
+/// in, if one did. Times never go back.
+///
+/// # Errors
+/// When the database refuses.
+pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
+    // Of a NULL and a time, max() gives NULL and coalesce() the time.
+    tx.prepare_cached(
+        "UPDATE contacts SET total_messages = total_messages + ?2,
+             last_inbound_at = coalesce(max(last_inbound_at, ?3), last_inbound_at, ?3),
+             last_message_at = coalesce(max(last_message_at, ?4), ?4)
+         WHERE seq = ?1",
+    )?
+    .execute((seq, messages, inbound_at, at))?;
+    Ok(())
+}
+
+fn add_phone(tx: &Tx<'_>, contact_seq: i64, phone: &Phone, now: Timestamp) -> Result<()> {
+    let added = tx
+        .prepare_cached(
+            "INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('phone', ?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET
+                 contact_seq = excluded.contact_seq, added_at = excluded.added_at, retired_at = NULL
+             WHERE retired_at IS NOT NULL",
+        )?
+        .execute((phone, contact_seq, now))?;
+    if added == 0 {
+        return Err(Error::conflict(format!("{phone} is the number of another contact")));
+    }
+    Ok(())
+}
+
+fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
+    tx.prepare_cached("INSERT INTO tags (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tag])?;
+    tx.prepare_cached("INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2")?
+        .execute((contact_seq, tag))?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
+    let contact = Contact {
+        id: row.get(1)?,
+        phone: row.get(2)?,
+        name: row.get(3)?,
+        email: row.get(4)?,
+        language: row.get(5)?,
+        tags: row.get::<_, Json<_>>(6)?.0,
+        metadata: row.get::<_, Json<_>>(7)?.0,
+        opted_in_at: row.get(8)?,
+        opted_out_at: row.get(9)?,
+    };
+    Ok(StoredContact { seq: row.get(0)?, contact })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::super::testing::{self, now};
+    use super::*;
+    use crate::error::Code;
+
+    fn phone(last: u32) -> Phone {
+        format!("+14155550{last:03}").parse().unwrap()
+    }
+
+    fn full(n: u128) -> Contact {
+        let mut contact = Contact::new(testing::contact_id(n), Some(phone(100)));
+        contact.name = Some("Ana \u{0}Ño".to_owned());
+        contact.email = Some("ana@example.org".to_owned());
+        contact.language = Some("pt-BR".to_owned());
+        contact.tags = vec!["VIP".to_owned(), "beta, \"two\"".to_owned(), "été".to_owned()];
+        contact.metadata = json!({"z": 1, "a": [1.5, null, {"deep": "\u{1F600}"}]}).as_object().unwrap().clone();
+        contact.opted_in_at = Some(now());
+        contact
+    }
+
+    #[test]
+    fn a_contact_comes_back_as_it_went() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let contact = full(1);
+        let seq = insert(&tx, &contact, "trigger", now()).unwrap();
+        let keys: Vec<_> = contact.metadata.keys().cloned().collect();
+        let stored = Some(StoredContact { seq, contact });
+        assert_eq!(find_by_id(&tx, testing::contact_id(1)).unwrap(), stored);
+        let found = find_by_phone(&tx, &phone(100)).unwrap();
+        assert_eq!(found, stored);
+        assert!(found.unwrap().contact.metadata.keys().eq(&keys), "keys keep their order");
+        assert_eq!(find_by_phone(&tx, &phone(101)).unwrap(), None);
+        assert_eq!(find_by_id(&tx, testing::contact_id(2)).unwrap(), None);
+        let bare = Contact::new(testing::contact_id(3), None);
+        let seq = insert(&tx, &bare, "api", now()).unwrap();
+        assert_eq!(find_by_id(&tx, bare.id).unwrap(), Some(StoredContact { seq, contact: bare }));
+    }
+
+    #[test]
+    fn an_update_writes_what_differs() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let before = full(1);
+        let seq = insert(&tx, &before, "trigger", now()).unwrap();
+        let mut after = before.clone();
+        after.name = None;
+        after.tags = vec!["VIP".to_owned(), "new".to_owned()];
+        after.metadata.clear();
+        after.phone = Some(phone(200));
+        after.opted_out_at = Some(now());
+        update(&tx, seq, &after, &before, now().plus(Duration::from_secs(1))).unwrap();
+        assert_eq!(find_by_id(&tx, after.id).unwrap().unwrap().contact, after);
+        assert_eq!(find_by_phone(&tx, &phone(200)).unwrap().unwrap().seq, seq);
+        assert_eq!(find_by_phone(&tx, &phone(100)).unwrap(), None);
+        let changes = tx.query_row("SELECT total_changes()", [], |row| row.get::<_, i64>(0)).unwrap();
+        update(&tx, seq, &after, &after, now()).unwrap();
+        assert_eq!(tx.query_row("SELECT total_changes()", [], |row| row.get::<_, i64>(0)).unwrap(), changes);
+    }
+
+    #[test]
+    fn a_phone_leads_to_one_contact_and_moves_only_once_it_is_left() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let before = full(1);
+        let seq = insert(&tx, &before, "trigger", now()).unwrap();
+        let second = Contact::new(testing::contact_id(2), Some(phone(100)));
+        assert_eq!(insert(&tx, &second, "trigger", now()).unwrap_err().code(), Code::Conflict);
+        tx.execute("DELETE FROM contacts WHERE id = ?1", [second.id]).unwrap();
+        let after = Contact { phone: None, ..before.clone() };
+        update(&tx, seq, &after, &before, now()).unwrap();
+        let second_seq = insert(&tx, &second, "trigger", now()).unwrap();
+        assert_eq!(find_by_phone(&tx, &phone(100)).unwrap().unwrap().seq, second_seq);
+        assert_eq!(find_by_id(&tx, before.id).unwrap().unwrap().contact.phone, None);
+    }
+
+    #[test]
+    fn a_merged_id_leads_to_the_contact_that_stays() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let contact = full(1);
+        let seq = insert(&tx, &contact, "trigger", now()).unwrap();
+        tx.execute("INSERT INTO contact_redirects VALUES (?1, ?2)", (testing::contact_id(9), seq)).unwrap();
+        assert_eq!(find_by_id(&tx, testing::contact_id(9)).unwrap(), Some(StoredContact { seq, contact }));
+    }
+
+    #[test]
+    fn touching_counts_and_never_goes_back() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let seq = insert(&tx, &full(1), "trigger", now()).unwrap();
+        let seen = || {
+            tx.query_row("SELECT total_messages, last_inbound_at, last_message_at FROM contacts", [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Timestamp>>(1)?, row.get::<_, Option<Timestamp>>(2)?))
+            })
+            .unwrap()
+        };
+        let earlier = now().minus(Duration::from_secs(60));
+        touch(&tx, seq, 2, None, now()).unwrap();
+        assert_eq!(seen(), (2, None, Some(now())));
+        touch(&tx, seq, 1, Some(earlier), earlier).unwrap();
+        assert_eq!(seen(), (3, Some(earlier), Some(now())));
+        touch(&tx, seq, 1, Some(now()), now()).unwrap();
+        touch(&tx, seq, 1, Some(earlier), earlier).unwrap();
+        touch(&tx, seq, 0, None, earlier).unwrap();
+        assert_eq!(seen(), (5, Some(now()), Some(now())));
+    }
+}

@@ -1,0 +1,118 @@
+//! Counts that pages show. Jobs add to them through [`Tx::count`](super::Tx::count); nothing counts rows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rusqlite::OptionalExtension;
+
+use super::Conn;
+use crate::domain::{NodeId, Timestamp};
+use crate::error::Result;
+
+/// What is counted. A field at its default stands for all of its kind, so a lifetime total of a flow has a name and a
+/// `flow_seq` only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Counter {
+    /// Such as `sessions_started`.
+    pub name: Cow<'static, str>,
+    /// The flow; 0 for all.
+    pub flow_seq: i64,
+    /// The published version; 0 for all.
+    pub version: u32,
+    /// The node; `None` for all.
+    pub node: Option<NodeId>,
+    /// The exit; empty for all.
+    pub exit: Cow<'static, str>,
+    /// Hours since 1970-01-01T00:00:00Z; 0 for all.
+    pub hour: i64,
+}
+
+impl Counter {
+    /// The hour that a moment belongs to, as counters name it.
+    pub fn hour_of(at: Timestamp) -> i64 {
+        at.as_millis().div_euclid(3_600_000)
+    }
+}
+
+/// Adds to counters, making those that are not there yet.
+///
+/// # Errors
+/// When the database refuses.
+pub fn add_all(conn: &Conn, counts: &HashMap<Counter, i64>) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO counters (name, flow_seq, version, node, exit, hour, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET value = value + excluded.value",
+    )?;
+    for (counter, delta) in counts.iter().filter(|&(_, &delta)| delta != 0) {
+        let node = counter.node.as_ref().map_or("", NodeId::as_str);
+        let Counter { name, flow_seq, version, exit, hour, .. } = counter;
+        statement.execute((name, flow_seq, version, node, exit, hour, delta))?;
+    }
+    Ok(())
+}
+
+/// The value of one counter; 0 if nothing was ever counted.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn value(conn: &Conn, counter: &Counter) -> Result<i64> {
+    let node = counter.node.as_ref().map_or("", NodeId::as_str);
+    let Counter { name, flow_seq, version, exit, hour, .. } = counter;
+    let value = conn
+        .prepare_cached(
+            "SELECT value FROM counters
+             WHERE name = ?1 AND flow_seq = ?2 AND version = ?3 AND node = ?4 AND exit = ?5 AND hour = ?6",
+        )?
+        .query_row((name, flow_seq, version, node, exit, hour), |row| row.get(0))
+        .optional()?;
+    Ok(value.unwrap_or(0))
+}
+
+/// All counters of a name and a flow within `hours`, in the order of version, node, exit and hour. The range `0..1`
+/// reads the lifetime totals.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(Counter, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT version, nullif(node, ''), exit, hour, value FROM counters
+         WHERE name = ?1 AND flow_seq = ?2 AND hour >= ?3 AND hour < ?4
+         ORDER BY version, node, exit, hour",
+    )?;
+    let rows = statement.query_map((name, flow_seq, hours.start, hours.end), |row| {
+        let counter = Counter {
+            name: name.to_owned().into(),
+            flow_seq,
+            version: row.get(0)?,
+            node: row.get(1)?,
+            exit: row.get::<_, String>(2)?.into(),
+            hour: row.get(3)?,
+        };
+        Ok((counter, row.get(4)?))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[test]
+    fn adds_up_and_reads_back() {
+        let conn = testing::conn();
+        let total = Counter { name: "started".into(), flow_seq: 3, ..Counter::default() };
+        let hour = Counter::hour_of("2026-05-07T08:59:59Z".parse().unwrap());
+        let node =
+            Counter { version: 2, node: Some("ask".parse().unwrap()), exit: "timeout".into(), hour, ..total.clone() };
+        for _ in 0..2 {
+            add_all(&conn, &HashMap::from([(total.clone(), 5), (node.clone(), 1)])).unwrap();
+        }
+        assert_eq!(value(&conn, &total).unwrap(), 10);
+        assert_eq!(value(&conn, &Counter { flow_seq: 4, ..total.clone() }).unwrap(), 0);
+        assert_eq!(of_flow(&conn, "started", 3, 0..1).unwrap(), [(total.clone(), 10)]);
+        assert_eq!(of_flow(&conn, "started", 3, hour..hour + 1).unwrap(), [(node, 2)]);
+        assert_eq!(of_flow(&conn, "started", 4, 0..i64::MAX).unwrap(), []);
+    }
+}

@@ -1,0 +1,504 @@
+//! The only module that knows SQLite.
+//!
+//! [`Store`] is what a server uses: jobs for the one writer, reads from a pool. [`Direct`] is what a command on the
+//! command line uses. The modules below hold the SQL, a file for each family of tables: functions that take a [`Conn`]
+//! read, functions that take a [`Tx`] write, and none of them commits. Whoever runs them owns the transaction.
+//!
+//! A job may run twice (see [`Store::write`]), so it does nothing but read and write rows. Ids and times are made
+//! before the job and moved into it.
+
+pub mod contacts;
+pub mod counters;
+mod direct;
+pub mod flows;
+mod lock;
+mod schema;
+pub mod sessions;
+pub mod settings;
+#[cfg(test)]
+mod testing;
+pub mod tokens;
+mod values;
+mod writer;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{ErrorCode, OpenFlags};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{oneshot, watch};
+
+pub use counters::Counter;
+pub use direct::Direct;
+
+use crate::error::{Code, Error, Result};
+use lock::Lock;
+use writer::{Command, Pending, Writer};
+
+/// A connection, for reading unless it stands in a [`Tx`].
+pub type Conn = rusqlite::Connection;
+
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 256;
+/// Memory of the writer's page cache, in KiB: the upper levels of every index that a random phone number goes through.
+const WRITER_CACHE: i64 = 32 * 1024;
+/// Memory of a reader's page cache, in KiB.
+const READER_CACHE: i64 = 4 * 1024;
+/// How long a read waits for a connection of the pool.
+const READER_WAIT: Duration = Duration::from_secs(5);
+/// How long a command waits for the server's writer.
+const COMMAND_BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// When a commit is on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Before it is answered: it survives a power loss.
+    #[default]
+    Full,
+    /// Some time later: a power loss may take the last commits, a crash of the process takes none.
+    Normal,
+    /// When the operating system likes: a power loss may damage the file.
+    Off,
+}
+
+/// How to open a [`Store`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database file. Its write-ahead log and its lock file stand beside it.
+    pub path: PathBuf,
+    /// When a commit is on the disk.
+    pub synchronous: Synchronous,
+    /// Connections for reading.
+    pub readers: u32,
+    /// Jobs that can wait; one more is refused.
+    pub queue: usize,
+    /// Jobs that are committed together at most.
+    pub batch: usize,
+    /// Pages of 4 KiB in the write-ahead log at which it is written into the database file.
+    pub checkpoint_pages: u32,
+}
+
+impl Options {
+    /// The defaults for a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            synchronous: Synchronous::Full,
+            readers: 4,
+            queue: 4096,
+            batch: 512,
+            checkpoint_pages: 16_000,
+        }
+    }
+}
+
+/// An open database with its writer. Clones are handles to the same one; the last to go closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queue: SyncSender<Command>,
+    readers: r2d2::Pool<SqliteConnectionManager>,
+    failure: watch::Receiver<Option<Arc<str>>>,
+    closing: AtomicBool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Takes the database's lock, creates the file or brings it forward, and starts the writer.
+    ///
+    /// # Errors
+    /// `Conflict` when another server runs on the file, or it is not ours, or newer than this program; otherwise
+    /// `Internal`.
+    pub fn open(options: &Options) -> Result<Self> {
+        let path = &options.path;
+        let lock = Lock::take(path)?;
+        let conn = open_for_writing(path, options.synchronous).map_err(|error| about(path, error))?;
+        let (sender, queue) = sync_channel(options.queue.max(1));
+        let (failure, failed) = watch::channel(None);
+        let batch = options.batch.max(1);
+        let readers = open_readers(options)?;
+        let writer = Writer { conn, queue, batch, checkpoint_pages: options.checkpoint_pages, failure, lock };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::internal("Cannot start the writer's thread").caused_by(error))?;
+        let inner = Inner {
+            queue: sender,
+            readers,
+            failure: failed,
+            closing: AtomicBool::new(false),
+            writer: Mutex::new(Some(thread)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs a job in the writer and waits until what it wrote is on the disk.
+    ///
+    /// The job may run twice, after a neighbour in its batch failed; the first run then left nothing. So it must do the
+    /// same again, and it should decide before it writes, because an error makes the whole batch run a second time.
+    /// It runs also when the caller stops waiting.
+    ///
+    /// # Errors
+    /// The job's own, after which nothing of it was written; `Internal` with the message when it panicked.
+    /// `Unavailable` when the queue is full, the store is closed, or the database refused the whole batch: nothing was
+    /// written. `OutcomeUnknown` when the commit failed.
+    pub async fn write<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        // A job answers even when it is dropped, so the channel never closes without a value.
+        self.submit(job)?.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// [`Store::write`] for a plain thread. It must not be called from asynchronous code.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn write_blocking<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.submit(job)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Reads from one snapshot. It blocks, so asynchronous callers wrap it in `web::block`.
+    ///
+    /// # Errors
+    /// Those of `f`; `Unavailable` when all connections stay busy.
+    pub fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        let conn = self.inner.readers.get().map_err(|error| {
+            Error::unavailable("All connections for reading are busy: retry in a moment").caused_by(error)
+        })?;
+        // The transaction makes several statements agree. It ends by its drop, also when `f` panics.
+        let snapshot = conn.unchecked_transaction()?;
+        f(&snapshot)
+    }
+
+    /// Whether writes are taken.
+    pub fn is_healthy(&self) -> bool {
+        !self.inner.closing.load(Ordering::Acquire) && self.inner.failure.borrow().is_none()
+    }
+
+    /// Waits until the writer has stopped for good, and says why. Nothing but a new process helps then. After an
+    /// orderly [`Store::close`] it waits for ever.
+    pub async fn failed(&self) -> Error {
+        let mut failure = self.inner.failure.clone();
+        loop {
+            if let Some(reason) = failure.borrow_and_update().as_deref() {
+                return Error::internal(format!("The database cannot be written any more: {reason}"));
+            }
+            if failure.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Refuses new jobs, writes those that are queued, empties the write-ahead log, and gives up the lock. Blocks until
+    /// that is done. Reads go on.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    fn submit<T, F>(&self, job: F) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        if !self.is_healthy() {
+            return Err(stopped());
+        }
+        let (caller, answer) = oneshot::channel();
+        match self.inner.queue.try_send(Command::Write(Box::new(Pending::new(job, caller)))) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => {
+                Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
+            }
+            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        }
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        if thread.thread().id() == thread::current().id() {
+            // A job owned the last handle. The writer can wait neither for itself nor for room in its own queue; where
+            // there is none, it stops when it has served the queue and finds that nobody can add to it.
+            let _ = self.queue.try_send(Command::Stop);
+            return;
+        }
+        // A writer that has stopped for good no longer listens, and needs no telling.
+        let _ = self.queue.send(Command::Stop);
+        // The writer catches its own panics and has told of them.
+        let _ = thread.join();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A connection inside a write transaction, with the counts that become true when it commits.
+pub struct Tx<'a> {
+    conn: &'a Conn,
+    counts: RefCell<HashMap<Counter, i64>>,
+}
+
+impl<'a> Tx<'a> {
+    fn new(conn: &'a Conn) -> Self {
+        Self { conn, counts: RefCell::default() }
+    }
+
+    fn into_counts(self) -> HashMap<Counter, i64> {
+        self.counts.into_inner()
+    }
+
+    /// Adds to a counter. All counts of a batch are summed and written once, just before the commit, so a job does not
+    /// see its own. A job that fails has counted nothing.
+    pub fn count(&self, counter: Counter, delta: i64) {
+        let mut counts = self.counts.borrow_mut();
+        let sum = counts.entry(counter).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+}
+
+impl Deref for Tx<'_> {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.conn
+    }
+}
+
+/// How often commands have written to the file.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn generation(conn: &Conn) -> Result<i64> {
+    Ok(conn.prepare_cached("SELECT value FROM generation")?.query_row([], |row| row.get(0))?)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let told = match code_of(&error) {
+            Code::Unavailable => Self::unavailable("The database cannot take this now"),
+            _ => Self::internal("The database refused a statement"),
+        };
+        told.caused_by(error)
+    }
+}
+
+/// Whether a caller should try again later, or look for a defect.
+fn code_of(error: &rusqlite::Error) -> Code {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Code::Unavailable,
+        _ => Code::Internal,
+    }
+}
+
+fn stopped() -> Error {
+    Error::unavailable("The server takes no more writes: nothing was written")
+}
+
+/// The same error with the file it is about.
+fn about(path: &Path, error: Error) -> Error {
+    let message = format!("Cannot use {}", path.display());
+    let told = match error.code() {
+        Code::Conflict => Error::conflict(format!("{message}: {}", error.message())),
+        Code::Unavailable => Error::unavailable(message),
+        _ => Error::internal(message),
+    };
+    // The message of a conflict is the whole of it.
+    if error.code() == Code::Conflict { told } else { told.caused_by(error) }
+}
+
+fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Conn::open_with_flags(path, flags)?;
+    conn.busy_timeout(writer::BUSY_TIMEOUT)?;
+    // Looked at before anything is changed: the next pragma writes to the file, whosoever it is.
+    schema::CURRENT.inspect(&conn)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::internal("The file system does not support SQLite's write-ahead log"));
+    }
+    set_up(&conn, synchronous)?;
+    // The writer checkpoints between batches.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
+    schema::CURRENT.prepare(&mut conn)?;
+    Ok(conn)
+}
+
+fn open_readers(options: &Options) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+    let manager = SqliteConnectionManager::file(&options.path)
+        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_init(|conn| {
+            conn.busy_timeout(READER_WAIT)?;
+            conn.set_prepared_statement_cache_capacity(STATEMENTS);
+            conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
+            conn.pragma_update(None, "cache_size", -READER_CACHE)
+        });
+    r2d2::Pool::builder()
+        .max_size(options.readers.max(1))
+        .connection_timeout(READER_WAIT)
+        // A connection to a local file does not break while it is idle.
+        .test_on_check_out(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .build(manager)
+        .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))
+}
+
+/// What every connection that writes needs.
+fn set_up(conn: &Conn, synchronous: Synchronous) -> Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")?;
+    let synchronous = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+        Synchronous::Off => "OFF",
+    };
+    Ok(conn.pragma_update(None, "synchronous", synchronous)?)
+}
+
+/// Runs a checkpoint: whether it was blocked, pages in the log, and how many of them are in the database file.
+fn rows_of_checkpoint(conn: &Conn, mode: &str) -> rusqlite::Result<(bool, i64, i64)> {
+    conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::now;
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        store.write_blocking(|tx| settings::set(tx, "a", "1", now())).unwrap();
+        let seq = store.write_blocking(|tx| Ok(testing::running(tx))).unwrap();
+        store.close();
+        assert!(!store.is_healthy());
+        let late = store.write_blocking(|tx| settings::set(tx, "b", "1", now())).unwrap_err();
+        assert_eq!(late.code(), Code::Unavailable);
+        assert!(store.read(|conn| settings::get(conn, "a")).unwrap().is_some(), "reads go on");
+
+        let again = testing::store(&dir);
+        assert_eq!(again.read(|conn| settings::get(conn, "a")).unwrap().as_deref(), Some("1"));
+        assert_eq!(again.read(|conn| settings::get(conn, "b")).unwrap(), None);
+        assert_eq!(again.read(|conn| sessions::find_by_seq(conn, seq)).unwrap().unwrap().session, testing::session(1));
+        drop((store, again));
+        assert_eq!(Direct::open(&dir.path().join("qyvo.db")).unwrap().check().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn closing_writes_what_is_queued() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let answers: Vec<_> = (0..100)
+            .map(|n: usize| store.submit(move |tx| settings::set(tx, &n.to_string(), "1", now())).unwrap())
+            .collect();
+        store.close();
+        answers.into_iter().for_each(|answer| answer.blocking_recv().unwrap().unwrap());
+        store.close();
+    }
+
+    #[test]
+    fn a_second_server_is_refused_until_the_first_has_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let refused = Store::open(&testing::options(&dir)).err().unwrap();
+        assert_eq!(refused.code(), Code::Conflict);
+        assert!(refused.message().contains(&std::process::id().to_string()), "{refused}");
+        store.close();
+        Store::open(&testing::options(&dir)).unwrap();
+    }
+
+    #[test]
+    fn newer_and_foreign_files_are_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("qyvo.db");
+        testing::store(&dir).close();
+        Conn::open(&path).unwrap().pragma_update(None, "user_version", 1000).unwrap();
+        let newer = Store::open(&testing::options(&dir)).err().unwrap();
+        assert!(newer.message().contains("version 1000") && newer.message().contains("qyvo.db"), "{newer}");
+        assert!(Direct::open(&path).err().unwrap().message().contains("version 1000"));
+
+        std::fs::remove_file(&path).unwrap();
+        Conn::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let foreign = Store::open(&testing::options(&dir)).err().unwrap();
+        assert!(foreign.message().contains("another program"), "{foreign}");
+        assert!(std::fs::read(&path).unwrap() == before);
+        std::fs::write(&path, "not a database at all, but a text that is long enough".repeat(99)).unwrap();
+        let text = Store::open(&testing::options(&dir)).err().unwrap();
+        assert!(text.message().contains("not an SQLite database"), "{text}");
+    }
+
+    #[test]
+    fn every_connection_has_its_pragmas() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = testing::options(&dir);
+        options.synchronous = Synchronous::Normal;
+        let store = Store::open(&options).unwrap();
+        let pragma = |conn: &Conn, name: &str| -> Result<i64> {
+            Ok(conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
+        };
+        let writer = store
+            .write_blocking(move |tx| {
+                ["foreign_keys", "synchronous", "temp_store", "wal_autocheckpoint", "cache_size", "busy_timeout"]
+                    .iter()
+                    .map(|name| pragma(tx, name))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .unwrap();
+        assert_eq!(writer, [1, 1, 2, 0, -WRITER_CACHE, 5000]);
+        let reader = store.read(|conn| Ok([pragma(conn, "query_only")?, pragma(conn, "temp_store")?])).unwrap();
+        assert_eq!(reader, [1, 2]);
+        assert!(store.read(|conn| Ok(conn.execute("DELETE FROM settings", [])?)).is_err());
+    }
+
+    #[test]
+    fn a_read_sees_one_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let seen = store
+            .read(|conn| {
+                let first = settings::get(conn, "a")?;
+                store.write_blocking(|tx| settings::set(tx, "a", "1", now()))?;
+                Ok((first, settings::get(conn, "a")?))
+            })
+            .unwrap();
+        assert_eq!(seen, (None, None));
+        assert!(store.read(|conn| settings::get(conn, "a")).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_stops_waiting_has_still_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let write = store.write(|tx| settings::set(tx, "a", "1", now()));
+        drop(store.submit(|tx| settings::set(tx, "b", "1", now())).unwrap());
+        write.await.unwrap();
+        assert!(store.read(|conn| settings::get(conn, "b")).unwrap().is_some());
+    }
+}

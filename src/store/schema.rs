@@ -1,0 +1,227 @@
+//! The schema of a database file: telling whose it is, creating it, bringing it forward, comparing it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+/// What this version of the program needs in a file.
+pub(super) const CURRENT: Schema =
+    Schema { application_id: 0x5179_766F, whole: include_str!("../../schema.sql"), steps: &[] };
+
+/// A schema and the way to it.
+pub(super) struct Schema {
+    /// The mark of our files in the header of a database.
+    application_id: i32,
+    /// The whole schema, for new files. It sets `application_id` and `user_version`.
+    whole: &'static str,
+    /// What brings a file of version 1 to 2, of 2 to 3, and so on. A step that has been released never changes.
+    steps: &'static [&'static str],
+}
+
+/// What a file is, by its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It holds nothing at all.
+    Empty,
+    /// It is ours and of the current version.
+    Current,
+    /// It is ours and of this older version.
+    Older(i64),
+}
+
+impl Schema {
+    /// The current version of the schema: the first is 1, and each step leads to one more.
+    pub(super) fn version(&self) -> i64 {
+        1 + i64::try_from(self.steps.len()).unwrap_or(i64::MAX)
+    }
+
+    /// Looks at a file, and changes nothing in it.
+    ///
+    /// # Errors
+    /// `Conflict` when the file is somebody else's, or was written by a newer version of the program.
+    pub(super) fn inspect(&self, conn: &Connection) -> Result<State> {
+        let application: i32 = match conn.query_row("PRAGMA application_id", [], |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+                return Err(Error::conflict("The file is not an SQLite database"));
+            }
+            other => other?,
+        };
+        let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application == 0 && version == 0 && tables == 0 {
+            return Ok(State::Empty);
+        }
+        if application != self.application_id {
+            return Err(Error::conflict("The file is the database of another program"));
+        }
+        match version {
+            newer if newer > self.version() => Err(Error::conflict(format!(
+                "The database has schema version {newer} and this program knows versions up to {}: use a newer program",
+                self.version()
+            ))),
+            current if current == self.version() => Ok(State::Current),
+            older if older >= 1 => Ok(State::Older(older)),
+            other => Err(Error::conflict(format!("The database has schema version {other}, which never was"))),
+        }
+    }
+
+    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own.
+    ///
+    /// # Errors
+    /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.
+    pub(super) fn prepare(&self, conn: &mut Connection) -> Result<()> {
+        let first = match self.inspect(conn)? {
+            State::Current => return Ok(()),
+            State::Empty => {
+                let tx = conn.transaction()?;
+                tx.execute_batch(self.whole)?;
+                return Ok(tx.commit()?);
+            }
+            State::Older(version) => version,
+        };
+        for (step, version) in self.steps.iter().zip(1..).filter(|&(_, version)| version >= first) {
+            let tx = conn.transaction()?;
+            tx.execute_batch(step)
+                .and_then(|()| tx.pragma_update(None, "user_version", version + 1))
+                .and_then(|()| tx.commit())
+                .map_err(|error| {
+                    Error::internal(format!("Cannot bring the database from version {version} to the next"))
+                        .caused_by(error)
+                })?;
+        }
+        Ok(())
+    }
+
+    /// How the file differs from this schema, a sentence for each difference.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn differences(&self, conn: &Connection) -> Result<Vec<String>> {
+        let wanted = Connection::open_in_memory()?;
+        wanted.execute_batch(self.whole)?;
+        let (wanted, found) = (objects(&wanted)?, objects(conn)?);
+        let mut differences = Vec::new();
+        for (name, sql) in &wanted {
+            match found.get(name) {
+                None => differences.push(format!("The {name} is missing.")),
+                Some(other) if other != sql => differences.push(format!("The {name} is not as it should be.")),
+                Some(_) => {}
+            }
+        }
+        // SQLite keeps the statistics of ANALYZE in tables of its own, which objects() leaves out.
+        differences.extend(
+            found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("The {name} is not ours.")),
+        );
+        Ok(differences)
+    }
+}
+
+/// Every object of a schema, such as "table flows", with the normal form of its definition.
+fn objects(conn: &Connection) -> Result<BTreeMap<String, String>> {
+    let mut statement =
+        conn.prepare("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, normal_form(&row.get::<_, String>(1)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A definition without comments and white space, so that a file that came here by steps compares equal to a new one.
+fn normal_form(sql: &str) -> String {
+    sql.lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .flat_map(str::chars)
+        .filter(|c| !c.is_whitespace() && *c != '"')
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Schema = Schema {
+        application_id: 77,
+        whole: "PRAGMA application_id = 77; PRAGMA user_version = 1; CREATE TABLE a (x) STRICT_LESS;",
+        steps: &[],
+    };
+    const SECOND: Schema = Schema {
+        application_id: 77,
+        whole: "PRAGMA application_id = 77; PRAGMA user_version = 3;
+                CREATE TABLE a (x INTEGER, y TEXT); CREATE INDEX a_by_y ON a (y); -- the index of y",
+        steps: &["ALTER TABLE a ADD COLUMN y TEXT", "CREATE INDEX a_by_y ON a(y)"],
+    };
+
+    fn version(conn: &Connection) -> i64 {
+        conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+    }
+
+    fn of_version_1() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 1; CREATE TABLE a (x INTEGER);").unwrap();
+        conn
+    }
+
+    #[test]
+    fn an_empty_file_gets_the_whole_schema() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Empty);
+        CURRENT.prepare(&mut conn).unwrap();
+        assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Current);
+        assert_eq!(version(&conn), CURRENT.version());
+        assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
+        CURRENT.prepare(&mut conn).unwrap();
+    }
+
+    #[test]
+    fn a_schema_that_fails_leaves_the_file_empty() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        assert!(FIRST.prepare(&mut conn).is_err());
+        assert_eq!(FIRST.inspect(&conn).unwrap(), State::Empty);
+    }
+
+    #[test]
+    fn an_older_file_goes_forward_and_ends_up_the_same() {
+        let mut conn = of_version_1();
+        conn.execute("INSERT INTO a (x) VALUES (5)", []).unwrap();
+        assert_eq!(SECOND.inspect(&conn).unwrap(), State::Older(1));
+        SECOND.prepare(&mut conn).unwrap();
+        assert_eq!(version(&conn), 3);
+        assert_eq!(SECOND.differences(&conn).unwrap(), Vec::<String>::new());
+        assert_eq!(conn.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_step_that_fails_keeps_those_before_it() {
+        let mut conn = of_version_1();
+        let broken = Schema { steps: &["ALTER TABLE a ADD COLUMN y TEXT", "CREATE TABLE b (x); nonsense"], ..SECOND };
+        let error = broken.prepare(&mut conn).unwrap_err();
+        assert!(error.message().contains("from version 2"), "{error}");
+        assert_eq!(version(&conn), 2);
+        assert!(conn.prepare("SELECT * FROM b").is_err());
+        SECOND.prepare(&mut conn).unwrap();
+        assert_eq!(version(&conn), 3);
+    }
+
+    #[test]
+    fn refuses_what_is_newer_and_what_is_foreign() {
+        let conn = of_version_1();
+        conn.pragma_update(None, "user_version", 9).unwrap();
+        let newer = SECOND.inspect(&conn).unwrap_err();
+        assert!(newer.message().contains("version 9") && newer.message().contains("up to 3"), "{newer}");
+        conn.pragma_update(None, "application_id", 78).unwrap();
+        assert!(SECOND.inspect(&conn).unwrap_err().message().contains("another program"));
+        let unmarked = Connection::open_in_memory().unwrap();
+        unmarked.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(SECOND.inspect(&unmarked).unwrap_err().message().contains("another program"));
+    }
+
+    #[test]
+    fn names_what_differs() {
+        let conn = of_version_1();
+        conn.execute_batch("CREATE TABLE stray (x)").unwrap();
+        assert_eq!(
+            SECOND.differences(&conn).unwrap(),
+            ["The index a_by_y is missing.", "The table a is not as it should be.", "The table stray is not ours."]
+        );
+    }
+}

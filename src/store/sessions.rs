@@ -1,0 +1,479 @@
+//! Sessions. Columns mirror what queries ask for; the rest of a [`Session`] is in `state`, and reading puts the two
+//! together again without loss.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::values::Json;
+use super::{Conn, Tx};
+use crate::domain::{NodeId, Session, SessionId, SessionInput, Timestamp, Wait};
+use crate::error::Result;
+
+/// A session and its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSession {
+    /// Row.
+    pub seq: i64,
+    /// Row of its flow.
+    pub flow_seq: i64,
+    /// Row of its contact.
+    pub contact_seq: i64,
+    /// When the channel took its last prompt; `None` before that.
+    pub prompted_at: Option<Timestamp>,
+    /// The session.
+    pub session: Session,
+}
+
+/// What of a session has no column.
+#[derive(Serialize, Deserialize)]
+struct State<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<Cow<'a, Wait>>,
+    seed: u64,
+    draws: u64,
+    visits: Cow<'a, BTreeMap<NodeId, u32>>,
+    context: Cow<'a, Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Cow<'a, SessionInput>>,
+}
+
+/// The columns that [`read`] takes. An index is named where the planner, which knows nothing of the sizes, would go
+/// through a contact's whole history instead.
+macro_rules! select {
+    ($index:literal, $rest:literal) => {
+        concat!(
+            "SELECT s.seq, s.flow_seq, s.contact_seq, s.prompted_at, s.id, f.id, s.version, c.id, s.status, s.reason,
+                s.outcome, s.current_node, s.turn, s.expires_at, s.started_at, s.last_interaction_at, s.ended_at, s.state
+             FROM sessions AS s ",
+            $index,
+            " JOIN flows AS f ON f.seq = s.flow_seq JOIN contacts AS c ON c.seq = s.contact_seq ",
+            $rest
+        )
+    };
+}
+
+/// The session that runs for a contact in a flow. There is at most one.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_running(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Option<StoredSession>> {
+    let mut statement = conn.prepare_cached(select!(
+        "INDEXED BY sessions_running",
+        "WHERE s.contact_seq = ?2 AND s.flow_seq = ?1 AND s.status = 'running'"
+    ))?;
+    Ok(statement.query_row((flow_seq, contact_seq), read).optional()?)
+}
+
+/// The session of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_id(conn: &Conn, id: SessionId) -> Result<Option<StoredSession>> {
+    Ok(conn.prepare_cached(select!("", "WHERE s.id = ?1"))?.query_row([id], read).optional()?)
+}
+
+/// The session of a row.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_seq(conn: &Conn, seq: i64) -> Result<Option<StoredSession>> {
+    Ok(conn.prepare_cached(select!("", "WHERE s.seq = ?1"))?.query_row([seq], read).optional()?)
+}
+
+/// All sessions that run for a contact, the last prompted first, those without a prompt last.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn running_of_contact(conn: &Conn, contact_seq: i64) -> Result<Vec<StoredSession>> {
+    let mut statement = conn.prepare_cached(select!(
+        "INDEXED BY sessions_running",
+        "WHERE s.contact_seq = ?1 AND s.status = 'running' ORDER BY s.prompted_at DESC NULLS LAST, s.seq DESC"
+    ))?;
+    let rows = statement.query_map([contact_seq], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The last session of a contact in a flow that ended, and when.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn last_ended(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Option<(SessionId, Timestamp)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, ended_at FROM sessions
+         WHERE contact_seq = ?2 AND flow_seq = ?1 AND status <> 'running' AND ended_at IS NOT NULL
+         ORDER BY seq DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row((flow_seq, contact_seq), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Inserts a session and answers its row.
+///
+/// # Errors
+/// When the database refuses, as it does if the contact has a running session in the flow: look before you insert.
+pub fn insert(
+    tx: &Tx<'_>,
+    flow_seq: i64,
+    contact_seq: i64,
+    session: &Session,
+    prompted_at: Option<Timestamp>,
+) -> Result<i64> {
+    let wait = session.wait.as_ref();
+    tx.prepare_cached(
+        "INSERT INTO sessions (id, flow_seq, version, contact_seq, status, reason, outcome, current_node, waiting_for,
+             wake_at, expires_at, due_at, turn, prompted_at, state, started_at, last_interaction_at, ended_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        session.id,
+        flow_seq,
+        session.version,
+        contact_seq,
+        session.status,
+        session.reason,
+        session.outcome,
+        session.current_node,
+        wait.map(|wait| wait.kind),
+        wait.and_then(|wait| wait.wake_at),
+        session.expires_at,
+        session.due_at(),
+        session.turn,
+        prompted_at,
+        Json(state_of(session)),
+        session.started_at,
+        session.last_interaction_at,
+        session.ended_at,
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// Writes a session over its row. What a session keeps for life (ids, version, start) is not written.
+///
+/// # Errors
+/// When the database refuses.
+pub fn update(tx: &Tx<'_>, seq: i64, session: &Session, prompted_at: Option<Timestamp>) -> Result<()> {
+    let wait = session.wait.as_ref();
+    tx.prepare_cached(
+        "UPDATE sessions SET status = ?2, reason = ?3, outcome = ?4, current_node = ?5, waiting_for = ?6, wake_at = ?7,
+             expires_at = ?8, due_at = ?9, turn = ?10, prompted_at = ?11, state = ?12, last_interaction_at = ?13,
+             ended_at = ?14
+         WHERE seq = ?1",
+    )?
+    .execute(params![
+        seq,
+        session.status,
+        session.reason,
+        session.outcome,
+        session.current_node,
+        wait.map(|wait| wait.kind),
+        wait.and_then(|wait| wait.wake_at),
+        session.expires_at,
+        session.due_at(),
+        session.turn,
+        prompted_at,
+        Json(state_of(session)),
+        session.last_interaction_at,
+        session.ended_at,
+    ])?;
+    Ok(())
+}
+
+/// The rows of running sessions that fall due at `until` or before, with their times, in the order in which they fall
+/// due.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn due(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<(i64, Timestamp)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, due_at FROM sessions WHERE status = 'running' AND due_at <= ?1 ORDER BY due_at, seq LIMIT ?2",
+    )?;
+    let rows = statement.query_map((until, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When the next running session falls due.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT due_at FROM sessions WHERE status = 'running' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1",
+    )?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// Fails a running session that cannot even be read or stepped, without reading it. Answers whether it was running.
+///
+/// # Errors
+/// When the database refuses.
+pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<bool> {
+    // The state may be what cannot be read, and then it stays as it is.
+    let changed = tx
+        .prepare_cached(
+            "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, due_at = NULL,
+                 ended_at = ?3,
+                 state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
+             WHERE seq = ?1 AND status = 'running'",
+        )?
+        .execute((seq, reason, now))?;
+    Ok(changed > 0)
+}
+
+fn state_of(session: &Session) -> State<'_> {
+    State {
+        wait: session.wait.as_ref().map(Cow::Borrowed),
+        seed: session.seed,
+        draws: session.draws,
+        visits: Cow::Borrowed(&session.visits),
+        context: Cow::Borrowed(&session.context),
+        input: session.input.as_ref().map(Cow::Borrowed),
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
+    let Json::<State<'static>>(state) = row.get(17)?;
+    let session = Session {
+        id: row.get(4)?,
+        flow_id: row.get(5)?,
+        version: row.get(6)?,
+        contact_id: row.get(7)?,
+        status: row.get(8)?,
+        reason: row.get(9)?,
+        outcome: row.get(10)?,
+        current_node: row.get(11)?,
+        wait: state.wait.map(Cow::into_owned),
+        turn: row.get(12)?,
+        seed: state.seed,
+        draws: state.draws,
+        visits: state.visits.into_owned(),
+        context: state.context.into_owned(),
+        input: state.input.map(Cow::into_owned),
+        expires_at: row.get(13)?,
+        started_at: row.get(14)?,
+        last_interaction_at: row.get(15)?,
+        ended_at: row.get(16)?,
+    };
+    Ok(StoredSession {
+        seq: row.get(0)?,
+        flow_seq: row.get(1)?,
+        contact_seq: row.get(2)?,
+        prompted_at: row.get(3)?,
+        session,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::testing::{self, now};
+    use super::*;
+    use crate::domain::{MessageOption, ReplyKind, Status, WaitKind};
+
+    fn at(seconds: u64) -> Timestamp {
+        now().plus(Duration::from_secs(seconds))
+    }
+
+    fn option(id: &str, description: Option<&str>) -> MessageOption {
+        MessageOption {
+            id: id.to_owned(),
+            title: "Überall \"5€\"".to_owned(),
+            description: description.map(str::to_owned),
+        }
+    }
+
+    fn odd(n: u128) -> Session {
+        Session {
+            reason: Some("an odd 'reason'".to_owned()),
+            outcome: Some(String::new()),
+            current_node: Some("ask_1-a".parse().unwrap()),
+            wait: Some(Wait {
+                kind: WaitKind::Reply,
+                entered_in: 3,
+                armed_in: u32::MAX,
+                attempts: 2,
+                wake_at: Some(Timestamp::from_millis(i64::MAX)),
+                options: vec![option("yes", None), option("no", Some("\u{0}\u{1F600}"))],
+            }),
+            turn: 500,
+            seed: u64::MAX,
+            draws: 1 << 63,
+            visits: BTreeMap::from([("a".parse().unwrap(), 1), ("ask_1-a".parse().unwrap(), u32::MAX)]),
+            context: json!({
+                "zulu": null, "alpha": [1, -1, 1.5, 0.1, 1e300, i64::MIN, u64::MAX, "", {"": {}}],
+                "text": "line\nend \u{2028} \u{0} \\ \"",
+            })
+            .as_object()
+            .unwrap()
+            .clone(),
+            input: Some(SessionInput { text: String::new(), id: Some("yes".to_owned()), kind: ReplyKind::Tap }),
+            expires_at: Some(at(1800)),
+            ..testing::session(n)
+        }
+    }
+
+    #[test]
+    fn a_session_comes_back_as_it_went() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        let session = odd(1);
+        let seq = insert(&tx, flow_seq, contact_seq, &session, None).unwrap();
+        let mut stored = StoredSession { seq, flow_seq, contact_seq, prompted_at: None, session };
+        assert_eq!(find_by_id(&tx, stored.session.id).unwrap().as_ref(), Some(&stored));
+        assert_eq!(find_running(&tx, flow_seq, contact_seq).unwrap().as_ref(), Some(&stored));
+        assert_eq!(find_running(&tx, flow_seq + 1, contact_seq).unwrap(), None);
+        let columns = |tx: &Tx<'_>| {
+            tx.query_row("SELECT waiting_for, wake_at, due_at FROM sessions", [], |row| {
+                Ok((row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap()
+        };
+        let wake_at = Some(Timestamp::from_millis(i64::MAX));
+        assert_eq!(columns(&tx), (Some("reply".to_owned()), wake_at, Some(at(1800))));
+
+        let session = &mut stored.session;
+        *session = Session { wait: None, input: None, current_node: None, expires_at: None, ..session.clone() };
+        (session.status, session.ended_at, session.turn) = (Status::Completed, Some(at(5)), 501);
+        session.context.shift_remove("zulu");
+        stored.prompted_at = Some(at(1));
+        update(&tx, seq, &stored.session, stored.prompted_at).unwrap();
+        assert_eq!(find_by_seq(&tx, seq).unwrap().as_ref(), Some(&stored));
+        assert_eq!(find_running(&tx, flow_seq, contact_seq).unwrap(), None);
+        assert_eq!(columns(&tx), (None, None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_to_the_last_bit(number in any::<f64>().prop_filter("JSON has no other", |n| n.is_finite())) {
+            let conn = testing::conn();
+            let tx = Tx::new(&conn);
+            let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+            let mut session = testing::session(1);
+            session.context.insert("n".to_owned(), number.into());
+            let seq = insert(&tx, flow_seq, contact_seq, &session, None).unwrap();
+            prop_assert_eq!(find_by_seq(&tx, seq).unwrap().unwrap().session, session);
+        }
+    }
+
+    #[test]
+    fn the_index_refuses_a_second_running_session() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        let seq = insert(&tx, flow_seq, contact_seq, &testing::session(1), None).unwrap();
+        let refused = insert(&tx, flow_seq, contact_seq, &testing::session(2), None).unwrap_err();
+        assert!(refused.to_string().contains("UNIQUE"), "{refused}");
+        assert!(mark_failed(&tx, seq, "bug", now()).unwrap());
+        insert(&tx, flow_seq, contact_seq, &testing::session(3), None).unwrap();
+    }
+
+    #[test]
+    fn the_last_prompted_comes_first() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (_, contact_seq) = testing::flow_and_contact(&tx);
+        for (n, prompted_at) in [(1, None), (2, Some(at(1))), (3, Some(at(9))), (4, Some(at(1))), (5, None)] {
+            let flow_seq = testing::flow(&tx, 10 + n);
+            insert(&tx, flow_seq, contact_seq, &testing::session(n), prompted_at).unwrap();
+        }
+        let ended = find_by_id(&tx, testing::session_id(3)).unwrap().unwrap();
+        mark_failed(&tx, ended.seq, "bug", now()).unwrap();
+        let ids: Vec<_> = running_of_contact(&tx, contact_seq).unwrap().iter().map(|found| found.session.id).collect();
+        assert_eq!(ids, [4, 2, 5, 1].map(testing::session_id));
+    }
+
+    #[test]
+    fn the_last_ended_is_the_last_started() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        assert_eq!(last_ended(&tx, flow_seq, contact_seq).unwrap(), None);
+        for n in 1..=3 {
+            let ended = Session { status: Status::Expired, ended_at: Some(at(10)), ..testing::session(n) };
+            insert(&tx, flow_seq, contact_seq, &ended, None).unwrap();
+        }
+        insert(&tx, flow_seq, contact_seq, &testing::session(4), None).unwrap();
+        assert_eq!(last_ended(&tx, flow_seq, contact_seq).unwrap(), Some((testing::session_id(3), at(10))));
+        assert_eq!(last_ended(&tx, flow_seq + 1, contact_seq).unwrap(), None);
+    }
+
+    #[test]
+    fn timers_come_in_due_order() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (_, contact_seq) = testing::flow_and_contact(&tx);
+        assert_eq!(next_due(&tx).unwrap(), None);
+        let mut seqs = Vec::new();
+        for (n, expires_at) in [(1, Some(at(30))), (2, None), (3, Some(at(10))), (4, Some(at(10))), (5, Some(at(99)))] {
+            let session = Session { expires_at, ..testing::session(n) };
+            let flow_seq = testing::flow(&tx, 10 + n);
+            seqs.push(insert(&tx, flow_seq, contact_seq, &session, None).unwrap());
+        }
+        assert_eq!(next_due(&tx).unwrap(), Some(at(10)));
+        assert_eq!(due(&tx, at(30), 9).unwrap(), [(seqs[2], at(10)), (seqs[3], at(10)), (seqs[0], at(30))]);
+        assert_eq!(due(&tx, at(30), 1).unwrap(), [(seqs[2], at(10))]);
+        mark_failed(&tx, seqs[2], "bug", now()).unwrap();
+        mark_failed(&tx, seqs[3], "bug", now()).unwrap();
+        assert_eq!(next_due(&tx).unwrap(), Some(at(30)));
+        assert_eq!(due(&tx, at(29), 9).unwrap(), []);
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_read_can_be_failed() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        let seq = insert(&tx, flow_seq, contact_seq, &odd(1), None).unwrap();
+        tx.execute("UPDATE sessions SET state = '{'", []).unwrap();
+        assert!(find_by_seq(&tx, seq).is_err());
+        assert!(mark_failed(&tx, seq, "unreadable", now()).unwrap());
+        assert!(!mark_failed(&tx, seq, "unreadable", now()).unwrap(), "it has ended");
+
+        let seq = insert(&tx, flow_seq, contact_seq, &odd(2), None).unwrap();
+        mark_failed(&tx, seq, "bug", at(3)).unwrap();
+        let failed = find_by_seq(&tx, seq).unwrap().unwrap().session;
+        let (status, reason) = (Status::Failed, Some("bug".to_owned()));
+        assert_eq!(failed, Session { status, reason, wait: None, ended_at: Some(at(3)), ..odd(2) });
+    }
+
+    #[test]
+    fn no_query_of_the_hot_path_scans_or_sorts() {
+        let conn = testing::conn();
+        for (sql, index) in [
+            (
+                select!(
+                    "INDEXED BY sessions_running",
+                    "WHERE s.contact_seq = ?2 AND s.flow_seq = ?1 AND s.status = 'running'"
+                ),
+                "sessions_running",
+            ),
+            (
+                select!("INDEXED BY sessions_running", "WHERE s.contact_seq = ?1 AND s.status = 'running'"),
+                "sessions_running",
+            ),
+            (
+                "SELECT id FROM sessions WHERE contact_seq = ?2 AND flow_seq = ?1 AND status <> 'running'
+                 AND ended_at IS NOT NULL ORDER BY seq DESC LIMIT 1",
+                "sessions_history",
+            ),
+            (
+                "SELECT seq FROM sessions WHERE status = 'running' AND due_at <= ?1 ORDER BY due_at, seq LIMIT ?2",
+                "sessions_due",
+            ),
+            (
+                "SELECT due_at FROM sessions WHERE status = 'running' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1",
+                "sessions_due",
+            ),
+        ] {
+            let plan = testing::plan(&conn, sql);
+            assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the tests of this module share.
+
+use rusqlite::Connection;
+use serde_json::Map;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Options, Store, Tx, contacts, flows, schema, sessions};
+use crate::domain::{Contact, ContactId, FlowId, FlowKind, Session, SessionId, Status, Timestamp};
+
+/// A moment in 2026.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_millis(1_778_141_663_250)
+}
+
+/// A database in memory with the whole schema and foreign keys checked.
+pub(super) fn conn() -> Connection {
+    let mut conn = Connection::open_in_memory().unwrap();
+    conn.pragma_update(None, "foreign_keys", true).unwrap();
+    schema::CURRENT.prepare(&mut conn).unwrap();
+    conn
+}
+
+/// Options for `qyvo.db` in a directory.
+pub(super) fn options(dir: &TempDir) -> Options {
+    Options::new(dir.path().join("qyvo.db"))
+}
+
+/// A store on `qyvo.db` in a directory.
+pub(super) fn store(dir: &TempDir) -> Store {
+    Store::open(&options(dir)).unwrap()
+}
+
+pub(super) fn flow_id(n: u128) -> FlowId {
+    FlowId(Uuid::from_u128(n))
+}
+
+pub(super) fn contact_id(n: u128) -> ContactId {
+    ContactId(Uuid::from_u128(n))
+}
+
+pub(super) fn session_id(n: u128) -> SessionId {
+    SessionId(Uuid::from_u128(n))
+}
+
+/// Inserts flow `n` and answers its row.
+pub(super) fn flow(tx: &Tx<'_>, n: u128) -> i64 {
+    flows::save_draft(tx, flow_id(n), FlowKind::Flow, "Cart", "{}", now()).unwrap().seq
+}
+
+/// Inserts flow 1 and contact 1, and answers their rows.
+pub(super) fn flow_and_contact(tx: &Tx<'_>) -> (i64, i64) {
+    let contact = Contact::new(contact_id(1), Some("+14155550123".parse().unwrap()));
+    (flow(tx, 1), contacts::insert(tx, &contact, "trigger", now()).unwrap())
+}
+
+/// Inserts flow 1, contact 1 and their running session 1, and answers the session's row.
+pub(super) fn running(tx: &Tx<'_>) -> i64 {
+    let (flow_seq, contact_seq) = flow_and_contact(tx);
+    sessions::insert(tx, flow_seq, contact_seq, &session(1), None).unwrap()
+}
+
+/// Session `n` of contact 1 in flow 1, or in flow `n` + 10 where the test made that one.
+pub(super) fn session(n: u128) -> Session {
+    Session {
+        id: session_id(n),
+        flow_id: flow_id(1),
+        version: 1,
+        contact_id: contact_id(1),
+        status: Status::Running,
+        reason: None,
+        outcome: None,
+        current_node: None,
+        wait: None,
+        turn: 1,
+        seed: 7,
+        draws: 0,
+        visits: Default::default(),
+        context: Map::new(),
+        input: None,
+        expires_at: None,
+        started_at: now(),
+        last_interaction_at: now(),
+        ended_at: None,
+    }
+}
+
+/// How SQLite would run a statement.
+pub(super) fn plan(conn: &Connection, sql: &str) -> String {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    let mut plan = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        plan += &row.get::<_, String>(3).unwrap();
+        plan += "; ";
+    }
+    plan
+}

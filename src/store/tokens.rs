@@ -1,0 +1,195 @@
+//! API tokens: the hashes of their secrets, and what they may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::Row;
+
+use super::values::enum_as_name;
+use super::{Conn, Tx};
+use crate::domain::{ParseError, Timestamp, TokenId};
+use crate::error::Result;
+
+/// What a token may do. Each scope includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Start and stop flows.
+    Trigger,
+    /// Use the whole API except what `Admin` guards.
+    Api,
+    /// Make tokens and change settings.
+    Admin,
+}
+
+impl Scope {
+    /// The name used in the API, on the command line and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::Api => "api",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "trigger" => Ok(Self::Trigger),
+            "api" => Ok(Self::Api),
+            "admin" => Ok(Self::Admin),
+            _ => Err(ParseError(format!("`{text}` is not a scope: use trigger, api or admin"))),
+        }
+    }
+}
+
+enum_as_name! {
+    Scope: [Scope::Trigger, Scope::Api, Scope::Admin],
+}
+
+/// A token that is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct NewToken<'a> {
+    /// Public id.
+    pub id: TokenId,
+    /// What people call it.
+    pub name: &'a str,
+    /// What it may do.
+    pub scope: Scope,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// The secret's first characters.
+    pub hint: &'a str,
+}
+
+/// A stored token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Row.
+    pub seq: i64,
+    /// Public id.
+    pub id: TokenId,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// The secret's first characters, by which its owner knows it.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it is no longer taken.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Inserts a token and answers its row.
+///
+/// # Errors
+/// When the database refuses.
+pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> {
+    let NewToken { id, name, scope, hash, hint } = token;
+    tx.prepare_cached("INSERT INTO tokens (id, name, scope, hash, hint, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute((id, name, scope, hash, hint, now))?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// All tokens, oldest first, the revoked ones among them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq, id, name, scope, hint, created_at, revoked_at FROM tokens ORDER BY seq")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The tokens that are taken, with the hashes of their secrets.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, hash FROM tokens WHERE revoked_at IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(7)?, read(row)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Revokes a token for good. Answers whether there was one to revoke.
+///
+/// # Errors
+/// When the database refuses.
+pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
+    let revoked = tx
+        .prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
+        .execute((id, now))?;
+    Ok(revoked > 0)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    Ok(TokenRow {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        name: row.get(2)?,
+        scope: row.get(3)?,
+        hint: row.get(4)?,
+        created_at: row.get(5)?,
+        revoked_at: row.get(6)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::testing::{self, now};
+    use super::*;
+
+    #[test]
+    fn a_revoked_token_is_listed_and_not_live() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let token = |n: u8, scope| NewToken {
+            id: TokenId(Uuid::from_u128(u128::from(n))),
+            name: "checkout",
+            scope,
+            hash: [n; 32],
+            hint: "qyvo_ab",
+        };
+        let seq = insert(&tx, &token(1, Scope::Trigger), now()).unwrap();
+        insert(&tx, &token(2, Scope::Admin), now()).unwrap();
+        let twice = NewToken { hash: [1; 32], ..token(3, Scope::Api) };
+        assert!(insert(&tx, &twice, now()).is_err());
+        let first = TokenRow {
+            seq,
+            id: TokenId(Uuid::from_u128(1)),
+            name: "checkout".to_owned(),
+            scope: Scope::Trigger,
+            hint: "qyvo_ab".to_owned(),
+            created_at: now(),
+            revoked_at: None,
+        };
+        assert_eq!(live(&tx).unwrap()[0], ([1; 32], first.clone()));
+        assert!(revoke(&tx, first.id, now()).unwrap());
+        assert!(!revoke(&tx, first.id, now()).unwrap());
+        assert_eq!(live(&tx).unwrap().iter().map(|(hash, _)| hash[0]).collect::<Vec<_>>(), [2]);
+        assert_eq!(list(&tx).unwrap()[0], TokenRow { revoked_at: Some(now()), ..first });
+    }
+
+    #[test]
+    fn scopes_are_ordered_and_parse() {
+        assert!(Scope::Trigger < Scope::Api && Scope::Api < Scope::Admin);
+        for scope in [Scope::Trigger, Scope::Api, Scope::Admin] {
+            assert_eq!(scope.to_string().parse(), Ok(scope));
+        }
+        assert!("root".parse::<Scope>().is_err());
+    }
+}

@@ -1,0 +1,755 @@
+//! The writer: one thread that owns the one connection that writes.
+//!
+//! It takes all jobs that are queued, runs them in one transaction, commits once, and only then answers the callers:
+//! one fsync pays for all of them. Nothing else serialises writers, so a job may read, decide and write without a lock.
+//!
+//! What goes wrong, and who is told:
+//! - A job fails or panics: the transaction is rolled back and the batch runs again, now with a savepoint around each
+//!   job. The neighbours commit; the culprits get their own errors. The savepoints are not there the first time
+//!   because they would halve the throughput of all batches for the sake of the few that fail.
+//! - SQLite gives up the whole transaction (disk full, input or output, memory): no job of the batch happened, and all
+//!   callers are told so. The writer goes on with the next batch.
+//! - The commit fails: nobody knows what is on the disk. All callers of the batch are told that, and the writer stops
+//!   for good. A second fsync may report success for pages that the first one lost, so nothing is tried again; a new
+//!   process has to read what the disk really has.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{oneshot, watch};
+
+use super::counters::{self, Counter};
+use super::lock::Lock;
+use super::{Tx, rows_of_checkpoint};
+use crate::error::{Code, Error, Result};
+
+/// How long the queue stays empty before the write-ahead log is emptied, too.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a checkpoint that has to have the log for itself waits for readers.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a batch waits for another process that writes.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// At this many times the checkpoint threshold, readers overlap so that no passive checkpoint can start the log anew.
+const OVERGROWN: u32 = 4;
+
+/// What the queue carries.
+pub(super) enum Command {
+    /// Something to write.
+    Write(Box<dyn Job>),
+    /// Stop. What was queued before is written first.
+    Stop,
+}
+
+/// A closure in the queue, with the caller who waits for it.
+pub(super) trait Job: Send {
+    /// Runs the closure, keeps what it returned for [`Job::answer`], and tells whether it succeeded.
+    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// The error of the last run.
+    fn error(&self) -> Option<&Error>;
+    /// Gives the caller what the last run returned.
+    fn answer(self: Box<Self>);
+    /// Gives the caller an error, whatever the last run returned.
+    fn refuse(self: Box<Self>, error: Error);
+}
+
+/// The one implementation of [`Job`]. A caller is answered in any case: one whose job is dropped learns whether it may
+/// have happened.
+pub(super) struct Pending<T, F> {
+    job: F,
+    started: bool,
+    outcome: Option<Result<T>>,
+    caller: Option<oneshot::Sender<Result<T>>>,
+}
+
+impl<T, F> Pending<T, F> {
+    /// A job and where to send what it returns.
+    pub(super) fn new(job: F, caller: oneshot::Sender<Result<T>>) -> Self {
+        Self { job, started: false, outcome: None, caller: Some(caller) }
+    }
+
+    fn tell(&mut self, outcome: Result<T>) {
+        if let Some(caller) = self.caller.take() {
+            // A caller that no longer waits has given up its right to an answer; the write stands.
+            let _ = caller.send(outcome);
+        }
+    }
+}
+
+impl<T: Send, F: Fn(&Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
+    fn run(&mut self, tx: &Tx<'_>) -> bool {
+        self.started = true;
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.job)(tx))).unwrap_or_else(|panic| {
+            Err(Error::internal(format!("A write job panicked: {}", message_of(panic.as_ref()))))
+        });
+        let succeeded = outcome.is_ok();
+        self.outcome = Some(outcome);
+        succeeded
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
+    }
+
+    fn answer(mut self: Box<Self>) {
+        if let Some(outcome) = self.outcome.take() {
+            self.tell(outcome);
+        }
+    }
+
+    fn refuse(mut self: Box<Self>, error: Error) {
+        self.tell(Err(error));
+    }
+}
+
+impl<T, F> Drop for Pending<T, F> {
+    fn drop(&mut self) {
+        if self.caller.is_some() {
+            let error = if self.started { unknown("the writer broke down") } else { super::stopped() };
+            self.tell(Err(error));
+        }
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    /// The one connection that writes.
+    pub(super) conn: Connection,
+    /// The jobs.
+    pub(super) queue: Receiver<Command>,
+    /// At most this many jobs are committed together.
+    pub(super) batch: usize,
+    /// Checkpoint between batches once the log has this many pages.
+    pub(super) checkpoint_pages: u32,
+    /// Where it tells that it has stopped for good, and why.
+    pub(super) failure: watch::Sender<Option<Arc<str>>>,
+    /// Held as long as this thread may write.
+    pub(super) lock: Lock,
+}
+
+impl Writer {
+    /// Serves the queue until it is told to stop or must.
+    pub(super) fn run(mut self) {
+        self.conn.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        let end = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let fatal = match end {
+            Ok(Ok(())) => None,
+            Ok(Err(Fatal(reason))) => Some(reason),
+            Err(panic) => Some(format!("the writer panicked: {}", message_of(panic.as_ref()))),
+        };
+        if let Some(reason) = fatal {
+            // Closing the last connection would write the log into the database: not after an fsync that failed.
+            let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            self.failure.send_replace(Some(reason.into()));
+        }
+        // The queue goes first: who is in it is told that nothing was written. The lock goes last.
+        let Self { conn, queue, lock, .. } = self;
+        drop(queue);
+        drop(conn);
+        drop(lock);
+    }
+
+    fn serve(&mut self) -> Result<(), Fatal> {
+        let mut log = Log { step: self.checkpoint_pages.max(1), last: 0, next: self.checkpoint_pages.max(1) };
+        loop {
+            let first = if LOG_PAGES.get() > 0 {
+                match self.queue.recv_timeout(IDLE) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        log.empty(&self.conn)?;
+                        continue;
+                    }
+                    other => other.ok(),
+                }
+            } else {
+                self.queue.recv().ok()
+            };
+            let (batch, stop) = self.collect(first);
+            if !batch.is_empty() {
+                self.write(batch)?;
+                log.keep_short(&self.conn)?;
+            }
+            if stop {
+                return log.empty(&self.conn);
+            }
+        }
+    }
+
+    /// What the queue holds now, up to a batch, and whether to stop after it.
+    fn collect(&self, first: Option<Command>) -> (Vec<Box<dyn Job>>, bool) {
+        let mut jobs = Vec::new();
+        let mut next = first;
+        // A queue whose senders are all gone is a reason to stop, like the command.
+        let mut stop = next.is_none();
+        while let Some(command) = next {
+            match command {
+                Command::Write(job) => jobs.push(job),
+                Command::Stop => {
+                    stop = true;
+                    break;
+                }
+            }
+            next = if jobs.len() < self.batch { self.queue.try_recv().ok() } else { None };
+        }
+        (jobs, stop)
+    }
+
+    /// Runs a batch, commits it, and answers every caller.
+    fn write(&self, mut batch: Vec<Box<dyn Job>>) -> Result<(), Fatal> {
+        let mut end = self.run_together(&mut batch);
+        // A job that is alone in its batch has no neighbours to save.
+        if matches!(end, End::Failed) && batch.len() > 1 {
+            end = self.run_apart(&mut batch);
+        }
+        match end {
+            End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
+            End::Refused { code, reason } => {
+                for job in batch {
+                    job.refuse(match code {
+                        Code::Unavailable => Error::unavailable(&*reason),
+                        _ => Error::internal(&*reason),
+                    });
+                }
+            }
+            End::Unknown(reason) => {
+                batch.into_iter().for_each(|job| job.refuse(unknown(&reason)));
+                return Err(Fatal(reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all jobs in one transaction, which the first that fails rolls back.
+    fn run_together(&self, batch: &mut [Box<dyn Job>]) -> End {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            return refused("Cannot begin to write", &error);
+        }
+        let mut counts = HashMap::new();
+        for job in batch {
+            let tx = Tx::new(&self.conn);
+            let succeeded = job.run(&tx);
+            if self.conn.is_autocommit() {
+                return given_up(job.as_ref());
+            }
+            if !succeeded {
+                return self.roll_back(End::Failed);
+            }
+            merge(&mut counts, tx);
+        }
+        self.commit(&counts)
+    }
+
+    /// Runs each job in a savepoint, so that those that fail leave nothing and the others commit.
+    fn run_apart(&self, batch: &mut [Box<dyn Job>]) -> End {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            return refused("Cannot begin to write", &error);
+        }
+        let mut counts = HashMap::new();
+        for job in batch {
+            if let Err(error) = self.execute("SAVEPOINT job") {
+                return self.roll_back(refused("Cannot write", &error));
+            }
+            let tx = Tx::new(&self.conn);
+            let succeeded = job.run(&tx);
+            if self.conn.is_autocommit() {
+                return given_up(job.as_ref());
+            }
+            let undone = if succeeded {
+                merge(&mut counts, tx);
+                Ok(())
+            } else {
+                self.execute("ROLLBACK TO job")
+            };
+            if let Err(error) = undone.and_then(|()| self.execute("RELEASE job")) {
+                return self.roll_back(refused("Cannot write", &error));
+            }
+        }
+        self.commit(&counts)
+    }
+
+    fn commit(&self, counts: &HashMap<Counter, i64>) -> End {
+        if let Err(error) = counters::add_all(&self.conn, counts) {
+            let end = End::Refused { code: error.code(), reason: format!("Cannot count: {error}").into() };
+            return if self.conn.is_autocommit() { end } else { self.roll_back(end) };
+        }
+        match self.execute("COMMIT") {
+            Ok(()) => End::Committed,
+            Err(error) => {
+                // Only to let go of the write lock; what it says changes nothing for the callers.
+                let _ = self.execute("ROLLBACK");
+                End::Unknown(format!("the commit failed: {error}"))
+            }
+        }
+    }
+
+    /// Rolls back and passes `end` on. A connection that cannot even roll back is of no further use.
+    fn roll_back(&self, end: End) -> End {
+        if self.conn.is_autocommit() {
+            return end;
+        }
+        match self.execute("ROLLBACK") {
+            Ok(()) => end,
+            Err(error) => End::Unknown(format!("the rollback failed: {error}")),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// How a batch ended.
+enum End {
+    /// It is on the disk; each job has its own outcome.
+    Committed,
+    /// It was rolled back because a job failed, which has its own outcome.
+    Failed,
+    /// It was rolled back for a reason that concerns all of its jobs.
+    Refused { code: Code, reason: Box<str> },
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// Why the writer cannot go on.
+struct Fatal(String);
+
+thread_local! {
+    /// Pages in the write-ahead log after this thread's last commit. SQLite's hook takes no closure that could carry it.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// When to write the write-ahead log into the database file. SQLite's own checkpoint inside a commit would let one
+/// caller pay for it, and never shrinks the file.
+struct Log {
+    /// Pages between checkpoints.
+    step: u32,
+    /// Pages after the last commit.
+    last: u32,
+    /// Pages at which the next checkpoint is due.
+    next: u32,
+}
+
+impl Log {
+    /// Checkpoints if the log has grown by a step. Readers are not waited for: what they still need stays in the log.
+    fn keep_short(&mut self, conn: &Connection) -> Result<(), Fatal> {
+        let pages = LOG_PAGES.get();
+        if pages < self.last {
+            // The log began anew, which it does once a checkpoint got to its end.
+            self.next = self.step;
+        }
+        self.last = pages;
+        if pages < self.next {
+            return Ok(());
+        }
+        if pages >= self.step.saturating_mul(OVERGROWN) {
+            self.empty(conn)?;
+        } else {
+            checkpoint(conn, "PASSIVE")?;
+        }
+        // Readers that are still there would let every batch pay for a checkpoint that gets no further.
+        self.next = LOG_PAGES.get().saturating_add(self.step);
+        Ok(())
+    }
+
+    /// Writes the whole log and cuts its file to nothing, unless readers need it for longer than a moment.
+    fn empty(&mut self, conn: &Connection) -> Result<(), Fatal> {
+        // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
+        let _ = conn.busy_timeout(CHECKPOINT_PATIENCE);
+        let done = checkpoint(conn, "TRUNCATE");
+        let _ = conn.busy_timeout(BUSY_TIMEOUT);
+        if done? {
+            LOG_PAGES.set(0);
+            self.last = 0;
+            self.next = self.step;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a checkpoint and tells whether it got to the end of the log.
+fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Fatal> {
+    match rows_of_checkpoint(conn, mode) {
+        Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),
+        // The log still has it all, but the database file may have lost pages that a second fsync would call written.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+            Err(Fatal(format!("a checkpoint failed: {error}")))
+        }
+        // Busy or full: the log keeps what the database file does not have yet.
+        Err(_) => Ok(false),
+    }
+}
+
+fn merge(counts: &mut HashMap<Counter, i64>, tx: Tx<'_>) {
+    for (counter, delta) in tx.into_counts() {
+        let sum: &mut i64 = counts.entry(counter).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+}
+
+fn refused(what: &str, error: &rusqlite::Error) -> End {
+    End::Refused { code: super::code_of(error), reason: format!("{what}: {error}").into() }
+}
+
+/// The end of a batch whose transaction SQLite rolled back by itself while `job` ran.
+fn given_up(job: &dyn Job) -> End {
+    let (code, why) = match job.error() {
+        Some(error) => (error.code(), error.to_string()),
+        None => (Code::Internal, "a write job ended the transaction".to_owned()),
+    };
+    End::Refused { code, reason: format!("The database gave up the transaction: {why}").into() }
+}
+
+fn unknown(reason: &str) -> Error {
+    Error::outcome_unknown(format!("It is not known whether this was written: {reason}"))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "no message",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+
+    use tempfile::TempDir;
+
+    use super::super::testing::{self, now};
+    use super::super::{Options, Store, generation, settings};
+    use super::*;
+
+    /// A job that sets the setting `n`, and counts it.
+    fn set(n: usize) -> impl Fn(&Tx<'_>) -> Result<usize> + Send + 'static {
+        move |tx| {
+            settings::set(tx, &n.to_string(), "1", now())?;
+            tx.count(counter(), 1);
+            Ok(n)
+        }
+    }
+
+    fn counter() -> Counter {
+        Counter { name: "set".into(), ..Counter::default() }
+    }
+
+    fn counted(store: &Store) -> i64 {
+        store.read(|conn| counters::value(conn, &counter())).unwrap()
+    }
+
+    fn stored(store: &Store) -> i64 {
+        store.read(|conn| Ok(conn.query_row("SELECT count(*) FROM settings", [], |row| row.get(0))?)).unwrap()
+    }
+
+    /// Keeps the writer busy with a job of its own until the sender is dropped, so that what is submitted meanwhile
+    /// becomes one batch.
+    fn block(store: &Store) -> Sender<()> {
+        let (release, released) = channel::<()>();
+        let (begin, begun) = channel();
+        let _answer = store
+            .submit(move |_| {
+                let _ = begin.send(());
+                let _ = released.recv();
+                Ok(())
+            })
+            .unwrap();
+        begun.recv().unwrap();
+        release
+    }
+
+    fn small(dir: &TempDir, options: impl FnOnce(&mut Options)) -> Store {
+        let mut small = testing::options(dir);
+        options(&mut small);
+        Store::open(&small).unwrap()
+    }
+
+    fn log_bytes(dir: &TempDir) -> u64 {
+        std::fs::metadata(dir.path().join("qyvo.db-wal")).map_or(0, |file| file.len())
+    }
+
+    #[test]
+    fn a_job_that_fails_and_one_that_panics_leave_their_neighbours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let release = block(&store);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let answers: Vec<_> = (0..64)
+            .map(|n| {
+                let runs = Arc::clone(&runs);
+                store
+                    .submit(move |tx| {
+                        runs.fetch_add(1, Ordering::Relaxed);
+                        let set = set(n)(tx)?;
+                        match n {
+                            20 => Err(Error::invalid("job 20 will not")),
+                            40 => panic!("job {n} breaks"),
+                            _ => Ok(set),
+                        }
+                    })
+                    .unwrap()
+            })
+            .collect();
+        drop(release);
+        for (n, answer) in answers.into_iter().enumerate() {
+            let answer = answer.blocking_recv().unwrap();
+            match n {
+                20 => {
+                    let error = answer.unwrap_err();
+                    assert_eq!((error.code(), error.message()), (Code::Invalid, "job 20 will not"));
+                }
+                40 => {
+                    let error = answer.unwrap_err();
+                    assert_eq!(
+                        (error.code(), error.message()),
+                        (Code::Internal, "A write job panicked: job 40 breaks")
+                    );
+                }
+                _ => assert_eq!(answer.unwrap(), n),
+            }
+        }
+        assert_eq!(runs.load(Ordering::Relaxed), 21 + 64, "one batch, run again as a whole");
+        assert_eq!((stored(&store), counted(&store)), (62, 62));
+        assert_eq!(store.write_blocking(set(64)).unwrap(), 64);
+        assert_eq!((stored(&store), counted(&store)), (63, 63));
+        assert!(store.is_healthy());
+    }
+
+    #[test]
+    fn a_job_without_neighbours_runs_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&runs);
+        let refused = store.write_blocking(move |tx| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            set(1)(tx)?;
+            Err::<(), _>(Error::conflict("no"))
+        });
+        assert_eq!(refused.unwrap_err().code(), Code::Conflict);
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        assert_eq!((stored(&store), counted(&store)), (0, 0));
+    }
+
+    #[test]
+    fn a_full_database_refuses_and_recovers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let limit = |store: &Store, spare: i64| {
+            store
+                .write_blocking(move |tx| {
+                    let pages: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+                    tx.query_row(&format!("PRAGMA max_page_count = {}", pages + spare), [], |_| Ok(()))?;
+                    Ok(())
+                })
+                .unwrap();
+        };
+        limit(&store, 4);
+        let release = block(&store);
+        let large = |tx: &Tx<'_>| settings::set(tx, "large", &"x".repeat(1 << 20), now());
+        let mut answers: Vec<_> = (0..8).map(|n| store.submit(set(n)).unwrap()).collect();
+        let refused = store.submit(large).unwrap();
+        answers.extend((8..16).map(|n| store.submit(set(n)).unwrap()));
+        drop(release);
+        let error = refused.blocking_recv().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+        assert!(error.to_string().contains("full"), "{error}");
+        // Whether SQLite gives up the statement or the whole transaction is its own decision; each answer is true.
+        let done: i64 = answers.into_iter().map(|answer| i64::from(answer.blocking_recv().unwrap().is_ok())).sum();
+        assert_eq!((stored(&store), counted(&store)), (done, done));
+        limit(&store, 100_000);
+        store.write_blocking(large).unwrap();
+        store.write_blocking(set(99)).unwrap();
+        assert!(store.is_healthy());
+    }
+
+    #[test]
+    fn a_transaction_that_is_gone_fails_the_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let release = block(&store);
+        let first = store.submit(set(1)).unwrap();
+        let culprit = store
+            .submit(|tx| {
+                tx.execute("ROLLBACK", [])?;
+                Err::<(), _>(Error::unavailable("as SQLite does when the disk fails"))
+            })
+            .unwrap();
+        let last = store.submit(set(2)).unwrap();
+        drop(release);
+        for error in [
+            first.blocking_recv().unwrap().unwrap_err(),
+            culprit.blocking_recv().unwrap().unwrap_err(),
+            last.blocking_recv().unwrap().unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Code::Unavailable);
+            assert!(error.message().contains("gave up the transaction: as SQLite does"), "{error}");
+        }
+        assert_eq!((stored(&store), counted(&store)), (0, 0));
+        store.write_blocking(set(3)).unwrap();
+        assert_eq!((stored(&store), counted(&store)), (1, 1));
+    }
+
+    #[test]
+    fn a_commit_that_fails_leaves_the_outcome_unknown_and_stops_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let release = block(&store);
+        let mut answers: Vec<_> = (0..4).map(|n| store.submit(set(n)).unwrap()).collect();
+        let poison = store.submit(|tx| {
+            tx.execute_batch(
+                "PRAGMA defer_foreign_keys = ON;
+                 INSERT INTO turns (session_seq, turn, at, record, messages) VALUES (99, 1, 0, '{}', '[]')",
+            )?;
+            Ok(0)
+        });
+        answers.push(poison.unwrap());
+        drop(release);
+        for answer in answers {
+            let error = answer.blocking_recv().unwrap().unwrap_err();
+            assert_eq!(error.code(), Code::OutcomeUnknown);
+            assert!(error.message().contains("the commit failed: FOREIGN KEY"), "{error}");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let failed = runtime.block_on(store.failed());
+        assert!(failed.message().contains("the commit failed"), "{failed}");
+        assert!(!store.is_healthy());
+        assert_eq!(store.write_blocking(set(9)).unwrap_err().code(), Code::Unavailable);
+        assert_eq!(stored(&store), 0);
+        store.close();
+    }
+
+    #[test]
+    fn what_is_queued_behind_a_failed_commit_was_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small(&dir, |options| options.batch = 1);
+        let release = block(&store);
+        let poison = store.submit(|tx| {
+            tx.execute_batch("PRAGMA defer_foreign_keys = ON; INSERT INTO turns VALUES (NULL, 99, 1, 0, '{}', '[]')")?;
+            Ok(())
+        });
+        let behind = store.submit(set(1)).unwrap();
+        drop(release);
+        assert_eq!(poison.unwrap().blocking_recv().unwrap().unwrap_err().code(), Code::OutcomeUnknown);
+        assert_eq!(behind.blocking_recv().unwrap().unwrap_err().code(), Code::Unavailable);
+        assert_eq!(stored(&store), 0);
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small(&dir, |options| options.queue = 3);
+        let release = block(&store);
+        let answers: Vec<_> = (0..3).map(|n| store.submit(set(n)).unwrap()).collect();
+        let refused = store.write_blocking(set(3)).unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(refused.message().contains("more to write"), "{refused}");
+        drop(release);
+        assert!(answers.into_iter().all(|answer| answer.blocking_recv().unwrap().is_ok()));
+        store.write_blocking(set(3)).unwrap();
+        assert_eq!(stored(&store), 4);
+    }
+
+    #[test]
+    fn another_process_that_writes_for_too_long_costs_a_batch_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        // The writer's patience is seconds, and this is about what comes after it.
+        store.write_blocking(|tx| Ok(tx.busy_timeout(Duration::from_millis(1))?)).unwrap();
+        let other = Connection::open(dir.path().join("qyvo.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = store.write_blocking(set(1)).unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        other.execute_batch("ROLLBACK").unwrap();
+        store.write_blocking(set(1)).unwrap();
+        assert!(store.is_healthy());
+    }
+
+    #[test]
+    fn the_log_stays_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small(&dir, |options| options.checkpoint_pages = 50);
+        let mut longest = 0;
+        for n in 0..400 {
+            store.write_blocking(move |tx| settings::set(tx, &(n % 40).to_string(), &"x".repeat(8000), now())).unwrap();
+            longest = longest.max(log_bytes(&dir));
+        }
+        assert!(longest > 40 * 4096, "{longest}");
+        assert!(longest < 80 * 4096, "{longest}");
+        store.close();
+        assert_eq!(log_bytes(&dir), 0);
+    }
+
+    #[test]
+    fn a_reader_that_stays_does_not_stop_the_log_from_shrinking_once_it_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small(&dir, |options| options.checkpoint_pages = 20);
+        let write = |n: usize| {
+            store.write_blocking(move |tx| settings::set(tx, &n.to_string(), &"x".repeat(8000), now())).unwrap();
+        };
+        store
+            .read(|conn| {
+                let before = generation(conn)?;
+                (0..60).for_each(write);
+                assert_eq!(generation(conn)?, before);
+                Ok(())
+            })
+            .unwrap();
+        let grown = log_bytes(&dir);
+        assert!(grown > 120 * 4096, "{grown}");
+        (60..90).for_each(write);
+        assert!(log_bytes(&dir) < 80 * 4096, "{}", log_bytes(&dir));
+    }
+
+    #[test]
+    fn a_job_that_hides_the_loss_of_the_transaction_fails_the_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let release = block(&store);
+        let first = store.submit(set(1)).unwrap();
+        let culprit = store.submit(|tx| Ok(tx.execute("ROLLBACK", [])?)).unwrap();
+        let last = store.submit(set(2)).unwrap();
+        drop(release);
+        for error in [
+            first.blocking_recv().unwrap().unwrap_err(),
+            culprit.blocking_recv().unwrap().unwrap_err(),
+            last.blocking_recv().unwrap().unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Code::Internal);
+            assert!(error.message().contains("ended the transaction"), "{error}");
+        }
+        assert_eq!((stored(&store), counted(&store)), (0, 0), "nothing ran outside a transaction");
+        assert!(store.is_healthy());
+    }
+
+    #[test]
+    fn a_job_may_hold_the_last_handle() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = small(&dir, |options| (options.queue, options.batch) = (2, 1));
+        let release = block(&store);
+        let held = store.clone();
+        let first = store.submit(move |tx| held.read(generation).and_then(|_| set(1)(tx))).unwrap();
+        let second = store.submit(set(2)).unwrap();
+        drop(store);
+        drop(release);
+        assert_eq!(first.blocking_recv().unwrap().unwrap(), 1);
+        assert_eq!(second.blocking_recv().unwrap().unwrap(), 2);
+        // The writer still has to end in good order, which nobody waits for.
+        let patience = std::time::Instant::now() + Duration::from_secs(30);
+        while let Err(held) = Lock::take(&dir.path().join("qyvo.db")) {
+            assert!(std::time::Instant::now() < patience, "{held}");
+            std::thread::yield_now();
+        }
+        assert_eq!(log_bytes(&dir), 0);
+    }
+}
