@@ -11,13 +11,16 @@ pub mod contacts;
 pub mod counters;
 mod direct;
 pub mod flows;
+pub mod idempotency;
 mod lock;
+pub mod messages;
 mod schema;
 pub mod sessions;
 pub mod settings;
 #[cfg(test)]
 mod testing;
 pub mod tokens;
+pub mod turns;
 mod values;
 mod writer;
 

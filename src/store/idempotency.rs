@@ -1,0 +1,126 @@
+//! Answers kept for retries with the same `Idempotency-Key`.
+
+use rusqlite::OptionalExtension;
+
+use super::{Conn, Tx};
+use crate::domain::Timestamp;
+use crate::error::Result;
+
+/// What makes a request a retry of another: who sent it, to which route, under which key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// Row of the token.
+    pub token_seq: i64,
+    /// The route's path.
+    pub route: &'a str,
+    /// What the caller sent.
+    pub key: &'a str,
+}
+
+/// The answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOutcome {
+    /// SHA-256 of the raw body that it answered.
+    pub body_hash: [u8; 32],
+    /// JSON.
+    pub outcome: String,
+    /// When it was given.
+    pub created_at: Timestamp,
+}
+
+/// The answer that was given under a key, however old it is.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find(conn: &Conn, key: &Key<'_>) -> Result<Option<StoredOutcome>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT body_hash, outcome, created_at FROM idempotency_keys WHERE token_seq = ?1 AND route = ?2 AND key = ?3",
+    )?;
+    let found = statement.query_row((key.token_seq, key.route, key.key), |row| {
+        Ok(StoredOutcome { body_hash: row.get(0)?, outcome: row.get(1)?, created_at: row.get(2)? })
+    });
+    Ok(found.optional()?)
+}
+
+/// Keeps an answer under a key that has none.
+///
+/// # Errors
+/// When the database refuses, as it does if the key has an answer: [`delete`] that first.
+pub fn insert(tx: &Tx<'_>, key: &Key<'_>, body_hash: &[u8; 32], outcome: &str, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO idempotency_keys (token_seq, route, key, body_hash, outcome, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((key.token_seq, key.route, key.key, body_hash, outcome, now))?;
+    Ok(())
+}
+
+/// Forgets the answer of a key, and tells whether there was one.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete(tx: &Tx<'_>, key: &Key<'_>) -> Result<bool> {
+    let deleted = tx
+        .prepare_cached("DELETE FROM idempotency_keys WHERE token_seq = ?1 AND route = ?2 AND key = ?3")?
+        .execute((key.token_seq, key.route, key.key))?;
+    Ok(deleted > 0)
+}
+
+/// Forgets answers given before a moment, the oldest first, at most `limit`, and answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
+    let pruned = tx
+        .prepare_cached(
+            "DELETE FROM idempotency_keys WHERE (token_seq, route, key) IN
+                 (SELECT token_seq, route, key FROM idempotency_keys
+                  WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
+        )?
+        .execute((before, limit))?;
+    Ok(pruned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{self, now};
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_under_its_key_alone() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let key = Key { token_seq: 1, route: "/api/v1/actions/trigger-flow", key: "order-1" };
+        insert(&tx, &key, &[7; 32], "{\"id\":1}", now()).unwrap();
+        let stored = StoredOutcome { body_hash: [7; 32], outcome: "{\"id\":1}".to_owned(), created_at: now() };
+        assert_eq!(find(&tx, &key).unwrap(), Some(stored));
+        assert_eq!(find(&tx, &Key { token_seq: 2, ..key }).unwrap(), None);
+        assert_eq!(find(&tx, &Key { route: "/other", ..key }).unwrap(), None);
+        assert!(insert(&tx, &key, &[8; 32], "{}", now()).is_err());
+        assert!(delete(&tx, &key).unwrap());
+        assert!(!delete(&tx, &key).unwrap());
+        insert(&tx, &key, &[8; 32], "{}", now()).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_answers_go_first() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        for (key, age) in [("a", 10), ("b", 30), ("c", 20), ("d", 0)] {
+            let key = Key { token_seq: 1, route: "/", key };
+            insert(&tx, &key, &[0; 32], "{}", now().minus(Duration::from_secs(age))).unwrap();
+        }
+        let left = || {
+            let mut statement = tx.prepare("SELECT group_concat(key, '' ORDER BY key) FROM idempotency_keys").unwrap();
+            statement.query_row([], |row| row.get::<_, String>(0)).unwrap()
+        };
+        assert_eq!(prune(&tx, now(), 2).unwrap(), 2);
+        assert_eq!(left(), "ad");
+        assert_eq!(prune(&tx, now(), 9).unwrap(), 1);
+        assert_eq!(left(), "d");
+        let plan = testing::plan(&conn, "SELECT key FROM idempotency_keys WHERE created_at < ?1 ORDER BY created_at");
+        assert!(plan.contains("idempotency_keys_by_age") && !plan.contains("TEMP"), "{plan}");
+    }
+}

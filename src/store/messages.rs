@@ -1,0 +1,502 @@
+//! Messages in both directions. The queued ones are the outbox.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::values::{Json, enum_as_name};
+use super::{Conn, Tx};
+use crate::domain::{ContactId, MessageId, SessionId, Timestamp};
+use crate::error::Result;
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the contact.
+    In,
+    /// To the contact.
+    Out,
+}
+
+impl Direction {
+    /// The stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+/// How far a message got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageStatus {
+    /// It came in.
+    Received,
+    /// It waits in the outbox.
+    Queued,
+    /// It was handed to the channel, and the answer is not there yet.
+    Sending,
+    /// The simulator showed it; it reached no phone.
+    Simulated,
+    /// The channel took it.
+    Sent,
+    /// It reached the phone.
+    Delivered,
+    /// The person opened it.
+    Read,
+    /// It will not be sent; the message's `reason` says why.
+    Failed,
+    /// The channel may or may not have taken it.
+    Unknown,
+}
+
+impl MessageStatus {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Simulated => "simulated",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+enum_as_name! {
+    Direction: [Direction::In, Direction::Out],
+    MessageStatus: [
+        MessageStatus::Received, MessageStatus::Queued, MessageStatus::Sending, MessageStatus::Simulated,
+        MessageStatus::Sent, MessageStatus::Delivered, MessageStatus::Read, MessageStatus::Failed,
+        MessageStatus::Unknown,
+    ],
+}
+
+/// A message to a contact that is to be queued.
+#[derive(Debug, Clone, Copy)]
+pub struct NewOutgoing<'a> {
+    /// Public id; the channel gets it for de-duplication.
+    pub id: MessageId,
+    /// Row of the contact.
+    pub contact_seq: i64,
+    /// Row of the session that says it, and the turn; `None` for messages that no session says.
+    pub session: Option<(i64, u32)>,
+    /// The channel's name.
+    pub channel: &'a str,
+    /// What it is, such as `text`.
+    pub kind: &'a str,
+    /// JSON.
+    pub body: &'a str,
+    /// `Queued`, or `Simulated` where no channel is to see it.
+    pub status: MessageStatus,
+    /// When a queued message may go out.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// A message from a contact.
+#[derive(Debug, Clone, Copy)]
+pub struct NewInbound<'a> {
+    /// Public id.
+    pub id: MessageId,
+    /// Row of the contact.
+    pub contact_seq: i64,
+    /// Row of the session that took it, and the turn.
+    pub session: Option<(i64, u32)>,
+    /// The channel's name.
+    pub channel: &'a str,
+    /// The channel's id of it, by which a second delivery is known.
+    pub provider_id: Option<&'a str>,
+    /// What it is, such as `text`.
+    pub kind: &'a str,
+    /// JSON.
+    pub body: &'a str,
+    /// What took it, if that is known already; see [`set_handled`].
+    pub handled: Option<&'a str>,
+    /// Why nothing took it.
+    pub reason: Option<&'a str>,
+    /// When it arrived.
+    pub created_at: Timestamp,
+}
+
+/// A stored message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Row; the cursor of [`list_of_contact`].
+    pub seq: i64,
+    /// Public id.
+    pub id: MessageId,
+    /// Row of its contact.
+    pub contact_seq: i64,
+    /// Its contact.
+    pub contact_id: ContactId,
+    /// Row of the session that said or took it.
+    pub session_seq: Option<i64>,
+    /// That session; `None` also once the session itself is gone.
+    pub session_id: Option<SessionId>,
+    /// The turn of that session.
+    pub turn: Option<u32>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The channel's name.
+    pub channel: String,
+    /// The channel's id of it.
+    pub provider_id: Option<String>,
+    /// What it is, such as `text`.
+    pub kind: String,
+    /// JSON.
+    pub body: String,
+    /// How far it got.
+    pub status: MessageStatus,
+    /// Why it failed, or why nothing handled it.
+    pub reason: Option<String>,
+    /// Of an inbound message: what took it.
+    pub handled: Option<String>,
+    /// How often sending was tried.
+    pub attempts: u32,
+    /// When it may go out.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the attempt under way began.
+    pub claimed_at: Option<Timestamp>,
+    /// When the channel took it.
+    pub accepted_at: Option<Timestamp>,
+    /// When it was queued, or arrived.
+    pub created_at: Timestamp,
+    /// When anything of it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The columns that [`read`] takes, from `m`.
+macro_rules! select {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "SELECT m.seq, m.id, m.contact_seq, c.id, m.session_seq, s.id, m.turn, m.direction, m.channel,
+                m.provider_id, m.type, m.body, m.status, m.reason, m.handled, m.attempts, m.next_attempt_at,
+                m.claimed_at, m.accepted_at, m.created_at, m.updated_at
+             FROM ",
+            $from,
+            " JOIN contacts AS c ON c.seq = m.contact_seq LEFT JOIN sessions AS s ON s.seq = m.session_seq ",
+            $rest
+        )
+    };
+}
+
+/// Inserts a message to a contact and answers its row.
+///
+/// # Errors
+/// When the database refuses.
+pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
+             next_attempt_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+    )?
+    .execute(params![
+        message.id,
+        message.contact_seq,
+        message.session.map(|(seq, _)| seq),
+        message.session.map(|(_, turn)| turn),
+        message.channel,
+        message.kind,
+        message.body,
+        message.status,
+        message.next_attempt_at,
+        message.created_at,
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// Inserts a message from a contact and answers its row.
+///
+/// # Errors
+/// When the database refuses, as it does if the channel delivered it before: look with [`find_by_provider_id`] first.
+pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body, status,
+             reason, handled, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, 'in', ?5, ?6, ?7, ?8, 'received', ?9, ?10, ?11, ?11)",
+    )?
+    .execute(params![
+        message.id,
+        message.contact_seq,
+        message.session.map(|(seq, _)| seq),
+        message.session.map(|(_, turn)| turn),
+        message.channel,
+        message.provider_id,
+        message.kind,
+        message.body,
+        message.reason,
+        message.handled,
+        message.created_at,
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// The message that a channel knows by `provider_id`, in either direction.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Result<Option<MessageRow>> {
+    let mut statement = conn.prepare_cached(select!("messages AS m", "WHERE m.channel = ?1 AND m.provider_id = ?2"))?;
+    Ok(statement.query_row((channel, provider_id), read).optional()?)
+}
+
+/// The message of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<MessageRow>> {
+    Ok(conn.prepare_cached(select!("messages AS m", "WHERE m.id = ?1"))?.query_row([id], read).optional()?)
+}
+
+/// Messages of a contact in both directions, newest first, before the row `before_seq` if one is given.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, limit: u32) -> Result<Vec<MessageRow>> {
+    let mut statement = conn.prepare_cached(select!(
+        "messages AS m",
+        "WHERE m.contact_seq = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3"
+    ))?;
+    let rows = statement.query_map((contact_seq, before_seq.unwrap_or(i64::MAX), limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The messages of some rows, in the order of `seqs`; rows that are gone are left out.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn by_seqs(conn: &Conn, seqs: &[i64]) -> Result<Vec<MessageRow>> {
+    let mut statement = conn.prepare_cached(select!(
+        "json_each(?1) AS wanted CROSS JOIN messages AS m ON m.seq = wanted.value",
+        "ORDER BY wanted.key"
+    ))?;
+    let rows = statement.query_map([Json(seqs)], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Records what took an inbound message, or why nothing did, and the session that took it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_handled(tx: &Tx<'_>, seq: i64, handled: &str, reason: Option<&str>, session_seq: Option<i64>) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET handled = ?2, reason = ?3, session_seq = ?4 WHERE seq = ?1 AND direction = 'in'",
+    )?
+    .execute((seq, handled, reason, session_seq))?;
+    Ok(())
+}
+
+/// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
+/// and answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail_queued_of_session(
+    tx: &Tx<'_>,
+    session_seq: i64,
+    before_turn: Option<u32>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64> {
+    let failed = tx
+        .prepare_cached(
+            "UPDATE messages SET status = 'failed', reason = ?3, next_attempt_at = NULL, updated_at = ?4
+             WHERE session_seq = ?1 AND status = 'queued' AND (?2 IS NULL OR turn < ?2)",
+        )?
+        .execute((session_seq, before_turn, reason, now))?;
+    Ok(failed as u64)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        contact_seq: row.get(2)?,
+        contact_id: row.get(3)?,
+        session_seq: row.get(4)?,
+        session_id: row.get(5)?,
+        turn: row.get(6)?,
+        direction: row.get(7)?,
+        channel: row.get(8)?,
+        provider_id: row.get(9)?,
+        kind: row.get(10)?,
+        body: row.get(11)?,
+        status: row.get(12)?,
+        reason: row.get(13)?,
+        handled: row.get(14)?,
+        attempts: row.get(15)?,
+        next_attempt_at: row.get(16)?,
+        claimed_at: row.get(17)?,
+        accepted_at: row.get(18)?,
+        created_at: row.get(19)?,
+        updated_at: row.get(20)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::super::testing::{self, now};
+    use super::*;
+
+    fn outgoing(n: u128, contact_seq: i64, session: Option<(i64, u32)>) -> NewOutgoing<'static> {
+        NewOutgoing {
+            id: MessageId(Uuid::from_u128(n)),
+            contact_seq,
+            session,
+            channel: "webhook",
+            kind: "text",
+            body: "{\"text\":\"Hi\"}",
+            status: MessageStatus::Queued,
+            next_attempt_at: Some(now()),
+            created_at: now(),
+        }
+    }
+
+    fn inbound(n: u128, contact_seq: i64, provider_id: Option<&'static str>) -> NewInbound<'static> {
+        NewInbound {
+            id: MessageId(Uuid::from_u128(n)),
+            contact_seq,
+            session: None,
+            channel: "webhook",
+            provider_id,
+            kind: "text",
+            body: "{}",
+            handled: None,
+            reason: None,
+            created_at: now(),
+        }
+    }
+
+    #[test]
+    fn an_outgoing_message_comes_back_as_it_went() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let session_seq = testing::running(&tx);
+        let seq = insert_outgoing(&tx, &outgoing(5, 1, Some((session_seq, 2)))).unwrap();
+        let found = find_by_id(&tx, MessageId(Uuid::from_u128(5))).unwrap().unwrap();
+        assert_eq!(
+            found,
+            MessageRow {
+                seq,
+                id: MessageId(Uuid::from_u128(5)),
+                contact_seq: 1,
+                contact_id: testing::contact_id(1),
+                session_seq: Some(session_seq),
+                session_id: Some(testing::session_id(1)),
+                turn: Some(2),
+                direction: Direction::Out,
+                channel: "webhook".to_owned(),
+                provider_id: None,
+                kind: "text".to_owned(),
+                body: "{\"text\":\"Hi\"}".to_owned(),
+                status: MessageStatus::Queued,
+                reason: None,
+                handled: None,
+                attempts: 0,
+                next_attempt_at: Some(now()),
+                claimed_at: None,
+                accepted_at: None,
+                created_at: now(),
+                updated_at: now(),
+            }
+        );
+        let simulated = NewOutgoing { status: MessageStatus::Simulated, next_attempt_at: None, ..outgoing(6, 1, None) };
+        insert_outgoing(&tx, &simulated).unwrap();
+        let found = find_by_id(&tx, simulated.id).unwrap().unwrap();
+        assert_eq!((found.status, found.session_id, found.turn), (MessageStatus::Simulated, None, None));
+        let received = NewOutgoing { status: MessageStatus::Received, ..outgoing(7, 1, None) };
+        assert!(insert_outgoing(&tx, &received).is_err(), "only what came in was received");
+    }
+
+    #[test]
+    fn an_inbound_message_is_stored_once_and_routed() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let session_seq = testing::running(&tx);
+        assert_eq!(find_by_provider_id(&tx, "webhook", "a").unwrap(), None);
+        let seq = insert_inbound(&tx, &inbound(1, 1, Some("a"))).unwrap();
+        assert!(insert_inbound(&tx, &inbound(2, 1, Some("a"))).is_err());
+        insert_inbound(&tx, &NewInbound { channel: "whatsapp", ..inbound(3, 1, Some("a")) }).unwrap();
+        for n in 4..6 {
+            insert_inbound(&tx, &inbound(n, 1, None)).unwrap();
+        }
+        set_handled(&tx, seq, "reply", Some("matched"), Some(session_seq)).unwrap();
+        let found = find_by_provider_id(&tx, "webhook", "a").unwrap().unwrap();
+        assert_eq!((found.seq, found.direction, found.status), (seq, Direction::In, MessageStatus::Received));
+        assert_eq!((found.handled.as_deref(), found.reason.as_deref()), (Some("reply"), Some("matched")));
+        assert_eq!(found.session_id, Some(testing::session_id(1)));
+    }
+
+    #[test]
+    fn ending_a_session_fails_what_nobody_claimed() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let session_seq = testing::running(&tx);
+        for (n, turn) in [(1, 1), (2, 2), (3, 3)] {
+            insert_outgoing(&tx, &outgoing(n, 1, Some((session_seq, turn)))).unwrap();
+        }
+        insert_outgoing(&tx, &outgoing(4, 1, None)).unwrap();
+        tx.execute("UPDATE messages SET status = 'sending' WHERE turn = 1", []).unwrap();
+        let later = now().plus(Duration::from_secs(1));
+        assert_eq!(fail_queued_of_session(&tx, session_seq, Some(3), "session_ended", later).unwrap(), 1);
+        let status = |n| find_by_id(&tx, MessageId(Uuid::from_u128(n))).unwrap().unwrap().status;
+        assert_eq!(
+            [1, 2, 3, 4].map(status),
+            [MessageStatus::Sending, MessageStatus::Failed, MessageStatus::Queued, MessageStatus::Queued]
+        );
+        let failed = find_by_id(&tx, MessageId(Uuid::from_u128(2))).unwrap().unwrap();
+        assert_eq!((failed.reason.as_deref(), failed.next_attempt_at), (Some("session_ended"), None));
+        assert_eq!(failed.updated_at, later);
+        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap(), 1);
+        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap(), 0);
+        assert_eq!(status(4), MessageStatus::Queued, "it belongs to no session");
+    }
+
+    #[test]
+    fn lists_come_in_pages_and_in_the_order_asked_for() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        testing::flow_and_contact(&tx);
+        let seqs: Vec<i64> = (1..=4).map(|n| insert_outgoing(&tx, &outgoing(n, 1, None)).unwrap()).collect();
+        let of = |rows: Vec<MessageRow>| rows.into_iter().map(|row| row.seq).collect::<Vec<_>>();
+        assert_eq!(of(list_of_contact(&tx, 1, None, 3).unwrap()), [seqs[3], seqs[2], seqs[1]]);
+        assert_eq!(of(list_of_contact(&tx, 1, Some(seqs[1]), 3).unwrap()), [seqs[0]]);
+        assert_eq!(of(by_seqs(&tx, &[seqs[2], 99, seqs[0]]).unwrap()), [seqs[2], seqs[0]]);
+        assert!(by_seqs(&tx, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn no_query_of_the_hot_path_scans_or_sorts() {
+        let conn = testing::conn();
+        for (sql, index) in [
+            (select!("messages AS m", "WHERE m.channel = ?1 AND m.provider_id = ?2"), "messages_provider_id"),
+            (
+                select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3"),
+                "messages_by_contact",
+            ),
+            (
+                "UPDATE messages SET reason = ?3 WHERE session_seq = ?1 AND status = 'queued'
+                 AND (?2 IS NULL OR turn < ?2)",
+                "messages_queued_by_session",
+            ),
+            (
+                "SELECT seq FROM messages WHERE status = 'queued' AND next_attempt_at <= ?1
+                 ORDER BY next_attempt_at, seq LIMIT 64",
+                "messages_outbox",
+            ),
+            ("SELECT seq FROM messages WHERE status = 'sending' AND claimed_at <= ?1", "messages_sending"),
+        ] {
+            let plan = testing::plan(&conn, sql);
+            assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
+        }
+    }
+}
