@@ -90,8 +90,10 @@ pub struct NewOutgoing<'a> {
     pub kind: &'a str,
     /// JSON.
     pub body: &'a str,
-    /// `Queued`, or `Simulated` where no channel is to see it.
+    /// `Queued`; `Simulated` where no channel is to see it; `Failed` where it must not go out at all.
     pub status: MessageStatus,
+    /// Why it failed.
+    pub reason: Option<&'a str>,
     /// When a queued message may go out.
     pub next_attempt_at: Option<Timestamp>,
     /// Now.
@@ -192,8 +194,8 @@ macro_rules! select {
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
-             next_attempt_at, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+             reason, next_attempt_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
     )?
     .execute(params![
         message.id,
@@ -204,6 +206,7 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
         message.kind,
         message.body,
         message.status,
+        message.reason,
         message.next_attempt_at,
         message.created_at,
     ])?;
