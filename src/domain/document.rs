@@ -141,7 +141,7 @@ pub enum InputType {
 pub struct Node {
     /// Unique in the flow and stable over its versions.
     pub id: NodeId,
-    /// What its author calls it.
+    /// What its author calls it; an `update_contact` has none.
     pub name: Option<String>,
     /// Where each exit leads; a missing or null exit ends the session.
     pub exits: BTreeMap<String, Option<String>>,
@@ -634,9 +634,11 @@ fn parse_node(index: usize, value: Value) -> Result<Node, Problem> {
     let Value::Object(mut fields) = value else {
         return Err(Problem::error("wrong_shape", "A node is a JSON object.").field(here));
     };
+    // The `name` of an `update_contact` is the contact's, so such a node has no label.
+    let is_label = fields.get("type").and_then(Value::as_str) != Some("update_contact");
     let mut common = Map::new();
     for key in ["id", "type", "name", "exits"] {
-        if let Some(value) = fields.shift_remove(key) {
+        if let Some(value) = (key != "name" || is_label).then(|| fields.shift_remove(key)).flatten() {
             common.insert(key.to_owned(), value);
         }
     }
@@ -700,12 +702,14 @@ mod tests {
             {"id": "d", "type": "condition", "cases": [{"left": "{{input.text}}", "operator": "is_set", "exit": "yes"}]},
             {"id": "e", "type": "random_split", "branches": [{"id": "x", "weight": 1}]},
             {"id": "f", "type": "set_variable", "assignments": [{"name": "n", "value": 1}]},
-            {"id": "g", "type": "update_contact", "add_tags": ["t"]},
+            {"id": "g", "type": "update_contact", "name": "Ann", "add_tags": ["t"]},
             {"id": "h", "type": "delay", "seconds": 5},
             {"id": "i", "type": "end", "outcome": "done"}
         ]);
         let document = json!({"schema_version": 1, "name": "F", "nodes": nodes, "ui": {"a": {"x": 1}}});
         let flow = FlowDocument::parse(&document).unwrap();
+        let NodeKind::UpdateContact(update) = &flow.nodes[6].kind else { panic!("{:?}", flow.nodes[6]) };
+        assert_eq!(update.name.as_deref(), Some("Ann"), "the contact's name, not the node's");
         let types: Vec<_> = flow.nodes.iter().map(|node| node.kind.type_name()).collect();
         assert_eq!(types, NODE_TYPES);
     }

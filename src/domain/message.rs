@@ -130,7 +130,6 @@ impl ReplyKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// What it is.
-    #[serde(rename = "type")]
     pub kind: ReplyKind,
     /// Typed text, the title of what was tapped, or a medium's caption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
