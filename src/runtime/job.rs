@@ -1,0 +1,349 @@
+//! What all commands do inside the writer: find the contact, settle what is overdue, step a session and persist it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::Inner;
+use crate::channels::Channel;
+use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
+use crate::engine::{self, CompiledFlow, Effect, Event, Step, Warning};
+use crate::error::{Error, Result};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::messages::{self, MessageStatus, NewOutgoing};
+use crate::store::sessions::{self, StoredSession};
+use crate::store::{Counter, Tx, turns};
+
+/// One published version of one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    pub(super) flow_seq: i64,
+    pub(super) version: u32,
+}
+
+/// Why a job was handed back instead of an outcome. It has written nothing then.
+#[derive(Debug)]
+pub enum Hold {
+    /// It failed.
+    Failed(Error),
+    /// It needs a flow that is not compiled yet.
+    NeedsFlow(FlowKey),
+    /// A reply that arrived before the session fell due is still on its way to the writer.
+    EarlierReply,
+}
+
+impl From<Error> for Hold {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Whom a request names.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// An existing contact.
+    Id(ContactId),
+    /// A phone number, known or not.
+    Phone(Phone),
+    /// Both, which must be the same person.
+    Both(ContactId, Phone),
+}
+
+/// Who that is.
+pub(super) enum Found {
+    /// A contact in the database.
+    Known(StoredContact),
+    /// Nobody yet.
+    New(Phone),
+    /// No contact has that id.
+    Unknown,
+    /// The id and the number are two different people.
+    Mismatch,
+}
+
+/// One run of a command inside the writer's transaction.
+pub struct Job<'a> {
+    tx: &'a Tx<'a>,
+    inner: &'a Inner,
+    now: Timestamp,
+    may_hold: bool,
+    nearest_timer: Cell<Option<Timestamp>>,
+}
+
+/// A session at hand, with all that a step needs.
+pub(super) struct Live {
+    /// Its row; `None` before it is first persisted.
+    pub(super) seq: Option<i64>,
+    pub(super) flow_seq: i64,
+    pub(super) flow: Arc<CompiledFlow>,
+    pub(super) contact: StoredContact,
+    pub(super) session: Session,
+    pub(super) prompted_at: Option<Timestamp>,
+}
+
+impl Live {
+    pub(super) fn is_running(&self) -> bool {
+        self.session.status == Status::Running
+    }
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(tx: &'a Tx<'a>, inner: &'a Inner, may_hold: bool) -> Self {
+        Self { tx, inner, now: inner.clock.now(), may_hold, nearest_timer: Cell::new(None) }
+    }
+
+    pub(super) fn tx(&self) -> &Tx<'a> {
+        self.tx
+    }
+
+    /// The time of the whole job.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Name of the channel that messages go out on.
+    pub(super) fn channel(&self) -> &'static str {
+        self.inner.channel.name()
+    }
+
+    /// The earliest timer that this job armed, if the sweeper would sleep through it.
+    pub(super) fn nearest_timer(&self) -> Option<Timestamp> {
+        let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::Acquire));
+        self.nearest_timer.get().filter(|due_at| *due_at < planned)
+    }
+
+    /// A compiled flow, or a hold that has it compiled.
+    pub(super) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
+        let key = FlowKey { flow_seq, version };
+        self.inner.flows.get(&key).ok_or(Hold::NeedsFlow(key))
+    }
+
+    pub(super) fn find(&self, whom: &Whom) -> Result<Found> {
+        let by_id = |id: &ContactId| contacts::find_by_id(self.tx, *id);
+        let by_phone = |phone: &Phone| contacts::find_by_phone(self.tx, phone);
+        Ok(match whom {
+            Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
+            Whom::Phone(phone) => by_phone(phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
+            Whom::Both(id, phone) => match (by_id(id)?, by_phone(phone)?) {
+                (None, _) => Found::Unknown,
+                (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
+                (Some(_), _) => Found::Mismatch,
+            },
+        })
+    }
+
+    /// A session that is in the database, with its flow and contact.
+    pub(super) fn live(&self, stored: StoredSession, contact: StoredContact) -> Result<Live, Hold> {
+        Ok(Live {
+            seq: Some(stored.seq),
+            flow_seq: stored.flow_seq,
+            flow: self.flow(stored.flow_seq, stored.session.version)?,
+            contact,
+            session: stored.session,
+            prompted_at: stored.prompted_at,
+        })
+    }
+
+    /// Inserts a contact of whom only the number is known.
+    pub(super) fn add_contact(
+        &self,
+        phone: Phone,
+        source: &str,
+        opted_in_at: Option<Timestamp>,
+    ) -> Result<StoredContact> {
+        let mut contact = Contact::new(ContactId(Uuid::now_v7()), Some(phone));
+        contact.opted_in_at = opted_in_at;
+        let seq = contacts::insert(self.tx, &contact, source, self.now)?;
+        Ok(StoredContact { seq, contact })
+    }
+
+    /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
+    pub(super) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
+        match session.due_at().filter(|due_at| *due_at <= self.now) {
+            Some(due_at) if self.may_hold && self.inner.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the sweeper may fire a timer due at this time.
+    pub(super) fn may_fire(&self, due_at: Timestamp) -> bool {
+        self.inner.arrivals.may_fire(due_at).is_some()
+    }
+
+    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were.
+    pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize> {
+        let mut fired = 0;
+        // Each timer fired moves the next beyond `now` or ends the session.
+        while live.session.due_at().is_some_and(|due_at| due_at <= until) {
+            let event = match &live.session.wait {
+                Some(wait) if !live.session.expires_next() => Event::Timeout { armed_in: wait.armed_in },
+                _ => Event::Expire,
+            };
+            self.apply(live, &event)?;
+            fired += 1;
+        }
+        Ok(fired)
+    }
+
+    /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
+    /// Gives why the event changed nothing, if so.
+    pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>> {
+        let step = engine::step(&live.flow, &live.contact.contact, &live.session, event, self.now);
+        if let Some(why) = step.ignored {
+            self.trace_ignored(live, step, why)?;
+            return Ok(Some(why));
+        }
+        let Step { session, effects, record, .. } = step;
+        let mut contact = live.contact.contact.clone();
+        let mut said = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send(message) => said.push((message, contact.opted_out_at.is_some())),
+                Effect::UpdateContact(change) => contact.apply(&change, self.now),
+            }
+        }
+        contacts::update(self.tx, live.contact.seq, &contact, &live.contact.contact, self.now)?;
+        live.contact.contact = contact;
+
+        if !said.is_empty() {
+            live.prompted_at = Some(self.now);
+        }
+        let seq = match live.seq {
+            Some(seq) => {
+                sessions::update(self.tx, seq, &session, live.prompted_at)?;
+                seq
+            }
+            None => {
+                self.count(&["session.started"], live, &session);
+                sessions::insert(self.tx, live.flow_seq, live.contact.seq, &session, live.prompted_at)?
+            }
+        };
+        live.seq = Some(seq);
+        if session.status != Status::Running {
+            messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
+            self.count(&[ended(session.status)], live, &session);
+        }
+        // A timer that fires together with the end of the session speaks for nobody any more.
+        let is_over = session.due_at().is_some_and(|due_at| session.expires_next() && due_at <= self.now);
+        let message_seqs = self.send(live, seq, &session, &said, is_over)?;
+        for step in &record.path {
+            if let Some(exit) = &step.exit {
+                let counter = Counter {
+                    name: "node.exit".into(),
+                    flow_seq: live.flow_seq,
+                    version: session.version,
+                    node: Some(step.node.clone()),
+                    exit: exit.clone().into(),
+                    hour: 0,
+                };
+                self.tx.count(counter, 1);
+            }
+        }
+        let trace = to_json(&record)?;
+        turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
+        if let Some(due_at) = session.due_at() {
+            let nearest = self.nearest_timer.get().map_or(due_at, |nearest| nearest.min(due_at));
+            self.nearest_timer.set(Some(nearest));
+        }
+        live.session = session;
+        Ok(None)
+    }
+
+    fn send(
+        &self,
+        live: &Live,
+        session_seq: i64,
+        session: &Session,
+        said: &[(OutgoingMessage, bool)],
+        is_over: bool,
+    ) -> Result<Vec<i64>> {
+        let mut seqs = Vec::with_capacity(said.len());
+        for (message, is_opted_out) in said {
+            let refused = match (is_opted_out, is_over) {
+                (true, _) => Some("opted_out"),
+                (false, true) => Some("session_ended"),
+                (false, false) => None,
+            };
+            let status = match (refused, self.inner.channel) {
+                (Some(_), _) => MessageStatus::Failed,
+                (None, Channel::Simulator) => MessageStatus::Simulated,
+            };
+            let body = to_json(message)?;
+            seqs.push(messages::insert_outgoing(
+                self.tx,
+                &NewOutgoing {
+                    id: MessageId(Uuid::now_v7()),
+                    contact_seq: live.contact.seq,
+                    session: Some((session_seq, session.turn)),
+                    channel: self.channel(),
+                    kind: kind_name(message),
+                    body: &body,
+                    status,
+                    reason: refused,
+                    next_attempt_at: None,
+                    created_at: self.now,
+                },
+            )?);
+        }
+        if !seqs.is_empty() {
+            let count = u32::try_from(seqs.len()).unwrap_or(u32::MAX);
+            contacts::touch(self.tx, live.contact.seq, count, None, self.now)?;
+            self.count(&["message.out"], live, session);
+        }
+        Ok(seqs)
+    }
+
+    /// An event that changed nothing is traced all the same where a person is behind it.
+    fn trace_ignored(&self, live: &Live, step: Step, why: &str) -> Result<()> {
+        let (Some(seq), Event::Reply(_) | Event::DeliveryFailed { .. }) = (live.seq, &step.record.stimulus) else {
+            return Ok(());
+        };
+        let mut record = step.record;
+        record.warnings.push(Warning { node: None, text: format!("ignored: {why}") });
+        turns::insert(self.tx, seq, record.turn, self.now, &to_json(&record)?, &[])?;
+        Ok(())
+    }
+
+    /// Counts by flow and hour, and for the flow's lifetime.
+    fn count(&self, names: &[&'static str], live: &Live, session: &Session) {
+        for name in names {
+            for hour in [0, Counter::hour_of(self.now)] {
+                let counter = Counter {
+                    name: (*name).into(),
+                    flow_seq: live.flow_seq,
+                    version: session.version,
+                    node: None,
+                    exit: "".into(),
+                    hour,
+                };
+                self.tx.count(counter, 1);
+            }
+        }
+    }
+}
+
+fn ended(status: Status) -> &'static str {
+    match status {
+        Status::Running => "session.running",
+        Status::Completed => "session.completed",
+        Status::Expired => "session.expired",
+        Status::Failed => "session.failed",
+        Status::Cancelled => "session.cancelled",
+    }
+}
+
+fn kind_name(message: &OutgoingMessage) -> &'static str {
+    use crate::domain::MessageKind;
+    match message.kind {
+        MessageKind::Text => "text",
+        MessageKind::Menu => "menu",
+        MessageKind::Media => "media",
+        MessageKind::Template => "template",
+    }
+}
+
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::internal("A record cannot be written as JSON").caused_by(error))
+}

@@ -1,0 +1,253 @@
+//! What moves sessions: loads, steps and persists in one write job.
+//!
+//! [`Runtime::handle`] is the only way to advance a session. Its commands ([`Trigger`], [`Inbound`], [`Cancel`], [`Due`])
+//! each run as one job of the store's writer, so no two of them ever interleave and there is no lock on a session
+//! anywhere. A job that needs a flow which is not compiled yet hands itself back before it has written anything, the
+//! flow is compiled outside the writer, and the job is submitted again.
+
+mod arrivals;
+pub mod authoring;
+mod cancel;
+mod clock;
+mod inbound;
+mod job;
+mod sweeper;
+mod trigger;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use crate::channels::Channel;
+use crate::domain::{FlowDocument, Timestamp};
+use crate::engine::CompiledFlow;
+use crate::error::{Error, Result};
+use crate::store::{self, Store, idempotency};
+use arrivals::Arrivals;
+use job::FlowKey;
+
+pub use arrivals::Arrival;
+pub use cancel::{Cancel, Cancelled};
+pub use clock::Clock;
+pub use inbound::{Handling, Inbound, Received};
+pub use job::{Hold, Job, Whom};
+pub use sweeper::{Due, Fired};
+pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
+
+/// Compiled flows that are kept at once.
+const FLOWS_KEPT: usize = 512;
+/// How long the answer to an idempotency key is kept.
+const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How often a job waits for an earlier reply to be settled before it goes on without.
+const MAX_HOLDS: u32 = 500;
+
+/// Something that may advance a session, as one write job.
+pub trait Command: Send + Sync + 'static {
+    /// What came of it. Stored under an idempotency key, so it survives JSON.
+    type Outcome: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
+    #[doc(hidden)]
+    fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Hold>;
+
+    /// Whether an idempotency key keeps this outcome: refusals are decided anew each time.
+    fn is_kept(_outcome: &Self::Outcome) -> bool {
+        false
+    }
+}
+
+/// A caller's promise that two requests are the same one.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
+    /// The token that sent it.
+    pub token_seq: i64,
+    /// The route, so that a key is not shared between two actions.
+    pub route: &'static str,
+    /// The header's text, at most 255 characters.
+    pub key: String,
+    /// SHA-256 of the raw body.
+    pub body_hash: [u8; 32],
+}
+
+/// What came of a command under an idempotency key.
+#[derive(Debug)]
+pub enum Once<T> {
+    /// It ran now.
+    Ran(T),
+    /// It ran before, and this is what came of it then.
+    Replayed(T),
+    /// The key was used with another body.
+    KeyReused,
+}
+
+/// The runtime. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    arrivals: Arrivals,
+    channel: Channel,
+    default_ttl: Duration,
+    flows: Cache<FlowKey, Arc<CompiledFlow>>,
+    /// Rung when a timer is armed that falls due before `planned_sweep`.
+    sweep: Notify,
+    /// When the sweeper wakes next, in milliseconds since the Unix epoch.
+    planned_sweep: AtomicI64,
+}
+
+impl Runtime {
+    /// A runtime on a store. `default_ttl` is the time to live of sessions whose flow sets none.
+    pub fn new(store: Store, clock: Clock, channel: Channel, default_ttl: Duration) -> Self {
+        let arrivals = Arrivals::new(clock.clone());
+        let flows = Cache::new(FLOWS_KEPT);
+        let sweep = Notify::new();
+        let planned_sweep = AtomicI64::new(i64::MAX);
+        let inner = Inner { store, clock, arrivals, channel, default_ttl, flows, sweep, planned_sweep };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The store, for reads and plain records.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The time to live of sessions whose flow sets none.
+    pub fn default_ttl(&self) -> Duration {
+        self.inner.default_ttl
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Stamps and registers a message from a contact, as soon as it has arrived and before it queues.
+    pub fn arrive(&self) -> Arrival {
+        self.inner.arrivals.register()
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is full or the store has stopped, `OutcomeUnknown` after a failed commit,
+    /// `Internal` otherwise. Refusals are outcomes.
+    pub async fn handle<C: Command>(&self, command: C) -> Result<C::Outcome> {
+        match self.handle_once(None, command).await? {
+            Once::Ran(outcome) | Once::Replayed(outcome) => Ok(outcome),
+            Once::KeyReused => Err(Error::internal("A command without a key found its key reused")),
+        }
+    }
+
+    /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
+    /// own transaction: a duplicate in flight stands behind it in the writer's queue and finds the row.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`].
+    pub async fn handle_once<C: Command>(&self, key: Option<IdempotencyKey>, command: C) -> Result<Once<C::Outcome>> {
+        let command = Arc::new(command);
+        let key = Arc::new(key);
+        let mut holds = 0;
+        loop {
+            let (runtime, command, key) = (self.clone(), command.clone(), key.clone());
+            let attempt = self.inner.store.write(move |tx| {
+                let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
+                match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
+                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer()))),
+                    Err(Hold::Failed(error)) => Err(error),
+                    Err(hold) => Ok(Err(hold)),
+                }
+            });
+            match attempt.await? {
+                Ok((outcome, nearest_timer)) => {
+                    if nearest_timer.is_some() {
+                        self.inner.sweep.notify_one();
+                    }
+                    return Ok(outcome);
+                }
+                Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
+                Err(Hold::EarlierReply) => tokio::time::sleep(Duration::from_millis(2)).await,
+                Err(Hold::Failed(error)) => return Err(error),
+            }
+            holds += 1;
+        }
+    }
+
+    /// Settles every session that is due, in due order. Gives how many timers fired.
+    ///
+    /// # Errors
+    /// When due sessions cannot be read. A session that fails is marked `failed` and does not stop the others.
+    pub async fn run_due(&self) -> Result<usize> {
+        sweeper::run_due(self).await
+    }
+
+    /// Runs the sweeper until `stop` is done: at least every `interval`, sooner when a nearer timer is armed.
+    pub async fn sweep(&self, interval: Duration, stop: impl Future<Output = ()>) {
+        sweeper::run(self, interval, stop).await;
+    }
+
+    /// Compiles a flow's version into the cache, outside the writer.
+    async fn compile(&self, key: FlowKey) -> Result<()> {
+        let runtime = self.clone();
+        let compiling = tokio::task::spawn_blocking(move || {
+            let document =
+                runtime.inner.store.read(|conn| store::flows::version_document(conn, key.flow_seq, key.version))?;
+            let document = document.ok_or_else(|| {
+                Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
+            })?;
+            let flow = compile_document(&document, runtime.inner.default_ttl)?;
+            runtime.inner.flows.insert(key, Arc::new(flow));
+            Ok(())
+        });
+        compiling.await.map_err(|error| Error::internal("Compiling a flow panicked").caused_by(error))?
+    }
+}
+
+fn compile_document(document: &str, default_ttl: Duration) -> Result<CompiledFlow> {
+    let value =
+        serde_json::from_str(document).map_err(|error| Error::internal("A stored flow is no JSON").caused_by(error))?;
+    let unusable = |problem: Option<&crate::domain::Problem>| {
+        let why = problem.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        Error::internal(format!("A published flow cannot be run: {why}"))
+    };
+    let document = FlowDocument::parse(&value).map_err(|problems| unusable(problems.first()))?;
+    let (flow, problems) = CompiledFlow::compile(document, default_ttl);
+    flow.ok_or_else(|| unusable(problems.first()))
+}
+
+fn run_once<C: Command>(job: &Job<'_>, key: Option<&IdempotencyKey>, command: &C) -> Result<Once<C::Outcome>, Hold> {
+    let Some(key) = key else { return command.run(job).map(Once::Ran) };
+    let now = job.now();
+    let row = idempotency::Key { token_seq: key.token_seq, route: key.route, key: &key.key };
+    let earlier = idempotency::find(job.tx(), &row)?;
+    let is_live = |at: Timestamp| at.plus(KEY_LIFETIME) > now;
+    match earlier {
+        Some(earlier) if is_live(earlier.created_at) && earlier.body_hash == key.body_hash => {
+            let outcome = serde_json::from_str(&earlier.outcome)
+                .map_err(|error| Error::internal("A stored outcome cannot be read").caused_by(error))?;
+            return Ok(Once::Replayed(outcome));
+        }
+        Some(earlier) if is_live(earlier.created_at) => return Ok(Once::KeyReused),
+        _ => {}
+    }
+    let has_stale = earlier.is_some();
+    let outcome = command.run(job)?;
+    if C::is_kept(&outcome) {
+        if has_stale {
+            idempotency::delete(job.tx(), &row)?;
+        }
+        let json = serde_json::to_string(&outcome)
+            .map_err(|error| Error::internal("An outcome cannot be stored").caused_by(error))?;
+        idempotency::insert(job.tx(), &row, &key.body_hash, &json, now)?;
+    }
+    Ok(Once::Ran(outcome))
+}

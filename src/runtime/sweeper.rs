@@ -1,0 +1,159 @@
+//! The sweeper: fires timers that nobody's request came upon.
+//!
+//! It is a convenience for time, not for truth: whoever touches an overdue session settles it first, so the sweeper's
+//! lag is never visible.
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{Hold, Job};
+use super::{Command, KEY_LIFETIME, Runtime};
+use crate::domain::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::store::{contacts, idempotency, sessions};
+
+/// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
+const QUEUED_AT_MOST: usize = 64;
+/// Old idempotency keys that are removed in one job.
+const KEYS_PER_JOB: u32 = 1_000;
+/// How often old idempotency keys are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Settles one session if it is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Its row.
+    pub session_seq: i64,
+}
+
+/// What came of a [`Due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fired {
+    /// So many timers fired.
+    Timers(usize),
+    /// A reply has arrived that may precede the timer: its own job decides.
+    LeftToReply,
+    /// It was not due any more.
+    NotDue,
+}
+
+impl Command for Due {
+    type Outcome = Fired;
+
+    fn run(&self, job: &Job<'_>) -> Result<Fired, Hold> {
+        let Some(stored) = sessions::find_by_seq(job.tx(), self.session_seq)? else { return Ok(Fired::NotDue) };
+        match stored.session.due_at() {
+            Some(due_at) if due_at > job.now() => return Ok(Fired::NotDue),
+            Some(due_at) if !job.may_fire(due_at) => return Ok(Fired::LeftToReply),
+            Some(_) => {}
+            None => return Ok(Fired::NotDue),
+        }
+        let contact = contacts::find_by_id(job.tx(), stored.session.contact_id)?
+            .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
+        let mut live = job.live(stored, contact)?;
+        Ok(Fired::Timers(job.settle(&mut live, job.now())?))
+    }
+}
+
+pub(super) async fn run_due(runtime: &Runtime) -> Result<usize> {
+    let mut fired = 0;
+    loop {
+        let now = runtime.clock().now();
+        let limit = u32::try_from(QUEUED_AT_MOST).unwrap_or(u32::MAX);
+        let due = read(runtime, move |conn| sessions::due(conn, now, limit)).await?;
+        let is_last = due.len() < QUEUED_AT_MOST;
+        // Submitted in due order, and the writer's queue keeps it.
+        let jobs: Vec<_> = due.iter().map(|(seq, _)| (*seq, spawn(runtime, *seq))).collect();
+        let mut progressed = false;
+        for (seq, job) in jobs {
+            match job.await.unwrap_or_else(|error| Err(Error::internal("A timer's job panicked").caused_by(error))) {
+                Ok(Fired::Timers(timers)) => {
+                    fired += timers;
+                    progressed = true;
+                }
+                Ok(Fired::LeftToReply | Fired::NotDue) => {}
+                Err(error) => progressed |= give_up(runtime, seq, error).await?,
+            }
+        }
+        // Without progress the rest is left to replies under way, or to the next round.
+        if is_last || !progressed {
+            return Ok(fired);
+        }
+    }
+}
+
+fn spawn(runtime: &Runtime, session_seq: i64) -> tokio::task::JoinHandle<Result<Fired>> {
+    let runtime = runtime.clone();
+    tokio::spawn(async move { runtime.handle(Due { session_seq }).await })
+}
+
+/// Marks a session as failed that cannot be stepped, so that it never stops the others. Gives whether it did: while the
+/// store takes no writes at all the session is left as it is.
+async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bool> {
+    if error.code() != Code::Internal {
+        return Err(error);
+    }
+    tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
+    let now = runtime.clock().now();
+    runtime.store().write(move |tx| sessions::mark_failed(tx, session_seq, "internal_error", now)).await
+}
+
+pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut tidied_at: Option<Timestamp> = None;
+    loop {
+        // Register for the wake-up before looking: a timer armed in between is then not slept through.
+        let woken = runtime.inner.sweep.notified();
+        let round = async {
+            if let Err(error) = runtime.run_due().await {
+                tracing::warn!(%error, "timers could not be fired; they are tried again");
+            }
+            let now = runtime.clock().now();
+            if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
+                tidied_at = Some(now);
+                if let Err(error) = tidy(runtime, now).await {
+                    tracing::warn!(%error, "old idempotency keys could not be removed");
+                }
+            }
+            pause(runtime, interval).await
+        };
+        let pause = tokio::select! {
+            () = &mut stop => return,
+            pause = round => pause,
+        };
+        tokio::select! {
+            () = &mut stop => return,
+            () = woken => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// How long to sleep: until the next timer, at most the interval.
+async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
+    let now = runtime.clock().now();
+    let next = read(runtime, sessions::next_due).await.ok().flatten();
+    let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
+    runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::Release);
+    pause
+}
+
+async fn tidy(runtime: &Runtime, now: Timestamp) -> Result<()> {
+    let before = now.minus(KEY_LIFETIME);
+    while runtime.store().write(move |tx| idempotency::prune(tx, before, KEYS_PER_JOB)).await? > 0 {}
+    Ok(())
+}
+
+async fn read<T: Send + 'static>(
+    runtime: &Runtime,
+    query: impl FnOnce(&crate::store::Conn) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let store = runtime.store().clone();
+    tokio::task::spawn_blocking(move || store.read(query))
+        .await
+        .map_err(|error| Error::internal("A read panicked").caused_by(error))?
+}

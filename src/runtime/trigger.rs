@@ -1,0 +1,227 @@
+//! Starting a session.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Command;
+use super::job::{Found, Hold, Job, Live, Whom};
+use crate::domain::{ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
+use crate::engine::{self, Beginning, Event};
+use crate::error::{Error, Result};
+use crate::store::{contacts, flows, sessions};
+
+/// Starts a published flow for a contact.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The contact; a new phone number becomes one.
+    pub whom: Whom,
+    /// `{{context.*}}`.
+    pub context: Map<String, Value>,
+    /// What to do if a session of the pair is live.
+    pub on_running: OnRunning,
+}
+
+/// What a trigger does if a session of the same flow and contact is live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnRunning {
+    /// Answers with the live one.
+    #[default]
+    Return,
+    /// Cancels it and starts anew.
+    Restart,
+    /// Is refused.
+    Fail,
+}
+
+/// What came of a [`Trigger`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Triggered {
+    /// A session is committed and its first turn has run.
+    Started {
+        /// The session.
+        id: SessionId,
+        /// The flow's name.
+        flow_name: String,
+        /// The contact.
+        contact_id: ContactId,
+    },
+    /// A session of the pair is live, or ended within the flow's quiet period.
+    AlreadyRunning {
+        /// That session.
+        id: SessionId,
+        /// The flow's name.
+        flow_name: String,
+        /// The contact.
+        contact_id: ContactId,
+        /// It has ended, and the quiet period has not.
+        ended: bool,
+    },
+    /// Nothing was started, and nothing was changed.
+    Refused(TriggerRefusal),
+}
+
+/// Why a trigger was refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "refusal", rename_all = "snake_case")]
+pub enum TriggerRefusal {
+    /// There is no such flow, or it is not published.
+    FlowNotFound,
+    /// The published version has no node to begin with.
+    NoEntryNode,
+    /// No contact has that id.
+    ContactNotFound,
+    /// The contact and the phone number are different people.
+    ContactMismatch,
+    /// The contact does not want to be written to.
+    OptedOut,
+    /// `context` does not have what the flow's `inputs` ask for: field and sentence.
+    BadInputs {
+        /// Such as `context.cart_total`.
+        errors: Vec<(String, String)>,
+    },
+    /// A session is live, and the trigger said to fail then.
+    Running {
+        /// That session.
+        id: SessionId,
+    },
+}
+
+impl Command for Trigger {
+    type Outcome = Triggered;
+
+    fn is_kept(outcome: &Triggered) -> bool {
+        !matches!(outcome, Triggered::Refused(_))
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Triggered, Hold> {
+        let refused = |refusal| Ok(Triggered::Refused(refusal));
+        let Some(published) = flows::find_published(job.tx(), self.flow_id)?.filter(|flow| flow.kind == FlowKind::Flow)
+        else {
+            return refused(TriggerRefusal::FlowNotFound);
+        };
+        let flow = job.flow(published.seq, published.version)?;
+        if !flow.has_entry() {
+            return refused(TriggerRefusal::NoEntryNode);
+        }
+        let errors = input_errors(flow.document(), &self.context);
+        if !errors.is_empty() {
+            return refused(TriggerRefusal::BadInputs { errors });
+        }
+        let found = job.find(&self.whom)?;
+        match &found {
+            Found::Unknown => return refused(TriggerRefusal::ContactNotFound),
+            Found::Mismatch => return refused(TriggerRefusal::ContactMismatch),
+            Found::Known(known) if known.contact.opted_out_at.is_some() => return refused(TriggerRefusal::OptedOut),
+            Found::Known(_) | Found::New(_) => {}
+        }
+        let already = |id, contact_id, ended| {
+            Ok(Triggered::AlreadyRunning { id, flow_name: published.name.clone(), contact_id, ended })
+        };
+        if let Found::Known(known) = &found {
+            if let Some(stored) = sessions::find_running(job.tx(), published.seq, known.seq)? {
+                job.wait_for_replies(&stored.session)?;
+                let mut live = job.live(stored, known.clone())?;
+                job.settle(&mut live, job.now())?;
+                if live.is_running() {
+                    match self.on_running {
+                        OnRunning::Return => return already(live.session.id, known.contact.id, false),
+                        OnRunning::Fail => return refused(TriggerRefusal::Running { id: live.session.id }),
+                        OnRunning::Restart => {
+                            job.apply(&mut live, &Event::Cancel { reason: "restarted".to_owned() })?;
+                        }
+                    }
+                }
+            }
+            let quiet_minutes = flow.document().settings.quiet_period_minutes;
+            if quiet_minutes > 0 && self.on_running != OnRunning::Restart {
+                let quiet = std::time::Duration::from_secs(u64::from(quiet_minutes) * 60);
+                let last = sessions::last_ended(job.tx(), published.seq, known.seq)?;
+                if let Some((id, _)) = last.filter(|(_, ended_at)| ended_at.plus(quiet) > job.now()) {
+                    return match self.on_running {
+                        OnRunning::Fail => refused(TriggerRefusal::Running { id }),
+                        OnRunning::Return | OnRunning::Restart => already(id, known.contact.id, true),
+                    };
+                }
+            }
+        }
+        self.start(job, found, published.seq, published.version, flow, published.name)
+    }
+}
+
+impl Trigger {
+    fn start(
+        &self,
+        job: &Job<'_>,
+        found: Found,
+        flow_seq: i64,
+        version: u32,
+        flow: std::sync::Arc<engine::CompiledFlow>,
+        flow_name: String,
+    ) -> Result<Triggered, Hold> {
+        let now = job.now();
+        let contact = match found {
+            Found::New(phone) => job.add_contact(phone, "api", Some(now))?,
+            // What settling an overdue session changed about the contact must be seen.
+            Found::Known(known) => self.with_consent(job, known.contact.id, now)?,
+            Found::Unknown | Found::Mismatch => return Err(Error::internal("A trigger without a contact").into()),
+        };
+        let id = Uuid::now_v7();
+        let beginning = Beginning {
+            id: SessionId(id),
+            flow_id: self.flow_id,
+            version,
+            contact_id: contact.contact.id,
+            context: self.context.clone(),
+            // The low half of a version 7 UUID is random.
+            seed: id.as_u64_pair().1,
+        };
+        let session = engine::begin(&flow, beginning, now);
+        let contact_id = contact.contact.id;
+        let mut live = Live { seq: None, flow_seq, flow, contact, session, prompted_at: None };
+        job.apply(&mut live, &Event::Start)?;
+        Ok(Triggered::Started { id: SessionId(id), flow_name, contact_id })
+    }
+
+    /// The contact; one that is named by phone has consented by now, if not before.
+    fn with_consent(&self, job: &Job<'_>, id: ContactId, now: Timestamp) -> Result<contacts::StoredContact> {
+        let known = contacts::find_by_id(job.tx(), id)?
+            .ok_or_else(|| Error::internal("A contact vanished inside a transaction"))?;
+        let by_phone = matches!(self.whom, Whom::Phone(_) | Whom::Both(..));
+        if !by_phone || known.contact.opted_in_at.is_some() {
+            return Ok(known);
+        }
+        let mut consenting = known.clone();
+        consenting.contact.opted_in_at = Some(now);
+        contacts::update(job.tx(), known.seq, &consenting.contact, &known.contact, now)?;
+        Ok(consenting)
+    }
+}
+
+fn input_errors(document: &FlowDocument, context: &Map<String, Value>) -> Vec<(String, String)> {
+    let mut errors = Vec::new();
+    for input in &document.inputs {
+        let field = format!("context.{}", input.name);
+        match context.get(&input.name).filter(|value| !value.is_null()) {
+            None if input.required => errors.push((field.clone(), format!("The {field} field is required."))),
+            None => {}
+            Some(value) => {
+                let (fits, noun) = match input.kind {
+                    InputType::Any => (true, ""),
+                    InputType::String => (value.is_string(), "a string"),
+                    InputType::Number => (value.is_number(), "a number"),
+                    InputType::Boolean => (value.is_boolean(), "true or false"),
+                    InputType::Object => (value.is_object(), "an object"),
+                    InputType::Array => (value.is_array(), "an array"),
+                };
+                if !fits {
+                    errors.push((field.clone(), format!("The {field} field must be {noun}.")));
+                }
+            }
+        }
+    }
+    errors
+}
