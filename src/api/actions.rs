@@ -1,0 +1,149 @@
+//! `POST /actions/…`: starting and ending sessions.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::State;
+use super::auth::Principal;
+use super::error::ApiError;
+use super::request::{Fields, JsonBody, depth, idempotency_key, key_reused};
+use crate::domain::FlowId;
+use crate::runtime::{Cancel, Cancelled, OnRunning, Once, Trigger, TriggerRefusal, Triggered};
+
+/// Bytes of JSON that a `context` may have.
+const CONTEXT_BYTES: usize = 64 * 1024;
+/// How deep a `context` may be nested.
+const CONTEXT_DEPTH: usize = 32;
+
+const FLOW_NOT_FOUND: &str = "Flow not found or not published";
+const CONTACT_NOT_FOUND: &str = "Contact not found";
+
+/// `POST /actions/trigger-flow`: starts a published flow for a contact.
+pub(super) async fn trigger_flow(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let trigger = read_trigger(&body)?;
+    let flow_id = trigger.flow_id;
+    let key = idempotency_key(&request, &principal, "trigger-flow", &body.raw)?;
+    let (outcome, is_replay) = match state.runtime.handle_once(key, trigger).await? {
+        Once::Ran(outcome) => (outcome, false),
+        Once::Replayed(outcome) => (outcome, true),
+        Once::KeyReused => return Err(key_reused()),
+    };
+    let answer = |status: StatusCode, body: Value| {
+        let mut response = HttpResponse::build(status);
+        if is_replay {
+            response.insert_header(("Idempotency-Replayed", "true"));
+        }
+        Ok(response.json(body))
+    };
+    match outcome {
+        Triggered::Started { id, flow_name, contact_id } => answer(
+            StatusCode::CREATED,
+            json!({"id": id, "status": "started", "flow_id": flow_id, "flow_name": flow_name, "contact_id": contact_id}),
+        ),
+        Triggered::AlreadyRunning { id, flow_name, contact_id, ended } => {
+            let mut body = json!({
+                "id": id, "status": "already_running", "flow_id": flow_id, "flow_name": flow_name, "contact_id": contact_id
+            });
+            if ended {
+                body["ended"] = json!(true);
+            }
+            answer(StatusCode::OK, body)
+        }
+        Triggered::Refused(refusal) => Err(refused(refusal)),
+    }
+}
+
+fn read_trigger(body: &JsonBody) -> Result<Trigger, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let flow_id: Option<FlowId> = fields.required("flow_id");
+    let whom = fields.whom();
+    let context = fields.object("context").cloned().unwrap_or_default();
+    if depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
+        fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
+    } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
+        fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
+    }
+    let words = [("return", OnRunning::Return), ("restart", OnRunning::Restart), ("fail", OnRunning::Fail)];
+    let on_running = fields.choice("on_running", &words).unwrap_or_default();
+    fields.finish()?;
+    match (flow_id, whom) {
+        (Some(flow_id), Some(whom)) => Ok(Trigger { flow_id, whom, context, on_running }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+fn refused(refusal: TriggerRefusal) -> ApiError {
+    let unprocessable = |text: &str| ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text);
+    match refusal {
+        TriggerRefusal::FlowNotFound => ApiError::not_found(FLOW_NOT_FOUND)
+            .hint("Check the flow_id, and publish the flow: drafts cannot be triggered."),
+        TriggerRefusal::NoEntryNode => unprocessable("Flow has no entry node")
+            .hint("Name the first node in the flow's `entry_node` and publish it again."),
+        TriggerRefusal::ContactNotFound => {
+            ApiError::not_found(CONTACT_NOT_FOUND).hint("Send `phone` instead of `contact_id` to create the contact.")
+        }
+        TriggerRefusal::ContactMismatch => contact_mismatch(),
+        TriggerRefusal::OptedOut => {
+            unprocessable("Contact has opted out").hint("Only the contact can undo this, by writing an opt-in word.")
+        }
+        TriggerRefusal::BadInputs { errors } => ApiError::Validation(errors),
+        TriggerRefusal::Running { id } => ApiError::refused(StatusCode::CONFLICT, "A session is already running")
+            .with("id", id.to_string())
+            .hint("Send on_running `return` to get it, or `restart` to end it first."),
+    }
+}
+
+fn contact_mismatch() -> ApiError {
+    let sentence = "The contact id and the phone belong to different contacts: send one of them.";
+    ApiError::Validation(["contact_id", "phone"].map(|field| (field.to_owned(), sentence.to_owned())).to_vec())
+}
+
+/// `POST /actions/cancel-flow`: ends the live session of a flow and a contact.
+pub(super) async fn cancel_flow(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let cancel = read_cancel(&body)?;
+    let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
+    let (outcome, is_replay) = match state.runtime.handle_once(key, cancel).await? {
+        Once::Ran(outcome) => (outcome, false),
+        Once::Replayed(outcome) => (outcome, true),
+        Once::KeyReused => return Err(key_reused()),
+    };
+    let body = match outcome {
+        Cancelled::Ended { id } => json!({"id": id, "status": "cancelled"}),
+        Cancelled::NotRunning => json!({"status": "not_running"}),
+        Cancelled::FlowNotFound => return Err(ApiError::not_found("Flow not found")),
+        Cancelled::ContactNotFound => return Err(ApiError::not_found(CONTACT_NOT_FOUND)),
+        Cancelled::ContactMismatch => return Err(contact_mismatch()),
+    };
+    let mut response = HttpResponse::Ok();
+    if is_replay {
+        response.insert_header(("Idempotency-Replayed", "true"));
+    }
+    Ok(response.json(body))
+}
+
+fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
+    const REASON_CHARS: usize = 200;
+    let mut fields = Fields::of(&body.fields);
+    let flow_id: Option<FlowId> = fields.required("flow_id");
+    let whom = fields.whom();
+    let reason = fields.text("reason").map(str::to_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS) {
+        fields.fail("reason", format!("The reason must not be longer than {REASON_CHARS} characters."));
+    }
+    fields.finish()?;
+    match (flow_id, whom) {
+        (Some(flow_id), Some(whom)) => Ok(Cancel { flow_id, whom, reason }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}

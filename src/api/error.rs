@@ -1,0 +1,141 @@
+//! What a request is answered when it fails: one table from our errors to HTTP.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Code, Error};
+use crate::store::tokens::Scope;
+
+/// Seconds after which a refused request may come again.
+const RETRY_AFTER: u64 = 1;
+
+/// A failed request.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// No token, or one that does not exist or was revoked.
+    Unauthenticated,
+    /// The token's scope does not reach.
+    Forbidden(Scope),
+    /// Too many requests in a minute; seconds until the next may come.
+    TooManyRequests { retry_after: u64, limit: u32 },
+    /// A rule of the product says no.
+    Refused { status: StatusCode, error: String, extra: Map<String, Value> },
+    /// Fields are wrong: each with its sentences, in the order found.
+    Validation(Vec<(String, String)>),
+    /// An error from below.
+    Failed(Error),
+}
+
+impl ApiError {
+    /// A refusal with its text.
+    pub(super) fn refused(status: StatusCode, error: impl Into<String>) -> Self {
+        Self::Refused { status, error: error.into(), extra: Map::new() }
+    }
+
+    /// 404 with its text.
+    pub(super) fn not_found(error: &str) -> Self {
+        Self::refused(StatusCode::NOT_FOUND, error)
+    }
+
+    /// The same refusal with another key beside `error`.
+    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        if let Self::Refused { extra, .. } = &mut self {
+            extra.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// The same refusal with a sentence that says what to do.
+    pub(super) fn hint(self, hint: &str) -> Self {
+        self.with("hint", hint)
+    }
+
+    /// The body of the answer. `request_id` is shown where only the log can tell more.
+    pub(super) fn body(&self, request_id: Option<&str>) -> Value {
+        match self {
+            Self::Unauthenticated => json!({"message": "Unauthenticated."}),
+            Self::Forbidden(scope) => json!({"error": format!("This token lacks the scope `{scope}`.")}),
+            Self::TooManyRequests { retry_after, .. } => {
+                json!({"error": format!("Too many requests; try again in {retry_after} s.")})
+            }
+            Self::Refused { error, extra, .. } => {
+                let mut body = json!({"error": error});
+                body.as_object_mut().into_iter().for_each(|fields| fields.extend(extra.clone()));
+                body
+            }
+            Self::Validation(errors) => {
+                let mut fields = Map::new();
+                for (field, sentence) in errors {
+                    let list = fields.entry(field.clone()).or_insert_with(|| json!([]));
+                    list.as_array_mut().into_iter().for_each(|list| list.push(json!(sentence)));
+                }
+                json!({"message": "The given data was invalid.", "errors": fields})
+            }
+            Self::Failed(error) => match error.code() {
+                Code::Internal => json!({"error": "Internal server error", "request_id": request_id}),
+                Code::OutcomeUnknown => json!({
+                    "error": "Outcome unknown: look whether it happened before you try again.",
+                    "request_id": request_id
+                }),
+                _ => json!({"error": error.message()}),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            other => other.body(None).fmt(f),
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused { status, .. } => *status,
+            Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Failed(error) => match error.code() {
+                Code::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+                Code::NotFound => StatusCode::NOT_FOUND,
+                Code::Conflict => StatusCode::CONFLICT,
+                Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                Code::OutcomeUnknown | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::Unauthenticated => {
+                response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            }
+            Self::TooManyRequests { retry_after, limit } => {
+                response.insert_header((header::RETRY_AFTER, retry_after.to_string()));
+                response.insert_header(("X-RateLimit-Limit", limit.to_string()));
+                response.insert_header(("X-RateLimit-Remaining", "0"));
+            }
+            Self::Failed(error) if error.code() == Code::Unavailable => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER.to_string()));
+            }
+            _ => {}
+        }
+        response.json(self.body(None))
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}

@@ -1,0 +1,90 @@
+//! `POST /inbound`: a message in, on the simulator.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use super::State;
+use super::error::ApiError;
+use super::request::{Fields, JsonBody};
+use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
+use crate::runtime::{Arrival, Inbound};
+
+/// Characters of a message's text at most.
+const TEXT_CHARS: usize = 16_384;
+
+/// Takes a message and answers once it is stored and its session has moved.
+pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    // Stamped before anything else, and registered until it is answered.
+    let arrival = state.runtime.arrive();
+    let inbound = read_inbound(&body, arrival)?;
+    let received = state.runtime.handle(inbound).await?;
+    let mut answer = json!({"message_id": received.message_id, "handled": received.handling.as_str()});
+    if let Some(session_id) = received.session_id {
+        answer["session_id"] = json!(session_id);
+    }
+    if let Some(reason) = received.reason {
+        answer["reason"] = json!(reason);
+    }
+    Ok(HttpResponse::Accepted().json(answer))
+}
+
+fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> {
+    const KINDS: [(&str, ReplyKind); 9] = [
+        ("text", ReplyKind::Text),
+        ("tap", ReplyKind::Tap),
+        ("image", ReplyKind::Image),
+        ("video", ReplyKind::Video),
+        ("audio", ReplyKind::Audio),
+        ("document", ReplyKind::Document),
+        ("sticker", ReplyKind::Sticker),
+        ("location", ReplyKind::Location),
+        ("contacts", ReplyKind::Contacts),
+    ];
+    let mut fields = Fields::of(&body.fields);
+    let provider_id = fields.required_text("id");
+    if provider_id.is_some_and(|id| id.len() > 255) {
+        fields.fail("id", "The id must not be longer than 255 bytes.");
+    }
+    let from: Option<Phone> = fields.required("from");
+    let kind = fields.required_text("type").and_then(|_| fields.choice("type", &KINDS));
+    let text = fields.text("text");
+    if text.is_some_and(|text| text.chars().count() > TEXT_CHARS) {
+        fields.fail("text", format!("The text must not be longer than {TEXT_CHARS} characters."));
+    }
+    let option = fields.text("option");
+    let reply_to: Option<MessageId> = fields.parsed("reply_to");
+    let sent_at: Option<Timestamp> = fields.parsed("timestamp");
+    let media = fields.object("media");
+    match kind {
+        Some(ReplyKind::Text) if text.is_none() => fields.fail("text", "The text field is required for a text."),
+        Some(ReplyKind::Tap) if option.is_none() => fields.fail("option", "The option field is required for a tap."),
+        Some(ReplyKind::Location) => check_location(media, &mut fields),
+        _ => {}
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    match (provider_id, from, kind) {
+        (Some(provider_id), Some(from), Some(kind)) => Ok(Inbound {
+            provider_id: provider_id.to_owned(),
+            from,
+            kind,
+            text: text.map(str::to_owned),
+            option: option.map(str::to_owned),
+            reply_to,
+            payload: media
+                .cloned()
+                .map(Value::Object)
+                .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
+            sent_at,
+            arrival,
+        }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+fn check_location(media: Option<&Map<String, Value>>, fields: &mut Fields<'_>) {
+    let has = |key: &str| media.is_some_and(|media| media.get(key).is_some_and(Value::is_number));
+    if !has("latitude") || !has("longitude") {
+        fields.fail("media", "The media of a location must have the numbers latitude and longitude.");
+    }
+}

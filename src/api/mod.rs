@@ -1,0 +1,240 @@
+//! The HTTP API: the one table of routes, what surrounds every request, and a file for each resource.
+
+mod actions;
+mod auth;
+mod error;
+mod flows;
+mod health;
+mod inbound;
+mod messages;
+mod request;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::domain::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::runtime::Runtime;
+use crate::store::Conn;
+use crate::store::tokens::Scope;
+use error::ApiError;
+use request::BodyLimit;
+
+pub(crate) use auth::{RateLimit, Tokens};
+
+/// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
+const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// What handlers share.
+pub(crate) struct State {
+    /// Moves sessions and holds the store.
+    pub(crate) runtime: Runtime,
+    /// Who may call.
+    pub(crate) tokens: Tokens,
+    /// How often.
+    pub(crate) rate_limit: RateLimit,
+    /// Bytes that a body may have.
+    pub(crate) max_body: usize,
+}
+
+/// One route.
+struct Entry {
+    method: Method,
+    path: &'static str,
+    /// What a token must have; `None` needs no token.
+    scope: Option<Scope>,
+    body_limit: Option<usize>,
+    route: fn() -> Route,
+}
+
+const fn entry(method: Method, path: &'static str, scope: Option<Scope>, route: fn() -> Route) -> Entry {
+    Entry { method, path, scope, body_limit: None, route }
+}
+
+/// A route that takes a flow document.
+const fn document(method: Method, path: &'static str, scope: Option<Scope>, route: fn() -> Route) -> Entry {
+    Entry { method, path, scope, body_limit: Some(DOCUMENT_BYTES), route }
+}
+
+const TRIGGER: Option<Scope> = Some(Scope::Trigger);
+const API: Option<Scope> = Some(Scope::Api);
+const ADMIN: Option<Scope> = Some(Scope::Admin);
+const OPEN: Option<Scope> = None;
+
+/// The routes below `/api/v1` and `/v1`. Each is described in `static/openapi.yaml`, and each described there is here.
+#[rustfmt::skip]
+const ROUTES: &[Entry] = &[
+    entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::trigger_flow)),
+    entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::cancel_flow)),
+    entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),
+    entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
+    entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
+    entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_messages)),
+    document(Method::POST, "/flows/import", ADMIN, || web::to(flows::import_flow)),
+    entry(Method::POST, "/flows/{id}/publish", ADMIN, || web::to(flows::publish_flow)),
+    entry(Method::GET, "/openapi.yaml", OPEN, || web::to(health::get_openapi)),
+];
+
+/// The routes at the root.
+#[rustfmt::skip]
+const ROOT_ROUTES: &[Entry] = &[
+    entry(Method::GET, "/healthz", OPEN, || web::to(health::get_health)),
+    entry(Method::GET, "/readyz", OPEN, || web::to(health::get_readiness)),
+];
+
+/// Adds all routes to an application.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    for prefix in ["/api/v1", "/v1"] {
+        let mut scope = web::scope(prefix);
+        for resource in resources(ROUTES) {
+            scope = scope.service(resource);
+        }
+        config.service(scope.default_service(web::to(not_found)));
+    }
+    for resource in resources(ROOT_ROUTES) {
+        config.service(resource);
+    }
+    config.default_service(web::to(not_found));
+}
+
+fn resources(
+    entries: &'static [Entry],
+) -> Vec<
+    Resource<
+        impl actix_web::dev::ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >,
+    >,
+> {
+    let mut by_path: BTreeMap<usize, Vec<&'static Entry>> = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let first = entries.iter().position(|other| other.path == entry.path).unwrap_or(index);
+        by_path.entry(first).or_default().push(entry);
+    }
+    by_path.into_values().map(resource).collect()
+}
+
+/// All methods of one path, behind its tokens; any other method is answered 405.
+fn resource(
+    entries: Vec<&'static Entry>,
+) -> Resource<
+    impl actix_web::dev::ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    let path = entries.first().map_or("", |entry| entry.path);
+    let mut resource = web::resource(path);
+    if let Some(limit) = entries.iter().find_map(|entry| entry.body_limit) {
+        resource = resource.app_data(BodyLimit(limit));
+    }
+    let mut methods: Vec<&str> = entries.iter().map(|entry| entry.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    let allow = methods.join(", ");
+    for entry in &entries {
+        let takes = guard::Any(guard::Method(entry.method.clone()));
+        let takes = if entry.method == Method::GET { takes.or(guard::Head()) } else { takes };
+        resource = resource.route((entry.route)().guard(takes));
+    }
+    resource.default_service(web::to(move || std::future::ready(wrong_method(&allow)))).wrap(from_fn(
+        move |request: ServiceRequest, next: Next<BoxBody>| {
+            let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+            let scope = entries.iter().find(|entry| entry.method == method).and_then(|entry| entry.scope);
+            async move {
+                match scope {
+                    Some(scope) => auth::authenticate(scope, request, next).await,
+                    None => next.call(request).await,
+                }
+            }
+        },
+    ))
+}
+
+fn wrong_method(allow: &str) -> HttpResponse {
+    let error = format!("This path takes {allow}.");
+    let mut response = ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, error).error_response();
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    ApiError::not_found(&format!("There is nothing at {}.", request.path())).error_response()
+}
+
+/// What surrounds every request: its id, one line in the log, and the body of a failure that only the log explains.
+pub(crate) async fn surround(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let id = Uuid::now_v7().to_string();
+    let method = request.method().clone();
+    let mut response = next.call(request).await?;
+    let failure = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let body = match failure {
+        Some(failed @ ApiError::Failed(error)) => {
+            match error.code() {
+                Code::Internal | Code::OutcomeUnknown => tracing::error!(request_id = %id, %error, "a request failed"),
+                _ => tracing::warn!(request_id = %id, %error, "a request was turned away"),
+            }
+            Some(failed.body(Some(&id)))
+        }
+        _ => None,
+    };
+    if let Some(body) = body.filter(|_| response.status().is_server_error()) {
+        response = response.map_body(|_, _| BoxBody::new(body.to_string()));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    // The pattern and not the path: ids stay out of the log.
+    let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let status = response.status().as_u16();
+    let millis = started.elapsed().as_secs_f64() * 1000.0;
+    tracing::debug!(request_id = %id, %method, route, status, millis, "request");
+    Ok(response)
+}
+
+/// Reads from the store on a thread that may block.
+async fn read<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let store = state.runtime.store().clone();
+    let result = web::block(move || store.read(query)).await;
+    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+}
+
+/// A moment as the API shows it.
+fn iso(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| json!(at.to_iso_seconds()))
+}
+
+/// Cuts a list that was read one row too far, and gives the cursor of the next page.
+fn cut<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
+    let limit = limit as usize;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    has_more.then(|| rows.last().map(|row| seq(row).to_string())).flatten()
+}

@@ -1,0 +1,283 @@
+//! Reading requests: the JSON body within its limit, and its fields with all their errors at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, dev, web};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::State;
+use super::auth::Principal;
+use super::error::ApiError;
+use crate::domain::{ContactId, ParseError, Phone};
+use crate::runtime::{IdempotencyKey, Whom};
+
+/// At most this many characters in an `Idempotency-Key`.
+const MAX_KEY: usize = 255;
+/// Rows of a list if the request does not say.
+const DEFAULT_LIMIT: u32 = 50;
+/// Rows of a list at most.
+const MAX_LIMIT: u32 = 200;
+
+/// Bytes that a resource's bodies may have, where it is not `server.max_body`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+/// A JSON object that was sent, and its bytes.
+#[derive(Debug)]
+pub(super) struct JsonBody {
+    /// As received.
+    pub(super) raw: Bytes,
+    /// Parsed.
+    pub(super) fields: Map<String, Value>,
+}
+
+impl FromRequest for JsonBody {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let checked = check_headers(request);
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            let limit = checked?;
+            let raw = read_body(payload, limit).await?;
+            let value = serde_json::from_slice(&raw).map_err(|error| {
+                let text = format!("The body is not valid JSON: {error}.");
+                ApiError::refused(StatusCode::BAD_REQUEST, text)
+            })?;
+            match value {
+                Value::Object(fields) => Ok(Self { raw, fields }),
+                _ => Err(ApiError::Validation(vec![("body".to_owned(), "The body must be a JSON object.".to_owned())])),
+            }
+        })
+    }
+}
+
+fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+        let error = ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.");
+        return Err(error.hint("Send the header Content-Type: application/json."));
+    }
+    let of_resource = request.app_data::<BodyLimit>().map(|limit| limit.0);
+    let limit = of_resource.or_else(|| request.app_data::<web::Data<State>>().map(|state| state.max_body));
+    let limit = limit.unwrap_or_default();
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) { Err(too_large(limit)) } else { Ok(limit) }
+}
+
+async fn read_body(payload: actix_web::Result<web::Payload>, limit: usize) -> Result<Bytes, ApiError> {
+    let unreadable = |error: actix_web::Error| {
+        ApiError::refused(StatusCode::BAD_REQUEST, format!("The body could not be read: {error}."))
+    };
+    match payload.map_err(unreadable)?.to_bytes_limited(limit).await {
+        Ok(bytes) => bytes.map_err(unreadable),
+        Err(_) => Err(too_large(limit)),
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, format!("The body has more than {limit} bytes."))
+}
+
+/// The fields of a body, read one by one; what is wrong is gathered until [`Fields::finish`].
+pub(super) struct Fields<'a> {
+    fields: &'a Map<String, Value>,
+    known: Vec<&'static str>,
+    errors: Vec<(String, String)>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(fields: &'a Map<String, Value>) -> Self {
+        Self { fields, known: Vec::new(), errors: Vec::new() }
+    }
+
+    /// A field's value; null and an empty text count as absent.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.fields.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        let value = self.value(name)?;
+        let text = value.as_str();
+        if text.is_none() {
+            self.fail(name, format!("The {} must be a string.", label(name)));
+        }
+        text
+    }
+
+    /// A text that must be there.
+    pub(super) fn required_text(&mut self, name: &'static str) -> Option<&'a str> {
+        if self.value(name).is_none() {
+            self.fail(name, format!("The {} field is required.", label(name)));
+        }
+        self.text(name)
+    }
+
+    /// A text that is parsed; its error says "must be …".
+    pub(super) fn parsed<T: FromStr<Err = ParseError>>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.text(name)?;
+        self.parse(name, text)
+    }
+
+    /// A parsed text that must be there.
+    pub(super) fn required<T: FromStr<Err = ParseError>>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.required_text(name)?;
+        self.parse(name, text)
+    }
+
+    fn parse<T: FromStr<Err = ParseError>>(&mut self, name: &'static str, text: &str) -> Option<T> {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(name, format!("The {} {error}.", label(name)));
+                None
+            }
+        }
+    }
+
+    /// An object; an empty list counts as one, because PHP writes an empty array so.
+    pub(super) fn object(&mut self, name: &'static str) -> Option<&'a Map<String, Value>> {
+        let value = self.value(name)?;
+        match value {
+            Value::Object(object) => Some(object),
+            Value::Array(items) if items.is_empty() => None,
+            _ => {
+                self.fail(name, format!("The {} must be an object.", label(name)));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if chosen.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.fail(name, format!("The selected {} is invalid: use one of {}.", label(name), words.join(", ")));
+        }
+        chosen
+    }
+
+    /// `contact_id` or `phone`, or both.
+    pub(super) fn whom(&mut self) -> Option<Whom> {
+        let is_absent = self.value("contact_id").is_none() && self.value("phone").is_none();
+        if is_absent {
+            self.fail("contact_id", "The contact id field is required when phone is not present.");
+            self.fail("phone", "The phone field is required when contact id is not present.");
+            return None;
+        }
+        let errors = self.errors.len();
+        let id: Option<ContactId> = self.parsed("contact_id");
+        let phone: Option<Phone> = self.parsed("phone");
+        if self.errors.len() > errors {
+            return None;
+        }
+        match (id, phone) {
+            (Some(id), Some(phone)) => Some(Whom::Both(id, phone)),
+            (Some(id), None) => Some(Whom::Id(id)),
+            (None, Some(phone)) => Some(Whom::Phone(phone)),
+            (None, None) => None,
+        }
+    }
+
+    /// Notes an error.
+    pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
+        self.errors.push((name.to_owned(), sentence.into()));
+    }
+
+    /// Refuses keys that nobody asked for.
+    pub(super) fn refuse_unknown(&mut self) {
+        let unknown = self.fields.keys().filter(|key| !self.known.contains(&key.as_str()));
+        let errors =
+            unknown.map(|key| (key.clone(), format!("The {key} field is not known here."))).collect::<Vec<_>>();
+        self.errors.extend(errors);
+    }
+
+    /// All errors at once, or none.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.errors)) }
+    }
+}
+
+/// A field's name in a sentence: `flow_id` is "flow id".
+fn label(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// How deep a value is nested; a plain value has depth 0.
+pub(super) fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The request's `Idempotency-Key`, bound to its token, its route and its body.
+pub(super) fn idempotency_key(
+    request: &HttpRequest,
+    principal: &Principal,
+    route: &'static str,
+    raw: &Bytes,
+) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(header) = request.headers().get(HeaderName::from_static("idempotency-key")) else { return Ok(None) };
+    let key = header.to_str().unwrap_or_default().trim();
+    if key.is_empty() || key.len() > MAX_KEY {
+        let text = format!("Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters.");
+        return Err(ApiError::refused(StatusCode::BAD_REQUEST, text));
+    }
+    let body_hash = Sha256::digest(raw).into();
+    Ok(Some(IdempotencyKey { token_seq: principal.seq, route, key: key.to_owned(), body_hash }))
+}
+
+/// The answer to a key that comes back with another body.
+pub(super) fn key_reused() -> ApiError {
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "This Idempotency-Key was used with another body.")
+        .hint("Make a new key for each thing that you want done, and send the same key only when you retry it.")
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    /// Rows.
+    pub(super) limit: u32,
+    /// The row where the page before ended.
+    pub(super) cursor: Option<i64>,
+}
+
+impl Page {
+    /// Reads `limit` and `cursor` from the query.
+    pub(super) fn read(request: &HttpRequest) -> Result<Self, ApiError> {
+        let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|_| ApiError::refused(StatusCode::BAD_REQUEST, "The query cannot be read."))?;
+        let mut page = Self { limit: DEFAULT_LIMIT, cursor: None };
+        let mut errors = Vec::new();
+        for (name, value) in query.iter() {
+            match name.as_str() {
+                "limit" => match value.parse() {
+                    Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => page.limit = limit,
+                    _ => errors.push((name.clone(), format!("The limit must be 1 to {MAX_LIMIT}."))),
+                },
+                "cursor" => match value.parse() {
+                    Ok(cursor) => page.cursor = Some(cursor),
+                    Err(_) => {
+                        errors.push((name.clone(), "The cursor must be a `next_cursor` of this list.".to_owned()))
+                    }
+                },
+                _ => errors.push((name.clone(), format!("The {name} parameter is not known here."))),
+            }
+        }
+        if errors.is_empty() { Ok(page) } else { Err(ApiError::Validation(errors)) }
+    }
+}
