@@ -1,8 +1,152 @@
-//! Qyvo: a self-hosted server for conversation flows.
+//! Qyvo: a self-hosted server for conversation flows, one binary and one SQLite file.
+//!
+//! The modules in reading order: [`domain`] (types without input or output), [`engine`] (how a conversation runs, as one
+//! pure function), [`store`] (the only module that knows SQLite), [`channels`] (how messages leave), [`runtime`] (loads,
+//! steps and persists in one write job), `api` (HTTP), and [`App`], which wires them. [`config`], [`telemetry`] and
+//! [`error`] serve them all; [`cli`] holds the commands.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod api;
+pub mod channels;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod runtime;
 pub mod store;
 pub mod telemetry;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpServer, web};
+use tokio::sync::watch;
+
+use channels::Channel;
+use config::Config;
+use error::{Error, Result};
+use runtime::{Clock, Runtime};
+use store::Store;
+
+/// Seconds that requests under way have to finish when the server stops.
+const SHUTDOWN_SECONDS: u64 = 10;
+/// How soon what the command line writes takes effect in the server.
+const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a connection may stay silent between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The whole program, wired and bound to its port.
+pub struct App {
+    runtime: Runtime,
+    state: web::Data<api::State>,
+    server: actix_web::dev::Server,
+    port: u16,
+    sweep_interval: Duration,
+}
+
+impl App {
+    /// Opens the database, binds the port and wires everything. Requests are taken once it runs.
+    ///
+    /// # Errors
+    /// When the database cannot be opened (another server has it, a newer version wrote it) or the address cannot be
+    /// bound.
+    pub fn build(config: &Config, clock: Clock) -> Result<Self> {
+        let store = Store::open(&store_options(config))?;
+        let channel = match config.channel.default {
+            config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
+        };
+        let runtime = Runtime::new(store.clone(), clock, channel, config.sessions.default_ttl);
+        let state = web::Data::new(api::State {
+            tokens: api::Tokens::load(&store)?,
+            rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
+            max_body: config.server.max_body.bytes(),
+            runtime: runtime.clone(),
+        });
+        let bind = config.server.bind;
+        let cannot_bind = |error| Error::invalid(format!("Cannot listen on {bind}")).caused_by(error);
+        let listener = TcpListener::bind(bind).map_err(cannot_bind)?;
+        let port = listener.local_addr().map_err(cannot_bind)?.port();
+        let shared = state.clone();
+        let server = HttpServer::new(move || {
+            WebApp::new().app_data(shared.clone()).configure(api::configure).wrap(from_fn(api::surround))
+        })
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)
+        .map_err(cannot_bind)?
+        .run();
+        Ok(Self { runtime, state, server, port, sweep_interval: config.sessions.sweep_interval })
+    }
+
+    /// The port it is bound to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The runtime, for tests and tools that drive it beside the API.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Stops the server from elsewhere; `true` lets requests under way finish.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Takes requests and fires timers until SIGTERM, SIGINT or [`App::handle`] stops it, or the database takes no more
+    /// writes. Then requests under way finish, and the database is closed.
+    ///
+    /// # Errors
+    /// Why the database stopped taking writes, or why the server failed.
+    pub async fn run_until_stopped(self) -> Result<()> {
+        let Self { runtime, state, server, sweep_interval, .. } = self;
+        let store = runtime.store().clone();
+        let (stop, stopped) = watch::channel(false);
+        let until_stopped = |mut stopped: watch::Receiver<bool>| async move {
+            // The sender going away is a stop, too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let sweeper = {
+            let (runtime, stopped) = (runtime.clone(), stopped.clone());
+            tokio::spawn(async move { runtime.sweep(sweep_interval, until_stopped(stopped)).await })
+        };
+        let follower = {
+            let (state, store) = (state.clone(), store.clone());
+            actix_web::rt::spawn(async move {
+                state.tokens.follow(&store, GENERATION_INTERVAL, until_stopped(stopped)).await;
+            })
+        };
+        let handle = server.handle();
+        let served = tokio::select! {
+            served = server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
+            failure = store.failed() => {
+                tracing::error!(error = %failure, "the database takes no more writes; the server stops");
+                handle.stop(false).await;
+                Err(failure)
+            }
+        };
+        stop.send_replace(true);
+        for task in [sweeper, follower] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task panicked");
+            }
+        }
+        // Closing waits for the writer's thread.
+        let closing = store.clone();
+        let _ = tokio::task::spawn_blocking(move || closing.close()).await;
+        served
+    }
+}
+
+fn store_options(config: &Config) -> store::Options {
+    let synchronous = match config.storage.synchronous {
+        config::Synchronous::Full => store::Synchronous::Full,
+        config::Synchronous::Normal => store::Synchronous::Normal,
+        config::Synchronous::Off => store::Synchronous::Off,
+    };
+    store::Options { synchronous, ..store::Options::new(&config.storage.path) }
+}

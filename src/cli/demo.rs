@@ -1,0 +1,124 @@
+//! `qyvo serve --demo`: a database of its own with the sample flows, a fresh token, and two commands to paste.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::tokens;
+use crate::config::Config;
+use crate::domain::{FlowId, Timestamp};
+use crate::error::{Error, Result};
+use crate::runtime::Clock;
+use crate::runtime::authoring::{self, CheckedDocument};
+use crate::store::tokens::Scope;
+use crate::store::{self, Store, Tx, flows, settings};
+
+/// The setting that marks a database as the demonstration's own.
+const MARK: &str = "demo";
+/// Name of the demonstration's token.
+const TOKEN: &str = "demo";
+/// The phone number of the demonstration's contact: of a range that is kept for fiction.
+const PHONE: &str = "+14155550123";
+/// The samples; the first is the one that the printed commands use.
+const SAMPLES: [&str; 3] = [
+    include_str!("../../static/samples/abandoned-cart.json"),
+    include_str!("../../static/samples/in-conversation-menu.json"),
+    include_str!("../../static/samples/support-triage.json"),
+];
+
+/// A prepared demonstration.
+pub(super) struct Demo {
+    token: String,
+    flow_id: FlowId,
+}
+
+/// Brings the samples and a fresh token into the database.
+///
+/// # Errors
+/// When the database holds something that is not the demonstration's.
+pub(super) fn prepare(config: &Config) -> Result<Demo> {
+    let store = Store::open(&crate::store_options(config))?;
+    let prepared = fill(&store, config);
+    store.close();
+    prepared
+}
+
+fn fill(store: &Store, config: &Config) -> Result<Demo> {
+    let path = super::shown(&config.storage.path);
+    let samples: Vec<CheckedDocument> = SAMPLES
+        .iter()
+        .map(|text| {
+            let value: Value =
+                serde_json::from_str(text).map_err(|error| Error::internal("A sample is no JSON").caused_by(error))?;
+            CheckedDocument::check(&value, config.sessions.default_ttl)
+                .map_err(|problems| Error::internal(format!("A sample is wrong: {problems:?}")))
+        })
+        .collect::<Result<_>>()?;
+    let flow_id = samples.first().and_then(|sample| sample.document.id);
+    let flow_id = flow_id.ok_or_else(|| Error::internal("The first sample has no id"))?;
+    let token = tokens::make_secret()?;
+    let secret = token.clone();
+    let now = Clock::system().now();
+    store.write_blocking(move |tx| {
+        if settings::get(tx, MARK)?.is_none() {
+            if !store::is_empty(tx)? {
+                let text = format!(
+                    "{path} holds data that is not the demonstration's. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
+                );
+                return Err(Error::conflict(text));
+            }
+            settings::set(tx, MARK, "true", now)?;
+        }
+        for sample in &samples {
+            publish_missing(tx, sample, now)?;
+        }
+        store::tokens::revoke_by_name(tx, TOKEN, now)?;
+        tokens::keep(tx, TOKEN, Scope::Admin, &secret, now)
+    })?;
+    Ok(Demo { token, flow_id })
+}
+
+/// Publishes a sample unless it is there: what its user made of it stays.
+fn publish_missing(tx: &Tx<'_>, sample: &CheckedDocument, now: Timestamp) -> Result<()> {
+    let id = sample.document.id.unwrap_or(FlowId(Uuid::now_v7()));
+    let existing = flows::find(tx, id)?;
+    if existing.is_none() {
+        authoring::save_draft(tx, sample, id, now)?;
+    }
+    if existing.is_none_or(|flow| flow.published_version.is_none() && flow.draft == sample.json) {
+        authoring::publish(tx, id, sample, Some("The sample"), TOKEN, now)?;
+    }
+    Ok(())
+}
+
+impl Demo {
+    /// What to paste, for a server at `address`.
+    pub(super) fn instructions(&self, address: SocketAddr) -> String {
+        let reachable = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let base = format!("http://{}/api/v1", SocketAddr::new(reachable, address.port()));
+        let Self { token, flow_id } = self;
+        format!(
+            r#"
+Start the abandoned-cart flow for a contact:
+
+curl -sS {base}/actions/trigger-flow \
+  -H 'Authorization: Bearer {token}' \
+  -H 'Content-Type: application/json' \
+  -H "Idempotency-Key: demo-$(date +%s)" \
+  -d '{{"flow_id": "{flow_id}", "phone": "{PHONE}", "context": {{"cart_id": "987654321", "cart_total": "129.00"}}}}'
+
+Answer as that contact:
+
+curl -sS {base}/inbound \
+  -H 'Authorization: Bearer {token}' \
+  -H 'Content-Type: application/json' \
+  -d '{{"id": "demo-'$(date +%s)'", "from": "{PHONE}", "type": "text", "text": "I need help"}}'
+"#
+        )
+    }
+}

@@ -1,0 +1,106 @@
+//! `qyvo flow …`.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Context, note, out};
+use crate::domain::{FlowId, Problem, Severity};
+use crate::error::{Error, Result};
+use crate::runtime::Clock;
+use crate::runtime::authoring::{self, CheckedDocument};
+use crate::store::flows;
+
+/// Who published, in a version's record.
+const ACTOR: &str = "command line";
+
+/// `qyvo flow validate`: prints a document's problems. Opens no database.
+///
+/// # Errors
+/// When the document has errors; warnings are printed and pass.
+pub fn validate(context: &Context, file: &Path) -> Result<()> {
+    let checked = check(context, file)?;
+    if !checked.is_publishable(false) {
+        return Err(unpublishable(&checked.problems));
+    }
+    out(&format!("{}: {} nodes, no errors", checked.document.name, checked.document.nodes.len()))
+}
+
+/// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names.
+///
+/// # Errors
+/// When the document's shape is wrong, or it is to be published and has errors.
+pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
+    let checked = check(context, file)?;
+    if publish && !checked.is_publishable(false) {
+        return Err(unpublishable(&checked.problems));
+    }
+    let mut direct = context.open()?;
+    let now = Clock::system().now();
+    let new_id = FlowId(Uuid::now_v7());
+    let (id, version) = direct.write(|tx| {
+        let flow = authoring::save_draft(tx, &checked, new_id, now)?;
+        let version = if publish { Some(authoring::publish(tx, flow.id, &checked, None, ACTOR, now)?) } else { None };
+        Ok((flow.id, version))
+    })?;
+    match version {
+        Some(version) => note(format_args!("{} is published as version {version}.", checked.document.name)),
+        None => note(format_args!("{} is a draft; publish it with --publish.", checked.document.name)),
+    }
+    out(&id.to_string())
+}
+
+/// `qyvo flow export`: prints a flow's draft as a document that can be imported.
+///
+/// # Errors
+/// When there is no such flow.
+pub fn export(context: &Context, id: &str) -> Result<()> {
+    let id: FlowId =
+        id.parse().map_err(|_| Error::invalid(format!("`{id}` is not a flow's id: see `qyvo flow list`")))?;
+    let flow = context.open()?.read(|conn| flows::find(conn, id))?;
+    let flow = flow.ok_or_else(|| Error::not_found(format!("There is no flow {id}: see `qyvo flow list`")))?;
+    let mut document: Value =
+        serde_json::from_str(&flow.draft).map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?;
+    document["id"] = json!(id);
+    let pretty = serde_json::to_string_pretty(&document);
+    out(&pretty.map_err(|error| Error::internal("A draft cannot be written").caused_by(error))?)
+}
+
+/// `qyvo flow list`: prints all flows.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(context: &Context) -> Result<()> {
+    for flow in context.open()?.read(flows::list)? {
+        let state =
+            flow.published_version.map_or_else(|| "draft".to_owned(), |version| format!("published v{version}"));
+        out(&format!("{}  {}  {state}  {}", flow.id, flow.kind.as_str(), flow.name))?;
+    }
+    Ok(())
+}
+
+fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
+    let name = file.display();
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(file).map(|read| text = read)
+    }
+    .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))?;
+    let checked = CheckedDocument::check(&value, context.config.sessions.default_ttl).map_err(|problems| {
+        problems.iter().for_each(note);
+        unpublishable(&problems)
+    })?;
+    checked.problems.iter().for_each(note);
+    Ok(checked)
+}
+
+fn unpublishable(problems: &[Problem]) -> Error {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    Error::invalid(format!("The document has {errors} {}", if errors == 1 { "error" } else { "errors" }))
+}

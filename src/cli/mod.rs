@@ -1,0 +1,106 @@
+//! What the commands do. Results go to standard output, everything else to standard error.
+//!
+//! Except `serve`, the commands work on the database file directly, also while a server runs on it, and take effect
+//! there within a second. Only `serve` creates a database.
+
+mod demo;
+pub mod flows;
+pub mod tokens;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
+use crate::config::{Config, Flags};
+use crate::error::{Error, Result};
+use crate::runtime::Clock;
+use crate::store::Direct;
+use crate::{App, telemetry};
+
+/// What every command starts from.
+pub struct Context {
+    config: Config,
+    sources: Vec<String>,
+}
+
+impl Context {
+    /// Reads the configuration from file, environment and flags.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn load(flags: Flags) -> Result<Self> {
+        let loaded = Config::load(&flags, std::env::vars_os())?;
+        Ok(Self { config: loaded.config, sources: loaded.sources })
+    }
+
+    /// The database file, which must be there; says on standard error which one it is.
+    fn open(&self) -> Result<Direct> {
+        let path = &self.config.storage.path;
+        let direct = Direct::open(path)?;
+        note(format_args!("Database {}", shown(path)));
+        Ok(direct)
+    }
+}
+
+/// `qyvo serve`: runs the server until it is stopped.
+///
+/// # Errors
+/// When it cannot start, or when the database stops taking writes.
+pub fn serve(context: &Context, demo: bool) -> Result<()> {
+    let config = &context.config;
+    telemetry::init(&config.log.level, config.log.format)?;
+    let demo = if demo { Some(demo::prepare(config)?) } else { None };
+    actix_web::rt::System::new().block_on(async {
+        let app = App::build(config, Clock::system())?;
+        for source in &context.sources {
+            tracing::info!("configuration from {source}");
+        }
+        let address = std::net::SocketAddr::new(config.server.bind.ip(), app.port());
+        tracing::info!("database {}", shown(&config.storage.path));
+        tracing::info!("channel simulator: messages are recorded, none reaches a phone");
+        tracing::info!("listening on http://{address}");
+        if let Some(demo) = demo {
+            out(&demo.instructions(address))?;
+        }
+        app.run_until_stopped().await
+    })
+}
+
+/// `qyvo check`: reads the configuration and checks the database file.
+///
+/// # Errors
+/// When there is a problem.
+pub fn check(context: &Context) -> Result<()> {
+    if context.sources.is_empty() {
+        note("Configuration: defaults, no file");
+    }
+    for source in &context.sources {
+        note(format_args!("Configuration {source}"));
+    }
+    let problems = context.open()?.check()?;
+    if problems.is_empty() {
+        return out("No problems found");
+    }
+    for problem in &problems {
+        note(problem);
+    }
+    Err(Error::invalid(format!("The database has {} problems", problems.len())))
+}
+
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// A line on standard error.
+fn note(line: impl Display) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line on standard output.
+fn out(line: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Error::internal("Cannot write to standard output").caused_by(error))
+}
