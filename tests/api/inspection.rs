@@ -1,0 +1,115 @@
+//! What can be looked at: sessions, turns, messages, health, the description.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{PHONE, TestApp, local, question};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let body = json!({"flow_id": flow, "phone": PHONE, "context": {"cart": {"id": 7, "total": 0.1}}});
+        let started = app.post("/actions/trigger-flow", &body).await.expect(201);
+        let session = app.session(&started["id"]).await;
+        assert_eq!(
+            session,
+            json!({
+                "id": started["id"], "flow_id": flow, "flow_name": "Question", "version": 1,
+                "contact_id": started["contact_id"], "status": "running", "reason": null, "outcome": null,
+                "current_node_id": "ask", "waiting_for": "reply", "wake_at": "2026-05-07T08:00:30+00:00",
+                "expires_at": "2026-05-07T08:30:00+00:00", "context": {"cart": {"id": 7, "total": 0.1}}, "turn": 1,
+                "started_at": "2026-05-07T08:00:00+00:00", "last_interaction_at": "2026-05-07T08:00:00+00:00",
+                "ended_at": null
+            })
+        );
+        app.advance(10);
+        app.say(PHONE, "perhaps").await;
+        app.say(PHONE, "coffee please").await;
+        let turns = app.turns(&started["id"]).await;
+        let whys: Vec<_> = turns.iter().map(|turn| (turn["turn"].clone(), turn["path"][0]["why"].clone())).collect();
+        assert_eq!(
+            whys,
+            [
+                (json!(1), json!(null)),
+                (json!(2), json!("no option fits")),
+                (json!(3), json!("the only option whose words occur"))
+            ]
+        );
+        assert_eq!(turns[2]["messages"][0]["text"], "Coming up: coffee please");
+        assert_eq!(turns[2]["stimulus"]["type"], "reply");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_in_pages() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        for text in ["a", "b", "c"] {
+            app.say(PHONE, text).await;
+        }
+        let path = format!("/contacts/{}/messages", started["contact_id"].as_str().unwrap());
+        let whole = app.get(&path).await.expect(200)["data"].as_array().unwrap().clone();
+        assert_eq!(whole.len(), 6, "a prompt, three answers, two more prompts");
+        let mut paged = Vec::new();
+        let mut cursor = String::new();
+        for pages in 1.. {
+            let page = app.get(&format!("{path}?limit=4{cursor}")).await.expect(200);
+            paged.extend(page["data"].as_array().unwrap().clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => {
+                    assert_eq!(pages, 2);
+                    break;
+                }
+            }
+        }
+        assert_eq!(paged, whole);
+        let turns = format!("/sessions/{}/turns?limit=1", started["id"].as_str().unwrap());
+        let page = app.get(&turns).await.expect(200);
+        assert_eq!(page["data"][0]["turn"], 1);
+        assert!(page["next_cursor"].is_string());
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_description_need_no_token() {
+    local(async {
+        let app = TestApp::start().await;
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(app.request(Method::GET, path, None, None).await.expect(200), json!({"status": "ok"}));
+            assert_eq!(app.request(Method::HEAD, path, None, None).await.status, 200);
+        }
+        for path in ["/api/v1/openapi.yaml", "/v1/openapi.yaml"] {
+            let answer = app.request(Method::GET, path, None, None).await;
+            assert_eq!(answer.header("content-type"), Some("application/yaml"));
+            assert!(answer.body.as_str().unwrap().starts_with("openapi: 3.1"), "{}", answer.body);
+        }
+        let post = app.request(Method::POST, "/healthz", None, None).await;
+        assert_eq!((post.status.as_u16(), post.header("allow")), (405, Some("GET, HEAD")));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_good_order_keeps_everything() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        let clock = app.clock.clone();
+        let app = TestApp::start_in(app.stop().await, clock, |_| {}).await;
+        assert_eq!(app.trigger(flow, PHONE).await.expect(200)["id"], started["id"]);
+        assert_eq!(app.say(PHONE, "tea").await["handled"], "reply");
+        app.stop().await;
+    })
+    .await;
+}
