@@ -55,7 +55,7 @@ impl App {
     /// When the database cannot be opened (another server has it, a newer version wrote it) or the address cannot be
     /// bound.
     pub fn build(config: &Config, clock: Clock) -> Result<Self> {
-        let store = Store::open(&store_options(config))?;
+        let store = Self::open_store(config)?;
         let channel = match config.channel.default {
             config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
         };
@@ -80,6 +80,31 @@ impl App {
         .map_err(cannot_bind)?
         .run();
         Ok(Self { runtime, state, server, port, sweep_interval: config.sessions.sweep_interval })
+    }
+
+    /// Opens the database that a configuration names, creating it if it is not there.
+    ///
+    /// # Errors
+    /// When another server has it, or it is not ours, or a newer version wrote it.
+    pub fn open_store(config: &Config) -> Result<Store> {
+        let synchronous = match config.storage.synchronous {
+            config::Synchronous::Full => store::Synchronous::Full,
+            config::Synchronous::Normal => store::Synchronous::Normal,
+            config::Synchronous::Off => store::Synchronous::Off,
+        };
+        Store::open(&store::Options { synchronous, ..store::Options::new(&config.storage.path) })
+    }
+
+    /// Builds it, calls `ready` and runs it until it is stopped, on this thread and the server's own.
+    ///
+    /// # Errors
+    /// As [`App::build`] and [`App::run_until_stopped`], and what `ready` says.
+    pub fn serve(config: &Config, clock: Clock, ready: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        actix_web::rt::System::new().block_on(async {
+            let app = Self::build(config, clock)?;
+            ready(&app)?;
+            app.run_until_stopped().await
+        })
     }
 
     /// The port it is bound to.
@@ -140,13 +165,4 @@ impl App {
         let _ = tokio::task::spawn_blocking(move || closing.close()).await;
         served
     }
-}
-
-fn store_options(config: &Config) -> store::Options {
-    let synchronous = match config.storage.synchronous {
-        config::Synchronous::Full => store::Synchronous::Full,
-        config::Synchronous::Normal => store::Synchronous::Normal,
-        config::Synchronous::Off => store::Synchronous::Off,
-    };
-    store::Options { synchronous, ..store::Options::new(&config.storage.path) }
 }

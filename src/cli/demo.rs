@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::tokens;
+use crate::App;
 use crate::config::Config;
 use crate::domain::{FlowId, Timestamp};
 use crate::error::{Error, Result};
@@ -38,7 +39,7 @@ pub(super) struct Demo {
 /// # Errors
 /// When the database holds something that is not the demonstration's.
 pub(super) fn prepare(config: &Config) -> Result<Demo> {
-    let store = Store::open(&crate::store_options(config))?;
+    let store = App::open_store(config)?;
     let prepared = fill(&store, config);
     store.close();
     prepared

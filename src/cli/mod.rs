@@ -50,19 +50,15 @@ pub fn serve(context: &Context, demo: bool) -> Result<()> {
     let config = &context.config;
     telemetry::init(&config.log.level, config.log.format)?;
     let demo = if demo { Some(demo::prepare(config)?) } else { None };
-    actix_web::rt::System::new().block_on(async {
-        let app = App::build(config, Clock::system())?;
+    App::serve(config, Clock::system(), |app| {
         for source in &context.sources {
             tracing::info!("configuration from {source}");
         }
         let address = std::net::SocketAddr::new(config.server.bind.ip(), app.port());
         tracing::info!("database {}", shown(&config.storage.path));
-        tracing::info!("channel simulator: messages are recorded, none reaches a phone");
+        tracing::info!("channel {}: messages are recorded, none reaches a phone", app.runtime().channel().name());
         tracing::info!("listening on http://{address}");
-        if let Some(demo) = demo {
-            out(&demo.instructions(address))?;
-        }
-        app.run_until_stopped().await
+        demo.as_ref().map_or(Ok(()), |demo| out(&demo.instructions(address)))
     })
 }
 

@@ -126,6 +126,11 @@ impl Runtime {
         self.inner.default_ttl
     }
 
+    /// The channel that messages go out on.
+    pub fn channel(&self) -> Channel {
+        self.inner.channel
+    }
+
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock

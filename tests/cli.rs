@@ -1,0 +1,126 @@
+//! The commands: what they print where, and their exit codes.
+
+mod common;
+
+use std::path::Path;
+use std::process::Output;
+
+use common::{Server, command, question};
+use serde_json::{Value, json};
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn write(folder: &Path, name: &str, document: &Value) {
+    std::fs::write(folder.join(name), document.to_string()).unwrap();
+}
+
+#[test]
+fn only_serve_creates_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["token", "list"][..], &["flow", "list"], &["check"], &["token", "create", "--name", "x"]] {
+        let told = refused(&command(folder.path(), arguments));
+        assert!(told.contains("qyvo.db"), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_go_in_and_come_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    write(folder.path(), "flow.json", &question(5));
+    let id = out(&server.command(&["flow", "import", "flow.json", "--publish"])).trim().to_owned();
+    assert_eq!(id.len(), 36, "the id stands alone on standard output");
+    let listed = out(&server.command(&["flow", "list"]));
+    assert!(listed.contains(&id) && listed.contains("published v1") && listed.contains("Question"), "{listed}");
+
+    let exported: Value = serde_json::from_str(&out(&server.command(&["flow", "export", &id]))).unwrap();
+    let mut expected = question(5);
+    expected["id"] = json!(id);
+    assert_eq!(exported, expected);
+    write(folder.path(), "again.json", &exported);
+    assert_eq!(out(&server.command(&["flow", "import", "again.json"])).trim(), id, "import replaces by id");
+
+    // The server serves what the command line published.
+    let token = server.token("trigger");
+    let mut status = 401;
+    for _ in 0..100 {
+        status = server.trigger(&token, &id, "+14155550123").await.0;
+        if status != 401 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(status, 201);
+    let told = refused(&server.command(&["flow", "export", "01936b1e-7c6a-7000-8000-000000000001"]));
+    assert!(told.contains("qyvo flow list"), "{told}");
+}
+
+#[test]
+fn validate_prints_each_problem_and_needs_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "good.json", &question(5));
+    let told = out(&command(folder.path(), &["flow", "validate", "good.json"]));
+    assert!(told.contains("2 nodes, no errors"), "{told}");
+    let mut bad = question(5);
+    bad["nodes"][0]["exits"]["tea"] = json!("nowhere");
+    bad["nodes"][1]["text"] = json!("{{oops}}");
+    write(folder.path(), "bad.json", &bad);
+    let told = refused(&command(folder.path(), &["flow", "validate", "bad.json"]));
+    assert!(told.contains("error[unknown_exit_target] node ask exits.tea"), "{told}");
+    assert!(told.contains("error[unknown_template_root] node good text"), "{told}");
+    assert!(told.contains("2 errors"), "{told}");
+    std::fs::write(folder.path().join("no.json"), "{").unwrap();
+    assert!(refused(&command(folder.path(), &["flow", "validate", "no.json"])).contains("no.json is not JSON"));
+    assert!(refused(&command(folder.path(), &["flow", "validate", "gone.json"])).contains("gone.json"));
+    assert!(!folder.path().join("qyvo.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_made_listed_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = out(&server.command(&["token", "create", "--name", "shop", "--scope", "api"]));
+    assert_eq!(token.lines().count(), 1, "the token stands alone on standard output");
+    let token = token.trim();
+    assert!(token.starts_with("qyvo_") && token.len() == 69, "{token}");
+    let listed = out(&server.command(&["token", "list"]));
+    assert!(
+        listed.contains("shop") && listed.contains("api") && listed.contains("live") && !listed.contains(token),
+        "{listed}"
+    );
+    let id = listed.split_whitespace().next().unwrap();
+    assert!(server.command(&["token", "revoke", id]).status.success());
+    assert!(out(&server.command(&["token", "list"])).contains("revoked"));
+    let told = refused(&server.command(&["token", "revoke", id]));
+    assert!(told.contains("no live token"), "{told}");
+    assert!(refused(&server.command(&["token", "revoke", "x"])).contains("qyvo token list"));
+    assert_eq!(server.command(&["token", "create"]).status.code(), Some(2), "wrong usage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_damage_and_names_a_bad_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    assert_eq!(out(&server.command(&["check"])), "No problems found\n");
+    server.kill();
+    let conn = rusqlite::Connection::open(folder.path().join("qyvo.db")).unwrap();
+    conn.execute_batch("DROP INDEX sessions_running").unwrap();
+    drop(conn);
+    let damaged = command(folder.path(), &["check"]);
+    assert_eq!(damaged.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&damaged.stderr).into_owned();
+    assert!(told.contains("sessions_running"), "{told}");
+    std::fs::write(folder.path().join("qyvo.toml"), "[sessions]\ndefault_ttl = \"soon\"\n").unwrap();
+    let told = refused(&command(folder.path(), &["check"]));
+    assert!(told.contains("sessions.default_ttl") && told.contains("qyvo.toml"), "{told}");
+}

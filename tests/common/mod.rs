@@ -1,0 +1,162 @@
+//! The real binary as a child process, on a folder of its own.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A server, killed when dropped.
+pub(crate) struct Server {
+    pub(crate) client: reqwest::Client,
+    folder: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+fn binary(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qyvo"));
+    // Nothing of the machine's own settings reaches a test.
+    command.current_dir(folder).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn spawn(folder: &Path, port: u16, arguments: &[&str]) -> Child {
+    let log = std::fs::File::create(folder.join("server.log")).unwrap();
+    binary(folder)
+        .args(["serve", "--bind", &format!("127.0.0.1:{port}")])
+        .args(arguments)
+        .env("QYVO_LIMITS_REQUESTS_PER_MINUTE", "0")
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Server {
+    pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let child = spawn(folder, port, arguments);
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let mut server = Self { client, folder: folder.to_owned(), port, child };
+        server.wait().await;
+        server
+    }
+
+    /// Starts it again on the same file.
+    pub(crate) async fn restart(&mut self, arguments: &[&str]) {
+        self.port = free_port();
+        self.child = spawn(&self.folder, self.port, arguments);
+        self.client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        self.wait().await;
+    }
+
+    /// Waits until it is ready, at most ten seconds.
+    async fn wait(&mut self) {
+        let started = Instant::now();
+        let url = self.url("/readyz");
+        while started.elapsed() < Duration::from_secs(10) {
+            if self.client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "it stopped: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not answer: {}", self.log());
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Another command on the same folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        command(&self.folder, arguments)
+    }
+
+    /// A fresh token, once the server knows it.
+    pub(crate) fn token(&self, scope: &str) -> String {
+        let made = self.command(&["token", "create", "--name", "test", "--scope", scope]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Publishes a document; waits until the server knows the token.
+    pub(crate) async fn publish(&self, token: &str, document: &Value) -> String {
+        for _ in 0..100 {
+            let request =
+                self.client.post(self.url("/api/v1/flows/import?publish=true")).bearer_auth(token).json(document);
+            let response = request.send().await.unwrap();
+            if response.status() != 401 {
+                let body: Value = response.json().await.unwrap();
+                return body["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the server does not learn of the token");
+    }
+
+    pub(crate) async fn trigger(&self, token: &str, flow: &str, phone: &str) -> (u16, Value) {
+        let body = json!({"flow_id": flow, "phone": phone});
+        let request = self.client.post(self.url("/api/v1/actions/trigger-flow")).bearer_auth(token).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    pub(crate) async fn say(&self, token: &str, phone: &str, text: &str) -> Value {
+        let body = json!({"id": Uuid::now_v7(), "from": phone, "type": "text", "text": text});
+        let request = self.client.post(self.url("/api/v1/inbound")).bearer_auth(token).json(&body);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Value {
+        self.client.get(self.url(path)).bearer_auth(token).send().await.unwrap().json().await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end in a folder.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Output {
+    binary(folder).args(arguments).output().unwrap()
+}
+
+/// A flow that asks one question, with a time to live.
+pub(crate) fn question(ttl_minutes: u32) -> Value {
+    json!({
+        "schema_version": 1, "name": "Question", "entry_node": "ask", "settings": {"session_ttl_minutes": ttl_minutes},
+        "nodes": [
+            {"id": "ask", "type": "menu", "text": "Tea or coffee?",
+             "options": [{"id": "tea", "title": "Tea"}, {"id": "coffee", "title": "Coffee"}],
+             "exits": {"tea": "good", "coffee": "good"}},
+            {"id": "good", "type": "end", "outcome": "answered", "text": "Coming up"}
+        ]
+    })
+}

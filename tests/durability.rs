@@ -1,0 +1,110 @@
+//! What is answered survives `kill -9`: the real binary, killed under load and started again on its file.
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{Server, question};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answered_session_survives_a_kill_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let next = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..16)
+        .map(|_| {
+            let (answered, next, token, flow) = (answered.clone(), next.clone(), token.clone(), flow.clone());
+            let (url, client) = (server.url("/api/v1/actions/trigger-flow"), server.client.clone());
+            tokio::spawn(async move {
+                loop {
+                    let phone = format!("+1415{:07}", next.fetch_add(1, Ordering::Relaxed));
+                    let body = json!({"flow_id": flow, "phone": phone});
+                    let Ok(response) = client.post(&url).bearer_auth(&token).json(&body).send().await else { return };
+                    let Ok(body) = response.json::<serde_json::Value>().await else { return };
+                    answered.lock().unwrap().push((phone, body["id"].as_str().unwrap().to_owned()));
+                }
+            })
+        })
+        .collect();
+    while answered.lock().unwrap().len() < 300 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.kill();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let answered = answered.lock().unwrap().clone();
+    assert!(answered.len() >= 300);
+
+    server.restart(&[]).await;
+    for (phone, id) in &answered {
+        let session = server.get(&token, &format!("/api/v1/sessions/{id}")).await;
+        assert_eq!(session["status"], "running", "{phone}");
+    }
+    let (phone, id) = &answered[0];
+    let again = server.trigger(&token, &flow, phone).await;
+    assert_eq!((again.0, again.1["id"].as_str()), (200, Some(id.as_str())));
+    let received = server.say(&token, phone, "tea").await;
+    assert_eq!((&received["handled"], &received["session_id"]), (&json!("reply"), &json!(id)));
+    let check = server.command(&["check"]);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_time_passed_while_the_server_was_down_expires_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(1)).await;
+    let (_, session) = server.trigger(&token, &flow, "+14155550123").await;
+    let (_, other) = server.trigger(&token, &flow, "+14155550124").await;
+    server.kill();
+    // The minute that passes while it is down, without waiting for it: both sessions began two minutes earlier.
+    let conn = rusqlite::Connection::open(folder.path().join("qyvo.db")).unwrap();
+    let moved = conn.execute(
+        "UPDATE sessions SET started_at = started_at - 120000, last_interaction_at = last_interaction_at - 120000,
+             expires_at = expires_at - 120000, wake_at = NULL, due_at = expires_at - 120000,
+             state = json_remove(state, '$.wait.wake_at')",
+        [],
+    );
+    assert_eq!(moved.unwrap(), 2);
+    drop(conn);
+
+    server.restart(&[]).await;
+    let started = Instant::now();
+    // The first is left to the sweeper, the second is come upon by a trigger.
+    let (status, anew) = server.trigger(&token, &flow, "+14155550124").await;
+    assert_eq!(status, 201);
+    assert_ne!(anew["id"], other["id"]);
+    let path = format!("/api/v1/sessions/{}", session["id"].as_str().unwrap());
+    let mut expired = false;
+    while !expired && started.elapsed() < Duration::from_secs(5) {
+        expired = server.get(&token, &path).await["status"] == "expired";
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let took = started.elapsed();
+    assert!(expired);
+    assert!(took < Duration::from_secs(1), "expired {took:?} after the start");
+    assert_eq!(server.trigger(&token, &flow, "+14155550123").await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_same_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let second = server.command(&["serve", "--bind", "127.0.0.1:0"]);
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(told.contains(&server.pid().to_string()), "the sentence names the process: {told}");
+    // The lock is the process's: it goes with it, however it went.
+    let mut server = server;
+    server.kill();
+    server.restart(&[]).await;
+}
