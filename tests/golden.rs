@@ -51,6 +51,9 @@ fn is_zero(seconds: &f64) -> bool {
 fn read_event(event: &Value, session: &Session, now: Timestamp) -> Event {
     let text = |key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
     let reply = |kind: ReplyKind| {
+        const KEYS: [&str; 6] = ["type", "kind", "text", "id", "payload", "answers_turn"];
+        let unknown = event.as_object().unwrap().keys().find(|key| !KEYS.contains(&key.as_str()));
+        assert_eq!(unknown, None, "{event}: a key with a slip in it would be a reply of another kind");
         Event::Reply(Reply {
             kind,
             text: text("text"),
@@ -219,14 +222,22 @@ fn golden_conversations() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// The type of node that a golden is named after.
+fn named_after(path: &Path) -> Option<&'static str> {
+    let name = path.file_stem()?.to_str()?;
+    NODE_TYPES.into_iter().find(|kind| name.starts_with(&format!("{}-", kind.replace('_', "-"))))
+}
+
 #[test]
 fn every_type_of_node_has_three_golden_conversations() {
     let mut seen: BTreeMap<String, usize> = NODE_TYPES.iter().map(|name| ((*name).to_owned(), 0)).collect();
-    for (_, golden) in goldens() {
+    for (path, golden) in goldens() {
         let passed: std::collections::BTreeSet<String> = play(&golden)
             .into_iter()
             .flat_map(|(_, result)| result.record.path.into_iter().map(|step| step.kind))
             .collect();
+        let subject = named_after(&path).unwrap_or_else(|| panic!("{} is named after no type of node", path.display()));
+        assert!(passed.contains(subject), "{} never passes a `{subject}`", path.display());
         for kind in passed {
             *seen.get_mut(&kind).unwrap() += 1;
         }
