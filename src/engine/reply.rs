@@ -53,7 +53,7 @@ pub(super) fn choose(
         return option(index, "text equals a synonym");
     }
     // With a title such as "2" a bare number means the title or nothing.
-    let is_number = |title: &String| title.chars().all(|c| c.is_ascii_digit());
+    let is_number = |title: &String| !title.is_empty() && title.chars().all(|c| c.is_ascii_digit());
     if allow_numbers && !titles.iter().any(is_number) {
         if let Some(index) = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
             if index < options.len() {
@@ -135,6 +135,7 @@ mod tests {
         assert_eq!(typed("2", &["1", "3"]), None);
         assert_eq!(typed("3", &["1", "3"]), Some(1));
         assert_eq!(typed("2", &["2", "1"]), Some(0));
+        assert_eq!(typed("2", &["", "B"]), Some(1), "a blank title is no number");
     }
 
     #[test]
