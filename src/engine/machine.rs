@@ -202,6 +202,9 @@ impl<'a> Machine<'a> {
         if wait.wake_at.is_none_or(|wake_at| wake_at > self.now) {
             return Err("the timer is not due");
         }
+        if self.session.expires_next() {
+            return Err("the session expires first");
+        }
         if !self.open_turn() {
             return Ok(());
         }
