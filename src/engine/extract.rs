@@ -170,14 +170,15 @@ fn number(text: &str, locale: &Locale, validation: &Validation) -> Option<Value>
     static NUMBER: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"\d{1,3}(?:[\u{a0}\u{202f}'’]\d{3})+(?:[.,]\d+)?|\d(?:[\d.,]*\d)?|[.,]\d+"));
     // A blank groups thousands only where the text begins with the number: "1 000 pieces", but not "room 3 100 euros".
-    static SPACED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*[-+]?\d{1,3}(?: \d{3})+(?:[.,]\d+)?(?:\D|$)"));
+    static SPACED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*[-+]?(\d{1,3}(?: \d{3})+)(?:[.,]\d+)?(?:\D|$)"));
     let joined;
-    let text = if SPACED.is_match(text) {
-        let end = SPACED.find(text).map_or(0, |found| found.end());
-        joined = format!("{}{}", text[..end].replace(' ', ""), &text[end..]);
-        &joined
-    } else {
-        text
+    let text = match SPACED.captures(text).and_then(|found| found.get(1)) {
+        Some(group) => {
+            let digits = group.as_str().replace(' ', "");
+            joined = format!("{}{digits}{}", &text[..group.start()], &text[group.end()..]);
+            &joined
+        }
+        None => text,
     };
     NUMBER.find_iter(text).find_map(|found| {
         let before: Vec<char> = text[..found.start()].chars().rev().take(2).collect();
@@ -432,6 +433,8 @@ mod tests {
             ("1.000", Some("DE"), json!(1000)),
             ("1,000", Some("DE"), json!(1)),
             ("1 000", None, json!(1000)),
+            ("1 000 5", None, json!(1000)),
+            ("-1 000 000,5 km", None, json!(-1_000_000.5)),
             ("room 3 100 euros", None, json!(3)),
             ("1'000", Some("CH"), json!(1000)),
             ("٢٤", None, json!(24)),
