@@ -455,7 +455,8 @@ impl<'a> Machine<'a> {
             (None, None) => None,
         };
         let Some(wake_at) = wake_at.filter(|wake_at| *wake_at > self.now) else {
-            return Ok(self.leave(index, "next", Some("the moment has passed".to_owned())));
+            let why = if wake_at.is_some() { "the moment has passed" } else { "there is no moment to wait for" };
+            return Ok(self.leave(index, "next", Some(why.to_owned())));
         };
         let turn = self.session.turn;
         self.session.wait = Some(Wait {
