@@ -119,11 +119,11 @@ impl<'a> Machine<'a> {
                 if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
                     return Err("the session has not expired");
                 }
-                self.session.turn += 1;
+                self.count_last_turn();
                 self.end(Status::Expired, None);
             }
             Event::Cancel { reason } => {
-                self.session.turn += 1;
+                self.count_last_turn();
                 self.end(Status::Cancelled, Some(reason));
             }
             Event::DeliveryFailed { turn, node, code } => self.take_delivery_failure(*turn, node, code)?,
@@ -243,6 +243,11 @@ impl<'a> Machine<'a> {
         }
         self.session.turn += 1;
         true
+    }
+
+    /// Counts the turn of an event that ends the session by itself: it is taken at the limit, too, and not counted there.
+    fn count_last_turn(&mut self) {
+        self.session.turn = (self.session.turn + 1).min(limits::TURNS);
     }
 
     /// Goes from node to node until the session waits or ends.
