@@ -1,5 +1,7 @@
 //! The commands: what they print where, and their exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! What is answered survives `kill -9`: the real binary, killed under load and started again on its file.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

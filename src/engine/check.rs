@@ -195,14 +195,14 @@ fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
         let text = "Answers that do not fit end the conversation after the last attempt: wire `no_match`.";
         add(Problem::warning("no_no_match_exit", text).field("exits.no_match"));
     }
-    if let (Some(seconds), Some(ttl)) = (timeout, ttl) {
-        if seconds >= ttl.as_secs() {
-            let text = format!(
-                "The timeout never fires: the session expires after {} minutes of silence. Shorten it or raise `session_ttl_minutes`.",
-                ttl.as_secs() / 60
-            );
-            add(Problem::warning("timeout_beyond_ttl", text).field("timeout_seconds"));
-        }
+    if let (Some(seconds), Some(ttl)) = (timeout, ttl)
+        && seconds >= ttl.as_secs()
+    {
+        let text = format!(
+            "The timeout never fires: the session expires after {} minutes of silence. Shorten it or raise `session_ttl_minutes`.",
+            ttl.as_secs() / 60
+        );
+        add(Problem::warning("timeout_beyond_ttl", text).field("timeout_seconds"));
     }
 }
 

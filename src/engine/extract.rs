@@ -81,10 +81,10 @@ pub(super) fn extract(
     locale: &Locale,
 ) -> Result<Answer, &'static str> {
     let received = reply.text.as_deref().unwrap_or_default();
-    if let Some(pattern) = pattern {
-        if !pattern.is_match(received) {
-            return Err("the pattern is not found in the text");
-        }
+    if let Some(pattern) = pattern
+        && !pattern.is_match(received)
+    {
+        return Err("the pattern is not found in the text");
     }
     let text: String = received.chars().map(plain_digit).collect();
     let parsed = match expects {
@@ -329,7 +329,7 @@ fn month(name: &str) -> Option<i16> {
         &["december", "dezember", "décembre", "decembre", "diciembre", "dezembro", "dicembre"],
     ];
     let fits = |full: &&str| *full == name || (full.starts_with(name) && (3..=5).contains(&name.chars().count()));
-    let index = MONTHS.iter().position(|names| names.iter().any(|full| fits(full)))?;
+    let index = MONTHS.iter().position(|names| names.iter().any(&fits))?;
     i16::try_from(index + 1).ok()
 }
 

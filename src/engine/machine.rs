@@ -135,10 +135,10 @@ impl<'a> Machine<'a> {
         let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
             return Err("the session waits for nothing");
         };
-        if let Action::Delay { delay, .. } = &self.flow.actions[index] {
-            if delay.on_reply == OnReply::Ignore {
-                return Err("the message came during a delay");
-            }
+        if let Action::Delay { delay, .. } = &self.flow.actions[index]
+            && delay.on_reply == OnReply::Ignore
+        {
+            return Err("the message came during a delay");
         }
         if !self.open_turn() {
             return Ok(());

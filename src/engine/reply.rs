@@ -54,12 +54,12 @@ pub(super) fn choose(
     }
     // With a title such as "2" a bare number means the title or nothing.
     let is_number = |title: &String| !title.is_empty() && title.chars().all(|c| c.is_ascii_digit());
-    if allow_numbers && !titles.iter().any(is_number) {
-        if let Some(index) = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
-            if index < options.len() {
-                return option(index, "number of the option");
-            }
-        }
+    if allow_numbers
+        && !titles.iter().any(is_number)
+        && let Some(index) = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1))
+        && index < options.len()
+    {
+        return option(index, "number of the option");
     }
     let typed_words = words(&typed);
     let occurs = |text: &String| contains_words(&typed_words, &words(text));

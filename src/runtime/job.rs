@@ -52,6 +52,7 @@ pub enum Whom {
 }
 
 /// Who that is.
+#[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
 pub(super) enum Found {
     /// A contact in the database.
     Known(StoredContact),

@@ -359,6 +359,7 @@ mod tests {
             kind: "text",
             body: "{\"text\":\"Hi\"}",
             status: MessageStatus::Queued,
+            reason: None,
             next_attempt_at: Some(now()),
             created_at: now(),
         }

@@ -1,5 +1,7 @@
 //! The API against the real application: port 0, a database of its own, a clock that the test moves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod authoring;
 mod conversations;
 mod errors;
