@@ -8,19 +8,20 @@ mod contact;
 mod document;
 mod ids;
 mod message;
+mod node;
 mod phone;
 mod session;
 pub mod text;
 mod timestamp;
 
 pub use contact::{Contact, ContactChange};
-pub use document::{
-    Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, FlowDocument, FlowKind, Input, InputType, LateReply,
-    MediaTemplate, Menu, MenuOption, NODE_TYPES, Node, NodeKind, OnReply, Operator, RandomSplit, SendMessage,
-    SendWindow, SetVariable, Settings, TemplateUse, UpdateContact, Validation,
-};
+pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings};
 pub use ids::{ContactId, FlowId, MessageId, NodeId, SessionId, TokenId};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
+pub use node::{
+    Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, MediaTemplate, Menu, MenuOption, NODE_TYPES, Node,
+    NodeKind, OnReply, Operator, RandomSplit, SendMessage, SetVariable, TemplateUse, UpdateContact, Validation,
+};
 pub use phone::Phone;
 pub use session::{Input as SessionInput, Session, Status, Wait, WaitKind};
 pub use timestamp::Timestamp;

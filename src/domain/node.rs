@@ -1,0 +1,467 @@
+//! The nodes of a flow document: what each type takes, and the exits it has.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::document::shape;
+use super::{NodeId, Problem};
+
+/// One node of a flow.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique in the flow and stable over its versions.
+    pub id: NodeId,
+    /// What its author calls it; an `update_contact` has none.
+    pub name: Option<String>,
+    /// Where each exit leads; a missing or null exit ends the session.
+    pub exits: BTreeMap<String, Option<String>>,
+    /// What it does.
+    pub kind: NodeKind,
+}
+
+impl Node {
+    /// Reads the node at a place of the document's list.
+    ///
+    /// # Errors
+    /// What is wrong with its shape, at its id where it has one.
+    pub(super) fn parse(index: usize, value: Value) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Common {
+            id: String,
+            #[serde(rename = "type")]
+            type_name: String,
+            #[serde(default)]
+            name: Option<String>,
+            #[serde(default)]
+            exits: BTreeMap<String, Option<String>>,
+        }
+
+        let here = format!("nodes[{index}]");
+        let Value::Object(mut fields) = value else {
+            return Err(Problem::error("wrong_shape", "A node is a JSON object.").field(here));
+        };
+        // The `name` of an `update_contact` is the contact's, so such a node has no label.
+        let is_label = fields.get("type").and_then(Value::as_str) != Some("update_contact");
+        let mut common = Map::new();
+        for key in ["id", "type", "name", "exits"] {
+            if let Some(value) = (key != "name" || is_label).then(|| fields.shift_remove(key)).flatten() {
+                common.insert(key.to_owned(), value);
+            }
+        }
+        // Until the id is known the problem is placed by index, afterwards by id.
+        let label = common.get("id").and_then(Value::as_str).map(str::to_owned);
+        let place = |problem: Problem| match &label {
+            Some(id) => problem.at(id),
+            None => {
+                let field = problem.field.clone().map_or_else(|| here.clone(), |field| format!("{here}.{field}"));
+                problem.field(field)
+            }
+        };
+        let common: Common = shape(common).map_err(place)?;
+        let id: NodeId =
+            common.id.parse().map_err(|error| place(Problem::error("bad_node_id", format!("{error}.")).field("id")))?;
+        let kind = NodeKind::parse(&common.type_name, fields).map_err(place)?;
+        Ok(Self { id, name: common.name, exits: common.exits, kind })
+    }
+
+    /// The node that an exit leads to, if it is wired.
+    pub fn exit(&self, name: &str) -> Option<&str> {
+        self.exits.get(name).and_then(Option::as_deref)
+    }
+}
+
+/// What a node does, by its `type`.
+#[derive(Debug, Clone)]
+pub enum NodeKind {
+    /// Says something and goes on.
+    SendMessage(SendMessage),
+    /// Waits for an answer of a given kind.
+    Ask(Ask),
+    /// Waits for one of several options.
+    Menu(Menu),
+    /// Takes the first case that holds.
+    Condition(Condition),
+    /// Takes a branch by chance.
+    RandomSplit(RandomSplit),
+    /// Writes into `context`.
+    SetVariable(SetVariable),
+    /// Writes into the contact.
+    UpdateContact(UpdateContact),
+    /// Waits for a time.
+    Delay(Delay),
+    /// Ends the session.
+    End(End),
+}
+
+/// Every `type` of node that this version runs.
+pub const NODE_TYPES: [&str; 9] =
+    ["send_message", "ask", "menu", "condition", "random_split", "set_variable", "update_contact", "delay", "end"];
+
+impl NodeKind {
+    /// The name used as `type` in documents.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::SendMessage(_) => "send_message",
+            Self::Ask(_) => "ask",
+            Self::Menu(_) => "menu",
+            Self::Condition(_) => "condition",
+            Self::RandomSplit(_) => "random_split",
+            Self::SetVariable(_) => "set_variable",
+            Self::UpdateContact(_) => "update_contact",
+            Self::Delay(_) => "delay",
+            Self::End(_) => "end",
+        }
+    }
+
+    /// The exits that a node of this kind can take.
+    pub fn exit_names(&self) -> Vec<&str> {
+        match self {
+            Self::SendMessage(_) => vec!["next", "delivery_failed"],
+            Self::Ask(_) => vec!["reply", "no_match", "timeout", "delivery_failed"],
+            Self::Menu(menu) => {
+                let mut names: Vec<&str> = menu.options.iter().map(|option| option.id.as_str()).collect();
+                names.extend(["no_match", "timeout", "delivery_failed"]);
+                names
+            }
+            Self::Condition(condition) => {
+                let mut names: Vec<&str> = condition.cases.iter().map(|case| case.exit.as_str()).collect();
+                names.push("default");
+                names
+            }
+            Self::RandomSplit(split) => split.branches.iter().map(|branch| branch.id.as_str()).collect(),
+            Self::SetVariable(_) | Self::UpdateContact(_) | Self::Delay(_) => vec!["next"],
+            Self::End(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a session stops here until something happens.
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Ask(_) | Self::Menu(_) | Self::Delay(_))
+    }
+
+    fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
+        match type_name {
+            "send_message" => shape(fields).map(Self::SendMessage),
+            "ask" => shape(fields).map(Self::Ask),
+            "menu" => shape(fields).map(Self::Menu),
+            "condition" => shape(fields).map(Self::Condition),
+            "random_split" => shape(fields).map(Self::RandomSplit),
+            "set_variable" => shape(fields).map(Self::SetVariable),
+            "update_contact" => shape(fields).map(Self::UpdateContact),
+            "delay" => shape(fields).map(Self::Delay),
+            "end" => shape(fields).map(Self::End),
+            other => Err(Problem::error(
+                "unknown_node_type",
+                format!("`{other}` is not a type of node: use one of {}.", NODE_TYPES.join(", ")),
+            )
+            .field("type")),
+        }
+    }
+}
+
+/// A medium in a document; `url`, `caption` and `filename` are templates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaTemplate {
+    /// `image`, `video`, `audio` or `document`.
+    pub kind: String,
+    /// Where the channel fetches it.
+    pub url: String,
+    /// Text below it.
+    pub caption: Option<String>,
+    /// Name of a document.
+    pub filename: Option<String>,
+}
+
+/// A channel template in a document; the values of `variables` are templates of ours.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateUse {
+    /// Name at the channel.
+    pub name: String,
+    /// Language to send it in.
+    pub language: Option<String>,
+    /// `1`, `2`, … for the body, `header.1`, `button.0`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Fields of `send_message`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendMessage {
+    /// What it says.
+    pub text: Option<String>,
+    /// What it shows.
+    pub media: Option<MediaTemplate>,
+    /// What stands in where the channel forbids free text.
+    pub template: Option<TemplateUse>,
+}
+
+/// Fields of `ask`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The question; without one the node waits silently.
+    pub text: Option<String>,
+    /// What stands in where the channel forbids free text.
+    pub template: Option<TemplateUse>,
+    /// What an answer must be.
+    #[serde(default)]
+    pub expects: Expects,
+    /// What it must be besides.
+    #[serde(default)]
+    pub validation: Validation,
+    /// Where in `context` the answer is kept.
+    pub save_as: Option<String>,
+    /// What is said after an answer that did not match; the text again by default.
+    pub retry_text: Option<String>,
+    /// How many answers in all before `no_match`.
+    #[serde(default = "default_attempts")]
+    pub max_attempts: u32,
+    /// How long it waits.
+    pub timeout_seconds: Option<u64>,
+}
+
+fn default_attempts() -> u32 {
+    3
+}
+
+/// What an `ask` takes for an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expects {
+    /// Whatever is sent.
+    #[default]
+    Any,
+    /// Text that is not blank.
+    Text,
+    /// A number in a text.
+    Number,
+    /// A date in a text.
+    Date,
+    /// A time of day in a text.
+    Time,
+    /// An email address in a text.
+    Email,
+    /// A phone number in a text.
+    Phone,
+    /// An image, video, sound, document or sticker.
+    Media,
+    /// A place.
+    Location,
+}
+
+/// What an answer must be besides its kind.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// A pattern that is found in the text as received.
+    pub pattern: Option<String>,
+    /// Least value, inclusive: a number, a date, a time, or the length of a text.
+    pub min: Option<Value>,
+    /// Greatest value, inclusive.
+    pub max: Option<Value>,
+}
+
+impl Validation {
+    /// A bound as a number, if it is one.
+    pub fn number(bound: Option<&Value>) -> Option<f64> {
+        bound.and_then(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()))
+    }
+
+    /// A bound as text (`2026-12-31`, `18:00`), if it is one.
+    pub fn text(bound: Option<&Value>) -> Option<&str> {
+        bound.and_then(Value::as_str).map(str::trim)
+    }
+}
+
+/// Fields of `menu`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Menu {
+    /// What it says.
+    pub text: Option<String>,
+    /// What stands in where the channel forbids free text.
+    pub template: Option<TemplateUse>,
+    /// What can be chosen.
+    pub options: Vec<MenuOption>,
+    /// Whether a bare number chooses the option at that place.
+    #[serde(default = "default_true")]
+    pub allow_numbers: bool,
+    /// Where in `context` the chosen id is kept.
+    pub save_as: Option<String>,
+    /// What is said after an answer that did not match; the text again by default.
+    pub retry_text: Option<String>,
+    /// How many answers in all before `no_match`.
+    #[serde(default = "default_attempts")]
+    pub max_attempts: u32,
+    /// How long it waits.
+    pub timeout_seconds: Option<u64>,
+}
+
+fn default_true() -> bool {
+    true
+}
+
+/// One option of a menu.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MenuOption {
+    /// Name of its exit.
+    pub id: String,
+    /// What is shown.
+    pub title: String,
+    /// A second line.
+    pub description: Option<String>,
+    /// Other texts that choose it.
+    #[serde(default)]
+    pub synonyms: Vec<String>,
+}
+
+/// Fields of `condition`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Tried in order.
+    pub cases: Vec<Case>,
+    /// Where in `context` the part of `left` that matched is kept.
+    pub save_as: Option<String>,
+}
+
+/// One case of a condition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// A template; of exactly one `{{…}}` it keeps the value's type.
+    pub left: String,
+    /// How the two are compared.
+    pub operator: Operator,
+    /// What it is compared with; its strings are templates.
+    #[serde(default)]
+    pub right: Value,
+    /// The exit taken if it holds.
+    pub exit: String,
+}
+
+/// How a condition compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the documentation; src/engine/condition.rs says what each does")]
+pub enum Operator {
+    Equals,
+    NotEquals,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Matches,
+    In,
+    IsSet,
+    IsEmpty,
+    NumberEq,
+    NumberLt,
+    NumberLte,
+    NumberGt,
+    NumberGte,
+    NumberBetween,
+    DateBefore,
+    DateAfter,
+    DateEq,
+    HasAnyWord,
+    HasAllWords,
+    HasTag,
+}
+
+/// Fields of `random_split`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomSplit {
+    /// What can be drawn.
+    pub branches: Vec<Branch>,
+}
+
+/// One branch of a random split.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branch {
+    /// Name of its exit.
+    pub id: String,
+    /// Its share of the whole.
+    pub weight: u32,
+}
+
+/// Fields of `set_variable`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetVariable {
+    /// Done in order; a later one sees what an earlier one wrote.
+    pub assignments: Vec<Assignment>,
+}
+
+/// One assignment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// Key in `context`.
+    pub name: String,
+    /// The value; its strings are templates.
+    pub value: Value,
+}
+
+/// Fields of `update_contact`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateContact {
+    /// New name, a template.
+    pub name: Option<String>,
+    /// New email address, a template.
+    pub email: Option<String>,
+    /// New language, a template.
+    pub language: Option<String>,
+    /// Merged key by key; strings are templates, `null` removes.
+    pub metadata: Map<String, Value>,
+    /// Tags to attach, templates.
+    pub add_tags: Vec<String>,
+    /// Tags to detach, templates.
+    pub remove_tags: Vec<String>,
+    /// Opts the person out (`true`) or in again (`false`).
+    pub opt_out: Option<bool>,
+}
+
+/// Fields of `delay`: one of `seconds` and `until`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delay {
+    /// How long.
+    pub seconds: Option<u64>,
+    /// Until when: a template that gives an ISO 8601 moment.
+    pub until: Option<String>,
+    /// What a message does meanwhile.
+    #[serde(default)]
+    pub on_reply: OnReply,
+}
+
+/// What a message does during a delay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnReply {
+    /// Nothing but a line in the trace.
+    #[default]
+    Ignore,
+    /// It ends the delay.
+    Continue,
+}
+
+/// Fields of `end`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// How the conversation came out, for statistics and callers.
+    pub outcome: Option<String>,
+    /// A last word.
+    pub text: Option<String>,
+    /// What stands in for it where the channel forbids free text.
+    pub template: Option<TemplateUse>,
+}
