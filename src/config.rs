@@ -64,6 +64,8 @@ pub struct Storage {
     pub path: PathBuf,
     /// When a write counts as durable.
     pub synchronous: Synchronous,
+    /// Free space on its disk below which no session is started any more.
+    pub min_free: ByteSize,
 }
 
 /// When a write counts as durable: SQLite's pragma of the same name.
@@ -231,7 +233,7 @@ impl Default for Server {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { path: PathBuf::from("qyvo.db"), synchronous: Synchronous::default() }
+        Self { path: PathBuf::from("qyvo.db"), synchronous: Synchronous::default(), min_free: ByteSize(64 << 20) }
     }
 }
 

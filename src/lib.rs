@@ -36,6 +36,8 @@ use store::Store;
 const SHUTDOWN_SECONDS: u64 = 10;
 /// How soon what the command line writes takes effect in the server.
 const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the room on the disk is measured.
+const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a connection may stay silent between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -46,6 +48,7 @@ pub struct App {
     server: actix_web::dev::Server,
     port: u16,
     sweep_interval: Duration,
+    min_free: u64,
 }
 
 impl App {
@@ -79,7 +82,10 @@ impl App {
         .listen(listener)
         .map_err(cannot_bind)?
         .run();
-        Ok(Self { runtime, state, server, port, sweep_interval: config.sessions.sweep_interval })
+        let sweep_interval = config.sessions.sweep_interval;
+        let min_free = config.storage.min_free.bytes() as u64;
+        runtime.measure_room(min_free)?;
+        Ok(Self { runtime, state, server, port, sweep_interval, min_free })
     }
 
     /// Opens the database that a configuration names, creating it if it is not there.
@@ -128,41 +134,59 @@ impl App {
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
     pub async fn run_until_stopped(self) -> Result<()> {
-        let Self { runtime, state, server, sweep_interval, .. } = self;
+        let Self { runtime, state, server, sweep_interval, min_free, .. } = self;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
-        let until_stopped = |mut stopped: watch::Receiver<bool>| async move {
+        let until_stopped = || {
+            let mut stopped = stopped.clone();
             // The sender going away is a stop, too.
-            let _ = stopped.wait_for(|stop| *stop).await;
+            async move { drop(stopped.wait_for(|stop| *stop).await) }
         };
         let sweeper = {
-            let (runtime, stopped) = (runtime.clone(), stopped.clone());
-            tokio::spawn(async move { runtime.sweep(sweep_interval, until_stopped(stopped)).await })
+            let (runtime, until) = (runtime.clone(), until_stopped());
+            tokio::spawn(async move { runtime.sweep(sweep_interval, until).await })
         };
         let follower = {
-            let (state, store) = (state.clone(), store.clone());
-            actix_web::rt::spawn(async move {
-                state.tokens.follow(&store, GENERATION_INTERVAL, until_stopped(stopped)).await;
-            })
+            let (store, until) = (store.clone(), until_stopped());
+            actix_web::rt::spawn(async move { state.tokens.follow(&store, GENERATION_INTERVAL, until).await })
         };
+        let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
         let handle = server.handle();
+        let mut server = std::pin::pin!(server);
         let served = tokio::select! {
-            served = server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
+            served = &mut server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
             failure = store.failed() => {
                 tracing::error!(error = %failure, "the database takes no more writes; the server stops");
-                handle.stop(false).await;
+                // The server has to run to carry out its own stop.
+                let _ = tokio::join!(handle.stop(false), &mut server);
                 Err(failure)
             }
         };
         stop.send_replace(true);
-        for task in [sweeper, follower] {
+        for task in [sweeper, follower, warden] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a background task panicked");
             }
         }
         // Closing waits for the writer's thread.
         let closing = store.clone();
-        let _ = tokio::task::spawn_blocking(move || closing.close()).await;
+        if let Err(error) = tokio::task::spawn_blocking(move || closing.close()).await {
+            tracing::error!(%error, "closing the database panicked");
+        }
         served
+    }
+}
+
+/// Measures the disk until `stop` is done.
+async fn watch_room(runtime: Runtime, min_free: u64, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        if let Err(error) = runtime.measure_room(min_free) {
+            tracing::warn!(%error, "the room on the disk is not known");
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(ROOM_INTERVAL) => {}
+        }
     }
 }

@@ -28,6 +28,7 @@ pub(super) async fn trigger_flow(
 ) -> Result<HttpResponse, ApiError> {
     let trigger = read_trigger(&body)?;
     let flow_id = trigger.flow_id;
+    state.runtime.check_room()?;
     let key = idempotency_key(&request, &principal, "trigger-flow", &body.raw)?;
     let (outcome, is_replay) = match state.runtime.handle_once(key, trigger).await? {
         Once::Ran(outcome) => (outcome, false),

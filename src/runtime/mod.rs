@@ -16,7 +16,7 @@ mod trigger;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -103,6 +103,8 @@ struct Inner {
     sweep: Notify,
     /// When the sweeper wakes next, in milliseconds since the Unix epoch.
     planned_sweep: AtomicI64,
+    /// There is room on the disk for new sessions.
+    has_room: AtomicBool,
 }
 
 impl Runtime {
@@ -112,7 +114,8 @@ impl Runtime {
         let flows = Cache::new(FLOWS_KEPT);
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
-        let inner = Inner { store, clock, arrivals, channel, default_ttl, flows, sweep, planned_sweep };
+        let has_room = AtomicBool::new(true);
+        let inner = Inner { store, clock, arrivals, channel, default_ttl, flows, sweep, planned_sweep, has_room };
         Self { inner: Arc::new(inner) }
     }
 
@@ -185,6 +188,33 @@ impl Runtime {
             }
             holds += 1;
         }
+    }
+
+    /// Whether there is room for new sessions. Replies, timers and what ends sessions go on without.
+    ///
+    /// # Errors
+    /// `Unavailable` while the database's disk is nearly full.
+    pub fn check_room(&self) -> Result<()> {
+        if self.inner.has_room.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Error::unavailable("The server's disk is nearly full: no session is started until there is room again."))
+    }
+
+    /// Measures the room: less than `min_free` bytes free on the disk is none.
+    ///
+    /// # Errors
+    /// When the free space cannot be read; what was measured before stands.
+    pub fn measure_room(&self, min_free: u64) -> Result<()> {
+        let free = self.inner.store.free_bytes()?;
+        let has_room = free >= min_free;
+        if self.inner.has_room.swap(has_room, Ordering::Relaxed) != has_room {
+            match has_room {
+                true => tracing::info!(free, min_free, "there is room on the disk again"),
+                false => tracing::error!(free, min_free, "the disk is nearly full: no session is started"),
+            }
+        }
+        Ok(())
     }
 
     /// Settles every session that is due, in due order. Gives how many timers fired.

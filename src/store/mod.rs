@@ -111,6 +111,7 @@ pub struct Store {
 }
 
 struct Inner {
+    path: PathBuf,
     queue: SyncSender<Command>,
     readers: r2d2::Pool<SqliteConnectionManager>,
     failure: watch::Receiver<Option<Arc<str>>>,
@@ -138,6 +139,7 @@ impl Store {
             .spawn(move || writer.run())
             .map_err(|error| Error::internal("Cannot start the writer's thread").caused_by(error))?;
         let inner = Inner {
+            path: path.clone(),
             queue: sender,
             readers,
             failure: failed,
@@ -194,6 +196,16 @@ impl Store {
     /// Whether writes are taken.
     pub fn is_healthy(&self) -> bool {
         !self.inner.closing.load(Ordering::Acquire) && self.inner.failure.borrow().is_none()
+    }
+
+    /// Bytes that are free for this process on the disk of the database.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let folder = self.inner.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs4::available_space(folder.unwrap_or(Path::new(".")))
+            .map_err(|error| Error::internal("The free space of the disk cannot be read").caused_by(error))
     }
 
     /// Waits until the writer has stopped for good, and says why. Nothing but a new process helps then. After an

@@ -113,3 +113,48 @@ async fn a_restart_in_good_order_keeps_everything() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_on_the_disk_triggers_wait_and_messages_come_in() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        app.runtime.measure_room(u64::MAX).unwrap();
+        let refused = app.trigger(flow, "+4915112345678").await;
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert!(refused.expect(503)["error"].as_str().unwrap().contains("disk"));
+        assert_eq!(app.say(PHONE, "tea").await["session_id"], started["id"]);
+        app.runtime.measure_room(1).unwrap();
+        app.trigger(flow, "+4915112345678").await.expect(201);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failed_commit_the_server_stops_with_the_reason() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        // A violation that SQLite finds only at COMMIT.
+        let spoil = app.runtime.store().write(|tx| {
+            tx.execute_batch(
+                "PRAGMA defer_foreign_keys = ON;
+                 INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('phone', '+1', 99, 0)",
+            )?;
+            Ok(())
+        });
+        assert_eq!(spoil.await.unwrap_err().code(), qyvo::error::Code::OutcomeUnknown);
+        // Whoever is answered at all is turned away.
+        let body = json!({"flow_id": flow, "phone": PHONE}).to_string();
+        let url = format!("{}/v1/actions/trigger-flow", app.base);
+        let late = app.client.post(url).bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Admin));
+        if let Ok(response) = late.header("Content-Type", "application/json").body(body).send().await {
+            assert_eq!(response.status(), 503);
+        }
+        let stopped = app.wait_until_stopped().await.unwrap_err();
+        assert!(stopped.to_string().contains("FOREIGN KEY"), "{stopped}");
+    })
+    .await;
+}

@@ -103,6 +103,11 @@ impl TestApp {
         self.folder
     }
 
+    /// Waits until it stops by itself, and gives how.
+    pub(crate) async fn wait_until_stopped(self) -> qyvo::error::Result<()> {
+        self.running.await.unwrap()
+    }
+
     pub(crate) async fn request(
         &self,
         method: Method,
