@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::limits;
 use crate::domain::{Delay, FlowDocument, Menu, Node, NodeKind, Problem};
 
 /// The one error that `force` may overrule.
@@ -31,6 +32,7 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>) -> Vec<Probl
         let mut add = |problem: Problem| problems.push(problem.at(node.id.as_str()));
         exits(node, &ids, &mut add);
         fields(node, &mut add);
+        text_lengths(node, &mut add);
         wait(node, ttl, &mut add);
     }
     problems.extend(loops_without_wait(document, &ids));
@@ -144,6 +146,25 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
             _ => {}
         },
         NodeKind::UpdateContact(_) | NodeKind::End(_) => {}
+    }
+}
+
+/// Literal texts over the limit; what templates grow to is cut when it is said.
+fn text_lengths(node: &Node, add: &mut impl FnMut(Problem)) {
+    let texts: Vec<(&str, Option<&String>)> = match &node.kind {
+        NodeKind::SendMessage(say) => vec![("text", say.text.as_ref())],
+        NodeKind::Ask(ask) => vec![("text", ask.text.as_ref()), ("retry_text", ask.retry_text.as_ref())],
+        NodeKind::Menu(menu) => vec![("text", menu.text.as_ref()), ("retry_text", menu.retry_text.as_ref())],
+        NodeKind::End(end) => vec![("text", end.text.as_ref())],
+        _ => Vec::new(),
+    };
+    for (field, text) in texts {
+        let length = text.filter(|text| !text.contains("{{")).map_or(0, |text| text.chars().count());
+        if length > limits::TEXT_CHARS {
+            let text =
+                format!("The text has {length} characters; at most {} can be sent. Split it.", limits::TEXT_CHARS);
+            add(Problem::error("text_too_long", text).field(field));
+        }
     }
 }
 
@@ -339,6 +360,7 @@ mod tests {
             ("unknown_exit_target", say(json!({"exits": {"next": "gone"}}))),
             ("unknown_exit", say(json!({"exits": {"nxet": null}}))),
             ("nothing_to_say", say(json!({"text": "  "}))),
+            ("text_too_long", say(json!({"text": "x".repeat(4097)}))),
             ("bad_template", say(json!({"text": "{{context.x"}))),
             ("unknown_template_root", say(json!({"text": "{{cart}}"}))),
             ("bad_media_kind", say(json!({"media": {"kind": "gif", "url": "https://x.example"}}))),

@@ -19,6 +19,9 @@ use crate::domain::{
     Reply, ReplyKind, Session, SessionInput, Status, TemplateRef, Timestamp, Wait, WaitKind,
 };
 
+/// Why a prompt is said again though the reply was not wrong.
+const OLD_TAP: &str = "an older message was tapped";
+
 /// Where the session goes next.
 enum Next {
     /// Into the node at this index.
@@ -152,7 +155,7 @@ impl<'a> Machine<'a> {
             Action::Delay { .. } => Ok(self.leave(index, "next", Some("the contact wrote".to_owned()))),
             Action::Ask { prompt, ask, pattern } => {
                 if is_old_tap(reply, &wait) {
-                    self.prompt_again(index, prompt, &wait, false).map(|()| Next::Stop)
+                    self.prompt_again(index, prompt, &wait, OLD_TAP)
                 } else {
                     match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
                         Ok(answer) => self
@@ -179,7 +182,7 @@ impl<'a> Machine<'a> {
                         };
                         saved.map(|()| self.leave(index, &id, Some(why.to_owned())))
                     }
-                    Choice::OldTap => self.prompt_again(index, prompt, &wait, false).map(|()| Next::Stop),
+                    Choice::OldTap => self.prompt_again(index, prompt, &wait, OLD_TAP),
                     Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
                 }
             }
@@ -187,7 +190,10 @@ impl<'a> Machine<'a> {
         };
         match outcome {
             Ok(next) => self.travel(next),
-            Err(Halt(reason)) => self.end(Status::Failed, Some(reason)),
+            Err(Halt(reason)) => {
+                self.stay(index, None);
+                self.end(Status::Failed, Some(reason));
+            }
         }
         Ok(())
     }
@@ -370,24 +376,24 @@ impl<'a> Machine<'a> {
         self.stay(index, None);
     }
 
-    /// Says the prompt again and waits on.
-    fn prompt_again(&mut self, index: usize, prompt: &Prompt, wait: &Wait, is_attempt: bool) -> Result<(), Halt> {
+    /// Says the prompt again and waits on. An old tap is no attempt, and gets the prompt itself.
+    fn prompt_again(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
+        let is_attempt = why != OLD_TAP;
         let retry = prompt.retry.as_ref().filter(|_| is_attempt);
         let can_speak = prompt.speech.text.is_some() || prompt.speech.template.is_some() || retry.is_some();
         let said = if can_speak { self.say(index, &prompt.speech, retry)? } else { Vec::new() };
         let mut wait = wait.clone();
         wait.attempts += u32::from(is_attempt);
         self.await_reply(index, prompt, said, Some(&wait));
-        Ok(())
+        if let Some(step) = self.path.last_mut() {
+            step.why = Some(why.to_owned());
+        }
+        Ok(Next::Stop)
     }
 
     fn no_match(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
         if wait.attempts + 1 < prompt.max_attempts {
-            self.prompt_again(index, prompt, wait, true)?;
-            if let Some(step) = self.path.last_mut() {
-                step.why = Some(why.to_owned());
-            }
-            return Ok(Next::Stop);
+            return self.prompt_again(index, prompt, wait, why);
         }
         Ok(self.leave(index, "no_match", Some(why.to_owned())))
     }
@@ -657,7 +663,8 @@ impl<'a> Machine<'a> {
             RenderError::OutOfFuel => Err(Halt("template_limit")),
             RenderError::Failed(why) => {
                 self.warn(index, format!("a template failed and gave nothing: {why}"));
-                Ok(())
+                // What it burnt before it failed is not known; a turn can afford ten such.
+                self.burn(TURN_FUEL / 10)
             }
         }
     }

@@ -137,7 +137,10 @@ impl Templates {
         for path in &paths {
             check_root(path, source, &self.environment)?;
         }
-        let paths = paths.into_iter().filter(|path| !is_global(path, &self.environment)).collect();
+        let paths = paths
+            .into_iter()
+            .filter(|path| !is_global(path, &self.environment) && !has_default(path, source))
+            .collect();
         Ok(Text::Template { name, paths, typed })
     }
 
@@ -231,6 +234,16 @@ fn single_expression(source: &str) -> Option<&str> {
 fn is_global(path: &str, environment: &Environment<'_>) -> bool {
     let root = path.split('.').next().unwrap_or(path);
     environment.globals().any(|(name, _)| name == root)
+}
+
+/// Whether the author has said what stands in for a missing value.
+fn has_default(path: &str, source: &str) -> bool {
+    source.match_indices(path).any(|(at, _)| {
+        let rest = source[at + path.len()..].trim_start();
+        let filter = rest.strip_prefix('|').map(str::trim_start).unwrap_or_default();
+        let name: String = filter.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        matches!(name.as_str(), "default" | "d")
+    })
 }
 
 fn check_root(path: &str, source: &str, environment: &Environment<'_>) -> Result<(), Problem> {
@@ -425,6 +438,8 @@ mod tests {
         assert_eq!(missing, ["context.missing.deeper", "context.nothing"]);
         let (_, missing) = render_in("{{context.missing|default('x')}}", Place::Text);
         assert!(missing.is_empty(), "a default is no missing value");
+        let (_, missing) = render_in("{{context.one}} {{ context.two | default('x') }}", Place::Text);
+        assert_eq!(missing, ["context.one"], "nor beside one that is");
     }
 
     #[test]
