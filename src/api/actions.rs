@@ -9,7 +9,7 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, depth, idempotency_key, key_reused};
 use crate::domain::FlowId;
-use crate::runtime::{Cancel, Cancelled, OnRunning, Once, Trigger, TriggerRefusal, Triggered};
+use crate::runtime::{Cancel, Cancelled, Command, IdempotencyKey, OnRunning, Once, Trigger, TriggerRefusal, Triggered};
 
 /// Bytes of JSON that a `context` may have.
 const CONTEXT_BYTES: usize = 64 * 1024;
@@ -30,18 +30,8 @@ pub(super) async fn trigger_flow(
     let flow_id = trigger.flow_id;
     state.runtime.check_room()?;
     let key = idempotency_key(&request, &principal, "trigger-flow", &body.raw)?;
-    let (outcome, is_replay) = match state.runtime.handle_once(key, trigger).await? {
-        Once::Ran(outcome) => (outcome, false),
-        Once::Replayed(outcome) => (outcome, true),
-        Once::KeyReused => return Err(key_reused()),
-    };
-    let answer = |status: StatusCode, body: Value| {
-        let mut response = HttpResponse::build(status);
-        if is_replay {
-            response.insert_header(("Idempotency-Replayed", "true"));
-        }
-        Ok(response.json(body))
-    };
+    let (outcome, is_replay) = run_once(&state, key, trigger).await?;
+    let answer = |status, body| Ok(answer_once(status, &body, is_replay));
     match outcome {
         Triggered::Started { id, flow_name, contact_id } => answer(
             StatusCode::CREATED,
@@ -114,11 +104,7 @@ pub(super) async fn cancel_flow(
 ) -> Result<HttpResponse, ApiError> {
     let cancel = read_cancel(&body)?;
     let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
-    let (outcome, is_replay) = match state.runtime.handle_once(key, cancel).await? {
-        Once::Ran(outcome) => (outcome, false),
-        Once::Replayed(outcome) => (outcome, true),
-        Once::KeyReused => return Err(key_reused()),
-    };
+    let (outcome, is_replay) = run_once(&state, key, cancel).await?;
     let body = match outcome {
         Cancelled::Ended { id } => json!({"id": id, "status": "cancelled"}),
         Cancelled::NotRunning => json!({"status": "not_running"}),
@@ -126,11 +112,7 @@ pub(super) async fn cancel_flow(
         Cancelled::ContactNotFound => return Err(ApiError::not_found(CONTACT_NOT_FOUND)),
         Cancelled::ContactMismatch => return Err(contact_mismatch()),
     };
-    let mut response = HttpResponse::Ok();
-    if is_replay {
-        response.insert_header(("Idempotency-Replayed", "true"));
-    }
-    Ok(response.json(body))
+    Ok(answer_once(StatusCode::OK, &body, is_replay))
 }
 
 fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
@@ -147,4 +129,25 @@ fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
         (Some(flow_id), Some(whom)) => Ok(Cancel { flow_id, whom, reason }),
         _ => Err(ApiError::Validation(Vec::new())),
     }
+}
+
+/// Runs a command under its key, and gives with its outcome whether it is a replay.
+async fn run_once<C: Command>(
+    state: &State,
+    key: Option<IdempotencyKey>,
+    command: C,
+) -> Result<(C::Outcome, bool), ApiError> {
+    match state.runtime.handle_once(key, command).await? {
+        Once::Ran(outcome) => Ok((outcome, false)),
+        Once::Replayed(outcome) => Ok((outcome, true)),
+        Once::KeyReused => Err(key_reused()),
+    }
+}
+
+fn answer_once(status: StatusCode, body: &Value, is_replay: bool) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    if is_replay {
+        response.insert_header(("Idempotency-Replayed", "true"));
+    }
+    response.json(body)
 }

@@ -10,7 +10,6 @@ mod messages;
 mod request;
 mod sessions;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -96,36 +95,27 @@ const ROOT_ROUTES: &[Entry] = &[
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for prefix in ["/api/v1", "/v1"] {
         let mut scope = web::scope(prefix);
-        for resource in resources(ROUTES) {
-            scope = scope.service(resource);
+        for entries in by_path(ROUTES) {
+            scope = scope.service(resource(entries));
         }
         config.service(scope.default_service(web::to(not_found)));
     }
-    for resource in resources(ROOT_ROUTES) {
-        config.service(resource);
+    for entries in by_path(ROOT_ROUTES) {
+        config.service(resource(entries));
     }
     config.default_service(web::to(not_found));
 }
 
-fn resources(
-    entries: &'static [Entry],
-) -> Vec<
-    Resource<
-        impl actix_web::dev::ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = actix_web::Error,
-            InitError = (),
-        >,
-    >,
-> {
-    let mut by_path: BTreeMap<usize, Vec<&'static Entry>> = BTreeMap::new();
-    for (index, entry) in entries.iter().enumerate() {
-        let first = entries.iter().position(|other| other.path == entry.path).unwrap_or(index);
-        by_path.entry(first).or_default().push(entry);
+/// The entries of each path, in the table's order.
+fn by_path(entries: &'static [Entry]) -> Vec<Vec<&'static Entry>> {
+    let mut groups: Vec<Vec<&'static Entry>> = Vec::new();
+    for entry in entries {
+        match groups.iter_mut().find(|group| group[0].path == entry.path) {
+            Some(group) => group.push(entry),
+            None => groups.push(vec![entry]),
+        }
     }
-    by_path.into_values().map(resource).collect()
+    groups
 }
 
 /// All methods of one path, behind its tokens; any other method is answered 405.
