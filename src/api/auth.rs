@@ -56,18 +56,16 @@ impl Tokens {
     /// Reads the tokens of a store.
     pub(crate) fn load(store: &Store) -> Result<Self> {
         let tokens = Self::default();
-        tokens.reload(store)?;
+        tokens.replace(store.read(tokens::live)?);
         Ok(tokens)
     }
 
-    fn reload(&self, store: &Store) -> Result<()> {
-        let rows = store.read(tokens::live)?;
+    fn replace(&self, rows: Vec<([u8; 32], tokens::TokenRow)>) {
         let live = rows
             .into_iter()
             .map(|(hash, row)| (hash, Principal { seq: row.seq, name: row.name.into(), scope: row.scope }))
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
-        Ok(())
     }
 
     /// Reloads the tokens whenever the command line has written to the database, until `stop` is done.
@@ -76,15 +74,19 @@ impl Tokens {
         let mut seen = None;
         loop {
             let reading = store.clone();
-            let generation = web::block(move || reading.read(store::generation)).await;
-            match generation {
-                Ok(Ok(generation)) if seen != Some(generation) => match self.reload(store) {
-                    Ok(()) => seen = Some(generation),
-                    Err(error) => tracing::warn!(%error, "tokens could not be reloaded"),
-                },
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the database's generation could not be read"),
-                Err(error) => tracing::warn!(%error, "the database's generation could not be read"),
+            let read = web::block(move || {
+                reading.read(|conn| {
+                    let generation = store::generation(conn)?;
+                    let rows = (seen != Some(generation)).then(|| tokens::live(conn)).transpose()?;
+                    Ok((generation, rows))
+                })
+            });
+            match read.await.map_err(|error| Error::internal("A read panicked").caused_by(error)).flatten() {
+                Ok((generation, rows)) => {
+                    seen = Some(generation);
+                    rows.into_iter().for_each(|rows| self.replace(rows));
+                }
+                Err(error) => tracing::warn!(%error, "tokens could not be reloaded"),
             }
             tokio::select! {
                 () = &mut stop => return,

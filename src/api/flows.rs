@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody};
+use super::request::{Fields, JsonBody, OptionalJsonBody};
 use super::{State, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
@@ -81,10 +81,10 @@ pub(super) async fn publish_flow(
     state: web::Data<State>,
     principal: Principal,
     id: web::Path<String>,
-    body: JsonBody,
+    body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
-    let mut fields = Fields::of(&body.fields);
+    let mut fields = Fields::of(&body.0);
     let note = fields.text("note").map(str::to_owned);
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
         fields.fail("note", format!("The note must not be longer than {NOTE_CHARS} characters."));

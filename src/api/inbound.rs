@@ -5,12 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody};
+use super::request::{Fields, JsonBody, depth};
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
 use crate::runtime::{Arrival, Inbound};
 
 /// Characters of a message's text at most.
 const TEXT_CHARS: usize = 16_384;
+
+/// How deep `media` may be nested.
+const MEDIA_DEPTH: usize = 32;
 
 /// Takes a message and answers once it is stored and its session has moved.
 pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
@@ -55,6 +58,9 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
     let reply_to: Option<MessageId> = fields.parsed("reply_to");
     let sent_at: Option<Timestamp> = fields.parsed("timestamp");
     let media = fields.object("media");
+    if media.is_some_and(|media| depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
+        fields.fail("media", format!("The media must not be nested deeper than {MEDIA_DEPTH} levels."));
+    }
     match kind {
         Some(ReplyKind::Text) if text.is_none() => fields.fail("text", "The text field is required for a text."),
         Some(ReplyKind::Tap) if option.is_none() => fields.fail("option", "The option field is required for a tap."),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use serde_json::{Map, Value};
@@ -56,6 +56,27 @@ impl FromRequest for JsonBody {
                 _ => Err(ApiError::Validation(vec![("body".to_owned(), "The body must be a JSON object.".to_owned())])),
             }
         })
+    }
+}
+
+/// The fields of a JSON object; no body at all counts as an empty one.
+#[derive(Debug)]
+pub(super) struct OptionalJsonBody(pub(super) Map<String, Value>);
+
+impl FromRequest for OptionalJsonBody {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let headers = request.headers();
+        let is_absent = headers.get(CONTENT_TYPE).is_none()
+            && !headers.contains_key(TRANSFER_ENCODING)
+            && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
+        if is_absent {
+            return Box::pin(std::future::ready(Ok(Self(Map::new()))));
+        }
+        let body = JsonBody::from_request(request, payload);
+        Box::pin(async move { Ok(Self(body.await?.fields)) })
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::limits;
 use crate::domain::{Delay, FlowDocument, Menu, Node, NodeKind, Problem};
 
-/// The one error that `force` may overrule.
-pub(super) const NO_ENTRY_NODE: &str = "no_entry_node";
+/// The one error that publishing by force overrules.
+pub const NO_ENTRY_NODE: &str = "no_entry_node";
 
 const WEEKS_52: u64 = 52 * 7 * 24 * 3600;
 

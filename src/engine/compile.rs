@@ -109,27 +109,38 @@ pub(super) struct ContactTemplates {
 }
 
 impl CompiledFlow {
-    /// Compiles a document and checks that it can be run. `default_ttl` is the time to live of flows that set none;
-    /// sequences have none.
+    /// Compiles a document and checks that it can be published. `default_ttl` is the time to live of flows that set
+    /// none; sequences have none.
     ///
     /// Gives the flow if it can run at all, and every problem found. A flow without an entry node is compiled: it can
     /// be published by force, and its trigger is refused.
     pub fn compile(document: FlowDocument, default_ttl: Duration) -> (Option<Self>, Vec<Problem>) {
+        let (flow, mut found) = Self::build(document, default_ttl);
+        found.extend(check::graph(&flow.document, flow.ttl));
+        let runs =
+            found.iter().all(|problem| problem.severity != Severity::Error || problem.id == check::NO_ENTRY_NODE);
+        (runs.then_some(flow), found)
+    }
+
+    /// Compiles a version that was published, without the checks of publishing: sessions go on with the version they
+    /// started on, also after a later release of this program has come to check more. A template or pattern that it
+    /// cannot read any more is blank.
+    pub fn load(document: FlowDocument, default_ttl: Duration) -> Self {
+        Self::build(document, default_ttl).0
+    }
+
+    fn build(document: FlowDocument, default_ttl: Duration) -> (Self, Vec<Problem>) {
         let mut compiler = Compiler::new(&document);
         let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
-        let Compiler { templates, zone, problems: mut found, .. } = compiler;
+        let Compiler { templates, zone, problems, .. } = compiler;
         let ttl = match (document.settings.session_ttl_minutes, document.kind) {
             (Some(minutes), _) => Some(Duration::from_secs(u64::from(minutes) * 60)),
             (None, FlowKind::Flow) => Some(default_ttl),
             (None, FlowKind::Sequence) => None,
         };
-        found.extend(check::graph(&document, ttl));
-        if found.iter().any(|problem| problem.severity == Severity::Error && problem.id != check::NO_ENTRY_NODE) {
-            return (None, found);
-        }
         let places = document.nodes.iter().enumerate().map(|(index, node)| (node.id.to_string(), index)).collect();
         let date_order = document.settings.date_order.as_deref().and_then(DateOrder::parse);
-        (Some(Self { document, templates, actions, places, ttl, zone, date_order }), found)
+        (Self { document, templates, actions, places, ttl, zone, date_order }, problems)
     }
 
     /// What people call the flow.

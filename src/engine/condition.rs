@@ -3,6 +3,8 @@
 //! Text compares case-folded, NFKC-normalised and trimmed. A value of the wrong type is no match and a warning: numbers
 //! are never compared as text behind the author's back.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use regex::Regex;
@@ -199,16 +201,13 @@ fn on_dates(
 fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -> Verdict {
     let text = as_text(left);
     let shown = words(&text);
-    let present: Vec<String> = shown.iter().map(|word| fold(word)).collect();
+    let present: HashMap<String, &String> = shown.iter().map(|word| (fold(word), word)).collect();
     let wanted: Vec<String> = match right {
         Value::Array(items) => items.iter().flat_map(|item| words(&as_text(item))).collect(),
         other => words(&as_text(other)),
     };
-    let found: Vec<&str> = wanted
-        .iter()
-        .filter_map(|word| present.iter().position(|other| *other == fold(word)))
-        .map(|index| shown[index].as_str())
-        .collect();
+    let found: Vec<&str> =
+        wanted.iter().filter_map(|word| present.get(&fold(word))).map(|word| word.as_str()).collect();
     if test(found.len(), wanted.len()) { Verdict::Holds(json!(found.join(" "))) } else { Verdict::Fails }
 }
 

@@ -15,6 +15,7 @@ mod machine;
 mod reply;
 mod template;
 
+pub use check::NO_ENTRY_NODE;
 pub use compile::CompiledFlow;
 
 use serde::{Deserialize, Serialize};

@@ -5,13 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::{FlowDocument, FlowId, Problem, Severity, Timestamp};
-use crate::engine::CompiledFlow;
+use crate::engine::{CompiledFlow, NO_ENTRY_NODE};
 use crate::error::{Error, Result};
 use crate::store::Tx;
 use crate::store::flows::{self, FlowRow};
-
-/// The one error that publishing by force overrules.
-const FORCEABLE: &str = "no_entry_node";
 
 /// A document whose shape is right, with every problem found in it.
 #[derive(Debug, Clone)]
@@ -37,7 +34,9 @@ impl CheckedDocument {
 
     /// Whether it can be published; `force` overrules a missing entry node.
     pub fn is_publishable(&self, force: bool) -> bool {
-        self.problems.iter().all(|problem| problem.severity != Severity::Error || (force && problem.id == FORCEABLE))
+        self.problems
+            .iter()
+            .all(|problem| problem.severity != Severity::Error || (force && problem.id == NO_ENTRY_NODE))
     }
 }
 

@@ -250,13 +250,11 @@ impl Runtime {
 fn compile_document(document: &str, default_ttl: Duration) -> Result<CompiledFlow> {
     let value =
         serde_json::from_str(document).map_err(|error| Error::internal("A stored flow is no JSON").caused_by(error))?;
-    let unusable = |problem: Option<&crate::domain::Problem>| {
-        let why = problem.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+    let document = FlowDocument::parse(&value).map_err(|problems| {
+        let why = problems.first().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         Error::internal(format!("A published flow cannot be run: {why}"))
-    };
-    let document = FlowDocument::parse(&value).map_err(|problems| unusable(problems.first()))?;
-    let (flow, problems) = CompiledFlow::compile(document, default_ttl);
-    flow.ok_or_else(|| unusable(problems.first()))
+    })?;
+    Ok(CompiledFlow::load(document, default_ttl))
 }
 
 fn run_once<C: Command>(job: &Job<'_>, key: Option<&IdempotencyKey>, command: &C) -> Result<Once<C::Outcome>, Hold> {
