@@ -1,0 +1,414 @@
+//! What README.md and `serve --demo` tell people to type, typed: the real program on a free port, its own folder and
+//! nothing of the machine's own configuration.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const README: &str = include_str!("../README.md");
+/// How long the server may take to start or to stop, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at something that is awaited.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The fenced block behind `<!-- sample: name -->`.
+fn sample(name: &str) -> &'static str {
+    let mark = format!("<!-- sample: {name} -->\n```");
+    let (_, rest) = README.split_once(&mark).unwrap_or_else(|| panic!("README.md has no sample {name}"));
+    let (_, rest) = rest.split_once('\n').unwrap();
+    rest.split_once("\n```").unwrap().0
+}
+
+/// The program in a folder, with no configuration but that folder's.
+fn qyvo(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qyvo"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("QYVO_")) {
+        command.env_remove(name);
+    }
+    // An empty file of its own keeps one in /etc out.
+    let config = folder.join("empty.toml");
+    File::create(&config).unwrap();
+    command.current_dir(folder).arg("--config").arg(config).stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a command that must succeed printed, as JSON.
+#[track_caller]
+fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{} {}{}", output.status, stdout(output), stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+/// Looks again and again until there is something to see, within a bound.
+fn await_that<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited too long until {what}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// A running `qyvo serve`, ended by its id at the latest when the test ends.
+struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a server on any free port. Its log goes to a file, where it cannot fill a pipe.
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let log = folder.join("log");
+        let child = qyvo(folder)
+            .arg("serve")
+            .args(["--bind", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until the server says where it listens and answers there that it is ready. Gives its base URL.
+    fn ready(&mut self) -> String {
+        await_that("the server is ready", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server does not start: {status}\n{}", self.log());
+            }
+            let log = self.log();
+            let (_, rest) = log.split_once("listening on ")?;
+            let base = rest.split_whitespace().next()?.to_owned();
+            let probe = run(Command::new("curl").args(["-sf", "-m", "5", &format!("{base}/readyz")]));
+            probe.status.success().then_some(base)
+        })
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn stop(mut self) -> ExitStatus {
+        let signalled = run(Command::new("kill").args(["-INT", &self.child.id().to_string()]));
+        assert!(signalled.status.success(), "{}", stderr(&signalled));
+        await_that("the server stops", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that has ended already cannot be ended again, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running demonstration and what it printed.
+struct Demo {
+    server: Server,
+    base: String,
+    commands: Vec<String>,
+    token: String,
+    flow_id: String,
+}
+
+impl Demo {
+    fn start(folder: &Path) -> Self {
+        let mut server = Server::start(folder, &["--demo"]);
+        let printed = server.child.stdout.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        // Reads on to the end, so that the server never writes into a pipe that nobody empties.
+        thread::spawn(move || {
+            BufReader::new(printed).lines().map_while(Result::ok).for_each(|line| {
+                let _ = sender.send(line);
+            });
+        });
+        let base = server.ready();
+        let mut text = String::new();
+        while commands(&text).len() < 2 {
+            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{text}\n{}", server.log()));
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let between = |before: &str, after: char| {
+            let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+            rest.split(after).next().unwrap().to_owned()
+        };
+        let (token, flow_id) = (between("Bearer ", '\''), between(r#""flow_id": ""#, '"'));
+        Self { base, commands: commands(&text), token, flow_id, server }
+    }
+
+    /// A shell in which README.md's variables are set.
+    fn command(&self, program: &str, phone: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("QYVO_URL", &self.base)
+            .env("QYVO_TOKEN", &self.token)
+            .env("QYVO_FLOW_ID", &self.flow_id)
+            .env("QYVO_PHONE", phone)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn shell(&self, phone: &str, script: &str) -> Output {
+        run(self.command("bash", phone).args(["-euo", "pipefail", "-c", script]))
+    }
+}
+
+/// The complete `curl` commands in a text: each goes on while its lines end in a backslash.
+fn commands(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = String::new();
+    for line in text.split_inclusive('\n') {
+        if open.is_empty() && !line.starts_with("curl ") {
+            continue;
+        }
+        open.push_str(line);
+        if line.ends_with('\n') && !line.trim_end().ends_with('\\') {
+            found.push(std::mem::take(&mut open));
+        }
+    }
+    found
+}
+
+/// Whether a sample can be run. Where it must be, on a machine that tests for others, it is no excuse that it cannot.
+fn has(program: &str, probe: &[&str]) -> bool {
+    let found = Command::new(program).args(probe).output().is_ok_and(|output| output.status.success());
+    if !found {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "`{program} {}` does not work, and README.md has a sample that needs it",
+            probe.join(" ")
+        );
+        eprintln!("SKIPPED: README.md's sample for {program}: `{program} {}` does not work here", probe.join(" "));
+    }
+    found
+}
+
+/// Seconds since the Unix epoch, as `date +%s` prints them.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[track_caller]
+fn assert_session_id(answer: &Value) {
+    let id = answer["id"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(id.parse::<uuid::Uuid>().is_ok(), "{answer}");
+}
+
+#[test]
+fn each_language_triggers_a_flow() {
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    assert!(README.contains(&format!("export QYVO_FLOW_ID={}\n", demo.flow_id)), "{}", demo.flow_id);
+    let languages = [
+        ("curl", "bash", "sh", vec!["-c", "curl --version"]),
+        ("javascript", "node", "mjs", vec!["-e", "fetch"]),
+        ("php", "php", "php", vec!["--version"]),
+        ("python", "python3", "py", vec!["-c", "import httpx"]),
+    ];
+    for (index, (name, program, extension, probe)) in languages.iter().enumerate() {
+        if !has(program, probe) {
+            continue;
+        }
+        let script = folder.path().join(format!("trigger.{extension}"));
+        fs::write(&script, sample(name)).unwrap();
+        let phone = format!("+1415555011{index}");
+        let trigger = || run(demo.command(program, &phone).arg(&script));
+
+        let first = json_of(&trigger());
+        assert_session_id(&first);
+        assert_eq!((&first["status"], &first["flow_id"]), (&json!("started"), &json!(demo.flow_id)), "{name}");
+        assert_eq!(json_of(&trigger()), first, "{name}: the key replays the first answer");
+
+        // The same text with another key is another request.
+        fs::write(&script, sample(name).replacen(": cart-", ": other-", 1).replacen("\"cart-", "\"other-", 1)).unwrap();
+        let other = json_of(&trigger());
+        assert_eq!((&other["status"], &other["id"]), (&json!("already_running"), &first["id"]), "{name}");
+
+        let refused = run(demo.command(program, &phone).env("QYVO_TOKEN", "qyvo_wrong").arg(&script));
+        assert!(!refused.status.success(), "{name} passes over a refusal");
+        let said = stdout(&refused) + &stderr(&refused);
+        assert!(said.contains("Unauthenticated."), "{name} hides why it was refused: {said}");
+    }
+    assert!(demo.server.stop().success());
+}
+
+#[test]
+fn one_answers_looks_and_cancels() {
+    const PHONE: &str = "+14155550131";
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    let session = json_of(&demo.shell(PHONE, sample("curl")));
+    let answered = json_of(&demo.shell(PHONE, sample("answer")));
+    assert_eq!((&answered["handled"], &answered["session_id"]), (&json!("reply"), &session["id"]));
+    let nobody = json_of(&demo.shell("+14155550139", sample("answer")));
+    assert_eq!((&nobody["handled"], &nobody["reason"]), (&json!("unrouted"), &json!("no_session")));
+
+    let look = |name: &str| {
+        let mut bash = demo.command("bash", PHONE);
+        json_of(&run(bash.env("QYVO_SESSION_ID", session["id"].as_str().unwrap()).args(["-c", sample(name)])))
+    };
+    let seen = look("look");
+    assert_eq!((&seen["status"], &seen["outcome"]), (&json!("completed"), &json!("needs_agent")));
+    let trace = look("trace");
+    let turns = trace["data"].as_array().unwrap();
+    assert_eq!(turns.len(), 2);
+    assert_eq!(turns[0]["messages"][0]["text"], "Hi there, your cart of 129.00 is waiting.");
+    assert_eq!(turns[0]["messages"][0]["status"], "simulated");
+    assert_eq!(
+        (&turns[1]["path"][0]["exit"], &turns[1]["path"][0]["why"]),
+        (&json!("help"), &json!("number of the option"))
+    );
+
+    assert_eq!(json_of(&demo.shell(PHONE, sample("cancel"))), json!({"status": "not_running"}));
+    let again = json_of(&demo.shell(PHONE, &sample("curl").replace("cart-1001", "cart-1005")));
+    assert_ne!(again["id"], session["id"], "a new key after the end starts a new session");
+    let cancelled = json_of(&demo.shell(PHONE, sample("cancel")));
+    assert_eq!(cancelled, json!({"id": again["id"], "status": "cancelled"}));
+    assert!(demo.server.stop().success());
+}
+
+#[test]
+fn the_example_flow_is_sound_and_says_what_the_page_says() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("cart.json"), sample("flow")).unwrap();
+    let validated = run(qyvo(folder.path()).args(["flow", "validate", "cart.json"]));
+    assert!(validated.status.success(), "{}", stderr(&validated));
+    assert_eq!(stdout(&validated), "Cart reminder: 4 nodes, no errors\n");
+    assert_eq!(stderr(&validated), "", "an example has no warnings");
+
+    let mut demo = Demo::start(folder.path());
+    let imported = run(qyvo(folder.path()).args(["flow", "import", "cart.json", "--publish"]));
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    demo.flow_id = stdout(&imported).trim().to_owned();
+    let session = json_of(&demo.shell("+14155550141", sample("curl")));
+    assert_eq!(session["flow_name"], "Cart reminder");
+    let mut bash = demo.command("bash", "+14155550141");
+    bash.env("QYVO_SESSION_ID", session["id"].as_str().unwrap()).args(["-c", sample("trace")]);
+    let trace = json_of(&run(&mut bash));
+    assert_eq!(trace["data"][0]["messages"][0]["text"], "Hi there, your cart of 129.00 EUR is waiting.");
+    assert!(demo.server.stop().success());
+}
+
+#[test]
+fn the_filters_print_what_the_page_says() {
+    let folder = TempDir::new().unwrap();
+    let rows = README.lines().filter_map(|line| {
+        let (template, printed) = line.strip_prefix("| `{{")?.strip_suffix("` |")?.split_once("}}` | `")?;
+        Some((format!("{{{{{}}}}}", template.replace("\\|", "|")), printed.to_owned()))
+    });
+    let (templates, printed): (Vec<String>, Vec<String>) = rows.unzip();
+    assert_eq!(templates.len(), 4, "{templates:?}");
+    let document = json!({
+        "schema_version": 1, "name": "Filters", "entry_node": "say",
+        "nodes": [{"id": "say", "type": "end", "text": templates.join("\n")}],
+    });
+    let mut demo = Demo::start(folder.path());
+    fs::write(folder.path().join("filters.json"), document.to_string()).unwrap();
+    let imported = run(qyvo(folder.path()).args(["flow", "import", "filters.json", "--publish"]));
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    demo.flow_id = stdout(&imported).trim().to_owned();
+    let session = json_of(&demo.shell("+14155550142", sample("curl")));
+    let mut bash = demo.command("bash", "+14155550142");
+    bash.env("QYVO_SESSION_ID", session["id"].as_str().unwrap()).args(["-c", sample("trace")]);
+    let trace = json_of(&run(&mut bash));
+    assert_eq!(trace["data"][0]["messages"][0]["text"], printed.join("\n"));
+    assert!(demo.server.stop().success());
+}
+
+#[test]
+fn the_demonstration_prints_commands_that_work_on_every_start() {
+    let folder = TempDir::new().unwrap();
+    let mut earlier: Option<Demo> = None;
+    for _ in 0..2 {
+        let before = earlier.take().map(|demo| {
+            let second = now();
+            let token = demo.token.clone();
+            assert!(demo.server.stop().success());
+            (token, second)
+        });
+        let demo = Demo::start(folder.path());
+        assert_eq!(demo.commands.len(), 2);
+        if let Some((old, second)) = before {
+            assert_ne!(demo.token, old);
+            let refused = demo.shell("", &demo.commands[0].replace(&demo.token, &old));
+            assert_eq!(json_of(&refused), json!({"message": "Unauthenticated."}));
+            // The printed message's id is the second it is pasted in, and one id is handled once.
+            await_that("the second is over", || (now() != second).then_some(()));
+        }
+        let started = json_of(&demo.shell("", &demo.commands[0]));
+        assert_session_id(&started);
+        assert_eq!(started["status"], "started");
+        let answered = json_of(&demo.shell("", &demo.commands[1]));
+        assert_eq!((&answered["handled"], &answered["session_id"]), (&json!("reply"), &started["id"]));
+        earlier = Some(demo);
+    }
+}
+
+#[test]
+fn the_demonstration_refuses_a_database_that_it_did_not_make() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path(), &[]);
+    server.ready();
+    assert!(server.stop().success());
+    let token = run(qyvo(folder.path()).args(["token", "create", "--name", "mine"]));
+    assert!(token.status.success(), "{}", stderr(&token));
+
+    let refused = run(qyvo(folder.path()).args(["serve", "--demo", "--bind", "127.0.0.1:0"]));
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(stdout(&refused), "", "no token and no commands");
+    let path = folder.path().join("qyvo.db");
+    let sentence = format!("{} holds data that is not the demonstration's.", path.display());
+    assert!(stderr(&refused).contains(&sentence), "{}", stderr(&refused));
+    let flows = run(qyvo(folder.path()).args(["flow", "list"]));
+    assert_eq!(stdout(&flows), "", "nothing was imported");
+    let tokens = run(qyvo(folder.path()).args(["token", "list"]));
+    assert_eq!(stdout(&tokens).lines().count(), 1);
+    assert!(stdout(&tokens).ends_with("  live  mine\n"), "{}", stdout(&tokens));
+}
+
+#[test]
+fn a_copy_taken_while_the_server_runs_is_whole() {
+    if !has("sqlite3", &["--version"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    json_of(&demo.shell("+14155550151", sample("curl")));
+    for (command, copy) in [(".backup copy.db", "copy.db"), ("VACUUM INTO 'packed.db'", "packed.db")] {
+        assert!(README.contains(&format!("`sqlite3 qyvo.db \"{}\"`", command.replace("packed", "copy"))));
+        let copied = run(Command::new("sqlite3").current_dir(folder.path()).args(["qyvo.db", command]));
+        assert!(copied.status.success(), "{}", stderr(&copied));
+        let checked = run(qyvo(folder.path()).args(["check", "--database", copy]));
+        assert_eq!(stdout(&checked), "No problems found\n", "{}", stderr(&checked));
+        let flows = run(qyvo(folder.path()).args(["flow", "list", "--database", copy]));
+        assert_eq!(stdout(&flows).lines().count(), 3);
+    }
+    assert!(demo.server.stop().success());
+    let log = fs::metadata(folder.path().join("qyvo.db-wal")).map_or(0, |log| log.len());
+    assert_eq!(log, 0, "an orderly stop empties the write-ahead log");
+}
