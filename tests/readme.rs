@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -378,12 +378,16 @@ fn the_demonstration_refuses_a_database_that_it_did_not_make() {
     let token = run(qyvo(folder.path()).args(["token", "create", "--name", "mine"]));
     assert!(token.status.success(), "{}", stderr(&token));
 
-    let refused = run(qyvo(folder.path()).args(["serve", "--demo", "--bind", "127.0.0.1:0"]));
-    assert_eq!(refused.status.code(), Some(1));
-    assert_eq!(stdout(&refused), "", "no token and no commands");
+    // Bounded, because a demonstration that is not refused runs for ever.
+    let mut refused = Server::start(folder.path(), &["--demo"]);
+    let status = await_that("the demonstration is refused", || refused.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+    let mut printed = String::new();
+    refused.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "", "no token and no commands");
     let path = folder.path().join("qyvo.db");
     let sentence = format!("{} holds data that is not the demonstration's.", path.display());
-    assert!(stderr(&refused).contains(&sentence), "{}", stderr(&refused));
+    assert!(refused.log().contains(&sentence), "{}", refused.log());
     let flows = run(qyvo(folder.path()).args(["flow", "list"]));
     assert_eq!(stdout(&flows), "", "nothing was imported");
     let tokens = run(qyvo(folder.path()).args(["token", "list"]));
