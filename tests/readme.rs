@@ -404,7 +404,7 @@ fn a_copy_taken_while_the_server_runs_is_whole() {
     let demo = Demo::start(folder.path());
     json_of(&demo.shell("+14155550151", sample("curl")));
     for (command, copy) in [(".backup copy.db", "copy.db"), ("VACUUM INTO 'packed.db'", "packed.db")] {
-        assert!(README.contains(&format!("`sqlite3 qyvo.db \"{}\"`", command.replace("packed", "copy"))));
+        assert!(README.contains(&format!("\nsqlite3 qyvo.db \"{}\"\n", command.replace("packed", "copy"))));
         let copied = run(Command::new("sqlite3").current_dir(folder.path()).args(["qyvo.db", command]));
         assert!(copied.status.success(), "{}", stderr(&copied));
         let checked = run(qyvo(folder.path()).args(["check", "--database", copy]));
