@@ -12,7 +12,7 @@ use super::compile::{Action, ChannelTemplate, CompiledCase, CompiledFlow, Contac
 use super::condition::{Surroundings, Verdict, decide};
 use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
 use super::reply::{Choice, choose};
-use super::template::{Leaf, RenderError, Scope, TURN_FUEL, Text, dynamic, read_moment};
+use super::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic, read_moment};
 use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
 use crate::domain::{
     Branch, Contact, ContactChange, Delay, MediaRef, MessageKind, MessageOption, NodeId, OnReply, OutgoingMessage,
@@ -50,7 +50,8 @@ pub(super) struct Machine<'a> {
     context_bytes: Option<usize>,
     /// The context as templates read it, made when a template first does.
     context_view: Option<ContextView>,
-    contact_view: Option<Dynamic>,
+    /// The rest of what templates read, made when a template first does; gone when the contact changes.
+    turn_scope: Option<Arc<TurnScope>>,
 }
 
 impl<'a> Machine<'a> {
@@ -76,7 +77,7 @@ impl<'a> Machine<'a> {
             fuel: 0,
             context_bytes: None,
             context_view: None,
-            contact_view: None,
+            turn_scope: None,
         }
     }
 
@@ -513,7 +514,7 @@ impl<'a> Machine<'a> {
             return Err(Halt("state_limit"));
         }
         self.contact = candidate;
-        self.contact_view = None;
+        self.turn_scope = None;
         if let Ok(Value::Object(fields)) = serde_json::to_value(&change) {
             self.changes
                 .extend(fields.into_iter().map(|(key, value)| Change { name: format!("contact.{key}"), value }));
@@ -716,35 +717,29 @@ impl<'a> Machine<'a> {
     /// What templates read at a node.
     fn scope(&mut self, index: usize) -> Scope {
         let context = self.context_view.get_or_insert_with(|| ContextView::new(&self.session.context)).clone();
-        let contact = self
-            .contact_view
-            .get_or_insert_with(|| {
-                let contact = &self.contact;
-                dynamic(json!({
-                    "name": contact.name,
-                    "phone": contact.phone,
-                    "email": contact.email,
-                    "language": contact.language,
-                    "tags": contact.tags,
-                    "metadata": contact.metadata,
-                }))
-            })
-            .clone();
-        let node = self.flow.node(index);
-        let visits = self.session.visits.get(&node.id).copied().unwrap_or(0);
-        let input = match &self.session.input {
-            Some(input) => json!({"text": input.text, "id": input.id, "type": input.kind}),
-            None => json!({"text": "", "id": "", "type": ""}),
+        // A menu notes the tapped option in the input, and a node may change the contact.
+        let turn = match &self.turn_scope {
+            Some(turn) if turn.input == self.session.input => turn.clone(),
+            _ => {
+                let turn = self.make_turn_scope();
+                self.turn_scope = Some(turn.clone());
+                turn
+            }
         };
-        Scope {
-            context: Dynamic::from_object(context),
-            contact,
-            input: dynamic(input),
-            session: dynamic(json!({"id": self.session.id})),
-            flow: dynamic(json!({"id": self.session.flow_id, "name": self.flow.name()})),
-            node: dynamic(json!({"visits": visits})),
-            now: Dynamic::from(self.now.to_iso_seconds()),
-        }
+        let visits = self.session.visits.get(&self.flow.node(index).id).copied().unwrap_or(0);
+        Scope { context: Dynamic::from_object(context), turn, visits }
+    }
+
+    fn make_turn_scope(&self) -> Arc<TurnScope> {
+        Arc::new(TurnScope {
+            contact: self.contact.clone(),
+            input: self.session.input.clone(),
+            session: self.session.id,
+            flow: self.session.flow_id,
+            flow_name: self.flow.name().to_owned(),
+            now: self.now,
+            made: MadeRoots::default(),
+        })
     }
 
     fn country(&self) -> Option<String> {

@@ -5,17 +5,18 @@
 //! links, the rule that a missing value is empty text and a warning, and the fuel that bounds a turn.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Rest, Serde, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::domain::{Phone, Problem, Timestamp};
+use crate::domain::{Contact, FlowId, Phone, Problem, SessionId, SessionInput, Timestamp};
 
 /// Template instructions that one turn may run, about 2 ms of the writer's time.
-pub(super) const TURN_FUEL: u64 = 20_000;
+pub(super) const TURN_FUEL: u64 = 4_000;
 
 /// What `{{…}}` can begin with. The second list bounds the next step, where the set is closed.
 const ROOTS: [(&str, &[&str]); 7] = [
@@ -196,25 +197,63 @@ impl Templates {
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub(super) context: Dynamic,
-    pub(super) contact: Dynamic,
-    pub(super) input: Dynamic,
-    pub(super) session: Dynamic,
-    pub(super) flow: Dynamic,
-    pub(super) node: Dynamic,
-    pub(super) now: Dynamic,
+    pub(super) turn: Arc<TurnScope>,
+    /// How often the session was at the node.
+    pub(super) visits: u32,
+}
+
+/// What templates can read that is the same in all of a turn. Few templates read any of it, so each root is made when
+/// one first does.
+#[derive(Debug)]
+pub(super) struct TurnScope {
+    pub(super) contact: Contact,
+    pub(super) input: Option<SessionInput>,
+    pub(super) session: SessionId,
+    pub(super) flow: FlowId,
+    pub(super) flow_name: String,
+    pub(super) now: Timestamp,
+    pub(super) made: MadeRoots,
+}
+
+/// The roots of a [`TurnScope`] that were read already.
+#[derive(Debug, Default)]
+pub(super) struct MadeRoots {
+    contact: OnceLock<Dynamic>,
+    input: OnceLock<Dynamic>,
+    session: OnceLock<Dynamic>,
+    flow: OnceLock<Dynamic>,
+    now: OnceLock<Dynamic>,
+}
+
+impl TurnScope {
+    fn root(&self, name: &str) -> Option<&Dynamic> {
+        let made = &self.made;
+        Some(match name {
+            "contact" => made.contact.get_or_init(|| {
+                let Contact { name, phone, email, language, tags, metadata, .. } = &self.contact;
+                dynamic(json!({
+                    "name": name, "phone": phone, "email": email, "language": language, "tags": tags,
+                    "metadata": metadata,
+                }))
+            }),
+            "input" => made.input.get_or_init(|| match &self.input {
+                Some(input) => dynamic(json!({"text": input.text, "id": input.id, "type": input.kind})),
+                None => dynamic(json!({"text": "", "id": "", "type": ""})),
+            }),
+            "session" => made.session.get_or_init(|| dynamic(json!({"id": self.session}))),
+            "flow" => made.flow.get_or_init(|| dynamic(json!({"id": self.flow, "name": self.flow_name}))),
+            "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds())),
+            _ => return None,
+        })
+    }
 }
 
 impl Object for Scope {
     fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
         match key.as_str()? {
             "context" => Some(self.context.clone()),
-            "contact" => Some(self.contact.clone()),
-            "input" => Some(self.input.clone()),
-            "session" => Some(self.session.clone()),
-            "flow" => Some(self.flow.clone()),
-            "node" => Some(self.node.clone()),
-            "now" => Some(self.now.clone()),
-            _ => None,
+            "node" => Some(dynamic(json!({"visits": self.visits}))),
+            name => self.turn.root(name).cloned(),
         }
     }
 }
@@ -373,8 +412,10 @@ pub(super) fn read_moment(text: &str, zone: &TimeZone) -> Option<jiff::Zoned> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use serde_json::json;
+    use crate::domain::{ContactId, ReplyKind};
 
     fn scope() -> Scope {
         Scope {
@@ -382,12 +423,19 @@ mod tests {
                 "cart_total": "1290.5", "n": 3, "empty": "", "nothing": null, "evil": "{{contact.name}}",
                 "path": "a b/ü?&", "when": "2026-05-07T22:30:00Z", "deep": {"list": [1, 2]}
             })),
-            contact: dynamic(json!({"name": "Ann", "phone": "+442079460000", "metadata": {}})),
-            input: dynamic(json!({"text": "hi"})),
-            session: dynamic(json!({"id": "s"})),
-            flow: dynamic(json!({"id": "f", "name": "F"})),
-            node: dynamic(json!({"visits": 1})),
-            now: Dynamic::from("2026-05-07T08:14:23+00:00"),
+            turn: Arc::new(TurnScope {
+                contact: Contact {
+                    name: Some("Ann".to_owned()),
+                    ..Contact::new(ContactId(Uuid::nil()), Some("+442079460000".parse().unwrap()))
+                },
+                input: Some(SessionInput { text: "hi".to_owned(), id: None, kind: ReplyKind::Text }),
+                session: SessionId(Uuid::nil()),
+                flow: FlowId(Uuid::nil()),
+                flow_name: "F".to_owned(),
+                now: "2026-05-07T08:14:23+00:00".parse().unwrap(),
+                made: MadeRoots::default(),
+            }),
+            visits: 1,
         }
     }
 

@@ -73,13 +73,23 @@ pub struct Job<'a> {
     nearest_timer: Cell<Option<Timestamp>>,
 }
 
+/// Where a session's contact stands in the database.
+#[derive(Clone, Copy)]
+pub(super) enum ContactRow {
+    /// In this row.
+    Stored(i64),
+    /// Nowhere yet: its row is written together with what the session's first turn says, and tells this source.
+    New(&'static str),
+}
+
 /// A session at hand, with all that a step needs.
 pub(super) struct Live {
     /// Its row; `None` before it is first persisted.
     pub(super) seq: Option<i64>,
     pub(super) flow_seq: i64,
     pub(super) flow: Arc<CompiledFlow>,
-    pub(super) contact: StoredContact,
+    pub(super) contact: Contact,
+    pub(super) contact_row: ContactRow,
     pub(super) session: Session,
     pub(super) prompted_at: Option<Timestamp>,
 }
@@ -141,10 +151,18 @@ impl<'a> Job<'a> {
             seq: Some(stored.seq),
             flow_seq: stored.flow_seq,
             flow: self.flow(stored.flow_seq, stored.session.version)?,
-            contact,
+            contact: contact.contact,
+            contact_row: ContactRow::Stored(contact.seq),
             session: stored.session,
             prompted_at: stored.prompted_at,
         })
+    }
+
+    /// A contact of whom only the number is known, not inserted yet.
+    pub(super) fn new_contact(phone: Phone, opted_in_at: Option<Timestamp>) -> Contact {
+        let mut contact = Contact::new(ContactId(Uuid::now_v7()), Some(phone));
+        contact.opted_in_at = opted_in_at;
+        contact
     }
 
     /// Inserts a contact of whom only the number is known.
@@ -154,8 +172,7 @@ impl<'a> Job<'a> {
         source: &str,
         opted_in_at: Option<Timestamp>,
     ) -> Result<StoredContact> {
-        let mut contact = Contact::new(ContactId(Uuid::now_v7()), Some(phone));
-        contact.opted_in_at = opted_in_at;
+        let contact = Self::new_contact(phone, opted_in_at);
         let seq = contacts::insert(self.tx, &contact, source, self.now)?;
         Ok(StoredContact { seq, contact })
     }
@@ -191,13 +208,13 @@ impl<'a> Job<'a> {
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
     pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>> {
-        let step = engine::step(&live.flow, &live.contact.contact, &live.session, event, self.now);
+        let step = engine::step(&live.flow, &live.contact, &live.session, event, self.now);
         if let Some(why) = step.ignored {
             self.trace_ignored(live, step, why)?;
             return Ok(Some(why));
         }
         let Step { session, effects, record, .. } = step;
-        let mut contact = live.contact.contact.clone();
+        let mut contact = live.contact.clone();
         let mut said = Vec::new();
         for effect in effects {
             match effect {
@@ -205,8 +222,19 @@ impl<'a> Job<'a> {
                 Effect::UpdateContact(change) => contact.apply(&change, self.now),
             }
         }
-        contacts::update(self.tx, live.contact.seq, &contact, &live.contact.contact, self.now)?;
-        live.contact.contact = contact;
+        let count = u32::try_from(said.len()).unwrap_or(u32::MAX);
+        let contact_seq = match live.contact_row {
+            ContactRow::Stored(seq) => {
+                contacts::update(self.tx, seq, &contact, &live.contact, self.now)?;
+                if count > 0 {
+                    contacts::touch(self.tx, seq, count, None, self.now)?;
+                }
+                seq
+            }
+            ContactRow::New(source) => contacts::insert_with_messages(self.tx, &contact, source, count, self.now)?,
+        };
+        live.contact_row = ContactRow::Stored(contact_seq);
+        live.contact = contact;
 
         if !said.is_empty() {
             live.prompted_at = Some(self.now);
@@ -218,7 +246,7 @@ impl<'a> Job<'a> {
             }
             None => {
                 self.count(&["session.started"], live, &session);
-                sessions::insert(self.tx, live.flow_seq, live.contact.seq, &session, live.prompted_at)?
+                sessions::insert(self.tx, live.flow_seq, contact_seq, &session, live.prompted_at)?
             }
         };
         live.seq = Some(seq);
@@ -228,7 +256,7 @@ impl<'a> Job<'a> {
         }
         // A timer that fires together with the end of the session speaks for nobody any more.
         let is_over = session.due_at().is_some_and(|due_at| session.expires_next() && due_at <= self.now);
-        let message_seqs = self.send(live, seq, &session, &said, is_over)?;
+        let message_seqs = self.send(live, (contact_seq, seq), &session, &said, is_over)?;
         for step in &record.path {
             if let Some(exit) = &step.exit {
                 let counter = Counter {
@@ -255,7 +283,7 @@ impl<'a> Job<'a> {
     fn send(
         &self,
         live: &Live,
-        session_seq: i64,
+        (contact_seq, session_seq): (i64, i64),
         session: &Session,
         said: &[(OutgoingMessage, bool)],
         is_over: bool,
@@ -276,7 +304,7 @@ impl<'a> Job<'a> {
                 self.tx,
                 &NewOutgoing {
                     id: MessageId(Uuid::now_v7()),
-                    contact_seq: live.contact.seq,
+                    contact_seq,
                     session: Some((session_seq, session.turn)),
                     channel: self.channel(),
                     kind: kind_name(message),
@@ -289,8 +317,6 @@ impl<'a> Job<'a> {
             )?);
         }
         if !seqs.is_empty() {
-            let count = u32::try_from(seqs.len()).unwrap_or(u32::MAX);
-            contacts::touch(self.tx, live.contact.seq, count, None, self.now)?;
             self.count(&["message.out"], live, session);
         }
         Ok(seqs)

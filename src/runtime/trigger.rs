@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Command;
-use super::job::{Found, Hold, Job, Live, Whom};
+use super::job::{ContactRow, Found, Hold, Job, Live, Whom};
 use crate::domain::{ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
 use crate::engine::{self, Beginning, Event};
 use crate::error::{Error, Result};
@@ -163,10 +163,13 @@ impl Trigger {
         flow_name: String,
     ) -> Result<Triggered, Hold> {
         let now = job.now();
-        let contact = match found {
-            Found::New(phone) => job.add_contact(phone, "api", Some(now))?,
+        let (contact, contact_row) = match found {
+            Found::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api")),
             // What settling an overdue session changed about the contact must be seen.
-            Found::Known(known) => self.with_consent(job, known.contact.id, now)?,
+            Found::Known(known) => {
+                let known = self.with_consent(job, known.contact.id, now)?;
+                (known.contact, ContactRow::Stored(known.seq))
+            }
             Found::Unknown | Found::Mismatch => return Err(Error::internal("A trigger without a contact").into()),
         };
         let id = Uuid::now_v7();
@@ -174,14 +177,14 @@ impl Trigger {
             id: SessionId(id),
             flow_id: self.flow_id,
             version,
-            contact_id: contact.contact.id,
+            contact_id: contact.id,
             context: self.context.clone(),
             // The low half of a version 7 UUID is random.
             seed: id.as_u64_pair().1,
         };
         let session = engine::begin(&flow, beginning, now);
-        let contact_id = contact.contact.id;
-        let mut live = Live { seq: None, flow_seq, flow, contact, session, prompted_at: None };
+        let contact_id = contact.id;
+        let mut live = Live { seq: None, flow_seq, flow, contact, contact_row, session, prompted_at: None };
         job.apply(&mut live, &Event::Start)?;
         Ok(Triggered::Started { id: SessionId(id), flow_name, contact_id })
     }

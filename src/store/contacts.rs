@@ -1,6 +1,6 @@
 //! Contacts, the addresses that lead to them, and their tags.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::values::Json;
 use super::{Conn, Tx};
@@ -67,13 +67,41 @@ pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>
 /// # Errors
 /// `Conflict` when the phone number leads to another contact; otherwise when the database refuses.
 pub fn insert(tx: &Tx<'_>, contact: &Contact, source: &str, now: Timestamp) -> Result<i64> {
+    insert_with_messages(tx, contact, source, 0, now)
+}
+
+/// [`insert`] and then [`touch`] in one write, for a contact that `messages` messages go to at once.
+///
+/// # Errors
+/// Those of [`insert`].
+pub fn insert_with_messages(
+    tx: &Tx<'_>,
+    contact: &Contact,
+    source: &str,
+    messages: u32,
+    now: Timestamp,
+) -> Result<i64> {
+    let last_message_at = (messages > 0).then_some(now);
     let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at } = contact;
     tx.prepare_cached(
         "INSERT INTO contacts
-             (id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+             (id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at,
+              total_messages, last_message_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
     )?
-    .execute((id, name, email, language, source, Json(metadata), opted_in_at, opted_out_at, now))?;
+    .execute(params![
+        id,
+        name,
+        email,
+        language,
+        source,
+        Json(metadata),
+        opted_in_at,
+        opted_out_at,
+        now,
+        messages,
+        last_message_at,
+    ])?;
     let seq = tx.last_insert_rowid();
     if let Some(phone) = phone {
         add_phone(tx, seq, phone, now)?;
@@ -140,15 +168,23 @@ pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>
 }
 
 fn add_phone(tx: &Tx<'_>, contact_seq: i64, phone: &Phone, now: Timestamp) -> Result<()> {
+    // Two statements, the second of which is rare: one that could do both keeps a journal of its own for each row.
     let added = tx
         .prepare_cached(
             "INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('phone', ?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET
-                 contact_seq = excluded.contact_seq, added_at = excluded.added_at, retired_at = NULL
-             WHERE retired_at IS NOT NULL",
+             ON CONFLICT (kind, value) DO NOTHING",
         )?
         .execute((phone, contact_seq, now))?;
-    if added == 0 {
+    if added > 0 {
+        return Ok(());
+    }
+    let taken_over = tx
+        .prepare_cached(
+            "UPDATE addresses SET contact_seq = ?2, added_at = ?3, retired_at = NULL
+             WHERE kind = 'phone' AND value = ?1 AND retired_at IS NOT NULL",
+        )?
+        .execute((phone, contact_seq, now))?;
+    if taken_over == 0 {
         return Err(Error::conflict(format!("{phone} is the number of another contact")));
     }
     Ok(())
@@ -218,6 +254,29 @@ mod tests {
         let bare = Contact::new(testing::contact_id(3), None);
         let seq = insert(&tx, &bare, "api", now()).unwrap();
         assert_eq!(find_by_id(&tx, bare.id).unwrap(), Some(StoredContact { seq, contact: bare }));
+    }
+
+    #[test]
+    fn a_contact_may_come_with_its_first_messages() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let row = |seq: i64| {
+            let sql =
+                "SELECT total_messages, last_message_at, last_inbound_at, updated_at FROM contacts WHERE seq = ?1";
+            tx.query_row(sql, [seq], |row| {
+                let (messages, last, inbound): (i64, Option<Timestamp>, Option<Timestamp>) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((messages, last, inbound, row.get::<_, Timestamp>(3)?))
+            })
+            .unwrap()
+        };
+        let at_once = insert_with_messages(&tx, &full(1), "trigger", 2, now()).unwrap();
+        assert_eq!(row(at_once), (2, Some(now()), None, now()));
+        let later = Contact { phone: None, ..full(2) };
+        let later = insert(&tx, &later, "trigger", now()).unwrap();
+        assert_eq!(row(later), (0, None, None, now()));
+        touch(&tx, later, 2, None, now()).unwrap();
+        assert_eq!(row(later), row(at_once));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How commands on the command line use a database, whether or not a server runs on it.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::OpenFlags;
@@ -55,7 +56,9 @@ impl Direct {
         let transaction = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let tx = Tx::new(&transaction);
         let value = job(&tx)?;
-        counters::add_all(&transaction, &tx.into_counts())?;
+        let mut counts = HashMap::new();
+        tx.merge_counts(&mut counts);
+        counters::add_all(&transaction, &counts)?;
         transaction.execute("UPDATE generation SET value = value + 1", [])?;
         transaction.commit()?;
         Ok(value)

@@ -274,7 +274,7 @@ impl Drop for Inner {
 /// A connection inside a write transaction, with the counts that become true when it commits.
 pub struct Tx<'a> {
     conn: &'a Conn,
-    counts: RefCell<HashMap<Counter, i64>>,
+    counts: RefCell<Vec<(Counter, i64)>>,
 }
 
 impl<'a> Tx<'a> {
@@ -282,16 +282,18 @@ impl<'a> Tx<'a> {
         Self { conn, counts: RefCell::default() }
     }
 
-    fn into_counts(self) -> HashMap<Counter, i64> {
-        self.counts.into_inner()
+    /// Adds what was counted here to what was counted before.
+    fn merge_counts(self, counts: &mut HashMap<Counter, i64>) {
+        for (counter, delta) in self.counts.into_inner() {
+            let sum = counts.entry(counter).or_default();
+            *sum = sum.saturating_add(delta);
+        }
     }
 
     /// Adds to a counter. All counts of a batch are summed and written once, just before the commit, so a job does not
     /// see its own. A job that fails has counted nothing.
     pub fn count(&self, counter: Counter, delta: i64) {
-        let mut counts = self.counts.borrow_mut();
-        let sum = counts.entry(counter).or_default();
-        *sum = sum.saturating_add(delta);
+        self.counts.borrow_mut().push((counter, delta));
     }
 }
 

@@ -242,7 +242,7 @@ impl Writer {
             if !succeeded {
                 return self.roll_back(End::Failed);
             }
-            merge(&mut counts, tx);
+            tx.merge_counts(&mut counts);
         }
         self.commit(&counts)
     }
@@ -263,7 +263,7 @@ impl Writer {
                 return given_up(job.as_ref());
             }
             let undone = if succeeded {
-                merge(&mut counts, tx);
+                tx.merge_counts(&mut counts);
                 Ok(())
             } else {
                 self.execute("ROLLBACK TO job")
@@ -385,13 +385,6 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Fatal> {
         }
         // Busy or full: the log keeps what the database file does not have yet.
         Err(_) => Ok(false),
-    }
-}
-
-fn merge(counts: &mut HashMap<Counter, i64>, tx: Tx<'_>) {
-    for (counter, delta) in tx.into_counts() {
-        let sum: &mut i64 = counts.entry(counter).or_default();
-        *sum = sum.saturating_add(delta);
     }
 }
 
