@@ -1,4 +1,4 @@
-//! How typed text is compared: one normal form for replies, option titles and conditions.
+//! How text is compared: one normal form for replies, option titles and conditions; and how deep JSON is nested.
 
 use std::sync::LazyLock;
 
@@ -23,6 +23,9 @@ pub fn ascii_digit(c: char) -> Option<char> {
 
 /// NFKC, case folded, trimmed: the form in which conditions compare text.
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.trim().to_ascii_lowercase();
+    }
     let composed: String = text.nfkc().collect();
     let folded = caseless::default_case_fold_str(composed.trim());
     folded.nfkc().collect()
@@ -56,6 +59,16 @@ pub fn words(text: &str) -> Vec<String> {
 /// Whether the words of `needle` occur in `haystack` side by side.
 pub fn contains_words(haystack: &[String], needle: &[String]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// How deep a JSON value is nested; a plain value has depth 0.
+pub fn json_depth(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => 1 + items.iter().map(json_depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(json_depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn is_mark(c: char) -> bool {

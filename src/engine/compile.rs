@@ -20,6 +20,8 @@ use crate::domain::{
 
 /// Memory that one pattern may take when compiled.
 const PATTERN_BYTES: usize = 256 * 1024;
+/// Patterns that a flow may have.
+const PATTERNS: usize = 200;
 
 /// A flow that the engine can run.
 #[derive(Debug)]
@@ -172,6 +174,7 @@ struct Compiler<'a> {
     zone: TimeZone,
     problems: Vec<Problem>,
     node: &'a str,
+    patterns: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -186,7 +189,7 @@ impl<'a> Compiler<'a> {
                 TimeZone::UTC
             }
         };
-        Self { templates: Templates::new(zone.clone()), zone, problems, node: "" }
+        Self { templates: Templates::new(zone.clone()), zone, problems, node: "", patterns: 0 }
     }
 
     fn action(&mut self, node: &'a Node) -> Action {
@@ -346,6 +349,14 @@ impl<'a> Compiler<'a> {
     }
 
     fn pattern(&mut self, field: &str, source: &str) -> Option<Regex> {
+        self.patterns += 1;
+        if self.patterns > PATTERNS {
+            if self.patterns == PATTERNS + 1 {
+                let text = format!("The flow has more than {PATTERNS} patterns: split it.");
+                self.problems.push(Problem::error("too_many_patterns", text).at(self.node).field(field));
+            }
+            return None;
+        }
         match RegexBuilder::new(source).case_insensitive(true).size_limit(PATTERN_BYTES).build() {
             Ok(pattern) => Some(pattern),
             Err(error) => {

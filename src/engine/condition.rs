@@ -48,10 +48,13 @@ pub(super) fn decide(
         Operator::Equals => holds(same(left, right), left),
         Operator::NotEquals => holds(!same(left, right), left),
         Operator::Contains => match left {
-            Value::Array(items) => match items.iter().find(|item| same(item, right)) {
-                Some(item) => Verdict::Holds(item.clone()),
-                None => Verdict::Fails,
-            },
+            Value::Array(items) => {
+                let wanted = fold(&as_text(right));
+                match items.iter().find(|item| fold(&as_text(item)) == wanted) {
+                    Some(item) => Verdict::Holds(item.clone()),
+                    None => Verdict::Fails,
+                }
+            }
             _ => on_text(left, right, |text, part| !part.is_empty() && text.contains(part)),
         },
         Operator::StartsWith => on_text(left, right, |text, part| !part.is_empty() && text.starts_with(part)),
@@ -63,7 +66,10 @@ pub(super) fn decide(
             }
         }
         Operator::In => match right {
-            Value::Array(items) => holds(items.iter().any(|item| same(left, item)), left),
+            Value::Array(items) => {
+                let wanted = fold(&as_text(left));
+                holds(items.iter().any(|item| fold(&as_text(item)) == wanted), left)
+            }
             _ => Verdict::WrongType("`in` needs a list on its right".to_owned()),
         },
         Operator::IsSet => holds(is_set(left), left),

@@ -14,6 +14,7 @@ use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
 use super::reply::{Choice, choose};
 use super::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic, read_moment};
 use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
+use crate::domain::text::json_depth;
 use crate::domain::{
     Branch, Contact, ContactChange, Delay, MediaRef, MessageKind, MessageOption, NodeId, OnReply, OutgoingMessage,
     Reply, ReplyKind, Session, SessionInput, Status, TemplateRef, Timestamp, Wait, WaitKind,
@@ -21,6 +22,9 @@ use crate::domain::{
 
 /// Why a prompt is said again though the reply was not wrong.
 const OLD_TAP: &str = "an older message was tapped";
+
+/// Bytes of a value that cost as much as one instruction of a template.
+const BYTES_PER_FUEL: u64 = 128;
 
 /// Where the session goes next.
 enum Next {
@@ -124,7 +128,10 @@ impl<'a> Machine<'a> {
                     return Err("the session has not expired");
                 }
                 self.count_last_turn();
+                let expired_at = self.session.expires_at;
                 self.end(Status::Expired, None);
+                // It was over then, however late this is noticed.
+                self.session.ended_at = expired_at;
             }
             Event::Cancel { reason } => {
                 self.count_last_turn();
@@ -410,6 +417,7 @@ impl<'a> Machine<'a> {
         for (place, case) in cases.iter().enumerate() {
             let left = self.value(index, &case.left)?;
             let right = self.value(index, &case.right)?;
+            self.burn(1 + compare_cost(&left) + compare_cost(&right))?;
             let country = self.country();
             let around = Surroundings {
                 tags: &self.contact.tags,
@@ -510,9 +518,12 @@ impl<'a> Machine<'a> {
         let mut candidate = self.contact.clone();
         candidate.apply(&change, self.now);
         let bytes = serde_json::to_vec(&candidate.metadata).map_or(usize::MAX, |bytes| bytes.len());
-        if bytes > limits::STATE_BYTES {
+        let depth = candidate.metadata.values().map(json_depth).max().unwrap_or(0);
+        if bytes > limits::STATE_BYTES || depth > limits::DEPTH {
+            self.warn(index, "the contact's metadata would be too large or nested too deep".to_owned());
             return Err(Halt("state_limit"));
         }
+        self.burn_bytes(bytes)?;
         self.contact = candidate;
         self.turn_scope = None;
         if let Ok(Value::Object(fields)) = serde_json::to_value(&change) {
@@ -638,6 +649,7 @@ impl<'a> Machine<'a> {
                 match self.flow.templates.evaluate(name, paths, &scope) {
                     Ok(rendered) => {
                         self.burn(rendered.fuel)?;
+                        self.burn_bytes(json_bytes(&rendered.value))?;
                         self.warn_missing(index, rendered.missing);
                         rendered.value
                     }
@@ -675,6 +687,11 @@ impl<'a> Machine<'a> {
         if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
     }
 
+    /// Copying and comparing values costs the writer's time, too.
+    fn burn_bytes(&mut self, bytes: usize) -> Result<(), Halt> {
+        self.burn(bytes as u64 / BYTES_PER_FUEL)
+    }
+
     fn warn_missing(&mut self, index: usize, missing: Vec<String>) {
         for path in missing {
             // What the contact has not told is often not there; the author wants to know all the same.
@@ -691,13 +708,18 @@ impl<'a> Machine<'a> {
 
     /// Writes into the context, within its limit.
     fn assign(&mut self, index: usize, name: &str, value: Value) -> Result<(), Halt> {
+        if json_depth(&value) > limits::DEPTH {
+            self.warn(index, format!("`context.{name}` would be nested deeper than {} levels", limits::DEPTH));
+            return Err(Halt("state_limit"));
+        }
         let entry_bytes = |value: &Value| json_bytes(value) + name.len() + 4;
         let before = match self.context_bytes {
             Some(bytes) => bytes,
             None => json_bytes(&self.session.context),
         };
         let replaced = self.session.context.get(name).map_or(0, entry_bytes);
-        let after = before - replaced.min(before) + entry_bytes(&value);
+        let added = entry_bytes(&value);
+        let after = before - replaced.min(before) + added;
         if after > limits::STATE_BYTES {
             self.warn(
                 index,
@@ -705,6 +727,7 @@ impl<'a> Machine<'a> {
             );
             return Err(Halt("state_limit"));
         }
+        self.burn_bytes(added)?;
         self.context_bytes = Some(after);
         if let Some(view) = &mut self.context_view {
             view.set(name, &value);
@@ -760,6 +783,17 @@ impl<'a> Machine<'a> {
     fn current(&self) -> Option<usize> {
         let id = self.session.current_node.as_ref()?;
         self.flow.places.get(id.as_str()).copied()
+    }
+}
+
+/// What folding a value's text costs, in instructions of a template: far more outside ASCII.
+fn compare_cost(value: &Value) -> u64 {
+    match value {
+        Value::String(text) if text.is_ascii() => text.len() as u64 / 512,
+        Value::String(text) => text.len() as u64 / 32,
+        Value::Array(items) => items.len() as u64 / 4 + items.iter().map(compare_cost).sum::<u64>(),
+        Value::Object(_) => json_bytes(value) as u64 / 32,
+        _ => 0,
     }
 }
 

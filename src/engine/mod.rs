@@ -34,6 +34,9 @@ pub mod limits {
     /// Bytes of JSON that a session's context may have; more fails it with `state_limit`, and what was too much is not
     /// kept.
     pub const STATE_BYTES: usize = 256 * 1024;
+    /// Levels that a value in the context or in a contact's metadata may be nested: what is written deeper than 127
+    /// cannot be read again.
+    pub const DEPTH: usize = 64;
     /// Characters of one rendered text; the rest is cut, with a warning in the trace.
     pub const TEXT_CHARS: usize = 4_096;
 }

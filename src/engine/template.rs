@@ -18,6 +18,11 @@ use crate::domain::{Contact, FlowId, Phone, Problem, SessionId, SessionInput, Ti
 /// Template instructions that one turn may run, about 2 ms of the writer's time.
 pub(super) const TURN_FUEL: u64 = 4_000;
 
+/// Bytes that one `{{…}}` or `{%…%}` may have.
+const TAG_BYTES: usize = 500;
+/// Tags that one template may have.
+const TAGS: usize = 200;
+
 /// What `{{…}}` can begin with. The second list bounds the next step, where the set is closed.
 const ROOTS: [(&str, &[&str]); 7] = [
     ("context", &[]),
@@ -119,6 +124,7 @@ impl Templates {
         if !["{{", "{%", "{#"].iter().any(|open| source.contains(open)) {
             return Ok(Text::Literal(source.to_owned()));
         }
+        check_size(source)?;
         let bare = single_expression(source);
         self.count += 1;
         let suffix = if place == Place::Link && bare.is_none() { "link" } else { "text" };
@@ -261,6 +267,48 @@ impl Object for Scope {
 /// A value of ours as the template library holds it.
 pub(super) fn dynamic(value: impl serde::Serialize) -> Dynamic {
     Dynamic::from(Serde(value))
+}
+
+/// Refuses what the template library's recursion could not bear: it walks an expression as deep as it has operators.
+fn check_size(source: &str) -> Result<(), Problem> {
+    let too_large = |what: String| {
+        let shown: String = source.chars().take(40).collect();
+        Err(Problem::error("template_too_large", format!("The template `{shown}…` {what}: split it.")))
+    };
+    let mut tags = 0;
+    let mut rest = source;
+    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
+        let length = tag_length(&rest[open..]);
+        if length > TAG_BYTES {
+            return too_large(format!("has a tag of more than {TAG_BYTES} bytes"));
+        }
+        tags += 1;
+        rest = &rest[open + length..];
+    }
+    if tags > TAGS { too_large(format!("has more than {TAGS} tags")) } else { Ok(()) }
+}
+
+/// The length of the tag that a text begins with; to the text's end if it is not closed.
+fn tag_length(text: &str) -> usize {
+    let close = match text.as_bytes().get(1) {
+        Some(b'%') => "%}",
+        Some(b'#') => "#}",
+        _ => "}}",
+    };
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(2) {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if close != "#}" && (c == '"' || c == '\'') => quote = Some(c),
+            None if text[at..].starts_with(close) => return at + close.len(),
+            None => {}
+        }
+    }
+    text.len()
 }
 
 /// The inside of a text that is exactly one `{{…}}`.
@@ -523,6 +571,25 @@ mod tests {
         assert_eq!(problem("{{context.cart_total"), Some("bad_template"));
         assert_eq!(problem("{{context.a|no_such_filter}}"), None);
         assert_eq!(problem("{% for i in range(3) %}{{i}}{% endfor %}"), None);
+    }
+
+    #[test]
+    fn templates_that_would_exhaust_the_stack_are_refused() {
+        let mut templates = Templates::new(TimeZone::UTC);
+        let mut problem = |source: String| templates.compile(&source, Place::Text).err().map(|problem| problem.id);
+        let large = Some("template_too_large");
+        for repeated in ["1+", "1~", "-", "not ", "1 and ", "1 if 0 else ", "2**"] {
+            assert_eq!(problem(format!("{{{{{}1}}}}", repeated.repeat(20_000))), large, "{repeated}");
+            let hidden = format!("{{{{ '}}}}' ~ \"}}}}\\\"}}}}\" ~ {}1 }}}}", repeated.repeat(20_000));
+            assert_eq!(problem(hidden), large, "{repeated} behind a quoted end");
+        }
+        for repeated in ["|d", ".a", "[0]", "()", " is defined"] {
+            assert_eq!(problem(format!("{{{{context.x{}}}}}", repeated.repeat(5_000))), large, "{repeated}");
+        }
+        assert_eq!(problem(format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(10_000))), large);
+        assert_eq!(problem(format!("{{{{ {}1 }}}}", "1+".repeat(240))), None, "what is allowed compiles");
+        assert_eq!(problem(format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(198))), None);
+        assert_eq!(problem("{{context.x}} ".repeat(200)), None);
     }
 
     #[test]
