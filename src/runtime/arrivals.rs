@@ -52,6 +52,11 @@ impl Arrivals {
         (due_at <= now && is_first).then_some(now)
     }
 
+    /// Whether a reply other than `own` is registered that arrived until `until`.
+    pub(super) fn is_other_open(&self, until: Timestamp, own: &Arrival) -> bool {
+        self.lock().entries.iter().take_while(|(at, _)| *at <= until).any(|entry| *entry != own.entry)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         // A set of stamps is whole after any panic.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)

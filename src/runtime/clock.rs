@@ -41,4 +41,11 @@ impl Clock {
             millis.store(self.now().plus(by).as_millis(), Ordering::SeqCst);
         }
     }
+
+    /// Sets a clock that is moved by hand, also back.
+    pub fn set(&self, to: Timestamp) {
+        if let Some(millis) = &self.by_hand {
+            millis.store(to.as_millis(), Ordering::SeqCst);
+        }
+    }
 }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::Command;
 use super::arrivals::Arrival;
-use super::job::{Found, Hold, Job, Live, Whom, to_json};
-use crate::domain::{MessageId, Phone, Reply, ReplyKind, SessionId, Status, Timestamp, WaitKind};
+use super::job::{Hold, Job, Live, to_json};
+use crate::domain::{MessageId, Phone, Reply, ReplyKind, Session, SessionId, Timestamp, WaitKind};
 use crate::engine::Event;
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
@@ -81,10 +81,26 @@ pub struct Received {
 
 /// Where a message goes.
 enum Route {
+    /// To a session that takes it.
     To(Box<Live>),
-    /// Kept with the session it was meant for, but not taken.
-    Late(Box<Live>, &'static str),
+    /// Kept with the session that it was meant for, and traced there, but not taken.
+    Unheard(StoredTurn, &'static str),
+    /// To no session.
     Nowhere(&'static str),
+}
+
+/// A session and the last turn that it took.
+#[derive(Clone, Copy)]
+struct StoredTurn {
+    seq: i64,
+    id: SessionId,
+    turn: u32,
+}
+
+impl StoredTurn {
+    fn of(seq: i64, session: &Session) -> Self {
+        Self { seq, id: session.id, turn: session.turn }
+    }
 }
 
 impl Command for Inbound {
@@ -100,29 +116,24 @@ impl Command for Inbound {
                 reason: None,
             });
         }
-        let contact = match job.find(&Whom::Phone(self.from.clone()))? {
-            Found::Known(contact) => contact,
-            Found::New(phone) => job.add_contact(phone, channel, None)?,
-            Found::Unknown | Found::Mismatch => unreachable!("a phone number is known or new"),
+        let known = contacts::find_by_phone(job.tx(), &self.from)?;
+        let route = self.route(job, known.as_ref())?;
+        let contact_seq = match known {
+            Some(known) => known.seq,
+            None => job.add_contact(self.from.clone(), channel)?,
         };
-        let route = self.route(job, &contact)?;
-        let (session, session_id) = match &route {
-            Route::To(live) | Route::Late(live, _) => {
-                (live.seq.map(|seq| (seq, live.session.turn)), Some(live.session.id))
-            }
-            Route::Nowhere(_) => (None, None),
-        };
-        let (handling, reason) = match &route {
-            Route::To(_) => (Handling::Reply, None),
-            Route::Late(_, why) | Route::Nowhere(why) => (Handling::Unrouted, Some(*why)),
+        let (session, handling, reason) = match &route {
+            Route::To(live) => (live.seq.map(|seq| StoredTurn::of(seq, &live.session)), Handling::Reply, None),
+            Route::Unheard(at, why) => (Some(*at), Handling::Unrouted, Some(*why)),
+            Route::Nowhere(why) => (None, Handling::Unrouted, Some(*why)),
         };
         let id = MessageId(Uuid::now_v7());
         let seq = messages::insert_inbound(
             job.tx(),
             &NewInbound {
                 id,
-                contact_seq: contact.seq,
-                session,
+                contact_seq,
+                session: session.as_ref().map(|at| (at.seq, at.turn)),
                 channel,
                 provider_id: Some(&self.provider_id),
                 kind: self.kind.as_str(),
@@ -132,16 +143,20 @@ impl Command for Inbound {
                 created_at: self.arrival.at(),
             },
         )?;
-        contacts::touch(job.tx(), contact.seq, 1, Some(self.arrival.at()), self.arrival.at())?;
+        contacts::touch(job.tx(), contact_seq, 1, Some(self.arrival.at()), self.arrival.at())?;
+        let session_id = session.map(|at| at.id);
         let mut received = Received { message_id: id, session_id, handling, reason: reason.map(str::to_owned) };
-        if let Route::To(mut live) = route {
-            let answers_turn = self.answered_turn(job, live.session.id)?;
-            let ignored = job.apply(&mut live, &Event::Reply(self.reply(answers_turn)))?;
-            if let Some(why) = ignored {
-                received.handling = Handling::Ignored;
-                received.reason = Some(why.to_owned());
-                messages::set_handled(job.tx(), seq, Handling::Ignored.as_str(), Some(why), live.seq)?;
+        match route {
+            Route::To(mut live) => {
+                let answers_turn = self.answered_turn(job, live.session.id)?;
+                if let Some(why) = job.apply(&mut live, &Event::Reply(self.reply(answers_turn)))? {
+                    received.handling = Handling::Ignored;
+                    received.reason = Some(why.to_owned());
+                    messages::set_handled(job.tx(), seq, Handling::Ignored.as_str(), Some(why), live.seq)?;
+                }
             }
+            Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, Event::Reply(self.reply(None)), why)?,
+            Route::Nowhere(_) => {}
         }
         Ok(received)
     }
@@ -149,51 +164,66 @@ impl Command for Inbound {
 
 impl Inbound {
     /// Settles what was due when the message arrived, and finds the session that gets it.
-    fn route(&self, job: &Job<'_>, contact: &StoredContact) -> Result<Route, Hold> {
-        let running = sessions::running_of_contact(job.tx(), contact.seq)?;
-        // Flows are fetched for all before anything is written: a hold must leave nothing behind.
-        let mut lives = Vec::with_capacity(running.len());
-        for stored in running {
+    fn route(&self, job: &Job<'_>, contact: Option<&StoredContact>) -> Result<Route, Hold> {
+        let named = self.named(job)?;
+        let Some(contact) = contact else {
+            return Ok(named.map_or(Route::Nowhere("no_session"), |_| Route::Nowhere("not_your_session")));
+        };
+        // Whatever may hold the job comes before anything is written.
+        let mut lives = Vec::new();
+        for stored in sessions::running_of_contact(job.tx(), contact.seq)? {
+            job.wait_for_earlier_replies(&stored.session, &self.arrival)?;
             lives.push(job.live(stored, contact.clone())?);
         }
-        let named = self.named_session(job)?;
-        let chosen = match &named {
-            Some(named) => lives.iter().position(|live| live.seq == Some(named.seq)),
-            None => floor(&lives),
-        };
-        let mut was_settled = false;
+        let had_floor = floor(&lives, &[]);
+        let mut settled = Vec::new();
         for (index, live) in lives.iter_mut().enumerate() {
-            let fired = job.settle(live, self.arrival.at())?;
-            was_settled |= fired > 0 && Some(index) == chosen;
-        }
-        if let Some(index) = chosen {
-            let live = Box::new(lives.swap_remove(index));
-            // What the session says now was not there when the message was written.
-            return Ok(match (was_settled, live.is_running()) {
-                (false, _) => Route::To(live),
-                (true, true) => Route::Late(live, "late"),
-                (true, false) => Route::Late(live, "session_ended"),
-            });
-        }
-        Ok(match named {
-            Some(named) if named.contact_seq == contact.seq && named.session.status != Status::Running => {
-                Route::Nowhere("session_ended")
+            if job.settle(live, self.arrival.at())? > 0 {
+                settled.push(index);
             }
-            Some(_) => Route::Nowhere("not_your_session"),
-            None => Route::Nowhere("no_session"),
-        })
+        }
+        let chosen = match &named {
+            Some(Named::Session(named)) => match lives.iter().position(|live| live.seq == Some(named.seq)) {
+                None if named.contact_seq != contact.seq => return Ok(Route::Nowhere("not_your_session")),
+                None => {
+                    return Ok(Route::Unheard(StoredTurn::of(named.seq, &named.session), "session_ended"));
+                }
+                found => found,
+            },
+            Some(Named::Gone) => return Ok(Route::Nowhere("session_ended")),
+            // A session that ended when its timer fired gives the floor to the one before it. One that goes on keeps it,
+            // but what it says now was not there when the message was written.
+            None => match had_floor {
+                Some(index) if settled.contains(&index) && !lives[index].is_running() => {
+                    floor(&lives, &settled).or(had_floor)
+                }
+                other => other,
+            },
+        };
+        let Some(index) = chosen else { return Ok(Route::Nowhere("no_session")) };
+        let mut live = lives.swap_remove(index);
+        if settled.contains(&index) {
+            let why = if live.is_running() { "late" } else { "session_ended" };
+            let seq = live.seq.unwrap_or_default();
+            return Ok(Route::Unheard(StoredTurn::of(seq, &live.session), why));
+        }
+        if !settled.is_empty() {
+            job.refresh(&mut live)?;
+        }
+        Ok(Route::To(Box::new(live)))
     }
 
     /// The session whose message is tapped or quoted.
-    fn named_session(&self, job: &Job<'_>) -> Result<Option<StoredSession>> {
+    fn named(&self, job: &Job<'_>) -> Result<Option<Named>> {
         if let Some((session, _)) = self.option.as_deref().and_then(split_option) {
-            return sessions::find_by_id(job.tx(), session);
+            let found = sessions::find_by_id(job.tx(), session)?;
+            return Ok(Some(found.map_or(Named::Gone, |stored| Named::Session(Box::new(stored)))));
         }
         let Some(reply_to) = self.reply_to else { return Ok(None) };
-        match messages::find_by_id(job.tx(), reply_to)?.and_then(|message| message.session_seq) {
-            Some(seq) => sessions::find_by_seq(job.tx(), seq),
-            None => Ok(None),
-        }
+        let Some(seq) = messages::find_by_id(job.tx(), reply_to)?.and_then(|message| message.session_seq) else {
+            return Ok(None);
+        };
+        Ok(sessions::find_by_seq(job.tx(), seq)?.map(|stored| Named::Session(Box::new(stored))))
     }
 
     fn answered_turn(&self, job: &Job<'_>, session: SessionId) -> Result<Option<u32>> {
@@ -231,11 +261,20 @@ impl Inbound {
     }
 }
 
-/// The session that has the floor: of those that wait for a reply the one that spoke last, else one in a delay.
-/// `lives` come with the last speaker first.
-fn floor(lives: &[Live]) -> Option<usize> {
-    let waits_for =
-        |kind| lives.iter().position(|live| live.session.wait.as_ref().is_some_and(|wait| wait.kind == kind));
+/// A session that a message names.
+enum Named {
+    Session(Box<StoredSession>),
+    /// A session's id that no session has (any more).
+    Gone,
+}
+
+/// The session that has the floor: of those that wait for a reply the one that spoke last, else one in a delay; those
+/// at `except` are left out. `lives` come with the last speaker first.
+fn floor(lives: &[Live], except: &[usize]) -> Option<usize> {
+    let waits_for = |kind| {
+        let waits = |live: &Live| live.session.wait.as_ref().is_some_and(|wait| wait.kind == kind);
+        (0..lives.len()).find(|index| !except.contains(index) && waits(&lives[*index]))
+    };
     waits_for(WaitKind::Reply).or_else(|| waits_for(WaitKind::Delay))
 }
 

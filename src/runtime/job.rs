@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use serde_json::json;
 use uuid::Uuid;
 
-use super::Inner;
+use super::{Arrival, Inner};
 use crate::channels::Channel;
 use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
-use crate::engine::{self, CompiledFlow, Effect, Event, Step, Warning};
+use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, MessageStatus, NewOutgoing};
@@ -119,16 +119,15 @@ impl<'a> Job<'a> {
         self.inner.channel.name()
     }
 
-    /// The earliest timer that this job armed, if the sweeper would sleep through it.
+    /// The earliest timer that this job armed.
     pub(super) fn nearest_timer(&self) -> Option<Timestamp> {
-        let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::Acquire));
-        self.nearest_timer.get().filter(|due_at| *due_at < planned)
+        self.nearest_timer.get()
     }
 
     /// A compiled flow, or a hold that has it compiled.
     pub(super) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
         let key = FlowKey { flow_seq, version };
-        self.inner.flows.get(&key).ok_or(Hold::NeedsFlow(key))
+        self.inner.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
     }
 
     pub(super) fn find(&self, whom: &Whom) -> Result<Found> {
@@ -165,16 +164,9 @@ impl<'a> Job<'a> {
         contact
     }
 
-    /// Inserts a contact of whom only the number is known.
-    pub(super) fn add_contact(
-        &self,
-        phone: Phone,
-        source: &str,
-        opted_in_at: Option<Timestamp>,
-    ) -> Result<StoredContact> {
-        let contact = Self::new_contact(phone, opted_in_at);
-        let seq = contacts::insert(self.tx, &contact, source, self.now)?;
-        Ok(StoredContact { seq, contact })
+    /// Inserts a contact of whom only the number is known, and gives its row.
+    pub(super) fn add_contact(&self, phone: Phone, source: &str) -> Result<i64> {
+        contacts::insert(self.tx, &Self::new_contact(phone, None), source, self.now)
     }
 
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
@@ -185,24 +177,54 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// The same for a job that is a reply itself: only another one's arrival holds it.
+    pub(super) fn wait_for_earlier_replies(&self, session: &Session, own: &Arrival) -> Result<(), Hold> {
+        match session.due_at().filter(|due_at| *due_at <= own.at()) {
+            Some(due_at) if self.may_hold && self.inner.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the sweeper may fire a timer due at this time.
     pub(super) fn may_fire(&self, due_at: Timestamp) -> bool {
         self.inner.arrivals.may_fire(due_at).is_some()
     }
 
     /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were.
+    ///
+    /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
     pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize> {
+        // A clock that was set back while the job queued makes nothing due that the present does not.
+        let until = until.min(self.now);
+        let is_due = |live: &Live| live.session.due_at().is_some_and(|due_at| due_at <= until);
+        if !is_due(live) {
+            return Ok(0);
+        }
+        self.refresh(live)?;
         let mut fired = 0;
         // Each timer fired moves the next beyond `now` or ends the session.
-        while live.session.due_at().is_some_and(|due_at| due_at <= until) {
+        while is_due(live) {
             let event = match &live.session.wait {
                 Some(wait) if !live.session.expires_next() => Event::Timeout { armed_in: wait.armed_in },
                 _ => Event::Expire,
             };
-            self.apply(live, &event)?;
+            if let Some(why) = self.apply(live, &event)? {
+                return Err(Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)));
+            }
             fired += 1;
         }
         Ok(fired)
+    }
+
+    /// Reads a session's contact again, because another session's turn in this job may have changed it.
+    pub(super) fn refresh(&self, live: &mut Live) -> Result<()> {
+        if let (ContactRow::Stored(_), Some(stored)) =
+            (live.contact_row, contacts::find_by_id(self.tx, live.contact.id)?)
+        {
+            live.contact = stored.contact;
+            live.contact_row = ContactRow::Stored(stored.seq);
+        }
+        Ok(())
     }
 
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
@@ -222,7 +244,21 @@ impl<'a> Job<'a> {
                 Effect::UpdateContact(change) => contact.apply(&change, self.now),
             }
         }
-        let count = u32::try_from(said.len()).unwrap_or(u32::MAX);
+        // A timer that fires together with the end of the session speaks for nobody any more.
+        let is_over = session.expires_next() && session.due_at().is_some_and(|due_at| due_at <= self.now);
+        let said: Vec<Said> = said
+            .into_iter()
+            .map(|(message, is_opted_out)| Said {
+                message,
+                refused: match (is_opted_out, is_over) {
+                    (true, _) => Some("opted_out"),
+                    (false, true) => Some("session_ended"),
+                    (false, false) => None,
+                },
+            })
+            .collect();
+        let sent = said.iter().filter(|said| said.refused.is_none()).count();
+        let count = u32::try_from(sent).unwrap_or(u32::MAX);
         let contact_seq = match live.contact_row {
             ContactRow::Stored(seq) => {
                 contacts::update(self.tx, seq, &contact, &live.contact, self.now)?;
@@ -236,7 +272,7 @@ impl<'a> Job<'a> {
         live.contact_row = ContactRow::Stored(contact_seq);
         live.contact = contact;
 
-        if !said.is_empty() {
+        if sent > 0 {
             live.prompted_at = Some(self.now);
         }
         let seq = match live.seq {
@@ -245,18 +281,17 @@ impl<'a> Job<'a> {
                 seq
             }
             None => {
-                self.count(&["session.started"], live, &session);
+                self.count("session.started", 1, live, &session);
                 sessions::insert(self.tx, live.flow_seq, contact_seq, &session, live.prompted_at)?
             }
         };
         live.seq = Some(seq);
         if session.status != Status::Running {
             messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
-            self.count(&[ended(session.status)], live, &session);
+            self.count(ended(session.status), 1, live, &session);
         }
-        // A timer that fires together with the end of the session speaks for nobody any more.
-        let is_over = session.due_at().is_some_and(|due_at| session.expires_next() && due_at <= self.now);
-        let message_seqs = self.send(live, (contact_seq, seq), &session, &said, is_over)?;
+        let message_seqs = self.send((contact_seq, seq), session.turn, &said)?;
+        self.count("message.out", i64::from(count), live, &session);
         for step in &record.path {
             if let Some(exit) = &step.exit {
                 let counter = Counter {
@@ -265,7 +300,7 @@ impl<'a> Job<'a> {
                     version: session.version,
                     node: Some(step.node.clone()),
                     exit: exit.clone().into(),
-                    hour: 0,
+                    ..Counter::default()
                 };
                 self.tx.count(counter, 1);
             }
@@ -280,21 +315,9 @@ impl<'a> Job<'a> {
         Ok(None)
     }
 
-    fn send(
-        &self,
-        live: &Live,
-        (contact_seq, session_seq): (i64, i64),
-        session: &Session,
-        said: &[(OutgoingMessage, bool)],
-        is_over: bool,
-    ) -> Result<Vec<i64>> {
+    fn send(&self, (contact_seq, session_seq): (i64, i64), turn: u32, said: &[Said]) -> Result<Vec<i64>> {
         let mut seqs = Vec::with_capacity(said.len());
-        for (message, is_opted_out) in said {
-            let refused = match (is_opted_out, is_over) {
-                (true, _) => Some("opted_out"),
-                (false, true) => Some("session_ended"),
-                (false, false) => None,
-            };
+        for Said { message, refused } in said {
             let status = match (refused, self.inner.channel) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, Channel::Simulator) => MessageStatus::Simulated,
@@ -305,50 +328,75 @@ impl<'a> Job<'a> {
                 &NewOutgoing {
                     id: MessageId(Uuid::now_v7()),
                     contact_seq,
-                    session: Some((session_seq, session.turn)),
+                    session: Some((session_seq, turn)),
                     channel: self.channel(),
                     kind: kind_name(message),
                     body: &body,
                     status,
-                    reason: refused,
+                    reason: *refused,
                     next_attempt_at: None,
                     created_at: self.now,
                 },
             )?);
-        }
-        if !seqs.is_empty() {
-            self.count(&["message.out"], live, session);
         }
         Ok(seqs)
     }
 
     /// An event that changed nothing is traced all the same where a person is behind it.
     fn trace_ignored(&self, live: &Live, step: Step, why: &str) -> Result<()> {
-        let (Some(seq), Event::Reply(_) | Event::DeliveryFailed { .. }) = (live.seq, &step.record.stimulus) else {
-            return Ok(());
+        match (live.seq, step.record.stimulus) {
+            (Some(seq), stimulus @ (Event::Reply(_) | Event::DeliveryFailed { .. })) => {
+                self.trace_unheard(seq, live.session.turn, stimulus, why)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a session as failed that cannot be read or stepped, if it is still due: without reading it.
+    pub(super) fn give_up(&self, session_seq: i64) -> Result<bool> {
+        let Some(failed) = sessions::mark_failed(self.tx, session_seq, "internal_error", self.now)? else {
+            return Ok(false);
         };
-        let mut record = step.record;
-        record.warnings.push(Warning { node: None, text: format!("ignored: {why}") });
-        turns::insert(self.tx, seq, record.turn, self.now, &to_json(&record)?, &[])?;
+        messages::fail_queued_of_session(self.tx, session_seq, None, "session_ended", self.now)?;
+        let of_flow = Counter { name: "session.failed".into(), flow_seq: failed.flow_seq, ..Counter::default() };
+        self.count_each(of_flow, failed.version, 1);
+        let text = "the session could not go on; the server's log says why".to_owned();
+        let record = json!({
+            "turn": failed.turn, "stimulus": {"type": "internal_error"}, "path": [], "changes": [],
+            "warnings": [{"node": null, "text": text}]
+        });
+        turns::insert(self.tx, session_seq, failed.turn, self.now, &to_json(&record)?, &[])?;
+        Ok(true)
+    }
+
+    /// Notes in a session's trace what it was sent and did not take. `turn` is the last that it took.
+    pub(super) fn trace_unheard(&self, session_seq: i64, turn: u32, stimulus: Event, why: &str) -> Result<()> {
+        let warnings = vec![Warning { node: None, text: format!("ignored: {why}") }];
+        let record = TurnRecord { turn, stimulus, path: Vec::new(), changes: Vec::new(), warnings };
+        turns::insert(self.tx, session_seq, turn, self.now, &to_json(&record)?, &[])?;
         Ok(())
     }
 
-    /// Counts by flow and hour, and for the flow's lifetime.
-    fn count(&self, names: &[&'static str], live: &Live, session: &Session) {
-        for name in names {
-            for hour in [0, Counter::hour_of(self.now)] {
-                let counter = Counter {
-                    name: (*name).into(),
-                    flow_seq: live.flow_seq,
-                    version: session.version,
-                    node: None,
-                    exit: "".into(),
-                    hour,
-                };
-                self.tx.count(counter, 1);
-            }
+    /// Counts for the flow's lifetime, for its version's, and for the flow's hour.
+    fn count(&self, name: &'static str, delta: i64, live: &Live, session: &Session) {
+        if delta > 0 {
+            let of_flow = Counter { name: name.into(), flow_seq: live.flow_seq, ..Counter::default() };
+            self.count_each(of_flow, session.version, delta);
         }
     }
+
+    fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
+        self.tx.count(Counter { version, ..of_flow.clone() }, delta);
+        self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
+        self.tx.count(of_flow, delta);
+    }
+}
+
+/// A message that a turn says.
+struct Said {
+    message: OutgoingMessage,
+    /// Why it must not go out, if so.
+    refused: Option<&'static str>,
 }
 
 fn ended(status: Status) -> &'static str {

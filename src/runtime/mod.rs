@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,11 +41,13 @@ pub use job::{Hold, Job, Whom};
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
 
-/// Compiled flows that are kept at once.
-const FLOWS_KEPT: usize = 512;
+/// Compiled flows that are kept at once, at the most.
+const FLOWS_KEPT: usize = 4_096;
+/// Bytes of documents whose compiled form is kept, which takes several times as much.
+const FLOW_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// How long the answer to an idempotency key is kept.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// How often a job waits for an earlier reply to be settled before it goes on without.
+/// How often a job is handed back: then it goes on without waiting for an earlier reply, and gives up on a flow.
 const MAX_HOLDS: u32 = 500;
 
 /// Something that may advance a session, as one write job.
@@ -98,7 +101,7 @@ struct Inner {
     arrivals: Arrivals,
     channel: Channel,
     default_ttl: Duration,
-    flows: Cache<FlowKey, Arc<CompiledFlow>>,
+    flows: Cache<FlowKey, Arc<CachedFlow>, FlowWeight>,
     /// Rung when a timer is armed that falls due before `planned_sweep`.
     sweep: Notify,
     /// When the sweeper wakes next, in milliseconds since the Unix epoch.
@@ -111,7 +114,7 @@ impl Runtime {
     /// A runtime on a store. `default_ttl` is the time to live of sessions whose flow sets none.
     pub fn new(store: Store, clock: Clock, channel: Channel, default_ttl: Duration) -> Self {
         let arrivals = Arrivals::new(clock.clone());
-        let flows = Cache::new(FLOWS_KEPT);
+        let flows = Cache::with_weighter(FLOWS_KEPT, FLOW_BYTES_KEPT, FlowWeight);
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
         let has_room = AtomicBool::new(true);
@@ -177,10 +180,15 @@ impl Runtime {
             });
             match attempt.await? {
                 Ok((outcome, nearest_timer)) => {
-                    if nearest_timer.is_some() {
+                    // Only now, after the commit: a sweeper that looks after this finds the timer.
+                    let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
+                    if nearest_timer.is_some_and(|due_at| due_at < planned) {
                         self.inner.sweep.notify_one();
                     }
                     return Ok(outcome);
+                }
+                Err(Hold::NeedsFlow(_)) if holds >= MAX_HOLDS => {
+                    return Err(Error::unavailable("Too many flows are in use at once; try again"));
                 }
                 Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
                 Err(Hold::EarlierReply) => tokio::time::sleep(Duration::from_millis(2)).await,
@@ -240,10 +248,28 @@ impl Runtime {
                 Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
             })?;
             let flow = compile_document(&document, runtime.inner.default_ttl)?;
+            let flow = CachedFlow { flow: Arc::new(flow), bytes: document.len() as u64 };
             runtime.inner.flows.insert(key, Arc::new(flow));
             Ok(())
         });
         compiling.await.map_err(|error| Error::internal("Compiling a flow panicked").caused_by(error))?
+    }
+}
+
+/// A compiled flow and the size of its document.
+struct CachedFlow {
+    flow: Arc<CompiledFlow>,
+    bytes: u64,
+}
+
+/// Weighs flows by their documents.
+#[derive(Clone)]
+struct FlowWeight;
+
+impl Weighter<FlowKey, Arc<CachedFlow>> for FlowWeight {
+    fn weight(&self, _: &FlowKey, cached: &Arc<CachedFlow>) -> u64 {
+        // Even an empty flow has its template environment.
+        cached.bytes.max(4_096)
     }
 }
 

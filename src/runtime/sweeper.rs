@@ -22,6 +22,9 @@ const KEYS_PER_JOB: u32 = 1_000;
 /// How often old idempotency keys are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long to wait at least after a round that failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
 /// Settles one session if it is due.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
@@ -91,15 +94,33 @@ fn spawn(runtime: &Runtime, session_seq: i64) -> tokio::task::JoinHandle<Result<
     tokio::spawn(async move { runtime.handle(Due { session_seq }).await })
 }
 
-/// Marks a session as failed that cannot be stepped, so that it never stops the others. Gives whether it did: while the
-/// store takes no writes at all the session is left as it is.
+/// Ends a session that cannot be stepped, so that it never stops the others. It gets a second try by itself first. Gives
+/// whether it was dealt with; while the store takes no writes the session is left as it is.
 async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bool> {
     if error.code() != Code::Internal {
         return Err(error);
     }
-    tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
-    let now = runtime.clock().now();
-    runtime.store().write(move |tx| sessions::mark_failed(tx, session_seq, "internal_error", now)).await
+    match runtime.handle(Due { session_seq }).await {
+        Ok(fired) => Ok(matches!(fired, Fired::Timers(_))),
+        Err(error) if error.code() == Code::Internal => {
+            tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
+            runtime.handle(GiveUp { session_seq }).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Marks a session as failed without reading it.
+struct GiveUp {
+    session_seq: i64,
+}
+
+impl Command for GiveUp {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        Ok(job.give_up(self.session_seq)?)
+    }
 }
 
 pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future<Output = ()>) {
@@ -109,9 +130,9 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
         // Register for the wake-up before looking: a timer armed in between is then not slept through.
         let woken = runtime.inner.sweep.notified();
         let round = async {
-            if let Err(error) = runtime.run_due().await {
-                tracing::warn!(%error, "timers could not be fired; they are tried again");
-            }
+            // Whatever is armed from here on rings.
+            runtime.inner.planned_sweep.store(i64::MAX, Ordering::SeqCst);
+            let swept = runtime.run_due().await;
             let now = runtime.clock().now();
             if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
                 tidied_at = Some(now);
@@ -119,7 +140,13 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
                     tracing::warn!(%error, "old idempotency keys could not be removed");
                 }
             }
-            pause(runtime, interval).await
+            match swept {
+                Ok(_) => pause(runtime, interval).await,
+                Err(error) => {
+                    tracing::warn!(%error, "timers could not be fired; they are tried again");
+                    interval.max(AFTER_ERROR)
+                }
+            }
         };
         let pause = tokio::select! {
             () = &mut stop => return,
@@ -138,7 +165,7 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
     let now = runtime.clock().now();
     let next = read(runtime, sessions::next_due).await.ok().flatten();
     let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
-    runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::Release);
+    runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::SeqCst);
     pause
 }
 

@@ -126,6 +126,10 @@ impl Command for Trigger {
                 job.wait_for_replies(&stored.session)?;
                 let mut live = job.live(stored, known.clone())?;
                 job.settle(&mut live, job.now())?;
+                // The timer's own turn may have opted the contact out.
+                if live.contact.opted_out_at.is_some() {
+                    return refused(TriggerRefusal::OptedOut);
+                }
                 if live.is_running() {
                     match self.on_running {
                         OnRunning::Return => return already(live.session.id, known.contact.id, false),
@@ -141,10 +145,7 @@ impl Command for Trigger {
                 let quiet = std::time::Duration::from_secs(u64::from(quiet_minutes) * 60);
                 let last = sessions::last_ended(job.tx(), published.seq, known.seq)?;
                 if let Some((id, _)) = last.filter(|(_, ended_at)| ended_at.plus(quiet) > job.now()) {
-                    return match self.on_running {
-                        OnRunning::Fail => refused(TriggerRefusal::Running { id }),
-                        OnRunning::Return | OnRunning::Restart => already(id, known.contact.id, true),
-                    };
+                    return already(id, known.contact.id, true);
                 }
             }
         }

@@ -192,7 +192,7 @@ fn add_phone(tx: &Tx<'_>, contact_seq: i64, phone: &Phone, now: Timestamp) -> Re
 
 fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     tx.prepare_cached("INSERT INTO tags (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tag])?;
-    tx.prepare_cached("INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2")?
+    tx.prepare_cached("INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2 ON CONFLICT DO NOTHING")?
         .execute((contact_seq, tag))?;
     Ok(())
 }

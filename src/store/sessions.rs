@@ -205,21 +205,35 @@ pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// Fails a running session that cannot even be read or stepped, without reading it. Answers whether it was running.
+/// A session that [`mark_failed`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkedFailed {
+    /// Row of its flow.
+    pub flow_seq: i64,
+    /// The version that it was on.
+    pub version: u32,
+    /// The last turn that it took.
+    pub turn: u32,
+}
+
+/// Fails a running session that cannot even be read or stepped, without reading it, if it is (still) due. `None` if it
+/// has ended or is not due.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<bool> {
+pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<MarkedFailed>> {
     // The state may be what cannot be read, and then it stays as it is.
-    let changed = tx
-        .prepare_cached(
-            "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, due_at = NULL,
-                 ended_at = ?3,
-                 state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
-             WHERE seq = ?1 AND status = 'running'",
-        )?
-        .execute((seq, reason, now))?;
-    Ok(changed > 0)
+    let mut statement = tx.prepare_cached(
+        "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
+             due_at = NULL, ended_at = ?3,
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
+         WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
+         RETURNING flow_seq, version, turn",
+    )?;
+    let marked = statement.query_row((seq, reason, now), |row| {
+        Ok(MarkedFailed { flow_seq: row.get(0)?, version: row.get(1)?, turn: row.get(2)? })
+    });
+    Ok(marked.optional()?)
 }
 
 fn state_of(session: &Session) -> State<'_> {
@@ -318,6 +332,10 @@ mod tests {
         }
     }
 
+    fn end(tx: &Tx<'_>, seq: i64) {
+        tx.execute("UPDATE sessions SET status = 'completed', due_at = NULL WHERE seq = ?1", [seq]).unwrap();
+    }
+
     #[test]
     fn a_session_comes_back_as_it_went() {
         let conn = testing::conn();
@@ -370,7 +388,7 @@ mod tests {
         let seq = insert(&tx, flow_seq, contact_seq, &testing::session(1), None).unwrap();
         let refused = insert(&tx, flow_seq, contact_seq, &testing::session(2), None).unwrap_err();
         assert!(refused.to_string().contains("UNIQUE"), "{refused}");
-        assert!(mark_failed(&tx, seq, "bug", now()).unwrap());
+        end(&tx, seq);
         insert(&tx, flow_seq, contact_seq, &testing::session(3), None).unwrap();
     }
 
@@ -384,7 +402,7 @@ mod tests {
             insert(&tx, flow_seq, contact_seq, &testing::session(n), prompted_at).unwrap();
         }
         let ended = find_by_id(&tx, testing::session_id(3)).unwrap().unwrap();
-        mark_failed(&tx, ended.seq, "bug", now()).unwrap();
+        end(&tx, ended.seq);
         let ids: Vec<_> = running_of_contact(&tx, contact_seq).unwrap().iter().map(|found| found.session.id).collect();
         assert_eq!(ids, [4, 2, 5, 1].map(testing::session_id));
     }
@@ -419,8 +437,10 @@ mod tests {
         assert_eq!(next_due(&tx).unwrap(), Some(at(10)));
         assert_eq!(due(&tx, at(30), 9).unwrap(), [(seqs[2], at(10)), (seqs[3], at(10)), (seqs[0], at(30))]);
         assert_eq!(due(&tx, at(30), 1).unwrap(), [(seqs[2], at(10))]);
-        mark_failed(&tx, seqs[2], "bug", now()).unwrap();
-        mark_failed(&tx, seqs[3], "bug", now()).unwrap();
+        for seq in [seqs[2], seqs[3]] {
+            assert_eq!(mark_failed(&tx, seq, "bug", at(9)).unwrap(), None, "it is not due");
+            assert!(mark_failed(&tx, seq, "bug", at(10)).unwrap().is_some());
+        }
         assert_eq!(next_due(&tx).unwrap(), Some(at(30)));
         assert_eq!(due(&tx, at(29), 9).unwrap(), []);
     }
@@ -433,14 +453,18 @@ mod tests {
         let seq = insert(&tx, flow_seq, contact_seq, &odd(1), None).unwrap();
         tx.execute("UPDATE sessions SET state = '{'", []).unwrap();
         assert!(find_by_seq(&tx, seq).is_err());
-        assert!(mark_failed(&tx, seq, "unreadable", now()).unwrap());
-        assert!(!mark_failed(&tx, seq, "unreadable", now()).unwrap(), "it has ended");
+        let marked = mark_failed(&tx, seq, "unreadable", at(9999)).unwrap().unwrap();
+        assert_eq!((marked.flow_seq, marked.version), (flow_seq, odd(1).version));
+        assert_eq!(mark_failed(&tx, seq, "unreadable", at(9999)).unwrap(), None, "it has ended");
 
         let seq = insert(&tx, flow_seq, contact_seq, &odd(2), None).unwrap();
-        mark_failed(&tx, seq, "bug", at(3)).unwrap();
+        mark_failed(&tx, seq, "bug", at(9999)).unwrap();
         let failed = find_by_seq(&tx, seq).unwrap().unwrap().session;
         let (status, reason) = (Status::Failed, Some("bug".to_owned()));
-        assert_eq!(failed, Session { status, reason, wait: None, ended_at: Some(at(3)), ..odd(2) });
+        assert_eq!(
+            failed,
+            Session { status, reason, wait: None, expires_at: None, ended_at: Some(at(9999)), ..odd(2) }
+        );
     }
 
     #[test]

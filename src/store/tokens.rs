@@ -134,17 +134,6 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
     Ok(revoked > 0)
 }
 
-/// Revokes all live tokens of a name, and answers how many.
-///
-/// # Errors
-/// When the database refuses.
-pub fn revoke_by_name(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<u64> {
-    let revoked = tx
-        .prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL")?
-        .execute((name, now))?;
-    Ok(revoked as u64)
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
     Ok(TokenRow {
         seq: row.get(0)?,

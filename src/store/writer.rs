@@ -28,7 +28,7 @@ use tokio::sync::{oneshot, watch};
 use super::counters::{self, Counter};
 use super::lock::Lock;
 use super::{Tx, rows_of_checkpoint};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 
 /// How long the queue stays empty before the write-ahead log is emptied, too.
 const IDLE: Duration = Duration::from_secs(1);
@@ -211,12 +211,13 @@ impl Writer {
         }
         match end {
             End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
-            End::Refused { code, reason } => {
+            End::Refused(reason) => {
+                tracing::error!(jobs = batch.len(), %reason, "a batch was rolled back");
                 for job in batch {
-                    job.refuse(match code {
-                        Code::Unavailable => Error::unavailable(&*reason),
-                        _ => Error::internal(&*reason),
-                    });
+                    let reason: Box<dyn std::error::Error + Send + Sync> = reason.as_str().into();
+                    job.refuse(
+                        Error::unavailable("The database could not write; nothing was written").caused_by(reason),
+                    );
                 }
             }
             End::Unknown(reason) => {
@@ -277,7 +278,7 @@ impl Writer {
 
     fn commit(&self, counts: &HashMap<Counter, i64>) -> End {
         if let Err(error) = counters::add_all(&self.conn, counts) {
-            let end = End::Refused { code: error.code(), reason: format!("Cannot count: {error}").into() };
+            let end = End::Refused(format!("Cannot count: {error}"));
             return if self.conn.is_autocommit() { end } else { self.roll_back(end) };
         }
         match self.execute("COMMIT") {
@@ -313,8 +314,8 @@ enum End {
     Committed,
     /// It was rolled back because a job failed, which has its own outcome.
     Failed,
-    /// It was rolled back for a reason that concerns all of its jobs.
-    Refused { code: Code, reason: Box<str> },
+    /// It was rolled back for a reason that concerns all of its jobs: none is to blame, and all may try again.
+    Refused(String),
     /// Nobody knows.
     Unknown(String),
 }
@@ -389,16 +390,13 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Fatal> {
 }
 
 fn refused(what: &str, error: &rusqlite::Error) -> End {
-    End::Refused { code: super::code_of(error), reason: format!("{what}: {error}").into() }
+    End::Refused(format!("{what}: {error}"))
 }
 
 /// The end of a batch whose transaction SQLite rolled back by itself while `job` ran.
 fn given_up(job: &dyn Job) -> End {
-    let (code, why) = match job.error() {
-        Some(error) => (error.code(), error.to_string()),
-        None => (Code::Internal, "a write job ended the transaction".to_owned()),
-    };
-    End::Refused { code, reason: format!("The database gave up the transaction: {why}").into() }
+    let why = job.error().map_or_else(|| "a write job ended the transaction".to_owned(), ToString::to_string);
+    End::Refused(format!("The database gave up the transaction: {why}"))
 }
 
 fn unknown(reason: &str) -> Error {
@@ -423,6 +421,7 @@ mod tests {
     use super::super::testing::{self, now};
     use super::super::{Options, Store, generation, settings};
     use super::*;
+    use crate::error::Code;
 
     /// A job that sets the setting `n`, and counts it.
     fn set(n: usize) -> impl Fn(&Tx<'_>) -> Result<usize> + Send + 'static {
@@ -586,7 +585,8 @@ mod tests {
             last.blocking_recv().unwrap().unwrap_err(),
         ] {
             assert_eq!(error.code(), Code::Unavailable);
-            assert!(error.message().contains("gave up the transaction: as SQLite does"), "{error}");
+            assert!(error.to_string().contains("gave up the transaction: as SQLite does"), "{error}");
+            assert!(!error.message().contains("SQLite"), "what the caller sees: {error}");
         }
         assert_eq!((stored(&store), counted(&store)), (0, 0));
         store.write_blocking(set(3)).unwrap();
@@ -718,8 +718,8 @@ mod tests {
             culprit.blocking_recv().unwrap().unwrap_err(),
             last.blocking_recv().unwrap().unwrap_err(),
         ] {
-            assert_eq!(error.code(), Code::Internal);
-            assert!(error.message().contains("ended the transaction"), "{error}");
+            assert_eq!(error.code(), Code::Unavailable);
+            assert!(error.to_string().contains("ended the transaction"), "{error}");
         }
         assert_eq!((stored(&store), counted(&store)), (0, 0), "nothing ran outside a transaction");
         assert!(store.is_healthy());

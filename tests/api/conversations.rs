@@ -182,3 +182,62 @@ async fn media_and_places_are_kept_and_shown() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_of_no_known_session_reaches_none() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        let option = "01936b1e-7c6a-7000-8000-000000000001:tea";
+        let body = json!({"id": "t", "from": PHONE, "type": "tap", "option": option});
+        assert_eq!(app.post("/inbound", &body).await.expect(202)["handled"], "unrouted");
+        assert_eq!(app.session(&session["id"]).await["status"], "running");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_reply_is_traced_with_its_session() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        app.advance(31);
+        let late = app.say(PHONE, "tea").await;
+        assert_eq!((&late["reason"], &late["session_id"]), (&json!("session_ended"), &session["id"]));
+        let turns = app.turns(&session["id"]).await;
+        assert_eq!(turns.len(), 3, "the start, the timeout, and what was not heard");
+        assert_eq!(turns[2]["warnings"][0]["text"], "ignored: session_ended");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_nested_deep_is_refused_and_what_grows_deep_ends_its_session() {
+    local(async {
+        let app = TestApp::start().await;
+        let deep = (1..40).fold(json!({}), |inner, _| json!({"a": inner}));
+        let body = json!({"id": "d", "from": PHONE, "type": "image", "media": deep});
+        app.post("/inbound", &body).await.expect(422);
+        let grows = json!({
+            "schema_version": 1, "name": "Grow", "entry_node": "ask", "nodes": [
+                {"id": "ask", "type": "ask", "text": "?", "exits": {"reply": "keep"}},
+                {"id": "keep", "type": "set_variable", "exits": {"next": "ask"},
+                 "assignments": [{"name": "history", "value": "{{[context.history, input.text]}}"}]}
+            ]
+        });
+        let flow = app.publish(&grows).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        for _ in 0..70 {
+            app.say(PHONE, "on").await;
+        }
+        let ended = app.session(&session["id"]).await;
+        assert_eq!((&ended["status"], &ended["reason"]), (&json!("failed"), &json!("state_limit")));
+        assert_eq!(app.turns(&session["id"]).await.len(), 66, "the start, 64 levels, and the one too many");
+        app.stop().await;
+    })
+    .await;
+}

@@ -158,3 +158,29 @@ async fn after_a_failed_commit_the_server_stops_with_the_reason() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_follow_what_happened() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        app.trigger(flow, PHONE).await.expect(201);
+        app.trigger(flow, PHONE).await.expect(200);
+        app.say(PHONE, "tea").await;
+        app.trigger(flow, "+4915112345678").await.expect(201);
+        app.advance(30);
+        app.runtime.run_due().await.unwrap();
+        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        let count = |name: &str, node: &str, exit: &str| -> i64 {
+            let sql = "SELECT coalesce(sum(value), 0) FROM counters
+                       WHERE name = ?1 AND node = ?2 AND exit = ?3 AND hour = 0 AND (node <> '' OR version = 0)";
+            conn.query_row(sql, (name, node, exit), |row| row.get(0)).unwrap()
+        };
+        let counted =
+            ["session.started", "session.completed", "session.expired", "message.out"].map(|name| count(name, "", ""));
+        assert_eq!(counted, [2, 2, 0, 3]);
+        assert_eq!([count("node.exit", "ask", "tea"), count("node.exit", "ask", "timeout")], [1, 1]);
+        app.stop().await;
+    })
+    .await;
+}

@@ -195,3 +195,166 @@ async fn the_sweeper_fires_by_itself_and_sooner_than_its_interval() {
     })
     .await;
 }
+
+/// A session of a flow whose timeout changes the contact, then ends.
+fn stamping(name: &str, change: &Value) -> Value {
+    let mut stamp = json!({"id": "stamp", "type": "update_contact", "exits": {"next": "over"}});
+    stamp.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    json!({
+        "schema_version": 1, "name": name, "entry_node": "ask",
+        "nodes": [{"id": "ask", "type": "ask", "text": name, "timeout_seconds": 10, "exits": {"timeout": "stamp", "reply": "stamp"}},
+                  stamp, {"id": "over", "type": "end", "text": "Over"}]
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_of_one_session_is_seen_by_the_other_in_the_same_job() {
+    local(async {
+        let app = TestApp::start().await;
+        let out = app.publish(&stamping("Out", &json!({"opt_out": true, "add_tags": ["t"]}))).await;
+        let mut other = stamping("Other", &json!({"metadata": {"k": 1}, "add_tags": ["t"]}));
+        other["nodes"][0]["timeout_seconds"] = json!(null);
+        let other = app.publish(&other).await;
+        app.trigger(out, PHONE).await.expect(201);
+        app.advance(1);
+        let second = app.trigger(other, PHONE).await.expect(201);
+        // Past the first session's timeout, which nobody has fired yet.
+        app.advance(11);
+        let received = app.say(PHONE, "hello").await;
+        assert_eq!(received["session_id"], second["id"]);
+        let said = app.talk(&second["contact_id"]).await;
+        assert_eq!(said.last().unwrap(), "out Over [failed]", "{said:?}");
+        assert_eq!(app.trigger(out, PHONE).await.expect(422)["error"], "Contact has opted out");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_sees_the_opt_out_of_the_timer_that_it_settles() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&stamping("Out", &json!({"opt_out": true}))).await;
+        app.trigger(flow, PHONE).await.expect(201);
+        app.advance(10);
+        assert_eq!(app.trigger(flow, PHONE).await.expect(422)["error"], "Contact has opted out");
+        assert_eq!(app.count("sessions"), 1);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_unseen_gives_the_floor_to_the_one_before_it() {
+    local(async {
+        let app = TestApp::start().await;
+        for sweep_first in [false, true] {
+            let earlier = app.publish(&question(30)).await;
+            let mut brief = question(1);
+            brief["nodes"][0]["timeout_seconds"] = json!(null);
+            let brief = app.publish(&brief).await;
+            let mut patient = question(30);
+            patient["id"] = json!(earlier);
+            patient["nodes"][0]["timeout_seconds"] = json!(null);
+            app.publish(&patient).await;
+            let first = app.trigger(earlier, PHONE).await.expect(201);
+            app.advance(1);
+            app.trigger(brief, PHONE).await.expect(201);
+            app.advance(61);
+            if sweep_first {
+                assert_eq!(app.runtime.run_due().await.unwrap(), 1);
+            }
+            let received = app.say(PHONE, "tea").await;
+            assert_eq!(
+                (&received["handled"], &received["session_id"]),
+                (&json!("reply"), &first["id"]),
+                "{sweep_first}"
+            );
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_replies_around_the_due_time_the_earlier_decides() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        app.advance_millis(29_999);
+        let in_time = reply(&app, "tea");
+        app.advance_millis(2);
+        let late = reply(&app, "coffee");
+        let (second, first) = tokio::join!(app.runtime.handle(late), async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            app.runtime.handle(in_time).await
+        });
+        assert_eq!(first.unwrap().handling, Handling::Reply);
+        assert_eq!(second.unwrap().handling, Handling::Unrouted);
+        let said = app.talk(&session["contact_id"]).await;
+        assert!(said.contains(&"out Coming up: tea [simulated]".to_owned()), "{said:?}");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_stops_nothing() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        app.advance(35);
+        let stamped_ahead = reply(&app, "tea");
+        app.clock.set(crate::support::START.parse().unwrap());
+        let received = app.runtime.handle(stamped_ahead).await.unwrap();
+        assert_eq!(received.handling, Handling::Reply);
+        assert_eq!(app.session(&session["id"]).await["outcome"], "answered");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downtime_does_not_lengthen_the_quiet_period() {
+    local(async {
+        let app = TestApp::start().await;
+        let mut document = question(1);
+        document["nodes"][0]["timeout_seconds"] = json!(null);
+        document["settings"]["quiet_period_minutes"] = json!(10);
+        let flow = app.publish(&document).await;
+        let first = app.trigger(flow, PHONE).await.expect(201);
+        app.advance(24 * 3600);
+        app.trigger(flow, PHONE).await.expect(201);
+        assert_eq!(app.session(&first["id"]).await["ended_at"], "2026-05-07T08:01:00+00:00");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_go_on_is_failed_and_stops_no_other() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let broken = app.trigger(flow, PHONE).await.expect(201);
+        let sound = app.trigger(flow, "+4915112345678").await.expect(201);
+        let id = broken["id"].as_str().unwrap().replace('-', "");
+        let spoil = format!("UPDATE sessions SET state = '[]' WHERE hex(id) = upper('{id}')");
+        app.runtime.store().write(move |tx| Ok(tx.execute(&spoil, [])?)).await.unwrap();
+        app.advance(30);
+        app.runtime.run_due().await.unwrap();
+        assert_eq!(app.session(&sound["id"]).await["outcome"], "silent");
+        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        let row: (String, String) = conn
+            .query_row("SELECT status, reason FROM sessions WHERE state = '[]'", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(row, ("failed".to_owned(), "internal_error".to_owned()));
+        app.trigger(flow, PHONE).await.expect(201);
+        app.stop().await;
+    })
+    .await;
+}
