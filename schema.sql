@@ -3,7 +3,7 @@
 -- A new file gets it in one transaction; an older file gets the steps in src/store/schema.rs instead, and must end up
 -- with the same. Whoever changes this file raises user_version and adds the step.
 --
--- Conventions. `seq` orders rows, is what other tables refer to, and never leaves the server. `id` is a UUID of 16
+-- Conventions. `seq` orders rows, is what other tables refer to, and leaves the server only as a list's cursor. `id` is a UUID of 16
 -- bytes, and what the API shows; it orders nothing, because UUIDs of version 7 go back when the clock does. Times are
 -- milliseconds since 1970-01-01T00:00:00Z, NULL where a thing has not happened. An index over a rowid table ends in
 -- the row's seq without naming it.

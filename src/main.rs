@@ -28,7 +28,7 @@ enum Command {
     /// Run the server
     Serve {
         /// Address to listen on [default: server.bind, which is 127.0.0.1:8080]
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
         bind: Option<SocketAddr>,
         /// Publish the sample flows into a database of its own, make a token, and print commands to try
         #[arg(long)]
@@ -120,6 +120,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address with a port, such as 127.0.0.1:8080".to_owned())
 }
 
 impl From<ScopeName> for Scope {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::State;
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody, depth, idempotency_key, key_reused};
+use super::request::{Fields, JsonBody, idempotency_key, key_reused};
 use crate::domain::FlowId;
+use crate::domain::text::json_depth;
 use crate::runtime::{Cancel, Cancelled, Command, IdempotencyKey, OnRunning, Once, Trigger, TriggerRefusal, Triggered};
 
 /// Bytes of JSON that a `context` may have.
@@ -55,7 +56,7 @@ fn read_trigger(body: &JsonBody) -> Result<Trigger, ApiError> {
     let flow_id: Option<FlowId> = fields.required("flow_id");
     let whom = fields.whom();
     let context = fields.object("context").cloned().unwrap_or_default();
-    if depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
+    if json_depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
         fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
     } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
         fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
@@ -80,9 +81,7 @@ fn refused(refusal: TriggerRefusal) -> ApiError {
             ApiError::not_found(CONTACT_NOT_FOUND).hint("Send `phone` instead of `contact_id` to create the contact.")
         }
         TriggerRefusal::ContactMismatch => contact_mismatch(),
-        TriggerRefusal::OptedOut => {
-            unprocessable("Contact has opted out").hint("Only the contact can undo this, by writing an opt-in word.")
-        }
+        TriggerRefusal::OptedOut => unprocessable("Contact has opted out").hint("Only the contact can undo this."),
         TriggerRefusal::BadInputs { errors } => ApiError::Validation(errors),
         TriggerRefusal::Running { id } => ApiError::refused(StatusCode::CONFLICT, "A session is already running")
             .with("id", id.to_string())

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody, depth};
+use super::request::{Fields, JsonBody};
+use crate::domain::text::json_depth;
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
 use crate::runtime::{Arrival, Inbound};
 
@@ -58,7 +59,7 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
     let reply_to: Option<MessageId> = fields.parsed("reply_to");
     let sent_at: Option<Timestamp> = fields.parsed("timestamp");
     let media = fields.object("media");
-    if media.is_some_and(|media| depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
+    if media.is_some_and(|media| json_depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
         fields.fail("media", format!("The media must not be nested deeper than {MEDIA_DEPTH} levels."));
     }
     match kind {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
@@ -19,6 +20,8 @@ use crate::runtime::{IdempotencyKey, Whom};
 
 /// At most this many characters in an `Idempotency-Key`.
 const MAX_KEY: usize = 255;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(8);
 /// Rows of a list if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 /// Rows of a list at most.
@@ -98,9 +101,10 @@ async fn read_body(payload: actix_web::Result<web::Payload>, limit: usize) -> Re
     let unreadable = |error: actix_web::Error| {
         ApiError::refused(StatusCode::BAD_REQUEST, format!("The body could not be read: {error}."))
     };
-    match payload.map_err(unreadable)?.to_bytes_limited(limit).await {
-        Ok(bytes) => bytes.map_err(unreadable),
-        Err(_) => Err(too_large(limit)),
+    match tokio::time::timeout(BODY_TIMEOUT, payload.map_err(unreadable)?.to_bytes_limited(limit)).await {
+        Ok(Ok(bytes)) => bytes.map_err(unreadable),
+        Ok(Err(_)) => Err(too_large(limit)),
+        Err(_) => Err(ApiError::refused(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")),
     }
 }
 
@@ -234,15 +238,6 @@ impl<'a> Fields<'a> {
 /// A field's name in a sentence: `flow_id` is "flow id".
 fn label(name: &str) -> String {
     name.replace('_', " ")
-}
-
-/// How deep a value is nested; a plain value has depth 0.
-pub(super) fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 /// The request's `Idempotency-Key`, bound to its token, its route and its body.

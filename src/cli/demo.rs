@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::tokens;
 use crate::App;
 use crate::config::Config;
-use crate::domain::{FlowId, Timestamp};
+use crate::domain::{FlowId, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
@@ -27,6 +28,13 @@ const SAMPLES: [&str; 3] = [
     include_str!("../../static/samples/in-conversation-menu.json"),
     include_str!("../../static/samples/support-triage.json"),
 ];
+
+/// What the mark holds.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    /// The token of the last start.
+    token: TokenId,
+}
 
 /// A prepared demonstration.
 pub(super) struct Demo {
@@ -62,20 +70,24 @@ fn fill(store: &Store, config: &Config) -> Result<Demo> {
     let secret = token.clone();
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
-        if settings::get(tx, MARK)?.is_none() {
-            if !store::is_empty(tx)? {
-                let text = format!(
-                    "{path} holds data that is not the demonstration's. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
-                );
-                return Err(Error::conflict(text));
-            }
-            settings::set(tx, MARK, "true", now)?;
+        if settings::get(tx, MARK)?.is_none() && !store::is_empty(tx)? {
+            let text = format!(
+                "{path} holds data that is not the demonstration's. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
+            );
+            return Err(Error::conflict(text));
         }
         for sample in &samples {
             publish_missing(tx, sample, now)?;
         }
-        store::tokens::revoke_by_name(tx, TOKEN, now)?;
-        tokens::keep(tx, TOKEN, Scope::Admin, &secret, now)
+        // Only the token of the last start, by its id: the user may have made one of the same name.
+        let last = settings::get(tx, MARK)?.and_then(|mark| serde_json::from_str::<Mark>(&mark).ok());
+        if let Some(Mark { token }) = last {
+            store::tokens::revoke(tx, token, now)?;
+        }
+        let token = tokens::keep(tx, TOKEN, Scope::Admin, &secret, now)?;
+        let mark = serde_json::to_string(&Mark { token });
+        let mark = mark.map_err(|error| Error::internal("The mark cannot be written").caused_by(error))?;
+        settings::set(tx, MARK, &mark, now)
     })?;
     Ok(Demo { token, flow_id })
 }
@@ -110,7 +122,7 @@ Start the abandoned-cart flow for a contact:
 curl -sS {base}/actions/trigger-flow \
   -H 'Authorization: Bearer {token}' \
   -H 'Content-Type: application/json' \
-  -H "Idempotency-Key: demo-$(date +%s)" \
+  -H "Idempotency-Key: demo-$(date +%s)-$RANDOM" \
   -d '{{"flow_id": "{flow_id}", "phone": "{PHONE}", "context": {{"cart_id": "987654321", "cart_total": "129.00"}}}}'
 
 Answer as that contact:
@@ -118,7 +130,7 @@ Answer as that contact:
 curl -sS {base}/inbound \
   -H 'Authorization: Bearer {token}' \
   -H 'Content-Type: application/json' \
-  -d '{{"id": "demo-'$(date +%s)'", "from": "{PHONE}", "type": "text", "text": "I need help"}}'
+  -d '{{"id": "demo-'$(date +%s)-$RANDOM'", "from": "{PHONE}", "type": "text", "text": "I need help"}}'
 "#
         )
     }

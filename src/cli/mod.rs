@@ -59,7 +59,9 @@ pub fn serve(context: &Context, demo: bool) -> Result<()> {
         tracing::info!("channel {}: messages are recorded, none reaches a phone", app.runtime().channel().name());
         tracing::info!("listening on http://{address}");
         demo.as_ref().map_or(Ok(()), |demo| out(&demo.instructions(address)))
-    })
+    })?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// `qyvo check`: reads the configuration and checks the database file.

@@ -70,10 +70,11 @@ pub(super) fn make_secret() -> Result<String> {
     Ok(format!("{PREFIX}{}", hex::encode(bytes)))
 }
 
-/// Keeps a secret's hash.
-pub(super) fn keep(tx: &Tx<'_>, name: &str, scope: Scope, secret: &str, now: Timestamp) -> Result<()> {
+/// Keeps a secret's hash, and gives the token's id.
+pub(super) fn keep(tx: &Tx<'_>, name: &str, scope: Scope, secret: &str, now: Timestamp) -> Result<TokenId> {
     let hash = Sha256::digest(secret).into();
     let hint = secret.chars().take(HINT_CHARS).collect::<String>();
-    tokens::insert(tx, &NewToken { id: TokenId(Uuid::now_v7()), name, scope, hash, hint: &hint }, now)?;
-    Ok(())
+    let id = TokenId(Uuid::now_v7());
+    tokens::insert(tx, &NewToken { id, name, scope, hash, hint: &hint }, now)?;
+    Ok(id)
 }
