@@ -1,30 +1,27 @@
 //! One event's way through a flow: the loop behind [`super::step`].
 
-use std::collections::BTreeMap;
+mod speak;
+mod values;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use minijinja::Value as Dynamic;
-use minijinja::value::{Enumerator, Object};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::compile::{Action, ChannelTemplate, CompiledCase, CompiledFlow, ContactTemplates, Media, Prompt, Speech};
+use super::compile::{Action, CompiledCase, CompiledFlow, Prompt};
 use super::condition::{Surroundings, Verdict, decide};
 use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
 use super::reply::{Choice, choose};
-use super::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic, read_moment};
+use super::template::{Text, TurnScope, read_moment};
 use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
-use crate::domain::text::json_depth;
 use crate::domain::{
-    Branch, Contact, ContactChange, Delay, MediaRef, MessageKind, MessageOption, NodeId, OnReply, OutgoingMessage,
-    Reply, ReplyKind, Session, SessionInput, Status, TemplateRef, Timestamp, Wait, WaitKind,
+    Branch, Contact, Delay, MessageOption, NodeId, OnReply, Reply, ReplyKind, Session, SessionInput, Status, Timestamp,
+    Wait, WaitKind,
 };
+use values::{ContextView, compare_cost};
 
 /// Why a prompt is said again though the reply was not wrong.
 const OLD_TAP: &str = "an older message was tapped";
-
-/// Bytes of a value that cost as much as one instruction of a template.
-const BYTES_PER_FUEL: u64 = 128;
 
 /// Where the session goes next.
 enum Next {
@@ -492,279 +489,6 @@ impl<'a> Machine<'a> {
         Ok(Next::Stop)
     }
 
-    fn update_contact(&mut self, index: usize, templates: &ContactTemplates) -> Result<(), Halt> {
-        let mut text = |template: &Option<Text>| match template {
-            Some(template) => self.text(index, template).map(|text| Some(text.trim().to_owned())),
-            None => Ok(None),
-        };
-        let (name, email, language) = (text(&templates.name)?, text(&templates.email)?, text(&templates.language)?);
-        let mut metadata = Map::new();
-        for (key, leaf) in &templates.metadata {
-            metadata.insert(key.clone(), self.value(index, leaf)?);
-        }
-        let mut change = ContactChange {
-            name,
-            email,
-            language,
-            metadata,
-            add_tags: self.tags(index, &templates.add_tags)?,
-            remove_tags: self.tags(index, &templates.remove_tags)?,
-            opt_out: templates.opt_out,
-        };
-        if change.email.as_deref().is_some_and(|email| !email.is_empty() && !email.contains('@')) {
-            self.warn(index, "the email address is not one and is not kept".to_owned());
-            change.email = None;
-        }
-        let mut candidate = self.contact.clone();
-        candidate.apply(&change, self.now);
-        let bytes = serde_json::to_vec(&candidate.metadata).map_or(usize::MAX, |bytes| bytes.len());
-        let depth = candidate.metadata.values().map(json_depth).max().unwrap_or(0);
-        if bytes > limits::STATE_BYTES || depth > limits::DEPTH {
-            self.warn(index, "the contact's metadata would be too large or nested too deep".to_owned());
-            return Err(Halt("state_limit"));
-        }
-        self.burn_bytes(bytes)?;
-        self.contact = candidate;
-        self.turn_scope = None;
-        if let Ok(Value::Object(fields)) = serde_json::to_value(&change) {
-            self.changes
-                .extend(fields.into_iter().map(|(key, value)| Change { name: format!("contact.{key}"), value }));
-        }
-        self.effects.push(Effect::UpdateContact(change));
-        Ok(())
-    }
-
-    fn tags(&mut self, index: usize, templates: &[Text]) -> Result<Vec<String>, Halt> {
-        let mut tags = Vec::with_capacity(templates.len());
-        for template in templates {
-            let tag = self.text(index, template)?.trim().to_owned();
-            if tag.is_empty() {
-                self.warn(index, "a blank tag is left out".to_owned());
-            } else {
-                tags.push(tag);
-            }
-        }
-        Ok(tags)
-    }
-
-    /// Says what a node says, with `instead` in place of its text, and gives the options as shown.
-    fn say(&mut self, index: usize, speech: &Speech, instead: Option<&Text>) -> Result<Vec<MessageOption>, Halt> {
-        let text = match instead.or(speech.text.as_ref()) {
-            Some(text) => Some(self.text(index, text)?).filter(|text| !text.trim().is_empty()),
-            None => None,
-        };
-        let mut options = Vec::with_capacity(speech.options.len());
-        for option in &speech.options {
-            let title = self.text(index, &option.title)?;
-            let description = match &option.description {
-                Some(description) => Some(self.text(index, description)?),
-                None => None,
-            };
-            options.push(MessageOption { id: option.id.clone(), title, description });
-        }
-        // A retry text answers a message that just came, so no template has to stand in for it.
-        let template = match speech.template.as_ref().filter(|_| instead.is_none()) {
-            Some(template) => Some(self.channel_template(index, template)?),
-            None => None,
-        };
-        let node = self.flow.node(index).id.clone();
-        let plain =
-            OutgoingMessage { node, kind: MessageKind::Text, text, options: options.clone(), media: None, template };
-        match speech.media.as_ref().filter(|_| instead.is_none()) {
-            Some(media) => self.say_media(index, plain, media)?,
-            None if plain.text.is_none() && plain.template.is_none() => {
-                self.warn(index, "the text is blank: nothing is said".to_owned());
-            }
-            None => {
-                let kind = match (&plain.text, plain.options.is_empty()) {
-                    (None, _) => MessageKind::Template,
-                    (Some(_), true) => MessageKind::Text,
-                    (Some(_), false) => MessageKind::Menu,
-                };
-                self.effects.push(Effect::Send(OutgoingMessage { kind, ..plain }));
-            }
-        }
-        Ok(options)
-    }
-
-    /// A medium with its caption, which is the node's text where the medium has none and can bear one.
-    fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
-        let url = self.text(index, &media.url)?;
-        let caption = match &media.caption {
-            Some(caption) => Some(self.text(index, caption)?),
-            None => None,
-        };
-        let filename = match &media.filename {
-            Some(filename) => Some(self.text(index, filename)?),
-            None => None,
-        };
-        let text_is_caption = caption.is_none() && media.kind != "audio";
-        let (caption, text) = if text_is_caption { (plain.text.clone(), None) } else { (caption, plain.text.clone()) };
-        self.effects.push(Effect::Send(OutgoingMessage {
-            kind: MessageKind::Media,
-            text: caption,
-            media: Some(MediaRef { kind: media.kind.clone(), url, filename }),
-            ..plain.clone()
-        }));
-        if text.is_some() {
-            self.effects.push(Effect::Send(OutgoingMessage { kind: MessageKind::Text, text, template: None, ..plain }));
-        }
-        Ok(())
-    }
-
-    fn channel_template(&mut self, index: usize, template: &ChannelTemplate) -> Result<TemplateRef, Halt> {
-        let mut variables = BTreeMap::new();
-        for (name, text) in &template.variables {
-            variables.insert(name.clone(), self.text(index, text)?);
-        }
-        Ok(TemplateRef { name: template.name.clone(), language: template.language.clone(), variables })
-    }
-
-    /// Renders a text. What goes wrong short of a limit is a warning.
-    fn text(&mut self, index: usize, text: &Text) -> Result<String, Halt> {
-        let (name, paths) = match text {
-            Text::Literal(text) => return Ok(text.clone()),
-            Text::Template { name, paths, .. } => (name, paths),
-        };
-        let scope = self.scope(index);
-        let rendered = match self.flow.templates.render(name, paths, &scope) {
-            Ok(rendered) => rendered,
-            Err(error) => return self.render_failed(index, error).map(|()| String::new()),
-        };
-        self.burn(rendered.fuel)?;
-        self.warn_missing(index, rendered.missing);
-        if rendered.value.chars().count() > limits::TEXT_CHARS {
-            self.warn(index, format!("a text is longer than {} characters and was cut", limits::TEXT_CHARS));
-            return Ok(rendered.value.chars().take(limits::TEXT_CHARS).collect());
-        }
-        Ok(rendered.value)
-    }
-
-    /// Fills in a JSON value; a string of exactly one `{{…}}` becomes a value of that type.
-    fn value(&mut self, index: usize, leaf: &Leaf) -> Result<Value, Halt> {
-        Ok(match leaf {
-            Leaf::Plain(value) => value.clone(),
-            Leaf::Text(Text::Template { name, paths, typed: true }) => {
-                let scope = self.scope(index);
-                match self.flow.templates.evaluate(name, paths, &scope) {
-                    Ok(rendered) => {
-                        self.burn(rendered.fuel)?;
-                        self.burn_bytes(json_bytes(&rendered.value))?;
-                        self.warn_missing(index, rendered.missing);
-                        rendered.value
-                    }
-                    Err(error) => return self.render_failed(index, error).map(|()| Value::Null),
-                }
-            }
-            Leaf::Text(text) => Value::String(self.text(index, text)?),
-            Leaf::List(items) => {
-                let items: Result<Vec<Value>, Halt> = items.iter().map(|item| self.value(index, item)).collect();
-                Value::Array(items?)
-            }
-            Leaf::Object(fields) => {
-                let mut object = Map::new();
-                for (key, leaf) in fields {
-                    object.insert(key.clone(), self.value(index, leaf)?);
-                }
-                Value::Object(object)
-            }
-        })
-    }
-
-    fn render_failed(&mut self, index: usize, error: RenderError) -> Result<(), Halt> {
-        match error {
-            RenderError::OutOfFuel => Err(Halt("template_limit")),
-            RenderError::Failed(why) => {
-                self.warn(index, format!("a template failed and gave nothing: {why}"));
-                // What it burnt before it failed is not known; a turn can afford ten such.
-                self.burn(TURN_FUEL / 10)
-            }
-        }
-    }
-
-    fn burn(&mut self, fuel: u64) -> Result<(), Halt> {
-        self.fuel += fuel;
-        if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
-    }
-
-    /// Copying and comparing values costs the writer's time, too.
-    fn burn_bytes(&mut self, bytes: usize) -> Result<(), Halt> {
-        self.burn(bytes as u64 / BYTES_PER_FUEL)
-    }
-
-    fn warn_missing(&mut self, index: usize, missing: Vec<String>) {
-        for path in missing {
-            // What the contact has not told is often not there; the author wants to know all the same.
-            self.warn(index, format!("`{path}` is missing and gave nothing"));
-        }
-    }
-
-    fn warn(&mut self, index: usize, text: String) {
-        let warning = Warning { node: Some(self.flow.node(index).id.clone()), text };
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
-    }
-
-    /// Writes into the context, within its limit.
-    fn assign(&mut self, index: usize, name: &str, value: Value) -> Result<(), Halt> {
-        if json_depth(&value) > limits::DEPTH {
-            self.warn(index, format!("`context.{name}` would be nested deeper than {} levels", limits::DEPTH));
-            return Err(Halt("state_limit"));
-        }
-        let entry_bytes = |value: &Value| json_bytes(value) + name.len() + 4;
-        let before = match self.context_bytes {
-            Some(bytes) => bytes,
-            None => json_bytes(&self.session.context),
-        };
-        let replaced = self.session.context.get(name).map_or(0, entry_bytes);
-        let added = entry_bytes(&value);
-        let after = before - replaced.min(before) + added;
-        if after > limits::STATE_BYTES {
-            self.warn(
-                index,
-                format!("`context.{name}` would make the context larger than {} bytes", limits::STATE_BYTES),
-            );
-            return Err(Halt("state_limit"));
-        }
-        self.burn_bytes(added)?;
-        self.context_bytes = Some(after);
-        if let Some(view) = &mut self.context_view {
-            view.set(name, &value);
-        }
-        self.changes.push(Change { name: format!("context.{name}"), value: value.clone() });
-        self.session.context.insert(name.to_owned(), value);
-        Ok(())
-    }
-
-    /// What templates read at a node.
-    fn scope(&mut self, index: usize) -> Scope {
-        let context = self.context_view.get_or_insert_with(|| ContextView::new(&self.session.context)).clone();
-        // A menu notes the tapped option in the input, and a node may change the contact.
-        let turn = match &self.turn_scope {
-            Some(turn) if turn.input == self.session.input => turn.clone(),
-            _ => {
-                let turn = self.make_turn_scope();
-                self.turn_scope = Some(turn.clone());
-                turn
-            }
-        };
-        let visits = self.session.visits.get(&self.flow.node(index).id).copied().unwrap_or(0);
-        Scope { context: Dynamic::from_object(context), turn, visits }
-    }
-
-    fn make_turn_scope(&self) -> Arc<TurnScope> {
-        Arc::new(TurnScope {
-            contact: self.contact.clone(),
-            input: self.session.input.clone(),
-            session: self.session.id,
-            flow: self.session.flow_id,
-            flow_name: self.flow.name().to_owned(),
-            now: self.now,
-            made: MadeRoots::default(),
-        })
-    }
-
     fn country(&self) -> Option<String> {
         let of_flow = self.flow.document.settings.country.clone();
         of_flow.or_else(|| self.contact.phone.as_ref().and_then(|phone| phone.country()))
@@ -786,37 +510,9 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// What folding a value's text costs, in instructions of a template: far more outside ASCII.
-fn compare_cost(value: &Value) -> u64 {
-    match value {
-        Value::String(text) if text.is_ascii() => text.len() as u64 / 512,
-        Value::String(text) => text.len() as u64 / 32,
-        Value::Array(items) => items.len() as u64 / 4 + items.iter().map(compare_cost).sum::<u64>(),
-        Value::Object(_) => json_bytes(value) as u64 / 32,
-        _ => 0,
-    }
-}
-
 /// A tap on, or of, a message from before the current prompt.
 fn is_old_tap(reply: &Reply, wait: &Wait) -> bool {
     reply.kind == ReplyKind::Tap && reply.answers_turn.is_some_and(|turn| turn < wait.entered_in)
-}
-
-fn json_bytes(value: &impl serde::Serialize) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Values of serde_json always serialise, and counting cannot fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
 }
 
 /// The session's `draws`-th random number: SplitMix64 (Steele, Lea and Flood, 2014), so that a replay is equal on
@@ -826,29 +522,4 @@ fn draw(seed: u64, draws: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// The context as templates read it. Each key is converted once, so that a flow that writes and reads in turns does
-/// not convert the whole context each time.
-#[derive(Debug, Clone)]
-struct ContextView(Arc<BTreeMap<String, Dynamic>>);
-
-impl ContextView {
-    fn new(context: &Map<String, Value>) -> Self {
-        Self(Arc::new(context.iter().map(|(key, value)| (key.clone(), dynamic(value))).collect()))
-    }
-
-    fn set(&mut self, key: &str, value: &Value) {
-        Arc::make_mut(&mut self.0).insert(key.to_owned(), dynamic(value));
-    }
-}
-
-impl Object for ContextView {
-    fn get_value(self: &Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
-        self.0.get(key.as_str()?).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(|key| Dynamic::from(key.as_str())).collect())
-    }
 }

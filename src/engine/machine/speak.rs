@@ -1,0 +1,89 @@
+//! What a node says: texts, options, media and templates, filled in.
+
+use std::collections::BTreeMap;
+
+use super::{Halt, Machine};
+use crate::domain::{MediaRef, MessageKind, MessageOption, OutgoingMessage, TemplateRef};
+use crate::engine::Effect;
+use crate::engine::compile::{ChannelTemplate, Media, Speech};
+use crate::engine::template::Text;
+
+impl Machine<'_> {
+    /// Says what a node says, with `instead` in place of its text, and gives the options as shown.
+    pub(super) fn say(
+        &mut self,
+        index: usize,
+        speech: &Speech,
+        instead: Option<&Text>,
+    ) -> Result<Vec<MessageOption>, Halt> {
+        let text = match instead.or(speech.text.as_ref()) {
+            Some(text) => Some(self.text(index, text)?).filter(|text| !text.trim().is_empty()),
+            None => None,
+        };
+        let mut options = Vec::with_capacity(speech.options.len());
+        for option in &speech.options {
+            let title = self.text(index, &option.title)?;
+            let description = match &option.description {
+                Some(description) => Some(self.text(index, description)?),
+                None => None,
+            };
+            options.push(MessageOption { id: option.id.clone(), title, description });
+        }
+        // A retry text answers a message that just came, so no template has to stand in for it.
+        let template = match speech.template.as_ref().filter(|_| instead.is_none()) {
+            Some(template) => Some(self.channel_template(index, template)?),
+            None => None,
+        };
+        let node = self.flow.node(index).id.clone();
+        let plain =
+            OutgoingMessage { node, kind: MessageKind::Text, text, options: options.clone(), media: None, template };
+        match speech.media.as_ref().filter(|_| instead.is_none()) {
+            Some(media) => self.say_media(index, plain, media)?,
+            None if plain.text.is_none() && plain.template.is_none() => {
+                self.warn(index, "the text is blank: nothing is said".to_owned());
+            }
+            None => {
+                let kind = match (&plain.text, plain.options.is_empty()) {
+                    (None, _) => MessageKind::Template,
+                    (Some(_), true) => MessageKind::Text,
+                    (Some(_), false) => MessageKind::Menu,
+                };
+                self.effects.push(Effect::Send(OutgoingMessage { kind, ..plain }));
+            }
+        }
+        Ok(options)
+    }
+
+    /// A medium with its caption, which is the node's text where the medium has none and can bear one.
+    fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
+        let url = self.text(index, &media.url)?;
+        let caption = match &media.caption {
+            Some(caption) => Some(self.text(index, caption)?),
+            None => None,
+        };
+        let filename = match &media.filename {
+            Some(filename) => Some(self.text(index, filename)?),
+            None => None,
+        };
+        let text_is_caption = caption.is_none() && media.kind != "audio";
+        let (caption, text) = if text_is_caption { (plain.text.clone(), None) } else { (caption, plain.text.clone()) };
+        self.effects.push(Effect::Send(OutgoingMessage {
+            kind: MessageKind::Media,
+            text: caption,
+            media: Some(MediaRef { kind: media.kind.clone(), url, filename }),
+            ..plain.clone()
+        }));
+        if text.is_some() {
+            self.effects.push(Effect::Send(OutgoingMessage { kind: MessageKind::Text, text, template: None, ..plain }));
+        }
+        Ok(())
+    }
+
+    fn channel_template(&mut self, index: usize, template: &ChannelTemplate) -> Result<TemplateRef, Halt> {
+        let mut variables = BTreeMap::new();
+        for (name, text) in &template.variables {
+            variables.insert(name.clone(), self.text(index, text)?);
+        }
+        Ok(TemplateRef { name: template.name.clone(), language: template.language.clone(), variables })
+    }
+}
