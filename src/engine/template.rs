@@ -15,8 +15,12 @@ use serde_json::{Value, json};
 
 use crate::domain::{Contact, FlowId, Phone, Problem, SessionId, SessionInput, Timestamp};
 
-/// Template instructions that one turn may run, about 2 ms of the writer's time.
-pub(super) const TURN_FUEL: u64 = 4_000;
+/// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
+pub(super) const TURN_FUEL: u64 = 20_000;
+/// What a filter of ours costs beside its instruction, by how long a release build takes for one.
+const MONEY_FUEL: u64 = 60;
+const DATE_FUEL: u64 = 40;
+const PHONE_FUEL: u64 = 600;
 
 /// Bytes that one `{{…}}` or `{%…%}` may have.
 const TAG_BYTES: usize = 500;
@@ -112,7 +116,10 @@ impl Templates {
         environment.add_filter("d", default_filter);
         environment.add_filter("money", money);
         environment.add_filter("phone_national", phone_national);
-        environment.add_filter("date", move |value: Dynamic, format: Option<String>| date(&value, format, &zone));
+        environment.add_filter("date", move |state: &State<'_, '_>, value: Dynamic, format: Option<String>| {
+            state.consume_fuel(DATE_FUEL)?;
+            Ok::<_, minijinja::Error>(date(&value, format, &zone))
+        });
         Self { environment, count: 0 }
     }
 
@@ -399,14 +406,15 @@ fn default_filter(value: Dynamic, other: Rest<Dynamic>) -> Dynamic {
 }
 
 /// `money`: two decimals, thousands grouped; `money('EUR')` names the currency behind. What is no number stays.
-fn money(value: Dynamic, currency: Option<String>) -> Dynamic {
+fn money(state: &State<'_, '_>, value: Dynamic, currency: Option<String>) -> Result<Dynamic, minijinja::Error> {
+    state.consume_fuel(MONEY_FUEL)?;
     if is_missing(&value) {
-        return value;
+        return Ok(value);
     }
     let shown = value.to_string();
-    let Ok(amount) = shown.trim().replace(',', "").parse::<f64>() else { return value };
+    let Ok(amount) = shown.trim().replace(',', "").parse::<f64>() else { return Ok(value) };
     if !amount.is_finite() {
-        return value;
+        return Ok(value);
     }
     let fixed = format!("{:.2}", amount.abs());
     let (whole, cents) = fixed.split_once('.').unwrap_or((&fixed, "00"));
@@ -419,14 +427,15 @@ fn money(value: Dynamic, currency: Option<String>) -> Dynamic {
     }
     let sign = if amount < 0.0 && fixed != "0.00" { "-" } else { "" };
     let currency = currency.map(|name| format!(" {name}")).unwrap_or_default();
-    Dynamic::from(format!("{sign}{grouped}.{cents}{currency}"))
+    Ok(Dynamic::from(format!("{sign}{grouped}.{cents}{currency}")))
 }
 
 /// `phone_national`: a number as people of its country write it. What is no number stays.
-fn phone_national(value: Dynamic) -> Dynamic {
+fn phone_national(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, minijinja::Error> {
+    state.consume_fuel(PHONE_FUEL)?;
     match value.as_str().map(str::parse::<Phone>) {
-        Some(Ok(phone)) => Dynamic::from(phone.to_national()),
-        _ => value,
+        Some(Ok(phone)) => Ok(Dynamic::from(phone.to_national())),
+        _ => Ok(value),
     }
 }
 

@@ -222,10 +222,10 @@ impl Machine<'_> {
 /// What folding a value's text costs, in instructions of a template: far more outside ASCII.
 pub(super) fn compare_cost(value: &Value) -> u64 {
     match value {
-        Value::String(text) if text.is_ascii() => text.len() as u64 / 512,
-        Value::String(text) => text.len() as u64 / 32,
+        Value::String(text) if text.is_ascii() => text.len() as u64 / 128,
+        Value::String(text) => text.len() as u64 / 8,
         Value::Array(items) => items.len() as u64 / 4 + items.iter().map(compare_cost).sum::<u64>(),
-        Value::Object(_) => json_bytes(value) as u64 / 32,
+        Value::Object(_) => json_bytes(value) as u64 / 8,
         _ => 0,
     }
 }
