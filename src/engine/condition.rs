@@ -11,7 +11,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::extract::{number_value, parse_number};
-use super::template::read_moment;
+use super::filters::read_moment;
 use crate::domain::Operator;
 use crate::domain::text::{fold, words};
 

@@ -11,6 +11,7 @@ mod check;
 mod compile;
 mod condition;
 mod extract;
+mod filters;
 mod machine;
 mod reply;
 mod template;

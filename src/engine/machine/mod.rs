@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::compile::{Action, CompiledCase, CompiledFlow, Prompt};
 use super::condition::{Surroundings, Verdict, decide};
 use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
+use super::filters::read_moment;
 use super::reply::{Choice, choose};
-use super::template::{Text, TurnScope, read_moment};
+use super::template::{Text, TurnScope};
 use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
 use crate::domain::{
     Branch, Contact, Delay, MessageOption, NodeId, OnReply, Reply, ReplyKind, Session, SessionInput, Status, Timestamp,
