@@ -123,7 +123,7 @@ fn bench(criterion: &mut Criterion) {
 
     let mut large = String::new();
     for n in 0..50 {
-        let _ = write!(large, "Item {n}: {{{{context.cart_total|money}}}}\n");
+        let _ = writeln!(large, "Item {n}: {{{{context.cart_total|money}}}}");
     }
     let large = compile(&document(json!([
         {"id": "n0", "type": "send_message", "text": large, "exits": {"next": "n1"}},

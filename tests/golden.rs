@@ -3,7 +3,6 @@
 //! The session goes through JSON between any two events, as it does in the store. `UPDATE_GOLDEN=1 cargo test --test
 //! golden` rewrites the expectations; read the difference before committing it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
