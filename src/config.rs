@@ -160,6 +160,8 @@ pub struct Loaded {
     pub config: Config,
     /// Paths of the files that were read; empty where there was none.
     pub sources: Vec<String>,
+    /// Variables that look like a key of a section and are none: they are ignored, and their user should hear of it.
+    pub unknown: Vec<String>,
 }
 
 impl Config {
@@ -204,7 +206,8 @@ impl Config {
             })?;
             sources.push(name);
         }
-        let table = read_env(&layers.defaults, env)?;
+        let mut unknown = Vec::new();
+        let table = read_env(&layers.defaults, env, &mut unknown)?;
         layers.add(table, |key, message, example| {
             let variable = variable(key);
             let instead = example.map(|value| write_instead(&variable, value)).unwrap_or_default();
@@ -221,7 +224,7 @@ impl Config {
         if let Some(bind) = flags.bind {
             config.server.bind = bind;
         }
-        Ok(Loaded { config, sources })
+        Ok(Loaded { config, sources, unknown })
     }
 }
 
@@ -479,17 +482,23 @@ fn parse_file(name: &str, text: &str) -> Result<Table> {
     })
 }
 
-/// The variables that belong to a key, each read as the type of the key's default.
-fn read_env<K, V>(defaults: &Table, env: impl IntoIterator<Item = (K, V)>) -> Result<Table>
+/// The variables that belong to a key, each read as the type of the key's default. Those that only look so go to
+/// `unknown`.
+fn read_env<K, V>(defaults: &Table, env: impl IntoIterator<Item = (K, V)>, unknown: &mut Vec<String>) -> Result<Table>
 where
     K: Into<OsString>,
     V: Into<OsString>,
 {
     let known: Vec<_> = keys(defaults).into_iter().map(|(key, default)| (variable(&key), key, default)).collect();
+    let sections: Vec<_> = defaults.keys().map(|section| format!("{}_", variable(section))).collect();
     let mut table = Table::new();
     for (name, value) in env {
         let (name, value): (OsString, OsString) = (name.into(), value.into());
         let Some((variable, key, default)) = known.iter().find(|(variable, ..)| name == variable.as_str()) else {
+            let name = name.to_string_lossy();
+            if sections.iter().any(|section| name.starts_with(section)) {
+                unknown.push(name.into_owned());
+            }
             continue;
         };
         let blame =
@@ -617,6 +626,7 @@ mod tests {
             ("QYVO_LOG_FORMAT", ""),
             ("QYVO_TOKEN", "a client's"),
             ("QYVO_SERVER", "no key"),
+            ("QYVO_STORAGE_PTH", "a slip"),
         ];
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("any.toml");
@@ -626,7 +636,8 @@ mod tests {
             database: Some("c.db".into()),
             bind: Some(SocketAddr::from(([127, 0, 0, 1], 82))),
         };
-        let Loaded { config, sources } = Config::load(&flags, env).unwrap();
+        let Loaded { config, sources, unknown } = Config::load(&flags, env).unwrap();
+        assert_eq!(unknown, ["QYVO_STORAGE_PTH"]);
         assert_eq!(sources, [path.display().to_string()]);
         assert_eq!(config.server.max_body.bytes(), 1024 * 1024, "from the file");
         assert_eq!(config.sessions.default_ttl, Duration::from_secs(7200), "from the file");

@@ -67,6 +67,16 @@ async fn flows_go_in_and_come_out() {
     assert!(told.contains("qyvo flow list"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    server.kill();
+    let told = refused(&server.command(&["serve", "--demo", "--bind", "127.0.0.1:0"]));
+    assert!(told.contains("--database demo.db"), "{told}");
+    assert_eq!(out(&server.command(&["flow", "list"])), "", "nothing was imported");
+}
+
 #[test]
 fn validate_prints_each_problem_and_needs_no_database() {
     let folder = tempfile::tempdir().unwrap();

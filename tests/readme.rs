@@ -386,7 +386,7 @@ fn the_demonstration_refuses_a_database_that_it_did_not_make() {
     refused.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     assert_eq!(printed, "", "no token and no commands");
     let path = folder.path().join("qyvo.db");
-    let sentence = format!("{} holds data that is not the demonstration's.", path.display());
+    let sentence = format!("{} is not a database that --demo made.", path.display());
     assert!(refused.log().contains(&sentence), "{}", refused.log());
     let flows = run(qyvo(folder.path()).args(["flow", "list"]));
     assert_eq!(stdout(&flows), "", "nothing was imported");

@@ -45,15 +45,17 @@ pub(super) struct Demo {
 /// Brings the samples and a fresh token into the database.
 ///
 /// # Errors
-/// When the database holds something that is not the demonstration's.
+/// When the database is there and not the demonstration's own.
 pub(super) fn prepare(config: &Config) -> Result<Demo> {
+    // An empty file is as good as none: SQLite begins with one.
+    let existed = std::fs::metadata(&config.storage.path).is_ok_and(|file| file.len() > 0);
     let store = App::open_store(config)?;
-    let prepared = fill(&store, config);
+    let prepared = fill(&store, config, existed);
     store.close();
     prepared
 }
 
-fn fill(store: &Store, config: &Config) -> Result<Demo> {
+fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
     let path = super::shown(&config.storage.path);
     let samples: Vec<CheckedDocument> = SAMPLES
         .iter()
@@ -70,9 +72,9 @@ fn fill(store: &Store, config: &Config) -> Result<Demo> {
     let secret = token.clone();
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
-        if settings::get(tx, MARK)?.is_none() && !store::is_empty(tx)? {
+        if existed && settings::get(tx, MARK)?.is_none() {
             let text = format!(
-                "{path} holds data that is not the demonstration's. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
+                "{path} is not a database that --demo made. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
             );
             return Err(Error::conflict(text));
         }

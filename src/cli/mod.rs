@@ -30,6 +30,9 @@ impl Context {
     /// What is wrong with it, and where.
     pub fn load(flags: Flags) -> Result<Self> {
         let loaded = Config::load(&flags, std::env::vars_os())?;
+        for variable in &loaded.unknown {
+            note(format_args!("{variable} is not a key of the configuration and is ignored: see qyvo.toml.example"));
+        }
         Ok(Self { config: loaded.config, sources: loaded.sources })
     }
 

@@ -279,9 +279,12 @@ fn check_size(source: &str) -> Result<(), Problem> {
             return too_large(format!("has a tag of more than {TAG_BYTES} bytes"));
         }
         tags += 1;
+        if tags > TAGS {
+            return too_large(format!("has more than {TAGS} tags"));
+        }
         rest = &rest[open + length..];
     }
-    if tags > TAGS { too_large(format!("has more than {TAGS} tags")) } else { Ok(()) }
+    Ok(())
 }
 
 /// The length of the tag that a text begins with; to the text's end if it is not closed.

@@ -305,16 +305,6 @@ impl Deref for Tx<'_> {
     }
 }
 
-/// Whether nobody has put anything into the database yet.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn is_empty(conn: &Conn) -> Result<bool> {
-    let sql = "SELECT NOT EXISTS (SELECT 1 FROM flows) AND NOT EXISTS (SELECT 1 FROM contacts)
-                   AND NOT EXISTS (SELECT 1 FROM tokens) AND NOT EXISTS (SELECT 1 FROM settings)";
-    Ok(conn.query_row(sql, [], |row| row.get(0))?)
-}
-
 /// How often commands have written to the file.
 ///
 /// # Errors

@@ -56,6 +56,8 @@ async fn a_trigger_after_the_due_time_starts_anew_though_the_sweeper_never_ran()
         let second = app.trigger(flow, PHONE).await.expect(201);
         assert_ne!(second["id"], first["id"]);
         assert_eq!(app.session(&first["id"]).await["status"], "expired");
+        app.advance(60);
+        assert_ne!(app.trigger(flow, PHONE).await.expect(201)["id"], second["id"], "at the due time it is over");
         app.stop().await;
     })
     .await;

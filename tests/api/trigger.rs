@@ -128,6 +128,8 @@ async fn a_quiet_period_keeps_a_flow_from_starting_again() {
             (&quiet["status"], &quiet["id"], &quiet["ended"]),
             (&json!("already_running"), &first["id"], &json!(true))
         );
+        let fail = json!({"flow_id": flow, "phone": PHONE, "on_running": "fail"});
+        assert_eq!(app.post("/actions/trigger-flow", &fail).await.expect(200), quiet, "nothing is running");
         app.advance(1);
         assert_ne!(app.trigger(flow, PHONE).await.expect(201)["id"], first["id"]);
         app.stop().await;

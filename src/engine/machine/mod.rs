@@ -415,7 +415,7 @@ impl<'a> Machine<'a> {
         for (place, case) in cases.iter().enumerate() {
             let left = self.value(index, &case.left)?;
             let right = self.value(index, &case.right)?;
-            self.burn(1 + compare_cost(&left) + compare_cost(&right))?;
+            self.burn(1 + compare_cost(case.operator, &left) + compare_cost(case.operator, &right))?;
             let country = self.country();
             let around = Surroundings {
                 tags: &self.contact.tags,

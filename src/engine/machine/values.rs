@@ -8,8 +8,8 @@ use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value};
 
 use super::{Halt, Machine};
-use crate::domain::ContactChange;
 use crate::domain::text::json_depth;
+use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic};
 use crate::engine::{Change, Effect, Warning, limits};
@@ -219,12 +219,23 @@ impl Machine<'_> {
     }
 }
 
-/// What folding a value's text costs, in instructions of a template: far more outside ASCII.
-pub(super) fn compare_cost(value: &Value) -> u64 {
+/// What comparing a value costs, in instructions of a template: folding its text, which takes far longer outside ASCII,
+/// and splitting it into words, which takes longer still.
+pub(super) fn compare_cost(operator: Operator, value: &Value) -> u64 {
+    let of_text = |text: &str| {
+        let bytes = text.len() as u64;
+        match operator {
+            Operator::HasAnyWord | Operator::HasAllWords => bytes / 4,
+            _ if text.is_ascii() => bytes / 128,
+            _ => bytes / 8,
+        }
+    };
     match value {
-        Value::String(text) if text.is_ascii() => text.len() as u64 / 128,
-        Value::String(text) => text.len() as u64 / 8,
-        Value::Array(items) => items.len() as u64 / 4 + items.iter().map(compare_cost).sum::<u64>(),
+        Value::String(text) => of_text(text),
+        Value::Array(items) => {
+            let of_items: u64 = items.iter().map(|item| compare_cost(operator, item)).sum();
+            items.len() as u64 / 4 + of_items
+        }
         Value::Object(_) => json_bytes(value) as u64 / 8,
         _ => 0,
     }
