@@ -77,6 +77,18 @@ async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
     assert_eq!(out(&server.command(&["flow", "list"])), "", "nothing was imported");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_revokes_its_own_token_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &["--demo"]).await;
+    out(&server.command(&["token", "create", "--name", "demo"]));
+    server.kill();
+    server.restart(&["--demo"]).await;
+    let listed = out(&server.command(&["token", "list"]));
+    let states: Vec<bool> = listed.lines().map(|line| line.contains("  live  ")).collect();
+    assert_eq!(states, [false, true, true], "the first start's, the user's, the second start's: {listed}");
+}
+
 #[test]
 fn validate_prints_each_problem_and_needs_no_database() {
     let folder = tempfile::tempdir().unwrap();
