@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -40,6 +40,8 @@ CREATE TABLE flows (
     published_at INTEGER, -- when published_version was published
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    updated_by TEXT NOT NULL DEFAULT '', -- who saved the draft, as the admin page shows it
+    deleted_at INTEGER, -- hidden since then; its sessions still need its versions
     FOREIGN KEY (seq, published_version) REFERENCES flow_versions (flow_seq, version)
 ) STRICT;
 
@@ -58,6 +60,18 @@ CREATE TRIGGER flow_versions_are_immutable BEFORE UPDATE ON flow_versions
 BEGIN
     SELECT RAISE(ABORT, 'a published version never changes');
 END;
+
+-- Conversations that a flow must pass before it is published.
+CREATE TABLE flow_test_cases (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    flow_seq INTEGER NOT NULL REFERENCES flows (seq),
+    name TEXT NOT NULL,
+    script TEXT NOT NULL, -- JSON: how the simulation begins, its events, and what each turn must say
+    actor TEXT NOT NULL, -- who saved it
+    created_at INTEGER NOT NULL,
+    UNIQUE (flow_seq, name)
+) STRICT;
 
 -- People.
 CREATE TABLE contacts (
@@ -142,6 +156,9 @@ CREATE INDEX sessions_due ON sessions (due_at) WHERE status = 'running';
 -- A contact's history with a flow, newest last: quiet periods and late replies.
 CREATE INDEX sessions_history ON sessions (contact_seq, flow_seq);
 
+-- A flow's sessions of one status, in the order of their rows.
+CREATE INDEX sessions_by_flow ON sessions (flow_seq, status);
+
 -- The trace: one row for each event that a session took.
 CREATE TABLE turns (
     seq INTEGER PRIMARY KEY,
@@ -196,6 +213,11 @@ CREATE INDEX messages_queued_by_session ON messages (session_seq) WHERE status =
 -- Attempts under way, oldest first: what a restart finds unfinished.
 CREATE INDEX messages_sending ON messages (claimed_at) WHERE status = 'sending';
 
+-- What went wrong with messages to people.
+CREATE INDEX messages_failed ON messages (status) WHERE status IN ('failed', 'unknown');
+-- What people wrote and nothing took.
+CREATE INDEX messages_unrouted ON messages (handled) WHERE handled = 'unrouted';
+
 -- API tokens. The secret itself is nowhere.
 CREATE TABLE tokens (
     seq INTEGER PRIMARY KEY,
@@ -207,6 +229,41 @@ CREATE TABLE tokens (
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) STRICT;
+
+-- What the server keeps to itself: the admin page's password (argon2id), the key of the hashes in `erased`.
+CREATE TABLE secrets (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who is logged in on the admin page.
+CREATE TABLE logins (
+    seq INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the cookie's value
+    actor TEXT NOT NULL, -- the name given at log-in, recorded with what is done
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+-- Wrong passwords, so that guessing stays slow across restarts.
+CREATE TABLE failed_logins (
+    network TEXT NOT NULL PRIMARY KEY, -- where they came from: an IPv4 address, or the /64 of an IPv6 one
+    failures INTEGER NOT NULL, -- since the last success
+    last_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What must be known of people who were erased, without knowing them: HMAC-SHA-256 under a key in `secrets`.
+CREATE TABLE erased (
+    -- opt_out: an address whose person had opted out, kept for good. provider_id: a message that may be delivered again,
+    -- kept for 8 days.
+    kind TEXT NOT NULL CHECK (kind IN ('opt_out', 'provider_id')),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    erased_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX erased_by_age ON erased (erased_at) WHERE kind = 'provider_id';
 
 -- Answers that a retry with the same Idempotency-Key gets again.
 CREATE TABLE idempotency_keys (

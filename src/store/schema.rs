@@ -7,8 +7,11 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// What this version of the program needs in a file.
-pub(super) const CURRENT: Schema =
-    Schema { application_id: 0x5179_766F, whole: include_str!("../../schema.sql"), steps: &[] };
+pub(super) const CURRENT: Schema = Schema {
+    application_id: 0x5179_766F,
+    whole: include_str!("../../schema.sql"),
+    steps: &[include_str!("migrations/2.sql")],
+};
 
 /// A schema and the way to it.
 pub(super) struct Schema {
@@ -170,6 +173,16 @@ mod tests {
         assert_eq!(version(&conn), CURRENT.version());
         assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
         CURRENT.prepare(&mut conn).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_comes_forward() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("migrations/1.sql")).unwrap();
+        assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Older(1));
+        CURRENT.prepare(&mut conn).unwrap();
+        assert_eq!(version(&conn), CURRENT.version());
+        assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
     }
 
     #[test]

@@ -1,0 +1,234 @@
+-- The whole current schema of a Qyvo database.
+--
+-- A new file gets it in one transaction; an older file gets the steps in src/store/schema.rs instead, and must end up
+-- with the same. Whoever changes this file raises user_version and adds the step.
+--
+-- Conventions. `seq` orders rows, is what other tables refer to, and leaves the server only as a list's cursor. `id` is a UUID of 16
+-- bytes, and what the API shows; it orders nothing, because UUIDs of version 7 go back when the clock does. Times are
+-- milliseconds since 1970-01-01T00:00:00Z, NULL where a thing has not happened. An index over a rowid table ends in
+-- the row's seq without naming it.
+
+-- "Qyvo" in ASCII: tells our files from other people's.
+PRAGMA application_id = 1366914671;
+PRAGMA user_version = 1;
+
+-- What the admin page edits. A key that the config file or the environment sets is ignored here.
+CREATE TABLE settings (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL, -- JSON
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row, raised by every write of a command-line command. The server polls it to learn that its caches are old; its
+-- own writes leave it alone.
+CREATE TABLE generation (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    value INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO generation (only, value) VALUES (1, 0);
+
+-- Flows and sequences, with the draft that their author works on.
+CREATE TABLE flows (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    kind TEXT NOT NULL CHECK (kind IN ('flow', 'sequence')),
+    name TEXT NOT NULL, -- the draft's; a published version has its own in its document
+    draft TEXT NOT NULL, -- JSON, as the author wrote it
+    revision INTEGER NOT NULL, -- raised by every save of the draft
+    published_version INTEGER, -- what new sessions start on; NULL while unpublished
+    published_at INTEGER, -- when published_version was published
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    FOREIGN KEY (seq, published_version) REFERENCES flow_versions (flow_seq, version)
+) STRICT;
+
+-- Published documents. A session stays on the version that it started on, so a version never changes.
+CREATE TABLE flow_versions (
+    flow_seq INTEGER NOT NULL REFERENCES flows (seq),
+    version INTEGER NOT NULL CHECK (version > 0), -- counts from 1 in each flow
+    document TEXT NOT NULL, -- JSON
+    note TEXT,
+    actor TEXT NOT NULL, -- who published it, as the admin page shows it
+    published_at INTEGER NOT NULL,
+    UNIQUE (flow_seq, version)
+) STRICT;
+
+CREATE TRIGGER flow_versions_are_immutable BEFORE UPDATE ON flow_versions
+BEGIN
+    SELECT RAISE(ABORT, 'a published version never changes');
+END;
+
+-- People.
+CREATE TABLE contacts (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name TEXT,
+    email TEXT,
+    language TEXT, -- BCP 47
+    source TEXT NOT NULL, -- what created the contact, such as trigger or inbound
+    metadata TEXT NOT NULL, -- a JSON object
+    opted_in_at INTEGER, -- the first consent
+    opted_out_at INTEGER, -- set while the person is not to be written to
+    last_inbound_at INTEGER, -- opens the channel's window for free text
+    last_message_at INTEGER, -- in either direction
+    total_messages INTEGER NOT NULL DEFAULT 0, -- in both directions
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL -- of the profile; messages leave it alone
+) STRICT;
+
+-- Where people are reached. The primary key makes an address lead to one contact.
+CREATE TABLE addresses (
+    kind TEXT NOT NULL CHECK (kind IN ('phone', 'wa_id', 'bsuid')),
+    value TEXT NOT NULL, -- a phone in E.164 with its +
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
+    added_at INTEGER NOT NULL, -- the newest phone is the one that is shown and written to
+    retired_at INTEGER, -- set once the person left the address: it finds nobody then, and a new contact may take it over
+    PRIMARY KEY (kind, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX addresses_by_contact ON addresses (contact_seq);
+
+-- Ids of contacts that were merged into another one.
+CREATE TABLE contact_redirects (
+    old_id BLOB NOT NULL PRIMARY KEY CHECK (length(old_id) = 16),
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX contact_redirects_by_contact ON contact_redirects (contact_seq);
+
+CREATE TABLE tags (
+    seq INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE -- compared byte by byte, the order in which the engine keeps a contact's tags
+) STRICT;
+
+CREATE TABLE contact_tags (
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
+    tag_seq INTEGER NOT NULL REFERENCES tags (seq),
+    PRIMARY KEY (contact_seq, tag_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX contact_tags_by_tag ON contact_tags (tag_seq);
+
+-- Conversations. Columns mirror the session for queries; what has no column is in state, and both together are the
+-- session.
+CREATE TABLE sessions (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    flow_seq INTEGER NOT NULL REFERENCES flows (seq),
+    version INTEGER NOT NULL, -- of flow_versions; stays for the session's life
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
+    status TEXT NOT NULL CHECK (status IN ('running', 'completed', 'expired', 'failed', 'cancelled')),
+    reason TEXT, -- why it failed or was cancelled
+    outcome TEXT, -- of the end node that it reached
+    current_node TEXT,
+    waiting_for TEXT CHECK (waiting_for IN ('reply', 'delay', 'http', 'event', 'handoff')),
+    wake_at INTEGER, -- the wait's own timer
+    expires_at INTEGER, -- the time to live's
+    due_at INTEGER, -- the earlier of the two while running, computed by the server since min(x, NULL) is NULL here
+    turn INTEGER NOT NULL, -- events taken so far, the start included
+    prompted_at INTEGER, -- when its last prompt was accepted: the latest of several sessions gets a reply
+    state TEXT NOT NULL, -- a JSON object: wait, seed, draws, visits, context, input
+    started_at INTEGER NOT NULL,
+    last_interaction_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+
+-- One running session per contact and flow, under any concurrency. The contact comes first, so that the same index
+-- finds all live sessions of a contact.
+CREATE UNIQUE INDEX sessions_running ON sessions (contact_seq, flow_seq) WHERE status = 'running';
+-- The sweeper's: what falls due next.
+CREATE INDEX sessions_due ON sessions (due_at) WHERE status = 'running';
+-- A contact's history with a flow, newest last: quiet periods and late replies.
+CREATE INDEX sessions_history ON sessions (contact_seq, flow_seq);
+
+-- The trace: one row for each event that a session took.
+CREATE TABLE turns (
+    seq INTEGER PRIMARY KEY,
+    session_seq INTEGER NOT NULL REFERENCES sessions (seq),
+    turn INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    record TEXT NOT NULL, -- JSON: what came in, which nodes were passed, what changed
+    messages TEXT NOT NULL -- a JSON array of seqs in messages, so that texts are stored once
+) STRICT;
+
+CREATE INDEX turns_by_session ON turns (session_seq);
+
+-- Messages in and out; the queued ones are the outbox.
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY, -- the order of sending within a lane
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- goes out with the message, for de-duplication on the far side
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
+    -- The session that said it, or that took it. No foreign key: dropping an old session would have to look through
+    -- all messages.
+    session_seq INTEGER,
+    turn INTEGER, -- of that session
+    direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),
+    channel TEXT NOT NULL,
+    provider_id TEXT, -- the channel's id of the message
+    type TEXT NOT NULL,
+    body TEXT NOT NULL, -- JSON
+    status TEXT NOT NULL CHECK (
+        (direction = 'in' AND status = 'received')
+        OR (
+            direction = 'out'
+            AND status IN ('queued', 'sending', 'simulated', 'sent', 'delivered', 'read', 'failed', 'unknown')
+        )
+    ),
+    reason TEXT, -- why it failed, or why nothing handled it
+    handled TEXT, -- of an inbound message: what took it, such as reply, keyword or unrouted
+    attempts INTEGER NOT NULL DEFAULT 0, -- of sending
+    next_attempt_at INTEGER, -- of a queued message
+    claimed_at INTEGER, -- when the attempt under way began
+    accepted_at INTEGER, -- when the channel took it
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- A provider that delivers twice is heard once.
+CREATE UNIQUE INDEX messages_provider_id ON messages (channel, provider_id) WHERE provider_id IS NOT NULL;
+-- A conversation, oldest first.
+CREATE INDEX messages_by_contact ON messages (contact_seq);
+-- The outbox, in the order of sending.
+CREATE INDEX messages_outbox ON messages (next_attempt_at) WHERE status = 'queued';
+-- What ending a session drops.
+CREATE INDEX messages_queued_by_session ON messages (session_seq) WHERE status = 'queued';
+-- Attempts under way, oldest first: what a restart finds unfinished.
+CREATE INDEX messages_sending ON messages (claimed_at) WHERE status = 'sending';
+
+-- API tokens. The secret itself is nowhere.
+CREATE TABLE tokens (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    scope TEXT NOT NULL CHECK (scope IN ('trigger', 'api', 'admin')),
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the secret, which is random and needs no salt
+    hint TEXT NOT NULL, -- the secret's first characters, for lists
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+-- Answers that a retry with the same Idempotency-Key gets again.
+CREATE TABLE idempotency_keys (
+    token_seq INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_hash BLOB NOT NULL CHECK (length(body_hash) = 32), -- SHA-256 of the raw body
+    outcome TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (token_seq, route, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- Counts that pages show, so that nothing counts rows. 0 and '' stand for all.
+CREATE TABLE counters (
+    name TEXT NOT NULL,
+    flow_seq INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    exit TEXT NOT NULL,
+    hour INTEGER NOT NULL, -- hours since 1970-01-01T00:00:00Z
+    value INTEGER NOT NULL,
+    PRIMARY KEY (name, flow_seq, version, node, exit, hour)
+) STRICT, WITHOUT ROWID;
