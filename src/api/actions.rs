@@ -115,14 +115,10 @@ pub(super) async fn cancel_flow(
 }
 
 fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
-    const REASON_CHARS: usize = 200;
     let mut fields = Fields::of(&body.fields);
     let flow_id: Option<FlowId> = fields.required("flow_id");
     let whom = fields.whom();
-    let reason = fields.text("reason").map(str::to_owned);
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS) {
-        fields.fail("reason", format!("The reason must not be longer than {REASON_CHARS} characters."));
-    }
+    let reason = fields.reason();
     fields.finish()?;
     match (flow_id, whom) {
         (Some(flow_id), Some(whom)) => Ok(Cancel { flow_id, whom, reason }),

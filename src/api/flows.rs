@@ -1,128 +1,278 @@
-//! `POST /flows/…`: documents in, versions out.
+//! `/flows`: the drafts that authors work on.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_DISPOSITION, ETAG, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, OptionalJsonBody};
+use super::stats::session_counts;
 use super::{State, iso, read};
-use crate::domain::{FlowId, Problem, Severity};
+use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
 use crate::error::{Error, Result};
-use crate::runtime::authoring::{self, CheckedDocument};
-use crate::store::flows::{self, FlowRow};
+use crate::runtime::Notice;
+use crate::runtime::authoring::{self, Draft, Saved};
+use crate::store::flows::{self, FlowRow, FlowSummary};
+use crate::store::{Conn, sessions};
 
-/// Characters of a publisher's note at most.
-const NOTE_CHARS: usize = 1_000;
+/// Characters of a flow's name at most.
+const NAME_CHARS: usize = 255;
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Flow not found")
 }
 
-fn refused(problems: &[Problem]) -> ApiError {
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let text = format!("The flow has {errors} {} to mend.", if errors == 1 { "problem" } else { "problems" });
-    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text).with("problems", json!(problems))
+/// `GET /flows`: all flows by name, with their counts.
+pub(super) async fn list_flows(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let listed =
+        read(&state, |conn| flows::list(conn)?.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
+    Ok(HttpResponse::Ok().json(json!({"data": listed.await?, "next_cursor": null})))
 }
 
-/// `POST /flows/import?publish=`: creates a flow, or replaces the draft of the one that the document names.
-pub(super) async fn import_flow(
+/// `POST /flows`: a new flow, of a document or with one sentence to begin with.
+pub(super) async fn create_flow(
+    state: web::Data<State>,
+    principal: Principal,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
+    let name = read_name(&mut fields);
+    let kind = fields.choice("kind", &[("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)]);
+    let document = read_document(&mut fields);
+    if kind.is_some() && document.is_some() {
+        fields.fail("kind", "The kind belongs into the document when there is one.");
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let draft = match (document, name) {
+        (Some(document), None) => Draft::of(document),
+        (Some(document), Some(name)) => Draft::of(document).renamed(&name),
+        (None, name) => Draft::starter(name.as_deref().unwrap_or("Untitled"), kind.unwrap_or_default()),
+    };
+    let created = create(&state, draft, principal.name.to_string()).await?;
+    flow_answer(&state, StatusCode::CREATED, created).await
+}
+
+async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
+    let (id, now) = (FlowId(Uuid::now_v7()), state.runtime.clock().now());
+    let created = state.runtime.store().write(move |tx| authoring::create(tx, id, &draft, &actor, now)).await?;
+    tell(state, &created.summary);
+    Ok(created)
+}
+
+/// `GET /flows/{id}`: a flow with its draft and what is wrong with it.
+pub(super) async fn get_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let flow = find(&state, &id).await?;
+    flow_answer(&state, StatusCode::OK, flow).await
+}
+
+/// `PUT /flows/{id}`: replaces the draft that the author has read.
+pub(super) async fn replace_flow(
     request: HttpRequest,
     state: web::Data<State>,
     principal: Principal,
+    id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let publish = match request.query_string() {
-        "" | "publish=false" => false,
-        "publish=true" => true,
-        _ => {
-            let text = "The query may be publish=true or publish=false.".to_owned();
-            return Err(ApiError::Validation(vec![("publish".to_owned(), text)]));
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let expected = read_if_match(&request)?.ok_or_else(|| {
+        ApiError::refused(StatusCode::PRECONDITION_REQUIRED, "The header If-Match is missing.")
+            .hint("Send the ETag that GET gave with the draft, so that nobody's work is overwritten.")
+    })?;
+    let mut fields = Fields::of(&body.fields);
+    let document = read_document(&mut fields);
+    if let Some(document) = document {
+        match document.get("id").map(|id| id.as_str().and_then(|id| id.parse::<FlowId>().ok())) {
+            None => {}
+            Some(Some(named)) if named == id => {}
+            Some(_) => fields.fail("document", "The document's id is another flow's: leave it out, or import it."),
         }
-    };
-    let checked = check(&state, Value::Object(body.fields)).await?.map_err(|problems| refused(&problems))?;
-    if publish && !checked.is_publishable(false) {
-        return Err(refused(&checked.problems));
+    } else {
+        fields.fail("document", "The document field is required.");
     }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let draft = document.map(Draft::of).ok_or_else(not_found)?;
+    let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
+    let saved =
+        state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    match saved {
+        Saved::Kept(flow) => {
+            tell(&state, &flow.summary);
+            flow_answer(&state, StatusCode::OK, flow).await
+        }
+        Saved::Stale(flow) => Err(stale(&flow)),
+        Saved::NotFound => Err(not_found()),
+    }
+}
+
+/// The refusal of a lost update.
+pub(super) fn stale(flow: &FlowSummary) -> ApiError {
+    let by = if flow.updated_by.is_empty() { "somebody" } else { flow.updated_by.as_str() };
+    let text = format!("The draft was saved by {by} meanwhile; it has revision {} now.", flow.revision);
+    ApiError::refused(StatusCode::PRECONDITION_FAILED, text)
+        .with("revision", flow.revision)
+        .with("updated_by", flow.updated_by.as_str())
+        .with("updated_at", iso(Some(flow.updated_at)))
+}
+
+/// `DELETE /flows/{id}`: hides a flow that is not published and has no running session.
+pub(super) async fn delete_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
-    let (new_id, actor, problems) = (FlowId(Uuid::now_v7()), principal.name, checked.problems.clone());
-    let (flow, is_new) = state
-        .runtime
-        .store()
-        .write(move |tx| {
-            let existed = flows::find(tx, checked.document.id.unwrap_or(new_id))?.is_some();
-            let mut flow = authoring::save_draft(tx, &checked, new_id, now)?;
-            if publish {
-                authoring::publish(tx, flow.id, &checked, None, &actor, now)?;
-                flow = flows::find(tx, flow.id)?.unwrap_or(flow);
-            }
-            Ok((flow, !existed))
-        })
-        .await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(HttpResponse::build(status).json(flow_view(&flow, &problems)))
+    let deleted = state.runtime.store().write(move |tx| {
+        let Some(flow) = flows::find_summary(tx, id)? else { return Ok(None) };
+        let is_in_use = flow.published_version.is_some() || !sessions::running_of_flow(tx, flow.seq, 0, 1)?.is_empty();
+        if !is_in_use {
+            flows::delete(tx, flow.seq, now)?;
+        }
+        Ok(Some((flow, is_in_use)))
+    });
+    match deleted.await? {
+        None => Err(not_found()),
+        Some((_, true)) => {
+            let text = "The flow is published, or has sessions that run.";
+            Err(ApiError::refused(StatusCode::CONFLICT, text).hint("Stop it first: POST /flows/{id}/stop."))
+        }
+        Some((flow, false)) => {
+            tell(&state, &FlowSummary { revision: flow.revision + 1, ..flow });
+            Ok(HttpResponse::NoContent().finish())
+        }
+    }
 }
 
-fn flow_view(flow: &FlowRow, problems: &[Problem]) -> Value {
-    json!({
-        "id": flow.id,
-        "name": flow.name,
-        "status": if flow.published_version.is_some() { "published" } else { "draft" },
-        "revision": flow.revision,
-        "published_version": flow.published_version,
-        "problems": problems,
-    })
+/// `POST /flows/validate`: what is wrong with a document. Saves nothing.
+pub(super) async fn validate_flow(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let problems = problems(&state, Value::Object(body.fields)).await?;
+    let is_publishable = authoring::is_publishable(&problems, false);
+    Ok(HttpResponse::Ok().json(json!({"problems": problems, "is_publishable": is_publishable})))
 }
 
-/// `POST /flows/{id}/publish`: makes the draft the next version, which never changes.
-pub(super) async fn publish_flow(
+/// `GET /flows/{id}/export`: the draft as a document that can be imported.
+pub(super) async fn export_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let flow = find(&state, &id).await?;
+    let mut document = Map::new();
+    document.insert("id".to_owned(), json!(flow.summary.id));
+    if let Value::Object(fields) = parse_draft(&flow)? {
+        document.extend(fields);
+    }
+    let file = format!("attachment; filename=\"{}.json\"", file_name(&flow.summary.name));
+    Ok(HttpResponse::Ok().insert_header((CONTENT_DISPOSITION, file)).json(document))
+}
+
+/// `POST /flows/{id}/duplicate`: another flow with the same draft.
+pub(super) async fn duplicate_flow(
     state: web::Data<State>,
     principal: Principal,
     id: web::Path<String>,
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let id: FlowId = id.parse().map_err(|_| not_found())?;
     let mut fields = Fields::of(&body.0);
-    let note = fields.text("note").map(str::to_owned);
-    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
-        fields.fail("note", format!("The note must not be longer than {NOTE_CHARS} characters."));
-    }
-    let force = match fields.value("force") {
-        None => false,
-        Some(Value::Bool(force)) => *force,
-        Some(_) => {
-            fields.fail("force", "The force field must be true or false.");
-            false
-        }
-    };
+    let name = read_name(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
-
-    let flow = read(&state, move |conn| flows::find(conn, id)).await?.ok_or_else(not_found)?;
-    let draft =
-        serde_json::from_str(&flow.draft).map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?;
-    let checked = check(&state, draft).await?.map_err(|problems| refused(&problems))?;
-    if !checked.is_publishable(force) {
-        return Err(refused(&checked.problems));
-    }
-    let now = state.runtime.clock().now();
-    let problems = checked.problems.clone();
-    let version = state
-        .runtime
-        .store()
-        .write(move |tx| authoring::publish(tx, id, &checked, note.as_deref(), &principal.name, now))
-        .await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "id": id, "name": flow.name, "version": version, "published_at": iso(Some(now)), "problems": problems
-    })))
+    let flow = find(&state, &id).await?;
+    let Value::Object(document) = parse_draft(&flow)? else { return Err(not_found()) };
+    let name = name.unwrap_or_else(|| format!("{} (copy)", flow.summary.name));
+    let draft = Draft::of(&document).renamed(&name);
+    let created = create(&state, draft, principal.name.to_string()).await?;
+    flow_answer(&state, StatusCode::CREATED, created).await
 }
 
-/// Checks a document outside the writer and the request's thread: compiling may take milliseconds.
-async fn check(state: &State, document: Value) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
+/// A flow without its document, as lists show it.
+pub(super) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
+    Ok(json!({
+        "id": flow.id,
+        "kind": flow.kind.as_str(),
+        "name": flow.name,
+        "status": if flow.published_version.is_some() { "published" } else { "draft" },
+        "revision": flow.revision,
+        "published_version": flow.published_version,
+        "published_at": iso(flow.published_at),
+        "has_changes": flow.has_changes,
+        "created_at": iso(Some(flow.created_at)),
+        "updated_at": iso(Some(flow.updated_at)),
+        "updated_by": flow.updated_by,
+        "sessions": session_counts(conn, flow.seq, None)?,
+    }))
+}
+
+/// The whole of a flow, with its revision as the ETag.
+pub(super) async fn flow_answer(state: &State, status: StatusCode, flow: FlowRow) -> Result<HttpResponse, ApiError> {
+    let document = parse_draft(&flow)?;
+    let problems = problems(state, document.clone()).await?;
+    let revision = flow.summary.revision;
+    let mut view = read(state, move |conn| summary_view(conn, &flow.summary)).await?;
+    view["document"] = document;
+    view["problems"] = json!(problems);
+    Ok(HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view))
+}
+
+/// The flow of an id in a path.
+pub(super) async fn find(state: &State, id: &str) -> Result<FlowRow, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    read(state, move |conn| flows::find(conn, id)).await?.ok_or_else(not_found)
+}
+
+/// A flow's draft, parsed.
+pub(super) fn parse_draft(flow: &FlowRow) -> Result<Value, ApiError> {
+    let parsed = serde_json::from_str(&flow.draft);
+    Ok(parsed.map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?)
+}
+
+/// Tells whoever watches that a flow is another than it was.
+pub(super) fn tell(state: &State, flow: &FlowSummary) {
+    let FlowSummary { id, revision, published_version, .. } = flow;
+    state.runtime.tell(Notice::Flow { id: *id, revision: *revision, published_version: *published_version });
+}
+
+/// The revision that `If-Match` names: `Some(None)` for `*`, which is any.
+pub(super) fn read_if_match(request: &HttpRequest) -> Result<Option<Option<u32>>, ApiError> {
+    let Some(header) = request.headers().get(IF_MATCH) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(Some(None));
+    }
+    let bare = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    let revision = bare.parse().map_err(|_| {
+        ApiError::refused(StatusCode::BAD_REQUEST, "If-Match must be the ETag of the draft, such as \"7\".")
+    })?;
+    Ok(Some(Some(revision)))
+}
+
+fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+    let name = fields.text("name").map(str::trim)?;
+    if name.is_empty() || name.chars().count() > NAME_CHARS {
+        fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters."));
+    }
+    Some(name.to_owned())
+}
+
+/// A document that is kept as it is, unless it is too large even for that.
+fn read_document<'a>(fields: &mut Fields<'a>) -> Option<&'a Map<String, Value>> {
+    let document = fields.object("document")?;
+    let bytes = Draft::of(document).len();
+    if bytes > FlowDocument::MAX_BYTES {
+        let limit = FlowDocument::MAX_BYTES;
+        fields.fail("document", format!("The document has {bytes} bytes; at most {limit} are allowed."));
+    }
+    Some(document)
+}
+
+/// Checks a document outside the request's thread: compiling may take milliseconds.
+async fn problems(state: &State, document: Value) -> Result<Vec<Problem>, ApiError> {
     let default_ttl = state.runtime.default_ttl();
-    web::block(move || CheckedDocument::check(&document, default_ttl))
+    web::block(move || authoring::problems(&document, default_ttl))
         .await
         .map_err(|error| Error::internal("Checking a flow panicked").caused_by(error).into())
+}
+
+/// A name that every file system takes.
+fn file_name(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
+    let safe = safe.trim_matches('-').to_ascii_lowercase();
+    if safe.is_empty() { "flow".to_owned() } else { safe }
 }

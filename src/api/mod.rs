@@ -7,8 +7,10 @@ mod flows;
 mod health;
 mod inbound;
 mod messages;
+mod publishing;
 mod request;
 mod sessions;
+mod stats;
 
 use std::time::Instant;
 
@@ -76,11 +78,28 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::trigger_flow)),
     entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::cancel_flow)),
     entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),
+    entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
+    entry(Method::POST, "/sessions/{id}/cancel", ADMIN, || web::to(sessions::cancel_session)),
+    entry(Method::POST, "/sessions/{id}/fire-timeout", ADMIN, || web::to(sessions::fire_timeout)),
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_messages)),
-    document(Method::POST, "/flows/import", ADMIN, || web::to(flows::import_flow)),
-    entry(Method::POST, "/flows/{id}/publish", ADMIN, || web::to(flows::publish_flow)),
+    entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
+    document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),
+    document(Method::POST, "/flows/import", ADMIN, || web::to(publishing::import_flow)),
+    document(Method::POST, "/flows/validate", ADMIN, || web::to(flows::validate_flow)),
+    entry(Method::GET, "/flows/{id}", ADMIN, || web::to(flows::get_flow)),
+    document(Method::PUT, "/flows/{id}", ADMIN, || web::to(flows::replace_flow)),
+    entry(Method::DELETE, "/flows/{id}", ADMIN, || web::to(flows::delete_flow)),
+    entry(Method::GET, "/flows/{id}/export", ADMIN, || web::to(flows::export_flow)),
+    entry(Method::POST, "/flows/{id}/duplicate", ADMIN, || web::to(flows::duplicate_flow)),
+    entry(Method::POST, "/flows/{id}/publish", ADMIN, || web::to(publishing::publish_flow)),
+    entry(Method::POST, "/flows/{id}/unpublish", ADMIN, || web::to(publishing::unpublish_flow)),
+    entry(Method::POST, "/flows/{id}/stop", ADMIN, || web::to(publishing::stop_flow)),
+    entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),
+    entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
+    entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
+    entry(Method::GET, "/stats", ADMIN, || web::to(stats::get_stats)),
     entry(Method::GET, "/openapi.yaml", OPEN, || web::to(health::get_openapi)),
 ];
 

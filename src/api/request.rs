@@ -1,6 +1,7 @@
 //! Reading requests: the JSON body within its limit, and its fields with all their errors at once.
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use crate::runtime::{IdempotencyKey, Whom};
 const MAX_KEY: usize = 255;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(8);
+/// Characters of a reason at most.
+const REASON_CHARS: usize = 200;
 /// Rows of a list if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 /// Rows of a list at most.
@@ -188,8 +191,7 @@ impl<'a> Fields<'a> {
         let text = self.text(name)?;
         let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if chosen.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.fail(name, format!("The selected {} is invalid: use one of {}.", label(name), words.join(", ")));
+            self.fail(name, not_a_choice(name, choices.iter().map(|(word, _)| *word)));
         }
         chosen
     }
@@ -214,6 +216,15 @@ impl<'a> Fields<'a> {
             (None, Some(phone)) => Some(Whom::Phone(phone)),
             (None, None) => None,
         }
+    }
+
+    /// Why somebody ends a session.
+    pub(super) fn reason(&mut self) -> Option<String> {
+        let reason = self.text("reason")?;
+        if reason.chars().count() > REASON_CHARS {
+            self.fail("reason", format!("The reason must not be longer than {REASON_CHARS} characters."));
+        }
+        Some(reason.to_owned())
     }
 
     /// Notes an error.
@@ -273,27 +284,99 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads `limit` and `cursor` from the query.
+    /// Reads `limit` and `cursor` from a query that has nothing else.
     pub(super) fn read(request: &HttpRequest) -> Result<Self, ApiError> {
-        let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map_err(|_| ApiError::refused(StatusCode::BAD_REQUEST, "The query cannot be read."))?;
-        let mut page = Self { limit: DEFAULT_LIMIT, cursor: None };
-        let mut errors = Vec::new();
-        for (name, value) in query.iter() {
-            match name.as_str() {
-                "limit" => match value.parse() {
-                    Ok(limit) if (1..=MAX_LIMIT).contains(&limit) => page.limit = limit,
-                    _ => errors.push((name.clone(), format!("The limit must be 1 to {MAX_LIMIT}."))),
-                },
-                "cursor" => match value.parse() {
-                    Ok(cursor) => page.cursor = Some(cursor),
-                    Err(_) => {
-                        errors.push((name.clone(), "The cursor must be a `next_cursor` of this list.".to_owned()))
-                    }
-                },
-                _ => errors.push((name.clone(), format!("The {name} parameter is not known here."))),
+        let mut query = Query::read(request)?;
+        let page = query.page();
+        query.finish()?;
+        Ok(page)
+    }
+}
+
+/// The parameters of a query, read one by one; what is wrong is gathered until [`Query::finish`], which refuses
+/// parameters that nobody asked for.
+pub(super) struct Query {
+    parameters: Vec<(String, String)>,
+    known: Vec<&'static str>,
+    errors: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Splits the query.
+    pub(super) fn read(request: &HttpRequest) -> Result<Self, ApiError> {
+        let parameters = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|_| ApiError::refused(StatusCode::BAD_REQUEST, "The query cannot be read."))?
+            .into_inner();
+        Ok(Self { parameters, known: Vec::new(), errors: Vec::new() })
+    }
+
+    /// A parameter's text; an empty one counts as absent, and of several the last counts.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        let found = self.parameters.iter().rev().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that is parsed; its error says "must be …".
+    pub(super) fn parsed<T: FromStr<Err = ParseError>>(&mut self, name: &'static str) -> Option<T> {
+        match self.text(name)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(name, format!("The {} {error}.", label(name)));
+                None
             }
         }
-        if errors.is_empty() { Ok(page) } else { Err(ApiError::Validation(errors)) }
     }
+
+    /// A whole number within a range.
+    pub(super) fn number(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
+        match self.text(name)?.parse() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                self.fail(name, format!("The {} must be {} to {}.", label(name), range.start(), range.end()));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if chosen.is_none() {
+            self.fail(name, not_a_choice(name, choices.iter().map(|(word, _)| *word)));
+        }
+        chosen
+    }
+
+    /// `limit` and `cursor`.
+    pub(super) fn page(&mut self) -> Page {
+        let limit = self.number("limit", 1..=i64::from(MAX_LIMIT)).and_then(|limit| u32::try_from(limit).ok());
+        let cursor = self.text("cursor").map(|cursor| cursor.parse());
+        if matches!(cursor, Some(Err(_))) {
+            self.fail("cursor", "The cursor must be a `next_cursor` of this list.");
+        }
+        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor: cursor.and_then(Result::ok) }
+    }
+
+    /// Notes an error.
+    pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
+        self.errors.push((name.to_owned(), sentence.into()));
+    }
+
+    /// All errors at once, or none.
+    pub(super) fn finish(mut self) -> Result<(), ApiError> {
+        for (name, _) in &self.parameters {
+            if !self.known.contains(&name.as_str()) {
+                self.errors.push((name.clone(), format!("The {name} parameter is not known here.")));
+            }
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.errors)) }
+    }
+}
+
+/// The sentence about a word that is none of those allowed.
+fn not_a_choice<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<&str> = words.collect();
+    format!("The selected {} is invalid: use one of {}.", label(name), words.join(", "))
 }

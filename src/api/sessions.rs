@@ -2,42 +2,117 @@
 
 use std::collections::HashMap;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::messages::message_view;
-use super::request::Page;
+use super::request::{Fields, OptionalJsonBody, Page, Query};
 use super::{State, iso, read};
-use crate::domain::SessionId;
+use crate::domain::{ContactId, FlowId, SessionId, Status};
 use crate::error::{Error, Result};
+use crate::runtime::{CancelSession, Ended, FireTimeout};
 use crate::store::messages::{self, MessageRow};
-use crate::store::sessions::StoredSession;
-use crate::store::{Conn, flows, sessions, turns};
+use crate::store::sessions::{Filter, StoredSession};
+use crate::store::{Conn, contacts, flows, sessions, turns};
 
 fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
 }
 
+/// `GET /sessions?flow_id=&status=&contact_id=`: sessions, newest first.
+pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let flow_id: Option<FlowId> = query.parsed("flow_id");
+    let contact_id: Option<ContactId> = query.parsed("contact_id");
+    let status = query.choice("status", &Status::ALL.map(|status| (status.as_str(), status)));
+    let page = query.page();
+    query.finish()?;
+    let listed = read(&state, move |conn| {
+        // What nobody has, no session has: an unknown flow or contact is an empty list.
+        let flow_seq = flow_id.map(|id| flows::seq_of(conn, id)).transpose()?;
+        let contact_seq = contact_id.map(|id| contacts::find_by_id(conn, id)).transpose()?;
+        if matches!(flow_seq, Some(None)) || matches!(contact_seq, Some(None)) {
+            return Ok(json!({"data": [], "next_cursor": null}));
+        }
+        let contact_seq = contact_seq.flatten().map(|contact| contact.seq);
+        let filter = Filter { flow_seq: flow_seq.flatten(), status, contact_seq };
+        let mut rows = sessions::list(conn, &filter, page.cursor, page.limit + 1)?;
+        let next = super::cut(&mut rows, page.limit, |row| row.seq);
+        let data = rows.iter().map(|row| session_row(conn, row)).collect::<Result<Vec<_>>>()?;
+        Ok(json!({"data": data, "next_cursor": next}))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?))
+}
+
 /// `GET /sessions/{id}`: one session.
 pub(super) async fn get_session(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: SessionId = id.parse().map_err(|_| not_found())?;
-    let found = read(&state, move |conn| {
+    session_answer(&state, id).await
+}
+
+/// `POST /sessions/{id}/cancel`: ends a session.
+pub(super) async fn cancel_session(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: SessionId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.0);
+    let reason = fields.reason();
+    fields.refuse_unknown();
+    fields.finish()?;
+    let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
+    let ended = state.runtime.handle(CancelSession { id, reason }).await?;
+    moved(&state, id, ended).await
+}
+
+/// `POST /sessions/{id}/fire-timeout`: fires the timer of what a session waits for, before it is due.
+pub(super) async fn fire_timeout(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: SessionId = id.parse().map_err(|_| not_found())?;
+    let ended = state.runtime.handle(FireTimeout { id }).await?;
+    moved(&state, id, ended).await
+}
+
+async fn moved(state: &State, id: SessionId, ended: Ended) -> Result<HttpResponse, ApiError> {
+    match ended {
+        Ended::Done { .. } => session_answer(state, id).await,
+        Ended::NotRunning => Err(ApiError::refused(StatusCode::CONFLICT, "The session has ended.")),
+        Ended::NoTimer => {
+            Err(ApiError::refused(StatusCode::CONFLICT, "The session waits for nothing that has a timer.")
+                .hint("Give the node a timeout_seconds, or answer it with POST /inbound."))
+        }
+        Ended::NotFound => Err(not_found()),
+    }
+}
+
+async fn session_answer(state: &State, id: SessionId) -> Result<HttpResponse, ApiError> {
+    let found = read(state, move |conn| {
         let Some(stored) = sessions::find_by_id(conn, id)? else { return Ok(None) };
-        let flow = flows::find_by_seq(conn, stored.flow_seq)?;
-        Ok(Some(session_view(&stored, flow.map(|flow| flow.name).as_deref())))
+        session_view(conn, &stored).map(Some)
     });
     Ok(HttpResponse::Ok().json(found.await?.ok_or_else(not_found)?))
 }
 
-fn session_view(stored: &StoredSession, flow_name: Option<&str>) -> Value {
+/// A session with its context.
+pub(super) fn session_view(conn: &Conn, stored: &StoredSession) -> Result<Value> {
+    let mut view = session_row(conn, stored)?;
+    view["context"] = json!(stored.session.context);
+    Ok(view)
+}
+
+/// A session as lists show it.
+fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
     let session = &stored.session;
-    json!({
+    let contact = contacts::find_by_id(conn, session.contact_id)?.map(|stored| stored.contact);
+    Ok(json!({
         "id": session.id,
         "flow_id": session.flow_id,
-        "flow_name": flow_name,
+        "flow_name": flows::name_of(conn, stored.flow_seq)?,
         "version": session.version,
         "contact_id": session.contact_id,
+        "contact": contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})),
         "status": session.status,
         "reason": session.reason,
         "outcome": session.outcome,
@@ -45,12 +120,11 @@ fn session_view(stored: &StoredSession, flow_name: Option<&str>) -> Value {
         "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
         "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
         "expires_at": iso(session.expires_at),
-        "context": session.context,
         "turn": session.turn,
         "started_at": iso(Some(session.started_at)),
         "last_interaction_at": iso(Some(session.last_interaction_at)),
         "ended_at": iso(session.ended_at),
-    })
+    }))
 }
 
 /// `GET /sessions/{id}/turns`: the trace, oldest first.

@@ -99,9 +99,9 @@ fn publish_missing(tx: &Tx<'_>, sample: &CheckedDocument, now: Timestamp) -> Res
     let id = sample.document.id.unwrap_or(FlowId(Uuid::now_v7()));
     let existing = flows::find(tx, id)?;
     if existing.is_none() {
-        authoring::save_draft(tx, sample, id, now)?;
+        authoring::import(tx, sample, id, TOKEN, now)?;
     }
-    if existing.is_none_or(|flow| flow.published_version.is_none() && flow.draft == sample.json) {
+    if existing.is_none_or(|flow| flow.summary.published_version.is_none() && flow.draft == sample.json) {
         authoring::publish(tx, id, sample, Some("The sample"), TOKEN, now)?;
     }
     Ok(())

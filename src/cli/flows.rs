@@ -41,9 +41,10 @@ pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
     let now = Clock::system().now();
     let new_id = FlowId(Uuid::now_v7());
     let (id, version) = direct.write(|tx| {
-        let flow = authoring::save_draft(tx, &checked, new_id, now)?;
-        let version = if publish { Some(authoring::publish(tx, flow.id, &checked, None, ACTOR, now)?) } else { None };
-        Ok((flow.id, version))
+        let flow = authoring::import(tx, &checked, new_id, ACTOR, now)?;
+        let id = flow.summary.id;
+        let version = if publish { Some(authoring::publish(tx, id, &checked, None, ACTOR, now)?) } else { None };
+        Ok((id, version))
     })?;
     match version {
         Some(version) => note(format_args!("{} is published as version {version}.", checked.document.name)),

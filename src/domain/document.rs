@@ -14,8 +14,6 @@ use super::{FlowId, Node, NodeId, Problem};
 
 /// At most this many nodes in a flow.
 const MAX_NODES: usize = 1_000;
-/// At most this many bytes of JSON in a flow.
-const MAX_BYTES: usize = 1024 * 1024;
 
 /// A flow as its author wrote it, with its shape checked.
 #[derive(Debug, Clone)]
@@ -160,6 +158,9 @@ struct Head {
 }
 
 impl FlowDocument {
+    /// At most this many bytes of JSON in a flow.
+    pub const MAX_BYTES: usize = 1024 * 1024;
+
     /// Reads a document.
     ///
     /// # Errors
@@ -167,8 +168,9 @@ impl FlowDocument {
     /// limits of size.
     pub fn parse(document: &Value) -> Result<Self, Vec<Problem>> {
         let size = serde_json::to_vec(document).map_or(usize::MAX, |bytes| bytes.len());
-        if size > MAX_BYTES {
-            let text = format!("The document has {size} bytes; at most {MAX_BYTES} are allowed. Split the flow.");
+        if size > Self::MAX_BYTES {
+            let text =
+                format!("The document has {size} bytes; at most {} are allowed. Split the flow.", Self::MAX_BYTES);
             return Err(vec![Problem::error("document_too_large", text)]);
         }
         let Value::Object(fields) = document else {
@@ -296,7 +298,7 @@ mod tests {
         assert!(FlowDocument::parse(&document).unwrap_err()[0].text.contains("colour"));
         let many: Vec<_> = (0..1001).map(|n| json!({"id": n.to_string(), "type": "end"})).collect();
         assert!(problems(Value::Array(many))[0].contains("too_many_nodes"));
-        let large = json!({"schema_version": 1, "name": "x".repeat(MAX_BYTES), "nodes": []});
+        let large = json!({"schema_version": 1, "name": "x".repeat(FlowDocument::MAX_BYTES), "nodes": []});
         assert_eq!(FlowDocument::parse(&large).unwrap_err()[0].id, "document_too_large");
     }
 }

@@ -24,6 +24,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, the running first.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Completed, Self::Expired, Self::Failed, Self::Cancelled];
+
     /// The name used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {

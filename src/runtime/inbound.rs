@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Command;
 use super::arrivals::Arrival;
 use super::job::{Hold, Job, Live, to_json};
-use crate::domain::{MessageId, Phone, Reply, ReplyKind, Session, SessionId, Timestamp, WaitKind};
+use super::{Command, Notice};
+use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, Timestamp, WaitKind};
 use crate::engine::Event;
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, NewInbound};
+use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::sessions::{self, StoredSession};
 
 /// A message from a person, as a channel hands it over.
@@ -94,12 +94,13 @@ enum Route {
 struct StoredTurn {
     seq: i64,
     id: SessionId,
+    flow_id: FlowId,
     turn: u32,
 }
 
 impl StoredTurn {
     fn of(seq: i64, session: &Session) -> Self {
-        Self { seq, id: session.id, turn: session.turn }
+        Self { seq, id: session.id, flow_id: session.flow_id, turn: session.turn }
     }
 }
 
@@ -118,8 +119,8 @@ impl Command for Inbound {
         }
         let known = contacts::find_by_phone(job.tx(), &self.from)?;
         let route = self.route(job, known.as_ref())?;
-        let contact_seq = match known {
-            Some(known) => known.seq,
+        let (contact_seq, contact_id) = match known {
+            Some(known) => (known.seq, known.contact.id),
             None => job.add_contact(self.from.clone(), channel)?,
         };
         let (session, handling, reason) = match &route {
@@ -144,6 +145,8 @@ impl Command for Inbound {
             },
         )?;
         contacts::touch(job.tx(), contact_seq, 1, Some(self.arrival.at()), self.arrival.at())?;
+        let of_session = session.map(|at| (at.id, at.flow_id));
+        job.notice(|| Notice::message(id, contact_id, of_session, Direction::In, MessageStatus::Received));
         let session_id = session.map(|at| at.id);
         let mut received = Received { message_id: id, session_id, handling, reason: reason.map(str::to_owned) };
         match route {

@@ -1,18 +1,18 @@
 //! What all commands do inside the writer: find the contact, settle what is overdue, step a session and persist it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Arrival, Inner};
+use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
 use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, MessageStatus, NewOutgoing};
+use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::{Counter, Tx, turns};
 
@@ -71,6 +71,8 @@ pub struct Job<'a> {
     now: Timestamp,
     may_hold: bool,
     nearest_timer: Cell<Option<Timestamp>>,
+    dropped: Cell<u64>,
+    notices: RefCell<Vec<Notice>>,
 }
 
 /// Where a session's contact stands in the database.
@@ -102,7 +104,15 @@ impl Live {
 
 impl<'a> Job<'a> {
     pub(super) fn new(tx: &'a Tx<'a>, inner: &'a Inner, may_hold: bool) -> Self {
-        Self { tx, inner, now: inner.clock.now(), may_hold, nearest_timer: Cell::new(None) }
+        Self {
+            tx,
+            inner,
+            now: inner.clock.now(),
+            may_hold,
+            nearest_timer: Cell::default(),
+            dropped: Cell::default(),
+            notices: RefCell::default(),
+        }
     }
 
     pub(super) fn tx(&self) -> &Tx<'a> {
@@ -122,6 +132,35 @@ impl<'a> Job<'a> {
     /// The earliest timer that this job armed.
     pub(super) fn nearest_timer(&self) -> Option<Timestamp> {
         self.nearest_timer.get()
+    }
+
+    /// Messages that this job dropped because their session ended.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
+    /// What to tell once the job is committed.
+    pub(super) fn into_notices(self) -> Vec<Notice> {
+        self.notices.into_inner()
+    }
+
+    /// Notes what to tell, if anybody watches.
+    pub(super) fn notice(&self, notice: impl FnOnce() -> Notice) {
+        if self.inner.live.is_watched() {
+            self.notices.borrow_mut().push(notice());
+        }
+    }
+
+    fn notice_session(&self, session: &Session) {
+        self.notice(|| Notice::Session {
+            id: session.id,
+            flow_id: session.flow_id,
+            contact_id: session.contact_id,
+            status: session.status,
+            turn: session.turn,
+            current_node_id: session.current_node.clone(),
+            waiting_for: session.wait.as_ref().map(|wait| wait.kind),
+        });
     }
 
     /// A compiled flow, or a hold that has it compiled.
@@ -164,9 +203,10 @@ impl<'a> Job<'a> {
         contact
     }
 
-    /// Inserts a contact of whom only the number is known, and gives its row.
-    pub(super) fn add_contact(&self, phone: Phone, source: &str) -> Result<i64> {
-        contacts::insert(self.tx, &Self::new_contact(phone, None), source, self.now)
+    /// Inserts a contact of whom only the number is known, and gives its row and its id.
+    pub(super) fn add_contact(&self, phone: Phone, source: &str) -> Result<(i64, ContactId)> {
+        let contact = Self::new_contact(phone, None);
+        Ok((contacts::insert(self.tx, &contact, source, self.now)?, contact.id))
     }
 
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
@@ -287,10 +327,12 @@ impl<'a> Job<'a> {
         };
         live.seq = Some(seq);
         if session.status != Status::Running {
-            messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
+            let dropped =
+                messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
+            self.dropped.set(self.dropped.get() + dropped);
             self.count(ended(session.status), 1, live, &session);
         }
-        let message_seqs = self.send((contact_seq, seq), session.turn, &said)?;
+        let message_seqs = self.send((contact_seq, seq), &session, &said)?;
         self.count("message.out", i64::from(count), live, &session);
         for step in &record.path {
             if let Some(exit) = &step.exit {
@@ -311,11 +353,12 @@ impl<'a> Job<'a> {
             let nearest = self.nearest_timer.get().map_or(due_at, |nearest| nearest.min(due_at));
             self.nearest_timer.set(Some(nearest));
         }
+        self.notice_session(&session);
         live.session = session;
         Ok(None)
     }
 
-    fn send(&self, (contact_seq, session_seq): (i64, i64), turn: u32, said: &[Said]) -> Result<Vec<i64>> {
+    fn send(&self, (contact_seq, session_seq): (i64, i64), session: &Session, said: &[Said]) -> Result<Vec<i64>> {
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
             let status = match (refused, self.inner.channel) {
@@ -323,12 +366,15 @@ impl<'a> Job<'a> {
                 (None, Channel::Simulator) => MessageStatus::Simulated,
             };
             let body = to_json(message)?;
+            let id = MessageId(Uuid::now_v7());
+            let of_session = Some((session.id, session.flow_id));
+            self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
             seqs.push(messages::insert_outgoing(
                 self.tx,
                 &NewOutgoing {
-                    id: MessageId(Uuid::now_v7()),
+                    id,
                     contact_seq,
-                    session: Some((session_seq, turn)),
+                    session: Some((session_seq, session.turn)),
                     channel: self.channel(),
                     kind: kind_name(message),
                     body: &body,

@@ -11,12 +11,14 @@ mod cancel;
 mod clock;
 mod inbound;
 mod job;
+mod live;
+mod stop;
 mod sweeper;
 mod trigger;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::Weighter;
@@ -24,6 +26,7 @@ use quick_cache::sync::Cache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
+use tokio::sync::broadcast::Receiver;
 
 use crate::channels::Channel;
 use crate::domain::{FlowDocument, Timestamp};
@@ -34,10 +37,12 @@ use arrivals::Arrivals;
 use job::FlowKey;
 
 pub use arrivals::Arrival;
-pub use cancel::{Cancel, Cancelled};
+pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
 pub use inbound::{Handling, Inbound, Received};
 pub use job::{Hold, Job, Whom};
+pub use live::Notice;
+pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
 
@@ -100,7 +105,9 @@ struct Inner {
     clock: Clock,
     arrivals: Arrivals,
     channel: Channel,
-    default_ttl: Duration,
+    /// Seconds.
+    default_ttl: AtomicU64,
+    live: live::Board,
     flows: Cache<FlowKey, Arc<CachedFlow>, FlowWeight>,
     /// Rung when a timer is armed that falls due before `planned_sweep`.
     sweep: Notify,
@@ -118,7 +125,9 @@ impl Runtime {
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
         let has_room = AtomicBool::new(true);
-        let inner = Inner { store, clock, arrivals, channel, default_ttl, flows, sweep, planned_sweep, has_room };
+        let default_ttl = AtomicU64::new(default_ttl.as_secs());
+        let live = live::Board::new();
+        let inner = Inner { store, clock, arrivals, channel, default_ttl, live, flows, sweep, planned_sweep, has_room };
         Self { inner: Arc::new(inner) }
     }
 
@@ -129,7 +138,26 @@ impl Runtime {
 
     /// The time to live of sessions whose flow sets none.
     pub fn default_ttl(&self) -> Duration {
-        self.inner.default_ttl
+        self.inner.default_ttl()
+    }
+
+    /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.
+    pub fn set_default_ttl(&self, default_ttl: Duration) {
+        let seconds = default_ttl.as_secs();
+        if self.inner.default_ttl.swap(seconds, Ordering::Relaxed) != seconds {
+            // Compiled flows carry it.
+            self.inner.flows.clear();
+        }
+    }
+
+    /// What changes from now on.
+    pub fn watch(&self) -> Receiver<Arc<Notice>> {
+        self.inner.live.watch()
+    }
+
+    /// Tells whoever watches that something has changed, once it is committed.
+    pub fn tell(&self, notice: Notice) {
+        self.inner.live.tell(notice);
     }
 
     /// The channel that messages go out on.
@@ -173,13 +201,14 @@ impl Runtime {
             let attempt = self.inner.store.write(move |tx| {
                 let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
-                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer()))),
+                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.into_notices()))),
                     Err(Hold::Failed(error)) => Err(error),
                     Err(hold) => Ok(Err(hold)),
                 }
             });
             match attempt.await? {
-                Ok((outcome, nearest_timer)) => {
+                Ok((outcome, nearest_timer, notices)) => {
+                    notices.into_iter().for_each(|notice| self.inner.live.tell(notice));
                     // Only now, after the commit: a sweeper that looks after this finds the timer.
                     let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
                     if nearest_timer.is_some_and(|due_at| due_at < planned) {
@@ -247,12 +276,18 @@ impl Runtime {
             let document = document.ok_or_else(|| {
                 Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
             })?;
-            let flow = compile_document(&document, runtime.inner.default_ttl)?;
+            let flow = compile_document(&document, runtime.default_ttl())?;
             let flow = CachedFlow { flow: Arc::new(flow), bytes: document.len() as u64 };
             runtime.inner.flows.insert(key, Arc::new(flow));
             Ok(())
         });
         compiling.await.map_err(|error| Error::internal("Compiling a flow panicked").caused_by(error))?
+    }
+}
+
+impl Inner {
+    fn default_ttl(&self) -> Duration {
+        Duration::from_secs(self.default_ttl.load(Ordering::Relaxed))
     }
 }
 

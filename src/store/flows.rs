@@ -38,35 +38,58 @@ pub struct FlowSummary {
     pub published_version: Option<u32>,
     /// When that version was published.
     pub published_at: Option<Timestamp>,
+    /// Whether the draft is another document than what is published; `true` while nothing is.
+    pub has_changes: bool,
     /// When it was first saved.
     pub created_at: Timestamp,
     /// When it was last saved, published or unpublished.
     pub updated_at: Timestamp,
+    /// Who saved the draft last.
+    pub updated_by: String,
 }
 
 /// A flow with its draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowRow {
-    /// Row.
-    pub seq: i64,
-    /// Public id.
-    pub id: FlowId,
+    /// All but the draft.
+    pub summary: FlowSummary,
+    /// The draft's JSON.
+    pub draft: String,
+}
+
+/// A draft to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct NewDraft<'a> {
     /// Flow or sequence.
     pub kind: FlowKind,
     /// What people call it.
-    pub name: String,
-    /// The draft's JSON.
-    pub draft: String,
-    /// How often the draft was saved.
-    pub revision: u32,
-    /// The version that new sessions start on; `None` while unpublished.
-    pub published_version: Option<u32>,
-    /// When that version was published.
-    pub published_at: Option<Timestamp>,
-    /// When it was first saved.
-    pub created_at: Timestamp,
-    /// When it was last saved, published or unpublished.
-    pub updated_at: Timestamp,
+    pub name: &'a str,
+    /// JSON.
+    pub document: &'a str,
+    /// Who saves it.
+    pub actor: &'a str,
+}
+
+/// A published version without its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRow {
+    /// Its number.
+    pub version: u32,
+    /// What its publisher wrote.
+    pub note: Option<String>,
+    /// Who published it.
+    pub actor: String,
+    /// When.
+    pub published_at: Timestamp,
+}
+
+/// The columns that [`read_summary`] takes, from `f`.
+macro_rules! summary {
+    () => {
+        "f.seq, f.id, f.kind, f.name, f.revision, f.published_version, f.published_at, f.created_at, f.updated_at,
+         f.updated_by, f.draft IS NOT
+             (SELECT v.document FROM flow_versions AS v WHERE v.flow_seq = f.seq AND v.version = f.published_version)"
+    };
 }
 
 /// The flow of an id, if it is published.
@@ -89,40 +112,65 @@ pub fn find_published(conn: &Conn, id: FlowId) -> Result<Option<PublishedFlow>> 
     Ok(flow.optional()?)
 }
 
-/// The flow of an id.
+/// The flow of an id, unless it was deleted.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn find(conn: &Conn, id: FlowId) -> Result<Option<FlowRow>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, kind, name, revision, published_version, published_at, created_at, updated_at, draft
-         FROM flows WHERE id = ?1",
-    )?;
-    Ok(statement.query_row([id], read_row).optional()?)
+    let sql = concat!("SELECT ", summary!(), ", f.draft FROM flows AS f WHERE f.id = ?1 AND f.deleted_at IS NULL");
+    Ok(conn.prepare_cached(sql)?.query_row([id], read_row).optional()?)
 }
 
-/// The flow of a row.
+/// The flow of an id without its document, unless it was deleted.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn find_by_seq(conn: &Conn, seq: i64) -> Result<Option<FlowRow>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, kind, name, revision, published_version, published_at, created_at, updated_at, draft
-         FROM flows WHERE seq = ?1",
-    )?;
-    Ok(statement.query_row([seq], read_row).optional()?)
+pub fn find_summary(conn: &Conn, id: FlowId) -> Result<Option<FlowSummary>> {
+    let sql = concat!("SELECT ", summary!(), " FROM flows AS f WHERE f.id = ?1 AND f.deleted_at IS NULL");
+    Ok(conn.prepare_cached(sql)?.query_row([id], read_summary).optional()?)
 }
 
-/// All flows and sequences by name, without their documents.
+/// The row of a flow, unless it was deleted.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn seq_of(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT seq FROM flows WHERE id = ?1 AND deleted_at IS NULL")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// What people call the flow of a row, also once it was deleted.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn name_of(conn: &Conn, seq: i64) -> Result<Option<String>> {
+    let mut statement = conn.prepare_cached("SELECT name FROM flows WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
+}
+
+/// All flows and sequences by name, without their documents and without those that were deleted.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn list(conn: &Conn) -> Result<Vec<FlowSummary>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, kind, name, revision, published_version, published_at, created_at, updated_at
-         FROM flows ORDER BY name, seq",
-    )?;
+    let sql = concat!("SELECT ", summary!(), " FROM flows AS f WHERE f.deleted_at IS NULL ORDER BY f.name, f.seq");
+    let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([], read_summary)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The published versions of a flow, newest first, those before the number `before` if one is given.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn versions(conn: &Conn, flow_seq: i64, before: Option<u32>, limit: u32) -> Result<Vec<VersionRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT version, note, actor, published_at FROM flow_versions
+         WHERE flow_seq = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
+    )?;
+    let rows = statement.query_map((flow_seq, before.unwrap_or(u32::MAX), limit), |row| {
+        Ok(VersionRow { version: row.get(0)?, note: row.get(1)?, actor: row.get(2)?, published_at: row.get(3)? })
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -136,26 +184,32 @@ pub fn version_document(conn: &Conn, flow_seq: i64, version: u32) -> Result<Opti
     Ok(statement.query_row((flow_seq, version), |row| row.get(0)).optional()?)
 }
 
-/// Creates a flow, or replaces the draft of the one that has the id. What is published stays.
+/// Creates a flow, or replaces the draft of the one that has the id. What is published stays; a deleted flow is there
+/// again. Answers its row.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn save_draft(
-    tx: &Tx<'_>,
-    id: FlowId,
-    kind: FlowKind,
-    name: &str,
-    document: &str,
-    now: Timestamp,
-) -> Result<FlowRow> {
+pub fn save_draft(tx: &Tx<'_>, id: FlowId, draft: &NewDraft<'_>, now: Timestamp) -> Result<i64> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO flows (id, kind, name, draft, revision, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5)
+        "INSERT INTO flows (id, kind, name, draft, revision, created_at, updated_at, updated_by)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, name = excluded.name, draft = excluded.draft,
-             revision = revision + 1, updated_at = excluded.updated_at
-         RETURNING seq, id, kind, name, revision, published_version, published_at, created_at, updated_at, draft",
+             revision = revision + 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
+             deleted_at = NULL
+         RETURNING seq",
     )?;
-    Ok(statement.query_row((id, kind, name, document, now), read_row)?)
+    let NewDraft { kind, name, document, actor } = draft;
+    Ok(statement.query_row((id, kind, name, document, now, actor), |row| row.get(0))?)
+}
+
+/// Hides a flow. Its row and its versions stay for the sessions that ran on them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete(tx: &Tx<'_>, flow_seq: i64, now: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE flows SET deleted_at = ?2, revision = revision + 1 WHERE seq = ?1")?
+        .execute((flow_seq, now))?;
+    Ok(())
 }
 
 /// Makes a document the next version of a flow, and the one that new sessions start on. Answers its number.
@@ -212,14 +266,13 @@ fn read_summary(row: &Row<'_>) -> rusqlite::Result<FlowSummary> {
         published_at: row.get(6)?,
         created_at: row.get(7)?,
         updated_at: row.get(8)?,
+        updated_by: row.get(9)?,
+        has_changes: row.get(10)?,
     })
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
-    let FlowSummary { seq, id, kind, name, revision, published_version, published_at, created_at, updated_at } =
-        read_summary(row)?;
-    let draft = row.get(9)?;
-    Ok(FlowRow { seq, id, kind, name, draft, revision, published_version, published_at, created_at, updated_at })
+    Ok(FlowRow { summary: read_summary(row)?, draft: row.get(11)? })
 }
 
 #[cfg(test)]
@@ -230,39 +283,63 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
+    fn draft(name: &'static str, document: &'static str, kind: FlowKind) -> NewDraft<'static> {
+        NewDraft { kind, name, document, actor: "Ana" }
+    }
+
     #[test]
     fn a_draft_is_saved_published_and_unpublished() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let id = testing::flow_id(1);
         let later = now().plus(Duration::from_secs(1));
-        let saved = save_draft(&tx, id, FlowKind::Flow, "Cart", "{}", now()).unwrap();
-        assert_eq!((saved.revision, saved.published_version), (1, None));
+        let seq = save_draft(&tx, id, &draft("Cart", "{\"v\":1}", FlowKind::Flow), now()).unwrap();
+        let saved = find_summary(&tx, id).unwrap().unwrap();
+        assert_eq!((saved.revision, saved.published_version, saved.has_changes), (1, None, true));
         assert_eq!(find_published(&tx, id).unwrap(), None);
-        assert_eq!(publish(&tx, saved.seq, "{\"v\":1}", None, "admin", now()).unwrap(), 1);
-        let again = save_draft(&tx, id, FlowKind::Sequence, "Cart 2", "[]", later).unwrap();
-        assert_eq!((again.seq, again.revision, again.published_version), (saved.seq, 2, Some(1)));
-        assert_eq!((again.created_at, again.updated_at), (now(), later));
-        assert_eq!(publish(&tx, saved.seq, "{\"v\":2}", Some("better"), "admin", later).unwrap(), 2);
+        assert_eq!(publish(&tx, seq, "{\"v\":1}", None, "admin", now()).unwrap(), 1);
+        assert!(!find_summary(&tx, id).unwrap().unwrap().has_changes);
+        let other = NewDraft { actor: "Bo", ..draft("Cart 2", "[]", FlowKind::Sequence) };
+        assert_eq!(save_draft(&tx, id, &other, later).unwrap(), seq);
+        let again = find_summary(&tx, id).unwrap().unwrap();
+        assert_eq!((again.revision, again.published_version, again.has_changes), (2, Some(1), true));
+        assert_eq!((again.created_at, again.updated_at, again.updated_by.as_str()), (now(), later, "Bo"));
+        assert_eq!(publish(&tx, seq, "{\"v\":2}", Some("better"), "admin", later).unwrap(), 2);
         let published = find_published(&tx, id).unwrap().unwrap();
         assert_eq!((published.version, published.name.as_str()), (2, "Cart 2"));
-        assert_eq!(version_document(&tx, saved.seq, 1).unwrap().as_deref(), Some("{\"v\":1}"));
-        assert_eq!(version_document(&tx, saved.seq, 3).unwrap(), None);
-        assert!(unpublish(&tx, saved.seq, later).unwrap());
-        assert!(!unpublish(&tx, saved.seq, later).unwrap());
+        assert_eq!(version_document(&tx, seq, 1).unwrap().as_deref(), Some("{\"v\":1}"));
+        assert_eq!(version_document(&tx, seq, 3).unwrap(), None);
+        let listed: Vec<_> =
+            versions(&tx, seq, None, 9).unwrap().into_iter().map(|row| (row.version, row.note)).collect();
+        assert_eq!(listed, [(2, Some("better".to_owned())), (1, None)]);
+        assert_eq!(versions(&tx, seq, Some(2), 9).unwrap().len(), 1);
+        assert!(unpublish(&tx, seq, later).unwrap());
+        assert!(!unpublish(&tx, seq, later).unwrap());
         assert_eq!(find_published(&tx, id).unwrap(), None);
-        assert_eq!(publish(&tx, saved.seq, "{\"v\":3}", None, "admin", later).unwrap(), 3, "no number comes twice");
-        assert_eq!(find(&tx, id).unwrap(), find_by_seq(&tx, saved.seq).unwrap());
-        assert_eq!(list(&tx).unwrap().len(), 1);
+        assert_eq!(publish(&tx, seq, "{\"v\":3}", None, "admin", later).unwrap(), 3, "no number comes twice");
+        assert_eq!(find(&tx, id).unwrap().unwrap().summary, list(&tx).unwrap()[0]);
         assert_eq!(publish(&tx, 99, "{}", None, "admin", now()).unwrap_err().code(), Code::NotFound);
+    }
+
+    #[test]
+    fn a_deleted_flow_is_hidden_until_it_is_saved_again() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (id, seq) = (testing::flow_id(1), testing::flow(&tx, 1));
+        delete(&tx, seq, now()).unwrap();
+        assert_eq!((find(&tx, id).unwrap(), find_summary(&tx, id).unwrap()), (None, None));
+        assert!(list(&tx).unwrap().is_empty());
+        assert_eq!(name_of(&tx, seq).unwrap().as_deref(), Some("Cart"), "its sessions still name it");
+        assert_eq!(save_draft(&tx, id, &draft("Back", "{}", FlowKind::Flow), now()).unwrap(), seq);
+        assert_eq!(find_summary(&tx, id).unwrap().unwrap().revision, 3, "no revision comes twice");
     }
 
     #[test]
     fn a_version_never_changes() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
-        let flow = save_draft(&tx, testing::flow_id(1), FlowKind::Flow, "Cart", "{}", now()).unwrap();
-        publish(&tx, flow.seq, "{}", None, "admin", now()).unwrap();
+        let seq = testing::flow(&tx, 1);
+        publish(&tx, seq, "{}", None, "admin", now()).unwrap();
         let error = tx.execute("UPDATE flow_versions SET document = '[]'", []).unwrap_err();
         assert!(error.to_string().contains("never changes"), "{error}");
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::values::Json;
 use super::{Conn, Tx};
-use crate::domain::{NodeId, Session, SessionId, SessionInput, Timestamp, Wait};
+use crate::domain::{NodeId, Session, SessionId, SessionInput, Status, Timestamp, Wait};
 use crate::error::Result;
 
 /// A session and its row.
@@ -94,6 +94,84 @@ pub fn running_of_contact(conn: &Conn, contact_seq: i64) -> Result<Vec<StoredSes
         "WHERE s.contact_seq = ?1 AND s.status = 'running' ORDER BY s.prompted_at DESC NULLS LAST, s.seq DESC"
     ))?;
     let rows = statement.query_map([contact_seq], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Sessions that run in a flow, in the order of their rows: those after the row `after`, with their rows.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn running_of_flow(conn: &Conn, flow_seq: i64, after: i64, limit: u32) -> Result<Vec<(i64, SessionId)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id FROM sessions INDEXED BY sessions_by_flow
+         WHERE flow_seq = ?1 AND status = 'running' AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let rows = statement.query_map((flow_seq, after, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a list of sessions is narrowed to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Row of the flow.
+    pub flow_seq: Option<i64>,
+    /// How they stand.
+    pub status: Option<Status>,
+    /// Row of the contact.
+    pub contact_seq: Option<i64>,
+}
+
+/// Sessions, newest first: those before the row `before`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
+    let before = before.unwrap_or(i64::MAX);
+    let mut seqs = match filter {
+        // A contact has few sessions.
+        Filter { contact_seq: Some(contact_seq), flow_seq, status } => {
+            let mut statement = conn.prepare_cached(
+                "SELECT seq FROM sessions INDEXED BY sessions_history
+                 WHERE contact_seq = ?1 AND (?2 IS NULL OR flow_seq = ?2) AND (?3 IS NULL OR status = ?3) AND seq < ?4
+                 ORDER BY seq DESC LIMIT ?5",
+            )?;
+            rows_of(&mut statement, (contact_seq, flow_seq, status, before, limit))?
+        }
+        Filter { contact_seq: None, flow_seq: None, status: None } => {
+            let mut statement =
+                conn.prepare_cached("SELECT seq FROM sessions WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?;
+            rows_of(&mut statement, (before, limit))?
+        }
+        // The index is in order only within a flow and a status, so each such run gives its newest.
+        Filter { contact_seq: None, flow_seq, status } => {
+            let flows = match flow_seq {
+                Some(flow_seq) => vec![*flow_seq],
+                None => rows_of(&mut *conn.prepare_cached("SELECT seq FROM flows")?, ())?,
+            };
+            let mut statement = conn.prepare_cached(
+                "SELECT seq FROM sessions INDEXED BY sessions_by_flow
+                 WHERE flow_seq = ?1 AND status = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4",
+            )?;
+            let mut seqs = Vec::new();
+            for flow_seq in flows {
+                for status in Status::ALL.iter().filter(|one| status.is_none_or(|wanted| wanted == **one)) {
+                    seqs.extend(rows_of(&mut statement, (flow_seq, status, before, limit))?);
+                }
+            }
+            seqs
+        }
+    };
+    seqs.sort_unstable_by(|a, b| b.cmp(a));
+    seqs.truncate(limit as usize);
+    let mut found = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        found.extend(find_by_seq(conn, seq)?);
+    }
+    Ok(found)
+}
+
+fn rows_of(statement: &mut rusqlite::Statement<'_>, params: impl rusqlite::Params) -> Result<Vec<i64>> {
+    let rows = statement.query_map(params, |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -45,7 +45,8 @@ pub(super) fn session_id(n: u128) -> SessionId {
 
 /// Inserts flow `n` and answers its row.
 pub(super) fn flow(tx: &Tx<'_>, n: u128) -> i64 {
-    flows::save_draft(tx, flow_id(n), FlowKind::Flow, "Cart", "{}", now()).unwrap().seq
+    let draft = flows::NewDraft { kind: FlowKind::Flow, name: "Cart", document: "{}", actor: "Ana" };
+    flows::save_draft(tx, flow_id(n), &draft, now()).unwrap()
 }
 
 /// Inserts flow 1 and contact 1, and answers their rows.

@@ -89,7 +89,7 @@ pub(super) use enum_as_name;
 
 enum_as_name! {
     FlowKind: [FlowKind::Flow, FlowKind::Sequence],
-    Status: [Status::Running, Status::Completed, Status::Expired, Status::Failed, Status::Cancelled],
+    Status: Status::ALL,
     WaitKind: [WaitKind::Reply, WaitKind::Delay],
 }
 

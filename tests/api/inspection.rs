@@ -1,7 +1,7 @@
 //! What can be looked at: sessions, turns, messages, health, the description.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{PHONE, TestApp, local, question};
 
@@ -17,7 +17,8 @@ async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
             session,
             json!({
                 "id": started["id"], "flow_id": flow, "flow_name": "Question", "version": 1,
-                "contact_id": started["contact_id"], "status": "running", "reason": null, "outcome": null,
+                "contact_id": started["contact_id"],
+                "contact": {"id": started["contact_id"], "name": null, "phone": PHONE}, "status": "running", "reason": null, "outcome": null,
                 "current_node_id": "ask", "waiting_for": "reply", "wake_at": "2026-05-07T08:00:30+00:00",
                 "expires_at": "2026-05-07T08:30:00+00:00", "context": {"cart": {"id": 7, "total": 0.1}}, "turn": 1,
                 "started_at": "2026-05-07T08:00:00+00:00", "last_interaction_at": "2026-05-07T08:00:00+00:00",
@@ -39,6 +40,102 @@ async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
         );
         assert_eq!(turns[2]["messages"][0]["text"], "Coming up: coffee please");
         assert_eq!(turns[2]["stimulus"]["type"], "reply");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_newest_first_by_flow_status_and_contact() {
+    local(async {
+        let app = TestApp::start().await;
+        let (tea, coffee) = (app.publish(&question(30)).await, app.publish(&question(60)).await);
+        let mut started = Vec::new();
+        for (flow, phone) in [(tea, "+14155550101"), (coffee, "+14155550101"), (tea, "+14155550102")] {
+            started.push(app.trigger(flow, phone).await.expect(201));
+        }
+        app.say("+14155550102", "tea").await;
+        let list = async |query: &str| {
+            let listed = app.get(&format!("/sessions?{query}")).await.expect(200);
+            let place = |row: &Value| started.iter().position(|session| session["id"] == row["id"]).unwrap();
+            (listed["data"].as_array().unwrap().iter().map(place).collect::<Vec<_>>(), listed["next_cursor"].clone())
+        };
+        assert_eq!(list("").await, (vec![2, 1, 0], json!(null)));
+        let (first, cursor) = list("limit=2").await;
+        assert_eq!(first, [2, 1]);
+        assert_eq!(list(&format!("limit=2&cursor={}", cursor.as_str().unwrap())).await, (vec![0], json!(null)));
+        assert_eq!(list("status=running").await.0, [1, 0]);
+        assert_eq!(list(&format!("flow_id={tea}")).await.0, [2, 0]);
+        let (first, cursor) = list(&format!("flow_id={tea}&limit=1")).await;
+        assert_eq!(first, [2]);
+        assert_eq!(list(&format!("flow_id={tea}&limit=1&cursor={}", cursor.as_str().unwrap())).await.0, [0]);
+        assert_eq!(list(&format!("flow_id={tea}&status=completed")).await.0, [2]);
+        let contact = started[0]["contact_id"].as_str().unwrap();
+        assert_eq!(list(&format!("contact_id={contact}")).await.0, [1, 0]);
+        assert_eq!(list(&format!("contact_id={contact}&flow_id={coffee}&status=running")).await.0, [1]);
+        assert_eq!(list(&format!("flow_id={}", uuid::Uuid::now_v7())).await.0, [] as [usize; 0]);
+        let wrong = app.get("/sessions?status=gone&flow_id=7&limit=0&colour=red").await.expect(422);
+        let fields: Vec<_> = wrong["errors"].as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["flow_id", "status", "limit", "colour"]);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_cancelled_or_timed_out_by_hand() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let path = |session: &Value, what: &str| format!("/sessions/{}/{what}", session["id"].as_str().unwrap());
+        let first = app.trigger(flow, PHONE).await.expect(201);
+        let timed_out = app.post(&path(&first, "fire-timeout"), &json!({})).await.expect(200);
+        assert_eq!((&timed_out["status"], &timed_out["outcome"]), (&json!("completed"), &json!("silent")));
+        app.post(&path(&first, "fire-timeout"), &json!({})).await.expect(409);
+        app.post(&path(&first, "cancel"), &json!({})).await.expect(409);
+        let second = app.trigger(flow, PHONE).await.expect(201);
+        let cancelled = app.post(&path(&second, "cancel"), &json!({"reason": "paid"})).await.expect(200);
+        assert_eq!((&cancelled["status"], &cancelled["reason"]), (&json!("cancelled"), &json!("paid")));
+        let mut patient = question(30);
+        patient["nodes"][0].as_object_mut().unwrap().remove("timeout_seconds");
+        let third = app.trigger(app.publish(&patient).await, PHONE).await.expect(201);
+        let refused = app.post(&path(&third, "fire-timeout"), &json!({})).await.expect(409);
+        assert!(refused["error"].as_str().unwrap().contains("no"), "{refused}");
+        app.advance(1801);
+        app.post(&path(&third, "cancel"), &json!({})).await.expect(409);
+        assert_eq!(app.session(&third["id"]).await["status"], "expired", "what was overdue came first");
+        app.post("/sessions/01936b1e-7c6a-7000-8000-0000000000aa/cancel", &json!({})).await.expect(404);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_are_counted_by_flow_version_node_and_hour() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        app.trigger(flow, PHONE).await.expect(201);
+        app.say(PHONE, "tea").await;
+        app.advance(3600);
+        app.trigger(flow, PHONE).await.expect(201);
+        let stats = app.get(&format!("/stats?flow_id={flow}&hours=2")).await.expect(200);
+        let sessions = json!({
+            "cancelled": 0, "completed": 1, "expired": 0, "failed": 0, "running": 1, "started": 2
+        });
+        assert_eq!(stats["totals"], json!({"sessions": sessions, "messages": {"out": 3}}));
+        let hour = |at: &str, started: u32, completed: u32, out: u32| {
+            json!({"hour": at, "started": started, "completed": completed, "expired": 0, "failed": 0, "cancelled": 0,
+                   "messages_out": out})
+        };
+        let series = [hour("2026-05-07T08:00:00+00:00", 1, 1, 2), hour("2026-05-07T09:00:00+00:00", 1, 0, 1)];
+        assert_eq!(stats["series"], json!(series));
+        assert_eq!(stats["versions"][0]["started"], 2);
+        assert_eq!(stats["nodes"], json!([{"node": "ask", "exits": {"tea": 1}}]));
+        let all = app.get("/stats").await.expect(200);
+        assert_eq!((&all["totals"], all["series"].as_array().unwrap().len()), (&stats["totals"], 24));
+        app.get("/stats?hours=1000").await.expect(422);
+        app.get("/stats?flow_id=01936b1e-7c6a-7000-8000-0000000000aa").await.expect(404);
         app.stop().await;
     })
     .await;

@@ -5,6 +5,7 @@
 mod authoring;
 mod conversations;
 mod errors;
+mod flows;
 mod inspection;
 mod support;
 mod timers;

@@ -140,6 +140,29 @@ impl TestApp {
         read(request).await
     }
 
+    /// Any request under the API's base, as the administrator.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let url = format!("{}/api/v1{path}", self.base);
+        let mut request = self.client.request(method, url).bearer_auth(secret(Scope::Admin));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        read(request).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], None).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, &format!("/api/v1{path}"), Some(&secret(Scope::Admin)), None).await
     }

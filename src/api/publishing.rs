@@ -1,0 +1,233 @@
+//! `/flows/…`: from a draft to versions, and back.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::auth::Principal;
+use super::error::ApiError;
+use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, stale, summary_view, tell};
+use super::request::{Fields, JsonBody, OptionalJsonBody, Page};
+use super::{State, cut, iso, read};
+use crate::domain::{FlowId, Problem, Severity};
+use crate::error::{Error, Result};
+use crate::runtime::authoring::{self, CheckedDocument, Draft, Saved};
+use crate::store::flows::{self, VersionRow};
+
+/// Characters of a publisher's note at most.
+const NOTE_CHARS: usize = 1_000;
+
+fn refused(problems: &[Problem]) -> ApiError {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let text = format!("The flow has {errors} {} to mend.", if errors == 1 { "problem" } else { "problems" });
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text).with("problems", json!(problems))
+}
+
+/// `POST /flows/import?publish=`: creates a flow, or replaces the draft of the one that the document names.
+pub(super) async fn import_flow(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let publish = match request.query_string() {
+        "" | "publish=false" => false,
+        "publish=true" => true,
+        _ => {
+            let text = "The query may be publish=true or publish=false.".to_owned();
+            return Err(ApiError::Validation(vec![("publish".to_owned(), text)]));
+        }
+    };
+    let checked = check(&state, Value::Object(body.fields)).await?.map_err(|problems| refused(&problems))?;
+    if publish && !checked.is_publishable(false) {
+        return Err(refused(&checked.problems));
+    }
+    let now = state.runtime.clock().now();
+    let (new_id, actor) = (FlowId(Uuid::now_v7()), principal.name);
+    let (flow, is_new) = state
+        .runtime
+        .store()
+        .write(move |tx| {
+            let existed = flows::seq_of(tx, checked.document.id.unwrap_or(new_id))?.is_some();
+            let mut flow = authoring::import(tx, &checked, new_id, &actor, now)?;
+            if publish {
+                authoring::publish(tx, flow.summary.id, &checked, None, &actor, now)?;
+                flow = flows::find(tx, flow.summary.id)?.unwrap_or(flow);
+            }
+            Ok((flow, !existed))
+        })
+        .await?;
+    tell(&state, &flow.summary);
+    flow_answer(&state, if is_new { StatusCode::CREATED } else { StatusCode::OK }, flow).await
+}
+
+/// `POST /flows/{id}/publish`: makes the draft the next version, which never changes.
+pub(super) async fn publish_flow(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
+    let note = fields.text("note").map(str::to_owned);
+    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
+        fields.fail("note", format!("The note must not be longer than {NOTE_CHARS} characters."));
+    }
+    let force = match fields.value("force") {
+        None => false,
+        Some(Value::Bool(force)) => *force,
+        Some(_) => {
+            fields.fail("force", "The force field must be true or false.");
+            false
+        }
+    };
+    fields.refuse_unknown();
+    fields.finish()?;
+
+    let flow = find(&state, &id).await?;
+    if read_if_match(&request)?.flatten().is_some_and(|expected| expected != flow.summary.revision) {
+        return Err(stale(&flow.summary));
+    }
+    let draft = parse_draft(&flow)?;
+    let checked = check(&state, draft).await?.map_err(|problems| refused(&problems))?;
+    if !checked.is_publishable(force) {
+        return Err(refused(&checked.problems));
+    }
+    let now = state.runtime.clock().now();
+    let (id, problems) = (flow.summary.id, checked.problems.clone());
+    let published = state.runtime.store().write(move |tx| {
+        let version = authoring::publish(tx, id, &checked, note.as_deref(), &principal.name, now)?;
+        Ok((version, flows::find_summary(tx, id)?))
+    });
+    let (version, summary) = published.await?;
+    summary.iter().for_each(|summary| tell(&state, summary));
+    Ok(HttpResponse::Ok().json(json!({
+        "id": id,
+        "name": flow.summary.name,
+        "version": version,
+        "published_at": iso(Some(now)),
+        "problems": problems,
+    })))
+}
+
+/// `POST /flows/{id}/unpublish`: no new sessions; those that run go on.
+pub(super) async fn unpublish_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
+    let unpublished = state.runtime.store().write(move |tx| {
+        let Some(seq) = flows::seq_of(tx, id)? else { return Ok(None) };
+        flows::unpublish(tx, seq, now)?;
+        flows::find_summary(tx, id)
+    });
+    let flow = unpublished.await?.ok_or_else(not_found)?;
+    tell(&state, &flow);
+    Ok(HttpResponse::Ok().json(read(&state, move |conn| summary_view(conn, &flow)).await?))
+}
+
+/// `POST /flows/{id}/stop`: unpublishes, cancels the flow's sessions and drops what they have queued.
+pub(super) async fn stop_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let stopped = state.runtime.stop_flow(id).await?.ok_or_else(not_found)?;
+    if let Some(flow) = read(&state, move |conn| flows::find_summary(conn, id)).await? {
+        tell(&state, &flow);
+    }
+    let mut answer = json!({"id": id, "cancelled": stopped.cancelled, "dropped_messages": stopped.dropped_messages});
+    if stopped.failed > 0 {
+        answer["failed"] = json!(stopped.failed);
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// `GET /flows/{id}/versions`: what was published, newest first.
+pub(super) async fn list_versions(
+    request: HttpRequest,
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let page = Page::read(&request)?;
+    let listed = read(&state, move |conn| {
+        let Some(flow) = flows::find_summary(conn, id)? else { return Ok(None) };
+        let before = page.cursor.map(|cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
+        let mut rows = flows::versions(conn, flow.seq, before, page.limit + 1)?;
+        let next = cut(&mut rows, page.limit, |row| i64::from(row.version));
+        let data: Vec<Value> = rows.iter().map(|row| version_view(row, flow.published_version)).collect();
+        Ok(Some(json!({"data": data, "next_cursor": next})))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
+}
+
+/// `GET /flows/{id}/versions/{n}`: a version with its document.
+pub(super) async fn get_version(
+    state: web::Data<State>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (row, current, document) = find_version(&state, &path).await?;
+    let mut view = version_view(&row, current);
+    view["document"] = document;
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// `POST /flows/{id}/versions/{n}/restore`: copies a version into the draft.
+pub(super) async fn restore_version(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let expected = read_if_match(&request)?.flatten();
+    let (_, _, document) = find_version(&state, &path).await?;
+    let id: FlowId = path.0.parse().map_err(|_| not_found())?;
+    let draft = document.as_object().map(Draft::of).ok_or_else(not_found)?;
+    let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
+    let restored =
+        state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    match restored {
+        Saved::Kept(flow) => {
+            tell(&state, &flow.summary);
+            flow_answer(&state, StatusCode::OK, flow).await
+        }
+        Saved::Stale(flow) => Err(stale(&flow)),
+        Saved::NotFound => Err(not_found()),
+    }
+}
+
+async fn find_version(
+    state: &State,
+    (id, number): &(String, String),
+) -> Result<(VersionRow, Option<u32>, Value), ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let no_version = || ApiError::not_found("The flow has no such version");
+    let number: u32 = number.parse().map_err(|_| no_version())?;
+    let found = read(state, move |conn| {
+        let Some(flow) = flows::find_summary(conn, id)? else { return Ok(None) };
+        let row = flows::versions(conn, flow.seq, number.checked_add(1), 1)?.pop().filter(|row| row.version == number);
+        let document = flows::version_document(conn, flow.seq, number)?;
+        Ok(Some((flow, row.zip(document))))
+    });
+    let (flow, version) = found.await?.ok_or_else(not_found)?;
+    let (row, document) = version.ok_or_else(no_version)?;
+    let document = serde_json::from_str(&document)
+        .map_err(|error| Error::internal("A published flow is no JSON").caused_by(error))?;
+    Ok((row, flow.published_version, document))
+}
+
+fn version_view(row: &VersionRow, current: Option<u32>) -> Value {
+    json!({
+        "version": row.version,
+        "note": row.note,
+        "actor": row.actor,
+        "published_at": iso(Some(row.published_at)),
+        "is_current": current == Some(row.version),
+    })
+}
+
+/// Checks a document outside the writer and the request's thread: compiling may take milliseconds.
+async fn check(state: &State, document: Value) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
+    let default_ttl = state.runtime.default_ttl();
+    web::block(move || CheckedDocument::check(&document, default_ttl))
+        .await
+        .map_err(|error| Error::internal("Checking a flow panicked").caused_by(error).into())
+}

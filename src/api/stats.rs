@@ -1,0 +1,123 @@
+//! `GET /stats`: counts for the dashboard. They are read from counters; no row of a session is touched.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::request::Query;
+use super::{State, iso, read};
+use crate::domain::{FlowId, Timestamp};
+use crate::error::Result;
+use crate::store::counters::{self, Counter};
+use crate::store::{Conn, flows};
+
+/// Hours of the series if the request does not say.
+const DEFAULT_HOURS: i64 = 24;
+/// Hours of the series at most: a month.
+const MAX_HOURS: i64 = 31 * 24;
+/// What sessions come to, each with the counter of the same name.
+const ENDS: [&str; 4] = ["completed", "expired", "failed", "cancelled"];
+
+/// Totals, a series by hour, and of one flow also its versions and nodes.
+pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let flow_id: Option<FlowId> = query.parsed("flow_id");
+    let hours = query.number("hours", 1..=MAX_HOURS).unwrap_or(DEFAULT_HOURS);
+    query.finish()?;
+    let now = state.runtime.clock().now();
+    let stats = read(&state, move |conn| match flow_id {
+        None => {
+            let seqs: Vec<i64> = flows::list(conn)?.iter().map(|flow| flow.seq).collect();
+            overview(conn, &seqs, now, hours).map(Some)
+        }
+        Some(id) => {
+            let Some(seq) = flows::seq_of(conn, id)? else { return Ok(None) };
+            let mut stats = overview(conn, &[seq], now, hours)?;
+            stats["versions"] = versions(conn, seq)?;
+            stats["nodes"] = nodes(conn, seq)?;
+            Ok(Some(stats))
+        }
+    });
+    Ok(HttpResponse::Ok().json(stats.await?.ok_or_else(super::flows::not_found)?))
+}
+
+/// How many sessions a flow, or one version of it, has and had.
+pub(super) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<Value> {
+    let mut counts = Map::new();
+    let count = |name: &str| {
+        let name = format!("session.{name}").into();
+        counters::value(conn, &Counter { name, flow_seq, version: version.unwrap_or(0), ..Counter::default() })
+    };
+    let started = count("started")?;
+    let mut ended = 0;
+    counts.insert("running".to_owned(), json!(0));
+    counts.insert("started".to_owned(), json!(started));
+    for end in ENDS {
+        let value = count(end)?;
+        ended += value;
+        counts.insert(end.to_owned(), json!(value));
+    }
+    counts.insert("running".to_owned(), json!(started - ended));
+    Ok(Value::Object(counts))
+}
+
+fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Result<Value> {
+    let mut sessions: BTreeMap<String, i64> = BTreeMap::new();
+    let mut messages = 0;
+    let last = Counter::hour_of(now);
+    let first = last - hours + 1;
+    let mut series: Vec<Map<String, Value>> = (first..=last)
+        .map(|hour| {
+            let mut row = Map::new();
+            row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
+            for name in ["started"].iter().chain(&ENDS).chain(&["messages_out"]) {
+                row.insert((*name).to_owned(), json!(0));
+            }
+            row
+        })
+        .collect();
+    for flow_seq in flow_seqs {
+        if let Value::Object(counts) = session_counts(conn, *flow_seq, None)? {
+            for (name, value) in counts {
+                *sessions.entry(name).or_default() += value.as_i64().unwrap_or(0);
+            }
+        }
+        let out = Counter { name: "message.out".into(), flow_seq: *flow_seq, ..Counter::default() };
+        messages += counters::value(conn, &out)?;
+        let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
+        for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
+            for (at, value) in counters::of_flow(conn, &counter, *flow_seq, first..last + 1)? {
+                let row = usize::try_from(at.hour - first).ok().and_then(|index| series.get_mut(index));
+                if let Some(sum) = row.and_then(|row| row.get_mut(name)) {
+                    *sum = json!(sum.as_i64().unwrap_or(0) + value);
+                }
+            }
+        }
+    }
+    Ok(json!({"totals": {"sessions": sessions, "messages": {"out": messages}}, "series": series}))
+}
+
+fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {
+    let mut data = Vec::new();
+    for (counter, _) in counters::of_flow(conn, "session.started", flow_seq, 0..1)? {
+        if counter.version > 0 {
+            let mut counts = session_counts(conn, flow_seq, Some(counter.version))?;
+            counts["version"] = json!(counter.version);
+            data.push(counts);
+        }
+    }
+    data.reverse();
+    Ok(json!(data))
+}
+
+/// How often each node was left by each exit, over all versions.
+fn nodes(conn: &Conn, flow_seq: i64) -> Result<Value> {
+    let mut nodes: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for (counter, value) in counters::of_flow(conn, "node.exit", flow_seq, 0..1)? {
+        let Some(node) = counter.node else { continue };
+        *nodes.entry(node.to_string()).or_default().entry(counter.exit.into_owned()).or_default() += value;
+    }
+    Ok(nodes.into_iter().map(|(node, exits)| json!({"node": node, "exits": exits})).collect())
+}

@@ -1,0 +1,113 @@
+//! What has just changed, for whoever watches.
+//!
+//! A notice says that something changed and where it stands now, after the commit that changed it. It is no record:
+//! whoever needs certainty reads the store. A watcher that is too slow misses notices and is told so.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+
+use crate::domain::{ContactId, FlowId, MessageId, NodeId, SessionId, Status, WaitKind};
+use crate::store::messages::{Direction, MessageStatus};
+
+/// Notices that a watcher may be behind.
+const BEHIND: usize = 4_096;
+
+/// Something has changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Notice {
+    /// A session began, moved or ended.
+    Session {
+        /// The session.
+        id: SessionId,
+        /// Its flow.
+        flow_id: FlowId,
+        /// Its contact.
+        contact_id: ContactId,
+        /// Whether it runs, or how it ended.
+        status: Status,
+        /// Events taken so far.
+        turn: u32,
+        /// Where it stands.
+        current_node_id: Option<NodeId>,
+        /// What it waits for.
+        waiting_for: Option<WaitKind>,
+    },
+    /// A message came in or went out.
+    Message {
+        /// The message.
+        id: MessageId,
+        /// Whose conversation it belongs to.
+        contact_id: ContactId,
+        /// The session that said or took it.
+        session_id: Option<SessionId>,
+        /// The flow of that session.
+        #[serde(skip)]
+        flow_id: Option<FlowId>,
+        /// Which way it went.
+        direction: &'static str,
+        /// How far it got.
+        status: &'static str,
+    },
+    /// A flow's draft was saved, or it was published, unpublished or deleted.
+    Flow {
+        /// The flow.
+        id: FlowId,
+        /// How often its draft was saved.
+        revision: u32,
+        /// What new sessions start on.
+        published_version: Option<u32>,
+    },
+    /// Anything may have changed, such as by a command on the command line.
+    Everything,
+}
+
+impl Notice {
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Session { .. } => "session",
+            Self::Message { .. } => "message",
+            Self::Flow { .. } => "flow",
+            Self::Everything => "lagged",
+        }
+    }
+
+    pub(super) fn message(
+        id: MessageId,
+        contact_id: ContactId,
+        session: Option<(SessionId, FlowId)>,
+        direction: Direction,
+        status: MessageStatus,
+    ) -> Self {
+        let (direction, status) = (direction.as_str(), status.as_str());
+        let (session_id, flow_id) = session.unzip();
+        Self::Message { id, contact_id, session_id, flow_id, direction, status }
+    }
+}
+
+/// Where notices are told.
+#[derive(Debug)]
+pub(super) struct Board(Sender<Arc<Notice>>);
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self(broadcast::channel(BEHIND).0)
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        // Nobody watching is no failure.
+        let _ = self.0.send(Arc::new(notice));
+    }
+
+    pub(super) fn watch(&self) -> Receiver<Arc<Notice>> {
+        self.0.subscribe()
+    }
+}

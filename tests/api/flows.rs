@@ -1,0 +1,216 @@
+//! `/flows`: drafts, revisions, versions, and the end of a flow.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PHONE, TestApp, local, question};
+
+fn path_of(flow: &Value) -> String {
+    format!("/flows/{}", flow["id"].as_str().unwrap())
+}
+
+async fn put(app: &TestApp, flow: &Value, revision: &str, document: &Value) -> Answer {
+    let headers = [("If-Match", revision)];
+    app.send(Method::PUT, &path_of(flow), &headers, Some(&json!({"document": document}))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_authors_the_second_is_told_and_loses_nothing() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows", &json!({"name": "Cart"})).await.expect(201);
+        assert_eq!((&flow["status"], &flow["revision"], &flow["problems"]), (&json!("draft"), &json!(1), &json!([])));
+        let read = app.get(&path_of(&flow)).await;
+        assert_eq!(read.header("etag"), Some("\"1\""));
+        let both_read = read.expect(200)["document"].clone();
+        let (mut hers, mut his) = (both_read.clone(), both_read);
+        hers["nodes"][0]["text"] = json!("Hers");
+        his["nodes"][0]["text"] = json!("His");
+        let saved = put(&app, &flow, "\"1\"", &hers).await;
+        assert_eq!(saved.header("etag"), Some("\"2\""));
+        assert_eq!(saved.expect(200)["updated_by"], "admin");
+        let refused = put(&app, &flow, "\"1\"", &his).await.expect(412);
+        assert_eq!((&refused["revision"], &refused["updated_by"]), (&json!(2), &json!("admin")));
+        assert!(refused["error"].as_str().unwrap().contains("saved by admin"), "{refused}");
+        let now = app.get(&path_of(&flow)).await.expect(200);
+        assert_eq!((&now["document"], &now["revision"]), (&hers, &json!(2)), "nothing of hers is lost");
+        put(&app, &flow, "\"2\"", &his).await.expect(200);
+        let missing = app.send(Method::PUT, &path_of(&flow), &[], Some(&json!({"document": his}))).await.expect(428);
+        assert!(missing["hint"].as_str().unwrap().contains("ETag"), "{missing}");
+        put(&app, &flow, "seven", &his).await.expect(400);
+        assert_eq!(app.get(&path_of(&flow)).await.expect(200)["revision"], 3);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_authors_at_once_save_once_each_revision() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows", &json!({"name": "Cart"})).await.expect(201);
+        let tries = (0..10).map(|n| {
+            let mut document = flow["document"].clone();
+            document["nodes"][0]["text"] = json!(format!("Author {n}"));
+            let (app, flow) = (&app, &flow);
+            async move { put(app, flow, "\"1\"", &document).await.status.as_u16() }
+        });
+        let mut statuses = futures::future::join_all(tries).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [&[200][..], &[412; 9]].concat());
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_done_draft_is_kept_and_says_what_is_wrong() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows", &json!({"document": {"name": "Half", "nodes": "soon"}})).await.expect(201);
+        assert_eq!(flow["name"], "Half");
+        assert_eq!(flow["problems"][0]["severity"], "error", "{flow}");
+        let publish = format!("{}/publish", path_of(&flow));
+        let refused = app.post(&publish, &json!({"force": true})).await.expect(422);
+        assert_eq!(refused["problems"], flow["problems"]);
+        let named = json!({"id": "01936b1e-7c6a-7000-8000-0000000000aa", "name": "Half"});
+        put(&app, &flow, "\"1\"", &named).await.expect(422);
+        put(&app, &flow, "\"1\"", &json!("text")).await.expect(422);
+        let large = json!({"name": "Half", "ui": "x".repeat(1024 * 1024)});
+        let refused = put(&app, &flow, "\"1\"", &large).await.expect(422);
+        assert!(refused["errors"]["document"][0].as_str().unwrap().contains("at most"), "{refused}");
+        assert_eq!(app.get(&path_of(&flow)).await.expect(200)["revision"], 1);
+        let before = app.rows();
+        let checked = app.post("/flows/validate", &json!({"name": "Half"})).await.expect(200);
+        assert_eq!(checked["is_publishable"], false);
+        let checked = app.post("/flows/validate", &question(30)).await.expect(200);
+        assert_eq!(checked["is_publishable"], true);
+        assert_eq!(app.rows(), before, "validating saves nothing");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_listed_read_and_restored() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows/import?publish=true", &question(30)).await.expect(201);
+        let path = path_of(&flow);
+        let mut second = question(30);
+        second["name"] = json!("Second");
+        put(&app, &flow, "\"1\"", &second).await.expect(200);
+        assert_eq!(app.get(&path).await.expect(200)["has_changes"], true);
+        let published = app.post(&format!("{path}/publish"), &json!({"note": "Better"})).await.expect(200);
+        assert_eq!(published["version"], 2);
+        let listed = app.get(&format!("{path}/versions?limit=1")).await.expect(200);
+        assert_eq!(listed["data"][0]["note"], "Better");
+        assert_eq!((&listed["data"][0]["is_current"], &listed["next_cursor"]), (&json!(true), &json!("2")));
+        let rest = app.get(&format!("{path}/versions?cursor=2")).await.expect(200);
+        assert_eq!((&rest["data"][0]["version"], &rest["next_cursor"]), (&json!(1), &json!(null)));
+        assert_eq!(rest["data"][0]["actor"], "admin");
+        assert_eq!(app.get(&format!("{path}/versions/1")).await.expect(200)["document"], question(30));
+        app.get(&format!("{path}/versions/3")).await.expect(404);
+        let restored = app.post(&format!("{path}/versions/1/restore"), &json!({})).await.expect(200);
+        assert_eq!((&restored["document"], &restored["revision"]), (&question(30), &json!(3)));
+        assert_eq!((&restored["published_version"], &restored["has_changes"]), (&json!(2), &json!(true)));
+        let stale = app.send(Method::POST, &format!("{path}/publish"), &[("If-Match", "\"2\"")], None).await;
+        stale.expect(412);
+        assert_eq!(app.post(&format!("{path}/publish"), &json!({})).await.expect(200)["version"], 3);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_imports_as_it_was_and_a_duplicate_is_another_flow() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows/import?publish=true", &question(30)).await.expect(201);
+        let exported = app.get(&format!("{}/export", path_of(&flow))).await;
+        assert_eq!(exported.header("content-disposition"), Some("attachment; filename=\"question.json\""));
+        let exported = exported.expect(200);
+        assert_eq!(exported["id"], flow["id"]);
+        let again = app.post("/flows/import", &exported).await.expect(200);
+        assert_eq!((&again["id"], &again["document"]), (&flow["id"], &question(30)));
+        assert_eq!(again["has_changes"], false);
+        let copy = app.post(&format!("{}/duplicate", path_of(&flow)), &json!({})).await.expect(201);
+        assert_eq!((&copy["name"], &copy["status"]), (&json!("Question (copy)"), &json!("draft")));
+        assert_eq!(copy["document"]["name"], "Question (copy)");
+        assert_ne!(copy["id"], flow["id"]);
+        let listed = app.get("/flows").await.expect(200);
+        let names: Vec<_> = listed["data"].as_array().unwrap().iter().map(|flow| flow["name"].clone()).collect();
+        assert_eq!(names, ["Question", "Question (copy)"]);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_ends_what_runs_and_only_then_can_a_flow_be_deleted() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows/import?publish=true", &question(30)).await.expect(201);
+        let other = app.publish(&question(60)).await;
+        let (id, path) = (flow["id"].as_str().unwrap().parse().unwrap(), path_of(&flow));
+        let mut sessions = Vec::new();
+        for n in 0..150 {
+            let started = app.trigger(id, &format!("+14155550{n:03}")).await.expect(201);
+            sessions.push(started["id"].clone());
+        }
+        let kept = app.trigger(other, PHONE).await.expect(201);
+        app.delete(&path).await.expect(409);
+        assert_eq!(app.post(&format!("{path}/unpublish"), &json!({})).await.expect(200)["status"], "draft");
+        app.trigger(id, "+14155559999").await.expect(404);
+        assert_eq!(app.session(&sessions[0]).await["status"], "running", "unpublishing ends nothing");
+        app.delete(&path).await.expect(409);
+        let stopped = app.post(&format!("{path}/stop"), &json!({})).await.expect(200);
+        assert_eq!((&stopped["cancelled"], &stopped["dropped_messages"]), (&json!(150), &json!(0)));
+        for session in &sessions {
+            let session = app.session(session).await;
+            assert_eq!((&session["status"], &session["reason"]), (&json!("cancelled"), &json!("flow_stopped")));
+        }
+        assert_eq!(app.session(&kept["id"]).await["status"], "running");
+        let counts = app.get(&path).await.expect(200)["sessions"].clone();
+        assert_eq!(
+            (&counts["running"], &counts["started"], &counts["cancelled"]),
+            (&json!(0), &json!(150), &json!(150))
+        );
+        app.delete(&path).await.expect(204);
+        app.get(&path).await.expect(404);
+        app.delete(&path).await.expect(404);
+        assert_eq!(app.session(&sessions[0]).await["flow_name"], "Question", "its history stays");
+        assert_eq!(app.get("/flows").await.expect(200)["data"].as_array().unwrap().len(), 1);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_under_a_thousand_sessions_leaves_each_on_its_version() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let phones: Vec<String> = (0..1_000).map(|n| format!("+1415555{n:04}")).collect();
+        let started = futures::future::join_all(phones.iter().map(|phone| app.trigger(flow, phone))).await;
+        let sessions: Vec<Value> = started.into_iter().map(|answer| answer.expect(201)["id"].clone()).collect();
+        let mut second = question(30);
+        second["id"] = json!(flow);
+        second["nodes"][1]["text"] = json!("The second version.");
+        let replies = futures::future::join_all(phones.iter().map(|phone| app.say(phone, "tea")));
+        let (published, _) = tokio::join!(app.post("/flows/import?publish=true", &second), replies);
+        published.expect(200);
+        for id in &sessions {
+            let session = app.session(id).await;
+            assert_eq!((&session["version"], &session["status"]), (&json!(1), &json!("completed")));
+            let turns = app.turns(id).await;
+            assert_eq!(turns[1]["messages"][0]["text"], "Coming up: tea");
+        }
+        let late = app.trigger(flow, "+442079460000").await.expect(201);
+        assert_eq!(app.session(&late["id"]).await["version"], 2);
+        app.say("+442079460000", "tea").await;
+        assert_eq!(app.turns(&late["id"]).await[1]["messages"][0]["text"], "The second version.");
+        app.stop().await;
+    })
+    .await;
+}
