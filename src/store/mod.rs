@@ -15,6 +15,7 @@ pub mod idempotency;
 mod lock;
 pub mod messages;
 mod schema;
+pub mod secrets;
 pub mod sessions;
 pub mod settings;
 #[cfg(test)]
