@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::arrivals::Arrival;
 use super::job::{Hold, Job, Live, to_json};
-use super::{Command, Notice};
+use super::{Command, Notice, turn};
 use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, Timestamp, WaitKind};
 use crate::engine::Event;
 use crate::error::Result;
@@ -206,7 +206,7 @@ impl Inbound {
         let Some(index) = chosen else { return Ok(Route::Nowhere("no_session")) };
         let mut live = lives.swap_remove(index);
         if settled.contains(&index) {
-            let why = if live.is_running() { "late" } else { "session_ended" };
+            let why = turn::too_late(&live.session);
             let seq = live.seq.unwrap_or_default();
             return Ok(Route::Unheard(StoredTurn::of(seq, &live.session), why));
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::turn::{self, Ignored, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
-use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
+use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing};
@@ -236,18 +237,12 @@ impl<'a> Job<'a> {
     pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize> {
         // A clock that was set back while the job queued makes nothing due that the present does not.
         let until = until.min(self.now);
-        let is_due = |live: &Live| live.session.due_at().is_some_and(|due_at| due_at <= until);
-        if !is_due(live) {
+        if turn::due(&live.session, until).is_none() {
             return Ok(0);
         }
         self.refresh(live)?;
         let mut fired = 0;
-        // Each timer fired moves the next beyond `now` or ends the session.
-        while is_due(live) {
-            let event = match &live.session.wait {
-                Some(wait) if !live.session.expires_next() => Event::Timeout { armed_in: wait.armed_in },
-                _ => Event::Expire,
-            };
+        while let Some(event) = turn::due(&live.session, until) {
             if let Some(why) = self.apply(live, &event)? {
                 return Err(Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)));
             }
@@ -270,33 +265,15 @@ impl<'a> Job<'a> {
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
     pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>> {
-        let step = engine::step(&live.flow, &live.contact, &live.session, event, self.now);
-        if let Some(why) = step.ignored {
-            self.trace_ignored(live, step, why)?;
-            return Ok(Some(why));
-        }
-        let Step { session, effects, record, .. } = step;
-        let mut contact = live.contact.clone();
-        let mut said = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Send(message) => said.push((message, contact.opted_out_at.is_some())),
-                Effect::UpdateContact(change) => contact.apply(&change, self.now),
+        let turn = turn::take(&live.flow, &live.contact, &live.session, event, self.now);
+        let Turn { session, contact, said, record } = match turn {
+            Ok(turn) => turn,
+            Err(ignored) => {
+                let why = ignored.why;
+                self.trace_ignored(live, ignored)?;
+                return Ok(Some(why));
             }
-        }
-        // A timer that fires together with the end of the session speaks for nobody any more.
-        let is_over = session.expires_next() && session.due_at().is_some_and(|due_at| due_at <= self.now);
-        let said: Vec<Said> = said
-            .into_iter()
-            .map(|(message, is_opted_out)| Said {
-                message,
-                refused: match (is_opted_out, is_over) {
-                    (true, _) => Some("opted_out"),
-                    (false, true) => Some("session_ended"),
-                    (false, false) => None,
-                },
-            })
-            .collect();
+        };
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
         let count = u32::try_from(sent).unwrap_or(u32::MAX);
         let contact_seq = match live.contact_row {
@@ -389,10 +366,10 @@ impl<'a> Job<'a> {
     }
 
     /// An event that changed nothing is traced all the same where a person is behind it.
-    fn trace_ignored(&self, live: &Live, step: Step, why: &str) -> Result<()> {
-        match (live.seq, step.record.stimulus) {
+    fn trace_ignored(&self, live: &Live, ignored: Ignored) -> Result<()> {
+        match (live.seq, ignored.stimulus) {
             (Some(seq), stimulus @ (Event::Reply(_) | Event::DeliveryFailed { .. })) => {
-                self.trace_unheard(seq, live.session.turn, stimulus, why)
+                self.trace_unheard(seq, live.session.turn, stimulus, ignored.why)
             }
             _ => Ok(()),
         }
@@ -417,8 +394,7 @@ impl<'a> Job<'a> {
 
     /// Notes in a session's trace what it was sent and did not take. `turn` is the last that it took.
     pub(super) fn trace_unheard(&self, session_seq: i64, turn: u32, stimulus: Event, why: &str) -> Result<()> {
-        let warnings = vec![Warning { node: None, text: format!("ignored: {why}") }];
-        let record = TurnRecord { turn, stimulus, path: Vec::new(), changes: Vec::new(), warnings };
+        let record = turn::unheard(turn, stimulus, why);
         turns::insert(self.tx, session_seq, turn, self.now, &to_json(&record)?, &[])?;
         Ok(())
     }
@@ -436,13 +412,6 @@ impl<'a> Job<'a> {
         self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
         self.tx.count(of_flow, delta);
     }
-}
-
-/// A message that a turn says.
-struct Said {
-    message: OutgoingMessage,
-    /// Why it must not go out, if so.
-    refused: Option<&'static str>,
 }
 
 fn ended(status: Status) -> &'static str {

@@ -15,6 +15,7 @@ mod live;
 mod stop;
 mod sweeper;
 mod trigger;
+mod turn;
 
 use std::future::Future;
 use std::sync::Arc;

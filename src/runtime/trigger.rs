@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Command;
 use super::job::{ContactRow, Found, Hold, Job, Live, Whom};
 use crate::domain::{ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
-use crate::engine::{self, Beginning, Event};
+use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::{contacts, flows, sessions};
 
@@ -104,12 +104,8 @@ impl Command for Trigger {
             return refused(TriggerRefusal::FlowNotFound);
         };
         let flow = job.flow(published.seq, published.version)?;
-        if !flow.has_entry() {
-            return refused(TriggerRefusal::NoEntryNode);
-        }
-        let errors = input_errors(flow.document(), &self.context);
-        if !errors.is_empty() {
-            return refused(TriggerRefusal::BadInputs { errors });
+        if let Err(refusal) = check_start(&flow, &self.context) {
+            return refused(refusal);
         }
         let found = job.find(&self.whom)?;
         match &found {
@@ -160,7 +156,7 @@ impl Trigger {
         found: Found,
         flow_seq: i64,
         version: u32,
-        flow: std::sync::Arc<engine::CompiledFlow>,
+        flow: std::sync::Arc<CompiledFlow>,
         flow_name: String,
     ) -> Result<Triggered, Hold> {
         let now = job.now();
@@ -203,6 +199,15 @@ impl Trigger {
         contacts::update(job.tx(), known.seq, &consenting.contact, &known.contact, now)?;
         Ok(consenting)
     }
+}
+
+/// Whether a session of the flow can start with this context, whoever the contact is.
+pub(super) fn check_start(flow: &CompiledFlow, context: &Map<String, Value>) -> Result<(), TriggerRefusal> {
+    if !flow.has_entry() {
+        return Err(TriggerRefusal::NoEntryNode);
+    }
+    let errors = input_errors(flow.document(), context);
+    if errors.is_empty() { Ok(()) } else { Err(TriggerRefusal::BadInputs { errors }) }
 }
 
 fn input_errors(document: &FlowDocument, context: &Map<String, Value>) -> Vec<(String, String)> {

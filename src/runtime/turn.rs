@@ -1,0 +1,91 @@
+//! What one event makes of a session and its contact, before anything is stored.
+//!
+//! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
+//! than a real one.
+
+use crate::domain::{Contact, OutgoingMessage, Session, Status, Timestamp};
+use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
+
+/// An event that was taken.
+pub(super) struct Turn {
+    /// The session after it.
+    pub(super) session: Session,
+    /// The contact after it.
+    pub(super) contact: Contact,
+    /// What it says, in order.
+    pub(super) said: Vec<Said>,
+    /// What happened and why.
+    pub(super) record: TurnRecord,
+}
+
+/// A message that a turn says.
+pub(super) struct Said {
+    pub(super) message: OutgoingMessage,
+    /// Why it must not go out, if so.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// An event that changed nothing.
+pub(super) struct Ignored {
+    /// Why.
+    pub(super) why: &'static str,
+    /// The event.
+    pub(super) stimulus: Event,
+}
+
+/// Takes an event.
+///
+/// # Errors
+/// Why it changes nothing.
+pub(super) fn take(
+    flow: &CompiledFlow,
+    contact: &Contact,
+    session: &Session,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Turn, Ignored> {
+    let Step { session, effects, record, ignored } = engine::step(flow, contact, session, event, now);
+    if let Some(why) = ignored {
+        return Err(Ignored { why, stimulus: record.stimulus });
+    }
+    let mut contact = contact.clone();
+    let mut said = Vec::new();
+    // A timer that fires together with the end of the session speaks for nobody any more.
+    let is_over = session.expires_next() && session.due_at().is_some_and(|due_at| due_at <= now);
+    for effect in effects {
+        match effect {
+            Effect::Send(message) => {
+                let refused = match (contact.opted_out_at.is_some(), is_over) {
+                    (true, _) => Some("opted_out"),
+                    (false, true) => Some("session_ended"),
+                    (false, false) => None,
+                };
+                said.push(Said { message, refused });
+            }
+            Effect::UpdateContact(change) => contact.apply(&change, now),
+        }
+    }
+    Ok(Turn { session, contact, said, record })
+}
+
+/// The timer of a session that fires next, if one fell due until `until`. Each that fires moves the next beyond the
+/// present or ends the session.
+pub(super) fn due(session: &Session, until: Timestamp) -> Option<Event> {
+    session.due_at().filter(|due_at| *due_at <= until)?;
+    Some(match &session.wait {
+        Some(wait) if !session.expires_next() => Event::Timeout { armed_in: wait.armed_in },
+        _ => Event::Expire,
+    })
+}
+
+/// Why a reply is not taken that found the session's timers overdue and fired them: it was written without having seen
+/// what they said.
+pub(super) fn too_late(session: &Session) -> &'static str {
+    if session.status == Status::Running { "late" } else { "session_ended" }
+}
+
+/// The trace of an event that a session was sent and did not take. `turn` is the last that it took.
+pub(super) fn unheard(turn: u32, stimulus: Event, why: &str) -> TurnRecord {
+    let warnings = vec![Warning { node: None, text: format!("ignored: {why}") }];
+    TurnRecord { turn, stimulus, path: Vec::new(), changes: Vec::new(), warnings }
+}
