@@ -1,146 +1,20 @@
-//! The configuration: defaults, a file, the environment and flags, the later overriding the earlier.
-//!
-//! The keys are those of [`Config`] and nothing else lists them: the names of the environment variables, the type
-//! that a variable's text is read as, and the examples in error messages come from serialising `Config::default()`.
-//! A key must therefore always serialise to something. One that is unset by default is an empty text or an empty
-//! list, never `None`, which TOML leaves out.
+//! Where a configuration comes from: a file, the environment and flags, each laid over what was there.
 //!
 //! Every source must be valid by itself: a wrong value in the file is refused even where a variable overrides it.
 
 use std::ffi::OsString;
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
+use super::Config;
 use crate::error::{Error, Result};
 
 /// Where the file is looked for, in order, unless `--config` names one.
 const SEARCH: [&str; 2] = ["qyvo.toml", "/etc/qyvo/qyvo.toml"];
 /// What a variable's name begins with.
 const PREFIX: &str = "QYVO_";
-
-/// All settings of the server.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// The HTTP server.
-    pub server: Server,
-    /// The database file.
-    pub storage: Storage,
-    /// How long conversations live.
-    pub sessions: Sessions,
-    /// What one caller may ask of the server.
-    pub limits: Limits,
-    /// How messages reach people.
-    pub channel: Channel,
-    /// What is logged, and how.
-    pub log: Log,
-}
-
-/// The HTTP server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Where it listens; port 0 takes any free port.
-    #[serde(deserialize_with = "address")]
-    pub bind: SocketAddr,
-    /// The largest request body.
-    pub max_body: ByteSize,
-}
-
-/// The database file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Storage {
-    /// The file, relative to the working directory.
-    #[serde(deserialize_with = "file")]
-    pub path: PathBuf,
-    /// When a write counts as durable.
-    pub synchronous: Synchronous,
-    /// Free space on its disk below which no session is started any more.
-    pub min_free: ByteSize,
-}
-
-/// When a write counts as durable: SQLite's pragma of the same name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Synchronous {
-    /// Once it has reached the disk: an answered trigger survives power loss.
-    #[default]
-    Full,
-    /// Once the operating system has it: power loss may take the last moments.
-    Normal,
-    /// At once: power loss may damage the file. For tests.
-    Off,
-}
-
-/// How long conversations live.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sessions {
-    /// Silence after which a session expires, unless its flow says otherwise: whole minutes, 1 to 43,200.
-    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "time_to_live")]
-    pub default_ttl: Duration,
-    /// How often due timers are looked for: 10 milliseconds to 1 hour.
-    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "sweep_interval")]
-    pub sweep_interval: Duration,
-}
-
-/// What one caller may ask of the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Requests per token in 60 seconds; 0 switches the limit off.
-    #[serde(deserialize_with = "count")]
-    pub requests_per_minute: u32,
-}
-
-/// How messages reach people.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Channel {
-    /// The channel of messages that name no other.
-    pub default: DefaultChannel,
-}
-
-/// The channel of messages that name no other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", try_from = "String")]
-pub enum DefaultChannel {
-    /// The first channel that is configured, else the simulator.
-    #[default]
-    Auto,
-    /// Nothing reaches a phone.
-    Simulator,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// What is logged.
-    pub level: LogFilter,
-    /// How it is written.
-    pub format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For log collectors: one JSON object a line.
-    Json,
-}
 
 /// What the command line says, typed by its parser.
 #[derive(Debug, Clone, Default)]
@@ -225,161 +99,6 @@ impl Config {
             config.server.bind = bind;
         }
         Ok(Loaded { config, sources, unknown })
-    }
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), max_body: ByteSize(256 * 1024) }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self { path: PathBuf::from("qyvo.db"), synchronous: Synchronous::default(), min_free: ByteSize(64 << 20) }
-    }
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { default_ttl: Duration::from_secs(30 * 60), sweep_interval: Duration::from_secs(1) }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { requests_per_minute: 6000 }
-    }
-}
-
-impl TryFrom<String> for DefaultChannel {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "auto" => Ok(Self::Auto),
-            "simulator" => Ok(Self::Simulator),
-            other => Err(format!(
-                "`{other}` is not a channel of this version; only `auto` and `simulator` are, others come later"
-            )),
-        }
-    }
-}
-
-/// An amount of data, at least 1 KiB: `256KiB`, `3 MiB`, `10MB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ByteSize(usize);
-
-/// Names and sizes of the units, larger before smaller, so that the first that divides an amount shows it shortest.
-const UNITS: [(&str, usize); 5] =
-    [("GiB", 1 << 30), ("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("KB", 1_000)];
-
-impl ByteSize {
-    /// The amount in bytes.
-    pub fn bytes(self) -> usize {
-        self.0
-    }
-}
-
-impl FromStr for ByteSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let trimmed = text.trim();
-        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = trimmed.split_at(digits);
-        let unit = unit.trim_start();
-        let Some((_, size)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) else {
-            return Err(format!("`{text}` is not a size: write a whole number and one of KiB, MiB, GiB, KB, MB"));
-        };
-        let number: usize = number
-            .parse()
-            .map_err(|_| format!("`{text}` is not a size: write a whole number and one of KiB, MiB, GiB, KB, MB"))?;
-        match number.checked_mul(*size) {
-            Some(bytes) if bytes >= 1024 => Ok(Self(bytes)),
-            Some(_) => Err(format!("`{text}` is too small: at least 1KiB is needed")),
-            None => Err(format!("`{text}` is more than this machine can address")),
-        }
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().find(|(_, size)| self.0.is_multiple_of(*size)) {
-            Some((name, size)) => write!(f, "{}{name}", self.0 / size),
-            None => write!(f, "{} bytes", self.0),
-        }
-    }
-}
-
-impl TryFrom<String> for ByteSize {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> Self {
-        size.to_string()
-    }
-}
-
-/// What is logged: a level (`info`), or directives by module (`warn,qyvo=debug`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct LogFilter(String);
-
-impl LogFilter {
-    /// The directives, in the syntax of `tracing_subscriber::EnvFilter`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for LogFilter {
-    fn default() -> Self {
-        Self("info".to_owned())
-    }
-}
-
-impl FromStr for LogFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let directives = text.trim();
-        // The library takes any single word for the name of a module, so that `verbose` would silence the log.
-        let understood = |part: &str| part.contains(['=', '[']) || LevelFilter::from_str(part).is_ok();
-        if directives.is_empty() || !directives.split(',').map(str::trim).all(understood) {
-            return Err(format!(
-                "`{text}` is not a log level: write one of off, error, warn, info, debug, trace, \
-                 or levels by module such as warn,qyvo=debug"
-            ));
-        }
-        EnvFilter::try_new(directives).map_err(|error| format!("`{text}` is not a log filter ({error})"))?;
-        Ok(Self(directives.to_owned()))
-    }
-}
-
-impl fmt::Display for LogFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for LogFilter {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<LogFilter> for String {
-    fn from(filter: LogFilter) -> Self {
-        filter.0
     }
 }
 
@@ -554,50 +273,11 @@ fn put(table: &mut Table, key: &str, value: Value) {
     }
 }
 
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.trim().parse().map_err(|_| {
-        let message = format!("`{text}` is not an IP address with a port; 0.0.0.0 listens on every interface");
-        serde::de::Error::custom(message)
-    })
-}
-
-fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    let path = PathBuf::deserialize(deserializer)?;
-    if path.as_os_str().is_empty() {
-        return Err(serde::de::Error::custom("the path is empty"));
-    }
-    Ok(path)
-}
-
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let number = i64::deserialize(deserializer)?;
-    u32::try_from(number)
-        .map_err(|_| serde::de::Error::custom(format!("{number} is out of range: 0 to {} are allowed", u32::MAX)))
-}
-
-fn time_to_live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let ttl: Duration = humantime_serde::deserialize(deserializer)?;
-    let whole = ttl.subsec_nanos() == 0 && ttl.as_secs().is_multiple_of(60);
-    if !whole || !(1..=43_200).contains(&(ttl.as_secs() / 60)) {
-        let shown = humantime::format_duration(ttl);
-        let message = format!("{shown} is not a time to live: it has 1 to 43,200 whole minutes");
-        return Err(serde::de::Error::custom(message));
-    }
-    Ok(ttl)
-}
-
-fn sweep_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let interval: Duration = humantime_serde::deserialize(deserializer)?;
-    if !(Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&interval) {
-        let shown = humantime::format_duration(interval);
-        return Err(serde::de::Error::custom(format!("{shown} is out of range: 10ms to 1h are allowed")));
-    }
-    Ok(interval)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::{Channel, LogFormat};
     use super::*;
 
     const NO_ENV: [(&str, &str); 0] = [];
@@ -751,26 +431,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_round_trip() {
-        for (text, bytes, shown) in [
-            ("256KiB", 262_144, "256KiB"),
-            ("1024 kib", 1_048_576, "1MiB"),
-            (" 3MiB", 3_145_728, "3MiB"),
-            ("2GiB", 2_147_483_648, "2GiB"),
-            ("10MB", 10_000_000, "10MB"),
-            ("1500KB", 1_500_000, "1500KB"),
-            ("1KiB", 1024, "1KiB"),
-        ] {
-            let size: ByteSize = text.parse().unwrap();
-            assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, shown));
-            assert_eq!(shown.parse(), Ok(size));
-        }
-        for text in ["", "KiB", "-1KiB", "1", "1TiB", "1KB", "0MiB", "99999999999GiB", "99999999999999999999999KiB"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn every_key_has_a_value_and_a_variable_of_its_own() {
         let defaults = Layers::new().unwrap().defaults;
         let mut variables: Vec<_> = keys(&defaults).iter().map(|(key, _)| variable(key)).collect();
@@ -783,7 +443,7 @@ mod tests {
 
     #[test]
     fn the_example_shows_every_key_with_its_default_and_a_sentence() {
-        let text = include_str!("../qyvo.toml.example");
+        let text = include_str!("../../qyvo.toml.example");
         assert_eq!(with_file(text, &[]).unwrap().config, Config::default());
 
         let (mut section, mut comment, mut shown) = (String::new(), String::new(), Vec::new());

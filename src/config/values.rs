@@ -1,0 +1,200 @@
+//! Values of the configuration that are more than a number or a text, and how they are read.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// An amount of data, at least 1 KiB: `256KiB`, `3 MiB`, `10MB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteSize(usize);
+
+/// Names and sizes of the units, larger before smaller, so that the first that divides an amount shows it shortest.
+const UNITS: [(&str, usize); 5] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("KB", 1_000)];
+
+impl ByteSize {
+    /// So many bytes.
+    pub(super) const fn of(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
+    /// The amount in bytes.
+    pub fn bytes(self) -> usize {
+        self.0
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = trimmed.split_at(digits);
+        let unit = unit.trim_start();
+        let Some((_, size)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) else {
+            return Err(format!("`{text}` is not a size: write a whole number and one of KiB, MiB, GiB, KB, MB"));
+        };
+        let number: usize = number
+            .parse()
+            .map_err(|_| format!("`{text}` is not a size: write a whole number and one of KiB, MiB, GiB, KB, MB"))?;
+        match number.checked_mul(*size) {
+            Some(bytes) if bytes >= 1024 => Ok(Self(bytes)),
+            Some(_) => Err(format!("`{text}` is too small: at least 1KiB is needed")),
+            None => Err(format!("`{text}` is more than this machine can address")),
+        }
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, size)| self.0.is_multiple_of(*size)) {
+            Some((name, size)) => write!(f, "{}{name}", self.0 / size),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+impl TryFrom<String> for ByteSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ByteSize> for String {
+    fn from(size: ByteSize) -> Self {
+        size.to_string()
+    }
+}
+
+/// What is logged: a level (`info`), or directives by module (`warn,qyvo=debug`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The directives, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let directives = text.trim();
+        // The library takes any single word for the name of a module, so that `verbose` would silence the log.
+        let understood = |part: &str| part.contains(['=', '[']) || LevelFilter::from_str(part).is_ok();
+        if directives.is_empty() || !directives.split(',').map(str::trim).all(understood) {
+            return Err(format!(
+                "`{text}` is not a log level: write one of off, error, warn, info, debug, trace, \
+                 or levels by module such as warn,qyvo=debug"
+            ));
+        }
+        EnvFilter::try_new(directives).map_err(|error| format!("`{text}` is not a log filter ({error})"))?;
+        Ok(Self(directives.to_owned()))
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for LogFilter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<LogFilter> for String {
+    fn from(filter: LogFilter) -> Self {
+        filter.0
+    }
+}
+
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.trim().parse().map_err(|_| {
+        let message = format!("`{text}` is not an IP address with a port; 0.0.0.0 listens on every interface");
+        serde::de::Error::custom(message)
+    })
+}
+
+pub(super) fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() {
+        return Err(serde::de::Error::custom("the path is empty"));
+    }
+    Ok(path)
+}
+
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u32::try_from(number)
+        .map_err(|_| serde::de::Error::custom(format!("{number} is out of range: 0 to {} are allowed", u32::MAX)))
+}
+
+pub(super) fn time_to_live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let ttl: Duration = humantime_serde::deserialize(deserializer)?;
+    let whole = ttl.subsec_nanos() == 0 && ttl.as_secs().is_multiple_of(60);
+    if !whole || !(1..=43_200).contains(&(ttl.as_secs() / 60)) {
+        let shown = humantime::format_duration(ttl);
+        let message = format!("{shown} is not a time to live: it has 1 to 43,200 whole minutes");
+        return Err(serde::de::Error::custom(message));
+    }
+    Ok(ttl)
+}
+
+pub(super) fn sweep_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let interval: Duration = humantime_serde::deserialize(deserializer)?;
+    if !(Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&interval) {
+        let shown = humantime::format_duration(interval);
+        return Err(serde::de::Error::custom(format!("{shown} is out of range: 10ms to 1h are allowed")));
+    }
+    Ok(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_round_trip() {
+        for (text, bytes, shown) in [
+            ("256KiB", 262_144, "256KiB"),
+            ("1024 kib", 1_048_576, "1MiB"),
+            (" 3MiB", 3_145_728, "3MiB"),
+            ("2GiB", 2_147_483_648, "2GiB"),
+            ("10MB", 10_000_000, "10MB"),
+            ("1500KB", 1_500_000, "1500KB"),
+            ("1KiB", 1024, "1KiB"),
+        ] {
+            let size: ByteSize = text.parse().unwrap();
+            assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, shown));
+            assert_eq!(shown.parse(), Ok(size));
+        }
+        for text in ["", "KiB", "-1KiB", "1", "1TiB", "1KB", "0MiB", "99999999999GiB", "99999999999999999999999KiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+}
