@@ -2,7 +2,8 @@
 //!
 //! Every source must be valid by itself: a wrong value in the file is refused even where a variable overrides it.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// Where the file is looked for, in order, unless `--config` names one.
 const SEARCH: [&str; 2] = ["qyvo.toml", "/etc/qyvo/qyvo.toml"];
+/// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.
+pub(super) const SECRETS: [&str; 1] = ["admin.password"];
 /// What a variable's name begins with.
 const PREFIX: &str = "QYVO_";
 
@@ -36,6 +39,28 @@ pub struct Loaded {
     pub sources: Vec<String>,
     /// Variables that look like a key of a section and are none: they are ignored, and their user should hear of it.
     pub unknown: Vec<String>,
+}
+
+/// Where a key's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// An environment variable.
+    Environment,
+    /// A flag on the command line.
+    Flag,
+}
+
+impl Origin {
+    /// The name that the API shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+        }
+    }
 }
 
 impl Config {
@@ -66,6 +91,7 @@ impl Config {
         if let Some((path, text)) = find_file(flags.config.as_deref(), search)? {
             let name = path.display().to_string();
             let table = parse_file(&name, &text)?;
+            layers.note_origin(&table, Origin::File);
             layers.add(table, |key, message, example| {
                 let place = if key.is_empty() { String::new() } else { format!(" `{key}`:") };
                 let instead = match example {
@@ -82,22 +108,26 @@ impl Config {
         }
         let mut unknown = Vec::new();
         let table = read_env(&layers.defaults, env, &mut unknown)?;
+        layers.note_origin(&table, Origin::Environment);
         layers.add(table, |key, message, example| {
             let variable = variable(key);
             let instead = example.map(|value| write_instead(&variable, value)).unwrap_or_default();
             format!("{variable}: {message}.{instead}")
         })?;
 
-        let mut config = layers.config;
+        let Layers { mut config, mut origins, .. } = layers;
         if let Some(path) = &flags.database {
             if path.as_os_str().is_empty() {
                 return Err(Error::invalid("--database: the path is empty. Write for example --database qyvo.db"));
             }
             config.storage.path.clone_from(path);
+            origins.insert("storage.path".to_owned(), Origin::Flag);
         }
         if let Some(bind) = flags.bind {
             config.server.bind = bind;
+            origins.insert("server.bind".to_owned(), Origin::Flag);
         }
+        config.origins = origins;
         Ok(Loaded { config, sources, unknown })
     }
 }
@@ -107,6 +137,7 @@ struct Layers {
     defaults: Table,
     values: Table,
     config: Config,
+    origins: BTreeMap<String, Origin>,
 }
 
 impl Layers {
@@ -114,7 +145,11 @@ impl Layers {
         let config = Config::default();
         let defaults = Table::try_from(&config)
             .map_err(|error| Error::internal("The default configuration cannot be written as TOML").caused_by(error))?;
-        Ok(Self { values: defaults.clone(), defaults, config })
+        Ok(Self { values: defaults.clone(), defaults, config, origins: BTreeMap::new() })
+    }
+
+    fn note_origin(&mut self, layer: &Table, origin: Origin) {
+        self.origins.extend(keys(layer).into_iter().map(|(key, _)| (key, origin)));
     }
 
     /// Lays `layer` over what is there. `blame` makes the message out of the key, what is wrong with it, and its
@@ -142,7 +177,7 @@ fn merge(below: &mut Table, above: Table) {
     }
 }
 
-fn look_up<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+pub(super) fn look_up<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     match key.split_once('.') {
         Some((section, rest)) => look_up(table.get(section)?.as_table()?, rest),
         None => table.get(key),
@@ -150,7 +185,7 @@ fn look_up<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 }
 
 /// The keys of a table and of the tables in it, such as `server.bind`, with their values.
-fn keys(table: &Table) -> Vec<(String, &Value)> {
+pub(super) fn keys(table: &Table) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     for (name, value) in table {
         match value {
@@ -215,6 +250,15 @@ where
         let (name, value): (OsString, OsString) = (name.into(), value.into());
         let Some((variable, key, default)) = known.iter().find(|(variable, ..)| name == variable.as_str()) else {
             let name = name.to_string_lossy();
+            let of_secret = known.iter().find(|(variable, key, _)| {
+                SECRETS.contains(&key.as_str()) && name.strip_suffix("_FILE") == Some(variable.as_str())
+            });
+            if let Some((_, key, _)) = of_secret {
+                if let Some(secret) = read_secret_file(&name, &value)? {
+                    put(&mut table, key, secret);
+                }
+                continue;
+            }
             if sections.iter().any(|section| name.starts_with(section)) {
                 unknown.push(name.into_owned());
             }
@@ -228,6 +272,18 @@ where
         }
     }
     Ok(table)
+}
+
+/// Reads the file that a variable names, without the end of its last line; `None` if the variable counts as unset.
+fn read_secret_file(variable: &str, path: &OsStr) -> Result<Option<Value>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("{variable}: {} is not a file that can be read", Path::new(path).display());
+        Error::invalid(message).caused_by(error)
+    })?;
+    Ok(Some(Value::String(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 /// Reads a variable's text as the type of `default`; `None` if it counts as unset.
@@ -259,7 +315,7 @@ fn write_instead(variable: &str, default: &Value) -> String {
     format!(" Write for example {variable}={text}")
 }
 
-fn put(table: &mut Table, key: &str, value: Value) {
+pub(super) fn put(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         Some((section, rest)) => {
             let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -354,7 +410,7 @@ mod tests {
         for (text, expected) in [
             ("[server]\nbind = \"localhost\"", "`server.bind`: `localhost` is not an IP address with a port"),
             ("[server]\nbind = \"localhost\"", "Write for example bind = \"127.0.0.1:8080\" in [server]."),
-            ("[server]\nport = 80", "`server.port`: unknown field `port`, expected `bind` or `max_body`"),
+            ("[server]\nport = 80", "`server.port`: unknown field `port`, expected one of `bind`"),
             ("[sever]\nport = 80", "unknown field `sever`, expected one of `server`"),
             ("server = 80", "It is a section: write [server] and its keys below it."),
             ("[server]\nmax_body = 262144", "Write for example max_body = \"256KiB\" in [server]."),
@@ -408,6 +464,22 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_secret_may_stand_in_a_file_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "correct horse\n").unwrap();
+        let load = |path: &Path| Config::load_from(&Flags::default(), [("QYVO_ADMIN_PASSWORD_FILE", path)], &[]);
+        let loaded = load(&path).unwrap();
+        assert_eq!(loaded.config.admin.password.expose(), "correct horse");
+        assert_eq!(loaded.config.origins.get("admin.password"), Some(&Origin::Environment));
+        assert!(loaded.unknown.is_empty());
+        let missing = load(&directory.path().join("none")).unwrap_err().to_string();
+        assert!(missing.contains("QYVO_ADMIN_PASSWORD_FILE") && missing.contains("none"), "{missing}");
+        std::fs::write(&path, "short").unwrap();
+        assert!(load(&path).unwrap_err().to_string().contains("at least 10 characters"));
+    }
+
+    #[test]
     fn only_variables_of_ours_must_be_utf8() {
         use std::os::unix::ffi::OsStringExt;
         let bytes = || OsString::from_vec(vec![0xff]);
@@ -444,7 +516,8 @@ mod tests {
     #[test]
     fn the_example_shows_every_key_with_its_default_and_a_sentence() {
         let text = include_str!("../../qyvo.toml.example");
-        assert_eq!(with_file(text, &[]).unwrap().config, Config::default());
+        let config = with_file(text, &[]).unwrap().config;
+        assert_eq!(Config { origins: BTreeMap::new(), ..config }, Config::default());
 
         let (mut section, mut comment, mut shown) = (String::new(), String::new(), Vec::new());
         for line in text.lines() {

@@ -6,16 +6,20 @@
 //! list, never `None`, which TOML leaves out.
 
 mod layers;
+mod settings;
 mod values;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use layers::{Flags, Loaded};
-pub use values::{ByteSize, LogFilter};
+pub use layers::{Flags, Loaded, Origin};
+pub use settings::Key;
+pub use values::{ByteSize, LogFilter, Secret};
 
 /// All settings of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,8 +35,15 @@ pub struct Config {
     pub limits: Limits,
     /// How messages reach people.
     pub channel: Channel,
+    /// The admin page.
+    pub admin: Admin,
+    /// What the server says of its owner.
+    pub account: Account,
     /// What is logged, and how.
     pub log: Log,
+    /// Where the keys come from that are not at their defaults; a key that is not here may be set on the admin page.
+    #[serde(skip)]
+    pub origins: BTreeMap<String, Origin>,
 }
 
 /// The HTTP server.
@@ -44,6 +55,12 @@ pub struct Server {
     pub bind: SocketAddr,
     /// The largest request body.
     pub max_body: ByteSize,
+    /// Where its users reach it; empty if that is the address it listens on. Without a slash at the end.
+    #[serde(deserialize_with = "values::public_url")]
+    pub public_url: String,
+    /// Proxies whose `X-Forwarded-For` tells the caller's address.
+    #[serde(deserialize_with = "values::networks")]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The database file.
@@ -112,6 +129,27 @@ pub enum DefaultChannel {
     Simulator,
 }
 
+/// The admin page.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// The password; empty if it is set on the first visit.
+    #[serde(deserialize_with = "values::password")]
+    pub password: Secret,
+}
+
+/// What the server says of its owner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Account {
+    /// The owner's name.
+    pub name: String,
+    /// The owner's address.
+    pub email: String,
+    /// The organisation.
+    pub tenant: String,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -135,7 +173,12 @@ pub enum LogFormat {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), max_body: ByteSize::of(256 * 1024) }
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            max_body: ByteSize::of(256 * 1024),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -154,6 +197,12 @@ impl Default for Sessions {
 impl Default for Limits {
     fn default() -> Self {
         Self { requests_per_minute: 6000 }
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self { name: "Qyvo".to_owned(), email: "admin@localhost".to_owned(), tenant: "Qyvo".to_owned() }
     }
 }
 

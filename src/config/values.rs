@@ -1,14 +1,18 @@
 //! Values of the configuration that are more than a number or a text, and how they are read.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+/// Characters of the admin page's password at least.
+const PASSWORD_CHARS: usize = 10;
 
 /// An amount of data, at least 1 KiB: `256KiB`, `3 MiB`, `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -130,6 +134,57 @@ impl From<LogFilter> for String {
     fn from(filter: LogFilter) -> Self {
         filter.0
     }
+}
+
+/// A text that is never shown. It serialises as it is, because the layers of a configuration pass through a table.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself; empty if none is set.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "***" })
+    }
+}
+
+pub(super) fn password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let secret = Secret::deserialize(deserializer)?;
+    if !secret.0.is_empty() && secret.0.chars().count() < PASSWORD_CHARS {
+        return Err(serde::de::Error::custom(format!("the password needs at least {PASSWORD_CHARS} characters")));
+    }
+    Ok(secret)
+}
+
+pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = text.trim().trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "?#\"'<>\\".contains(c);
+    if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(is_odd)) {
+        return Err(serde::de::Error::custom(format!("`{text}` is not a URL such as https://qyvo.example.org")));
+    }
+    Ok(url.to_owned())
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts
+        .iter()
+        .map(|text| {
+            let address = text.trim().parse().map(|address: IpAddr| IpNet::from(address));
+            address.or_else(|_| text.trim().parse()).map_err(|_| {
+                let message = format!("`{text}` is neither an IP address nor a network such as 10.0.0.0/8");
+                serde::de::Error::custom(message)
+            })
+        })
+        .collect()
 }
 
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

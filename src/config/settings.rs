@@ -1,0 +1,194 @@
+//! The keys as the admin page shows them, and what it may change.
+//!
+//! A key that a file, the environment or a flag sets stays as it is there. Of the others, some may be set on the page;
+//! those values live in the database and are laid under the configuration here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use toml::{Table, Value};
+
+use super::layers::{SECRETS, keys, look_up, put};
+use super::{Config, Origin};
+use crate::error::{Error, Result};
+
+/// Keys that may be set on the admin page. They take effect at once, without a restart.
+const EDITABLE: [&str; 6] = [
+    "server.public_url",
+    "sessions.default_ttl",
+    "limits.requests_per_minute",
+    "account.name",
+    "account.email",
+    "account.tenant",
+];
+/// The file that has a sentence for each key.
+const EXAMPLE: &str = include_str!("../../qyvo.toml.example");
+
+/// A key as the admin page shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// Such as `server.bind`.
+    pub key: String,
+    /// Its value; `***` for a secret that is set.
+    pub value: Json,
+    /// Its value where nobody sets it.
+    pub default: Json,
+    /// Where the value comes from; `None` for the default, or for a value from the database.
+    pub origin: Option<Origin>,
+    /// Whether the page may set it.
+    pub is_editable: bool,
+    /// What it is for.
+    pub about: String,
+}
+
+impl Config {
+    /// This configuration with `settings` laid under what file, environment and flags say.
+    ///
+    /// # Errors
+    /// For each key that is wrong, the key and a sentence.
+    pub fn with_settings(&self, settings: &BTreeMap<String, Json>) -> Result<Self, Vec<(String, String)>> {
+        let mut config = self.clone();
+        let mut errors = Vec::new();
+        for (key, value) in settings {
+            match config.with_setting(key, value) {
+                Ok(Some(laid)) => config = laid,
+                Ok(None) => {}
+                Err(sentence) => errors.push((key.clone(), sentence)),
+            }
+        }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// `None` where a file, the environment or a flag says otherwise.
+    fn with_setting(&self, key: &str, value: &Json) -> Result<Option<Self>, String> {
+        if !EDITABLE.contains(&key) {
+            return Err("This key is not set here: set it in the configuration file.".to_owned());
+        }
+        if self.origins.contains_key(key) {
+            return Ok(None);
+        }
+        let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
+        let mut table = Table::try_from(self).map_err(|error| unreadable(&error))?;
+        let value = Value::try_from(value).map_err(|error| unreadable(&error))?;
+        if value.as_str().is_some_and(|text| text.chars().count() > 500) {
+            return Err("The value has more than 500 characters.".to_owned());
+        }
+        put(&mut table, key, value);
+        let mut laid: Self = serde_path_to_error::deserialize(Value::Table(table))
+            .map_err(|error| format!("{}.", error.inner().message().trim().trim_end_matches('.')))?;
+        laid.origins = self.origins.clone();
+        Ok(Some(laid))
+    }
+
+    /// Every key, in the order of the sections.
+    ///
+    /// # Errors
+    /// `Internal` when a value cannot be written down.
+    pub fn keys(&self) -> Result<Vec<Key>> {
+        let tables = || -> std::result::Result<_, toml::ser::Error> {
+            Ok((Table::try_from(self)?, Table::try_from(Self::default())?))
+        };
+        let (values, defaults) = tables()
+            .map_err(|error| Error::internal("The configuration cannot be written as TOML").caused_by(error))?;
+        let json = |key: &str, value: Option<&Value>| {
+            let is_secret =
+                SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+            let shown = value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default();
+            if is_secret { Json::from("***") } else { shown }
+        };
+        let key = |key: String| {
+            let origin = self.origins.get(&key).copied();
+            Key {
+                value: json(&key, look_up(&values, &key)),
+                default: json(&key, look_up(&defaults, &key)),
+                is_editable: EDITABLE.contains(&key.as_str()) && origin.is_none(),
+                about: about(&key),
+                origin,
+                key,
+            }
+        };
+        Ok(keys(&defaults).into_iter().map(|(name, _)| key(name)).collect())
+    }
+}
+
+/// The sentences that stand above a key in the example.
+fn about(key: &str) -> String {
+    let (section, name) = key.split_once('.').unwrap_or(("", key));
+    let mut sentences = Vec::new();
+    let mut here = "";
+    for line in EXAMPLE.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            here = header.trim_end_matches(']');
+            sentences.clear();
+        } else if let Some(sentence) = line.strip_prefix("# ") {
+            sentences.push(sentence);
+        } else if line.split_once(" = ").is_some_and(|(key, _)| here == section && key == name) {
+            break;
+        } else {
+            sentences.clear();
+        }
+    }
+    sentences.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(pairs: &[(&str, Json)]) -> BTreeMap<String, Json> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn a_setting_lies_under_the_file_and_over_the_default() {
+        let mut config = Config::default();
+        config.limits.requests_per_minute = 7;
+        config.origins.insert("limits.requests_per_minute".to_owned(), Origin::File);
+        let laid = config
+            .with_settings(&settings(&[
+                ("limits.requests_per_minute", json!(9)),
+                ("sessions.default_ttl", json!("2h")),
+                ("account.name", json!("Shop")),
+            ]))
+            .unwrap();
+        assert_eq!((laid.limits.requests_per_minute, laid.sessions.default_ttl.as_secs()), (7, 7200));
+        assert_eq!(laid.account.name, "Shop");
+        let keys = laid.keys().unwrap();
+        let find = |name: &str| keys.iter().find(|key| key.key == name).unwrap();
+        assert_eq!(
+            (find("sessions.default_ttl").value.clone(), find("sessions.default_ttl").is_editable),
+            (json!("2h"), true)
+        );
+        assert!(!find("limits.requests_per_minute").is_editable && !find("server.bind").is_editable);
+        assert_eq!(find("limits.requests_per_minute").origin, Some(Origin::File));
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        let errors = Config::default()
+            .with_settings(&settings(&[
+                ("sessions.default_ttl", json!("90s")),
+                ("server.public_url", json!("javascript:alert(1)")),
+                ("server.bind", json!("0.0.0.0:1")),
+                ("limits.requests_per_minute", json!("many")),
+                ("account.name", json!("fine")),
+            ]))
+            .unwrap_err();
+        let keys: Vec<&str> = errors.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["limits.requests_per_minute", "server.bind", "server.public_url", "sessions.default_ttl"]);
+        assert!(errors[3].1.contains("whole minutes"), "{errors:?}");
+    }
+
+    #[test]
+    fn every_key_says_what_it_is_for_and_no_secret_is_shown() {
+        let mut config = Config::default();
+        config.admin.password = serde_json::from_str("\"correct horse\"").unwrap();
+        for key in config.keys().unwrap() {
+            assert!(key.about.ends_with('.') && !key.about.is_empty(), "{}: {}", key.key, key.about);
+            assert!(!key.value.to_string().contains("horse"), "{}", key.key);
+        }
+        assert!(!format!("{config:?}").contains("horse"));
+    }
+}
