@@ -70,6 +70,14 @@ uuid_id!(
     /// An API token's row, not its secret.
     TokenId
 );
+uuid_id!(
+    /// A simulation, while it is kept.
+    SimulationId
+);
+uuid_id!(
+    /// A conversation that a flow must pass before it is published.
+    TestCaseId
+);
 
 /// A node's id inside one flow: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

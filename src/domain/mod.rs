@@ -16,7 +16,7 @@ mod timestamp;
 
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings};
-pub use ids::{ContactId, FlowId, MessageId, NodeId, SessionId, TokenId};
+pub use ids::{ContactId, FlowId, MessageId, NodeId, SessionId, SimulationId, TestCaseId, TokenId};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use node::{
     Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, MediaTemplate, Menu, MenuOption, NODE_TYPES, Node,

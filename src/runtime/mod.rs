@@ -12,6 +12,8 @@ mod clock;
 mod inbound;
 mod job;
 mod live;
+pub mod simulation;
+pub mod simulations;
 mod stop;
 mod sweeper;
 mod trigger;
@@ -36,6 +38,7 @@ use crate::error::{Error, Result};
 use crate::store::{self, Store, idempotency};
 use arrivals::Arrivals;
 use job::FlowKey;
+use simulations::Simulations;
 
 pub use arrivals::Arrival;
 pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
@@ -114,6 +117,7 @@ struct Inner {
     sweep: Notify,
     /// When the sweeper wakes next, in milliseconds since the Unix epoch.
     planned_sweep: AtomicI64,
+    simulations: Simulations,
     /// There is room on the disk for new sessions.
     has_room: AtomicBool,
 }
@@ -128,7 +132,20 @@ impl Runtime {
         let has_room = AtomicBool::new(true);
         let default_ttl = AtomicU64::new(default_ttl.as_secs());
         let live = live::Board::new();
-        let inner = Inner { store, clock, arrivals, channel, default_ttl, live, flows, sweep, planned_sweep, has_room };
+        let simulations = Simulations::new(clock.clone());
+        let inner = Inner {
+            store,
+            clock,
+            arrivals,
+            channel,
+            default_ttl,
+            live,
+            flows,
+            sweep,
+            planned_sweep,
+            simulations,
+            has_room,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -169,6 +186,11 @@ impl Runtime {
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// The conversations that are only tried out.
+    pub fn simulations(&self) -> &Simulations {
+        &self.inner.simulations
     }
 
     /// Stamps and registers a message from a contact, as soon as it has arrived and before it queues.

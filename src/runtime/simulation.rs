@@ -1,0 +1,796 @@
+//! Conversations that are only tried out: the engine and the runtime's rules, without a store, a channel or a clock of
+//! their own.
+//!
+//! A [`Simulation`] does what the runtime would do for one contact with one session, turn by turn and message by
+//! message, because it takes events through the same functions as the writer's jobs. Its clock stands still until an
+//! event moves it. What it holds is enough to play it again, which is how a conversation becomes a test case.
+//!
+//! What no session can reach yet is kept and changes nothing: the stubs of HTTP calls, the documents of sub-flows, the
+//! channel and its window.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::trigger::{self, TriggerRefusal};
+use super::turn::{self, Turn};
+use crate::domain::{
+    Contact, ContactId, FlowId, OutgoingMessage, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
+};
+use crate::engine::{self, Beginning, CompiledFlow, Event, TurnRecord};
+
+/// Events that a simulation takes at most.
+pub const EVENTS: usize = 1_000;
+/// Bytes that the turns and events of a simulation may have as JSON.
+pub const BYTES: usize = 4 * 1024 * 1024;
+/// The phone number of a contact for whom none is given: of a range that is kept for fiction.
+pub const PHONE: &str = "+14155550123";
+/// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot be
+/// reached (Cloud API, error codes).
+const UNDELIVERABLE: &str = "131026";
+/// Why nothing that needs a running session is taken any more.
+const ENDED: &str = "the session has ended";
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The flow.
+    pub flow: Arc<CompiledFlow>,
+    /// Its id, where it has one.
+    pub flow_id: Option<FlowId>,
+    /// The published version; `None` for a draft or a loose document.
+    pub version: Option<u32>,
+    /// Bytes of its document.
+    pub bytes: usize,
+}
+
+/// How a simulation begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Whom it talks to.
+    #[serde(default)]
+    pub contact: Persona,
+    /// What the trigger passes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub context: Map<String, Value>,
+    /// When it begins.
+    pub now: Timestamp,
+    /// Decides all random splits.
+    pub seed: u64,
+    /// The channel to behave like.
+    #[serde(default)]
+    pub channel: Medium,
+    /// Whether the channel's window for free text is open.
+    #[serde(default = "yes")]
+    pub window_open: bool,
+    /// Documents of sub-flows, by their ids.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub flows: Map<String, Value>,
+    /// Answers of HTTP calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpStub>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The contact of a simulation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Persona {
+    /// Full name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Phone number; [`PHONE`] where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
+    /// Email address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// BCP 47 language tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Names of tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Free JSON.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// The channel that a simulation behaves like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// None.
+    #[default]
+    Simulator,
+    /// WhatsApp.
+    Whatsapp,
+    /// The generic webhook.
+    Webhook,
+}
+
+/// What an HTTP call gets in place of an answer from the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpStub {
+    /// The method it stands for; every one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The address it stands for; every one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's body.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub body: Value,
+}
+
+/// What happens in a simulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stimulus {
+    /// The contact writes.
+    Reply {
+        /// What.
+        text: String,
+        /// The message that it quotes, by its index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+    },
+    /// The contact taps an option.
+    Tap {
+        /// The option's id.
+        id: String,
+        /// The message whose option it is, by its index. Without it the channel does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+        /// The title that the channel hands over; the option's own where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// The contact sends a medium, or address-book entries.
+    Media {
+        /// What kind.
+        kind: ReplyKind,
+        /// Its caption.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// The medium as the channel describes it.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        media: Map<String, Value>,
+    },
+    /// The contact sends a place.
+    Location {
+        /// Degrees north.
+        latitude: f64,
+        /// Degrees east.
+        longitude: f64,
+        /// What the place is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Where it is, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// Time goes by, and what falls due fires when it does.
+    Advance {
+        /// How long, in seconds.
+        seconds: f64,
+        /// `false`: nothing fires meanwhile, as on a server that is down. The next event settles it first.
+        #[serde(default = "yes", skip_serializing_if = "is_true")]
+        fire: bool,
+    },
+    /// Time goes by until the wait's own timer fires.
+    Timeout,
+    /// Time goes by, timers firing, until the session expires.
+    Expire,
+    /// The contact's own system tells of an event.
+    Event {
+        /// Its name.
+        name: String,
+        /// What it carries.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        payload: Value,
+    },
+    /// An agent hands the contact back.
+    Resume,
+    /// A message fails for good.
+    DeliveryFailed {
+        /// Which, by its index; the last one where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+        /// The provider's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// The channel's window for free text opens or closes.
+    Window {
+        /// Which of the two.
+        open: bool,
+    },
+    /// Somebody ends the session.
+    Cancel {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+/// Why an event was refused. Nothing has changed then, the clock included.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused {
+    /// As a real session's trace says it, such as `session_ended` or `the message came during a delay`.
+    pub reason: String,
+}
+
+impl Refused {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A turn of a simulation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatedTurn {
+    /// When it ran.
+    pub at: Timestamp,
+    /// What happened and why.
+    pub record: TurnRecord,
+    /// What it said.
+    pub messages: Vec<SimulatedMessage>,
+}
+
+/// A message of a simulation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatedMessage {
+    /// Counts the messages of the simulation from 0.
+    pub index: usize,
+    /// The message.
+    pub message: OutgoingMessage,
+    /// Why it did not go out, if so.
+    pub refused: Option<&'static str>,
+}
+
+/// A conversation that is tried out.
+#[derive(Debug)]
+pub struct Simulation {
+    subject: Subject,
+    start: Start,
+    events: Vec<Stimulus>,
+    state: State,
+    turns: Vec<SimulatedTurn>,
+    /// Bytes of `turns` and `events` as JSON.
+    bytes: usize,
+}
+
+/// What an event that is refused must leave as it was.
+#[derive(Debug, Clone)]
+struct State {
+    now: Timestamp,
+    window_open: bool,
+    session: Session,
+    contact: Contact,
+}
+
+/// A message from the contact.
+struct Heard {
+    kind: ReplyKind,
+    text: Option<String>,
+    option: Option<String>,
+    payload: Option<Value>,
+    /// The turn of the message that it taps or quotes.
+    answers_turn: Option<u32>,
+    /// It taps or quotes a message, so that it belongs to the session even after its end.
+    names_session: bool,
+}
+
+impl Simulation {
+    /// Starts a session, as a trigger would, and runs its first turn.
+    ///
+    /// # Errors
+    /// What a trigger would be refused for that is not about the contact: no entry node, bad inputs.
+    pub fn start(subject: Subject, start: Start) -> Result<Self, TriggerRefusal> {
+        trigger::check_start(&subject.flow, &start.context)?;
+        let now = start.now;
+        let contact = start.contact.contact(ContactId(id(now, !start.seed)), now);
+        let beginning = Beginning {
+            id: SessionId(id(now, start.seed)),
+            flow_id: subject.flow_id.unwrap_or(FlowId(Uuid::nil())),
+            version: subject.version.unwrap_or(0),
+            contact_id: contact.id,
+            context: start.context.clone(),
+            seed: start.seed,
+        };
+        let session = engine::begin(&subject.flow, beginning, now);
+        let bytes = json_bytes(&start);
+        let state = State { now, window_open: start.window_open, session, contact };
+        let mut simulation = Self { subject, start, events: Vec::new(), state, turns: Vec::new(), bytes };
+        // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
+        let _ = simulation.apply(&Event::Start);
+        Ok(simulation)
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// Why it is not taken; nothing has changed then.
+    pub fn take(&mut self, event: &Stimulus) -> Result<(), Refused> {
+        if self.events.len() >= EVENTS {
+            return Err(Refused::because(format!("a simulation takes at most {EVENTS} events: start another")));
+        }
+        let (state, turns, bytes) = (self.state.clone(), self.turns.len(), self.bytes);
+        let taken = self.run(event);
+        match taken {
+            Ok(()) => {
+                self.bytes += json_bytes(event);
+                self.events.push(event.clone());
+            }
+            Err(_) => {
+                self.state = state;
+                self.turns.truncate(turns);
+                self.bytes = bytes;
+            }
+        }
+        taken
+    }
+
+    /// What is simulated.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// How it began.
+    pub fn beginning(&self) -> &Start {
+        &self.start
+    }
+
+    /// The events that it took, in order.
+    pub fn events(&self) -> &[Stimulus] {
+        &self.events
+    }
+
+    /// Where its clock stands.
+    pub fn now(&self) -> Timestamp {
+        self.state.now
+    }
+
+    /// Whether the channel's window for free text is open.
+    pub fn is_window_open(&self) -> bool {
+        self.state.window_open
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.state.session
+    }
+
+    /// The contact, with what the flow changed about it.
+    pub fn contact(&self) -> &Contact {
+        &self.state.contact
+    }
+
+    /// All turns so far, oldest first.
+    pub fn turns(&self) -> &[SimulatedTurn] {
+        &self.turns
+    }
+
+    /// All messages so far, in the order of their indexes.
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &SimulatedMessage> {
+        self.turns.iter().flat_map(|turn| &turn.messages)
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        /// What a session, a contact and the environment of the templates take at least.
+        const LEAST: usize = 16 * 1024;
+        /// How many times the size of its document a compiled flow takes.
+        const COMPILED: usize = 8;
+        LEAST + COMPILED * self.subject.bytes + 2 * self.bytes
+    }
+
+    fn run(&mut self, event: &Stimulus) -> Result<(), Refused> {
+        match event {
+            Stimulus::Reply { text, message } => {
+                let answers_turn = match message {
+                    Some(index) => Some(self.shown(*index)?.0),
+                    None => None,
+                };
+                self.hear(Heard {
+                    kind: ReplyKind::Text,
+                    text: Some(text.clone()),
+                    option: None,
+                    payload: None,
+                    answers_turn,
+                    names_session: message.is_some(),
+                })
+            }
+            Stimulus::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
+            Stimulus::Media { kind, text, media } => self.hear(Heard {
+                kind: *kind,
+                text: text.clone(),
+                option: None,
+                payload: Some(Value::Object(media.clone())),
+                answers_turn: None,
+                names_session: false,
+            }),
+            Stimulus::Location { latitude, longitude, name, address } => {
+                let mut payload = json!({"latitude": latitude, "longitude": longitude});
+                for (key, text) in [("name", name), ("address", address)] {
+                    if let Some(text) = text {
+                        payload[key] = json!(text);
+                    }
+                }
+                self.hear(Heard {
+                    kind: ReplyKind::Location,
+                    text: None,
+                    option: None,
+                    payload: Some(payload),
+                    answers_turn: None,
+                    names_session: false,
+                })
+            }
+            Stimulus::Advance { seconds, fire } => {
+                let until = self.state.now.plus(duration(*seconds));
+                if *fire {
+                    return self.pass(until);
+                }
+                self.state.now = until;
+                Ok(())
+            }
+            Stimulus::Timeout => {
+                let wake_at = self.state.session.wait.as_ref().and_then(|wait| wait.wake_at);
+                let Some(wake_at) = wake_at else { return Err(self.idle("no timer is armed")) };
+                if self.state.session.expires_next() {
+                    return Err(Refused::because("the session expires first"));
+                }
+                self.pass(wake_at.max(self.state.now))
+            }
+            Stimulus::Expire => {
+                if self.state.session.expires_at.is_none() {
+                    return Err(self.idle("the session has no time to live"));
+                }
+                while let Some(due_at) = self.state.session.due_at() {
+                    self.pass(due_at.max(self.state.now))?;
+                }
+                Ok(())
+            }
+            Stimulus::Event { .. } => Err(self.idle("the session does not wait for an event")),
+            Stimulus::Resume => Err(self.idle("the session is not in handoff")),
+            Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
+            Stimulus::Window { open } => {
+                self.state.window_open = *open;
+                Ok(())
+            }
+            Stimulus::Cancel { reason } => {
+                if !self.is_running() {
+                    return Err(Refused::because(ENDED));
+                }
+                self.settle()?;
+                if self.is_running() {
+                    let reason = reason.clone().unwrap_or_else(|| "cancelled".to_owned());
+                    self.apply(&Event::Cancel { reason })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn tap(&mut self, id: &str, index: Option<usize>, text: Option<&str>) -> Result<(), Refused> {
+        let offers = |message: &OutgoingMessage| message.options.iter().find(|option| option.id == id).cloned();
+        let (answers_turn, option) = match index {
+            Some(index) => {
+                let (turn, message) = self.shown(index)?;
+                let option = offers(message);
+                if option.is_none() {
+                    return Err(Refused::because(format!("message {index} has no option `{id}`")));
+                }
+                (Some(turn), option)
+            }
+            None => (None, self.messages().rev().find_map(|shown| offers(&shown.message))),
+        };
+        self.hear(Heard {
+            kind: ReplyKind::Tap,
+            text: text.map(str::to_owned).or_else(|| option.map(|option| option.title)),
+            option: Some(id.to_owned()),
+            payload: None,
+            answers_turn,
+            names_session: true,
+        })
+    }
+
+    /// A message that the contact has on the screen, with the turn that said it.
+    fn shown(&self, index: usize) -> Result<(u32, &OutgoingMessage), Refused> {
+        let mut all = self.turns.iter().flat_map(|turn| turn.messages.iter().map(|said| (turn.record.turn, said)));
+        match all.nth(index) {
+            Some((_, SimulatedMessage { refused: Some(why), .. })) => {
+                Err(Refused::because(format!("message {index} did not go out: {why}")))
+            }
+            Some((turn, said)) => Ok((turn, &said.message)),
+            None => Err(Refused::because(format!("there is no message {index}"))),
+        }
+    }
+
+    /// A message from the contact, as a channel hands it over.
+    fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
+        if !self.is_running() {
+            return Err(Refused::because(if heard.names_session { "session_ended" } else { "no_session" }));
+        }
+        let fired = self.settle()?;
+        let Heard { kind, text, option, payload, answers_turn, .. } = heard;
+        let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
+        if fired == 0 {
+            return self.apply(&Event::Reply(reply));
+        }
+        reply.answers_turn = None;
+        let why = turn::too_late(&self.state.session);
+        let record = turn::unheard(self.state.session.turn, Event::Reply(reply), why);
+        self.keep(record, Vec::new())
+    }
+
+    fn fail_delivery(&mut self, index: Option<usize>, code: Option<&str>) -> Result<(), Refused> {
+        let last = || self.messages().rev().find(|said| said.refused.is_none()).map(|said| said.index);
+        let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
+        let (turn, message) = self.shown(index)?;
+        let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
+        self.settle()?;
+        self.apply(&Event::DeliveryFailed { turn, node, code })
+    }
+
+    /// Moves the clock, and stops on the way wherever a timer fires.
+    fn pass(&mut self, until: Timestamp) -> Result<(), Refused> {
+        while let Some(due_at) = self.state.session.due_at().filter(|due_at| *due_at <= until) {
+            self.state.now = self.state.now.max(due_at);
+            self.settle()?;
+        }
+        self.state.now = until;
+        Ok(())
+    }
+
+    /// Fires what is due. Gives how many timers there were.
+    fn settle(&mut self) -> Result<usize, Refused> {
+        let mut fired = 0;
+        while let Some(event) = turn::due(&self.state.session, self.state.now) {
+            self.apply(&event)?;
+            fired += 1;
+        }
+        Ok(fired)
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<(), Refused> {
+        let State { now, session, contact, .. } = &self.state;
+        let taken = turn::take(&self.subject.flow, contact, session, event, *now);
+        let Turn { session, contact, said, record } = taken.map_err(|ignored| Refused::because(ignored.why))?;
+        self.state.session = session;
+        self.state.contact = contact;
+        self.keep(record, said)
+    }
+
+    fn keep(&mut self, record: TurnRecord, said: Vec<turn::Said>) -> Result<(), Refused> {
+        let first = self.messages().count();
+        let messages: Vec<SimulatedMessage> = said
+            .into_iter()
+            .zip(first..)
+            .map(|(said, index)| SimulatedMessage { index, message: said.message, refused: said.refused })
+            .collect();
+        self.bytes += json_bytes(&record) + messages.iter().map(|said| json_bytes(&said.message)).sum::<usize>();
+        self.turns.push(SimulatedTurn { at: self.state.now, record, messages });
+        if self.bytes > BYTES {
+            return Err(Refused::because(format!("a simulation keeps at most {BYTES} bytes: start another")));
+        }
+        Ok(())
+    }
+
+    fn is_running(&self) -> bool {
+        self.state.session.status == Status::Running
+    }
+
+    /// Why an event finds nothing to do.
+    fn idle(&self, why: &str) -> Refused {
+        Refused::because(if self.is_running() { why } else { ENDED })
+    }
+}
+
+impl Persona {
+    fn contact(&self, id: ContactId, now: Timestamp) -> Contact {
+        let phone = self.phone.clone().or_else(|| PHONE.parse().ok());
+        let mut tags = self.tags.clone();
+        tags.sort();
+        tags.dedup();
+        Contact {
+            name: self.name.clone(),
+            email: self.email.clone(),
+            language: self.language.clone(),
+            tags,
+            metadata: self.metadata.clone(),
+            // Whoever triggers by phone has the person's consent.
+            opted_in_at: Some(now),
+            ..Contact::new(id, phone)
+        }
+    }
+}
+
+/// An id that looks like a trigger's, of version 7, and is the same whenever the same simulation is played again.
+fn id(now: Timestamp, low: u64) -> Uuid {
+    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    Uuid::from_u64_pair(millis << 16 | 0x7000, low)
+}
+
+/// Seconds with a fraction, to the millisecond; nonsense counts as none.
+fn duration(seconds: f64) -> Duration {
+    let millis = (seconds * 1000.0).round();
+    // A cast from a float saturates, and makes 0 of what is no number.
+    Duration::from_millis(millis as u64)
+}
+
+/// The size of a value as JSON, without writing it.
+fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX / 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FlowDocument;
+
+    const TTL: Duration = Duration::from_secs(1800);
+
+    fn simulate(document: Value) -> Simulation {
+        let document = FlowDocument::parse(&document).unwrap();
+        let subject =
+            Subject { flow: Arc::new(CompiledFlow::load(document, TTL)), flow_id: None, version: None, bytes: 1_000 };
+        let start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
+        Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()
+    }
+
+    fn question(timeout: Value) -> Simulation {
+        simulate(json!({
+            "schema_version": 1, "name": "Question", "entry_node": "ask",
+            "nodes": [
+                {"id": "ask", "type": "menu", "text": "Tea?", "timeout_seconds": timeout,
+                 "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}],
+                 "exits": {"yes": "milk", "timeout": "late"}},
+                {"id": "milk", "type": "menu", "text": "Milk?",
+                 "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}]},
+                {"id": "late", "type": "ask", "text": "Still there?"}
+            ]
+        }))
+    }
+
+    fn event(event: Value) -> Stimulus {
+        serde_json::from_value(event).unwrap()
+    }
+
+    fn reason(simulation: &mut Simulation, refused: Value) -> String {
+        let before = format!("{simulation:?}");
+        let reason = simulation.take(&event(refused)).unwrap_err().reason;
+        assert_eq!(format!("{simulation:?}"), before, "a refusal changes nothing");
+        reason
+    }
+
+    #[test]
+    fn a_tap_of_an_older_message_prompts_again_and_counts_no_attempt() {
+        let mut simulation = question(Value::Null);
+        simulation.take(&event(json!({"type": "tap", "id": "yes", "message": 0}))).unwrap();
+        simulation.take(&event(json!({"type": "tap", "id": "yes", "message": 0}))).unwrap();
+        let last = simulation.turns().last().unwrap();
+        assert_eq!(last.record.path[0].why.as_deref(), Some("an older message was tapped"));
+        assert_eq!((last.messages[0].index, last.messages[0].message.text.as_deref()), (2, Some("Milk?")));
+        assert_eq!(simulation.session().wait.as_ref().unwrap().attempts, 0);
+        assert_eq!(
+            reason(&mut simulation, json!({"type": "tap", "id": "maybe", "message": 1})),
+            "message 1 has no option `maybe`"
+        );
+        assert_eq!(reason(&mut simulation, json!({"type": "tap", "id": "yes", "message": 3})), "there is no message 3");
+        simulation.take(&event(json!({"type": "tap", "id": "no"}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Completed);
+        assert_eq!(reason(&mut simulation, json!({"type": "tap", "id": "no"})), "session_ended");
+        assert_eq!(reason(&mut simulation, json!({"type": "reply", "text": "no"})), "no_session");
+    }
+
+    #[test]
+    fn a_reply_after_an_overdue_timer_is_late_and_traced() {
+        let mut simulation = question(json!(60));
+        simulation.take(&event(json!({"type": "advance", "seconds": 61, "fire": false}))).unwrap();
+        assert_eq!(simulation.turns().len(), 1);
+        simulation.take(&event(json!({"type": "reply", "text": "yes"}))).unwrap();
+        let [_, timeout, late] = simulation.turns() else { panic!("{:?}", simulation.turns()) };
+        assert_eq!(timeout.record.path[0].exit.as_deref(), Some("timeout"));
+        assert_eq!((late.record.turn, late.record.warnings[0].text.as_str()), (2, "ignored: late"));
+        simulation.take(&event(json!({"type": "advance", "seconds": 3600, "fire": false}))).unwrap();
+        simulation.take(&event(json!({"type": "reply", "text": "yes"}))).unwrap();
+        assert_eq!(simulation.turns().last().unwrap().record.warnings[0].text, "ignored: session_ended");
+        assert_eq!(simulation.session().status, Status::Expired);
+    }
+
+    #[test]
+    fn time_is_moved_by_events_only_and_to_the_millisecond() {
+        let mut simulation = question(json!(60));
+        assert_eq!(
+            reason(&mut simulation, json!({"type": "event", "name": "paid"})),
+            "the session does not wait for an event"
+        );
+        assert_eq!(reason(&mut simulation, json!({"type": "resume"})), "the session is not in handoff");
+        simulation.take(&event(json!({"type": "advance", "seconds": 59.999}))).unwrap();
+        assert_eq!(simulation.turns().len(), 1);
+        simulation.take(&event(json!({"type": "advance", "seconds": 0.001}))).unwrap();
+        assert_eq!(simulation.turns().len(), 2);
+        assert_eq!(reason(&mut simulation, json!({"type": "timeout"})), "no timer is armed");
+        simulation.take(&event(json!({"type": "expire"}))).unwrap();
+        assert_eq!(simulation.now().to_string(), "2026-05-07T08:30:00+00:00");
+        assert_eq!(reason(&mut simulation, json!({"type": "expire"})), "the session has ended");
+        assert_eq!(reason(&mut simulation, json!({"type": "cancel"})), "the session has ended");
+    }
+
+    #[test]
+    fn a_timeout_that_never_fires_is_refused() {
+        let mut simulation = question(json!(1800));
+        assert_eq!(reason(&mut simulation, json!({"type": "timeout"})), "the session expires first");
+        simulation.take(&event(json!({"type": "advance", "seconds": 1800}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Expired);
+    }
+
+    #[test]
+    fn what_it_keeps_is_bounded() {
+        let text = "x".repeat(4_000);
+        let mut simulation = simulate(json!({
+            "schema_version": 1, "name": "Chatter", "entry_node": "say", "kind": "sequence",
+            "nodes": [{"id": "say", "type": "send_message", "text": text, "exits": {"next": "set"}},
+                      {"id": "set", "type": "set_variable", "assignments": [{"name": "a", "value": "y".repeat(60_000)}],
+                       "exits": {"next": "wait"}},
+                      {"id": "wait", "type": "delay", "seconds": 1, "exits": {"next": "say"}}]
+        }));
+        assert!(reason(&mut simulation, json!({"type": "advance", "seconds": 86_400})).contains("start another"));
+        for _ in 0..EVENTS {
+            simulation.take(&event(json!({"type": "window", "open": true}))).unwrap();
+        }
+        assert!(reason(&mut simulation, json!({"type": "window", "open": true})).contains("1000 events"));
+        assert!(simulation.weight() < 2 * BYTES);
+    }
+
+    #[test]
+    fn a_message_to_somebody_who_opted_out_does_not_go_out() {
+        let mut simulation = simulate(json!({
+            "schema_version": 1, "name": "Bye", "entry_node": "out",
+            "nodes": [{"id": "out", "type": "update_contact", "opt_out": true, "exits": {"next": "ask"}},
+                      {"id": "ask", "type": "ask", "text": "Sure?"}]
+        }));
+        assert_eq!(simulation.messages().next().unwrap().refused, Some("opted_out"));
+        assert!(simulation.contact().opted_out_at.is_some());
+        let told = reason(&mut simulation, json!({"type": "reply", "text": "no", "message": 0}));
+        assert_eq!(told, "message 0 did not go out: opted_out");
+        assert_eq!(reason(&mut simulation, json!({"type": "delivery_failed"})), "nothing was said yet");
+        simulation.take(&event(json!({"type": "reply", "text": "no"}))).unwrap();
+    }
+}
