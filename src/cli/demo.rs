@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::tokens;
 use crate::App;
 use crate::config::Config;
 use crate::domain::{FlowId, Timestamp, TokenId};
 use crate::error::{Error, Result};
-use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
+use crate::runtime::{Clock, credentials};
 use crate::store::tokens::Scope;
 use crate::store::{self, Store, Tx, flows, settings};
 
@@ -68,7 +67,7 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
         .collect::<Result<_>>()?;
     let flow_id = samples.first().and_then(|sample| sample.document.id);
     let flow_id = flow_id.ok_or_else(|| Error::internal("The first sample has no id"))?;
-    let token = tokens::make_secret()?;
+    let token = credentials::make_token()?;
     let secret = token.clone();
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
@@ -86,7 +85,7 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
         if let Some(Mark { token }) = last {
             store::tokens::revoke(tx, token, now)?;
         }
-        let token = tokens::keep(tx, TOKEN, Scope::Admin, &secret, now)?;
+        let token = credentials::keep_token(tx, TOKEN, Scope::Admin, &secret, now)?;
         let mark = serde_json::to_string(&Mark { token });
         let mark = mark.map_err(|error| Error::internal("The mark cannot be written").caused_by(error))?;
         settings::set(tx, MARK, &mark, now)

@@ -13,6 +13,7 @@ mod direct;
 pub mod flows;
 pub mod idempotency;
 mod lock;
+pub mod logins;
 pub mod messages;
 mod schema;
 pub mod secrets;

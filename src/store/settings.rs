@@ -15,6 +15,25 @@ pub fn get(conn: &Conn, key: &str) -> Result<Option<String>> {
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }
 
+/// All settings with their JSON texts, by key.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn all(conn: &Conn) -> Result<Vec<(String, String)>> {
+    let mut statement = conn.prepare_cached("SELECT key, value FROM settings ORDER BY key")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Forgets a setting.
+///
+/// # Errors
+/// When the database refuses.
+pub fn remove(tx: &Tx<'_>, key: &str) -> Result<()> {
+    tx.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?;
+    Ok(())
+}
+
 /// Sets a setting to a JSON text.
 ///
 /// # Errors
@@ -42,5 +61,9 @@ mod tests {
             set(&tx, "account", value, testing::now()).unwrap();
             assert_eq!(get(&tx, "account").unwrap().as_deref(), Some(value));
         }
+        set(&tx, "a", "2", testing::now()).unwrap();
+        assert_eq!(all(&tx).unwrap()[0], ("a".to_owned(), "2".to_owned()));
+        remove(&tx, "account").unwrap();
+        assert_eq!((get(&tx, "account").unwrap(), all(&tx).unwrap().len()), (None, 1));
     }
 }

@@ -1,0 +1,186 @@
+//! Settings that the admin page edits: kept in the database, laid under the configuration, effective at once.
+//!
+//! What a key may hold and what a file or a variable says about it is the configuration's business; the program hands in
+//! a function that lays the stored values under it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::{Conn, Store, settings};
+
+/// What keys of ours begin with in the table of settings, which has other rows, too.
+const PREFIX: &str = "config:";
+
+/// A key of the configuration as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Such as `sessions.default_ttl`.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// Its value where nobody sets it.
+    pub default: Value,
+    /// The file, environment or flag that sets it.
+    pub pinned_by: Option<&'static str>,
+    /// Whether it may be set here.
+    pub is_editable: bool,
+    /// What it is for.
+    pub about: String,
+}
+
+/// The settings that a running server follows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effective {
+    /// The time to live of sessions whose flow sets none.
+    pub default_ttl: Duration,
+    /// Requests per token in 60 seconds; 0 is no limit.
+    pub requests_per_minute: u32,
+    /// Where users reach the server; empty if that is the address it listens on.
+    pub public_url: String,
+}
+
+/// A configuration with stored values laid under it.
+#[derive(Debug, Clone, Default)]
+pub struct Laid {
+    /// Every key.
+    pub all: Vec<Setting>,
+    /// What follows from them.
+    pub effective: Effective,
+}
+
+/// What is wrong: keys, each with a sentence.
+pub type Wrong = Vec<(String, String)>;
+
+type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync;
+
+/// The settings of a running server.
+pub struct Settings {
+    lay: Box<Lay>,
+    now: RwLock<Arc<Current>>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    stored: BTreeMap<String, Value>,
+    laid: Laid,
+}
+
+impl Settings {
+    /// Reads what is stored. `lay` lays values of keys under the configuration.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or the configuration itself cannot be shown.
+    pub fn load(
+        store: &Store,
+        lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let settings = Self { lay: Box::new(lay), now: RwLock::default() };
+        settings.reload(store)?;
+        Ok(settings)
+    }
+
+    /// Reads what is stored again. A value that is not good any more is left out, with a line in the log.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or the configuration itself cannot be shown.
+    pub fn reload(&self, store: &Store) -> Result<()> {
+        let mut stored = store.read(read)?;
+        if let Err(wrong) = (self.lay)(&stored) {
+            for (key, sentence) in wrong {
+                tracing::warn!(key, sentence, "a stored setting is not good any more and is left out");
+                stored.remove(&key);
+            }
+        }
+        let laid =
+            (self.lay)(&stored).map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { stored, laid });
+        Ok(())
+    }
+
+    /// What the server follows.
+    pub fn effective(&self) -> Effective {
+        self.current().laid.effective.clone()
+    }
+
+    /// Every key, with the source of its value.
+    pub fn all(&self) -> Vec<(Setting, &'static str)> {
+        let current = self.current();
+        let source = |setting: &Setting| match setting.pinned_by {
+            Some(source) => source,
+            None if current.stored.contains_key(&setting.key) => "database",
+            None => "default",
+        };
+        current.laid.all.iter().map(|setting| (setting.clone(), source(setting))).collect()
+    }
+
+    /// Sets keys, or resets those with null.
+    ///
+    /// # Errors
+    /// When the database refuses. Wrong values are an outcome, and then nothing is changed.
+    pub async fn change(
+        &self,
+        store: &Store,
+        changes: BTreeMap<String, Value>,
+        now: Timestamp,
+    ) -> Result<Result<(), Wrong>> {
+        let set: BTreeMap<_, _> = changes
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if let Err(wrong) = (self.lay)(&set) {
+            return Ok(Err(wrong));
+        }
+        let all = self.all();
+        let fixed = |key: &String| !all.iter().any(|(setting, _)| setting.key == *key && setting.is_editable);
+        let wrong: Wrong = changes
+            .keys()
+            .filter(|key| fixed(key))
+            .map(|key| {
+                (key.clone(), "This key is not set here: the configuration file or the environment sets it.".to_owned())
+            })
+            .collect();
+        if !wrong.is_empty() {
+            return Ok(Err(wrong));
+        }
+        store
+            .write(move |tx| {
+                for (key, value) in &changes {
+                    let key = format!("{PREFIX}{key}");
+                    match value {
+                        Value::Null => settings::remove(tx, &key)?,
+                        value => settings::set(tx, &key, &value.to_string(), now)?,
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        self.reload(store).map(Ok)
+    }
+
+    fn current(&self) -> Arc<Current> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current().fmt(f)
+    }
+}
+
+fn read(conn: &Conn) -> Result<BTreeMap<String, Value>> {
+    let mut stored = BTreeMap::new();
+    for (key, json) in settings::all(conn)? {
+        if let (Some(key), Ok(value)) = (key.strip_prefix(PREFIX), serde_json::from_str(&json)) {
+            stored.insert(key.to_owned(), value);
+        }
+    }
+    Ok(stored)
+}

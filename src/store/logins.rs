@@ -1,0 +1,155 @@
+//! Who is logged in on the admin page, and who guessed its password wrong.
+
+use rusqlite::OptionalExtension;
+
+use super::{Conn, Tx};
+use crate::domain::Timestamp;
+use crate::error::Result;
+
+/// Somebody who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRow {
+    /// Row.
+    pub seq: i64,
+    /// SHA-256 of the cookie's value.
+    pub hash: [u8; 32],
+    /// The name given at log-in.
+    pub actor: String,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// Wrong guesses from one network since the last right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: u32,
+    /// When the last was.
+    pub last_at: Timestamp,
+}
+
+/// Keeps a log-in and answers its row.
+///
+/// # Errors
+/// When the database refuses.
+pub fn insert(tx: &Tx<'_>, hash: &[u8; 32], actor: &str, now: Timestamp, expires_at: Timestamp) -> Result<i64> {
+    tx.prepare_cached("INSERT INTO logins (hash, actor, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((hash, actor, now, expires_at))?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// All log-ins that have not ended at `now`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn live(conn: &Conn, now: Timestamp) -> Result<Vec<LoginRow>> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq, hash, actor, expires_at FROM logins WHERE expires_at > ?1 ORDER BY seq")?;
+    let rows = statement.query_map([now], |row| {
+        Ok(LoginRow { seq: row.get(0)?, hash: row.get(1)?, actor: row.get(2)?, expires_at: row.get(3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Ends one log-in.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM logins WHERE seq = ?1")?.execute([seq])?;
+    Ok(())
+}
+
+/// Ends all log-ins but the one in the row `keep`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete_all(tx: &Tx<'_>, keep: Option<i64>) -> Result<()> {
+    tx.prepare_cached("DELETE FROM logins WHERE seq IS NOT ?1")?.execute([keep])?;
+    Ok(())
+}
+
+/// Forgets log-ins that have ended at `now`, and wrong guesses older than `before`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn prune(tx: &Tx<'_>, now: Timestamp, before: Timestamp) -> Result<()> {
+    tx.prepare_cached("DELETE FROM logins WHERE expires_at <= ?1")?.execute([now])?;
+    tx.prepare_cached("DELETE FROM failed_logins WHERE last_at < ?1")?.execute([before])?;
+    Ok(())
+}
+
+/// The wrong guesses from a network.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn failures(conn: &Conn, network: &str) -> Result<Option<Failures>> {
+    let mut statement = conn.prepare_cached("SELECT failures, last_at FROM failed_logins WHERE network = ?1")?;
+    let found =
+        statement.query_row([network], |row| Ok(Failures { count: row.get(0)?, last_at: row.get(1)? })).optional()?;
+    Ok(found)
+}
+
+/// Counts a wrong guess.
+///
+/// # Errors
+/// When the database refuses.
+pub fn add_failure(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO failed_logins (network, failures, last_at) VALUES (?1, 1, ?2)
+         ON CONFLICT DO UPDATE SET failures = failures + 1, last_at = excluded.last_at",
+    )?
+    .execute((network, now))?;
+    Ok(())
+}
+
+/// Forgets the wrong guesses from a network, because the right one came.
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear_failures(tx: &Tx<'_>, network: &str) -> Result<()> {
+    tx.prepare_cached("DELETE FROM failed_logins WHERE network = ?1")?.execute([network])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{self, now};
+    use super::*;
+
+    #[test]
+    fn log_ins_end_by_time_by_row_and_all_at_once() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let later = now().plus(Duration::from_secs(60));
+        let seqs: Vec<i64> = (1..=3).map(|n| insert(&tx, &[n; 32], "Ana", now(), later).unwrap()).collect();
+        insert(&tx, &[4; 32], "Bo", now(), now()).unwrap();
+        let rows = |at| live(&tx, at).unwrap().into_iter().map(|row| row.seq).collect::<Vec<_>>();
+        assert_eq!(rows(now()), seqs, "the last had no time at all");
+        assert_eq!(rows(later), [] as [i64; 0]);
+        delete(&tx, seqs[0]).unwrap();
+        delete_all(&tx, Some(seqs[1])).unwrap();
+        assert_eq!(rows(now()), [seqs[1]]);
+        delete_all(&tx, None).unwrap();
+        assert_eq!(rows(now()), [] as [i64; 0]);
+    }
+
+    #[test]
+    fn wrong_guesses_are_counted_by_network_until_the_right_one() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let later = now().plus(Duration::from_secs(60));
+        add_failure(&tx, "192.0.2.1", now()).unwrap();
+        add_failure(&tx, "192.0.2.1", later).unwrap();
+        add_failure(&tx, "192.0.2.2", later).unwrap();
+        assert_eq!(failures(&tx, "192.0.2.1").unwrap(), Some(Failures { count: 2, last_at: later }));
+        clear_failures(&tx, "192.0.2.1").unwrap();
+        assert_eq!(failures(&tx, "192.0.2.1").unwrap(), None);
+        prune(&tx, now(), later).unwrap();
+        assert!(failures(&tx, "192.0.2.2").unwrap().is_some());
+        prune(&tx, now(), later.plus(Duration::from_secs(1))).unwrap();
+        assert_eq!(failures(&tx, "192.0.2.2").unwrap(), None);
+    }
+}
