@@ -18,18 +18,23 @@ pub mod runtime;
 pub mod store;
 pub mod telemetry;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as WebApp, HttpServer, web};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use channels::Channel;
-use config::Config;
+use config::{Config, Origin};
 use error::{Error, Result};
-use runtime::{Clock, Runtime};
+use runtime::settings::{Effective, Laid, Setting, Settings, Wrong};
+use runtime::{Clock, Runtime, credentials};
 use store::Store;
 
 /// Seconds that requests under way have to finish when the server stops.
@@ -47,6 +52,7 @@ pub struct App {
     state: web::Data<api::State>,
     server: actix_web::dev::Server,
     port: u16,
+    closing: watch::Sender<bool>,
     sweep_interval: Duration,
     min_free: u64,
 }
@@ -62,13 +68,23 @@ impl App {
         let channel = match config.channel.default {
             config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
         };
+        pin_password(&store, config, clock.now())?;
+        let base = config.clone();
+        let settings = Settings::load(&store, move |stored| lay(&base, stored))?;
+        let is_pinned = !config.admin.password.expose().is_empty();
+        let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
         let runtime = Runtime::new(store.clone(), clock, channel, config.sessions.default_ttl);
+        let (closing, closed) = watch::channel(false);
         let state = web::Data::new(api::State {
             tokens: api::Tokens::load(&store)?,
+            logins,
             rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
+            settings,
+            watchers: api::Watchers::new(closed),
             max_body: config.server.max_body.bytes(),
             runtime: runtime.clone(),
         });
+        state.follow_settings();
         let bind = config.server.bind;
         let cannot_bind = |error| Error::invalid(format!("Cannot listen on {bind}")).caused_by(error);
         let listener = TcpListener::bind(bind).map_err(cannot_bind)?;
@@ -79,13 +95,15 @@ impl App {
         })
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
+        // Watchers must be sent away first, or they would hold up every stop.
+        .disable_signals()
         .listen(listener)
         .map_err(cannot_bind)?
         .run();
         let sweep_interval = config.sessions.sweep_interval;
         let min_free = config.storage.min_free.bytes() as u64;
         runtime.measure_room(min_free)?;
-        Ok(Self { runtime, state, server, port, sweep_interval, min_free })
+        Ok(Self { runtime, state, server, port, closing, sweep_interval, min_free })
     }
 
     /// Opens the database that a configuration names, creating it if it is not there.
@@ -118,6 +136,11 @@ impl App {
         self.port
     }
 
+    /// The code that sets the admin page's first password, while there is none.
+    pub fn set_up_code(&self) -> Option<&str> {
+        self.state.logins.set_up_code()
+    }
+
     /// The runtime, for tests and tools that drive it beside the API.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
@@ -134,7 +157,7 @@ impl App {
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
     pub async fn run_until_stopped(self) -> Result<()> {
-        let Self { runtime, state, server, sweep_interval, min_free, .. } = self;
+        let Self { runtime, state, server, closing, sweep_interval, min_free, .. } = self;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
         let until_stopped = || {
@@ -147,11 +170,12 @@ impl App {
             tokio::spawn(async move { runtime.sweep(sweep_interval, until).await })
         };
         let follower = {
-            let (store, until) = (store.clone(), until_stopped());
-            actix_web::rt::spawn(async move { state.tokens.follow(&store, GENERATION_INTERVAL, until).await })
+            let until = until_stopped();
+            actix_web::rt::spawn(async move { api::follow(&state, GENERATION_INTERVAL, until).await })
         };
         let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
         let handle = server.handle();
+        let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, until_stopped()));
         let mut server = std::pin::pin!(server);
         let served = tokio::select! {
             served = &mut server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
@@ -163,7 +187,7 @@ impl App {
             }
         };
         stop.send_replace(true);
-        for task in [sweeper, follower, warden] {
+        for task in [sweeper, follower, warden, stopper] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a background task panicked");
             }
@@ -175,6 +199,74 @@ impl App {
         }
         served
     }
+}
+
+/// Stops the server on SIGTERM or SIGINT, letting requests under way finish; on the second one at once.
+async fn stop_on_signals(server: ServerHandle, closing: watch::Sender<bool>, stop: impl Future<Output = ()>) {
+    let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+    let (mut terminate, mut interrupt) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let error: std::io::Error = error;
+            tracing::error!(%error, "signals cannot be heard: only a kill stops this server");
+            return stop.await;
+        }
+    };
+    let mut stop = std::pin::pin!(stop);
+    let mut is_graceful = true;
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!(is_graceful, "stopping");
+        closing.send_replace(true);
+        // Not awaited, so that a second signal is heard meanwhile.
+        drop(actix_web::rt::spawn(server.stop(is_graceful)));
+        is_graceful = false;
+    }
+}
+
+/// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
+fn pin_password(store: &Store, config: &Config, now: domain::Timestamp) -> Result<()> {
+    let password = config.admin.password.expose();
+    if password.is_empty() {
+        return Ok(());
+    }
+    let kept = store.read(credentials::password)?;
+    if kept.is_some_and(|hash| credentials::is_password(password, &hash)) {
+        return Ok(());
+    }
+    let hash = credentials::hash_password(password)?;
+    // On a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.
+    let store = store.clone();
+    let writing =
+        thread::spawn(move || store.write_blocking(move |tx| credentials::set_password(tx, &hash, None, now)));
+    writing.join().unwrap_or_else(|_| Err(Error::internal("Keeping the password panicked")))
+}
+
+/// Lays stored settings under the configuration.
+fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
+    let laid = config.with_settings(stored)?;
+    let keys = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
+    let all = keys
+        .into_iter()
+        .map(|key| Setting {
+            key: key.key,
+            value: key.value,
+            default: key.default,
+            pinned_by: key.origin.map(Origin::as_str),
+            is_editable: key.is_editable,
+            about: key.about,
+        })
+        .collect();
+    let effective = Effective {
+        default_ttl: laid.sessions.default_ttl,
+        requests_per_minute: laid.limits.requests_per_minute,
+        public_url: laid.server.public_url,
+    };
+    Ok(Laid { all, effective })
 }
 
 /// Measures the disk until `stop` is done.

@@ -40,8 +40,17 @@ enum Command {
     /// Check, import, export and list flows
     #[command(subcommand)]
     Flow(FlowCommand),
+    /// Look after the admin page
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Check the configuration and the database
     Check,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Make a new password for the admin page and print it, alone, on standard output
+    ResetPassword,
 }
 
 #[derive(Subcommand)]
@@ -111,6 +120,7 @@ fn main() -> ExitCode {
         Command::Flow(FlowCommand::Import { file, publish }) => cli::flows::import(&context, &file, publish),
         Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
         Command::Flow(FlowCommand::List) => cli::flows::list(&context),
+        Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
     });
     match done {

@@ -1,7 +1,7 @@
 //! Who calls: tokens, scopes and the rate limit.
 //!
-//! Tokens are looked up in memory, by the SHA-256 of what was sent; the database is not read on the way in. Changes made
-//! by this process or by the command line are followed through the database's generation.
+//! Tokens and log-ins are looked up in memory, by the SHA-256 of what was sent; the database is not read on the way in.
+//! Changes made by the command line are followed through the database's generation.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use governor::clock::{Clock as _, DefaultClock};
@@ -22,15 +23,17 @@ use sha2::{Digest, Sha256};
 
 use super::State;
 use super::error::ApiError;
+use super::login::Logins;
 use crate::error::{Error, Result};
+use crate::runtime::Notice;
 use crate::store::{self, Store, tokens, tokens::Scope};
 
-/// A caller with a valid token.
+/// A caller with a valid token, or somebody who is logged in on the admin page.
 #[derive(Debug, Clone)]
 pub(super) struct Principal {
-    /// The token's row.
+    /// The token's row, or the log-in's, negated.
     pub(super) seq: i64,
-    /// The token's name: who did it, where that is recorded.
+    /// The token's name, or the person's: who did it, where that is recorded.
     pub(super) name: Arc<str>,
     /// What it may do.
     pub(super) scope: Scope,
@@ -60,39 +63,12 @@ impl Tokens {
         Ok(tokens)
     }
 
-    fn replace(&self, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+    pub(super) fn replace(&self, rows: Vec<([u8; 32], tokens::TokenRow)>) {
         let live = rows
             .into_iter()
             .map(|(hash, row)| (hash, Principal { seq: row.seq, name: row.name.into(), scope: row.scope }))
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
-    }
-
-    /// Reloads the tokens whenever the command line has written to the database, until `stop` is done.
-    pub(crate) async fn follow(&self, store: &Store, interval: Duration, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut seen = None;
-        loop {
-            let reading = store.clone();
-            let read = web::block(move || {
-                reading.read(|conn| {
-                    let generation = store::generation(conn)?;
-                    let rows = (seen != Some(generation)).then(|| tokens::live(conn)).transpose()?;
-                    Ok((generation, rows))
-                })
-            });
-            match read.await.map_err(|error| Error::internal("A read panicked").caused_by(error)).flatten() {
-                Ok((generation, rows)) => {
-                    seen = Some(generation);
-                    rows.into_iter().for_each(|rows| self.replace(rows));
-                }
-                Err(error) => tracing::warn!(%error, "tokens could not be reloaded"),
-            }
-            tokio::select! {
-                () = &mut stop => return,
-                () = tokio::time::sleep(interval) => {}
-            }
-        }
     }
 
     fn find(&self, token: &str) -> Option<Principal> {
@@ -102,43 +78,105 @@ impl Tokens {
     }
 }
 
+/// Reloads tokens, log-ins and settings whenever the command line has written to the database, until `stop` is done.
+pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut seen = None;
+    loop {
+        let (store, now) = (state.runtime.store().clone(), state.runtime.clock().now());
+        let read = web::block(move || {
+            store.read(|conn| {
+                let generation = store::generation(conn)?;
+                if seen == Some(generation) {
+                    return Ok((generation, None));
+                }
+                Ok((generation, Some((tokens::live(conn)?, Logins::rows(conn, now)?))))
+            })
+        });
+        match read.await.map_err(|error| Error::internal("A read panicked").caused_by(error)).flatten() {
+            Ok((_, None)) => {}
+            Ok((generation, Some((tokens, logins)))) => {
+                state.tokens.replace(tokens);
+                state.logins.replace(logins);
+                match state.settings.reload(state.runtime.store()) {
+                    Ok(()) => state.follow_settings(),
+                    Err(error) => tracing::warn!(%error, "settings could not be reloaded"),
+                }
+                if seen.is_some() {
+                    state.runtime.tell(Notice::Everything);
+                }
+                seen = Some(generation);
+            }
+            Err(error) => tracing::warn!(%error, "tokens could not be reloaded"),
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
 type Limiter = RateLimiter<i64, DefaultKeyedStateStore<i64>, DefaultClock, StateInformationMiddleware>;
 
 /// Requests per minute and token.
 pub(crate) struct RateLimit {
-    limit: u32,
-    limiter: Option<Limiter>,
+    current: RwLock<Arc<Limit>>,
     clock: DefaultClock,
+}
+
+struct Limit {
+    per_minute: u32,
+    limiter: Option<Limiter>,
+}
+
+impl Limit {
+    fn new(per_minute: u32) -> Arc<Self> {
+        let limiter = NonZeroU32::new(per_minute)
+            .map(|limit| RateLimiter::keyed(Quota::per_minute(limit)).with_middleware::<StateInformationMiddleware>());
+        Arc::new(Self { per_minute, limiter })
+    }
+}
+
+/// What is left of a caller's rate limit.
+struct Allowance {
+    limit: u32,
+    remaining: u32,
 }
 
 impl RateLimit {
     /// A limit of so many requests per minute; 0 is none.
     pub(crate) fn per_minute(limit: u32) -> Self {
-        let limiter = NonZeroU32::new(limit)
-            .map(|limit| RateLimiter::keyed(Quota::per_minute(limit)).with_middleware::<StateInformationMiddleware>());
-        Self { limit, limiter, clock: DefaultClock::default() }
+        Self { current: RwLock::new(Limit::new(limit)), clock: DefaultClock::default() }
     }
 
-    /// Counts a request and gives how many may follow at once; `None` without a limit.
-    fn check(&self, token_seq: i64) -> Result<Option<u32>, ApiError> {
-        let Some(limiter) = &self.limiter else { return Ok(None) };
-        match limiter.check_key(&token_seq) {
-            Ok(snapshot) => Ok(Some(snapshot.remaining_burst_capacity())),
-            Err(too_early) => {
-                let wait = too_early.wait_time_from(self.clock.now());
-                let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Err(ApiError::TooManyRequests { retry_after: retry_after.max(1), limit: self.limit })
-            }
+    /// Changes the limit; everybody begins anew.
+    pub(super) fn set(&self, per_minute: u32) {
+        if self.current().per_minute != per_minute {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Limit::new(per_minute);
         }
     }
 
-    fn show(&self, remaining: u32, headers: &mut HeaderMap) {
-        headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(self.limit));
-        headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));
+    fn current(&self) -> Arc<Limit> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a request and gives what is left; `None` without a limit.
+    fn check(&self, token_seq: i64) -> Result<Option<Allowance>, ApiError> {
+        let current = self.current();
+        let limit = current.per_minute;
+        let Some(limiter) = &current.limiter else { return Ok(None) };
+        match limiter.check_key(&token_seq) {
+            Ok(snapshot) => Ok(Some(Allowance { limit, remaining: snapshot.remaining_burst_capacity() })),
+            Err(too_early) => {
+                let wait = too_early.wait_time_from(self.clock.now());
+                let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Err(ApiError::TooManyRequests { retry_after: retry_after.max(1), limit })
+            }
+        }
     }
 }
 
-/// Lets a request through whose token has the scope, and shows what is left of its rate limit on every answer.
+/// Lets a request through whose token or log-in has the scope, and shows what is left of its rate limit on every answer.
 pub(super) async fn authenticate(
     scope: Scope,
     request: ServiceRequest,
@@ -148,28 +186,46 @@ pub(super) async fn authenticate(
         let error = Error::internal("The application's state is missing");
         return Ok(request.error_response(ApiError::from(error)));
     };
-    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let Some(principal) = bearer.and_then(|token| state.tokens.find(token)) else {
-        return Ok(request.error_response(ApiError::Unauthenticated));
+    let principal = match identify(&state, &request) {
+        Ok(principal) => principal,
+        Err(error) => return Ok(request.error_response(error)),
     };
-    let remaining = match state.rate_limit.check(principal.seq) {
-        Ok(remaining) => remaining,
+    let allowance = match state.rate_limit.check(principal.seq) {
+        Ok(allowance) => allowance,
         Err(error) => return Ok(request.error_response(error)),
     };
     if principal.scope < scope {
-        return Ok(finish(&state, remaining, request.error_response(ApiError::Forbidden(scope))));
+        return Ok(finish(allowance, request.error_response(ApiError::Forbidden(scope))));
     }
     request.extensions_mut().insert(principal);
     let response = next.call(request).await?;
-    Ok(finish(&state, remaining, response))
+    Ok(finish(allowance, response))
 }
 
-fn finish(state: &State, remaining: Option<u32>, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    if let Some(remaining) = remaining {
-        state.rate_limit.show(remaining, response.headers_mut());
+/// Who calls: by a token if one is sent, else by the admin page's cookie.
+fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
+    if let Some(header) = request.headers().get(AUTHORIZATION) {
+        let bearer = header.to_str().ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        return bearer.and_then(|token| state.tokens.find(token)).ok_or(ApiError::Unauthenticated);
+    }
+    let now = state.runtime.clock().now();
+    let (principal, csrf_token) = state.logins.find(request.headers(), now).ok_or(ApiError::Unauthenticated)?;
+    // A browser sends the cookie whoever wrote the page; only our own page knows the token.
+    let sent = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && sent != Some(csrf_token.as_str()) {
+        return Err(ApiError::CrossSite);
+    }
+    Ok(principal)
+}
+
+fn finish(allowance: Option<Allowance>, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    if let Some(Allowance { limit, remaining }) = allowance {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit));
+        headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));
     }
     response
 }

@@ -22,6 +22,10 @@ pub(super) enum ApiError {
     Forbidden(Scope),
     /// Too many requests in a minute; seconds until the next may come.
     TooManyRequests { retry_after: u64, limit: u32 },
+    /// Too many wrong passwords; seconds until the next may come.
+    TooManyGuesses { retry_after: u64 },
+    /// A page did not prove that it is ours.
+    CrossSite,
     /// A rule of the product says no.
     Refused { status: StatusCode, error: String, extra: Map<String, Value> },
     /// Fields are wrong: each with its sentences, in the order found.
@@ -62,6 +66,13 @@ impl ApiError {
             Self::TooManyRequests { retry_after, .. } => {
                 json!({"error": format!("Too many requests; try again in {retry_after} s.")})
             }
+            Self::TooManyGuesses { retry_after } => {
+                json!({"error": format!("Too many wrong attempts; try again in {retry_after} s.")})
+            }
+            Self::CrossSite => json!({
+                "error": "The header X-CSRF-Token is missing or wrong.",
+                "hint": "Send the csrf_token of GET /admin/session, or use a token instead of the cookie."
+            }),
             Self::Refused { error, extra, .. } => {
                 let mut body = json!({"error": error});
                 body.as_object_mut().into_iter().for_each(|fields| fields.extend(extra.clone()));
@@ -100,8 +111,8 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::TooManyRequests { .. } | Self::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused { status, .. } => *status,
             Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(error) => match error.code() {
@@ -124,6 +135,9 @@ impl ResponseError for ApiError {
                 response.insert_header((header::RETRY_AFTER, retry_after.to_string()));
                 response.insert_header(("X-RateLimit-Limit", limit.to_string()));
                 response.insert_header(("X-RateLimit-Remaining", "0"));
+            }
+            Self::TooManyGuesses { retry_after } => {
+                response.insert_header((header::RETRY_AFTER, retry_after.to_string()));
             }
             Self::Failed(error) if error.code() == Code::Unavailable => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER.to_string()));

@@ -1,17 +1,11 @@
-//! `/healthz`, `/readyz` and the API's own description.
+//! `/healthz` and `/readyz`.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use rust_embed::RustEmbed;
 use serde_json::json;
 
 use super::State;
 use super::error::ApiError;
-
-/// Files that are part of the program.
-#[derive(RustEmbed)]
-#[folder = "static/"]
-struct Files;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn get_health() -> HttpResponse {
@@ -25,12 +19,4 @@ pub(super) async fn get_readiness(state: web::Data<State>) -> Result<HttpRespons
         return Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     Ok(HttpResponse::Ok().json(json!({"status": "ok"})))
-}
-
-/// `GET /openapi.yaml`: this API, described.
-pub(super) async fn get_openapi() -> Result<HttpResponse, ApiError> {
-    match Files::get("openapi.yaml") {
-        Some(file) => Ok(HttpResponse::Ok().content_type("application/yaml").body(file.data.into_owned())),
-        None => Err(ApiError::not_found("Not found")),
-    }
 }

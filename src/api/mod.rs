@@ -1,16 +1,22 @@
 //! The HTTP API: the one table of routes, what surrounds every request, and a file for each resource.
 
 mod actions;
+mod admin;
 mod auth;
 mod error;
+mod events;
 mod flows;
 mod health;
 mod inbound;
+mod login;
 mod messages;
+mod pages;
 mod publishing;
 mod request;
 mod sessions;
+mod settings;
 mod stats;
+mod tokens;
 
 use std::time::Instant;
 
@@ -26,12 +32,15 @@ use uuid::Uuid;
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::runtime::Runtime;
+use crate::runtime::settings::Settings;
 use crate::store::Conn;
 use crate::store::tokens::Scope;
 use error::ApiError;
 use request::BodyLimit;
 
-pub(crate) use auth::{RateLimit, Tokens};
+pub(crate) use auth::{RateLimit, Tokens, follow};
+pub(crate) use events::Watchers;
+pub(crate) use login::Logins;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
@@ -42,10 +51,30 @@ pub(crate) struct State {
     pub(crate) runtime: Runtime,
     /// Who may call.
     pub(crate) tokens: Tokens,
+    /// Who is at the admin page.
+    pub(crate) logins: Logins,
     /// How often.
     pub(crate) rate_limit: RateLimit,
+    /// What the admin page may change.
+    pub(crate) settings: Settings,
+    /// Who hears what changes.
+    pub(crate) watchers: Watchers,
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
+}
+
+impl State {
+    /// Makes everything follow the settings as they are now.
+    pub(crate) fn follow_settings(&self) {
+        let effective = self.settings.effective();
+        self.runtime.set_default_ttl(effective.default_ttl);
+        self.rate_limit.set(effective.requests_per_minute);
+    }
+
+    /// Whether users come over HTTPS, so that the cookie must not travel otherwise.
+    fn is_secure(&self) -> bool {
+        self.settings.effective().public_url.starts_with("https://")
+    }
 }
 
 /// One route.
@@ -100,7 +129,18 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
     entry(Method::GET, "/stats", ADMIN, || web::to(stats::get_stats)),
-    entry(Method::GET, "/openapi.yaml", OPEN, || web::to(health::get_openapi)),
+    entry(Method::GET, "/events", ADMIN, || web::to(events::watch_events)),
+    entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
+    entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
+    entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),
+    entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
+    entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
+    entry(Method::GET, "/admin/session", OPEN, || web::to(admin::get_admin_session)),
+    entry(Method::POST, "/admin/set-up", OPEN, || web::to(admin::set_up_admin)),
+    entry(Method::POST, "/admin/log-in", OPEN, || web::to(admin::log_in_admin)),
+    entry(Method::POST, "/admin/log-out", ADMIN, || web::to(admin::log_out_admin)),
+    entry(Method::POST, "/admin/password", ADMIN, || web::to(admin::change_password)),
+    entry(Method::GET, "/openapi.yaml", OPEN, || web::to(pages::get_openapi)),
 ];
 
 /// The routes at the root.
@@ -122,6 +162,12 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for entries in by_path(ROOT_ROUTES) {
         config.service(resource(entries));
     }
+    // Files and not routes of the API: what they are is the folder's business.
+    let files = || guard::Any(guard::Get()).or(guard::Head());
+    config
+        .route("/", web::route().guard(files()).to(pages::redirect_to_admin))
+        .route("/admin", web::route().guard(files()).to(pages::redirect_to_admin))
+        .route("/admin/{file:.*}", web::route().guard(files()).to(pages::get_admin_file));
     config.default_service(web::to(not_found));
 }
 
@@ -188,7 +234,11 @@ fn wrong_method(allow: &str) -> HttpResponse {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    ApiError::not_found(&format!("There is nothing at {}.", request.path())).error_response()
+    nothing_at(request.path())
+}
+
+fn nothing_at(path: &str) -> HttpResponse {
+    ApiError::not_found(&format!("There is nothing at {path}.")).error_response()
 }
 
 /// What surrounds every request: its id, one line in the log, and the body of a failure that only the log explains.

@@ -18,4 +18,11 @@ impl Channel {
             Self::Simulator => "simulator",
         }
     }
+
+    /// Whether anybody's phone rings.
+    pub fn reaches_phones(self) -> bool {
+        match self {
+            Self::Simulator => false,
+        }
+    }
 }

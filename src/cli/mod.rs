@@ -3,6 +3,7 @@
 //! Except `serve`, the commands work on the database file directly, also while a server runs on it, and take effect
 //! there within a second. Only `serve` creates a database.
 
+pub mod admin;
 mod demo;
 pub mod flows;
 pub mod tokens;
@@ -61,6 +62,10 @@ pub fn serve(context: &Context, demo: bool) -> Result<()> {
         tracing::info!("database {}", shown(&config.storage.path));
         tracing::info!("channel {}: messages are recorded, none reaches a phone", app.runtime().channel().name());
         tracing::info!("listening on http://{address}");
+        if let Some(code) = app.set_up_code() {
+            // Not for the log, which others may read.
+            note(format_args!("Set the admin page's password at http://{address}/admin/ with the code {code}"));
+        }
         demo.as_ref().map_or(Ok(()), |demo| out(&demo.instructions(address)))
     })?;
     tracing::info!("stopped");

@@ -25,6 +25,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: Clock,
     pub(crate) runtime: qyvo::runtime::Runtime,
     pub(crate) folder: TempDir,
+    pub(crate) set_up_code: Option<String>,
     server: actix_web::dev::ServerHandle,
     running: tokio::task::JoinHandle<qyvo::error::Result<()>>,
 }
@@ -91,9 +92,10 @@ impl TestApp {
         let app = App::build(&config, clock.clone()).unwrap();
         let base = format!("http://127.0.0.1:{}", app.port());
         let (runtime, server) = (app.runtime().clone(), app.handle());
+        let set_up_code = app.set_up_code().map(str::to_owned);
         let running = tokio::task::spawn_local(app.run_until_stopped());
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { base, client, clock, runtime, folder, server, running }
+        Self { base, client, clock, runtime, folder, set_up_code, server, running }
     }
 
     /// Stops in good order and gives the folder, to start again.
@@ -243,7 +245,7 @@ fn dump(path: &std::path::Path) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn read(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.unwrap();

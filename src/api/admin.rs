@@ -1,0 +1,183 @@
+//! `/admin/…`: how a person gets to the admin page, and out of it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::auth::Principal;
+use super::error::ApiError;
+use super::login::{self, Logins, already_set_up};
+use super::request::{Fields, JsonBody};
+use super::{State, read};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use crate::runtime::credentials;
+use crate::store::logins;
+
+/// Characters of a person's name at most.
+const NAME_CHARS: usize = 100;
+
+/// `GET /admin/session`: whether anybody is logged in, and what the page needs to begin.
+pub(super) async fn get_admin_session(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    let found = state.logins.find(request.headers(), now(&state));
+    let who = found.map(|(principal, csrf_token)| (principal.name.to_string(), csrf_token));
+    HttpResponse::Ok().json(session_view(&state, who))
+}
+
+/// `POST /admin/set-up`: the first password, by whoever can read the server's output.
+pub(super) async fn set_up_admin(
+    request: HttpRequest,
+    state: web::Data<State>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let code = fields.required_text("code").map(str::to_owned);
+    let password = read_new_password(&mut fields, "password");
+    let name = read_name(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let (Some(code), Some(password), Some(name)) = (code, password, name) else { return Err(already_set_up()) };
+
+    let (store, now) = (state.runtime.store(), now(&state));
+    let network = state.logins.network_of(&request);
+    state.logins.check_code(store, &network, &code, now).await?;
+    let hash = state.logins.hash_password(&password).await?;
+    let (secret, actor) = (credentials::make_secret()?, name.clone());
+    let kept = secret.clone();
+    let is_first = store.write(move |tx| {
+        if credentials::password(tx)?.is_some() {
+            return Ok(false);
+        }
+        credentials::set_password(tx, &hash, None, now)?;
+        login::insert(tx, &kept, &actor, now)?;
+        Ok(true)
+    });
+    if !is_first.await? {
+        return Err(already_set_up());
+    }
+    tracing::info!(name, "the password of the admin page was set");
+    logged_in(&state, secret, name).await
+}
+
+/// `POST /admin/log-in`: a name and the password.
+pub(super) async fn log_in_admin(
+    request: HttpRequest,
+    state: web::Data<State>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let password = fields.required_text("password").map(str::to_owned);
+    let name = read_name(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let (Some(password), Some(name)) = (password, name) else { return Err(ApiError::Unauthenticated) };
+
+    let (store, now) = (state.runtime.store(), now(&state));
+    let network = state.logins.network_of(&request);
+    state.logins.check_password(store, &network, &password, now).await?;
+    let (secret, actor) = (credentials::make_secret()?, name.clone());
+    let kept = secret.clone();
+    store.write(move |tx| login::insert(tx, &kept, &actor, now)).await?;
+    logged_in(&state, secret, name).await
+}
+
+/// `POST /admin/log-out`: ends the log-in for good, wherever its cookie is.
+pub(super) async fn log_out_admin(state: web::Data<State>, principal: Principal) -> Result<HttpResponse, ApiError> {
+    let seq = login_of(&principal)?;
+    state.runtime.store().write(move |tx| logins::delete(tx, seq)).await?;
+    reload(&state).await?;
+    Ok(HttpResponse::NoContent().cookie(login::no_cookie(state.is_secure())).finish())
+}
+
+/// `POST /admin/password`: another password; it ends all other log-ins.
+pub(super) async fn change_password(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let seq = login_of(&principal)?;
+    if state.logins.is_pinned() {
+        let error = ApiError::refused(StatusCode::CONFLICT, "The configuration sets the password.");
+        return Err(error.hint("Change admin.password in the file or the environment, and restart the server."));
+    }
+    let mut fields = Fields::of(&body.fields);
+    let current = fields.required_text("current").map(str::to_owned);
+    let new = read_new_password(&mut fields, "new");
+    fields.refuse_unknown();
+    fields.finish()?;
+    let (Some(current), Some(new)) = (current, new) else { return Err(ApiError::Unauthenticated) };
+    let (store, now) = (state.runtime.store(), now(&state));
+    state.logins.check_password(store, &state.logins.network_of(&request), &current, now).await.map_err(|error| {
+        // 401 would tell the page that nobody is logged in.
+        match error {
+            ApiError::Refused { status: StatusCode::UNAUTHORIZED, error, .. } => {
+                ApiError::Validation(vec![("current".to_owned(), error)])
+            }
+            other => other,
+        }
+    })?;
+    let hash = state.logins.hash_password(&new).await?;
+    store.write(move |tx| credentials::set_password(tx, &hash, Some(seq), now)).await?;
+    reload(&state).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn logged_in(state: &State, secret: String, name: String) -> Result<HttpResponse, ApiError> {
+    reload(state).await?;
+    let view = session_view(state, Some((name, login::csrf_token(&secret))));
+    Ok(HttpResponse::Ok().cookie(login::cookie(secret, state.is_secure())).json(view))
+}
+
+async fn reload(state: &State) -> Result<(), ApiError> {
+    let now = now(state);
+    state.logins.replace(read(state, move |conn| Logins::rows(conn, now)).await?);
+    Ok(())
+}
+
+fn session_view(state: &State, who: Option<(String, String)>) -> Value {
+    let channel = state.runtime.channel();
+    let mut view = json!({
+        "state": match (&who, state.logins.set_up_code()) {
+            (Some(_), _) => "logged_in",
+            (None, Some(_)) => "set_up",
+            (None, None) => "log_in",
+        },
+        "channel": {"name": channel.name(), "reaches_phones": channel.reaches_phones()},
+        "public_url": state.settings.effective().public_url,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Some((actor, csrf_token)) = who {
+        view["actor"] = json!(actor);
+        view["csrf_token"] = json!(csrf_token);
+    }
+    view
+}
+
+/// The row of the log-in behind a request; a token has none.
+fn login_of(principal: &Principal) -> Result<i64, ApiError> {
+    match -principal.seq {
+        seq if seq > 0 => Ok(seq),
+        _ => Err(ApiError::refused(StatusCode::CONFLICT, "This is for people who are logged in, not for tokens.")),
+    }
+}
+
+fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+    let name = fields.required_text("name")?.trim();
+    if name.is_empty() || name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
+        fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters."));
+    }
+    Some(name.to_owned())
+}
+
+fn read_new_password(fields: &mut Fields<'_>, field: &'static str) -> Option<String> {
+    let password = fields.required_text(field)?;
+    if let Err(wrong) = credentials::check_password(password) {
+        fields.fail(field, format!("The password {wrong}."));
+    }
+    Some(password.to_owned())
+}
+
+fn now(state: &State) -> Timestamp {
+    state.runtime.clock().now()
+}

@@ -1,0 +1,316 @@
+//! Who is at the admin page: the cookie, the set-up code, and how often a password may be guessed.
+//!
+//! Log-ins are in memory like tokens, and in the database, so that a restart ends none. A guess counts as wrong before
+//! it is checked and is taken back if it was right: many at once are no faster than one after the other.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::cookie::{Cookie, SameSite, time};
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use super::auth::Principal;
+use super::error::ApiError;
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::runtime::credentials;
+use crate::store::logins::{self, LoginRow};
+use crate::store::tokens::Scope;
+use crate::store::{Conn, Store, Tx};
+
+/// The cookie's name.
+const COOKIE: &str = "qyvo_admin";
+/// How long a log-in lasts.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Wrong guesses from one network that cost nothing.
+const FREE_GUESSES: u32 = 5;
+/// How long the guess after those waits; each further one waits twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+/// How long a guess waits at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How long wrong guesses are remembered.
+const MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// Passwords that are hashed at once: each takes 19 MiB and a core.
+const HASHED_AT_ONCE: usize = 2;
+
+/// The admin page's door.
+pub(crate) struct Logins {
+    state: RwLock<Arc<Known>>,
+    code: String,
+    is_pinned: bool,
+    trusted: Vec<IpNet>,
+    hashing: Semaphore,
+}
+
+#[derive(Default)]
+struct Known {
+    live: HashMap<[u8; 32], LoginRow>,
+    has_password: bool,
+}
+
+/// What the store tells of log-ins.
+pub(super) type Rows = (Vec<LoginRow>, bool);
+
+impl Logins {
+    /// Reads the log-ins of a store. `is_pinned` says that the configuration sets the password.
+    pub(crate) fn load(store: &Store, is_pinned: bool, trusted: Vec<IpNet>, now: Timestamp) -> Result<Self> {
+        let logins = Self {
+            state: RwLock::default(),
+            code: credentials::make_code()?,
+            is_pinned,
+            trusted,
+            hashing: Semaphore::new(HASHED_AT_ONCE),
+        };
+        logins.replace(store.read(|conn| Self::rows(conn, now))?);
+        Ok(logins)
+    }
+
+    /// What [`Logins::replace`] takes.
+    pub(super) fn rows(conn: &Conn, now: Timestamp) -> Result<Rows> {
+        Ok((logins::live(conn, now)?, credentials::password(conn)?.is_some()))
+    }
+
+    pub(super) fn replace(&self, (rows, has_password): Rows) {
+        let live = rows.into_iter().map(|row| (row.hash, row)).collect();
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Known { live, has_password });
+    }
+
+    /// The code that sets the first password, while there is none.
+    pub(crate) fn set_up_code(&self) -> Option<&str> {
+        (!self.known().has_password).then_some(self.code.as_str())
+    }
+
+    /// Whether the configuration sets the password.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.is_pinned
+    }
+
+    /// Who sent a cookie of ours that is still good, and the token that goes with it.
+    pub(super) fn find(&self, headers: &HeaderMap, now: Timestamp) -> Option<(Principal, String)> {
+        let cookies = headers.get_all(actix_web::http::header::COOKIE).filter_map(|value| value.to_str().ok());
+        let value = cookies
+            .flat_map(|value| value.split(';'))
+            .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))?
+            .to_owned();
+        let known = self.known();
+        let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
+        // Tokens and log-ins share what is counted by row, so log-ins count downwards.
+        let principal = Principal { seq: -row.seq, name: row.actor.as_str().into(), scope: Scope::Admin };
+        Some((principal, csrf_token(&value)))
+    }
+
+    /// Checks a password.
+    ///
+    /// # Errors
+    /// 401 where it is wrong, 429 where too many were, 409 where none is set.
+    pub(super) async fn check_password(
+        &self,
+        store: &Store,
+        network: &str,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        self.guess(store, network, now).await?;
+        let hash = read(store, credentials::password).await?.ok_or_else(|| {
+            ApiError::refused(StatusCode::CONFLICT, "No password is set yet.")
+                .hint("Set one with the code that the server printed when it started.")
+        })?;
+        let password = password.to_owned();
+        let is_right = self.hash(move || credentials::is_password(&password, &hash)).await?;
+        if !is_right {
+            return Err(ApiError::refused(StatusCode::UNAUTHORIZED, "The password is wrong."));
+        }
+        self.forgive(store, network).await
+    }
+
+    /// Checks the set-up code.
+    ///
+    /// # Errors
+    /// 403 where it is wrong, 429 where too many were, 409 where a password is set.
+    pub(super) async fn check_code(
+        &self,
+        store: &Store,
+        network: &str,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let Some(right) = self.set_up_code() else { return Err(already_set_up()) };
+        self.guess(store, network, now).await?;
+        let bare = |code: &str| code.replace(['-', ' '], "").to_ascii_uppercase();
+        // Compared by their hashes, so that the time it takes tells nothing.
+        if credentials::fingerprint(&bare(code)) != credentials::fingerprint(&bare(right)) {
+            let error = ApiError::refused(StatusCode::FORBIDDEN, "The set-up code is wrong.");
+            return Err(error.hint("The server prints it when it starts; it is another one each time."));
+        }
+        self.forgive(store, network).await
+    }
+
+    /// The hash of a new password.
+    pub(super) async fn hash_password(&self, password: &str) -> Result<String, ApiError> {
+        let password = password.to_owned();
+        Ok(self.hash(move || credentials::hash_password(&password)).await??)
+    }
+
+    async fn hash<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let _permit = self.hashing.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
+        let done = tokio::task::spawn_blocking(work).await;
+        Ok(done.map_err(|error| Error::internal("Hashing a password panicked").caused_by(error))?)
+    }
+
+    /// Counts a guess as wrong, unless it comes too early.
+    async fn guess(&self, store: &Store, network: &str, now: Timestamp) -> Result<(), ApiError> {
+        let network = network.to_owned();
+        let wait = store
+            .write(move |tx| {
+                logins::prune(tx, now, now.minus(MEMORY))?;
+                let wait = logins::failures(tx, &network)?
+                    .map_or(Duration::ZERO, |failures| failures.last_at.plus(pause(failures.count)).since(now));
+                if wait.is_zero() {
+                    logins::add_failure(tx, &network, now)?;
+                }
+                Ok(wait)
+            })
+            .await?;
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Err(ApiError::TooManyGuesses { retry_after: seconds })
+    }
+
+    async fn forgive(&self, store: &Store, network: &str) -> Result<(), ApiError> {
+        let network = network.to_owned();
+        Ok(store.write(move |tx| logins::clear_failures(tx, &network)).await?)
+    }
+
+    /// The network that a request comes from: the unit in which guesses are counted.
+    pub(super) fn network_of(&self, request: &HttpRequest) -> String {
+        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return "unknown".to_owned() };
+        let is_trusted = |address: &IpAddr| self.trusted.iter().any(|network| network.contains(address));
+        let forwarded: Vec<&str> = request
+            .headers()
+            .get_all("x-forwarded-for")
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        let mut address = peer;
+        for hop in forwarded.iter().rev() {
+            if !is_trusted(&address) {
+                break;
+            }
+            match hop.trim().parse::<IpAddr>() {
+                Ok(hop) => address = hop.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        match address {
+            IpAddr::V4(address) => address.to_string(),
+            // One customer of a provider has at least so many.
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        }
+    }
+
+    fn known(&self) -> Arc<Known> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A new log-in: its row, and the cookie's value.
+pub(super) fn insert(tx: &Tx<'_>, secret: &str, actor: &str, now: Timestamp) -> Result<i64> {
+    logins::insert(tx, &credentials::fingerprint(secret), actor, now, now.plus(LIFETIME))
+}
+
+/// The answer that keeps somebody logged in.
+pub(super) fn cookie(secret: String, is_secure: bool) -> Cookie<'static> {
+    let lifetime = i64::try_from(LIFETIME.as_secs()).unwrap_or_default();
+    bare_cookie(secret, is_secure).max_age(time::Duration::seconds(lifetime)).finish()
+}
+
+/// The answer that takes the cookie back.
+pub(super) fn no_cookie(is_secure: bool) -> Cookie<'static> {
+    bare_cookie(String::new(), is_secure).max_age(time::Duration::ZERO).finish()
+}
+
+fn bare_cookie(value: String, is_secure: bool) -> actix_web::cookie::CookieBuilder<'static> {
+    Cookie::build(COOKIE, value).path("/").http_only(true).same_site(SameSite::Strict).secure(is_secure)
+}
+
+/// What a page must send with every change: it can be known only to who holds the cookie, and no other site's page can
+/// set the header.
+pub(super) fn csrf_token(secret: &str) -> String {
+    hex::encode(credentials::fingerprint(&format!("csrf:{secret}")))
+}
+
+pub(super) fn already_set_up() -> ApiError {
+    ApiError::refused(StatusCode::CONFLICT, "The password is set already.")
+        .hint("Log in with it. If nobody knows it, run `qyvo admin reset-password` on the server.")
+}
+
+/// How long the guess after so many wrong ones waits.
+fn pause(failures: u32) -> Duration {
+    match failures.checked_sub(FREE_GUESSES) {
+        None => Duration::ZERO,
+        Some(more) => FIRST_WAIT.saturating_mul(1 << more.min(10)).min(LONGEST_WAIT),
+    }
+}
+
+async fn read<T: Send + 'static>(
+    store: &Store,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let store = store.clone();
+    let found = tokio::task::spawn_blocking(move || store.read(query)).await;
+    Ok(found.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn guesses_wait_twice_as_long_each_time() {
+        let seconds: Vec<u64> = (4..14).map(|failures| pause(failures).as_secs()).collect();
+        assert_eq!(seconds, [0, 15, 30, 60, 120, 240, 480, 900, 900, 900]);
+        assert_eq!(pause(u32::MAX), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn a_proxy_is_believed_only_if_it_is_trusted() {
+        let logins = |trusted: &[&str]| Logins {
+            state: RwLock::default(),
+            code: String::new(),
+            is_pinned: false,
+            trusted: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+            hashing: Semaphore::new(1),
+        };
+        let network = |trusted: &[&str], peer: &str, forwarded: &str| {
+            let request = TestRequest::default()
+                .peer_addr(format!("{peer}:1").parse().unwrap())
+                .insert_header(("X-Forwarded-For", forwarded))
+                .to_http_request();
+            logins(trusted).network_of(&request)
+        };
+        assert_eq!(network(&[], "192.0.2.1", "198.51.100.7"), "192.0.2.1");
+        assert_eq!(network(&["192.0.2.0/24"], "192.0.2.1", "198.51.100.7"), "198.51.100.7");
+        let chain = "203.0.113.9, 198.51.100.7, 192.0.2.2";
+        assert_eq!(
+            network(&["192.0.2.0/24"], "192.0.2.1", chain),
+            "198.51.100.7",
+            "what it told itself is not believed"
+        );
+        assert_eq!(network(&["192.0.2.0/24"], "192.0.2.1", "nonsense"), "192.0.2.1");
+        assert_eq!(network(&[], "[2001:db8:1:2:3:4:5:6]", ""), "2001:db8:1:2::/64");
+        assert_eq!(network(&[], "[::ffff:192.0.2.1]", ""), "192.0.2.1");
+    }
+}

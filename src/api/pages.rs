@@ -1,0 +1,65 @@
+//! The files that are part of the program: the admin page and the API's description.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::error::ApiError;
+
+/// What the page may load, and who may show it: its own files and nothing else.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// Files that are part of the program.
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Files;
+
+/// `GET /`: where people begin.
+pub(super) async fn redirect_to_admin() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/admin/")).finish()
+}
+
+/// `GET /admin/…`: the page and what it loads.
+pub(super) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
+    let name = if path.is_empty() { "index.html" } else { path.as_str() };
+    match Files::get(&format!("admin/{name}")) {
+        Some(file) => answer(&request, file, None),
+        None => super::nothing_at(request.path()),
+    }
+}
+
+/// `GET /openapi.yaml`: this API, described.
+pub(super) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    match Files::get("openapi.yaml") {
+        Some(file) => Ok(answer(&request, file, Some("application/yaml"))),
+        None => Err(ApiError::not_found("Not found")),
+    }
+}
+
+/// A file, or 304 to who has it. Nothing is kept without asking: a new program comes with new files.
+fn answer(request: &HttpRequest, file: EmbeddedFile, content_type: Option<&str>) -> HttpResponse {
+    let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
+    let is_known = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    if is_known {
+        return response.finish();
+    }
+    let content_type = content_type.map_or_else(|| with_charset(file.metadata.mimetype()), str::to_owned);
+    response.content_type(content_type).body(file.data.into_owned())
+}
+
+fn with_charset(mime: &str) -> String {
+    let is_text = mime.starts_with("text/") || mime.ends_with("javascript") || mime.ends_with("json");
+    if is_text { format!("{mime}; charset=utf-8") } else { mime.to_owned() }
+}

@@ -1,0 +1,41 @@
+//! `/settings`: the configuration as it stands, and what of it the admin page may change.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::State;
+use super::error::ApiError;
+use super::request::JsonBody;
+use crate::error::Result;
+
+/// `GET /settings`: every key with its value and where that comes from.
+pub(super) async fn list_settings(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(view(&state))
+}
+
+/// `PUT /settings`: sets keys, or resets those with null. Other keys stay as they are.
+pub(super) async fn change_settings(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let changes: BTreeMap<String, Value> = body.fields.into_iter().collect();
+    let now = state.runtime.clock().now();
+    let changed = state.settings.change(state.runtime.store(), changes, now).await?;
+    changed.map_err(ApiError::Validation)?;
+    state.follow_settings();
+    Ok(HttpResponse::Ok().json(view(&state)))
+}
+
+fn view(state: &State) -> Value {
+    let row = |(setting, source): (crate::runtime::settings::Setting, &str)| {
+        json!({
+            "key": setting.key,
+            "value": setting.value,
+            "default": setting.default,
+            "source": source,
+            "is_editable": setting.is_editable,
+            "about": setting.about,
+        })
+    };
+    let data: Vec<Value> = state.settings.all().into_iter().map(row).collect();
+    json!({"data": data, "next_cursor": null})
+}

@@ -1,0 +1,76 @@
+//! `/tokens`: who may call, for the admin page.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::request::{Fields, JsonBody};
+use super::{State, iso, read};
+use crate::domain::TokenId;
+use crate::error::{Error, Result};
+use crate::runtime::credentials;
+use crate::store::tokens::{self, Scope, TokenRow};
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Token not found")
+}
+
+/// `GET /tokens`: all tokens, also those that were revoked. No secret is among it.
+pub(super) async fn list_tokens(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let rows = read(&state, tokens::list).await?;
+    let data: Vec<Value> = rows.iter().map(token_view).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+}
+
+/// `POST /tokens`: makes a token and shows it once.
+pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let name = fields.required_text("name").map(|name| name.trim().to_owned());
+    if let Some(Err(wrong)) = name.as_deref().map(credentials::check_token_name) {
+        fields.fail("name", format!("The name {wrong}."));
+    }
+    let scopes = [Scope::Trigger, Scope::Api, Scope::Admin].map(|scope| (scope.as_str(), scope));
+    let scope = fields.required_text("scope").and_then(|_| fields.choice("scope", &scopes));
+    fields.refuse_unknown();
+    fields.finish()?;
+    let (Some(name), Some(scope)) = (name, scope) else { return Err(ApiError::Validation(Vec::new())) };
+    let secret = credentials::make_token()?;
+    let (kept, now) = (secret.clone(), state.runtime.clock().now());
+    let row = state.runtime.store().write(move |tx| {
+        let id = credentials::keep_token(tx, &name, scope, &kept, now)?;
+        let row = tokens::list(tx)?.into_iter().find(|row| row.id == id);
+        row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))
+    });
+    let mut view = token_view(&row.await?);
+    view["token"] = json!(secret);
+    reload(&state).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+}
+
+/// `DELETE /tokens/{id}`: the token is refused from now on.
+pub(super) async fn revoke_token(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
+    if !state.runtime.store().write(move |tx| tokens::revoke(tx, id, now)).await? {
+        return Err(not_found());
+    }
+    reload(&state).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn reload(state: &State) -> Result<(), ApiError> {
+    state.tokens.replace(read(state, tokens::live).await?);
+    Ok(())
+}
+
+fn token_view(row: &TokenRow) -> Value {
+    json!({
+        "id": row.id,
+        "name": row.name,
+        "scope": row.scope.as_str(),
+        "hint": row.hint,
+        "created_at": iso(Some(row.created_at)),
+        "revoked_at": iso(row.revoked_at),
+    })
+}
