@@ -1,0 +1,152 @@
+// A phone-like panel: the conversation as the contact sees it, with something to type into. It knows nothing of where
+// the messages come from; the simulation, the simulator channel and the message lists all show themselves in it.
+
+import { h, keyed } from "./dom.js";
+import { hourOf, inFull } from "./time.js";
+import { toastError, whileBusy } from "./ui.js";
+
+const MEDIA_WORDS = { image: "Image", video: "Video", audio: "Voice message", document: "Document", sticker: "Sticker", location: "Location", contacts: "Contact card" };
+
+/**
+ * Makes a phone. `send` gets `{ text }`, `{ message, option }` or `{ media }` and may be async. Messages are
+ * `{ id, direction, type, text, options, media, template, status, reason, at }`, or `{ id, note }` for a remark.
+ */
+export function createPhone({ label, send }) {
+  const input = h("input", { type: "text", "aria-label": "Reply as the contact", placeholder: "Reply as the contact", autocomplete: "off", maxlength: "4096", testid: "phone-input" });
+  const sendButton = h("button", { type: "submit", class: "primary small", testid: "phone-send" }, "Send");
+  const attach = h("details", { class: "menu attach" },
+    h("summary", { class: "button small quiet", "aria-label": "Attach", title: "Attach" }, "+"),
+    h("div", { class: "menu-items up" }, ["image", "audio", "location"].map((kind) =>
+      h("button", { type: "button", testid: `phone-attach-${kind}`, onclick: () => act(attach.querySelector("summary"), { media: kind }) }, MEDIA_WORDS[kind]))));
+  attach.addEventListener("click", (event) => {
+    if (event.target.closest(".menu-items")) attach.open = false;
+  });
+  const composer = h("form", { class: "composer" }, attach, input, sendButton);
+  const log = bubbles({ label, onTap: (control, message, option) => act(control, { message, option }) });
+  const title = h("span", { class: "phone-name" });
+  const clock = h("span", { class: "phone-clock", testid: "phone-clock" });
+  const element = h("div", { class: "phone" },
+    h("div", { class: "phone-top" }, title, clock), log.element, composer);
+  let isOpen = false;
+
+  async function act(control, what) {
+    if (!isOpen) return;
+    try {
+      await whileBusy(control, () => send(what));
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  composer.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = input.value;
+    if (text.trim() === "") return;
+    if (!isOpen) return;
+    try {
+      await whileBusy(sendButton, () => send({ text }));
+      // Only what was sent goes away: typing on while it is on its way is fine.
+      if (input.value === text) input.value = "";
+      input.focus();
+    } catch (error) {
+      toastError(error);
+    }
+  });
+
+  function setOpen(open, why) {
+    isOpen = open;
+    input.disabled = !open;
+    sendButton.disabled = !open;
+    input.placeholder = open ? "Reply as the contact" : why ?? "";
+    attach.hidden = !open;
+    log.setOpen(open);
+  }
+  setOpen(false);
+
+  return {
+    element,
+    input,
+    setOpen,
+    setTitle(name) { title.textContent = name; },
+    setClock(text, exact) {
+      clock.textContent = text;
+      clock.title = exact ?? "";
+    },
+    show: log.show,
+  };
+}
+
+/** The conversation itself: a list that is read out as it grows. */
+export function bubbles({ label, onTap }) {
+  const list = h("ol", { class: "bubbles" });
+  const element = h("div", { class: "phone-log", role: "log", "aria-label": label, tabindex: "0" }, list);
+  let isOpen = false;
+  let options = [];
+
+  function show(messages) {
+    // Read before the list grows: only who is at the end is taken along.
+    const wasAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 60;
+    const before = list.childElementCount;
+    keyed(list, messages, (message) => message.id, (message) => bubble(message, onTap));
+    setOpen(isOpen);
+    if (wasAtEnd || before === 0) element.scrollTop = element.scrollHeight;
+  }
+
+  function setOpen(open) {
+    isOpen = open;
+    options = list.querySelectorAll("button.option");
+    for (const option of options) option.disabled = !open || option.getAttribute("aria-busy") === "true";
+  }
+
+  return { element, show, setOpen };
+}
+
+function bubble(message, onTap) {
+  if (message.note) return h("li", { class: "bubble-note" }, message.note);
+  const isIn = message.direction === "in";
+  const element = h("li", { class: `bubble ${isIn ? "in" : "out"}`, testid: "phone-bubble", "data-direction": message.direction },
+    h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "),
+    media(message),
+    message.text && h("p", { class: "bubble-text" }, message.text),
+    isIn && !message.text && !message.media && !MEDIA_WORDS[message.type] && h("p", { class: "bubble-text muted" }, message.type),
+    !isIn && !message.text && !message.media && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
+    h("span", { class: "bubble-foot" },
+      message.template && message.text && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
+      message.status && !["received", "simulated"].includes(message.status) && h("span", { class: `bubble-status ${["failed", "unknown"].includes(message.status) ? "bad" : ""}` }, message.status + (message.reason ? `: ${message.reason}` : "")),
+      isIn && message.handled === "unrouted" && h("span", { class: "bubble-status bad" }, `not routed${message.reason ? `: ${message.reason}` : ""}`),
+      message.at && h("time", { datetime: message.at, title: inFull(message.at) }, hourOf(message.at))));
+  if (!message.options || message.options.length === 0) return element;
+  const buttons = message.options.map((option) => onTap
+    ? h("button", { type: "button", class: "option", testid: "phone-option", "data-option": option.id, title: option.description, onclick: (event) => onTap(event.currentTarget, message, option) }, option.title)
+    : h("span", { class: "option" }, option.title));
+  element.append(h("div", { class: "options" }, buttons));
+  return element;
+}
+
+function media(message) {
+  const { media: medium } = message;
+  const kind = medium?.kind ?? (message.type in MEDIA_WORDS ? message.type : null);
+  if (!kind) return null;
+  const word = MEDIA_WORDS[kind] ?? kind;
+  const name = medium?.filename ?? medium?.name ?? "";
+  const place = kind === "location" && medium?.latitude !== undefined ? `${medium.latitude}, ${medium.longitude}` : "";
+  const url = medium?.url ?? "";
+  const content = [h("span", { class: "media-kind" }, word), name || place];
+  // A flow's author writes the address: only what a browser opens as a page becomes a link.
+  return /^https?:\/\//i.test(url)
+    ? h("a", { class: "media", href: url, target: "_blank", rel: "noreferrer" }, content, h("span", { class: "media-url" }, url))
+    : h("div", { class: "media" }, content, url && h("span", { class: "media-url" }, url));
+}
+
+/** Stored messages (newest first, as lists give them) as the phone shows them. */
+export function fromStored(messages) {
+  return messages.map((message) => ({ ...message, at: message.created_at })).reverse();
+}
+
+/** Puts a fixed conversation on the page, for reading only. */
+export function readOnlyPhone(label, title) {
+  const log = bubbles({ label });
+  const name = h("span", { class: "phone-name" }, title);
+  const element = h("div", { class: "phone read-only" }, h("div", { class: "phone-top" }, name), log.element);
+  return { element, show: log.show };
+}

@@ -1,0 +1,158 @@
+// The tab Document: the flow as JSON text, its mistakes while typing, and the validator's problems beside it.
+
+import * as api from "../api.js";
+import { createEditor } from "../editor.js";
+import { h, replace } from "../dom.js";
+import { format, locate, place, scan } from "../jsonmap.js";
+import { inFull } from "../time.js";
+import { button, toast } from "../ui.js";
+
+/** Pause after the last key before the server is asked. */
+const PAUSE = 400;
+
+export function documentTab(flow, { signal, query }) {
+  let tree = null;
+  let run = 0;
+  let timer = null;
+  let serverProblems = flow.isDirty ? null : flow.summary.problems ?? null;
+
+  const editor = createEditor({
+    label: "Document of the flow, as JSON", text: flow.text,
+    onchange(text) {
+      flow.setText(text);
+      serverProblems = null;
+      check();
+    },
+    onsave: () => saveButton.click(),
+  });
+  const saveButton = button("Save", save, { kind: "primary", testid: "editor-save" });
+  const formatButton = button("Format", () => {
+    const { tree: parsed, error } = scan(editor.text);
+    if (error) return goTo(error.offset, error.offset);
+    editor.setText(format(editor.text, parsed), { undoable: true });
+    return undefined;
+  }, { testid: "editor-format" });
+  const saved = h("span", { class: "muted", "aria-live": "polite" });
+  const notice = h("div", {});
+  const summary = h("p", { class: "problem-summary", role: "status" });
+  const list = h("div", { testid: "editor-problems" });
+
+  async function save() {
+    if (!flow.isDirty) {
+      toast("There is nothing to save.");
+      return;
+    }
+    await flow.save();
+  }
+
+  function goTo(start, end) {
+    editor.select(start, end);
+  }
+
+  // The mistakes of the text itself are found here at once; what the flow means is the server's to judge.
+  function check() {
+    const scanned = scan(editor.text);
+    tree = scanned.tree;
+    clearTimeout(timer);
+    run += 1;
+    draw(scanned);
+    if (tree && serverProblems === null) timer = setTimeout(() => validate(run), PAUSE);
+  }
+
+  async function validate(mine) {
+    try {
+      const answer = await api.send("POST", "/flows/validate", { raw: editor.text, signal });
+      if (mine !== run) return;
+      serverProblems = JSON.parse(answer.text).problems;
+      draw(scan(editor.text));
+    } catch (error) {
+      if (api.isAbort(error) || mine !== run) return;
+      replace(summary, `The document could not be checked: ${error.message}`);
+    }
+  }
+
+  function draw({ error, doubles }) {
+    const problems = error
+      ? [{ id: "syntax", severity: "error", text: error.text, range: { start: error.offset, end: error.offset } }]
+      : [
+        ...doubles.map(({ key, start, end }) => ({ id: "double_key", severity: "warning", text: `The key "${key}" occurs twice in this object; only the last counts.`, range: { start, end } })),
+        ...(serverProblems ?? []).map((problem) => ({ ...problem, range: locate(tree, problem) })),
+      ];
+    const marks = new Map();
+    for (const problem of problems) {
+      problem.at = place(editor.text, problem.range.start);
+      if (marks.get(problem.at.line) !== "error") marks.set(problem.at.line, problem.severity);
+    }
+    editor.setMarks(marks);
+    replace(list, problemList(problems, (problem) => goTo(problem.range.start, problem.range.end)));
+    replace(summary, summaryText(problems, error, serverProblems === null));
+    summary.classList.toggle("clear", !error && serverProblems !== null && problems.length === 0);
+  }
+
+  function drawState() {
+    saveButton.disabled = saveButton.getAttribute("aria-busy") === "true" || !flow.isDirty;
+    saved.textContent = flow.isDirty ? "Not saved" : `Revision ${flow.summary.revision}`;
+    replace(notice, flow.restoredAt && flow.isDirty && h("div", { class: "notice", role: "note", testid: "editor-restored" },
+      h("p", {}, `This is your text of ${inFull(flow.restoredAt)}, which was not saved.`,
+        flow.baseRevision !== flow.summary.revision && ` The flow has been saved since by ${flow.summary.updated_by ?? "somebody"}.`),
+      button("Drop it and show what is saved", () => flow.discard(), { kind: "small", testid: "editor-discard" })));
+  }
+
+  flow.onchange(() => {
+    // Restored, taken over or discarded elsewhere.
+    if (editor.text !== flow.text) {
+      editor.setText(flow.text);
+      serverProblems = null;
+      check();
+    }
+    drawState();
+  }, signal);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  check();
+  drawState();
+
+  const node = query.get("node");
+  if (node) {
+    // Once the tab is on screen.
+    requestAnimationFrame(() => {
+      const range = tree && locate(tree, { node });
+      if (range) goTo(range.start, range.end);
+    });
+  }
+
+  return h("div", { class: "document" },
+    h("div", { class: "editor-side" },
+      notice,
+      h("div", { class: "toolbar" }, saveButton, formatButton, saved),
+      editor.element, editor.help),
+    h("section", { class: "problems", "aria-label": "Problems" }, h("h2", {}, "Problems"), summary, list));
+}
+
+function summaryText(problems, error, isChecking) {
+  if (error) return "The text is not JSON yet.";
+  if (isChecking) return "Checking …";
+  const errors = problems.filter((problem) => problem.severity === "error").length;
+  const warnings = problems.length - errors;
+  if (problems.length === 0) return "No problems. It can be published.";
+  const parts = [errors > 0 && `${errors} ${errors === 1 ? "error" : "errors"}`, warnings > 0 && `${warnings} ${warnings === 1 ? "warning" : "warnings"}`];
+  return `${parts.filter(Boolean).join(", ")}.${errors > 0 ? "" : " It can be published."}`;
+}
+
+/** Problems as a list; with `goTo`, each is a button that leads to its place in the text. */
+export function problemList(problems, goTo) {
+  // Errors first, each kind in the order of the text.
+  const order = (problem) => (problem.severity === "error" ? 0 : 1);
+  const sorted = [...problems].sort((a, b) => order(a) - order(b) || (a.range?.start ?? 0) - (b.range?.start ?? 0));
+  return h("ul", { class: "problem-list" }, sorted.map((problem) => {
+    const where = [problem.node && `node ${problem.node}`, problem.field, problem.at && `line ${problem.at.line}${problem.id === "syntax" ? `, column ${problem.at.column}` : ""}`].filter(Boolean).join(" · ");
+    const content = [
+      h("span", { class: `severity ${problem.severity}` }, problem.severity === "error" ? "Error" : "Warning"),
+      h("span", { class: "problem-text" }, problem.text),
+      where && h("span", { class: "muted small-text problem-where" }, where),
+    ];
+    const properties = { class: `problem ${problem.severity}`, testid: "editor-problem", "data-problem": problem.id };
+    return h("li", {}, goTo
+      ? h("button", { type: "button", ...properties, onclick: () => goTo(problem) }, content)
+      : h("div", properties, content));
+  }));
+}

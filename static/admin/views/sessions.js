@@ -1,0 +1,88 @@
+// Sessions, newest first, as they move: all of them, or those of one flow or contact.
+
+import * as api from "../api.js";
+import { h, keyed } from "../dom.js";
+import { gathered, watch } from "../live.js";
+import { timeOf } from "../time.js";
+import { emptyState, field, liveMark, pageHeader, pagedList, status, table, toastError } from "../ui.js";
+
+export const STATUSES = ["running", "completed", "expired", "failed", "cancelled"];
+
+export function sessionsView(_params, page) {
+  const chosen = page.address.query;
+  const flow = h("select", { testid: "sessions-flow" }, h("option", { value: "" }, "All flows"));
+  const state = statusSelect(chosen.get("status") ?? "");
+  const live = liveMark();
+  const list = sessionList(page.signal, () => ({ flow_id: flow.value, status: state.value }), { live });
+  api.get("/flows?limit=200", { signal: page.signal }).then(({ data }) => {
+    flow.append(...data.map((item) => h("option", { value: item.id }, item.name)));
+    if (chosen.get("flow_id")) {
+      flow.value = chosen.get("flow_id");
+      list.restart();
+    }
+  }).catch(toastError);
+  for (const select of [flow, state]) select.addEventListener("change", () => list.restart());
+  return {
+    title: "Sessions",
+    element: h("div", {},
+      pageHeader("Sessions", { actions: [live.element], intro: "Conversations, newest first. Open one to see why it went the way it did." }),
+      h("div", { class: "inline-fields" }, field("Flow", flow), field("Status", state)),
+      list.element),
+  };
+}
+
+function statusSelect(value) {
+  return h("select", { testid: "sessions-status", value }, h("option", { value: "" }, "Any status"), STATUSES.map((name) => h("option", { value: name }, name)));
+}
+
+/** The tab of a flow. */
+export function sessionsTab(flow, { signal }) {
+  const state = statusSelect("");
+  const live = liveMark();
+  const list = sessionList(signal, () => ({ flow_id: flow.id, status: state.value }), { live, hideFlow: true, watchFor: { flow_id: flow.id } });
+  state.addEventListener("change", () => list.restart());
+  return h("div", {}, h("div", { class: "inline-fields" }, field("Status", state), live.element), list.element);
+}
+
+/** A list of sessions. `filter` gives the query's filters; `live` shows whether updates come in; without it there are none. */
+export function sessionList(signal, filter, { live, hideFlow = false, hideContact = false, watchFor = {} } = {}) {
+  const columns = [
+    { label: "Contact", kind: "main" }, { label: "Flow" }, { label: "Status" }, { label: "Waits for" }, { label: "Timer fires" }, { label: "Expires" }, { label: "Last step" },
+  ].filter(({ label }) => !(hideFlow && label === "Flow"));
+  if (hideContact) columns[0] = { label: "Session", kind: "main" };
+  const list = table({ caption: "Sessions", columns });
+
+  function row(session) {
+    const isRunning = session.status === "running";
+    const title = hideContact ? session.flow_name : session.contact?.name || session.contact?.phone || "Contact";
+    const cells = [
+      h("span", { class: "stack" }, h("a", { href: `#/sessions/${session.id}`, class: "strong" }, title),
+        !hideContact && session.contact?.name && h("span", { class: "muted small-text" }, session.contact.phone)),
+      h("span", { class: "stack" }, h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"), h("span", { class: "muted small-text" }, `version ${session.version}`)),
+      h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason) && h("span", { class: "muted small-text" }, session.reason ?? session.outcome)),
+      isRunning ? h("span", { class: "stack" }, session.waiting_for ?? "–", session.current_node_id && h("code", { class: "small-text" }, session.current_node_id)) : "–",
+      isRunning ? timeOf(session.wake_at) : "–",
+      isRunning ? timeOf(session.expires_at) : "–",
+      timeOf(session.ended_at ?? session.last_interaction_at),
+    ];
+    if (hideFlow) cells.splice(1, 1);
+    return list.row(cells, { testid: "session-row" });
+  }
+
+  const sessions = pagedList({
+    load: (query) => api.get(api.withQuery("/sessions", { ...filter(), ...query }), { signal }),
+    show(items) {
+      list.element.hidden = items.length === 0;
+      keyed(list.body, items, (item) => item.id, row);
+    },
+    empty: () => (Object.values(filter()).some(Boolean) && !hideFlow && !hideContact
+      ? emptyState("No session like this", "Choose another flow or status.")
+      : emptyState("No session yet", "A session begins when a published flow is triggered. Its tab Trigger has code for that, and its tab Try a phone.")),
+  });
+  if (live) {
+    const later = gathered(() => signal.aborted || sessions.reload(), 700);
+    watch(watchFor, { session: later, reload: later, state: live.set }, signal);
+  }
+  sessions.reload();
+  return { element: h("div", {}, list.element, sessions.foot), restart: sessions.restart, reload: sessions.reload };
+}
