@@ -4,13 +4,13 @@
 //! Whether the flow makes sense (exits that lead somewhere, templates that parse) is the engine's check, because it
 //! needs the engine's template library and expressions.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{FlowId, Node, NodeId, Problem};
+use super::{FlowId, Node, NodeId, Problem, checks};
 
 /// At most this many nodes in a flow.
 const MAX_NODES: usize = 1_000;
@@ -151,10 +151,23 @@ struct Head {
     inputs: Vec<Input>,
     #[serde(default)]
     entry_node: Option<String>,
-    nodes: Vec<Value>,
+    /// Only that there is a list: what is in it is read apart.
+    #[serde(rename = "nodes")]
+    _nodes: Vec<Value>,
     /// Where the editor draws the nodes. Nothing here reads it.
     #[serde(default, rename = "ui")]
     _ui: Value,
+}
+
+/// As much of a document as can be read, and every problem of its shape.
+#[derive(Debug)]
+pub struct Survey {
+    /// The document without the nodes that cannot be read; `None` if it is not even clear what it is.
+    pub document: Option<FlowDocument>,
+    /// The ids of nodes that are left out of `document`: what leads to them does lead somewhere.
+    pub unread: BTreeSet<String>,
+    /// What is wrong with its shape.
+    pub problems: Vec<Problem>,
 }
 
 impl FlowDocument {
@@ -167,54 +180,90 @@ impl FlowDocument {
     /// All the problems of its shape: unknown keys and types, missing fields, ids that are invalid or used twice,
     /// limits of size.
     pub fn parse(document: &Value) -> Result<Self, Vec<Problem>> {
+        let survey = Self::survey(document);
+        match survey.document {
+            Some(document) if survey.problems.is_empty() => Ok(document),
+            _ => Err(survey.problems),
+        }
+    }
+
+    /// Reads what can be read of a document, whatever is wrong with the rest.
+    pub fn survey(document: &Value) -> Survey {
+        let mut survey = Survey { document: None, unread: BTreeSet::new(), problems: Vec::new() };
+        let problems = &mut survey.problems;
         let size = serde_json::to_vec(document).map_or(usize::MAX, |bytes| bytes.len());
         if size > Self::MAX_BYTES {
             let text =
                 format!("The document has {size} bytes; at most {} are allowed. Split the flow.", Self::MAX_BYTES);
-            return Err(vec![Problem::error("document_too_large", text)]);
+            problems.push(Problem::new(checks::DOCUMENT_TOO_LARGE, text));
+            return survey;
         }
         let Value::Object(fields) = document else {
-            return Err(vec![Problem::error("wrong_shape", "A flow document is a JSON object.")]);
+            let text = "A flow document is a JSON object: write it as {\"schema_version\": 1, \"name\": …}.";
+            problems.push(Problem::new(checks::WRONG_SHAPE, text));
+            return survey;
         };
-        let head: Head = shape(fields.clone()).map_err(|problem| vec![problem])?;
-
-        let mut problems = Vec::new();
-        if head.schema_version != 1 {
-            let text = format!("schema_version {} is not known here: this version reads 1.", head.schema_version);
-            problems.push(Problem::error("unknown_schema_version", text).field("schema_version"));
+        let mut fields = fields.clone();
+        // The nodes are read one by one, and whether or not the rest can be.
+        let nodes = match fields.get_mut("nodes") {
+            Some(Value::Array(nodes)) => std::mem::take(nodes),
+            _ => Vec::new(),
+        };
+        let head: Option<Head> = shape(fields).map_err(|problem| problems.push(problem)).ok();
+        if let Some(head) = &head {
+            head.check(problems);
         }
-        if head.name.trim().is_empty() {
-            problems.push(Problem::error("blank_name", "Give the flow a name.").field("name"));
+        if nodes.len() > MAX_NODES {
+            let text = format!("The flow has {} nodes; at most {MAX_NODES} are allowed. Split the flow.", nodes.len());
+            problems.push(Problem::new(checks::TOO_MANY_NODES, text).field("nodes"));
+            return survey;
         }
-        if head.nodes.len() > MAX_NODES {
-            let text = format!("The flow has {} nodes; at most {MAX_NODES} are allowed.", head.nodes.len());
-            problems.push(Problem::error("too_many_nodes", text).field("nodes"));
-        }
-        let mut nodes = Vec::with_capacity(head.nodes.len());
+        let mut read = Vec::with_capacity(nodes.len());
         let mut seen = HashSet::new();
-        for (index, value) in head.nodes.into_iter().enumerate() {
+        for (index, value) in nodes.into_iter().enumerate() {
+            let id = value.get("id").and_then(Value::as_str).map(str::to_owned);
             match Node::parse(index, value) {
                 Ok(node) if !seen.insert(node.id.clone()) => {
                     let text = format!("Two nodes have the id `{}`: rename one.", node.id);
-                    problems.push(Problem::error("duplicate_node_id", text).at(node.id.as_str()).field("id"));
+                    problems.push(Problem::new(checks::DUPLICATE_NODE_ID, text).at(node.id.as_str()).field("id"));
                 }
-                Ok(node) => nodes.push(node),
-                Err(problem) => problems.push(problem),
+                Ok(node) => read.push(node),
+                Err(problem) => {
+                    survey.unread.extend(id);
+                    problems.push(problem);
+                }
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        survey.document = head.map(|head| head.with(read));
+        survey
+    }
+}
+
+impl Head {
+    fn check(&self, problems: &mut Vec<Problem>) {
+        if self.schema_version != 1 {
+            let text = format!(
+                "Schema version {} is not known here. Write 1, or import the flow into a later version of this program.",
+                self.schema_version
+            );
+            problems.push(Problem::new(checks::UNKNOWN_SCHEMA_VERSION, text).field("schema_version"));
         }
-        Ok(Self {
-            id: head.id,
-            kind: head.kind,
-            name: head.name.trim().to_owned(),
-            language: head.language,
-            settings: head.settings,
-            inputs: head.inputs,
-            entry_node: head.entry_node,
+        if self.name.trim().is_empty() {
+            problems.push(Problem::new(checks::BLANK_NAME, "The flow has no name. Give it one.").field("name"));
+        }
+    }
+
+    fn with(self, nodes: Vec<Node>) -> FlowDocument {
+        FlowDocument {
+            id: self.id,
+            kind: self.kind,
+            name: self.name.trim().to_owned(),
+            language: self.language,
+            settings: self.settings,
+            inputs: self.inputs,
+            entry_node: self.entry_node,
             nodes,
-        })
+        }
     }
 }
 
@@ -222,10 +271,22 @@ impl FlowDocument {
 pub(super) fn shape<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
-        let text = format!("{}.", error.into_inner());
-        let problem = Problem::error("wrong_shape", text);
+        let reason = error.into_inner().to_string();
+        let problem = Problem::new(checks::WRONG_SHAPE, format!("It cannot be read: {reason}. {}", advice(&reason)));
         if path == "." { problem } else { problem.field(path) }
     })
+}
+
+/// What to do about an error of deserialising, by how its sentence begins.
+fn advice(reason: &str) -> &'static str {
+    const ADVICE: [(&str, &str); 4] = [
+        ("unknown field", "Rename or remove the key."),
+        ("missing field", "Add the key."),
+        ("unknown variant", "Use one of the words that are expected."),
+        ("invalid", "Write a value of the type that is expected."),
+    ];
+    let found = ADVICE.iter().find(|(start, _)| reason.starts_with(start));
+    found.map_or("Correct the value.", |(_, advice)| advice)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::document::shape;
-use super::{NodeId, Problem};
+use super::{NodeId, Problem, checks};
 
 /// One node of a flow.
 #[derive(Debug, Clone)]
@@ -40,7 +40,11 @@ impl Node {
 
         let here = format!("nodes[{index}]");
         let Value::Object(mut fields) = value else {
-            return Err(Problem::error("wrong_shape", "A node is a JSON object.").field(here));
+            return Err(Problem::new(
+                checks::WRONG_SHAPE,
+                "A node is a JSON object: write it as {\"id\": …, \"type\": …}.",
+            )
+            .field(here));
         };
         // The `name` of an `update_contact` is the contact's, so such a node has no label.
         let is_label = fields.get("type").and_then(Value::as_str) != Some("update_contact");
@@ -60,8 +64,10 @@ impl Node {
             }
         };
         let common: Common = shape(common).map_err(place)?;
-        let id: NodeId =
-            common.id.parse().map_err(|error| place(Problem::error("bad_node_id", format!("{error}.")).field("id")))?;
+        let id: NodeId = common
+            .id
+            .parse()
+            .map_err(|error| place(Problem::new(checks::BAD_NODE_ID, format!("{error}.")).field("id")))?;
         let kind = NodeKind::parse(&common.type_name, fields).map_err(place)?;
         Ok(Self { id, name: common.name, exits: common.exits, kind })
     }
@@ -152,8 +158,8 @@ impl NodeKind {
             "update_contact" => shape(fields).map(Self::UpdateContact),
             "delay" => shape(fields).map(Self::Delay),
             "end" => shape(fields).map(Self::End),
-            other => Err(Problem::error(
-                "unknown_node_type",
+            other => Err(Problem::new(
+                checks::UNKNOWN_NODE_TYPE,
                 format!("`{other}` is not a type of node: use one of {}.", NODE_TYPES.join(", ")),
             )
             .field("type")),

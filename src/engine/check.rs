@@ -3,13 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::limits;
-use crate::domain::{Delay, FlowDocument, Menu, Node, NodeKind, Problem};
+use serde_json::Value;
+
+use super::{limits, window};
+use crate::domain::consent::is_opt_out_word;
+use crate::domain::text::normalize_reply;
+use crate::domain::{Case, Delay, FlowDocument, LateReply, Menu, Node, NodeKind, Operator, Problem, checks};
 
 /// The one error that publishing by force overrules.
-pub const NO_ENTRY_NODE: &str = "no_entry_node";
+pub const NO_ENTRY_NODE: &str = checks::NO_ENTRY_NODE.id();
 
 const WEEKS_52: u64 = 52 * 7 * 24 * 3600;
+/// Characters that WhatsApp takes as the description of a row.
+const DESCRIPTION_CHARS: usize = 72;
 
 /// Every problem of the graph and the fields.
 pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>) -> Vec<Problem> {
@@ -17,39 +23,68 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>) -> Vec<Probl
     let ids: HashMap<&str, usize> =
         document.nodes.iter().enumerate().map(|(index, node)| (node.id.as_str(), index)).collect();
     settings(document, &mut problems);
-    match document.entry_node.as_deref() {
-        None => problems.push(
-            Problem::error(NO_ENTRY_NODE, "Name the node that a session begins with in `entry_node`.")
-                .field("entry_node"),
-        ),
-        Some(entry) if !ids.contains_key(entry) => problems.push(
-            Problem::error(NO_ENTRY_NODE, format!("`entry_node` names `{entry}`, and no node has that id."))
-                .field("entry_node"),
-        ),
-        Some(_) => {}
-    }
+    inputs(document, &mut problems);
+    let roots = roots(document, &ids, &mut problems);
+    let keywords: HashSet<String> = document.settings.keywords.iter().map(|keyword| normalize_reply(keyword)).collect();
     for node in &document.nodes {
         let mut add = |problem: Problem| problems.push(problem.at(node.id.as_str()));
         exits(node, &ids, &mut add);
         fields(node, &mut add);
+        if let NodeKind::Menu(menu) = &node.kind {
+            menu_words(menu, &keywords, &mut add);
+        }
         text_lengths(node, &mut add);
         wait(node, ttl, &mut add);
     }
     problems.extend(loops_without_wait(document, &ids));
-    problems.extend(unreachable(document, &ids));
+    problems.extend(unreachable(document, &ids, &roots));
+    problems.extend(window::late_texts(document, &ids, &roots, ttl));
     problems
+}
+
+/// The nodes that a session may begin with.
+fn roots(document: &FlowDocument, ids: &HashMap<&str, usize>, problems: &mut Vec<Problem>) -> Vec<usize> {
+    let mut roots = Vec::new();
+    match document.entry_node.as_deref().map(|entry| (entry, ids.get(entry))) {
+        Some((_, Some(&entry))) => roots.push(entry),
+        Some((entry, None)) => {
+            let text = format!("`entry_node` names `{entry}`, and no node has that id. Choose another.");
+            problems.push(Problem::new(checks::NO_ENTRY_NODE, text).field("entry_node"));
+        }
+        None => {
+            let text = "A session has nowhere to begin. Name its first node in `entry_node`.";
+            problems.push(Problem::new(checks::NO_ENTRY_NODE, text).field("entry_node"));
+        }
+    }
+    if let Some(LateReply::RestartAt(node)) = &document.settings.late_reply {
+        match ids.get(node.as_str()) {
+            Some(&node) => roots.push(node),
+            None => {
+                let text = format!("A late reply starts at `{node}`, and no node has that id. Choose another.");
+                let field = "settings.late_reply.restart_at";
+                problems.push(Problem::new(checks::UNKNOWN_RESTART_NODE, text).field(field));
+            }
+        }
+    }
+    roots
 }
 
 fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
     let settings = &document.settings;
     if settings.session_ttl_minutes.is_some_and(|minutes| !(1..=43_200).contains(&minutes)) {
         problems.push(
-            Problem::error("ttl_out_of_range", "A session lives 1 to 43,200 minutes (30 days).")
-                .field("settings.session_ttl_minutes"),
+            Problem::new(
+                checks::TTL_OUT_OF_RANGE,
+                "A session lives 1 to 43,200 minutes (30 days). Choose a number between these.",
+            )
+            .field("settings.session_ttl_minutes"),
         );
     }
     if settings.date_order.as_deref().is_some_and(|order| !["dmy", "mdy", "ymd"].contains(&order)) {
-        problems.push(Problem::error("bad_date_order", "Use `dmy`, `mdy` or `ymd`.").field("settings.date_order"));
+        problems.push(
+            Problem::new(checks::BAD_DATE_ORDER, "The order of dates is not known. Use `dmy`, `mdy` or `ymd`.")
+                .field("settings.date_order"),
+        );
     }
     for (field, is_set) in [
         ("keywords", !settings.keywords.is_empty()),
@@ -58,18 +93,37 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
         ("message_max_age_minutes", settings.message_max_age_minutes.is_some()),
     ] {
         if is_set {
-            let text = format!("`{field}` is kept with the flow, but this version does not act on it yet.");
-            problems.push(Problem::warning("setting_without_effect", text).field(format!("settings.{field}")));
+            let text =
+                format!("`{field}` is kept with the flow, but this version does not act on it. Do not rely on it.");
+            problems.push(Problem::new(checks::SETTING_WITHOUT_EFFECT, text).field(format!("settings.{field}")));
         }
     }
+    let has_menu = document.nodes.iter().any(|node| matches!(node.kind, NodeKind::Menu(_)));
+    if settings.late_reply.is_none() && has_menu {
+        let text = "Buttons stay in the chat, and nothing is said about a tap after the conversation has ended. Set \
+                    `late_reply` to a text or to a node to start at.";
+        problems.push(Problem::new(checks::NO_LATE_REPLY, text).field("settings.late_reply"));
+    }
+}
+
+fn inputs(document: &FlowDocument, problems: &mut Vec<Problem>) {
     let mut seen = HashSet::new();
     for (index, input) in document.inputs.iter().enumerate() {
         let field = format!("inputs[{index}].name");
         if !is_name(&input.name) {
             problems.push(bad_name(&input.name).field(field));
         } else if !seen.insert(&input.name) {
-            let text = format!("Two inputs have the name `{}`.", input.name);
-            problems.push(Problem::error("duplicate_input", text).field(field));
+            let text = format!("Two inputs have the name `{}`. Rename or remove one.", input.name);
+            problems.push(Problem::new(checks::DUPLICATE_INPUT, text).field(field));
+        }
+        if input.required && !document.settings.keywords.is_empty() {
+            let text = format!(
+                "The input `{}` is required, and a session that a keyword starts never has it. Make it optional, or \
+                 remove the keywords.",
+                input.name
+            );
+            let problem = Problem::new(checks::INPUT_NEVER_POSSIBLE, text);
+            problems.push(problem.field(format!("inputs[{index}].required")));
         }
     }
 }
@@ -79,12 +133,15 @@ fn exits(node: &Node, ids: &HashMap<&str, usize>, add: &mut impl FnMut(Problem))
     for (exit, target) in &node.exits {
         if !names.contains(&exit.as_str()) {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let text = format!("A `{}` has no exit `{exit}`: its exits are {known}.", node.kind.type_name());
-            add(Problem::error("unknown_exit", text).field(format!("exits.{exit}")));
+            let text = format!(
+                "A `{}` has no exit `{exit}`. Use one of its exits ({known}), or remove this one.",
+                node.kind.type_name()
+            );
+            add(Problem::new(checks::UNKNOWN_EXIT, text).field(format!("exits.{exit}")));
         }
         if let Some(target) = target.as_deref().filter(|target| !ids.contains_key(target)) {
-            let text = format!("The exit leads to `{target}`, and no node has that id: choose another or remove it.");
-            add(Problem::error("unknown_exit_target", text).field(format!("exits.{exit}")));
+            let text = format!("The exit leads to `{target}`, and no node has that id. Choose another or remove it.");
+            add(Problem::new(checks::UNKNOWN_EXIT_TARGET, text).field(format!("exits.{exit}")));
         }
     }
 }
@@ -98,13 +155,14 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
     match &node.kind {
         NodeKind::SendMessage(say) => {
             if is_blank(say.text.as_deref()) && say.media.is_none() && say.template.is_none() {
-                add(Problem::error("nothing_to_say", "Give the node a text, a medium or a template."));
+                let text = "The node says nothing. Give it a text, a medium or a template.";
+                add(Problem::new(checks::NOTHING_TO_SAY, text).field("text"));
             }
             if let Some(media) = &say.media {
                 const KINDS: [&str; 4] = ["image", "video", "audio", "document"];
                 if !KINDS.contains(&media.kind.as_str()) {
-                    let text = format!("A medium is one of {}.", KINDS.join(", "));
-                    add(Problem::error("bad_media_kind", text).field("media.kind"));
+                    let text = format!("`{}` is no kind of medium. Use one of {}.", media.kind, KINDS.join(", "));
+                    add(Problem::new(checks::BAD_MEDIA_KIND, text).field("media.kind"));
                 }
             }
         }
@@ -116,18 +174,21 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
         NodeKind::Condition(condition) => {
             name("save_as", condition.save_as.as_ref());
             if condition.cases.is_empty() {
-                add(Problem::error("no_cases", "Give the condition at least one case.").field("cases"));
+                add(Problem::new(checks::NO_CASES, "The condition decides nothing. Give it at least one case.")
+                    .field("cases"));
             }
             for (index, case) in condition.cases.iter().enumerate() {
                 if case.exit.trim().is_empty() {
-                    add(Problem::error("blank_exit", "Name the exit of this case.")
+                    add(Problem::new(checks::BLANK_EXIT, "The case leads nowhere. Name its exit.")
                         .field(format!("cases[{index}].exit")));
                 }
+                case_right(index, case, add);
             }
         }
         NodeKind::RandomSplit(split) => {
             if split.branches.iter().all(|branch| branch.weight == 0) {
-                add(Problem::error("no_weight", "Give at least one branch a weight above 0.").field("branches"));
+                add(Problem::new(checks::NO_WEIGHT, "No branch can be drawn. Give at least one a weight above 0.")
+                    .field("branches"));
             }
             duplicates(split.branches.iter().map(|branch| branch.id.as_str()), "branches", add);
         }
@@ -138,10 +199,18 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
         }
         NodeKind::Delay(Delay { seconds, until, .. }) => match (seconds, until) {
             (Some(_), Some(_)) | (None, None) => {
-                add(Problem::error("bad_delay", "Give the delay either `seconds` or `until`.").field("seconds"));
+                add(Problem::new(
+                    checks::BAD_DELAY,
+                    "It is not clear how long the delay is. Give it either `seconds` or `until`.",
+                )
+                .field("seconds"));
             }
             (Some(seconds), None) if !(1..=WEEKS_52).contains(seconds) => {
-                add(Problem::error("bad_delay", "A delay takes 1 second to 52 weeks.").field("seconds"));
+                add(Problem::new(
+                    checks::BAD_DELAY,
+                    "A delay takes 1 second to 52 weeks. Choose a number between these, or use several delays.",
+                )
+                .field("seconds"));
             }
             _ => {}
         },
@@ -163,34 +232,101 @@ fn text_lengths(node: &Node, add: &mut impl FnMut(Problem)) {
         if length > limits::TEXT_CHARS {
             let text =
                 format!("The text has {length} characters; at most {} can be sent. Split it.", limits::TEXT_CHARS);
-            add(Problem::error("text_too_long", text).field(field));
+            add(Problem::new(checks::TEXT_TOO_LONG, text).field(field));
         }
     }
 }
 
 fn menu_fields(menu: &Menu, add: &mut impl FnMut(Problem)) {
     if is_blank(menu.text.as_deref()) && menu.template.is_none() {
-        add(Problem::error("nothing_to_say", "Give the menu a text or a template.").field("text"));
+        add(Problem::new(checks::NOTHING_TO_SAY, "The menu asks nothing. Give it a text or a template.").field("text"));
     }
     if !(1..=10).contains(&menu.options.len()) {
-        let text = format!("A menu has 1 to 10 options; this one has {}.", menu.options.len());
-        add(Problem::error("menu_size", text).field("options"));
+        let text = format!(
+            "A menu has 1 to 10 options; this one has {}. Add one, or split the menu in two.",
+            menu.options.len()
+        );
+        add(Problem::new(checks::MENU_SIZE, text).field("options"));
     }
     duplicates(menu.options.iter().map(|option| option.id.as_str()), "options", add);
     let longest = if menu.options.len() <= 3 { 20 } else { 24 };
     for (index, option) in menu.options.iter().enumerate() {
         let length = option.title.chars().count();
         if option.title.trim().is_empty() {
-            add(Problem::error("blank_title", "Give the option a title.").field(format!("options[{index}].title")));
+            add(Problem::new(checks::BLANK_TITLE, "There is nothing to tap. Give the option a title.")
+                .field(format!("options[{index}].title")));
         } else if length > longest && !option.title.contains("{{") {
-            let text = format!("The title has {length} characters; WhatsApp shows at most {longest} here. Shorten it.");
-            add(Problem::warning("title_too_long", text).field(format!("options[{index}].title")));
+            let text = format!("The title has {length} characters; WhatsApp takes at most {longest} here. Shorten it.");
+            add(Problem::new(checks::TITLE_TOO_LONG, text).field(format!("options[{index}].title")));
+        }
+        let description = option.description.as_deref().filter(|description| !description.contains("{{"));
+        let length = description.map_or(0, |description| description.chars().count());
+        if length > DESCRIPTION_CHARS {
+            let text = format!(
+                "The description has {length} characters; WhatsApp takes at most {DESCRIPTION_CHARS}. Shorten it."
+            );
+            add(Problem::new(checks::DESCRIPTION_TOO_LONG, text).field(format!("options[{index}].description")));
         }
         if ["no_match", "timeout", "delivery_failed"].contains(&option.id.as_str()) || !is_option_id(&option.id) {
-            let text = "An option's id is 1 to 64 of A-Z, a-z, 0-9, `_`, `-`, and not the name of another exit.";
-            add(Problem::error("bad_option_id", text).field(format!("options[{index}].id")));
+            let text = format!(
+                "`{}` cannot be an option's id. Use 1 to 64 of A-Z, a-z, 0-9, `_` and `-`, and not the name of \
+                 another exit.",
+                option.id
+            );
+            add(Problem::new(checks::BAD_OPTION_ID, text).field(format!("options[{index}].id")));
         }
     }
+}
+
+/// What people type to choose an option, where it means something else, too. Titles with templates are not known yet.
+fn menu_words(menu: &Menu, keywords: &HashSet<String>, add: &mut impl FnMut(Problem)) {
+    let mut titles = HashSet::new();
+    for (index, option) in menu.options.iter().enumerate() {
+        let title = (format!("options[{index}].title"), &option.title);
+        let synonyms = option.synonyms.iter().enumerate();
+        let synonyms = synonyms.map(|(place, word)| (format!("options[{index}].synonyms[{place}]"), word));
+        for (field, word) in std::iter::once(title).chain(synonyms) {
+            let normal = normalize_reply(word);
+            if word.contains("{{") || normal.is_empty() {
+                continue;
+            }
+            if is_opt_out_word(word) {
+                let text = format!(
+                    "Whoever types `{word}` opts out of all messages instead of choosing the option. Reword it."
+                );
+                add(Problem::new(checks::TITLE_IS_OPT_OUT_WORD, text).field(field));
+            } else if keywords.contains(&normal) {
+                let text = format!(
+                    "`{word}` is a keyword of this flow, too: typed after the conversation has ended, it starts a new \
+                     one. Reword it, or remove the keyword."
+                );
+                add(Problem::new(checks::TITLE_IS_KEYWORD, text).field(field));
+            }
+        }
+        let title = normalize_reply(&option.title);
+        if !option.title.contains("{{") && !title.is_empty() && !titles.insert(title) {
+            let text = format!(
+                "Two options have the title `{}`: typed, it always means the first, and WhatsApp refuses such buttons. \
+                 Reword one.",
+                option.title
+            );
+            add(Problem::new(checks::DUPLICATE_TITLE, text).field(format!("options[{index}].title")));
+        }
+    }
+}
+
+/// What a case compares with, where the operator needs a list and the author wrote none. A template may give one.
+fn case_right(index: usize, case: &Case, add: &mut impl FnMut(Problem)) {
+    let needs = match (case.operator, &case.right) {
+        (_, Value::String(text)) if text.contains("{{") => return,
+        (Operator::In, Value::Array(_)) => return,
+        (Operator::In, _) => "a list, such as [\"red\", \"green\"]",
+        (Operator::NumberBetween, Value::Array(bounds)) if bounds.len() == 2 => return,
+        (Operator::NumberBetween, _) => "the least and the greatest number, such as [1, 10]",
+        _ => return,
+    };
+    let text = format!("The case never holds, because its operator compares with {needs}. Write that as `right`.");
+    add(Problem::new(checks::CASE_NEVER_HOLDS, text).field(format!("cases[{index}].right")));
 }
 
 fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
@@ -200,30 +336,33 @@ fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
         _ => return,
     };
     if !(1..=100).contains(&attempts) {
-        add(Problem::error("bad_attempts", "`max_attempts` is 1 to 100.").field("max_attempts"));
+        add(Problem::new(checks::BAD_ATTEMPTS, "A wait takes 1 to 100 attempts. Choose a number between these.")
+            .field("max_attempts"));
     }
     if timeout.is_some_and(|seconds| !(1..=WEEKS_52).contains(&seconds)) {
-        add(Problem::error("bad_timeout", "A timeout takes 1 second to 52 weeks.").field("timeout_seconds"));
+        add(Problem::new(checks::BAD_TIMEOUT, "A timeout takes 1 second to 52 weeks. Choose a number between these.")
+            .field("timeout_seconds"));
     }
     if node.exit("timeout").is_none() {
-        let text = "Nothing happens if the contact does not answer: wire `timeout`.";
-        add(Problem::warning("no_timeout_exit", text).field("exits.timeout"));
+        let text = "Nothing happens if the contact does not answer. Wire the exit `timeout`.";
+        add(Problem::new(checks::NO_TIMEOUT_EXIT, text).field("exits.timeout"));
     } else if timeout.is_none() {
-        let text = "The exit `timeout` is never taken: set `timeout_seconds`.";
-        add(Problem::warning("timeout_never_fires", text).field("timeout_seconds"));
+        let text = "The exit `timeout` is never taken. Set `timeout_seconds`.";
+        add(Problem::new(checks::TIMEOUT_NEVER_FIRES, text).field("timeout_seconds"));
     }
     if node.exit("no_match").is_none() {
-        let text = "Answers that do not fit end the conversation after the last attempt: wire `no_match`.";
-        add(Problem::warning("no_no_match_exit", text).field("exits.no_match"));
+        let text = "Answers that do not fit end the conversation after the last attempt. Wire the exit `no_match`.";
+        add(Problem::new(checks::NO_NO_MATCH_EXIT, text).field("exits.no_match"));
     }
     if let (Some(seconds), Some(ttl)) = (timeout, ttl)
         && seconds >= ttl.as_secs()
     {
         let text = format!(
-            "The timeout never fires: the session expires after {} minutes of silence. Shorten it or raise `session_ttl_minutes`.",
+            "The timeout never fires: the session expires after {} minutes of silence. Shorten it or raise \
+             `session_ttl_minutes`.",
             ttl.as_secs() / 60
         );
-        add(Problem::warning("timeout_beyond_ttl", text).field("timeout_seconds"));
+        add(Problem::new(checks::TIMEOUT_BEYOND_TTL, text).field("timeout_seconds"));
     }
 }
 
@@ -259,10 +398,11 @@ fn loops_without_wait(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Ve
                 match marks[target] {
                     Mark::Open => {
                         let text = format!(
-                            "The way from here leads back to `{}` without waiting for anything: put a wait into the loop.",
+                            "The way from here leads back to `{}` without waiting for anything. Put a wait into the \
+                             loop.",
                             document.nodes[target].id
                         );
-                        problems.push(Problem::error("loop_without_wait", text).at(node.id.as_str()));
+                        problems.push(Problem::new(checks::LOOP_WITHOUT_WAIT, text).at(node.id.as_str()));
                     }
                     Mark::New => stack.push((target, false)),
                     Mark::Done => {}
@@ -273,12 +413,13 @@ fn loops_without_wait(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Ve
     problems
 }
 
-fn unreachable(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Vec<Problem> {
-    let Some(&entry) = document.entry_node.as_deref().and_then(|entry| ids.get(entry)) else {
+fn unreachable(document: &FlowDocument, ids: &HashMap<&str, usize>, roots: &[usize]) -> Vec<Problem> {
+    // Without an entry every node would be told of, and one problem is enough.
+    if !document.entry_node.as_deref().is_some_and(|entry| ids.contains_key(entry)) {
         return Vec::new();
-    };
+    }
     let mut reached = vec![false; document.nodes.len()];
-    let mut open = vec![entry];
+    let mut open = roots.to_vec();
     while let Some(index) = open.pop() {
         if !std::mem::replace(&mut reached[index], true) {
             open.extend(targets(&document.nodes[index], ids));
@@ -286,7 +427,8 @@ fn unreachable(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Vec<Probl
     }
     let lost = document.nodes.iter().zip(&reached).filter(|(_, reached)| !**reached);
     lost.map(|(node, _)| {
-        Problem::warning("unreachable_node", "No way leads here: wire an exit to it or remove it.").at(node.id.as_str())
+        Problem::new(checks::UNREACHABLE_NODE, "No way leads here. Wire an exit to the node or remove it.")
+            .at(node.id.as_str())
     })
     .collect()
 }
@@ -295,7 +437,7 @@ fn duplicates<'a>(ids: impl Iterator<Item = &'a str>, field: &str, add: &mut imp
     let mut seen = HashSet::new();
     for (index, id) in ids.enumerate() {
         if !seen.insert(id) {
-            add(Problem::error("duplicate_id", format!("Two have the id `{id}`."))
+            add(Problem::new(checks::DUPLICATE_ID, format!("Two have the id `{id}`. Rename one."))
                 .field(format!("{field}[{index}].id")));
         }
     }
@@ -318,113 +460,26 @@ fn is_name(name: &str) -> bool {
 
 fn bad_name(name: &str) -> Problem {
     let text = format!(
-        "`{name}` cannot be read as {{{{context.…}}}}: use letters, digits and `_`, not a digit first, at most 64."
+        "`{name}` cannot be read as {{{{context.…}}}}. Use at most 64 letters, digits and `_`, not a digit first."
     );
-    Problem::error("bad_variable_name", text)
+    Problem::new(checks::BAD_VARIABLE_NAME, text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::CompiledFlow;
-    use serde_json::{Value, json};
-
-    fn found(document: Value) -> Vec<&'static str> {
-        let document = FlowDocument::parse(&document).unwrap();
-        let (_, problems) = CompiledFlow::compile(document, Duration::from_secs(1800));
-        problems.into_iter().map(|problem| problem.id).collect()
-    }
-
-    fn with_nodes(nodes: Value) -> Vec<&'static str> {
-        found(json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": nodes}))
-    }
+    use crate::engine::{CompiledFlow, problems_of};
+    use serde_json::json;
 
     #[test]
     fn a_sound_flow_has_no_problems() {
         let nodes = json!([
-            {"id": "a", "type": "menu", "text": "Tea?", "options": [{"id": "y", "title": "Yes"}], "timeout_seconds": 60,
-             "exits": {"y": "b", "timeout": "b", "no_match": "b", "delivery_failed": "b"}},
+            {"id": "a", "type": "ask", "text": "Tea?", "timeout_seconds": 60,
+             "exits": {"reply": "b", "timeout": "b", "no_match": "b", "delivery_failed": "b"}},
             {"id": "b", "type": "send_message", "text": "Hi {{context.x}}", "exits": {"next": "a"}}
         ]);
-        assert_eq!(with_nodes(nodes), [] as [&str; 0]);
-    }
-
-    #[test]
-    fn each_check_has_a_document_that_fails_it() {
-        let say = |extra: Value| {
-            let mut node = json!({"id": "a", "type": "send_message", "text": "Hi"});
-            node.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-            json!([node])
-        };
-        for (expected, nodes) in [
-            ("unknown_exit_target", say(json!({"exits": {"next": "gone"}}))),
-            ("unknown_exit", say(json!({"exits": {"nxet": null}}))),
-            ("nothing_to_say", say(json!({"text": "  "}))),
-            ("text_too_long", say(json!({"text": "x".repeat(4097)}))),
-            ("bad_template", say(json!({"text": "{{context.x"}))),
-            ("unknown_template_root", say(json!({"text": "{{cart}}"}))),
-            ("bad_media_kind", say(json!({"media": {"kind": "gif", "url": "https://x.example"}}))),
-            ("loop_without_wait", say(json!({"exits": {"next": "a"}}))),
-            (
-                "loop_without_wait",
-                json!([
-                    {"id": "a", "type": "send_message", "text": "1", "exits": {"next": "b"}},
-                    {"id": "b", "type": "set_variable", "assignments": [], "exits": {"next": "a"}}
-                ]),
-            ),
-            ("unreachable_node", json!([{"id": "a", "type": "end"}, {"id": "b", "type": "end"}])),
-            ("menu_size", json!([{"id": "a", "type": "menu", "text": "?", "options": []}])),
-            (
-                "title_too_long",
-                json!([{"id": "a", "type": "menu", "text": "?", "options": [{"id": "x", "title": "a title of 21 letters"}]}]),
-            ),
-            (
-                "bad_option_id",
-                json!([{"id": "a", "type": "menu", "text": "?", "options": [{"id": "timeout", "title": "T"}]}]),
-            ),
-            (
-                "duplicate_id",
-                json!([{"id": "a", "type": "menu", "text": "?", "options": [{"id": "x", "title": "T"}, {"id": "x", "title": "U"}]}]),
-            ),
-            ("no_timeout_exit", json!([{"id": "a", "type": "ask", "text": "?"}])),
-            ("no_no_match_exit", json!([{"id": "a", "type": "ask", "text": "?"}])),
-            ("timeout_never_fires", json!([{"id": "a", "type": "ask", "text": "?", "exits": {"timeout": "a"}}])),
-            (
-                "timeout_beyond_ttl",
-                json!([{"id": "a", "type": "ask", "text": "?", "timeout_seconds": 1800, "exits": {"timeout": "a"}}]),
-            ),
-            ("bad_pattern", json!([{"id": "a", "type": "ask", "text": "?", "validation": {"pattern": "("}}])),
-            (
-                "bad_pattern",
-                json!([{"id": "a", "type": "ask", "text": "?", "validation": {"pattern": "(a{1000}){1000}"}}]),
-            ),
-            ("bad_variable_name", json!([{"id": "a", "type": "ask", "text": "?", "save_as": "my name"}])),
-            ("bad_attempts", json!([{"id": "a", "type": "ask", "text": "?", "max_attempts": 0}])),
-            ("bad_timeout", json!([{"id": "a", "type": "ask", "text": "?", "timeout_seconds": 0}])),
-            ("no_weight", json!([{"id": "a", "type": "random_split", "branches": [{"id": "x", "weight": 0}]}])),
-            ("no_cases", json!([{"id": "a", "type": "condition", "cases": []}])),
-            ("bad_delay", json!([{"id": "a", "type": "delay"}])),
-            ("bad_delay", json!([{"id": "a", "type": "delay", "seconds": 0}])),
-        ] {
-            let ids = with_nodes(nodes.clone());
-            assert!(ids.contains(&expected), "{expected}: {ids:?} of {nodes}");
-        }
-        for (expected, key, value) in [
-            ("no_entry_node", "entry_node", json!("nowhere")),
-            ("no_entry_node", "entry_node", json!(null)),
-            ("ttl_out_of_range", "settings", json!({"session_ttl_minutes": 43_201})),
-            ("bad_date_order", "settings", json!({"date_order": "myd"})),
-            ("unknown_timezone", "settings", json!({"timezone": "Mars/Base"})),
-            ("setting_without_effect", "settings", json!({"keywords": ["hi"]})),
-            ("bad_variable_name", "inputs", json!([{"name": "1st"}])),
-            ("duplicate_input", "inputs", json!([{"name": "x"}, {"name": "x"}])),
-        ] {
-            let mut document =
-                json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [{"id": "a", "type": "end"}]});
-            document[key] = value;
-            let ids = found(document);
-            assert!(ids.contains(&expected), "{expected}: {ids:?}");
-        }
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": nodes});
+        assert_eq!(problems_of(&document, Duration::from_secs(1800)), []);
     }
 
     #[test]
@@ -434,5 +489,35 @@ mod tests {
         let (flow, problems) = CompiledFlow::compile(document, Duration::from_secs(60));
         assert!(!flow.unwrap().has_entry());
         assert_eq!(problems[0].id, NO_ENTRY_NODE);
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_read_hides_no_other_problem() {
+        let ids = |document: Value| {
+            let problems = problems_of(&document, Duration::from_secs(1800));
+            problems.iter().map(|it| (it.id, it.node.clone().unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let found = |id: &'static str, node: &str| (id, node.to_owned());
+        let nodes = json!([
+            {"id": "a", "type": "send_message", "txet": "Hi", "exits": {"next": "c"}},
+            {"id": "b", "type": "send_message", "text": "{{cart}}", "exits": {"next": "a"}},
+            {"id": "c", "type": "send_message", "text": "Hi", "exits": {"next": "gone"}}
+        ]);
+        let mut document = json!({
+            "schema_version": 1, "name": "F", "entry_node": "a", "settings": {"late_reply": {"restart_at": "a"}},
+            "nodes": nodes
+        });
+        assert_eq!(
+            ids(document.clone()),
+            [
+                found("wrong_shape", "a"),
+                found("unknown_template_root", "b"),
+                found("setting_without_effect", ""),
+                found("unknown_exit_target", "c"),
+            ],
+            "that `a` leads to `c`, and is there at all, is not held against the others"
+        );
+        document["colour"] = json!("red");
+        assert_eq!(ids(document), [found("wrong_shape", ""), found("wrong_shape", "a")]);
     }
 }

@@ -14,8 +14,8 @@ use super::extract::DateOrder;
 use super::template::{Leaf, Place, Templates, Text};
 use crate::domain::text::normalize_reply;
 use crate::domain::{
-    Ask, Branch, Delay, FlowDocument, FlowKind, MediaTemplate, MenuOption, Node, NodeKind, Operator, Problem, Severity,
-    TemplateUse,
+    Ask, Branch, Delay, FlowDocument, FlowKind, LateReply, MediaTemplate, MenuOption, Node, NodeKind, Operator,
+    Problem, Severity, Survey, TemplateUse, checks,
 };
 
 /// Memory that one pattern may take when compiled.
@@ -160,6 +160,14 @@ impl CompiledFlow {
         self.entry().is_some()
     }
 
+    /// Where a late reply starts a new session, as the document says.
+    fn restart_node(&self) -> Option<&str> {
+        match &self.document.settings.late_reply {
+            Some(LateReply::RestartAt(node)) => Some(node.as_str()),
+            _ => None,
+        }
+    }
+
     pub(super) fn entry(&self) -> Option<usize> {
         self.places.get(self.document.entry_node.as_deref()?).copied()
     }
@@ -167,6 +175,36 @@ impl CompiledFlow {
     pub(super) fn node(&self, index: usize) -> &Node {
         &self.document.nodes[index]
     }
+}
+
+/// Every problem that can be known of a document, whatever its shape: a slip in one node does not hide what is wrong
+/// with the others. `default_ttl` is the time to live of flows that set none.
+pub fn problems_of(document: &Value, default_ttl: Duration) -> Vec<Problem> {
+    let Survey { document, unread, problems: mut found } = FlowDocument::survey(document);
+    let is_whole = found.is_empty();
+    let Some(document) = document else { return found };
+    let entry = document.entry_node.clone();
+    let (flow, of_fields) = CompiledFlow::build(document, default_ttl);
+    found.extend(of_fields);
+    // What is only wrong because a node could not be read is not told: it may be right.
+    let leads_to_unread = |problem: &Problem| {
+        let target = match (problem.node.as_deref(), problem.field.as_deref()) {
+            (Some(node), Some(field)) => field
+                .strip_prefix("exits.")
+                .and_then(|exit| flow.places.get(node).and_then(|index| flow.node(*index).exit(exit))),
+            _ => None,
+        };
+        target.is_some_and(|target| unread.contains(target))
+    };
+    let is_known = |problem: &Problem| match problem.id {
+        id if id == checks::UNKNOWN_EXIT_TARGET.id() => !leads_to_unread(problem),
+        id if id == checks::UNREACHABLE_NODE.id() => is_whole,
+        id if id == checks::NO_ENTRY_NODE.id() => !entry.as_ref().is_some_and(|entry| unread.contains(entry)),
+        id if id == checks::UNKNOWN_RESTART_NODE.id() => !flow.restart_node().is_some_and(|node| unread.contains(node)),
+        _ => true,
+    };
+    found.extend(check::graph(&flow.document, flow.ttl).into_iter().filter(is_known));
+    found
 }
 
 struct Compiler<'a> {
@@ -184,8 +222,8 @@ impl<'a> Compiler<'a> {
             None => TimeZone::UTC,
             Some(Ok(zone)) => zone,
             Some(Err(_)) => {
-                let text = "The time zone is not known: use a name such as Europe/Berlin.";
-                problems.push(Problem::error("unknown_timezone", text).field("settings.timezone"));
+                let text = "The time zone is not known. Use a name such as Europe/Berlin.";
+                problems.push(Problem::new(checks::UNKNOWN_TIMEZONE, text).field("settings.timezone"));
                 TimeZone::UTC
             }
         };
@@ -246,7 +284,7 @@ impl<'a> Compiler<'a> {
                             left: self.leaf(&format!("cases[{index}].left"), &Value::String(case.left.clone())),
                             operator: case.operator,
                             pattern: (case.operator == Operator::Matches)
-                                .then(|| self.pattern(&right, case.right.as_str().unwrap_or_default()))
+                                .then(|| self.case_pattern(&right, &case.right))
                                 .flatten(),
                             right: match case.operator {
                                 Operator::Matches => Leaf::Plain(case.right.clone()),
@@ -348,12 +386,21 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    fn case_pattern(&mut self, field: &str, right: &Value) -> Option<Regex> {
+        if let Value::String(source) = right {
+            return self.pattern(field, source);
+        }
+        let text = format!("`matches` needs a pattern, and {right} is none. Write it as a text.");
+        self.problems.push(Problem::new(checks::BAD_PATTERN, text).at(self.node).field(field));
+        None
+    }
+
     fn pattern(&mut self, field: &str, source: &str) -> Option<Regex> {
         self.patterns += 1;
         if self.patterns > PATTERNS {
             if self.patterns == PATTERNS + 1 {
-                let text = format!("The flow has more than {PATTERNS} patterns: split it.");
-                self.problems.push(Problem::error("too_many_patterns", text).at(self.node).field(field));
+                let text = format!("The flow has more than {PATTERNS} patterns. Split it.");
+                self.problems.push(Problem::new(checks::TOO_MANY_PATTERNS, text).at(self.node).field(field));
             }
             return None;
         }
@@ -361,9 +408,9 @@ impl<'a> Compiler<'a> {
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default().trim();
-                let text = format!("The pattern `{source}` cannot be used: {reason}.");
-                self.problems.push(Problem::error("bad_pattern", text).at(self.node).field(field));
+                let reason = reason.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+                let text = format!("The pattern `{source}` cannot be used: {reason}. Correct it.");
+                self.problems.push(Problem::new(checks::BAD_PATTERN, text).at(self.node).field(field));
                 None
             }
         }

@@ -15,9 +15,10 @@ mod filters;
 mod machine;
 mod reply;
 mod template;
+mod window;
 
 pub use check::NO_ENTRY_NODE;
-pub use compile::CompiledFlow;
+pub use compile::{CompiledFlow, problems_of};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

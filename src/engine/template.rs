@@ -14,7 +14,7 @@ use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value 
 use serde_json::{Value, json};
 
 use super::filters;
-use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp};
+use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -127,7 +127,7 @@ impl Templates {
         let name = format!("{}.{suffix}", self.count);
         let bad = |error: &minijinja::Error| {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-            Problem::error("bad_template", format!("The template `{source}` cannot be read: {detail}."))
+            Problem::new(checks::BAD_TEMPLATE, format!("The template `{source}` cannot be read: {detail}. Correct it."))
         };
         self.environment.add_template_owned(name.clone(), source.to_owned()).map_err(|error| bad(&error))?;
         let typed = bare.is_some();
@@ -269,7 +269,7 @@ pub(super) fn dynamic(value: impl serde::Serialize) -> Dynamic {
 fn check_size(source: &str) -> Result<(), Problem> {
     let too_large = |what: String| {
         let shown: String = source.chars().take(40).collect();
-        Err(Problem::error("template_too_large", format!("The template `{shown}…` {what}: split it.")))
+        Err(Problem::new(checks::TEMPLATE_TOO_LARGE, format!("The template `{shown}…` {what}. Split it.")))
     };
     let mut tags = 0;
     let mut rest = source;
@@ -341,13 +341,14 @@ fn check_root(path: &str, source: &str, environment: &Environment<'_>) -> Result
     let known = |list: &[&str]| list.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let Some((_, fields)) = ROOTS.iter().find(|(name, _)| *name == root) else {
         let roots: Vec<&str> = ROOTS.iter().map(|(name, _)| *name).collect();
-        let text = format!("`{root}` in `{source}` is not known: templates read {}.", known(&roots));
-        return Err(Problem::error("unknown_template_root", text));
+        let text = format!("`{root}` in `{source}` is not known. Use one of {}.", known(&roots));
+        return Err(Problem::new(checks::UNKNOWN_TEMPLATE_ROOT, text));
     };
     match steps.next() {
         Some(field) if !fields.is_empty() && !fields.contains(&field) => {
-            let text = format!("`{root}.{field}` in `{source}` is not known: `{root}` has {}.", known(fields));
-            Err(Problem::error("unknown_template_root", text))
+            let text =
+                format!("`{root}.{field}` in `{source}` is not known. Use one that `{root}` has: {}.", known(fields));
+            Err(Problem::new(checks::UNKNOWN_TEMPLATE_ROOT, text))
         }
         _ => Ok(()),
     }

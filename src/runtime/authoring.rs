@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
-use crate::engine::{CompiledFlow, NO_ENTRY_NODE};
+use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE};
 use crate::error::{Error, Result};
 use crate::store::Tx;
 use crate::store::flows::{self, FlowRow, FlowSummary, NewDraft};
@@ -31,9 +31,9 @@ impl CheckedDocument {
     /// Checks a document. `default_ttl` is the time to live of flows that set none.
     ///
     /// # Errors
-    /// The problems of its shape.
+    /// The problems of a document of the wrong shape, with all that can be known of the rest of it.
     pub fn check(value: &Value, default_ttl: Duration) -> Result<Self, Vec<Problem>> {
-        let document = FlowDocument::parse(value)?;
+        let document = FlowDocument::parse(value).map_err(|_| engine::problems_of(value, default_ttl))?;
         let (_, problems) = CompiledFlow::compile(document.clone(), default_ttl);
         Ok(Self { document, json: without_id(value), problems })
     }

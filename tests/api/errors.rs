@@ -138,7 +138,7 @@ async fn every_bad_input_is_refused_and_changes_no_row() {
             inbound("an unknown type", json!({"id": "1", "from": PHONE, "type": "smell"}), invalid.clone()),
             inbound("an unknown key", json!({"id": "1", "from": PHONE, "type": "text", "text": "x", "colour": 1}), field("colour", "The colour field is not known here.")),
             inbound("a bad time", json!({"id": "1", "from": PHONE, "type": "text", "text": "x", "timestamp": "noon"}), invalid.clone()),
-            admin("a broken flow", Method::POST, "/flows/import".to_owned(), Some(json!({"schema_version": 1, "name": "X", "nodes": [{"id": "a"}]})), 422, json!({"error": "The flow has 1 problem to mend."})),
+            admin("a broken flow", Method::POST, "/flows/import".to_owned(), Some(json!({"schema_version": 1, "name": "X", "nodes": [{"id": "a"}]})), 422, json!({"error": "The flow has 2 problems to mend."})),
             admin("an unsound flow to publish", Method::POST, "/flows/import?publish=true".to_owned(),
                 Some(json!({"schema_version": 1, "name": "X", "entry_node": "a", "nodes": [{"id": "a", "type": "end", "text": "{{x}}"}]})), 422, json!({"error": "The flow has 1 problem to mend."})),
             admin("an unsound query", Method::POST, "/flows/import?publish=yes".to_owned(), Some(question(30)), 422, invalid.clone()),
