@@ -34,7 +34,10 @@ function sentence(status, body, retryAfter) {
   const fields = body?.errors && typeof body.errors === "object" ? Object.entries(body.errors) : [];
   if (fields.length > 0) return fields.flatMap(([, texts]) => texts).join(" ");
   const text = body?.error ?? body?.message;
-  if (typeof text === "string" && text !== "") return /[.!?]$/.test(text) ? text : `${text}.`;
+  if (typeof text === "string" && text !== "") {
+    const whole = /[.!?]$/.test(text) ? text : `${text}.`;
+    return typeof body.hint === "string" ? `${whole} ${body.hint}` : whole;
+  }
   if (status === 413) return "That is too large for the server.";
   if (status === 503) return "The server is busy. Try again in a moment.";
   return `The server answered ${status}.`;

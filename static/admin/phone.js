@@ -32,7 +32,10 @@ export function createPhone({ label, send }) {
   async function act(control, what) {
     if (!isOpen) return;
     try {
+      log.follow();
       await whileBusy(control, () => send(what));
+      // The control is enabled again now, whatever became of the conversation.
+      log.setOpen(isOpen);
     } catch (error) {
       toastError(error);
     }
@@ -44,7 +47,9 @@ export function createPhone({ label, send }) {
     if (text.trim() === "") return;
     if (!isOpen) return;
     try {
+      log.follow();
       await whileBusy(sendButton, () => send({ text }));
+      sendButton.disabled = !isOpen;
       // Only what was sent goes away: typing on while it is on its way is fine.
       if (input.value === text) input.value = "";
       input.focus();
@@ -81,24 +86,23 @@ export function bubbles({ label, onTap }) {
   const list = h("ol", { class: "bubbles" });
   const element = h("div", { class: "phone-log", role: "log", "aria-label": label, tabindex: "0" }, list);
   let isOpen = false;
-  let options = [];
+  let follows = true;
 
   function show(messages) {
-    // Read before the list grows: only who is at the end is taken along.
+    // Read before the list grows: only who is at the end, or has just said something, is taken along.
     const wasAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 60;
-    const before = list.childElementCount;
     keyed(list, messages, (message) => message.id, (message) => bubble(message, onTap));
     setOpen(isOpen);
-    if (wasAtEnd || before === 0) element.scrollTop = element.scrollHeight;
+    if (wasAtEnd || follows) element.scrollTop = element.scrollHeight;
+    follows = false;
   }
 
   function setOpen(open) {
     isOpen = open;
-    options = list.querySelectorAll("button.option");
-    for (const option of options) option.disabled = !open || option.getAttribute("aria-busy") === "true";
+    for (const option of list.querySelectorAll("button.option")) option.disabled = !open || option.getAttribute("aria-busy") === "true";
   }
 
-  return { element, show, setOpen };
+  return { element, show, setOpen, follow() { follows = true; } };
 }
 
 function bubble(message, onTap) {

@@ -69,7 +69,7 @@ curl -sS --fail-with-body ${shell(url)} \\
   -H "Authorization: Bearer $QYVO_TOKEN" \\
   -H "Content-Type: application/json" \\
   -H ${shell(`Idempotency-Key: ${key}`)} \\
-  -d ${shell(JSON.stringify(body, null, 2))}
+  -d ${shell(indented(JSON.stringify(body, null, 2), "  "))}
 `;
 }
 

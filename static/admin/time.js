@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
 const UNITS = [
@@ -16,13 +17,13 @@ const UNITS = [
 
 /** "3 minutes ago", "in 2 hours". */
 export function ago(iso, now = Date.now()) {
-  const seconds = Math.round((new Date(iso).getTime() - now) / 1000);
-  if (Math.abs(seconds) < 5) return "just now";
+  const away = Math.round((new Date(iso).getTime() - now) / 1000);
+  if (Math.abs(away) < 5) return "just now";
   for (const [unit, length] of UNITS) {
     // Cut, not rounded: 119 minutes are "1 hour", and nothing jumps to the next unit too early.
-    if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
+    if (Math.abs(away) >= length) return relative.format(Math.trunc(away / length), unit);
   }
-  return relative.format(seconds, "second");
+  return relative.format(away, "second");
 }
 
 /** The moment in full, in the reader's own zone and form. */
@@ -35,6 +36,11 @@ export function hourOf(iso) {
   return clock.format(new Date(iso));
 }
 
+/** The same with seconds, for a trace. */
+export function secondOf(iso) {
+  return seconds.format(new Date(iso));
+}
+
 /** A `<time>` that keeps itself current; a dash for nothing. */
 export function timeOf(iso, { none = "–" } = {}) {
   if (!iso) return h("span", { class: "muted" }, none);
@@ -44,7 +50,7 @@ export function timeOf(iso, { none = "–" } = {}) {
 /** Relative and exact side by side, for timers, where both matter. */
 export function timeInFull(iso, { none = "–" } = {}) {
   if (!iso) return h("span", { class: "muted" }, none);
-  return h("span", {}, timeOf(iso), h("span", { class: "muted nowrap" }, ` (${inFull(iso)})`));
+  return h("span", { class: "stack" }, timeOf(iso), h("span", { class: "muted small-text" }, inFull(iso)));
 }
 
 /** "1 h 20 min" from seconds. */

@@ -1,7 +1,8 @@
 // The trace: turn by turn, what happened, which way it went, and why. The same for simulations and real sessions.
 
 import { h, keyed } from "./dom.js";
-import { inFull, timeOf } from "./time.js";
+import { inFull, secondOf, timeOf } from "./time.js";
+import { prose } from "./ui.js";
 
 /** Makes a trace. `link(node)` gives the address of a node, if there is one to go to. */
 export function createTrace({ link } = {}) {
@@ -25,12 +26,12 @@ function turnView(turn, link, exact) {
   return h("li", { class: "turn", testid: "trace-turn" },
     h("div", { class: "turn-head" },
       h("h3", {}, turn.turn !== undefined && h("span", { class: "turn-number" }, `Turn ${turn.turn}`), " ", stimulus(turn.stimulus)),
-      turn.at && (exact ? h("time", { class: "muted small-text", datetime: turn.at }, inFull(turn.at)) : h("span", { class: "muted small-text" }, timeOf(turn.at)))),
+      turn.at && (exact ? h("time", { class: "muted small-text", datetime: turn.at, title: inFull(turn.at) }, secondOf(turn.at)) : h("span", { class: "muted small-text" }, timeOf(turn.at)))),
     path.length > 0 && h("ol", { class: "path" }, path.map((step) => stepView(step, link))),
     changes.length > 0 && h("dl", { class: "changes" }, changes.map(({ name, value }) =>
       h("div", {}, h("dt", {}, name), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))))),
     warnings.length > 0 && h("ul", { class: "warnings" }, warnings.map(({ node, text }) =>
-      h("li", {}, h("span", { class: "severity warning" }, "Warning"), " ", node && h("code", {}, node), node && ": ", text))),
+      h("li", {}, h("span", { class: "severity warning" }, "Warning"), " ", node && h("code", {}, node), node && ": ", prose(text)))),
   );
 }
 

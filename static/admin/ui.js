@@ -6,7 +6,7 @@ import { append, h, replace, uniqueId } from "./dom.js";
 /** A short message at the edge of the screen, read out by screen readers; errors stay longer. */
 export function toast(text, kind = "done") {
   const element = h("div", { class: `toast ${kind}`, testid: "toast" }, text);
-  const close = h("button", { type: "button", class: "quiet small", "aria-label": "Dismiss", onclick: () => element.remove() }, "×");
+  const close = h("button", { type: "button", class: "quiet small dismiss", "aria-label": "Dismiss", onclick: () => element.remove() });
   element.append(close);
   document.getElementById("toasts").append(element);
   setTimeout(() => element.remove(), kind === "error" ? 12_000 : 5_000);
@@ -119,12 +119,10 @@ export function emptyState(title, text, ...actions) {
     actions.length > 0 && h("div", { class: "actions" }, actions));
 }
 
-const STATUS_WORDS = { log_in: "log in" };
-
 /** A status as a word with a dot; the colour only repeats what the word says. */
 export function status(name, { testid } = {}) {
   return h("span", { class: `status status-${name}`, testid }, h("span", { class: "dot", "aria-hidden": "true" }),
-    STATUS_WORDS[name] ?? String(name).replaceAll("_", " "));
+    String(name).replaceAll("_", " "));
 }
 
 /**
@@ -141,8 +139,10 @@ export function table({ caption, columns, testid }) {
           h("th", { role: "columnheader", scope: "col", class: column.kind }, column.label || h("span", { class: "visually-hidden" }, "Actions"))))),
       body));
   const row = (cells, properties = {}) => h("tr", { role: "row", ...properties },
-    cells.map((cell, index) =>
-      h("td", { role: "cell", class: columns[index].kind, "data-label": columns[index].label }, cell ?? "–")));
+    cells.map((cell, index) => {
+      const isBlank = cell === null || cell === undefined || cell === "–";
+      return h("td", { role: "cell", class: [columns[index].kind, isBlank && "blank"].filter(Boolean).join(" ") || null, "data-label": columns[index].label }, isBlank ? "–" : cell);
+    }));
   return { element, body, row };
 }
 
@@ -150,6 +150,14 @@ export function table({ caption, columns, testid }) {
 export function facts(pairs) {
   return h("dl", { class: "facts" },
     pairs.filter(Boolean).map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value ?? "–"))));
+}
+
+/** A count with its thousands apart. */
+export const number = (count) => (count ?? 0).toLocaleString();
+
+/** A sentence in which the server put names between backticks. */
+export function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 === 1 ? h("code", {}, part) : part));
 }
 
 /** A value as indented JSON. */
@@ -193,12 +201,12 @@ export function confirmDialog(title, text, { confirm, testid, kind = "danger", a
   });
 }
 
-/** Tells and has one button. */
+/** Shows something large and has one button. */
 export function tellDialog(title, ...content) {
   return dialog(title, (close) => [
     ...content,
     h("div", { class: "actions" }, h("button", { type: "button", class: "primary", onclick: () => close() }, "Close")),
-  ]);
+  ], { wide: true });
 }
 
 /** Puts text on the clipboard; over plain HTTP browsers offer only the old way. */

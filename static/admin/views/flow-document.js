@@ -4,8 +4,9 @@ import * as api from "../api.js";
 import { createEditor } from "../editor.js";
 import { h, replace } from "../dom.js";
 import { format, locate, place, scan } from "../jsonmap.js";
+import { gathered, watch } from "../live.js";
 import { inFull } from "../time.js";
-import { button, toast } from "../ui.js";
+import { button, prose, toast } from "../ui.js";
 
 /** Pause after the last key before the server is asked. */
 const PAUSE = 400;
@@ -34,6 +35,8 @@ export function documentTab(flow, { signal, query }) {
   }, { testid: "editor-format" });
   const saved = h("span", { class: "muted", "aria-live": "polite" });
   const notice = h("div", {});
+  const news = h("div", {});
+  let told = 0;
   const summary = h("p", { class: "problem-summary", role: "status" });
   const list = h("div", { testid: "editor-problems" });
 
@@ -105,9 +108,33 @@ export function documentTab(flow, { signal, query }) {
       serverProblems = null;
       check();
     }
+    if (flow.baseRevision >= told) replace(news);
     drawState();
   }, signal);
   signal.addEventListener("abort", () => clearTimeout(timer));
+
+  // Somebody else's save is told of at once, not only when one's own meets it. Our own save is told of, too, perhaps
+  // before its answer is here: so look a moment later.
+  const lookAround = gathered(async () => {
+    if (signal.aborted) return;
+    try {
+      const { revision, updated_by: by } = await api.get(flow.path, { signal });
+      if (revision <= flow.baseRevision || revision === told) return;
+      told = revision;
+      replace(news, h("div", { class: "notice", role: "note", testid: "editor-news" },
+        h("p", {}, `${by || "Somebody"} saved revision ${revision} meanwhile.${flow.isDirty ? " Saving your text will show you both." : ""}`),
+        !flow.isDirty && button("Load it", async () => {
+          await flow.reload();
+          replace(news);
+        }, { kind: "small" })));
+    } catch (error) {
+      if (!api.isAbort(error) && error.status !== 404) console.warn(error);
+    }
+  }, 1_000);
+  watch({ flow_id: flow.id }, {
+    flow: ({ revision }) => revision > flow.baseRevision && lookAround(),
+    reload: lookAround,
+  }, signal);
   check();
   drawState();
 
@@ -122,6 +149,7 @@ export function documentTab(flow, { signal, query }) {
 
   return h("div", { class: "document" },
     h("div", { class: "editor-side" },
+      h("div", { "aria-live": "polite" }, news),
       notice,
       h("div", { class: "toolbar" }, saveButton, formatButton, saved),
       editor.element, editor.help),
@@ -147,7 +175,7 @@ export function problemList(problems, goTo) {
     const where = [problem.node && `node ${problem.node}`, problem.field, problem.at && `line ${problem.at.line}${problem.id === "syntax" ? `, column ${problem.at.column}` : ""}`].filter(Boolean).join(" · ");
     const content = [
       h("span", { class: `severity ${problem.severity}` }, problem.severity === "error" ? "Error" : "Warning"),
-      h("span", { class: "problem-text" }, problem.text),
+      h("span", { class: "problem-text" }, prose(problem.text)),
       where && h("span", { class: "muted small-text problem-where" }, where),
     ];
     const properties = { class: `problem ${problem.severity}`, testid: "editor-problem", "data-problem": problem.id };

@@ -101,8 +101,8 @@ function simulation(flow, signal) {
 
   function take(state) {
     running.state = state;
-    const fresh = state.turns ?? (state.turn ? [state.turn] : []);
-    for (const turn of fresh) running.turns.push({ at: state.now, ...turn });
+    // Moving the clock may fire several timers, each a turn, or none.
+    running.turns.push(...state.turns);
     draw();
   }
 
@@ -110,10 +110,6 @@ function simulation(flow, signal) {
     const { state, turns } = running;
     const isRunning = state.session.status === "running";
     const said = conversationOf(turns);
-    let index = 0;
-    for (const message of said) {
-      if (message.direction === "out") message.index = index++;
-    }
     if (!isRunning) said.push({ id: "end", note: endNote(state.session) });
     phone.setTitle(name.value.trim() || "Contact");
     phone.setClock(clockText(running.startedAt, state.now), inFull(state.now));

@@ -38,7 +38,7 @@ async function textOf(flow, version) {
 
 async function view(flow, version) {
   const text = await textOf(flow, version);
-  await tellDialogWide(`Version ${version}`, [
+  await tellDialog(`Version ${version}`, [
     h("h3", {}, "From this version to the draft"), diffView(text, flow.text, "Differences"),
     h("details", {}, h("summary", {}, "The whole document"),
       h("div", { class: "snippet" }, h("div", { class: "snippet-head" }, copyButton(text)),
@@ -46,13 +46,11 @@ async function view(flow, version) {
   ]);
 }
 
-const tellDialogWide = (title, content) => tellDialog(title, content);
-
 async function restore(flow, version) {
   const done = await confirmDialog(`Restore version ${version}?`,
     `Its document replaces the draft.${flow.isDirty ? " Your text that is not saved is lost." : ""} Nothing is published by this.`, {
       confirm: "Restore", testid: "version-restore-confirm", kind: "primary",
-      action: () => api.send("POST", `${flow.path}/versions/${version}/restore`, { raw: "{}" }),
+      action: () => api.send("POST", `${flow.path}/versions/${version}/restore`, { headers: { "If-Match": `"${flow.summary.revision}"` } }),
     });
   if (!done) return;
   flow.discard();

@@ -44,7 +44,8 @@ export function flowView([id, tab], page) {
     const panel = h("div", { class: "panel" });
     const links = Object.entries(TABS).map(([name, [label]]) =>
       h("a", { href: `#/flows/${id}/${name}`, testid: `tab-${name}`, "data-tab": name }, label));
-    replace(element, header, h("nav", { class: "tabs", "aria-label": "Parts of the flow" }, links), panel);
+    const tabs = h("nav", { class: "tabs", "aria-label": "Parts of the flow" }, links);
+    replace(element, header, tabs, panel);
     let tabController = null;
 
     function drawHeader() {
@@ -57,6 +58,8 @@ export function flowView([id, tab], page) {
         if (link.dataset.tab === name) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
       }
+      // On a phone the tabs are wider than the screen.
+      tabs.scrollLeft = links.find((link) => link.dataset.tab === name).offsetLeft - tabs.clientWidth / 2;
       tabController?.abort();
       tabController = new AbortController();
       replace(panel, TABS[name][1](flow, { signal: AbortSignal.any([tabController.signal, page.signal]), query: address.query, session: page.session }));
@@ -246,7 +249,7 @@ function flowHeader(flow) {
   return pageHeader(summary.name, {
     above: back(),
     actions: [
-      button("Publish", () => publish(flow), { kind: "primary", testid: "flow-publish" }),
+      button("Publish", () => publish(flow), { kind: !isPublished || summary.has_changes || flow.isDirty ? "primary" : "", testid: "flow-publish" }),
       isPublished && button("Unpublish", () => unpublish(flow), { testid: "flow-unpublish" }),
       button("Stop", () => stop(flow), { testid: "flow-stop" }),
       moreMenu(flow),

@@ -5,7 +5,7 @@ import { h, keyed } from "../dom.js";
 import { gathered, watch } from "../live.js";
 import { scan } from "../jsonmap.js";
 import { timeOf } from "../time.js";
-import { button, dialog, emptyState, field, form, liveMark, pageHeader, pagedList, status, table, toast } from "../ui.js";
+import { button, dialog, emptyState, field, form, liveMark, number, pageHeader, pagedList, status, table, toast } from "../ui.js";
 
 export function flowsView(_params, page) {
   const live = liveMark();
@@ -48,7 +48,7 @@ function row(flow, make) {
       status(flow.status),
       h("span", { class: "muted small-text" }, flow.published_version ? `version ${flow.published_version}` : "never published",
         flow.has_changes && flow.status === "published" && " · unpublished changes")),
-    counts.running, counts.started, counts.completed, counts.expired, counts.failed,
+    ...["running", "started", "completed", "expired", "failed"].map((name) => number(counts[name])),
     h("span", { class: "stack" }, timeOf(flow.updated_at), flow.updated_by && h("span", { class: "muted small-text" }, `by ${flow.updated_by}`)),
   ], { testid: "flow-row" });
 }

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { h, replace } from "../dom.js";
-import { button, failure, field, form, pageHeader, status, table, toast } from "../ui.js";
+import { button, failure, field, form, pageHeader, prose, status, table, toast } from "../ui.js";
 
 const SOURCES = { default: "default", database: "set here", file: "set in the file", environment: "set in the environment" };
 
@@ -20,10 +20,10 @@ export function settingsView(_params, page) {
   function draw(settings) {
     const list = table({
       caption: "Settings",
-      columns: [{ label: "Setting", kind: "main wide" }, { label: "Value", kind: "value" }, { label: "Default" }, { label: "Source" }],
+      columns: [{ label: "Setting", kind: "main wide" }, { label: "Value", kind: "value" }, { label: "Default", kind: "short" }, { label: "Source" }],
     });
     list.body.append(...settings.map((setting) => list.row([
-      h("span", { class: "stack" }, h("code", { class: "strong", id: nameId(setting) }, setting.key), h("span", { class: "muted small-text" }, setting.about)),
+      h("span", { class: "stack" }, h("code", { class: "strong", id: nameId(setting) }, setting.key), h("span", { class: "muted small-text" }, prose(setting.about ?? ""))),
       setting.is_editable ? editor(setting) : h("span", { class: "stack" }, h("span", {}, shown(setting.value)),
         ["file", "environment"].includes(setting.source) && h("span", { class: "muted small-text" }, "Change it there.")),
       shown(setting.default),
