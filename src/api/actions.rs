@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::State;
 use super::auth::Principal;
@@ -55,12 +55,7 @@ fn read_trigger(body: &JsonBody) -> Result<Trigger, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let flow_id: Option<FlowId> = fields.required("flow_id");
     let whom = fields.whom();
-    let context = fields.object("context").cloned().unwrap_or_default();
-    if json_depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
-        fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
-    } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
-        fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
-    }
+    let context = read_context(&mut fields);
     let words = [("return", OnRunning::Return), ("restart", OnRunning::Restart), ("fail", OnRunning::Fail)];
     let on_running = fields.choice("on_running", &words).unwrap_or_default();
     fields.finish()?;
@@ -70,7 +65,19 @@ fn read_trigger(body: &JsonBody) -> Result<Trigger, ApiError> {
     }
 }
 
-fn refused(refusal: TriggerRefusal) -> ApiError {
+/// What a trigger passes to the flow.
+pub(super) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let context = fields.object("context").cloned().unwrap_or_default();
+    if json_depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
+        fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
+    } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
+        fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
+    }
+    context
+}
+
+/// The answer to a trigger that was refused.
+pub(super) fn refused(refusal: TriggerRefusal) -> ApiError {
     let unprocessable = |text: &str| ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text);
     match refusal {
         TriggerRefusal::FlowNotFound => ApiError::not_found(FLOW_NOT_FOUND)

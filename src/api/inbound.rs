@@ -11,10 +11,10 @@ use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
 use crate::runtime::{Arrival, Inbound};
 
 /// Characters of a message's text at most.
-const TEXT_CHARS: usize = 16_384;
+pub(super) const TEXT_CHARS: usize = 16_384;
 
 /// How deep `media` may be nested.
-const MEDIA_DEPTH: usize = 32;
+pub(super) const MEDIA_DEPTH: usize = 32;
 
 /// Takes a message and answers once it is stored and its session has moved.
 pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {

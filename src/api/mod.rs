@@ -15,6 +15,7 @@ mod publishing;
 mod request;
 mod sessions;
 mod settings;
+mod simulations;
 mod stats;
 mod tokens;
 
@@ -129,6 +130,9 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
     entry(Method::GET, "/stats", ADMIN, || web::to(stats::get_stats)),
+    document(Method::POST, "/simulations", ADMIN, || web::to(simulations::start_simulation)),
+    entry(Method::GET, "/simulations/{id}", ADMIN, || web::to(simulations::get_simulation)),
+    entry(Method::POST, "/simulations/{id}/events", ADMIN, || web::to(simulations::take_event)),
     entry(Method::GET, "/events", ADMIN, || web::to(events::watch_events)),
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),

@@ -18,7 +18,8 @@ use crate::store::flows::{self, VersionRow};
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
 
-fn refused(problems: &[Problem]) -> ApiError {
+/// The answer to a document that has errors.
+pub(super) fn refused(problems: &[Problem]) -> ApiError {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let text = format!("The flow has {errors} {} to mend.", if errors == 1 { "problem" } else { "problems" });
     ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text).with("problems", json!(problems))

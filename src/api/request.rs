@@ -227,6 +227,46 @@ impl<'a> Fields<'a> {
         Some(reason.to_owned())
     }
 
+    /// True or false.
+    pub(super) fn boolean(&mut self, name: &'static str) -> Option<bool> {
+        let value = self.value(name)?;
+        if !value.is_boolean() {
+            self.fail(name, format!("The {} must be true or false.", label(name)));
+        }
+        value.as_bool()
+    }
+
+    /// A whole number, 0 or more.
+    pub(super) fn whole_number(&mut self, name: &'static str) -> Option<u64> {
+        let value = self.value(name)?;
+        if !value.is_u64() {
+            self.fail(name, format!("The {} must be a whole number, 0 or more.", label(name)));
+        }
+        value.as_u64()
+    }
+
+    /// A list.
+    pub(super) fn list(&mut self, name: &'static str) -> Option<&'a Vec<Value>> {
+        let value = self.value(name)?;
+        if !value.is_array() {
+            self.fail(name, format!("The {} must be a list.", label(name)));
+        }
+        value.as_array()
+    }
+
+    /// Reads an object inside this one, whose errors are named `<place>.<field>`.
+    pub(super) fn within<'b, T>(
+        &mut self,
+        place: &str,
+        fields: &'b Map<String, Value>,
+        read: impl FnOnce(&mut Fields<'b>) -> T,
+    ) -> T {
+        let mut inner = Fields::of(fields);
+        let value = read(&mut inner);
+        self.errors.extend(inner.errors.into_iter().map(|(field, text)| (format!("{place}.{field}"), text)));
+        value
+    }
+
     /// Notes an error.
     pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
         self.errors.push((name.to_owned(), sentence.into()));

@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 use uuid::Uuid;
 
+use super::authoring::CheckedDocument;
 use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, Turn};
 use crate::domain::{
     Contact, ContactId, FlowId, OutgoingMessage, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, TurnRecord};
+use crate::error::Result;
 
 /// Events that a simulation takes at most.
 pub const EVENTS: usize = 1_000;
@@ -171,9 +173,9 @@ pub enum Stimulus {
     /// The contact sends a place.
     Location {
         /// Degrees north.
-        latitude: f64,
+        latitude: Number,
         /// Degrees east.
-        longitude: f64,
+        longitude: Number,
         /// What the place is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -297,6 +299,25 @@ struct Heard {
     answers_turn: Option<u32>,
     /// It taps or quotes a message, so that it belongs to the session even after its end.
     names_session: bool,
+}
+
+impl Subject {
+    /// A document that can be published, or could be but for its test cases. `default_ttl` is the time to live of flows
+    /// that set none.
+    pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, default_ttl: Duration) -> Self {
+        let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
+        let flow_id = flow_id.or(checked.document.id);
+        Self { flow, flow_id, version: None, bytes: checked.json.len() }
+    }
+
+    /// A version that was published, from its stored JSON.
+    ///
+    /// # Errors
+    /// When it cannot be run at all.
+    pub fn published(document: &str, flow_id: FlowId, version: u32, default_ttl: Duration) -> Result<Self> {
+        let flow = Arc::new(super::compile_document(document, default_ttl)?);
+        Ok(Self { flow, flow_id: Some(flow_id), version: Some(version), bytes: document.len() })
+    }
 }
 
 impl Simulation {

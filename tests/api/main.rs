@@ -8,6 +8,7 @@ mod conversations;
 mod errors;
 mod flows;
 mod inspection;
+mod simulations;
 mod support;
 mod timers;
 mod tokens;
