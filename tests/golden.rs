@@ -111,6 +111,9 @@ fn shown(result: &Step) -> Value {
     if let Some(why) = result.ignored {
         fields.insert("ignored".to_owned(), json!(why));
     }
+    if result.is_kept {
+        fields.insert("kept".to_owned(), json!(true));
+    }
     for (name, value) in [("messages", json!(said)), ("contact", json!(contact)), ("warnings", json!(warnings))] {
         if value.as_array().is_some_and(|items| !items.is_empty()) {
             fields.insert(name.to_owned(), value);
@@ -120,6 +123,10 @@ fn shown(result: &Step) -> Value {
         if let Some(value) = value {
             fields["session"][name] = json!(value);
         }
+    }
+    if !session.kept_events.is_empty() {
+        let names: Vec<&str> = session.kept_events.iter().map(|kept| kept.name.as_str()).collect();
+        fields["session"]["kept_events"] = json!(names);
     }
     if let Some(wait) = session.wait.as_ref().filter(|wait| wait.attempts > 0) {
         fields["session"]["attempts"] = json!(wait.attempts);

@@ -82,6 +82,8 @@ const TYPED: [&str; 24] = [
 
 const NAMES: [&str; 3] = ["a", "b", "list"];
 const OPTIONS: [(&str, &str); 4] = [("yes", "Yes"), ("no", "No"), ("two", "2"), ("own", "{{context.a}}")];
+/// Events from outside; no drawn node waits for the last.
+const EVENTS: [&str; 3] = ["paid", "order.shipped", "other"];
 const OPERATORS: [&str; 21] = [
     "equals",
     "not_equals",
@@ -233,6 +235,16 @@ fn delay() -> impl Strategy<Value = Value> {
     })
 }
 
+fn wait_for_event() -> impl Strategy<Value = Value> {
+    (select(&EVENTS[..2]), option::of(1..7_200_u32), option::of(select(&NAMES[..]))).prop_map(
+        |(event, timeout_seconds, save_as)| {
+            object(json!({
+                "type": "wait_for_event", "event": event, "timeout_seconds": timeout_seconds, "save_as": save_as
+            }))
+        },
+    )
+}
+
 fn node() -> impl Strategy<Value = Value> {
     prop_oneof![
         2 => send_message(),
@@ -246,6 +258,7 @@ fn node() -> impl Strategy<Value = Value> {
         2 => set_variable(),
         1 => update_contact(),
         2 => delay(),
+        2 => wait_for_event(),
         1 => (option::of(texts()), option::of(select(&["won", "lost"][..])))
             .prop_map(|(text, outcome)| object(json!({"type": "end", "text": text, "outcome": outcome}))),
     ]
@@ -306,6 +319,7 @@ enum Draft {
     Typed(String, Option<u32>),
     Tap(Option<&'static str>, Option<u32>),
     Sent(ReplyKind, Option<Value>),
+    Happened(&'static str, Value),
     /// The armed timer, at whatever time it is.
     Timer,
     /// The armed timer at the moment when it is due.
@@ -336,6 +350,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         4 => (noise, back()).prop_map(|(text, back)| Draft::Typed(text, back)),
         10 => (option::of(select(&["yes", "no", "two", "own", "gone"][..])), back()).prop_map(|(id, back)| Draft::Tap(id, back)),
         3 => (select(kinds.to_vec()), payload).prop_map(|(kind, payload)| Draft::Sent(kind, payload)),
+        8 => (select(&EVENTS[..]), event_payload()).prop_map(|(name, payload)| Draft::Happened(name, payload)),
         2 => Just(Draft::Timer),
         8 => Just(Draft::TimerDue),
         2 => (1..600_u32).prop_map(Draft::Stale),
@@ -344,6 +359,15 @@ fn draft() -> impl Strategy<Value = Draft> {
         1 => Just(Draft::Cancel),
         2 => (any::<prop::sample::Index>(), select(&[0, 0, 1][..])).prop_map(|(node, back)| Draft::Undelivered(node, back)),
         1 => Just(Draft::Start),
+    ]
+}
+
+fn event_payload() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => select(vec![Value::Null, json!({"total": 12.5, "by": EVIL}), json!(["a", 1]), json!("x")]),
+        // A few of these leave no room for more.
+        2 => Just(json!("x".repeat(60_000))),
+        1 => Just((0..70).fold(json!(1), |inner, _| json!([inner]))),
     ]
 }
 
@@ -367,6 +391,9 @@ fn event(draft: &Draft, session: &Session, nodes: usize, now: Timestamp) -> (Eve
         Draft::Typed(text, back) => (reply(ReplyKind::Text, Some(text), None, None, back.as_ref()), now),
         Draft::Tap(id, back) => (reply(ReplyKind::Tap, Some("Yes"), *id, None, back.as_ref()), now),
         Draft::Sent(kind, payload) => (reply(*kind, None, None, payload.as_ref(), None), now),
+        Draft::Happened(name, payload) => {
+            (Event::External { name: name.parse().unwrap(), payload: payload.clone() }, now)
+        }
         Draft::Timer => (Event::Timeout { armed_in }, now),
         Draft::TimerDue => (Event::Timeout { armed_in }, wake_at.map_or(now, |wake_at| wake_at.max(now))),
         Draft::Stale(distance) => (Event::Timeout { armed_in: armed_in.wrapping_sub(*distance) }, now),
@@ -426,7 +453,10 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
     assert!(after.turn <= limits::TURNS, "{}", after.turn);
     assert_eq!(result.record.turn, after.turn);
     let context_bytes = serde_json::to_vec(&after.context).unwrap().len();
-    assert!(context_bytes <= limits::STATE_BYTES, "{context_bytes}");
+    let kept_bytes =
+        if after.kept_events.is_empty() { 0 } else { serde_json::to_vec(&after.kept_events).unwrap().len() };
+    assert!(context_bytes + kept_bytes <= limits::STATE_BYTES, "{context_bytes} {kept_bytes}");
+    assert!(after.kept_events.len() <= limits::KEPT_EVENTS);
     assert!(after.outcome.is_none() || after.status == Status::Completed, "{after:?}");
     assert_eq!(after.reason.is_some(), matches!(after.status, Status::Failed | Status::Cancelled), "{after:?}");
 
@@ -435,17 +465,35 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
     assert_eq!(after.due_at(), timers.iter().min().copied());
     if after.status != Status::Running {
         assert!(timers.is_empty() && after.due_at().is_none(), "an ended session has no timer: {after:?}");
+        assert!(after.kept_events.is_empty(), "an ended session waits for nothing any more: {after:?}");
     }
 
     if result.ignored.is_some() {
         assert_eq!(after, before, "an ignored event changes nothing");
         assert!(result.effects.is_empty() && result.record.path.is_empty() && result.record.changes.is_empty());
+        assert!(!result.is_kept);
+    } else if result.is_kept {
+        check_kept(before, event, result);
     } else {
         assert_eq!(before.status, Status::Running, "an ended session takes nothing");
         check_taken(flow, before, event, now, result);
     }
     check_timers(before, event, now, result);
     check_effects(result, &nodes);
+}
+
+/// What holds after an event from outside that came too early: the session is where it was, and has the event.
+fn check_kept(before: &Session, event: &Event, result: &Step) {
+    let after = &result.session;
+    let Event::External { name, payload } = event else { panic!("{event:?} is kept") };
+    let last = after.kept_events.last().unwrap();
+    assert_eq!((&last.name, &last.payload), (name, payload));
+    let expected = before.kept_events.len().min(limits::KEPT_EVENTS - 1);
+    let older = &before.kept_events[before.kept_events.len() - expected..];
+    assert_eq!(&after.kept_events[..expected], older, "the newest stay, in their order");
+    assert_eq!(after.kept_events.len(), expected + 1);
+    assert_eq!(&Session { kept_events: before.kept_events.clone(), ..after.clone() }, before);
+    assert!(result.effects.is_empty() && result.record.path.is_empty());
 }
 
 /// What holds after an event that was taken.
@@ -468,9 +516,10 @@ fn check_taken(flow: &CompiledFlow, before: &Session, event: &Event, now: Timest
     let ttl = minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
     let expected = match (wait.kind, event) {
         (WaitKind::Delay, _) => wait.wake_at.zip(ttl).map(|(wake_at, ttl)| wake_at.plus(ttl)),
-        (WaitKind::Reply, Event::Start | Event::Reply(_)) => ttl.map(|ttl| now.plus(ttl)),
+        (WaitKind::Event, _) if wait.wake_at.is_some() => wait.wake_at.zip(ttl).map(|(wake_at, ttl)| wake_at.plus(ttl)),
+        (_, Event::Start | Event::Reply(_) | Event::External { .. }) => ttl.map(|ttl| now.plus(ttl)),
         // Neither a timer nor a failed message is an interaction.
-        (WaitKind::Reply, _) => before.expires_at,
+        (_, _) => before.expires_at,
     };
     assert_eq!(after.expires_at, expected, "{event:?} {wait:?}");
     if wait.kind == WaitKind::Delay {

@@ -314,7 +314,8 @@ mod tests {
             {"id": "f", "type": "set_variable", "assignments": [{"name": "n", "value": 1}]},
             {"id": "g", "type": "update_contact", "name": "Ann", "add_tags": ["t"]},
             {"id": "h", "type": "delay", "seconds": 5},
-            {"id": "i", "type": "end", "outcome": "done"}
+            {"id": "i", "type": "wait_for_event", "event": "order.paid", "timeout_seconds": 60, "save_as": "paid"},
+            {"id": "j", "type": "end", "outcome": "done"}
         ]);
         let document = json!({"schema_version": 1, "name": "F", "nodes": nodes, "ui": {"a": {"x": 1}}});
         let flow = FlowDocument::parse(&document).unwrap();

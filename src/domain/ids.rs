@@ -125,6 +125,50 @@ impl From<NodeId> for String {
     }
 }
 
+/// The name of an event from outside, such as `order.paid`: `[A-Za-z0-9_.-]{1,64}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EventName(Arc<str>);
+
+impl EventName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for EventName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+            return Err(ParseError("must be 1 to 64 of the characters A-Z, a-z, 0-9, `_`, `.` and `-`".to_owned()));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for EventName {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
+impl From<EventName> for String {
+    fn from(name: EventName) -> Self {
+        name.0.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +178,14 @@ mod tests {
         assert!("01936b1e-7c6a-7000-8000-000000000001".parse::<FlowId>().is_ok());
         for bad in ["", "01J3F...", "01936b1e7c6a70008000000000000001", "{01936b1e-7c6a-7000-8000-00000000000}"] {
             assert!(bad.parse::<FlowId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn event_names_are_short_and_plain() {
+        assert!("order.paid_2-b".parse::<EventName>().is_ok());
+        for bad in ["", "order paid", "ä", "a:b", &"x".repeat(65)] {
+            assert!(bad.parse::<EventName>().is_err(), "{bad}");
         }
     }
 

@@ -18,15 +18,16 @@ mod timestamp;
 
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
-pub use ids::{ContactId, FlowId, MessageId, NodeId, SessionId, SimulationId, TestCaseId, TokenId};
+pub use ids::{ContactId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TestCaseId, TokenId};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use node::{
     Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, MediaTemplate, Menu, MenuOption, NODE_TYPES, Node,
     NodeKind, OnReply, Operator, RandomSplit, SendMessage, SetVariable, TemplateUse, UpdateContact, Validation,
+    WaitForEvent,
 };
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
-pub use session::{Input as SessionInput, Session, Status, Wait, WaitKind};
+pub use session::{Input as SessionInput, KeptEvent, Session, Status, Wait, WaitKind};
 pub use timestamp::Timestamp;
 
 /// Why a text is not a value of one of these types. The message is a whole sentence for the person who sent it.

@@ -97,13 +97,25 @@ pub enum NodeKind {
     UpdateContact(UpdateContact),
     /// Waits for a time.
     Delay(Delay),
+    /// Waits for an event from outside.
+    WaitForEvent(WaitForEvent),
     /// Ends the session.
     End(End),
 }
 
 /// Every `type` of node that this version runs.
-pub const NODE_TYPES: [&str; 9] =
-    ["send_message", "ask", "menu", "condition", "random_split", "set_variable", "update_contact", "delay", "end"];
+pub const NODE_TYPES: [&str; 10] = [
+    "send_message",
+    "ask",
+    "menu",
+    "condition",
+    "random_split",
+    "set_variable",
+    "update_contact",
+    "delay",
+    "wait_for_event",
+    "end",
+];
 
 impl NodeKind {
     /// The name used as `type` in documents.
@@ -117,6 +129,7 @@ impl NodeKind {
             Self::SetVariable(_) => "set_variable",
             Self::UpdateContact(_) => "update_contact",
             Self::Delay(_) => "delay",
+            Self::WaitForEvent(_) => "wait_for_event",
             Self::End(_) => "end",
         }
     }
@@ -138,13 +151,14 @@ impl NodeKind {
             }
             Self::RandomSplit(split) => split.branches.iter().map(|branch| branch.id.as_str()).collect(),
             Self::SetVariable(_) | Self::UpdateContact(_) | Self::Delay(_) => vec!["next"],
+            Self::WaitForEvent(_) => vec!["event", "timeout"],
             Self::End(_) => Vec::new(),
         }
     }
 
     /// Whether a session stops here until something happens.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Ask(_) | Self::Menu(_) | Self::Delay(_))
+        matches!(self, Self::Ask(_) | Self::Menu(_) | Self::Delay(_) | Self::WaitForEvent(_))
     }
 
     fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
@@ -157,6 +171,7 @@ impl NodeKind {
             "set_variable" => shape(fields).map(Self::SetVariable),
             "update_contact" => shape(fields).map(Self::UpdateContact),
             "delay" => shape(fields).map(Self::Delay),
+            "wait_for_event" => shape(fields).map(Self::WaitForEvent),
             "end" => shape(fields).map(Self::End),
             other => Err(Problem::new(
                 checks::UNKNOWN_NODE_TYPE,
@@ -458,6 +473,18 @@ pub enum OnReply {
     Ignore,
     /// It ends the delay.
     Continue,
+}
+
+/// Fields of `wait_for_event`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitForEvent {
+    /// Name of the event.
+    pub event: String,
+    /// How long it waits.
+    pub timeout_seconds: Option<u64>,
+    /// Where in `context` the event's payload is kept.
+    pub save_as: Option<String>,
 }
 
 /// Fields of `end`.

@@ -158,6 +158,8 @@ pub mod checks {
         NO_NO_MATCH_EXIT = Warning "no_no_match_exit";
         /// A delay has no length, two, or one out of its range.
         BAD_DELAY = Error "bad_delay";
+        /// An event's name has other characters than such names have.
+        BAD_EVENT_NAME = Error "bad_event_name";
 
         // Branches and values.
 

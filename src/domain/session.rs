@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ContactId, FlowId, MessageOption, NodeId, ReplyKind, SessionId, Timestamp};
+use super::{ContactId, EventName, FlowId, MessageOption, NodeId, ReplyKind, SessionId, Timestamp};
 
 /// Whether a session goes on, and if not, how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub enum WaitKind {
     Reply,
     /// The end of a delay.
     Delay,
+    /// An event from outside.
+    Event,
 }
 
 impl WaitKind {
@@ -55,6 +57,7 @@ impl WaitKind {
         match self {
             Self::Reply => "reply",
             Self::Delay => "delay",
+            Self::Event => "event",
         }
     }
 }
@@ -90,6 +93,15 @@ pub struct Input {
     /// What kind of message it was.
     #[serde(rename = "type")]
     pub kind: ReplyKind,
+}
+
+/// An event from outside that came before the session waited for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptEvent {
+    /// What happened.
+    pub name: EventName,
+    /// What was told of it.
+    pub payload: Value,
 }
 
 /// All that is known of a conversation. Serialises to JSON and back without loss.
@@ -130,6 +142,9 @@ pub struct Session {
     /// The message that led to the last turn; `None` after a trigger or a timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
+    /// The events that no wait has taken yet, in the order in which they came. An ended session has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_events: Vec<KeptEvent>,
     /// When it ends unless something happens; `None` for flows without a time to live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{limits, window};
 use crate::domain::consent::is_opt_out_word;
 use crate::domain::text::normalize_reply;
-use crate::domain::{Case, Delay, FlowDocument, LateReply, Menu, Node, NodeKind, Operator, Problem, checks};
+use crate::domain::{Case, Delay, EventName, FlowDocument, LateReply, Menu, Node, NodeKind, Operator, Problem, checks};
 
 /// The one error that publishing by force overrules.
 pub const NO_ENTRY_NODE: &str = checks::NO_ENTRY_NODE.id();
@@ -214,6 +214,13 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
             }
             _ => {}
         },
+        NodeKind::WaitForEvent(wait) => {
+            name("save_as", wait.save_as.as_ref());
+            if let Err(error) = wait.event.parse::<EventName>() {
+                let text = format!("`{}` cannot be an event's name. The name {error}. Rename it.", wait.event);
+                add(Problem::new(checks::BAD_EVENT_NAME, text).field("event"));
+            }
+        }
         NodeKind::UpdateContact(_) | NodeKind::End(_) => {}
     }
 }
@@ -330,25 +337,38 @@ fn case_right(index: usize, case: &Case, add: &mut impl FnMut(Problem)) {
 }
 
 fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
-    let (timeout, attempts) = match &node.kind {
-        NodeKind::Ask(ask) => (ask.timeout_seconds, ask.max_attempts),
-        NodeKind::Menu(menu) => (menu.timeout_seconds, menu.max_attempts),
-        _ => return,
-    };
-    if !(1..=100).contains(&attempts) {
-        add(Problem::new(checks::BAD_ATTEMPTS, "A wait takes 1 to 100 attempts. Choose a number between these.")
-            .field("max_attempts"));
+    match &node.kind {
+        NodeKind::Ask(ask) => {
+            timeout(node, ask.timeout_seconds, "the contact does not answer", add);
+            answers(node, ask.timeout_seconds, ask.max_attempts, ttl, add);
+        }
+        NodeKind::Menu(menu) => {
+            timeout(node, menu.timeout_seconds, "the contact does not answer", add);
+            answers(node, menu.timeout_seconds, menu.max_attempts, ttl, add);
+        }
+        NodeKind::WaitForEvent(wait) => timeout(node, wait.timeout_seconds, "the event does not come", add),
+        _ => {}
     }
-    if timeout.is_some_and(|seconds| !(1..=WEEKS_52).contains(&seconds)) {
+}
+
+fn timeout(node: &Node, seconds: Option<u64>, silence: &str, add: &mut impl FnMut(Problem)) {
+    if seconds.is_some_and(|seconds| !(1..=WEEKS_52).contains(&seconds)) {
         add(Problem::new(checks::BAD_TIMEOUT, "A timeout takes 1 second to 52 weeks. Choose a number between these.")
             .field("timeout_seconds"));
     }
     if node.exit("timeout").is_none() {
-        let text = "Nothing happens if the contact does not answer. Wire the exit `timeout`.";
+        let text = format!("Nothing happens if {silence}. Wire the exit `timeout`.");
         add(Problem::new(checks::NO_TIMEOUT_EXIT, text).field("exits.timeout"));
-    } else if timeout.is_none() {
+    } else if seconds.is_none() {
         let text = "The exit `timeout` is never taken. Set `timeout_seconds`.";
         add(Problem::new(checks::TIMEOUT_NEVER_FIRES, text).field("timeout_seconds"));
+    }
+}
+
+fn answers(node: &Node, timeout: Option<u64>, attempts: u32, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
+    if !(1..=100).contains(&attempts) {
+        add(Problem::new(checks::BAD_ATTEMPTS, "A wait takes 1 to 100 attempts. Choose a number between these.")
+            .field("max_attempts"));
     }
     if node.exit("no_match").is_none() {
         let text = "Answers that do not fit end the conversation after the last attempt. Wire the exit `no_match`.";

@@ -15,7 +15,7 @@ use super::template::{Leaf, Place, Templates, Text};
 use crate::domain::text::normalize_reply;
 use crate::domain::{
     Ask, Branch, Delay, FlowDocument, FlowKind, LateReply, MediaTemplate, MenuOption, Node, NodeKind, Operator,
-    Problem, Severity, Survey, TemplateUse, checks,
+    Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
 };
 
 /// Memory that one pattern may take when compiled.
@@ -96,6 +96,7 @@ pub(super) enum Action {
     Assign(Vec<(String, Leaf)>),
     Contact(Box<ContactTemplates>),
     Delay { delay: Delay, until: Option<Text> },
+    AwaitEvent(WaitForEvent),
     End { outcome: Option<String>, speech: Speech },
 }
 
@@ -324,6 +325,7 @@ impl<'a> Compiler<'a> {
                 until: delay.until.as_deref().map(|text| self.text("until", text)),
                 delay: delay.clone(),
             },
+            NodeKind::WaitForEvent(wait) => Action::AwaitEvent(wait.clone()),
             NodeKind::End(end) => Action::End {
                 outcome: end.outcome.clone(),
                 speech: self.speech(end.text.as_deref(), end.template.as_ref()),

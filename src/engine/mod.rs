@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Contact, ContactChange, ContactId, FlowId, NodeId, OutgoingMessage, Reply, Session, SessionId, Status, Timestamp,
+    Contact, ContactChange, ContactId, EventName, FlowId, NodeId, OutgoingMessage, Reply, Session, SessionId, Status,
+    Timestamp,
 };
 
 /// The bounds of a conversation.
@@ -36,6 +37,8 @@ pub mod limits {
     /// Bytes of JSON that a session's context may have; more fails it with `state_limit`, and what was too much is not
     /// kept.
     pub const STATE_BYTES: usize = 256 * 1024;
+    /// Events that a session keeps until it waits for them; of more, the oldest is dropped. They count as context, too.
+    pub const KEPT_EVENTS: usize = 20;
     /// Levels that a value in the context or in a contact's metadata may be nested: what is written deeper than 127
     /// cannot be read again.
     pub const DEPTH: usize = 64;
@@ -55,6 +58,16 @@ pub enum Event {
     Timeout {
         /// The turn in which it was armed: in any other the timer is stale.
         armed_in: u32,
+    },
+    /// Something happened outside. A `wait_for_event` for it takes it, now or later: until then the session keeps it,
+    /// without a turn of its own.
+    #[serde(rename = "event")]
+    External {
+        /// What happened.
+        name: EventName,
+        /// What is told of it.
+        #[serde(default)]
+        payload: Value,
     },
     /// The time to live ran out.
     Expire,
@@ -120,7 +133,7 @@ pub struct Warning {
 /// The trace of one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TurnRecord {
-    /// The turn, counted from 1. An event that was ignored keeps the number of the turn before.
+    /// The turn, counted from 1. An event that was ignored or kept has the number of the turn before.
     pub turn: u32,
     /// The event.
     pub stimulus: Event,
@@ -143,6 +156,8 @@ pub struct Step {
     pub record: TurnRecord,
     /// Why the event changed nothing, if so: a stale timer, a message during a delay.
     pub ignored: Option<&'static str>,
+    /// It was [`Event::External`], and the session keeps it until it waits for it.
+    pub is_kept: bool,
 }
 
 /// What a new session starts from.
@@ -180,6 +195,7 @@ pub fn begin(flow: &CompiledFlow, beginning: Beginning, now: Timestamp) -> Sessi
         visits: std::collections::BTreeMap::new(),
         context: beginning.context,
         input: None,
+        kept_events: Vec::new(),
         expires_at: flow.ttl.map(|ttl| now.plus(ttl)),
         started_at: now,
         last_interaction_at: now,

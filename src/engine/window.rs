@@ -40,7 +40,7 @@ pub(super) fn late_texts(
     roots: &[usize],
     ttl: Option<Duration>,
 ) -> Vec<Problem> {
-    let ways = ways(document, ids);
+    let ways = ways(document, ids, ttl);
     let ttl = ttl.map_or(u64::MAX, |ttl| ttl.as_secs());
     let least = least_timeouts(&ways, roots, ttl);
     let longest = longest_silences(&ways, roots, &least, ttl);
@@ -66,7 +66,7 @@ fn says_free_text(kind: &NodeKind) -> bool {
 }
 
 /// Where each node leads, and what passes on the way.
-fn ways(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Vec<Vec<(usize, Passing)>> {
+fn ways(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duration>) -> Vec<Vec<(usize, Passing)>> {
     let of_node = |kind: &NodeKind, exit: &str| match (kind, exit) {
         (_, "delivery_failed") => Some(Passing::AtOnce),
         // Without a timeout nothing ever leaves by that exit.
@@ -75,6 +75,11 @@ fn ways(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Vec<Vec<(usize, 
         (NodeKind::Ask(_) | NodeKind::Menu(_), _) => Some(Passing::Reply),
         // A moment may be any time away.
         (NodeKind::Delay(Delay { seconds, .. }), _) => Some(Passing::Delay(seconds.unwrap_or(WINDOW))),
+        (NodeKind::WaitForEvent(wait), exit) => match wait.timeout_seconds {
+            Some(seconds) => Some(Passing::Delay(seconds)),
+            // It may come at any time until the session ends.
+            None => (exit == "event").then_some(Passing::Delay(ttl.map_or(WINDOW, |ttl| ttl.as_secs()))),
+        },
         _ => Some(Passing::AtOnce),
     };
     document
@@ -213,6 +218,20 @@ mod tests {
         until["until"] = json!("{{context.moment}}");
         let until = json!([until, say("b", "c"), {"id": "c", "type": "end"}]);
         assert_eq!(late(30, until), ["b"]);
+    }
+
+    #[test]
+    fn events_may_come_late() {
+        let wait = |timeout: Option<u64>| {
+            let exits = json!({"event": "b", "timeout": "b"});
+            let wait =
+                json!({"id": "a", "type": "wait_for_event", "event": "x", "timeout_seconds": timeout, "exits": exits});
+            json!([wait, say("b", "c"), {"id": "c", "type": "end"}])
+        };
+        assert_eq!(late(30, wait(Some(WINDOW))), ["b"]);
+        assert_eq!(late(30, wait(Some(WINDOW - 1))), [] as [&str; 0]);
+        assert_eq!(late(30, wait(None)), [] as [&str; 0], "the session ends before");
+        assert_eq!(late(1440, wait(None)), ["b"]);
     }
 
     #[test]

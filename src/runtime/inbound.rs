@@ -271,14 +271,16 @@ enum Named {
     Gone,
 }
 
-/// The session that has the floor: of those that wait for a reply the one that spoke last, else one in a delay; those
-/// at `except` are left out. `lives` come with the last speaker first.
+/// The session that has the floor: of those that wait for a reply the one that spoke last, else one that waits for
+/// something else, whose trace then says why it does not listen; those at `except` are left out. `lives` come with the
+/// last speaker first.
 fn floor(lives: &[Live], except: &[usize]) -> Option<usize> {
-    let waits_for = |kind| {
-        let waits = |live: &Live| live.session.wait.as_ref().is_some_and(|wait| wait.kind == kind);
-        (0..lives.len()).find(|index| !except.contains(index) && waits(&lives[*index]))
+    let first = |listens: bool| {
+        let fits =
+            |live: &Live| live.session.wait.as_ref().is_some_and(|wait| (wait.kind == WaitKind::Reply) == listens);
+        (0..lives.len()).find(|index| !except.contains(index) && fits(&lives[*index]))
     };
-    waits_for(WaitKind::Reply).or_else(|| waits_for(WaitKind::Delay))
+    first(true).or_else(|| first(false))
 }
 
 /// The parts of `<session>:<option>`.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::values::Json;
 use super::{Conn, Tx};
-use crate::domain::{NodeId, Session, SessionId, SessionInput, Status, Timestamp, Wait};
+use crate::domain::{KeptEvent, NodeId, Session, SessionId, SessionInput, Status, Timestamp, Wait};
 use crate::error::Result;
 
 /// A session and its row.
@@ -39,6 +39,8 @@ struct State<'a> {
     context: Cow<'a, Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<Cow<'a, SessionInput>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept_events: Option<Cow<'a, [KeptEvent]>>,
 }
 
 /// The columns that [`read`] takes. An index is named where the planner, which knows nothing of the sizes, would go
@@ -304,7 +306,7 @@ pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Resul
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events') ELSE state END
          WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
          RETURNING flow_seq, version, turn",
     )?;
@@ -322,6 +324,7 @@ fn state_of(session: &Session) -> State<'_> {
         visits: Cow::Borrowed(&session.visits),
         context: Cow::Borrowed(&session.context),
         input: session.input.as_ref().map(Cow::Borrowed),
+        kept_events: (!session.kept_events.is_empty()).then(|| Cow::Borrowed(session.kept_events.as_slice())),
     }
 }
 
@@ -343,6 +346,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         visits: state.visits.into_owned(),
         context: state.context.into_owned(),
         input: state.input.map(Cow::into_owned),
+        kept_events: state.kept_events.map(Cow::into_owned).unwrap_or_default(),
         expires_at: row.get(13)?,
         started_at: row.get(14)?,
         last_interaction_at: row.get(15)?,
@@ -405,6 +409,7 @@ mod tests {
             .unwrap()
             .clone(),
             input: Some(SessionInput { text: String::new(), id: Some("yes".to_owned()), kind: ReplyKind::Tap }),
+            kept_events: vec![KeptEvent { name: "order.paid".parse().unwrap(), payload: json!({"total": [0.1]}) }],
             expires_at: Some(at(1800)),
             ..testing::session(n)
         }
@@ -435,7 +440,14 @@ mod tests {
         assert_eq!(columns(&tx), (Some("reply".to_owned()), wake_at, Some(at(1800))));
 
         let session = &mut stored.session;
-        *session = Session { wait: None, input: None, current_node: None, expires_at: None, ..session.clone() };
+        *session = Session {
+            wait: None,
+            input: None,
+            kept_events: Vec::new(),
+            current_node: None,
+            expires_at: None,
+            ..session.clone()
+        };
         (session.status, session.ended_at, session.turn) = (Status::Completed, Some(at(5)), 501);
         session.context.shift_remove("zulu");
         stored.prompted_at = Some(at(1));
@@ -541,7 +553,15 @@ mod tests {
         let (status, reason) = (Status::Failed, Some("bug".to_owned()));
         assert_eq!(
             failed,
-            Session { status, reason, wait: None, expires_at: None, ended_at: Some(at(9999)), ..odd(2) }
+            Session {
+                status,
+                reason,
+                wait: None,
+                kept_events: Vec::new(),
+                expires_at: None,
+                ended_at: Some(at(9999)),
+                ..odd(2)
+            }
         );
     }
 

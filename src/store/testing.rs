@@ -79,6 +79,7 @@ pub(super) fn session(n: u128) -> Session {
         visits: Default::default(),
         context: Map::new(),
         input: None,
+        kept_events: Vec::new(),
         expires_at: None,
         started_at: now(),
         last_interaction_at: now(),

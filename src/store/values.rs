@@ -90,7 +90,7 @@ pub(super) use enum_as_name;
 enum_as_name! {
     FlowKind: [FlowKind::Flow, FlowKind::Sequence],
     Status: Status::ALL,
-    WaitKind: [WaitKind::Reply, WaitKind::Delay],
+    WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event],
 }
 
 impl ToSql for Timestamp {

@@ -1,5 +1,6 @@
 //! One event's way through a flow: the loop behind [`super::step`].
 
+mod events;
 mod speak;
 mod values;
 
@@ -46,10 +47,13 @@ pub(super) struct Machine<'a> {
     path: Vec<PathStep>,
     changes: Vec<Change>,
     warnings: Vec<Warning>,
+    is_kept: bool,
     passed: u32,
     fuel: u64,
     /// Size of the context as JSON, counted when a node first writes into it.
     context_bytes: Option<usize>,
+    /// Size of the kept events, counted with the context's.
+    kept_bytes: Option<usize>,
     /// The context as templates read it, made when a template first does.
     context_view: Option<ContextView>,
     /// The rest of what templates read, made when a template first does; gone when the contact changes.
@@ -75,9 +79,11 @@ impl<'a> Machine<'a> {
             path: Vec::new(),
             changes: Vec::new(),
             warnings: Vec::new(),
+            is_kept: false,
             passed: 0,
             fuel: 0,
             context_bytes: None,
+            kept_bytes: None,
             context_view: None,
             turn_scope: None,
         }
@@ -100,6 +106,7 @@ impl<'a> Machine<'a> {
             session: self.session,
             effects: self.effects,
             ignored,
+            is_kept: self.is_kept,
         }
     }
 
@@ -121,6 +128,7 @@ impl<'a> Machine<'a> {
             }
             Event::Reply(reply) => self.take_reply(reply)?,
             Event::Timeout { armed_in } => self.take_timeout(*armed_in)?,
+            Event::External { name, payload } => self.take_event(name, payload)?,
             Event::Expire => {
                 if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
                     return Err("the session has not expired");
@@ -144,10 +152,12 @@ impl<'a> Machine<'a> {
         let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
             return Err("the session waits for nothing");
         };
-        if let Action::Delay { delay, .. } = &self.flow.actions[index]
-            && delay.on_reply == OnReply::Ignore
-        {
-            return Err("the message came during a delay");
+        match &self.flow.actions[index] {
+            Action::Delay { delay, .. } if delay.on_reply == OnReply::Ignore => {
+                return Err("the message came during a delay");
+            }
+            Action::AwaitEvent(_) => return Err("the session waits for an event"),
+            _ => {}
         }
         if !self.open_turn() {
             return Ok(());
@@ -196,10 +206,7 @@ impl<'a> Machine<'a> {
         };
         match outcome {
             Ok(next) => self.travel(next),
-            Err(Halt(reason)) => {
-                self.stay(index, None);
-                self.end(Status::Failed, Some(reason));
-            }
+            Err(halt) => self.fail_at(index, halt),
         }
         Ok(())
     }
@@ -223,6 +230,7 @@ impl<'a> Machine<'a> {
         self.session.input = None;
         let next = match wait.kind {
             WaitKind::Delay => self.leave(index, "next", Some("the delay is over".to_owned())),
+            WaitKind::Event => self.leave(index, "timeout", Some("no event in time".to_owned())),
             WaitKind::Reply => self.leave(index, "timeout", Some("no reply in time".to_owned())),
         };
         self.travel(next);
@@ -271,10 +279,7 @@ impl<'a> Machine<'a> {
             }
             next = match self.enter(index) {
                 Ok(next) => next,
-                Err(Halt(reason)) => {
-                    self.stay(index, None);
-                    return self.end(Status::Failed, Some(reason));
-                }
+                Err(halt) => return self.fail_at(index, halt),
             };
         }
     }
@@ -315,6 +320,7 @@ impl<'a> Machine<'a> {
                 Ok(self.leave(index, "next", None))
             }
             Action::Delay { delay, until } => self.delay(index, delay, until.as_ref()),
+            Action::AwaitEvent(awaited) => self.await_event(index, awaited),
             Action::End { outcome, speech } => {
                 if speech.text.is_some() || speech.template.is_some() {
                     self.say(index, speech, None)?;
@@ -361,10 +367,17 @@ impl<'a> Machine<'a> {
         });
     }
 
+    /// Ends a session at the node where it hit a limit.
+    fn fail_at(&mut self, index: usize, Halt(reason): Halt) {
+        self.stay(index, None);
+        self.end(Status::Failed, Some(reason));
+    }
+
     fn end(&mut self, status: Status, reason: Option<&str>) {
         self.session.status = status;
         self.session.reason = reason.map(str::to_owned);
         self.session.wait = None;
+        self.session.kept_events.clear();
         self.session.expires_at = None;
         self.session.ended_at = Some(self.now);
     }

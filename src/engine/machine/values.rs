@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Halt, Machine};
 use crate::domain::text::json_depth;
-use crate::domain::{ContactChange, Operator};
+use crate::domain::{ContactChange, KeptEvent, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic};
 use crate::engine::{Change, Effect, Warning, limits};
@@ -98,7 +98,14 @@ impl Machine<'_> {
     }
 
     pub(super) fn warn(&mut self, index: usize, text: String) {
-        let warning = Warning { node: Some(self.flow.node(index).id.clone()), text };
+        self.add_warning(Warning { node: Some(self.flow.node(index).id.clone()), text });
+    }
+
+    pub(super) fn warn_of_session(&mut self, text: String) {
+        self.add_warning(Warning { node: None, text });
+    }
+
+    fn add_warning(&mut self, warning: Warning) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -118,7 +125,8 @@ impl Machine<'_> {
         let replaced = self.session.context.get(name).map_or(0, entry_bytes);
         let added = entry_bytes(&value);
         let after = before - replaced.min(before) + added;
-        if after > limits::STATE_BYTES {
+        let kept = *self.kept_bytes.get_or_insert_with(|| kept_bytes(&self.session.kept_events));
+        if after + kept > limits::STATE_BYTES {
             self.warn(
                 index,
                 format!("`context.{name}` would make the context larger than {} bytes", limits::STATE_BYTES),
@@ -241,7 +249,12 @@ pub(super) fn compare_cost(operator: Operator, value: &Value) -> u64 {
     }
 }
 
-fn json_bytes(value: &impl serde::Serialize) -> usize {
+/// What kept events take of the state; none take nothing.
+pub(super) fn kept_bytes(kept: &[KeptEvent]) -> usize {
+    if kept.is_empty() { 0 } else { json_bytes(&kept) }
+}
+
+pub(super) fn json_bytes(value: &impl serde::Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

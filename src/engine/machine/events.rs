@@ -1,0 +1,147 @@
+//! Events from outside: waiting for one, taking it, and keeping what comes too early.
+
+use serde_json::{Value, json};
+
+use super::values::{json_bytes, kept_bytes};
+use super::{Halt, Machine, Next};
+use crate::domain::text::json_depth;
+use crate::domain::{EventName, KeptEvent, Wait, WaitForEvent, WaitKind};
+use crate::engine::compile::Action;
+use crate::engine::{Change, limits};
+
+impl Machine<'_> {
+    /// Takes an event if the session waits for it; else keeps it.
+    pub(super) fn take_event(&mut self, name: &EventName, payload: &Value) -> Result<(), &'static str> {
+        let (Some(wait), Some(index)) = (self.session.wait.as_ref(), self.current()) else {
+            return Err("the session waits for nothing");
+        };
+        if json_depth(payload) > limits::DEPTH {
+            return Err("the payload is nested too deep");
+        }
+        let flow = self.flow;
+        let awaited = match &flow.actions[index] {
+            Action::AwaitEvent(awaited) if wait.kind == WaitKind::Event && awaited.event == name.as_str() => awaited,
+            _ => return self.keep_event(KeptEvent { name: name.clone(), payload: payload.clone() }),
+        };
+        if !self.open_turn() {
+            return Ok(());
+        }
+        self.session.input = None;
+        // The wait is due now, and takes the time to live along from here.
+        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
+        match self.pass_event(index, awaited, payload.clone(), "the event came") {
+            Ok(next) => self.travel(next),
+            Err(halt) => self.fail_at(index, halt),
+        }
+        Ok(())
+    }
+
+    /// Waits for an event, or goes on at once with the earliest of that name that is kept.
+    pub(super) fn await_event(&mut self, index: usize, awaited: &WaitForEvent) -> Result<Next, Halt> {
+        let earliest = self.session.kept_events.iter().position(|kept| kept.name.as_str() == awaited.event);
+        if let Some(place) = earliest {
+            let kept = self.session.kept_events.remove(place);
+            self.kept_bytes = None;
+            return self.pass_event(index, awaited, kept.payload, "the event had come before");
+        }
+        let wake_at = awaited.timeout_seconds.map(|seconds| self.now.plus(std::time::Duration::from_secs(seconds)));
+        let turn = self.session.turn;
+        self.session.wait = Some(Wait {
+            kind: WaitKind::Event,
+            entered_in: turn,
+            armed_in: turn,
+            attempts: 0,
+            wake_at,
+            options: Vec::new(),
+        });
+        if let (Some(wake_at), Some(ttl)) = (wake_at, self.flow.ttl) {
+            self.session.expires_at = Some(wake_at.plus(ttl));
+        }
+        self.stay(index, None);
+        Ok(Next::Stop)
+    }
+
+    fn pass_event(&mut self, index: usize, awaited: &WaitForEvent, payload: Value, why: &str) -> Result<Next, Halt> {
+        if let Some(name) = &awaited.save_as {
+            self.assign(index, name, payload)?;
+        }
+        Ok(self.leave(index, "event", Some(why.to_owned())))
+    }
+
+    /// Keeps an event. Of too many the oldest goes, because the newest tells best how things stand; what the state has
+    /// no room for is not kept, so that an event from outside never fails a session.
+    fn keep_event(&mut self, event: KeptEvent) -> Result<(), &'static str> {
+        let mut kept = self.session.kept_events.clone();
+        kept.push(event);
+        let dropped = (kept.len() > limits::KEPT_EVENTS).then(|| kept.remove(0));
+        if json_bytes(&self.session.context) + kept_bytes(&kept) > limits::STATE_BYTES {
+            return Err("there is no room to keep the event");
+        }
+        if let Some(dropped) = dropped {
+            let text = format!("`{}` is dropped: no more than {} events are kept", dropped.name, limits::KEPT_EVENTS);
+            self.warn_of_session(text);
+        }
+        let names: Vec<&EventName> = kept.iter().map(|kept| &kept.name).collect();
+        self.changes.push(Change { name: "kept_events".to_owned(), value: json!(names) });
+        self.session.kept_events = kept;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{Contact, ContactId, FlowDocument, FlowId, SessionId, Status, Timestamp};
+    use crate::engine::{Beginning, CompiledFlow, Event, begin, step};
+    use uuid::Uuid;
+
+    const WAIT: &str = r#"{"schema_version": 1, "name": "F", "entry_node": "pause", "nodes": [
+        {"id": "pause", "type": "delay", "seconds": 60, "exits": {"next": "write"}},
+        {"id": "write", "type": "set_variable", "assignments": [{"name": "copy", "value": "{{context.text}}"}],
+         "exits": {"next": "wait"}},
+        {"id": "wait", "type": "wait_for_event", "event": "x", "save_as": "x", "exits": {"event": null}}
+    ]}"#;
+
+    #[test]
+    fn an_event_without_room_is_not_kept_and_fails_no_session() {
+        let document = FlowDocument::parse(&serde_json::from_str(WAIT).unwrap()).unwrap();
+        let flow = CompiledFlow::compile(document, Duration::from_secs(1800)).0.unwrap();
+        let contact = Contact::new(ContactId(Uuid::nil()), None);
+        let now = Timestamp::from_millis(0);
+        let run = |text_bytes: usize, payload_bytes: usize| {
+            let beginning = Beginning {
+                id: SessionId(Uuid::nil()),
+                flow_id: FlowId(Uuid::nil()),
+                version: 1,
+                contact_id: contact.id,
+                context: json!({"text": "x".repeat(text_bytes)}).as_object().unwrap().clone(),
+                seed: 1,
+            };
+            let session = step(&flow, &contact, &begin(&flow, beginning, now), &Event::Start, now).session;
+            let event = Event::External { name: "x".parse().unwrap(), payload: "x".repeat(payload_bytes).into() };
+            let kept = step(&flow, &contact, &session, &event, now);
+            let due = now.plus(Duration::from_secs(60));
+            let ended = step(&flow, &contact, &kept.session, &Event::Timeout { armed_in: 1 }, due).session;
+            (kept, ended)
+        };
+        let framing = r#"{"text":""}[{"name":"x","payload":""}]"#.len();
+        let (kept, _) = run(200_000, limits::STATE_BYTES - 200_000 - framing);
+        assert!(kept.is_kept && kept.ignored.is_none());
+        let (refused, ended) = run(200_000, limits::STATE_BYTES - 200_000 - framing + 1);
+        assert_eq!(refused.ignored, Some("there is no room to keep the event"));
+        assert_eq!(refused.session.status, Status::Running);
+        assert_eq!(
+            (ended.status, ended.reason.as_deref()),
+            (Status::Failed, Some("state_limit")),
+            "of its own writing"
+        );
+        // What is kept counts when a node writes, until it is taken.
+        let (_, ended) = run(80_000, 110_000);
+        assert_eq!((ended.status, ended.reason.as_deref()), (Status::Failed, Some("state_limit")));
+        let (_, ended) = run(3_000, 200_000);
+        assert_eq!((ended.status, ended.context["x"].as_str().unwrap().len()), (Status::Completed, 200_000));
+    }
+}
