@@ -18,7 +18,7 @@ const CONTEXT_BYTES: usize = 64 * 1024;
 const CONTEXT_DEPTH: usize = 32;
 
 const FLOW_NOT_FOUND: &str = "Flow not found or not published";
-const CONTACT_NOT_FOUND: &str = "Contact not found";
+pub(super) const CONTACT_NOT_FOUND: &str = "Contact not found";
 
 /// `POST /actions/trigger-flow`: starts a published flow for a contact.
 pub(super) async fn trigger_flow(
@@ -96,7 +96,7 @@ pub(super) fn refused(refusal: TriggerRefusal) -> ApiError {
     }
 }
 
-fn contact_mismatch() -> ApiError {
+pub(super) fn contact_mismatch() -> ApiError {
     let sentence = "The contact id and the phone belong to different contacts: send one of them.";
     ApiError::Validation(["contact_id", "phone"].map(|field| (field.to_owned(), sentence.to_owned())).to_vec())
 }
@@ -134,7 +134,7 @@ fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
 }
 
 /// Runs a command under its key, and gives with its outcome whether it is a replay.
-async fn run_once<C: Command>(
+pub(super) async fn run_once<C: Command>(
     state: &State,
     key: Option<IdempotencyKey>,
     command: C,
@@ -146,7 +146,7 @@ async fn run_once<C: Command>(
     }
 }
 
-fn answer_once(status: StatusCode, body: &Value, is_replay: bool) -> HttpResponse {
+pub(super) fn answer_once(status: StatusCode, body: &Value, is_replay: bool) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     if is_replay {
         response.insert_header(("Idempotency-Replayed", "true"));

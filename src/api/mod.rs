@@ -13,6 +13,7 @@ mod messages;
 mod pages;
 mod publishing;
 mod request;
+mod session_events;
 mod sessions;
 mod settings;
 mod simulations;
@@ -107,6 +108,8 @@ const OPEN: Option<Scope> = None;
 const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::trigger_flow)),
     entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::cancel_flow)),
+    entry(Method::POST, "/actions/send-event", TRIGGER, || web::to(session_events::send_event)),
+    entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),

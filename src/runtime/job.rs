@@ -365,10 +365,10 @@ impl<'a> Job<'a> {
         Ok(seqs)
     }
 
-    /// An event that changed nothing is traced all the same where a person is behind it.
+    /// An event that changed nothing is traced all the same where somebody outside is behind it.
     fn trace_ignored(&self, live: &Live, ignored: Ignored) -> Result<()> {
         match (live.seq, ignored.stimulus) {
-            (Some(seq), stimulus @ (Event::Reply(_) | Event::DeliveryFailed { .. })) => {
+            (Some(seq), stimulus @ (Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. })) => {
                 self.trace_unheard(seq, live.session.turn, stimulus, ignored.why)
             }
             _ => Ok(()),

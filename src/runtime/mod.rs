@@ -1,15 +1,16 @@
 //! What moves sessions: loads, steps and persists in one write job.
 //!
-//! [`Runtime::handle`] is the only way to advance a session. Its commands ([`Trigger`], [`Inbound`], [`Cancel`], [`Due`])
-//! each run as one job of the store's writer, so no two of them ever interleave and there is no lock on a session
-//! anywhere. A job that needs a flow which is not compiled yet hands itself back before it has written anything, the
-//! flow is compiled outside the writer, and the job is submitted again.
+//! [`Runtime::handle`] is the only way to advance a session. Its commands ([`Trigger`], [`Inbound`], [`SendEvent`],
+//! [`Cancel`], [`Due`]) each run as one job of the store's writer, so no two of them ever interleave and there is no
+//! lock on a session anywhere. A job that needs a flow which is not compiled yet hands itself back before it has
+//! written anything, the flow is compiled outside the writer, and the job is submitted again.
 
 mod arrivals;
 pub mod authoring;
 mod cancel;
 mod clock;
 pub mod credentials;
+mod event;
 mod inbound;
 mod job;
 mod live;
@@ -45,6 +46,7 @@ use simulations::Simulations;
 pub use arrivals::Arrival;
 pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
+pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use inbound::{Handling, Inbound, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;

@@ -44,7 +44,7 @@ pub(super) fn take(
     event: &Event,
     now: Timestamp,
 ) -> Result<Turn, Ignored> {
-    let Step { session, effects, record, ignored } = engine::step(flow, contact, session, event, now);
+    let Step { session, effects, record, ignored, .. } = engine::step(flow, contact, session, event, now);
     if let Some(why) = ignored {
         return Err(Ignored { why, stimulus: record.stimulus });
     }

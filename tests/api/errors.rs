@@ -39,7 +39,7 @@ async fn every_bad_input_is_refused_and_changes_no_row() {
             "nodes": [{"id": "out", "type": "update_contact", "opt_out": true}]
         });
         let out = app.publish(&out).await;
-        app.trigger(out, "+4915100000000").await.expect(201);
+        let ended = app.trigger(out, "+4915100000000").await.expect(201)["id"].as_str().unwrap().to_owned();
         app.runtime
             .store()
             .write(|tx| {
@@ -129,6 +129,27 @@ async fn every_bad_input_is_refused_and_changes_no_row() {
             Case { path: "/api/v1/flows/import".to_owned(), ..with_token("scope api for admin", Some(&secret(Scope::Api)), 403, json!({"error": "This token lacks the scope `admin`."})) },
             admin("cancel of an unknown flow", Method::POST, "/actions/cancel-flow".to_owned(), Some(json!({"flow_id": unknown, "phone": PHONE})), 404, json!({"error": "Flow not found"})),
             admin("cancel for an unknown contact", Method::POST, "/actions/cancel-flow".to_owned(), Some(json!({"flow_id": flow, "contact_id": unknown})), 404, json!({"error": "Contact not found"})),
+            admin("an event without a name or anybody", Method::POST, "/actions/send-event".to_owned(), Some(json!({"event": "a b"})), 422, json!({
+                "message": "The given data was invalid.", "errors": {
+                    "event": ["The event must be 1 to 64 of the characters A-Z, a-z, 0-9, `_`, `.` and `-`."],
+                    "contact_id": ["The contact id field is required when phone is not present."],
+                    "phone": ["The phone field is required when contact id is not present."]
+                }
+            })),
+            admin("an event for an unknown flow", Method::POST, "/actions/send-event".to_owned(), Some(json!({"flow_id": unknown, "phone": PHONE, "event": "x"})), 404, json!({"error": "Flow not found"})),
+            admin("an event for an unknown contact", Method::POST, "/actions/send-event".to_owned(), Some(json!({"contact_id": unknown, "event": "x"})), 404, json!({"error": "Contact not found"})),
+            admin("an event for two people", Method::POST, "/actions/send-event".to_owned(), Some(json!({"contact_id": contact, "phone": "+4915100000000", "event": "x"})), 422, invalid.clone()),
+            admin("an event for an unknown session", Method::POST, format!("/sessions/{unknown}/events"), Some(json!({"event": "x"})), 404, json!({"error": "Session not found"})),
+            admin("an event for an ended session", Method::POST, format!("/sessions/{ended}/events"), Some(json!({"event": "x"})), 409, json!({"error": "The session has ended"})),
+            admin("an event for no session's id", Method::POST, "/sessions/me/events".to_owned(), Some(json!({"event": "x"})), 404, json!({"error": "Session not found"})),
+            admin("an event with an unknown key", Method::POST, format!("/sessions/{ended}/events"), Some(json!({"name": "x"})), 422, json!({
+                "errors": {"event": ["The event field is required."], "name": ["The name field is not known here."]}
+            })),
+            admin("a deep payload", Method::POST, "/actions/send-event".to_owned(), Some(json!({"phone": PHONE, "event": "x", "payload": nested(33)})), 422,
+                field("payload", "The payload must not be nested deeper than 32 levels.")),
+            admin("a large payload", Method::POST, "/actions/send-event".to_owned(), Some(json!({"phone": PHONE, "event": "x", "payload": "x".repeat(64 * 1024)})), 422,
+                field("payload", "The payload must not be larger than 65536 bytes.")),
+            Case { path: format!("/api/v1/sessions/{ended}/events"), ..with_token("scope api for an event by session", Some(&secret(Scope::Api)), 403, json!({"error": "This token lacks the scope `admin`."})) },
             inbound("an empty message", json!({}), json!({"errors": {
                 "id": ["The id field is required."], "from": ["The from field is required."], "type": ["The type field is required."]
             }, "message": "The given data was invalid."})),

@@ -6,6 +6,7 @@ mod admin;
 mod authoring;
 mod conversations;
 mod errors;
+mod events;
 mod flows;
 mod inspection;
 mod simulations;
