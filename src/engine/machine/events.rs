@@ -111,7 +111,7 @@ mod tests {
         let flow = CompiledFlow::compile(document, Duration::from_secs(1800)).0.unwrap();
         let contact = Contact::new(ContactId(Uuid::nil()), None);
         let now = Timestamp::from_millis(0);
-        let run = |text_bytes: usize, payload_bytes: usize| {
+        let run = |name: &str, text_bytes: usize, payload_bytes: usize| {
             let beginning = Beginning {
                 id: SessionId(Uuid::nil()),
                 flow_id: FlowId(Uuid::nil()),
@@ -121,16 +121,16 @@ mod tests {
                 seed: 1,
             };
             let session = step(&flow, &contact, &begin(&flow, beginning, now), &Event::Start, now).session;
-            let event = Event::External { name: "x".parse().unwrap(), payload: "x".repeat(payload_bytes).into() };
+            let event = Event::External { name: name.parse().unwrap(), payload: "x".repeat(payload_bytes).into() };
             let kept = step(&flow, &contact, &session, &event, now);
             let due = now.plus(Duration::from_secs(60));
             let ended = step(&flow, &contact, &kept.session, &Event::Timeout { armed_in: 1 }, due).session;
             (kept, ended)
         };
         let framing = r#"{"text":""}[{"name":"x","payload":""}]"#.len();
-        let (kept, _) = run(200_000, limits::STATE_BYTES - 200_000 - framing);
+        let (kept, _) = run("x", 200_000, limits::STATE_BYTES - 200_000 - framing);
         assert!(kept.is_kept && kept.ignored.is_none());
-        let (refused, ended) = run(200_000, limits::STATE_BYTES - 200_000 - framing + 1);
+        let (refused, ended) = run("x", 200_000, limits::STATE_BYTES - 200_000 - framing + 1);
         assert_eq!(refused.ignored, Some("there is no room to keep the event"));
         assert_eq!(refused.session.status, Status::Running);
         assert_eq!(
@@ -139,9 +139,9 @@ mod tests {
             "of its own writing"
         );
         // What is kept counts when a node writes, until it is taken.
-        let (_, ended) = run(80_000, 110_000);
+        let (_, ended) = run("y", 80_000, 110_000);
         assert_eq!((ended.status, ended.reason.as_deref()), (Status::Failed, Some("state_limit")));
-        let (_, ended) = run(3_000, 200_000);
+        let (_, ended) = run("x", 3_000, 200_000);
         assert_eq!((ended.status, ended.context["x"].as_str().unwrap().len()), (Status::Completed, 200_000));
     }
 }
