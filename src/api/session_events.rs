@@ -55,7 +55,7 @@ pub(super) async fn send_session_event(
     let sessions = sent(state.runtime.handle(event).await?)?;
     match sessions.first() {
         Some(EventSent { handled: EventHandling::Refused, .. }) | None => {
-            let error = ApiError::refused(StatusCode::CONFLICT, "The session has no room to keep the event");
+            let error = ApiError::refused(StatusCode::CONFLICT, "The session has no room to keep the event.");
             Err(error.hint("Send less in `payload`, or send the event when the session waits for it."))
         }
         Some(sent) => Ok(HttpResponse::Accepted().json(json!({"id": sent.id, "handled": sent.handled}))),
@@ -82,7 +82,7 @@ fn sent(outcome: EventOutcome) -> Result<Vec<EventSent>, ApiError> {
     match outcome {
         EventOutcome::Sent { sessions } => Ok(sessions),
         EventOutcome::SessionNotFound => Err(session_not_found()),
-        EventOutcome::SessionEnded => Err(ApiError::refused(StatusCode::CONFLICT, "The session has ended")),
+        EventOutcome::SessionEnded => Err(ApiError::refused(StatusCode::CONFLICT, "The session has ended.")),
         EventOutcome::FlowNotFound => Err(ApiError::not_found("Flow not found")),
         EventOutcome::ContactNotFound => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
         EventOutcome::ContactMismatch => Err(contact_mismatch()),

@@ -140,7 +140,7 @@ async fn every_bad_input_is_refused_and_changes_no_row() {
             admin("an event for an unknown contact", Method::POST, "/actions/send-event".to_owned(), Some(json!({"contact_id": unknown, "event": "x"})), 404, json!({"error": "Contact not found"})),
             admin("an event for two people", Method::POST, "/actions/send-event".to_owned(), Some(json!({"contact_id": contact, "phone": "+4915100000000", "event": "x"})), 422, invalid.clone()),
             admin("an event for an unknown session", Method::POST, format!("/sessions/{unknown}/events"), Some(json!({"event": "x"})), 404, json!({"error": "Session not found"})),
-            admin("an event for an ended session", Method::POST, format!("/sessions/{ended}/events"), Some(json!({"event": "x"})), 409, json!({"error": "The session has ended"})),
+            admin("an event for an ended session", Method::POST, format!("/sessions/{ended}/events"), Some(json!({"event": "x"})), 409, json!({"error": "The session has ended."})),
             admin("an event for no session's id", Method::POST, "/sessions/me/events".to_owned(), Some(json!({"event": "x"})), 404, json!({"error": "Session not found"})),
             admin("an event with an unknown key", Method::POST, format!("/sessions/{ended}/events"), Some(json!({"name": "x"})), 422, json!({
                 "errors": {"event": ["The event field is required."], "name": ["The name field is not known here."]}

@@ -61,7 +61,7 @@ async fn an_event_ends_the_wait_for_it() {
 
         let before = app.rows();
         let late = tell(&app, &session, &json!({"event": "order.paid"})).await.expect(409);
-        assert_eq!(late["error"], "The session has ended");
+        assert_eq!(late["error"], "The session has ended.");
         assert_eq!(app.rows(), before);
         app.stop().await;
     })
@@ -192,7 +192,7 @@ async fn an_event_without_room_is_refused_and_traced() {
         }
         let before = app.session(&session["id"]).await;
         let refused = tell(&app, &session, &body).await.expect(409);
-        assert_eq!(refused["error"], "The session has no room to keep the event");
+        assert_eq!(refused["error"], "The session has no room to keep the event.");
         let by_contact = json!({"phone": PHONE, "event": "x", "payload": body["payload"]});
         let refused = json!({"sessions": [{"id": session["id"], "handled": "refused"}]});
         assert_eq!(app.post("/actions/send-event", &by_contact).await.expect(200), refused);
