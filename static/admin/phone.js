@@ -112,7 +112,7 @@ function bubble(message, onTap) {
     h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "),
     media(message),
     message.text && h("p", { class: "bubble-text" }, message.text),
-    isIn && !message.text && !message.media && !MEDIA_WORDS[message.type] && h("p", { class: "bubble-text muted" }, message.type),
+    isIn && !message.text && !message.media && !MEDIA_WORDS[message.type] && h("p", { class: "bubble-text muted" }, tapped(message)),
     !isIn && !message.text && !message.media && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
     h("span", { class: "bubble-foot" },
       message.template && message.text && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
@@ -126,6 +126,9 @@ function bubble(message, onTap) {
   element.append(h("div", { class: "options" }, buttons));
   return element;
 }
+
+/** What is known of a tap that came without its title. Options carry their session before a colon. */
+const tapped = ({ option, type }) => (option ? `Tapped ${String(option).split(":").at(-1)}` : type);
 
 function media(message) {
   const { media: medium } = message;

@@ -282,7 +282,7 @@ function real(flow, signal) {
   async function send({ text, option, media }) {
     const body = { id: randomId(), from: number.value.trim(), type: "text" };
     if (text !== undefined) body.text = text;
-    else if (option) Object.assign(body, { type: "tap", option: option.id });
+    else if (option) Object.assign(body, { type: "tap", option: option.id, text: option.title });
     else if (media === "location") Object.assign(body, { type: "location", media: { latitude: 37.7749, longitude: -122.4194 } });
     else Object.assign(body, { type: media, media: { url: `https://example.com/sample-${media}` } });
     await api.post("/inbound", body, { signal });
