@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod simulations;
 mod stats;
+mod test_cases;
 mod tokens;
 
 use std::time::Instant;
@@ -136,6 +137,10 @@ const ROUTES: &[Entry] = &[
     document(Method::POST, "/simulations", ADMIN, || web::to(simulations::start_simulation)),
     entry(Method::GET, "/simulations/{id}", ADMIN, || web::to(simulations::get_simulation)),
     entry(Method::POST, "/simulations/{id}/events", ADMIN, || web::to(simulations::take_event)),
+    entry(Method::GET, "/flows/{id}/test-cases", ADMIN, || web::to(test_cases::list_test_cases)),
+    document(Method::POST, "/flows/{id}/test-cases", ADMIN, || web::to(test_cases::create_test_case)),
+    entry(Method::POST, "/flows/{id}/test-cases/run", ADMIN, || web::to(test_cases::run_test_cases)),
+    entry(Method::DELETE, "/flows/{id}/test-cases/{case_id}", ADMIN, || web::to(test_cases::delete_test_case)),
     entry(Method::GET, "/events", ADMIN, || web::to(events::watch_events)),
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),

@@ -13,7 +13,9 @@ use super::{State, cut, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft, Saved};
+use crate::runtime::test_cases::examine;
 use crate::store::flows::{self, VersionRow};
+use crate::store::test_cases;
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
@@ -40,7 +42,10 @@ pub(super) async fn import_flow(
             return Err(ApiError::Validation(vec![("publish".to_owned(), text)]));
         }
     };
-    let checked = check(&state, Value::Object(body.fields)).await?.map_err(|problems| refused(&problems))?;
+    let document = Value::Object(body.fields);
+    // What is only kept need not pass its test cases yet.
+    let cases_of = document.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).filter(|_| publish);
+    let checked = check(&state, document, cases_of).await?.map_err(|problems| refused(&problems))?;
     if publish && !checked.is_publishable(false) {
         return Err(refused(&checked.problems));
     }
@@ -92,7 +97,7 @@ pub(super) async fn publish_flow(
         return Err(stale(&flow.summary));
     }
     let draft = parse_draft(&flow)?;
-    let checked = check(&state, draft).await?.map_err(|problems| refused(&problems))?;
+    let checked = check(&state, draft, Some(flow.summary.id)).await?.map_err(|problems| refused(&problems))?;
     if !checked.is_publishable(force) {
         return Err(refused(&checked.problems));
     }
@@ -225,10 +230,25 @@ fn version_view(row: &VersionRow, current: Option<u32>) -> Value {
     })
 }
 
-/// Checks a document outside the writer and the request's thread: compiling may take milliseconds.
-async fn check(state: &State, document: Value) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
-    let default_ttl = state.runtime.default_ttl();
-    web::block(move || CheckedDocument::check(&document, default_ttl))
-        .await
-        .map_err(|error| Error::internal("Checking a flow panicked").caused_by(error).into())
+/// Checks a document, also against the test cases of the flow `cases_of`: outside the writer and the request's thread,
+/// because compiling and playing take milliseconds each.
+async fn check(
+    state: &web::Data<State>,
+    document: Value,
+    cases_of: Option<FlowId>,
+) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
+    let state = state.clone();
+    let checking = web::block(move || {
+        let default_ttl = state.runtime.default_ttl();
+        let mut checked = match CheckedDocument::check(&document, default_ttl) {
+            Ok(checked) => checked,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        if let Some(id) = cases_of {
+            let cases = state.runtime.store().read(|conn| test_cases::of_flow(conn, id))?;
+            examine(&mut checked, id, &cases, default_ttl);
+        }
+        Ok(Ok(checked))
+    });
+    checking.await.map_err(|error| Error::internal("Checking a flow panicked").caused_by(error))?
 }

@@ -27,7 +27,7 @@ const SHORT_CHARS: usize = 255;
 /// Tags of a contact at most.
 const TAGS: usize = 100;
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Simulation not found").hint("A simulation is kept for an hour: start another.")
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn get_simulation(state: web::Data<State>, id: web::Path<String
 }
 
 /// Turns may take milliseconds each: they run where a thread may block.
-async fn in_background<T: Send + 'static>(
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     web::block(work).await.map_err(|error| Error::internal("A simulation panicked").caused_by(error))?

@@ -11,7 +11,8 @@ use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
-use crate::store::flows;
+use crate::runtime::test_cases::{TEST_CASE_FAILED, examine};
+use crate::store::{flows, test_cases};
 
 /// Who published, in a version's record.
 const ACTOR: &str = "command line";
@@ -33,11 +34,20 @@ pub fn validate(context: &Context, file: &Path) -> Result<()> {
 /// # Errors
 /// When the document's shape is wrong, or it is to be published and has errors.
 pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
-    let checked = check(context, file)?;
+    let mut checked = check(context, file)?;
     if publish && !checked.is_publishable(false) {
         return Err(unpublishable(&checked.problems));
     }
     let mut direct = context.open()?;
+    if let Some(id) = checked.document.id.filter(|_| publish) {
+        let cases = direct.read(|conn| test_cases::of_flow(conn, id))?;
+        examine(&mut checked, id, &cases, context.config.sessions.default_ttl);
+        let broken: Vec<&Problem> = checked.problems.iter().filter(|problem| problem.id == TEST_CASE_FAILED).collect();
+        broken.iter().for_each(note);
+        if !broken.is_empty() {
+            return Err(unpublishable(&checked.problems));
+        }
+    }
     let now = Clock::system().now();
     let new_id = FlowId(Uuid::now_v7());
     let (id, version) = direct.write(|tx| {

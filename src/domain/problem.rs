@@ -12,8 +12,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One check of a document. There are no others than those of [`checks`], so that none goes without a fixture in
-/// `tests/checks`.
+/// One check of a document. There are no others than those of [`checks`], so that none of [`checks::ALL`] goes without
+/// a fixture in `tests/checks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
     id: &'static str,
@@ -44,6 +44,9 @@ macro_rules! checks {
 /// The checks, by what they look at.
 pub mod checks {
     use super::{Check, Severity};
+
+    /// A conversation that the flow must pass goes otherwise. Not of [`ALL`], which look at a document alone.
+    pub const TEST_CASE_FAILED: Check = Check { id: "test_case_failed", severity: Severity::Error };
 
     checks! {
         // The document's shape.

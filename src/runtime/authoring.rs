@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::test_cases::TEST_CASE_FAILED;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
 use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE};
 use crate::error::{Error, Result};
@@ -38,7 +39,7 @@ impl CheckedDocument {
         Ok(Self { document, json: without_id(value), problems })
     }
 
-    /// Whether it can be published; `force` overrules a missing entry node.
+    /// Whether it can be published; `force` overrules a missing entry node and failing test cases.
     pub fn is_publishable(&self, force: bool) -> bool {
         is_publishable(&self.problems, force)
     }
@@ -49,9 +50,11 @@ pub fn problems(value: &Value, default_ttl: Duration) -> Vec<Problem> {
     CheckedDocument::check(value, default_ttl).map_or_else(|problems| problems, |checked| checked.problems)
 }
 
-/// Whether a document with these problems can be published; `force` overrules a missing entry node.
+/// Whether a document with these problems can be published; `force` overrules a missing entry node and failing test
+/// cases.
 pub fn is_publishable(problems: &[Problem], force: bool) -> bool {
-    problems.iter().all(|problem| problem.severity != Severity::Error || (force && problem.id == NO_ENTRY_NODE))
+    let is_overruled = |problem: &Problem| force && [NO_ENTRY_NODE, TEST_CASE_FAILED].contains(&problem.id);
+    problems.iter().all(|problem| problem.severity != Severity::Error || is_overruled(problem))
 }
 
 /// What an author saves: a flow document or what is to become one.

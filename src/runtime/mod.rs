@@ -19,6 +19,7 @@ pub mod simulation;
 pub mod simulations;
 mod stop;
 mod sweeper;
+pub mod test_cases;
 mod trigger;
 mod turn;
 

@@ -19,6 +19,7 @@ mod schema;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod test_cases;
 #[cfg(test)]
 mod testing;
 pub mod tokens;

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::domain::{ContactId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, Timestamp};
+use crate::domain::{
+    ContactId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TestCaseId, Timestamp,
+};
 use crate::domain::{TokenId, WaitKind};
 
 /// A value that is stored as JSON text.
@@ -67,7 +69,7 @@ macro_rules! id_as_blob {
     )*};
 }
 
-id_as_blob!(FlowId, ContactId, SessionId, MessageId, TokenId);
+id_as_blob!(FlowId, ContactId, SessionId, MessageId, TestCaseId, TokenId);
 
 /// Stores an enumeration by the names that its `as_str` gives.
 macro_rules! enum_as_name {

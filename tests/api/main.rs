@@ -11,6 +11,7 @@ mod flows;
 mod inspection;
 mod simulations;
 mod support;
+mod test_cases;
 mod timers;
 mod tokens;
 mod trigger;
