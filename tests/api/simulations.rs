@@ -245,7 +245,8 @@ async fn drafts_versions_and_documents_can_be_simulated() {
         let mut broken = question(30);
         broken["nodes"][0]["exits"]["tea"] = json!("nowhere");
         let refused = app.post("/simulations", &json!({"flow": broken})).await.expect(422);
-        assert_eq!(refused["problems"][0]["id"], "unknown_exit_target");
+        let found = refused["problems"].as_array().unwrap();
+        assert!(found.iter().any(|problem| problem["id"] == "unknown_exit_target"), "{refused}");
         let refused = app.post("/simulations", &json!({"flow": {"nodes": 3}})).await.expect(422);
         assert_eq!(refused["problems"][0]["id"], "wrong_shape");
 

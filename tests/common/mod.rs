@@ -118,7 +118,11 @@ impl Server {
     }
 
     pub(crate) async fn trigger(&self, token: &str, flow: &str, phone: &str) -> (u16, Value) {
-        let body = json!({"flow_id": flow, "phone": phone});
+        self.trigger_with(token, flow, phone, json!({})).await
+    }
+
+    pub(crate) async fn trigger_with(&self, token: &str, flow: &str, phone: &str, context: Value) -> (u16, Value) {
+        let body = json!({"flow_id": flow, "phone": phone, "context": context});
         let request = self.client.post(self.url("/api/v1/actions/trigger-flow")).bearer_auth(token).json(&body);
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())

@@ -1,0 +1,8 @@
+//! The admin page in a real browser, against the real program.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chromium;
+#[path = "../common/mod.rs"]
+mod common;
+mod story;
