@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use qyvo::cli::{self, Context};
+use qyvo::cli::{self, Context, simulate};
 use qyvo::config::Flags;
+use qyvo::domain::{Phone, Timestamp};
 use qyvo::store::tokens::Scope;
+use serde_json::{Map, Value};
 
 /// Runs conversation flows from one binary and one SQLite file.
 #[derive(Parser)]
@@ -40,6 +42,29 @@ enum Command {
     /// Check, import, export and list flows
     #[command(subcommand)]
     Flow(FlowCommand),
+    /// Chat with a flow in the terminal; reaches nobody
+    Simulate {
+        /// The document
+        file: PathBuf,
+        /// What a trigger would pass, as JSON
+        #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", hide_default_value = true)]
+        context: Map<String, Value>,
+        /// When it begins, such as 2026-05-07T08:00:00Z [default: now]
+        #[arg(long, value_name = "TIME")]
+        now: Option<Timestamp>,
+        /// Decides random splits [default: another one each time]
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
+        /// The contact's phone number [default: one of a range that is kept for fiction]
+        #[arg(long)]
+        phone: Option<Phone>,
+        /// The contact's name
+        #[arg(long)]
+        name: Option<String>,
+        /// Show the path with its reasons, too
+        #[arg(long)]
+        trace: bool,
+    },
     /// Look after the admin page
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -120,6 +145,10 @@ fn main() -> ExitCode {
         Command::Flow(FlowCommand::Import { file, publish }) => cli::flows::import(&context, &file, publish),
         Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
         Command::Flow(FlowCommand::List) => cli::flows::list(&context),
+        Command::Simulate { file, context: passed, now, seed, phone, name, trace } => {
+            let options = simulate::Options { context: passed, now, seed, phone, name, trace };
+            simulate::simulate(&context, &file, options)
+        }
         Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
     });
@@ -130,6 +159,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("write a JSON object: {error}"))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

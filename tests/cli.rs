@@ -148,3 +148,105 @@ async fn check_finds_damage_and_names_a_bad_key() {
     let told = refused(&command(folder.path(), &["check"]));
     assert!(told.contains("sessions.default_ttl") && told.contains("qyvo.toml"), "{told}");
 }
+
+/// Runs a chat whose lines are piped in.
+fn chat(folder: &Path, arguments: &[&str], lines: &str) -> Output {
+    let mut all = vec!["simulate"];
+    all.extend(arguments);
+    common::command_with_input(folder, &all, lines)
+}
+
+#[test]
+fn a_flow_can_be_talked_to_in_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = json!({
+        "schema_version": 1, "name": "Tea", "entry_node": "ask", "inputs": [{"name": "shop", "required": true}],
+        "nodes": [
+            {"id": "ask", "type": "menu", "text": "Tea at {{context.shop}}, {{contact.name}}?", "timeout_seconds": 600,
+             "options": [{"id": "yes", "title": "Yes, please"}, {"id": "no", "title": "No"}],
+             "exits": {"yes": "good", "no": "bye", "timeout": "again"}},
+            {"id": "again", "type": "ask", "text": "Still there?", "save_as": "said", "exits": {"reply": "ask"}},
+            {"id": "good", "type": "end", "outcome": "sold", "text": "Here you are"},
+            {"id": "bye", "type": "end", "outcome": "left"}
+        ]
+    });
+    write(folder.path(), "tea.json", &document);
+    let script = "\n/advance 1m\n/advance soon\n/dance\n/tap 3\n/timeout\n/timeout\n//yes\n/state\n/trace\n/tap 1\nhello\n/quit\n";
+    let arguments = [
+        "tea.json",
+        "--context",
+        r#"{"shop": "Ann's"}"#,
+        "--now",
+        "2026-05-07T08:00:00Z",
+        "--seed",
+        "7",
+        "--name",
+        "Bo",
+    ];
+    let said = out(&chat(folder.path(), &arguments, script));
+    let (before, rest) = said.split_once("{\n").unwrap();
+    let (state, after) = rest.split_once("\n}\n").unwrap();
+    assert_eq!(
+        before,
+        "Tea at Ann's, Bo?\n  1. Yes, please [yes]\n  2. No [no]\n\
+         (nothing happens; it is 2026-05-07T08:01:00+00:00)\n\
+         (Say how long, such as /advance 90s, /advance 10m or /advance 2h.)\n\
+         (There is no /dance: see /help.)\n\
+         (No message has an option 3: tap one by its id or its number.)\n\
+         (2026-05-07T08:10:00+00:00)\nStill there?\n\
+         (not taken: no timer is armed)\n\
+         Tea at Ann's, Bo?\n  1. Yes, please [yes]\n  2. No [no]\n"
+    );
+    let state: Value = serde_json::from_str(&format!("{{{state}}}")).unwrap();
+    assert_eq!((&state["context"]["said"], &state["current_node_id"]), (&json!("/yes"), &json!("ask")));
+    assert_eq!((&state["seed"], &state["contact"]["phone"]), (&json!(7), &json!("+14155550123")));
+    assert_eq!(
+        after,
+        "(the path is shown from here on)\n  [menu ask -> yes: tapped]\n  [end good]\nHere you are\n\
+         (the session is completed, outcome sold)\n(not taken: the session has ended)\n"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no database is opened");
+
+    // The end of the input ends the chat, too; a problem that is no error is printed first.
+    let ended = chat(folder.path(), &["tea.json", "--context", r#"{"shop": "x"}"#, "--trace"], "/expire\n");
+    let told = out(&ended);
+    assert!(
+        told.ends_with("(the session is expired)\n") && told.contains("[menu ask -> timeout: no reply in time]"),
+        "{told}"
+    );
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("warning["), "{ended:?}");
+
+    let told = refused(&chat(folder.path(), &["tea.json"], "yes\n"));
+    assert!(told.contains("The context.shop field is required. Pass it with --context"), "{told}");
+    assert_eq!(chat(folder.path(), &["tea.json", "--context", "[]"], "").status.code(), Some(2));
+    assert!(refused(&chat(folder.path(), &["-"], "yes\n")).contains("Name a file"));
+    let mut bad = document;
+    bad["nodes"][0]["exits"]["yes"] = json!("nowhere");
+    write(folder.path(), "bad.json", &bad);
+    let told = refused(&chat(folder.path(), &["bad.json"], "yes\n"));
+    assert!(told.contains("error[unknown_exit_target]") && told.contains("1 error"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_breaks_a_test_case_publishes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let id = server.publish(&token, &question(5)).await;
+    let case = json!({"name": "Coffee", "script": {"steps": [
+        {"event": {"type": "tap", "id": "coffee"}, "expect": {"outcome": "answered"}}
+    ]}});
+    let url = server.url(&format!("/api/v1/flows/{id}/test-cases"));
+    let saved = server.client.post(url).bearer_auth(&token).json(&case).send().await.unwrap();
+    assert_eq!(saved.status(), 201);
+    let mut document = question(5);
+    document["id"] = json!(id);
+    write(folder.path(), "same.json", &document);
+    out(&server.command(&["flow", "import", "same.json", "--publish"]));
+    document["nodes"][1]["outcome"] = json!("gone");
+    write(folder.path(), "changed.json", &document);
+    let told = refused(&server.command(&["flow", "import", "changed.json", "--publish"]));
+    assert!(told.contains("Test case \"Coffee\" breaks at turn 2 (the tap on \"coffee\")"), "{told}");
+    assert!(out(&server.command(&["flow", "list"])).contains("published v2"));
+    out(&server.command(&["flow", "import", "changed.json"]));
+}

@@ -92,7 +92,8 @@ pub fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
+/// Reads a document and prints its problems. `-` is standard input.
+pub(super) fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
     let name = file.display();
     let mut text = String::new();
     if file == Path::new("-") {
@@ -111,7 +112,7 @@ fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
     Ok(checked)
 }
 
-fn unpublishable(problems: &[Problem]) -> Error {
+pub(super) fn unpublishable(problems: &[Problem]) -> Error {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     Error::invalid(format!("The document has {errors} {}", if errors == 1 { "error" } else { "errors" }))
 }

@@ -6,6 +6,7 @@
 pub mod admin;
 mod demo;
 pub mod flows;
+pub mod simulate;
 pub mod tokens;
 
 use std::fmt::Display;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -150,6 +151,16 @@ impl Drop for Server {
 /// Runs a command to its end in a folder.
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Output {
     binary(folder).args(arguments).output().unwrap()
+}
+
+/// Runs a command to its end with something on its standard input.
+pub(crate) fn command_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut command = binary(folder);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that is refused does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
 }
 
 /// A flow that asks one question, with a time to live.

@@ -1,0 +1,274 @@
+//! `qyvo simulate`: a chat with a flow in the terminal. Opens no database and reaches nobody.
+//!
+//! Lines are read from standard input, so that a file of them is a script: then nothing prompts.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Context, flows};
+use crate::domain::{Phone, Status, Timestamp};
+use crate::error::{Error, Result};
+use crate::runtime::simulation::{Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject};
+use crate::runtime::{Clock, TriggerRefusal};
+
+const HELP: &str = "\
+What you type is what the contact writes. Commands begin with a slash; // writes a text that does.
+  /tap ID       taps an option, by its id or its number
+  /advance 10m  lets time go by; what falls due fires
+  /timeout      lets time go by until the wait's timer fires
+  /expire       lets time go by until the session expires
+  /cancel       ends the session
+  /state        shows where the session stands
+  /trace        shows the path with its reasons, or no more
+  /help         shows this
+  /quit         ends the chat";
+
+/// How the conversation begins.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// What a trigger would pass.
+    pub context: Map<String, Value>,
+    /// When; now, if not given.
+    pub now: Option<Timestamp>,
+    /// Decides random splits; another one each time, if not given.
+    pub seed: Option<u64>,
+    /// The contact's number.
+    pub phone: Option<Phone>,
+    /// The contact's name.
+    pub name: Option<String>,
+    /// Shows the path with its reasons.
+    pub trace: bool,
+}
+
+/// Prints a document's problems and plays it until the input ends.
+///
+/// # Errors
+/// When the document has errors, or its `inputs` are not in the context.
+pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> {
+    if file == Path::new("-") {
+        return Err(Error::invalid("Name a file: standard input is what the contact writes"));
+    }
+    let checked = flows::check(context, file)?;
+    if !checked.is_publishable(false) {
+        return Err(flows::unpublishable(&checked.problems));
+    }
+    let subject = Subject::of(&checked, None, context.config.sessions.default_ttl);
+    let start = Start {
+        contact: Persona { name: options.name, phone: options.phone, ..Persona::default() },
+        context: options.context,
+        now: options.now.unwrap_or_else(|| Clock::system().now()),
+        seed: options.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1 >> 11),
+        channel: Default::default(),
+        window_open: true,
+        flows: Map::new(),
+        http: Vec::new(),
+    };
+    let simulation = Simulation::start(subject, start).map_err(refused)?;
+    let stdin = std::io::stdin();
+    let mut chat = Chat {
+        simulation,
+        is_tracing: options.trace,
+        is_prompting: stdin.is_terminal() && std::io::stdout().is_terminal(),
+        shown: 0,
+        out: std::io::stdout().lock(),
+    };
+    chat.run(stdin.lock()).map_err(|error| Error::internal("The chat broke off").caused_by(error))
+}
+
+fn refused(refusal: TriggerRefusal) -> Error {
+    match refusal {
+        TriggerRefusal::BadInputs { errors } => {
+            let texts: Vec<&str> = errors.iter().map(|(_, text)| text.as_str()).collect();
+            Error::invalid(format!("{} Pass it with --context", texts.join(" ")))
+        }
+        _ => Error::invalid("The flow has no entry node"),
+    }
+}
+
+struct Chat<W> {
+    simulation: Simulation,
+    is_tracing: bool,
+    is_prompting: bool,
+    /// How many turns were shown.
+    shown: usize,
+    out: W,
+}
+
+impl<W: Write> Chat<W> {
+    fn run(&mut self, input: impl BufRead) -> std::io::Result<()> {
+        if self.is_prompting {
+            writeln!(self.out, "A chat with {}. /help shows the commands.", self.simulation.subject().flow.name())?;
+        }
+        self.show_news()?;
+        self.prompt()?;
+        for line in input.lines() {
+            if !self.take(line?.trim())? {
+                break;
+            }
+            self.prompt()?;
+        }
+        Ok(())
+    }
+
+    fn prompt(&mut self) -> std::io::Result<()> {
+        if self.is_prompting {
+            write!(self.out, "> ")?;
+        }
+        self.out.flush()
+    }
+
+    /// Takes a line. Gives `false` if it ends the chat.
+    fn take(&mut self, line: &str) -> std::io::Result<bool> {
+        let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        let event = match command {
+            "" => return Ok(true),
+            _ if !line.starts_with('/') => Ok(Stimulus::Reply { text: line.to_owned(), message: None }),
+            _ if line.starts_with("//") => Ok(Stimulus::Reply { text: line[1..].to_owned(), message: None }),
+            "/tap" => self.tap(rest),
+            "/advance" => match humantime::parse_duration(rest) {
+                Ok(time) => Ok(Stimulus::Advance { seconds: time.as_secs_f64(), fire: true }),
+                Err(_) => Err("Say how long, such as /advance 90s, /advance 10m or /advance 2h.".to_owned()),
+            },
+            "/timeout" => Ok(Stimulus::Timeout),
+            "/expire" => Ok(Stimulus::Expire),
+            "/cancel" => Ok(Stimulus::Cancel { reason: None }),
+            "/state" => {
+                self.show_state()?;
+                return Ok(true);
+            }
+            "/trace" => {
+                self.is_tracing = !self.is_tracing;
+                let state = if self.is_tracing { "shown" } else { "hidden" };
+                writeln!(self.out, "(the path is {state} from here on)")?;
+                return Ok(true);
+            }
+            "/help" => {
+                writeln!(self.out, "{HELP}")?;
+                return Ok(true);
+            }
+            "/quit" => return Ok(false),
+            _ => Err(format!("There is no {command}: see /help.")),
+        };
+        match event {
+            Ok(event) => match self.simulation.take(&event) {
+                Ok(()) => self.show_news()?,
+                Err(refused) => match refused.reason.as_str() {
+                    "no_session" | "session_ended" => writeln!(self.out, "(not taken: the session has ended)")?,
+                    reason => writeln!(self.out, "(not taken: {reason})")?,
+                },
+            },
+            Err(text) => writeln!(self.out, "({text})")?,
+        }
+        Ok(true)
+    }
+
+    /// A tap of the latest message that has such an option; a number counts the options of the latest that has any.
+    fn tap(&self, option: &str) -> Result<Stimulus, String> {
+        let menus = || self.simulation.messages().rev().filter(|said| !said.message.options.is_empty());
+        let by_id = menus().find(|said| said.message.options.iter().any(|it| it.id == option));
+        let by_number = || {
+            let menu = menus().next()?;
+            let index = option.parse::<usize>().ok()?.checked_sub(1)?;
+            Some((menu, menu.message.options.get(index)?.id.clone()))
+        };
+        match by_id.map(|said| (said, option.to_owned())).or_else(by_number) {
+            Some((said, id)) => Ok(Stimulus::Tap { id, message: Some(said.index), text: None }),
+            None => Err(format!("No message has an option {option}: tap one by its id or its number.")),
+        }
+    }
+
+    /// Shows the turns since the last time, and how the session ended if it did.
+    fn show_news(&mut self) -> std::io::Result<()> {
+        let Self { simulation, out, is_tracing, .. } = self;
+        let news = &simulation.turns()[self.shown..];
+        let mut at = simulation.beginning().now;
+        if let Some(last) = self.shown.checked_sub(1).and_then(|last| simulation.turns().get(last)) {
+            at = last.at;
+        }
+        for turn in news {
+            if turn.at != at {
+                at = turn.at;
+                writeln!(out, "({at})")?;
+            }
+            show_turn(out, turn, *is_tracing)?;
+        }
+        self.shown = simulation.turns().len();
+        let session = simulation.session();
+        if session.status != Status::Running && !news.is_empty() {
+            let outcome = session.outcome.as_ref().map_or_else(String::new, |outcome| format!(", outcome {outcome}"));
+            let reason = session.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            writeln!(out, "(the session is {}{reason}{outcome})", session.status.as_str())?;
+        } else if news.is_empty() {
+            writeln!(out, "(nothing happens; it is {})", simulation.now())?;
+        }
+        Ok(())
+    }
+
+    fn show_state(&mut self) -> std::io::Result<()> {
+        let (session, contact) = (self.simulation.session(), self.simulation.contact());
+        let wait = session.wait.as_ref();
+        let state = json!({
+            "now": self.simulation.now(),
+            "status": session.status,
+            "reason": session.reason,
+            "outcome": session.outcome,
+            "current_node_id": session.current_node,
+            "waiting_for": wait.map(|wait| wait.kind),
+            "wake_at": wait.and_then(|wait| wait.wake_at),
+            "expires_at": session.expires_at,
+            "turn": session.turn,
+            "seed": session.seed,
+            "context": session.context,
+            "contact": {
+                "name": contact.name, "phone": contact.phone, "email": contact.email, "language": contact.language,
+                "tags": contact.tags, "metadata": contact.metadata, "opted_out_at": contact.opted_out_at,
+            },
+        });
+        writeln!(self.out, "{state:#}")
+    }
+}
+
+fn show_turn(out: &mut impl Write, turn: &SimulatedTurn, is_tracing: bool) -> std::io::Result<()> {
+    if is_tracing {
+        for step in &turn.record.path {
+            let exit = step.exit.as_ref().map_or_else(String::new, |exit| format!(" -> {exit}"));
+            let why = step.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            writeln!(out, "  [{} {}{exit}{why}]", step.kind, step.node)?;
+        }
+        for change in &turn.record.changes {
+            writeln!(out, "  [{} = {}]", change.name, change.value)?;
+        }
+    }
+    for warning in &turn.record.warnings {
+        let node = warning.node.as_ref().map_or_else(String::new, |node| format!(" at {node}"));
+        writeln!(out, "(warning{node}: {})", warning.text)?;
+    }
+    turn.messages.iter().try_for_each(|said| show_message(out, said))
+}
+
+fn show_message(out: &mut impl Write, said: &SimulatedMessage) -> std::io::Result<()> {
+    let message = &said.message;
+    if let Some(media) = &message.media {
+        writeln!(out, "[{} {}]", media.kind, media.url)?;
+    }
+    match (&message.text, &message.template) {
+        (Some(text), _) => writeln!(out, "{text}")?,
+        (None, Some(template)) => {
+            let variables: Vec<&str> = template.variables.values().map(String::as_str).collect();
+            writeln!(out, "[template {}: {}]", template.name, variables.join(", "))?;
+        }
+        (None, None) => {}
+    }
+    for (index, option) in message.options.iter().enumerate() {
+        let description = option.description.as_ref().map_or_else(String::new, |text| format!(" - {text}"));
+        writeln!(out, "  {}. {}{description} [{}]", index + 1, option.title, option.id)?;
+    }
+    match said.refused {
+        Some(why) => writeln!(out, "(does not go out: {why})"),
+        None => Ok(()),
+    }
+}
