@@ -192,6 +192,7 @@ pub(super) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
         "revision": flow.revision,
         "published_version": flow.published_version,
         "published_at": iso(flow.published_at),
+        "latest_version": flow.latest_version,
         "has_changes": flow.has_changes,
         "created_at": iso(Some(flow.created_at)),
         "updated_at": iso(Some(flow.updated_at)),

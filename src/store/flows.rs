@@ -38,6 +38,8 @@ pub struct FlowSummary {
     pub published_version: Option<u32>,
     /// When that version was published.
     pub published_at: Option<Timestamp>,
+    /// The newest version, published now or once; `None` if there never was one.
+    pub latest_version: Option<u32>,
     /// Whether the draft is another document than what is published; `true` while nothing is.
     pub has_changes: bool,
     /// When it was first saved.
@@ -88,7 +90,8 @@ macro_rules! summary {
     () => {
         "f.seq, f.id, f.kind, f.name, f.revision, f.published_version, f.published_at, f.created_at, f.updated_at,
          f.updated_by, f.draft IS NOT
-             (SELECT v.document FROM flow_versions AS v WHERE v.flow_seq = f.seq AND v.version = f.published_version)"
+             (SELECT v.document FROM flow_versions AS v WHERE v.flow_seq = f.seq AND v.version = f.published_version),
+         (SELECT max(v.version) FROM flow_versions AS v WHERE v.flow_seq = f.seq)"
     };
 }
 
@@ -268,11 +271,12 @@ fn read_summary(row: &Row<'_>) -> rusqlite::Result<FlowSummary> {
         updated_at: row.get(8)?,
         updated_by: row.get(9)?,
         has_changes: row.get(10)?,
+        latest_version: row.get(11)?,
     })
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
-    Ok(FlowRow { summary: read_summary(row)?, draft: row.get(11)? })
+    Ok(FlowRow { summary: read_summary(row)?, draft: row.get(12)? })
 }
 
 #[cfg(test)]
@@ -316,6 +320,7 @@ mod tests {
         assert!(unpublish(&tx, seq, later).unwrap());
         assert!(!unpublish(&tx, seq, later).unwrap());
         assert_eq!(find_published(&tx, id).unwrap(), None);
+        assert_eq!(find_summary(&tx, id).unwrap().unwrap().latest_version, Some(2), "unpublished, not forgotten");
         assert_eq!(publish(&tx, seq, "{\"v\":3}", None, "admin", later).unwrap(), 3, "no number comes twice");
         assert_eq!(find(&tx, id).unwrap().unwrap().summary, list(&tx).unwrap()[0]);
         assert_eq!(publish(&tx, 99, "{}", None, "admin", now()).unwrap_err().code(), Code::NotFound);

@@ -256,13 +256,16 @@ function flowHeader(flow) {
     ],
     intro: h("span", { class: "facts-line" },
       status(summary.status),
-      h("span", {}, summary.published_version ? `Version ${summary.published_version}, published ` : "Never published",
+      h("span", {}, summary.published_version ? `Version ${summary.published_version}, published ` : neverOrNotNow(summary),
         summary.published_version && timeOf(summary.published_at)),
       summary.has_changes && isPublished && h("span", {}, "Unpublished changes"),
       flow.isDirty && h("span", { class: "unsaved" }, "Not saved"),
       h("span", {}, "Saved ", timeOf(summary.updated_at), summary.updated_by && ` by ${summary.updated_by}`)),
   });
 }
+
+/** What is said of a flow that is not published. */
+const neverOrNotNow = (summary) => (summary.latest_version ? `Not published; version ${summary.latest_version} was the last` : "Never published");
 
 function moreMenu(flow) {
   const menu = h("details", { class: "menu" }, h("summary", { class: "button" }, "More"),

@@ -46,7 +46,7 @@ function row(flow, make) {
     h("a", { href: `#/flows/${flow.id}`, class: "strong" }, flow.name),
     h("span", { class: "stack" },
       status(flow.status),
-      h("span", { class: "muted small-text" }, flow.published_version ? `version ${flow.published_version}` : "never published",
+      h("span", { class: "muted small-text" }, flow.published_version ? `version ${flow.published_version}` : flow.latest_version ? `was version ${flow.latest_version}` : "never published",
         flow.has_changes && flow.status === "published" && " · unpublished changes")),
     ...["running", "started", "completed", "expired", "failed"].map((name) => number(counts[name])),
     h("span", { class: "stack" }, timeOf(flow.updated_at), flow.updated_by && h("span", { class: "muted small-text" }, `by ${flow.updated_by}`)),
