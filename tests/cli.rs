@@ -207,6 +207,21 @@ fn a_flow_can_be_talked_to_in_the_terminal() {
     );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no database is opened");
 
+    let paid = json!({
+        "schema_version": 1, "name": "Paid", "entry_node": "wait", "nodes": [
+            {"id": "wait", "type": "wait_for_event", "event": "order.paid", "save_as": "order", "exits": {"event": "thanks"}},
+            {"id": "thanks", "type": "end", "text": "Thank you for {{context.order.id}}"}
+        ]
+    });
+    write(folder.path(), "paid.json", &paid);
+    let told =
+        out(&chat(folder.path(), &["paid.json"], "hello\n/event a:b\n/event x {\n/event order.paid {\"id\": 7}\n"));
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], "(not taken: the session waits for an event)");
+    assert!(lines[1].starts_with("(The name must be") && lines[2].starts_with("(The payload is not JSON"), "{told}");
+    assert_eq!(lines[3..], ["Thank you for 7", "(the session is completed)"]);
+    std::fs::remove_file(folder.path().join("paid.json")).unwrap();
+
     // The end of the input ends the chat, too; a problem that is no error is printed first.
     let ended = chat(folder.path(), &["tea.json", "--context", r#"{"shop": "x"}"#, "--trace"], "/expire\n");
     let told = out(&ended);

@@ -17,7 +17,9 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use qyvo::domain::{Contact, ContactId, FlowId, FlowKind, ReplyKind, Status, Timestamp};
+use qyvo::config::Synchronous;
+use qyvo::domain::{Contact, ContactId, EventName, FlowId, FlowKind, ReplyKind, Status, Timestamp};
+use qyvo::runtime::Clock;
 use qyvo::runtime::authoring::CheckedDocument;
 use qyvo::runtime::simulation::{Persona, Refused, SimulatedTurn, Simulation, Start, Stimulus, Subject};
 use qyvo::store::flows::NewDraft;
@@ -52,6 +54,10 @@ struct Pair {
     refusals: usize,
 }
 
+fn start_of_all() -> Timestamp {
+    START.parse().unwrap()
+}
+
 fn goldens() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -79,11 +85,18 @@ fn object(value: &Value) -> Map<String, Value> {
 
 impl Pair {
     async fn start(golden: &Value) -> Self {
-        let app = TestApp::start().await;
+        // The application's own sweeper plans its next round for an hour after its first one, and is woken by earlier
+        // timers only: from then on it leaves all timers to the test.
+        let first_round = Clock::by_hand(start_of_all().minus(Duration::from_secs(3600)));
+        let app = TestApp::start_in(tempfile::tempdir().unwrap(), first_round, |config| {
+            config.storage.synchronous = Synchronous::Off;
+        })
+        .await;
         let document = document(golden);
         let flow = publish(&app, &document).await;
         let persona: Persona = serde_json::from_value(golden.get("contact").cloned().unwrap_or(json!({}))).unwrap();
         let contact = known_contact(&app, &persona).await;
+        app.clock.set(start_of_all());
         let phone = contact.phone.as_ref().unwrap();
         let trigger = json!({"flow_id": flow, "phone": phone, "context": object(&golden["context"])});
         let started = app.post("/actions/trigger-flow", &trigger).await.expect(201);
@@ -91,7 +104,7 @@ impl Pair {
         let start = Start {
             contact: persona,
             context: object(&golden["context"]),
-            now: START.parse().unwrap(),
+            now: start_of_all(),
             // A trigger takes the low half of the session's id.
             seed: session.as_u64_pair().1,
             channel: Default::default(),
@@ -133,6 +146,7 @@ impl Pair {
             // Timers fire when they are due, whatever the golden says of them.
             "timeout" | "expire" => Stimulus::Advance { seconds: 0.0, fire: true },
             "cancel" => Stimulus::Cancel { reason: text("reason") },
+            "event" => serde_json::from_value(event.clone()).unwrap(),
             "delivery_failed" => return false,
             // A session that runs begins only once: a trigger finds it, and a simulation has nothing to take.
             "start" => {
@@ -217,6 +231,19 @@ impl Pair {
                 let answer = self.app.post("/actions/cancel-flow", &cancel).await.expect(200);
                 return (answer["status"] == "not_running").then(|| "the session has ended".to_owned());
             }
+            Stimulus::Event { name, payload } => {
+                let event = json!({"event": name, "payload": payload});
+                let path = format!("/sessions/{}/events", self.session.as_str().unwrap());
+                let answer = self.app.post(&path, &event).await;
+                if answer.status != 409 {
+                    answer.expect(202);
+                    return None;
+                }
+                return Some(match answer.body["error"].as_str().unwrap() {
+                    "The session has ended" => "the session has ended".to_owned(),
+                    _ => "there is no room to keep the event".to_owned(),
+                });
+            }
             other => panic!("{other:?} has no way in"),
         }
         let answer = self.app.post("/inbound", &body).await.expect(202);
@@ -256,6 +283,8 @@ impl Pair {
         };
         match (told, taken) {
             (None, Ok(())) => assert!(turns[before..].iter().all(|turn| traced(turn).is_none())),
+            // What was overdue ended the session first, which is a change.
+            (Some(why), Ok(())) if why == "the session has ended" => assert!(turns.len() > before),
             // Timers were settled first: that is a change, and the simulation keeps the trace of it.
             (Some(why), Ok(())) => assert_eq!(traced(turns.last().unwrap()), Some(why)),
             (Some(why), Err(refused)) => {
@@ -387,7 +416,7 @@ async fn known_contact(app: &TestApp, persona: &Persona) -> Contact {
         language,
         tags,
         metadata,
-        opted_in_at: Some(app.clock.now()),
+        opted_in_at: Some(start_of_all()),
         ..Contact::new(ContactId(Uuid::now_v7()), Some(phone))
     };
     let (kept, now) = (contact.clone(), app.clock.now());
@@ -489,7 +518,7 @@ impl Dice {
         &of[self.roll(of.len())]
     }
 
-    fn stimulus(&mut self, simulation: &Simulation) -> Stimulus {
+    fn stimulus(&mut self, simulation: &Simulation, names: &[EventName]) -> Stimulus {
         const SECONDS: [f64; 8] = [0.0, 0.25, 1.0, 29.999, 60.0, 600.0, 1800.0, 86_400.0];
         const TEXTS: [&str; 8] = ["yes", "No!", "2", "12.5", "Ann", "5/6/2026", "ann@example.com", "?"];
         let shown: Vec<_> = simulation.messages().filter(|said| said.refused.is_none()).collect();
@@ -512,7 +541,8 @@ impl Dice {
                 Stimulus::Tap { id, message: (self.roll(2) == 0).then_some(said.index), text: None }
             }
             6 => Stimulus::Media { kind: ReplyKind::Audio, text: None, media: Map::new() },
-            7 => Stimulus::Timeout,
+            7 if self.roll(2) == 0 => Stimulus::Timeout,
+            7 => Stimulus::Event { name: self.pick(names).clone(), payload: json!({"id": self.roll(9)}) },
             8 if self.roll(8) == 0 => Stimulus::Cancel { reason: None },
             8 if self.roll(4) == 0 => Stimulus::Expire,
             _ => Stimulus::Advance { seconds: *self.pick(&SECONDS), fire: self.roll(4) == 0 },
@@ -528,9 +558,14 @@ async fn so_does_whatever_else_happens_to_their_flows() {
             println!("{name}");
             let mut dice = Dice(index as u64);
             let mut pair = Pair::start(golden).await;
+            let document = document(golden);
+            let nodes = document["nodes"].as_array().unwrap();
+            let mut names: Vec<EventName> =
+                nodes.iter().filter_map(|node| node["event"].as_str()).map(|name| name.parse().unwrap()).collect();
+            names.push("nobody.waits".parse().unwrap());
             let mut after_its_end = 0;
             for _ in 0..20 {
-                let stimulus = dice.stimulus(&pair.simulation);
+                let stimulus = dice.stimulus(&pair.simulation, &names);
                 println!("  {stimulus:?}");
                 pair.play(&stimulus).await;
                 steps += 1;

@@ -133,6 +133,12 @@ impl<'a> Fields<'a> {
         self.fields.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
+    /// Any JSON: null and an empty text are values here, too.
+    pub(super) fn json(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.fields.get(name)
+    }
+
     /// A text.
     pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
         let value = self.value(name)?;

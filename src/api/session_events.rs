@@ -29,7 +29,7 @@ pub(super) async fn send_event(
     let flow_id: Option<FlowId> = fields.parsed("flow_id");
     let whom = fields.whom();
     let to = whom.map(|whom: Whom| EventTarget::Contact { flow_id, whom });
-    let event = read_event(to, fields, &body)?;
+    let event = read_event(to, fields, false)?;
     let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, event).await?;
     let sessions = sent(outcome)?;
@@ -44,14 +44,8 @@ pub(super) async fn send_session_event(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let id: SessionId = id.parse().map_err(|_| session_not_found())?;
-    let mut fields = Fields::of(&body.fields);
-    let event = {
-        // Registered before unknown keys are told.
-        fields.value("event");
-        fields.value("payload");
-        fields.refuse_unknown();
-        read_event(Some(EventTarget::Session(id)), fields, &body)?
-    };
+    let fields = Fields::of(&body.fields);
+    let event = read_event(Some(EventTarget::Session(id)), fields, true)?;
     let sessions = sent(state.runtime.handle(event).await?)?;
     match sessions.first() {
         Some(EventSent { handled: EventHandling::Refused, .. }) | None => {
@@ -62,20 +56,28 @@ pub(super) async fn send_session_event(
     }
 }
 
-fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, body: &JsonBody) -> Result<SendEvent, ApiError> {
+fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, is_strict: bool) -> Result<SendEvent, ApiError> {
     let name: Option<EventName> = fields.required("event");
-    // Any JSON, so that an empty text is one, too.
-    let payload = body.fields.get("payload").cloned().unwrap_or_default();
-    if json_depth(&payload) > PAYLOAD_DEPTH {
-        fields.fail("payload", format!("The payload must not be nested deeper than {PAYLOAD_DEPTH} levels."));
-    } else if serde_json::to_vec(&payload).map_or(usize::MAX, |bytes| bytes.len()) > PAYLOAD_BYTES {
-        fields.fail("payload", format!("The payload must not be larger than {PAYLOAD_BYTES} bytes."));
+    let payload = read_payload(&mut fields);
+    if is_strict {
+        fields.refuse_unknown();
     }
     fields.finish()?;
     match (to, name) {
         (Some(to), Some(name)) => Ok(SendEvent { to, name, payload }),
         _ => Err(ApiError::Validation(Vec::new())),
     }
+}
+
+/// What is told of an event: any JSON.
+pub(super) fn read_payload(fields: &mut Fields<'_>) -> Value {
+    let payload = fields.json("payload").cloned().unwrap_or_default();
+    if json_depth(&payload) > PAYLOAD_DEPTH {
+        fields.fail("payload", format!("The payload must not be nested deeper than {PAYLOAD_DEPTH} levels."));
+    } else if serde_json::to_vec(&payload).map_or(usize::MAX, |bytes| bytes.len()) > PAYLOAD_BYTES {
+        fields.fail("payload", format!("The payload must not be larger than {PAYLOAD_BYTES} bytes."));
+    }
+    payload
 }
 
 fn sent(outcome: EventOutcome) -> Result<Vec<EventSent>, ApiError> {

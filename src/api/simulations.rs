@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::inbound::{MEDIA_DEPTH, TEXT_CHARS};
 use super::request::{Fields, JsonBody};
+use super::session_events::read_payload;
 use super::{State, actions, iso, publishing};
 use crate::domain::text::json_depth;
-use crate::domain::{FlowDocument, FlowId, Phone, ReplyKind, SimulationId, Timestamp};
+use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, SimulationId, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
 use crate::runtime::simulation::{
@@ -250,15 +251,8 @@ pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
         ("timeout", |_| Some(Stimulus::Timeout)),
         ("expire", |_| Some(Stimulus::Expire)),
         ("event", |fields| {
-            if fields.value("name").is_none() {
-                fields.fail("name", "The name field is required.");
-            }
-            let name = short_text(fields, "name");
-            let payload = fields.value("payload").cloned().unwrap_or_default();
-            if json_depth(&payload) > MEDIA_DEPTH {
-                fields.fail("payload", format!("The payload must not be nested deeper than {MEDIA_DEPTH} levels."));
-            }
-            Some(Stimulus::Event { name: name?, payload })
+            let name: Option<EventName> = fields.required("name");
+            Some(Stimulus::Event { payload: read_payload(fields), name: name? })
         }),
         ("resume", |_| Some(Stimulus::Resume)),
         ("delivery_failed", |fields| {

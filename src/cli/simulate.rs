@@ -20,6 +20,7 @@ What you type is what the contact writes. Commands begin with a slash; // writes
   /advance 10m  lets time go by; what falls due fires
   /timeout      lets time go by until the wait's timer fires
   /expire       lets time go by until the session expires
+  /event NAME   tells the session of an event; JSON after the name is its payload
   /cancel       ends the session
   /state        shows where the session stands
   /trace        shows the path with its reasons, or no more
@@ -135,6 +136,7 @@ impl<W: Write> Chat<W> {
             },
             "/timeout" => Ok(Stimulus::Timeout),
             "/expire" => Ok(Stimulus::Expire),
+            "/event" => read_event(rest),
             "/cancel" => Ok(Stimulus::Cancel { reason: None }),
             "/state" => {
                 self.show_state()?;
@@ -230,6 +232,16 @@ impl<W: Write> Chat<W> {
         });
         writeln!(self.out, "{state:#}")
     }
+}
+
+fn read_event(text: &str) -> Result<Stimulus, String> {
+    let (name, payload) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let name = name.parse().map_err(|error| format!("The name {error}."))?;
+    let payload = match payload.trim() {
+        "" => Value::Null,
+        json => serde_json::from_str(json).map_err(|error| format!("The payload is not JSON: {error}."))?,
+    };
+    Ok(Stimulus::Event { name, payload })
 }
 
 fn show_turn(out: &mut impl Write, turn: &SimulatedTurn, is_tracing: bool) -> std::io::Result<()> {

@@ -20,7 +20,8 @@ use super::authoring::CheckedDocument;
 use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, Turn};
 use crate::domain::{
-    Contact, ContactId, FlowId, OutgoingMessage, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
+    Contact, ContactId, EventName, FlowId, OutgoingMessage, Phone, Reply, ReplyKind, Session, SessionId, Status,
+    Timestamp,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, TurnRecord};
 use crate::error::Result;
@@ -195,11 +196,11 @@ pub enum Stimulus {
     Timeout,
     /// Time goes by, timers firing, until the session expires.
     Expire,
-    /// The contact's own system tells of an event.
+    /// Something happens outside, and the session is told.
     Event {
-        /// Its name.
-        name: String,
-        /// What it carries.
+        /// What.
+        name: EventName,
+        /// What is told of it.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         payload: Value,
     },
@@ -490,7 +491,9 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Stimulus::Event { .. } => Err(self.idle("the session does not wait for an event")),
+            Stimulus::Event { name, payload } => {
+                self.tell(Event::External { name: name.clone(), payload: payload.clone() })
+            }
             Stimulus::Resume => Err(self.idle("the session is not in handoff")),
             Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
             Stimulus::Window { open } => {
@@ -498,16 +501,26 @@ impl Simulation {
                 Ok(())
             }
             Stimulus::Cancel { reason } => {
-                if !self.is_running() {
-                    return Err(Refused::because(ENDED));
-                }
-                self.settle()?;
-                if self.is_running() {
-                    let reason = reason.clone().unwrap_or_else(|| "cancelled".to_owned());
-                    self.apply(&Event::Cancel { reason })?;
-                }
-                Ok(())
+                self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| "cancelled".to_owned()) })
             }
+        }
+    }
+
+    /// Tells the session what happened, after what was overdue.
+    fn tell(&mut self, event: Event) -> Result<(), Refused> {
+        if !self.is_running() {
+            return Err(Refused::because(ENDED));
+        }
+        let fired = self.settle()?;
+        if !self.is_running() {
+            return Ok(());
+        }
+        match self.apply(&event) {
+            // The timers that fired stand, so that the refusal is traced instead.
+            Err(Refused { reason }) if fired > 0 && self.bytes <= BYTES => {
+                self.keep(turn::unheard(self.state.session.turn, event, &reason), Vec::new())
+            }
+            told => told,
         }
     }
 
@@ -568,8 +581,7 @@ impl Simulation {
         let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
         let (turn, message) = self.shown(index)?;
         let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
-        self.settle()?;
-        self.apply(&Event::DeliveryFailed { turn, node, code })
+        self.tell(Event::DeliveryFailed { turn, node, code })
     }
 
     /// Moves the clock, and stops on the way wherever a timer fires.
@@ -758,10 +770,6 @@ mod tests {
     #[test]
     fn time_is_moved_by_events_only_and_to_the_millisecond() {
         let mut simulation = question(json!(60));
-        assert_eq!(
-            reason(&mut simulation, json!({"type": "event", "name": "paid"})),
-            "the session does not wait for an event"
-        );
         assert_eq!(reason(&mut simulation, json!({"type": "resume"})), "the session is not in handoff");
         simulation.take(&event(json!({"type": "advance", "seconds": 59.999}))).unwrap();
         assert_eq!(simulation.turns().len(), 1);
@@ -772,6 +780,26 @@ mod tests {
         assert_eq!(simulation.now().to_string(), "2026-05-07T08:30:00+00:00");
         assert_eq!(reason(&mut simulation, json!({"type": "expire"})), "the session has ended");
         assert_eq!(reason(&mut simulation, json!({"type": "cancel"})), "the session has ended");
+    }
+
+    #[test]
+    fn what_finds_timers_overdue_fires_them_though_it_is_not_taken_then() {
+        let overdue = json!({"type": "advance", "seconds": 61, "fire": false});
+        let mut simulation = question(json!(60));
+        simulation.take(&event(overdue.clone())).unwrap();
+        simulation.take(&event(json!({"type": "delivery_failed", "message": 0}))).unwrap();
+        let [_, timeout, ignored] = simulation.turns() else { panic!("{:?}", simulation.turns()) };
+        assert_eq!(timeout.record.path[0].exit.as_deref(), Some("timeout"));
+        assert_eq!(ignored.record.warnings[0].text, "ignored: the session has gone on since that message");
+        let mut simulation = question(json!(60));
+        simulation.take(&event(overdue)).unwrap();
+        simulation.take(&event(json!({"type": "event", "name": "paid"}))).unwrap();
+        assert_eq!(simulation.session().kept_events.len(), 1);
+        assert_eq!((simulation.turns().len(), simulation.session().turn), (3, 2), "keeping an event is no turn");
+        simulation.take(&event(json!({"type": "advance", "seconds": 3600, "fire": false}))).unwrap();
+        simulation.take(&event(json!({"type": "cancel"}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Expired);
+        assert_eq!(reason(&mut simulation, json!({"type": "event", "name": "paid"})), "the session has ended");
     }
 
     #[test]

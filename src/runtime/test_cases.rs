@@ -284,7 +284,7 @@ fn in_words(event: &Stimulus) -> String {
         Stimulus::Advance { seconds, .. } => format!("{seconds} s later"),
         Stimulus::Timeout => "the timeout".to_owned(),
         Stimulus::Expire => "the expiry".to_owned(),
-        Stimulus::Event { name, .. } => format!("the event {}", quoted(name)),
+        Stimulus::Event { name, .. } => format!("the event {}", quoted(name.as_str())),
         Stimulus::Resume => "the return from an agent".to_owned(),
         Stimulus::DeliveryFailed { .. } => "the failed delivery".to_owned(),
         Stimulus::Window { open: true } => "the window's opening".to_owned(),

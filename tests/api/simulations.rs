@@ -147,12 +147,13 @@ async fn what_a_wait_does_not_take_is_refused_and_changes_nothing() {
             (json!({"type": "media", "kind": "audio"}), "the message came during a delay"),
             (json!({"type": "location", "latitude": 1, "longitude": 2.5}), "the message came during a delay"),
             (json!({"type": "expire"}), "the session has no time to live"),
-            (json!({"type": "event", "name": "paid", "payload": {"id": 1}}), "the session does not wait for an event"),
             (json!({"type": "resume"}), "the session is not in handoff"),
             (json!({"type": "delivery_failed"}), "nothing was said yet"),
         ] {
             assert_eq!(refused(&app, &begun, event).await, reason);
         }
+        let kept = event(&app, &begun, json!({"type": "event", "name": "paid", "payload": {"id": 1}})).await;
+        assert_eq!(kept["turn"]["changes"], json!([{"name": "kept_events", "value": ["paid"]}]));
         let window = event(&app, &begun, json!({"type": "window", "open": false})).await;
         assert_eq!((&window["window_open"], &window["turn"]), (&json!(false), &json!(null)));
         let done = event(&app, &begun, json!({"type": "timeout"})).await;
@@ -223,6 +224,7 @@ async fn bad_input_names_every_field() {
             (json!({"type": "advance", "seconds": 1e12, "fire": 1}), &["seconds", "fire"]),
             (json!({"type": "timeout", "armed_in": 1}), &["armed_in"]),
             (json!({"type": "event"}), &["name"]),
+            (json!({"type": "event", "name": "a b", "payload": "x".repeat(65_536)}), &["name", "payload"]),
             (json!({"type": "window"}), &["open"]),
         ] {
             let answer = app.post(&path, &body).await.expect(422);
@@ -245,8 +247,7 @@ async fn drafts_versions_and_documents_can_be_simulated() {
         let mut broken = question(30);
         broken["nodes"][0]["exits"]["tea"] = json!("nowhere");
         let refused = app.post("/simulations", &json!({"flow": broken})).await.expect(422);
-        let found = refused["problems"].as_array().unwrap();
-        assert!(found.iter().any(|problem| problem["id"] == "unknown_exit_target"), "{refused}");
+        assert!(refused["problems"].to_string().contains("unknown_exit_target"), "{refused}");
         let refused = app.post("/simulations", &json!({"flow": {"nodes": 3}})).await.expect(422);
         assert_eq!(refused["problems"][0]["id"], "wrong_shape");
 
