@@ -532,8 +532,8 @@ mod tests {
             [
                 found("wrong_shape", "a"),
                 found("unknown_template_root", "b"),
-                found("setting_without_effect", ""),
                 found("unknown_exit_target", "c"),
+                found("setting_without_effect", ""),
             ],
             "that `a` leads to `c`, and is there at all, is not held against the others"
         );

@@ -120,6 +120,7 @@ impl CompiledFlow {
     pub fn compile(document: FlowDocument, default_ttl: Duration) -> (Option<Self>, Vec<Problem>) {
         let (flow, mut found) = Self::build(document, default_ttl);
         found.extend(check::graph(&flow.document, flow.ttl));
+        errors_first(&mut found);
         let runs =
             found.iter().all(|problem| problem.severity != Severity::Error || problem.id == check::NO_ENTRY_NODE);
         (runs.then_some(flow), found)
@@ -205,7 +206,13 @@ pub fn problems_of(document: &Value, default_ttl: Duration) -> Vec<Problem> {
         _ => true,
     };
     found.extend(check::graph(&flow.document, flow.ttl).into_iter().filter(is_known));
+    errors_first(&mut found);
     found
+}
+
+/// What stops a publish comes before what does not.
+fn errors_first(problems: &mut [Problem]) {
+    problems.sort_by_key(|problem| problem.severity != Severity::Error);
 }
 
 struct Compiler<'a> {
