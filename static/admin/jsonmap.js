@@ -5,6 +5,9 @@
 /** How deep a document may be nested; more would only hide a mistake. */
 const DEEPEST = 200;
 
+/** A text without escapes. */
+const PLAIN_STRING = /"[^"\\\u0000-\u001f]*"/y;
+
 class Mistake extends Error {
   constructor(offset, message) {
     super(message);
@@ -30,13 +33,23 @@ export function scan(text) {
 
 /** Line and column of an offset, both from 1. */
 export function place(text, offset) {
-  let line = 1;
-  let start = 0;
-  for (let at = text.indexOf("\n"); at !== -1 && at < offset; at = text.indexOf("\n", at + 1)) {
-    line += 1;
-    start = at + 1;
-  }
-  return { line, column: offset - start + 1 };
+  return places(text)(offset);
+}
+
+/** The same for many offsets of one text. */
+export function places(text) {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return (offset) => {
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (starts[middle] <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low + 1, column: offset - starts[low] + 1 };
+  };
 }
 
 class Scanner {
@@ -141,6 +154,12 @@ class Scanner {
 
   string() {
     const start = this.at;
+    // Most texts hold nothing odd, and a large document is read again with every key that is typed.
+    PLAIN_STRING.lastIndex = start;
+    if (PLAIN_STRING.test(this.text)) {
+      this.at = PLAIN_STRING.lastIndex;
+      return { kind: "string", start, end: this.at, value: this.text.slice(start + 1, this.at - 1) };
+    }
     this.at += 1;
     while (this.at < this.text.length) {
       const code = this.text.charCodeAt(this.at);
@@ -274,7 +293,7 @@ export function format(text, tree) {
   return `${lay(text, tree, "", 0, false)}\n`;
 }
 
-function lay(text, node, indent, used, isFlowNode, depth = 0) {
+function lay(text, node, indent, used, isFlowNode, depth = 0, isNodeList = false) {
   const children = childrenOf(text, node);
   if (!children) return text.slice(node.start, node.end);
   const [open, close] = node.kind === "object" ? ["{", "}"] : ["[", "]"];
@@ -284,11 +303,8 @@ function lay(text, node, indent, used, isFlowNode, depth = 0) {
     if (line !== null) return line;
   }
   const deeper = `${indent}  `;
-  const lines = children.map(({ label, child, key }) => {
-    const isNodeList = depth === 1 && node.isNodeList;
-    if (depth === 0 && key === "nodes") child.isNodeList = true;
-    return deeper + label + lay(text, child, deeper, label.length, isNodeList, depth + 1);
-  });
+  const lines = children.map(({ label, child, key }) =>
+    deeper + label + lay(text, child, deeper, label.length, isNodeList, depth + 1, depth === 0 && key === "nodes"));
   return `${open}\n${lines.join(",\n")}\n${indent}${close}`;
 }
 

@@ -15,7 +15,7 @@ export function createPhone({ label, send }) {
   const input = h("input", { type: "text", "aria-label": "Reply as the contact", placeholder: "Reply as the contact", autocomplete: "off", maxlength: "4096", testid: "phone-input" });
   const sendButton = h("button", { type: "submit", class: "primary small", testid: "phone-send" }, "Send");
   const attach = h("details", { class: "menu attach" },
-    h("summary", { class: "button small quiet", "aria-label": "Attach", title: "Attach" }, "+"),
+    h("summary", { class: "button small quiet", "aria-label": "Attach", title: "Attach", testid: "phone-attach" }, "+"),
     h("div", { class: "menu-items up" }, ["image", "audio", "location"].map((kind) =>
       h("button", { type: "button", testid: `phone-attach-${kind}`, onclick: () => act(attach.querySelector("summary"), { media: kind }) }, MEDIA_WORDS[kind]))));
   attach.addEventListener("click", (event) => {
@@ -34,8 +34,6 @@ export function createPhone({ label, send }) {
     try {
       log.follow();
       await whileBusy(control, () => send(what));
-      // The control is enabled again now, whatever became of the conversation.
-      log.setOpen(isOpen);
     } catch (error) {
       toastError(error);
     }
@@ -49,7 +47,6 @@ export function createPhone({ label, send }) {
     try {
       log.follow();
       await whileBusy(sendButton, () => send({ text }));
-      sendButton.disabled = !isOpen;
       // Only what was sent goes away: typing on while it is on its way is fine.
       if (input.value === text) input.value = "";
       input.focus();
@@ -99,7 +96,7 @@ export function bubbles({ label, onTap }) {
 
   function setOpen(open) {
     isOpen = open;
-    for (const option of list.querySelectorAll("button.option")) option.disabled = !open || option.getAttribute("aria-busy") === "true";
+    for (const option of list.querySelectorAll("button.option")) option.disabled = !open;
   }
 
   return { element, show, setOpen, follow() { follows = true; } };

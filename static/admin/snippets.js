@@ -54,7 +54,7 @@ export function snippets({ baseUrl, flowId, phone, context }) {
   // A key each: they write the same body with other blanks, and one key with two bodies is refused.
   return [
     { id: "curl", label: "curl", note: "Set QYVO_TOKEN to a token with the scope “trigger”.", code: curl(url, body, "order-1001") },
-    { id: "javascript", label: "JavaScript", note: "Node 18 or newer, or any server-side runtime with fetch. Keep tokens out of browsers.", code: javascript(url, body, "order-1002") },
+    { id: "javascript", label: "JavaScript", note: "Node 18 or newer. Keep tokens out of browsers.", code: javascript(url, body, "order-1002") },
     { id: "php", label: "PHP", note: "With the curl extension.", code: php(url, body, "order-1003") },
     { id: "python", label: "Python", note: "pip install httpx", code: python(url, body, "order-1004") },
   ];

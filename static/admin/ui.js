@@ -19,20 +19,19 @@ export function toastError(error) {
   toast(error.message, "error");
 }
 
-/** Runs an action while its control cannot be used a second time and says that it is busy. Gives the action's result. */
+/**
+ * Runs an action while its control says that it is busy and cannot be used again. Gives the action's result. The
+ * control is not disabled: a disabled control loses the focus, and a keyboard user their place.
+ */
 export async function whileBusy(control, action) {
   if (control.getAttribute("aria-busy") === "true") return undefined;
   control.setAttribute("aria-busy", "true");
-  const wasDisabled = control.disabled;
-  const hadFocus = document.activeElement === control;
-  control.disabled = true;
+  control.setAttribute("aria-disabled", "true");
   try {
     return await action();
   } finally {
     control.removeAttribute("aria-busy");
-    control.disabled = wasDisabled;
-    // A disabled control loses the focus, and a keyboard user their place.
-    if (hadFocus && document.activeElement === document.body) control.focus();
+    control.removeAttribute("aria-disabled");
   }
 }
 

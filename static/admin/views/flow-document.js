@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { createEditor } from "../editor.js";
 import { h, replace } from "../dom.js";
-import { format, locate, place, scan } from "../jsonmap.js";
+import { entry, format, locate, places, scan } from "../jsonmap.js";
 import { gathered, watch } from "../live.js";
 import { inFull } from "../time.js";
 import { button, prose, toast } from "../ui.js";
@@ -12,28 +12,36 @@ import { button, prose, toast } from "../ui.js";
 const PAUSE = 400;
 
 export function documentTab(flow, { signal, query }) {
-  let tree = null;
+  let scanned = scan(flow.text);
   let run = 0;
   let timer = null;
-  let serverProblems = flow.isDirty ? null : flow.summary.problems ?? null;
+  // What the server said last stays on screen until it has judged what was typed since.
+  let serverProblems = flow.isDirty ? [] : flow.summary.problems ?? [];
+  let isJudged = !flow.isDirty;
 
   const editor = createEditor({
     label: "Document of the flow, as JSON", text: flow.text,
     onchange(text) {
       flow.setText(text);
-      serverProblems = null;
+      isJudged = false;
       check();
     },
     onsave: () => saveButton.click(),
   });
   const saveButton = button("Save", save, { kind: "primary", testid: "editor-save" });
   const formatButton = button("Format", () => {
-    const { tree: parsed, error } = scan(editor.text);
+    const { tree, error } = scanned;
     if (error) return goTo(error.offset, error.offset);
-    editor.setText(format(editor.text, parsed), { undoable: true });
+    editor.setText(format(editor.text, tree), { undoable: true });
     return undefined;
   }, { testid: "editor-format" });
   const saved = h("span", { class: "muted", "aria-live": "polite" });
+  const nodeSelect = h("select", { class: "narrow", "aria-label": "Go to node", testid: "editor-goto" });
+  nodeSelect.addEventListener("change", () => {
+    const range = locate(scanned.tree, { node: nodeSelect.value });
+    nodeSelect.value = "";
+    goTo(range.start, range.end);
+  });
   const notice = h("div", {});
   const news = h("div", {});
   let told = 0;
@@ -54,12 +62,12 @@ export function documentTab(flow, { signal, query }) {
 
   // The mistakes of the text itself are found here at once; what the flow means is the server's to judge.
   function check() {
-    const scanned = scan(editor.text);
-    tree = scanned.tree;
     clearTimeout(timer);
     run += 1;
-    draw(scanned);
-    if (tree && serverProblems === null) timer = setTimeout(() => validate(run), PAUSE);
+    scanned = scan(editor.text);
+    drawNodes();
+    draw();
+    if (scanned.tree && !isJudged) timer = setTimeout(() => validate(run), PAUSE);
   }
 
   async function validate(mine) {
@@ -67,33 +75,46 @@ export function documentTab(flow, { signal, query }) {
       const answer = await api.send("POST", "/flows/validate", { raw: editor.text, signal });
       if (mine !== run) return;
       serverProblems = JSON.parse(answer.text).problems;
-      draw(scan(editor.text));
+      isJudged = true;
+      draw();
     } catch (error) {
       if (api.isAbort(error) || mine !== run) return;
       replace(summary, `The document could not be checked: ${error.message}`);
     }
   }
 
-  function draw({ error, doubles }) {
+  function draw() {
+    const { tree, error, doubles } = scanned;
     const problems = error
       ? [{ id: "syntax", severity: "error", text: error.text, range: { start: error.offset, end: error.offset } }]
       : [
         ...doubles.map(({ key, start, end }) => ({ id: "double_key", severity: "warning", text: `The key "${key}" occurs twice in this object; only the last counts.`, range: { start, end } })),
-        ...(serverProblems ?? []).map((problem) => ({ ...problem, range: locate(tree, problem) })),
+        ...serverProblems.map((problem) => ({ ...problem, range: locate(tree, problem) })),
       ];
     const marks = new Map();
+    const placeOf = places(editor.text);
     for (const problem of problems) {
-      problem.at = place(editor.text, problem.range.start);
+      problem.at = placeOf(problem.range.start);
       if (marks.get(problem.at.line) !== "error") marks.set(problem.at.line, problem.severity);
     }
     editor.setMarks(marks);
     replace(list, problemList(problems, (problem) => goTo(problem.range.start, problem.range.end)));
-    replace(summary, summaryText(problems, error, serverProblems === null));
-    summary.classList.toggle("clear", !error && serverProblems !== null && problems.length === 0);
+    replace(summary, summaryText(problems, error, !isJudged));
+    summary.classList.toggle("clear", !error && isJudged && problems.length === 0);
+  }
+
+  // A document with a mistake in it keeps the list from before.
+  let nodeIds = null;
+  function drawNodes() {
+    if (!scanned.tree) return;
+    const ids = (entry(scanned.tree, "nodes")?.node.items ?? []).map((item) => entry(item, "id")?.node.value).filter((id) => typeof id === "string");
+    if (nodeIds?.join("\n") === ids.join("\n")) return;
+    nodeIds = ids;
+    replace(nodeSelect, h("option", { value: "" }, "Go to node …"), ids.map((id) => h("option", { value: id }, id)));
   }
 
   function drawState() {
-    saveButton.disabled = saveButton.getAttribute("aria-busy") === "true" || !flow.isDirty;
+    saveButton.disabled = !flow.isDirty;
     saved.textContent = flow.isDirty ? "Not saved" : `Revision ${flow.summary.revision}`;
     replace(notice, flow.restoredAt && flow.isDirty && h("div", { class: "notice", role: "note", testid: "editor-restored" },
       h("p", {}, `This is your text of ${inFull(flow.restoredAt)}, which was not saved.`,
@@ -105,7 +126,8 @@ export function documentTab(flow, { signal, query }) {
     // Restored, taken over or discarded elsewhere.
     if (editor.text !== flow.text) {
       editor.setText(flow.text);
-      serverProblems = null;
+      serverProblems = flow.isDirty ? [] : flow.summary.problems ?? [];
+      isJudged = !flow.isDirty;
       check();
     }
     if (flow.baseRevision >= told) replace(news);
@@ -142,7 +164,7 @@ export function documentTab(flow, { signal, query }) {
   if (node) {
     // Once the tab is on screen.
     requestAnimationFrame(() => {
-      const range = tree && locate(tree, { node });
+      const range = scanned.tree && locate(scanned.tree, { node });
       if (range) goTo(range.start, range.end);
     });
   }
@@ -151,7 +173,7 @@ export function documentTab(flow, { signal, query }) {
     h("div", { class: "editor-side" },
       h("div", { "aria-live": "polite" }, news),
       notice,
-      h("div", { class: "toolbar" }, saveButton, formatButton, saved),
+      h("div", { class: "toolbar" }, saveButton, formatButton, nodeSelect, saved),
       editor.element, editor.help),
     h("section", { class: "problems", "aria-label": "Problems" }, h("h2", {}, "Problems"), summary, list));
 }

@@ -37,10 +37,16 @@ function documentOf(flow) {
 }
 
 function contextInput(flow) {
-  return h("textarea", {
+  return remembered(flow, "context", JSON.stringify(exampleContext(documentOf(flow)), null, 2), h("textarea", {
     class: "code short", rows: "5", spellcheck: "false", testid: "try-context",
-    value: JSON.stringify(exampleContext(documentOf(flow)), null, 2),
-  });
+  }));
+}
+
+/** An input that keeps what was typed while one goes to another tab and comes back. */
+function remembered(flow, name, initial, input) {
+  input.value = flow.trial[name] ?? initial;
+  input.addEventListener("input", () => { flow.trial[name] = input.value; });
+  return input;
 }
 
 function readContext(input) {
@@ -62,14 +68,14 @@ function layout(start, phone, side) {
 
 function simulation(flow, signal) {
   const contextArea = contextInput(flow);
-  const name = h("input", { type: "text", autocomplete: "off", value: "Ada" });
-  const phoneNumber = h("input", { type: "tel", autocomplete: "off", placeholder: SAMPLE_PHONE });
-  const language = h("input", { type: "text", autocomplete: "off", placeholder: "en" });
-  const startPlace = h("div", {});
+  const name = remembered(flow, "name", "Ada", h("input", { type: "text", autocomplete: "off" }));
+  const phoneNumber = remembered(flow, "phone", "", h("input", { type: "tel", autocomplete: "off", placeholder: SAMPLE_PHONE }));
+  const language = remembered(flow, "language", "", h("input", { type: "text", autocomplete: "off", placeholder: "en" }));
+  const notice = h("div", { "aria-live": "polite" });
   const trace = createTrace({ link: nodeLink(flow) });
   const statePlace = h("div", { "aria-live": "polite" });
   const phone = createPhone({ label: "Conversation", send });
-  let running = null;
+  let running = flow.trial.running ?? null;
 
   const begin = form([
     field("Context", contextArea, { hint: "What the trigger passes, as JSON." }),
@@ -94,7 +100,8 @@ function simulation(flow, signal) {
       throw error;
     }
     const state = JSON.parse(answer.text);
-    running = { id: state.id, startedAt: state.now, turns: [], notes: [], text: flow.text };
+    running = { id: state.id, startedAt: state.now, turns: [], text: flow.text };
+    flow.trial.running = running;
     take(state);
     phone.input.focus();
   }
@@ -116,6 +123,7 @@ function simulation(flow, signal) {
     phone.show(said);
     phone.setOpen(isRunning, "The conversation is over.");
     trace.show(turns, { exact: true });
+    replace(notice, flow.text !== running.text && h("p", { class: "notice", role: "note" }, "The text has changed since this began. Restart to try it as it is now."));
     replace(statePlace, sessionFacts(state.session, state.now), timeControls(isRunning));
   }
 
@@ -148,11 +156,12 @@ function simulation(flow, signal) {
       }, { kind: "small", testid: "phone-advance-custom" })),
       h("div", { class: "actions" },
         button("To the next timer", () => event({ type: "timeout" }), { kind: "small", testid: "phone-timeout" }),
-        button("Expire", () => event({ type: "expire" }), { kind: "small", testid: "phone-expire" })));
+        button("Expire", () => event({ type: "expire" }), { kind: "small", testid: "phone-expire", title: "Moves the clock to where the session expires. Timers that are due earlier fire first." })));
   }
 
-  replace(startPlace, begin.element);
-  return layout(startPlace, [
+  if (running) draw();
+  return layout(begin.element, [
+    notice,
     phone.element,
     h("div", { class: "actions" },
       button("Restart", () => (running ? startOver() : begin.element.requestSubmit()), { testid: "phone-restart" }),
@@ -215,7 +224,7 @@ function real(flow, signal) {
     return emptyState("Not published", "Only a published flow can be triggered. Publish it, or try it as a simulation.");
   }
   const contextArea = contextInput(flow);
-  const number = h("input", { type: "tel", autocomplete: "off", value: SAMPLE_PHONE, testid: "try-phone" });
+  const number = remembered(flow, "number", SAMPLE_PHONE, h("input", { type: "tel", autocomplete: "off", testid: "try-phone" }));
   const trace = createTrace({ link: nodeLink(flow) });
   const statePlace = h("div", { "aria-live": "polite" });
   const phone = createPhone({ label: "Conversation", send });

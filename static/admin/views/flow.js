@@ -92,6 +92,8 @@ async function loadFlow(id, page) {
   const path = `/flows/${encodeURIComponent(id)}`;
   const flow = {
     id, path, summary: null, savedText: "", text: "", baseRevision: 0, restoredAt: null,
+    /** What the tab Try goes on with when one comes back to it from the document. */
+    trial: {},
     onchange(listener, signal) {
       listeners.add(listener);
       signal?.addEventListener("abort", () => listeners.delete(listener));
@@ -251,7 +253,7 @@ function flowHeader(flow) {
     actions: [
       button("Publish", () => publish(flow), { kind: !isPublished || summary.has_changes || flow.isDirty ? "primary" : "", testid: "flow-publish" }),
       isPublished && button("Unpublish", () => unpublish(flow), { testid: "flow-unpublish" }),
-      button("Stop", () => stop(flow), { testid: "flow-stop" }),
+      (isPublished || summary.sessions?.running > 0) && button("Stop", () => stop(flow), { testid: "flow-stop" }),
       moreMenu(flow),
     ],
     intro: h("span", { class: "facts-line" },
@@ -326,8 +328,6 @@ async function publish(flow) {
       if (!canForce) force.input.checked = false;
       const update = () => { parts.confirm.disabled = errors.length > 0 && !force.input.checked; };
       force.input.onchange = update;
-      // After the running action, which enables its button again.
-      queueMicrotask(() => setTimeout(update));
       update();
       replace(problems, found.length > 0 && [
         h("h3", {}, errors.length > 0 ? "To mend first" : "Worth a look"),

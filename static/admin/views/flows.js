@@ -43,7 +43,8 @@ const importButton = (place) => button("Import", askDocument, { testid: place ? 
 function row(flow, make) {
   const counts = flow.sessions ?? {};
   return make([
-    h("a", { href: `#/flows/${flow.id}`, class: "strong" }, flow.name),
+    h("span", { class: "stack" }, h("a", { href: `#/flows/${flow.id}`, class: "strong" }, flow.name),
+      flow.kind === "sequence" && h("span", { class: "muted small-text" }, "sequence")),
     h("span", { class: "stack" },
       status(flow.status),
       h("span", { class: "muted small-text" }, flow.published_version ? `version ${flow.published_version}` : flow.latest_version ? `was version ${flow.latest_version}` : "never published",

@@ -16,7 +16,8 @@ export function sessionView([id], page) {
   const factsPlace = h("div", { "aria-live": "polite" });
   const live = liveMark();
   const phone = readOnlyPhone("Conversation", "Conversation");
-  const trace = createTrace();
+  let flowId = null;
+  const trace = createTrace({ link: (node) => flowId && `#/flows/${flowId}/document?node=${encodeURIComponent(node)}` });
   const body = h("div", { class: "two-columns" },
     h("div", {}, h("section", { "aria-label": "State" }, h("h2", {}, "State"), factsPlace), h("section", { "aria-label": "Trace" }, h("h2", {}, "Trace"), trace.element)),
     h("section", { "aria-label": "Messages" }, h("h2", {}, "Messages"), phone.element));
@@ -47,6 +48,7 @@ export function sessionView([id], page) {
 
   function draw(session, turns) {
     const isRunning = session.status === "running";
+    flowId = session.flow_id;
     const who = session.contact?.name || session.contact?.phone || "a contact";
     page.setTitle(`Session of ${who}`);
     replace(header, pageHeader(`Session of ${who}`, {
