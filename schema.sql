@@ -265,6 +265,16 @@ CREATE TABLE erased (
 
 CREATE INDEX erased_by_age ON erased (erased_at) WHERE kind = 'provider_id';
 
+-- People whose erasure is under way: the contact's row is only a stub by now that the rest of its rows hangs on. A row
+-- here outlives a crash, so that the erasure goes on after it.
+CREATE TABLE erasures (
+    contact_seq INTEGER PRIMARY KEY,
+    contact_id BLOB NOT NULL UNIQUE CHECK (length(contact_id) = 16), -- what the contact was known by
+    sessions INTEGER NOT NULL DEFAULT 0, -- erased so far
+    messages INTEGER NOT NULL DEFAULT 0, -- erased so far
+    begun_at INTEGER NOT NULL
+) STRICT;
+
 -- Answers that a retry with the same Idempotency-Key gets again.
 CREATE TABLE idempotency_keys (
     token_seq INTEGER NOT NULL,

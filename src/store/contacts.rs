@@ -1,4 +1,6 @@
 //! Contacts, the addresses that lead to them, and their tags.
+//!
+//! A contact that is being erased (see [`super::erasure`]) has no address and an id that nobody knows; lists leave it out.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -14,12 +16,47 @@ pub struct StoredContact {
     pub seq: i64,
     /// The contact.
     pub contact: Contact,
+    /// When it was first heard of.
+    pub created_at: Timestamp,
+}
+
+/// A contact with what its page shows beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// The contact and its row, which is the cursor of [`list`].
+    pub stored: StoredContact,
+    /// What created it, such as `api`.
+    pub source: String,
+    /// When the person last wrote.
+    pub last_inbound_at: Option<Timestamp>,
+    /// When a message last went either way.
+    pub last_message_at: Option<Timestamp>,
+    /// Messages in both directions.
+    pub total_messages: u32,
+    /// When the profile last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Where a person is reached, or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `phone`, `wa_id` or `bsuid`.
+    pub kind: String,
+    /// Such as a phone number with its `+`.
+    pub value: String,
+    /// When it was learnt.
+    pub added_at: Timestamp,
+    /// Since when it leads to nobody.
+    pub retired_at: Option<Timestamp>,
 }
 
 /// The columns that [`read`] takes. The phone is the newest one that is not retired; tags come in the order of their
 /// bytes, which is the order that [`Contact`] keeps.
 macro_rules! select {
     ($from:literal) => {
+        select!("", $from)
+    };
+    ($more:literal, $from:literal) => {
         concat!(
             "SELECT c.seq, c.id,
                 (SELECT a.value FROM addresses AS a
@@ -28,9 +65,18 @@ macro_rules! select {
                 c.name, c.email, c.language,
                 (SELECT json_group_array(t.name ORDER BY t.name)
                  FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
-                c.metadata, c.opted_in_at, c.opted_out_at ",
+                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at",
+            $more,
+            " ",
             $from
         )
+    };
+}
+
+/// The further columns of a [`Profile`].
+macro_rules! select_profile {
+    ($from:literal) => {
+        select!(", c.source, c.last_inbound_at, c.last_message_at, c.total_messages, c.updated_at", $from)
     };
 }
 
@@ -60,6 +106,62 @@ pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>
          WHERE o.kind = 'phone' AND o.value = ?1 AND o.retired_at IS NULL"
     ))?;
     Ok(statement.query_row([phone], read).optional()?)
+}
+
+/// The contact of a row.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_seq(conn: &Conn, seq: i64) -> Result<Option<StoredContact>> {
+    Ok(conn.prepare_cached(select!("FROM contacts AS c WHERE c.seq = ?1"))?.query_row([seq], read).optional()?)
+}
+
+/// The profile of a contact's row.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
+    let mut statement = conn.prepare_cached(select_profile!("FROM contacts AS c WHERE c.seq = ?1"))?;
+    Ok(statement.query_row([seq], read_profile).optional()?)
+}
+
+/// Contacts, newest first, before the row `before_seq` if one is given.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(conn: &Conn, before_seq: Option<i64>, limit: u32) -> Result<Vec<Profile>> {
+    let mut statement = conn.prepare_cached(select_profile!(
+        "FROM contacts AS c
+         WHERE c.seq < ?1 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+         ORDER BY c.seq DESC LIMIT ?2"
+    ))?;
+    let rows = statement.query_map((before_seq.unwrap_or(i64::MAX), limit), read_profile)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All addresses of a contact, those among them that the person has left.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn addresses(conn: &Conn, seq: i64) -> Result<Vec<Address>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT kind, value, added_at, retired_at FROM addresses WHERE contact_seq = ?1 ORDER BY kind, value",
+    )?;
+    let rows = statement.query_map([seq], |row| {
+        Ok(Address { kind: row.get(0)?, value: row.get(1)?, added_at: row.get(2)?, retired_at: row.get(3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Ids of contacts that were merged into this one.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn former_ids(conn: &Conn, seq: i64) -> Result<Vec<ContactId>> {
+    let mut statement =
+        conn.prepare_cached("SELECT old_id FROM contact_redirects WHERE contact_seq = ?1 ORDER BY old_id")?;
+    let rows = statement.query_map([seq], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Inserts a contact with its phone number and tags, and answers its row. `source` says what created it.
@@ -146,7 +248,21 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
             "DELETE FROM contact_tags WHERE contact_seq = ?1 AND tag_seq = (SELECT seq FROM tags WHERE name = ?2)",
         )?
         .execute((seq, tag))?;
+        drop_unused_tag(tx, tag)?;
     }
+    Ok(())
+}
+
+/// Deletes a tag that no contact has any more: its name may tell of the last person who had it.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn drop_unused_tag(tx: &Tx<'_>, name: &str) -> Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM tags
+         WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
+    )?
+    .execute([name])?;
     Ok(())
 }
 
@@ -209,7 +325,18 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
         opted_in_at: row.get(8)?,
         opted_out_at: row.get(9)?,
     };
-    Ok(StoredContact { seq: row.get(0)?, contact })
+    Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(10)? })
+}
+
+fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    Ok(Profile {
+        stored: read(row)?,
+        source: row.get(11)?,
+        last_inbound_at: row.get(12)?,
+        last_message_at: row.get(13)?,
+        total_messages: row.get(14)?,
+        updated_at: row.get(15)?,
+    })
 }
 
 #[cfg(test)]
@@ -244,7 +371,7 @@ mod tests {
         let contact = full(1);
         let seq = insert(&tx, &contact, "trigger", now()).unwrap();
         let keys: Vec<_> = contact.metadata.keys().cloned().collect();
-        let stored = Some(StoredContact { seq, contact });
+        let stored = Some(StoredContact { seq, contact, created_at: now() });
         assert_eq!(find_by_id(&tx, testing::contact_id(1)).unwrap(), stored);
         let found = find_by_phone(&tx, &phone(100)).unwrap();
         assert_eq!(found, stored);
@@ -253,7 +380,7 @@ mod tests {
         assert_eq!(find_by_id(&tx, testing::contact_id(2)).unwrap(), None);
         let bare = Contact::new(testing::contact_id(3), None);
         let seq = insert(&tx, &bare, "api", now()).unwrap();
-        assert_eq!(find_by_id(&tx, bare.id).unwrap(), Some(StoredContact { seq, contact: bare }));
+        assert_eq!(find_by_id(&tx, bare.id).unwrap(), Some(StoredContact { seq, contact: bare, created_at: now() }));
     }
 
     #[test]
@@ -323,7 +450,10 @@ mod tests {
         let contact = full(1);
         let seq = insert(&tx, &contact, "trigger", now()).unwrap();
         tx.execute("INSERT INTO contact_redirects VALUES (?1, ?2)", (testing::contact_id(9), seq)).unwrap();
-        assert_eq!(find_by_id(&tx, testing::contact_id(9)).unwrap(), Some(StoredContact { seq, contact }));
+        assert_eq!(
+            find_by_id(&tx, testing::contact_id(9)).unwrap(),
+            Some(StoredContact { seq, contact, created_at: now() })
+        );
     }
 
     #[test]

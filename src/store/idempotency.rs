@@ -66,6 +66,54 @@ pub fn delete(tx: &Tx<'_>, key: &Key<'_>) -> Result<bool> {
     Ok(deleted > 0)
 }
 
+/// A [`Key`] of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedKey {
+    /// Row of the token.
+    pub token_seq: i64,
+    /// The route's path.
+    pub route: String,
+    /// What the caller sent.
+    pub key: String,
+}
+
+impl OwnedKey {
+    /// The same key, borrowed.
+    pub fn as_key(&self) -> Key<'_> {
+        Key { token_seq: self.token_seq, route: &self.route, key: &self.key }
+    }
+}
+
+/// Looks at the `limit` answers after a key, in the order of their keys. Gives the keys of those that `is_wanted`, and
+/// the last key looked at; `None` when there are no more.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn look_through(
+    conn: &Conn,
+    after: Option<&OwnedKey>,
+    limit: u32,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(Vec<OwnedKey>, Option<OwnedKey>)> {
+    let mut statement = conn.prepare_cached(
+        "SELECT token_seq, route, key, outcome FROM idempotency_keys
+         WHERE (token_seq, route, key) > (?1, ?2, ?3) ORDER BY token_seq, route, key LIMIT ?4",
+    )?;
+    let (token_seq, route, key) =
+        after.map_or((i64::MIN, "", ""), |after| (after.token_seq, after.route.as_str(), after.key.as_str()));
+    let mut rows = statement.query((token_seq, route, key, limit))?;
+    let (mut wanted, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let key = OwnedKey { token_seq: row.get(0)?, route: row.get(1)?, key: row.get(2)? };
+        let outcome = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+        if is_wanted(outcome) {
+            wanted.push(key.clone());
+        }
+        last = Some(key);
+    }
+    Ok((wanted, last))
+}
+
 /// Forgets answers given before a moment, the oldest first, at most `limit`, and answers how many.
 ///
 /// # Errors
@@ -102,6 +150,35 @@ mod tests {
         assert!(delete(&tx, &key).unwrap());
         assert!(!delete(&tx, &key).unwrap());
         insert(&tx, &key, &[8; 32], "{}", now()).unwrap();
+    }
+
+    #[test]
+    fn all_answers_can_be_looked_through() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        for (token_seq, route, key, outcome) in
+            [(2, "/a", "1", "x"), (1, "/b", "1", "y"), (1, "/a", "2", "x"), (1, "/a", "1", "x"), (-1, "/z", "9", "y")]
+        {
+            insert(&tx, &Key { token_seq, route, key }, &[0; 32], outcome, now()).unwrap();
+        }
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let (wanted, last) = look_through(&tx, after.as_ref(), 2, |outcome| outcome == "x").unwrap();
+            found.extend(wanted.into_iter().map(|key| (key.token_seq, key.route, key.key)));
+            after = match last {
+                None => break,
+                last => last,
+            };
+        }
+        let expected = [(1, "/a", "1"), (1, "/a", "2"), (2, "/a", "1")];
+        assert_eq!(found, expected.map(|(seq, route, key)| (seq, route.to_owned(), key.to_owned())));
+        let plan = testing::plan(
+            &conn,
+            "SELECT token_seq, route, key, outcome FROM idempotency_keys
+             WHERE (token_seq, route, key) > (?1, ?2, ?3) ORDER BY token_seq, route, key LIMIT ?4",
+        );
+        assert!(plan.contains("SEARCH") && !plan.contains("TEMP"), "{plan}");
     }
 
     #[test]

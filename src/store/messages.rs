@@ -7,6 +7,9 @@ use super::{Conn, Tx};
 use crate::domain::{ContactId, MessageId, SessionId, Timestamp};
 use crate::error::Result;
 
+/// Rows that [`list`] looks at for a page.
+pub const LOOKED_AT: u32 = 10_000;
+
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -269,6 +272,82 @@ pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, l
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Which messages a list asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those that got so far.
+    Status(MessageStatus),
+    /// Those from people that nothing took.
+    Unrouted,
+}
+
+impl Which {
+    /// The rows to look at: an index where one holds just these messages, else the table.
+    fn source(self) -> &'static str {
+        // Told that it is so, SQLite uses the partial index.
+        match self {
+            Self::Status(MessageStatus::Failed) => "status = 'failed' AND status IN ('failed', 'unknown')",
+            Self::Status(MessageStatus::Unknown) => "status = 'unknown' AND status IN ('failed', 'unknown')",
+            Self::Unrouted => "handled = 'unrouted'",
+            Self::All | Self::Status(_) => "TRUE",
+        }
+    }
+}
+
+/// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
+/// asked for among the next [`LOOKED_AT`]. Gives the cursor of what was not looked at, if there is more; so a page may
+/// be short, and even empty, before the end.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(
+    conn: &Conn,
+    which: Which,
+    reason: Option<&str>,
+    before_seq: Option<i64>,
+    limit: u32,
+) -> Result<(Vec<MessageRow>, Option<i64>)> {
+    let mut statement = conn.prepare_cached(&list_sql(which))?;
+    let mut rows = statement.query((before_seq.unwrap_or(i64::MAX), LOOKED_AT + 1))?;
+    let (mut wanted, mut looked_at, mut last) = (Vec::new(), 0, None);
+    let next = loop {
+        let Some(row) = rows.next()? else { break None };
+        if looked_at == LOOKED_AT || wanted.len() >= limit as usize {
+            break last;
+        }
+        looked_at += 1;
+        let seq: i64 = row.get(0)?;
+        last = Some(seq);
+        let is_of_status = match which {
+            Which::Status(status) => row.get::<_, MessageStatus>(1)? == status,
+            Which::All | Which::Unrouted => true,
+        };
+        if is_of_status
+            && (reason.is_none() || row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)? == reason)
+        {
+            wanted.push(seq);
+        }
+    };
+    Ok((by_seqs(conn, &wanted)?, next))
+}
+
+fn list_sql(which: Which) -> String {
+    format!("SELECT seq, status, reason FROM messages WHERE {} AND seq < ?1 ORDER BY seq DESC LIMIT ?2", which.source())
+}
+
+/// Messages of a contact in both directions, oldest first, after the row `after_seq` (0 for all).
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn history_of_contact(conn: &Conn, contact_seq: i64, after_seq: i64, limit: u32) -> Result<Vec<MessageRow>> {
+    let mut statement = conn
+        .prepare_cached(select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3"))?;
+    let rows = statement.query_map((contact_seq, after_seq, limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The messages of some rows, in the order of `seqs`; rows that are gone are left out.
 ///
 /// # Errors
@@ -476,6 +555,64 @@ mod tests {
         assert_eq!(of(list_of_contact(&tx, 1, Some(seqs[1]), 3).unwrap()), [seqs[0]]);
         assert_eq!(of(by_seqs(&tx, &[seqs[2], 99, seqs[0]]).unwrap()), [seqs[2], seqs[0]]);
         assert!(by_seqs(&tx, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_list_gives_what_was_asked_for_and_looks_no_further_than_it_may() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        testing::flow_and_contact(&tx);
+        let mut seqs = Vec::new();
+        for n in 1..=6 {
+            let (status, reason) =
+                if n % 3 == 0 { (MessageStatus::Failed, Some("131047")) } else { (MessageStatus::Queued, None) };
+            seqs.push(insert_outgoing(&tx, &NewOutgoing { status, reason, ..outgoing(n, 1, None) }).unwrap());
+        }
+        for (n, handled) in [(11, "reply"), (12, "unrouted")] {
+            let inbound = NewInbound { handled: Some(handled), ..inbound(n, 1, None) };
+            seqs.push(insert_inbound(&tx, &inbound).unwrap());
+        }
+        let page = |which, reason, before, limit| {
+            let (rows, next) = list(&tx, which, reason, before, limit).unwrap();
+            (rows.into_iter().map(|row| row.seq).collect::<Vec<_>>(), next)
+        };
+        let [_, _, third, fourth, fifth, sixth, seventh, eighth] = seqs[..] else { panic!("{seqs:?}") };
+        assert_eq!(page(Which::All, None, None, 3), (vec![eighth, seventh, sixth], Some(sixth)));
+        assert_eq!(page(Which::All, None, Some(third), 3).1, None);
+        assert_eq!(page(Which::Status(MessageStatus::Queued), None, None, 2), (vec![fifth, fourth], Some(fourth)));
+        assert_eq!(page(Which::Status(MessageStatus::Failed), None, None, 9), (vec![sixth, third], None));
+        assert_eq!(page(Which::Status(MessageStatus::Failed), Some("131047"), Some(sixth), 9), (vec![third], None));
+        assert_eq!(page(Which::Status(MessageStatus::Failed), Some("other"), None, 9), (vec![], None));
+        assert_eq!(page(Which::Status(MessageStatus::Received), None, None, 9), (vec![eighth, seventh], None));
+        assert_eq!(page(Which::Unrouted, None, None, 9), (vec![eighth], None));
+        assert_eq!(page(Which::Status(MessageStatus::Read), None, None, 9), (vec![], None));
+        for n in 0..u128::from(LOOKED_AT) {
+            insert_outgoing(&tx, &outgoing(1_000 + n, 1, None)).unwrap();
+        }
+        assert_eq!(page(Which::Status(MessageStatus::Received), None, None, 9), (vec![], Some(eighth + 1)));
+        assert_eq!(
+            page(Which::Status(MessageStatus::Received), None, Some(eighth + 1), 9),
+            (vec![eighth, seventh], None)
+        );
+        assert_eq!(page(Which::Unrouted, None, None, 9), (vec![eighth], None), "an index holds just these");
+    }
+
+    #[test]
+    fn lists_are_read_from_an_index_or_newest_row_first() {
+        let conn = testing::conn();
+        for (which, index) in [
+            (Which::All, "messages USING INTEGER PRIMARY KEY (rowid<?)"),
+            (Which::Status(MessageStatus::Queued), "messages USING INTEGER PRIMARY KEY (rowid<?)"),
+            (Which::Status(MessageStatus::Failed), "messages_failed (status=? AND rowid<?)"),
+            (Which::Status(MessageStatus::Unknown), "messages_failed (status=? AND rowid<?)"),
+            (Which::Unrouted, "messages_unrouted (handled=? AND rowid<?)"),
+        ] {
+            let plan = testing::plan(&conn, &list_sql(which));
+            assert!(plan.contains(index) && !plan.contains("TEMP"), "{which:?}: {plan}");
+        }
+        let history = select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3");
+        let plan = testing::plan(&conn, history);
+        assert!(plan.contains("messages_by_contact") && !plan.contains("TEMP"), "{plan}");
     }
 
     #[test]

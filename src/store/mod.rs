@@ -10,6 +10,8 @@
 pub mod contacts;
 pub mod counters;
 mod direct;
+pub mod erased;
+pub mod erasure;
 pub mod flows;
 pub mod idempotency;
 mod lock;
@@ -391,7 +393,8 @@ fn open_readers(options: &Options) -> Result<r2d2::Pool<SqliteConnectionManager>
 /// What every connection that writes needs.
 fn set_up(conn: &Conn, synchronous: Synchronous) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")?;
+    // What is deleted is overwritten, so that an erased person is not in the file any more.
+    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;")?;
     let synchronous = match synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
@@ -485,13 +488,21 @@ mod tests {
         };
         let writer = store
             .write_blocking(move |tx| {
-                ["foreign_keys", "synchronous", "temp_store", "wal_autocheckpoint", "cache_size", "busy_timeout"]
-                    .iter()
-                    .map(|name| pragma(tx, name))
-                    .collect::<Result<Vec<_>>>()
+                [
+                    "foreign_keys",
+                    "synchronous",
+                    "temp_store",
+                    "wal_autocheckpoint",
+                    "cache_size",
+                    "busy_timeout",
+                    "secure_delete",
+                ]
+                .iter()
+                .map(|name| pragma(tx, name))
+                .collect::<Result<Vec<_>>>()
             })
             .unwrap();
-        assert_eq!(writer, [1, 1, 2, 0, -WRITER_CACHE, 5000]);
+        assert_eq!(writer, [1, 1, 2, 0, -WRITER_CACHE, 5000, 1]);
         let reader = store.read(|conn| Ok([pragma(conn, "query_only")?, pragma(conn, "temp_store")?])).unwrap();
         assert_eq!(reader, [1, 2]);
         assert!(store.read(|conn| Ok(conn.execute("DELETE FROM settings", [])?)).is_err());

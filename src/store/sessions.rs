@@ -177,6 +177,40 @@ fn rows_of(statement: &mut rusqlite::Statement<'_>, params: impl rusqlite::Param
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Where a session stands in [`list_of_contact`]. The default comes before all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Row of its flow.
+    pub flow_seq: i64,
+    /// Its row.
+    pub seq: i64,
+}
+
+/// Sessions of a contact, by flow and then oldest first, after a place. A page may be short where another flow begins;
+/// only an empty one is the end.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list_of_contact(conn: &Conn, contact_seq: i64, after: Place, limit: u32) -> Result<Vec<StoredSession>> {
+    let Place { flow_seq, seq } = after;
+    let mut in_flow = conn.prepare_cached(select!(
+        "INDEXED BY sessions_history",
+        "WHERE s.contact_seq = ?1 AND s.flow_seq = ?2 AND s.seq > ?3 ORDER BY s.seq LIMIT ?4"
+    ))?;
+    let rows = in_flow.query_map((contact_seq, flow_seq, seq, limit), read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    if !rows.is_empty() {
+        return Ok(rows);
+    }
+    let mut next_flow = conn.prepare_cached(
+        "SELECT flow_seq FROM sessions INDEXED BY sessions_history WHERE contact_seq = ?1 AND flow_seq > ?2
+         ORDER BY flow_seq LIMIT 1",
+    )?;
+    let next: Option<i64> = next_flow.query_row((contact_seq, flow_seq), |row| row.get(0)).optional()?;
+    let Some(next) = next else { return Ok(Vec::new()) };
+    let rows = in_flow.query_map((contact_seq, next, 0, limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The last session of a contact in a flow that ended, and when.
 ///
 /// # Errors
@@ -285,9 +319,11 @@ pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// A session that [`mark_failed`] ended.
+/// A session that [`mark_failed`] or [`mark_cancelled`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkedFailed {
+pub struct Marked {
+    /// Its row.
+    pub seq: i64,
     /// Row of its flow.
     pub flow_seq: i64,
     /// The version that it was on.
@@ -301,19 +337,36 @@ pub struct MarkedFailed {
 ///
 /// # Errors
 /// When the database refuses.
-pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<MarkedFailed>> {
+pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
     // The state may be what cannot be read, and then it stays as it is.
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
              state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events') ELSE state END
          WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
-         RETURNING flow_seq, version, turn",
+         RETURNING seq, flow_seq, version, turn",
     )?;
-    let marked = statement.query_row((seq, reason, now), |row| {
-        Ok(MarkedFailed { flow_seq: row.get(0)?, version: row.get(1)?, turn: row.get(2)? })
-    });
-    Ok(marked.optional()?)
+    Ok(statement.query_row((seq, reason, now), read_marked).optional()?)
+}
+
+/// Cancels a running session of a contact without reading it, whichever comes first. `None` if none runs.
+///
+/// # Errors
+/// When the database refuses.
+pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
+             due_at = NULL, ended_at = ?3,
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
+         WHERE seq = (SELECT seq FROM sessions INDEXED BY sessions_running
+                      WHERE contact_seq = ?1 AND status = 'running' LIMIT 1)
+         RETURNING seq, flow_seq, version, turn",
+    )?;
+    Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
+}
+
+fn read_marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
+    Ok(Marked { seq: row.get(0)?, flow_seq: row.get(1)?, version: row.get(2)?, turn: row.get(3)? })
 }
 
 fn state_of(session: &Session) -> State<'_> {
@@ -468,6 +521,55 @@ mod tests {
             let seq = insert(&tx, flow_seq, contact_seq, &session, None).unwrap();
             prop_assert_eq!(find_by_seq(&tx, seq).unwrap().unwrap().session, session);
         }
+    }
+
+    #[test]
+    fn a_history_comes_by_flow_and_ends_with_an_empty_page() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        let other_flow = testing::flow(&tx, 2);
+        let mut seqs = Vec::new();
+        for (n, flow) in [(1, flow_seq), (2, other_flow), (3, flow_seq), (4, flow_seq), (5, other_flow)] {
+            let ended = Session { status: Status::Completed, ended_at: Some(at(n as u64)), ..testing::session(n) };
+            seqs.push(insert(&tx, flow, contact_seq, &ended, None).unwrap());
+        }
+        let (mut listed, mut after) = (Vec::new(), Place::default());
+        loop {
+            let page = list_of_contact(&tx, contact_seq, after, 2).unwrap();
+            let Some(last) = page.last() else { break };
+            after = Place { flow_seq: last.flow_seq, seq: last.seq };
+            listed.extend(page.into_iter().map(|stored| stored.seq));
+        }
+        assert_eq!(listed, [seqs[0], seqs[2], seqs[3], seqs[1], seqs[4]]);
+        assert!(list_of_contact(&tx, contact_seq + 1, Place::default(), 2).unwrap().is_empty());
+        for sql in [
+            select!(
+                "INDEXED BY sessions_history",
+                "WHERE s.contact_seq = ?1 AND s.flow_seq = ?2 AND s.seq > ?3 ORDER BY s.seq LIMIT ?4"
+            ),
+            "SELECT flow_seq FROM sessions INDEXED BY sessions_history WHERE contact_seq = ?1 AND flow_seq > ?2
+             ORDER BY flow_seq LIMIT 1",
+            "SELECT seq FROM sessions INDEXED BY sessions_running WHERE contact_seq = ?1 AND status = 'running' LIMIT 1",
+        ] {
+            let plan = testing::plan(&conn, sql);
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_cancelled_without_being_read() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let seq = testing::running(&tx);
+        tx.execute("UPDATE sessions SET state = 'no JSON', turn = 7", []).unwrap();
+        let marked = mark_cancelled(&tx, 1, "erased", at(1)).unwrap();
+        assert_eq!(marked, Some(Marked { seq, flow_seq: 1, version: 1, turn: 7 }));
+        assert_eq!(mark_cancelled(&tx, 1, "erased", at(1)).unwrap(), None);
+        let row = tx.query_row("SELECT status, reason, due_at, ended_at FROM sessions WHERE seq = ?1", [seq], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
+        });
+        assert_eq!(row.unwrap(), ("cancelled".to_owned(), "erased".to_owned(), None, at(1)));
     }
 
     #[test]

@@ -47,3 +47,11 @@ CREATE TABLE erased (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX erased_by_age ON erased (erased_at) WHERE kind = 'provider_id';
+
+CREATE TABLE erasures (
+    contact_seq INTEGER PRIMARY KEY,
+    contact_id BLOB NOT NULL UNIQUE CHECK (length(contact_id) = 16),
+    sessions INTEGER NOT NULL DEFAULT 0,
+    messages INTEGER NOT NULL DEFAULT 0,
+    begun_at INTEGER NOT NULL
+) STRICT;
