@@ -14,6 +14,7 @@ pub mod erased;
 pub mod erasure;
 pub mod flows;
 pub mod idempotency;
+pub mod leftovers;
 mod lock;
 pub mod logins;
 pub mod messages;
@@ -227,6 +228,17 @@ impl Store {
         }
     }
 
+    /// Writes the write-ahead log into the database file and cuts it to nothing, so that it holds no older state of any
+    /// page. Tells whether that was possible: readers may still need the log.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is full or the store is closed.
+    pub async fn empty_log(&self) -> Result<bool> {
+        let (caller, answer) = oneshot::channel();
+        self.enqueue(Command::EmptyLog(caller))?;
+        answer.await.map_err(|_| stopped())
+    }
+
     /// Refuses new jobs, writes those that are queued, empties the write-ahead log, and gives up the lock. Blocks until
     /// that is done. Reads go on.
     pub fn close(&self) {
@@ -238,12 +250,17 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
+        let (caller, answer) = oneshot::channel();
+        self.enqueue(Command::Write(Box::new(Pending::new(job, caller))))?;
+        Ok(answer)
+    }
+
+    fn enqueue(&self, command: Command) -> Result<()> {
         if !self.is_healthy() {
             return Err(stopped());
         }
-        let (caller, answer) = oneshot::channel();
-        match self.inner.queue.try_send(Command::Write(Box::new(Pending::new(job, caller)))) {
-            Ok(()) => Ok(answer),
+        match self.inner.queue.try_send(command) {
+            Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
                 Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
             }

@@ -43,6 +43,8 @@ const OVERGROWN: u32 = 4;
 pub(super) enum Command {
     /// Something to write.
     Write(Box<dyn Job>),
+    /// Empty the write-ahead log after what was queued before, and tell whether it is empty.
+    EmptyLog(oneshot::Sender<bool>),
     /// Stop. What was queued before is written first.
     Stop,
 }
@@ -172,34 +174,42 @@ impl Writer {
             } else {
                 self.queue.recv().ok()
             };
-            let (batch, stop) = self.collect(first);
+            let (batch, then) = self.collect(first);
             if !batch.is_empty() {
                 self.write(batch)?;
                 log.keep_short(&self.conn)?;
             }
-            if stop {
-                return log.empty(&self.conn);
+            match then {
+                Then::GoOn => {}
+                Then::EmptyLog(caller) => {
+                    log.empty(&self.conn)?;
+                    // Whether anybody still wants to know changes nothing.
+                    let _ = caller.send(LOG_PAGES.get() == 0);
+                }
+                Then::Stop => return log.empty(&self.conn),
             }
         }
     }
 
-    /// What the queue holds now, up to a batch, and whether to stop after it.
-    fn collect(&self, first: Option<Command>) -> (Vec<Box<dyn Job>>, bool) {
+    /// What the queue holds now, up to a batch, and what to do after it.
+    fn collect(&self, first: Option<Command>) -> (Vec<Box<dyn Job>>, Then) {
         let mut jobs = Vec::new();
-        let mut next = first;
         // A queue whose senders are all gone is a reason to stop, like the command.
-        let mut stop = next.is_none();
-        while let Some(command) = next {
-            match command {
+        let Some(mut next) = first else { return (jobs, Then::Stop) };
+        loop {
+            match next {
                 Command::Write(job) => jobs.push(job),
-                Command::Stop => {
-                    stop = true;
-                    break;
-                }
+                Command::EmptyLog(caller) => return (jobs, Then::EmptyLog(caller)),
+                Command::Stop => return (jobs, Then::Stop),
             }
-            next = if jobs.len() < self.batch { self.queue.try_recv().ok() } else { None };
+            if jobs.len() == self.batch {
+                return (jobs, Then::GoOn);
+            }
+            next = match self.queue.try_recv() {
+                Ok(command) => command,
+                Err(_) => return (jobs, Then::GoOn),
+            };
         }
-        (jobs, stop)
     }
 
     /// Runs a batch, commits it, and answers every caller.
@@ -306,6 +316,16 @@ impl Writer {
         self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     }
+}
+
+/// What the writer does after a batch.
+enum Then {
+    /// It takes the next one.
+    GoOn,
+    /// It empties the write-ahead log and tells whether that was possible.
+    EmptyLog(oneshot::Sender<bool>),
+    /// It stops.
+    Stop,
 }
 
 /// How a batch ended.

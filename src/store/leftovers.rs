@@ -1,0 +1,190 @@
+//! What SQLite leaves behind of deleted rows, and clearing it away.
+//!
+//! `secure_delete` overwrites rows that are deleted and pages that are freed. It leaves one thing: when SQLite puts a
+//! page of a tree together anew, because its rows were spread over more or fewer pages, the bytes between the array of
+//! cell pointers and the first cell stay as they were. They may hold copies of rows that now stand on another page, and
+//! deleting a row does not touch its copies. (`rebuildPage()` in SQLite's `btree.c`; about one page in two hundred of a
+//! busy database has such bytes.) So after an erasure all pages are looked through, part by part and beside everything
+//! else, and those bytes are cleared.
+//!
+//! Pages are read and written through SQLite's own `sqlite_dbpage`, so that the page cache, the write-ahead log and
+//! the transactions know of it. SQLite never reads the bytes that are changed.
+
+use rusqlite::OptionalExtension;
+
+use super::{Conn, Tx};
+use crate::error::Result;
+
+/// First bytes of the pages of trees: inner and leaf pages of indexes and tables.
+const TREES: [u8; 4] = [2, 5, 10, 13];
+/// The header of a file comes before the tree on its first page.
+const FILE_HEADER: usize = 100;
+/// With more pages the number that other pages begin with could be taken for the mark of a tree. That is 128 GiB.
+const PAGES_AT_MOST: u32 = 0x0200_0000;
+
+/// Whether pages can be looked through: SQLite must have been built for it, and the file must not be huge.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn can_look(conn: &Conn) -> Result<bool> {
+    let is_built: bool =
+        conn.query_row("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage')", [], |row| {
+            row.get(0)
+        })?;
+    Ok(is_built && pages(conn)? < PAGES_AT_MOST)
+}
+
+/// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have leftovers, and
+/// where to go on; `None` at the end of the file.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>)> {
+    let end = from.saturating_add(limit);
+    let mut statement = conn.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
+    let mut found = Vec::new();
+    for page in from..end {
+        let is_found =
+            statement.query_row([page], |row| Ok(gap(page, row.get_ref(0)?.as_blob()?).is_some())).optional()?;
+        match is_found {
+            Some(true) => found.push(page),
+            Some(false) => {}
+            None => return Ok((found, None)),
+        }
+    }
+    Ok((found, Some(end)))
+}
+
+/// Clears the leftovers of some pages, if they still have any, and answers of how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear(tx: &Tx<'_>, pages: &[u32]) -> Result<usize> {
+    let mut read = tx.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
+    let mut write = tx.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?;
+    let mut cleared = 0;
+    for &page in pages {
+        let Some(mut data) = read.query_row([page], |row| row.get::<_, Vec<u8>>(0)).optional()? else { continue };
+        let Some(gap) = gap(page, &data) else { continue };
+        data[gap].fill(0);
+        write.execute((page, data))?;
+        cleared += 1;
+    }
+    Ok(cleared)
+}
+
+fn pages(conn: &Conn) -> Result<u32> {
+    Ok(conn.query_row("PRAGMA page_count", [], |row| row.get(0))?)
+}
+
+/// The unused bytes in the middle of a tree's page, if there is anything in them. See "B-tree Pages" in SQLite's
+/// description of its file format.
+fn gap(page: u32, data: &[u8]) -> Option<std::ops::Range<usize>> {
+    let start = if page == 1 { FILE_HEADER } else { 0 };
+    let header = data.get(start..start + 12)?;
+    if !TREES.contains(&header[0]) {
+        return None;
+    }
+    let number = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let is_leaf = header[0] >= 10;
+    let pointers = start + if is_leaf { 8 } else { 12 };
+    let begin = pointers + 2 * number(3);
+    let end = match number(5) {
+        0 => 65_536,
+        cells => cells,
+    };
+    let unused = data.get(begin..end)?;
+    // Pointers to cells that are gone tell nothing, and a third of all pages has some.
+    let pointers = unused
+        .chunks_exact(2)
+        .take_while(|pair| (1..data.len()).contains(&usize::from(u16::from_be_bytes([pair[0], pair[1]]))))
+        .count();
+    unused[2 * pointers..].iter().any(|byte| *byte != 0).then_some(begin..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Direct, settings, testing};
+    use super::*;
+
+    /// A page of 512 bytes with two cells at its end.
+    fn leaf(middle: &[u8]) -> Vec<u8> {
+        let mut data = vec![0; 512];
+        data[..12].copy_from_slice(&[13, 0, 0, 0, 2, 1, 0xf0, 0, 1, 0xf8, 1, 0xf0]);
+        data[0x1f0..].fill(b'x');
+        data[100..100 + middle.len()].copy_from_slice(middle);
+        data
+    }
+
+    #[test]
+    fn only_the_middle_of_a_trees_page_counts() {
+        assert_eq!(gap(2, &leaf(b"")), None);
+        assert_eq!(gap(2, &leaf(b"Ana")), Some(12..0x1f0));
+        let mut with_old_pointers = leaf(b"");
+        with_old_pointers[12..16].copy_from_slice(&[1, 0xe8, 1, 0xe0]);
+        assert_eq!(gap(2, &with_old_pointers), None);
+        with_old_pointers[20] = b'A';
+        assert_eq!(gap(2, &with_old_pointers), Some(12..0x1f0));
+        let mut overflow = leaf(b"Ana");
+        overflow[0] = 0;
+        assert_eq!(gap(2, &overflow), None, "the rest of a long text is no leftover");
+        let mut inner = leaf(b"Ana");
+        inner[0] = 5;
+        assert_eq!(gap(2, &inner), Some(16..0x1f0));
+        let mut first = vec![0; 512];
+        first[100..112].copy_from_slice(&[13, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(gap(1, &first), None);
+        first[300] = b'A';
+        assert_eq!(gap(1, &first), Some(108..512));
+        let mut damaged = leaf(b"");
+        damaged[3] = 0xff;
+        assert_eq!(gap(2, &damaged), None, "nothing is cleared where the numbers make no sense");
+        assert_eq!(gap(2, &[13]), None);
+    }
+
+    #[test]
+    fn leftovers_are_cleared_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        assert!(store.read(can_look).unwrap(), "SQLite is built for it, see .cargo/config.toml");
+        // Rows that grow, here and there: their pages are split and put together anew.
+        let value = |n: usize, round: usize| format!("\"row {n} of round {round}{}\"", " grows".repeat(n * round % 40));
+        for round in 0..8 {
+            store
+                .write_blocking(move |tx| {
+                    let keys = (0..2_000).filter(|n| round == 0 || n * 7 % 8 == round);
+                    keys.into_iter().try_for_each(|n| {
+                        settings::set(tx, &format!("{:05}", n * 7919 % 2_000), &value(n, round), testing::now())
+                    })
+                })
+                .unwrap();
+        }
+        let all = |conn: &Conn| {
+            let mut statement = conn.prepare("SELECT key, value FROM settings ORDER BY key")?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+        };
+        let before = store.read(all).unwrap();
+        let look = || {
+            let mut found = Vec::new();
+            let mut from = Some(1);
+            while let Some(page) = from {
+                let (more, next) = store.read(|conn| find(conn, page, 7)).unwrap();
+                found.extend(more);
+                from = next;
+            }
+            found
+        };
+        let found = look();
+        assert!(!found.is_empty(), "SQLite leaves nothing behind any more, and this file may go");
+        let pages = found.clone();
+        assert_eq!(store.write_blocking(move |tx| clear(tx, &pages)).unwrap(), found.len());
+        assert_eq!(look(), [] as [u32; 0]);
+        let again = found.clone();
+        assert_eq!(store.write_blocking(move |tx| clear(tx, &again)).unwrap(), 0);
+        assert_eq!(store.read(all).unwrap(), before);
+        store.write_blocking(|tx| settings::set(tx, "after", "1", testing::now())).unwrap();
+        drop(store);
+        assert_eq!(Direct::open(&dir.path().join("qyvo.db")).unwrap().check().unwrap(), Vec::<String>::new());
+    }
+}
