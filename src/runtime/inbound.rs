@@ -118,6 +118,9 @@ impl Command for Inbound {
             });
         }
         let known = contacts::find_by_phone(job.tx(), &self.from)?;
+        if let Some(message_id) = job.erased_message(channel, &self.provider_id, known.as_ref())? {
+            return Ok(Received { message_id, session_id: None, handling: Handling::Duplicate, reason: None });
+        }
         let route = self.route(job, known.as_ref())?;
         let (contact_seq, contact_id) = match known {
             Some(known) => (known.seq, known.contact.id),

@@ -14,7 +14,7 @@ use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing};
-use crate::store::sessions::{self, StoredSession};
+use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, turns};
 
 /// One published version of one flow.
@@ -125,6 +125,11 @@ impl<'a> Job<'a> {
         self.now
     }
 
+    /// What all jobs share.
+    pub(super) fn inner(&self) -> &Inner {
+        self.inner
+    }
+
     /// Name of the channel that messages go out on.
     pub(super) fn channel(&self) -> &'static str {
         self.inner.channel.name()
@@ -204,9 +209,11 @@ impl<'a> Job<'a> {
         contact
     }
 
-    /// Inserts a contact of whom only the number is known, and gives its row and its id.
+    /// Inserts a contact of whom only the number is known, and gives its row and its id. Who had opted out before being
+    /// erased is opted out from the first moment.
     pub(super) fn add_contact(&self, phone: Phone, source: &str) -> Result<(i64, ContactId)> {
-        let contact = Self::new_contact(phone, None);
+        let opted_out_at = self.had_opted_out(&phone)?.then_some(self.now);
+        let contact = Contact { opted_out_at, ..Self::new_contact(phone, None) };
         Ok((contacts::insert(self.tx, &contact, source, self.now)?, contact.id))
     }
 
@@ -380,16 +387,67 @@ impl<'a> Job<'a> {
         let Some(failed) = sessions::mark_failed(self.tx, session_seq, "internal_error", self.now)? else {
             return Ok(false);
         };
-        messages::fail_queued_of_session(self.tx, session_seq, None, "session_ended", self.now)?;
-        let of_flow = Counter { name: "session.failed".into(), flow_seq: failed.flow_seq, ..Counter::default() };
-        self.count_each(of_flow, failed.version, 1);
+        self.end_unread(&failed, Status::Failed, "internal_error", "session_ended")?;
+        Ok(true)
+    }
+
+    /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
+    /// one.
+    pub(super) fn cancel_unread(&self, contact_seq: i64, reason: &str) -> Result<bool> {
+        let Some(cancelled) = sessions::mark_cancelled(self.tx, contact_seq, reason, self.now)? else {
+            return Ok(false);
+        };
+        self.end_unread(&cancelled, Status::Cancelled, "cancel", reason)?;
+        Ok(true)
+    }
+
+    /// What follows when a session was ended without being read.
+    fn end_unread(&self, marked: &Marked, status: Status, stimulus: &str, why_dropped: &str) -> Result<()> {
+        messages::fail_queued_of_session(self.tx, marked.seq, None, why_dropped, self.now)?;
+        let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
+        self.count_each(of_flow, marked.version, 1);
         let text = "the session could not go on; the server's log says why".to_owned();
         let record = json!({
-            "turn": failed.turn, "stimulus": {"type": "internal_error"}, "path": [], "changes": [],
+            "turn": marked.turn, "stimulus": {"type": stimulus}, "path": [], "changes": [],
             "warnings": [{"node": null, "text": text}]
         });
-        turns::insert(self.tx, session_seq, failed.turn, self.now, &to_json(&record)?, &[])?;
-        Ok(true)
+        turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
+        Ok(())
+    }
+
+    /// At most `limit` of a contact's running sessions. It may hold the job, so it comes before anything is written.
+    /// `after_replies`: first wait for replies that arrived before one of them fell due.
+    pub(super) fn running(
+        &self,
+        contact: &StoredContact,
+        limit: usize,
+        after_replies: bool,
+    ) -> Result<Vec<Live>, Hold> {
+        let mut lives = Vec::new();
+        for stored in sessions::running_of_contact(self.tx, contact.seq)?.into_iter().take(limit) {
+            if after_replies {
+                self.wait_for_replies(&stored.session)?;
+            }
+            lives.push(self.live(stored, contact.clone())?);
+        }
+        Ok(lives)
+    }
+
+    /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
+    /// fired.
+    pub(super) fn cancel_all(&self, lives: Vec<Live>, reason: &str) -> Result<()> {
+        for mut live in lives {
+            // The contact has changed since the session was loaded, and the one before may have changed it again.
+            self.refresh(&mut live)?;
+            if let Some(seq) = live.seq {
+                messages::fail_queued_of_session(self.tx, seq, None, reason, self.now)?;
+            }
+            self.settle(&mut live, self.now)?;
+            if live.is_running() {
+                self.apply(&mut live, &Event::Cancel { reason: reason.to_owned() })?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes in a session's trace what it was sent and did not take. `turn` is the last that it took.

@@ -9,6 +9,7 @@ mod arrivals;
 pub mod authoring;
 mod cancel;
 mod clock;
+mod contacts;
 pub mod credentials;
 mod event;
 mod inbound;
@@ -24,8 +25,8 @@ mod trigger;
 mod turn;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quick_cache::Weighter;
@@ -36,9 +37,10 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 
 use crate::channels::Channel;
-use crate::domain::{FlowDocument, Timestamp};
+use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Error, Result};
+use crate::store::erased::ErasureKey;
 use crate::store::{self, Store, idempotency};
 use arrivals::Arrivals;
 use job::FlowKey;
@@ -47,6 +49,7 @@ use simulations::Simulations;
 pub use arrivals::Arrival;
 pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
+pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use inbound::{Handling, Inbound, Received};
 pub use job::{Hold, Job, Whom};
@@ -125,6 +128,12 @@ struct Inner {
     simulations: Simulations,
     /// There is room on the disk for new sessions.
     has_room: AtomicBool,
+    /// Held by who erases people: one at a time.
+    erasing: tokio::sync::Mutex<()>,
+    /// The key of what is remembered of erased people, once it is known to be committed.
+    erasure_key: OnceLock<ErasureKey>,
+    /// Held by who clears what erasures leave in the database's files.
+    clearing: tokio::sync::Mutex<()>,
 }
 
 impl Runtime {
@@ -150,6 +159,9 @@ impl Runtime {
             planned_sweep,
             simulations,
             has_room,
+            erasing: tokio::sync::Mutex::default(),
+            erasure_key: OnceLock::new(),
+            clearing: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -255,6 +267,34 @@ impl Runtime {
         }
     }
 
+    /// Changes a contact's profile. Opting out ends all of its sessions.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`]. Refusals are outcomes.
+    pub async fn update_contact(&self, command: UpdateContact) -> Result<ContactUpdated> {
+        contacts::update(self, command).await
+    }
+
+    /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on when
+    /// the caller stops waiting, and after a restart.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`]; what was begun then goes on within a minute.
+    pub async fn erase_contact(&self, id: ContactId) -> Result<Option<Erased>> {
+        let runtime = self.clone();
+        let erasing = tokio::spawn(async move { contacts::erase(&runtime, id).await });
+        erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
+    }
+
+    /// Clears what erasures since the last time have left in unused parts of the database's files, and gives of how many
+    /// pages. It looks through the whole file, beside everything else. The server does so within minutes by itself.
+    ///
+    /// # Errors
+    /// When the database cannot be read or refuses; it is tried again then.
+    pub async fn clear_leftovers(&self) -> Result<usize> {
+        contacts::clear_leftovers(self).await
+    }
+
     /// Whether there is room for new sessions. Replies, timers and what ends sessions go on without.
     ///
     /// # Errors
@@ -288,6 +328,15 @@ impl Runtime {
     /// When due sessions cannot be read. A session that fails is marked `failed` and does not stop the others.
     pub async fn run_due(&self) -> Result<usize> {
         sweeper::run_due(self).await
+    }
+
+    /// Tidies the database up: erasures that were interrupted go on, and what has been kept for long enough goes. The
+    /// sweeper does so once a minute.
+    ///
+    /// # Errors
+    /// When the store takes no writes; what is left is done the next time.
+    pub async fn tidy(&self) -> Result<()> {
+        sweeper::tidy(self).await
     }
 
     /// Runs the sweeper until `stop` is done: at least every `interval`, sooner when a nearer timer is armed.

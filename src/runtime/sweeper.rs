@@ -8,18 +8,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use super::job::{Hold, Job};
-use super::{Command, KEY_LIFETIME, Runtime};
+use super::{Command, KEY_LIFETIME, Runtime, contacts};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::store::{contacts, idempotency, sessions};
+use crate::store::erasure::REDELIVERY;
+use crate::store::{contacts as stored_contacts, erased, idempotency, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
-/// Old idempotency keys that are removed in one job.
-const KEYS_PER_JOB: u32 = 1_000;
-/// How often old idempotency keys are looked for.
+/// Old rows that are removed in one job.
+const ROWS_PER_JOB: u32 = 1_000;
+/// How often the database is tidied up.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long to wait at least after a round that failed.
@@ -55,7 +57,7 @@ impl Command for Due {
             Some(_) => {}
             None => return Ok(Fired::NotDue),
         }
-        let contact = contacts::find_by_id(job.tx(), stored.session.contact_id)?
+        let contact = stored_contacts::find_by_id(job.tx(), stored.session.contact_id)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
         let mut live = job.live(stored, contact)?;
         Ok(Fired::Timers(job.settle(&mut live, job.now())?))
@@ -89,7 +91,7 @@ pub(super) async fn run_due(runtime: &Runtime) -> Result<usize> {
     }
 }
 
-fn spawn(runtime: &Runtime, session_seq: i64) -> tokio::task::JoinHandle<Result<Fired>> {
+fn spawn(runtime: &Runtime, session_seq: i64) -> JoinHandle<Result<Fired>> {
     let runtime = runtime.clone();
     tokio::spawn(async move { runtime.handle(Due { session_seq }).await })
 }
@@ -126,6 +128,7 @@ impl Command for GiveUp {
 pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut tidied_at: Option<Timestamp> = None;
+    let mut tidying: Option<JoinHandle<()>> = None;
     loop {
         // Register for the wake-up before looking: a timer armed in between is then not slept through.
         let woken = runtime.inner.sweep.notified();
@@ -136,8 +139,14 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
             let now = runtime.clock().now();
             if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
                 tidied_at = Some(now);
-                if let Err(error) = tidy(runtime, now).await {
-                    tracing::warn!(%error, "old idempotency keys could not be removed");
+                // By itself: an erasure may take a while, and timers must not wait for it.
+                if tidying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let runtime = runtime.clone();
+                    tidying = Some(tokio::spawn(async move {
+                        if let Err(error) = runtime.tidy().await {
+                            tracing::warn!(%error, "the database could not be tidied up; it is tried again");
+                        }
+                    }));
                 }
             }
             match swept {
@@ -169,13 +178,20 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
     pause
 }
 
-async fn tidy(runtime: &Runtime, now: Timestamp) -> Result<()> {
+/// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
+pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
+    contacts::resume(runtime).await?;
+    contacts::clear_leftovers(runtime).await?;
+    let now = runtime.clock().now();
     let before = now.minus(KEY_LIFETIME);
-    while runtime.store().write(move |tx| idempotency::prune(tx, before, KEYS_PER_JOB)).await? > 0 {}
+    while runtime.store().write(move |tx| idempotency::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
+    let before = now.minus(REDELIVERY);
+    while runtime.store().write(move |tx| erased::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
     Ok(())
 }
 
-async fn read<T: Send + 'static>(
+/// Reads from the store on a thread that may block.
+pub(super) async fn read<T: Send + 'static>(
     runtime: &Runtime,
     query: impl FnOnce(&crate::store::Conn) -> Result<T> + Send + 'static,
 ) -> Result<T> {

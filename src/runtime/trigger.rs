@@ -112,6 +112,7 @@ impl Command for Trigger {
             Found::Unknown => return refused(TriggerRefusal::ContactNotFound),
             Found::Mismatch => return refused(TriggerRefusal::ContactMismatch),
             Found::Known(known) if known.contact.opted_out_at.is_some() => return refused(TriggerRefusal::OptedOut),
+            Found::New(phone) if job.had_opted_out(phone)? => return refused(TriggerRefusal::OptedOut),
             Found::Known(_) | Found::New(_) => {}
         }
         let already = |id, contact_id, ended| {

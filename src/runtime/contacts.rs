@@ -1,0 +1,354 @@
+//! Changing what is known of a person, and erasing a person.
+//!
+//! An erasure is many small jobs, because a long history must not keep the writer from everybody else. The first cuts
+//! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs makes
+//! a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the history
+//! goes part by part. Whoever asked may hang up, and the server may crash: the erasure goes on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+use super::job::{Hold, Job};
+use super::{Command, Runtime};
+use crate::domain::{ContactChange, ContactId, MessageId, Phone};
+use crate::error::{Code, Error, Result};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::erased::{self, ErasureKey, Trace};
+use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
+use crate::store::idempotency::{self, OwnedKey};
+use crate::store::{Conn, leftovers};
+
+/// Bytes of JSON that a contact's metadata may have.
+pub const METADATA_BYTES: usize = 64 * 1024;
+/// Why the sessions of who opts out end.
+const OPTED_OUT: &str = "opted_out";
+/// Sessions that one job ends.
+const SESSIONS_PER_JOB: usize = 64;
+/// Pages that one read looks through for leftovers: 4 MB.
+const PAGES_PER_READ: u32 = 1_000;
+/// Pages that one job clears of leftovers.
+const PAGES_PER_JOB: usize = 64;
+/// How long the disk is left to others after each read.
+const CLEARING_PAUSE: Duration = Duration::from_millis(5);
+/// Kept answers that one read looks through.
+const ANSWERS_PER_READ: u32 = 1_000;
+/// Kept answers that one job forgets.
+const ANSWERS_PER_JOB: usize = 100;
+
+/// Changes the profile of a contact. Opting out ends all that talks to the person.
+#[derive(Debug, Clone)]
+pub struct UpdateContact {
+    /// The contact, by any of its ids.
+    pub id: ContactId,
+    /// What changes. Of `opt_out`, `false` is refused where it would undo something: only the person may.
+    pub change: ContactChange,
+    /// All tags from now on.
+    pub tags: Option<Vec<String>>,
+}
+
+/// What came of an [`UpdateContact`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ContactUpdated {
+    /// It is as was asked.
+    Updated {
+        /// Row of the contact.
+        contact_seq: i64,
+        /// It opted out, and more sessions run than one job ends.
+        is_ending: bool,
+    },
+    /// No contact has that id.
+    NotFound,
+    /// The metadata would be larger than [`METADATA_BYTES`]. Nothing was changed.
+    MetadataTooLarge,
+    /// The person has opted out, and nobody else can undo that. Nothing was changed.
+    StaysOptedOut,
+}
+
+/// An [`UpdateContact`] as one job.
+struct Update {
+    command: UpdateContact,
+    /// End the sessions of who opts out in the same job; else that is left to [`EndSessions`].
+    ends_sessions: bool,
+}
+
+impl Command for Update {
+    type Outcome = ContactUpdated;
+
+    fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Hold> {
+        let UpdateContact { id, change, tags } = &self.command;
+        let Some(known) = contacts::find_by_id(job.tx(), *id)? else { return Ok(ContactUpdated::NotFound) };
+        if change.opt_out == Some(false) && known.contact.opted_out_at.is_some() {
+            return Ok(ContactUpdated::StaysOptedOut);
+        }
+        let mut contact = known.contact.clone();
+        contact.apply(change, job.now());
+        if let Some(tags) = tags {
+            contact.tags.clone_from(tags);
+        }
+        // What only removes keys is taken however much is left.
+        if change.metadata.values().any(|value| !value.is_null()) {
+            let bytes = serde_json::to_vec(&contact.metadata).map_or(usize::MAX, |json| json.len());
+            if bytes > METADATA_BYTES {
+                return Ok(ContactUpdated::MetadataTooLarge);
+            }
+        }
+        let opts_out = change.opt_out == Some(true);
+        let lives =
+            if opts_out && self.ends_sessions { job.running(&known, SESSIONS_PER_JOB, true)? } else { Vec::new() };
+        let is_ending = opts_out && (!self.ends_sessions || lives.len() == SESSIONS_PER_JOB);
+        contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
+        job.cancel_all(lives, OPTED_OUT)?;
+        Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
+    }
+}
+
+/// Ends some of a contact's running sessions, and tells whether there may be more.
+struct EndSessions {
+    contact_seq: i64,
+    reason: &'static str,
+    /// Without reading or settling them: for sessions that cannot be read.
+    is_blind: bool,
+}
+
+impl Command for EndSessions {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let mut ended = 0;
+        if self.is_blind {
+            while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {
+                ended += 1;
+            }
+        } else if let Some(contact) = contacts::find_by_seq(job.tx(), self.contact_seq)? {
+            let lives = job.running(&contact, SESSIONS_PER_JOB, false)?;
+            ended = lives.len();
+            job.cancel_all(lives, self.reason)?;
+        }
+        Ok(ended == SESSIONS_PER_JOB)
+    }
+}
+
+/// What an erasure took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// The contact's id.
+    pub contact_id: ContactId,
+    /// Sessions.
+    pub sessions: u32,
+    /// Messages in both directions.
+    pub messages: u32,
+}
+
+pub(super) async fn update(runtime: &Runtime, command: UpdateContact) -> Result<ContactUpdated> {
+    let first = runtime.handle(Update { command: command.clone(), ends_sessions: true }).await;
+    let outcome = match first {
+        // Whatever is wrong with a session must not keep its person from opting out.
+        Err(error) if error.code() == Code::Internal && command.change.opt_out == Some(true) => {
+            runtime.handle(Update { command, ends_sessions: false }).await?
+        }
+        other => other?,
+    };
+    if let ContactUpdated::Updated { contact_seq, is_ending: true } = outcome {
+        end_sessions(runtime, contact_seq, OPTED_OUT).await?;
+    }
+    Ok(outcome)
+}
+
+/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
+pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
+    let _turn = runtime.inner.erasing.lock().await;
+    let key = key_for_erasing(runtime).await?;
+    let now = runtime.clock().now();
+    let stub_id = ContactId(Uuid::now_v7());
+    let begun = runtime.store().write(move |tx| match contacts::find_by_id(tx, id)? {
+        Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
+        None => erasure::find(tx, id),
+    });
+    match begun.await? {
+        Some(erasure) => finish(runtime, &key, erasure).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Goes on with what a crash or an error interrupted.
+pub(super) async fn resume(runtime: &Runtime) -> Result<()> {
+    let _turn = runtime.inner.erasing.lock().await;
+    let begun = super::sweeper::read(runtime, erasure::list).await?;
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let key = key_for_erasing(runtime).await?;
+    for erasure in begun {
+        finish(runtime, &key, erasure).await?;
+    }
+    Ok(())
+}
+
+async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result<Erased> {
+    let Erasure { contact_seq, .. } = erasure;
+    end_sessions(runtime, contact_seq, "erased").await?;
+    forget_answers(runtime, erasure).await?;
+    let key = *key;
+    loop {
+        let now = runtime.clock().now();
+        match runtime.store().write(move |tx| erasure::remove_some(tx, &key, contact_seq, now)).await? {
+            Removed::Some => {}
+            Removed::All(Erasure { contact_id, sessions, messages, .. }) => {
+                return Ok(Erased { contact_id, sessions, messages });
+            }
+        }
+    }
+}
+
+/// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
+async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
+    let mut is_blind = false;
+    loop {
+        match runtime.handle(EndSessions { contact_seq, reason, is_blind }).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if error.code() == Code::Internal && !is_blind => {
+                tracing::error!(contact_seq, %error, "sessions could not be ended in good order; they are just marked");
+                is_blind = true;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Forgets the answers kept for retries that name the contact or one of its sessions. The contact is cut off, so there
+/// will be no more of them.
+async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
+    let named = super::sweeper::read(runtime, move |conn| {
+        let sessions = erasure::session_ids(conn, erasure.contact_seq)?;
+        Ok(sessions.into_iter().map(|id| id.0).chain([erasure.contact_id.0]).collect::<HashSet<Uuid>>())
+    });
+    let named = Arc::new(named.await?);
+    let mut after: Option<OwnedKey> = None;
+    loop {
+        let named = named.clone();
+        let (wanted, last) = super::sweeper::read(runtime, move |conn| {
+            idempotency::look_through(conn, after.as_ref(), ANSWERS_PER_READ, |outcome| names_any(outcome, &named))
+        })
+        .await?;
+        for keys in wanted.chunks(ANSWERS_PER_JOB) {
+            let keys = keys.to_vec();
+            let deleting = runtime
+                .store()
+                .write(move |tx| keys.iter().try_for_each(|key| idempotency::delete(tx, &key.as_key()).map(|_| ())));
+            deleting.await?;
+        }
+        match last {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Clears the leftovers of erasures that have ended, if there were any.
+pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
+    let _turn = runtime.inner.clearing.lock().await;
+    let Some(erasures) = super::sweeper::read(runtime, erasure::uncleared).await? else { return Ok(0) };
+    let mut cleared = 0;
+    let mut from = if super::sweeper::read(runtime, leftovers::can_look).await? { Some(1) } else { None };
+    if from.is_none() {
+        tracing::warn!(
+            "this SQLite cannot clear what it leaves behind of erased contacts; VACUUM does, while it stands"
+        );
+    }
+    while let Some(page) = from {
+        let look = move |conn: &Conn| leftovers::find(conn, page, PAGES_PER_READ);
+        let (found, next) = super::sweeper::read(runtime, look).await?;
+        for pages in found.chunks(PAGES_PER_JOB) {
+            let pages = pages.to_vec();
+            cleared += runtime.store().write(move |tx| leftovers::clear(tx, &pages)).await?;
+        }
+        from = next;
+        tokio::time::sleep(CLEARING_PAUSE).await;
+    }
+    // The log has the pages as they were.
+    if runtime.store().empty_log().await? {
+        runtime.store().write(move |tx| erasure::set_cleared(tx, erasures)).await?;
+    }
+    Ok(cleared)
+}
+
+/// Whether a text has one of these ids in it, as UUIDs are written.
+fn names_any(text: &str, ids: &HashSet<Uuid>) -> bool {
+    const LENGTH: usize = 36;
+    text.match_indices('-')
+        .filter_map(|(dash, _)| text.get(dash.checked_sub(8)?..)?.get(..LENGTH)?.parse::<Uuid>().ok())
+        .any(|id| ids.contains(&id))
+}
+
+/// The key of the hashes, made if there is none, and committed.
+async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::internal("The system gives no random bytes").caused_by(error.to_string()))?;
+    let now = runtime.clock().now();
+    let key = runtime.store().write(move |tx| ErasureKey::of(random).keep(tx, now)).await?;
+    Ok(*runtime.inner.erasure_key.get_or_init(|| key))
+}
+
+impl Job<'_> {
+    /// Whether the owner of a number that leads to nobody had opted out and was erased.
+    pub(super) fn had_opted_out(&self, phone: &Phone) -> Result<bool> {
+        let Some(key) = self.erasure_key()? else { return Ok(false) };
+        Ok(erased::find(self.tx(), &key, Trace::of_phone(phone))?.is_some())
+    }
+
+    /// Whether a message was delivered before and then erased with the person who wrote it. Gives an id for it, always
+    /// the same. Only somebody unknown, or known for a shorter time than messages are remembered, can have been erased.
+    pub(super) fn erased_message(
+        &self,
+        channel: &str,
+        provider_id: &str,
+        known: Option<&StoredContact>,
+    ) -> Result<Option<MessageId>> {
+        if known.is_some_and(|known| known.created_at.plus(REDELIVERY) < self.now()) {
+            return Ok(None);
+        }
+        let Some(key) = self.erasure_key()? else { return Ok(None) };
+        let hash = erased::find(self.tx(), &key, Trace::Inbound(channel, provider_id))?;
+        Ok(hash
+            .and_then(|hash| hash.first_chunk().copied())
+            .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))
+    }
+
+    /// The key of the hashes; `None` where nobody was ever erased.
+    fn erasure_key(&self) -> Result<Option<ErasureKey>> {
+        if let Some(key) = self.inner().erasure_key.get() {
+            return Ok(Some(*key));
+        }
+        // Not kept in memory from here: this transaction may yet be rolled back, with a key that it made.
+        ErasureKey::find(self.tx())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_wherever_they_stand() {
+        let id = Uuid::from_u128(0x01a2_0839_0a4e_7f13_9c0b_2f3f_1f9d_8b55);
+        let ids = HashSet::from([id]);
+        for text in [
+            format!("{{\"id\":\"{id}\"}}"),
+            format!("{id}"),
+            format!("{{\"a\":\"é-\",\"b\":[\"-{id}-\"]}}"),
+            format!("aaaa-{id}"),
+        ] {
+            assert!(names_any(&text, &ids), "{text}");
+        }
+        for text in ["", "-", "--------", "é-é", &id.to_string()[1..], &Uuid::from_u128(7).to_string()] {
+            assert!(!names_any(text, &ids), "{text}");
+        }
+    }
+}
