@@ -1,22 +1,51 @@
-//! `GET /contacts/{id}/messages`: what was said, both ways.
+//! `GET /messages` and `GET /contacts/{id}/messages`: what was said, both ways.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::request::Page;
+use super::request::{Page, Query};
 use super::{State, iso, read};
 use crate::domain::ContactId;
 use crate::error::{Error, Result};
-use crate::store::messages::{self, MessageRow};
+use crate::store::messages::{self, MessageRow, MessageStatus, Which};
 use crate::store::{Conn, contacts};
 
 fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
 }
 
+/// What `status` asks for in the list of all messages.
+const STATUSES: [(&str, Which); 10] = [
+    ("received", Which::Status(MessageStatus::Received)),
+    ("queued", Which::Status(MessageStatus::Queued)),
+    ("sending", Which::Status(MessageStatus::Sending)),
+    ("simulated", Which::Status(MessageStatus::Simulated)),
+    ("sent", Which::Status(MessageStatus::Sent)),
+    ("delivered", Which::Status(MessageStatus::Delivered)),
+    ("read", Which::Status(MessageStatus::Read)),
+    ("failed", Which::Status(MessageStatus::Failed)),
+    ("unknown", Which::Status(MessageStatus::Unknown)),
+    ("unrouted", Which::Unrouted),
+];
+
+/// Lists messages to and from everybody, newest first. A page may be short before the end of the list.
+pub(super) async fn list_messages(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let which = query.choice("status", &STATUSES).unwrap_or(Which::All);
+    let reason = query.text("reason");
+    let page = query.page();
+    query.finish()?;
+    let listed = read(&state, move |conn| {
+        let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
+        let data = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
+        Ok(json!({"data": data, "next_cursor": next.map(|seq| seq.to_string())}))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?))
+}
+
 /// Lists a contact's messages, newest first.
-pub(super) async fn list_messages(
+pub(super) async fn list_contact_messages(
     request: HttpRequest,
     state: web::Data<State>,
     id: web::Path<String>,
@@ -43,6 +72,7 @@ pub(super) fn message_view(row: &MessageRow) -> Result<Value> {
         .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
     let mut view = json!({
         "id": row.id,
+        "contact_id": row.contact_id,
         "direction": row.direction.as_str(),
         "type": row.kind,
         "text": body["text"],

@@ -3,6 +3,7 @@
 mod actions;
 mod admin;
 mod auth;
+mod contacts;
 mod error;
 mod events;
 mod flows;
@@ -117,7 +118,13 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
     entry(Method::POST, "/sessions/{id}/cancel", ADMIN, || web::to(sessions::cancel_session)),
     entry(Method::POST, "/sessions/{id}/fire-timeout", ADMIN, || web::to(sessions::fire_timeout)),
-    entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_messages)),
+    entry(Method::GET, "/contacts", ADMIN, || web::to(contacts::list_contacts)),
+    entry(Method::GET, "/contacts/{id}", ADMIN, || web::to(contacts::get_contact)),
+    entry(Method::PATCH, "/contacts/{id}", ADMIN, || web::to(contacts::update_contact)),
+    entry(Method::DELETE, "/contacts/{id}", ADMIN, || web::to(contacts::delete_contact)),
+    entry(Method::GET, "/contacts/{id}/export", ADMIN, || web::to(contacts::export_contact)),
+    entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
+    entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),
     entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
     document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),
     document(Method::POST, "/flows/import", ADMIN, || web::to(publishing::import_flow)),

@@ -278,6 +278,12 @@ impl<'a> Fields<'a> {
         self.errors.push((name.to_owned(), sentence.into()));
     }
 
+    /// A field's value as it was sent, null and empty texts among them.
+    pub(super) fn sent(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.fields.get(name)
+    }
+
     /// Refuses keys that nobody asked for.
     pub(super) fn refuse_unknown(&mut self) {
         let unknown = self.fields.keys().filter(|key| !self.known.contains(&key.as_str()));

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout};
 use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::{Filter, StoredSession};
-use crate::store::{Conn, contacts, flows, sessions, turns};
+use crate::store::turns::{self, TurnRow};
+use crate::store::{Conn, contacts, flows, sessions};
 
 fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
@@ -145,18 +146,23 @@ pub(super) async fn list_turns(
 fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Value> {
     let mut rows = turns::list(conn, session_seq, page.cursor.unwrap_or(0), page.limit + 1)?;
     let next = super::cut(&mut rows, page.limit, |row| row.seq);
+    Ok(json!({"data": turn_views(conn, &rows)?, "next_cursor": next}))
+}
+
+/// Turns as they are shown, with what they said.
+pub(super) fn turn_views(conn: &Conn, rows: &[TurnRow]) -> Result<Vec<Value>> {
     let wanted: Vec<i64> = rows.iter().flat_map(|row| row.messages.iter().copied()).collect();
     let said: HashMap<i64, MessageRow> =
         messages::by_seqs(conn, &wanted)?.into_iter().map(|message| (message.seq, message)).collect();
-    let mut data = Vec::with_capacity(rows.len());
+    let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         let mut turn: Value = serde_json::from_str(&row.record)
             .map_err(|error| Error::internal("A stored turn is no JSON").caused_by(error))?;
         turn["at"] = iso(Some(row.at));
-        let views =
+        let messages =
             row.messages.iter().filter_map(|seq| said.get(seq)).map(message_view).collect::<Result<Vec<_>>>()?;
-        turn["messages"] = json!(views);
-        data.push(turn);
+        turn["messages"] = json!(messages);
+        views.push(turn);
     }
-    Ok(json!({"data": data, "next_cursor": next}))
+    Ok(views)
 }

@@ -4,7 +4,9 @@
 
 mod admin;
 mod authoring;
+mod contacts;
 mod conversations;
+mod erasure;
 mod errors;
 mod events;
 mod flows;

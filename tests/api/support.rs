@@ -169,6 +169,15 @@ impl TestApp {
         self.request(Method::GET, &format!("/api/v1{path}"), Some(&secret(Scope::Admin)), None).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        let path = format!("/api/v1{path}");
+        self.request(Method::PATCH, &path, Some(&secret(Scope::Admin)), Some(body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, &format!("/api/v1{path}"), Some(&secret(Scope::Admin)), None).await
+    }
+
     /// Publishes a document and gives its id.
     pub(crate) async fn publish(&self, document: &Value) -> FlowId {
         let flow = self.post("/flows/import?publish=true", document).await;

@@ -1,0 +1,424 @@
+//! `/contacts`: what is known of people, changing it, handing it out, erasing it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_DISPOSITION;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::messages::message_view;
+use super::request::{Fields, JsonBody, Query};
+use super::sessions::{session_view, turn_views};
+use super::{State, iso, read};
+use crate::domain::text::json_depth;
+use crate::domain::{ContactChange, ContactId, ParseError, Phone};
+use crate::error::{Error, Result};
+use crate::runtime::{ContactUpdated, METADATA_BYTES, UpdateContact};
+use crate::store::contacts::{self, Address, Profile};
+use crate::store::sessions::Place;
+use crate::store::{Conn, messages, sessions, turns};
+
+/// Characters of a name at most.
+const NAME_CHARS: usize = 255;
+/// Bytes of an email address at most (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+const EMAIL_BYTES: usize = 254;
+/// Characters of a language tag at most (BCP 47, section 4.4.1).
+const LANGUAGE_CHARS: usize = 35;
+/// Tags of a contact at most.
+const TAGS: usize = 50;
+/// Characters of a tag at most.
+const TAG_CHARS: usize = 64;
+/// How deep metadata may be nested.
+const METADATA_DEPTH: usize = 32;
+/// Turns or messages that are read at once for an export.
+const EXPORT_ROWS: u32 = 100;
+/// Sessions, each with its turns, that are read at once for an export.
+const EXPORT_SESSIONS: u32 = 10;
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Contact not found")
+}
+
+/// `GET /contacts`: newest first, or the one of a phone number.
+pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let phone: Option<InQuery> = query.parsed("phone");
+    let page = query.page();
+    query.finish()?;
+    let listed = read(&state, move |conn| {
+        let mut rows = match phone {
+            Some(InQuery(phone)) => match contacts::find_by_phone(conn, &phone)? {
+                Some(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
+                    contacts::profile(conn, found.seq)?.into_iter().collect()
+                }
+                _ => Vec::new(),
+            },
+            None => contacts::list(conn, page.cursor, page.limit + 1)?,
+        };
+        let next = super::cut(&mut rows, page.limit, |row| row.stored.seq);
+        Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": next}))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?))
+}
+
+/// A phone number in a query, where a `+` that nobody escaped has become a blank.
+struct InQuery(Phone);
+
+impl std::str::FromStr for InQuery {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.strip_prefix(' ') {
+            Some(digits) if !digits.starts_with(['+', '0']) => format!("+{digits}").parse(),
+            _ => text.parse(),
+        }
+        .map(Self)
+    }
+}
+
+/// `GET /contacts/{id}`: one contact.
+pub(super) async fn get_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    show(&state, id.parse().map_err(|_| not_found())?).await
+}
+
+async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
+    let profile = read(state, move |conn| profile_of(conn, id)).await?.ok_or_else(not_found)?;
+    Ok(HttpResponse::Ok().json(contact_view(&profile)))
+}
+
+fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
+    match contacts::find_by_id(conn, id)? {
+        Some(found) => contacts::profile(conn, found.seq),
+        None => Ok(None),
+    }
+}
+
+fn contact_view(profile: &Profile) -> Value {
+    let contact = &profile.stored.contact;
+    json!({
+        "id": contact.id,
+        "phone": contact.phone,
+        "name": contact.name,
+        "email": contact.email,
+        "language": contact.language,
+        "tags": contact.tags,
+        "metadata": contact.metadata,
+        "source": profile.source,
+        "opted_in_at": iso(contact.opted_in_at),
+        "opted_out_at": iso(contact.opted_out_at),
+        "last_inbound_at": iso(profile.last_inbound_at),
+        "last_message_at": iso(profile.last_message_at),
+        "total_messages": profile.total_messages,
+        "created_at": iso(Some(profile.stored.created_at)),
+        "updated_at": iso(Some(profile.updated_at)),
+    })
+}
+
+/// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.
+pub(super) async fn update_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let command = read_update(id, &body.fields)?;
+    match state.runtime.update_contact(command).await? {
+        ContactUpdated::Updated { .. } => {}
+        ContactUpdated::NotFound => return Err(not_found()),
+        ContactUpdated::MetadataTooLarge => {
+            let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
+            return Err(ApiError::Validation(vec![("metadata".to_owned(), text)]));
+        }
+        ContactUpdated::StaysOptedOut => {
+            let text = "The contact has opted out, and only the contact can undo that.";
+            return Err(ApiError::Validation(vec![("opted_out".to_owned(), text.to_owned())]));
+        }
+    }
+    show(&state, id).await
+}
+
+fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact, ApiError> {
+    let mut fields = Fields::of(body);
+    let name = cleared_or(&mut fields, "name", |name| {
+        (name.chars().count() > NAME_CHARS).then(|| format!("must not be longer than {NAME_CHARS} characters"))
+    });
+    let email = cleared_or(&mut fields, "email", |email| {
+        (!is_email(email)).then(|| "must be an email address such as ana@example.com".to_owned())
+    });
+    let language = cleared_or(&mut fields, "language", |language| {
+        (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
+    });
+    let tags = read_tags(&mut fields);
+    let metadata = match fields.sent("metadata") {
+        None => Map::new(),
+        Some(Value::Object(metadata)) => metadata.clone(),
+        // PHP writes an empty array so.
+        Some(Value::Array(items)) if items.is_empty() => Map::new(),
+        Some(_) => {
+            fields.fail("metadata", "The metadata must be an object; null as the value of a key removes that key.");
+            Map::new()
+        }
+    };
+    if json_depth(&Value::Object(metadata.clone())) > METADATA_DEPTH {
+        fields.fail("metadata", format!("The metadata must not be nested deeper than {METADATA_DEPTH} levels."));
+    }
+    let opt_out = match fields.sent("opted_out") {
+        None => None,
+        Some(Value::Bool(opted_out)) => Some(*opted_out),
+        Some(_) => {
+            fields.fail("opted_out", "The opted out field must be true or false.");
+            None
+        }
+    };
+    fields.refuse_unknown();
+    fields.finish()?;
+    let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
+    Ok(UpdateContact { id, change, tags })
+}
+
+/// A text without blanks around it; empty where it is to be cleared, by null or by a text of nothing but blanks.
+fn cleared_or(fields: &mut Fields<'_>, name: &'static str, problem: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = match fields.sent(name)? {
+        Value::Null => return Some(String::new()),
+        Value::String(text) => text.trim(),
+        _ => {
+            fields.fail(name, format!("The {name} must be a string."));
+            return None;
+        }
+    };
+    if let Some(problem) = Some(text).filter(|text| !text.is_empty()).and_then(problem) {
+        fields.fail(name, format!("The {name} {problem}."));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// The whole list of tags, in the order in which contacts keep them, each once.
+fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let sent = fields.sent("tags")?;
+    let texts = sent.as_array().and_then(|tags| tags.iter().map(|tag| tag.as_str().map(str::trim)).collect());
+    let Some(texts): Option<Vec<&str>> = texts else {
+        fields.fail("tags", "The tags must be a list of strings.");
+        return None;
+    };
+    if texts.iter().any(|tag| tag.is_empty() || tag.chars().count() > TAG_CHARS) {
+        fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters."));
+    }
+    let mut tags: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+    tags.sort();
+    tags.dedup();
+    if tags.len() > TAGS {
+        fields.fail("tags", format!("The tags must not be more than {TAGS}."));
+    }
+    Some(tags)
+}
+
+/// Whether a text has the shape of an email address: whether it is one, only a message to it can tell.
+fn is_email(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"');
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || !c.is_ascii())
+    };
+    text.len() <= EMAIL_BYTES
+        && !text.contains(is_odd)
+        && !local.contains('@')
+        && local.split('.').all(|part| !part.is_empty())
+        && domain.contains('.')
+        && domain.split('.').all(is_label)
+}
+
+/// Whether a text has the shape of a language tag: a language, then subtags of letters and digits.
+fn is_language(text: &str) -> bool {
+    let mut subtags = text.split('-');
+    let language = subtags.next().unwrap_or_default();
+    text.len() <= LANGUAGE_CHARS
+        && (2..=8).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && subtags
+            .all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// `DELETE /contacts/{id}`: erases a person.
+pub(super) async fn delete_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let erased = state.runtime.erase_contact(id).await?.ok_or_else(not_found)?;
+    let counts = json!({"sessions": erased.sessions, "messages": erased.messages});
+    Ok(HttpResponse::Ok().json(json!({"id": erased.contact_id, "erased": counts})))
+}
+
+/// `GET /contacts/{id}/export`: all that is stored on a person. It is read and sent part by part, so that a long history
+/// needs neither much memory nor a long read.
+pub(super) async fn export_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let head = read(&state, move |conn| match profile_of(conn, id)? {
+        Some(profile) => export_head(conn, &profile).map(Some),
+        None => Ok(None),
+    });
+    let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
+    let start = Export { state, contact_seq, next: Part::Sessions { after: Place::default() }, has_items: false };
+    let parts = stream::try_unfold(start, |export| async move { export.read_part().await })
+        .inspect_err(|error| tracing::error!(%error, "an export broke off"));
+    let head = stream::once(std::future::ready(Ok::<_, Error>(Bytes::from(head))));
+    let disposition = format!("attachment; filename=\"contact-{id}.json\"");
+    Ok(HttpResponse::build(StatusCode::OK)
+        .content_type("application/json")
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .streaming(head.chain(parts)))
+}
+
+/// The beginning of an export, up to its sessions.
+fn export_head(conn: &Conn, profile: &Profile) -> Result<(i64, String)> {
+    let seq = profile.stored.seq;
+    let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
+    let former_ids = contacts::former_ids(conn, seq)?;
+    let head = json!({"contact": contact_view(profile), "addresses": addresses, "former_ids": former_ids}).to_string();
+    let open = head.strip_suffix('}').unwrap_or(&head);
+    Ok((seq, format!("{open},\"sessions\":[")))
+}
+
+fn address_view(address: &Address) -> Value {
+    json!({
+        "kind": address.kind,
+        "value": address.value,
+        "added_at": iso(Some(address.added_at)),
+        "retired_at": iso(address.retired_at),
+    })
+}
+
+/// An export under way.
+struct Export {
+    state: web::Data<State>,
+    contact_seq: i64,
+    next: Part,
+    /// The list that is being written has an item already.
+    has_items: bool,
+}
+
+/// What of an export comes next.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The sessions after a place.
+    Sessions { after: Place },
+    /// The messages after a row.
+    Messages { after: i64 },
+    /// Nothing.
+    End,
+}
+
+impl Export {
+    /// Reads and writes the next part.
+    async fn read_part(mut self) -> Result<Option<(Bytes, Self)>> {
+        let (contact_seq, part) = (self.contact_seq, self.next);
+        let mut text = String::new();
+        match part {
+            Part::Sessions { after } => {
+                let (views, last) = self.read(move |conn| session_views(conn, contact_seq, after)).await?;
+                self.write(&mut text, &views);
+                match last {
+                    Some(after) => self.next = Part::Sessions { after },
+                    None => {
+                        text.push_str("],\"messages\":[");
+                        self.has_items = false;
+                        self.next = Part::Messages { after: 0 };
+                    }
+                }
+            }
+            Part::Messages { after } => {
+                let read = move |conn: &Conn| {
+                    let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
+                    let views = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
+                    Ok((views, rows.last().map(|row| row.seq)))
+                };
+                let (views, last) = self.read(read).await?;
+                self.write(&mut text, &views);
+                match last {
+                    Some(after) => self.next = Part::Messages { after },
+                    None => {
+                        text.push_str("]}");
+                        self.next = Part::End;
+                    }
+                }
+            }
+            Part::End => return Ok(None),
+        }
+        Ok(Some((Bytes::from(text), self)))
+    }
+
+    async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.state.runtime.store().clone();
+        let read = web::block(move || store.read(query)).await;
+        read.map_err(|error| Error::internal("A read panicked").caused_by(error))?
+    }
+
+    fn write(&mut self, text: &mut String, items: &[Value]) {
+        for item in items {
+            if std::mem::replace(&mut self.has_items, true) {
+                text.push(',');
+            }
+            text.push_str(&item.to_string());
+        }
+    }
+}
+
+/// The next sessions of a contact with all of their turns, and where the last of them stands.
+fn session_views(conn: &Conn, contact_seq: i64, after: Place) -> Result<(Vec<Value>, Option<Place>)> {
+    let mut views = Vec::new();
+    let stored = sessions::list_of_contact(conn, contact_seq, after, EXPORT_SESSIONS)?;
+    for stored in &stored {
+        let mut view = session_view(conn, stored)?;
+        let (mut of_session, mut last) = (Vec::new(), 0);
+        loop {
+            let rows = turns::list(conn, stored.seq, last, EXPORT_ROWS)?;
+            let Some(end) = rows.last() else { break };
+            last = end.seq;
+            of_session.extend(turn_views(conn, &rows)?);
+        }
+        view["turns"] = json!(of_session);
+        views.push(view);
+    }
+    Ok((views, stored.last().map(|last| Place { flow_seq: last.flow_seq, seq: last.seq })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_languages_are_known_by_their_shape() {
+        for email in ["ana@example.org", "a.b+c@sub.example.co", "o'brien@x-y.ie", "用户@例子.广告", "a@1.2"] {
+            assert!(is_email(email), "{email}");
+        }
+        let long = format!("{}@example.org", "a".repeat(250));
+        for email in [
+            "",
+            "ana",
+            "@example.org",
+            "ana@",
+            "ana@example",
+            "a b@example.org",
+            "a@b@example.org",
+            ".a@b.c",
+            "a..b@c.de",
+            "a@b..c",
+            "a@-b.c",
+            "Ana <ana@example.org>",
+            "a@b.c\n",
+            "a@b_c.de",
+            &long,
+        ] {
+            assert!(!is_email(email), "{email}");
+        }
+        for language in ["en", "pt-BR", "zh-Hant-TW", "es-419", "sl-rozaj-biske-1994", "de-x-a"] {
+            assert!(is_language(language), "{language}");
+        }
+        for language in ["", "e", "pt_BR", "en-", "-en", "12", "en--US", "englishes", "en US", "en-toolongsub"] {
+            assert!(!is_language(language), "{language}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What an erasure leaves in the files: nothing, however often their pages were split and put together before.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use qyvo::domain::{FlowId, ReplyKind};
+use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, local};
+
+/// People in the database.
+const PEOPLE: u64 = 2_000;
+/// Every so many of them is erased.
+const EVERY: u64 = 10;
+
+/// A flow whose session state, contact and trace grow with each answer.
+fn survey() -> Value {
+    let ask = |id: &str, next: &str| {
+        json!({"id": id, "type": "ask", "text": "Hello {{contact.name}} {{context.secret}}", "save_as": id,
+               "expects": "any", "exits": {"reply": next, "no_match": next}})
+    };
+    json!({
+        "schema_version": 1, "name": "Survey", "entry_node": "one",
+        "nodes": [
+            ask("one", "know"),
+            {"id": "know", "type": "update_contact", "name": "{{input.text}}",
+             "email": "{{context.mail}}", "metadata": {"note": "{{context.secret}}"}, "add_tags": ["{{context.tag}}"],
+             "exits": {"next": "two"}},
+            ask("two", "three"),
+            ask("three", "end"),
+            {"id": "end", "type": "end", "text": "Thank you {{context.two}}"}
+        ]
+    })
+}
+
+/// A number in letters that no other text has.
+fn word(n: u64, salt: u64) -> String {
+    let mut x = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ salt.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mut word = String::new();
+    for _ in 0..12 {
+        x ^= x >> 29;
+        x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word.push(char::from(b'a' + (x >> 40) as u8 % 26));
+    }
+    word
+}
+
+/// A text that is a few bytes for some people and several pages for others.
+fn text(n: u64, salt: u64) -> String {
+    let times = match n % 17 {
+        0 => 900,
+        1..4 => 40,
+        _ => n % 5,
+    };
+    format!("{}{}", word(n, salt), " and so on".repeat(times as usize))
+}
+
+fn phone(n: u64) -> String {
+    // Scattered, so that addresses come in no order.
+    format!("+1{:010}", 2_000_000_000 + n.wrapping_mul(2_654_435_761) % 7_999_999_999)
+}
+
+async fn trigger(runtime: &Runtime, flow_id: FlowId, n: u64) -> Triggered {
+    let context = json!({"secret": text(n, 1), "mail": format!("{}@example.org", word(n, 2)), "tag": word(n, 3)});
+    let context = context.as_object().unwrap().clone();
+    let whom = Whom::Phone(phone(n).parse().unwrap());
+    runtime.handle(Trigger { flow_id, whom, context, on_running: OnRunning::Return }).await.unwrap()
+}
+
+async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {
+    let inbound = Inbound {
+        provider_id: format!("wamid.{}", word(n, salt + 100)),
+        from: phone(n).parse().unwrap(),
+        kind: ReplyKind::Text,
+        text: Some(text(n, salt)),
+        option: None,
+        reply_to: None,
+        payload: None,
+        sent_at: None,
+        arrival: runtime.arrive(),
+    };
+    runtime.handle(inbound).await.unwrap()
+}
+
+/// All that must not be found any more of a person.
+fn needles(n: u64, ids: &BTreeSet<String>) -> Vec<(String, Vec<u8>)> {
+    let mut needles: Vec<(String, Vec<u8>)> = (1..=6)
+        .map(|salt| (format!("word {salt} of person {n}"), word(n, salt).into_bytes()))
+        .chain([4, 5, 6].map(|salt| (format!("provider id {salt} of {n}"), word(n, salt + 100).into_bytes())))
+        .collect();
+    needles.push((format!("phone of person {n}"), phone(n).as_bytes()[1..].to_vec()));
+    for id in ids {
+        needles.push((format!("id {id} as text"), id.clone().into_bytes()));
+        let bytes = id.parse::<uuid::Uuid>().unwrap().into_bytes().to_vec();
+        needles.push((format!("id {id} as bytes"), bytes));
+    }
+    needles
+}
+
+/// Which of the needles are in the files of the database.
+fn found(folder: &Path, needles: &[(String, Vec<u8>)]) -> Vec<String> {
+    // Needles have 8 bytes at least. The beginnings tell which of them may stand at a place.
+    let mut by_start: HashMap<[u8; 8], Vec<&(String, Vec<u8>)>> = HashMap::new();
+    let mut may_start = vec![false; 1 << 16];
+    for needle in needles {
+        let start = *needle.1.first_chunk().unwrap();
+        may_start[usize::from(u16::from_le_bytes([start[0], start[1]]))] = true;
+        by_start.entry(start).or_default().push(needle);
+    }
+    let mut found = BTreeSet::new();
+    for file in ["qyvo.db", "qyvo.db-wal", "qyvo.db-shm"] {
+        let Ok(bytes) = std::fs::read(folder.join(file)) else { continue };
+        let mut at = 0;
+        while let Some(start) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            if may_start[usize::from(u16::from_le_bytes([start[0], start[1]]))] {
+                let here = by_start.get(start).into_iter().flatten();
+                for (name, _) in here.filter(|(_, needle)| bytes[at..].starts_with(needle)) {
+                    found.insert(format!("{name} in {file}, page {} at {}", at / 4096 + 1, at % 4096));
+                }
+            }
+            at += 1;
+        }
+    }
+    found.into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_person_is_left_in_the_files() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&survey()).await;
+        let mut ids = vec![BTreeSet::new(); PEOPLE as usize];
+        // Everybody does one step before anybody does the next, so that rows grow and pages split all over the file.
+        for step in 0..4 {
+            let people: Vec<u64> = (0..PEOPLE).collect();
+            for chunk in people.chunks(200) {
+                let jobs = chunk.iter().map(|&n| {
+                    let runtime = app.runtime.clone();
+                    async move {
+                        if step == 0 {
+                            match trigger(&runtime, flow, n).await {
+                                Triggered::Started { id, contact_id, .. } => {
+                                    vec![id.to_string(), contact_id.to_string()]
+                                }
+                                other => panic!("{other:?}"),
+                            }
+                        } else {
+                            vec![say(&runtime, n, 3 + step).await.message_id.to_string()]
+                        }
+                    }
+                });
+                let new = futures_util::future::join_all(jobs).await;
+                for (n, new) in chunk.iter().zip(new) {
+                    ids[*n as usize].extend(new);
+                }
+            }
+        }
+        let wanted: Vec<u64> = (0..PEOPLE).step_by(EVERY as usize).collect();
+        let needles: Vec<_> = wanted.iter().flat_map(|&n| needles(n, &ids[n as usize])).collect();
+        assert!(found(app.folder.path(), &needles).len() >= needles.len(), "the test looks for what is there");
+        for n in wanted {
+            let path = format!("/contacts?phone=%2B{}", &phone(n)[1..]);
+            let id = app.get(&path).await.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
+            app.delete(&format!("/contacts/{id}")).await.expect(200);
+        }
+        let cleared = app.runtime.clear_leftovers().await.unwrap();
+        assert!(cleared > 0, "SQLite leaves nothing behind any more");
+        let left = found(app.folder.path(), &needles);
+        assert!(left.is_empty(), "{} of {}: {left:#?}", left.len(), needles.len());
+        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        let folder = app.stop().await;
+        let left = found(folder.path(), &needles);
+        assert!(left.is_empty(), "{} of {}: {left:#?}", left.len(), needles.len());
+        let problems = qyvo::store::Direct::open(&folder.path().join("qyvo.db")).unwrap().check().unwrap();
+        assert_eq!(problems, Vec::<String>::new());
+    })
+    .await;
+}
