@@ -174,10 +174,6 @@ impl TestApp {
         self.request(Method::PATCH, &path, Some(&secret(Scope::Admin)), Some(body.to_string())).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
-        self.request(Method::DELETE, &format!("/api/v1{path}"), Some(&secret(Scope::Admin)), None).await
-    }
-
     /// Publishes a document and gives its id.
     pub(crate) async fn publish(&self, document: &Value) -> FlowId {
         let flow = self.post("/flows/import?publish=true", document).await;

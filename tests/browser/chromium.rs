@@ -147,12 +147,6 @@ impl Browser {
         }
     }
 
-    /// How many elements have a test id now.
-    pub(crate) async fn count(&self, testid: &str) -> usize {
-        let selector = format!("[data-testid=\"{testid}\"]");
-        self.client.find_all(Locator::Css(&selector)).await.unwrap().len()
-    }
-
     pub(crate) async fn click(&self, testid: &str) {
         let started = Instant::now();
         loop {
