@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::turn::{self, Ignored, Said, Turn};
+use super::turn::{self, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
@@ -275,9 +275,8 @@ impl<'a> Job<'a> {
         let turn = turn::take(&live.flow, &live.contact, &live.session, event, self.now);
         let Turn { session, contact, said, record } = match turn {
             Ok(turn) => turn,
-            Err(ignored) => {
-                let why = ignored.why;
-                self.trace_ignored(live, ignored)?;
+            Err(why) => {
+                self.trace_ignored(live, event, why)?;
                 return Ok(Some(why));
             }
         };
@@ -373,10 +372,10 @@ impl<'a> Job<'a> {
     }
 
     /// An event that changed nothing is traced all the same where somebody outside is behind it.
-    fn trace_ignored(&self, live: &Live, ignored: Ignored) -> Result<()> {
-        match (live.seq, ignored.stimulus) {
-            (Some(seq), stimulus @ (Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. })) => {
-                self.trace_unheard(seq, live.session.turn, stimulus, ignored.why)
+    fn trace_ignored(&self, live: &Live, event: &Event, why: &str) -> Result<()> {
+        match (live.seq, event) {
+            (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {
+                self.trace_unheard(seq, live.session.turn, event.clone(), why)
             }
             _ => Ok(()),
         }

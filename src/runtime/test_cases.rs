@@ -458,7 +458,7 @@ mod tests {
         wrong["nodes"][0]["exits"]["yes"] = json!("nowhere");
         let mut checked = CheckedDocument::check(&wrong, TTL).unwrap();
         let before = checked.problems.clone();
-        examine(&mut checked, FlowId(uuid::Uuid::nil()), &[unreadable.clone()], TTL);
+        examine(&mut checked, FlowId(uuid::Uuid::nil()), std::slice::from_ref(&unreadable), TTL);
         assert_eq!(checked.problems, before);
     }
 }

@@ -25,14 +25,6 @@ pub(super) struct Said {
     pub(super) refused: Option<&'static str>,
 }
 
-/// An event that changed nothing.
-pub(super) struct Ignored {
-    /// Why.
-    pub(super) why: &'static str,
-    /// The event.
-    pub(super) stimulus: Event,
-}
-
 /// Takes an event.
 ///
 /// # Errors
@@ -43,10 +35,10 @@ pub(super) fn take(
     session: &Session,
     event: &Event,
     now: Timestamp,
-) -> Result<Turn, Ignored> {
+) -> Result<Turn, &'static str> {
     let Step { session, effects, record, ignored, .. } = engine::step(flow, contact, session, event, now);
     if let Some(why) = ignored {
-        return Err(Ignored { why, stimulus: record.stimulus });
+        return Err(why);
     }
     let mut contact = contact.clone();
     let mut said = Vec::new();
