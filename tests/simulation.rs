@@ -240,8 +240,9 @@ impl Pair {
                     return None;
                 }
                 return Some(match answer.body["error"].as_str().unwrap() {
-                    "The session has ended" => "the session has ended".to_owned(),
-                    _ => "there is no room to keep the event".to_owned(),
+                    "The session has ended." => "the session has ended".to_owned(),
+                    "The session has no room to keep the event." => "there is no room to keep the event".to_owned(),
+                    other => panic!("{other}"),
                 });
             }
             other => panic!("{other:?} has no way in"),
