@@ -124,7 +124,8 @@ function simulation(flow, signal) {
     phone.setOpen(isRunning, "The conversation is over.");
     trace.show(turns, { exact: true });
     replace(notice, flow.text !== running.text && h("p", { class: "notice", role: "note" }, "The text has changed since this began. Restart to try it as it is now."));
-    replace(statePlace, sessionFacts(state.session, state.now), timeControls(isRunning));
+    replace(statePlace, sessionFacts(state.session, state.now),
+      eventControls(flow, state.session, (name, payload) => event({ type: "event", name, payload })), timeControls(isRunning));
   }
 
   async function event(body) {
@@ -195,6 +196,24 @@ async function saveCase(flow, running) {
     }).element;
   });
   if (done) toast(`Saved “${done.name}”. It runs whenever the flow is published.`);
+}
+
+/** What stands for the outside while a session waits for it. `send` gets the event's name and payload. */
+function eventControls(flow, session, send) {
+  if (session.status !== "running" || session.waiting_for !== "event") return null;
+  const node = documentOf(flow)?.nodes?.find?.((candidate) => candidate?.id === session.current_node_id);
+  const name = h("input", { type: "text", autocomplete: "off", maxlength: "64", value: node?.event ?? "", testid: "phone-event-name" });
+  const payload = h("textarea", { class: "code short", rows: "3", spellcheck: "false", testid: "phone-event-payload" });
+  const { element } = form([field("Event", name), field("Payload", payload, { hint: "JSON; may stay empty." })], {
+    submit: "Send the event", kind: "small", testid: "phone-event-send",
+    async action() {
+      if (name.value.trim() === "") throw new Error("Enter the event's name.");
+      const { tree, error } = scan(payload.value.trim() === "" ? "null" : payload.value);
+      if (error) throw new Error(`Payload, line ${error.line}, column ${error.column}: ${error.text}`);
+      await send(name.value.trim(), valueOf(tree));
+    },
+  });
+  return h("div", { class: "clock-controls" }, h("h3", {}, "It waits for an event"), element);
 }
 
 /** Where a session stands. `now` is a simulation's own clock; without it, times are the reader's. */
@@ -273,11 +292,18 @@ function real(flow, signal) {
     const [row, turns, messages] = await Promise.all([
       api.get(path, { signal }), api.get(`${path}/turns?limit=200`, { signal }), api.get(`/contacts/${contactId}/messages?limit=60`, { signal }),
     ]);
+    const isSame = JSON.stringify(row) === JSON.stringify(session);
     session = row;
     phone.show(fromStored(messages.data));
     trace.show(turns.data);
+    // What is being typed or is unfolded there stays.
+    if (isSame) return;
     const isRunning = session.status === "running";
-    replace(statePlace, sessionFacts(session), h("div", { class: "actions" },
+    const sendEvent = async (name, payload) => {
+      await api.post(`${path}/events`, { event: name, payload }, { signal });
+      await reload();
+    };
+    replace(statePlace, sessionFacts(session), eventControls(flow, session, sendEvent), h("div", { class: "actions" },
       isRunning && button("Fire the timer now", () => act("fire-timeout"), { kind: "small", testid: "phone-timeout" }),
       isRunning && button("Cancel session", () => act("cancel"), { kind: "small" }),
       h("a", { href: `#/sessions/${sessionId}`, class: "button small quiet" }, "Open the session")));

@@ -17,6 +17,7 @@ export function sessionView([id], page) {
   const live = liveMark();
   const phone = readOnlyPhone("Conversation", "Conversation");
   let flowId = null;
+  let shown = null;
   const trace = createTrace({ link: (node) => flowId && `#/flows/${flowId}/document?node=${encodeURIComponent(node)}` });
   const body = h("div", { class: "two-columns" },
     h("div", {}, h("section", { "aria-label": "State" }, h("h2", {}, "State"), factsPlace), h("section", { "aria-label": "Trace" }, h("h2", {}, "Trace"), trace.element)),
@@ -65,7 +66,9 @@ export function sessionView([id], page) {
         h("span", {}, "started ", timeOf(session.started_at)),
         session.ended_at && h("span", {}, "ended ", timeOf(session.ended_at))),
     }));
-    replace(factsPlace, sessionFacts(session));
+    // What is unfolded there stays so until something is new.
+    if (shown !== JSON.stringify(session)) replace(factsPlace, sessionFacts(session));
+    shown = JSON.stringify(session);
     const said = conversationOf(turns);
     if (!isRunning) said.push({ id: "end", note: `The conversation is ${session.status}${session.reason ?? session.outcome ? `: ${session.reason ?? session.outcome}` : ""}.` });
     phone.show(said);
