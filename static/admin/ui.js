@@ -8,7 +8,10 @@ export function toast(text, kind = "done") {
   const element = h("div", { class: `toast ${kind}`, testid: "toast" }, text);
   const close = h("button", { type: "button", class: "quiet small dismiss", "aria-label": "Dismiss", onclick: () => element.remove() });
   element.append(close);
-  document.getElementById("toasts").append(element);
+  const place = document.getElementById("toasts");
+  // Good news is old once there is newer; an error stays until it has been read.
+  for (const old of place.querySelectorAll(".toast.done")) old.remove();
+  place.append(element);
   setTimeout(() => element.remove(), kind === "error" ? 12_000 : 5_000);
 }
 
