@@ -16,7 +16,7 @@ export function onLoggedOut(handler) {
 }
 
 /** An answer that is no success, or no answer at all (status 0). */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, body, { retryAfter = null, requestId = null } = {}) {
     super(sentence(status, body, retryAfter));
     this.status = status;

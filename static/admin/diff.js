@@ -8,7 +8,7 @@ const MOST_CELLS = 4_000_000;
 const AROUND = 3;
 
 /** Lines as `{ kind: "same" | "old" | "new", text }`. */
-export function compare(before, after) {
+function compare(before, after) {
   const a = before.split("\n");
   const b = after.split("\n");
   let head = 0;

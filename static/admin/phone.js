@@ -79,7 +79,7 @@ export function createPhone({ label, send }) {
 }
 
 /** The conversation itself: a list that is read out as it grows. */
-export function bubbles({ label, onTap }) {
+function bubbles({ label, onTap }) {
   const list = h("ol", { class: "bubbles" });
   const element = h("div", { class: "phone-log", role: "log", "aria-label": label, tabindex: "0" }, list);
   let isOpen = false;

@@ -16,7 +16,7 @@ const UNITS = [
 ];
 
 /** "3 minutes ago", "in 2 hours". */
-export function ago(iso, now = Date.now()) {
+function ago(iso, now = Date.now()) {
   const away = Math.round((new Date(iso).getTime() - now) / 1000);
   if (Math.abs(away) < 5) return "just now";
   for (const [unit, length] of UNITS) {

@@ -68,7 +68,7 @@ export function stimulus(event) {
 }
 
 /** What the contact said in a turn, as a message for the phone; null if it was no message. */
-export function saidIn(turn) {
+function saidIn(turn) {
   const event = turn.stimulus;
   if (event?.type !== "reply") return null;
   const media = event.payload && typeof event.payload === "object" ? { kind: event.kind, ...event.payload } : null;

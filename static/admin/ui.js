@@ -73,7 +73,7 @@ export function checkbox(label, properties = {}) {
 }
 
 /** A place for a form's error: read out when it appears. */
-export function errorPlace(testid) {
+function errorPlace(testid) {
   const element = h("p", { class: "form-error", role: "alert", testid, hidden: true });
   return {
     element,
@@ -174,6 +174,7 @@ export function jsonBlock(value, label) {
 export function dialog(title, build, { testid, wide = false } = {}) {
   return new Promise((resolve) => {
     let result;
+    const opener = document.activeElement?.dataset.testid;
     const heading = h("h2", { id: uniqueId("dialog") }, title);
     const element = h("dialog", { "aria-labelledby": heading.id, testid, class: wide ? "wide" : "" }, heading);
     const close = (value) => {
@@ -183,6 +184,8 @@ export function dialog(title, build, { testid, wide = false } = {}) {
     append(element, build(close));
     element.addEventListener("close", () => {
       element.remove();
+      // The browser gives the focus back, unless what opened the dialog has been drawn anew meanwhile.
+      if (document.activeElement === document.body && opener) document.querySelector(`[data-testid="${opener}"]`)?.focus();
       resolve(result);
     });
     document.body.append(element);
@@ -212,7 +215,7 @@ export function tellDialog(title, ...content) {
 }
 
 /** Puts text on the clipboard; over plain HTTP browsers offer only the old way. */
-export async function copyText(text) {
+async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return;

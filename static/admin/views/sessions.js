@@ -6,7 +6,7 @@ import { gathered, watch } from "../live.js";
 import { timeOf } from "../time.js";
 import { emptyState, field, liveMark, pageHeader, pagedList, status, table, toastError } from "../ui.js";
 
-export const STATUSES = ["running", "completed", "expired", "failed", "cancelled"];
+const STATUSES = ["running", "completed", "expired", "failed", "cancelled"];
 
 export function sessionsView(_params, page) {
   const chosen = page.address.query;
