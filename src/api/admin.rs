@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::auth::Principal;
 use super::error::ApiError;
-use super::login::{self, Logins, already_set_up};
+use super::login::{self, Logins};
 use super::request::{Fields, JsonBody};
 use super::{State, read};
 use crate::domain::Timestamp;
@@ -36,7 +36,9 @@ pub(super) async fn set_up_admin(
     let name = read_name(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
-    let (Some(code), Some(password), Some(name)) = (code, password, name) else { return Err(already_set_up()) };
+    let (Some(code), Some(password), Some(name)) = (code, password, name) else {
+        return Err(state.logins.already_set_up());
+    };
 
     let (store, now) = (state.runtime.store(), now(&state));
     let network = state.logins.network_of(&request);
@@ -53,7 +55,7 @@ pub(super) async fn set_up_admin(
         Ok(true)
     });
     if !is_first.await? {
-        return Err(already_set_up());
+        return Err(state.logins.already_set_up());
     }
     tracing::info!(name, "the password of the admin page was set");
     logged_in(&state, secret, name).await
@@ -158,7 +160,8 @@ fn session_view(state: &State, who: Option<(String, String)>) -> Value {
 fn login_of(principal: &Principal) -> Result<i64, ApiError> {
     match -principal.seq {
         seq if seq > 0 => Ok(seq),
-        _ => Err(ApiError::refused(StatusCode::CONFLICT, "This is for people who are logged in, not for tokens.")),
+        _ => Err(ApiError::refused(StatusCode::FORBIDDEN, "This is for people who are logged in, not for tokens.")
+            .hint("Log in at POST /admin/log-in and send its cookie.")),
     }
 }
 

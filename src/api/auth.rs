@@ -71,6 +71,12 @@ impl Tokens {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
 
+    /// Whether the token in a row is still taken.
+    fn is_live(&self, seq: i64) -> bool {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        live.values().any(|principal| principal.seq == seq)
+    }
+
     fn find(&self, token: &str) -> Option<Principal> {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -200,6 +206,12 @@ pub(super) async fn authenticate(
     request.extensions_mut().insert(principal);
     let response = next.call(request).await?;
     Ok(finish(allowance, response))
+}
+
+/// Whether who was let through still would be: of a request that goes on for long.
+pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
+    let now = state.runtime.clock().now();
+    state.tokens.is_live(principal.seq) || state.logins.is_live(-principal.seq, now)
 }
 
 /// Who calls: by a token if one is sent, else by the admin page's cookie.

@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use super::State;
+use super::auth::{Principal, is_still_let_through};
 use super::error::ApiError;
 use super::request::Query;
 use crate::domain::{ContactId, FlowId, SessionId};
@@ -88,6 +89,8 @@ impl Interest {
 
 /// One connection's state.
 struct Connection {
+    state: web::Data<State>,
+    principal: Principal,
     notices: Receiver<Arc<Notice>>,
     closing: watch::Receiver<bool>,
     interest: Interest,
@@ -96,7 +99,11 @@ struct Connection {
 }
 
 /// Streams notices until the caller goes away or the server stops.
-pub(super) async fn watch_events(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn watch_events(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
     let interest = Interest {
         flow: query.parsed("flow_id"),
@@ -110,6 +117,8 @@ pub(super) async fn watch_events(request: HttpRequest, state: web::Data<State>) 
         closing: state.watchers.closing.clone(),
         interest,
         is_greeted: false,
+        principal,
+        state: state.clone(),
     };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -149,6 +158,10 @@ async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Er
         if !chunk.is_empty() {
             break;
         }
+    }
+    // The stream may outlast the token or the log-in that opened it.
+    if !is_still_let_through(&connection.state, &connection.principal) {
+        return None;
     }
     Some((Ok(Bytes::from(chunk)), connection))
 }

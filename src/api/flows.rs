@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody, OptionalJsonBody};
+use super::request::{Fields, JsonBody, OptionalJsonBody, Query};
 use super::stats::session_counts;
 use super::{State, iso, read};
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
@@ -26,7 +26,8 @@ pub(super) fn not_found() -> ApiError {
 }
 
 /// `GET /flows`: all flows by name, with their counts.
-pub(super) async fn list_flows(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list_flows(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    Query::read(&request)?.finish()?;
     let listed =
         read(&state, |conn| flows::list(conn)?.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
     Ok(HttpResponse::Ok().json(json!({"data": listed.await?, "next_cursor": null})))
@@ -43,7 +44,7 @@ pub(super) async fn create_flow(
     let kind = fields.choice("kind", &[("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)]);
     let document = read_document(&mut fields);
     if kind.is_some() && document.is_some() {
-        fields.fail("kind", "The kind belongs into the document when there is one.");
+        fields.fail("kind", "The kind belongs in the document when there is one.");
     }
     fields.refuse_unknown();
     fields.finish()?;
@@ -90,7 +91,7 @@ pub(super) async fn replace_flow(
             Some(Some(named)) if named == id => {}
             Some(_) => fields.fail("document", "The document's id is another flow's: leave it out, or import it."),
         }
-    } else {
+    } else if fields.value("document").is_none() {
         fields.fail("document", "The document field is required.");
     }
     fields.refuse_unknown();
@@ -112,7 +113,7 @@ pub(super) async fn replace_flow(
 /// The refusal of a lost update.
 pub(super) fn stale(flow: &FlowSummary) -> ApiError {
     let by = if flow.updated_by.is_empty() { "somebody" } else { flow.updated_by.as_str() };
-    let text = format!("The draft was saved by {by} meanwhile; it has revision {} now.", flow.revision);
+    let text = format!("The draft has revision {} now, saved by {by}: yours was made from another.", flow.revision);
     ApiError::refused(StatusCode::PRECONDITION_FAILED, text)
         .with("revision", flow.revision)
         .with("updated_by", flow.updated_by.as_str())
@@ -254,7 +255,13 @@ fn read_name(fields: &mut Fields<'_>) -> Option<String> {
 
 /// A document that is kept as it is, unless it is too large even for that.
 fn read_document<'a>(fields: &mut Fields<'a>) -> Option<&'a Map<String, Value>> {
-    let document = fields.object("document")?;
+    let document = match fields.value("document")? {
+        Value::Object(document) => document,
+        _ => {
+            fields.fail("document", "The document must be an object.");
+            return None;
+        }
+    };
     let bytes = Draft::of(document).len();
     if bytes > FlowDocument::MAX_BYTES {
         let limit = FlowDocument::MAX_BYTES;

@@ -105,6 +105,11 @@ impl Logins {
         Some((principal, csrf_token(&value)))
     }
 
+    /// Whether the log-in in a row still lasts.
+    pub(super) fn is_live(&self, seq: i64, now: Timestamp) -> bool {
+        self.known().live.values().any(|row| row.seq == seq && row.expires_at > now)
+    }
+
     /// Checks a password.
     ///
     /// # Errors
@@ -140,7 +145,7 @@ impl Logins {
         code: &str,
         now: Timestamp,
     ) -> Result<(), ApiError> {
-        let Some(right) = self.set_up_code() else { return Err(already_set_up()) };
+        let Some(right) = self.set_up_code() else { return Err(self.already_set_up()) };
         self.guess(store, network, now).await?;
         let bare = |code: &str| code.replace(['-', ' '], "").to_ascii_uppercase();
         // Compared by their hashes, so that the time it takes tells nothing.
@@ -149,6 +154,14 @@ impl Logins {
             return Err(error.hint("The server prints it when it starts; it is another one each time."));
         }
         self.forgive(store, network).await
+    }
+
+    /// The refusal of a second set-up.
+    pub(super) fn already_set_up(&self) -> ApiError {
+        ApiError::refused(StatusCode::CONFLICT, "The password is set already.").hint(match self.is_pinned {
+            true => "Log in with the one that the configuration sets.",
+            false => "Log in with it. If nobody knows it, run `qyvo admin reset-password` on the server.",
+        })
     }
 
     /// The hash of a new password.
@@ -248,11 +261,6 @@ fn bare_cookie(value: String, is_secure: bool) -> actix_web::cookie::CookieBuild
 /// set the header.
 pub(super) fn csrf_token(secret: &str) -> String {
     hex::encode(credentials::fingerprint(&format!("csrf:{secret}")))
-}
-
-pub(super) fn already_set_up() -> ApiError {
-    ApiError::refused(StatusCode::CONFLICT, "The password is set already.")
-        .hint("Log in with it. If nobody knows it, run `qyvo admin reset-password` on the server.")
 }
 
 /// How long the guess after so many wrong ones waits.

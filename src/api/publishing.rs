@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::auth::Principal;
 use super::error::ApiError;
 use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, stale, summary_view, tell};
-use super::request::{Fields, JsonBody, OptionalJsonBody, Page};
+use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
 use super::{State, cut, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
@@ -34,14 +34,9 @@ pub(super) async fn import_flow(
     principal: Principal,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let publish = match request.query_string() {
-        "" | "publish=false" => false,
-        "publish=true" => true,
-        _ => {
-            let text = "The query may be publish=true or publish=false.".to_owned();
-            return Err(ApiError::Validation(vec![("publish".to_owned(), text)]));
-        }
-    };
+    let mut query = Query::read(&request)?;
+    let publish = query.choice("publish", &[("true", true), ("false", false)]).unwrap_or(false);
+    query.finish()?;
     let document = Value::Object(body.fields);
     // What is only kept need not pass its test cases yet.
     let cases_of = document.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).filter(|_| publish);
@@ -205,7 +200,7 @@ async fn find_version(
     (id, number): &(String, String),
 ) -> Result<(VersionRow, Option<u32>, Value), ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
-    let no_version = || ApiError::not_found("The flow has no such version");
+    let no_version = || ApiError::not_found("Version not found");
     let number: u32 = number.parse().map_err(|_| no_version())?;
     let found = read(state, move |conn| {
         let Some(flow) = flows::find_summary(conn, id)? else { return Ok(None) };

@@ -404,11 +404,12 @@ impl Query {
     /// `limit` and `cursor`.
     pub(super) fn page(&mut self) -> Page {
         let limit = self.number("limit", 1..=i64::from(MAX_LIMIT)).and_then(|limit| u32::try_from(limit).ok());
-        let cursor = self.text("cursor").map(|cursor| cursor.parse());
-        if matches!(cursor, Some(Err(_))) {
+        let sent = self.text("cursor");
+        let cursor = sent.as_ref().and_then(|cursor| cursor.parse().ok()).filter(|cursor: &i64| *cursor >= 0);
+        if sent.is_some() && cursor.is_none() {
             self.fail("cursor", "The cursor must be a `next_cursor` of this list.");
         }
-        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor: cursor.and_then(Result::ok) }
+        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor }
     }
 
     /// Notes an error.

@@ -32,7 +32,7 @@ pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>)
     query.finish()?;
     let listed = read(&state, move |conn| {
         // What nobody has, no session has: an unknown flow or contact is an empty list.
-        let flow_seq = flow_id.map(|id| flows::seq_of(conn, id)).transpose()?;
+        let flow_seq = flow_id.map(|id| flows::seq_of_any(conn, id)).transpose()?;
         let contact_seq = contact_id.map(|id| contacts::find_by_id(conn, id)).transpose()?;
         if matches!(flow_seq, Some(None)) || matches!(contact_seq, Some(None)) {
             return Ok(json!({"data": [], "next_cursor": null}));

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::State;
 use super::error::ApiError;
-use super::request::JsonBody;
+use super::request::{JsonBody, Query};
 use crate::error::Result;
 
 /// `GET /settings`: every key with its value and where that comes from.
-pub(super) async fn list_settings(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(view(&state))
+pub(super) async fn list_settings(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    Query::read(&request)?.finish()?;
+    Ok(HttpResponse::Ok().json(view(&state)))
 }
 
 /// `PUT /settings`: sets keys, or resets those with null. Other keys stay as they are.

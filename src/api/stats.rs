@@ -28,12 +28,9 @@ pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> 
     query.finish()?;
     let now = state.runtime.clock().now();
     let stats = read(&state, move |conn| match flow_id {
-        None => {
-            let seqs: Vec<i64> = flows::list(conn)?.iter().map(|flow| flow.seq).collect();
-            overview(conn, &seqs, now, hours).map(Some)
-        }
+        None => overview(conn, &flows::all_seqs(conn)?, now, hours).map(Some),
         Some(id) => {
-            let Some(seq) = flows::seq_of(conn, id)? else { return Ok(None) };
+            let Some(seq) = flows::seq_of_any(conn, id)? else { return Ok(None) };
             let mut stats = overview(conn, &[seq], now, hours)?;
             stats["versions"] = versions(conn, seq)?;
             stats["nodes"] = nodes(conn, seq)?;

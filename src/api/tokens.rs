@@ -1,11 +1,11 @@
 //! `/tokens`: who may call, for the admin page.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::request::{Fields, JsonBody};
+use super::request::{Fields, JsonBody, Query};
 use super::{State, iso, read};
 use crate::domain::TokenId;
 use crate::error::{Error, Result};
@@ -17,7 +17,8 @@ fn not_found() -> ApiError {
 }
 
 /// `GET /tokens`: all tokens, also those that were revoked. No secret is among it.
-pub(super) async fn list_tokens(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list_tokens(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    Query::read(&request)?.finish()?;
     let rows = read(&state, tokens::list).await?;
     let data: Vec<Value> = rows.iter().map(token_view).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))

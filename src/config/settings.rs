@@ -62,7 +62,7 @@ impl Config {
     /// `None` where a file, the environment or a flag says otherwise.
     fn with_setting(&self, key: &str, value: &Json) -> Result<Option<Self>, String> {
         if !EDITABLE.contains(&key) {
-            return Err("This key is not set here: set it in the configuration file.".to_owned());
+            return Err("This key cannot be set here.".to_owned());
         }
         if self.origins.contains_key(key) {
             return Ok(None);
@@ -70,6 +70,13 @@ impl Config {
         let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
         let mut table = Table::try_from(self).map_err(|error| unreadable(&error))?;
         let value = Value::try_from(value).map_err(|error| unreadable(&error))?;
+        match look_up(&table, key) {
+            Some(Value::Integer(_)) if !value.is_integer() => {
+                return Err("The value must be a whole number.".to_owned());
+            }
+            Some(Value::String(_)) if !value.is_str() => return Err("The value must be a text.".to_owned()),
+            _ => {}
+        }
         if value.as_str().is_some_and(|text| text.chars().count() > 500) {
             return Err("The value has more than 500 characters.".to_owned());
         }

@@ -129,24 +129,24 @@ impl Settings {
         changes: BTreeMap<String, Value>,
         now: Timestamp,
     ) -> Result<Result<(), Wrong>> {
-        let set: BTreeMap<_, _> = changes
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        if let Err(wrong) = (self.lay)(&set) {
-            return Ok(Err(wrong));
-        }
         let all = self.all();
-        let fixed = |key: &String| !all.iter().any(|(setting, _)| setting.key == *key && setting.is_editable);
-        let wrong: Wrong = changes
-            .keys()
-            .filter(|key| fixed(key))
-            .map(|key| {
-                (key.clone(), "This key is not set here: the configuration file or the environment sets it.".to_owned())
-            })
-            .collect();
+        let fixed = |key: &String| match all.iter().find(|(setting, _)| setting.key == *key) {
+            None => Some("This key is not known.".to_owned()),
+            Some((setting, _)) if setting.is_editable => None,
+            Some((Setting { pinned_by: Some(source), .. }, _)) => {
+                Some(format!("The {source} sets this key: change it there."))
+            }
+            Some(_) => {
+                Some("This key is set in the configuration file or the environment, for the next start.".to_owned())
+            }
+        };
+        let mut wrong: Wrong = changes.keys().filter_map(|key| Some((key.clone(), fixed(key)?))).collect();
+        let set = changes.iter().filter(|(key, value)| !value.is_null() && fixed(key).is_none());
+        if let Err(more) = (self.lay)(&set.map(|(key, value)| (key.clone(), value.clone())).collect()) {
+            wrong.extend(more);
+        }
         if !wrong.is_empty() {
+            wrong.sort();
             return Ok(Err(wrong));
         }
         store

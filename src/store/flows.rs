@@ -142,6 +142,25 @@ pub fn seq_of(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
+/// The row of a flow, also once it was deleted: for its history.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn seq_of_any(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT seq FROM flows WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// The rows of all flows, also of those that were deleted: for what they did.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn all_seqs(conn: &Conn) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached("SELECT seq FROM flows")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// What people call the flow of a row, also once it was deleted.
 ///
 /// # Errors

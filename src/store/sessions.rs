@@ -148,7 +148,7 @@ pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Re
         Filter { contact_seq: None, flow_seq, status } => {
             let flows = match flow_seq {
                 Some(flow_seq) => vec![*flow_seq],
-                None => rows_of(&mut *conn.prepare_cached("SELECT seq FROM flows")?, ())?,
+                None => super::flows::all_seqs(conn)?,
             };
             let mut statement = conn.prepare_cached(
                 "SELECT seq FROM sessions INDEXED BY sessions_by_flow

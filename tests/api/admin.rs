@@ -292,6 +292,11 @@ async fn settings_take_effect_at_once_and_stay() {
         let refused = app.send(Method::PUT, "/settings", &[], Some(&wrong)).await.expect(422);
         let fields: Vec<_> = refused["errors"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(fields, ["sessions.default_ttl", "storage.path"]);
+        let nulls = json!({"account.nme": null, "storage.path": null, "limits.requests_per_minute": "a"});
+        let refused = app.send(Method::PUT, "/settings", &[], Some(&nulls)).await.expect(422);
+        assert_eq!(refused["errors"]["account.nme"], json!(["This key is not known."]));
+        assert_eq!(refused["errors"]["limits.requests_per_minute"], json!(["The value must be a whole number."]));
+        assert!(refused["errors"]["storage.path"][0].as_str().unwrap().contains("for the next start"), "{refused}");
         assert_eq!(app.rows(), rows, "one wrong key changes none");
         let good = json!({"sessions.default_ttl": "2h", "limits.requests_per_minute": 1000});
         let after = app.send(Method::PUT, "/settings", &[], Some(&good)).await.expect(200);
@@ -374,6 +379,14 @@ async fn what_changes_is_told_as_it_changes_to_those_whom_it_concerns() {
         assert!(heard.iter().all(|(_, data)| data["id"] == started["id"] || data["session_id"] == started["id"]));
         assert_eq!(events(all, 7).await.len(), 7);
         app.request(Method::GET, "/api/v1/events", None, None).await.expect(401);
+
+        let token = app.post("/tokens", &json!({"name": "watcher", "scope": "admin"})).await.expect(201);
+        let request = app.client.get(format!("{}/api/v1/events", app.base));
+        let watched = request.bearer_auth(token["token"].as_str().unwrap()).send().await.unwrap();
+        app.delete(&format!("/tokens/{}", token["id"].as_str().unwrap())).await.expect(204);
+        app.trigger(flow, "+14155550199").await.expect(201);
+        let rest = watched.text().await.unwrap();
+        assert!(!rest.contains("event:"), "a revoked token hears nothing more: {rest}");
         app.get("/events?colour=red").await.expect(422);
         app.stop().await;
     })

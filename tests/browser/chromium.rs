@@ -127,23 +127,19 @@ impl Browser {
     }
 
     /// The first visible element with a test id, once it is there.
-    #[track_caller]
-    pub(crate) fn find(&self, testid: &str) -> impl Future<Output = Element> {
+    pub(crate) async fn find(&self, testid: &str) -> Element {
         let selector = format!("[data-testid=\"{testid}\"]");
-        async move {
-            let started = Instant::now();
-            loop {
-                for element in self.client.find_all(Locator::Css(&selector)).await.unwrap() {
-                    if element.is_displayed().await.unwrap_or(false) {
-                        return element;
-                    }
+        let started = Instant::now();
+        loop {
+            for element in self.client.find_all(Locator::Css(&selector)).await.unwrap() {
+                if element.is_displayed().await.unwrap_or(false) {
+                    return element;
                 }
-                if started.elapsed() > PATIENCE {
-                    let text = self.text().await;
-                    panic!("nothing on the page has the test id {selector}; it says: {text}");
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            if started.elapsed() > PATIENCE {
+                panic!("nothing on the page has the test id {selector}; it says: {}", self.text().await);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -221,18 +217,15 @@ impl Browser {
     }
 
     /// Waits until the page says something.
-    #[track_caller]
-    pub(crate) fn says(&self, wanted: &str) -> impl Future<Output = ()> {
-        async move {
-            let started = Instant::now();
-            loop {
-                let text = self.text().await;
-                if text.contains(wanted) {
-                    return;
-                }
-                assert!(started.elapsed() < PATIENCE, "the page never says {wanted:?}; it says: {text}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+    pub(crate) async fn says(&self, wanted: &str) {
+        let started = Instant::now();
+        loop {
+            let text = self.text().await;
+            if text.contains(wanted) {
+                return;
             }
+            assert!(started.elapsed() < PATIENCE, "the page never says {wanted:?}; it says: {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
