@@ -112,6 +112,11 @@ impl Templates {
         Self { environment, count: 0 }
     }
 
+    /// How many templates were compiled.
+    pub(super) fn len(&self) -> usize {
+        self.environment.templates().count()
+    }
+
     /// Compiles a text.
     ///
     /// # Errors

@@ -418,11 +418,8 @@ impl Simulation {
 
     /// About how much memory it takes, in bytes.
     pub fn weight(&self) -> usize {
-        /// What a session, a contact and the environment of the templates take at least.
-        const LEAST: usize = 16 * 1024;
-        /// How many times the size of its document a compiled flow takes.
-        const COMPILED: usize = 8;
-        LEAST + COMPILED * self.subject.bytes + 2 * self.bytes
+        // The document is there as it was parsed and as texts of its nodes; turns and events are larger than their JSON.
+        self.subject.flow.weight() + 4 * self.subject.bytes + 2 * self.bytes
     }
 
     fn run(&mut self, event: &Stimulus) -> Result<(), Refused> {
@@ -825,7 +822,7 @@ mod tests {
             simulation.take(&event(json!({"type": "window", "open": true}))).unwrap();
         }
         assert!(reason(&mut simulation, json!({"type": "window", "open": true})).contains("1000 events"));
-        assert!(simulation.weight() < 2 * BYTES);
+        assert!(simulation.weight() < 3 * BYTES);
     }
 
     #[test]

@@ -153,7 +153,7 @@ mod tests {
         let ids: Vec<_> = (0..=KEPT).map(|_| simulations.keep(simulation(0))).collect();
         assert!(simulations.with(ids[0], |_| ()).is_none());
         assert!(simulations.with(ids[1], |_| ()).is_some());
-        let large: Vec<_> = (0..9).map(|_| simulations.keep(simulation(1024 * 1024))).collect();
+        let large: Vec<_> = (0..9).map(|_| simulations.keep(simulation(2 * 1024 * 1024))).collect();
         assert!(simulations.with(ids[KEPT], |_| ()).is_none(), "the small ones went first");
         assert!(simulations.with(large[1], |_| ()).is_none());
         assert!(simulations.with(large[2], |_| ()).is_some());
