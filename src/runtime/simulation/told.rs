@@ -1,0 +1,210 @@
+//! What a simulation is told: how it begins, and what happens then. All of it is JSON in test cases.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+use crate::domain::{Contact, ContactId, EventName, Phone, ReplyKind, Timestamp};
+
+/// The phone number of a contact for whom none is given: of a range that is kept for fiction.
+pub const PHONE: &str = "+14155550123";
+
+/// How a simulation begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Whom it talks to.
+    #[serde(default)]
+    pub contact: Persona,
+    /// What the trigger passes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub context: Map<String, Value>,
+    /// When it begins.
+    pub now: Timestamp,
+    /// Decides all random splits.
+    pub seed: u64,
+    /// The channel to behave like.
+    #[serde(default)]
+    pub channel: Medium,
+    /// Whether the channel's window for free text is open.
+    #[serde(default = "yes")]
+    pub window_open: bool,
+    /// Documents of sub-flows, by their ids.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub flows: Map<String, Value>,
+    /// Answers of HTTP calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HttpStub>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The contact of a simulation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Persona {
+    /// Full name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Phone number; [`PHONE`] where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
+    /// Email address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// BCP 47 language tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Names of tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Free JSON.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// The channel that a simulation behaves like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// None.
+    #[default]
+    Simulator,
+    /// WhatsApp.
+    Whatsapp,
+    /// The generic webhook.
+    Webhook,
+}
+
+/// What an HTTP call gets in place of an answer from the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpStub {
+    /// The method it stands for; every one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The address it stands for; every one where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's body.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub body: Value,
+}
+
+/// What happens in a simulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stimulus {
+    /// The contact writes.
+    Reply {
+        /// What.
+        text: String,
+        /// The message that it quotes, by its index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+    },
+    /// The contact taps an option.
+    Tap {
+        /// The option's id.
+        id: String,
+        /// The message whose option it is, by its index. Without it the channel does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+        /// The title that the channel hands over; the option's own where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// The contact sends a medium, or address-book entries.
+    Media {
+        /// What kind.
+        kind: ReplyKind,
+        /// Its caption.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// The medium as the channel describes it.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        media: Map<String, Value>,
+    },
+    /// The contact sends a place.
+    Location {
+        /// Degrees north.
+        latitude: Number,
+        /// Degrees east.
+        longitude: Number,
+        /// What the place is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Where it is, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// Time goes by, and what falls due fires when it does.
+    Advance {
+        /// How long, in seconds.
+        seconds: f64,
+        /// `false`: nothing fires meanwhile, as on a server that is down. The next event settles it first.
+        #[serde(default = "yes", skip_serializing_if = "is_true")]
+        fire: bool,
+    },
+    /// Time goes by until the wait's own timer fires.
+    Timeout,
+    /// Time goes by, timers firing, until the session expires.
+    Expire,
+    /// Something happens outside, and the session is told.
+    Event {
+        /// What.
+        name: EventName,
+        /// What is told of it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        payload: Value,
+    },
+    /// An agent hands the contact back.
+    Resume,
+    /// A message fails for good.
+    DeliveryFailed {
+        /// Which, by its index; the last one where none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<usize>,
+        /// The provider's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// The channel's window for free text opens or closes.
+    Window {
+        /// Which of the two.
+        open: bool,
+    },
+    /// Somebody ends the session.
+    Cancel {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+impl Persona {
+    pub(super) fn contact(&self, id: ContactId, now: Timestamp) -> Contact {
+        let phone = self.phone.clone().or_else(|| PHONE.parse().ok());
+        let mut tags = self.tags.clone();
+        tags.sort();
+        tags.dedup();
+        Contact {
+            name: self.name.clone(),
+            email: self.email.clone(),
+            language: self.language.clone(),
+            tags,
+            metadata: self.metadata.clone(),
+            // Whoever triggers by phone has the person's consent.
+            opted_in_at: Some(now),
+            ..Contact::new(id, phone)
+        }
+    }
+}
