@@ -5,10 +5,12 @@
 //! cell pointers and the first cell stay as they were. They may hold copies of rows that now stand on another page, and
 //! deleting a row does not touch its copies. (`rebuildPage()` in SQLite's `btree.c`; about one page in two hundred of a
 //! busy database has such bytes.) So after an erasure all pages are looked through, part by part and beside everything
-//! else, and those bytes are cleared.
+//! else, and those bytes are cleared; free blocks, too, that older releases left as they were.
 //!
 //! Pages are read and written through SQLite's own `sqlite_dbpage`, so that the page cache, the write-ahead log and
 //! the transactions know of it. SQLite never reads the bytes that are changed.
+
+use std::ops::Range;
 
 use rusqlite::OptionalExtension;
 
@@ -44,8 +46,9 @@ pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>
     let mut statement = conn.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
     let mut found = Vec::new();
     for page in from..end {
-        let is_found =
-            statement.query_row([page], |row| Ok(gap(page, row.get_ref(0)?.as_blob()?).is_some())).optional()?;
+        let is_found = statement
+            .query_row([page], |row| Ok(!leftovers(page, row.get_ref(0)?.as_blob()?).is_empty()))
+            .optional()?;
         match is_found {
             Some(true) => found.push(page),
             Some(false) => {}
@@ -65,8 +68,11 @@ pub fn clear(tx: &Tx<'_>, pages: &[u32]) -> Result<usize> {
     let mut cleared = 0;
     for &page in pages {
         let Some(mut data) = read.query_row([page], |row| row.get::<_, Vec<u8>>(0)).optional()? else { continue };
-        let Some(gap) = gap(page, &data) else { continue };
-        data[gap].fill(0);
+        let ranges = leftovers(page, &data);
+        if ranges.is_empty() {
+            continue;
+        }
+        ranges.into_iter().for_each(|range| data[range].fill(0));
         write.execute((page, data))?;
         cleared += 1;
     }
@@ -77,35 +83,52 @@ fn pages(conn: &Conn) -> Result<u32> {
     Ok(conn.query_row("PRAGMA page_count", [], |row| row.get(0))?)
 }
 
-/// The unused bytes in the middle of a tree's page, if there is anything in them. See "B-tree Pages" in SQLite's
-/// description of its file format.
-fn gap(page: u32, data: &[u8]) -> Option<std::ops::Range<usize>> {
+/// The unused ranges of a tree's page that have something in them: its middle and its free blocks. See "B-tree Pages" in
+/// SQLite's description of its file format. Where the numbers make no sense there are none.
+fn leftovers(page: u32, data: &[u8]) -> Vec<Range<usize>> {
     let start = if page == 1 { FILE_HEADER } else { 0 };
-    let header = data.get(start..start + 12)?;
-    if !TREES.contains(&header[0]) {
-        return None;
-    }
-    let number = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-    let is_leaf = header[0] >= 10;
-    let pointers = start + if is_leaf { 8 } else { 12 };
-    let begin = pointers + 2 * number(3);
-    let end = match number(5) {
-        0 => 65_536,
-        cells => cells,
+    let number = |at: usize| data.get(at..at + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let (Some(kind), Some(free), Some(cells), Some(content)) =
+        (data.get(start), number(start + 1), number(start + 3), number(start + 5))
+    else {
+        return Vec::new();
     };
-    let unused = data.get(begin..end)?;
+    if !TREES.contains(kind) {
+        return Vec::new();
+    }
+    let is_leaf = *kind >= 10;
+    let pointers = start + if is_leaf { 8 } else { 12 };
+    let middle = pointers + 2 * cells..if content == 0 { 65_536 } else { content };
+    let mut found = Vec::new();
+    let Some(unused) = data.get(middle.clone()) else { return found };
     // Pointers to cells that are gone tell nothing, and a third of all pages has some.
     let pointers = unused
         .chunks_exact(2)
         .take_while(|pair| (1..data.len()).contains(&usize::from(u16::from_be_bytes([pair[0], pair[1]]))))
         .count();
-    unused[2 * pointers..].iter().any(|byte| *byte != 0).then_some(begin..end)
+    if unused[2 * pointers..].iter().any(|byte| *byte != 0) {
+        found.push(middle.clone());
+    }
+    // Each block begins with where the next one is and how long it is itself. They come in the order of their places.
+    let (mut block, mut before) = (free, middle.end);
+    while block >= before {
+        let (Some(next), Some(length)) = (number(block), number(block + 2)) else { break };
+        let Some(content) = data.get(block + 4..block + length) else { break };
+        if content.iter().any(|byte| *byte != 0) {
+            found.push(block + 4..block + length);
+        }
+        (block, before) = (next, block + length);
+    }
+    found
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a page mostly has one range of leftovers")]
 mod tests {
     use super::super::{Direct, settings, testing};
     use super::*;
+
+    const NONE: [Range<usize>; 0] = [];
 
     /// A page of 512 bytes with two cells at its end.
     fn leaf(middle: &[u8]) -> Vec<u8> {
@@ -117,29 +140,37 @@ mod tests {
     }
 
     #[test]
-    fn only_the_middle_of_a_trees_page_counts() {
-        assert_eq!(gap(2, &leaf(b"")), None);
-        assert_eq!(gap(2, &leaf(b"Ana")), Some(12..0x1f0));
+    fn only_unused_bytes_of_a_trees_page_count() {
+        assert_eq!(leftovers(2, &leaf(b"")), NONE);
+        assert_eq!(leftovers(2, &leaf(b"Ana")), [12..0x1f0]);
         let mut with_old_pointers = leaf(b"");
         with_old_pointers[12..16].copy_from_slice(&[1, 0xe8, 1, 0xe0]);
-        assert_eq!(gap(2, &with_old_pointers), None);
+        assert_eq!(leftovers(2, &with_old_pointers), NONE);
         with_old_pointers[20] = b'A';
-        assert_eq!(gap(2, &with_old_pointers), Some(12..0x1f0));
+        assert_eq!(leftovers(2, &with_old_pointers), [12..0x1f0]);
         let mut overflow = leaf(b"Ana");
         overflow[0] = 0;
-        assert_eq!(gap(2, &overflow), None, "the rest of a long text is no leftover");
+        assert_eq!(leftovers(2, &overflow), NONE, "the rest of a long text is no leftover");
         let mut inner = leaf(b"Ana");
         inner[0] = 5;
-        assert_eq!(gap(2, &inner), Some(16..0x1f0));
+        assert_eq!(leftovers(2, &inner), [16..0x1f0]);
         let mut first = vec![0; 512];
         first[100..112].copy_from_slice(&[13, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(gap(1, &first), None);
+        assert_eq!(leftovers(1, &first), NONE);
         first[300] = b'A';
-        assert_eq!(gap(1, &first), Some(108..512));
+        assert_eq!(leftovers(1, &first), [108..512]);
+        let mut with_block = leaf(b"");
+        with_block[1..3].copy_from_slice(&[1, 0xf4]);
+        with_block[0x1f4..0x1fc].copy_from_slice(&[0, 0, 0, 8, 0, 0, 0, 0]);
+        assert_eq!(leftovers(2, &with_block), NONE);
+        with_block[0x1f9] = b'A';
+        assert_eq!(leftovers(2, &with_block), [0x1f8..0x1fc], "a block that was freed without secure_delete");
+        with_block[0x1f4..0x1f6].copy_from_slice(&[1, 0xf4]);
+        assert_eq!(leftovers(2, &with_block).len(), 1, "a circle of blocks ends");
         let mut damaged = leaf(b"");
         damaged[3] = 0xff;
-        assert_eq!(gap(2, &damaged), None, "nothing is cleared where the numbers make no sense");
-        assert_eq!(gap(2, &[13]), None);
+        assert_eq!(leftovers(2, &damaged), NONE, "nothing is cleared where the numbers make no sense");
+        assert_eq!(leftovers(2, &[13]), NONE);
     }
 
     #[test]
