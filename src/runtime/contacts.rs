@@ -178,7 +178,12 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
 /// Goes on with what a crash or an error interrupted.
 pub(super) async fn resume(runtime: &Runtime) -> Result<()> {
     let _turn = runtime.inner.erasing.lock().await;
-    let begun = super::sweeper::read(runtime, erasure::list).await?;
+    let (kept, begun) =
+        super::sweeper::read(runtime, |conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
+    if let Some(key) = kept {
+        // From now on looking somebody up needs no look at the key.
+        runtime.inner.erasure_key.get_or_init(|| key);
+    }
     if begun.is_empty() {
         return Ok(());
     }
@@ -286,8 +291,11 @@ fn names_any(text: &str, ids: &HashSet<Uuid>) -> bool {
         .any(|id| ids.contains(&id))
 }
 
-/// The key of the hashes, made if there is none, and committed.
+/// The key of the hashes, made and committed if there is none.
 async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
+    if let Some(key) = runtime.inner.erasure_key.get() {
+        return Ok(*key);
+    }
     let mut random = [0; 32];
     getrandom::fill(&mut random)
         .map_err(|error| Error::internal("The system gives no random bytes").caused_by(error.to_string()))?;
