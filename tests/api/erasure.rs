@@ -49,7 +49,7 @@ fn word(n: u64, salt: u64) -> String {
 /// A text that is a few bytes for some people and several pages for others.
 fn text(n: u64, salt: u64) -> String {
     let times = match n % 17 {
-        0 => 900,
+        0 => 600,
         1..4 => 40,
         _ => n % 5,
     };
