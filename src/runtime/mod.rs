@@ -60,8 +60,8 @@ pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
 
 /// Compiled flows that are kept at once, at the most.
 const FLOWS_KEPT: usize = 4_096;
-/// Bytes of documents whose compiled form is kept, which takes several times as much.
-const FLOW_BYTES_KEPT: u64 = 16 * 1024 * 1024;
+/// Bytes that they take, their documents included, about.
+const FLOW_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 /// How long the answer to an idempotency key is kept.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often a job is handed back: then it goes on without waiting for an earlier reply, and gives up on a flow.
@@ -374,14 +374,14 @@ struct CachedFlow {
     bytes: u64,
 }
 
-/// Weighs flows by their documents.
+/// Weighs flows by the memory that they take.
 #[derive(Clone)]
 struct FlowWeight;
 
 impl Weighter<FlowKey, Arc<CachedFlow>> for FlowWeight {
     fn weight(&self, _: &FlowKey, cached: &Arc<CachedFlow>) -> u64 {
-        // Even an empty flow has its template environment.
-        cached.bytes.max(4_096)
+        // One heavier than its part of the cache would never be kept, and compiled for each job.
+        (cached.flow.weight() as u64 + cached.bytes).clamp(4_096, FLOW_BYTES_KEPT / 64)
     }
 }
 
