@@ -152,5 +152,5 @@ export function readOnlyPhone(label, title) {
   const log = bubbles({ label });
   const name = h("span", { class: "phone-name" }, title);
   const element = h("div", { class: "phone read-only" }, h("div", { class: "phone-top" }, name), log.element);
-  return { element, show: log.show };
+  return { element, show: log.show, setTitle(text) { name.textContent = text; } };
 }

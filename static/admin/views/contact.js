@@ -16,7 +16,7 @@ export function contactView([id], page) {
   const header = h("div", {}, pageHeader("Contact"));
   const factsPlace = h("div", {});
   const profilePlace = h("div", {});
-  const phone = readOnlyPhone("Messages", "Messages");
+  const phone = readOnlyPhone("Messages", "");
   const older = button("Older messages", loadOlder, { kind: "small more" });
   const sessions = sessionList(signal, () => ({ contact_id: id }), { hideContact: true });
   let messages = [];
@@ -61,6 +61,7 @@ export function contactView([id], page) {
   function draw(contact) {
     const name = contact.name || contact.phone || "Contact";
     page.setTitle(name);
+    phone.setTitle(name);
     replace(header, pageHeader(name, {
       above: back(),
       actions: [

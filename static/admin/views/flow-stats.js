@@ -57,7 +57,8 @@ function chart(title, series, valueOf) {
   return h("figure", { class: "chart" },
     h("figcaption", {}, h("span", {}, title), h("span", { class: "muted small-text" }, `${total.toLocaleString()} in all, at most ${most.toLocaleString()} in an hour`)),
     s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, preserveAspectRatio: "none" },
-      s("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }), bars));
+      s("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }), bars),
+    series.length > 0 && h("div", { class: "chart-foot" }, h("span", {}, inFull(series[0].hour)), h("span", {}, "this hour")));
 }
 
 function seriesTable(series) {

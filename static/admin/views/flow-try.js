@@ -6,6 +6,7 @@ import { h, replace } from "../dom.js";
 import { scan, valueOf } from "../jsonmap.js";
 import { gathered, watch } from "../live.js";
 import { createPhone, fromStored } from "../phone.js";
+import { inWords } from "../reasons.js";
 import { exampleContext } from "../snippets.js";
 import { duration, hourOf, inFull, timeInFull } from "../time.js";
 import { conversationOf, createTrace } from "../trace.js";
@@ -227,7 +228,7 @@ export function sessionFacts(session, now) {
   return facts([
     ["Status", status(session.status, { testid: "session-status" })],
     session.outcome && ["Outcome", session.outcome],
-    session.reason && ["Reason", session.reason],
+    session.reason && ["Reason", h("span", { class: "stack" }, h("code", {}, session.reason), inWords(session.reason))],
     session.current_node_id && ["Node", h("code", {}, session.current_node_id)],
     session.status === "running" && ["Waits for", session.waiting_for ?? "–"],
     session.wake_at && session.status === "running" && ["Timer fires", when(session.wake_at)],

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { h, keyed, replace } from "../dom.js";
 import { gathered, watch } from "../live.js";
+import { inWords } from "../reasons.js";
 import { timeOf } from "../time.js";
 import { emptyState, field, liveMark, pageHeader, pagedList, status, table } from "../ui.js";
 
@@ -47,7 +48,7 @@ export function messagesView(_params, page) {
 function messageList(name, reason, signal) {
   const list = table({
     caption: `Messages: ${name}`,
-    columns: [{ label: "Message", kind: "main wide" }, { label: "Status" }, { label: "Reason" }, { label: "Contact" }, { label: "When" }],
+    columns: [{ label: "Message", kind: "main wide" }, { label: "Status" }, { label: "Reason", kind: "wide" }, { label: "Contact" }, { label: "When" }],
   });
   const messages = pagedList({
     load: (query) => api.get(api.withQuery("/messages", { status: name, reason, ...query }), { signal }),
@@ -58,7 +59,7 @@ function messageList(name, reason, signal) {
           h("span", { class: "clamp" }, item.text || (item.template ? `Template ${item.template.name}` : `(${item.type})`)),
           h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`)),
         status(item.handled === "unrouted" ? "unrouted" : item.status),
-        item.reason ?? "–",
+        item.reason ? h("span", { class: "stack" }, h("code", {}, item.reason), inWords(item.reason) && h("span", { class: "muted small-text" }, inWords(item.reason))) : "–",
         h("span", { class: "stack" }, item.contact_id ? h("a", { href: `#/contacts/${item.contact_id}` }, "Contact") : "–", item.session_id && h("a", { href: `#/sessions/${item.session_id}` }, "Session")),
         timeOf(item.created_at),
       ], { testid: "message-row" }));

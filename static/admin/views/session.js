@@ -15,7 +15,7 @@ export function sessionView([id], page) {
   const header = h("div", {}, pageHeader("Session"));
   const factsPlace = h("div", { "aria-live": "polite" });
   const live = liveMark();
-  const phone = readOnlyPhone("Conversation", "Conversation");
+  const phone = readOnlyPhone("Conversation", "");
   let flowId = null;
   let shown = null;
   const trace = createTrace({ link: (node) => flowId && `#/flows/${flowId}/document?node=${encodeURIComponent(node)}` });
@@ -52,6 +52,7 @@ export function sessionView([id], page) {
     flowId = session.flow_id;
     const who = session.contact?.name || session.contact?.phone || "a contact";
     page.setTitle(`Session of ${who}`);
+    phone.setTitle(who);
     replace(header, pageHeader(`Session of ${who}`, {
       above: back(),
       actions: [

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { h, keyed } from "../dom.js";
 import { gathered, watch } from "../live.js";
+import { inWords } from "../reasons.js";
 import { timeOf } from "../time.js";
 import { emptyState, field, liveMark, pageHeader, pagedList, status, table, toastError } from "../ui.js";
 
@@ -48,24 +49,26 @@ export function sessionsTab(flow, { signal }) {
 export function sessionList(signal, filter, { live, hideFlow = false, hideContact = false, watchFor = {} } = {}) {
   const columns = [
     { label: "Contact", kind: "main" }, { label: "Flow" }, { label: "Status" }, { label: "Waits for" }, { label: "Timer fires" }, { label: "Expires" }, { label: "Last step" },
-  ].filter(({ label }) => !(hideFlow && label === "Flow"));
+  ].filter(({ label }) => label !== "Flow" || !(hideFlow || hideContact));
   if (hideContact) columns[0] = { label: "Session", kind: "main" };
   const list = table({ caption: "Sessions", columns });
 
+  const version = (session) => h("span", { class: "muted small-text" }, `version ${session.version}`);
+
   function row(session) {
     const isRunning = session.status === "running";
-    const title = hideContact ? session.flow_name : session.contact?.name || session.contact?.phone || "Contact";
+    const title = hideContact ? session.flow_name ?? "Deleted flow" : session.contact?.name || session.contact?.phone || "Contact";
     const cells = [
       h("span", { class: "stack" }, h("a", { href: `#/sessions/${session.id}`, class: "strong" }, title),
-        !hideContact && session.contact?.name && h("span", { class: "muted small-text" }, session.contact.phone)),
-      h("span", { class: "stack" }, h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"), h("span", { class: "muted small-text" }, `version ${session.version}`)),
-      h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason) && h("span", { class: "muted small-text" }, session.reason ?? session.outcome)),
+        hideContact ? version(session) : session.contact?.name && h("span", { class: "muted small-text" }, session.contact.phone)),
+      h("span", { class: "stack" }, h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"), version(session)),
+      h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason) && h("span", { class: "muted small-text", title: inWords(session.reason) }, session.reason ?? session.outcome)),
       isRunning ? h("span", { class: "stack" }, session.waiting_for ?? "–", session.current_node_id && h("code", { class: "small-text" }, session.current_node_id)) : "–",
       isRunning ? timeOf(session.wake_at) : "–",
       isRunning ? timeOf(session.expires_at) : "–",
       timeOf(session.ended_at ?? session.last_interaction_at),
     ];
-    if (hideFlow) cells.splice(1, 1);
+    if (hideFlow || hideContact) cells.splice(1, 1);
     return list.row(cells, { testid: "session-row" });
   }
 

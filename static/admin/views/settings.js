@@ -18,18 +18,24 @@ export function settingsView(_params, page) {
   }
 
   function draw(settings) {
+    replace(place,
+      section("Set here", settings.filter((setting) => setting.is_editable)),
+      section("Set in the file or the environment", settings.filter((setting) => !setting.is_editable)));
+  }
+
+  function section(caption, settings) {
+    if (settings.length === 0) return null;
     const list = table({
-      caption: "Settings",
+      caption,
       columns: [{ label: "Setting", kind: "main wide" }, { label: "Value", kind: "value" }, { label: "Default", kind: "short" }, { label: "Source" }],
     });
     list.body.append(...settings.map((setting) => list.row([
       h("span", { class: "stack" }, h("code", { class: "strong", id: nameId(setting) }, setting.key), h("span", { class: "muted small-text" }, prose(setting.about ?? ""))),
-      setting.is_editable ? editor(setting) : h("span", { class: "stack" }, h("span", {}, shown(setting.value)),
-        ["file", "environment"].includes(setting.source) && h("span", { class: "muted small-text" }, "Change it there.")),
+      setting.is_editable ? editor(setting) : shown(setting.value),
       shown(setting.default),
       SOURCES[setting.source] ?? setting.source,
     ], { testid: "setting-row", "data-key": setting.key })));
-    replace(place, list.element);
+    return [h("h2", {}, caption), list.element];
   }
 
   function editor(setting) {
@@ -52,7 +58,7 @@ export function settingsView(_params, page) {
   return {
     title: "Settings",
     element: h("div", {},
-      pageHeader("Settings", { intro: "A value in the configuration file or the environment goes before one that is set here." }),
+      pageHeader("Settings", { intro: "What the configuration file or the environment sets goes before what is set here, and can only be changed there." }),
       place, passwordSection()),
   };
 }
@@ -60,7 +66,7 @@ export function settingsView(_params, page) {
 const nameId = (setting) => `setting-${setting.key.replaceAll(".", "-")}`;
 
 function shown(value) {
-  if (value === null || value === undefined || value === "") return h("span", { class: "muted" }, "none");
+  if (written(value) === "") return h("span", { class: "muted" }, "none");
   if (value === true || value === false) return status(value ? "on" : "off");
   return h("code", {}, written(value));
 }
