@@ -260,10 +260,11 @@ export function fileName(name) {
 }
 
 /**
- * A list that loads page by page. `load(cursor)` gives `{ data, next_cursor }`; `show(items)` puts all items on screen.
+ * A table's list that loads page by page. `load({ cursor, limit })` gives `{ data, next_cursor }`; `show(items)` puts all
+ * items into the table, which is hidden while there are none, and `empty()` gives what stands there instead.
  * `reload` fetches again as much as is shown, so that a live update does not throw the reader back to the first page.
  */
-export function pagedList({ load, show, empty }) {
+export function pagedList({ list, load, show, empty }) {
   const PAGE = 50;
   let items = [];
   let cursor = null;
@@ -277,11 +278,13 @@ export function pagedList({ load, show, empty }) {
   }, { kind: "more" });
   const foot = h("div", {}, message, more);
   more.hidden = true;
+  list.element.hidden = true;
 
   function take(all, next) {
     items = all;
     cursor = next;
     show(items);
+    list.element.hidden = items.length === 0;
     more.hidden = next === null || next === undefined;
     // A filtered list may answer a short page with more behind it.
     replace(message, items.length === 0 && (more.hidden ? empty() : h("p", { class: "muted" }, "Nothing here so far. There is more to look through.")));

@@ -13,9 +13,9 @@ export function contactsView(_params, page) {
   const phone = h("input", { type: "search", inputmode: "tel", autocomplete: "off", placeholder: "+14155550123", testid: "contacts-phone" });
   let wanted = "";
   const contacts = pagedList({
+    list,
     load: (query) => api.get(api.withQuery("/contacts", { phone: wanted, ...query }), { signal: page.signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (item) => item.id, (item) => row(item, list.row));
     },
     empty: () => (wanted

@@ -15,9 +15,9 @@ export function testsTab(flow, { signal }) {
   });
   const runAll = button("Run all", run, { kind: "primary", testid: "tests-run" });
   const cases = pagedList({
+    list,
     load: () => api.get(`${flow.path}/test-cases`, { signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       runAll.hidden = items.length === 0;
       keyed(list.body, items.map((item) => ({ ...item, result: results.get(item.id) })), (item) => item.id, row);
     },

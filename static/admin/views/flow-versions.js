@@ -13,9 +13,9 @@ export function versionsTab(flow, { signal }) {
     columns: [{ label: "Version", kind: "main" }, { label: "Published" }, { label: "By" }, { label: "Note", kind: "wide" }, { label: "", kind: "row-actions" }],
   });
   const versions = pagedList({
+    list,
     load: (query) => api.get(api.withQuery(`${flow.path}/versions`, query), { signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (item) => item.version, (item) => list.row([
         h("span", { class: "stack" }, h("span", { class: "strong" }, `Version ${item.version}`), item.is_current && status("published")),
         timeOf(item.published_at), item.actor, item.note || h("span", { class: "muted" }, "no note"),

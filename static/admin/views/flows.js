@@ -18,9 +18,9 @@ export function flowsView(_params, page) {
     ],
   });
   const flows = pagedList({
-    load: (query) => api.get(api.withQuery("/flows", query), { signal: page.signal }),
+    list,
+    load: () => api.get("/flows", { signal: page.signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (flow) => flow.id, (flow) => row(flow, list.row));
     },
     empty: () => emptyState("No flow yet", "A flow is a conversation: what is said, what may be answered, and what follows. Begin with a new one, or import a document, such as one of the samples that come with the source code.",

@@ -51,9 +51,9 @@ function messageList(name, reason, signal) {
     columns: [{ label: "Message", kind: "main wide" }, { label: "Status" }, { label: "Reason", kind: "wide" }, { label: "Contact" }, { label: "When" }],
   });
   const messages = pagedList({
+    list,
     load: (query) => api.get(api.withQuery("/messages", { status: name, reason, ...query }), { signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "stack" },
           h("span", { class: "clamp" }, item.text || (item.template ? `Template ${item.template.name}` : `(${item.type})`)),

@@ -15,7 +15,7 @@ export function sessionsView(_params, page) {
   const state = statusSelect(chosen.get("status") ?? "");
   const live = liveMark();
   const list = sessionList(page.signal, () => ({ flow_id: flow.value, status: state.value }), { live });
-  api.get("/flows?limit=200", { signal: page.signal }).then(({ data }) => {
+  api.get("/flows", { signal: page.signal }).then(({ data }) => {
     flow.append(...data.map((item) => h("option", { value: item.id }, item.name)));
     if (chosen.get("flow_id")) {
       flow.value = chosen.get("flow_id");
@@ -73,9 +73,9 @@ export function sessionList(signal, filter, { live, hideFlow = false, hideContac
   }
 
   const sessions = pagedList({
+    list,
     load: (query) => api.get(api.withQuery("/sessions", { ...filter(), ...query }), { signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (item) => item.id, row);
     },
     empty: () => (Object.values(filter()).some(Boolean) && !hideFlow && !hideContact

@@ -17,9 +17,9 @@ export function tokensView(_params, page) {
     columns: [{ label: "Name", kind: "main" }, { label: "Scope" }, { label: "Token" }, { label: "Made" }, { label: "Status" }, { label: "", kind: "row-actions" }],
   });
   const tokens = pagedList({
+    list,
     load: () => api.get("/tokens", { signal: page.signal }),
     show(items) {
-      list.element.hidden = items.length === 0;
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "strong" }, item.name), item.scope, h("code", {}, item.hint ? `${item.hint}…` : "–"), timeOf(item.created_at),
         item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at)) : status("active"),
