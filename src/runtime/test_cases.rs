@@ -94,8 +94,8 @@ pub struct ExpectedMessage {
 /// Where a test case breaks, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The event, counted from 1: the start is 1.
-    pub turn: usize,
+    /// The turn of the session, as its trace counts: the start is 1.
+    pub turn: u32,
     /// The event in words.
     pub stimulus: String,
     /// What was expected, and what came instead.
@@ -150,13 +150,14 @@ impl Script {
         let mut simulation = Simulation::start(subject.clone(), self.start.clone())
             .map_err(|refusal| at_start(format!("expected a session, got a refusal: {}", refusal_text(&refusal))))?;
         check(&simulation, simulation.turns(), self.expect.as_ref()).map_err(at_start)?;
-        for (index, Step { event, expect }) in self.steps.iter().enumerate() {
-            let at_step = |text| Failure { turn: index + 2, stimulus: in_words(event), text };
-            let before = simulation.turns().len();
+        for Step { event, expect } in &self.steps {
+            let at = |turn| move |text| Failure { turn, stimulus: in_words(event), text };
+            let (before, next) = (simulation.turns().len(), simulation.session().turn + 1);
             simulation
                 .take(event)
-                .map_err(|refused| at_step(format!("expected that it is taken, got a refusal: {refused}")))?;
-            check(&simulation, &simulation.turns()[before..], expect.as_ref()).map_err(at_step)?;
+                .map_err(|refused| at(next)(format!("expected that it is taken, got a refusal: {refused}")))?;
+            let turn = simulation.session().turn.max(next);
+            check(&simulation, &simulation.turns()[before..], expect.as_ref()).map_err(at(turn))?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ async fn a_broken_case_stops_a_publish_and_names_the_turn() {
         document["nodes"][1]["text"] = json!("Sold out");
         // As a draft it is taken, as a version it is not.
         app.post("/flows/import", &document).await.expect(200);
-        let text = "Test case \"Coffee\" breaks at turn 3 (the reply \"coffee\"): expected \"Coming up: coffee\", got \"Sold out\"";
+        let text = "Test case \"Coffee\" breaks at turn 2 (the reply \"coffee\"): expected \"Coming up: coffee\", got \"Sold out\"";
         for refused in [
             app.post(&publish, &json!({})).await.expect(422),
             app.post("/flows/import?publish=true", &document).await.expect(422),
@@ -86,7 +86,7 @@ async fn a_broken_case_stops_a_publish_and_names_the_turn() {
         assert_eq!((&flow_row["published_version"], &flow_row["revision"]), (&json!(null), &json!(2)));
         let run = app.post(&format!("{}/run", cases_of(&flow)), &json!({})).await.expect(200);
         assert_eq!(run["data"][0]["passed"], false);
-        let problem = "at turn 3 (the reply \"coffee\"): expected \"Coming up: coffee\", got \"Sold out\"";
+        let problem = "at turn 2 (the reply \"coffee\"): expected \"Coming up: coffee\", got \"Sold out\"";
         assert_eq!(run["data"][0]["problem"], problem);
         let forced = app.post(&publish, &json!({"force": true})).await.expect(200);
         assert_eq!(forced["version"], 1);

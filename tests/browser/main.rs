@@ -5,4 +5,5 @@
 mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
+mod hostile;
 mod story;

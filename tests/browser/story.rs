@@ -15,6 +15,100 @@ fn set_up_code(server: &Server) -> String {
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
+/// Sets the password and comes in.
+pub(crate) async fn enter(browser: &Browser, server: &Server, name: &str) {
+    browser.open(&server.url("/")).await;
+    browser.fill("login-code", &set_up_code(server)).await;
+    browser.fill("login-password", PASSWORD).await;
+    browser.fill("login-password-again", PASSWORD).await;
+    browser.fill("login-name", name).await;
+    browser.click("login-submit").await;
+    browser.find("nav-flows").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_authors_meet_and_neither_loses_a_word() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let path = format!("/api/v1/flows/{flow}");
+    enter(&browser, &server, "Ana").await;
+    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    let read = browser.value("editor-text").await;
+    let hers = read.replace("Tea or coffee?", "Tea or coffee, dear?");
+    browser.paste("editor-text", &hers).await;
+    // Meanwhile somebody else saves.
+    let mut his: Value = serde_json::from_str(&read).unwrap();
+    his["name"] = json!("His question");
+    let client = &server.client;
+    let saved =
+        client.put(server.url(&path)).bearer_auth(&token).header("If-Match", "\"1\"").json(&json!({"document": his}));
+    assert!(saved.send().await.unwrap().status().is_success());
+    browser.click("editor-save").await;
+    browser.find("conflict-dialog").await;
+    browser.look("conflict").await;
+    let kept = server.get(&token, &path).await;
+    assert_eq!((&kept["name"], &kept["revision"]), (&json!("His question"), &json!(2)), "nothing of his is lost");
+    browser.click("conflict-keep").await;
+    assert_eq!(browser.value("editor-text").await, hers, "nothing of hers is lost");
+    browser.open("about:blank").await;
+    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.find("editor-restored").await;
+    assert_eq!(browser.value("editor-text").await, hers, "nor by leaving");
+    browser.click("editor-save").await;
+    browser.click("conflict-overwrite").await;
+    browser.says("Revision 3").await;
+    let kept = server.get(&token, &path).await;
+    assert_eq!(kept["document"]["nodes"][0]["text"], "Tea or coffee, dear?");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_becomes_a_test_case_that_stops_a_publish() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let mut document = crate::common::question(30);
+    document["nodes"][0]["timeout_seconds"] = json!(600);
+    let flow = server.publish(&token, &document).await;
+    enter(&browser, &server, "Ana").await;
+    browser.open(&server.url(&format!("/admin/#/flows/{flow}/try"))).await;
+    browser.click("phone-start").await;
+    browser.says("Tea or coffee?").await;
+    let before = browser.find("phone-clock").await.text().await.unwrap();
+    browser.click("phone-advance").await;
+    browser.fill("phone-input", "something else").await;
+    browser.click("phone-send").await;
+    browser.says("no option fits").await;
+    assert_ne!(browser.find("phone-clock").await.text().await.unwrap(), before, "a minute has gone by");
+    browser.click("phone-option").await;
+    browser.says("Coming up").await;
+    browser.look("simulation").await;
+    browser.click("phone-save-case").await;
+    browser.fill("case-name", "Tea, in the end").await;
+    browser.click("case-submit").await;
+    browser.click("tab-tests").await;
+    browser.says("Tea, in the end").await;
+    browser.look("tests").await;
+    browser.click("tab-document").await;
+    let changed = browser.value("editor-text").await.replace("Coming up", "Here it comes");
+    browser.paste("editor-text", &changed).await;
+    browser.click("editor-save").await;
+    browser.says("Revision 2").await;
+    browser.click("flow-publish").await;
+    browser.click("publish-confirm").await;
+    browser.says("breaks at turn 3").await;
+    browser.look("test-case-broken").await;
+    assert_eq!(server.get(&token, &format!("/api/v1/flows/{flow}")).await["published_version"], 1);
+    browser.click("publish-force").await;
+    browser.click("publish-confirm").await;
+    browser.says("Published version 2").await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
     let Some(browser) = Browser::start().await else { return };
@@ -24,11 +118,7 @@ async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
 
     browser.open(&server.url("/")).await;
     browser.look("set-up").await;
-    browser.fill("login-code", &set_up_code(&server)).await;
-    browser.fill("login-password", PASSWORD).await;
-    browser.fill("login-password-again", PASSWORD).await;
-    browser.fill("login-name", "Ana").await;
-    browser.click("login-submit").await;
+    enter(&browser, &server, "Ana").await;
     browser.says("No flow yet").await;
     browser.look("no-flows").await;
     browser.click("log-out").await;

@@ -129,6 +129,16 @@ impl Server {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
+    /// Any request with a body, which must succeed.
+    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Value {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, self.url(path)).bearer_auth(token).json(body);
+        let response = request.send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
     pub(crate) async fn say(&self, token: &str, phone: &str, text: &str) -> Value {
         let body = json!({"id": Uuid::now_v7(), "from": phone, "type": "text", "text": text});
         let request = self.client.post(self.url("/api/v1/inbound")).bearer_auth(token).json(&body);

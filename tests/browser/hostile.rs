@@ -1,0 +1,90 @@
+//! Texts of strangers on the page: whatever they hold, they stay texts.
+
+use serde_json::{Value, json};
+
+use crate::chromium::Browser;
+use crate::common::Server;
+use crate::story::enter;
+
+/// Texts that would run if any of them were taken for markup, an attribute, a script or an address.
+const HOSTILE: [&str; 5] = [
+    "<img src=x onerror=window.hacked=1>",
+    "\"><script>window.hacked=1</script>",
+    "' onmouseover='window.hacked=1' autofocus onfocus='window.hacked=1",
+    "javascript:window.hacked=1",
+    "</textarea></style></title><svg onload=window.hacked=1>${window.hacked=1}{{7*7}}",
+];
+
+fn hostile(text: &str) -> Value {
+    json!({
+        "schema_version": 1, "name": format!("Flow {text}"), "entry_node": "ask",
+        "settings": {"session_ttl_minutes": 600},
+        "inputs": [{"name": "note", "type": "string", "required": false}],
+        "nodes": [
+            {"id": "ask", "type": "menu", "name": text, "text": "{% raw %}Say {% endraw %}{{context.note}} {{contact.name}}",
+             "options": [{"id": "tea", "title": "Tea <b>now</b>"}], "exits": {"tea": "keep", "no_match": "keep"}},
+            {"id": "keep", "type": "set_variable", "assignments": [{"name": "said", "value": "{{input.text}}"}],
+             "exits": {"next": "last"}},
+            {"id": "last", "type": "ask", "text": "You said {{context.said}}", "expects": "any", "save_as": "last",
+             "exits": {"reply": "done", "no_match": "done", "timeout": "done"}},
+            {"id": "done", "type": "end", "outcome": text}
+        ]
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_strangers_stay_texts() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let mut paths = vec!["flows".to_owned(), "sessions".to_owned(), "contacts".to_owned()];
+    for (n, text) in HOSTILE.iter().enumerate() {
+        let phone = format!("+1415555{n:04}");
+        let flow = server.publish(&token, &hostile(text)).await;
+        let (status, started) = server.trigger_with(&token, &flow, &phone, json!({"note": text})).await;
+        assert_eq!(status, 201, "{started}");
+        let contact = format!("/api/v1/contacts/{}", started["contact_id"].as_str().unwrap());
+        let profile =
+            json!({"name": text, "tags": [text.chars().take(64).collect::<String>()], "metadata": {*text: text}});
+        server.send(&token, "PATCH", &contact, &profile).await;
+        server.say(&token, &phone, text).await;
+        server.send(&token, "POST", &format!("/api/v1/flows/{flow}/publish"), &json!({"note": text})).await;
+        server.send(&token, "POST", "/api/v1/tokens", &json!({"name": text, "scope": "trigger"})).await;
+        let script = json!({"name": text, "script": {"start": {}, "steps": []}});
+        server.send(&token, "POST", &format!("/api/v1/flows/{flow}/test-cases"), &script).await;
+        let session = started["id"].as_str().unwrap();
+        paths.push(format!("sessions/{session}"));
+        paths.push(format!("contacts/{}", started["contact_id"].as_str().unwrap()));
+        for tab in ["document", "try", "sessions", "versions", "tests", "trigger", "stats"] {
+            paths.push(format!("flows/{flow}/{tab}"));
+        }
+        let other = server.say(&token, &format!("+1415556{n:04}"), text).await;
+        assert_eq!(other["handled"], "unrouted");
+        let cancel = json!({"reason": text});
+        server.send(&token, "POST", &format!("/api/v1/sessions/{session}/cancel"), &cancel).await;
+    }
+    paths.extend(["messages", "tokens", "settings"].map(str::to_owned));
+
+    enter(&browser, &server, HOSTILE[0]).await;
+    let mut shown = String::new();
+    for path in &paths {
+        browser.open(&server.url(&format!("/admin/#/{path}"))).await;
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        shown.push_str(&browser.text().await);
+        // What waits for the pointer or the focus would run now.
+        let poke = "for (const one of document.querySelectorAll('*')) {
+                one.dispatchEvent(new MouseEvent('mouseover', {bubbles: true})); one.focus?.(); }
+            const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
+            return {hacked: typeof window.hacked, links: links.filter((href) => !href.startsWith(location.origin)),
+                    strays: document.querySelectorAll('img[src=x], svg[onload], script:not([src])').length};";
+        let found = browser.run(poke).await;
+        assert_eq!(found, json!({"hacked": "undefined", "links": [], "strays": 0}), "{path}");
+    }
+    for text in HOSTILE {
+        assert!(shown.contains(text), "{text} is shown nowhere as it is");
+    }
+    let complaints = browser.complaints().await;
+    assert!(!complaints.iter().any(|text| text.contains("Content Security Policy")), "{complaints:#?}");
+    browser.close().await;
+}
