@@ -4,10 +4,10 @@ import * as api from "../api.js";
 import { h, replace } from "../dom.js";
 import { gathered, watch } from "../live.js";
 import { readOnlyPhone } from "../phone.js";
+import { sessionFacts } from "../session-facts.js";
 import { timeOf } from "../time.js";
 import { conversationOf, createTrace } from "../trace.js";
 import { button, confirmDialog, failure, field, liveMark, pageHeader, toast } from "../ui.js";
-import { sessionFacts } from "./flow-try.js";
 
 export function sessionView([id], page) {
   const { signal } = page;
