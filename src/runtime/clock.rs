@@ -35,6 +35,12 @@ impl Clock {
         }
     }
 
+    /// Whether it is moved by hand. Then timers fall due when somebody moves it and fire when somebody calls them, not
+    /// when time goes by.
+    pub fn is_by_hand(&self) -> bool {
+        self.by_hand.is_some()
+    }
+
     /// Moves a clock that is moved by hand; the machine's goes on as it does.
     pub fn advance(&self, by: Duration) {
         if let Some(millis) = &self.by_hand {

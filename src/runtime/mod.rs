@@ -251,7 +251,8 @@ impl Runtime {
                     notices.into_iter().for_each(|notice| self.inner.live.tell(notice));
                     // Only now, after the commit: a sweeper that looks after this finds the timer.
                     let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
-                    if nearest_timer.is_some_and(|due_at| due_at < planned) {
+                    let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);
+                    if is_sooner && !self.inner.clock.is_by_hand() {
                         self.inner.sweep.notify_one();
                     }
                     return Ok(outcome);

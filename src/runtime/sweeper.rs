@@ -171,6 +171,9 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
 
 /// How long to sleep: until the next timer, at most the interval.
 async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
+    if runtime.clock().is_by_hand() {
+        return interval;
+    }
     let now = runtime.clock().now();
     let next = read(runtime, sessions::next_due).await.ok().flatten();
     let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));

@@ -21,7 +21,7 @@ pub(crate) struct Browser {
     base: String,
     http: reqwest::Client,
     axe: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// The programs that are needed, or why the tests cannot run.
@@ -92,7 +92,7 @@ impl Browser {
             .connect(&base)
             .await
             .unwrap();
-        Self { client, driver, base, http: reqwest::Client::new(), axe, _profile: profile }
+        Self { client, driver, base, http: reqwest::Client::new(), axe, profile }
     }
 
     /// Ends the browser in good order.
@@ -274,6 +274,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // The driver alone would leave its browser behind when a test fails.
+        let profile = self.profile.path().display().to_string();
+        let _ = Command::new("pkill").args(["-KILL", "-f", &profile]).status();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
