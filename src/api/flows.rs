@@ -100,10 +100,15 @@ pub(super) async fn replace_flow(
     let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
     let saved =
         state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    saved_answer(&state, saved).await
+}
+
+/// The answer to who has saved a draft, and the news of it.
+pub(super) async fn saved_answer(state: &State, saved: Saved) -> Result<HttpResponse, ApiError> {
     match saved {
         Saved::Kept(flow) => {
-            tell(&state, &flow.summary);
-            flow_answer(&state, StatusCode::OK, flow).await
+            tell(state, &flow.summary);
+            flow_answer(state, StatusCode::OK, flow).await
         }
         Saved::Stale(flow) => Err(stale(&flow)),
         Saved::NotFound => Err(not_found()),

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::auth::Principal;
 use super::error::ApiError;
-use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, stale, summary_view, tell};
+use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell};
 use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
 use super::{State, cut, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
-use crate::runtime::authoring::{self, CheckedDocument, Draft, Saved};
+use crate::runtime::authoring::{self, CheckedDocument, Draft};
 use crate::runtime::test_cases::examine;
 use crate::store::flows::{self, VersionRow};
 use crate::store::test_cases;
@@ -185,14 +185,7 @@ pub(super) async fn restore_version(
     let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
     let restored =
         state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
-    match restored {
-        Saved::Kept(flow) => {
-            tell(&state, &flow.summary);
-            flow_answer(&state, StatusCode::OK, flow).await
-        }
-        Saved::Stale(flow) => Err(stale(&flow)),
-        Saved::NotFound => Err(not_found()),
-    }
+    saved_answer(&state, restored).await
 }
 
 async fn find_version(
