@@ -239,7 +239,7 @@ CREATE TABLE secrets (
 
 -- Who is logged in on the admin page.
 CREATE TABLE logins (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, -- never given again: a stream that outlived its log-in must not become somebody else's
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the cookie's value
     actor TEXT NOT NULL, -- the name given at log-in, recorded with what is done
     created_at INTEGER NOT NULL,

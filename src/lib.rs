@@ -81,6 +81,7 @@ impl App {
             rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
             settings,
             watchers: api::Watchers::new(closed),
+            admitting: tokio::sync::Mutex::default(),
             max_body: config.server.max_body.bytes(),
             runtime: runtime.clone(),
         });

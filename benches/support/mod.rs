@@ -29,10 +29,7 @@ pub(crate) fn publish_sample(store: &Store) -> FlowId {
     let id = checked.document.id.expect("the sample has an id");
     let now = Clock::system().now();
     store
-        .write_blocking(move |tx| {
-            authoring::import(tx, &checked, id, "bench", now)?;
-            authoring::publish(tx, id, &checked, None, "bench", now)
-        })
+        .write_blocking(move |tx| authoring::import_published(tx, &checked, id, None, "bench", now))
         .expect("a new store takes a flow");
     id
 }

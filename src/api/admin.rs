@@ -4,11 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::State;
 use super::auth::Principal;
 use super::error::ApiError;
-use super::login::{self, Logins};
+use super::login;
 use super::request::{Fields, JsonBody};
-use super::{State, read};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::credentials;
@@ -87,7 +87,7 @@ pub(super) async fn log_in_admin(
 pub(super) async fn log_out_admin(state: web::Data<State>, principal: Principal) -> Result<HttpResponse, ApiError> {
     let seq = login_of(&principal)?;
     state.runtime.store().write(move |tx| logins::delete(tx, seq)).await?;
-    reload(&state).await?;
+    state.admit().await?;
     Ok(HttpResponse::NoContent().cookie(login::no_cookie(state.is_secure())).finish())
 }
 
@@ -121,20 +121,14 @@ pub(super) async fn change_password(
     })?;
     let hash = state.logins.hash_password(&new).await?;
     store.write(move |tx| credentials::set_password(tx, &hash, Some(seq), now)).await?;
-    reload(&state).await?;
+    state.admit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn logged_in(state: &State, secret: String, name: String) -> Result<HttpResponse, ApiError> {
-    reload(state).await?;
+    state.admit().await?;
     let view = session_view(state, Some((name, login::csrf_token(&secret))));
     Ok(HttpResponse::Ok().cookie(login::cookie(secret, state.is_secure())).json(view))
-}
-
-async fn reload(state: &State) -> Result<(), ApiError> {
-    let now = now(state);
-    state.logins.replace(read(state, move |conn| Logins::rows(conn, now)).await?);
-    Ok(())
 }
 
 fn session_view(state: &State, who: Option<(String, String)>) -> Value {

@@ -23,7 +23,6 @@ use sha2::{Digest, Sha256};
 
 use super::State;
 use super::error::ApiError;
-use super::login::Logins;
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
 use crate::store::{self, Store, tokens, tokens::Scope};
@@ -89,37 +88,33 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
     loop {
-        let (store, now) = (state.runtime.store().clone(), state.runtime.clock().now());
-        let read = web::block(move || {
-            store.read(|conn| {
-                let generation = store::generation(conn)?;
-                if seen == Some(generation) {
-                    return Ok((generation, None));
+        match super::read(state, store::generation).await {
+            Ok(generation) if seen == Some(generation) => {}
+            Ok(generation) => match reload(state).await {
+                Ok(()) => {
+                    if seen.is_some() {
+                        state.runtime.tell(Notice::Everything);
+                    }
+                    seen = Some(generation);
                 }
-                Ok((generation, Some((tokens::live(conn)?, Logins::rows(conn, now)?))))
-            })
-        });
-        match read.await.map_err(|error| Error::internal("A read panicked").caused_by(error)).flatten() {
-            Ok((_, None)) => {}
-            Ok((generation, Some((tokens, logins)))) => {
-                state.tokens.replace(tokens);
-                state.logins.replace(logins);
-                match state.settings.reload(state.runtime.store()) {
-                    Ok(()) => state.follow_settings(),
-                    Err(error) => tracing::warn!(%error, "settings could not be reloaded"),
+                Err(error) => {
+                    tracing::warn!(%error, "what the command line wrote could not be read; it is tried again")
                 }
-                if seen.is_some() {
-                    state.runtime.tell(Notice::Everything);
-                }
-                seen = Some(generation);
-            }
-            Err(error) => tracing::warn!(%error, "tokens could not be reloaded"),
+            },
+            Err(error) => tracing::warn!(%error, "whether the command line wrote could not be read"),
         }
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(interval) => {}
         }
     }
+}
+
+async fn reload(state: &State) -> Result<(), ApiError> {
+    state.admit().await?;
+    state.settings.reload(state.runtime.store()).await?;
+    state.follow_settings();
+    Ok(())
 }
 
 type Limiter = RateLimiter<i64, DefaultKeyedStateStore<i64>, DefaultClock, StateInformationMiddleware>;

@@ -9,7 +9,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 
 use super::State;
@@ -135,25 +135,27 @@ async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Er
     }
     let Connection { notices, closing, interest, .. } = &mut connection;
     let mut chunk = String::new();
+    // Once for the whole chunk: on a busy server notices for others come more often than this.
+    let mut heartbeat = std::pin::pin!(tokio::time::sleep(HEARTBEAT));
     loop {
         let received = tokio::select! {
-            received = notices.recv() => received,
-            _ = closing.wait_for(|closing| *closing) => return None,
-            () = tokio::time::sleep(HEARTBEAT) => {
+            () = &mut heartbeat => {
                 chunk.push_str(": still here\n\n");
                 break;
             }
+            received = notices.recv() => received,
+            _ = closing.wait_for(|closing| *closing) => return None,
         };
         if !put(&mut chunk, received, interest) {
             return None;
         }
         for _ in 1..CHUNK {
-            match notices.try_recv() {
-                Ok(notice) => {
-                    put(&mut chunk, Ok(notice), interest);
-                }
-                Err(_) => break,
-            }
+            let received = match notices.try_recv() {
+                Ok(notice) => Ok(notice),
+                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
+            put(&mut chunk, received, interest);
         }
         if !chunk.is_empty() {
             break;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::error::ApiError;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::credentials;
-use crate::store::logins::{self, LoginRow};
+use crate::store::logins::{self, Failures, LoginRow};
 use crate::store::tokens::Scope;
 use crate::store::{Conn, Store, Tx};
 
@@ -34,8 +35,6 @@ const FREE_GUESSES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 /// How long a guess waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// How long wrong guesses are remembered.
-const MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// Passwords that are hashed at once: each takes 19 MiB and a core.
 const HASHED_AT_ONCE: usize = 2;
 
@@ -45,6 +44,8 @@ pub(crate) struct Logins {
     code: String,
     is_pinned: bool,
     trusted: Vec<IpNet>,
+    /// It was said that a proxy is not trusted.
+    has_warned: AtomicBool,
     hashing: Semaphore,
 }
 
@@ -65,6 +66,7 @@ impl Logins {
             code: credentials::make_code()?,
             is_pinned,
             trusted,
+            has_warned: AtomicBool::new(false),
             hashing: Semaphore::new(HASHED_AT_ONCE),
         };
         logins.replace(store.read(|conn| Self::rows(conn, now))?);
@@ -171,6 +173,7 @@ impl Logins {
     }
 
     async fn hash<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        // Who waits here has been counted as wrong already: a crowd gets slower answers, not more of them.
         let _permit = self.hashing.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
         let done = tokio::task::spawn_blocking(work).await;
         Ok(done.map_err(|error| Error::internal("Hashing a password panicked").caused_by(error))?)
@@ -178,23 +181,21 @@ impl Logins {
 
     /// Counts a guess as wrong, unless it comes too early.
     async fn guess(&self, store: &Store, network: &str, now: Timestamp) -> Result<(), ApiError> {
+        // Looked at before anything is written: nobody who must wait takes the writer's time.
+        let mine = network.to_owned();
+        let failures = read(store, move |conn| logins::failures(conn, &mine)).await?;
+        refuse_early(wait_of(failures, now))?;
         let network = network.to_owned();
         let wait = store
             .write(move |tx| {
-                logins::prune(tx, now, now.minus(MEMORY))?;
-                let wait = logins::failures(tx, &network)?
-                    .map_or(Duration::ZERO, |failures| failures.last_at.plus(pause(failures.count)).since(now));
+                let wait = wait_of(logins::failures(tx, &network)?, now);
                 if wait.is_zero() {
                     logins::add_failure(tx, &network, now)?;
                 }
                 Ok(wait)
             })
             .await?;
-        if wait.is_zero() {
-            return Ok(());
-        }
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Err(ApiError::TooManyGuesses { retry_after: seconds })
+        refuse_early(wait)
     }
 
     async fn forgive(&self, store: &Store, network: &str) -> Result<(), ApiError> {
@@ -213,6 +214,9 @@ impl Logins {
             .flat_map(|value| value.split(','))
             .collect();
         let mut address = peer;
+        if !forwarded.is_empty() && !is_trusted(&peer) && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%peer, "X-Forwarded-For of a proxy that server.trusted_proxies does not name is ignored");
+        }
         for hop in forwarded.iter().rev() {
             if !is_trusted(&address) {
                 break;
@@ -263,6 +267,18 @@ pub(super) fn csrf_token(secret: &str) -> String {
     hex::encode(credentials::fingerprint(&format!("csrf:{secret}")))
 }
 
+/// How long the next guess of a network has to wait.
+fn wait_of(failures: Option<Failures>, now: Timestamp) -> Duration {
+    failures.map_or(Duration::ZERO, |failures| failures.last_at.plus(pause(failures.count)).since(now))
+}
+
+fn refuse_early(wait: Duration) -> Result<(), ApiError> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    Err(ApiError::TooManyGuesses { retry_after: wait.as_secs() + u64::from(wait.subsec_nanos() > 0) })
+}
+
 /// How long the guess after so many wrong ones waits.
 fn pause(failures: u32) -> Duration {
     match failures.checked_sub(FREE_GUESSES) {
@@ -300,6 +316,7 @@ mod tests {
             code: String::new(),
             is_pinned: false,
             trusted: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+            has_warned: AtomicBool::new(false),
             hashing: Semaphore::new(1),
         };
         let network = |trusted: &[&str], peer: &str, forwarded: &str| {

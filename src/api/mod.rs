@@ -38,7 +38,7 @@ use crate::error::{Code, Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::settings::Settings;
 use crate::store::Conn;
-use crate::store::tokens::Scope;
+use crate::store::tokens::{Scope, live as tokens_of};
 use error::ApiError;
 use request::BodyLimit;
 
@@ -63,11 +63,24 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// Who hears what changes.
     pub(crate) watchers: Watchers,
+    /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
+    /// would let in again who was shut out meanwhile.
+    pub(crate) admitting: tokio::sync::Mutex<()>,
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
 }
 
 impl State {
+    /// Puts the tokens and log-ins of the database in force.
+    async fn admit(&self) -> Result<(), ApiError> {
+        let _in_order = self.admitting.lock().await;
+        let now = self.runtime.clock().now();
+        let (tokens, logins) = read(self, move |conn| Ok((tokens_of(conn)?, Logins::rows(conn, now)?))).await?;
+        self.tokens.replace(tokens);
+        self.logins.replace(logins);
+        Ok(())
+    }
+
     /// Makes everything follow the settings as they are now.
     pub(crate) fn follow_settings(&self) {
         let effective = self.settings.effective();

@@ -12,7 +12,7 @@ use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
 use super::{State, cut, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
-use crate::runtime::authoring::{self, CheckedDocument, Draft};
+use crate::runtime::authoring::{self, CheckedDocument, Draft, Published};
 use crate::runtime::test_cases::examine;
 use crate::store::flows::{self, VersionRow};
 use crate::store::test_cases;
@@ -51,11 +51,10 @@ pub(super) async fn import_flow(
         .store()
         .write(move |tx| {
             let existed = flows::seq_of(tx, checked.document.id.unwrap_or(new_id))?.is_some();
-            let mut flow = authoring::import(tx, &checked, new_id, &actor, now)?;
-            if publish {
-                authoring::publish(tx, flow.summary.id, &checked, None, &actor, now)?;
-                flow = flows::find(tx, flow.summary.id)?.unwrap_or(flow);
-            }
+            let flow = match publish {
+                true => authoring::import_published(tx, &checked, new_id, None, &actor, now)?.0,
+                false => authoring::import(tx, &checked, new_id, &actor, now)?,
+            };
             Ok((flow, !existed))
         })
         .await?;
@@ -76,14 +75,7 @@ pub(super) async fn publish_flow(
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
         fields.fail("note", format!("The note must not be longer than {NOTE_CHARS} characters."));
     }
-    let force = match fields.value("force") {
-        None => false,
-        Some(Value::Bool(force)) => *force,
-        Some(_) => {
-            fields.fail("force", "The force field must be true or false.");
-            false
-        }
-    };
+    let force = fields.boolean("force").unwrap_or(false);
     fields.refuse_unknown();
     fields.finish()?;
 
@@ -97,13 +89,19 @@ pub(super) async fn publish_flow(
         return Err(refused(&checked.problems));
     }
     let now = state.runtime.clock().now();
-    let (id, problems) = (flow.summary.id, checked.problems.clone());
+    let (id, revision, problems) = (flow.summary.id, flow.summary.revision, checked.problems.clone());
     let published = state.runtime.store().write(move |tx| {
-        let version = authoring::publish(tx, id, &checked, note.as_deref(), &principal.name, now)?;
-        Ok((version, flows::find_summary(tx, id)?))
+        let published = authoring::publish(tx, (id, revision), &checked, note.as_deref(), &principal.name, now)?;
+        Ok((published, flows::find_summary(tx, id)?))
     });
-    let (version, summary) = published.await?;
-    summary.iter().for_each(|summary| tell(&state, summary));
+    let version = match published.await? {
+        (Published::Version(version), summary) => {
+            summary.iter().for_each(|summary| tell(&state, summary));
+            version
+        }
+        (Published::Stale(flow), _) => return Err(stale(&flow)),
+        (Published::NotFound, _) => return Err(not_found()),
+    };
     Ok(HttpResponse::Ok().json(json!({
         "id": id,
         "name": flow.summary.name,

@@ -133,8 +133,8 @@ impl<'a> Fields<'a> {
         self.fields.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
-    /// Any JSON: null and an empty text are values here, too.
-    pub(super) fn json(&mut self, name: &'static str) -> Option<&'a Value> {
+    /// A field's value as it was sent: null and an empty text are values here, too.
+    pub(super) fn sent(&mut self, name: &'static str) -> Option<&'a Value> {
         self.known.push(name);
         self.fields.get(name)
     }
@@ -276,12 +276,6 @@ impl<'a> Fields<'a> {
     /// Notes an error.
     pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
         self.errors.push((name.to_owned(), sentence.into()));
-    }
-
-    /// A field's value as it was sent, null and empty texts among them.
-    pub(super) fn sent(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.push(name);
-        self.fields.get(name)
     }
 
     /// Refuses keys that nobody asked for.

@@ -71,7 +71,7 @@ fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, is_strict: bool) 
 
 /// What is told of an event: any JSON.
 pub(super) fn read_payload(fields: &mut Fields<'_>) -> Value {
-    let payload = fields.json("payload").cloned().unwrap_or_default();
+    let payload = fields.sent("payload").cloned().unwrap_or_default();
     if json_depth(&payload) > PAYLOAD_DEPTH {
         fields.fail("payload", format!("The payload must not be nested deeper than {PAYLOAD_DEPTH} levels."));
     } else if serde_json::to_vec(&payload).map_or(usize::MAX, |bytes| bytes.len()) > PAYLOAD_BYTES {

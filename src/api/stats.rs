@@ -85,8 +85,8 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         messages += counters::value(conn, &out)?;
         let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
         for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
-            for (at, value) in counters::of_flow(conn, &counter, *flow_seq, first..last + 1)? {
-                let row = usize::try_from(at.hour - first).ok().and_then(|index| series.get_mut(index));
+            for (hour, value) in counters::by_hour(conn, &counter, *flow_seq, first..last + 1)? {
+                let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
                 if let Some(sum) = row.and_then(|row| row.get_mut(name)) {
                     *sum = json!(sum.as_i64().unwrap_or(0) + value);
                 }

@@ -45,7 +45,7 @@ pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Res
     });
     let mut view = token_view(&row.await?);
     view["token"] = json!(secret);
-    reload(&state).await?;
+    state.admit().await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(view))
 }
 
@@ -56,13 +56,8 @@ pub(super) async fn revoke_token(state: web::Data<State>, id: web::Path<String>)
     if !state.runtime.store().write(move |tx| tokens::revoke(tx, id, now)).await? {
         return Err(not_found());
     }
-    reload(&state).await?;
+    state.admit().await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn reload(state: &State) -> Result<(), ApiError> {
-    state.tokens.replace(read(state, tokens::live).await?);
-    Ok(())
 }
 
 fn token_view(row: &TokenRow) -> Value {

@@ -12,8 +12,9 @@ use crate::domain::{FlowId, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument};
 use crate::runtime::{Clock, credentials};
+use crate::store::flows::{self, FlowRow};
 use crate::store::tokens::Scope;
-use crate::store::{self, Store, Tx, flows, settings};
+use crate::store::{self, Store, Tx, settings};
 
 /// The setting that marks a database as the demonstration's own.
 const MARK: &str = "demo";
@@ -96,12 +97,9 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
 /// Publishes a sample unless it is there: what its user made of it stays.
 fn publish_missing(tx: &Tx<'_>, sample: &CheckedDocument, now: Timestamp) -> Result<()> {
     let id = sample.document.id.unwrap_or(FlowId(Uuid::now_v7()));
-    let existing = flows::find(tx, id)?;
-    if existing.is_none() {
-        authoring::import(tx, sample, id, TOKEN, now)?;
-    }
-    if existing.is_none_or(|flow| flow.summary.published_version.is_none() && flow.draft == sample.json) {
-        authoring::publish(tx, id, sample, Some("The sample"), TOKEN, now)?;
+    let is_untouched = |flow: FlowRow| flow.summary.published_version.is_none() && flow.draft == sample.json;
+    if flows::find(tx, id)?.is_none_or(is_untouched) {
+        authoring::import_published(tx, sample, id, Some("The sample"), TOKEN, now)?;
     }
     Ok(())
 }

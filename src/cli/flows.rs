@@ -51,10 +51,11 @@ pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
     let now = Clock::system().now();
     let new_id = FlowId(Uuid::now_v7());
     let (id, version) = direct.write(|tx| {
-        let flow = authoring::import(tx, &checked, new_id, ACTOR, now)?;
-        let id = flow.summary.id;
-        let version = if publish { Some(authoring::publish(tx, id, &checked, None, ACTOR, now)?) } else { None };
-        Ok((id, version))
+        if !publish {
+            return Ok((authoring::import(tx, &checked, new_id, ACTOR, now)?.summary.id, None));
+        }
+        let (flow, version) = authoring::import_published(tx, &checked, new_id, None, ACTOR, now)?;
+        Ok((flow.summary.id, Some(version)))
     })?;
     match version {
         Some(version) => note(format_args!("{} is published as version {version}.", checked.document.name)),

@@ -190,23 +190,51 @@ pub fn import(tx: &Tx<'_>, checked: &CheckedDocument, new_id: FlowId, actor: &st
     kept(tx, id)
 }
 
-/// Publishes a draft as the next version. Inside a write transaction; the caller has checked the very same draft.
+/// What came of publishing a draft.
+#[derive(Debug, Clone)]
+pub enum Published {
+    /// It is the version of this number.
+    Version(u32),
+    /// Somebody has saved since it was checked; nothing was changed.
+    Stale(FlowSummary),
+    /// There is no such flow.
+    NotFound,
+}
+
+/// Publishes the draft that was checked as the next version: the one of `revision`. Inside a write transaction.
 ///
 /// # Errors
-/// `Conflict` when the draft is not the one that was checked.
+/// When the database refuses.
 pub fn publish(
     tx: &Tx<'_>,
-    id: FlowId,
+    (id, revision): (FlowId, u32),
     checked: &CheckedDocument,
     note: Option<&str>,
     actor: &str,
     now: Timestamp,
-) -> Result<u32> {
-    let flow = flows::find(tx, id)?.ok_or_else(|| Error::not_found("Flow not found"))?;
-    if flow.draft != checked.json {
-        return Err(Error::conflict("The draft has changed since it was checked; try again."));
+) -> Result<Published> {
+    let Some(flow) = flows::find_summary(tx, id)? else { return Ok(Published::NotFound) };
+    if flow.revision != revision {
+        return Ok(Published::Stale(flow));
     }
-    flows::publish(tx, flow.summary.seq, &flow.draft, note, actor, now)
+    flows::publish(tx, flow.seq, &checked.json, note, actor, now).map(Published::Version)
+}
+
+/// Imports a document and publishes it at once. Inside a write transaction.
+///
+/// # Errors
+/// Those of [`import`].
+pub fn import_published(
+    tx: &Tx<'_>,
+    checked: &CheckedDocument,
+    new_id: FlowId,
+    note: Option<&str>,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(FlowRow, u32)> {
+    let flow = import(tx, checked, new_id, actor, now)?;
+    let version = flows::publish(tx, flow.summary.seq, &checked.json, note, actor, now)?;
+    Ok((kept(tx, flow.summary.id)?, version))
 }
 
 fn refuse_other_kind(flow: &FlowSummary, kind: FlowKind) -> Result<()> {

@@ -354,10 +354,16 @@ impl Runtime {
             let document = document.ok_or_else(|| {
                 Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
             })?;
-            let flow = compile_document(&document, runtime.default_ttl())?;
-            let flow = CachedFlow { flow: Arc::new(flow), bytes: document.len() as u64 };
-            runtime.inner.flows.insert(key, Arc::new(flow));
-            Ok(())
+            loop {
+                let default_ttl = runtime.default_ttl();
+                let flow = compile_document(&document, default_ttl)?;
+                let flow = CachedFlow { flow: Arc::new(flow), bytes: document.len() as u64 };
+                runtime.inner.flows.insert(key, Arc::new(flow));
+                // It carries the time to live, which may have changed since; then the cache was cleared before this.
+                if runtime.default_ttl() == default_ttl {
+                    return Ok(());
+                }
+            }
         });
         compiling.await.map_err(|error| Error::internal("Compiling a flow panicked").caused_by(error))?
     }

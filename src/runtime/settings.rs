@@ -63,6 +63,8 @@ type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync
 pub struct Settings {
     lay: Box<Lay>,
     now: RwLock<Arc<Current>>,
+    /// Held from writing or reading what is stored until that is in force, so that the newest stands in the end.
+    changing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -80,8 +82,8 @@ impl Settings {
         store: &Store,
         lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let settings = Self { lay: Box::new(lay), now: RwLock::default() };
-        settings.reload(store)?;
+        let settings = Self { lay: Box::new(lay), now: RwLock::default(), changing: tokio::sync::Mutex::default() };
+        settings.follow(store.read(read)?)?;
         Ok(settings)
     }
 
@@ -89,8 +91,18 @@ impl Settings {
     ///
     /// # Errors
     /// When the database cannot be read, or the configuration itself cannot be shown.
-    pub fn reload(&self, store: &Store) -> Result<()> {
-        let mut stored = store.read(read)?;
+    pub async fn reload(&self, store: &Store) -> Result<()> {
+        let _in_order = self.changing.lock().await;
+        self.read_again(store).await
+    }
+
+    async fn read_again(&self, store: &Store) -> Result<()> {
+        let store = store.clone();
+        let stored = tokio::task::spawn_blocking(move || store.read(read)).await;
+        self.follow(stored.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+    }
+
+    fn follow(&self, mut stored: BTreeMap<String, Value>) -> Result<()> {
         if let Err(wrong) = (self.lay)(&stored) {
             for (key, sentence) in wrong {
                 tracing::warn!(key, sentence, "a stored setting is not good any more and is left out");
@@ -129,6 +141,7 @@ impl Settings {
         changes: BTreeMap<String, Value>,
         now: Timestamp,
     ) -> Result<Result<(), Wrong>> {
+        let _in_order = self.changing.lock().await;
         let all = self.all();
         let fixed = |key: &String| match all.iter().find(|(setting, _)| setting.key == *key) {
             None => Some("This key is not known.".to_owned()),
@@ -161,7 +174,7 @@ impl Settings {
                 Ok(())
             })
             .await?;
-        self.reload(store).map(Ok)
+        self.read_again(store).await.map(Ok)
     }
 
     fn current(&self) -> Arc<Current> {

@@ -15,7 +15,7 @@ use super::{Command, KEY_LIFETIME, Runtime, contacts};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
-use crate::store::{contacts as stored_contacts, erased, idempotency, sessions};
+use crate::store::{contacts as stored_contacts, erased, idempotency, logins, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
@@ -24,6 +24,8 @@ const ROWS_PER_JOB: u32 = 1_000;
 /// How often the database is tidied up.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long wrong guesses at the admin page's password count.
+const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait at least after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -190,7 +192,8 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
     while runtime.store().write(move |tx| idempotency::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
     let before = now.minus(REDELIVERY);
     while runtime.store().write(move |tx| erased::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
-    Ok(())
+    let before = now.minus(GUESSES_KEPT);
+    runtime.store().write(move |tx| logins::prune(tx, now, before)).await
 }
 
 /// Reads from the store on a thread that may block.

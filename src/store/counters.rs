@@ -14,7 +14,7 @@ use crate::error::Result;
 /// `flow_seq` only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Counter {
-    /// Such as `sessions_started`.
+    /// Such as `session.started`.
     pub name: Cow<'static, str>,
     /// The flow; 0 for all.
     pub flow_seq: i64,
@@ -94,6 +94,21 @@ pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Res
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// A flow's counts by hour within `hours`, in their order, as hours and values. Other than [`of_flow`], it looks at no
+/// other hour.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn by_hour(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(i64, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT hour, value FROM counters
+         WHERE name = ?1 AND flow_seq = ?2 AND version = 0 AND node = '' AND exit = '' AND hour >= ?3 AND hour < ?4
+         ORDER BY hour",
+    )?;
+    let rows = statement.query_map((name, flow_seq, hours.start, hours.end), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing;
@@ -114,5 +129,8 @@ mod tests {
         assert_eq!(of_flow(&conn, "started", 3, 0..1).unwrap(), [(total.clone(), 10)]);
         assert_eq!(of_flow(&conn, "started", 3, hour..hour + 1).unwrap(), [(node, 2)]);
         assert_eq!(of_flow(&conn, "started", 4, 0..i64::MAX).unwrap(), []);
+        let of_hour = Counter { hour, ..total.clone() };
+        add_all(&conn, &HashMap::from([(of_hour, 7)])).unwrap();
+        assert_eq!(by_hour(&conn, "started", 3, 1..i64::MAX).unwrap(), [(hour, 7)], "neither totals nor nodes");
     }
 }

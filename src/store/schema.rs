@@ -180,9 +180,21 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/1.sql")).unwrap();
         assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Older(1));
+        let document = r#"{"schema_version":1,"id":"01a20838","name":"Cart","nodes":[{"id":"a","n":0.10}]}"#;
+        conn.execute_batch(&format!(
+            "INSERT INTO flows VALUES (1, x'{id}', 'flow', 'Cart', '{document}', 3, NULL, NULL, 0, 0);
+             INSERT INTO flow_versions VALUES (1, 1, '{document}', NULL, 'ana', 0)",
+            id = "11".repeat(16)
+        ))
+        .unwrap();
         CURRENT.prepare(&mut conn).unwrap();
         assert_eq!(version(&conn), CURRENT.version());
         assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
+        let kept = r#"{"schema_version":1,"name":"Cart","nodes":[{"id":"a","n":0.10}]}"#;
+        for sql in ["SELECT draft FROM flows", "SELECT document FROM flow_versions"] {
+            assert_eq!(conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), kept);
+        }
+        assert!(conn.execute("UPDATE flow_versions SET note = 'x'", []).is_err(), "versions are immutable again");
     }
 
     #[test]

@@ -2,6 +2,15 @@
 ALTER TABLE flows ADD COLUMN updated_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE flows ADD COLUMN deleted_at INTEGER;
 
+-- Documents were kept with the flow's id, which is the flow's row's business and never the document's.
+UPDATE flows SET draft = json_remove(draft, '$.id') WHERE draft ->> '$.id' IS NOT NULL;
+DROP TRIGGER flow_versions_are_immutable;
+UPDATE flow_versions SET document = json_remove(document, '$.id') WHERE document ->> '$.id' IS NOT NULL;
+CREATE TRIGGER flow_versions_are_immutable BEFORE UPDATE ON flow_versions
+BEGIN
+    SELECT RAISE(ABORT, 'a published version never changes');
+END;
+
 CREATE TABLE flow_test_cases (
     seq INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -26,7 +35,7 @@ CREATE TABLE secrets (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE logins (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
     actor TEXT NOT NULL,
     created_at INTEGER NOT NULL,
