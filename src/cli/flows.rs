@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ const ACTOR: &str = "command line";
 /// # Errors
 /// When the document has errors; warnings are printed and pass.
 pub fn validate(context: &Context, file: &Path) -> Result<()> {
-    let checked = check(context, file)?;
+    let checked = check(context.config.sessions.default_ttl, file)?;
     if !checked.is_publishable(false) {
         return Err(unpublishable(&checked.problems));
     }
@@ -34,14 +35,15 @@ pub fn validate(context: &Context, file: &Path) -> Result<()> {
 /// # Errors
 /// When the document's shape is wrong, or it is to be published and has errors.
 pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
-    let mut checked = check(context, file)?;
+    let mut direct = context.open()?;
+    let default_ttl = context.default_ttl(&direct)?;
+    let mut checked = check(default_ttl, file)?;
     if publish && !checked.is_publishable(false) {
         return Err(unpublishable(&checked.problems));
     }
-    let mut direct = context.open()?;
     if let Some(id) = checked.document.id.filter(|_| publish) {
         let cases = direct.read(|conn| test_cases::of_flow(conn, id))?;
-        examine(&mut checked, id, &cases, context.config.sessions.default_ttl);
+        examine(&mut checked, id, &cases, default_ttl);
         let broken: Vec<&Problem> = checked.problems.iter().filter(|problem| problem.id == TEST_CASE_FAILED).collect();
         broken.iter().for_each(note);
         if !broken.is_empty() {
@@ -94,7 +96,7 @@ pub fn list(context: &Context) -> Result<()> {
 }
 
 /// Reads a document and prints its problems. `-` is standard input.
-pub(super) fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
+pub(super) fn check(default_ttl: Duration, file: &Path) -> Result<CheckedDocument> {
     let name = file.display();
     let mut text = String::new();
     if file == Path::new("-") {
@@ -105,7 +107,7 @@ pub(super) fn check(context: &Context, file: &Path) -> Result<CheckedDocument> {
     .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
     let value: Value =
         serde_json::from_str(&text).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))?;
-    let checked = CheckedDocument::check(&value, context.config.sessions.default_ttl).map_err(|problems| {
+    let checked = CheckedDocument::check(&value, default_ttl).map_err(|problems| {
         problems.iter().for_each(note);
         unpublishable(&problems)
     })?;

@@ -12,10 +12,11 @@ pub mod tokens;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::{Config, Flags};
 use crate::error::{Error, Result};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, settings};
 use crate::store::Direct;
 use crate::{App, telemetry};
 
@@ -36,6 +37,14 @@ impl Context {
             note(format_args!("{variable} is not a key of the configuration and is ignored: see qyvo.toml.example"));
         }
         Ok(Self { config: loaded.config, sources: loaded.sources })
+    }
+
+    /// The time to live of flows that set none, as the server on this database has it.
+    fn default_ttl(&self, direct: &Direct) -> Result<Duration> {
+        let stored = direct.read(settings::stored)?;
+        // What is wrong in the database is left out there, too.
+        let laid = self.config.with_settings(&stored);
+        Ok(laid.map_or(self.config.sessions.default_ttl, |laid| laid.sessions.default_ttl))
     }
 
     /// The database file, which must be there; says on standard error which one it is.

@@ -52,7 +52,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     if file == Path::new("-") {
         return Err(Error::invalid("Name a file: standard input is what the contact writes"));
     }
-    let checked = flows::check(context, file)?;
+    let checked = flows::check(context.config.sessions.default_ttl, file)?;
     if !checked.is_publishable(false) {
         return Err(flows::unpublishable(&checked.problems));
     }

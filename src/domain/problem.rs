@@ -74,6 +74,8 @@ pub mod checks {
         BAD_TEMPLATE = Error "bad_template";
         /// A template is larger than its library bears.
         TEMPLATE_TOO_LARGE = Error "template_too_large";
+        /// The flow has more templates than memory is set aside for.
+        TOO_MANY_TEMPLATES = Error "too_many_templates";
         /// A template reads what does not exist.
         UNKNOWN_TEMPLATE_ROOT = Error "unknown_template_root";
         /// A pattern cannot be compiled.

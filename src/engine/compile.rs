@@ -22,6 +22,8 @@ use crate::domain::{
 const PATTERN_BYTES: usize = 256 * 1024;
 /// Patterns that a flow may have.
 const PATTERNS: usize = 200;
+/// Templates that a flow may have. Each takes some 10 KB when compiled, however small it is.
+const TEMPLATES: usize = 2_000;
 
 /// What a flow takes by itself, and each of its nodes, templates and patterns on top of their text, in bytes: measured
 /// with minijinja 3.1 and regex 1.12, rounded up.
@@ -128,7 +130,7 @@ impl CompiledFlow {
     /// Gives the flow if it can run at all, and every problem found. A flow without an entry node is compiled: it can
     /// be published by force, and its trigger is refused.
     pub fn compile(document: FlowDocument, default_ttl: Duration) -> (Option<Self>, Vec<Problem>) {
-        let (flow, mut found) = Self::build(document, default_ttl);
+        let (flow, mut found) = Self::build(document, default_ttl, TEMPLATES);
         found.extend(check::graph(&flow.document, flow.ttl));
         errors_first(&mut found);
         let runs =
@@ -140,11 +142,11 @@ impl CompiledFlow {
     /// started on, also after a later release of this program has come to check more. A template or pattern that it
     /// cannot read any more is blank.
     pub fn load(document: FlowDocument, default_ttl: Duration) -> Self {
-        Self::build(document, default_ttl).0
+        Self::build(document, default_ttl, usize::MAX).0
     }
 
-    fn build(document: FlowDocument, default_ttl: Duration) -> (Self, Vec<Problem>) {
-        let mut compiler = Compiler::new(&document);
+    fn build(document: FlowDocument, default_ttl: Duration, templates_at_most: usize) -> (Self, Vec<Problem>) {
+        let mut compiler = Compiler::new(&document, templates_at_most);
         let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
         let Compiler { templates, zone, problems, patterns, .. } = compiler;
         let ttl = match (document.settings.session_ttl_minutes, document.kind) {
@@ -206,7 +208,7 @@ pub fn problems_of(document: &Value, default_ttl: Duration) -> Vec<Problem> {
     let is_whole = found.is_empty();
     let Some(document) = document else { return found };
     let entry = document.entry_node.clone();
-    let (flow, of_fields) = CompiledFlow::build(document, default_ttl);
+    let (flow, of_fields) = CompiledFlow::build(document, default_ttl, TEMPLATES);
     found.extend(of_fields);
     // What is only wrong because a node could not be read is not told: it may be right.
     let leads_to_unread = |problem: &Problem| {
@@ -244,7 +246,7 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(document: &'a FlowDocument) -> Self {
+    fn new(document: &'a FlowDocument, templates_at_most: usize) -> Self {
         let mut problems = Vec::new();
         let zone = match document.settings.timezone.as_deref().map(TimeZone::get) {
             None => TimeZone::UTC,
@@ -255,7 +257,8 @@ impl<'a> Compiler<'a> {
                 TimeZone::UTC
             }
         };
-        Self { templates: Templates::new(zone.clone()), zone, problems, node: "", patterns: 0 }
+        let templates = Templates::new(zone.clone(), templates_at_most);
+        Self { templates, zone, problems, node: "", patterns: 0 }
     }
 
     fn action(&mut self, node: &'a Node) -> Action {
@@ -403,16 +406,24 @@ impl<'a> Compiler<'a> {
 
     fn compile(&mut self, field: &str, source: &str, place: Place) -> Text {
         self.templates.compile(source, place).unwrap_or_else(|problem| {
-            self.problems.push(problem.at(self.node).field(field));
+            self.refuse(field, problem);
             Text::Literal(String::new())
         })
     }
 
     fn leaf(&mut self, field: &str, value: &Value) -> Leaf {
         self.templates.compile_value(value).unwrap_or_else(|problem| {
-            self.problems.push(problem.at(self.node).field(field));
+            self.refuse(field, problem);
             Leaf::Plain(Value::Null)
         })
+    }
+
+    /// Notes what is wrong with a template; that there are too many is said once.
+    fn refuse(&mut self, field: &str, problem: Problem) {
+        let too_many = checks::TOO_MANY_TEMPLATES.id();
+        if problem.id != too_many || !self.problems.iter().any(|one| one.id == too_many) {
+            self.problems.push(problem.at(self.node).field(field));
+        }
     }
 
     fn case_pattern(&mut self, field: &str, right: &Value) -> Option<Regex> {

@@ -77,6 +77,7 @@ pub(super) enum Place {
 pub(super) struct Templates {
     environment: Environment<'static>,
     count: usize,
+    at_most: usize,
 }
 
 /// Why a template gave nothing.
@@ -100,7 +101,8 @@ const RESULT: &str = "qyvo_result";
 
 impl Templates {
     /// An environment for a flow whose dates are shown in `zone`.
-    pub(super) fn new(zone: TimeZone) -> Self {
+    /// None yet, and at most so many.
+    pub(super) fn new(zone: TimeZone, at_most: usize) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
@@ -109,7 +111,7 @@ impl Templates {
         environment.set_fuel(Some(TURN_FUEL));
         environment.set_formatter(format_value);
         filters::add(&mut environment, zone);
-        Self { environment, count: 0 }
+        Self { environment, count: 0, at_most }
     }
 
     /// How many templates were compiled.
@@ -126,6 +128,10 @@ impl Templates {
             return Ok(Text::Literal(source.to_owned()));
         }
         check_size(source)?;
+        if self.count >= self.at_most {
+            let text = format!("The flow has more than {} templates. Split it.", self.at_most);
+            return Err(Problem::new(checks::TOO_MANY_TEMPLATES, text));
+        }
         let bare = single_expression(source);
         self.count += 1;
         let suffix = if place == Place::Link && bare.is_none() { "link" } else { "text" };
@@ -427,7 +433,7 @@ mod tests {
     }
 
     fn render_in(source: &str, place: Place) -> (String, Vec<String>) {
-        let mut templates = Templates::new(TimeZone::get("Europe/Berlin").unwrap());
+        let mut templates = Templates::new(TimeZone::get("Europe/Berlin").unwrap(), 99);
         match templates.compile(source, place).unwrap() {
             Text::Literal(text) => (text, Vec::new()),
             Text::Template { name, paths, .. } => match templates.render(&name, &paths, &scope()) {
@@ -487,7 +493,7 @@ mod tests {
 
     #[test]
     fn a_single_expression_keeps_its_type() {
-        let mut templates = Templates::new(TimeZone::UTC);
+        let mut templates = Templates::new(TimeZone::UTC, 99);
         let mut evaluate = |source: &str| match templates.compile(source, Place::Text).unwrap() {
             Text::Template { name, paths, typed: true } => {
                 templates.evaluate(&name, &paths, &scope()).ok().map(|rendered| rendered.value)
@@ -502,7 +508,7 @@ mod tests {
 
     #[test]
     fn unknown_roots_and_bad_syntax_are_problems() {
-        let mut templates = Templates::new(TimeZone::UTC);
+        let mut templates = Templates::new(TimeZone::UTC, 99);
         let mut problem = |source: &str| templates.compile(source, Place::Text).err().map(|problem| problem.id);
         assert_eq!(problem("{{cart_total}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.shoe_size}}"), Some("unknown_template_root"));
@@ -514,7 +520,7 @@ mod tests {
 
     #[test]
     fn templates_that_would_exhaust_the_stack_are_refused() {
-        let mut templates = Templates::new(TimeZone::UTC);
+        let mut templates = Templates::new(TimeZone::UTC, 99);
         let mut problem = |source: String| templates.compile(&source, Place::Text).err().map(|problem| problem.id);
         let large = Some("template_too_large");
         for repeated in ["1+", "1~", "-", "not ", "1 and ", "1 if 0 else ", "2**"] {

@@ -29,8 +29,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -140,7 +140,8 @@ impl Runtime {
     /// A runtime on a store. `default_ttl` is the time to live of sessions whose flow sets none.
     pub fn new(store: Store, clock: Clock, channel: Channel, default_ttl: Duration) -> Self {
         let arrivals = Arrivals::new(clock.clone());
-        let flows = Cache::with_weighter(FLOWS_KEPT, FLOW_BYTES_KEPT, FlowWeight);
+        let flows =
+            Cache::with_options(flow_cache(), FlowWeight, DefaultHashBuilder::default(), DefaultLifecycle::default());
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
         let has_room = AtomicBool::new(true);
@@ -381,14 +382,21 @@ struct CachedFlow {
     bytes: u64,
 }
 
+/// One shard, so that a heavy flow fits in; the lock is held for a look-up only.
+fn flow_cache() -> quick_cache::Options {
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(FLOWS_KEPT).weight_capacity(FLOW_BYTES_KEPT).shards(1);
+    options.build().unwrap_or_else(|_| unreachable!("both capacities are set"))
+}
+
 /// Weighs flows by the memory that they take.
 #[derive(Clone)]
 struct FlowWeight;
 
 impl Weighter<FlowKey, Arc<CachedFlow>> for FlowWeight {
     fn weight(&self, _: &FlowKey, cached: &Arc<CachedFlow>) -> u64 {
-        // One heavier than its part of the cache would never be kept, and compiled for each job.
-        (cached.flow.weight() as u64 + cached.bytes).clamp(4_096, FLOW_BYTES_KEPT / 64)
+        // One heavier than half of the cache would never be kept, and compiled for each job.
+        (cached.flow.weight() as u64 + cached.bytes).clamp(4_096, FLOW_BYTES_KEPT / 2)
     }
 }
 

@@ -83,7 +83,7 @@ impl Settings {
         lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync + 'static,
     ) -> Result<Self> {
         let settings = Self { lay: Box::new(lay), now: RwLock::default(), changing: tokio::sync::Mutex::default() };
-        settings.follow(store.read(read)?)?;
+        settings.follow(store.read(stored)?)?;
         Ok(settings)
     }
 
@@ -98,8 +98,8 @@ impl Settings {
 
     async fn read_again(&self, store: &Store) -> Result<()> {
         let store = store.clone();
-        let stored = tokio::task::spawn_blocking(move || store.read(read)).await;
-        self.follow(stored.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+        let found = tokio::task::spawn_blocking(move || store.read(stored)).await;
+        self.follow(found.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
     }
 
     fn follow(&self, mut stored: BTreeMap<String, Value>) -> Result<()> {
@@ -188,7 +188,11 @@ impl fmt::Debug for Settings {
     }
 }
 
-fn read(conn: &Conn) -> Result<BTreeMap<String, Value>> {
+/// The values that the database holds, by key.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn stored(conn: &Conn) -> Result<BTreeMap<String, Value>> {
     let mut stored = BTreeMap::new();
     for (key, json) in settings::all(conn)? {
         if let (Some(key), Ok(value)) = (key.strip_prefix(PREFIX), serde_json::from_str(&json)) {

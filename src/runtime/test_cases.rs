@@ -4,7 +4,7 @@
 //! context where the case names them. The path is not, so that renaming a node breaks no case.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -22,6 +22,8 @@ pub const CASES: usize = 100;
 pub const BYTES: usize = 256 * 1024;
 /// The problem of a document that breaks a test case.
 pub const TEST_CASE_FAILED: &str = checks::TEST_CASE_FAILED.id();
+/// How long playing a flow's test cases may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Characters of a text in a failure's sentence at most.
 const SHOWN_CHARS: usize = 200;
 
@@ -224,12 +226,22 @@ pub fn examine(checked: &mut CheckedDocument, flow_id: FlowId, cases: &[TestCase
         return;
     }
     let subject = Subject::of(checked, Some(flow_id), default_ttl);
-    let broken = cases.iter().filter_map(|case| {
-        let failure = run(case, &subject)?;
-        let text = format!("Test case {} breaks {failure}", quoted(&case.name));
-        Some(Problem::new(checks::TEST_CASE_FAILED, text))
-    });
-    checked.problems.extend(broken);
+    let started = Instant::now();
+    for (index, case) in cases.iter().enumerate() {
+        if started.elapsed() > PATIENCE {
+            let left = cases.len() - index;
+            let text = format!(
+                "{left} of the test cases were not played, because the others took {} s. Delete some, or make them shorter.",
+                PATIENCE.as_secs()
+            );
+            checked.problems.push(Problem::new(checks::TEST_CASE_FAILED, text));
+            return;
+        }
+        if let Some(failure) = run(case, &subject) {
+            let text = format!("Test case {} breaks {failure}", quoted(&case.name));
+            checked.problems.push(Problem::new(checks::TEST_CASE_FAILED, text));
+        }
+    }
 }
 
 /// Runs a stored test case. Gives where it breaks, if it does.
