@@ -82,6 +82,7 @@ impl App {
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),
+            compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
             max_body: config.server.max_body.bytes(),
             runtime: runtime.clone(),
         });

@@ -10,7 +10,7 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, OptionalJsonBody, Query};
 use super::stats::session_counts;
-use super::{State, iso, read};
+use super::{State, compute, iso, read};
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -278,9 +278,7 @@ fn read_document<'a>(fields: &mut Fields<'a>) -> Option<&'a Map<String, Value>> 
 /// Checks a document outside the request's thread: compiling may take milliseconds.
 async fn problems(state: &State, document: Value) -> Result<Vec<Problem>, ApiError> {
     let default_ttl = state.runtime.default_ttl();
-    web::block(move || authoring::problems(&document, default_ttl))
-        .await
-        .map_err(|error| Error::internal("Checking a flow panicked").caused_by(error).into())
+    compute(state, "Checking a flow", move || authoring::problems(&document, default_ttl)).await
 }
 
 /// A name that every file system takes.

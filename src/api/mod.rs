@@ -49,6 +49,9 @@ pub(crate) use login::Logins;
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
 
+/// Flows that are compiled or played for requests at once.
+pub(crate) const COMPILED_AT_ONCE: usize = 4;
+
 /// What handlers share.
 pub(crate) struct State {
     /// Moves sessions and holds the store.
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// Who hears what changes.
     pub(crate) watchers: Watchers,
+    /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
+    pub(crate) compiling: tokio::sync::Semaphore,
     /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
     /// would let in again who was shut out meanwhile.
     pub(crate) admitting: tokio::sync::Mutex<()>,
@@ -315,6 +320,17 @@ async fn read<T: Send + 'static>(
     let store = state.runtime.store().clone();
     let result = web::block(move || store.read(query)).await;
     Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+}
+
+/// Compiles or plays a flow on a thread that may block, a few at once. `what` says what was done if it panics.
+async fn compute<T: Send + 'static>(
+    state: &State,
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let _turn = state.compiling.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
+    let done = web::block(work).await;
+    Ok(done.map_err(|error| Error::internal(format!("{what} panicked")).caused_by(error))?)
 }
 
 /// A moment as the API shows it.

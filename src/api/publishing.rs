@@ -9,7 +9,7 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell};
 use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
-use super::{State, cut, iso, read};
+use super::{State, compute, cut, iso, read};
 use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft, Published};
@@ -223,18 +223,18 @@ async fn check(
     document: Value,
     cases_of: Option<FlowId>,
 ) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
-    let state = state.clone();
-    let checking = web::block(move || {
-        let default_ttl = state.runtime.default_ttl();
+    let runtime = state.runtime.clone();
+    let checking = compute(state, "Checking a flow", move || {
+        let default_ttl = runtime.default_ttl();
         let mut checked = match CheckedDocument::check(&document, default_ttl) {
             Ok(checked) => checked,
-            Err(problems) => return Ok(Err(problems)),
+            Err(problems) => return Ok::<_, Error>(Err(problems)),
         };
         if let Some(id) = cases_of {
-            let cases = state.runtime.store().read(|conn| test_cases::of_flow(conn, id))?;
+            let cases = runtime.store().read(|conn| test_cases::of_flow(conn, id))?;
             examine(&mut checked, id, &cases, default_ttl);
         }
         Ok(Ok(checked))
     });
-    checking.await.map_err(|error| Error::internal("Checking a flow panicked").caused_by(error))?
+    Ok(checking.await??)
 }

@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::inbound::{MEDIA_DEPTH, TEXT_CHARS};
 use super::request::{Fields, JsonBody};
 use super::session_events::read_payload;
-use super::{State, actions, iso, publishing};
+use super::{State, actions, compute, iso, publishing};
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, SimulationId, Timestamp};
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ pub(super) async fn start_simulation(state: web::Data<State>, body: JsonBody) ->
     fields.refuse_unknown();
     fields.finish()?;
     let source = source.ok_or_else(|| ApiError::Validation(Vec::new()))?;
-    let answer = in_background(move || {
+    let answer = in_background(state.clone(), move || {
         let subject = find_subject(&state, source)?;
         let simulation = Simulation::start(subject, start).map_err(actions::refused)?;
         let view = simulation_view(&simulation, simulation.turns());
@@ -67,7 +67,7 @@ pub(super) async fn take_event(
     let event = read_event(&mut fields);
     fields.finish()?;
     let event = event.ok_or_else(|| ApiError::Validation(Vec::new()))?;
-    let answer = in_background(move || {
+    let answer = in_background(state.clone(), move || {
         let taken = state.runtime.simulations().with(id, |simulation| {
             let before = simulation.turns().len();
             simulation.take(&event).map(|()| simulation_view(simulation, &simulation.turns()[before..]))
@@ -80,7 +80,7 @@ pub(super) async fn take_event(
 /// `GET /simulations/{id}`: where it stands, with all its turns.
 pub(super) async fn get_simulation(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: SimulationId = id.parse().map_err(|_| not_found())?;
-    let answer = in_background(move || {
+    let answer = in_background(state.clone(), move || {
         let view = |simulation: &mut Simulation| simulation_view(simulation, simulation.turns());
         Ok(with_id(id, state.runtime.simulations().with(id, view).ok_or_else(not_found)?))
     });
@@ -89,9 +89,10 @@ pub(super) async fn get_simulation(state: web::Data<State>, id: web::Path<String
 
 /// Turns may take milliseconds each: they run where a thread may block.
 pub(super) async fn in_background<T: Send + 'static>(
+    state: web::Data<State>,
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    web::block(work).await.map_err(|error| Error::internal("A simulation panicked").caused_by(error))?
+    compute(&state, "A simulation", work).await?
 }
 
 fn refused(refused: Refused) -> ApiError {

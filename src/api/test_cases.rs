@@ -62,7 +62,7 @@ pub(super) async fn create_test_case(
     let script = match (simulation, script) {
         (Some(simulation), _) => {
             let state = state.clone();
-            in_background(move || {
+            in_background(state.clone(), move || {
                 let played = state.runtime.simulations().with(simulation, |simulation| Script::of(simulation));
                 Ok(played.ok_or_else(simulations::not_found)??)
             })
@@ -118,7 +118,7 @@ pub(super) async fn delete_test_case(
 pub(super) async fn run_test_cases(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let flow = find(&state, &id).await?;
     let draft = parse_draft(&flow)?;
-    let results = in_background(move || {
+    let results = in_background(state.clone(), move || {
         let default_ttl = state.runtime.default_ttl();
         let checked = CheckedDocument::check(&draft, default_ttl).map_err(|problems| publishing::refused(&problems))?;
         if !checked.is_publishable(false) {
