@@ -357,7 +357,7 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait') ELSE state END
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events') ELSE state END
          WHERE seq = (SELECT seq FROM sessions INDEXED BY sessions_running
                       WHERE contact_seq = ?1 AND status = 'running' LIMIT 1)
          RETURNING seq, flow_seq, version, turn",
@@ -570,6 +570,13 @@ mod tests {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
         });
         assert_eq!(row.unwrap(), ("cancelled".to_owned(), "erased".to_owned(), None, at(1)));
+
+        insert(&tx, 1, 1, &odd(2), None).unwrap();
+        mark_cancelled(&tx, 1, "erased", at(2)).unwrap();
+        let cancelled = find_by_id(&tx, testing::session_id(2)).unwrap().unwrap().session;
+        let (status, reason) = (Status::Cancelled, Some("erased".to_owned()));
+        let nothing_ahead = Session { wait: None, kept_events: Vec::new(), expires_at: None, ..odd(2) };
+        assert_eq!(cancelled, Session { status, reason, ended_at: Some(at(2)), ..nothing_ahead });
     }
 
     #[test]
