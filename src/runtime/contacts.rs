@@ -263,7 +263,7 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
     let mut from = if super::sweeper::read(runtime, leftovers::can_look).await? { Some(1) } else { None };
     if from.is_none() {
         tracing::warn!(
-            "this SQLite cannot clear what it leaves behind of erased contacts; VACUUM does, while it stands"
+            "what SQLite leaves behind of erased contacts cannot be cleared in this file; VACUUM does, while no server runs"
         );
     }
     while let Some(page) = from {

@@ -24,7 +24,8 @@ const FILE_HEADER: usize = 100;
 /// With more pages the number that other pages begin with could be taken for the mark of a tree. That is 128 GiB.
 const PAGES_AT_MOST: u32 = 0x0200_0000;
 
-/// Whether pages can be looked through: SQLite must have been built for it, and the file must not be huge.
+/// Whether pages can be looked through: SQLite must have been built for it, the file must not be huge, and it must not be
+/// one that shrinks by itself (`PRAGMA auto_vacuum`), because that has pages which begin like trees and are none.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -33,7 +34,8 @@ pub fn can_look(conn: &Conn) -> Result<bool> {
         conn.query_row("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage')", [], |row| {
             row.get(0)
         })?;
-    Ok(is_built && pages(conn)? < PAGES_AT_MOST)
+    let auto_vacuum: u32 = conn.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+    Ok(is_built && auto_vacuum == 0 && pages(conn)? < PAGES_AT_MOST)
 }
 
 /// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have leftovers, and
@@ -171,6 +173,16 @@ mod tests {
         damaged[3] = 0xff;
         assert_eq!(leftovers(2, &damaged), NONE, "nothing is cleared where the numbers make no sense");
         assert_eq!(leftovers(2, &[13]), NONE);
+    }
+
+    #[test]
+    fn a_file_that_shrinks_by_itself_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Conn::open(dir.path().join("qyvo.db")).unwrap();
+        conn.execute_batch("PRAGMA auto_vacuum = FULL; CREATE TABLE t (a); DROP TABLE t").unwrap();
+        drop(conn);
+        let store = testing::store(&dir);
+        assert!(!store.read(can_look).unwrap(), "its maps of pointers look like trees");
     }
 
     #[test]
