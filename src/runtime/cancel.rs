@@ -141,7 +141,7 @@ fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Hold> {
         return Ok(Err(Ended::NotRunning));
     }
     job.wait_for_replies(&stored.session)?;
-    let contact = contacts::find_by_id(job.tx(), stored.session.contact_id)?
+    let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
         .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
     let mut live = job.live(stored, contact)?;
     job.settle(&mut live, job.now())?;

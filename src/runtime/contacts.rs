@@ -175,7 +175,8 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
     }
 }
 
-/// Goes on with what a crash or an error interrupted.
+/// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error is
+/// given.
 pub(super) async fn resume(runtime: &Runtime) -> Result<()> {
     let _turn = runtime.inner.erasing.lock().await;
     let (kept, begun) =
@@ -188,10 +189,15 @@ pub(super) async fn resume(runtime: &Runtime) -> Result<()> {
         return Ok(());
     }
     let key = key_for_erasing(runtime).await?;
+    let mut outcome = Ok(());
     for erasure in begun {
-        finish(runtime, &key, erasure).await?;
+        let contact_seq = erasure.contact_seq;
+        if let Err(error) = finish(runtime, &key, erasure).await {
+            tracing::error!(contact_seq, %error, "an erasure cannot go on; it is tried again");
+            outcome = outcome.and(Err(error));
+        }
     }
-    Ok(())
+    outcome
 }
 
 async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result<Erased> {

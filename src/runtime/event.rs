@@ -90,7 +90,7 @@ impl Command for SendEvent {
                 let Some(stored) = sessions::find_by_id(job.tx(), *id)? else {
                     return Ok(EventOutcome::SessionNotFound);
                 };
-                let contact = contacts::find_by_id(job.tx(), stored.session.contact_id)?
+                let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
                     .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
                 (vec![stored], contact)
             }

@@ -260,11 +260,10 @@ impl<'a> Job<'a> {
 
     /// Reads a session's contact again, because another session's turn in this job may have changed it.
     pub(super) fn refresh(&self, live: &mut Live) -> Result<()> {
-        if let (ContactRow::Stored(_), Some(stored)) =
-            (live.contact_row, contacts::find_by_id(self.tx, live.contact.id)?)
+        if let ContactRow::Stored(seq) = live.contact_row
+            && let Some(stored) = contacts::find_by_seq(self.tx, seq)?
         {
             live.contact = stored.contact;
-            live.contact_row = ContactRow::Stored(stored.seq);
         }
         Ok(())
     }

@@ -336,7 +336,8 @@ impl Runtime {
     /// sweeper does so once a minute.
     ///
     /// # Errors
-    /// When the store takes no writes; what is left is done the next time.
+    /// The first of what went wrong, such as when the store takes no writes. The rest is done all the same, and what is
+    /// left is tried the next time.
     pub async fn tidy(&self) -> Result<()> {
         sweeper::tidy(self).await
     }

@@ -15,7 +15,7 @@ use super::{Command, KEY_LIFETIME, Runtime, contacts};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
-use crate::store::{contacts as stored_contacts, erased, idempotency, logins, sessions};
+use crate::store::{Tx, contacts as stored_contacts, erased, idempotency, logins, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
@@ -59,7 +59,7 @@ impl Command for Due {
             Some(_) => {}
             None => return Ok(Fired::NotDue),
         }
-        let contact = stored_contacts::find_by_id(job.tx(), stored.session.contact_id)?
+        let contact = stored_contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
         let mut live = job.live(stored, contact)?;
         Ok(Fired::Timers(job.settle(&mut live, job.now())?))
@@ -185,15 +185,29 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
 
 /// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
 pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
-    contacts::resume(runtime).await?;
-    contacts::clear_leftovers(runtime).await?;
     let now = runtime.clock().now();
-    let before = now.minus(KEY_LIFETIME);
-    while runtime.store().write(move |tx| idempotency::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
-    let before = now.minus(REDELIVERY);
-    while runtime.store().write(move |tx| erased::prune(tx, before, ROWS_PER_JOB)).await? > 0 {}
-    let before = now.minus(GUESSES_KEPT);
-    runtime.store().write(move |tx| logins::prune(tx, now, before)).await
+    let (keys_before, traces_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
+    let guesses_before = now.minus(GUESSES_KEPT);
+    // None of them waits for another: an erasure that cannot go on must not keep what is old.
+    let parts = [
+        contacts::resume(runtime).await,
+        contacts::clear_leftovers(runtime).await.map(|_| ()),
+        prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
+        runtime.store().write(move |tx| logins::prune(tx, now, guesses_before)).await,
+    ];
+    let mut errors = parts.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for error in errors {
+        tracing::warn!(%error, "another part of tidying up failed as well; it is tried again");
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// Runs a job that removes old rows until there are none.
+async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
+    while runtime.store().write(job).await? > 0 {}
+    Ok(())
 }
 
 /// Reads from the store on a thread that may block.

@@ -1,6 +1,7 @@
 //! Contacts, the addresses that lead to them, and their tags.
 //!
-//! A contact that is being erased (see [`super::erasure`]) has no address and an id that nobody knows; lists leave it out.
+//! A contact that is being erased (see [`super::erasure`]) has no address; lists leave it out, and no id finds it. Only
+//! its row does, for its sessions that still run.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -80,18 +81,22 @@ macro_rules! select_profile {
     };
 }
 
-/// The contact of an id, also of an id that was merged into another contact.
+/// The contact of an id, also of an id that was merged into another contact. One that is being erased is not found.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: ContactId) -> Result<Option<StoredContact>> {
-    let mut statement = conn.prepare_cached(select!("FROM contacts AS c WHERE c.id = ?1"))?;
+    let mut statement = conn.prepare_cached(select!(
+        "FROM contacts AS c
+         WHERE c.id = ?1 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)"
+    ))?;
     let found = statement.query_row([id], read).optional()?;
     if found.is_some() {
         return Ok(found);
     }
     let mut statement = conn.prepare_cached(select!(
-        "FROM contact_redirects AS r JOIN contacts AS c ON c.seq = r.contact_seq WHERE r.old_id = ?1"
+        "FROM contact_redirects AS r JOIN contacts AS c ON c.seq = r.contact_seq
+         WHERE r.old_id = ?1 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)"
     ))?;
     Ok(statement.query_row([id], read).optional()?)
 }
@@ -108,7 +113,7 @@ pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>
     Ok(statement.query_row([phone], read).optional()?)
 }
 
-/// The contact of a row.
+/// The contact of a row, also of one that is being erased.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -2,7 +2,8 @@
 //!
 //! [`begin`] cuts a contact off: no id, address or tag leads to it any more, its profile is empty, and only a stub is
 //! left that its sessions and messages hang on. [`remove_some`] takes those away until nothing is left, the stub
-//! last. An erasure that was interrupted stands in the table `erasures` and goes on where it was.
+//! last, with what its sessions still made of it. An erasure that was interrupted stands in the table `erasures` and goes
+//! on where it was.
 
 use std::time::Duration;
 
@@ -91,16 +92,7 @@ pub fn begin(
             (None, None) => erased::remove(tx, key, trace)?,
         }
     }
-    for sql in [
-        "DELETE FROM addresses WHERE contact_seq = ?1",
-        "DELETE FROM contact_redirects WHERE contact_seq = ?1",
-        "DELETE FROM contact_tags WHERE contact_seq = ?1",
-    ] {
-        tx.prepare_cached(sql)?.execute([seq])?;
-    }
-    for tag in &contact.tags {
-        contacts::drop_unused_tag(tx, tag)?;
-    }
+    remove_tags_and_addresses(tx, *seq)?;
     // Opted out, so that nothing that is still under way is sent.
     tx.prepare_cached(
         "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
@@ -167,6 +159,8 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     if budget.is_spent() {
         return Ok(Removed::Some);
     }
+    // Sessions that still ran when the erasure began may have tagged the stub, and would keep it from going.
+    remove_tags_and_addresses(tx, contact_seq)?;
     tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([contact_seq])?;
     let erasures = uncleared(tx)?.unwrap_or(0) + 1;
     secrets::set(tx, UNCLEARED, &erasures.to_string(), now)?;
@@ -174,6 +168,24 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
         "DELETE FROM erasures WHERE contact_seq = ?1 RETURNING contact_seq, contact_id, sessions, messages",
     )?;
     Ok(Removed::All(statement.query_row([contact_seq], read)?))
+}
+
+fn remove_tags_and_addresses(tx: &Tx<'_>, contact_seq: i64) -> Result<()> {
+    let mut tags = tx.prepare_cached(
+        "SELECT t.name FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = ?1",
+    )?;
+    let tags = tags.query_map([contact_seq], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    for sql in [
+        "DELETE FROM addresses WHERE contact_seq = ?1",
+        "DELETE FROM contact_redirects WHERE contact_seq = ?1",
+        "DELETE FROM contact_tags WHERE contact_seq = ?1",
+    ] {
+        tx.prepare_cached(sql)?.execute([contact_seq])?;
+    }
+    for tag in tags {
+        contacts::drop_unused_tag(tx, &tag)?;
+    }
+    Ok(())
 }
 
 /// What a job may still delete.
@@ -420,6 +432,7 @@ mod tests {
             "SELECT seq FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
             "SELECT seq, octet_length(state) FROM sessions WHERE contact_seq = ?1 LIMIT 1",
             "SELECT seq, octet_length(record) FROM turns WHERE session_seq = ?1 ORDER BY seq LIMIT 1",
+            "SELECT t.name FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = ?1",
             "DELETE FROM addresses WHERE contact_seq = ?1",
             "DELETE FROM contact_redirects WHERE contact_seq = ?1",
             "DELETE FROM contact_tags WHERE contact_seq = ?1",

@@ -503,6 +503,27 @@ async fn a_message_from_before_the_erasure_brings_nobody_back() {
 const OF_PEOPLE: [&str; 9] =
     ["contacts", "addresses", "contact_redirects", "contact_tags", "tags", "sessions", "turns", "messages", "erasures"];
 
+/// Begins an erasure under the stub's id `stub` and leaves it at that, as a crash behind its first job does.
+async fn begin(app: &TestApp, id: &Value, stub: u128) {
+    let id: ContactId = id.as_str().unwrap().parse().unwrap();
+    let now: Timestamp = app.clock.now();
+    let begun = app.runtime.store().write(move |tx| {
+        let key = ErasureKey::of([7; 32]).keep(tx, now)?;
+        let known = contacts::find_by_id(tx, id)?.unwrap();
+        erasure::begin(tx, &key, &known, ContactId(uuid::Uuid::from_u128(stub)), now)
+    });
+    begun.await.unwrap();
+}
+
+/// A question whose timeout tags the contact.
+fn tagging() -> Value {
+    let mut document = named("Tagging");
+    document["nodes"][0]["exits"]["timeout"] = json!("tag");
+    let tag = json!({"id": "tag", "type": "update_contact", "add_tags": ["silent"], "exits": {"next": "late"}});
+    document["nodes"].as_array_mut().unwrap().push(tag);
+    document
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_that_was_interrupted_goes_on() {
     local(async {
@@ -511,15 +532,7 @@ async fn an_erasure_that_was_interrupted_goes_on() {
         for by_itself in [true, false] {
             let started = app.trigger(flow, PHONE).await.expect(201);
             app.say(PHONE, "perhaps").await;
-            let id: ContactId = started["contact_id"].as_str().unwrap().parse().unwrap();
-            // As after a crash behind the first job.
-            let now: Timestamp = app.clock.now();
-            let begun = app.runtime.store().write(move |tx| {
-                let key = ErasureKey::of([7; 32]).keep(tx, now)?;
-                let known = contacts::find_by_id(tx, id)?.unwrap();
-                erasure::begin(tx, &key, &known, ContactId(uuid::Uuid::from_u128(7)), now)
-            });
-            begun.await.unwrap();
+            begin(&app, &started["contact_id"], 7).await;
             assert_eq!(app.get(&path(&started["contact_id"])).await.status, 404);
             assert_eq!(all(&app, "/contacts", 9).await, [] as [Value; 0]);
             // A timer of the session that still runs says nothing to anybody.
@@ -534,6 +547,96 @@ async fn an_erasure_that_was_interrupted_goes_on() {
             }
             assert_eq!(OF_PEOPLE.map(|table| app.count(table)), [0; 9]);
         }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_is_due_does_not_hold_an_erasure_up() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&tagging()).await;
+        for is_interrupted in [false, true] {
+            let started = app.trigger(flow, PHONE).await.expect(201);
+            if is_interrupted {
+                begin(&app, &started["contact_id"], 7).await;
+                app.advance(30);
+                app.runtime.run_due().await.unwrap();
+                assert_eq!(app.count("contact_tags"), 1, "the test is about a stub with a tag");
+            }
+            app.advance(30);
+            let erased = app.delete(&path(&started["contact_id"])).await.expect(200);
+            assert_eq!(erased["erased"], json!({"sessions": 1, "messages": 1}));
+            assert_eq!(OF_PEOPLE.map(|table| app.count(table)), [0; 9]);
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stub_of_an_erasure_is_nobody() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&tagging()).await;
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        begin(&app, &started["contact_id"], 7).await;
+        let session = format!("/sessions/{}", started["id"].as_str().unwrap());
+        let stub = app.get(&session).await.expect(200)["contact_id"].clone();
+        assert_eq!(stub, json!("00000000-0000-0000-0000-000000000007"));
+        let rows = app.rows();
+        for id in [&stub, &started["contact_id"]] {
+            for below in ["", "/export", "/messages"] {
+                assert_eq!(app.get(&format!("{}{below}", path(id))).await.status, 404, "{below}");
+            }
+            assert_eq!(app.patch(&path(id), &json!({"tags": ["vip"], "name": "Eve"})).await.status, 404);
+            let trigger = json!({"flow_id": flow, "contact_id": id});
+            assert_eq!(app.post("/actions/trigger-flow", &trigger).await.expect(404)["error"], "Contact not found");
+            let event = json!({"contact_id": id, "event": "order.paid", "payload": {}});
+            assert_eq!(app.post("/actions/send-event", &event).await.expect(404)["error"], "Contact not found");
+            let listed = app.get(&format!("/sessions?contact_id={}", id.as_str().unwrap())).await.expect(200);
+            assert_eq!(listed["data"], json!([]));
+        }
+        assert_eq!(app.delete(&path(&stub)).await.status, 404);
+        assert_eq!(app.rows(), rows);
+        // Its sessions can still be moved by whoever knows them.
+        let event = json!({"event": "order.paid", "payload": {}});
+        app.post(&format!("{session}/events"), &event).await.expect(202);
+        let ended = app.post(&format!("{session}/fire-timeout"), &json!({})).await.expect(200);
+        assert_eq!((&ended["status"], &ended["contact"]), (&json!("completed"), &Value::Null));
+        assert_eq!(app.count("contact_tags"), 1);
+        app.runtime.tidy().await.unwrap();
+        assert_eq!(OF_PEOPLE.map(|table| app.count(table)), [0; 9]);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_fails_stops_neither_the_others_nor_the_rest_of_tidying() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        for (phone, stub) in [(PHONE, 7), (OTHER, 8)] {
+            let started = app.trigger(flow, phone).await.expect(201);
+            begin(&app, &started["contact_id"], stub).await;
+        }
+        let kept = json!({"flow_id": flow, "phone": "+4915112345679"});
+        app.post_with_key("/actions/trigger-flow", "cart-1", &kept).await.expect(201);
+        sql(&app)
+            .execute_batch(
+                "CREATE TRIGGER stuck BEFORE DELETE ON contacts WHEN OLD.seq = 1
+                 BEGIN SELECT RAISE(ABORT, 'damaged'); END",
+            )
+            .unwrap();
+        app.advance(25 * 3600);
+        app.runtime.tidy().await.unwrap_err();
+        let left = ["contacts", "erasures", "idempotency_keys"].map(|table| app.count(table));
+        assert_eq!(left, [2, 1, 0]);
+        sql(&app).execute_batch("DROP TRIGGER stuck").unwrap();
+        app.runtime.tidy().await.unwrap();
+        assert_eq!(["contacts", "erasures"].map(|table| app.count(table)), [1, 0]);
         app.stop().await;
     })
     .await;
