@@ -236,8 +236,9 @@ async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str)
 /// will be no more of them.
 async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
     let named = super::sweeper::read(runtime, move |conn| {
-        let sessions = erasure::session_ids(conn, erasure.contact_seq)?;
-        Ok(sessions.into_iter().map(|id| id.0).chain([erasure.contact_id.0]).collect::<HashSet<Uuid>>())
+        let sessions = erasure::session_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
+        let former = contacts::former_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
+        Ok(sessions.chain(former).chain([erasure.contact_id.0]).collect::<HashSet<Uuid>>())
     });
     let named = Arc::new(named.await?);
     let mut after: Option<OwnedKey> = None;

@@ -57,18 +57,21 @@ pub fn list(conn: &Conn) -> Result<Vec<Erasure>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The erasure under way of a contact that was known by `id`.
+/// The erasure under way of a contact that was known by `id`, also one that was merged into it.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn find(conn: &Conn, id: ContactId) -> Result<Option<Erasure>> {
-    let mut statement =
-        conn.prepare_cached("SELECT contact_seq, contact_id, sessions, messages FROM erasures WHERE contact_id = ?1")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT contact_seq, contact_id, sessions, messages FROM erasures
+         WHERE contact_id = ?1
+             OR contact_seq = (SELECT contact_seq FROM contact_redirects WHERE old_id = ?1)",
+    )?;
     Ok(statement.query_row([id], read).optional()?)
 }
 
 /// Cuts a contact off from everything that leads to it, and keeps hashes of its addresses if the person has opted out.
-/// `stub_id` is an id that nobody knows.
+/// `stub_id` is an id that nobody knows. Former ids stay until the end, so that a retry under one finds the erasure.
 ///
 /// # Errors
 /// When the database refuses.
@@ -161,6 +164,7 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     }
     // Sessions that still ran when the erasure began may have tagged the stub, and would keep it from going.
     remove_tags_and_addresses(tx, contact_seq)?;
+    tx.prepare_cached("DELETE FROM contact_redirects WHERE contact_seq = ?1")?.execute([contact_seq])?;
     tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([contact_seq])?;
     let erasures = uncleared(tx)?.unwrap_or(0) + 1;
     secrets::set(tx, UNCLEARED, &erasures.to_string(), now)?;
@@ -175,11 +179,7 @@ fn remove_tags_and_addresses(tx: &Tx<'_>, contact_seq: i64) -> Result<()> {
         "SELECT t.name FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = ?1",
     )?;
     let tags = tags.query_map([contact_seq], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    for sql in [
-        "DELETE FROM addresses WHERE contact_seq = ?1",
-        "DELETE FROM contact_redirects WHERE contact_seq = ?1",
-        "DELETE FROM contact_tags WHERE contact_seq = ?1",
-    ] {
+    for sql in ["DELETE FROM addresses WHERE contact_seq = ?1", "DELETE FROM contact_tags WHERE contact_seq = ?1"] {
         tx.prepare_cached(sql)?.execute([contact_seq])?;
     }
     for tag in tags {
@@ -304,9 +304,14 @@ mod tests {
         person(&tx, 2, None);
         let stub = testing::contact_id(9);
         let erasure = begin(&tx, &key(), &known, stub, now()).unwrap();
-        assert_eq!(find(&tx, known.contact.id).unwrap(), Some(erasure));
-        assert_eq!(list(&tx).unwrap(), [erasure]);
         for id in [known.contact.id, testing::contact_id(101)] {
+            assert_eq!(find(&tx, id).unwrap(), Some(erasure));
+        }
+        for id in [stub, testing::contact_id(2), testing::contact_id(102)] {
+            assert_eq!(find(&tx, id).unwrap(), None);
+        }
+        assert_eq!(list(&tx).unwrap(), [erasure]);
+        for id in [known.contact.id, testing::contact_id(101), stub] {
             assert_eq!(contacts::find_by_id(&tx, id).unwrap(), None);
         }
         assert_eq!(contacts::find_by_phone(&tx, &known.contact.phone.unwrap()).unwrap(), None);
@@ -432,6 +437,9 @@ mod tests {
             "SELECT seq FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
             "SELECT seq, octet_length(state) FROM sessions WHERE contact_seq = ?1 LIMIT 1",
             "SELECT seq, octet_length(record) FROM turns WHERE session_seq = ?1 ORDER BY seq LIMIT 1",
+            "SELECT contact_seq FROM erasures
+             WHERE contact_id = ?1
+                 OR contact_seq = (SELECT contact_seq FROM contact_redirects WHERE old_id = ?1)",
             "SELECT t.name FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = ?1",
             "DELETE FROM addresses WHERE contact_seq = ?1",
             "DELETE FROM contact_redirects WHERE contact_seq = ?1",

@@ -643,6 +643,31 @@ async fn an_erasure_that_fails_stops_neither_the_others_nor_the_rest_of_tidying(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_erasure_goes_on_under_a_former_id_too() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let former = "01020304-0506-0708-090a-0b0c0d0e0f10";
+        let id = app.trigger(flow, PHONE).await.expect(201)["contact_id"].clone();
+        sql(&app)
+            .execute_batch(&format!(
+                "INSERT INTO contact_redirects VALUES (x'0102030405060708090a0b0c0d0e0f10', 1);
+                 INSERT INTO idempotency_keys VALUES (1, 'r', 'k', zeroblob(32), '{{\"id\":\"{former}\"}}', 0)"
+            ))
+            .unwrap();
+        begin(&app, &id, 7).await;
+        assert_eq!(app.get(&format!("/contacts/{former}")).await.status, 404);
+        let erased = app.delete(&format!("/contacts/{former}")).await.expect(200);
+        assert_eq!(erased, json!({"id": id, "erased": {"sessions": 1, "messages": 1}}));
+        assert_eq!(OF_PEOPLE.map(|table| app.count(table)), [0; 9]);
+        assert_eq!(app.count("idempotency_keys"), 0, "an answer named the person by the former id");
+        assert_eq!(app.delete(&format!("/contacts/{former}")).await.status, 404);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_races_triggers_replies_and_changes_of_the_same_person() {
     local(async {
         let app = std::rc::Rc::new(TestApp::start().await);
