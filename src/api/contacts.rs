@@ -34,8 +34,6 @@ const TAG_CHARS: usize = 64;
 const METADATA_DEPTH: usize = 32;
 /// Turns or messages that are read at once for an export.
 const EXPORT_ROWS: u32 = 100;
-/// Sessions, each with its turns, that are read at once for an export.
-const EXPORT_SESSIONS: u32 = 10;
 
 fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
@@ -261,7 +259,7 @@ pub(super) async fn export_contact(state: web::Data<State>, id: web::Path<String
         None => Ok(None),
     });
     let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
-    let start = Export { state, contact_seq, next: Part::Sessions { after: Place::default() }, has_items: false };
+    let start = Export { state, id, contact_seq, next: Part::Session { after: Place::default() }, has_items: false };
     let parts = stream::try_unfold(start, |export| async move { export.read_part().await })
         .inspect_err(|error| tracing::error!(%error, "an export broke off"));
     let head = stream::once(std::future::ready(Ok::<_, Error>(Bytes::from(head))));
@@ -294,6 +292,8 @@ fn address_view(address: &Address) -> Value {
 /// An export under way.
 struct Export {
     state: web::Data<State>,
+    /// What the contact was asked for by.
+    id: ContactId,
     contact_seq: i64,
     next: Part,
     /// The list that is being written has an item already.
@@ -303,8 +303,10 @@ struct Export {
 /// What of an export comes next.
 #[derive(Clone, Copy)]
 enum Part {
-    /// The sessions after a place.
-    Sessions { after: Place },
+    /// The session after a place, up to its turns.
+    Session { after: Place },
+    /// The turns of the session at a place, after a row.
+    Turns { of: Place, after: i64 },
     /// The messages after a row.
     Messages { after: i64 },
     /// Nothing.
@@ -317,15 +319,41 @@ impl Export {
         let (contact_seq, part) = (self.contact_seq, self.next);
         let mut text = String::new();
         match part {
-            Part::Sessions { after } => {
-                let (views, last) = self.read(move |conn| session_views(conn, contact_seq, after)).await?;
-                self.write(&mut text, &views);
-                match last {
-                    Some(after) => self.next = Part::Sessions { after },
+            Part::Session { after } => {
+                let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
+                    Some(stored) => {
+                        let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
+                        Ok(Some((session_view(conn, stored)?.to_string(), place)))
+                    }
+                    None => Ok(None),
+                };
+                match self.read(read).await? {
+                    Some((view, of)) => {
+                        let open = view.strip_suffix('}').unwrap_or(&view);
+                        self.write(&mut text, [format!("{open},\"turns\":[")]);
+                        self.has_items = false;
+                        self.next = Part::Turns { of, after: 0 };
+                    }
                     None => {
                         text.push_str("],\"messages\":[");
                         self.has_items = false;
                         self.next = Part::Messages { after: 0 };
+                    }
+                }
+            }
+            Part::Turns { of, after } => {
+                let read = move |conn: &Conn| {
+                    let rows = turns::list(conn, of.seq, after, EXPORT_ROWS)?;
+                    Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
+                };
+                let (views, last) = self.read(read).await?;
+                self.write(&mut text, views);
+                match last {
+                    Some(after) => self.next = Part::Turns { of, after },
+                    None => {
+                        text.push_str("]}");
+                        self.has_items = true;
+                        self.next = Part::Session { after: of };
                     }
                 }
             }
@@ -336,7 +364,7 @@ impl Export {
                     Ok((views, rows.last().map(|row| row.seq)))
                 };
                 let (views, last) = self.read(read).await?;
-                self.write(&mut text, &views);
+                self.write(&mut text, views);
                 match last {
                     Some(after) => self.next = Part::Messages { after },
                     None => {
@@ -350,13 +378,20 @@ impl Export {
         Ok(Some((Bytes::from(text), self)))
     }
 
+    /// Reads of the contact, and fails once that is gone or another one: a row that an erasure frees may be the next
+    /// contact's.
     async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let (id, contact_seq) = (self.id, self.contact_seq);
         let store = self.state.runtime.store().clone();
-        let read = web::block(move || store.read(query)).await;
+        let checked = move |conn: &Conn| match contacts::find_by_id(conn, id)? {
+            Some(found) if found.seq == contact_seq => query(conn),
+            _ => Err(Error::conflict("The contact was erased or merged meanwhile")),
+        };
+        let read = web::block(move || store.read(checked)).await;
         read.map_err(|error| Error::internal("A read panicked").caused_by(error))?
     }
 
-    fn write(&mut self, text: &mut String, items: &[Value]) {
+    fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl ToString>) {
         for item in items {
             if std::mem::replace(&mut self.has_items, true) {
                 text.push(',');
@@ -364,25 +399,6 @@ impl Export {
             text.push_str(&item.to_string());
         }
     }
-}
-
-/// The next sessions of a contact with all of their turns, and where the last of them stands.
-fn session_views(conn: &Conn, contact_seq: i64, after: Place) -> Result<(Vec<Value>, Option<Place>)> {
-    let mut views = Vec::new();
-    let stored = sessions::list_of_contact(conn, contact_seq, after, EXPORT_SESSIONS)?;
-    for stored in &stored {
-        let mut view = session_view(conn, stored)?;
-        let (mut of_session, mut last) = (Vec::new(), 0);
-        loop {
-            let rows = turns::list(conn, stored.seq, last, EXPORT_ROWS)?;
-            let Some(end) = rows.last() else { break };
-            last = end.seq;
-            of_session.extend(turn_views(conn, &rows)?);
-        }
-        view["turns"] = json!(of_session);
-        views.push(view);
-    }
-    Ok((views, stored.last().map(|last| Place { flow_seq: last.flow_seq, seq: last.seq })))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use qyvo::store::erased::ErasureKey;
 use qyvo::store::{contacts, erasure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{PHONE, TestApp, local, question, secret};
 
@@ -416,6 +417,111 @@ async fn an_erasure_takes_all_that_an_export_has() {
         let anew = app.post_with_key("/actions/trigger-flow", "cart-1", &body).await;
         assert_eq!(anew.header("idempotency-replayed"), None);
         assert_ne!(anew.expect(201)["contact_id"], id);
+        app.stop().await;
+    })
+    .await;
+}
+
+/// The sizes of the parts in which an export is sent, and the whole of it.
+async fn parts_of(app: &TestApp, path: &str) -> (Vec<usize>, Value) {
+    let mut connection = tokio::net::TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let token = secret(qyvo::store::tokens::Scope::Admin);
+    let request = format!(
+        "GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    let line_from = |at: usize| answer[at..].windows(2).position(|pair| pair == b"\r\n").map(|end| at + end);
+    let mut at = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let (mut sizes, mut body) = (Vec::new(), Vec::new());
+    loop {
+        let end = line_from(at).unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&answer[at..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return (sizes, serde_json::from_slice(&body).unwrap());
+        }
+        body.extend(&answer[end + 2..end + 2 + size]);
+        sizes.push(size);
+        at = end + 2 + size + 2;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_session_is_exported_in_parts() {
+    local(async {
+        let app = TestApp::start().await;
+        let flows = [app.publish(&named("One")).await, app.publish(&named("Two")).await];
+        let mut started = Vec::new();
+        for flow in [flows[1], flows[0], flows[0]] {
+            let body = json!({"flow_id": flow, "phone": PHONE, "on_running": "restart"});
+            started.push(app.post("/actions/trigger-flow", &body).await.expect(201));
+        }
+        // 1,000 more turns of the first of these, and 97 of the second, which has 3 then: just as many as are read at once.
+        for (session, count) in [(2, 1_000), (3, 98)] {
+            sql(&app)
+                .execute(
+                    "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
+                     INSERT INTO turns (session_seq, turn, at, record, messages)
+                     SELECT ?1, n + 100, 0,
+                         json_object('turn', n + 100, 'stimulus', hex(zeroblob(500))), '[]' FROM n",
+                    (session, count),
+                )
+                .unwrap();
+        }
+        let (sizes, export) = parts_of(&app, &format!("{}/export", path(&started[0]["contact_id"]))).await;
+        assert!(sizes.iter().all(|size| *size < 150_000), "{sizes:?}");
+        let sessions = export["sessions"].as_array().unwrap();
+        let ids: Vec<_> = sessions.iter().map(|session| session["id"].clone()).collect();
+        assert_eq!(ids, [&started[1]["id"], &started[2]["id"], &started[0]["id"]].map(Value::clone));
+        let turns = |n: usize| -> Vec<_> {
+            sessions[n]["turns"].as_array().unwrap().iter().map(|turn| turn["turn"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(turns(0), [1, 2].into_iter().chain(101..=1_100).collect::<Vec<_>>());
+        assert_eq!(turns(1), std::iter::once(1).chain(101..=198).collect::<Vec<_>>());
+        assert_eq!(turns(2), [1]);
+        for session in sessions {
+            let mut shown = app.session(&session["id"]).await;
+            shown["turns"] = session["turns"].clone();
+            assert_eq!(&shown, session);
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_breaks_off_when_its_person_is_erased() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let id = app.trigger(flow, PHONE).await.expect(201)["contact_id"].clone();
+        // Far more than the connection holds while nobody reads.
+        sql(&app)
+            .execute_batch(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 800)
+                 INSERT INTO messages (id, contact_seq, direction, channel, type, body, status, created_at, updated_at)
+                 SELECT randomblob(16), 1, 'out', 'webhook', 'text', json_object('text', hex(zeroblob(25000))), 'sent', 0, 0
+                 FROM n",
+            )
+            .unwrap();
+        let url = format!("{}/api/v1{}/export", app.base, path(&id));
+        let token = secret(qyvo::store::tokens::Scope::Admin);
+        let mut export = app.client.get(url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(export.status(), 200);
+        let mut text = export.chunk().await.unwrap().unwrap().to_vec();
+        app.delete(&path(&id)).await.expect(200);
+        let next = app.trigger(flow, OTHER).await.expect(201);
+        assert_eq!(app.count("contacts"), 1);
+        let end = loop {
+            match export.chunk().await {
+                Ok(Some(chunk)) => text.extend(chunk),
+                other => break other,
+            }
+        };
+        let next = next["contact_id"].as_str().unwrap().as_bytes();
+        assert!(!text.windows(next.len()).any(|window| window == next), "the next one in the row is somebody else");
+        assert!(end.is_err(), "{} bytes look like the whole", text.len());
         app.stop().await;
     })
     .await;
