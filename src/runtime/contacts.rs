@@ -264,8 +264,21 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
 
 /// Clears the leftovers of erasures that have ended, if there were any.
 pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
-    let _turn = runtime.inner.clearing.lock().await;
+    let mut pages_done = runtime.inner.clearing.lock().await;
     let Some(erasures) = super::sweeper::read(runtime, erasure::uncleared).await? else { return Ok(0) };
+    let cleared = if *pages_done == Some(erasures) { 0 } else { clear_pages(runtime).await? };
+    *pages_done = Some(erasures);
+    // The log has the pages as they were. While it is in use this is all that is tried again.
+    if runtime.store().empty_log().await? {
+        // Whatever comes of it, the count may begin anew.
+        *pages_done = None;
+        runtime.store().write(move |tx| erasure::set_cleared(tx, erasures)).await?;
+    }
+    Ok(cleared)
+}
+
+/// Clears the leftovers of all pages, and gives how many pages had some.
+async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
     let mut from = if super::sweeper::read(runtime, leftovers::can_look).await? { Some(1) } else { None };
     if from.is_none() {
@@ -282,10 +295,6 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
         }
         from = next;
         tokio::time::sleep(CLEARING_PAUSE).await;
-    }
-    // The log has the pages as they were.
-    if runtime.store().empty_log().await? {
-        runtime.store().write(move |tx| erasure::set_cleared(tx, erasures)).await?;
     }
     Ok(cleared)
 }

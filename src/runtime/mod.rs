@@ -132,8 +132,9 @@ struct Inner {
     erasing: tokio::sync::Mutex<()>,
     /// The key of what is remembered of erased people, once it is known to be committed.
     erasure_key: OnceLock<ErasureKey>,
-    /// Held by who clears what erasures leave in the database's files.
-    clearing: tokio::sync::Mutex<()>,
+    /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
+    /// last cleared, while the log still has them as they were.
+    clearing: tokio::sync::Mutex<Option<u64>>,
 }
 
 impl Runtime {

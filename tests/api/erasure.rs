@@ -5,6 +5,7 @@ use std::path::Path;
 
 use qyvo::domain::{FlowId, ReplyKind};
 use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
+use qyvo::store::{erasure, settings};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, local};
@@ -174,6 +175,53 @@ async fn nothing_of_a_person_is_left_in_the_files() {
         assert!(left.is_empty(), "{} of {}: {left:#?}", left.len(), needles.len());
         let problems = qyvo::store::Direct::open(&folder.path().join("qyvo.db")).unwrap().check().unwrap();
         assert_eq!(problems, Vec::<String>::new());
+    })
+    .await;
+}
+
+/// Has rows grow here and there, so that their pages are split and put together anew.
+async fn churn(app: &TestApp, salt: u64) {
+    let now = app.clock.now();
+    for round in 0..8_usize {
+        let rows = app.runtime.store().write(move |tx| {
+            (0..2_000_usize).filter(|n| round == 0 || n * 7 % 8 == round).try_for_each(|n| {
+                let value = format!("\"{salt}: row {n} of round {round}{}\"", " grows".repeat(n * round % 40));
+                settings::set(tx, &format!("{salt}.{:05}", n * 7919 % 2_000), &value, now)
+            })
+        });
+        rows.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_use_has_no_page_looked_through_twice() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&survey()).await;
+        let erase = async |n: u64| match trigger(&app.runtime, flow, n).await {
+            Triggered::Started { contact_id, .. } => {
+                app.delete(&format!("/contacts/{contact_id}")).await.expect(200);
+            }
+            other => panic!("{other:?}"),
+        };
+        let is_cleared = || app.runtime.store().read(erasure::uncleared).unwrap().is_none();
+        churn(&app, 1).await;
+        erase(1).await;
+        let reader = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        reader.query_row("SELECT count(*) FROM contacts", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert!(app.runtime.clear_leftovers().await.unwrap() > 0);
+        // Leftovers from now on are of people who are still there.
+        churn(&app, 2).await;
+        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        assert!(!is_cleared(), "the log has the pages as they were");
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        assert!(is_cleared());
+        erase(2).await;
+        assert!(app.runtime.clear_leftovers().await.unwrap() > 0, "another erasure has all pages looked through");
+        assert!(is_cleared());
+        app.stop().await;
     })
     .await;
 }
