@@ -106,7 +106,7 @@ pub(super) fn session_view(conn: &Conn, stored: &StoredSession) -> Result<Value>
 /// A session as lists show it.
 fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
     let session = &stored.session;
-    let contact = contacts::find_by_id(conn, session.contact_id)?.map(|stored| stored.contact);
+    let contact = contacts::find_by_seq(conn, stored.contact_seq)?.map(|stored| stored.contact);
     Ok(json!({
         "id": session.id,
         "flow_id": session.flow_id,
