@@ -12,6 +12,7 @@ mod compile;
 mod condition;
 mod extract;
 mod filters;
+mod lists;
 mod machine;
 mod reply;
 mod template;

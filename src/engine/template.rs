@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Object, Serde};
+use minijinja::value::Object;
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
 use serde_json::{Value, json};
 
 use super::filters;
+use super::lists::{self, dynamic};
 use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
@@ -110,6 +111,7 @@ impl Templates {
         }
         environment.set_fuel(Some(TURN_FUEL));
         environment.set_formatter(format_value);
+        lists::restrict(&mut environment);
         filters::add(&mut environment, zone);
         Self { environment, count: 0, at_most }
     }
@@ -128,6 +130,9 @@ impl Templates {
             return Ok(Text::Literal(source.to_owned()));
         }
         check_size(source)?;
+        if let Some(why) = lists::forbidden(source) {
+            return Err(Problem::new(checks::BAD_TEMPLATE, format!("The template `{source}` {why}.")));
+        }
         if self.count >= self.at_most {
             let text = format!("The flow has more than {} templates. Split it.", self.at_most);
             return Err(Problem::new(checks::TOO_MANY_TEMPLATES, text));
@@ -244,17 +249,17 @@ impl TurnScope {
         Some(match name {
             "contact" => made.contact.get_or_init(|| {
                 let Contact { name, phone, email, language, tags, metadata, .. } = &self.contact;
-                dynamic(json!({
+                dynamic(&json!({
                     "name": name, "phone": phone, "email": email, "language": language, "tags": tags,
                     "metadata": metadata,
                 }))
             }),
             "input" => made.input.get_or_init(|| match &self.input {
-                Some(input) => dynamic(json!({"text": input.text, "id": input.id, "type": input.kind})),
-                None => dynamic(json!({"text": "", "id": "", "type": ""})),
+                Some(input) => dynamic(&json!({"text": input.text, "id": input.id, "type": input.kind})),
+                None => dynamic(&json!({"text": "", "id": "", "type": ""})),
             }),
-            "session" => made.session.get_or_init(|| dynamic(json!({"id": self.session}))),
-            "flow" => made.flow.get_or_init(|| dynamic(json!({"id": self.flow, "name": self.flow_name}))),
+            "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
+            "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.flow_name}))),
             "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds())),
             _ => return None,
         })
@@ -265,15 +270,10 @@ impl Object for Scope {
     fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
         match key.as_str()? {
             "context" => Some(self.context.clone()),
-            "node" => Some(dynamic(json!({"visits": self.visits}))),
+            "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
     }
-}
-
-/// A value of ours as the template library holds it.
-pub(super) fn dynamic(value: impl serde::Serialize) -> Dynamic {
-    Dynamic::from(Serde(value))
 }
 
 /// Refuses what the template library's recursion could not bear: it walks an expression as deep as it has operators.
@@ -299,7 +299,7 @@ fn check_size(source: &str) -> Result<(), Problem> {
 }
 
 /// The length of the tag that a text begins with; to the text's end if it is not closed.
-fn tag_length(text: &str) -> usize {
+pub(super) fn tag_length(text: &str) -> usize {
     let close = match text.as_bytes().get(1) {
         Some(b'%') => "%}",
         Some(b'#') => "#}",
@@ -412,7 +412,7 @@ mod tests {
 
     fn scope() -> Scope {
         Scope {
-            context: dynamic(json!({
+            context: dynamic(&json!({
                 "cart_total": "1290.5", "n": 3, "empty": "", "nothing": null, "evil": "{{contact.name}}",
                 "path": "a b/ü?&", "when": "2026-05-07T22:30:00Z", "deep": {"list": [1, 2]}
             })),

@@ -11,7 +11,8 @@ use super::{Halt, Machine};
 use crate::domain::text::json_depth;
 use crate::domain::{ContactChange, KeptEvent, Operator};
 use crate::engine::compile::ContactTemplates;
-use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope, dynamic};
+use crate::engine::lists::dynamic;
+use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
 use crate::engine::{Change, Effect, Warning, limits};
 
 /// Bytes of a value that cost as much as one instruction of a template.
