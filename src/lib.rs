@@ -237,8 +237,11 @@ fn pin_password(store: &Store, config: &Config, now: domain::Timestamp) -> Resul
         return Ok(());
     }
     let kept = store.read(credentials::password)?;
-    if kept.is_some_and(|hash| credentials::is_password(password, &hash)) {
+    if kept.as_ref().is_some_and(|hash| credentials::is_password(password, hash)) {
         return Ok(());
+    }
+    if kept.is_some() {
+        tracing::warn!("the password of the configuration replaces the one that was set before, and ends all log-ins");
     }
     let hash = credentials::hash_password(password)?;
     // On a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::login;
 use super::request::{Fields, JsonBody};
 use crate::domain::Timestamp;
+use crate::domain::text::has_odd_characters;
 use crate::error::Result;
 use crate::runtime::credentials;
 use crate::store::logins;
@@ -76,10 +77,20 @@ pub(super) async fn log_in_admin(
 
     let (store, now) = (state.runtime.store(), now(&state));
     let network = state.logins.network_of(&request);
-    state.logins.check_password(store, &network, &password, now).await?;
+    let hash = state.logins.check_password(store, &network, &password, now).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
     let kept = secret.clone();
-    store.write(move |tx| login::insert(tx, &kept, &actor, now)).await?;
+    let is_in = store.write(move |tx| {
+        // The password may have been changed since it was checked, and all log-ins ended.
+        if credentials::password(tx)?.as_ref() != Some(&hash) {
+            return Ok(false);
+        }
+        login::insert(tx, &kept, &actor, now)?;
+        Ok(true)
+    });
+    if !is_in.await? {
+        return Err(login::wrong_password());
+    }
     logged_in(&state, secret, name).await
 }
 
@@ -110,17 +121,24 @@ pub(super) async fn change_password(
     fields.finish()?;
     let (Some(current), Some(new)) = (current, new) else { return Err(ApiError::Unauthenticated) };
     let (store, now) = (state.runtime.store(), now(&state));
-    state.logins.check_password(store, &state.logins.network_of(&request), &current, now).await.map_err(|error| {
-        // 401 would tell the page that nobody is logged in.
-        match error {
-            ApiError::Refused { status: StatusCode::UNAUTHORIZED, error, .. } => {
-                ApiError::Validation(vec![("current".to_owned(), error)])
-            }
-            other => other,
-        }
+    // 401 would tell the page that nobody is logged in.
+    let wrong = || ApiError::Validation(vec![("current".to_owned(), "The password is wrong.".to_owned())]);
+    let checked = state.logins.check_password(store, &state.logins.network_of(&request), &current, now).await;
+    let before = checked.map_err(|error| match error {
+        ApiError::Refused { status: StatusCode::UNAUTHORIZED, .. } => wrong(),
+        other => other,
     })?;
     let hash = state.logins.hash_password(&new).await?;
-    store.write(move |tx| credentials::set_password(tx, &hash, Some(seq), now)).await?;
+    let is_changed = store.write(move |tx| {
+        let is_current = credentials::password(tx)?.as_ref() == Some(&before);
+        if is_current {
+            credentials::set_password(tx, &hash, Some(seq), now)?;
+        }
+        Ok(is_current)
+    });
+    if !is_changed.await? {
+        return Err(wrong());
+    }
     state.admit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -161,7 +179,7 @@ fn login_of(principal: &Principal) -> Result<i64, ApiError> {
 
 fn read_name(fields: &mut Fields<'_>) -> Option<String> {
     let name = fields.required_text("name")?.trim();
-    if name.is_empty() || name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_CHARS || has_odd_characters(name) {
         fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters."));
     }
     Some(name.to_owned())

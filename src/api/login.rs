@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -14,7 +15,7 @@ use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::auth::Principal;
 use super::error::ApiError;
@@ -35,8 +36,8 @@ const FREE_GUESSES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 /// How long a guess waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Passwords that are hashed at once: each takes 19 MiB and a core.
-const HASHED_AT_ONCE: usize = 2;
+/// Passwords that wait to be hashed: each takes some 50 ms.
+const HASHES_WAITING: usize = 64;
 
 /// The admin page's door.
 pub(crate) struct Logins {
@@ -46,7 +47,7 @@ pub(crate) struct Logins {
     trusted: Vec<IpNet>,
     /// It was said that a proxy is not trusted.
     has_warned: AtomicBool,
-    hashing: Semaphore,
+    hashing: Hashing,
 }
 
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Logins {
             is_pinned,
             trusted,
             has_warned: AtomicBool::new(false),
-            hashing: Semaphore::new(HASHED_AT_ONCE),
+            hashing: Hashing::start()?,
         };
         logins.replace(store.read(|conn| Self::rows(conn, now))?);
         Ok(logins)
@@ -112,7 +113,8 @@ impl Logins {
         self.known().live.values().any(|row| row.seq == seq && row.expires_at > now)
     }
 
-    /// Checks a password.
+    /// Checks a password, and gives the hash that it fits. Whoever acts on that must see in the same transaction that it is
+    /// still the one in force.
     ///
     /// # Errors
     /// 401 where it is wrong, 429 where too many were, 409 where none is set.
@@ -122,18 +124,19 @@ impl Logins {
         network: &str,
         password: &str,
         now: Timestamp,
-    ) -> Result<(), ApiError> {
+    ) -> Result<String, ApiError> {
         self.guess(store, network, now).await?;
-        let hash = read(store, credentials::password).await?.ok_or_else(|| {
+        let hash: String = read(store, credentials::password).await?.ok_or_else(|| {
             ApiError::refused(StatusCode::CONFLICT, "No password is set yet.")
                 .hint("Set one with the code that the server printed when it started.")
         })?;
-        let password = password.to_owned();
-        let is_right = self.hash(move || credentials::is_password(&password, &hash)).await?;
+        let (password, kept) = (password.to_owned(), hash.clone());
+        let is_right = self.hashing.run(move || credentials::is_password(&password, &kept)).await?;
         if !is_right {
-            return Err(ApiError::refused(StatusCode::UNAUTHORIZED, "The password is wrong."));
+            return Err(wrong_password());
         }
-        self.forgive(store, network).await
+        self.forgive(store, network).await?;
+        Ok(hash)
     }
 
     /// Checks the set-up code.
@@ -169,14 +172,7 @@ impl Logins {
     /// The hash of a new password.
     pub(super) async fn hash_password(&self, password: &str) -> Result<String, ApiError> {
         let password = password.to_owned();
-        Ok(self.hash(move || credentials::hash_password(&password)).await??)
-    }
-
-    async fn hash<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        // Who waits here has been counted as wrong already: a crowd gets slower answers, not more of them.
-        let _permit = self.hashing.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
-        let done = tokio::task::spawn_blocking(work).await;
-        Ok(done.map_err(|error| Error::internal("Hashing a password panicked").caused_by(error))?)
+        self.hashing.run(move || credentials::hash_password(&password)).await?.map_err(ApiError::from)
     }
 
     /// Counts a guess as wrong, unless it comes too early.
@@ -238,6 +234,44 @@ impl Logins {
 
     fn known(&self) -> Arc<Known> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The refusal of a password.
+pub(super) fn wrong_password() -> ApiError {
+    ApiError::refused(StatusCode::UNAUTHORIZED, "The password is wrong.")
+}
+
+/// The one thread that hashes passwords. Each takes 19 MiB, and a thread that once had them keeps them: on a pool they
+/// would add up.
+struct Hashing(mpsc::SyncSender<Box<dyn FnOnce() + Send>>);
+
+impl Hashing {
+    fn start() -> Result<Self> {
+        let (sender, jobs) = mpsc::sync_channel::<Box<dyn FnOnce() + Send>>(HASHES_WAITING);
+        let work = move || {
+            for job in jobs {
+                // Its caller hears of a panic, and the next one is served all the same.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        };
+        std::thread::Builder::new()
+            .name("hashing".to_owned())
+            .spawn(work)
+            .map_err(|error| Error::internal("The thread that hashes passwords cannot be started").caused_by(error))?;
+        Ok(Self(sender))
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            // Who no longer waits needs no answer.
+            let _ = answer.send(work());
+        };
+        if self.0.try_send(Box::new(job)).is_err() {
+            return Err(ApiError::TooManyGuesses { retry_after: 5 });
+        }
+        Ok(answered.await.map_err(|error| Error::internal("Hashing a password panicked").caused_by(error))?)
     }
 }
 
@@ -317,7 +351,7 @@ mod tests {
             is_pinned: false,
             trusted: trusted.iter().map(|network| network.parse().unwrap()).collect(),
             has_warned: AtomicBool::new(false),
-            hashing: Semaphore::new(1),
+            hashing: Hashing::start().unwrap(),
         };
         let network = |trusted: &[&str], peer: &str, forwarded: &str| {
             let request = TestRequest::default()

@@ -90,7 +90,7 @@ pub fn list(context: &Context) -> Result<()> {
     for flow in context.open()?.read(flows::list)? {
         let state =
             flow.published_version.map_or_else(|| "draft".to_owned(), |version| format!("published v{version}"));
-        out(&format!("{}  {}  {state}  {}", flow.id, flow.kind.as_str(), flow.name))?;
+        out(&format!("{}  {}  {state}  {}", flow.id, flow.kind.as_str(), super::plain(&flow.name)))?;
     }
     Ok(())
 }

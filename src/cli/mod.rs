@@ -113,6 +113,11 @@ fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// A text of somebody else's, so that it moves nothing on the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// A line on standard output.
 fn out(line: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();

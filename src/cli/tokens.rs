@@ -30,7 +30,7 @@ pub fn list(context: &Context) -> Result<()> {
         let state = token.revoked_at.map_or_else(|| "live".to_owned(), |at| format!("revoked {}", at.to_iso_seconds()));
         let line =
             format!("{}  {}  {}…  {}  {state}", token.id, token.scope, token.hint, token.created_at.to_iso_seconds());
-        out(&format!("{line}  {}", token.name))?;
+        out(&format!("{line}  {}", super::plain(&token.name)))?;
     }
     Ok(())
 }

@@ -81,6 +81,17 @@ fn is_emoji(c: char) -> bool {
     !c.is_ascii() && EMOJI.is_match(c.encode_utf8(&mut [0; 4]))
 }
 
+/// Whether a name has characters that cannot be seen or that turn others around: they would let one name pass for
+/// another, and write to the terminal of who lists it.
+pub fn has_odd_characters(name: &str) -> bool {
+    let is_odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    // A joiner makes one emoji out of several.
+    name.chars().any(|c| is_odd(c) && c != '\u{200d}' && c != '\u{200c}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::text::has_odd_characters;
 use crate::domain::{Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::store::tokens::{self, NewToken, Scope};
@@ -69,8 +70,8 @@ pub fn fingerprint(secret: &str) -> [u8; 32] {
 /// # Errors
 /// What is wrong with it, to stand behind "The name".
 pub fn check_token_name(name: &str) -> Result<(), String> {
-    if name.trim().is_empty() || name.chars().count() > TOKEN_NAME_CHARS {
-        return Err(format!("must have 1 to {TOKEN_NAME_CHARS} characters"));
+    if name.trim().is_empty() || name.chars().count() > TOKEN_NAME_CHARS || has_odd_characters(name) {
+        return Err(format!("must have 1 to {TOKEN_NAME_CHARS} characters that can be seen"));
     }
     Ok(())
 }

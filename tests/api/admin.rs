@@ -190,6 +190,41 @@ async fn a_log_in_survives_a_restart_and_ends_after_a_week_or_with_the_password(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_log_in_with_the_old_password_survives_its_change() {
+    local(async {
+        let app = set_up().await;
+        let mut changers = Vec::new();
+        for _ in 0..3 {
+            let mut changer = Visitor::new(&app);
+            changer.log_in("Ana", PASSWORD).await.expect(200);
+            changers.push(changer);
+        }
+        // Of three who change it at once one has her way, and of those who come in meanwhile nobody stays.
+        let changes = changers.iter().enumerate().map(|(n, changer)| {
+            let body = json!({"current": PASSWORD, "new": format!("another password {n}")});
+            async move { changer.post("/admin/password", &body).await.status.as_u16() }
+        });
+        let entering = (0..2).map(|_| async {
+            let mut visitor = Visitor::new(&app);
+            visitor.log_in("Eve", PASSWORD).await;
+            visitor
+        });
+        let (statuses, visitors) =
+            tokio::join!(futures::future::join_all(changes), futures::future::join_all(entering));
+        assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+        for (status, changer) in statuses.iter().zip(&changers) {
+            let state = if *status == 204 { "logged_in" } else { "log_in" };
+            assert_eq!(changer.state().await, state);
+        }
+        for visitor in &visitors {
+            assert_eq!(visitor.state().await, "log_in", "the old password let somebody in for good");
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_of_the_configuration_replaces_the_old_one_and_ends_its_log_ins() {
     local(async {
         let app = set_up().await;
