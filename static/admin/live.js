@@ -1,5 +1,6 @@
 // Live updates: the view on screen has the page's one EventSource, with a filter, so that a busy server sends it only
-// what it shows, and the browser's few connections per host stay free.
+// what it shows. A hidden tab closes its own and looks anew when it is shown again: a browser has six connections for
+// each host, and six open tabs would leave none for anything else.
 
 import { BASE, withQuery } from "./api.js";
 
@@ -27,7 +28,21 @@ class Watcher {
     this.pause = FIRST_PAUSE;
     this.wasLost = false;
     this.isClosed = false;
-    this.open();
+    this.onvisibility = () => this.follow();
+    document.addEventListener("visibilitychange", this.onvisibility);
+    this.follow();
+  }
+
+  /** Is open while the tab is shown. */
+  follow() {
+    if (!document.hidden && !this.source) this.open();
+    else if (document.hidden && this.source) {
+      clearTimeout(this.timer);
+      this.source.close();
+      this.source = null;
+      // What changes meanwhile is missed.
+      this.wasLost = true;
+    }
   }
 
   open() {
@@ -51,14 +66,16 @@ class Watcher {
     this.handlers.state?.(false);
     // The browser itself tries again unless the server refused; then it gives up for good, and we must.
     if (this.source.readyState !== EventSource.CLOSED) return;
-    this.timer = setTimeout(() => this.open(), this.pause);
+    this.source = null;
+    this.timer = setTimeout(() => this.follow(), this.pause);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
   }
 
   close() {
     this.isClosed = true;
     clearTimeout(this.timer);
-    this.source.close();
+    document.removeEventListener("visibilitychange", this.onvisibility);
+    this.source?.close();
     if (current === this) current = null;
   }
 }

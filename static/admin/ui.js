@@ -9,8 +9,8 @@ export function toast(text, kind = "done") {
   const close = h("button", { type: "button", class: "quiet small dismiss", "aria-label": "Dismiss", onclick: () => element.remove() });
   element.append(close);
   const place = document.getElementById("toasts");
-  // Good news is old once there is newer; an error stays until it has been read.
-  for (const old of place.querySelectorAll(".toast.done")) old.remove();
+  // News is old once there is newer, and an error once something has gone well.
+  for (const old of place.querySelectorAll(kind === "error" ? ".toast.done" : ".toast")) old.remove();
   place.append(element);
   setTimeout(() => element.remove(), kind === "error" ? 12_000 : 5_000);
 }

@@ -108,7 +108,7 @@ export function contactView([id], page) {
   }
 
   async function optOut() {
-    const done = await confirmDialog("Opt this contact out?", "All their running sessions end, and no flow reaches them any more. Only they themselves can undo this, by writing in.", {
+    const done = await confirmDialog("Opt this contact out?", "All their running sessions end, and no flow reaches them any more. Only they themselves can undo this.", {
       confirm: "Opt out", testid: "contact-opt-out-confirm", action: () => api.patch(path, { opted_out: true }),
     });
     if (done) {

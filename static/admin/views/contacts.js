@@ -25,7 +25,15 @@ export function contactsView(_params, page) {
   const search = form([field("Find by phone number", phone)], {
     submit: "Find", testid: "contacts-find", kind: "",
     async action() {
+      const before = wanted;
       wanted = phone.value.trim();
+      try {
+        // Asked here first, so that what is wrong with the number stands beside it and the list stays.
+        if (wanted !== "") await api.get(api.withQuery("/contacts", { phone: wanted, limit: 1 }), { signal: page.signal });
+      } catch (error) {
+        wanted = before;
+        throw error;
+      }
       await contacts.restart();
     },
   });

@@ -46,9 +46,15 @@ async function view(flow, version) {
   ]);
 }
 
+/** What is lost when the draft is replaced: drafts have no history. */
+function lost(flow) {
+  if (flow.isDirty) return " Your text that is not saved is lost.";
+  return flow.summary.has_changes ? " The draft has changes that were never published: they are lost. Export it first if you may want them." : "";
+}
+
 async function restore(flow, version) {
   const done = await confirmDialog(`Restore version ${version}?`,
-    `Its document replaces the draft.${flow.isDirty ? " Your text that is not saved is lost." : ""} Nothing is published by this.`, {
+    `Its document replaces the draft.${lost(flow)} Nothing is published by this.`, {
       confirm: "Restore", testid: "version-restore-confirm", kind: "primary",
       action: () => api.send("POST", `${flow.path}/versions/${version}/restore`, { headers: { "If-Match": `"${flow.summary.revision}"` } }),
     });

@@ -5,7 +5,7 @@ import { h, keyed } from "../dom.js";
 import { gathered, watch } from "../live.js";
 import { scan } from "../jsonmap.js";
 import { timeOf } from "../time.js";
-import { button, dialog, emptyState, field, form, liveMark, number, pageHeader, pagedList, status, table, toast } from "../ui.js";
+import { button, confirmDialog, dialog, emptyState, field, form, liveMark, number, pageHeader, pagedList, status, table, toast } from "../ui.js";
 
 export function flowsView(_params, page) {
   const live = liveMark();
@@ -75,6 +75,18 @@ function askName() {
 
 const cancel = (close) => h("button", { type: "button", onclick: () => close() }, "Cancel");
 
+/** The flow whose draft a document would replace, if there is one. */
+async function replaced(text) {
+  const { id } = JSON.parse(text) ?? {};
+  if (typeof id !== "string") return null;
+  try {
+    return await api.get(`/flows/${encodeURIComponent(id)}`);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
 function askDocument() {
   return dialog("Import a flow", (close) => {
     const file = h("input", { type: "file", accept: ".json,application/json", testid: "flow-import-file" });
@@ -93,9 +105,15 @@ function askDocument() {
         if (text.value.trim() === "") throw new Error("Choose a file or paste a document.");
         const { error } = scan(text.value);
         if (error) throw new Error(`Line ${error.line}, column ${error.column}: ${error.text}`);
+        const existing = await replaced(text.value);
+        if (existing && !(await confirmDialog(`Replace the draft of “${existing.name}”?`,
+          `The document has the id of this flow. Its draft, last saved by ${existing.updated_by || "somebody"}, is lost${existing.has_changes ? ", with changes that were never published" : ""}. What is published stays.`, {
+            confirm: "Replace the draft", testid: "import-replace-confirm", action: async () => true,
+          }))) return;
         let answer;
         try {
-          answer = await api.send("POST", "/flows/import", { raw: text.value });
+          const headers = existing ? { "If-Match": `"${existing.revision}"` } : {};
+          answer = await api.send("POST", "/flows/import", { raw: text.value, headers });
         } catch (failure) {
           const [first] = failure.body?.problems ?? [];
           if (!first) throw failure;

@@ -60,7 +60,7 @@ function messageList(name, reason, signal) {
           h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`)),
         status(item.handled === "unrouted" ? "unrouted" : item.status),
         item.reason ? h("span", { class: "stack" }, h("code", {}, item.reason), inWords(item.reason) && h("span", { class: "muted small-text" }, inWords(item.reason))) : "–",
-        h("span", { class: "stack" }, item.contact_id ? h("a", { href: `#/contacts/${item.contact_id}` }, "Contact") : "–", item.session_id && h("a", { href: `#/sessions/${item.session_id}` }, "Session")),
+        h("span", { class: "stack" }, item.contact_id ? h("a", { href: `#/contacts/${item.contact_id}` }, item.contact?.name || item.contact?.phone || "Contact") : "–", item.session_id && h("a", { href: `#/sessions/${item.session_id}` }, "Session")),
         timeOf(item.created_at),
       ], { testid: "message-row" }));
     },
