@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -203,7 +203,12 @@ fn has(program: &str, probe: &[&str]) -> bool {
             "`{program} {}` does not work, and README.md has a sample that needs it",
             probe.join(" ")
         );
-        eprintln!("SKIPPED: README.md's sample for {program}: `{program} {}` does not work here", probe.join(" "));
+        // Written past the test harness, which keeps what a passing test prints to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: README.md's sample for {program}: `{program} {}` does not work here",
+            probe.join(" ")
+        );
     }
     found
 }
@@ -299,10 +304,7 @@ fn the_example_flow_is_sound_and_says_what_the_page_says() {
     let validated = run(qyvo(folder.path()).args(["flow", "validate", "cart.json"]));
     assert!(validated.status.success(), "{}", stderr(&validated));
     assert_eq!(stdout(&validated), "Cart reminder: 4 nodes, no errors\n");
-    // The setting that this one asks for has no effect yet, so an example does not show it.
-    let warnings = stderr(&validated);
-    let others: Vec<&str> = warnings.lines().filter(|line| !line.contains("[no_late_reply]")).collect();
-    assert_eq!(others, [] as [&str; 0], "an example has no warnings");
+    assert_eq!(stderr(&validated), "", "an example has no warnings");
 
     let mut demo = Demo::start(folder.path());
     let imported = run(qyvo(folder.path()).args(["flow", "import", "cart.json", "--publish"]));

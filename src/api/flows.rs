@@ -10,7 +10,8 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, OptionalJsonBody, Query};
 use super::stats::session_counts;
-use super::{State, compute, iso, read};
+use super::{State, compute, iso, part, read};
+use crate::domain::text::has_odd_characters;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -27,10 +28,11 @@ pub(super) fn not_found() -> ApiError {
 
 /// `GET /flows`: all flows by name, with their counts.
 pub(super) async fn list_flows(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    Query::read(&request)?.finish()?;
-    let listed =
-        read(&state, |conn| flows::list(conn)?.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
-    Ok(HttpResponse::Ok().json(json!({"data": listed.await?, "next_cursor": null})))
+    let mut query = Query::read(&request)?;
+    let (rows, next) = part(read(&state, flows::list).await?, &mut query);
+    query.finish()?;
+    let views = read(&state, move |conn| rows.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
+    Ok(HttpResponse::Ok().json(json!({"data": views.await?, "next_cursor": next})))
 }
 
 /// `POST /flows`: a new flow, of a document or with one sentence to begin with.
@@ -252,8 +254,8 @@ pub(super) fn read_if_match(request: &HttpRequest) -> Result<Option<Option<u32>>
 
 fn read_name(fields: &mut Fields<'_>) -> Option<String> {
     let name = fields.text("name").map(str::trim)?;
-    if name.is_empty() || name.chars().count() > NAME_CHARS {
-        fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters."));
+    if name.is_empty() || name.chars().count() > NAME_CHARS || has_odd_characters(name) {
+        fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters that can be seen."));
     }
     Some(name.to_owned())
 }

@@ -38,7 +38,7 @@ pub(super) async fn list_messages(request: HttpRequest, state: web::Data<State>)
     query.finish()?;
     let listed = read(&state, move |conn| {
         let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
-        let data = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
+        let data = rows.iter().map(|row| message_row(conn, row)).collect::<Result<Vec<_>>>()?;
         Ok(json!({"data": data, "next_cursor": next.map(|seq| seq.to_string())}))
     });
     Ok(HttpResponse::Ok().json(listed.await?))
@@ -64,6 +64,15 @@ fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
     let next = super::cut(&mut rows, page.limit, |row| row.seq);
     let data = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
     Ok(json!({"data": data, "next_cursor": next}))
+}
+
+/// A message of somebody, with who that is.
+fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
+    let mut view = message_view(row)?;
+    let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact);
+    view["contact"] =
+        json!(contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})));
+    Ok(view)
 }
 
 /// A message as it is shown. Its options carry the session before their id, as channels send them.

@@ -338,6 +338,18 @@ fn iso(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| json!(at.to_iso_seconds()))
 }
 
+/// The part of a list that is asked for, of a list that is short enough to be read whole: all of it where no limit is
+/// given. Its cursor counts rows.
+fn part<T>(rows: Vec<T>, query: &mut request::Query) -> (Vec<T>, Option<String>) {
+    let is_limited = query.has("limit");
+    let page = query.page();
+    let from = page.cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
+    let limit = if is_limited { page.limit as usize } else { usize::MAX };
+    let end = from.saturating_add(limit);
+    let next = (end < rows.len()).then(|| end.to_string());
+    (rows.into_iter().skip(from).take(limit).collect(), next)
+}
+
 /// Cuts a list that was read one row too far, and gives the cursor of the next page.
 fn cut<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
     let limit = limit as usize;

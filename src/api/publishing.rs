@@ -44,20 +44,24 @@ pub(super) async fn import_flow(
     if publish && !checked.is_publishable(false) {
         return Err(refused(&checked.problems));
     }
+    let expected = read_if_match(&request)?.flatten();
     let now = state.runtime.clock().now();
     let (new_id, actor) = (FlowId(Uuid::now_v7()), principal.name);
-    let (flow, is_new) = state
-        .runtime
-        .store()
-        .write(move |tx| {
-            let existed = flows::seq_of(tx, checked.document.id.unwrap_or(new_id))?.is_some();
-            let flow = match publish {
-                true => authoring::import_published(tx, &checked, new_id, None, &actor, now)?.0,
-                false => authoring::import(tx, &checked, new_id, &actor, now)?,
-            };
-            Ok((flow, !existed))
-        })
-        .await?;
+    let imported = state.runtime.store().write(move |tx| {
+        let existing = flows::find_summary(tx, checked.document.id.unwrap_or(new_id))?;
+        match existing {
+            Some(existing) if expected.is_some_and(|expected| expected != existing.revision) => {
+                return Ok(Err(existing));
+            }
+            _ => {}
+        }
+        let flow = match publish {
+            true => authoring::import_published(tx, &checked, new_id, None, &actor, now)?.0,
+            false => authoring::import(tx, &checked, new_id, &actor, now)?,
+        };
+        Ok(Ok((flow, existing.is_none())))
+    });
+    let (flow, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
     tell(&state, &flow.summary);
     flow_answer(&state, if is_new { StatusCode::CREATED } else { StatusCode::OK }, flow).await
 }

@@ -356,6 +356,11 @@ impl Query {
         Ok(Self { parameters, known: Vec::new(), errors: Vec::new() })
     }
 
+    /// Whether a parameter was sent.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|(key, _)| key == name)
+    }
+
     /// A parameter's text; an empty one counts as absent, and of several the last counts.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);

@@ -142,7 +142,8 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
     let seed = fields.whole_number("seed").unwrap_or(seed);
     let channels = [("simulator", Medium::Simulator), ("whatsapp", Medium::Whatsapp), ("webhook", Medium::Webhook)];
     let channel = fields.choice("channel", &channels).unwrap_or_default();
-    let window_open = fields.boolean("window_open").unwrap_or(true);
+    // A business that speaks first on WhatsApp has no window yet.
+    let window_open = fields.boolean("window_open").unwrap_or(channel != Medium::Whatsapp);
     let flows = fields.object("flows").cloned().unwrap_or_default();
     for (id, document) in &flows {
         let place = format!("flows.{id}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, Query};
-use super::{State, iso, read};
+use super::{State, iso, part, read};
 use crate::domain::TokenId;
 use crate::error::{Error, Result};
 use crate::runtime::credentials;
@@ -18,10 +18,11 @@ fn not_found() -> ApiError {
 
 /// `GET /tokens`: all tokens, also those that were revoked. No secret is among it.
 pub(super) async fn list_tokens(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    Query::read(&request)?.finish()?;
-    let rows = read(&state, tokens::list).await?;
+    let mut query = Query::read(&request)?;
+    let (rows, next) = part(read(&state, tokens::list).await?, &mut query);
+    query.finish()?;
     let data: Vec<Value> = rows.iter().map(token_view).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
 }
 
 /// `POST /tokens`: makes a token and shows it once.

@@ -95,8 +95,6 @@ pub mod checks {
         SETTING_WITHOUT_EFFECT = Warning "setting_without_effect";
         /// A late reply begins at a node that does not exist.
         UNKNOWN_RESTART_NODE = Error "unknown_restart_node";
-        /// What a late reply to a menu does is left open.
-        NO_LATE_REPLY = Warning "no_late_reply";
         /// Two inputs have one name.
         DUPLICATE_INPUT = Error "duplicate_input";
         /// An input is required where nobody can give it.

@@ -98,12 +98,6 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(checks::SETTING_WITHOUT_EFFECT, text).field(format!("settings.{field}")));
         }
     }
-    let has_menu = document.nodes.iter().any(|node| matches!(node.kind, NodeKind::Menu(_)));
-    if settings.late_reply.is_none() && has_menu {
-        let text = "Buttons stay in the chat, and nothing is said about a tap after the conversation has ended. Set \
-                    `late_reply` to a text or to a node to start at.";
-        problems.push(Problem::new(checks::NO_LATE_REPLY, text).field("settings.late_reply"));
-    }
 }
 
 fn inputs(document: &FlowDocument, problems: &mut Vec<Problem>) {

@@ -197,9 +197,12 @@ async fn publishing_under_a_thousand_sessions_leaves_each_on_its_version() {
         let mut second = question(30);
         second["id"] = json!(flow);
         second["nodes"][1]["text"] = json!("The second version.");
-        let replies = futures::future::join_all(phones.iter().map(|phone| app.say(phone, "tea")));
+        // Some answer before it, some while it runs, some after it.
+        let (during, after) = phones.split_at(600);
+        let replies = futures::future::join_all(during.iter().map(|phone| app.say(phone, "tea")));
         let (published, _) = tokio::join!(app.post("/flows/import?publish=true", &second), replies);
-        published.expect(200);
+        assert_eq!(published.expect(200)["published_version"], 2);
+        futures::future::join_all(after.iter().map(|phone| app.say(phone, "tea"))).await;
         for id in &sessions {
             let session = app.session(id).await;
             assert_eq!((&session["version"], &session["status"]), (&json!(1), &json!("completed")));
