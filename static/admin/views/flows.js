@@ -79,12 +79,9 @@ const cancel = (close) => h("button", { type: "button", onclick: () => close() }
 async function replaced(text) {
   const { id } = JSON.parse(text) ?? {};
   if (typeof id !== "string") return null;
-  try {
-    return await api.get(`/flows/${encodeURIComponent(id)}`);
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
-  }
+  // Of the list, because asking for a flow that is not there would be an error in the console.
+  const { data } = await api.get("/flows");
+  return data.find((flow) => flow.id === id) ?? null;
 }
 
 function askDocument() {
