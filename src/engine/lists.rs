@@ -5,6 +5,7 @@
 //! template that multiplies may not make any itself. Nor may a template keep values, with which a few lines could make a
 //! list of a thousand billion lists, or one that contains itself.
 
+use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde};
@@ -91,6 +92,8 @@ pub(super) fn forbidden(source: &str) -> Option<String> {
         for (word, before) in words {
             match word {
                 "*" => multiplies = true,
+                // A part of a list of ours is a list of the library's.
+                ":" => makes_lists = makes_lists.or(Some("[…:…]")),
                 "[" if !is_index(before) || OPERATORS.contains(&last) => makes_lists = makes_lists.or(Some("[…]")),
                 name if before != Some('.') => {
                     makes_lists = makes_lists.or(MAKES_LISTS.into_iter().find(|one| *one == name));
@@ -109,7 +112,7 @@ fn is_index(before: Option<char>) -> bool {
     before.is_some_and(|c| c.is_alphanumeric() || "_)]'\"".contains(c))
 }
 
-/// The words, stars and brackets of a tag outside of its texts, each with the last character before it that is no blank.
+/// The words, stars, colons and brackets of a tag outside of its texts, each with the last character before it that is no blank.
 fn words(tag: &str) -> Vec<(&str, Option<char>)> {
     let mut found = Vec::new();
     let mut quote = None;
@@ -132,7 +135,7 @@ fn words(tag: &str) -> Vec<(&str, Option<char>)> {
             Some(open) if c == open => quote = None,
             Some(_) => {}
             None if c == '\'' || c == '"' => quote = Some(c),
-            None if c == '*' || c == '[' => found.push((&tag[at..at + 1], before)),
+            None if "*[:".contains(c) => found.push((&tag[at..at + 1], before)),
             None => {}
         }
         if !c.is_whitespace() {
@@ -153,8 +156,14 @@ pub(super) fn dynamic(value: &Value) -> Dynamic {
 }
 
 /// A list that cannot be repeated.
-#[derive(Debug)]
 struct Items(Vec<Dynamic>);
+
+/// How the library writes a list.
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0).finish()
+    }
+}
 
 impl Object for Items {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -199,7 +208,30 @@ fn to_json(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_list_of_ours_does_all_but_repeat() {
+        let mut environment = Environment::new();
+        restrict(&mut environment);
+        let scope = dynamic(&json!({"l": ["a", "b", ["c", 1]], "e": []}));
+        let render = |source: &str| environment.render_str(source, &scope);
+        for (source, text) in [
+            ("{{ l }}", "['a', 'b', ['c', 1]]"),
+            ("{{ l|length }} {{ l[0] }} {{ l[2][1] }} {{ l|last|first }}", "3 a 1 c"),
+            ("{{ l|join('-') }} {{ 'b' in l }} {{ l[0:2] }}", "a-b-['c', 1] True ['a', 'b']"),
+            ("{% for one in l %}{{ loop.index }}{% endfor %}{{ 'full' if l }}{{ 'empty' if not e }}", "123fullempty"),
+            ("{{ l|tojson }}{{ l == l }}", "[\"a\",\"b\",[\"c\",1]]True"),
+        ] {
+            assert_eq!(render(source).unwrap(), text, "{source}");
+        }
+        assert!(render("{{ l * 3 }}").is_err());
+        assert!(render("{{ (l + l) * 3 }}").is_err());
+        assert!(render("{{ l|tojson(indent=4) }}").is_err());
+        assert!(render("{{ namespace() }}").is_err());
+    }
 
     #[test]
     fn what_fuel_does_not_bound_is_forbidden() {
@@ -214,6 +246,7 @@ mod tests {
             ("{{ context.a|split(',') * 9 }}", "`split`"),
             ("{{ range(9) * 9 }}", "`range`"),
             ("{{ 'a' in ['a'] * 9 }}", "`[…]`"),
+            ("{{ context.list[0:2] * 9 }}", "`[…:…]`"),
         ] {
             let told = forbidden(source).unwrap_or_else(|| panic!("{source} passes"));
             assert!(told.contains(why), "{source}: {told}");
