@@ -101,8 +101,7 @@ const MISSING: &str = "qyvo_missing";
 const RESULT: &str = "qyvo_result";
 
 impl Templates {
-    /// An environment for a flow whose dates are shown in `zone`.
-    /// None yet, and at most so many.
+    /// No templates yet and later at most so many, for a flow whose dates are shown in `zone`.
     pub(super) fn new(zone: TimeZone, at_most: usize) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);

@@ -45,6 +45,50 @@ async fn of_two_authors_the_second_is_told_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_names_a_revision_replaces_no_other() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.post("/flows/import", &question(30)).await.expect(201);
+        let mut document = question(60);
+        document["id"] = flow["id"].clone();
+        let import = async |revision: &str| {
+            app.send(Method::POST, "/flows/import", &[("If-Match", revision)], Some(&document)).await
+        };
+        import("\"1\"").await.expect(200);
+        let rows = app.rows();
+        assert_eq!(import("\"1\"").await.expect(412)["revision"], 2);
+        assert_eq!(app.rows(), rows);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_lists_come_whole_or_in_pages() {
+    local(async {
+        let app = TestApp::start().await;
+        for name in ["A", "B", "C"] {
+            app.post("/flows", &json!({"name": name})).await.expect(201);
+        }
+        let names = |listed: &Value| -> Vec<Value> {
+            listed["data"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect()
+        };
+        let whole = app.get("/flows").await.expect(200);
+        assert_eq!((names(&whole), &whole["next_cursor"]), (vec![json!("A"), json!("B"), json!("C")], &json!(null)));
+        let first = app.get("/flows?limit=2").await.expect(200);
+        assert_eq!(names(&first), ["A", "B"]);
+        let rest = format!("/flows?limit=2&cursor={}", first["next_cursor"].as_str().unwrap());
+        let rest = app.get(&rest).await.expect(200);
+        assert_eq!((names(&rest), &rest["next_cursor"]), (vec![json!("C")], &json!(null)));
+        assert_eq!(app.get("/tokens?limit=1").await.expect(200)["data"].as_array().unwrap().len(), 1);
+        app.get("/flows?limit=0").await.expect(422);
+        app.get("/tokens?cursor=-1").await.expect(422);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_authors_at_once_save_once_each_revision() {
     local(async {
         let app = TestApp::start().await;
