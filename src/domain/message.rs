@@ -102,6 +102,10 @@ pub enum ReplyKind {
     Location,
     /// Address-book entries.
     Contacts,
+    /// An order from a catalogue.
+    Order,
+    /// Something that the channel cannot hand over, or that this version does not know.
+    Unsupported,
 }
 
 impl ReplyKind {
@@ -117,6 +121,8 @@ impl ReplyKind {
             Self::Sticker => "sticker",
             Self::Location => "location",
             Self::Contacts => "contacts",
+            Self::Order => "order",
+            Self::Unsupported => "unsupported",
         }
     }
 

@@ -7,17 +7,20 @@
 pub mod consent;
 mod contact;
 mod document;
+mod http_call;
 mod ids;
 mod message;
 mod node;
 mod phone;
 mod problem;
 mod session;
+mod template;
 pub mod text;
 mod timestamp;
 
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
+pub use http_call::HttpCall;
 pub use ids::{ContactId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TestCaseId, TokenId};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use node::{
@@ -28,6 +31,7 @@ pub use node::{
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use session::{Input as SessionInput, KeptEvent, Session, Status, Wait, WaitKind};
+pub use template::{ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus};
 pub use timestamp::Timestamp;
 
 /// Why a text is not a value of one of these types. The message is a whole sentence for the person who sent it.

@@ -1,0 +1,28 @@
+//! An HTTP call that a flow makes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::NodeId;
+
+/// A call with all templates filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpCall {
+    /// The node that makes it.
+    pub node: NodeId,
+    /// Such as `POST`.
+    pub method: String,
+    /// `http` or `https`.
+    pub url: String,
+    /// By name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What is sent along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// How long one attempt may take, in milliseconds.
+    pub timeout_ms: u32,
+    /// Attempts after the first.
+    pub max_retries: u32,
+}

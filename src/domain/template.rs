@@ -1,0 +1,206 @@
+//! Templates that a channel has approved: what a business may say first, or after a long silence.
+
+use serde::{Deserialize, Serialize};
+
+/// A template as the channel knows it, in one language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageTemplate {
+    /// Its name at the channel, the same in all languages.
+    pub name: String,
+    /// The channel's code of the language, such as `en_US`.
+    pub language: String,
+    /// Whether it may be sent.
+    pub status: TemplateStatus,
+    /// The channel's category, such as `MARKETING`.
+    #[serde(default)]
+    pub category: String,
+    /// What stands above the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<TemplateHeader>,
+    /// The body, with its placeholders as the channel writes them: `{{1}}`, or `{{name}}`.
+    pub body: String,
+    /// What stands below the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer: Option<String>,
+    /// Its buttons, in the channel's order; a button's place in this list is the index that the channel knows it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<TemplateButton>,
+}
+
+/// Whether a template may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateStatus {
+    /// It may.
+    Approved,
+    /// The channel has not looked at it yet.
+    Pending,
+    /// The channel does not allow it.
+    Rejected,
+    /// The channel holds it back for a time, because people complained.
+    Paused,
+    /// The channel has switched it off for good.
+    Disabled,
+    /// The channel says something that is none of these, or has forgotten it.
+    Other,
+}
+
+/// What stands above a template's body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TemplateHeader {
+    /// Text, perhaps with one placeholder.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A medium, given as a link with each message.
+    Media {
+        /// `image`, `video` or `document`.
+        media: String,
+    },
+    /// A place on the map.
+    Location,
+}
+
+/// A button of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateButton {
+    /// What it does.
+    pub kind: ButtonKind,
+    /// What is written on it.
+    pub text: String,
+    /// Of a URL button: the URL, whose end may be a placeholder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// What a template's button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ButtonKind {
+    /// Answers, as an option of a menu does.
+    QuickReply,
+    /// Opens a web page.
+    Url,
+    /// Dials.
+    PhoneNumber,
+    /// Copies a code.
+    CopyCode,
+    /// Something else.
+    Other,
+}
+
+/// A value that a template must be given with each message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholder {
+    /// What a flow calls it: `1` or `name` for the body, `header.1`, `button.0`.
+    pub key: String,
+    /// Whether its value is a link to a medium.
+    pub is_media: bool,
+}
+
+impl MessageTemplate {
+    /// Every value that must be given with a message, in the order of header, body and buttons.
+    pub fn placeholders(&self) -> Vec<Placeholder> {
+        let plain = |key: String| Placeholder { key, is_media: false };
+        let mut all = Vec::new();
+        match &self.header {
+            Some(TemplateHeader::Text { text }) => {
+                all.extend(placeholders_in(text).into_iter().take(1).map(|_| plain("header.1".to_owned())));
+            }
+            Some(TemplateHeader::Media { .. }) => {
+                all.push(Placeholder { key: "header.1".to_owned(), is_media: true });
+            }
+            Some(TemplateHeader::Location) | None => {}
+        }
+        all.extend(placeholders_in(&self.body).into_iter().map(plain));
+        for (index, button) in self.buttons.iter().enumerate() {
+            let varies = button.url.as_deref().is_some_and(|url| !placeholders_in(url).is_empty());
+            if button.kind == ButtonKind::CopyCode || (button.kind == ButtonKind::Url && varies) {
+                all.push(plain(format!("button.{index}")));
+            }
+        }
+        all
+    }
+
+    /// The indexes of its quick-reply buttons, which stand for the options of a menu in their order.
+    pub fn quick_replies(&self) -> impl Iterator<Item = usize> + '_ {
+        self.buttons.iter().enumerate().filter(|(_, button)| button.kind == ButtonKind::QuickReply).map(|(at, _)| at)
+    }
+
+    /// Its body with the placeholders filled in; one without a value is left out.
+    pub fn body_with(&self, value: impl Fn(&str) -> Option<String>) -> String {
+        let mut filled = String::with_capacity(self.body.len());
+        let mut rest = self.body.as_str();
+        while let Some((before, key, after)) = next_placeholder(rest) {
+            filled.push_str(before);
+            filled.extend(value(key));
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
+}
+
+/// The names of the placeholders in a text, each once, in their order.
+fn placeholders_in(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = text;
+    while let Some((_, name, after)) = next_placeholder(rest) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+        rest = after;
+    }
+    names
+}
+
+/// What stands before the first `{{name}}` of a text, the name, and what stands after.
+fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let start = text.find("{{")?;
+    let inside = &text[start + 2..];
+    let end = inside.find("}}")?;
+    Some((&text[..start], inside[..end].trim(), &inside[end + 2..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template() -> MessageTemplate {
+        let button = |kind, text: &str, url: Option<&str>| TemplateButton {
+            kind,
+            text: text.to_owned(),
+            url: url.map(str::to_owned),
+        };
+        MessageTemplate {
+            name: "abandoned_cart".to_owned(),
+            language: "en".to_owned(),
+            status: TemplateStatus::Approved,
+            category: "MARKETING".to_owned(),
+            header: Some(TemplateHeader::Media { media: "image".to_owned() }),
+            body: "Hi {{1}}, {{ 2 }} is waiting, {{1}}.".to_owned(),
+            footer: None,
+            buttons: vec![
+                button(ButtonKind::Url, "Open", Some("https://shop.example/{{1}}")),
+                button(ButtonKind::QuickReply, "Yes", None),
+                button(ButtonKind::Url, "Home", Some("https://shop.example")),
+                button(ButtonKind::QuickReply, "No", None),
+            ],
+        }
+    }
+
+    #[test]
+    fn placeholders_are_named_as_flows_name_them() {
+        let keys: Vec<String> = template().placeholders().into_iter().map(|placeholder| placeholder.key).collect();
+        assert_eq!(keys, ["header.1", "1", "2", "button.0"]);
+        assert_eq!(template().quick_replies().collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn the_body_is_filled_in_once() {
+        let filled = template().body_with(|key| (key == "1").then(|| "{{2}}".to_owned()));
+        assert_eq!(filled, "Hi {{2}},  is waiting, {{2}}.");
+    }
+}
