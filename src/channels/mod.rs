@@ -2,6 +2,9 @@
 //!
 //! There is one so far, the simulator. The next one brings the trait that both implement.
 
+pub mod incoming;
+pub mod outgoing;
+
 /// The channel that messages go out on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {

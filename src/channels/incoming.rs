@@ -1,0 +1,149 @@
+//! What channels hand over: messages, the progress of ours, and news about the channel itself.
+//!
+//! Nothing in it is trusted to be there: providers leave out numbers, contacts and ids.
+
+use serde_json::Value;
+
+use crate::domain::{MessageId, ReplyKind, Timestamp};
+
+/// One thing that a provider's delivery tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// A person sent something.
+    Message(Box<IncomingMessage>),
+    /// A message of ours got on.
+    Progress(Box<Progress>),
+    /// A template's status changed.
+    Template(TemplateNews),
+    /// Something about the account or the channel as a whole, to be shown to the operator.
+    Notice {
+        /// Short, such as the provider's code.
+        code: String,
+        /// A sentence.
+        text: String,
+        /// As it came.
+        raw: Value,
+    },
+    /// What this version cannot read; it is kept as it came.
+    Unknown {
+        /// Why it cannot be read.
+        why: String,
+        /// As it came.
+        raw: Value,
+    },
+}
+
+/// A message from a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IncomingMessage {
+    /// The provider's id of it: the same one is handled once.
+    pub provider_id: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// When it was written, as the provider says.
+    pub sent_at: Option<Timestamp>,
+    /// What it is.
+    pub kind: IncomingKind,
+    /// Typed text, a title or a caption.
+    pub text: Option<String>,
+    /// The id or payload of the tapped option, as we sent it.
+    pub option: Option<String>,
+    /// The provider's id of the message of ours that it taps or quotes.
+    pub reply_to: Option<String>,
+    /// Medium, place, contacts, order, as the provider describes it.
+    pub payload: Option<Value>,
+}
+
+/// Who sent a message, by whatever the provider tells. At least one of the first four is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// Digits, as the provider writes them.
+    pub wa_id: Option<String>,
+    /// Business-scoped user id.
+    pub bsuid: Option<String>,
+    /// The id that the businesses of one portfolio share.
+    pub parent_bsuid: Option<String>,
+    /// A number in E.164, of channels that say so.
+    pub phone: Option<String>,
+    /// The name that the person goes by.
+    pub name: Option<String>,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncomingKind {
+    /// Something that a flow may be waiting for.
+    Reply(ReplyKind),
+    /// An emoji on a message, or its removal. Never an answer.
+    Reaction,
+    /// Another text for an earlier message. Never an answer.
+    Edit,
+    /// An earlier message taken back. Never an answer.
+    Revoke,
+    /// The person has a new number or id, and the payload says which: `wa_id`, `bsuid`.
+    NumberChanged,
+    /// Another notice of the provider about the person.
+    System,
+}
+
+impl IncomingKind {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reply(kind) => kind.as_str(),
+            Self::Reaction => "reaction",
+            Self::Edit => "edit",
+            Self::Revoke => "revoke",
+            Self::NumberChanged | Self::System => "system",
+        }
+    }
+}
+
+/// How far a message of ours got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// The provider's id of it.
+    pub provider_id: Option<String>,
+    /// Our id of it, which went out with it.
+    pub message_id: Option<MessageId>,
+    /// What happened.
+    pub stage: Stage,
+    /// When, as the provider says.
+    pub at: Option<Timestamp>,
+    /// To whom it went, as far as the provider tells.
+    pub recipient: Sender,
+    /// The provider's code, of a failure.
+    pub code: Option<String>,
+    /// The provider's explanation, of a failure.
+    pub text: Option<String>,
+    /// What it costs, as the provider describes it.
+    pub pricing: Option<Value>,
+}
+
+/// A stage of a message's way. A later one in this order is never replaced by an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The provider sent it off.
+    Sent,
+    /// It could not be delivered; never after it was.
+    Failed,
+    /// It reached the phone.
+    Delivered,
+    /// The person opened it.
+    Read,
+    /// The person listened to it.
+    Played,
+}
+
+/// A template whose status changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateNews {
+    /// Its name.
+    pub name: String,
+    /// The channel's code of its language.
+    pub language: String,
+    /// The provider's word for its status, such as `APPROVED`.
+    pub status: String,
+    /// Why, where the provider says.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,110 @@
+//! What a channel is given to send, and what came of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{MediaRef, MessageId, MessageOption, MessageTemplate, Phone};
+
+/// A message that is ready to go out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    /// Goes out with the message and stays the same over all attempts, so that the far side can tell a double.
+    pub id: MessageId,
+    /// To whom.
+    pub to: Recipient,
+    /// What.
+    pub content: Content,
+}
+
+/// Where a person is reached. At least one of them is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recipient {
+    /// The phone number that is shown.
+    pub phone: Option<Phone>,
+    /// The number as WhatsApp knows it: digits, perhaps other ones than the phone's.
+    pub wa_id: Option<String>,
+    /// WhatsApp's id of somebody whose number it does not tell.
+    pub bsuid: Option<String>,
+}
+
+/// What a message says. Which of a node's text and template it is has been decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// Free text.
+    Text(String),
+    /// Free text with options to tap. Their ids are already `<session>:<option>`.
+    Menu {
+        /// Above the options.
+        text: String,
+        /// 1 to 10.
+        options: Vec<MessageOption>,
+    },
+    /// A medium by link.
+    Media {
+        /// The medium.
+        media: MediaRef,
+        /// Below it.
+        caption: Option<String>,
+    },
+    /// A template of the channel.
+    Template {
+        /// As the channel has it, in the language that is sent.
+        template: Box<MessageTemplate>,
+        /// Values by [`Placeholder::key`](crate::domain::Placeholder); none is blank.
+        variables: BTreeMap<String, String>,
+        /// For its quick-reply buttons in their order: `<session>:<option>`.
+        payloads: Vec<String>,
+    },
+}
+
+/// What came of handing a message over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// The channel took it.
+    Accepted {
+        /// The channel's id of it.
+        provider_id: Option<String>,
+    },
+    /// The channel did not take it.
+    Refused(Refusal),
+    /// The request was written and no answer came that tells: the channel may have taken it.
+    Ambiguous {
+        /// What happened instead.
+        text: String,
+    },
+}
+
+/// Why a channel did not take a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What to do about it.
+    pub class: RefusalClass,
+    /// The provider's code, such as `131047`; a word of ours such as `unreachable` where there is none.
+    pub code: String,
+    /// The provider's explanation, without anything secret.
+    pub text: String,
+    /// How long the far side asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a refusal calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// This person gets too much: hold this person back, others go on.
+    RecipientPacing,
+    /// The channel as a whole is used too much: hold all of it back.
+    ChannelPacing,
+    /// It may go better the next time: a limited number of tries.
+    Transient,
+    /// The far side could not be reached or answers nothing of its own, and surely took nothing: hold all of the channel
+    /// back and try on; no try of the message is spent.
+    Unreachable,
+    /// Free text is not allowed to this person now.
+    WindowClosed,
+    /// The person does not want to be written to.
+    OptedOut,
+    /// This message will never be taken.
+    Permanent,
+    /// The channel refuses everything until somebody acts: pause it.
+    ChannelDown,
+}
