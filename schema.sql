@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -159,6 +159,9 @@ CREATE INDEX sessions_history ON sessions (contact_seq, flow_seq);
 -- A flow's sessions of one status, in the order of their rows.
 CREATE INDEX sessions_by_flow ON sessions (flow_seq, status);
 
+-- Sessions that a person is asked for.
+CREATE INDEX sessions_in_handoff ON sessions (waiting_for) WHERE status = 'running' AND waiting_for = 'handoff';
+
 -- The trace: one row for each event that a session took.
 CREATE TABLE turns (
     seq INTEGER PRIMARY KEY,
@@ -195,11 +198,18 @@ CREATE TABLE messages (
     reason TEXT, -- why it failed, or why nothing handled it
     handled TEXT, -- of an inbound message: what took it, such as reply, keyword or unrouted
     attempts INTEGER NOT NULL DEFAULT 0, -- of sending
-    next_attempt_at INTEGER, -- of a queued message
+    -- Set as long as the message holds back the ones behind it: when a queued one may go out, when an answer to one in
+    -- sending is given up, when one in doubt (unknown) is decided on.
+    next_attempt_at INTEGER,
     claimed_at INTEGER, -- when the attempt under way began
     accepted_at INTEGER, -- when the channel took it
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    -- Of a message to a contact, who says it: a flow; the server, to confirm an opt-out or an opt-in, which alone reaches
+    -- somebody who opted out; a person on the admin page; the operator's own systems.
+    origin TEXT CHECK (origin IN ('flow', 'consent', 'agent', 'api')),
+    error TEXT, -- the provider's explanation of the reason
+    good_until INTEGER -- a queued message is dropped after it
 ) STRICT;
 
 -- A provider that delivers twice is heard once.
@@ -213,10 +223,121 @@ CREATE INDEX messages_queued_by_session ON messages (session_seq) WHERE status =
 -- Attempts under way, oldest first: what a restart finds unfinished.
 CREATE INDEX messages_sending ON messages (claimed_at) WHERE status = 'sending';
 
+-- Lanes: what of a contact's messages is not settled, in the order of sending.
+CREATE INDEX messages_lane ON messages (contact_seq) WHERE next_attempt_at IS NOT NULL;
+-- Messages in doubt, in the order in which they are decided on.
+CREATE INDEX messages_in_doubt ON messages (next_attempt_at) WHERE status = 'unknown' AND next_attempt_at IS NOT NULL;
+
 -- What went wrong with messages to people.
 CREATE INDEX messages_failed ON messages (status) WHERE status IN ('failed', 'unknown');
 -- What people wrote and nothing took.
 CREATE INDEX messages_unrouted ON messages (handled) WHERE handled = 'unrouted';
+
+-- Stages of a message's way that the channel has told of. Each is told to others once.
+CREATE TABLE message_stages (
+    message_seq INTEGER NOT NULL REFERENCES messages (seq),
+    stage TEXT NOT NULL CHECK (stage IN ('sent', 'delivered', 'read', 'played', 'failed')),
+    at INTEGER NOT NULL, -- as the channel says, else when it was told
+    PRIMARY KEY (message_seq, stage)
+) STRICT, WITHOUT ROWID;
+
+-- What channels are doing; a channel that was never stopped has no row.
+CREATE TABLE channels (
+    name TEXT NOT NULL PRIMARY KEY,
+    paused_at INTEGER, -- nothing goes out since then
+    reason TEXT, -- why, such as the provider's code
+    explanation TEXT, -- the provider's, or the operator's
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- When a person may be written to again without being written to too often: the theoretical arrival time of the
+-- generic cell rate algorithm. Kept here so that a restart is no reason for a burst.
+CREATE TABLE pair_clocks (
+    channel TEXT NOT NULL,
+    contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
+    arrival_at INTEGER NOT NULL,
+    PRIMARY KEY (channel, contact_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pair_clocks_by_contact ON pair_clocks (contact_seq);
+
+-- Templates that a channel has, as they were when they were last fetched from it.
+CREATE TABLE templates (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    channel TEXT NOT NULL,
+    name TEXT NOT NULL,
+    language TEXT NOT NULL, -- the channel's code
+    provider_id TEXT, -- the channel's id of it
+    status TEXT NOT NULL CHECK (status IN ('approved', 'pending', 'rejected', 'paused', 'disabled', 'other')),
+    template TEXT NOT NULL, -- JSON: all of it, status included
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, -- when anything of it last changed
+    UNIQUE (channel, name, language)
+) STRICT;
+
+-- HTTP calls of flows that have not been answered. An answered one is in its session's trace, and its row is gone.
+CREATE TABLE http_calls (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- goes out with every attempt, for de-duplication on the far side
+    session_seq INTEGER NOT NULL REFERENCES sessions (seq),
+    turn INTEGER NOT NULL, -- in which the session began to wait for it
+    call TEXT NOT NULL, -- JSON
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER NOT NULL,
+    claimed_at INTEGER, -- when the attempt under way began
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX http_calls_outbox ON http_calls (next_attempt_at) WHERE claimed_at IS NULL;
+CREATE INDEX http_calls_by_session ON http_calls (session_seq);
+
+-- Who wants to hear what happens here.
+CREATE TABLE webhook_endpoints (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    url TEXT NOT NULL,
+    description TEXT NOT NULL,
+    events TEXT NOT NULL, -- a JSON array of names; empty for all
+    secret TEXT NOT NULL, -- signs what goes there
+    is_active INTEGER NOT NULL CHECK (is_active IN (0, 1)),
+    failing_since INTEGER, -- since when it has taken nothing
+    last_error TEXT, -- of the last attempt, if it failed
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- What is to be told to them. Told ones are kept for a day.
+CREATE TABLE webhook_deliveries (
+    seq INTEGER PRIMARY KEY, -- the order of telling at one endpoint
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- goes out with every attempt
+    endpoint_seq INTEGER NOT NULL REFERENCES webhook_endpoints (seq),
+    contact_seq INTEGER, -- whom it tells of, for the day that person is erased
+    event TEXT NOT NULL,
+    body TEXT NOT NULL, -- JSON, as it is signed and sent
+    status TEXT NOT NULL CHECK (status IN ('queued', 'sent', 'failed')),
+    reason TEXT, -- of the last attempt that failed
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER, -- of a queued one
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX webhook_deliveries_outbox ON webhook_deliveries (endpoint_seq) WHERE status = 'queued';
+CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_seq);
+CREATE INDEX webhook_deliveries_by_contact ON webhook_deliveries (contact_seq) WHERE contact_seq IS NOT NULL;
+CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (updated_at) WHERE status IN ('sent', 'failed');
+
+-- Parts of channels' deliveries that this version cannot read or has no place for, as they came. Kept for a month.
+CREATE TABLE strays (
+    seq INTEGER PRIMARY KEY,
+    channel TEXT NOT NULL,
+    why TEXT NOT NULL,
+    raw TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX strays_by_age ON strays (created_at);
 
 -- API tokens. The secret itself is nowhere.
 CREATE TABLE tokens (

@@ -13,7 +13,7 @@ use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Sessi
 use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing};
+use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, turns};
 
@@ -24,7 +24,7 @@ pub struct FlowKey {
     pub(super) version: u32,
 }
 
-/// Why a job was handed back instead of an outcome. It has written nothing then.
+/// Why a job was handed back instead of an outcome. What it has written is taken back then.
 #[derive(Debug)]
 pub enum Hold {
     /// It failed.
@@ -132,7 +132,7 @@ impl<'a> Job<'a> {
 
     /// Name of the channel that messages go out on.
     pub(super) fn channel(&self) -> &'static str {
-        self.inner.channel.name()
+        self.inner.options.channel.name()
     }
 
     /// The earliest timer that this job armed.
@@ -336,6 +336,12 @@ impl<'a> Job<'a> {
             self.nearest_timer.set(Some(nearest));
         }
         self.notice_session(&session);
+        if session.turn == 1 {
+            self.emit_session("session.started", contact_seq, &session)?;
+        }
+        if session.status != Status::Running {
+            self.emit_session(ended(session.status), contact_seq, &session)?;
+        }
         live.session = session;
         Ok(None)
     }
@@ -343,7 +349,7 @@ impl<'a> Job<'a> {
     fn send(&self, (contact_seq, session_seq): (i64, i64), session: &Session, said: &[Said]) -> Result<Vec<i64>> {
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
-            let status = match (refused, self.inner.channel) {
+            let status = match (refused, self.inner.options.channel) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, Channel::Simulator) => MessageStatus::Simulated,
             };
@@ -363,11 +369,23 @@ impl<'a> Job<'a> {
                     status,
                     reason: *refused,
                     next_attempt_at: None,
+                    origin: Origin::Flow,
+                    good_until: None,
                     created_at: self.now,
                 },
             )?);
         }
         Ok(seqs)
+    }
+
+    fn emit_session(&self, event: &'static str, contact_seq: i64, session: &Session) -> Result<()> {
+        self.emit(event, Some(contact_seq), || {
+            json!({"session": {
+                "id": session.id, "flow_id": session.flow_id, "version": session.version,
+                "contact_id": session.contact_id, "status": session.status, "reason": session.reason,
+                "outcome": session.outcome,
+            }})
+        })
     }
 
     /// An event that changed nothing is traced all the same where somebody outside is behind it.

@@ -262,7 +262,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Erasure> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::messages::{self, MessageStatus, NewInbound, NewOutgoing};
+    use super::super::messages::{self, MessageStatus, NewInbound, NewOutgoing, Origin};
     use super::super::testing::{self, now};
     use super::super::{sessions, turns};
     use super::*;
@@ -373,6 +373,8 @@ mod tests {
                         status: MessageStatus::Sent,
                         reason: None,
                         next_attempt_at: None,
+                        origin: Origin::Flow,
+                        good_until: None,
                         created_at: now(),
                     };
                     said.push(messages::insert_outgoing(&tx, &outgoing).unwrap());

@@ -69,7 +69,33 @@ impl MessageStatus {
     }
 }
 
+/// Who says a message to a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A flow.
+    Flow,
+    /// The server, to confirm that somebody opted out or in. It alone reaches somebody who opted out.
+    Consent,
+    /// A person on the admin page.
+    Agent,
+    /// The operator's own systems.
+    Api,
+}
+
+impl Origin {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flow => "flow",
+            Self::Consent => "consent",
+            Self::Agent => "agent",
+            Self::Api => "api",
+        }
+    }
+}
+
 enum_as_name! {
+    Origin: [Origin::Flow, Origin::Consent, Origin::Agent, Origin::Api],
     Direction: [Direction::In, Direction::Out],
     MessageStatus: [
         MessageStatus::Received, MessageStatus::Queued, MessageStatus::Sending, MessageStatus::Simulated,
@@ -99,6 +125,10 @@ pub struct NewOutgoing<'a> {
     pub reason: Option<&'a str>,
     /// When a queued message may go out.
     pub next_attempt_at: Option<Timestamp>,
+    /// Who says it.
+    pub origin: Origin,
+    /// When a message that has not gone out by then is dropped.
+    pub good_until: Option<Timestamp>,
     /// Now.
     pub created_at: Timestamp,
 }
@@ -173,6 +203,12 @@ pub struct MessageRow {
     pub created_at: Timestamp,
     /// When anything of it last changed.
     pub updated_at: Timestamp,
+    /// Who says it; `None` of one that came in.
+    pub origin: Option<Origin>,
+    /// The provider's explanation of the reason.
+    pub error: Option<String>,
+    /// When it is dropped if it has not gone out by then.
+    pub good_until: Option<Timestamp>,
 }
 
 /// The columns that [`read`] takes, from `m`.
@@ -181,7 +217,7 @@ macro_rules! select {
         concat!(
             "SELECT m.seq, m.id, m.contact_seq, c.id, m.session_seq, s.id, m.turn, m.direction, m.channel,
                 m.provider_id, m.type, m.body, m.status, m.reason, m.handled, m.attempts, m.next_attempt_at,
-                m.claimed_at, m.accepted_at, m.created_at, m.updated_at
+                m.claimed_at, m.accepted_at, m.created_at, m.updated_at, m.origin, m.error, m.good_until
              FROM ",
             $from,
             " JOIN contacts AS c ON c.seq = m.contact_seq LEFT JOIN sessions AS s ON s.seq = m.session_seq ",
@@ -197,8 +233,8 @@ macro_rules! select {
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
-             reason, next_attempt_at, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+             reason, next_attempt_at, created_at, updated_at, origin, good_until)
+         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13)",
     )?
     .execute(params![
         message.id,
@@ -212,6 +248,8 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
         message.reason,
         message.next_attempt_at,
         message.created_at,
+        message.origin,
+        message.good_until,
     ])?;
     Ok(tx.last_insert_rowid())
 }
@@ -417,6 +455,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         accepted_at: row.get(18)?,
         created_at: row.get(19)?,
         updated_at: row.get(20)?,
+        origin: row.get(21)?,
+        error: row.get(22)?,
+        good_until: row.get(23)?,
     })
 }
 
@@ -440,6 +481,8 @@ mod tests {
             status: MessageStatus::Queued,
             reason: None,
             next_attempt_at: Some(now()),
+            origin: Origin::Flow,
+            good_until: Some(now().plus(Duration::from_secs(60))),
             created_at: now(),
         }
     }
@@ -490,6 +533,9 @@ mod tests {
                 accepted_at: None,
                 created_at: now(),
                 updated_at: now(),
+                origin: Some(Origin::Flow),
+                error: None,
+                good_until: Some(now().plus(Duration::from_secs(60))),
             }
         );
         let simulated = NewOutgoing { status: MessageStatus::Simulated, next_attempt_at: None, ..outgoing(6, 1, None) };

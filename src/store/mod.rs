@@ -28,6 +28,7 @@ mod testing;
 pub mod tokens;
 pub mod turns;
 mod values;
+pub mod webhooks;
 mod writer;
 
 use std::cell::RefCell;

@@ -698,7 +698,8 @@ mod tests {
             longest = longest.max(log_bytes(&dir));
         }
         assert!(longest > 40 * 4096, "{longest}");
-        assert!(longest < 80 * 4096, "{longest}");
+        // Making the schema takes some 90 pages, and the file keeps that length while it is open.
+        assert!(longest < 120 * 4096, "{longest}");
         store.close();
         assert_eq!(log_bytes(&dir), 0);
     }
