@@ -23,7 +23,7 @@ use criterion::{Criterion, Throughput};
 use futures::future::join_all;
 use qyvo::channels::Channel;
 use qyvo::domain::FlowId;
-use qyvo::runtime::{Clock, Runtime, Triggered};
+use qyvo::runtime::{Clock, Options, Runtime, Triggered};
 use qyvo::store::{self, Store};
 
 #[path = "support/mod.rs"]
@@ -48,7 +48,7 @@ impl Whole {
     fn new(folder: &std::path::Path, seed: u64) -> Self {
         let store = Store::open(&store::Options::new(folder.join("qyvo.db"))).expect("a new file");
         let flow_id = publish_sample(&store);
-        let runtime = Runtime::new(store, Clock::system(), Channel::Simulator, TTL);
+        let runtime = Runtime::new(store, Clock::system(), Options::new(Channel::Simulator, TTL));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut whole = Self { runtime, tokio, flow_id, phones: Phones::new(seed) };
         // Compiles the flow.

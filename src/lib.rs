@@ -34,7 +34,7 @@ use channels::Channel;
 use config::{Config, Origin};
 use error::{Error, Result};
 use runtime::settings::{Effective, Laid, Setting, Settings, Wrong};
-use runtime::{Clock, Runtime, credentials};
+use runtime::{Clock, Options, Resend, Routing, Runtime, credentials};
 use store::Store;
 
 /// Seconds that requests under way have to finish when the server stops.
@@ -65,15 +65,16 @@ impl App {
     /// bound.
     pub fn build(config: &Config, clock: Clock) -> Result<Self> {
         let store = Self::open_store(config)?;
-        let channel = match config.channel.default {
+        let channel = match config.live_channel()? {
             config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
+            other => return Err(Error::invalid(format!("The channel {other:?} is not ready yet"))),
         };
         pin_password(&store, config, clock.now())?;
         let base = config.clone();
         let settings = Settings::load(&store, move |stored| lay(&base, stored))?;
         let is_pinned = !config.admin.password.expose().is_empty();
         let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
-        let runtime = Runtime::new(store.clone(), clock, channel, config.sessions.default_ttl);
+        let runtime = Runtime::new(store.clone(), clock, options(config, channel));
         let (closing, closed) = watch::channel(false);
         let state = web::Data::new(api::State {
             tokens: api::Tokens::load(&store)?,
@@ -227,6 +228,29 @@ async fn stop_on_signals(server: ServerHandle, closing: watch::Sender<bool>, sto
         // Not awaited, so that a second signal is heard meanwhile.
         drop(actix_web::rt::spawn(server.stop(is_graceful)));
         is_graceful = false;
+    }
+}
+
+/// What the runtime is told of a configuration.
+fn options(config: &Config, channel: Channel) -> Options {
+    let resend = match config.live_channel() {
+        Ok(config::DefaultChannel::Webhook) => config.webhook.resend,
+        _ => config.whatsapp.resend,
+    };
+    Options {
+        unknown_after: config.outbox.unknown_after,
+        resend: match resend {
+            config::Resend::None => Resend::None,
+            config::Resend::Texts => Resend::Texts,
+            config::Resend::All => Resend::All,
+        },
+        routing: Routing {
+            opt_out_words: config.routing.opt_out_words.clone(),
+            opt_in_words: config.routing.opt_in_words.clone(),
+            fallback_flow: config.routing.fallback_flow.parse().ok(),
+        },
+        allow: config.http_request.allow.clone(),
+        ..Options::new(channel, config.sessions.default_ttl)
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use qyvo::domain::{FlowId, Timestamp};
 use qyvo::runtime::authoring::{self, CheckedDocument};
-use qyvo::runtime::{Clock, OnRunning, Trigger, Whom};
+use qyvo::runtime::{Clock, OnRunning, Options, Trigger, Whom};
 use qyvo::store::{self, Store};
 use rusqlite::types::Value as Column;
 use rusqlite::{Connection, params_from_iter};
@@ -114,7 +114,8 @@ impl Bare {
         let path = folder.join("bare.db");
         let store = Store::open(&store::Options::new(&path)).expect("a new file");
         let flow_id = publish_sample(&store);
-        let runtime = qyvo::runtime::Runtime::new(store, Clock::system(), qyvo::channels::Channel::Simulator, TTL);
+        let runtime =
+            qyvo::runtime::Runtime::new(store, Clock::system(), Options::new(qyvo::channels::Channel::Simulator, TTL));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut phones = Phones::new(seed);
         tokio.block_on(runtime.handle(trigger(flow_id, &phones.next()))).expect("a trigger");

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 /// Where the file is looked for, in order, unless `--config` names one.
 const SEARCH: [&str; 2] = ["qyvo.toml", "/etc/qyvo/qyvo.toml"];
 /// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.
-pub(super) const SECRETS: [&str; 1] = ["admin.password"];
+pub(super) const SECRETS: [&str; 5] =
+    ["admin.password", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token", "webhook.secret"];
 /// What a variable's name begins with.
 const PREFIX: &str = "QYVO_";
 
@@ -428,7 +429,12 @@ mod tests {
             ("[sessions]\nsweep_interval = \"9ms\"", "`sessions.sweep_interval`: 9ms is out of range: 10ms to 1h"),
             ("[sessions]\nsweep_interval = \"61m\"", "10ms to 1h are allowed"),
             ("[limits]\nrequests_per_minute = -1", "Write for example requests_per_minute = 6000 in [limits]."),
-            ("[channel]\ndefault = \"whatsapp\"", "only `auto` and `simulator` are, others come later"),
+            ("[channel]\ndefault = \"telegram\"", "write `auto`, `simulator`, `whatsapp` or `webhook`"),
+            ("[outbox]\nunknown_after = \"0s\"", "1s to 1h are allowed"),
+            ("[whatsapp]\nphone_number_id = \"1/../2\"", "`1/../2` is not an id"),
+            ("[whatsapp]\nresend = \"some\"", "expected one of `none`, `texts`, `all`"),
+            ("[routing]\nopt_out_words = [\"de: \"]", "a word is blank"),
+            ("[routing]\nfallback_flow = \"7\"", "is not the id of a flow"),
             ("[log]\nlevel = \"verbose\"", "`log.level`: `verbose` is not a log level"),
             ("[log]\nlevel = \"qyvo=loud\"", "`log.level`: `qyvo=loud` is not a log filter"),
             ("[log]\nlevel = \" \"", "write one of off, error"),
@@ -451,7 +457,7 @@ mod tests {
                 "QYVO_LIMITS_REQUESTS_PER_MINUTE: -1 is out of range: 0 to 4294967295",
             ),
             ("QYVO_LIMITS_REQUESTS_PER_MINUTE", "-1", "Write for example QYVO_LIMITS_REQUESTS_PER_MINUTE=6000"),
-            ("QYVO_CHANNEL_DEFAULT", "webhook", "QYVO_CHANNEL_DEFAULT: `webhook` is not a channel of this version"),
+            ("QYVO_CHANNEL_DEFAULT", "sms", "QYVO_CHANNEL_DEFAULT: `sms` is not a channel"),
         ] {
             let error = with_file("", &[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("qyvo.toml"), "{name}={value}\n{error}");

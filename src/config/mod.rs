@@ -17,6 +17,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 pub use layers::{Flags, Loaded, Origin};
 pub use settings::Key;
 pub use values::{ByteSize, LogFilter, Secret};
@@ -35,6 +37,16 @@ pub struct Config {
     pub limits: Limits,
     /// How messages reach people.
     pub channel: Channel,
+    /// The WhatsApp Cloud API.
+    pub whatsapp: WhatsApp,
+    /// The generic channel: messages go to a URL of the operator's.
+    pub webhook: Webhook,
+    /// How messages go out.
+    pub outbox: Outbox,
+    /// Where messages from people go.
+    pub routing: Routing,
+    /// What flows may call.
+    pub http_request: HttpRequest,
     /// The admin page.
     pub admin: Admin,
     /// What the server says of its owner.
@@ -127,6 +139,137 @@ pub enum DefaultChannel {
     Auto,
     /// Nothing reaches a phone.
     Simulator,
+    /// The WhatsApp Cloud API.
+    WhatsApp,
+    /// The operator's URL.
+    Webhook,
+}
+
+/// The WhatsApp Cloud API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WhatsApp {
+    /// What stands in the path of every call; not a phone number.
+    #[serde(deserialize_with = "values::id")]
+    pub phone_number_id: String,
+    /// The account that the templates belong to.
+    #[serde(deserialize_with = "values::id")]
+    pub business_account_id: String,
+    /// What calls are authorised with.
+    pub access_token: Secret,
+    /// What deliveries are signed with.
+    pub app_secret: Secret,
+    /// What Meta proves itself with when the webhook is set up: any text of the operator's.
+    pub verify_token: Secret,
+    /// Where the API is. Without a slash at the end.
+    #[serde(deserialize_with = "values::public_url")]
+    pub api_base: String,
+    /// Which version of it.
+    #[serde(deserialize_with = "values::id")]
+    pub api_version: String,
+    /// The only numbers that messages go to, for staging; empty for all.
+    pub only_to: Vec<String>,
+    /// Which messages go out again when nobody can tell whether they arrived.
+    pub resend: Resend,
+}
+
+/// The generic channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    /// Where messages are posted to.
+    #[serde(deserialize_with = "values::public_url")]
+    pub url: String,
+    /// What they are signed with.
+    pub secret: Secret,
+    /// Which messages go out again when nobody can tell whether they arrived.
+    pub resend: Resend,
+}
+
+/// Which messages go out again when nobody can tell whether they arrived. Each carries the same id as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resend {
+    /// None: one may be lost.
+    None,
+    /// Those that are no template: one may come twice, and no template is paid for twice.
+    Texts,
+    /// All: one may come twice.
+    All,
+}
+
+/// How messages go out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbox {
+    /// How long to wait for word of a message of which nobody can tell whether it arrived: 1 second to 1 hour.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::unknown_after")]
+    pub unknown_after: Duration,
+}
+
+/// Where messages from people go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routing {
+    /// Words that opt out, such as `stop` or `de:stopp`; empty for those of the server.
+    #[serde(deserialize_with = "values::words")]
+    pub opt_out_words: Vec<String>,
+    /// Words that opt in again, such as `start`; empty for those of the server.
+    #[serde(deserialize_with = "values::words")]
+    pub opt_in_words: Vec<String>,
+    /// Id of the flow that takes what no session and no keyword wants; empty for none.
+    #[serde(deserialize_with = "values::flow_id")]
+    pub fallback_flow: String,
+}
+
+/// What flows may call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpRequest {
+    /// Networks besides the public internet.
+    #[serde(deserialize_with = "values::networks")]
+    pub allow: Vec<IpNet>,
+}
+
+impl Config {
+    /// The channel that messages go out on: never [`DefaultChannel::Auto`].
+    ///
+    /// # Errors
+    /// `Invalid` when a channel is configured in part: names the keys that are missing.
+    pub fn live_channel(&self) -> Result<DefaultChannel> {
+        let whatsapp = &self.whatsapp;
+        let of_whatsapp = [
+            ("whatsapp.phone_number_id", whatsapp.phone_number_id.as_str()),
+            ("whatsapp.business_account_id", whatsapp.business_account_id.as_str()),
+            ("whatsapp.access_token", whatsapp.access_token.expose()),
+            ("whatsapp.app_secret", whatsapp.app_secret.expose()),
+            ("whatsapp.verify_token", whatsapp.verify_token.expose()),
+        ];
+        let of_webhook = [("webhook.url", self.webhook.url.as_str()), ("webhook.secret", self.webhook.secret.expose())];
+        let has_whatsapp = is_whole("WhatsApp", &of_whatsapp, self.channel.default == DefaultChannel::WhatsApp)?;
+        let has_webhook = is_whole("webhook", &of_webhook, self.channel.default == DefaultChannel::Webhook)?;
+        Ok(match self.channel.default {
+            DefaultChannel::Auto if has_whatsapp => DefaultChannel::WhatsApp,
+            DefaultChannel::Auto if has_webhook => DefaultChannel::Webhook,
+            DefaultChannel::Auto => DefaultChannel::Simulator,
+            named => named,
+        })
+    }
+}
+
+/// Whether a channel's keys are all set; half of them is a mistake, and so is none of a channel that is asked for.
+fn is_whole(channel: &str, keys: &[(&str, &str)], is_asked_for: bool) -> Result<bool> {
+    let missing: Vec<&str> = keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    if missing.len() == keys.len() && !is_asked_for {
+        return Ok(false);
+    }
+    Err(Error::invalid(format!(
+        "The {channel} channel is configured in part: set {} as well, or take the other keys of the channel away.",
+        missing.join(", ")
+    )))
 }
 
 /// The admin page.
@@ -200,6 +343,34 @@ impl Default for Limits {
     }
 }
 
+impl Default for WhatsApp {
+    fn default() -> Self {
+        Self {
+            phone_number_id: String::new(),
+            business_account_id: String::new(),
+            access_token: Secret::default(),
+            app_secret: Secret::default(),
+            verify_token: Secret::default(),
+            api_base: "https://graph.facebook.com".to_owned(),
+            api_version: "v26.0".to_owned(),
+            only_to: Vec::new(),
+            resend: Resend::Texts,
+        }
+    }
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self { url: String::new(), secret: Secret::default(), resend: Resend::All }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { unknown_after: Duration::from_secs(60) }
+    }
+}
+
 impl Default for Account {
     fn default() -> Self {
         Self { name: "Qyvo".to_owned(), email: "admin@localhost".to_owned(), tenant: "Qyvo".to_owned() }
@@ -213,9 +384,31 @@ impl TryFrom<String> for DefaultChannel {
         match text.as_str() {
             "auto" => Ok(Self::Auto),
             "simulator" => Ok(Self::Simulator),
-            other => Err(format!(
-                "`{other}` is not a channel of this version; only `auto` and `simulator` are, others come later"
-            )),
+            "whatsapp" => Ok(Self::WhatsApp),
+            "webhook" => Ok(Self::Webhook),
+            other => Err(format!("`{other}` is not a channel: write `auto`, `simulator`, `whatsapp` or `webhook`")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_configured_whole_or_not_at_all() {
+        let config = |lines: &str| toml::from_str::<Config>(lines).unwrap().live_channel();
+        let whole = "phone_number_id = \"1\"\nbusiness_account_id = \"2\"\naccess_token = \"t\"\napp_secret = \"s\"\nverify_token = \"v\"";
+        let webhook = "[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"";
+        assert_eq!(config("").unwrap(), DefaultChannel::Simulator);
+        assert_eq!(config(&format!("[whatsapp]\n{whole}\n{webhook}")).unwrap(), DefaultChannel::WhatsApp);
+        assert_eq!(config(webhook).unwrap(), DefaultChannel::Webhook);
+        let simulator = format!("[channel]\ndefault = \"simulator\"\n{webhook}");
+        assert_eq!(config(&simulator).unwrap(), DefaultChannel::Simulator);
+        let error = config("[whatsapp]\nphone_number_id = \"1\"\naccess_token = \"t\"").unwrap_err().to_string();
+        assert!(error.contains("whatsapp.business_account_id, whatsapp.app_secret, whatsapp.verify_token"), "{error}");
+        let error = config("[channel]\ndefault = \"webhook\"").unwrap_err().to_string();
+        assert!(error.contains("set webhook.url, webhook.secret"), "{error}");
+        assert!(config("[webhook]\nurl = \"https://bot.example\"").is_err());
     }
 }

@@ -229,6 +229,45 @@ pub(super) fn sweep_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     Ok(interval)
 }
 
+pub(super) fn unknown_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let span: Duration = humantime_serde::deserialize(deserializer)?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span) {
+        let shown = humantime::format_duration(span);
+        return Err(serde::de::Error::custom(format!("{shown} is out of range: 1s to 1h are allowed")));
+    }
+    Ok(span)
+}
+
+/// A part of a path: opaque, but nothing that could lead to another path.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let id = text.trim();
+    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) || id.contains("..") {
+        let message = format!("`{text}` is not an id: letters, digits, dots, dashes and underscores are allowed");
+        return Err(serde::de::Error::custom(message));
+    }
+    Ok(id.to_owned())
+}
+
+pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    if words.iter().any(|word| word.rsplit(':').next().is_none_or(|bare| bare.trim().is_empty())) {
+        return Err(serde::de::Error::custom(
+            "a word is blank: write it as `stop`, or with its language as `de:stopp`",
+        ));
+    }
+    Ok(words)
+}
+
+pub(super) fn flow_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let id = text.trim();
+    if !id.is_empty() && id.parse::<uuid::Uuid>().is_err() {
+        return Err(serde::de::Error::custom(format!("`{text}` is not the id of a flow, which is a UUID")));
+    }
+    Ok(id.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ mod event;
 mod inbound;
 mod job;
 mod live;
+mod options;
 pub mod settings;
 pub mod simulation;
 pub mod simulations;
@@ -23,10 +24,11 @@ mod sweeper;
 pub mod test_cases;
 mod trigger;
 mod turn;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -39,7 +41,7 @@ use tokio::sync::broadcast::Receiver;
 use crate::channels::Channel;
 use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::store::erased::ErasureKey;
 use crate::store::{self, Store, idempotency};
 use arrivals::Arrivals;
@@ -54,6 +56,7 @@ pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use inbound::{Handling, Inbound, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
+pub use options::{Options, Resend, Routing};
 pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
@@ -116,7 +119,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     arrivals: Arrivals,
-    channel: Channel,
+    options: Options,
     /// Seconds.
     default_ttl: AtomicU64,
     live: live::Board,
@@ -138,22 +141,22 @@ struct Inner {
 }
 
 impl Runtime {
-    /// A runtime on a store. `default_ttl` is the time to live of sessions whose flow sets none.
-    pub fn new(store: Store, clock: Clock, channel: Channel, default_ttl: Duration) -> Self {
+    /// A runtime on a store.
+    pub fn new(store: Store, clock: Clock, options: Options) -> Self {
         let arrivals = Arrivals::new(clock.clone());
         let flows =
             Cache::with_options(flow_cache(), FlowWeight, DefaultHashBuilder::default(), DefaultLifecycle::default());
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
         let has_room = AtomicBool::new(true);
-        let default_ttl = AtomicU64::new(default_ttl.as_secs());
+        let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
         let live = live::Board::new();
         let simulations = Simulations::new(clock.clone());
         let inner = Inner {
             store,
             clock,
             arrivals,
-            channel,
+            options,
             default_ttl,
             live,
             flows,
@@ -199,7 +202,7 @@ impl Runtime {
 
     /// The channel that messages go out on.
     pub fn channel(&self) -> Channel {
-        self.inner.channel
+        self.inner.options.channel
     }
 
     /// The clock.
@@ -240,15 +243,30 @@ impl Runtime {
         let mut holds = 0;
         loop {
             let (runtime, command, key) = (self.clone(), command.clone(), key.clone());
+            // What a job is handed back for after it has written: the store takes back what a job that fails has written.
+            let held = Arc::new(Mutex::new(None));
+            let kept = held.clone();
             let attempt = self.inner.store.write(move |tx| {
+                let written = tx.total_changes();
                 let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
                     Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.into_notices()))),
                     Err(Hold::Failed(error)) => Err(error),
-                    Err(hold) => Ok(Err(hold)),
+                    Err(hold) if tx.total_changes() == written => Ok(Err(hold)),
+                    Err(hold) => {
+                        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+                        Err(Error::internal("A job was handed back after it had written"))
+                    }
                 }
             });
-            match attempt.await? {
+            let attempt = match attempt.await {
+                Ok(attempt) => attempt,
+                Err(error) => match held.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    Some(hold) if error.code() == Code::Internal => Err(hold),
+                    _ => return Err(error),
+                },
+            };
+            match attempt {
                 Ok((outcome, nearest_timer, notices)) => {
                     notices.into_iter().for_each(|notice| self.inner.live.tell(notice));
                     // Only now, after the commit: a sweeper that looks after this finds the timer.

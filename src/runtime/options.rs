@@ -1,0 +1,63 @@
+//! What the runtime is told when it is made.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::channels::Channel;
+use crate::domain::FlowId;
+
+/// What the runtime is told when it is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The channel that messages go out on.
+    pub channel: Channel,
+    /// The time to live of sessions whose flow sets none.
+    pub default_ttl: Duration,
+    /// How long to wait for word of a message of which nobody can tell whether it arrived.
+    pub unknown_after: Duration,
+    /// Which of them go out again after that.
+    pub resend: Resend,
+    /// Where messages from people go.
+    pub routing: Routing,
+    /// Networks that flows may call besides the public internet.
+    pub allow: Vec<IpNet>,
+}
+
+/// Which messages go out again when nobody can tell whether they arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Resend {
+    /// None: they count as accepted.
+    None,
+    /// Those that are no template; a template counts as accepted.
+    #[default]
+    Texts,
+    /// All.
+    All,
+}
+
+/// Where messages from people go.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// Words that opt out, each perhaps with its language before it (`de:stopp`); empty for those of
+    /// [`consent`](crate::domain::consent).
+    pub opt_out_words: Vec<String>,
+    /// Words that opt in again, likewise.
+    pub opt_in_words: Vec<String>,
+    /// The flow that takes what no session and no keyword wants.
+    pub fallback_flow: Option<FlowId>,
+}
+
+impl Options {
+    /// The options of a server on a channel that sets nothing else.
+    pub fn new(channel: Channel, default_ttl: Duration) -> Self {
+        Self {
+            channel,
+            default_ttl,
+            unknown_after: Duration::from_secs(60),
+            resend: Resend::default(),
+            routing: Routing::default(),
+            allow: Vec::new(),
+        }
+    }
+}
