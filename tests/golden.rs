@@ -96,7 +96,7 @@ fn shown(result: &Step) -> Value {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Send(message) => Some(serde_json::to_value(message).unwrap()),
-            Effect::UpdateContact(_) => None,
+            _ => None,
         })
         .collect();
     let contact: Vec<Value> = result
@@ -104,7 +104,7 @@ fn shown(result: &Step) -> Value {
         .iter()
         .filter_map(|effect| match effect {
             Effect::UpdateContact(change) => Some(serde_json::to_value(change).unwrap()),
-            Effect::Send(_) => None,
+            _ => None,
         })
         .collect();
     let warnings: Vec<String> = result.record.warnings.iter().map(|warning| warning.text.clone()).collect();

@@ -30,7 +30,7 @@ pub use node::{
 };
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
-pub use session::{Input as SessionInput, KeptEvent, Session, Status, Wait, WaitKind};
+pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use template::{ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus};
 pub use timestamp::Timestamp;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ContactId, EventName, FlowId, MessageOption, NodeId, ReplyKind, SessionId, Timestamp};
+use super::{ContactId, EventName, FlowId, MessageOption, NodeId, Reply, ReplyKind, SessionId, Timestamp};
 
 /// Whether a session goes on, and if not, how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +49,10 @@ pub enum WaitKind {
     Delay,
     /// An event from outside.
     Event,
+    /// The answer to an HTTP call.
+    Http,
+    /// A person, who gives the session back when it is done.
+    Handoff,
 }
 
 impl WaitKind {
@@ -58,6 +62,8 @@ impl WaitKind {
             Self::Reply => "reply",
             Self::Delay => "delay",
             Self::Event => "event",
+            Self::Http => "http",
+            Self::Handoff => "handoff",
         }
     }
 }
@@ -77,6 +83,14 @@ pub struct Wait {
     /// When the timeout fires or the delay ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
+    /// The span that `wake_at` was armed with, in milliseconds: what it is armed with again when the prompt is known to
+    /// have been accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+    /// When the node was entered by an HTTP call's answer: a message from before that answers another question. `None`
+    /// where the contact's own message or a timer led here, and where nothing was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// The options on offer, as shown: a reply is matched against what the person saw.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<MessageOption>,
@@ -102,6 +116,44 @@ pub struct KeptEvent {
     pub name: EventName,
     /// What was told of it.
     pub payload: Value,
+}
+
+/// A version of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowPin {
+    /// The flow.
+    pub id: FlowId,
+    /// The version that was published when it was entered.
+    pub version: u32,
+}
+
+/// A sub-flow that a session is in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Tells it from the other frames of its session; the root flow is 0.
+    pub id: u32,
+    /// The sub-flow, which the frame stays on.
+    pub flow: FlowPin,
+    /// Whether its end leads back to the flow that called it.
+    pub returns: bool,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_node: Option<NodeId>,
+    /// How often each of its nodes was entered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub visits: BTreeMap<NodeId, u32>,
+    /// Its own `{{context.*}}`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub context: Map<String, Value>,
+}
+
+/// Which frame a message of the last turn was said in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// The node that said it.
+    pub node: NodeId,
+    /// The frame's id.
+    pub frame: u32,
 }
 
 /// All that is known of a conversation. Serialises to JSON and back without loss.
@@ -145,6 +197,16 @@ pub struct Session {
     /// The events that no wait has taken yet, in the order in which they came. An ended session has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept_events: Vec<KeptEvent>,
+    /// The sub-flows that it is in, each called by the one before. `current_node`, `visits` and `context` above are the
+    /// root flow's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<Frame>,
+    /// What sub-flows said in the last turn, so that a failed delivery finds the frame that it concerns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spoken: Vec<Spoken>,
+    /// Messages that came during an HTTP call, in the order in which they came. An ended session has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued_replies: Vec<Reply>,
     /// When it ends unless something happens; `None` for flows without a time to live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,

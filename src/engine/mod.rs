@@ -21,12 +21,14 @@ mod window;
 pub use check::NO_ENTRY_NODE;
 pub use compile::{CompiledFlow, problems_of};
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Contact, ContactChange, ContactId, EventName, FlowId, NodeId, OutgoingMessage, Reply, Session, SessionId, Status,
-    Timestamp,
+    Contact, ContactChange, ContactId, EventName, FlowId, HttpCall, NodeId, OutgoingMessage, Reply, Session, SessionId,
+    Status, Timestamp, WaitKind,
 };
 
 /// The bounds of a conversation.
@@ -70,6 +72,22 @@ pub enum Event {
         #[serde(default)]
         payload: Value,
     },
+    /// The answer to the HTTP call that was armed in this turn.
+    #[serde(rename = "http")]
+    HttpAnswered {
+        /// The turn that made the call: to a session that has gone on since, the answer means nothing.
+        armed_in: u32,
+        /// The answer's status; 0 without an answer.
+        status: u16,
+        /// The answer's body: JSON, or else text.
+        #[serde(default)]
+        body: Value,
+    },
+    /// The session takes up the oldest reply that it has queued. Whoever has applied an event applies this one for as
+    /// long as [`next_queued`] gives it.
+    Queued,
+    /// A person gives a session in handoff back to its flow.
+    Resume,
     /// The time to live ran out.
     Expire,
     /// Somebody ends it.
@@ -96,6 +114,17 @@ pub enum Effect {
     Send(OutgoingMessage),
     /// Write this into the contact.
     UpdateContact(ContactChange),
+    /// Call this; the answer comes back as [`Event::HttpAnswered`] of this turn.
+    CallHttp(HttpCall),
+    /// A person is asked for.
+    RequestHandoff {
+        /// The node that asks.
+        node: NodeId,
+        /// What it wants the person to know.
+        note: Option<String>,
+        /// Whether the session waits until it is given back.
+        waits: bool,
+    },
 }
 
 /// One line of a turn's path.
@@ -197,11 +226,34 @@ pub fn begin(flow: &CompiledFlow, beginning: Beginning, now: Timestamp) -> Sessi
         context: beginning.context,
         input: None,
         kept_events: Vec::new(),
+        frames: Vec::new(),
+        spoken: Vec::new(),
+        queued_replies: Vec::new(),
         expires_at: flow.ttl.map(|ttl| now.plus(ttl)),
         started_at: now,
         last_interaction_at: now,
         ended_at: None,
     }
+}
+
+/// The event that takes up the oldest queued reply, if the session is to have it now.
+pub fn next_queued(session: &Session) -> Option<Event> {
+    let is_calling = session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Http);
+    let has_some = session.status == Status::Running && !session.queued_replies.is_empty();
+    (has_some && !is_calling).then_some(Event::Queued)
+}
+
+/// Moves the timer of the reply that a session has been waiting for since `turn` to the wait's span after `at`: a person
+/// has that long from when the prompt was accepted. `false` if it does not wait for a reply since that turn, or waits
+/// for as long as it takes; nothing has changed then.
+pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
+    if session.status != Status::Running {
+        return false;
+    }
+    let wait = session.wait.as_mut().filter(|wait| wait.kind == WaitKind::Reply && wait.armed_in == turn);
+    let Some((wait, millis)) = wait.and_then(|wait| wait.timeout.map(|millis| (wait, millis))) else { return false };
+    wait.wake_at = Some(at.plus(Duration::from_millis(millis)));
+    true
 }
 
 /// Takes one event: the only way a session moves.

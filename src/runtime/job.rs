@@ -272,7 +272,7 @@ impl<'a> Job<'a> {
     /// Gives why the event changed nothing, if so.
     pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>> {
         let turn = turn::take(&live.flow, &live.contact, &live.session, event, self.now);
-        let Turn { session, contact, said, record } = match turn {
+        let Turn { session, contact, said, record, .. } = match turn {
             Ok(turn) => turn,
             Err(why) => {
                 self.trace_ignored(live, event, why)?;

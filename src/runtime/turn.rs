@@ -3,7 +3,7 @@
 //! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
 //! than a real one.
 
-use crate::domain::{Contact, OutgoingMessage, Session, Status, Timestamp};
+use crate::domain::{Contact, HttpCall, NodeId, OutgoingMessage, Session, Status, Timestamp};
 use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
 
 /// An event that was taken.
@@ -14,8 +14,22 @@ pub(super) struct Turn {
     pub(super) contact: Contact,
     /// What it says, in order.
     pub(super) said: Vec<Said>,
+    /// The HTTP call that it makes, whose answer the session then waits for.
+    pub(super) call: Option<HttpCall>,
+    /// The people it asks for, in order.
+    pub(super) handoffs: Vec<Handoff>,
     /// What happened and why.
     pub(super) record: TurnRecord,
+}
+
+/// A person is asked for.
+pub(super) struct Handoff {
+    /// The node that asks.
+    pub(super) node: NodeId,
+    /// What it wants the person to know.
+    pub(super) note: Option<String>,
+    /// Whether the session waits until it is given back.
+    pub(super) waits: bool,
 }
 
 /// A message that a turn says.
@@ -42,6 +56,7 @@ pub(super) fn take(
     }
     let mut contact = contact.clone();
     let mut said = Vec::new();
+    let (mut call, mut handoffs) = (None, Vec::new());
     // A timer that fires together with the end of the session speaks for nobody any more.
     let is_over = session.expires_next() && session.due_at().is_some_and(|due_at| due_at <= now);
     for effect in effects {
@@ -55,9 +70,11 @@ pub(super) fn take(
                 said.push(Said { message, refused });
             }
             Effect::UpdateContact(change) => contact.apply(&change, now),
+            Effect::CallHttp(made) => call = Some(made),
+            Effect::RequestHandoff { node, note, waits } => handoffs.push(Handoff { node, note, waits }),
         }
     }
-    Ok(Turn { session, contact, said, record })
+    Ok(Turn { session, contact, said, call, handoffs, record })
 }
 
 /// The timer of a session that fires next, if one fell due until `until`. Each that fires moves the next beyond the

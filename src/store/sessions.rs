@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use super::values::Json;
 use super::{Conn, Tx};
-use crate::domain::{KeptEvent, NodeId, Session, SessionId, SessionInput, Status, Timestamp, Wait};
+use crate::domain::{
+    Frame, KeptEvent, NodeId, Reply, Session, SessionId, SessionInput, Spoken, Status, Timestamp, Wait,
+};
 use crate::error::Result;
 
 /// A session and its row.
@@ -41,6 +43,12 @@ struct State<'a> {
     input: Option<Cow<'a, SessionInput>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kept_events: Option<Cow<'a, [KeptEvent]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frames: Option<Cow<'a, [Frame]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spoken: Option<Cow<'a, [Spoken]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queued_replies: Option<Cow<'a, [Reply]>>,
 }
 
 /// The columns that [`read`] takes. An index is named where the planner, which knows nothing of the sizes, would go
@@ -342,7 +350,7 @@ pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Resul
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events') ELSE state END
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
          RETURNING seq, flow_seq, version, turn",
     )?;
@@ -357,7 +365,7 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events') ELSE state END
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = (SELECT seq FROM sessions INDEXED BY sessions_running
                       WHERE contact_seq = ?1 AND status = 'running' LIMIT 1)
          RETURNING seq, flow_seq, version, turn",
@@ -377,8 +385,15 @@ fn state_of(session: &Session) -> State<'_> {
         visits: Cow::Borrowed(&session.visits),
         context: Cow::Borrowed(&session.context),
         input: session.input.as_ref().map(Cow::Borrowed),
-        kept_events: (!session.kept_events.is_empty()).then(|| Cow::Borrowed(session.kept_events.as_slice())),
+        kept_events: unless_empty(&session.kept_events),
+        frames: unless_empty(&session.frames),
+        spoken: unless_empty(&session.spoken),
+        queued_replies: unless_empty(&session.queued_replies),
     }
+}
+
+fn unless_empty<T: Clone>(items: &[T]) -> Option<Cow<'_, [T]>> {
+    (!items.is_empty()).then_some(Cow::Borrowed(items))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
@@ -400,6 +415,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         context: state.context.into_owned(),
         input: state.input.map(Cow::into_owned),
         kept_events: state.kept_events.map(Cow::into_owned).unwrap_or_default(),
+        frames: state.frames.map(Cow::into_owned).unwrap_or_default(),
+        spoken: state.spoken.map(Cow::into_owned).unwrap_or_default(),
+        queued_replies: state.queued_replies.map(Cow::into_owned).unwrap_or_default(),
         expires_at: row.get(13)?,
         started_at: row.get(14)?,
         last_interaction_at: row.get(15)?,
@@ -423,7 +441,7 @@ mod tests {
 
     use super::super::testing::{self, now};
     use super::*;
-    use crate::domain::{MessageOption, ReplyKind, Status, WaitKind};
+    use crate::domain::{FlowPin, MessageOption, ReplyKind, Status, WaitKind};
 
     fn at(seconds: u64) -> Timestamp {
         now().plus(Duration::from_secs(seconds))
@@ -448,6 +466,8 @@ mod tests {
                 armed_in: u32::MAX,
                 attempts: 2,
                 wake_at: Some(Timestamp::from_millis(i64::MAX)),
+                timeout: Some(u64::MAX),
+                asked_at: Some(at(2)),
                 options: vec![option("yes", None), option("no", Some("\u{0}\u{1F600}"))],
             }),
             turn: 500,
@@ -463,6 +483,23 @@ mod tests {
             .clone(),
             input: Some(SessionInput { text: String::new(), id: Some("yes".to_owned()), kind: ReplyKind::Tap }),
             kept_events: vec![KeptEvent { name: "order.paid".parse().unwrap(), payload: json!({"total": [0.1]}) }],
+            frames: vec![Frame {
+                id: 2,
+                flow: FlowPin { id: testing::flow_id(9), version: 3 },
+                returns: false,
+                current_node: Some("sub".parse().unwrap()),
+                visits: BTreeMap::from([("sub".parse().unwrap(), 2)]),
+                context: json!({"z": 1, "a": 0.1}).as_object().unwrap().clone(),
+            }],
+            spoken: vec![Spoken { node: "sub".parse().unwrap(), frame: 2 }],
+            queued_replies: vec![Reply {
+                kind: ReplyKind::Text,
+                text: Some("early".to_owned()),
+                option: None,
+                payload: Some(json!({"n": [0.1]})),
+                answers_turn: Some(4),
+                received_at: at(7),
+            }],
             expires_at: Some(at(1800)),
             ..testing::session(n)
         }
@@ -497,6 +534,9 @@ mod tests {
             wait: None,
             input: None,
             kept_events: Vec::new(),
+            frames: Vec::new(),
+            spoken: Vec::new(),
+            queued_replies: Vec::new(),
             current_node: None,
             expires_at: None,
             ..session.clone()
@@ -575,7 +615,8 @@ mod tests {
         mark_cancelled(&tx, 1, "erased", at(2)).unwrap();
         let cancelled = find_by_id(&tx, testing::session_id(2)).unwrap().unwrap().session;
         let (status, reason) = (Status::Cancelled, Some("erased".to_owned()));
-        let nothing_ahead = Session { wait: None, kept_events: Vec::new(), expires_at: None, ..odd(2) };
+        let (kept_events, queued_replies) = (Vec::new(), Vec::new());
+        let nothing_ahead = Session { wait: None, kept_events, queued_replies, expires_at: None, ..odd(2) };
         assert_eq!(cancelled, Session { status, reason, ended_at: Some(at(2)), ..nothing_ahead });
     }
 
@@ -667,6 +708,7 @@ mod tests {
                 reason,
                 wait: None,
                 kept_events: Vec::new(),
+                queued_replies: Vec::new(),
                 expires_at: None,
                 ended_at: Some(at(9999)),
                 ..odd(2)

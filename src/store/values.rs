@@ -92,7 +92,7 @@ pub(super) use enum_as_name;
 enum_as_name! {
     FlowKind: [FlowKind::Flow, FlowKind::Sequence],
     Status: Status::ALL,
-    WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event],
+    WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event, WaitKind::Http, WaitKind::Handoff],
 }
 
 impl ToSql for Timestamp {

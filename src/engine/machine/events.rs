@@ -52,6 +52,8 @@ impl Machine<'_> {
             armed_in: turn,
             attempts: 0,
             wake_at,
+            timeout: awaited.timeout_seconds.map(|seconds| seconds.saturating_mul(1000)),
+            asked_at: None,
             options: Vec::new(),
         });
         if let (Some(wake_at), Some(ttl)) = (wake_at, self.flow.ttl) {

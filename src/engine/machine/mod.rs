@@ -129,6 +129,9 @@ impl<'a> Machine<'a> {
             Event::Reply(reply) => self.take_reply(reply)?,
             Event::Timeout { armed_in } => self.take_timeout(*armed_in)?,
             Event::External { name, payload } => self.take_event(name, payload)?,
+            Event::HttpAnswered { .. } => return Err("the answer is stale"),
+            Event::Queued => return Err("no reply is queued"),
+            Event::Resume => return Err("the session is not in handoff"),
             Event::Expire => {
                 if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
                     return Err("the session has not expired");
@@ -230,6 +233,8 @@ impl<'a> Machine<'a> {
         self.session.input = None;
         let next = match wait.kind {
             WaitKind::Delay => self.leave(index, "next", Some("the delay is over".to_owned())),
+            WaitKind::Http => self.leave(index, "failure", Some("no answer in time".to_owned())),
+            WaitKind::Handoff => self.leave(index, "timeout", Some("nobody gave it back in time".to_owned())),
             WaitKind::Event => self.leave(index, "timeout", Some("no event in time".to_owned())),
             WaitKind::Reply => self.leave(index, "timeout", Some("no reply in time".to_owned())),
         };
@@ -390,6 +395,8 @@ impl<'a> Machine<'a> {
             armed_in: turn,
             attempts: earlier.map_or(0, |wait| wait.attempts),
             wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
+            timeout: prompt.timeout.map(millis),
+            asked_at: None,
             options,
         });
         self.stay(index, None);
@@ -496,6 +503,8 @@ impl<'a> Machine<'a> {
             armed_in: turn,
             attempts: 0,
             wake_at: Some(wake_at),
+            timeout: Some(millis(wake_at.since(self.now))),
+            asked_at: None,
             options: Vec::new(),
         });
         self.session.expires_at = self.flow.ttl.map(|ttl| wake_at.plus(ttl));
@@ -522,6 +531,10 @@ impl<'a> Machine<'a> {
         let id = self.session.current_node.as_ref()?;
         self.flow.places.get(id.as_str()).copied()
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A tap on, or of, a message from before the current prompt.

@@ -423,7 +423,7 @@ impl Simulation {
     fn apply(&mut self, event: &Event) -> Result<(), Refused> {
         let State { now, session, contact, .. } = &self.state;
         let taken = turn::take(&self.subject.flow, contact, session, event, *now);
-        let Turn { session, contact, said, record } = taken.map_err(Refused::because)?;
+        let Turn { session, contact, said, record, .. } = taken.map_err(Refused::because)?;
         self.state.session = session;
         self.state.contact = contact;
         self.keep(record, said)
