@@ -1,29 +1,21 @@
 //! One event's way through a flow: the loop behind [`super::step`].
 
 mod events;
+mod replies;
 mod speak;
 mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::compile::{Action, CompiledCase, CompiledFlow, Prompt};
+use super::compile::{Action, CompiledCase, CompiledFlow};
 use super::condition::{Surroundings, Verdict, decide};
-use super::extract::{DateOrder, Locale, extract, writes_decimal_comma};
+use super::extract::writes_decimal_comma;
 use super::filters::read_moment;
-use super::reply::{Choice, choose};
 use super::template::{Text, TurnScope};
 use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
-use crate::domain::{
-    Branch, Contact, Delay, MessageOption, NodeId, OnReply, Reply, ReplyKind, Session, SessionInput, Status, Timestamp,
-    Wait, WaitKind,
-};
+use crate::domain::{Branch, Contact, Delay, NodeId, Session, Status, Timestamp, Wait, WaitKind};
 use values::{ContextView, compare_cost};
-
-/// Why a prompt is said again though the reply was not wrong.
-const OLD_TAP: &str = "an older message was tapped";
 
 /// Where the session goes next.
 enum Next {
@@ -147,69 +139,6 @@ impl<'a> Machine<'a> {
                 self.end(Status::Cancelled, Some(reason));
             }
             Event::DeliveryFailed { turn, node, code } => self.take_delivery_failure(*turn, node, code)?,
-        }
-        Ok(())
-    }
-
-    fn take_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
-        let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
-            return Err("the session waits for nothing");
-        };
-        match &self.flow.actions[index] {
-            Action::Delay { delay, .. } if delay.on_reply == OnReply::Ignore => {
-                return Err("the message came during a delay");
-            }
-            Action::AwaitEvent(_) => return Err("the session waits for an event"),
-            _ => {}
-        }
-        if !self.open_turn() {
-            return Ok(());
-        }
-        self.session.last_interaction_at = self.now;
-        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
-        self.session.input =
-            Some(SessionInput { text: reply.text.clone().unwrap_or_default(), id: None, kind: reply.kind });
-        let flow = self.flow;
-        let outcome = match &flow.actions[index] {
-            Action::Delay { .. } => Ok(self.leave(index, "next", Some("the contact wrote".to_owned()))),
-            Action::Ask { prompt, ask, pattern } => {
-                if is_old_tap(reply, &wait) {
-                    self.prompt_again(index, prompt, &wait, OLD_TAP)
-                } else {
-                    match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
-                        Ok(answer) => self
-                            .save_answer(prompt, answer.parsed, answer.raw)
-                            .map(|()| self.leave(index, "reply", None)),
-                        Err(why) => self.no_match(index, prompt, &wait, why),
-                    }
-                }
-            }
-            Action::Menu { prompt, synonyms, allow_numbers } => {
-                let choice = match is_old_tap(reply, &wait) {
-                    true => Choice::OldTap,
-                    false => choose(reply, &wait.options, synonyms, *allow_numbers),
-                };
-                match choice {
-                    Choice::Option { index: chosen, why } => {
-                        let id = wait.options[chosen].id.clone();
-                        if let Some(input) = &mut self.session.input {
-                            input.id = Some(id.clone());
-                        }
-                        let saved = match &prompt.save_as {
-                            Some(name) => self.assign(index, name, json!(id)),
-                            None => Ok(()),
-                        };
-                        saved.map(|()| self.leave(index, &id, Some(why.to_owned())))
-                    }
-                    Choice::OldTap => self.prompt_again(index, prompt, &wait, OLD_TAP),
-                    Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
-                }
-            }
-            _ => Err(Halt("wait_at_wrong_node")),
-        };
-        match outcome {
-            Ok(next) => self.travel(next),
-            Err(halt) => self.fail_at(index, halt),
         }
         Ok(())
     }
@@ -387,50 +316,6 @@ impl<'a> Machine<'a> {
         self.session.ended_at = Some(self.now);
     }
 
-    fn await_reply(&mut self, index: usize, prompt: &Prompt, options: Vec<MessageOption>, earlier: Option<&Wait>) {
-        let turn = self.session.turn;
-        self.session.wait = Some(Wait {
-            kind: WaitKind::Reply,
-            entered_in: earlier.map_or(turn, |wait| wait.entered_in),
-            armed_in: turn,
-            attempts: earlier.map_or(0, |wait| wait.attempts),
-            wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
-            timeout: prompt.timeout.map(millis),
-            asked_at: None,
-            options,
-        });
-        self.stay(index, None);
-    }
-
-    /// Says the prompt again and waits on. An old tap is no attempt, and gets the prompt itself.
-    fn prompt_again(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
-        let is_attempt = why != OLD_TAP;
-        let retry = prompt.retry.as_ref().filter(|_| is_attempt);
-        let can_speak = prompt.speech.text.is_some() || prompt.speech.template.is_some() || retry.is_some();
-        let said = if can_speak { self.say(index, &prompt.speech, retry)? } else { Vec::new() };
-        let mut wait = wait.clone();
-        wait.attempts += u32::from(is_attempt);
-        self.await_reply(index, prompt, said, Some(&wait));
-        if let Some(step) = self.path.last_mut() {
-            step.why = Some(why.to_owned());
-        }
-        Ok(Next::Stop)
-    }
-
-    fn no_match(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
-        if wait.attempts + 1 < prompt.max_attempts {
-            return self.prompt_again(index, prompt, wait, why);
-        }
-        Ok(self.leave(index, "no_match", Some(why.to_owned())))
-    }
-
-    fn save_answer(&mut self, prompt: &Prompt, parsed: Value, raw: Value) -> Result<(), Halt> {
-        let Some(name) = &prompt.save_as else { return Ok(()) };
-        let index = self.current().unwrap_or_default();
-        self.assign(index, name, parsed)?;
-        self.assign(index, &format!("{name}_raw"), raw)
-    }
-
     fn branch(&mut self, index: usize, cases: &[CompiledCase], save_as: Option<&str>) -> Result<Next, Halt> {
         for (place, case) in cases.iter().enumerate() {
             let left = self.value(index, &case.left)?;
@@ -517,16 +402,6 @@ impl<'a> Machine<'a> {
         of_flow.or_else(|| self.contact.phone.as_ref().and_then(|phone| phone.country()))
     }
 
-    fn locale(&self) -> Locale {
-        let country = self.country();
-        Locale {
-            date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
-            comma_decimal: writes_decimal_comma(country.as_deref()),
-            today: self.now.to_jiff().to_zoned(self.flow.zone.clone()).date(),
-            country,
-        }
-    }
-
     fn current(&self) -> Option<usize> {
         let id = self.session.current_node.as_ref()?;
         self.flow.places.get(id.as_str()).copied()
@@ -535,11 +410,6 @@ impl<'a> Machine<'a> {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A tap on, or of, a message from before the current prompt.
-fn is_old_tap(reply: &Reply, wait: &Wait) -> bool {
-    reply.kind == ReplyKind::Tap && reply.answers_turn.is_some_and(|turn| turn < wait.entered_in)
 }
 
 /// The session's `draws`-th random number: SplitMix64 (Steele, Lea and Flood, 2014), so that a replay is equal on

@@ -1,0 +1,142 @@
+//! Replies: asking for one, taking it, and asking again when it does not fit.
+
+use serde_json::{Value, json};
+
+use super::{Halt, Machine, Next, millis};
+use crate::domain::{MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
+use crate::engine::compile::{Action, Prompt};
+use crate::engine::extract::{DateOrder, Locale, extract, writes_decimal_comma};
+use crate::engine::reply::{Choice, choose};
+
+/// Why a prompt is said again though the reply was not wrong.
+const OLD_TAP: &str = "an older message was tapped";
+
+impl Machine<'_> {
+    pub(super) fn take_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
+        let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
+            return Err("the session waits for nothing");
+        };
+        match &self.flow.actions[index] {
+            Action::Delay { delay, .. } if delay.on_reply == OnReply::Ignore => {
+                return Err("the message came during a delay");
+            }
+            Action::AwaitEvent(_) => return Err("the session waits for an event"),
+            _ => {}
+        }
+        if !self.open_turn() {
+            return Ok(());
+        }
+        self.session.last_interaction_at = self.now;
+        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
+        self.session.input =
+            Some(SessionInput { text: reply.text.clone().unwrap_or_default(), id: None, kind: reply.kind });
+        let flow = self.flow;
+        let outcome = match &flow.actions[index] {
+            Action::Delay { .. } => Ok(self.leave(index, "next", Some("the contact wrote".to_owned()))),
+            Action::Ask { prompt, ask, pattern } => {
+                if is_old_tap(reply, &wait) {
+                    self.prompt_again(index, prompt, &wait, OLD_TAP)
+                } else {
+                    match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
+                        Ok(answer) => self
+                            .save_answer(prompt, answer.parsed, answer.raw)
+                            .map(|()| self.leave(index, "reply", None)),
+                        Err(why) => self.no_match(index, prompt, &wait, why),
+                    }
+                }
+            }
+            Action::Menu { prompt, synonyms, allow_numbers } => {
+                let choice = match is_old_tap(reply, &wait) {
+                    true => Choice::OldTap,
+                    false => choose(reply, &wait.options, synonyms, *allow_numbers),
+                };
+                match choice {
+                    Choice::Option { index: chosen, why } => {
+                        let id = wait.options[chosen].id.clone();
+                        if let Some(input) = &mut self.session.input {
+                            input.id = Some(id.clone());
+                        }
+                        let saved = match &prompt.save_as {
+                            Some(name) => self.assign(index, name, json!(id)),
+                            None => Ok(()),
+                        };
+                        saved.map(|()| self.leave(index, &id, Some(why.to_owned())))
+                    }
+                    Choice::OldTap => self.prompt_again(index, prompt, &wait, OLD_TAP),
+                    Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
+                }
+            }
+            _ => Err(Halt("wait_at_wrong_node")),
+        };
+        match outcome {
+            Ok(next) => self.travel(next),
+            Err(halt) => self.fail_at(index, halt),
+        }
+        Ok(())
+    }
+
+    pub(super) fn await_reply(
+        &mut self,
+        index: usize,
+        prompt: &Prompt,
+        options: Vec<MessageOption>,
+        earlier: Option<&Wait>,
+    ) {
+        let turn = self.session.turn;
+        self.session.wait = Some(Wait {
+            kind: WaitKind::Reply,
+            entered_in: earlier.map_or(turn, |wait| wait.entered_in),
+            armed_in: turn,
+            attempts: earlier.map_or(0, |wait| wait.attempts),
+            wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
+            timeout: prompt.timeout.map(millis),
+            asked_at: None,
+            options,
+        });
+        self.stay(index, None);
+    }
+
+    /// Says the prompt again and waits on. An old tap is no attempt, and gets the prompt itself.
+    fn prompt_again(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
+        let is_attempt = why != OLD_TAP;
+        let retry = prompt.retry.as_ref().filter(|_| is_attempt);
+        let can_speak = prompt.speech.text.is_some() || prompt.speech.template.is_some() || retry.is_some();
+        let said = if can_speak { self.say(index, &prompt.speech, retry)? } else { Vec::new() };
+        let mut wait = wait.clone();
+        wait.attempts += u32::from(is_attempt);
+        self.await_reply(index, prompt, said, Some(&wait));
+        if let Some(step) = self.path.last_mut() {
+            step.why = Some(why.to_owned());
+        }
+        Ok(Next::Stop)
+    }
+
+    fn no_match(&mut self, index: usize, prompt: &Prompt, wait: &Wait, why: &str) -> Result<Next, Halt> {
+        if wait.attempts + 1 < prompt.max_attempts {
+            return self.prompt_again(index, prompt, wait, why);
+        }
+        Ok(self.leave(index, "no_match", Some(why.to_owned())))
+    }
+
+    fn save_answer(&mut self, prompt: &Prompt, parsed: Value, raw: Value) -> Result<(), Halt> {
+        let Some(name) = &prompt.save_as else { return Ok(()) };
+        let index = self.current().unwrap_or_default();
+        self.assign(index, name, parsed)?;
+        self.assign(index, &format!("{name}_raw"), raw)
+    }
+
+    fn locale(&self) -> Locale {
+        let country = self.country();
+        Locale {
+            date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
+            comma_decimal: writes_decimal_comma(country.as_deref()),
+            today: self.now.to_jiff().to_zoned(self.flow.zone.clone()).date(),
+            country,
+        }
+    }
+}
+
+/// A tap on, or of, a message from before the current prompt.
+fn is_old_tap(reply: &Reply, wait: &Wait) -> bool {
+    reply.kind == ReplyKind::Tap && reply.answers_turn.is_some_and(|turn| turn < wait.entered_in)
+}
