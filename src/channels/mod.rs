@@ -1,31 +1,84 @@
-//! Channels: how messages leave the house.
+//! Channels: how messages leave the house, and what they bring in.
 //!
-//! There is one so far, the simulator. The next one brings the trait that both implement.
+//! [`Channel`] is a closed enum and no trait object: there are three, the rest of the house asks what one of them can do
+//! rather than what it is, and a fourth should make the compiler name every place that has to decide about it.
 
+pub mod http;
 pub mod incoming;
 pub mod outgoing;
+pub mod signature;
+pub mod webhook;
+pub mod whatsapp;
 
-/// The channel that messages go out on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::sync::Arc;
+
+use outgoing::{Outgoing, Sent};
+use webhook::Webhook;
+use whatsapp::WhatsApp;
+
+/// The channel that messages go out on. Clones are handles to the same one.
+#[derive(Debug, Clone)]
 pub enum Channel {
     /// Needs no account anywhere: what a flow says is recorded and shown, and no phone rings. There is nobody to hand a
     /// message to, so it counts as accepted in the very transaction that says it; it never waits in the outbox, and a
     /// timeout runs from that commit.
     Simulator,
+    /// WhatsApp Cloud API.
+    WhatsApp(Arc<WhatsApp>),
+    /// The operator's own URL, behind which any other messenger may be.
+    Webhook(Arc<Webhook>),
 }
 
 impl Channel {
     /// Its name in the store, in the API and in the configuration.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Simulator => "simulator",
+            Self::WhatsApp(_) => "whatsapp",
+            Self::Webhook(_) => "webhook",
         }
     }
 
     /// Whether anybody's phone rings.
-    pub fn reaches_phones(self) -> bool {
+    pub fn reaches_phones(&self) -> bool {
         match self {
             Self::Simulator => false,
+            Self::WhatsApp(_) | Self::Webhook(_) => true,
+        }
+    }
+
+    /// Whether free text may go out only within 24 hours of the person's last message.
+    pub fn has_window(&self) -> bool {
+        match self {
+            Self::WhatsApp(_) => true,
+            Self::Simulator | Self::Webhook(_) => false,
+        }
+    }
+
+    /// Whether the provider approves templates, so that a node's template must be one of those that it knows. The generic
+    /// webhook takes templates as well, made by hand, and sends them filled in.
+    pub fn has_templates(&self) -> bool {
+        match self {
+            Self::WhatsApp(_) => true,
+            Self::Simulator | Self::Webhook(_) => false,
+        }
+    }
+
+    /// Whether the far side can tell a double, so that a message whose fate is unknown may well be sent again. A webhook's
+    /// receiver is given the message's id as an idempotency key; WhatsApp documents none, and the person would get it twice.
+    pub fn tells_doubles(&self) -> bool {
+        match self {
+            Self::Simulator | Self::Webhook(_) => true,
+            Self::WhatsApp(_) => false,
+        }
+    }
+
+    /// Hands a message over, once. What to do after that is the outbox's business.
+    pub async fn send(&self, message: &Outgoing) -> Sent {
+        match self {
+            Self::Simulator => Sent::Accepted { provider_id: None, wa_id: None },
+            Self::WhatsApp(whatsapp) => whatsapp.send(message).await,
+            Self::Webhook(webhook) => webhook.send(message).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{MediaRef, MessageId, MessageOption, MessageTemplate, Phone};
+use crate::domain::{MediaRef, MessageId, MessageOption, MessageTemplate, Phone, Timestamp};
 
 /// A message that is ready to go out.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub to: Recipient,
     /// What.
     pub content: Content,
+    /// When this attempt is made: what is signed and stamped carries it.
+    pub at: Timestamp,
 }
 
 /// Where a person is reached. At least one of them is there.
@@ -64,6 +66,9 @@ pub enum Sent {
     Accepted {
         /// The channel's id of it.
         provider_id: Option<String>,
+        /// The number as WhatsApp knows it, which the person's answers will come from. It may have other digits than the
+        /// one that was written to (Brazil, Mexico, Argentina).
+        wa_id: Option<String>,
     },
     /// The channel did not take it.
     Refused(Refusal),

@@ -349,9 +349,10 @@ impl<'a> Job<'a> {
     fn send(&self, (contact_seq, session_seq): (i64, i64), session: &Session, said: &[Said]) -> Result<Vec<i64>> {
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
-            let status = match (refused, self.inner.options.channel) {
+            let status = match (refused, &self.inner.options.channel) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, Channel::Simulator) => MessageStatus::Simulated,
+                (None, Channel::WhatsApp(_) | Channel::Webhook(_)) => MessageStatus::Queued,
             };
             let body = to_json(message)?;
             let id = MessageId(Uuid::now_v7());

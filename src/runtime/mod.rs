@@ -201,8 +201,8 @@ impl Runtime {
     }
 
     /// The channel that messages go out on.
-    pub fn channel(&self) -> Channel {
-        self.inner.options.channel
+    pub fn channel(&self) -> &Channel {
+        &self.inner.options.channel
     }
 
     /// The clock.

@@ -1,0 +1,157 @@
+//! The HTTP client of channels and of outgoing webhooks, and what became of a call.
+//!
+//! The difference that matters is whether the far side can have acted: a connection that never came about is retried
+//! freely, an answer that never came is not.
+
+use std::time::Duration;
+
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder};
+use rustls::crypto::CryptoProvider;
+
+use crate::error::{Error, Result};
+
+/// How long a connection may take to come about, DNS and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take from its beginning to the end of its answer.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The interval of probes that find a connection dead which a firewall has forgotten, before a message is lost to it.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The longest that the far side may ask to be left alone: a mistake of it must not silence a channel for days.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Characters that are shown of what a far side or a library says.
+const SHOWN: usize = 500;
+
+/// An answer, of whatever status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the far side asks to be left alone, at most an hour.
+    pub retry_after: Option<Duration>,
+    /// Where a redirect points. It is never followed: a signature or a token is meant for one host.
+    pub location: Option<String>,
+    /// The body; of one that breaks off or is too long, what was read of it.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No connection came about: the far side has seen nothing of the request.
+    Unreachable(String),
+    /// The request was written, in part at least, and no answer came: the far side may have acted on it.
+    Ambiguous(String),
+}
+
+/// A client with its own pool of connections: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy,
+/// whatever the environment says.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub fn client() -> Result<Client> {
+    // The client takes the process's provider. Whoever installs the first one wins, and there is only this one to install.
+    if CryptoProvider::get_default().is_none() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    Client::builder()
+        .user_agent(concat!("qyvo/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .tcp_keepalive(KEEP_ALIVE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|error| {
+            Error::invalid("Cannot make an HTTPS client: install the system's root certificates (ca-certificates)")
+                .caused_by(error)
+        })
+}
+
+/// Makes a call and reads at most `max_body` bytes of its answer.
+///
+/// # Errors
+/// When no answer came. An answer of any status is an [`Answer`].
+pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, NoAnswer> {
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        // A request that cannot be built was not written either.
+        Err(error) if error.is_connect() || error.is_builder() => {
+            return Err(NoAnswer::Unreachable(sentence_of(error)));
+        }
+        Err(error) => return Err(NoAnswer::Ambiguous(sentence_of(error))),
+    };
+    let headers = response.headers();
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| cut(value, SHOWN));
+    let mut answer =
+        Answer { status: response.status().as_u16(), retry_after: retry_after(headers), location, body: Vec::new() };
+    // A body that breaks off still leaves its status, which whoever reads the answer weighs against what is there.
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = max_body.saturating_sub(answer.body.len());
+        answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// The first `characters` of a text.
+pub fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date, which is read against the answer's own
+/// `Date`, so that no clock of ours matters.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match asked.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let moment = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().as_second());
+            let sent_at = moment(headers.get(DATE)?.to_str().ok()?)?;
+            Duration::from_secs(u64::try_from(moment(asked)?.saturating_sub(sent_at)).unwrap_or(0))
+        }
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The error and its causes, without the URL, which may carry something secret.
+fn sentence_of(error: reqwest::Error) -> String {
+    let is_timeout = error.is_timeout();
+    let error = error.without_url();
+    let mut sentence = if is_timeout { format!("timed out: {error}") } else { error.to_string() };
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        cause = error.source();
+    }
+    cut(&sentence, SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_more_than_an_hour() {
+        let wait = |pairs: &[(HeaderName, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            retry_after(&headers.collect()).map(|wait| wait.as_secs())
+        };
+        let date = (DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(wait(&[(RETRY_AFTER, "7")]), Some(7));
+        assert_eq!(wait(&[(RETRY_AFTER, "99999999999")]), Some(3600));
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT"), date.clone()]), Some(30));
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:40:00 GMT"), date.clone()]), Some(0));
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT")]), None, "against which clock?");
+        assert_eq!(wait(&[(RETRY_AFTER, "soon"), date]), None);
+        assert_eq!(wait(&[(RETRY_AFTER, "-1")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+}

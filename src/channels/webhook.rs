@@ -1,0 +1,193 @@
+//! The generic channel: messages are posted to a URL of the operator's, behind which any other messenger may be.
+//!
+//! The receiver hands messages of people back through `POST /inbound`.
+
+use std::fmt;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
+use serde_json::{Map, Value, json};
+
+use super::http::{self, Answer, NoAnswer};
+use super::outgoing::{Content, Outgoing, Recipient, Refusal, RefusalClass, Sent};
+use super::signature::{SIGNATURE_HEADER, sign};
+use crate::domain::MessageTemplate;
+use crate::error::{Error, Result};
+
+/// Bytes that are read of an answer: it has an id in it, or an explanation.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Characters that are kept of a refusal's body.
+const SHOWN_OF_REFUSAL: usize = 200;
+
+/// Where messages are posted.
+#[derive(Clone)]
+pub struct WebhookOptions {
+    /// An `http` or `https` URL.
+    pub url: String,
+    /// What requests are signed with.
+    pub secret: String,
+}
+
+/// The generic channel.
+pub struct Webhook {
+    client: Client,
+    url: Url,
+    secret: String,
+}
+
+impl Webhook {
+    /// A channel that posts to a URL.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key of the configuration, when an option is missing or wrong.
+    pub fn new(options: WebhookOptions) -> Result<Self> {
+        let url = options.url.parse::<Url>().ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        let Some(url) = url else {
+            return Err(Error::invalid("`webhook.url` must be an http or https URL"));
+        };
+        if options.secret.trim().is_empty() {
+            return Err(Error::invalid("`webhook.secret` is missing: messages are signed with it"));
+        }
+        Ok(Self { client: http::client()?, url, secret: options.secret })
+    }
+
+    /// Posts a message, signed.
+    pub async fn send(&self, message: &Outgoing) -> Sent {
+        let body = body_of(message).to_string();
+        let id = message.id.to_string();
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(SIGNATURE_HEADER, sign(&self.secret, message.at.as_millis().div_euclid(1000), body.as_bytes()))
+            .header("X-Qyvo-Message-Id", &id)
+            .header("Idempotency-Key", &id)
+            .body(body);
+        match http::call(request, MAX_ANSWER).await {
+            Ok(answer) => read_answer(&answer),
+            Err(NoAnswer::Unreachable(text)) => Sent::Refused(Refusal {
+                class: RefusalClass::Unreachable,
+                code: "unreachable".to_owned(),
+                text,
+                retry_after: None,
+            }),
+            Err(NoAnswer::Ambiguous(text)) => Sent::Ambiguous { text },
+        }
+    }
+}
+
+impl fmt::Debug for Webhook {
+    /// Shows the host alone: the rest of a URL often holds a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WebhookOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookOptions").finish_non_exhaustive()
+    }
+}
+
+/// What is posted.
+fn body_of(message: &Outgoing) -> Value {
+    json!({
+        "event": "message.outgoing",
+        "message_id": message.id,
+        "to": recipient(&message.to),
+        "message": content(&message.content),
+        "timestamp": message.at.to_iso_seconds(),
+    })
+}
+
+fn recipient(to: &Recipient) -> Value {
+    let Recipient { phone, wa_id, bsuid } = to;
+    let known = [
+        ("phone", phone.as_ref().map(|phone| phone.as_str())),
+        ("wa_id", wa_id.as_deref()),
+        ("bsuid", bsuid.as_deref()),
+    ];
+    known
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn content(content: &Content) -> Value {
+    match content {
+        Content::Text(text) => json!({"type": "text", "text": text}),
+        Content::Menu { text, options } => json!({"type": "menu", "text": text, "options": options}),
+        Content::Media { media, caption } => {
+            let mut view = json!({"type": "media", "media": media});
+            if let Some(caption) = caption {
+                view["text"] = json!(caption);
+            }
+            view
+        }
+        Content::Template { template, variables, payloads } => {
+            let body = template.body_with(|key| variables.get(key).cloned());
+            let mut view = json!({
+                "type": "template",
+                "text": body,
+                "template": {
+                    "name": template.name,
+                    "language": template.language,
+                    "body": body,
+                    "variables": variables,
+                },
+            });
+            let options = options(template, payloads);
+            if !options.is_empty() {
+                view["options"] = Value::from(options);
+            }
+            view
+        }
+    }
+}
+
+/// A template's quick-reply buttons as the options of a menu are posted, so that a receiver needs one way for both.
+fn options(template: &MessageTemplate, payloads: &[String]) -> Vec<Value> {
+    let buttons = template.quick_replies().filter_map(|index| template.buttons.get(index));
+    buttons.zip(payloads).map(|(button, payload)| json!({"id": payload, "title": button.text})).collect()
+}
+
+/// What an answer means.
+///
+/// A status of the 5xx and 408 count as not taken: whoever answers at all has had its say, and a receiver that took the
+/// message all the same knows it again by its key. They use up tries, because a receiver may fail over this very message,
+/// which must not stop the others for ever; only 502 and 503, which a proxy says of a receiver that is not there, hold
+/// the channel back instead. 504 says that the receiver was given the message and never answered.
+fn read_answer(answer: &Answer) -> Sent {
+    let refused = |class| {
+        let text = String::from_utf8_lossy(&answer.body);
+        let text = http::cut(text.trim(), SHOWN_OF_REFUSAL);
+        let text = match (&answer.location, text.is_empty()) {
+            (Some(location), _) => format!("redirects to {location}, which is not followed"),
+            (None, true) => format!("answered {} without an explanation", answer.status),
+            (None, false) => text,
+        };
+        Sent::Refused(Refusal { class, code: format!("http_{}", answer.status), text, retry_after: answer.retry_after })
+    };
+    match answer.status {
+        200..300 => Sent::Accepted { provider_id: provider_id(&answer.body), wa_id: None },
+        429 => refused(RefusalClass::ChannelPacing),
+        // Without `Retry-After` it is a proxy's word for a receiver that is away.
+        503 if answer.retry_after.is_some() => refused(RefusalClass::ChannelPacing),
+        502 | 503 => refused(RefusalClass::Unreachable),
+        504 => Sent::Ambiguous { text: "a gateway answered 504 in place of the receiver".to_owned() },
+        408 | 500.. => refused(RefusalClass::Transient),
+        // The secret, or the URL, is no longer right: the next message would fare no better, and none shall be lost to it.
+        300..400 | 401 | 403 => refused(RefusalClass::ChannelDown),
+        _ => refused(RefusalClass::Permanent),
+    }
+}
+
+/// The receiver's own id of the message, where it tells one.
+fn provider_id(body: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Value>(body).ok()?.get("id")? {
+        Value::String(id) if !id.trim().is_empty() => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
