@@ -178,7 +178,7 @@ fn read_answer(answer: &Answer) -> Sent {
         504 => Sent::Ambiguous { text: "a gateway answered 504 in place of the receiver".to_owned() },
         408 | 500.. => refused(RefusalClass::Transient),
         // The secret, or the URL, is no longer right: the next message would fare no better, and none shall be lost to it.
-        300..400 | 401 | 403 => refused(RefusalClass::ChannelDown),
+        300..=399 | 401 | 403 => refused(RefusalClass::ChannelDown),
         _ => refused(RefusalClass::Permanent),
     }
 }

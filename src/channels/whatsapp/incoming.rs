@@ -1,0 +1,362 @@
+//! Meta's deliveries: messages of people, how far ours got, and news about the account.
+//!
+//! The JSON is walked by hand and not read into structs: Meta leaves out numbers, contacts and ids as people change their
+//! privacy, writes one field as a string here and as a number there, and adds kinds. What is there is taken, in whatever
+//! form makes sense; whatever is not known stays as it came. Meta redelivers for days what is not acknowledged, so that
+//! nothing but a delivery that is no JSON is an error.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Sender, Stage};
+use super::Unreadable;
+use super::changes;
+use super::repair::repaired;
+use crate::domain::{ReplyKind, Timestamp};
+
+/// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it as
+/// it came, and so is what is meant for another number of the account.
+///
+/// # Errors
+/// When it is not JSON, or nested deeper than 128 levels.
+pub fn read_delivery(raw: &[u8], phone_number_id: &str) -> Result<Vec<Item>, Unreadable> {
+    let delivery = parse(raw)?;
+    if delivery.get("object").and_then(Value::as_str) != Some("whatsapp_business_account") {
+        return Ok(vec![unknown("it is not about a WhatsApp Business account", delivery)]);
+    }
+    let Some(entries) = delivery.get("entry").and_then(Value::as_array) else {
+        return Ok(vec![unknown("it has no entries", delivery)]);
+    };
+    let mut items = Vec::new();
+    for entry in entries {
+        match entry.get("changes").and_then(Value::as_array) {
+            Some(changes) => changes.iter().for_each(|change| read_change(change, phone_number_id, &mut items)),
+            None => items.push(unknown("an entry has no changes", entry.clone())),
+        }
+    }
+    Ok(items)
+}
+
+/// The JSON of a delivery. Half a surrogate pair, as of an emoji that was cut in two, and bytes that are not UTF-8 do not
+/// make a message unreadable: what cannot be shown is replaced.
+fn parse(raw: &[u8]) -> Result<Value, Unreadable> {
+    serde_json::from_slice(raw).or_else(|error| match repaired(raw) {
+        Cow::Borrowed(_) => Err(Unreadable(error.to_string())),
+        Cow::Owned(text) => serde_json::from_str(&text).map_err(|error| Unreadable(error.to_string())),
+    })
+}
+
+fn read_change(change: &Value, phone_number_id: &str, items: &mut Vec<Item>) {
+    let Some(value) = change.get("value").filter(|value| value.is_object()) else {
+        return items.push(unknown("a change has no value", change.clone()));
+    };
+    // Of one number's messages and statuses alone: news about the account concern all of them.
+    if text(value.get("metadata"), "phone_number_id").is_some_and(|id| id != phone_number_id) {
+        return items.push(unknown("it is for another number of the account", change.clone()));
+    }
+    let field = text(Some(change), "field").unwrap_or_default();
+    if field != "messages" && !field.is_empty() {
+        return changes::read_news(&field, value, change, items);
+    }
+    let known = ["messages", "statuses", "errors"];
+    let mut is_empty = true;
+    for (key, of) in known.iter().filter_map(|key| Some((*key, value.get(*key)?))) {
+        is_empty = false;
+        let Some(list) = of.as_array() else {
+            items.push(unknown("what should be a list is none", change.clone()));
+            continue;
+        };
+        let contacts = Contacts::of(value, list.len());
+        items.extend(list.iter().map(|one| match key {
+            "messages" => read_message(one, &contacts),
+            "statuses" => read_status(one, &contacts),
+            _ => changes::notice("error", one, one),
+        }));
+    }
+    if is_empty {
+        items.push(unknown("there are no messages, statuses or errors in it", change.clone()));
+    }
+}
+
+fn read_message(message: &Value, contacts: &Contacts) -> Item {
+    let refuse = |why: &str| unknown(why, message.clone());
+    let Some(provider_id) = text(Some(message), "id") else {
+        return refuse("a message has no id");
+    };
+    if text(Some(message), "group_id").is_some() {
+        return refuse("it was written to a group");
+    }
+    let system = message.get("system").filter(|system| system.is_object());
+    let Some(from) = contacts.sender_of(message, system) else {
+        return refuse("a message has no sender");
+    };
+    let said = Said::of(message, system);
+    Item::Message(Box::new(IncomingMessage {
+        provider_id,
+        from,
+        sent_at: timestamp(message),
+        kind: said.kind,
+        text: said.text,
+        option: said.option,
+        reply_to: said.reply_to.or_else(|| text(message.get("context"), "id")),
+        payload: with_extras(said.payload, message),
+    }))
+}
+
+/// What a message says, by its type.
+struct Said {
+    kind: IncomingKind,
+    text: Option<String>,
+    option: Option<String>,
+    reply_to: Option<String>,
+    payload: Option<Value>,
+}
+
+impl Said {
+    fn of(message: &Value, system: Option<&Value>) -> Self {
+        let kind = text(Some(message), "type").unwrap_or_default();
+        let body = message.get(&kind).filter(|body| !body.is_null());
+        let reply = |kind: ReplyKind| Self {
+            kind: IncomingKind::Reply(kind),
+            text: None,
+            option: None,
+            reply_to: None,
+            payload: body.cloned(),
+        };
+        let medium = |kind: ReplyKind| Self { text: text(body, "caption"), ..reply(kind) };
+        let about_earlier =
+            |kind: IncomingKind, id: &str| Self { kind, reply_to: text(body, id), ..reply(ReplyKind::Text) };
+        match kind.as_str() {
+            "text" => match text(body, "body") {
+                Some(body) => Self { text: Some(body), payload: None, ..reply(ReplyKind::Text) },
+                None => reply(ReplyKind::Unsupported),
+            },
+            "interactive" => Self::tapped(body).unwrap_or_else(|| reply(ReplyKind::Unsupported)),
+            "button" => {
+                let (text, option) = (text(body, "text"), text(body, "payload"));
+                let kind = if text.is_some() || option.is_some() { ReplyKind::Tap } else { ReplyKind::Unsupported };
+                Self { text, option, ..reply(kind) }
+            }
+            "image" => medium(ReplyKind::Image),
+            "video" => medium(ReplyKind::Video),
+            "audio" | "voice" => medium(ReplyKind::Audio),
+            "document" => medium(ReplyKind::Document),
+            "sticker" => medium(ReplyKind::Sticker),
+            "location" => reply(ReplyKind::Location),
+            "contacts" => reply(ReplyKind::Contacts),
+            "order" => Self { text: text(body, "text"), ..reply(ReplyKind::Order) },
+            // Without an emoji it takes an earlier one back.
+            "reaction" => Self { text: text(body, "emoji"), ..about_earlier(IncomingKind::Reaction, "message_id") },
+            "edit" => Self { text: edited_text(body), ..about_earlier(IncomingKind::Edit, "original_message_id") },
+            "revoke" => about_earlier(IncomingKind::Revoke, "original_message_id"),
+            "system" => {
+                let payload = system.map(|system| changes::of_person(system, message));
+                let kind = match payload.as_ref().is_some_and(changes::has_new_address) {
+                    true => IncomingKind::NumberChanged,
+                    false => IncomingKind::System,
+                };
+                Self { kind, text: text(system, "body"), payload, ..reply(ReplyKind::Text) }
+            }
+            "request_welcome" => Self { kind: IncomingKind::System, ..reply(ReplyKind::Text) },
+            // `unsupported`, `unknown`, and all that comes after this version: somebody sent something.
+            _ => reply(ReplyKind::Unsupported),
+        }
+    }
+
+    /// A tapped button or row.
+    fn tapped(body: Option<&Value>) -> Option<Self> {
+        let body = body?;
+        let tapped = ["button_reply", "list_reply"].into_iter().find_map(|key| body.get(key))?;
+        let option = text(Some(tapped), "id")?;
+        Some(Self {
+            kind: IncomingKind::Reply(ReplyKind::Tap),
+            text: text(Some(tapped), "title"),
+            option: Some(option),
+            reply_to: None,
+            payload: Some(body.clone()),
+        })
+    }
+}
+
+/// The text or the caption of an edited message.
+fn edited_text(body: Option<&Value>) -> Option<String> {
+    let message = body?.get("message")?;
+    let kind = text(Some(message), "type").unwrap_or_default();
+    text(message.get("text"), "body").or_else(|| text(message.get(kind), "caption"))
+}
+
+/// The payload with what else a message tells: the ad that led to it, the product that it is about, and why it cannot be
+/// shown.
+fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
+    let extras = [
+        ("referral", message.get("referral")),
+        ("referred_product", message.pointer("/context/referred_product")),
+        ("errors", message.get("errors")),
+    ];
+    let extras = extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));
+    let extras: Map<String, Value> = extras.filter(|(_, value)| !value.is_null()).collect();
+    if extras.is_empty() {
+        return payload;
+    }
+    match payload {
+        None => Some(Value::Object(extras)),
+        Some(Value::Object(mut fields)) => {
+            extras.into_iter().for_each(|(key, value)| _ = fields.entry(key).or_insert(value));
+            Some(Value::Object(fields))
+        }
+        Some(list) => {
+            let mut fields = Map::from_iter([("items".to_owned(), list)]);
+            fields.extend(extras);
+            Some(Value::Object(fields))
+        }
+    }
+}
+
+fn read_status(status: &Value, contacts: &Contacts) -> Item {
+    let refuse = |why: &str| unknown(why, status.clone());
+    let stage = match text(Some(status), "status").unwrap_or_default().as_str() {
+        "sent" => Stage::Sent,
+        "failed" => Stage::Failed,
+        "delivered" => Stage::Delivered,
+        "read" => Stage::Read,
+        "played" => Stage::Played,
+        _ => return refuse("a message of ours has a status that is not known"),
+    };
+    let provider_id = text(Some(status), "id");
+    let message_id = text(Some(status), "biz_opaque_callback_data").and_then(|id| id.parse().ok());
+    if provider_id.is_none() && message_id.is_none() {
+        return refuse("a status does not say of which message");
+    }
+    let error = status.get("errors").and_then(|errors| errors.get(0)).filter(|_| stage == Stage::Failed);
+    Item::Progress(Box::new(Progress {
+        provider_id,
+        message_id,
+        stage,
+        at: timestamp(status),
+        recipient: contacts.recipient_of(status),
+        code: error.and_then(|error| text(Some(error), "code")),
+        text: error.and_then(changes::explanation),
+        pricing: status.get("pricing").filter(|pricing| !pricing.is_null()).cloned(),
+    }))
+}
+
+/// The `contacts` beside messages or statuses, matched to them by what both say of a person and never by their place: a
+/// batch has fewer contacts than messages when one person wrote twice, and in any order.
+struct Contacts {
+    all: Vec<Sender>,
+    /// The contacts belong to this many messages.
+    count: usize,
+}
+
+impl Contacts {
+    fn of(value: &Value, count: usize) -> Self {
+        let all = value.get("contacts").and_then(Value::as_array).into_iter().flatten().map(|contact| {
+            let profile = contact.get("profile");
+            Sender {
+                wa_id: number(contact, "wa_id"),
+                bsuid: scoped_id(contact, "user_id"),
+                parent_bsuid: scoped_id(contact, "parent_user_id"),
+                phone: None,
+                name: text(profile, "name").or_else(|| text(profile, "username")),
+            }
+        });
+        Self { all: all.collect(), count }
+    }
+
+    /// Who wrote a message; `None` if nothing tells.
+    fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Sender> {
+        let mut told = Sender {
+            wa_id: number(message, "from"),
+            // A number's field with an id in it is an id.
+            bsuid: scoped_id(message, "from_user_id").or_else(|| scoped_id(message, "from")),
+            parent_bsuid: scoped_id(message, "from_parent_user_id"),
+            ..Sender::default()
+        };
+        if let Some(system) = system {
+            // A person whose id has changed is known by the old one, which stands nowhere else.
+            told.bsuid = told.bsuid.or_else(|| changes::previous_id(system));
+        }
+        let sender = self.completed(told);
+        if is_somebody(&sender) {
+            return Some(sender);
+        }
+        // One contact and one message leave no doubt. A system message is about somebody's new address.
+        let [only] = self.all.as_slice() else { return None };
+        (self.count == 1 && system.is_none() && is_somebody(only)).then(|| only.clone())
+    }
+
+    /// To whom a message of ours went, as far as its status tells.
+    fn recipient_of(&self, status: &Value) -> Sender {
+        self.completed(Sender {
+            wa_id: number(status, "recipient_id"),
+            bsuid: scoped_id(status, "recipient_user_id").or_else(|| scoped_id(status, "recipient_id")),
+            parent_bsuid: scoped_id(status, "recipient_parent_user_id"),
+            ..Sender::default()
+        })
+    }
+
+    /// What a contact that is the same person adds to what is told.
+    fn completed(&self, mut told: Sender) -> Sender {
+        let same = |contact: &&Sender| {
+            let pairs = [(&contact.wa_id, &told.wa_id), (&contact.bsuid, &told.bsuid)];
+            let both = pairs.iter().filter(|(one, other)| one.is_some() && other.is_some());
+            // One id alike and the other not is somebody else whose number or id moved on.
+            both.clone().count() > 0 && both.clone().all(|(one, other)| one == other)
+        };
+        if let Some(contact) = self.all.iter().find(same).cloned() {
+            told.wa_id = told.wa_id.or(contact.wa_id);
+            told.bsuid = told.bsuid.or(contact.bsuid);
+            told.parent_bsuid = told.parent_bsuid.or(contact.parent_bsuid);
+            told.name = contact.name;
+        }
+        told
+    }
+}
+
+fn is_somebody(sender: &Sender) -> bool {
+    sender.wa_id.is_some() || sender.bsuid.is_some() || sender.parent_bsuid.is_some()
+}
+
+/// What cannot be read, and why.
+pub(super) fn unknown(why: &str, raw: Value) -> Item {
+    Item::Unknown { why: why.to_owned(), raw }
+}
+
+/// A text that is not blank, or a number that stands where a text should.
+pub(super) fn text(value: Option<&Value>, key: &str) -> Option<String> {
+    match value?.get(key)? {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A number as WhatsApp knows it. Numbering plans are not asked: they call some of them invalid.
+pub(super) fn number(value: &Value, key: &str) -> Option<String> {
+    let text = text(Some(value), key)?;
+    let digits = text.trim().trim_start_matches('+');
+    let is_number = (5..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.to_owned())
+}
+
+/// A business-scoped id: a country's two letters, a dot, and up to 128 characters (`US.1349…`, `US.ENT.1181…`).
+pub(super) fn scoped_id(value: &Value, key: &str) -> Option<String> {
+    text(Some(value), key).filter(|id| is_scoped_id(id))
+}
+
+/// Whether a text has the form of a business-scoped id.
+pub(super) fn is_scoped_id(id: &str) -> bool {
+    let Some((country, rest)) = id.split_once('.') else { return false };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    country.len() == 2
+        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+        && (1..=160).contains(&rest.len())
+        && rest.bytes().all(is_plain)
+}
+
+/// When something was, in seconds since 1970; `None` for what no calendar has.
+pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
+    let seconds: i64 = text(Some(value), "timestamp")?.trim().parse().ok()?;
+    (1..=253_402_207_199).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
+}
