@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod business;
+mod faults;
+mod reading;
 mod sending;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhooks;
