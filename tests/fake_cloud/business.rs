@@ -137,15 +137,19 @@ impl Business {
         }
     }
 
-    /// The template of most tests: one variable, two quick replies, a button with an address.
+    /// Adds the template of most tests.
     pub(crate) fn add_template(&self) {
-        let template = Template::new("abandoned_cart", "en_US")
-            .body("Hi {{1}}, your cart of {{2}} is waiting.")
-            .quick_reply("Check out")
-            .quick_reply("Not now")
-            .url_button("Look", "https://shop.example.com/{{1}}");
-        self.cloud.add_template(template);
+        self.cloud.add_template(cart_template());
     }
+}
+
+/// The template of most tests: two variables, two quick replies, a button with an address.
+pub(crate) fn cart_template() -> Template {
+    Template::new("abandoned_cart", "en_US")
+        .body("Hi {{1}}, your cart of {{2}} is waiting.")
+        .quick_reply("Check out")
+        .quick_reply("Not now")
+        .url_button("Look", "https://shop.example.com/{{1}}")
 }
 
 /// A text message.
@@ -153,7 +157,7 @@ pub(crate) fn text(body: &str) -> Value {
     json!({"type": "text", "text": {"body": body}})
 }
 
-/// The template of `add_template`, filled.
+/// The template of most tests, filled.
 pub(crate) fn template(parameters: &[&str]) -> Value {
     let parameters: Vec<Value> = parameters.iter().map(|text| json!({"type": "text", "text": text})).collect();
     json!({"type": "template", "template": {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod business;
+mod clients;
 mod faults;
 mod reading;
 mod sending;

@@ -24,7 +24,7 @@ async fn templates_come_in_pages_that_follow_each_other() {
             assert!(template["id"].is_string() && template.get("category").is_none());
             assert_eq!(
                 template["components"],
-                json!([{"type": "BODY", "text": "Hi {{1}}"}, {"type": "FOOTER", "text": "f"}])
+                json!([{"type": "BODY", "text": "Hi {{1}}", "example": {"body_text": [["example"]]}}, {"type": "FOOTER", "text": "f"}])
             );
         }
         assert!(body["paging"]["cursors"]["after"].is_string());

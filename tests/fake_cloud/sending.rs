@@ -269,7 +269,7 @@ async fn templates_are_held_against_what_was_approved() {
 #[tokio::test]
 async fn headers_and_named_variables_of_templates_are_checked() {
     let business = Business::start();
-    business.cloud.add_template(Template::new("picture", "de").media_header("IMAGE").body("Hallo {{name}}").named());
+    business.cloud.add_template(Template::new("picture", "de").named().media_header("IMAGE").body("Hallo {{name}}"));
     let message = |header: Value, name: &str| {
         json!({"type": "template", "template": {"name": "picture", "language": {"code": "de"}, "components": [
             {"type": "header", "parameters": [header]},

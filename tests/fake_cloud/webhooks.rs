@@ -220,6 +220,7 @@ async fn a_new_number_comes_with_a_new_bsuid_and_no_contacts() {
     assert_eq!((&message["type"], &message["from"]), (&json!("system"), &json!("4915112345678")));
     assert_eq!(message["system"]["type"], "user_changed_number");
     assert_eq!(message["system"]["wa_id"], "4915199999999");
+    assert_eq!((&message["from_user_id"], &message["system"]["user_id"]), (&json!(old), &json!(anna.bsuid())));
     assert_eq!(arrived.items("contacts"), [] as [Value; 0]);
     assert_ne!(anna.bsuid(), old);
     let mut to_new = template(&["a", "b"]);

@@ -207,7 +207,9 @@ fn templates(state: &State, request: &Request) -> Result<Value, GraphError> {
             place.ok_or_else(|| GraphError::new(100, "Invalid cursor"))? + 1
         }
     };
-    let wanted = |key: &str, value: &str| parameter(request, key).is_none_or(|given| given.eq_ignore_ascii_case(value));
+    let wanted = |key: &str, value: &str| {
+        parameter(request, key).is_none_or(|given| given.split(',').any(|one| one.eq_ignore_ascii_case(value)))
+    };
     let matching: Vec<_> = state
         .templates
         .iter()
@@ -216,8 +218,18 @@ fn templates(state: &State, request: &Request) -> Result<Value, GraphError> {
     let fields = parameter(request, "fields");
     let data: Vec<Value> =
         matching.iter().skip(start).take(size).map(|template| select(template.as_json(), fields.as_deref())).collect();
+    let mut page = json!({ "data": data });
+    if let Some(wanted) = parameter(request, "summary") {
+        let summary = json!({
+            "total_count": matching.len(),
+            "message_template_count": state.templates.len(),
+            "message_template_limit": 6000,
+            "are_translations_complete": true,
+        });
+        page["summary"] = select(summary, Some(&wanted));
+    }
     if data.is_empty() {
-        return Ok(json!({"data": []}));
+        return Ok(page);
     }
     let cursor = |place: usize| format!("QVFI{place:08x}");
     let after = cursor(start + data.len() - 1);
@@ -228,7 +240,8 @@ fn templates(state: &State, request: &Request) -> Result<Value, GraphError> {
         let query = [rest, vec![&format!("after={after}")]].concat().join("&");
         paging["next"] = format!("{}{}?{query}", state.base_url, request.path).into();
     }
-    Ok(json!({"data": data, "paging": paging}))
+    page["paging"] = paging;
+    Ok(page)
 }
 
 /// The named fields and the id; everything if none are named.

@@ -136,18 +136,19 @@ impl Phone {
         });
     }
 
-    /// The person moves to another number: a system message with it, and a BSUID that is new, too.
+    /// The person moves to another number: a system message from the old number and BSUID that tells the new ones.
     pub(crate) fn change_number(&self, number: &str) -> String {
         self.shared.change(|state| {
             let old = state.users[self.user].wa_id.clone().unwrap_or_default();
-            let name = state.users[self.user].name.clone();
+            let (name, old_bsuid) = (state.users[self.user].name.clone(), state.users[self.user].bsuid.clone());
             state.move_user(self.user, number);
-            let new = state.users[self.user].wa_id.clone();
+            let (new, new_bsuid) = (state.users[self.user].wa_id.clone(), state.users[self.user].bsuid.clone());
             let body = format!("User {name} changed from {old} to {}", new.as_deref().unwrap_or_default());
             let message = json!({
                 "from": old,
+                "from_user_id": old_bsuid,
                 "type": "system",
-                "system": {"body": body, "type": "user_changed_number", "wa_id": new},
+                "system": {"body": body, "type": "user_changed_number", "wa_id": new, "user_id": new_bsuid},
             });
             let now = state.now();
             state.push_message(self.user, now, message)

@@ -46,24 +46,29 @@ impl Template {
         Self { category: category.to_owned(), ..self }
     }
 
-    /// Variables have names, as in `{{first_name}}`, and not numbers.
+    /// Variables of the components to come have names, as in `{{first_name}}`, and not numbers.
     pub(crate) fn named(self) -> Self {
         Self { parameter_format: "NAMED".to_owned(), ..self }
     }
 
     /// A header of text, perhaps with one variable.
     pub(crate) fn header(self, text: &str) -> Self {
-        self.with(json!({"type": "HEADER", "format": "TEXT", "text": text}))
+        let component = json!({"type": "HEADER", "format": "TEXT", "text": text});
+        self.with_example(component, "header_text")
     }
 
     /// A header of `IMAGE`, `VIDEO`, `DOCUMENT` or `LOCATION`.
     pub(crate) fn media_header(self, format: &str) -> Self {
-        self.with(json!({"type": "HEADER", "format": format}))
+        let mut component = json!({"type": "HEADER", "format": format});
+        if format != "LOCATION" {
+            component["example"] = json!({"header_handle": ["https://scontent.whatsapp.net/v/example"]});
+        }
+        self.with(component)
     }
 
     /// The text, with variables such as `{{1}}`.
     pub(crate) fn body(self, text: &str) -> Self {
-        self.with(json!({"type": "BODY", "text": text}))
+        self.with_example(json!({"type": "BODY", "text": text}), "body_text")
     }
 
     /// The line below.
@@ -78,7 +83,11 @@ impl Template {
 
     /// One more button that opens an address, which may end in `{{1}}`.
     pub(crate) fn url_button(self, text: &str, url: &str) -> Self {
-        self.button(json!({"type": "URL", "text": text, "url": url}))
+        let mut button = json!({"type": "URL", "text": text, "url": url});
+        if !variables(url).is_empty() {
+            button["example"] = json!([format!("{url}example")]);
+        }
+        self.button(button)
     }
 
     /// One more button as Meta lists it.
@@ -88,6 +97,25 @@ impl Template {
             None => self.components.push(json!({"type": "BUTTONS", "buttons": [button]})),
         }
         self
+    }
+
+    /// Each variable was given with an example, which is listed with it.
+    fn with_example(self, mut component: Value, part: &str) -> Self {
+        let names = variables(component["text"].as_str().unwrap_or_default());
+        if names.is_empty() {
+            return self.with(component);
+        }
+        let mut example = json!({});
+        if self.parameter_format == "NAMED" {
+            let named: Vec<Value> =
+                names.iter().map(|name| json!({"param_name": name, "example": "example"})).collect();
+            example[format!("{part}_named_params")] = json!(named);
+        } else {
+            let examples = vec!["example"; names.len()];
+            example[part] = if part == "body_text" { json!([examples]) } else { json!(examples) };
+        }
+        component["example"] = example;
+        self.with(component)
     }
 
     fn with(mut self, component: Value) -> Self {

@@ -242,7 +242,7 @@ impl State {
             shuffle(&mut events, &mut self.seed);
         }
         let fresh = events.chunks(self.delivery.batch.max(1)).map(|events| Parcel {
-            body: envelope(&self.setup.business_account_id, events),
+            body: envelope(&self.setup.business_account_id, events, now),
             attempt: 0,
             due_at: now,
         });
@@ -260,9 +260,12 @@ impl State {
     }
 }
 
+/// A body. `messages` has its times inside; other fields tell theirs beside the changes (pywa requires it, as Meta's
+/// examples have it).
+///
 /// Several events use all three levels of the envelope: neighbours of one kind from one person share a change, and the
 /// changes are spread over two entries.
-fn envelope(account: &str, events: &[Event]) -> String {
+fn envelope(account: &str, events: &[Event], now: i64) -> String {
     let mut changes: Vec<Value> = Vec::new();
     for event in events {
         let joins = changes.last_mut().filter(|last| {
@@ -280,7 +283,13 @@ fn envelope(account: &str, events: &[Event]) -> String {
     }
     let entries: Vec<Value> = changes
         .chunks(changes.len().div_ceil(2).max(1))
-        .map(|changes| json!({"id": account, "changes": changes}))
+        .map(|changes| {
+            let mut entry = json!({"id": account, "changes": changes});
+            if changes.iter().any(|change| change["field"] != "messages") {
+                entry["time"] = json!(now / 1000);
+            }
+            entry
+        })
         .collect();
     escape(&json!({"object": "whatsapp_business_account", "entry": entries}).to_string())
 }
