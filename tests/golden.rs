@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qyvo::domain::{Contact, FlowDocument, NODE_TYPES, Reply, ReplyKind, Session, Timestamp};
-use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Step, begin, step};
+use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Step, begin, no_flows, step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -185,8 +185,8 @@ fn play(golden: &Golden) -> Vec<(Value, Step)> {
     for golden_step in &golden.steps {
         now = now.plus(Duration::from_millis((golden_step.after * 1000.0).round() as u64));
         let event = read_event(&golden_step.event, &session, now);
-        let result = step(&flow, &contact, &session, &event, now);
-        let replayed = step(&flow, &contact, &session, &event, now);
+        let result = step(&flow, &no_flows, &contact, &session, &event, now).unwrap();
+        let replayed = step(&flow, &no_flows, &contact, &session, &event, now).unwrap();
         assert_eq!(result, replayed, "{}: the engine is a function", golden.about);
         for effect in &result.effects {
             if let Effect::UpdateContact(change) = effect {

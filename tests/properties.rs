@@ -15,7 +15,7 @@ use qyvo::domain::{
     Contact, ContactId, FlowDocument, FlowId, NodeId, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
     WaitKind,
 };
-use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Step, begin, limits, step};
+use qyvo::engine::{self, Beginning, CompiledFlow, Effect, Event, Step, begin, limits, no_flows};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -580,6 +580,10 @@ fn check_due_timer_is_taken(flow: &CompiledFlow, contact: &Contact, session: &Se
     let result = step(flow, contact, session, &event, due_at);
     assert_eq!(result.ignored, None, "{event:?} of {session:?}");
     check(flow, session, &event, due_at, &result);
+}
+
+fn step(flow: &CompiledFlow, contact: &Contact, session: &Session, event: &Event, now: Timestamp) -> Step {
+    engine::step(flow, &no_flows, contact, session, event, now).unwrap()
 }
 
 fn through_json(session: &Session) -> Session {

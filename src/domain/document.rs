@@ -315,7 +315,10 @@ mod tests {
             {"id": "g", "type": "update_contact", "name": "Ann", "add_tags": ["t"]},
             {"id": "h", "type": "delay", "seconds": 5},
             {"id": "i", "type": "wait_for_event", "event": "order.paid", "timeout_seconds": 60, "save_as": "paid"},
-            {"id": "j", "type": "end", "outcome": "done"}
+            {"id": "j", "type": "http_request", "url": "https://x.example", "headers": {"x-a": "1"}, "body": {"n": 1}},
+            {"id": "k", "type": "run_flow", "flow_id": "0193bc00-1111-7000-8000-000000000001", "return": false},
+            {"id": "l", "type": "handoff", "note": "Call", "wait": false},
+            {"id": "m", "type": "end", "outcome": "done"}
         ]);
         let document = json!({"schema_version": 1, "name": "F", "nodes": nodes, "ui": {"a": {"x": 1}}});
         let flow = FlowDocument::parse(&document).unwrap();

@@ -24,9 +24,9 @@ pub use http_call::HttpCall;
 pub use ids::{ContactId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TestCaseId, TokenId};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use node::{
-    Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, MediaTemplate, Menu, MenuOption, NODE_TYPES, Node,
-    NodeKind, OnReply, Operator, RandomSplit, SendMessage, SetVariable, TemplateUse, UpdateContact, Validation,
-    WaitForEvent,
+    Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, Handoff, HttpRequest, MediaTemplate, Menu,
+    MenuOption, NODE_TYPES, Node, NodeKind, OnReply, Operator, RandomSplit, RunFlow, SendMessage, SetVariable,
+    TemplateUse, UpdateContact, Validation, WaitForEvent,
 };
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::document::shape;
-use super::{NodeId, Problem, checks};
+use super::{FlowId, NodeId, Problem, checks};
 
 /// One node of a flow.
 #[derive(Debug, Clone)]
@@ -99,12 +99,18 @@ pub enum NodeKind {
     Delay(Delay),
     /// Waits for an event from outside.
     WaitForEvent(WaitForEvent),
+    /// Calls an HTTP endpoint and waits for its answer.
+    HttpRequest(HttpRequest),
+    /// Runs another flow inside this session.
+    RunFlow(RunFlow),
+    /// Asks for a person.
+    Handoff(Handoff),
     /// Ends the session.
     End(End),
 }
 
 /// Every `type` of node that this version runs.
-pub const NODE_TYPES: [&str; 10] = [
+pub const NODE_TYPES: [&str; 13] = [
     "send_message",
     "ask",
     "menu",
@@ -114,6 +120,9 @@ pub const NODE_TYPES: [&str; 10] = [
     "update_contact",
     "delay",
     "wait_for_event",
+    "http_request",
+    "run_flow",
+    "handoff",
     "end",
 ];
 
@@ -130,6 +139,9 @@ impl NodeKind {
             Self::UpdateContact(_) => "update_contact",
             Self::Delay(_) => "delay",
             Self::WaitForEvent(_) => "wait_for_event",
+            Self::HttpRequest(_) => "http_request",
+            Self::RunFlow(_) => "run_flow",
+            Self::Handoff(_) => "handoff",
             Self::End(_) => "end",
         }
     }
@@ -152,13 +164,23 @@ impl NodeKind {
             Self::RandomSplit(split) => split.branches.iter().map(|branch| branch.id.as_str()).collect(),
             Self::SetVariable(_) | Self::UpdateContact(_) | Self::Delay(_) => vec!["next"],
             Self::WaitForEvent(_) => vec!["event", "timeout"],
+            Self::HttpRequest(_) => vec!["success", "failure"],
+            Self::RunFlow(RunFlow { returns: true, .. }) => vec!["completed", "expired", "failed"],
+            // Once the other flow has begun, nothing leads back.
+            Self::RunFlow(_) => vec!["failed"],
+            Self::Handoff(Handoff { wait: true, .. }) => vec!["resumed", "timeout"],
+            Self::Handoff(_) => vec!["next"],
             Self::End(_) => Vec::new(),
         }
     }
 
-    /// Whether a session stops here until something happens.
+    /// Whether a session stops here until something happens. What a sub-flow does is not known here.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Ask(_) | Self::Menu(_) | Self::Delay(_) | Self::WaitForEvent(_))
+        match self {
+            Self::Ask(_) | Self::Menu(_) | Self::Delay(_) | Self::WaitForEvent(_) | Self::HttpRequest(_) => true,
+            Self::Handoff(handoff) => handoff.wait,
+            _ => false,
+        }
     }
 
     fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
@@ -172,6 +194,9 @@ impl NodeKind {
             "update_contact" => shape(fields).map(Self::UpdateContact),
             "delay" => shape(fields).map(Self::Delay),
             "wait_for_event" => shape(fields).map(Self::WaitForEvent),
+            "http_request" => shape(fields).map(Self::HttpRequest),
+            "run_flow" => shape(fields).map(Self::RunFlow),
+            "handoff" => shape(fields).map(Self::Handoff),
             "end" => shape(fields).map(Self::End),
             other => Err(Problem::new(
                 checks::UNKNOWN_NODE_TYPE,
@@ -485,6 +510,77 @@ pub struct WaitForEvent {
     pub timeout_seconds: Option<u64>,
     /// Where in `context` the event's payload is kept.
     pub save_as: Option<String>,
+}
+
+/// Fields of `http_request`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpRequest {
+    /// Such as `POST`.
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// A template, whose values are percent-encoded.
+    pub url: String,
+    /// By name; the values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// JSON whose strings are templates, or a template of a text.
+    #[serde(default)]
+    pub body: Value,
+    /// How long one attempt may take, in milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u32,
+    /// Attempts after the first.
+    #[serde(default = "default_retries")]
+    pub max_retries: u32,
+    /// Where in `context` status and body of the answer are kept.
+    pub save_as: Option<String>,
+}
+
+fn default_method() -> String {
+    "GET".to_owned()
+}
+
+fn default_timeout_ms() -> u32 {
+    10_000
+}
+
+fn default_retries() -> u32 {
+    2
+}
+
+/// Fields of `run_flow`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFlow {
+    /// The flow; the version that is published when the node is entered.
+    pub flow_id: FlowId,
+    /// What the sub-flow reads as `{{context.*}}`; strings are templates.
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// Where in `context` it is kept how the sub-flow came out.
+    pub save_as: Option<String>,
+    /// Whether its end leads back here. If not, the session goes over to it for good.
+    #[serde(default = "default_true", rename = "return")]
+    pub returns: bool,
+}
+
+/// Fields of `handoff`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handoff {
+    /// What the person should know, a template.
+    pub note: Option<String>,
+    /// Whether the session waits until it is given back.
+    #[serde(default = "default_true")]
+    pub wait: bool,
+    /// How long it waits; [`Handoff::TIMEOUT_SECONDS`] where none is given.
+    pub timeout_seconds: Option<u64>,
+}
+
+impl Handoff {
+    /// How long a session stays with a person unless its author says otherwise.
+    pub const TIMEOUT_SECONDS: u64 = 24 * 3600;
 }
 
 /// Fields of `end`.

@@ -215,7 +215,11 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
                 add(Problem::new(checks::BAD_EVENT_NAME, text).field("event"));
             }
         }
-        NodeKind::UpdateContact(_) | NodeKind::End(_) => {}
+        NodeKind::HttpRequest(_)
+        | NodeKind::RunFlow(_)
+        | NodeKind::Handoff(_)
+        | NodeKind::UpdateContact(_)
+        | NodeKind::End(_) => {}
     }
 }
 

@@ -14,8 +14,8 @@ use super::extract::DateOrder;
 use super::template::{Leaf, Place, Templates, Text};
 use crate::domain::text::normalize_reply;
 use crate::domain::{
-    Ask, Branch, Delay, FlowDocument, FlowKind, LateReply, MediaTemplate, MenuOption, Node, NodeKind, Operator,
-    Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
+    Ask, Branch, Delay, FlowDocument, FlowId, FlowKind, Handoff, HttpRequest, LateReply, MediaTemplate, MenuOption,
+    Node, NodeKind, Operator, Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
 };
 
 /// Memory that one pattern may take when compiled.
@@ -101,15 +101,58 @@ pub(super) struct CompiledCase {
 #[derive(Debug)]
 pub(super) enum Action {
     Say(Speech),
-    Ask { prompt: Prompt, ask: Box<Ask>, pattern: Option<Regex> },
-    Menu { prompt: Prompt, synonyms: Vec<Vec<String>>, allow_numbers: bool },
-    Branch { cases: Vec<CompiledCase>, save_as: Option<String> },
+    Ask {
+        prompt: Prompt,
+        ask: Box<Ask>,
+        pattern: Option<Regex>,
+    },
+    Menu {
+        prompt: Prompt,
+        synonyms: Vec<Vec<String>>,
+        allow_numbers: bool,
+    },
+    Branch {
+        cases: Vec<CompiledCase>,
+        save_as: Option<String>,
+    },
     Split(Vec<Branch>),
     Assign(Vec<(String, Leaf)>),
     Contact(Box<ContactTemplates>),
-    Delay { delay: Delay, until: Option<Text> },
+    Delay {
+        delay: Delay,
+        until: Option<Text>,
+    },
     AwaitEvent(WaitForEvent),
-    End { outcome: Option<String>, speech: Speech },
+    Call(Box<CallTemplates>),
+    /// Without a timeout it does not wait.
+    Handoff {
+        note: Option<Text>,
+        timeout: Option<Duration>,
+    },
+    RunFlow(Box<SubFlow>),
+    End {
+        outcome: Option<String>,
+        speech: Speech,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct CallTemplates {
+    pub(super) method: String,
+    pub(super) url: Text,
+    pub(super) headers: Vec<(String, Text)>,
+    pub(super) body: Leaf,
+    pub(super) timeout_ms: u32,
+    pub(super) max_retries: u32,
+    pub(super) save_as: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct SubFlow {
+    pub(super) id: FlowId,
+    pub(super) context: Vec<(String, Leaf)>,
+    pub(super) save_as: Option<String>,
+    pub(super) returns: bool,
 }
 
 #[derive(Debug)]
@@ -356,6 +399,24 @@ impl<'a> Compiler<'a> {
                 delay: delay.clone(),
             },
             NodeKind::WaitForEvent(wait) => Action::AwaitEvent(wait.clone()),
+            NodeKind::HttpRequest(request) => Action::Call(Box::new(self.call(request))),
+            NodeKind::Handoff(handoff) => {
+                let seconds = handoff.timeout_seconds.unwrap_or(Handoff::TIMEOUT_SECONDS);
+                Action::Handoff {
+                    note: handoff.note.as_deref().map(|text| self.text("note", text)),
+                    timeout: handoff.wait.then(|| Duration::from_secs(seconds)),
+                }
+            }
+            NodeKind::RunFlow(run) => Action::RunFlow(Box::new(SubFlow {
+                id: run.flow_id,
+                context: run
+                    .context
+                    .iter()
+                    .map(|(name, value)| (name.clone(), self.leaf(&format!("context.{name}"), value)))
+                    .collect(),
+                save_as: run.save_as.clone(),
+                returns: run.returns,
+            })),
             NodeKind::End(end) => Action::End {
                 outcome: end.outcome.clone(),
                 speech: self.speech(end.text.as_deref(), end.template.as_ref()),
@@ -377,6 +438,22 @@ impl<'a> Compiler<'a> {
                     .collect(),
             }),
             options: Vec::new(),
+        }
+    }
+
+    fn call(&mut self, request: &HttpRequest) -> CallTemplates {
+        CallTemplates {
+            method: request.method.clone(),
+            url: self.compile("url", &request.url, Place::Link),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_lowercase(), self.text(&format!("headers.{name}"), value)))
+                .collect(),
+            body: self.leaf("body", &request.body),
+            timeout_ms: request.timeout_ms,
+            max_retries: request.max_retries,
+            save_as: request.save_as.clone(),
         }
     }
 

@@ -21,18 +21,21 @@ mod window;
 pub use check::NO_ENTRY_NODE;
 pub use compile::{CompiledFlow, problems_of};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Contact, ContactChange, ContactId, EventName, FlowId, HttpCall, NodeId, OutgoingMessage, Reply, Session, SessionId,
-    Status, Timestamp, WaitKind,
+    Contact, ContactChange, ContactId, EventName, FlowId, FlowPin, HttpCall, NodeId, OutgoingMessage, Reply, Session,
+    SessionId, Status, Timestamp, WaitKind,
 };
 
 /// The bounds of a conversation.
 pub mod limits {
+    use std::time::Duration;
+
     /// Nodes that one event may pass; more fails the session with `node_limit`.
     pub const NODES_PER_TURN: u32 = 100;
     /// Events that one session may take; more fails it with `turn_limit`.
@@ -45,6 +48,17 @@ pub mod limits {
     /// Levels that a value in the context or in a contact's metadata may be nested: what is written deeper than 127
     /// cannot be read again.
     pub const DEPTH: usize = 64;
+    /// Sub-flows that a session may be in at once; entering more fails it with `depth_limit`.
+    pub const FRAMES: usize = 10;
+    /// Replies that a session queues during an HTTP call; of more, the newest are not heard. They count as context, too.
+    pub const QUEUED_REPLIES: usize = 20;
+    /// How long an attempt of an HTTP call is waited for beyond its own timeout: its place in the queue, and the
+    /// back-off before the next one.
+    pub const CALL_BACK_OFF: Duration = Duration::from_secs(10);
+    /// How long an HTTP call is waited for beyond all its attempts, before the session gives it up.
+    pub const CALL_GRACE: Duration = Duration::from_secs(5);
+    /// Bytes of an HTTP call's address, and of each of its headers.
+    pub const ADDRESS_BYTES: usize = 8 * 1024;
     /// Characters of one rendered text; the rest is cut, with a warning in the trace.
     pub const TEXT_CHARS: usize = 4_096;
 }
@@ -135,6 +149,9 @@ pub struct PathStep {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The sub-flow that it is in; absent for the root flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowPin>,
     /// The exit it was left by; `null` where the session stops or ends.
     pub exit: Option<String>,
     /// Why that exit.
@@ -186,7 +203,7 @@ pub struct Step {
     pub record: TurnRecord,
     /// Why the event changed nothing, if so: a stale timer, a message during a delay.
     pub ignored: Option<&'static str>,
-    /// It was [`Event::External`], and the session keeps it until it waits for it.
+    /// It was [`Event::External`] or a reply, and the session keeps it until it waits for it.
     pub is_kept: bool,
 }
 
@@ -256,7 +273,46 @@ pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     true
 }
 
-/// Takes one event: the only way a session moves.
-pub fn step(flow: &CompiledFlow, contact: &Contact, session: &Session, event: &Event, now: Timestamp) -> Step {
-    machine::Machine::new(flow, contact, session, event, now).run()
+/// What a look-up of a flow gives.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// The flow.
+    Ready {
+        /// Its version.
+        version: u32,
+        /// The flow.
+        flow: Arc<CompiledFlow>,
+    },
+    /// There is none: it is not published, or its version is gone.
+    NotPublished,
+    /// There is one, and it is not compiled yet.
+    Load,
+}
+
+/// Finds the flows that a flow runs as sub-flows: the version asked for, else the published one.
+pub type Flows<'a> = &'a dyn Fn(FlowId, Option<u32>) -> Lookup;
+
+/// For flows that run no other.
+pub fn no_flows(_: FlowId, _: Option<u32>) -> Lookup {
+    Lookup::NotPublished
+}
+
+/// A step needs a flow of which the look-up said [`Lookup::Load`]. Compile it and take the step again; nothing has
+/// happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotLoaded;
+
+/// Takes one event: the only way a session moves. `flow` is the version that the session is pinned to.
+///
+/// # Errors
+/// When a sub-flow has to be compiled first.
+pub fn step(
+    flow: &CompiledFlow,
+    flows: Flows<'_>,
+    contact: &Contact,
+    session: &Session,
+    event: &Event,
+    now: Timestamp,
+) -> Result<Step, NotLoaded> {
+    machine::Machine::new(flow, flows, contact, (session, event), now).run()
 }

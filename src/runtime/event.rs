@@ -134,7 +134,7 @@ impl Command for SendEvent {
 
 impl SendEvent {
     /// Tells one session, unless it is over by now.
-    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>> {
+    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>, Hold> {
         job.settle(live, job.now())?;
         if !live.is_running() {
             return Ok(None);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::turn::{self, Said, Turn};
+use super::sub_flows::SubFlows;
+use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
-use crate::store::{Counter, Tx, turns};
+use crate::store::{Counter, Tx, flows, turns};
 
 /// One published version of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -241,7 +242,7 @@ impl<'a> Job<'a> {
     /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
-    pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize> {
+    pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Hold> {
         // A clock that was set back while the job queued makes nothing due that the present does not.
         let until = until.min(self.now);
         if turn::due(&live.session, until).is_none() {
@@ -251,7 +252,9 @@ impl<'a> Job<'a> {
         let mut fired = 0;
         while let Some(event) = turn::due(&live.session, until) {
             if let Some(why) = self.apply(live, &event)? {
-                return Err(Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)));
+                return Err(
+                    Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)).into()
+                );
             }
             fired += 1;
         }
@@ -270,11 +273,25 @@ impl<'a> Job<'a> {
 
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
-    pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>> {
-        let turn = turn::take(&live.flow, &live.contact, &live.session, event, self.now);
+    pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
+        if let Some(why) = self.apply_one(live, event)? {
+            return Ok(Some(why));
+        }
+        while let Some(event) = turn::next(&live.session) {
+            self.apply_one(live, &event)?;
+        }
+        Ok(None)
+    }
+
+    /// One event of [`Job::apply`].
+    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
+        let found = SubFlows::new(self);
+        let lookup = |id, version| found.look_up(id, version);
+        let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, self.now);
         let Turn { session, contact, said, record, .. } = match turn {
             Ok(turn) => turn,
-            Err(why) => {
+            Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
+            Err(NotTaken::Ignored(why)) => {
                 self.trace_ignored(live, event, why)?;
                 return Ok(Some(why));
             }
@@ -317,11 +334,16 @@ impl<'a> Job<'a> {
         let message_seqs = self.send((contact_seq, seq), &session, &said)?;
         self.count("message.out", i64::from(count), live, &session);
         for step in &record.path {
-            if let Some(exit) = &step.exit {
+            // A sub-flow counts for itself.
+            let of_flow = match step.flow {
+                None => Some((live.flow_seq, session.version)),
+                Some(pin) => flows::seq_of_any(self.tx, pin.id)?.map(|seq| (seq, pin.version)),
+            };
+            if let (Some(exit), Some((flow_seq, version))) = (&step.exit, of_flow) {
                 let counter = Counter {
                     name: "node.exit".into(),
-                    flow_seq: live.flow_seq,
-                    version: session.version,
+                    flow_seq,
+                    version,
                     node: Some(step.node.clone()),
                     exit: exit.clone().into(),
                     ..Counter::default()
@@ -452,7 +474,7 @@ impl<'a> Job<'a> {
 
     /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
     /// fired.
-    pub(super) fn cancel_all(&self, lives: Vec<Live>, reason: &str) -> Result<()> {
+    pub(super) fn cancel_all(&self, lives: Vec<Live>, reason: &str) -> Result<(), Hold> {
         for mut live in lives {
             // The contact has changed since the session was loaded, and the one before may have changed it again.
             self.refresh(&mut live)?;

@@ -20,6 +20,7 @@ pub mod settings;
 pub mod simulation;
 pub mod simulations;
 mod stop;
+mod sub_flows;
 mod sweeper;
 pub mod test_cases;
 mod trigger;

@@ -4,7 +4,7 @@
 //! than a real one.
 
 use crate::domain::{Contact, HttpCall, NodeId, OutgoingMessage, Session, Status, Timestamp};
-use crate::engine::{self, CompiledFlow, Effect, Event, Step, TurnRecord, Warning};
+use crate::engine::{self, CompiledFlow, Effect, Event, Flows, NotLoaded, Step, TurnRecord, Warning};
 
 /// An event that was taken.
 pub(super) struct Turn {
@@ -39,20 +39,35 @@ pub(super) struct Said {
     pub(super) refused: Option<&'static str>,
 }
 
-/// Takes an event.
+/// Why an event is not taken.
+pub(super) enum NotTaken {
+    /// It changes nothing, and this is why.
+    Ignored(&'static str),
+    /// A sub-flow has to be compiled first: the look-up said so, and knows which.
+    NotLoaded,
+}
+
+impl From<NotLoaded> for NotTaken {
+    fn from(_: NotLoaded) -> Self {
+        Self::NotLoaded
+    }
+}
+
+/// Takes an event. Afterwards the session may have more to take: see [`next`].
 ///
 /// # Errors
-/// Why it changes nothing.
+/// Why it is not taken.
 pub(super) fn take(
     flow: &CompiledFlow,
+    flows: Flows<'_>,
     contact: &Contact,
     session: &Session,
     event: &Event,
     now: Timestamp,
-) -> Result<Turn, &'static str> {
-    let Step { session, effects, record, ignored, .. } = engine::step(flow, contact, session, event, now);
+) -> Result<Turn, NotTaken> {
+    let Step { session, effects, record, ignored, .. } = engine::step(flow, flows, contact, session, event, now)?;
     if let Some(why) = ignored {
-        return Err(why);
+        return Err(NotTaken::Ignored(why));
     }
     let mut contact = contact.clone();
     let mut said = Vec::new();
@@ -75,6 +90,12 @@ pub(super) fn take(
         }
     }
     Ok(Turn { session, contact, said, call, handoffs, record })
+}
+
+/// What a session takes next by itself, right after an event: the replies that it has queued during an HTTP call, one
+/// by one, each in a turn of its own.
+pub(super) fn next(session: &Session) -> Option<Event> {
+    engine::next_queued(session)
 }
 
 /// The timer of a session that fires next, if one fell due until `until`. Each that fires moves the next beyond the

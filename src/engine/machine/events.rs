@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::values::{json_bytes, kept_bytes};
 use super::{Halt, Machine, Next};
 use crate::domain::text::json_depth;
-use crate::domain::{EventName, KeptEvent, Wait, WaitForEvent, WaitKind};
+use crate::domain::{EventName, KeptEvent, WaitForEvent, WaitKind};
 use crate::engine::compile::Action;
 use crate::engine::{Change, limits};
 
@@ -18,7 +17,7 @@ impl Machine<'_> {
         if json_depth(payload) > limits::DEPTH {
             return Err("the payload is nested too deep");
         }
-        let flow = self.flow;
+        let flow = self.flow.clone();
         let awaited = match &flow.actions[index] {
             Action::AwaitEvent(awaited) if wait.kind == WaitKind::Event && awaited.event == name.as_str() => awaited,
             _ => return self.keep_event(KeptEvent { name: name.clone(), payload: payload.clone() }),
@@ -28,11 +27,9 @@ impl Machine<'_> {
         }
         self.session.input = None;
         // The wait is due now, and takes the time to live along from here.
-        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
-        match self.pass_event(index, awaited, payload.clone(), "the event came") {
-            Ok(next) => self.travel(next),
-            Err(halt) => self.fail_at(index, halt),
-        }
+        self.renew_ttl();
+        let next = self.pass_event(index, awaited, payload.clone(), "the event came");
+        self.proceed(next);
         Ok(())
     }
 
@@ -41,23 +38,13 @@ impl Machine<'_> {
         let earliest = self.session.kept_events.iter().position(|kept| kept.name.as_str() == awaited.event);
         if let Some(place) = earliest {
             let kept = self.session.kept_events.remove(place);
-            self.kept_bytes = None;
+            self.held_bytes = None;
             return self.pass_event(index, awaited, kept.payload, "the event had come before");
         }
         let wake_at = awaited.timeout_seconds.map(|seconds| self.now.plus(std::time::Duration::from_secs(seconds)));
-        let turn = self.session.turn;
-        self.session.wait = Some(Wait {
-            kind: WaitKind::Event,
-            entered_in: turn,
-            armed_in: turn,
-            attempts: 0,
-            wake_at,
-            timeout: awaited.timeout_seconds.map(|seconds| seconds.saturating_mul(1000)),
-            asked_at: None,
-            options: Vec::new(),
-        });
-        if let (Some(wake_at), Some(ttl)) = (wake_at, self.flow.ttl) {
-            self.session.expires_at = Some(wake_at.plus(ttl));
+        self.wait_for(WaitKind::Event, wake_at);
+        if let Some(wake_at) = wake_at {
+            self.extend_ttl(wake_at);
         }
         self.stay(index, None);
         Ok(Next::Stop)
@@ -67,7 +54,7 @@ impl Machine<'_> {
         if let Some(name) = &awaited.save_as {
             self.assign(index, name, payload)?;
         }
-        Ok(self.leave(index, "event", Some(why.to_owned())))
+        self.leave(index, "event", Some(why.to_owned()))
     }
 
     /// Keeps an event. Of too many the oldest goes, because the newest tells best how things stand; what the state has
@@ -76,16 +63,16 @@ impl Machine<'_> {
         let mut kept = self.session.kept_events.clone();
         kept.push(event);
         let dropped = (kept.len() > limits::KEPT_EVENTS).then(|| kept.remove(0));
-        if json_bytes(&self.session.context) + kept_bytes(&kept) > limits::STATE_BYTES {
+        self.session.kept_events = kept;
+        if !self.has_room() {
             return Err("there is no room to keep the event");
         }
         if let Some(dropped) = dropped {
             let text = format!("`{}` is dropped: no more than {} events are kept", dropped.name, limits::KEPT_EVENTS);
             self.warn_of_session(text);
         }
-        let names: Vec<&EventName> = kept.iter().map(|kept| &kept.name).collect();
+        let names: Vec<&EventName> = self.session.kept_events.iter().map(|kept| &kept.name).collect();
         self.changes.push(Change { name: "kept_events".to_owned(), value: json!(names) });
-        self.session.kept_events = kept;
         self.is_kept = true;
         Ok(())
     }
@@ -96,8 +83,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Contact, ContactId, FlowDocument, FlowId, SessionId, Status, Timestamp};
-    use crate::engine::{Beginning, CompiledFlow, Event, begin, step};
+    use crate::domain::{Contact, ContactId, FlowDocument, FlowId, Session, SessionId, Status, Timestamp};
+    use crate::engine::{Beginning, CompiledFlow, Event, begin, no_flows, step};
     use uuid::Uuid;
 
     const WAIT: &str = r#"{"schema_version": 1, "name": "F", "entry_node": "pause", "nodes": [
@@ -113,7 +100,9 @@ mod tests {
         let flow = CompiledFlow::compile(document, Duration::from_secs(1800)).0.unwrap();
         let contact = Contact::new(ContactId(Uuid::nil()), None);
         let now = Timestamp::from_millis(0);
-        let run = |name: &str, text_bytes: usize, payload_bytes: usize| {
+        let run =
+            |session: &Session, event: &Event, now| step(&flow, &no_flows, &contact, session, event, now).unwrap();
+        let play = |name: &str, text_bytes: usize, payload_bytes: usize| {
             let beginning = Beginning {
                 id: SessionId(Uuid::nil()),
                 flow_id: FlowId(Uuid::nil()),
@@ -122,17 +111,17 @@ mod tests {
                 context: json!({"text": "x".repeat(text_bytes)}).as_object().unwrap().clone(),
                 seed: 1,
             };
-            let session = step(&flow, &contact, &begin(&flow, beginning, now), &Event::Start, now).session;
+            let session = run(&begin(&flow, beginning, now), &Event::Start, now).session;
             let event = Event::External { name: name.parse().unwrap(), payload: "x".repeat(payload_bytes).into() };
-            let kept = step(&flow, &contact, &session, &event, now);
+            let kept = run(&session, &event, now);
             let due = now.plus(Duration::from_secs(60));
-            let ended = step(&flow, &contact, &kept.session, &Event::Timeout { armed_in: 1 }, due).session;
+            let ended = run(&kept.session, &Event::Timeout { armed_in: 1 }, due).session;
             (kept, ended)
         };
         let framing = r#"{"text":""}[{"name":"x","payload":""}]"#.len();
-        let (kept, _) = run("x", 200_000, limits::STATE_BYTES - 200_000 - framing);
+        let (kept, _) = play("x", 200_000, limits::STATE_BYTES - 200_000 - framing);
         assert!(kept.is_kept && kept.ignored.is_none());
-        let (refused, ended) = run("x", 200_000, limits::STATE_BYTES - 200_000 - framing + 1);
+        let (refused, ended) = play("x", 200_000, limits::STATE_BYTES - 200_000 - framing + 1);
         assert_eq!(refused.ignored, Some("there is no room to keep the event"));
         assert_eq!(refused.session.status, Status::Running);
         assert_eq!(
@@ -141,9 +130,9 @@ mod tests {
             "of its own writing"
         );
         // What is kept counts when a node writes, until it is taken.
-        let (_, ended) = run("y", 80_000, 110_000);
+        let (_, ended) = play("y", 80_000, 110_000);
         assert_eq!((ended.status, ended.reason.as_deref()), (Status::Failed, Some("state_limit")));
-        let (_, ended) = run("x", 3_000, 200_000);
+        let (_, ended) = play("x", 3_000, 200_000);
         assert_eq!((ended.status, ended.context["x"].as_str().unwrap().len()), (Status::Completed, 200_000));
     }
 }

@@ -1,20 +1,25 @@
 //! One event's way through a flow: the loop behind [`super::step`].
 
+mod calls;
 mod events;
+mod frames;
 mod replies;
 mod speak;
 mod values;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::compile::{Action, CompiledCase, CompiledFlow};
 use super::condition::{Surroundings, Verdict, decide};
 use super::extract::writes_decimal_comma;
 use super::filters::read_moment;
 use super::template::{Text, TurnScope};
-use super::{Change, Effect, Event, PathStep, Step, TurnRecord, Warning, limits};
-use crate::domain::{Branch, Contact, Delay, NodeId, Session, Status, Timestamp, Wait, WaitKind};
+use super::{Change, Effect, Event, Flows, NotLoaded, PathStep, Step, TurnRecord, Warning, limits};
+use crate::domain::{Branch, Contact, Delay, Frame, Reply, Session, Status, Timestamp, Wait, WaitKind};
 use values::{ContextView, compare_cost};
 
 /// Where the session goes next.
@@ -28,8 +33,44 @@ enum Next {
 /// A limit was hit: the session fails with this reason, and what was done before it stays done.
 struct Halt(&'static str);
 
+/// How a flow comes to its end: the root flow's is the session's, a sub-flow's leads back to its caller.
+enum Ending {
+    Completed(Option<String>),
+    /// With the reason.
+    Failed(String),
+}
+
+/// A flow that runs: the root flow, which the caller of the engine holds, or a sub-flow.
+#[derive(Clone)]
+enum Running<'a> {
+    Root(&'a CompiledFlow),
+    Sub(Arc<CompiledFlow>),
+}
+
+impl Deref for Running<'_> {
+    type Target = CompiledFlow;
+
+    fn deref(&self) -> &CompiledFlow {
+        match self {
+            Self::Root(flow) => flow,
+            Self::Sub(flow) => flow,
+        }
+    }
+}
+
 pub(super) struct Machine<'a> {
-    flow: &'a CompiledFlow,
+    /// The flow that the session is a session of.
+    root: &'a CompiledFlow,
+    flows: Flows<'a>,
+    /// The flow of the frame that is running. While the machine runs, the session's node, visits and context are that
+    /// frame's.
+    flow: Running<'a>,
+    /// That frame; its node, visits and context are in the session meanwhile. `None` for the root flow.
+    frame: Option<Frame>,
+    /// The frames that wait for it, the root flow first; none while the root flow runs.
+    callers: Vec<Frame>,
+    /// A sub-flow has to be compiled before the event can be taken.
+    is_not_loaded: bool,
     before: &'a Session,
     event: &'a Event,
     now: Timestamp,
@@ -40,12 +81,14 @@ pub(super) struct Machine<'a> {
     changes: Vec<Change>,
     warnings: Vec<Warning>,
     is_kept: bool,
+    /// The reply that the event took up from the queue.
+    queued: Option<Reply>,
     passed: u32,
     fuel: u64,
     /// Size of the context as JSON, counted when a node first writes into it.
     context_bytes: Option<usize>,
-    /// Size of the kept events, counted with the context's.
-    kept_bytes: Option<usize>,
+    /// Size of what is counted with the context: kept events, queued replies, and the contexts of other frames.
+    held_bytes: Option<usize>,
     /// The context as templates read it, made when a template first does.
     context_view: Option<ContextView>,
     /// The rest of what templates read, made when a template first does; gone when the contact changes.
@@ -55,13 +98,18 @@ pub(super) struct Machine<'a> {
 impl<'a> Machine<'a> {
     pub(super) fn new(
         flow: &'a CompiledFlow,
+        flows: Flows<'a>,
         contact: &Contact,
-        session: &'a Session,
-        event: &'a Event,
+        (session, event): (&'a Session, &'a Event),
         now: Timestamp,
     ) -> Self {
         Self {
-            flow,
+            root: flow,
+            flows,
+            flow: Running::Root(flow),
+            frame: None,
+            callers: Vec::new(),
+            is_not_loaded: false,
             before: session,
             event,
             now,
@@ -72,25 +120,29 @@ impl<'a> Machine<'a> {
             changes: Vec::new(),
             warnings: Vec::new(),
             is_kept: false,
+            queued: None,
             passed: 0,
             fuel: 0,
             context_bytes: None,
-            kept_bytes: None,
+            held_bytes: None,
             context_view: None,
             turn_scope: None,
         }
     }
 
-    pub(super) fn run(mut self) -> Step {
+    pub(super) fn run(mut self) -> Result<Step, NotLoaded> {
         let ignored = self.take().err();
-        if ignored.is_some() {
-            self.session = self.before.clone();
-            self.effects.clear();
+        if self.is_not_loaded {
+            return Err(NotLoaded);
         }
-        Step {
+        match ignored {
+            Some(_) => self.session = self.before.clone(),
+            None => self.put_frames_back(),
+        }
+        Ok(Step {
             record: TurnRecord {
                 turn: self.session.turn,
-                stimulus: self.event.clone(),
+                stimulus: self.queued.map_or_else(|| self.event.clone(), Event::Reply),
                 path: self.path,
                 changes: self.changes,
                 warnings: self.warnings,
@@ -99,13 +151,17 @@ impl<'a> Machine<'a> {
             effects: self.effects,
             ignored,
             is_kept: self.is_kept,
-        }
+        })
     }
 
     /// Takes the event, or says why it changes nothing.
     fn take(&mut self) -> Result<(), &'static str> {
         if self.session.status != Status::Running {
             return Err("the session has ended");
+        }
+        if let Err(halt) = self.enter_frames() {
+            self.end(Status::Failed, Some(halt.0));
+            return Ok(());
         }
         match self.event {
             Event::Start => {
@@ -121,18 +177,14 @@ impl<'a> Machine<'a> {
             Event::Reply(reply) => self.take_reply(reply)?,
             Event::Timeout { armed_in } => self.take_timeout(*armed_in)?,
             Event::External { name, payload } => self.take_event(name, payload)?,
-            Event::HttpAnswered { .. } => return Err("the answer is stale"),
-            Event::Queued => return Err("no reply is queued"),
-            Event::Resume => return Err("the session is not in handoff"),
+            Event::HttpAnswered { armed_in, status, body } => self.take_answer(*armed_in, *status, body)?,
+            Event::Queued => self.take_queued()?,
+            Event::Resume => self.take_resume()?,
             Event::Expire => {
                 if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
                     return Err("the session has not expired");
                 }
-                self.count_last_turn();
-                let expired_at = self.session.expires_at;
-                self.end(Status::Expired, None);
-                // It was over then, however late this is noticed.
-                self.session.ended_at = expired_at;
+                self.expire();
             }
             Event::Cancel { reason } => {
                 self.count_last_turn();
@@ -162,30 +214,15 @@ impl<'a> Machine<'a> {
         self.session.input = None;
         let next = match wait.kind {
             WaitKind::Delay => self.leave(index, "next", Some("the delay is over".to_owned())),
-            WaitKind::Http => self.leave(index, "failure", Some("no answer in time".to_owned())),
-            WaitKind::Handoff => self.leave(index, "timeout", Some("nobody gave it back in time".to_owned())),
+            WaitKind::Http => self.pass_answer(index, 0, Value::Null, "no answer in time"),
+            WaitKind::Handoff => {
+                self.renew_ttl();
+                self.leave(index, "timeout", Some("nobody gave it back in time".to_owned()))
+            }
             WaitKind::Event => self.leave(index, "timeout", Some("no event in time".to_owned())),
             WaitKind::Reply => self.leave(index, "timeout", Some("no reply in time".to_owned())),
         };
-        self.travel(next);
-        Ok(())
-    }
-
-    fn take_delivery_failure(&mut self, turn: u32, node: &NodeId, code: &str) -> Result<(), &'static str> {
-        if turn != self.session.turn {
-            return Err("the session has gone on since that message");
-        }
-        if !self.open_turn() {
-            return Ok(());
-        }
-        self.session.input = None;
-        match self.flow.places.get(node.as_str()) {
-            Some(&index) if self.flow.node(index).exit("delivery_failed").is_some() => {
-                let next = self.leave(index, "delivery_failed", Some(code.to_owned()));
-                self.travel(next);
-            }
-            _ => self.end(Status::Failed, Some(code)),
-        }
+        self.proceed(next);
         Ok(())
     }
 
@@ -196,6 +233,7 @@ impl<'a> Machine<'a> {
             return false;
         }
         self.session.turn += 1;
+        self.session.spoken.clear();
         true
     }
 
@@ -213,13 +251,21 @@ impl<'a> Machine<'a> {
             }
             next = match self.enter(index) {
                 Ok(next) => next,
-                Err(halt) => return self.fail_at(index, halt),
+                Err(halt) => return self.fail_here(halt),
             };
         }
     }
 
+    /// Travels on, unless a limit was hit.
+    fn proceed(&mut self, next: Result<Next, Halt>) {
+        match next {
+            Ok(next) => self.travel(next),
+            Err(halt) => self.fail_here(halt),
+        }
+    }
+
     fn enter(&mut self, index: usize) -> Result<Next, Halt> {
-        let flow = self.flow;
+        let flow = self.flow.clone();
         let id = flow.node(index).id.clone();
         *self.session.visits.entry(id.clone()).or_insert(0) += 1;
         self.session.current_node = Some(id);
@@ -227,7 +273,7 @@ impl<'a> Machine<'a> {
         match &flow.actions[index] {
             Action::Say(speech) => {
                 self.say(index, speech, None)?;
-                Ok(self.leave(index, "next", None))
+                self.leave(index, "next", None)
             }
             Action::Ask { prompt, .. } => {
                 let is_silent = prompt.speech.text.is_none() && prompt.speech.template.is_none();
@@ -241,69 +287,65 @@ impl<'a> Machine<'a> {
                 Ok(Next::Stop)
             }
             Action::Branch { cases, save_as } => self.branch(index, cases, save_as.as_deref()),
-            Action::Split(branches) => Ok(self.split(index, branches)),
+            Action::Split(branches) => self.split(index, branches),
             Action::Assign(assignments) => {
                 for (name, leaf) in assignments {
                     let value = self.value(index, leaf)?;
                     self.assign(index, name, value)?;
                 }
-                Ok(self.leave(index, "next", None))
+                self.leave(index, "next", None)
             }
             Action::Contact(templates) => {
                 self.update_contact(index, templates)?;
-                Ok(self.leave(index, "next", None))
+                self.leave(index, "next", None)
             }
             Action::Delay { delay, until } => self.delay(index, delay, until.as_ref()),
             Action::AwaitEvent(awaited) => self.await_event(index, awaited),
+            Action::Call(call) => self.call(index, call),
+            Action::Handoff { note, timeout } => self.hand_off(index, note.as_ref(), *timeout),
+            Action::RunFlow(sub) => self.run_flow(index, sub),
             Action::End { outcome, speech } => {
                 if speech.text.is_some() || speech.template.is_some() {
                     self.say(index, speech, None)?;
                 }
-                self.session.outcome.clone_from(outcome);
                 self.stay(index, None);
-                self.end(Status::Completed, None);
-                Ok(Next::Stop)
+                self.close(Ending::Completed(outcome.clone()))
             }
         }
     }
 
-    /// Leaves a node by an exit: to the node it is wired to, else to the session's end.
-    fn leave(&mut self, index: usize, exit: &str, why: Option<String>) -> Next {
-        let node = self.flow.node(index);
-        self.path.push(PathStep {
-            node: node.id.clone(),
-            kind: node.kind.type_name().to_owned(),
-            exit: Some(exit.to_owned()),
-            why,
-        });
-        match node.exit(exit).map(|target| self.flow.places.get(target)) {
-            Some(Some(&target)) => return Next::Node(target),
+    /// Leaves a node by an exit: to the node it is wired to, else to the end of the flow.
+    fn leave(&mut self, index: usize, exit: &str, why: Option<String>) -> Result<Next, Halt> {
+        self.note(index, Some(exit), why);
+        match self.flow.node(index).exit(exit).map(|target| self.flow.places.get(target)) {
+            Some(Some(&target)) => Ok(Next::Node(target)),
             // Publishing refuses such a flow; a session of one must still end in a legal state.
-            Some(None) => self.end(Status::Failed, Some("missing_node")),
-            None => {
-                if exit == "no_match" {
-                    self.session.outcome = Some("no_match".to_owned());
-                }
-                self.end(Status::Completed, None);
-            }
+            Some(None) => self.close(Ending::Failed("missing_node".to_owned())),
+            None => self.close(Ending::Completed((exit == "no_match").then(|| "no_match".to_owned()))),
         }
-        Next::Stop
     }
 
     /// Notes that the session stops at a node.
     fn stay(&mut self, index: usize, why: Option<&str>) {
+        self.note(index, None, why.map(str::to_owned));
+    }
+
+    fn note(&mut self, index: usize, exit: Option<&str>, why: Option<String>) {
         let node = self.flow.node(index);
         self.path.push(PathStep {
             node: node.id.clone(),
             kind: node.kind.type_name().to_owned(),
-            exit: None,
-            why: why.map(str::to_owned),
+            flow: self.frame.as_ref().map(|frame| frame.flow),
+            exit: exit.map(str::to_owned),
+            why,
         });
     }
 
     /// Ends a session at the node where it hit a limit.
-    fn fail_at(&mut self, index: usize, Halt(reason): Halt) {
-        self.stay(index, None);
+    fn fail_here(&mut self, Halt(reason): Halt) {
+        if let Some(index) = self.current() {
+            self.stay(index, None);
+        }
         self.end(Status::Failed, Some(reason));
     }
 
@@ -312,6 +354,10 @@ impl<'a> Machine<'a> {
         self.session.reason = reason.map(str::to_owned);
         self.session.wait = None;
         self.session.kept_events.clear();
+        let unheard = std::mem::take(&mut self.session.queued_replies).len();
+        if unheard > 0 {
+            self.warn_of_session(format!("{unheard} queued messages are not heard: the session has ended"));
+        }
         self.session.expires_at = None;
         self.session.ended_at = Some(self.now);
     }
@@ -332,16 +378,16 @@ impl<'a> Machine<'a> {
                     if let Some(name) = save_as {
                         self.assign(index, name, part)?;
                     }
-                    return Ok(self.leave(index, &case.exit, Some(format!("case {} holds", place + 1))));
+                    return self.leave(index, &case.exit, Some(format!("case {} holds", place + 1)));
                 }
                 Verdict::Fails => {}
                 Verdict::WrongType(why) => self.warn(index, format!("case {}: {why}", place + 1)),
             }
         }
-        Ok(self.leave(index, "default", Some("no case holds".to_owned())))
+        self.leave(index, "default", Some("no case holds".to_owned()))
     }
 
-    fn split(&mut self, index: usize, branches: &[Branch]) -> Next {
+    fn split(&mut self, index: usize, branches: &[Branch]) -> Result<Next, Halt> {
         let total: u64 = branches.iter().map(|branch| u64::from(branch.weight)).sum();
         let draw = draw(self.session.seed, self.session.draws);
         self.session.draws += 1;
@@ -357,10 +403,7 @@ impl<'a> Machine<'a> {
             Some(branch) => {
                 self.leave(index, &branch.id, Some(format!("drawn with weight {} of {total}", branch.weight)))
             }
-            None => {
-                self.end(Status::Failed, Some("nothing_to_draw"));
-                Next::Stop
-            }
+            None => self.close(Ending::Failed("nothing_to_draw".to_owned())),
         }
     }
 
@@ -379,22 +422,37 @@ impl<'a> Machine<'a> {
         };
         let Some(wake_at) = wake_at.filter(|wake_at| *wake_at > self.now) else {
             let why = if wake_at.is_some() { "the moment has passed" } else { "there is no moment to wait for" };
-            return Ok(self.leave(index, "next", Some(why.to_owned())));
+            return self.leave(index, "next", Some(why.to_owned()));
         };
+        self.wait_for(WaitKind::Delay, Some(wake_at));
+        self.extend_ttl(wake_at);
+        self.stay(index, None);
+        Ok(Next::Stop)
+    }
+
+    /// Waits for something other than a reply.
+    fn wait_for(&mut self, kind: WaitKind, wake_at: Option<Timestamp>) {
         let turn = self.session.turn;
         self.session.wait = Some(Wait {
-            kind: WaitKind::Delay,
+            kind,
             entered_in: turn,
             armed_in: turn,
             attempts: 0,
-            wake_at: Some(wake_at),
-            timeout: Some(millis(wake_at.since(self.now))),
+            wake_at,
+            timeout: wake_at.map(|wake_at| millis(wake_at.since(self.now))),
             asked_at: None,
             options: Vec::new(),
         });
-        self.session.expires_at = self.flow.ttl.map(|ttl| wake_at.plus(ttl));
-        self.stay(index, None);
-        Ok(Next::Stop)
+    }
+
+    /// The time to live begins anew. It is the root flow's, whichever flow runs.
+    fn renew_ttl(&mut self) {
+        self.session.expires_at = self.root.ttl.map(|ttl| self.now.plus(ttl));
+    }
+
+    /// A wait takes the time to live along to its own due time.
+    fn extend_ttl(&mut self, due_at: Timestamp) {
+        self.session.expires_at = self.root.ttl.map(|ttl| due_at.plus(ttl));
     }
 
     fn country(&self) -> Option<String> {

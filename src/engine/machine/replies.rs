@@ -7,6 +7,7 @@ use crate::domain::{MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait
 use crate::engine::compile::{Action, Prompt};
 use crate::engine::extract::{DateOrder, Locale, extract, writes_decimal_comma};
 use crate::engine::reply::{Choice, choose};
+use crate::engine::{Change, limits};
 
 /// Why a prompt is said again though the reply was not wrong.
 const OLD_TAP: &str = "an older message was tapped";
@@ -21,18 +22,23 @@ impl Machine<'_> {
                 return Err("the message came during a delay");
             }
             Action::AwaitEvent(_) => return Err("the session waits for an event"),
+            Action::Handoff { .. } => return Err("a person has taken over"),
+            Action::Call(_) => return self.queue_reply(reply),
             _ => {}
+        }
+        if wait.asked_at.is_some_and(|asked_at| reply.received_at < asked_at) {
+            return Err("the message came before the question");
         }
         if !self.open_turn() {
             return Ok(());
         }
         self.session.last_interaction_at = self.now;
-        self.session.expires_at = self.flow.ttl.map(|ttl| self.now.plus(ttl));
+        self.renew_ttl();
         self.session.input =
             Some(SessionInput { text: reply.text.clone().unwrap_or_default(), id: None, kind: reply.kind });
-        let flow = self.flow;
-        let outcome = match &flow.actions[index] {
-            Action::Delay { .. } => Ok(self.leave(index, "next", Some("the contact wrote".to_owned()))),
+        let flow = self.flow.clone();
+        let next = match &flow.actions[index] {
+            Action::Delay { .. } => self.leave(index, "next", Some("the contact wrote".to_owned())),
             Action::Ask { prompt, ask, pattern } => {
                 if is_old_tap(reply, &wait) {
                     self.prompt_again(index, prompt, &wait, OLD_TAP)
@@ -40,7 +46,7 @@ impl Machine<'_> {
                     match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
                         Ok(answer) => self
                             .save_answer(prompt, answer.parsed, answer.raw)
-                            .map(|()| self.leave(index, "reply", None)),
+                            .and_then(|()| self.leave(index, "reply", None)),
                         Err(why) => self.no_match(index, prompt, &wait, why),
                     }
                 }
@@ -60,7 +66,7 @@ impl Machine<'_> {
                             Some(name) => self.assign(index, name, json!(id)),
                             None => Ok(()),
                         };
-                        saved.map(|()| self.leave(index, &id, Some(why.to_owned())))
+                        saved.and_then(|()| self.leave(index, &id, Some(why.to_owned())))
                     }
                     Choice::OldTap => self.prompt_again(index, prompt, &wait, OLD_TAP),
                     Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
@@ -68,10 +74,7 @@ impl Machine<'_> {
             }
             _ => Err(Halt("wait_at_wrong_node")),
         };
-        match outcome {
-            Ok(next) => self.travel(next),
-            Err(halt) => self.fail_at(index, halt),
-        }
+        self.proceed(next);
         Ok(())
     }
 
@@ -83,6 +86,11 @@ impl Machine<'_> {
         earlier: Option<&Wait>,
     ) {
         let turn = self.session.turn;
+        let speaks = prompt.speech.text.is_some() || prompt.speech.template.is_some();
+        let asked_at = match earlier {
+            Some(wait) => wait.asked_at,
+            None => (speaks && self.follows_a_call()).then_some(self.now),
+        };
         self.session.wait = Some(Wait {
             kind: WaitKind::Reply,
             entered_in: earlier.map_or(turn, |wait| wait.entered_in),
@@ -90,10 +98,46 @@ impl Machine<'_> {
             attempts: earlier.map_or(0, |wait| wait.attempts),
             wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
             timeout: prompt.timeout.map(millis),
-            asked_at: None,
+            asked_at,
             options,
         });
         self.stay(index, None);
+    }
+
+    /// Takes up the oldest reply of the queue. One that is not for the node where the session is by now is traced, and
+    /// is gone from the queue, too.
+    pub(super) fn take_queued(&mut self) -> Result<(), &'static str> {
+        let is_calling = self.session.wait.as_ref().is_none_or(|wait| wait.kind == WaitKind::Http);
+        if is_calling || self.session.queued_replies.is_empty() {
+            return Err("no reply is queued");
+        }
+        let reply = self.session.queued_replies.remove(0);
+        self.queued = Some(reply.clone());
+        if let Err(why) = self.take_reply(&reply) {
+            self.warn_of_session(format!("ignored: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Keeps a reply that came during an HTTP call until the call is answered.
+    fn queue_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
+        if self.session.queued_replies.len() >= limits::QUEUED_REPLIES {
+            return Err("too many messages came during an HTTP call");
+        }
+        self.session.queued_replies.push(reply.clone());
+        if !self.has_room() {
+            return Err("there is no room to queue the message");
+        }
+        let queued = self.session.queued_replies.len();
+        self.changes.push(Change { name: "queued_replies".to_owned(), value: json!(queued) });
+        self.is_kept = true;
+        Ok(())
+    }
+
+    /// Whether this turn goes on from an HTTP call, so that messages from before it may still be on their way.
+    fn follows_a_call(&self) -> bool {
+        let was_calling = self.before.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Http);
+        was_calling || self.queued.is_some()
     }
 
     /// Says the prompt again and waits on. An old tap is no attempt, and gets the prompt itself.
@@ -115,7 +159,7 @@ impl Machine<'_> {
         if wait.attempts + 1 < prompt.max_attempts {
             return self.prompt_again(index, prompt, wait, why);
         }
-        Ok(self.leave(index, "no_match", Some(why.to_owned())))
+        self.leave(index, "no_match", Some(why.to_owned()))
     }
 
     fn save_answer(&mut self, prompt: &Prompt, parsed: Value, raw: Value) -> Result<(), Halt> {

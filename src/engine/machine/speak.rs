@@ -35,6 +35,7 @@ impl Machine<'_> {
             None => None,
         };
         let node = self.flow.node(index).id.clone();
+        self.note_spoken(&node);
         let plain =
             OutgoingMessage { node, kind: MessageKind::Text, text, options: options.clone(), media: None, template };
         match speech.media.as_ref().filter(|_| instead.is_none()) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Halt, Machine};
 use crate::domain::text::json_depth;
-use crate::domain::{ContactChange, KeptEvent, Operator};
+use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
@@ -19,8 +19,18 @@ use crate::engine::{Change, Effect, Warning, limits};
 const BYTES_PER_FUEL: u64 = 128;
 
 impl Machine<'_> {
-    /// Renders a text. What goes wrong short of a limit is a warning.
+    /// Renders a text for a message. What goes wrong short of a limit is a warning.
     pub(super) fn text(&mut self, index: usize, text: &Text) -> Result<String, Halt> {
+        let whole = self.whole_text(index, text)?;
+        if matches!(text, Text::Literal(_)) || whole.chars().count() <= limits::TEXT_CHARS {
+            return Ok(whole);
+        }
+        self.warn(index, format!("a text is longer than {} characters and was cut", limits::TEXT_CHARS));
+        Ok(whole.chars().take(limits::TEXT_CHARS).collect())
+    }
+
+    /// Renders a text of any length.
+    pub(super) fn whole_text(&mut self, index: usize, text: &Text) -> Result<String, Halt> {
         let (name, paths) = match text {
             Text::Literal(text) => return Ok(text.clone()),
             Text::Template { name, paths, .. } => (name, paths),
@@ -32,10 +42,6 @@ impl Machine<'_> {
         };
         self.burn(rendered.fuel)?;
         self.warn_missing(index, rendered.missing);
-        if rendered.value.chars().count() > limits::TEXT_CHARS {
-            self.warn(index, format!("a text is longer than {} characters and was cut", limits::TEXT_CHARS));
-            return Ok(rendered.value.chars().take(limits::TEXT_CHARS).collect());
-        }
         Ok(rendered.value)
     }
 
@@ -126,8 +132,7 @@ impl Machine<'_> {
         let replaced = self.session.context.get(name).map_or(0, entry_bytes);
         let added = entry_bytes(&value);
         let after = before - replaced.min(before) + added;
-        let kept = *self.kept_bytes.get_or_insert_with(|| kept_bytes(&self.session.kept_events));
-        if after + kept > limits::STATE_BYTES {
+        if after + self.held() > limits::STATE_BYTES {
             self.warn(
                 index,
                 format!("`context.{name}` would make the context larger than {} bytes", limits::STATE_BYTES),
@@ -142,6 +147,22 @@ impl Machine<'_> {
         self.changes.push(Change { name: format!("context.{name}"), value: value.clone() });
         self.session.context.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// Whether the state is within its limit. For what comes from outside; nodes that write are counted by
+    /// [`Machine::assign`].
+    pub(super) fn has_room(&mut self) -> bool {
+        self.held_bytes = None;
+        json_bytes(&self.session.context) + self.held() <= limits::STATE_BYTES
+    }
+
+    /// What counts as state besides the context of the frame that runs.
+    fn held(&mut self) -> usize {
+        let Self { session, callers, held_bytes, .. } = self;
+        *held_bytes.get_or_insert_with(|| {
+            let of_callers: usize = callers.iter().map(|frame| json_bytes(&frame.context)).sum();
+            list_bytes(&session.kept_events) + list_bytes(&session.queued_replies) + of_callers
+        })
     }
 
     /// What templates read at a node.
@@ -165,7 +186,7 @@ impl Machine<'_> {
             contact: self.contact.clone(),
             input: self.session.input.clone(),
             session: self.session.id,
-            flow: self.session.flow_id,
+            flow: self.frame.as_ref().map_or(self.session.flow_id, |frame| frame.flow.id),
             flow_name: self.flow.name().to_owned(),
             now: self.now,
             made: MadeRoots::default(),
@@ -250,9 +271,9 @@ pub(super) fn compare_cost(operator: Operator, value: &Value) -> u64 {
     }
 }
 
-/// What kept events take of the state; none take nothing.
-pub(super) fn kept_bytes(kept: &[KeptEvent]) -> usize {
-    if kept.is_empty() { 0 } else { json_bytes(&kept) }
+/// What a list takes of the state; an empty one takes nothing.
+fn list_bytes<T: serde::Serialize>(items: &[T]) -> usize {
+    if items.is_empty() { 0 } else { json_bytes(&items) }
 }
 
 pub(super) fn json_bytes(value: &impl serde::Serialize) -> usize {

@@ -10,6 +10,7 @@
 
 mod told;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,12 @@ use uuid::Uuid;
 
 use super::authoring::CheckedDocument;
 use super::trigger::{self, TriggerRefusal};
-use super::turn::{self, Turn};
+use super::turn::{self, NotTaken, Turn};
 use crate::domain::{
-    Contact, ContactId, FlowId, OutgoingMessage, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
+    Contact, ContactId, FlowDocument, FlowId, HttpCall, OutgoingMessage, Reply, ReplyKind, Session, SessionId, Status,
+    Timestamp,
 };
-use crate::engine::{self, Beginning, CompiledFlow, Event, TurnRecord};
+use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
 use crate::error::Result;
 
 pub use told::{HttpStub, Medium, PHONE, Persona, Start, Stimulus};
@@ -93,6 +95,8 @@ pub struct SimulatedMessage {
 pub struct Simulation {
     subject: Subject,
     start: Start,
+    /// The flows that can be run as sub-flows, the simulated one included.
+    flows: HashMap<FlowId, Arc<CompiledFlow>>,
     events: Vec<Stimulus>,
     state: State,
     turns: Vec<SimulatedTurn>,
@@ -160,7 +164,8 @@ impl Simulation {
         let session = engine::begin(&subject.flow, beginning, now);
         let bytes = json_bytes(&start);
         let state = State { now, window_open: start.window_open, session, contact };
-        let mut simulation = Self { subject, start, events: Vec::new(), state, turns: Vec::new(), bytes };
+        let flows = sub_flows(&subject, &start);
+        let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
         let _ = simulation.apply(&Event::Start);
         Ok(simulation)
@@ -238,7 +243,8 @@ impl Simulation {
     /// About how much memory it takes, in bytes.
     pub fn weight(&self) -> usize {
         // The document is there as it was parsed and as texts of its nodes; turns and events are larger than their JSON.
-        self.subject.flow.weight() + 4 * self.subject.bytes + 2 * self.bytes
+        let flows: usize = self.flows.values().map(|flow| flow.weight()).sum();
+        self.subject.flow.weight() + flows + 4 * self.subject.bytes + 2 * self.bytes
     }
 
     fn run(&mut self, event: &Stimulus) -> Result<(), Refused> {
@@ -310,7 +316,7 @@ impl Simulation {
             Stimulus::Event { name, payload } => {
                 self.tell(Event::External { name: name.clone(), payload: payload.clone() })
             }
-            Stimulus::Resume => Err(self.idle("the session is not in handoff")),
+            Stimulus::Resume => self.tell(Event::Resume),
             Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
             Stimulus::Window { open } => {
                 self.state.window_open = *open;
@@ -421,12 +427,39 @@ impl Simulation {
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), Refused> {
+        let mut call = self.apply_one(event)?;
+        // As the runtime would: first the answer to what was called, then the replies that were queued meanwhile.
+        loop {
+            let answer = call.take().map(|call| self.answer(&call));
+            let Some(event) = answer.or_else(|| turn::next(&self.state.session)) else { return Ok(()) };
+            call = self.apply_one(&event)?;
+        }
+    }
+
+    /// Takes one event. Gives the HTTP call that it made.
+    fn apply_one(&mut self, event: &Event) -> Result<Option<HttpCall>, Refused> {
         let State { now, session, contact, .. } = &self.state;
-        let taken = turn::take(&self.subject.flow, contact, session, event, *now);
-        let Turn { session, contact, said, record, .. } = taken.map_err(Refused::because)?;
+        let lookup = |id: FlowId, _| match self.flows.get(&id) {
+            Some(flow) => Lookup::Ready { version: 0, flow: flow.clone() },
+            None => Lookup::NotPublished,
+        };
+        let taken = turn::take(&self.subject.flow, &lookup, contact, session, event, *now);
+        let Turn { session, contact, said, call, record, .. } = taken.map_err(|why| match why {
+            NotTaken::Ignored(why) => Refused::because(why),
+            NotTaken::NotLoaded => Refused::because("a sub-flow is missing"),
+        })?;
         self.state.session = session;
         self.state.contact = contact;
-        self.keep(record, said)
+        self.keep(record, said)?;
+        Ok(call)
+    }
+
+    /// What the first stub that fits answers to a call; without one there is no answer.
+    fn answer(&self, call: &HttpCall) -> Event {
+        let stub = self.start.http.iter().find(|stub| stub.fits(call));
+        let (status, body) = stub.map_or((0, Value::Null), |stub| (stub.status, stub.body.clone()));
+        let armed_in = self.state.session.wait.as_ref().map_or(0, |wait| wait.armed_in);
+        Event::HttpAnswered { armed_in, status, body }
     }
 
     fn keep(&mut self, record: TurnRecord, said: Vec<turn::Said>) -> Result<(), Refused> {
@@ -452,6 +485,18 @@ impl Simulation {
     fn idle(&self, why: &str) -> Refused {
         Refused::because(if self.is_running() { why } else { ENDED })
     }
+}
+
+/// The documents of a simulation's start, compiled. One that cannot be read is as good as not published.
+fn sub_flows(subject: &Subject, start: &Start) -> HashMap<FlowId, Arc<CompiledFlow>> {
+    let mut flows: HashMap<_, _> = subject.flow_id.into_iter().map(|id| (id, subject.flow.clone())).collect();
+    for (id, document) in &start.flows {
+        if let (Ok(id), Ok(document)) = (id.parse(), FlowDocument::parse(document)) {
+            // The time to live is the simulated flow's, whichever runs.
+            flows.insert(id, Arc::new(CompiledFlow::load(document, Duration::ZERO)));
+        }
+    }
+    flows
 }
 
 /// An id that looks like a trigger's, of version 7, and is the same whenever the same simulation is played again.
@@ -492,7 +537,6 @@ fn json_bytes(value: &impl Serialize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FlowDocument;
 
     const TTL: Duration = Duration::from_secs(1800);
 

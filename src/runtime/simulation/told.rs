@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use crate::domain::{Contact, ContactId, EventName, Phone, ReplyKind, Timestamp};
+use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp};
 
 /// The phone number of a contact for whom none is given: of a range that is kept for fiction.
 pub const PHONE: &str = "+14155550123";
@@ -92,6 +92,14 @@ pub struct HttpStub {
     /// The answer's body.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub body: Value,
+}
+
+impl HttpStub {
+    /// Whether it answers a call.
+    pub(super) fn fits(&self, call: &HttpCall) -> bool {
+        let is_method = |method: &String| method.eq_ignore_ascii_case(&call.method);
+        self.method.as_ref().is_none_or(is_method) && self.url.as_ref().is_none_or(|url| *url == call.url)
+    }
 }
 
 /// What happens in a simulation.
