@@ -160,12 +160,13 @@ pub(crate) fn text(body: &str) -> Value {
 /// The template of most tests, filled.
 pub(crate) fn template(parameters: &[&str]) -> Value {
     let parameters: Vec<Value> = parameters.iter().map(|text| json!({"type": "text", "text": text})).collect();
+    let payload = json!({"type": "payload", "payload": "buy"});
     json!({"type": "template", "template": {
         "name": "abandoned_cart",
         "language": {"code": "en_US"},
         "components": [
             {"type": "body", "parameters": parameters},
-            {"type": "button", "sub_type": "quick_reply", "index": "0", "parameters": [{"type": "payload", "payload": "buy"}]},
+            {"type": "button", "sub_type": "quick_reply", "index": "0", "parameters": [payload]},
             {"type": "button", "sub_type": "url", "index": "2", "parameters": [{"type": "text", "text": "cart/7"}]},
         ],
     }})

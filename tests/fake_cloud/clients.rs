@@ -44,8 +44,8 @@ fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
 }
 
-/// A fake, and the client as its business. `None` says loudly that the client is missing; where `CI` is `true` it has to
-/// be there.
+/// A fake, and the client as its business. `None` says loudly that the client is missing; where `CI` is `true` it has
+/// to be there.
 fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeCloud, Client)> {
     if !tools().join(package).exists() {
         assert!(
@@ -234,8 +234,8 @@ async fn pywa_takes_the_fake_for_meta() {
     };
     assert_eq!(troubles(&seen), [] as [&str; 0]);
 
-    // Meta leaves `contacts` out where a message has failed, which this version of pywa acknowledges and cannot read; with
-    // them it reads the same status.
+    // Meta leaves `contacts` out where a message has failed, which this version of pywa acknowledges and cannot read;
+    // with them it reads the same status.
     let text = sent["sent"]["text"].as_str().unwrap();
     cloud.fail(text, 131026);
     cloud.settle().await;

@@ -112,3 +112,19 @@ async fn a_message_can_fail_later_or_be_held_by_meta() {
     business.cloud.clear_faults();
     business.send(text("b")).await;
 }
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_has_sent_nevertheless() {
+    let business = Business::start();
+    let anna = business.cloud.phone(ANNA);
+    anna.say("hello");
+    let gate = Gate::closed();
+    business.cloud.next(Fault::HoldRequest(gate.clone()));
+    tokio::select! {
+        answer = business.try_send(text("given up")) => panic!("{answer:?}"),
+        () = business.cloud.wait_for_requests(1) => {}
+    }
+    assert_eq!(anna.inbox().len(), 0);
+    gate.open();
+    anna.wait_for(1).await;
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::business::{ANNA, Business, START, template, text};
-use crate::support::{Fate, Pacing, Template, WindowRefusal, brazil_mexico_argentina};
+use crate::support::{Fate, Pacing, Phone, Template, WindowRefusal, brazil_mexico_argentina};
 
 #[tokio::test]
 async fn a_text_inside_the_window_is_accepted_and_reaches_the_phone() {
@@ -85,7 +85,8 @@ async fn a_token_that_is_wrong_revoked_or_replaced_answers_190() {
 fn buttons(buttons: &[(&str, &str)]) -> Value {
     let buttons: Vec<Value> =
         buttons.iter().map(|(id, title)| json!({"type": "reply", "reply": {"id": id, "title": title}})).collect();
-    json!({"type": "interactive", "interactive": {"type": "button", "body": {"text": "?"}, "action": {"buttons": buttons}}})
+    let action = json!({ "buttons": buttons });
+    json!({"type": "interactive", "interactive": {"type": "button", "body": {"text": "?"}, "action": action}})
 }
 
 fn list(sections: &[(&str, usize)]) -> Value {
@@ -314,6 +315,8 @@ async fn a_bsuid_belongs_into_recipient_and_is_lost_in_to() {
         business.try_send(json!({"recipient": anna.bsuid(), "type": "text", "text": {"body": "found"}})).await.unwrap();
     assert_eq!(body["contacts"], json!([{"input": anna.bsuid(), "user_id": anna.bsuid()}]));
     assert_eq!(anna.texts(), ["found"]);
+    let both = json!({"to": ANNA, "recipient": anna.bsuid(), "type": "text", "text": {"body": "to wins"}});
+    assert_eq!(business.refused(both).await.0, 131047);
     business.cloud.settle().await;
     let statuses = business.items("statuses");
     assert_eq!(statuses.len(), 2, "none for the lost one");
@@ -369,7 +372,7 @@ async fn the_number_takes_80_a_second_in_both_directions() {
     people.iter().for_each(|person| drop(person.say("hello")));
     business.cloud.set_pacing(Pacing { pair: false, per_second: Some(80) });
     people.iter().for_each(|person| drop(person.say("40 in")));
-    let to = |person: &crate::support::Phone| json!({"to": format!("+{}", person.wa_id().unwrap()), "type": "text", "text": {"body": "x"}});
+    let to = |person: &Phone| with(text("x"), "/to", format!("+{}", person.wa_id().unwrap()).into());
     for person in &people {
         business.send(to(person)).await;
     }

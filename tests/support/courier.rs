@@ -22,7 +22,7 @@ pub(super) enum Command {
 
 /// Runs until the fake is dropped.
 pub(super) async fn run(shared: std::sync::Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client");
     loop {
         tokio::select! {
             command = commands.recv() => match command {

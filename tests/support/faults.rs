@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::error::GraphError;
@@ -15,7 +14,7 @@ pub(crate) enum Fault {
     Answer { status: u16, content_type: &'static str, body: String },
     /// Refused with this error.
     Refuse(GraphError),
-    /// The request is looked at only when the gate opens.
+    /// The request is looked at only when the gate opens, even if the caller has hung up by then.
     HoldRequest(Gate),
     /// The request is handled at once, and answered when the gate opens.
     HoldAnswer(Gate),
@@ -101,5 +100,5 @@ impl Plan {
 
 /// Whether a request sends a message: neither marks as read nor reads anything.
 pub(super) fn is_send(request: &Request) -> bool {
-    request.method == "POST" && request.path.ends_with("/messages") && request.body.get("status") == None::<&Value>
+    request.method == "POST" && request.path.ends_with("/messages") && request.body.get("status").is_none()
 }

@@ -132,7 +132,8 @@ fn answer(state: &mut State, place: usize, planned: Planned) -> Result<Reply, Gr
         ("GET", ["message_templates"]) if is_account => templates(state, &request),
         ("GET", ["phone_numbers"]) if is_account => Ok(json!({"data": [number(state)]})),
         ("GET", ["subscribed_apps"]) if is_account => {
-            let app = json!({"whatsapp_business_api_data": {"id": "67084", "name": "Test App", "link": "https://example.com"}});
+            let app = json!({"id": "67084", "name": "Test App", "link": "https://example.com"});
+            let app = json!({ "whatsapp_business_api_data": app });
             Ok(json!({"data": if state.is_subscribed { vec![app] } else { Vec::new() }}))
         }
         ("POST", ["subscribed_apps"]) if is_account => {

@@ -53,8 +53,8 @@ pub(super) fn post(state: &mut State, version: &str, body: &Value, planned: Plan
     let mut fails = planned.fails;
     if let Some(user) = user {
         if kind != "template" && !state.window_is_open(user, now) {
-            let details = "Message failed to send because more than 24 hours have passed since the customer last replied \
-                           to this number.";
+            let details = "Message failed to send because more than 24 hours have passed since the customer last \
+                           replied to this number.";
             let closed = GraphError::new(131047, details);
             match state.window_refusal {
                 WindowRefusal::AtOnce => return Err(closed),
@@ -183,8 +183,8 @@ fn pace(state: &State, user: Option<usize>, now: i64) -> Result<(), GraphError> 
         && state.pacing.pair
         && !state.users[user].pair.allows(now, PAIR_PERIOD, PAIR_BURST)
     {
-        let details = "Too many messages sent from the sender phone number to the same recipient phone number in a short \
-                       period of time.";
+        let details = "Too many messages sent from the sender phone number to the same recipient phone number in a \
+                       short period of time.";
         return Err(GraphError::new(131056, details));
     }
     Ok(())

@@ -17,14 +17,14 @@
 //! - **Receiving.** [`FakeCloud::set_delivery`] says how webhooks go out: held, doubled, shuffled, in batches, without
 //!   `delivered`, statuses apart. [`FakeCloud::deliver`] posts what is due and gives the answers;
 //!   [`FakeCloud::post_raw`] posts any body with any signature, [`FakeCloud::verify_webhook`] makes the challenge.
-//! - **Phones.** [`FakeCloud::phone`] has a number, [`FakeCloud::user_without_phone`] only a business-scoped id (BSUID).
+//! - **Phones.** [`FakeCloud::phone`] has a number, [`FakeCloud::user_without_phone`] only a BSUID.
 //!
 //! It imitates, after Meta's documentation of 2026 and its OpenAPI file v23.0: the bearer token (190), the path's ids,
 //! the shape and the limits of each message (100, 131008, 131009, 131051), templates with their states and parameters
 //! (132000, 132001, 132012, 132015, 132016), the 24-hour window (131047, at once or by webhook), pacing for each pair
 //! (131056) and for the number (130429), `to` without a plus sign, identifiers in the wrong field, statuses with
-//! callback data and pricing, webhooks as `\uXXXX`-escaped JSON signed over those very bytes, their repetition until 200
-//! is answered, paged lists of templates, and media by id.
+//! callback data and pricing, webhooks as `\uXXXX`-escaped JSON signed over those very bytes, their repetition until
+//! 200 is answered, paged lists of templates, and media by id.
 //!
 //! It does not imitate: fetching linked media, uploads, marketing caps and opt-outs (plan a [`Fault`] for their codes),
 //! limits of management requests, the rule of 30 days after which a number disappears behind a username (say

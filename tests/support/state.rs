@@ -262,8 +262,8 @@ fn fresh_bsuid() -> String {
     format!("US.{}", Uuid::now_v7().as_u128() % 100_000_000_000_000_000_000)
 }
 
-/// How numbers of old accounts come back as `wa_id`: Brazil without the ninth digit, Mexico with a 1 and Argentina with a
-/// 9 behind the country code.
+/// How numbers of old accounts come back as `wa_id`: Brazil without the ninth digit, Mexico with a 1 and Argentina with
+/// a 9 behind the country code.
 pub(crate) fn brazil_mexico_argentina(number: &str) -> String {
     match (number.get(..2), number.len()) {
         (Some("55"), 13) if number.as_bytes()[4] == b'9' => format!("{}{}", &number[..4], &number[5..]),

@@ -1,6 +1,6 @@
 """A business on pywa: takes webhooks on a port of its own, sends on request, and tells in lines of JSON what it saw.
 
-Usage: python with_pywa.py SETTINGS, where SETTINGS is JSON. Lines on standard input: `send`, `events`.
+Usage: python with_pywa.py SETTINGS, where SETTINGS is JSON. Lines on standard input: `send TO WAMID`, `fetch MEDIA`, `events`.
 """
 
 import json
@@ -151,7 +151,8 @@ def send(to, inbound):
             to,
             "Which?",
             buttons=types.SectionList(
-                "Choose", [types.Section("Sizes", [types.SectionRow("Small", "s", "the small one"), types.SectionRow("Large", "l")])]
+                "Choose",
+                [types.Section("Sizes", [types.SectionRow("Small", "s", "the small one"), types.SectionRow("Large", "l")])],
             ),
         ),
         "template": wa.send_template(
@@ -193,10 +194,10 @@ def fetch(media):
     return {"bytes": wa.get_media_bytes(url=wa.get_media_url(media).url).decode()}
 
 
+orders = {"send": send, "fetch": fetch, "events": lambda: {"events": events, "troubles": troubles}}
 server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(json.dumps({"port": server.server_port}), flush=True)
 for line in sys.stdin:
     order, *arguments = line.split()
-    answer = {"send": send, "fetch": fetch, "events": lambda: {"events": events, "troubles": troubles}}[order](*arguments)
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(orders[order](*arguments)), flush=True)

@@ -1,5 +1,8 @@
-// A business on whatsapp-api-js: takes webhooks on a port of its own, sends on request, and tells in lines of JSON what it
-// saw. Usage: node with_whatsapp_api_js.mjs SETTINGS, where SETTINGS is JSON. Lines on standard input: `send`, `events`.
+// A business on whatsapp-api-js: takes webhooks on a port of its own, sends on request, and tells in lines of JSON what
+// it saw.
+//
+// Usage: node with_whatsapp_api_js.mjs SETTINGS, where SETTINGS is JSON. Lines on standard input: `send TO WAMID`,
+// `fetch MEDIA`, `events`.
 
 import http from "node:http";
 import readline from "node:readline";
@@ -9,8 +12,8 @@ const settings = JSON.parse(process.argv[2]);
 const load = (file) => import(pathToFileURL(`${settings.library}/lib/${file}`));
 const { WhatsAppAPI } = await load("middleware/node-http.js");
 const {
-  ActionButtons, ActionList, Body, BodyComponent, BodyParameter, Button, Footer, Header, Image, Interactive, ListSection,
-  Location, PayloadComponent, Reaction, Row, SkipButtonComponent, Template, Text, URLComponent,
+  ActionButtons, ActionList, Body, BodyComponent, BodyParameter, Button, Footer, Header, Image, Interactive,
+  ListSection, Location, PayloadComponent, Reaction, Row, SkipButtonComponent, Template, Text, URLComponent,
 } = await load("messages/index.js");
 
 // The library has one address for the API and no setting for another.
@@ -29,7 +32,8 @@ whatsapp.on.message = ({ from, recipient, message, name }) => {
   events.push({ kind: "message", from, bsuid: recipient.bsuid, name, message });
 };
 whatsapp.on.status = ({ phone, recipient, status, id, error, pricing, biz_opaque_callback_data: callback }) => {
-  events.push({ kind: "status", phone, bsuid: recipient.bsuid, status, id, callback, code: error?.code, priced: !!pricing });
+  const { bsuid } = recipient;
+  events.push({ kind: "status", phone, bsuid, status, id, callback, code: error?.code, priced: !!pricing });
 };
 
 const server = http.createServer(async (request, response) => {
