@@ -136,7 +136,74 @@ fn sentence_of(error: reqwest::Error) -> String {
 mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
+    use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
+
+    async fn post(url: &str) -> Result<Answer, NoAnswer> {
+        call(client().unwrap().post(url).body("x"), 10).await
+    }
+
+    #[tokio::test]
+    async fn only_what_was_never_written_is_unreachable() {
+        for url in [&nowhere().await, "http://no-such-host.invalid/", "https://127.0.0.1:1/", "http://"] {
+            let result = post(url).await;
+            assert!(matches!(result, Err(NoAnswer::Unreachable(_))), "{url}: {result:?}");
+        }
+        let dropping = FarSide::listen(|_| vec![Does::Drops]).await;
+        let result = post(&dropping.url).await;
+        assert!(matches!(result, Err(NoAnswer::Ambiguous(_))), "{result:?}");
+        assert_eq!(dropping.received().len(), 1, "it is not tried again by itself");
+        let hanging = FarSide::listen(|_| vec![Does::Hangs]).await;
+        let request = client().unwrap().post(&hanging.url).timeout(Duration::from_millis(200));
+        match call(request, 10).await {
+            Err(NoAnswer::Ambiguous(text)) => assert!(text.starts_with("timed out"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_to_what_speaks_none_is_unreachable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        });
+        let result = post(&format!("https://{address}/")).await;
+        assert!(matches!(result, Err(NoAnswer::Unreachable(_))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_shown_and_not_followed() {
+        let elsewhere = FarSide::answering(200, "").await;
+        let far_side = FarSide::listen(|_| vec![Does::Redirects(307, format!("{}/x", elsewhere.url))]).await;
+        let answer = post(&far_side.url).await.unwrap();
+        assert_eq!((answer.status, answer.location), (307, Some(format!("{}/x", elsewhere.url))));
+        assert!(elsewhere.received().is_empty());
+        let request = &far_side.received()[0];
+        assert_eq!(request.header("user-agent"), Some(concat!("qyvo/", env!("CARGO_PKG_VERSION"))));
+    }
+
+    #[tokio::test]
+    async fn bodies_are_read_as_far_as_they_go_and_are_allowed() {
+        let long = FarSide::answering(500, "0123456789abc").await;
+        let answer = post(&long.url).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (500, b"0123456789".as_slice()));
+        let broken = FarSide::listen(|_| vec![Does::BreaksOff("half")]).await;
+        let answer = post(&broken.url).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (200, b"half".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn no_error_shows_the_url() {
+        let url = format!("{}/secret-path?token=secret", nowhere().await);
+        match post(&url).await {
+            Err(NoAnswer::Unreachable(text)) => assert!(!text.contains("secret"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_never_more_than_an_hour() {

@@ -7,6 +7,8 @@ pub mod http;
 pub mod incoming;
 pub mod outgoing;
 pub mod signature;
+#[cfg(test)]
+mod testing;
 pub mod webhook;
 pub mod whatsapp;
 

@@ -191,3 +191,178 @@ fn provider_id(body: &[u8]) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::super::testing::{Does, FarSide, nowhere};
+    use super::*;
+    use crate::domain::{ButtonKind, MediaRef, MessageOption, TemplateButton, TemplateStatus, Timestamp};
+
+    const ID: &str = "01936b1e-7c6a-7000-8000-000000000001";
+
+    fn outgoing(content: Content) -> Outgoing {
+        let to = Recipient { phone: Some("+16505551234".parse().unwrap()), ..Recipient::default() };
+        Outgoing { id: ID.parse().unwrap(), to, content, at: Timestamp::from_millis(1_770_000_000_900) }
+    }
+
+    fn text() -> Outgoing {
+        outgoing(Content::Text("Hi".to_owned()))
+    }
+
+    fn webhook(url: &str) -> Webhook {
+        Webhook::new(WebhookOptions { url: url.to_owned(), secret: "secret".to_owned() }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_is_posted_once_signed_and_with_its_id() {
+        let far_side = FarSide::answering(202, r#"{"id": "their-7"}"#).await;
+        let sent = webhook(&format!("{}/in?k=1", far_side.url)).send(&text()).await;
+        assert_eq!(sent, Sent::Accepted { provider_id: Some("their-7".to_owned()), wa_id: None });
+        let received = far_side.received();
+        let [request] = received.as_slice() else { panic!("posted {} times", received.len()) };
+        assert_eq!(request.line, "POST /in?k=1 HTTP/1.1");
+        assert_eq!(request.header("content-type"), Some("application/json"));
+        assert_eq!(request.header("x-qyvo-message-id"), Some(ID));
+        assert_eq!(request.header("idempotency-key"), Some(ID));
+        let signature = sign("secret", 1_770_000_000, &request.body);
+        assert_eq!(request.header("x-qyvo-signature"), Some(signature.as_str()));
+        let body = json!({
+            "event": "message.outgoing",
+            "message_id": ID,
+            "to": {"phone": "+16505551234"},
+            "message": {"type": "text", "text": "Hi"},
+            "timestamp": "2026-02-02T02:40:00+00:00",
+        });
+        assert_eq!(request.json(), body);
+    }
+
+    #[test]
+    fn each_content_has_its_form() {
+        let option = |id: &str, description: Option<&str>| MessageOption {
+            id: id.to_owned(),
+            title: "Yes".to_owned(),
+            description: description.map(str::to_owned),
+        };
+        let media = MediaRef { kind: "image".to_owned(), url: "https://a.example/i".to_owned(), filename: None };
+        let template = MessageTemplate {
+            name: "cart".to_owned(),
+            language: "en".to_owned(),
+            status: TemplateStatus::Approved,
+            category: String::new(),
+            header: None,
+            body: "Hi {{1}}, {{name}}".to_owned(),
+            footer: None,
+            buttons: vec![
+                TemplateButton { kind: ButtonKind::Url, text: "Open".to_owned(), url: None },
+                TemplateButton { kind: ButtonKind::QuickReply, text: "Yes".to_owned(), url: None },
+            ],
+        };
+        let variables = BTreeMap::from([("1".to_owned(), "Ann".to_owned()), ("name".to_owned(), "Bo".to_owned())]);
+        for (given, expected) in [
+            (
+                Content::Menu {
+                    text: "Which?".to_owned(),
+                    options: vec![option("s:a", None), option("s:b", Some("d"))],
+                },
+                json!({"type": "menu", "text": "Which?", "options": [
+                    {"id": "s:a", "title": "Yes"}, {"id": "s:b", "title": "Yes", "description": "d"},
+                ]}),
+            ),
+            (
+                Content::Media { media: media.clone(), caption: Some("Look".to_owned()) },
+                json!({"type": "media", "media": {"kind": "image", "url": "https://a.example/i"}, "text": "Look"}),
+            ),
+            (
+                Content::Media { media, caption: None },
+                json!({"type": "media", "media": {"kind": "image", "url": "https://a.example/i"}}),
+            ),
+            (
+                Content::Template { template: Box::new(template), variables, payloads: vec!["s:yes".to_owned()] },
+                json!({
+                    "type": "template",
+                    "text": "Hi Ann, Bo",
+                    "template": {"name": "cart", "language": "en", "body": "Hi Ann, Bo",
+                        "variables": {"1": "Ann", "name": "Bo"}},
+                    "options": [{"id": "s:yes", "title": "Yes"}],
+                }),
+            ),
+        ] {
+            assert_eq!(content(&given), expected);
+        }
+        let to = Recipient { phone: None, wa_id: Some("1650".to_owned()), bsuid: Some("US.1".to_owned()) };
+        assert_eq!(recipient(&to), json!({"wa_id": "1650", "bsuid": "US.1"}));
+    }
+
+    #[test]
+    fn each_status_has_its_class() {
+        use RefusalClass::*;
+        let answer = |status, body: &str, seconds: Option<u64>| {
+            let retry_after = seconds.map(Duration::from_secs);
+            read_answer(&Answer { status, retry_after, location: None, body: body.as_bytes().to_vec() })
+        };
+        for (status, seconds, class) in [
+            (429, None, ChannelPacing),
+            (429, Some(9), ChannelPacing),
+            (503, Some(9), ChannelPacing),
+            (503, None, Unreachable),
+            (502, None, Unreachable),
+            (408, None, Transient),
+            (500, None, Transient),
+            (599, None, Transient),
+            (301, None, ChannelDown),
+            (401, None, ChannelDown),
+            (403, None, ChannelDown),
+            (400, None, Permanent),
+            (404, None, Permanent),
+            (410, None, Permanent),
+            (422, None, Permanent),
+        ] {
+            match answer(status, " no such person ", seconds) {
+                Sent::Refused(refusal) => {
+                    assert_eq!((refusal.class, refusal.code), (class, format!("http_{status}")));
+                    assert_eq!(refusal.text, "no such person");
+                    assert_eq!(refusal.retry_after, seconds.map(Duration::from_secs));
+                }
+                other => panic!("{status}: {other:?}"),
+            }
+        }
+        assert!(matches!(answer(504, "", None), Sent::Ambiguous { .. }));
+        for (body, id) in [("", None), ("ok", None), ("{}", None), (r#"{"id":""}"#, None), (r#"{"id":7}"#, Some("7"))] {
+            assert_eq!(answer(200, body, None), Sent::Accepted { provider_id: id.map(str::to_owned), wa_id: None });
+        }
+        match answer(400, &"é".repeat(300), None) {
+            Sent::Refused(refusal) => assert_eq!(refusal.text, "é".repeat(200)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_is_a_doubt_and_a_closed_port_is_none() {
+        let dropping = FarSide::listen(|_| vec![Does::Drops]).await;
+        assert!(matches!(webhook(&dropping.url).send(&text()).await, Sent::Ambiguous { .. }));
+        match webhook(&nowhere().await).send(&text()).await {
+            Sent::Refused(refusal) => assert_eq!(refusal.class, RefusalClass::Unreachable),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_are_checked_and_never_shown() {
+        for (url, secret, key) in [
+            ("", "s", "webhook.url"),
+            ("ftp://a.example", "s", "webhook.url"),
+            ("a.example", "s", "webhook.url"),
+            ("https://a.example", " ", "webhook.secret"),
+        ] {
+            let options = WebhookOptions { url: url.to_owned(), secret: secret.to_owned() };
+            let error = Webhook::new(options).unwrap_err();
+            assert!(error.message().contains(key), "{}", error.message());
+        }
+        let options = WebhookOptions { url: "https://a.example/hook-path".to_owned(), secret: "hush".to_owned() };
+        let shown = format!("{options:?} {:?}", Webhook::new(options.clone()).unwrap());
+        assert!(!shown.contains("hush") && !shown.contains("hook-path"), "{shown}");
+    }
+}

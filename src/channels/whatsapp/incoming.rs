@@ -71,7 +71,8 @@ fn read_change(change: &Value, phone_number_id: &str, items: &mut Vec<Item>) {
         items.extend(list.iter().map(|one| match key {
             "messages" => read_message(one, &contacts),
             "statuses" => read_status(one, &contacts),
-            _ => changes::notice("error", one, one),
+            _ if one.is_object() => changes::notice("error", one, one),
+            _ => unknown("an error is none", one.clone()),
         }));
     }
     if is_empty {
@@ -359,4 +360,124 @@ pub(super) fn is_scoped_id(id: &str) -> bool {
 pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
     let seconds: i64 = text(Some(value), "timestamp")?.trim().parse().ok()?;
     (1..=253_402_207_199).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn delivery(value: &Value) -> Vec<Item> {
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": [
+            {"field": "messages", "value": value},
+        ]}]});
+        read_delivery(body.to_string().as_bytes(), "1").unwrap()
+    }
+
+    fn message(rest: &Value) -> IncomingMessage {
+        let mut message = json!({"id": "wamid.1", "from": "16505551234", "timestamp": "1770000000"});
+        message.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        match delivery(&json!({"messages": [message]})).remove(0) {
+            Item::Message(message) => *message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_flow_cannot_use_is_kept_for_people() {
+        let voice = message(&json!({"type": "audio", "audio": {"id": "7", "voice": true}}));
+        assert_eq!(voice.payload, Some(json!({"id": "7", "voice": true})));
+        let ad = message(&json!({"type": "text", "text": {"body": "Hi"}, "referral": {"source_id": "120"}}));
+        assert_eq!((ad.text.as_deref(), ad.payload), (Some("Hi"), Some(json!({"referral": {"source_id": "120"}}))));
+        let photo = json!({"type": "image", "image": {"id": "7"}, "referral": {"source_id": "120"}});
+        assert_eq!(message(&photo).payload, Some(json!({"id": "7", "referral": {"source_id": "120"}})));
+        let people = json!({"type": "contacts", "contacts": [{"name": {}}], "referral": {"source_id": "120"}});
+        let payload = json!({"items": [{"name": {}}], "referral": {"source_id": "120"}});
+        assert_eq!(message(&people).payload, Some(payload));
+        let unsupported = message(&json!({"type": "unsupported", "errors": [{"code": 131051}]}));
+        assert_eq!(unsupported.kind, IncomingKind::Reply(ReplyKind::Unsupported));
+        assert_eq!(unsupported.payload, Some(json!({"errors": [{"code": 131051}]})));
+        let plain = message(&json!({"type": "text", "text": {"body": "Hi"}}));
+        assert_eq!((plain.payload, plain.option, plain.reply_to), (None, None, None));
+        assert_eq!(plain.sent_at, Some(Timestamp::from_millis(1_770_000_000_000)));
+    }
+
+    #[test]
+    fn reactions_edits_and_notices_are_never_an_answer() {
+        for kind in ["reaction", "edit", "revoke", "system", "request_welcome"] {
+            let kind = message(&json!({"type": kind})).kind;
+            assert!(!matches!(kind, IncomingKind::Reply(_)), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_matched_by_what_both_say() {
+        let value = json!({
+            "contacts": [
+                {"wa_id": "16505550000", "user_id": "US.2", "profile": {"name": "Two"}},
+                {"wa_id": "16505551234", "user_id": "US.1", "parent_user_id": "US.ENT.1", "profile": {"name": "One"}},
+                {"wa_id": "16505559999", "user_id": "US.3", "profile": {"name": "Moved"}},
+            ],
+            "messages": [
+                {"id": "a", "from": "16505551234", "type": "text", "text": {"body": "x"}},
+                {"id": "b", "from_user_id": "US.2", "type": "text", "text": {"body": "x"}},
+                {"id": "c", "from": "16505550001", "from_user_id": "US.3", "type": "text", "text": {"body": "x"}},
+            ],
+        });
+        let senders: Vec<Sender> = delivery(&value)
+            .into_iter()
+            .map(|item| match item {
+                Item::Message(message) => message.from,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let sender = |wa_id: &str, bsuid: &str, parent: Option<&str>, name: Option<&str>| Sender {
+            wa_id: Some(wa_id.to_owned()),
+            bsuid: Some(bsuid.to_owned()),
+            parent_bsuid: parent.map(str::to_owned),
+            phone: None,
+            name: name.map(str::to_owned),
+        };
+        let one = sender("16505551234", "US.1", Some("US.ENT.1"), Some("One"));
+        let two = sender("16505550000", "US.2", None, Some("Two"));
+        let three = sender("16505550001", "US.3", None, None);
+        assert_eq!(senders, [one, two, three]);
+    }
+
+    #[test]
+    fn numbers_and_ids_are_told_apart_by_their_form() {
+        for id in ["US.13491208655302741918", "US.ENT.11815799212886844830", "BR.a"] {
+            assert!(is_scoped_id(id), "{id}");
+        }
+        for text in ["16505551234", "US.", "us.1", "USA.1", ".1", "US.a b", "US.é", &format!("US.{}", "1".repeat(161))]
+        {
+            assert!(!is_scoped_id(text), "{text}");
+        }
+        let number = |text: &str| number(&json!({"from": text}), "from");
+        assert_eq!(number("+554188887777").as_deref(), Some("554188887777"));
+        for text in ["1234", "US.12345678", "12345678901234567890123", "1650 555", "+", ""] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn pricing_and_failures_go_along() {
+        let status = |rest: &Value| {
+            let mut status = json!({"id": "wamid.1", "status": "failed"});
+            status.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            match delivery(&json!({"statuses": [status]})).remove(0) {
+                Item::Progress(progress) => *progress,
+                other => panic!("{other:?}"),
+            }
+        };
+        let errors = json!([{"code": "131026", "title": "Message undeliverable"}]);
+        let failed = status(&json!({"errors": errors}));
+        assert_eq!((failed.code.as_deref(), failed.text.as_deref()), (Some("131026"), Some("Message undeliverable")));
+        let sent = status(&json!({"status": "sent", "errors": errors, "pricing": {"category": "marketing"}}));
+        assert_eq!((sent.code, sent.text), (None, None), "a code of what has not failed");
+        assert_eq!(sent.pricing, Some(json!({"category": "marketing"})));
+        let bare = status(&json!({}));
+        assert_eq!((bare.at, bare.code, bare.recipient), (None, None, Sender::default()));
+    }
 }

@@ -5,10 +5,14 @@
 
 mod answer;
 mod changes;
+#[cfg(test)]
+mod corpus;
 mod incoming;
 mod limits;
+mod options;
 mod repair;
 mod request;
+mod signature;
 mod templates;
 
 use std::fmt;
@@ -19,38 +23,17 @@ use serde_json::Value;
 
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Outgoing, Recipient, Refusal, Sent};
-use super::signature::{is_hmac_of, is_same_secret};
 use crate::domain::MessageTemplate;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub use incoming::read_delivery;
+pub use options::WhatsAppOptions;
 pub use templates::template_status;
 
 /// Bytes that are read of an answer about a message.
 const MAX_ANSWER: usize = 256 * 1024;
 /// Bytes that are read of a page of templates.
 const MAX_PAGE: usize = 8 * 1024 * 1024;
-
-/// What the channel must know.
-#[derive(Clone)]
-pub struct WhatsAppOptions {
-    /// Such as `https://graph.facebook.com`.
-    pub api_base: String,
-    /// Such as `v26.0`.
-    pub api_version: String,
-    /// The id of the number that messages come from.
-    pub phone_number_id: String,
-    /// The id of the account that the templates belong to.
-    pub business_account_id: String,
-    /// What requests are authorised with.
-    pub access_token: String,
-    /// What Meta signs its deliveries with.
-    pub app_secret: String,
-    /// What Meta shows when it asks whether the webhook is ours.
-    pub verify_token: String,
-    /// Numbers or business-scoped ids that messages may go to; empty for no limit. For staging.
-    pub only_to: Vec<String>,
-}
 
 /// A template of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,33 +78,7 @@ impl WhatsApp {
     /// `Invalid`, naming the key of the configuration, when an option is missing or wrong; or when the system has no root
     /// certificates.
     pub fn new(mut options: WhatsAppOptions) -> Result<Self> {
-        let invalid = |key: &str, what: &str| Err(Error::invalid(format!("`whatsapp.{key}` {what}")));
-        for (key, value) in [
-            ("access_token", &options.access_token),
-            ("app_secret", &options.app_secret),
-            ("verify_token", &options.verify_token),
-        ] {
-            if value.trim().is_empty() {
-                return invalid(key, "is missing");
-            }
-        }
-        // They become parts of a path, where a slash or a question mark would change whom the token is shown to.
-        for (key, value) in [
-            ("api_version", &options.api_version),
-            ("phone_number_id", &options.phone_number_id),
-            ("business_account_id", &options.business_account_id),
-        ] {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            if value.is_empty() || !value.chars().all(is_plain) || value.chars().all(|c| c == '.') {
-                return invalid(key, "must be letters, digits, `.`, `_` and `-`");
-            }
-        }
-        let base = options.api_base.trim().trim_end_matches('/');
-        let api = format!("{base}/{}", options.api_version).parse::<Url>().ok();
-        let api = api.filter(|url| ["http", "https"].contains(&url.scheme()) && url.query().is_none());
-        let Some(api) = api.filter(|url| url.fragment().is_none() && url.username().is_empty()) else {
-            return invalid("api_base", "must be an http or https URL such as https://graph.facebook.com");
-        };
+        let api = options.checked_api()?;
         let access_token = RwLock::new(options.access_token.trim().into());
         options.access_token.clear();
         Ok(Self { client: http::client()?, api, options, access_token })
@@ -202,20 +159,6 @@ impl WhatsApp {
         })
     }
 
-    /// What to answer to Meta's question whether the webhook is ours, its three parameters `hub.…`: the challenge, word for
-    /// word; `None` (403) if the token is not ours.
-    pub fn challenge(&self, mode: &str, token: &str, challenge: &str) -> Option<String> {
-        let is_ours = is_same_secret(&self.options.verify_token, token);
-        (mode == "subscribe" && is_ours).then(|| challenge.to_owned())
-    }
-
-    /// Whether a delivery was signed by Meta. `header` is `X-Hub-Signature-256`, `raw` the body as it was received: what
-    /// Meta signs is its bytes, escapes and all.
-    pub fn is_signed(&self, header: Option<&str>, raw: &[u8]) -> bool {
-        let hex = header.and_then(|header| header.strip_prefix("sha256="));
-        hex.is_some_and(|hex| is_hmac_of(&self.options.app_secret, hex, raw))
-    }
-
     fn access_token(&self) -> Arc<str> {
         self.access_token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -256,19 +199,217 @@ impl fmt::Debug for WhatsApp {
     }
 }
 
-impl fmt::Debug for WhatsAppOptions {
-    /// Without secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WhatsAppOptions")
-            .field("api_base", &self.api_base)
-            .field("api_version", &self.api_version)
-            .field("phone_number_id", &self.phone_number_id)
-            .field("business_account_id", &self.business_account_id)
-            .field("only_to", &self.only_to)
-            .finish_non_exhaustive()
-    }
-}
-
 async fn call(request: RequestBuilder, token: &str, max_body: usize) -> Result<Answer, NoAnswer> {
     http::call(request.bearer_auth(token), max_body).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::outgoing::{Content, RefusalClass};
+    use super::super::testing::{Does, FarSide, nowhere};
+    use super::*;
+    use crate::domain::Timestamp;
+
+    pub(super) fn options(api_base: &str) -> WhatsAppOptions {
+        WhatsAppOptions {
+            api_base: api_base.to_owned(),
+            api_version: "v26.0".to_owned(),
+            phone_number_id: "106540352242922".to_owned(),
+            business_account_id: "102290129340398".to_owned(),
+            access_token: "token-1".to_owned(),
+            app_secret: "1222e786b144d0e85b9f365372d93676".to_owned(),
+            verify_token: "verify-me".to_owned(),
+            only_to: Vec::new(),
+        }
+    }
+
+    pub(super) fn whatsapp(api_base: &str) -> WhatsApp {
+        WhatsApp::new(options(api_base)).unwrap()
+    }
+
+    fn text_to(phone: &str) -> Outgoing {
+        Outgoing {
+            id: "01936b1e-7c6a-7000-8000-000000000001".parse().unwrap(),
+            to: Recipient { phone: Some(phone.parse().unwrap()), ..Recipient::default() },
+            content: Content::Text("Hi".to_owned()),
+            at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn accepted() -> String {
+        json!({"contacts": [{"wa_id": "16505551234"}], "messages": [{"id": "wamid.1"}]}).to_string()
+    }
+
+    fn refusal(sent: Sent) -> Refusal {
+        match sent {
+            Sent::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_goes_to_the_number_with_the_token_of_the_moment() {
+        let answers = || vec![Does::Answers(200, accepted()), Does::Answers(200, accepted())];
+        let far_side = FarSide::listen(|_| answers()).await;
+        let channel = whatsapp(&format!("{}/", far_side.url));
+        let sent = channel.send(&text_to("+16505551234")).await;
+        let wa_id = Some("16505551234".to_owned());
+        assert_eq!(sent, Sent::Accepted { provider_id: Some("wamid.1".to_owned()), wa_id });
+        channel.set_access_token("token-2\n".to_owned());
+        channel.send(&text_to("+16505551234")).await;
+        let received = far_side.received();
+        let tokens: Vec<_> = received.iter().map(|request| request.header("authorization")).collect();
+        assert_eq!(tokens, [Some("Bearer token-1"), Some("Bearer token-2")]);
+        assert_eq!(received[0].line, "POST /v26.0/106540352242922/messages HTTP/1.1");
+        assert_eq!(received[0].header("content-type"), Some("application/json"));
+        assert_eq!(received[0].json()["to"], "+16505551234");
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_that_never_came_about_is_free_to_be_tried_again() {
+        let down = refusal(whatsapp(&nowhere().await).send(&text_to("+16505551234")).await);
+        assert_eq!((down.class, down.code.as_str()), (RefusalClass::Unreachable, "unreachable"));
+        for does in [Does::Drops, Does::BreaksOff(r#"{"messages":[{"id":"wam"#)] {
+            let far_side = FarSide::listen(|_| vec![does]).await;
+            let sent = whatsapp(&far_side.url).send(&text_to("+16505551234")).await;
+            assert!(matches!(sent, Sent::Ambiguous { .. }), "{sent:?}");
+            assert_eq!(far_side.received().len(), 1);
+        }
+        let html = FarSide::answering(500, "<html>Sorry</html>").await;
+        assert_eq!(refusal(whatsapp(&html.url).send(&text_to("+16505551234")).await).class, RefusalClass::Transient);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_takes_no_token_elsewhere() {
+        let elsewhere = FarSide::answering(200, accepted()).await;
+        let far_side = FarSide::listen(|_| vec![Does::Redirects(302, elsewhere.url.clone())]).await;
+        let refusal = refusal(whatsapp(&far_side.url).send(&text_to("+16505551234")).await);
+        assert_eq!((refusal.class, refusal.code.as_str()), (RefusalClass::ChannelDown, "http_302"));
+        assert!(elsewhere.received().is_empty());
+    }
+
+    #[tokio::test]
+    async fn staging_writes_to_nobody_but_those_listed() {
+        let far_side = FarSide::answering(200, accepted()).await;
+        let only_to = vec!["+1 650-555-1234".to_owned(), "US.13491208655302741918".to_owned()];
+        let channel = WhatsApp::new(WhatsAppOptions { only_to, ..options(&far_side.url) }).unwrap();
+        let other = refusal(channel.send(&text_to("+16505551235")).await);
+        assert_eq!((other.class, other.code.as_str()), (RefusalClass::Permanent, "not_on_only_to"));
+        let mut nobody = text_to("+16505551235");
+        nobody.to = Recipient::default();
+        assert_eq!(refusal(channel.send(&nobody).await).code, "not_on_only_to");
+        assert!(far_side.received().is_empty());
+        assert!(matches!(channel.send(&text_to("+16505551234")).await, Sent::Accepted { .. }));
+        for to in [
+            Recipient { wa_id: Some("16505551234".to_owned()), ..Recipient::default() },
+            Recipient { bsuid: Some("US.13491208655302741918".to_owned()), ..Recipient::default() },
+        ] {
+            assert!(channel.may_write_to(&to), "{to:?}");
+        }
+        let stranger = Recipient { bsuid: Some("US.2".to_owned()), ..Recipient::default() };
+        assert!(!channel.may_write_to(&stranger));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_here_is_never_posted() {
+        let far_side = FarSide::answering(200, accepted()).await;
+        let mut long = text_to("+16505551234");
+        long.content = Content::Text("x".repeat(4097));
+        assert_eq!(refusal(whatsapp(&far_side.url).send(&long).await).code, "too_long");
+        assert!(far_side.received().is_empty());
+    }
+
+    #[tokio::test]
+    async fn reading_is_told_on_the_same_address() {
+        let far_side = FarSide::listen(|_| {
+            let gone = json!({"error": {"message": "Invalid parameter", "code": 100}}).to_string();
+            vec![Does::Answers(200, r#"{"success":true}"#.to_owned()), Does::Answers(400, gone)]
+        })
+        .await;
+        let channel = whatsapp(&far_side.url);
+        assert_eq!(channel.mark_read("wamid.9", true).await, Ok(()));
+        assert_eq!(channel.mark_read("wamid.9", false).await.unwrap_err().code, "100");
+        let received = far_side.received();
+        assert_eq!(received[0].line, "POST /v26.0/106540352242922/messages HTTP/1.1");
+        assert_eq!(received[0].json()["typing_indicator"], json!({"type": "text"}));
+        assert_eq!(received[1].json().get("typing_indicator"), None);
+    }
+
+    fn page(names: &[&str], next: Option<String>) -> Does {
+        let data: Vec<Value> =
+            names.iter().map(|name| json!({"id": "1", "name": name, "language": "en", "status": "APPROVED"})).collect();
+        let mut page = json!({"data": data, "paging": {"cursors": {"after": "x"}}});
+        if let Some(next) = next {
+            page["paging"]["next"] = json!(next);
+        }
+        Does::Answers(200, page.to_string())
+    }
+
+    #[tokio::test]
+    async fn templates_are_fetched_page_by_page() {
+        let far_side = FarSide::listen(|url| {
+            let next = format!("{url}/v26.0/102290129340398/message_templates?after=x");
+            vec![page(&["a", "b"], Some(next)), page(&[], None)]
+        })
+        .await;
+        let templates = whatsapp(&far_side.url).fetch_templates().await.unwrap();
+        assert_eq!(templates.iter().map(|fetched| fetched.template.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let received = far_side.received();
+        assert_eq!(
+            received[0].line,
+            "GET /v26.0/102290129340398/message_templates\
+             ?fields=id%2Cname%2Clanguage%2Cstatus%2Ccategory%2Ccomponents&limit=100 HTTP/1.1"
+        );
+        assert_eq!(received[1].line, "GET /v26.0/102290129340398/message_templates?after=x HTTP/1.1");
+        assert_eq!(received[1].header("authorization"), Some("Bearer token-1"));
+    }
+
+    #[tokio::test]
+    async fn half_a_list_of_templates_is_none() {
+        let elsewhere = FarSide::listen(|_| vec![page(&["c"], None)]).await;
+        let away = elsewhere.url.clone();
+        let far_side = FarSide::listen(|_| vec![page(&["a"], Some(format!("{away}/next")))]).await;
+        assert_eq!(whatsapp(&far_side.url).fetch_templates().await.unwrap_err().code, "foreign_page");
+        assert!(elsewhere.received().is_empty());
+        let failing = FarSide::listen(|url| {
+            let limit = json!({"error": {"message": "Too many calls", "code": 80007}}).to_string();
+            vec![page(&["a"], Some(format!("{url}/next"))), Does::Answers(400, limit)]
+        })
+        .await;
+        let refusal = whatsapp(&failing.url).fetch_templates().await.unwrap_err();
+        assert_eq!((refusal.class, refusal.code.as_str()), (RefusalClass::ChannelPacing, "80007"));
+        let endless = FarSide::listen(|url| {
+            let next = || Some(format!("{url}/same"));
+            vec![page(&["a"], next()), page(&["b"], next())]
+        })
+        .await;
+        assert_eq!(whatsapp(&endless.url).fetch_templates().await.unwrap_err().code, "endless_list");
+    }
+
+    #[tokio::test]
+    async fn a_probe_tells_number_name_and_subscription() {
+        let number = json!({
+            "display_phone_number": "+1 555-078-3881", "verified_name": "Shop", "quality_rating": "GREEN", "id": "1",
+        });
+        for (apps, subscribed) in [(json!([{"whatsapp_business_api_data": {"id": "7"}}]), true), (json!([]), false)] {
+            let answers =
+                vec![Does::Answers(200, number.to_string()), Does::Answers(200, json!({"data": apps}).to_string())];
+            let far_side = FarSide::listen(|_| answers).await;
+            let probe = whatsapp(&far_side.url).probe().await.unwrap();
+            let expected = Probe {
+                display_phone: Some("+1 555-078-3881".to_owned()),
+                verified_name: Some("Shop".to_owned()),
+                quality: Some("GREEN".to_owned()),
+                subscribed,
+            };
+            assert_eq!(probe, expected);
+            let lines: Vec<String> = far_side.received().into_iter().map(|request| request.line).collect();
+            assert_eq!(lines[1], "GET /v26.0/102290129340398/subscribed_apps HTTP/1.1");
+        }
+        let expired = json!({"error": {"message": "Session has expired", "code": 190}}).to_string();
+        let far_side = FarSide::answering(401, expired).await;
+        assert_eq!(whatsapp(&far_side.url).probe().await.unwrap_err().class, RefusalClass::ChannelDown);
+    }
 }

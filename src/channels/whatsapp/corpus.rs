@@ -1,0 +1,263 @@
+//! Replays the deliveries that the fuzz target starts from, and holds what is read of each against what it says.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::super::incoming::{IncomingKind, Item, Sender};
+use super::read_delivery;
+
+const NUMBER: &str = "106540352242922";
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/webhook")
+}
+
+fn read(file: &str) -> Vec<String> {
+    let raw = std::fs::read(folder().join(file)).unwrap();
+    match read_delivery(&raw, NUMBER) {
+        Ok(items) => items.iter().map(shown).collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// An item in one line.
+fn shown(item: &Item) -> String {
+    match item {
+        Item::Message(message) => {
+            let mut line = format!("{} from {}", message.kind.as_str(), person(&message.from));
+            for (name, part) in [("text", &message.text), ("option", &message.option), ("to", &message.reply_to)] {
+                line.extend(part.iter().flat_map(|part| [" ", name, "=", part.as_str()].map(str::to_owned)));
+            }
+            if message.kind == IncomingKind::NumberChanged {
+                let payload = message.payload.as_ref().unwrap();
+                line.push_str(&format!(" new={}/{}", payload["wa_id"], payload["bsuid"]));
+            }
+            line
+        }
+        Item::Progress(progress) => {
+            let ids = (progress.provider_id.as_deref(), progress.message_id.map(|_| "ours"));
+            let mut line = format!("{:?} of {}/{}", progress.stage, ids.0.unwrap_or("-"), ids.1.unwrap_or("-"));
+            line.push_str(&format!(" to {}", person(&progress.recipient)));
+            line.extend(progress.code.iter().map(|code| format!(" {code}")));
+            line.extend(progress.text.iter().map(|text| format!(" {text}")));
+            line
+        }
+        Item::Template(news) => format!("template {}/{} {} {:?}", news.name, news.language, news.status, news.reason),
+        Item::Notice { code, text, .. } => format!("notice {code}: {text}"),
+        Item::Unknown { why, .. } => format!("unknown: {why}"),
+    }
+}
+
+fn person(sender: &Sender) -> String {
+    let Sender { wa_id, bsuid, parent_bsuid, phone, name } = sender;
+    assert_eq!(*phone, None, "WhatsApp tells no number but its own");
+    let ids = [wa_id, bsuid, parent_bsuid].map(|id| id.as_deref().unwrap_or("-"));
+    let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("{}{name}", ids.join("/").trim_end_matches("/-"))
+}
+
+/// What each file says. `Ana` is 5541988887777, known by her id and her name as well.
+const DELIVERIES: &[(&str, &[&str])] = &[
+    ("account_update.json", &["notice DISABLED_UPDATE: account update: DISABLED_UPDATE"]),
+    ("batch.json", &["text from Ana text=one", "text from 16505551234/US.9 (Bo) text=two", "text from Ana text=three"]),
+    ("button_reply.json", &["tap from Ana text=Check out option=SESSION:buy to=OURS"]),
+    ("contacts.json", &["contacts from Ana"]),
+    ("document.json", &["document from Ana text=CV"]),
+    ("edit.json", &["edit from Ana text=I meant 3 to=wamid.EARLIER"]),
+    ("edit_caption.json", &["edit from Ana text=new to=wamid.EARLIER"]),
+    ("errors.json", &["notice 130429: error: Rate limit hit: Message failed to send because there were too many"]),
+    ("form_reply.json", &["unsupported from Ana to=OURS"]),
+    ("group.json", &["unknown: it was written to a group"]),
+    (
+        "id_changed.json",
+        &[
+            "system from -/BR.OLD text=User Ana changed from US.1 to BR.2 changed from BR.OLD to BR.NEW new=null/\"BR.NEW\"",
+        ],
+    ),
+    ("id_changed_previous.json", &["system from -/BR.OLD new=null/\"BR.NEW\""]),
+    ("id_update.json", &["system from -/BR.OLD text=User id has been updated. new=\"5541977776666\"/\"BR.NEW\""]),
+    ("identity_notice.json", &["system from Ana text=User identity changed"]),
+    ("image.json", &["image from Ana text=My receipt"]),
+    ("list_reply.json", &["tap from Ana text=I need help option=SESSION:help to=OURS"]),
+    ("location.json", &["location from Ana"]),
+    ("many_entries.json", &["text from Ana text=1", "Sent of OURS/ours to Ana", "image from Ana"]),
+    ("messages_and_statuses.json", &["text from Ana text=both", "Read of OURS/ours to Ana"]),
+    ("no_contacts.json", &["text from -/BR.OLD text=Hi"]),
+    ("no_id.json", &["unknown: a message has no id"]),
+    ("no_sender.json", &["unknown: a message has no sender"]),
+    ("no_sender_among_two.json", &["unknown: a message has no sender", "unknown: a message has no sender"]),
+    ("no_timestamp.json", &["text from Ana text=Hi"]),
+    ("no_type.json", &["unsupported from Ana"]),
+    (
+        "number_changed.json",
+        &[
+            "system from 5541988887777 text=User Ana changed from 5541988887777 to 5541977776666 new=\"5541977776666\"/\"BR.NEW\"",
+        ],
+    ),
+    (
+        "number_quality.json",
+        &[
+            "notice DOWNGRADE: phone number quality update: DOWNGRADE: display_phone_number: 15550783881, current_limit: TIER_1K",
+        ],
+    ),
+    ("odd_contact_of_somebody_else.json", &["text from 5541988887777/BR.OLD text=x"]),
+    ("odd_cut_off.json", &["not JSON: EOF while parsing a string at line 1 column 150"]),
+    ("odd_deep_in_payload.json", &["location from Ana"]),
+    ("odd_duplicate_keys.json", &["text from Ana text=last"]),
+    ("odd_empty", &["not JSON: EOF while parsing a value at line 1 column 0"]),
+    ("odd_empty_entries.json", &[]),
+    ("odd_far_future.json", &["text from Ana text=x"]),
+    ("odd_html", &["not JSON: expected value at line 1 column 1"]),
+    ("odd_id_in_from.json", &["text from -/US.13491208655302741918 text=x"]),
+    ("odd_invalid_utf8.json", &["text from Ana text=cut �"]),
+    ("odd_list.json", &["unknown: it is not about a WhatsApp Business account"]),
+    ("odd_lone_surrogate.json", &["text from Ana text=cut �"]),
+    (
+        "odd_no_value.json",
+        &["unknown: a change has no value", "unknown: there are no messages, statuses or errors in it"],
+    ),
+    ("odd_nul.json", &["text from Ana text=a\0b"]),
+    (
+        "odd_null_everywhere.json",
+        &[
+            "unknown: a message has no id",
+            "unknown: a message has no id",
+            "unknown: a message of ours has a status that is not known",
+            "unknown: an error is none",
+        ],
+    ),
+    ("odd_numbers_for_strings.json", &["text from 5541988887777 (7) text=12"]),
+    ("odd_other_object.json", &["unknown: it is not about a WhatsApp Business account"]),
+    ("odd_raw_utf8.json", &["text from Ana text=größe 👍"]),
+    ("odd_string.json", &["unknown: it is not about a WhatsApp Business account"]),
+    ("odd_text_is_list.json", &["unsupported from Ana"]),
+    ("odd_too_deep.json", &["not JSON: recursion limit exceeded at line 1 column 128"]),
+    (
+        "odd_wrong_shapes.json",
+        &[
+            "unknown: an entry has no changes",
+            "unknown: an entry has no changes",
+            "unknown: a change has no value",
+            "unknown: a change has no value",
+            "unknown: what should be a list is none",
+        ],
+    ),
+    ("order.json", &["order from Ana text=please"]),
+    ("other_number.json", &["unknown: it is for another number of the account"]),
+    ("preferences.json", &["unknown: deliveries of the field `user_preferences` are not known"]),
+    ("reaction.json", &["reaction from Ana text=👍 to=OURS"]),
+    ("reaction_removed.json", &["reaction from Ana to=OURS"]),
+    ("revoke.json", &["revoke from Ana to=wamid.EARLIER"]),
+    ("sender_in_contacts_only.json", &["text from Ana text=Hi"]),
+    ("status_bare.json", &["Read of -/ours to -"]),
+    ("status_delivered.json", &["Delivered of OURS/ours to Ana"]),
+    (
+        "status_failed.json",
+        &["Failed of OURS/ours to 5541988887777 131047 Re-engagement message: More than 24 hours have passed"],
+    ),
+    ("status_foreign_data.json", &["Sent of OURS/- to Ana"]),
+    ("status_of_nothing.json", &["unknown: a status does not say of which message"]),
+    ("status_of_tomorrow.json", &["unknown: a message of ours has a status that is not known"]),
+    ("status_played.json", &["Played of OURS/ours to Ana"]),
+    ("status_read.json", &["Read of OURS/ours to Ana"]),
+    ("status_sent.json", &["Sent of OURS/ours to Ana"]),
+    ("sticker.json", &["sticker from Ana"]),
+    ("template_button.json", &["tap from Ana text=Yes option=SESSION:yes"]),
+    ("template_button_context.json", &["tap from Ana text=Yes option=SESSION:yes to=OURS"]),
+    ("template_paused.json", &["template abandoned_cart/en PAUSED Some(\"Your message template has been paused\")"]),
+    ("template_rejected.json", &["template abandoned_cart/pt_BR REJECTED Some(\"ABUSIVE_CONTENT\")"]),
+    ("template_unnamed.json", &["unknown: a template's status has changed, and it does not say which"]),
+    ("text.json", &["text from Ana text=Olá, quero 2 👍"]),
+    ("text_ad_referral.json", &["text from Ana text=Hi"]),
+    ("text_product.json", &["text from Ana text=Is it there? to=wamid.X"]),
+    ("text_reply.json", &["text from Ana text=this one to=OURS"]),
+    ("type_of_tomorrow.json", &["unsupported from Ana"]),
+    ("unsupported.json", &["unsupported from Ana"]),
+    ("username_user.json", &["text from -/BR.OLD/BR.ENT.11815799212886844830 (Bo) text=Hi from a username"]),
+    ("video.json", &["video from Ana"]),
+    ("voice.json", &["audio from Ana"]),
+];
+
+#[test]
+fn each_delivery_is_read_for_what_it_says() {
+    for (file, expected) in DELIVERIES {
+        let read: Vec<String> = read(file).iter().map(|line| shortened(line)).collect();
+        assert_eq!(read, *expected, "{file}");
+    }
+}
+
+#[test]
+fn no_file_of_the_corpus_is_left_out() {
+    let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // What a run of the fuzzer leaves is named by its SHA-1, and says nothing for certain.
+    let is_hash = |name: &String| name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (found, named): (BTreeSet<String>, BTreeSet<String>) = names.partition(is_hash);
+    assert_eq!(named, DELIVERIES.iter().map(|(file, _)| (*file).to_owned()).collect());
+    for file in found {
+        read(&file);
+    }
+}
+
+#[test]
+fn a_delivery_that_is_cut_off_anywhere_is_no_json() {
+    let raw = std::fs::read(folder().join("batch.json")).unwrap();
+    for end in 0..raw.len() {
+        assert!(read_delivery(&raw[..end], NUMBER).is_err(), "the first {end} bytes");
+    }
+    assert_eq!(read_delivery(&raw, NUMBER).map(|items| items.len()), Ok(3));
+}
+
+#[test]
+fn no_part_of_a_delivery_is_required() {
+    for (file, _) in DELIVERIES {
+        let raw = std::fs::read(folder().join(file)).unwrap();
+        let Ok(delivery) = serde_json::from_slice::<Value>(&raw) else { continue };
+        let mut paths = Vec::new();
+        collect_paths(&delivery, &mut String::new(), &mut paths);
+        for path in paths {
+            for other in [Value::Null, Value::from(7), Value::from("x"), Value::from(vec![Value::Null])] {
+                let mut changed = delivery.clone();
+                *changed.pointer_mut(&path).unwrap() = other;
+                let changed = changed.to_string();
+                assert!(read_delivery(changed.as_bytes(), NUMBER).is_ok(), "{file} {path}: {changed}");
+            }
+        }
+    }
+}
+
+/// The JSON pointers of all that is inside a value, shallow ones alone where it is nested for its own sake.
+fn collect_paths(value: &Value, path: &mut String, paths: &mut Vec<String>) {
+    const DEEPEST: usize = 20;
+    if path.matches('/').count() >= DEEPEST {
+        return;
+    }
+    let keys: Vec<String> = match value {
+        Value::Object(fields) => fields.keys().cloned().collect(),
+        Value::Array(items) => (0..items.len()).map(|at| at.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    for key in keys {
+        let length = path.len();
+        path.push('/');
+        path.push_str(&key);
+        paths.push(path.clone());
+        if let Some(inner) = value.pointer(&path[length..]) {
+            collect_paths(inner, path, paths);
+        }
+        path.truncate(length);
+    }
+}
+
+fn shortened(line: &str) -> String {
+    [
+        ("5541988887777/BR.13491208655302741918 (Ana Souza)", "Ana"),
+        ("BR.13491208655302741918", "BR.OLD"),
+        ("BR.24817305912873645029", "BR.NEW"),
+        ("01936b1e-7c6a-7000-8000-0000000000aa", "SESSION"),
+        ("wamid.HBgMOURS0001", "OURS"),
+    ]
+    .iter()
+    .fold(line.to_owned(), |line, (long, short)| line.replace(long, short))
+}
