@@ -67,6 +67,10 @@ uuid_id!(
     MessageId
 );
 uuid_id!(
+    /// A template of a channel, in one language.
+    TemplateId
+);
+uuid_id!(
     /// An API token's row, not its secret.
     TokenId
 );

@@ -45,6 +45,24 @@ pub enum TemplateStatus {
     Other,
 }
 
+impl TemplateStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Approved, Self::Pending, Self::Rejected, Self::Paused, Self::Disabled, Self::Other];
+
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What stands above a template's body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -310,6 +310,32 @@ pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, l
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many messages wait to go out or for word of whether they did, and when the oldest of them was queued.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn waiting(conn: &Conn) -> Result<(u32, Option<Timestamp>)> {
+    // The index of the lanes holds these rows alone, with all that is asked of them.
+    let mut statement = conn.prepare_cached(WAITING_SQL)?;
+    let (count, oldest): (u32, Option<i64>) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(oldest) = oldest else { return Ok((count, None)) };
+    let mut statement = conn.prepare_cached("SELECT created_at FROM messages WHERE seq = ?1")?;
+    Ok((count, statement.query_row([oldest], |row| row.get(0)).optional()?))
+}
+
+const WAITING_SQL: &str = "SELECT COUNT(*), MIN(seq) FROM messages WHERE next_attempt_at IS NOT NULL";
+
+/// The stages of a message's way that the channel has told of, in order, each with its time.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
+    let mut statement =
+        conn.prepare_cached("SELECT stage, at FROM message_stages WHERE message_seq = ?1 ORDER BY at, stage")?;
+    let rows = statement.query_map([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Which messages a list asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {

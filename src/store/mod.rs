@@ -22,6 +22,7 @@ mod schema;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod templates;
 pub mod test_cases;
 #[cfg(test)]
 mod testing;

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TestCaseId, Timestamp,
+    ContactId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TemplateId, TestCaseId,
 };
-use crate::domain::{TokenId, WaitKind};
+use crate::domain::{TemplateStatus, Timestamp, TokenId, WaitKind};
 
 /// A value that is stored as JSON text.
 pub(super) struct Json<T>(pub(super) T);
@@ -69,7 +69,7 @@ macro_rules! id_as_blob {
     )*};
 }
 
-id_as_blob!(FlowId, ContactId, SessionId, MessageId, TestCaseId, TokenId);
+id_as_blob!(FlowId, ContactId, SessionId, MessageId, TemplateId, TestCaseId, TokenId);
 
 /// Stores an enumeration by the names that its `as_str` gives.
 macro_rules! enum_as_name {
@@ -92,6 +92,7 @@ pub(super) use enum_as_name;
 enum_as_name! {
     FlowKind: [FlowKind::Flow, FlowKind::Sequence],
     Status: Status::ALL,
+    TemplateStatus: TemplateStatus::ALL,
     WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event, WaitKind::Http, WaitKind::Handoff],
 }
 

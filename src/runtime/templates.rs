@@ -1,0 +1,217 @@
+//! Templates of the channel: fetched from where they are approved.
+//!
+//! What is fetched replaces what is stored as a whole. A fetch that fails on any page changes nothing, because a part of
+//! the list would look like templates that are gone.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Notice, Runtime};
+use crate::channels::Channel;
+use crate::channels::outgoing::Refusal;
+use crate::channels::whatsapp::FetchedTemplate;
+use crate::domain::{TemplateId, Timestamp};
+use crate::error::Result;
+use crate::store::{Conn, Tx, settings, templates};
+
+/// How often templates are fetched.
+const EVERY: Duration = Duration::from_secs(3600);
+/// How long after a fetch that failed the next one is tried; each failure doubles it, up to [`EVERY`].
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+
+/// What came of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateSync {
+    /// What is stored is what the channel has.
+    Done(TemplatesChanged),
+    /// The channel did not hand them over; nothing has changed.
+    Refused(Refusal),
+    /// The channel approves no templates: they are made by hand.
+    ByHand,
+}
+
+/// What a fetch changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TemplatesChanged {
+    /// Templates that are new.
+    pub added: u64,
+    /// Templates that are not what they were.
+    pub changed: u64,
+    /// Templates that the channel does not have any more.
+    pub removed: u64,
+    /// Templates that the channel has, over all languages.
+    pub total: u64,
+}
+
+/// When templates were last fetched, and how the last fetch failed if it did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSync {
+    /// When they were last fetched; milliseconds since the Unix epoch.
+    pub at: Option<i64>,
+    /// The channel's code and explanation, if it refused the last time.
+    pub refused: Option<(String, String)>,
+}
+
+impl Runtime {
+    /// Fetches the channel's templates, one fetch at a time.
+    ///
+    /// # Errors
+    /// When the store refuses. What the channel refuses is an outcome.
+    pub async fn sync_templates(&self) -> Result<TemplateSync> {
+        let Channel::WhatsApp(whatsapp) = self.channel() else { return Ok(TemplateSync::ByHand) };
+        let _alone = self.inner.syncing_templates.lock().await;
+        let channel = self.channel().name();
+        let now = self.clock().now();
+        let fetched = match whatsapp.fetch_templates().await {
+            Ok(fetched) => fetched,
+            Err(refusal) => {
+                tracing::warn!(channel, code = refusal.code, text = refusal.text, "templates could not be fetched");
+                let refused = Some((refusal.code.clone(), refusal.text.clone()));
+                self.store()
+                    .write(move |tx| {
+                        let before = last_template_sync(tx, channel)?;
+                        keep_last_sync(tx, channel, &LastSync { at: before.at, refused: refused.clone() }, now)
+                    })
+                    .await?;
+                return Ok(TemplateSync::Refused(refusal));
+            }
+        };
+        let changed = self.store().write(move |tx| {
+            let changed = replace(tx, channel, &fetched, now)?;
+            keep_last_sync(tx, channel, &LastSync { at: Some(now.as_millis()), refused: None }, now)?;
+            Ok(changed)
+        });
+        let changed = changed.await?;
+        let TemplatesChanged { added, changed: otherwise, removed, total } = changed;
+        if added + otherwise + removed > 0 {
+            tracing::info!(channel, added, changed = otherwise, removed, total, "templates have changed");
+            self.tell(Notice::Templates { channel, added, changed: otherwise, removed });
+        }
+        Ok(TemplateSync::Done(changed))
+    }
+
+    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure. Ends at once where
+    /// there is nothing to fetch.
+    pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut retry = FIRST_RETRY;
+        loop {
+            let synced = tokio::select! {
+                () = &mut stop => return,
+                synced = self.sync_templates() => synced,
+            };
+            let pause = match synced {
+                Ok(TemplateSync::ByHand) => return,
+                Ok(TemplateSync::Done(_)) => {
+                    retry = FIRST_RETRY;
+                    EVERY
+                }
+                Ok(TemplateSync::Refused(_)) | Err(_) => {
+                    if let Err(error) = &synced {
+                        tracing::warn!(%error, "fetched templates could not be kept");
+                    }
+                    let pause = retry;
+                    retry = (retry * 2).min(EVERY);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// When a channel's templates were last fetched.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn last_template_sync(conn: &Conn, channel: &str) -> Result<LastSync> {
+    let kept = settings::get(conn, &last_sync_key(channel))?;
+    Ok(kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+}
+
+fn keep_last_sync(tx: &Tx<'_>, channel: &str, last: &LastSync, now: Timestamp) -> Result<()> {
+    settings::set(tx, &last_sync_key(channel), &super::job::to_json(last)?, now)
+}
+
+/// Settings of this name are none of the configuration's.
+fn last_sync_key(channel: &str) -> String {
+    format!("templates:{channel}")
+}
+
+/// Makes what is stored of a channel what was fetched.
+fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timestamp) -> Result<TemplatesChanged> {
+    // The channel says each name and language once; should it say one twice, the later word stands.
+    let wanted: BTreeMap<(&str, &str), &FetchedTemplate> =
+        fetched.iter().map(|one| ((one.template.name.as_str(), one.template.language.as_str()), one)).collect();
+    let mut changed = TemplatesChanged { total: wanted.len() as u64, ..TemplatesChanged::default() };
+    let mut missing = wanted.clone();
+    for row in templates::list(tx, channel)? {
+        let Some(one) = missing.remove(&(row.template.name.as_str(), row.template.language.as_str())) else {
+            templates::delete(tx, row.seq)?;
+            changed.removed += 1;
+            continue;
+        };
+        if row.template != one.template || row.provider_id.as_ref() != Some(&one.provider_id) {
+            templates::update(tx, row.seq, Some(&one.provider_id), &one.template, now)?;
+            changed.changed += 1;
+        }
+    }
+    for one in missing.values() {
+        let id = TemplateId(Uuid::now_v7());
+        templates::insert(tx, id, channel, Some(&one.provider_id), &one.template, now)?;
+        changed.added += 1;
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageTemplate, TemplateStatus};
+    use crate::store::{Options, Store};
+
+    fn fetched(name: &str, language: &str, body: &str) -> FetchedTemplate {
+        let template = MessageTemplate {
+            name: name.to_owned(),
+            language: language.to_owned(),
+            status: TemplateStatus::Approved,
+            category: "UTILITY".to_owned(),
+            header: None,
+            body: body.to_owned(),
+            footer: None,
+            buttons: Vec::new(),
+        };
+        FetchedTemplate { provider_id: format!("{name}-{language}"), template }
+    }
+
+    #[test]
+    fn what_is_stored_becomes_what_was_fetched() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Options::new(folder.path().join("qyvo.db"))).unwrap();
+        let now = Timestamp::from_millis(1_778_141_663_250);
+        let take = |all: Vec<FetchedTemplate>| {
+            store.write_blocking(move |tx| replace(tx, "whatsapp", &all, now)).unwrap()
+        };
+        let ids = || store.read(|conn| templates::list(conn, "whatsapp")).unwrap();
+        let first = vec![fetched("a", "en", "1"), fetched("a", "de", "2"), fetched("b", "en", "3")];
+        assert_eq!(take(first.clone()), TemplatesChanged { added: 3, changed: 0, removed: 0, total: 3 });
+        let before = ids();
+        assert_eq!(take(first), TemplatesChanged { total: 3, ..TemplatesChanged::default() });
+        assert_eq!(ids(), before);
+        let second = vec![fetched("a", "en", "1"), fetched("b", "en", "other"), fetched("c", "en", "4")];
+        assert_eq!(take(second), TemplatesChanged { added: 1, changed: 1, removed: 1, total: 3 });
+        let after = ids();
+        let names: Vec<_> = after.iter().map(|row| (row.template.name.as_str(), row.template.body.as_str())).collect();
+        assert_eq!(names, [("a", "1"), ("b", "other"), ("c", "4")]);
+        assert_eq!((after[0].id, after[1].id), (before[1].id, before[2].id), "what stays keeps its id");
+        assert_eq!(take(vec![]), TemplatesChanged { removed: 3, ..TemplatesChanged::default() });
+        store.close();
+    }
+}

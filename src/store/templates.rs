@@ -1,0 +1,229 @@
+//! Templates of channels, each in one language: what a channel has approved, or what was made by hand for a channel that
+//! approves nothing.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::values::Json;
+use super::{Conn, Tx};
+use crate::domain::{MessageTemplate, TemplateId, TemplateStatus, Timestamp};
+use crate::error::Result;
+
+/// A stored template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateRow {
+    /// Row.
+    pub seq: i64,
+    /// Public id; it stays the same while the channel has the template.
+    pub id: TemplateId,
+    /// The channel's name.
+    pub channel: String,
+    /// The channel's id of it; `None` for one that was made by hand.
+    pub provider_id: Option<String>,
+    /// The template.
+    pub template: MessageTemplate,
+    /// When it was first seen, or made.
+    pub created_at: Timestamp,
+    /// When anything of it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// All templates of a channel, by name and language.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(conn: &Conn, channel: &str) -> Result<Vec<TemplateRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates
+         WHERE channel = ?1 ORDER BY name, language",
+    )?;
+    let rows = statement.query_map([channel], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The templates of a channel by one name, in all their languages, by language.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn named(conn: &Conn, channel: &str, name: &str) -> Result<Vec<TemplateRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates
+         WHERE channel = ?1 AND name = ?2 ORDER BY language",
+    )?;
+    let rows = statement.query_map((channel, name), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The template of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_id(conn: &Conn, id: TemplateId) -> Result<Option<TemplateRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates WHERE id = ?1",
+    )?;
+    Ok(statement.query_row([id], read).optional()?)
+}
+
+/// How many templates a channel has, over all languages, and how many of them may be sent.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn count(conn: &Conn, channel: &str) -> Result<(u32, u32)> {
+    let mut statement = conn.prepare_cached(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE status = 'approved') FROM templates WHERE channel = ?1",
+    )?;
+    Ok(statement.query_row([channel], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// Adds a template.
+///
+/// # Errors
+/// When the database refuses, as it does if the channel has one of this name and language: look first.
+pub fn insert(
+    tx: &Tx<'_>,
+    id: TemplateId,
+    channel: &str,
+    provider_id: Option<&str>,
+    template: &MessageTemplate,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO templates (id, channel, name, language, provider_id, status, template, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+    )?
+    .execute(params![
+        id,
+        channel,
+        template.name,
+        template.language,
+        provider_id,
+        template.status,
+        Json(template),
+        now
+    ])?;
+    Ok(())
+}
+
+/// Replaces all that is known of a template.
+///
+/// # Errors
+/// When the database refuses.
+pub fn update(
+    tx: &Tx<'_>,
+    seq: i64,
+    provider_id: Option<&str>,
+    template: &MessageTemplate,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE templates SET name = ?2, language = ?3, provider_id = ?4, status = ?5, template = ?6, updated_at = ?7
+         WHERE seq = ?1",
+    )?
+    .execute(params![seq, template.name, template.language, provider_id, template.status, Json(template), now])?;
+    Ok(())
+}
+
+/// Records what a channel says of one template between two fetches. Answers whether it is known here and was otherwise.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_status(
+    tx: &Tx<'_>,
+    channel: &str,
+    (name, language): (&str, &str),
+    status: TemplateStatus,
+    now: Timestamp,
+) -> Result<bool> {
+    let known = named(tx, channel, name)?.into_iter().find(|row| row.template.language == language);
+    match known {
+        Some(mut row) if row.template.status != status => {
+            row.template.status = status;
+            update(tx, row.seq, row.provider_id.as_deref(), &row.template, now)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Forgets a template. Messages that name it are refused from then on.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM templates WHERE seq = ?1")?.execute([seq])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<TemplateRow> {
+    let Json(template) = row.get(4)?;
+    Ok(TemplateRow {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        channel: row.get(2)?,
+        provider_id: row.get(3)?,
+        template,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::testing;
+    use super::*;
+
+    fn template(name: &str, language: &str) -> MessageTemplate {
+        MessageTemplate {
+            name: name.to_owned(),
+            language: language.to_owned(),
+            status: TemplateStatus::Approved,
+            category: String::new(),
+            header: None,
+            body: "Hi {{1}}".to_owned(),
+            footer: None,
+            buttons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_template_stands_once_for_each_channel_name_and_language() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let id = |n| TemplateId(Uuid::from_u128(n));
+        let add = |n, channel: &str, name: &str, language: &str| {
+            insert(&tx, id(n), channel, Some("m"), &template(name, language), testing::now())
+        };
+        add(1, "whatsapp", "cart", "en").unwrap();
+        add(2, "whatsapp", "cart", "de").unwrap();
+        add(3, "webhook", "cart", "en").unwrap();
+        assert!(add(4, "whatsapp", "cart", "en").is_err());
+        let languages = |rows: Vec<TemplateRow>| rows.into_iter().map(|row| row.template.language).collect::<Vec<_>>();
+        assert_eq!(languages(named(&tx, "whatsapp", "cart").unwrap()), ["de", "en"]);
+        assert_eq!(languages(list(&tx, "webhook").unwrap()), ["en"]);
+        assert_eq!((named(&tx, "simulator", "cart").unwrap(), find_by_id(&tx, id(9)).unwrap()), (vec![], None));
+    }
+
+    #[test]
+    fn a_status_is_told_of_one_language_and_the_whole_template_knows_it() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        for (n, language) in [(1, "en"), (2, "de")] {
+            insert(&tx, TemplateId(Uuid::from_u128(n)), "whatsapp", None, &template("cart", language), testing::now())
+                .unwrap();
+        }
+        let later = testing::now().plus(std::time::Duration::from_secs(1));
+        let paused = TemplateStatus::Paused;
+        assert!(set_status(&tx, "whatsapp", ("cart", "de"), paused, later).unwrap());
+        assert!(!set_status(&tx, "whatsapp", ("cart", "de"), paused, later).unwrap(), "told twice");
+        assert!(!set_status(&tx, "whatsapp", ("cart", "fr"), paused, later).unwrap());
+        assert!(!set_status(&tx, "webhook", ("cart", "de"), paused, later).unwrap());
+        let rows = named(&tx, "whatsapp", "cart").unwrap();
+        let seen: Vec<_> = rows.iter().map(|row| (row.template.status, row.updated_at)).collect();
+        assert_eq!(seen, [(paused, later), (TemplateStatus::Approved, testing::now())]);
+        assert_eq!(count(&tx, "whatsapp").unwrap(), (2, 1));
+        delete(&tx, rows[0].seq).unwrap();
+        assert_eq!(count(&tx, "whatsapp").unwrap(), (1, 1));
+    }
+}
