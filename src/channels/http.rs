@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 use rustls::crypto::CryptoProvider;
 
 use crate::error::{Error, Result};
@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval of probes that find a connection dead which a firewall has forgotten, before a message is lost to it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long a connection is kept for the next call. A far side closes idle ones as well, and a message that is written just
+/// then leaves a doubt; a connection anew costs a few round trips.
+const POOL_IDLE: Duration = Duration::from_secs(30);
 /// The longest that the far side may ask to be left alone: a mistake of it must not silence a channel for days.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Characters that are shown of what a far side or a library says.
@@ -45,12 +48,17 @@ pub enum NoAnswer {
     Ambiguous(String),
 }
 
-/// A client with its own pool of connections: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy,
-/// whatever the environment says.
+/// A client with its own pool of connections, as [`builder`] sets it up.
 ///
 /// # Errors
 /// When the system has no root certificates.
 pub fn client() -> Result<Client> {
+    built(builder())
+}
+
+/// How clients are set up: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy, whatever the environment
+/// says.
+pub fn builder() -> ClientBuilder {
     // The client takes the process's provider. Whoever installs the first one wins, and there is only this one to install.
     if CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -59,15 +67,22 @@ pub fn client() -> Result<Client> {
         .user_agent(concat!("qyvo/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE)
         .tcp_keepalive(KEEP_ALIVE)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .redirect(Policy::none())
         .no_proxy()
-        .build()
-        .map_err(|error| {
-            Error::invalid("Cannot make an HTTPS client: install the system's root certificates (ca-certificates)")
-                .caused_by(error)
-        })
+}
+
+/// The client that a builder makes.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub fn built(builder: ClientBuilder) -> Result<Client> {
+    builder.build().map_err(|error| {
+        Error::invalid("Cannot make an HTTPS client: install the system's root certificates (ca-certificates)")
+            .caused_by(error)
+    })
 }
 
 /// Makes a call and reads at most `max_body` bytes of its answer.
