@@ -53,7 +53,7 @@ pub enum NoAnswer {
 /// # Errors
 /// When the system has no root certificates.
 pub fn client() -> Result<Client> {
-    built(builder())
+    build(builder())
 }
 
 /// How clients are set up: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy, whatever the environment
@@ -78,7 +78,7 @@ pub fn builder() -> ClientBuilder {
 ///
 /// # Errors
 /// When the system has no root certificates.
-pub fn built(builder: ClientBuilder) -> Result<Client> {
+pub fn build(builder: ClientBuilder) -> Result<Client> {
     builder.build().map_err(|error| {
         Error::invalid("Cannot make an HTTPS client: install the system's root certificates (ca-certificates)")
             .caused_by(error)
@@ -120,7 +120,7 @@ pub fn cut(text: &str, characters: usize) -> String {
 
 /// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date, which is read against the answer's own
 /// `Date`, so that no clock of ours matters.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match asked.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -134,7 +134,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The error and its causes, without the URL, which may carry something secret.
-fn sentence_of(error: reqwest::Error) -> String {
+pub fn sentence_of(error: reqwest::Error) -> String {
     let is_timeout = error.is_timeout();
     let error = error.without_url();
     let mut sentence = if is_timeout { format!("timed out: {error}") } else { error.to_string() };
