@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use qyvo::domain::{Problem, checks};
-use qyvo::engine::problems_of;
+use qyvo::domain::{FlowDocument, FlowId, MessageTemplate, Problem, checks};
+use qyvo::engine::{Publishing, problems_of};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +20,15 @@ struct Fixture {
     fails: Value,
     passes: Value,
     problem: Place,
+    /// The flow's id, where its document does not say.
+    #[serde(default)]
+    flow_id: Option<FlowId>,
+    /// The flows that are published beside it, by their ids. Without any it is not known which are.
+    #[serde(default)]
+    flows: Option<BTreeMap<FlowId, Value>>,
+    /// The channel's templates, when it is published for WhatsApp.
+    #[serde(default)]
+    templates: Option<Vec<MessageTemplate>>,
 }
 
 #[derive(Deserialize)]
@@ -62,8 +71,18 @@ fn numbered(value: &Value, index: u64) -> Value {
     serde_json::from_str(&value.to_string().replace('#', &index.to_string())).unwrap()
 }
 
-fn problems(document: &Value) -> Vec<Problem> {
-    problems_of(document, Duration::from_secs(1800))
+fn problems(document: &Value, fixture: &Fixture) -> Vec<Problem> {
+    let Fixture { flow_id, flows, templates, .. } = fixture;
+    let published = |id: FlowId| Some(FlowDocument::parse(flows.as_ref()?.get(&id)?).unwrap());
+    problems_of(
+        document,
+        Publishing {
+            default_ttl: Duration::from_secs(1800),
+            flow_id: *flow_id,
+            flows: flows.is_some().then_some(&published),
+            templates: templates.as_deref(),
+        },
+    )
 }
 
 #[test]
@@ -77,8 +96,9 @@ fn every_check_has_a_fixture() {
 
 #[test]
 fn each_fixture_fails_its_check_and_no_other() {
-    for (id, Fixture { fails, passes, problem: expected }) in fixtures() {
-        let (failed, passed) = (problems(&fails), problems(&passes));
+    for (id, fixture) in fixtures() {
+        let (failed, passed) = (problems(&fixture.fails, &fixture), problems(&fixture.passes, &fixture));
+        let expected = &fixture.problem;
         let place = |problem: &Problem| (problem.id, problem.node.clone(), problem.field.clone());
         let remaining: Vec<_> = passed.iter().map(place).collect();
         assert!(remaining.iter().all(|(other, ..)| *other != id), "{id}: {passed:#?}");
@@ -100,7 +120,7 @@ const VERBS: [&str; 20] = [
 #[test]
 fn each_problem_says_what_to_do() {
     for (id, fixture) in fixtures() {
-        for problem in problems(&fixture.fails) {
+        for problem in problems(&fixture.fails, &fixture) {
             let text = &problem.text;
             assert!(text.ends_with('.') && text.starts_with(|c: char| !c.is_lowercase()), "{id}: {text}");
             // The advice is a sentence, or what follows a colon.

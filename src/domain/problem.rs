@@ -93,6 +93,8 @@ pub mod checks {
         UNKNOWN_TIMEZONE = Error "unknown_timezone";
         /// A setting is kept, and nothing acts on it.
         SETTING_WITHOUT_EFFECT = Warning "setting_without_effect";
+        /// Nothing is said to somebody who taps an option when the conversation is over.
+        NO_LATE_REPLY = Warning "no_late_reply";
         /// A late reply begins at a node that does not exist.
         UNKNOWN_RESTART_NODE = Error "unknown_restart_node";
         /// Two inputs have one name.
@@ -115,6 +117,9 @@ pub mod checks {
         /// A free text may come when WhatsApp takes templates only.
         FREE_TEXT_AFTER_A_DAY = Warning "free_text_after_a_day";
 
+        /// A message that nobody has written before may come without a template.
+        FIRST_MESSAGE_WITHOUT_TEMPLATE = Warning "first_message_without_template";
+
         // What nodes say.
 
         /// A node that speaks has nothing to say.
@@ -123,6 +128,36 @@ pub mod checks {
         TEXT_TOO_LONG = Error "text_too_long";
         /// A medium is of no kind that can be sent.
         BAD_MEDIA_KIND = Error "bad_media_kind";
+
+        // Templates of the channel.
+
+        /// The channel has no template of that name.
+        UNKNOWN_TEMPLATE = Error "unknown_template";
+        /// The template cannot be sent, or not now.
+        TEMPLATE_NOT_APPROVED = Error "template_not_approved";
+        /// The variables are not those that the template has.
+        TEMPLATE_VARIABLES = Error "template_variables";
+        /// The template's buttons are not as many as the menu's options.
+        TEMPLATE_BUTTONS = Error "template_buttons";
+
+        // Calls and sub-flows.
+
+        /// No endpoint is called with that method.
+        BAD_HTTP_METHOD = Error "bad_http_method";
+        /// An address that cannot be called.
+        BAD_HTTP_URL = Error "bad_http_url";
+        /// A header that cannot be sent, or that is not an author's.
+        BAD_HTTP_HEADER = Error "bad_http_header";
+        /// An attempt of a call may take too long, or no time at all.
+        BAD_HTTP_TIMEOUT = Error "bad_http_timeout";
+        /// A call is tried too often.
+        TOO_MANY_RETRIES = Error "too_many_retries";
+        /// Nothing is wired for a call or a sub-flow that fails.
+        NO_FAILURE_EXIT = Warning "no_failure_exit";
+        /// A sub-flow cannot be entered as things are.
+        SUB_FLOW_NOT_PUBLISHED = Warning "sub_flow_not_published";
+        /// Flows run one another in a circle and never wait.
+        RECURSIVE_SUB_FLOW = Error "recursive_sub_flow";
 
         // Menus.
 

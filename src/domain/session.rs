@@ -87,8 +87,8 @@ pub struct Wait {
     /// have been accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
-    /// When the node was entered by an HTTP call's answer: a message from before that answers another question. `None`
-    /// where the contact's own message or a timer led here, and where nothing was asked.
+    /// When the node was entered, if what entered it goes on from an HTTP call: a message from before that is not meant
+    /// for it. `None` where the contact's own message or a timer led here, and where nothing was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
     /// The options on offer, as shown: a reply is matched against what the person saw.

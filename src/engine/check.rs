@@ -5,24 +5,56 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{limits, window};
+use super::sub_flows::{SubFlows, exits_at_once};
+use super::{limits, offered, window};
 use crate::domain::consent::is_opt_out_word;
 use crate::domain::text::normalize_reply;
-use crate::domain::{Case, Delay, EventName, FlowDocument, LateReply, Menu, Node, NodeKind, Operator, Problem, checks};
+use crate::domain::{
+    Case, Delay, EventName, FlowDocument, FlowId, Handoff, HttpRequest, LateReply, Menu, MessageTemplate, Node,
+    NodeKind, Operator, Problem, checks,
+};
 
 /// The one error that publishing by force overrules.
 pub const NO_ENTRY_NODE: &str = checks::NO_ENTRY_NODE.id();
 
 const WEEKS_52: u64 = 52 * 7 * 24 * 3600;
+/// Milliseconds that one attempt of a call may take.
+const CALL_MILLIS: u32 = 30_000;
+/// How often a call may be tried again.
+const CALL_RETRIES: u32 = 5;
+/// Headers that are the connection's own (RFC 9110, sections 7.2, 7.6.1 and 8.6).
+const OWN_HEADERS: [&str; 9] =
+    ["host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect"];
 /// Characters that WhatsApp takes as the description of a row.
 const DESCRIPTION_CHARS: usize = 72;
 
+/// What a document is held against besides itself. A [`Duration`] is one of which only the time to live is known.
+#[derive(Clone, Copy)]
+pub struct Publishing<'a> {
+    /// The time to live of flows that set none.
+    pub default_ttl: Duration,
+    /// The flow's id, where it has one and its document does not say.
+    pub flow_id: Option<FlowId>,
+    /// Finds what other flows are published. `None` where that is not known: then nothing is said of sub-flows.
+    pub flows: Option<&'a dyn Fn(FlowId) -> Option<FlowDocument>>,
+    /// The channel's templates in all languages and of any status. `None` where it has none: then nothing is said of
+    /// those that nodes name.
+    pub templates: Option<&'a [MessageTemplate]>,
+}
+
+impl From<Duration> for Publishing<'_> {
+    fn from(default_ttl: Duration) -> Self {
+        Self { default_ttl, flow_id: None, flows: None, templates: None }
+    }
+}
+
 /// Every problem of the graph and the fields.
-pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>) -> Vec<Problem> {
+pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>, publishing: &Publishing<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let ids: HashMap<&str, usize> =
         document.nodes.iter().enumerate().map(|(index, node)| (node.id.as_str(), index)).collect();
     settings(document, &mut problems);
+    late_reply(document, &mut problems);
     inputs(document, &mut problems);
     let roots = roots(document, &ids, &mut problems);
     let keywords: HashSet<String> = document.settings.keywords.iter().map(|keyword| normalize_reply(keyword)).collect();
@@ -36,9 +68,19 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>) -> Vec<Probl
         text_lengths(node, &mut add);
         wait(node, ttl, &mut add);
     }
-    problems.extend(loops_without_wait(document, &ids));
+    let mut sub_flows = SubFlows::new(document, publishing);
+    problems.extend(loops_without_wait(document, &ids, &mut sub_flows));
+    problems.extend(sub_flows.problems());
     problems.extend(unreachable(document, &ids, &roots));
-    problems.extend(window::late_texts(document, &ids, &roots, ttl));
+    let mut silent = window::late_texts(document, &ids, &roots, ttl);
+    if let Some(templates) = publishing.templates {
+        let first = window::first_texts(document, &ids, ttl);
+        // One warning of a node is enough.
+        silent.retain(|late| !first.iter().any(|first| first.node == late.node));
+        problems.extend(first);
+        problems.extend(offered::problems(document, templates));
+    }
+    problems.extend(silent);
     problems
 }
 
@@ -86,17 +128,22 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
                 .field("settings.date_order"),
         );
     }
-    for (field, is_set) in [
-        ("keywords", !settings.keywords.is_empty()),
-        ("late_reply", settings.late_reply.is_some()),
-        ("send_window", settings.send_window.is_some()),
-        ("message_max_age_minutes", settings.message_max_age_minutes.is_some()),
-    ] {
+    for (field, is_set) in [("send_window", settings.send_window.is_some())] {
         if is_set {
             let text =
                 format!("`{field}` is kept with the flow, but this version does not act on it. Do not rely on it.");
             problems.push(Problem::new(checks::SETTING_WITHOUT_EFFECT, text).field(format!("settings.{field}")));
         }
+    }
+}
+
+/// A menu's buttons stay on the phone for ever.
+fn late_reply(document: &FlowDocument, problems: &mut Vec<Problem>) {
+    let has_menu = document.nodes.iter().any(|node| matches!(node.kind, NodeKind::Menu(_)));
+    if has_menu && document.settings.late_reply.is_none() {
+        let text = "Whoever taps an option after the conversation has ended is not answered by this flow. Set \
+                    `late_reply`.";
+        problems.push(Problem::new(checks::NO_LATE_REPLY, text).field("settings.late_reply"));
     }
 }
 
@@ -215,11 +262,68 @@ fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
                 add(Problem::new(checks::BAD_EVENT_NAME, text).field("event"));
             }
         }
-        NodeKind::HttpRequest(_)
-        | NodeKind::RunFlow(_)
-        | NodeKind::Handoff(_)
-        | NodeKind::UpdateContact(_)
-        | NodeKind::End(_) => {}
+        NodeKind::HttpRequest(request) => {
+            name("save_as", request.save_as.as_ref());
+            request_fields(request, add);
+            failure(node, "failure", "the call fails", add);
+        }
+        NodeKind::RunFlow(run) => {
+            name("save_as", run.save_as.as_ref());
+            for key in run.context.keys() {
+                name(&format!("context.{key}"), Some(key));
+            }
+            failure(node, "failed", "the sub-flow fails or is not published", add);
+        }
+        NodeKind::Handoff(_) | NodeKind::UpdateContact(_) | NodeKind::End(_) => {}
+    }
+}
+
+fn request_fields(request: &HttpRequest, add: &mut impl FnMut(Problem)) {
+    const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+    if !METHODS.contains(&request.method.as_str()) {
+        let text = format!("`{}` is no method that can be called. Use one of {}.", request.method, METHODS.join(", "));
+        add(Problem::new(checks::BAD_HTTP_METHOD, text).field("method"));
+    }
+    let url = request.url.trim().to_lowercase();
+    let is_web = ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|it| !it.is_empty()));
+    // Of an address that begins with a value it is known only when it is called.
+    if !is_web && !url.starts_with("{{") {
+        let text = "The address is not one that can be called. Write it with https://.";
+        add(Problem::new(checks::BAD_HTTP_URL, text).field("url"));
+    }
+    let mut seen = HashSet::new();
+    for (name, value) in &request.headers {
+        // RFC 9110, section 5.6.2: what a name may consist of. The others are the connection's own.
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let lower = name.to_lowercase();
+        let why = if name.is_empty() || !name.chars().all(is_token) {
+            "cannot be a header's name"
+        } else if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+            "is set by the connection itself"
+        } else if value.chars().any(|c| c.is_control() && c != '\t') {
+            "has a line break in its value"
+        } else if !seen.insert(lower) {
+            "is there twice"
+        } else {
+            continue;
+        };
+        let text = format!("The header `{name}` {why}. Correct or remove it.");
+        add(Problem::new(checks::BAD_HTTP_HEADER, text).field(format!("headers.{name}")));
+    }
+    if !(1..=CALL_MILLIS).contains(&request.timeout_ms) {
+        let text = format!("An attempt takes 1 to {CALL_MILLIS} ms. Choose a number between these.");
+        add(Problem::new(checks::BAD_HTTP_TIMEOUT, text).field("timeout_ms"));
+    }
+    if request.max_retries > CALL_RETRIES {
+        let text = format!("A call is tried again at most {CALL_RETRIES} times. Choose fewer.");
+        add(Problem::new(checks::TOO_MANY_RETRIES, text).field("max_retries"));
+    }
+}
+
+fn failure(node: &Node, exit: &str, why: &str, add: &mut impl FnMut(Problem)) {
+    if node.exit(exit).is_none() {
+        let text = format!("The conversation ends if {why}. Wire the exit `{exit}`.");
+        add(Problem::new(checks::NO_FAILURE_EXIT, text).field(format!("exits.{exit}")));
     }
 }
 
@@ -345,6 +449,10 @@ fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Problem)) {
             answers(node, menu.timeout_seconds, menu.max_attempts, ttl, add);
         }
         NodeKind::WaitForEvent(wait) => timeout(node, wait.timeout_seconds, "the event does not come", add),
+        NodeKind::Handoff(handoff) if handoff.wait => {
+            let seconds = handoff.timeout_seconds.or(Some(Handoff::TIMEOUT_SECONDS));
+            timeout(node, seconds, "nobody gives the contact back", add);
+        }
         _ => {}
     }
 }
@@ -388,8 +496,19 @@ fn targets<'a>(node: &'a Node, ids: &'a HashMap<&str, usize>) -> impl Iterator<I
     node.exits.values().flatten().filter_map(|target| ids.get(target.as_str()).copied())
 }
 
+/// Where a node leads in the turn that enters it, or in the turn of a message that fails.
+fn targets_at_once<'a>(node: &'a Node, ids: &'a HashMap<&str, usize>) -> impl Iterator<Item = usize> + 'a {
+    let leads_on = |exit: &str| exit == "delivery_failed" || exits_at_once(node).contains(&exit);
+    let targets = node.exits.iter().filter(move |(exit, _)| leads_on(exit)).filter_map(|(_, target)| target.as_ref());
+    targets.filter_map(|target| ids.get(target.as_str()).copied())
+}
+
 /// Loops that a session would run round for ever: a search for cycles among the nodes that do not wait.
-fn loops_without_wait(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Vec<Problem> {
+fn loops_without_wait(
+    document: &FlowDocument,
+    ids: &HashMap<&str, usize>,
+    sub_flows: &mut SubFlows<'_>,
+) -> Vec<Problem> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -407,12 +526,12 @@ fn loops_without_wait(document: &FlowDocument, ids: &HashMap<&str, usize>) -> Ve
                 marks[index] = Mark::Done;
                 continue;
             }
-            if marks[index] != Mark::New || node.kind.waits() {
+            if marks[index] != Mark::New || !sub_flows.is_passed(node) {
                 continue;
             }
             marks[index] = Mark::Open;
             stack.push((index, true));
-            for target in targets(node, ids) {
+            for target in targets_at_once(node, ids) {
                 match marks[target] {
                     Mark::Open => {
                         let text = format!(
@@ -527,12 +646,7 @@ mod tests {
         });
         assert_eq!(
             ids(document.clone()),
-            [
-                found("wrong_shape", "a"),
-                found("unknown_template_root", "b"),
-                found("unknown_exit_target", "c"),
-                found("setting_without_effect", ""),
-            ],
+            [found("wrong_shape", "a"), found("unknown_template_root", "b"), found("unknown_exit_target", "c"),],
             "that `a` leads to `c`, and is there at all, is not held against the others"
         );
         document["colour"] = json!("red");

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::check;
+use super::check::{self, Publishing};
 use super::extract::DateOrder;
 use super::template::{Leaf, Place, Templates, Text};
 use crate::domain::text::normalize_reply;
@@ -167,14 +167,14 @@ pub(super) struct ContactTemplates {
 }
 
 impl CompiledFlow {
-    /// Compiles a document and checks that it can be published. `default_ttl` is the time to live of flows that set
-    /// none; sequences have none.
+    /// Compiles a document and checks that it can be published. Sequences have no time to live unless they set one.
     ///
     /// Gives the flow if it can run at all, and every problem found. A flow without an entry node is compiled: it can
     /// be published by force, and its trigger is refused.
-    pub fn compile(document: FlowDocument, default_ttl: Duration) -> (Option<Self>, Vec<Problem>) {
-        let (flow, mut found) = Self::build(document, default_ttl, TEMPLATES);
-        found.extend(check::graph(&flow.document, flow.ttl));
+    pub fn compile<'a>(document: FlowDocument, publishing: impl Into<Publishing<'a>>) -> (Option<Self>, Vec<Problem>) {
+        let publishing = publishing.into();
+        let (flow, mut found) = Self::build(document, publishing.default_ttl, TEMPLATES);
+        found.extend(check::graph(&flow.document, flow.ttl, &publishing));
         errors_first(&mut found);
         let runs =
             found.iter().all(|problem| problem.severity != Severity::Error || problem.id == check::NO_ENTRY_NODE);
@@ -245,13 +245,14 @@ impl CompiledFlow {
 }
 
 /// Every problem that can be known of a document, whatever its shape: a slip in one node does not hide what is wrong
-/// with the others. `default_ttl` is the time to live of flows that set none.
-pub fn problems_of(document: &Value, default_ttl: Duration) -> Vec<Problem> {
+/// with the others.
+pub fn problems_of<'a>(document: &Value, publishing: impl Into<Publishing<'a>>) -> Vec<Problem> {
+    let publishing = publishing.into();
     let Survey { document, unread, problems: mut found } = FlowDocument::survey(document);
     let is_whole = found.is_empty();
     let Some(document) = document else { return found };
     let entry = document.entry_node.clone();
-    let (flow, of_fields) = CompiledFlow::build(document, default_ttl, TEMPLATES);
+    let (flow, of_fields) = CompiledFlow::build(document, publishing.default_ttl, TEMPLATES);
     found.extend(of_fields);
     // What is only wrong because a node could not be read is not told: it may be right.
     let leads_to_unread = |problem: &Problem| {
@@ -270,7 +271,7 @@ pub fn problems_of(document: &Value, default_ttl: Duration) -> Vec<Problem> {
         id if id == checks::UNKNOWN_RESTART_NODE.id() => !flow.restart_node().is_some_and(|node| unread.contains(node)),
         _ => true,
     };
-    found.extend(check::graph(&flow.document, flow.ttl).into_iter().filter(is_known));
+    found.extend(check::graph(&flow.document, flow.ttl, &publishing).into_iter().filter(is_known));
     errors_first(&mut found);
     found
 }
@@ -444,7 +445,7 @@ impl<'a> Compiler<'a> {
     fn call(&mut self, request: &HttpRequest) -> CallTemplates {
         CallTemplates {
             method: request.method.clone(),
-            url: self.compile("url", &request.url, Place::Link),
+            url: self.compile("url", &request.url, Place::Address),
             headers: request
                 .headers
                 .iter()

@@ -14,11 +14,13 @@ mod extract;
 mod filters;
 mod lists;
 mod machine;
+mod offered;
 mod reply;
+mod sub_flows;
 mod template;
 mod window;
 
-pub use check::NO_ENTRY_NODE;
+pub use check::{NO_ENTRY_NODE, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 
 use std::sync::Arc;

@@ -71,6 +71,9 @@ pub(super) enum Place {
     Text,
     /// A link: values are percent-encoded, unless the whole link is one value.
     Link,
+    /// The address of a call: as a link, but a value stays within the step of the path that it stands in, so that what
+    /// somebody types never leads to another endpoint.
+    Address,
 }
 
 /// The templates of one flow.
@@ -138,7 +141,11 @@ impl Templates {
         }
         let bare = single_expression(source);
         self.count += 1;
-        let suffix = if place == Place::Link && bare.is_none() { "link" } else { "text" };
+        let suffix = match place {
+            Place::Link if bare.is_none() => "link",
+            Place::Address if bare.is_none() => "address",
+            _ => "text",
+        };
         let name = format!("{}.{suffix}", self.count);
         let bad = |error: &minijinja::Error| {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
@@ -399,7 +406,27 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic
         let encoded = state.apply_filter("urlencode", &[Dynamic::from(value.to_string())])?;
         return Ok(out.write_str(encoded.as_str().unwrap_or_default())?);
     }
+    if state.name().ends_with(".address") {
+        return Ok(out.write_str(&encode_step(&value.to_string())?)?);
+    }
     minijinja::escape_formatter(out, state, value)
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3). Steps of only dots mean other steps,
+/// encoded or not (WHATWG URL, section 4.4), so that they are refused.
+fn encode_step(text: &str) -> Result<String, minijinja::Error> {
+    if text == "." || text == ".." {
+        let why = "dots alone do not belong into an address";
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, why));
+    }
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Ok(encoded)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::domain::{Delay, FlowDocument, NodeKind, Problem, checks};
+use crate::domain::{Delay, FlowDocument, Handoff, NodeKind, Problem, checks};
 
 /// Seconds for which WhatsApp takes free text after a message from the person.
 const WINDOW: u64 = 24 * 3600;
@@ -55,6 +55,31 @@ pub(super) fn late_texts(
         .collect()
 }
 
+/// The nodes that may say a free text before the contact has written at all: those that a trigger leads to without a
+/// reply on the way. What a sub-flow or a person has said before is not known, so that nothing is told of what follows.
+pub(super) fn first_texts(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duration>) -> Vec<Problem> {
+    let ways = ways(document, ids, ttl);
+    let mut reached = vec![false; ways.len()];
+    let mut open: Vec<usize> =
+        document.entry_node.as_deref().and_then(|entry| ids.get(entry).copied()).into_iter().collect();
+    while let Some(index) = open.pop() {
+        let node = &document.nodes[index].kind;
+        if std::mem::replace(&mut reached[index], true) || matches!(node, NodeKind::RunFlow(_) | NodeKind::Handoff(_)) {
+            continue;
+        }
+        let silent = ways[index].iter().filter(|(_, passing)| !matches!(passing, Passing::Reply));
+        open.extend(silent.map(|(target, _)| *target));
+    }
+    let first = document.nodes.iter().zip(reached).filter(|(node, is_first)| *is_first && says_free_text(&node.kind));
+    first
+        .map(|(node, _)| {
+            let text = "The contact may not have written yet when this is said, and then WhatsApp takes approved \
+                        templates only. Add a `template`.";
+            Problem::new(checks::FIRST_MESSAGE_WITHOUT_TEMPLATE, text).at(node.id.as_str()).field("template")
+        })
+        .collect()
+}
+
 fn says_free_text(kind: &NodeKind) -> bool {
     match kind {
         NodeKind::SendMessage(say) => say.template.is_none(),
@@ -80,6 +105,9 @@ fn ways(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duratio
             // It may come at any time until the session ends.
             None => (exit == "event").then_some(Passing::Delay(ttl.map_or(WINDOW, |ttl| ttl.as_secs()))),
         },
+        (NodeKind::Handoff(handoff), "timeout") => {
+            Some(Passing::Delay(handoff.timeout_seconds.unwrap_or(Handoff::TIMEOUT_SECONDS)))
+        }
         _ => Some(Passing::AtOnce),
     };
     document

@@ -356,7 +356,7 @@ impl<'a> Machine<'a> {
         self.session.kept_events.clear();
         let unheard = std::mem::take(&mut self.session.queued_replies).len();
         if unheard > 0 {
-            self.warn_of_session(format!("{unheard} queued messages are not heard: the session has ended"));
+            self.warn_of_session(format!("queued and not heard, because the session has ended: {unheard}"));
         }
         self.session.expires_at = None;
         self.session.ended_at = Some(self.now);
@@ -408,6 +408,7 @@ impl<'a> Machine<'a> {
     }
 
     fn delay(&mut self, index: usize, delay: &Delay, until: Option<&Text>) -> Result<Next, Halt> {
+        let follows_a_call = self.follows_a_call();
         let wake_at = match (delay.seconds, until) {
             (Some(seconds), _) => Some(self.now.plus(Duration::from_secs(seconds))),
             (None, Some(until)) => {
@@ -425,6 +426,9 @@ impl<'a> Machine<'a> {
             return self.leave(index, "next", Some(why.to_owned()));
         };
         self.wait_for(WaitKind::Delay, Some(wake_at));
+        if let Some(wait) = self.session.wait.as_mut().filter(|_| follows_a_call) {
+            wait.asked_at = Some(self.now);
+        }
         self.extend_ttl(wake_at);
         self.stay(index, None);
         Ok(Next::Stop)

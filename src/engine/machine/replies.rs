@@ -27,7 +27,10 @@ impl Machine<'_> {
             _ => {}
         }
         if wait.asked_at.is_some_and(|asked_at| reply.received_at < asked_at) {
-            return Err("the message came before the question");
+            return Err(match wait.kind {
+                WaitKind::Delay => "the message came before the delay",
+                _ => "the message came before the question",
+            });
         }
         if !self.open_turn() {
             return Ok(());
@@ -135,7 +138,7 @@ impl Machine<'_> {
     }
 
     /// Whether this turn goes on from an HTTP call, so that messages from before it may still be on their way.
-    fn follows_a_call(&self) -> bool {
+    pub(super) fn follows_a_call(&self) -> bool {
         let was_calling = self.before.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Http);
         was_calling || self.queued.is_some()
     }

@@ -1,0 +1,125 @@
+//! Publishing checks of channel templates: a template that is named must be there, approved, and fit the node.
+
+use std::collections::BTreeSet;
+
+use crate::domain::{
+    FlowDocument, MessageTemplate, Node, NodeKind, Placeholder, Problem, TemplateStatus, TemplateUse, checks,
+};
+
+/// What is wrong with the templates that a document names, held against those that the channel has.
+pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for node in &document.nodes {
+        if let Some(named) = template_of(node) {
+            let language = named.language.as_deref().or(document.language.as_deref());
+            let found = of_node(node, named, language, offered);
+            problems.extend(found.into_iter().map(|problem| problem.at(node.id.as_str())));
+        }
+    }
+    problems
+}
+
+/// The channel template that a node names.
+pub(super) fn template_of(node: &Node) -> Option<&TemplateUse> {
+    match &node.kind {
+        NodeKind::SendMessage(say) => say.template.as_ref(),
+        NodeKind::Ask(ask) => ask.template.as_ref(),
+        NodeKind::Menu(menu) => menu.template.as_ref(),
+        NodeKind::End(end) => end.template.as_ref(),
+        _ => None,
+    }
+}
+
+fn of_node(node: &Node, named: &TemplateUse, language: Option<&str>, offered: &[MessageTemplate]) -> Vec<Problem> {
+    let of_name: Vec<&MessageTemplate> = offered.iter().filter(|template| template.name == named.name).collect();
+    if of_name.is_empty() {
+        let text = format!("The channel has no template `{}`. Choose another, or add it there first.", named.name);
+        return vec![Problem::new(checks::UNKNOWN_TEMPLATE, text).field("template.name")];
+    }
+    let is_approved = |template: &&&MessageTemplate| template.status == TemplateStatus::Approved;
+    let approved: Vec<&MessageTemplate> = of_name.iter().filter(is_approved).copied().collect();
+    if approved.is_empty() {
+        let statuses: BTreeSet<String> =
+            of_name.iter().map(|one| format!("{} in {}", status_name(one.status), one.language)).collect();
+        let text = format!(
+            "The template `{}` cannot be sent: it is {}. Choose another, or have it approved first.",
+            named.name,
+            statuses.into_iter().collect::<Vec<_>>().join(", ")
+        );
+        return vec![Problem::new(checks::TEMPLATE_NOT_APPROVED, text).field("template.name")];
+    }
+    // In the language asked for, if it is there; in whichever the contact speaks, if not.
+    let asked: Vec<&MessageTemplate> =
+        approved.iter().filter(|one| language.is_some_and(|tag| is_language(&one.language, tag))).copied().collect();
+    let possible = if asked.is_empty() { approved } else { asked };
+    let mut problems = Vec::new();
+    if let Some(problem) = possible.iter().find_map(|template| misfit(named, template)) {
+        problems.push(problem);
+    }
+    if let NodeKind::Menu(menu) = &node.kind
+        && let Some(template) = possible.iter().find(|one| one.quick_replies().count() != menu.options.len())
+    {
+        let text = format!(
+            "The template `{}` has {} quick-reply buttons in {}, and the menu has {} options, for which they stand in \
+             their order. Make them as many.",
+            template.name,
+            template.quick_replies().count(),
+            template.language,
+            menu.options.len()
+        );
+        problems.push(Problem::new(checks::TEMPLATE_BUTTONS, text).field("template.name"));
+    }
+    problems
+}
+
+/// What does not fit between the variables of a node and the placeholders of a template.
+fn misfit(named: &TemplateUse, template: &MessageTemplate) -> Option<Problem> {
+    let placeholders = template.placeholders();
+    let at = |key: &str| format!("template.variables.{key}");
+    let problem = |key: &str, text: String| Some(Problem::new(checks::TEMPLATE_VARIABLES, text).field(at(key)));
+    for Placeholder { key, is_media } in &placeholders {
+        let value = named.variables.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let Some(value) = value else {
+            let what = match (key.as_str(), is_media) {
+                (_, true) => "a link to the medium above it",
+                (key, _) if key.starts_with("button.") => "the end of a button's link",
+                _ => "a value",
+            };
+            let text = format!(
+                "The template `{}` needs {what} in {}, and none is given. Add `{key}` to the variables.",
+                template.name, template.language
+            );
+            return problem(key, text);
+        };
+        let is_link = value.starts_with("https://") || value.starts_with("http://") || value.starts_with("{{");
+        if *is_media && !is_link {
+            let text = format!("`{key}` is a link to the medium above the template. Write it with https://.");
+            return problem(key, text);
+        }
+    }
+    let extra = named.variables.keys().find(|key| !placeholders.iter().any(|known| known.key == **key))?;
+    let known: Vec<&str> = placeholders.iter().map(|known| known.key.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let text = format!(
+        "The template `{}` has no `{extra}` in {}. Remove it, or use one of its variables ({known}).",
+        template.name, template.language
+    );
+    problem(extra, text)
+}
+
+/// Whether a language is the one asked for, or a region's form of it: `en_US` is `en`, too.
+fn is_language(offered: &str, asked: &str) -> bool {
+    let (offered, asked) = (offered.replace('_', "-").to_lowercase(), asked.replace('_', "-").to_lowercase());
+    offered == asked || offered.split('-').next() == Some(asked.as_str())
+}
+
+fn status_name(status: TemplateStatus) -> &'static str {
+    match status {
+        TemplateStatus::Approved => "approved",
+        TemplateStatus::Pending => "pending",
+        TemplateStatus::Rejected => "rejected",
+        TemplateStatus::Paused => "paused",
+        TemplateStatus::Disabled => "disabled",
+        TemplateStatus::Other => "in no known status",
+    }
+}
