@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use qyvo::domain::{Contact, FlowDocument, NODE_TYPES, Reply, ReplyKind, Session, Timestamp};
-use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Step, begin, no_flows, step};
+use qyvo::domain::{Contact, FlowDocument, FlowId, FlowPin, Frame, NODE_TYPES, Reply, ReplyKind, Session, Timestamp};
+use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Lookup, Step, begin, step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -21,6 +22,9 @@ struct Golden {
     about: String,
     /// A document, or the name of a sample in `static/samples`.
     flow: Value,
+    /// The flows that are published beside it, by their ids; each is at version 3.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    flows: BTreeMap<FlowId, Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contact: Option<Value>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -52,7 +56,7 @@ fn is_zero(seconds: &f64) -> bool {
 fn read_event(event: &Value, session: &Session, now: Timestamp) -> Event {
     let text = |key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
     let reply = |kind: ReplyKind| {
-        const KEYS: [&str; 6] = ["type", "kind", "text", "id", "payload", "answers_turn"];
+        const KEYS: [&str; 7] = ["type", "kind", "text", "id", "payload", "answers_turn", "received_at"];
         let unknown = event.as_object().unwrap().keys().find(|key| !KEYS.contains(&key.as_str()));
         assert_eq!(unknown, None, "{event}: a key with a slip in it would be a reply of another kind");
         Event::Reply(Reply {
@@ -61,7 +65,7 @@ fn read_event(event: &Value, session: &Session, now: Timestamp) -> Event {
             option: text("id"),
             payload: event.get("payload").cloned(),
             answers_turn: event.get("answers_turn").and_then(Value::as_u64).map(|turn| turn as u32),
-            received_at: now,
+            received_at: text("received_at").map_or(now, |at| at.parse().unwrap()),
         })
     };
     match event["type"].as_str().unwrap() {
@@ -81,7 +85,8 @@ fn shown(result: &Step) -> Value {
         "path": result.record.path.iter().map(|step| {
             let exit = step.exit.as_deref().map_or_else(|| ".".to_owned(), |exit| format!("-> {exit}"));
             let why = step.why.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
-            format!("{} {exit}{why}", step.node)
+            let flow = step.flow.map_or_else(String::new, |pin| format!("{}: ", short(pin)));
+            format!("{flow}{} {exit}{why}", step.node)
         }).collect::<Vec<_>>(),
         "session": {
             "status": session.status, "turn": session.turn, "current_node": session.current_node,
@@ -107,6 +112,22 @@ fn shown(result: &Step) -> Value {
             _ => None,
         })
         .collect();
+    let calls: Vec<Value> = result
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::CallHttp(call) => Some(serde_json::to_value(call).unwrap()),
+            _ => None,
+        })
+        .collect();
+    let handoffs: Vec<Value> = result
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::RequestHandoff { node, note, waits } => Some(json!({"node": node, "note": note, "waits": waits})),
+            _ => None,
+        })
+        .collect();
     let warnings: Vec<String> = result.record.warnings.iter().map(|warning| warning.text.clone()).collect();
     if let Some(why) = result.ignored {
         fields.insert("ignored".to_owned(), json!(why));
@@ -114,7 +135,13 @@ fn shown(result: &Step) -> Value {
     if result.is_kept {
         fields.insert("kept".to_owned(), json!(true));
     }
-    for (name, value) in [("messages", json!(said)), ("contact", json!(contact)), ("warnings", json!(warnings))] {
+    for (name, value) in [
+        ("messages", json!(said)),
+        ("calls", json!(calls)),
+        ("handoffs", json!(handoffs)),
+        ("contact", json!(contact)),
+        ("warnings", json!(warnings)),
+    ] {
         if value.as_array().is_some_and(|items| !items.is_empty()) {
             fields.insert(name.to_owned(), value);
         }
@@ -128,10 +155,29 @@ fn shown(result: &Step) -> Value {
         let names: Vec<&str> = session.kept_events.iter().map(|kept| kept.name.as_str()).collect();
         fields["session"]["kept_events"] = json!(names);
     }
+    if !session.queued_replies.is_empty() {
+        let texts: Vec<_> = session.queued_replies.iter().map(|reply| reply.text.as_deref()).collect();
+        fields["session"]["queued_replies"] = json!(texts);
+    }
+    if !session.frames.is_empty() {
+        let frame = |frame: &Frame| {
+            json!({
+                "flow": short(frame.flow), "current_node": frame.current_node, "context": frame.context,
+                "returns": frame.returns,
+            })
+        };
+        fields["session"]["frames"] = json!(session.frames.iter().map(frame).collect::<Vec<_>>());
+    }
     if let Some(wait) = session.wait.as_ref().filter(|wait| wait.attempts > 0) {
         fields["session"]["attempts"] = json!(wait.attempts);
     }
     expect
+}
+
+/// A sub-flow by the end of its id.
+fn short(pin: FlowPin) -> String {
+    let id = pin.id.to_string();
+    format!("flow {} version {}", &id[id.len() - 2..], pin.version)
 }
 
 fn goldens() -> Vec<(PathBuf, Golden)> {
@@ -148,8 +194,8 @@ fn goldens() -> Vec<(PathBuf, Golden)> {
         .collect()
 }
 
-fn compile(golden: &Golden) -> CompiledFlow {
-    let document = match &golden.flow {
+fn compile(golden: &Golden, flow: &Value) -> CompiledFlow {
+    let document = match flow {
         Value::String(sample) => {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("static/samples/{sample}.json"));
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -163,7 +209,13 @@ fn compile(golden: &Golden) -> CompiledFlow {
 
 /// Plays a golden and gives what came of each step.
 fn play(golden: &Golden) -> Vec<(Value, Step)> {
-    let flow = compile(golden);
+    let flow = compile(golden, &golden.flow);
+    let sub_flows: BTreeMap<FlowId, Arc<CompiledFlow>> =
+        golden.flows.iter().map(|(id, document)| (*id, Arc::new(compile(golden, document)))).collect();
+    let lookup = |id: FlowId, version: Option<u32>| match sub_flows.get(&id) {
+        Some(flow) if version.is_none_or(|version| version == 3) => Lookup::Ready { version: 3, flow: flow.clone() },
+        _ => Lookup::NotPublished,
+    };
     let uuid = |n: u128| Uuid::from_u128(0x0193_6b1e_0000_7000_8000_0000_0000_0000 + n);
     let mut contact = Contact::new(qyvo::domain::ContactId(uuid(1)), Some("+14155550123".parse().unwrap()));
     if let Some(given) = &golden.contact {
@@ -174,7 +226,7 @@ fn play(golden: &Golden) -> Vec<(Value, Step)> {
     let mut now: Timestamp = "2026-05-07T08:00:00Z".parse().unwrap();
     let beginning = Beginning {
         id: qyvo::domain::SessionId(uuid(2)),
-        flow_id: qyvo::domain::FlowId(uuid(3)),
+        flow_id: FlowId(uuid(3)),
         version: 1,
         contact_id: contact.id,
         context: golden.context.clone(),
@@ -185,8 +237,8 @@ fn play(golden: &Golden) -> Vec<(Value, Step)> {
     for golden_step in &golden.steps {
         now = now.plus(Duration::from_millis((golden_step.after * 1000.0).round() as u64));
         let event = read_event(&golden_step.event, &session, now);
-        let result = step(&flow, &no_flows, &contact, &session, &event, now).unwrap();
-        let replayed = step(&flow, &no_flows, &contact, &session, &event, now).unwrap();
+        let result = step(&flow, &lookup, &contact, &session, &event, now).unwrap();
+        let replayed = step(&flow, &lookup, &contact, &session, &event, now).unwrap();
         assert_eq!(result, replayed, "{}: the engine is a function", golden.about);
         for effect in &result.effects {
             if let Effect::UpdateContact(change) = effect {
