@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -15,7 +16,7 @@ use qyvo::domain::{
     Contact, ContactId, FlowDocument, FlowId, NodeId, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
     WaitKind,
 };
-use qyvo::engine::{self, Beginning, CompiledFlow, Effect, Event, Step, begin, limits, no_flows};
+use qyvo::engine::{self, Beginning, CompiledFlow, Effect, Event, Lookup, Step, begin, limits, next_queued};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -84,6 +85,12 @@ const NAMES: [&str; 3] = ["a", "b", "list"];
 const OPTIONS: [(&str, &str); 4] = [("yes", "Yes"), ("no", "No"), ("two", "2"), ("own", "{{context.a}}")];
 /// Events from outside; no drawn node waits for the last.
 const EVENTS: [&str; 3] = ["paid", "order.shipped", "other"];
+/// The flows beside the one that a session is of; the last is not published.
+const SUB_FLOWS: [&str; 3] = [
+    "0193bc00-1111-7000-8000-000000000001",
+    "0193bc00-1111-7000-8000-000000000002",
+    "0193bc00-1111-7000-8000-000000000003",
+];
 const OPERATORS: [&str; 21] = [
     "equals",
     "not_equals",
@@ -245,8 +252,49 @@ fn wait_for_event() -> impl Strategy<Value = Value> {
     )
 }
 
+fn http_request() -> impl Strategy<Value = Value> {
+    let body = prop_oneof![
+        Just(Value::Null),
+        texts().prop_map(|text| json!(text)),
+        texts().prop_map(|text| json!({"a": [text, 1.5, null], "b": {"c": text}})),
+    ];
+    let url = prop_oneof![
+        3 => texts().prop_map(|text| format!("https://x.example/{text}?q={text}")),
+        1 => Just("{{context.a}}".to_owned()),
+    ];
+    (url, texts(), body, 0..3_u32, option::of(select(&NAMES[..]))).prop_map(
+        |(url, header, body, max_retries, save_as)| {
+            object(json!({
+                "type": "http_request", "method": "POST", "url": url, "headers": {"X-Text": header}, "body": body,
+                "timeout_ms": 500, "max_retries": max_retries, "save_as": save_as
+            }))
+        },
+    )
+}
+
+fn handoff() -> impl Strategy<Value = Value> {
+    (option::of(texts()), any::<bool>(), option::of(1..7_200_u32)).prop_map(|(note, wait, timeout_seconds)| {
+        object(json!({"type": "handoff", "note": note, "wait": wait, "timeout_seconds": timeout_seconds}))
+    })
+}
+
+fn run_flow() -> impl Strategy<Value = Value> {
+    let save_as = option::of(select(&NAMES[..]));
+    (prop_oneof![4 => Just(0), 4 => Just(1), 1 => Just(2)], texts(), save_as, prop::bool::weighted(0.8)).prop_map(
+        |(flow, text, save_as, returns)| {
+            object(json!({
+                "type": "run_flow", "flow_id": SUB_FLOWS[flow], "save_as": save_as, "return": returns,
+                "context": {"a": text, "b": "{{context.b}}", "evil": EVIL.replace("{{", "{{'{{'}}")}
+            }))
+        },
+    )
+}
+
 fn node() -> impl Strategy<Value = Value> {
     prop_oneof![
+        2 => http_request(),
+        1 => handoff(),
+        3 => run_flow(),
         2 => send_message(),
         3 => ask(),
         3 => menu(),
@@ -325,6 +373,9 @@ enum Draft {
     /// The armed timer at the moment when it is due.
     TimerDue,
     Stale(u32),
+    /// The answer to a call, of this turn or an earlier one.
+    Answered(u32, u16, Value),
+    Resume,
     Expire,
     ExpireDue,
     Cancel,
@@ -354,6 +405,9 @@ fn draft() -> impl Strategy<Value = Draft> {
         2 => Just(Draft::Timer),
         8 => Just(Draft::TimerDue),
         2 => (1..600_u32).prop_map(Draft::Stale),
+        8 => (select(&[0, 0, 0, 1][..]), select(&[0, 200, 204, 404, 500][..]), event_payload())
+            .prop_map(|(back, status, body)| Draft::Answered(back, status, body)),
+        4 => Just(Draft::Resume),
         2 => Just(Draft::Expire),
         1 => Just(Draft::ExpireDue),
         1 => Just(Draft::Cancel),
@@ -397,6 +451,11 @@ fn event(draft: &Draft, session: &Session, nodes: usize, now: Timestamp) -> (Eve
         Draft::Timer => (Event::Timeout { armed_in }, now),
         Draft::TimerDue => (Event::Timeout { armed_in }, wake_at.map_or(now, |wake_at| wake_at.max(now))),
         Draft::Stale(distance) => (Event::Timeout { armed_in: armed_in.wrapping_sub(*distance) }, now),
+        Draft::Answered(back, status, body) => {
+            let armed_in = armed_in.saturating_sub(*back);
+            (Event::HttpAnswered { armed_in, status: *status, body: body.clone() }, now)
+        }
+        Draft::Resume => (Event::Resume, now),
         Draft::Expire => (Event::Expire, now),
         Draft::ExpireDue => (Event::Expire, session.expires_at.map_or(now, |expires_at| expires_at.max(now))),
         Draft::Cancel => (Event::Cancel { reason: "by hand".to_owned() }, now),
@@ -445,6 +504,8 @@ fn compile(document: &Value) -> CompiledFlow {
 fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, result: &Step) {
     let after = &result.session;
     let nodes: BTreeSet<&str> = flow.document().nodes.iter().map(|node| node.id.as_str()).collect();
+    let of_root = result.record.path.iter().filter(|step| step.flow.is_none());
+    assert!(of_root.into_iter().all(|step| nodes.contains(step.node.as_str())), "{:?}", result.record.path);
 
     assert_eq!(after.status == Status::Running, after.wait.is_some(), "a session runs as long as it waits: {after:?}");
     assert_eq!(after.status == Status::Running, after.ended_at.is_none(), "{after:?}");
@@ -452,11 +513,19 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
     assert!((before.turn..=before.turn + 1).contains(&after.turn), "{} -> {}", before.turn, after.turn);
     assert!(after.turn <= limits::TURNS, "{}", after.turn);
     assert_eq!(result.record.turn, after.turn);
-    let context_bytes = serde_json::to_vec(&after.context).unwrap().len();
-    let kept_bytes =
-        if after.kept_events.is_empty() { 0 } else { serde_json::to_vec(&after.kept_events).unwrap().len() };
+    let bytes = |value: Value| serde_json::to_vec(&value).unwrap().len();
+    let frames: usize = after.frames.iter().map(|frame| bytes(json!(frame.context))).sum();
+    let of_list = |list: Value| if list == json!([]) { 0 } else { bytes(list) };
+    let kept_bytes = of_list(json!(after.kept_events)) + of_list(json!(after.queued_replies));
+    let context_bytes = bytes(json!(after.context)) + frames;
     assert!(context_bytes + kept_bytes <= limits::STATE_BYTES, "{context_bytes} {kept_bytes}");
     assert!(after.kept_events.len() <= limits::KEPT_EVENTS);
+    assert!(after.queued_replies.len() <= limits::QUEUED_REPLIES);
+    assert!(after.frames.len() <= limits::FRAMES);
+    let ids: BTreeSet<u32> = after.frames.iter().map(|frame| frame.id).collect();
+    assert_eq!(ids.len(), after.frames.len(), "each frame has an id of its own: {:?}", after.frames);
+    assert!(!ids.contains(&0), "0 is the root flow");
+    assert!(after.frames.iter().skip(1).all(|frame| frame.returns), "only the outermost can have no caller");
     assert!(after.outcome.is_none() || after.status == Status::Completed, "{after:?}");
     assert_eq!(after.reason.is_some(), matches!(after.status, Status::Failed | Status::Cancelled), "{after:?}");
 
@@ -466,6 +535,7 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
     if after.status != Status::Running {
         assert!(timers.is_empty() && after.due_at().is_none(), "an ended session has no timer: {after:?}");
         assert!(after.kept_events.is_empty(), "an ended session waits for nothing any more: {after:?}");
+        assert!(after.queued_replies.is_empty() && after.frames.is_empty() && after.spoken.is_empty(), "{after:?}");
     }
 
     if result.ignored.is_some() {
@@ -474,17 +544,30 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
         assert!(!result.is_kept);
     } else if result.is_kept {
         check_kept(before, event, result);
+    } else if *event == Event::Queued && after.turn == before.turn && after.status == Status::Running {
+        let mut rest = before.clone();
+        rest.queued_replies.remove(0);
+        assert_eq!(after, &rest, "a reply that is not taken is gone from the queue, and nothing else");
+        assert!(result.effects.is_empty() && result.record.warnings.len() == 1, "{:?}", result.record);
     } else {
         assert_eq!(before.status, Status::Running, "an ended session takes nothing");
         check_taken(flow, before, event, now, result);
     }
     check_timers(before, event, now, result);
-    check_effects(result, &nodes);
+    check_effects(result);
 }
 
 /// What holds after an event from outside that came too early: the session is where it was, and has the event.
 fn check_kept(before: &Session, event: &Event, result: &Step) {
     let after = &result.session;
+    if let Event::Reply(reply) = event {
+        assert_eq!(after.queued_replies.last(), Some(reply));
+        assert_eq!(after.queued_replies[..before.queued_replies.len()], before.queued_replies[..]);
+        assert_eq!(&Session { queued_replies: before.queued_replies.clone(), ..after.clone() }, before);
+        assert_eq!(before.wait.as_ref().map(|wait| wait.kind), Some(WaitKind::Http));
+        assert!(result.effects.is_empty() && result.record.path.is_empty());
+        return;
+    }
     let Event::External { name, payload } = event else { panic!("{event:?} is kept") };
     let last = after.kept_events.last().unwrap();
     assert_eq!((&last.name, &last.payload), (name, payload));
@@ -503,7 +586,11 @@ fn check_taken(flow: &CompiledFlow, before: &Session, event: &Event, now: Timest
         Status::Running => {}
         Status::Expired => assert_eq!(*event, Event::Expire),
         Status::Cancelled => assert!(matches!(event, Event::Cancel { .. })),
-        Status::Completed | Status::Failed => assert!(!matches!(event, Event::Expire | Event::Cancel { .. })),
+        // A caller may go on when its sub-flow expires, and come to an end then.
+        Status::Completed | Status::Failed => {
+            let goes_on = matches!(event, Event::Expire) && !before.frames.is_empty();
+            assert!(goes_on || !matches!(event, Event::Expire | Event::Cancel { .. }));
+        }
     }
     let Some(wait) = &after.wait else { return };
     assert_eq!(after.turn, before.turn + 1, "what was taken is a turn");
@@ -515,16 +602,30 @@ fn check_taken(flow: &CompiledFlow, before: &Session, event: &Event, now: Timest
     let minutes = settings.session_ttl_minutes.or(is_flow.then_some(30));
     let ttl = minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
     let expected = match (wait.kind, event) {
-        (WaitKind::Delay, _) => wait.wake_at.zip(ttl).map(|(wake_at, ttl)| wake_at.plus(ttl)),
+        (WaitKind::Delay | WaitKind::Http, _) => wait.wake_at.zip(ttl).map(|(wake_at, ttl)| wake_at.plus(ttl)),
+        (WaitKind::Handoff, _) => None,
         (WaitKind::Event, _) if wait.wake_at.is_some() => wait.wake_at.zip(ttl).map(|(wake_at, ttl)| wake_at.plus(ttl)),
-        (_, Event::Start | Event::Reply(_) | Event::External { .. }) => ttl.map(|ttl| now.plus(ttl)),
+        (
+            _,
+            Event::Start
+            | Event::Reply(_)
+            | Event::External { .. }
+            | Event::HttpAnswered { .. }
+            | Event::Queued
+            | Event::Resume
+            | Event::Expire,
+        ) => ttl.map(|ttl| now.plus(ttl)),
+        // A handoff had none.
+        _ if before.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff) => ttl.map(|ttl| now.plus(ttl)),
         // Neither a timer nor a failed message is an interaction.
         (_, _) => before.expires_at,
     };
     assert_eq!(after.expires_at, expected, "{event:?} {wait:?}");
-    if wait.kind == WaitKind::Delay {
-        assert!(wait.wake_at.is_some(), "a delay ends");
+    if matches!(wait.kind, WaitKind::Delay | WaitKind::Http | WaitKind::Handoff) {
+        assert!(wait.wake_at.is_some(), "it comes to an end by itself");
     }
+    let calls = result.effects.iter().filter(|effect| matches!(effect, Effect::CallHttp(_))).count();
+    assert_eq!(calls, usize::from(wait.kind == WaitKind::Http), "a call is waited for, and only one at a time");
 }
 
 /// A timer that is stale, early or not the next one does nothing.
@@ -543,13 +644,27 @@ fn check_timers(before: &Session, event: &Event, now: Timestamp, result: &Step) 
 }
 
 /// Every message is finished text of a node that this turn passed.
-fn check_effects(result: &Step, nodes: &BTreeSet<&str>) {
+fn check_effects(result: &Step) {
     let path: BTreeSet<&str> = result.record.path.iter().map(|step| step.node.as_str()).collect();
-    assert!(path.is_subset(nodes), "{path:?}");
-    // The node that the event was for, and the nodes passed since.
-    assert!(result.record.path.len() <= limits::NODES_PER_TURN as usize + 1, "{}", result.record.path.len());
+    // The node that the event was for, and the nodes passed since; those that run a flow are there twice.
+    let most = 2 * (limits::NODES_PER_TURN as usize + 1) + limits::FRAMES;
+    assert!(result.record.path.len() <= most, "{}", result.record.path.len());
     for effect in &result.effects {
-        let Effect::Send(message) = effect else { continue };
+        let message = match effect {
+            Effect::Send(message) => message,
+            Effect::CallHttp(call) => {
+                assert!(path.contains(call.node.as_str()), "{call:?} / {path:?}");
+                assert!(call.url.starts_with("http"), "{call:?}");
+                assert!(call.headers.values().all(|value| !value.contains(['\r', '\n'])), "{call:?}");
+                let sent = call.headers.values().chain(&call.body).chain([&call.url]);
+                for text in sent {
+                    assert!(!text.contains(SECRET), "a value was expanded: {text}");
+                    assert!(!text.replace(EVIL, "").contains("{{"), "a template was sent: {text}");
+                }
+                continue;
+            }
+            _ => continue,
+        };
         assert!(path.contains(message.node.as_str()), "{message:?} / {path:?}");
         let mut said: Vec<&str> = message.text.iter().map(String::as_str).collect();
         for option in &message.options {
@@ -571,7 +686,7 @@ fn check_effects(result: &Step, nodes: &BTreeSet<&str>) {
 }
 
 /// Whoever fires timers as they fall due is never refused: a due session that stays due would be fired for ever.
-fn check_due_timer_is_taken(flow: &CompiledFlow, contact: &Contact, session: &Session) {
+fn check_due_timer_is_taken(flow: &Around, contact: &Contact, session: &Session) {
     let Some(due_at) = session.due_at() else { return };
     let event = match &session.wait {
         Some(wait) if !session.expires_next() => Event::Timeout { armed_in: wait.armed_in },
@@ -579,11 +694,25 @@ fn check_due_timer_is_taken(flow: &CompiledFlow, contact: &Contact, session: &Se
     };
     let result = step(flow, contact, session, &event, due_at);
     assert_eq!(result.ignored, None, "{event:?} of {session:?}");
-    check(flow, session, &event, due_at, &result);
+    check(&flow.root, session, &event, due_at, &result);
 }
 
-fn step(flow: &CompiledFlow, contact: &Contact, session: &Session, event: &Event, now: Timestamp) -> Step {
-    engine::step(flow, &no_flows, contact, session, event, now).unwrap()
+fn step(flow: &Around, contact: &Contact, session: &Session, event: &Event, now: Timestamp) -> Step {
+    let lookup = |id: FlowId, version: Option<u32>| {
+        assert!(version.is_none_or(|version| version == 5), "a frame stays on its version");
+        let place = SUB_FLOWS.iter().position(|sub| *sub == id.to_string());
+        match place.and_then(|place| flow.subs.get(place)) {
+            Some(sub) => Lookup::Ready { version: 5, flow: sub.clone() },
+            None => Lookup::NotPublished,
+        }
+    };
+    engine::step(&flow.root, &lookup, contact, session, event, now).unwrap()
+}
+
+/// A flow and those that it may run.
+struct Around {
+    root: CompiledFlow,
+    subs: Vec<Arc<CompiledFlow>>,
 }
 
 fn through_json(session: &Session) -> Session {
@@ -591,8 +720,8 @@ fn through_json(session: &Session) -> Session {
 }
 
 /// Holds a conversation and checks every state that it goes through.
-fn converse(document: &Value, setting: &Setting, drafts: &[(u64, Draft)]) {
-    let flow = compile(document);
+fn converse(document: &Value, subs: &[Value], setting: &Setting, drafts: &[(u64, Draft)]) {
+    let flow = Around { root: compile(document), subs: subs.iter().map(|sub| Arc::new(compile(sub))).collect() };
     let uuid = |n: u128| Uuid::from_u128(0x0193_6b1e_0000_7000_8000_0000_0000_0000 + n);
     let mut contact = Contact::new(ContactId(uuid(1)), setting.phone.map(|phone| phone.parse().unwrap()));
     contact.tags = vec!["old".to_owned()];
@@ -605,7 +734,7 @@ fn converse(document: &Value, setting: &Setting, drafts: &[(u64, Draft)]) {
         context: setting.context.as_object().unwrap().clone(),
         seed: setting.seed,
     };
-    let mut session = begin(&flow, beginning, now);
+    let mut session = begin(&flow.root, beginning, now);
     let start = (0, Draft::Start);
     let mut events_after_the_end = 0;
     for (index, (seconds, draft)) in std::iter::once(&start).chain(drafts).enumerate() {
@@ -621,7 +750,7 @@ fn converse(document: &Value, setting: &Setting, drafts: &[(u64, Draft)]) {
         let restored = through_json(&session);
         assert_eq!(restored, session, "a session survives JSON");
         assert_eq!(result, step(&flow, &contact, &restored, &event, now), "and goes on as before");
-        check(&flow, &session, &event, now, &result);
+        check(&flow.root, &session, &event, now, &result);
 
         for effect in &result.effects {
             if let Effect::UpdateContact(change) = effect {
@@ -635,6 +764,19 @@ fn converse(document: &Value, setting: &Setting, drafts: &[(u64, Draft)]) {
                 wait.entered_in = session.turn;
                 wait.armed_in = session.turn;
             }
+        }
+        while let Some(event) = next_queued(&session) {
+            let queued = session.queued_replies.len();
+            let result = step(&flow, &contact, &session, &event, now);
+            assert_eq!(result.ignored, None);
+            check(&flow.root, &session, &event, now, &result);
+            assert!(result.session.queued_replies.len() < queued, "the queue comes to its end");
+            for effect in &result.effects {
+                if let Effect::UpdateContact(change) = effect {
+                    contact.apply(change, now);
+                }
+            }
+            session = result.session;
         }
         check_due_timer_is_taken(&flow, &contact, &session);
         events_after_the_end += u32::from(session.status != Status::Running);
@@ -687,10 +829,11 @@ proptest! {
     #[test]
     fn conversations_stay_legal(
         document in document(),
+        subs in vec(document(), 2),
         setting in setting(),
         drafts in vec((prop_oneof![Just(0), 1..60_u64, 60..4_000_u64], draft()), 1..30),
     ) {
-        converse(&document, &setting, &drafts);
+        converse(&document, &subs, &setting, &drafts);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::values::json_bytes;
 use super::{Ending, Halt, Machine, Next, Running};
 use crate::domain::text::json_depth;
-use crate::domain::{FlowPin, Frame, NodeId, Session, Spoken, Status};
+use crate::domain::{FlowPin, Frame, NodeId, Session, Spoken, Status, WaitKind};
 use crate::engine::compile::{Action, SubFlow};
 use crate::engine::{Lookup, limits};
 
@@ -47,9 +47,6 @@ impl Machine<'_> {
         let has_ended = self.session.status != Status::Running;
         swap(&mut self.session, &mut root);
         self.session.frames = if has_ended { Vec::new() } else { mem::take(&mut self.callers) };
-        if has_ended {
-            self.session.spoken.clear();
-        }
     }
 
     /// Runs another flow in a frame of its own.
@@ -162,6 +159,10 @@ impl Machine<'_> {
             return Ok(());
         }
         self.session.input = None;
+        // A handoff that is left this way was without a time to live.
+        if self.session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff) {
+            self.renew_ttl();
+        }
         while self.frame_id() != said_in {
             let is_below = self.has_caller() && self.callers.iter().any(|caller| caller.id == said_in);
             if !is_below {

@@ -354,6 +354,7 @@ impl<'a> Machine<'a> {
         self.session.reason = reason.map(str::to_owned);
         self.session.wait = None;
         self.session.kept_events.clear();
+        self.session.spoken.clear();
         let unheard = std::mem::take(&mut self.session.queued_replies).len();
         if unheard > 0 {
             self.warn_of_session(format!("queued and not heard, because the session has ended: {unheard}"));
