@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
-use crate::store::{Counter, Tx, flows, turns};
+use crate::store::{Counter, Tx, flows, http_calls, turns};
 
 /// One published version of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +74,28 @@ pub struct Job<'a> {
     may_hold: bool,
     nearest_timer: Cell<Option<Timestamp>>,
     dropped: Cell<u64>,
+    bells: Bells,
     notices: RefCell<Vec<Notice>>,
+}
+
+/// Which workers a job has made work for: they are woken once it is committed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bells {
+    calls: Cell<bool>,
+}
+
+impl Bells {
+    /// There is an HTTP call to make.
+    pub(super) fn call(&self) {
+        self.calls.set(true);
+    }
+
+    /// Wakes them.
+    pub(super) fn ring(&self, inner: &Inner) {
+        if self.calls.get() {
+            inner.caller.ring();
+        }
+    }
 }
 
 /// Where a session's contact stands in the database.
@@ -113,6 +134,7 @@ impl<'a> Job<'a> {
             may_hold,
             nearest_timer: Cell::default(),
             dropped: Cell::default(),
+            bells: Bells::default(),
             notices: RefCell::default(),
         }
     }
@@ -139,6 +161,19 @@ impl<'a> Job<'a> {
     /// The earliest timer that this job armed.
     pub(super) fn nearest_timer(&self) -> Option<Timestamp> {
         self.nearest_timer.get()
+    }
+
+    /// Notes a session's timer.
+    pub(super) fn arm(&self, session: &Session) {
+        if let Some(due_at) = session.due_at() {
+            let nearest = self.nearest_timer.get().map_or(due_at, |nearest| nearest.min(due_at));
+            self.nearest_timer.set(Some(nearest));
+        }
+    }
+
+    /// The workers to wake.
+    pub(super) fn bells(&self) -> &Bells {
+        &self.bells
     }
 
     /// Messages that this job dropped because their session ended.
@@ -251,6 +286,9 @@ impl<'a> Job<'a> {
         self.refresh(live)?;
         let mut fired = 0;
         while let Some(event) = turn::due(&live.session, until) {
+            if matches!(event, Event::Timeout { .. }) && self.rearm_for_call(live)? {
+                continue;
+            }
             if let Some(why) = self.apply(live, &event)? {
                 return Err(
                     Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)).into()
@@ -288,7 +326,7 @@ impl<'a> Job<'a> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, self.now);
-        let Turn { session, contact, said, record, .. } = match turn {
+        let Turn { session, contact, said, call, record, .. } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
             Err(NotTaken::Ignored(why)) => {
@@ -325,6 +363,7 @@ impl<'a> Job<'a> {
             }
         };
         live.seq = Some(seq);
+        self.keep_call(seq, &live.session, &session, call.as_ref())?;
         if session.status != Status::Running {
             let dropped =
                 messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
@@ -353,10 +392,7 @@ impl<'a> Job<'a> {
         }
         let trace = to_json(&record)?;
         turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
-        if let Some(due_at) = session.due_at() {
-            let nearest = self.nearest_timer.get().map_or(due_at, |nearest| nearest.min(due_at));
-            self.nearest_timer.set(Some(nearest));
-        }
+        self.arm(&session);
         self.notice_session(&session);
         if session.turn == 1 {
             self.emit_session("session.started", contact_seq, &session)?;
@@ -443,6 +479,7 @@ impl<'a> Job<'a> {
     /// What follows when a session was ended without being read.
     fn end_unread(&self, marked: &Marked, status: Status, stimulus: &str, why_dropped: &str) -> Result<()> {
         messages::fail_queued_of_session(self.tx, marked.seq, None, why_dropped, self.now)?;
+        http_calls::delete_of_session(self.tx, marked.seq)?;
         let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
         self.count_each(of_flow, marked.version, 1);
         let text = "the session could not go on; the server's log says why".to_owned();

@@ -7,6 +7,7 @@
 
 mod arrivals;
 pub mod authoring;
+mod calls;
 mod cancel;
 mod clock;
 mod contacts;
@@ -121,6 +122,7 @@ struct Inner {
     clock: Clock,
     arrivals: Arrivals,
     options: Options,
+    caller: calls::Caller,
     /// Seconds.
     default_ttl: AtomicU64,
     live: live::Board,
@@ -158,6 +160,7 @@ impl Runtime {
             clock,
             arrivals,
             options,
+            caller: calls::Caller::default(),
             default_ttl,
             live,
             flows,
@@ -251,7 +254,7 @@ impl Runtime {
                 let written = tx.total_changes();
                 let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
-                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.into_notices()))),
+                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.bells().clone(), job.into_notices()))),
                     Err(Hold::Failed(error)) => Err(error),
                     Err(hold) if tx.total_changes() == written => Ok(Err(hold)),
                     Err(hold) => {
@@ -268,7 +271,8 @@ impl Runtime {
                 },
             };
             match attempt {
-                Ok((outcome, nearest_timer, notices)) => {
+                Ok((outcome, nearest_timer, bells, notices)) => {
+                    bells.ring(&self.inner);
                     notices.into_iter().for_each(|notice| self.inner.live.tell(notice));
                     // Only now, after the commit: a sweeper that looks after this finds the timer.
                     let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
@@ -395,6 +399,13 @@ impl Inner {
     fn default_ttl(&self) -> Duration {
         Duration::from_secs(self.default_ttl.load(Ordering::Relaxed))
     }
+}
+
+/// A wait that is drawn between the half and the whole of `at_most`, so that what failed together does not come back
+/// together.
+fn jittered(at_most: Duration) -> Duration {
+    let drawn = getrandom::u32().unwrap_or(u32::MAX);
+    at_most / 2 + at_most.mul_f64(f64::from(drawn) / f64::from(u32::MAX) / 2.0)
 }
 
 /// A compiled flow and the size of its document.

@@ -13,6 +13,7 @@ mod direct;
 pub mod erased;
 pub mod erasure;
 pub mod flows;
+pub mod http_calls;
 pub mod idempotency;
 pub mod leftovers;
 mod lock;

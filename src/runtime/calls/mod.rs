@@ -1,0 +1,357 @@
+//! HTTP calls of flows: rows written with the turn that makes them, called outside the writer, and answered as events.
+//!
+//! A call is made at least once, always with the same `Idempotency-Key`. What can happen to it at each point:
+//! - before its turn is committed: neither the turn nor the call is there;
+//! - after that, before an attempt: it is called after a restart;
+//! - during an attempt or before its answer is committed: it is called again after a restart, and the far side sees it
+//!   twice under the same key;
+//! - after that: its row is gone in the transaction in which the session went on.
+//!
+//! A session that ends or goes on by its timer takes its call's row along; an attempt under way then ends unheard. The
+//! wait's timer is only for calls that got lost: while the row is there, [`Job::settle`] moves it on, so that a call
+//! that nobody could make while the server was down is made when it is back.
+
+mod fetch;
+mod guard;
+#[cfg(test)]
+mod testing;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::job::{Hold, Job, Live};
+use super::sweeper::read;
+use super::{Command, Runtime};
+use crate::domain::{HttpCall, Session, WaitKind};
+use crate::engine::Event;
+use crate::error::{Code, Error, Result};
+use crate::store::http_calls::{self, Claimed, NewCall};
+use crate::store::{contacts, sessions};
+use fetch::{Answer, Failure, Fetcher};
+
+/// Calls that are claimed at once: those that go out, and those that wait for their turn in memory.
+const CLAIMED: usize = 1_024;
+/// Calls that go out at once.
+const AT_ONCE: usize = 64;
+/// Calls that go out at once to one host, so that a slow one leaves room for the others.
+const AT_ONCE_TO_HOST: usize = 16;
+/// Hosts after which those without a call are forgotten.
+const HOSTS: usize = 64;
+/// How often the queue is looked at when nobody rings.
+const POLL: Duration = Duration::from_secs(1);
+/// How long the attempts under way may go on when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long to wait before a result that the store did not take is offered again.
+const AFTER_ERROR: Duration = Duration::from_millis(200);
+/// The wait after the first attempt that failed; it doubles with each.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// The longest wait between two attempts: a person is waiting for what comes after the call.
+const BACK_OFF_AT_MOST: Duration = Duration::from_secs(8);
+/// The longest that `Retry-After` is obeyed.
+const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(30);
+/// How long a call is worth making: what a flow asked for before that is not asked any more.
+const WORTHWHILE: Duration = Duration::from_secs(24 * 3600);
+/// How long a wait's timer is moved on where the wait does not say.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// Where calls are made from.
+pub(super) struct Caller {
+    fetcher: OnceLock<Result<Fetcher, String>>,
+    slots: Semaphore,
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Rung when a call is queued.
+    wake: Notify,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self { fetcher: OnceLock::new(), slots: Semaphore::new(AT_ONCE), hosts: Mutex::default(), wake: Notify::new() }
+    }
+}
+
+impl Caller {
+    /// The places of a URL's host.
+    fn places(&self, url: &str) -> Arc<Semaphore> {
+        let host = url.parse::<Url>().ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() >= HOSTS {
+            hosts.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_TO_HOST))).clone()
+    }
+
+    /// Wakes the worker, after the commit that queued a call.
+    pub(super) fn ring(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Job<'_> {
+    /// Keeps the table of calls in step with a session that has just moved: its new call is queued, and one that it no
+    /// longer waits for goes.
+    pub(super) fn keep_call(
+        &self,
+        session_seq: i64,
+        before: &Session,
+        after: &Session,
+        call: Option<&HttpCall>,
+    ) -> Result<()> {
+        match (call, awaited_since(before)) {
+            (Some(call), _) => {
+                let (id, turn) = (Uuid::now_v7(), after.turn);
+                http_calls::insert(self.tx(), &NewCall { id, session_seq, turn, call, created_at: self.now() })?;
+                self.bells().call();
+                Ok(())
+            }
+            (None, Some(turn)) if awaited_since(after) != Some(turn) => {
+                http_calls::delete_of_session(self.tx(), session_seq)
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Moves the timer of a session whose wait for a call is over on, with its time to live, if the call is still to be
+    /// made or answered. Gives whether it did.
+    pub(super) fn rearm_for_call(&self, live: &mut Live) -> Result<bool> {
+        let (Some(session_seq), Some(turn)) = (live.seq, awaited_since(&live.session)) else { return Ok(false) };
+        let Some(made_at) = http_calls::made_at(self.tx(), session_seq, turn)? else { return Ok(false) };
+        let Some(wait) = &mut live.session.wait else { return Ok(false) };
+        let Some(was_due_at) = wait.wake_at.filter(|_| self.now().since(made_at) < WORTHWHILE) else {
+            return Ok(false);
+        };
+        let due_at = self.now().plus(wait.timeout.map_or(SPAN, Duration::from_millis));
+        wait.wake_at = Some(due_at);
+        live.session.expires_at = live.session.expires_at.map(|at| at.plus(due_at.since(was_due_at)));
+        sessions::update(self.tx(), session_seq, &live.session, live.prompted_at)?;
+        self.arm(&live.session);
+        Ok(true)
+    }
+}
+
+/// The turn since which a session has been waiting for the answer to a call.
+fn awaited_since(session: &Session) -> Option<u32> {
+    session.wait.as_ref().filter(|wait| wait.kind == WaitKind::Http).map(|wait| wait.armed_in)
+}
+
+/// The answer to a call, or that there is none.
+#[derive(Debug, Clone)]
+struct Answered {
+    seq: i64,
+    id: Uuid,
+    session_seq: i64,
+    turn: u32,
+    status: u16,
+    body: Value,
+}
+
+/// What came of an [`Answered`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum AnswerHandling {
+    /// The session went on with it.
+    Taken,
+    /// The session has ended or gone on since.
+    Stale,
+}
+
+impl Command for Answered {
+    type Outcome = AnswerHandling;
+
+    fn run(&self, job: &Job<'_>) -> Result<AnswerHandling, Hold> {
+        if !http_calls::exists(job.tx(), self.seq, self.id)? {
+            return Ok(AnswerHandling::Stale);
+        }
+        let Some(stored) = sessions::find_by_seq(job.tx(), self.session_seq)? else {
+            return Ok(AnswerHandling::Stale);
+        };
+        job.wait_for_replies(&stored.session)?;
+        let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
+            .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
+        let mut live = job.live(stored, contact)?;
+        job.settle(&mut live, job.now())?;
+        let event = Event::HttpAnswered { armed_in: self.turn, status: self.status, body: self.body.clone() };
+        let is_taken = live.is_running() && job.apply(&mut live, &event)?.is_none();
+        http_calls::delete(job.tx(), self.seq, self.id)?;
+        Ok(if is_taken { AnswerHandling::Taken } else { AnswerHandling::Stale })
+    }
+}
+
+impl Runtime {
+    /// Makes one attempt of every call that is due, a few at once, and of those that fall due meanwhile. Gives how many
+    /// attempts there were. The worker does so by itself, except under a clock that is moved by hand.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn run_due_calls(&self) -> Result<usize> {
+        let mut attempts = 0;
+        let mut under_way = JoinSet::new();
+        loop {
+            attempts += start_some(self, &mut under_way).await?;
+            if under_way.join_next().await.is_none() {
+                return Ok(attempts);
+            }
+        }
+    }
+
+    /// Makes the calls of flows until `stop` is done. The attempts that are under way then have a few seconds to end;
+    /// what they leave is called again after the next start.
+    pub async fn run_calls(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        while let Err(error) = self.store().write(|tx| http_calls::release_all(tx)).await {
+            tracing::warn!(%error, "HTTP calls of the last run could not be released; it is tried again");
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+        if self.clock().is_by_hand() {
+            return stop.await;
+        }
+        let mut under_way = JoinSet::new();
+        loop {
+            // Register for the wake-up before looking: a call queued in between is then not slept through.
+            let woken = self.inner.caller.wake.notified();
+            let pause = match start_some(self, &mut under_way).await {
+                Ok(_) if under_way.len() >= CLAIMED => POLL,
+                Ok(_) => pause(self).await,
+                Err(error) => {
+                    tracing::warn!(%error, "HTTP calls could not be claimed; it is tried again");
+                    POLL
+                }
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                () = woken => {}
+                () = tokio::time::sleep(pause) => {}
+                Some(_) = under_way.join_next() => {}
+            }
+        }
+        let drained = async { while under_way.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, drained).await;
+    }
+}
+
+/// Claims what is due and starts its attempts, as many as there is room for. Gives how many.
+async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<usize> {
+    let room = CLAIMED.saturating_sub(under_way.len());
+    let now = runtime.clock().now();
+    // A look costs less than a job, and mostly there is nothing.
+    if room == 0 || read(runtime, http_calls::next_due).await?.is_none_or(|due_at| due_at > now) {
+        return Ok(0);
+    }
+    let limit = u32::try_from(room).unwrap_or(u32::MAX);
+    let claimed = runtime.store().write(move |tx| http_calls::claim(tx, now, limit)).await?;
+    let count = claimed.len();
+    for call in claimed {
+        let runtime = runtime.clone();
+        under_way.spawn(async move { attempt(runtime, call).await });
+    }
+    Ok(count)
+}
+
+/// How long to sleep: until the next call falls due.
+async fn pause(runtime: &Runtime) -> Duration {
+    let next = read(runtime, http_calls::next_due).await.ok().flatten();
+    next.map_or(POLL, |due_at| due_at.since(runtime.clock().now()).clamp(Duration::from_millis(5), POLL))
+}
+
+/// Makes one attempt, and records what came of it.
+async fn attempt(runtime: Runtime, claimed: Claimed) {
+    // By itself, so that a panic becomes an answer and no session waits for ever.
+    let fetching = tokio::spawn(fetch(runtime.clone(), claimed.clone()));
+    let (fetched, max_retries) = match fetching.await {
+        Ok(fetched) => fetched,
+        Err(error) => (Err(Failure::Lasting(format!("the call failed inside the server: {error}"))), 0),
+    };
+    let (attempts, is_last) = (claimed.attempts, claimed.attempts >= max_retries);
+    let (status, body) = match fetched {
+        Ok(answer) if !is_last && is_passing(answer.status) => {
+            return retry(&runtime, &claimed, back_off(attempts, answer.retry_after)).await;
+        }
+        Err(Failure::Passing(_)) if !is_last => return retry(&runtime, &claimed, back_off(attempts, None)).await,
+        Ok(Answer { status, body, .. }) => (status, body),
+        Err(Failure::Passing(why) | Failure::Lasting(why)) => (0, json!({"error": why})),
+    };
+    answer(&runtime, &claimed, status, body).await;
+}
+
+/// Gives the attempt's result, and how many retries the call has.
+async fn fetch(runtime: Runtime, claimed: Claimed) -> (Result<Answer, Failure>, u32) {
+    let call: HttpCall = match serde_json::from_str(&claimed.call) {
+        Ok(call) => call,
+        Err(error) => return (Err(Failure::Lasting(format!("the stored call cannot be read: {error}"))), 0),
+    };
+    let allow = &runtime.inner.options.allow;
+    let fetcher =
+        runtime.inner.caller.fetcher.get_or_init(|| Fetcher::new(allow.clone()).map_err(|error| error.to_string()));
+    let fetcher = match fetcher {
+        Ok(fetcher) => fetcher,
+        Err(why) => return (Err(Failure::Lasting(why.clone())), 0),
+    };
+    // First the host's place: who waits for it takes nobody else's. Neither is ever closed.
+    let places = runtime.inner.caller.places(&call.url);
+    let _place = places.acquire().await;
+    let _slot = runtime.inner.caller.slots.acquire().await;
+    let fetched = fetcher.fetch(&call, &claimed.id.to_string()).await;
+    (fetched, call.max_retries)
+}
+
+/// Whether a status says that another attempt may fare better.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+/// How long to wait after an attempt, of which `attempts` have failed before.
+fn back_off(attempts: u32, retry_after: Option<Duration>) -> Duration {
+    let doubled = BACK_OFF.saturating_mul(2_u32.saturating_pow(attempts)).min(BACK_OFF_AT_MOST);
+    super::jittered(doubled).max(retry_after.unwrap_or_default().min(RETRY_AFTER_AT_MOST))
+}
+
+async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
+    let (seq, id) = (claimed.seq, claimed.id);
+    let at = runtime.clock().now().plus(after);
+    while let Err(error) = runtime.store().write(move |tx| http_calls::retry(tx, seq, id, at)).await {
+        tracing::warn!(%error, "that an HTTP call is to be retried could not be recorded; it is tried again");
+        if !wait_for_store(runtime).await {
+            return;
+        }
+    }
+}
+
+async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) {
+    let Claimed { seq, id, session_seq, turn, .. } = *claimed;
+    let answered = Answered { seq, id, session_seq, turn, status, body };
+    loop {
+        match runtime.handle(answered.clone()).await {
+            Ok(handling) => return tracing::debug!(call = %id, status, ?handling, "an HTTP call was answered"),
+            // The session cannot be stepped. Without the row its timer fires, and the sweeper deals with it.
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(call = %id, session_seq, %error, "a session could not take the answer of its HTTP call");
+                let deleted = runtime.store().write(move |tx| http_calls::delete(tx, seq, id)).await;
+                if deleted.is_ok() || !wait_for_store(runtime).await {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(call = %id, %error, "the answer of an HTTP call could not be recorded; it is tried again");
+                if !wait_for_store(runtime).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Waits a little for a store that did not take a job; `false` if it takes none any more.
+async fn wait_for_store(runtime: &Runtime) -> bool {
+    tokio::time::sleep(AFTER_ERROR).await;
+    runtime.store().is_healthy()
+}
