@@ -20,6 +20,7 @@ pub mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -31,9 +32,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use channels::Channel;
+use channels::webhook::{Webhook, WebhookOptions};
+use channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use config::{Config, Origin};
 use error::{Error, Result};
-use runtime::settings::{Effective, Laid, Setting, Settings, Wrong};
+use runtime::settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
 use runtime::{Clock, Options, Resend, Routing, Runtime, credentials};
 use store::Store;
 
@@ -65,16 +68,16 @@ impl App {
     /// bound.
     pub fn build(config: &Config, clock: Clock) -> Result<Self> {
         let store = Self::open_store(config)?;
-        let channel = match config.live_channel()? {
-            config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
-            other => return Err(Error::invalid(format!("The channel {other:?} is not ready yet"))),
-        };
         pin_password(&store, config, clock.now())?;
         let base = config.clone();
         let settings = Settings::load(&store, move |stored| lay(&base, stored))?;
+        // A token that was set on the admin page is as good as one in the file.
+        let mut complete = config.clone();
+        complete.whatsapp.access_token = settings.effective().access_token.0.into();
+        let channel = make_channel(&complete)?;
         let is_pinned = !config.admin.password.expose().is_empty();
         let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
-        let runtime = Runtime::new(store.clone(), clock, options(config, channel));
+        let runtime = Runtime::new(store.clone(), clock, options(&complete, channel));
         let (closing, closed) = watch::channel(false);
         let state = web::Data::new(api::State {
             tokens: api::Tokens::load(&store)?,
@@ -85,6 +88,10 @@ impl App {
             admitting: tokio::sync::Mutex::default(),
             compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
             max_body: config.server.max_body.bytes(),
+            read_access_token: {
+                let config = config.clone();
+                Box::new(move || config.read_secret_again("whatsapp.access_token"))
+            },
             runtime: runtime.clone(),
         });
         state.follow_settings();
@@ -176,7 +183,12 @@ impl App {
             let until = until_stopped();
             actix_web::rt::spawn(async move { api::follow(&state, GENERATION_INTERVAL, until).await })
         };
+        let templates_of = runtime.clone();
         let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
+        let templates = {
+            let (runtime, until) = (templates_of, until_stopped());
+            tokio::spawn(async move { runtime.keep_templates(until).await })
+        };
         let handle = server.handle();
         let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, until_stopped()));
         let mut server = std::pin::pin!(server);
@@ -190,7 +202,7 @@ impl App {
             }
         };
         stop.send_replace(true);
-        for task in [sweeper, follower, warden, stopper] {
+        for task in [sweeper, follower, warden, templates, stopper] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a background task panicked");
             }
@@ -229,6 +241,30 @@ async fn stop_on_signals(server: ServerHandle, closing: watch::Sender<bool>, sto
         drop(actix_web::rt::spawn(server.stop(is_graceful)));
         is_graceful = false;
     }
+}
+
+/// The channel that a configuration makes live.
+fn make_channel(config: &Config) -> Result<Channel> {
+    Ok(match config.live_channel()? {
+        config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
+        config::DefaultChannel::WhatsApp => {
+            let keys = &config.whatsapp;
+            Channel::WhatsApp(Arc::new(WhatsApp::new(WhatsAppOptions {
+                api_base: keys.api_base.clone(),
+                api_version: keys.api_version.clone(),
+                phone_number_id: keys.phone_number_id.clone(),
+                business_account_id: keys.business_account_id.clone(),
+                access_token: keys.access_token.expose().to_owned(),
+                app_secret: keys.app_secret.expose().to_owned(),
+                verify_token: keys.verify_token.expose().to_owned(),
+                only_to: keys.only_to.clone(),
+            })?))
+        }
+        config::DefaultChannel::Webhook => {
+            let (url, secret) = (config.webhook.url.clone(), config.webhook.secret.expose().to_owned());
+            Channel::Webhook(Arc::new(Webhook::new(WebhookOptions { url, secret })?))
+        }
+    })
 }
 
 /// What the runtime is told of a configuration.
@@ -287,6 +323,7 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
             default: key.default,
             pinned_by: key.origin.map(Origin::as_str),
             is_editable: key.is_editable,
+            is_secret: key.is_secret,
             about: key.about,
         })
         .collect();
@@ -294,6 +331,7 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
         default_ttl: laid.sessions.default_ttl,
         requests_per_minute: laid.limits.requests_per_minute,
         public_url: laid.server.public_url,
+        access_token: Hidden(laid.whatsapp.access_token.expose().to_owned()),
     };
     Ok(Laid { all, effective })
 }

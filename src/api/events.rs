@@ -82,6 +82,7 @@ impl Interest {
             Notice::Flow { id, .. } => {
                 self.flow.is_none_or(|wanted| wanted == *id) && self.contact.is_none() && self.session.is_none()
             }
+            Notice::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
             Notice::Everything => true,
         }
     }

@@ -3,6 +3,7 @@
 mod actions;
 mod admin;
 mod auth;
+mod channels;
 mod contacts;
 mod error;
 mod events;
@@ -19,6 +20,7 @@ mod sessions;
 mod settings;
 mod simulations;
 mod stats;
+mod templates;
 mod test_cases;
 mod tokens;
 
@@ -73,6 +75,8 @@ pub(crate) struct State {
     pub(crate) admitting: tokio::sync::Mutex<()>,
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
+    /// Reads WhatsApp's access token again where the configuration read it; `None` where that was no file.
+    pub(crate) read_access_token: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
 }
 
 impl State {
@@ -167,6 +171,14 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/flows/{id}/test-cases/run", ADMIN, || web::to(test_cases::run_test_cases)),
     entry(Method::DELETE, "/flows/{id}/test-cases/{case_id}", ADMIN, || web::to(test_cases::delete_test_case)),
     entry(Method::GET, "/events", ADMIN, || web::to(events::watch_events)),
+    entry(Method::GET, "/templates", API, || web::to(templates::list_templates)),
+    entry(Method::POST, "/templates", ADMIN, || web::to(templates::create_template)),
+    entry(Method::POST, "/templates/sync", ADMIN, || web::to(templates::sync_templates)),
+    entry(Method::GET, "/templates/{id}", API, || web::to(templates::get_template)),
+    entry(Method::PATCH, "/templates/{id}", ADMIN, || web::to(templates::update_template)),
+    entry(Method::DELETE, "/templates/{id}", ADMIN, || web::to(templates::delete_template)),
+    entry(Method::GET, "/channels", ADMIN, || web::to(channels::list_channels)),
+    entry(Method::POST, "/channels/{name}/test", ADMIN, || web::to(channels::test_channel)),
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),

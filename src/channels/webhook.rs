@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Content, Outgoing, Recipient, Refusal, RefusalClass, Sent};
 use super::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::MessageTemplate;
+use crate::domain::{MessageTemplate, Timestamp};
 use crate::error::{Error, Result};
 
 /// Bytes that are read of an answer: it has an id in it, or an explanation.
@@ -53,15 +53,23 @@ impl Webhook {
 
     /// Posts a message, signed.
     pub async fn send(&self, message: &Outgoing) -> Sent {
-        let body = body_of(message).to_string();
-        let id = message.id.to_string();
+        self.post(&message.id.to_string(), message.at, body_of(message).to_string()).await
+    }
+
+    /// Posts a `channel.test`, signed as messages are, so that the operator sees whether the receiver takes it.
+    pub async fn test(&self, id: &str, at: Timestamp) -> Sent {
+        let body = json!({"event": "channel.test", "message_id": id, "timestamp": at.to_iso_seconds()});
+        self.post(id, at, body.to_string()).await
+    }
+
+    async fn post(&self, id: &str, at: Timestamp, body: String) -> Sent {
         let request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(SIGNATURE_HEADER, sign(&self.secret, message.at.as_millis().div_euclid(1000), body.as_bytes()))
-            .header("X-Qyvo-Message-Id", &id)
-            .header("Idempotency-Key", &id)
+            .header(SIGNATURE_HEADER, sign(&self.secret, at.as_millis().div_euclid(1000), body.as_bytes()))
+            .header("X-Qyvo-Message-Id", id)
+            .header("Idempotency-Key", id)
             .body(body);
         match http::call(request, MAX_ANSWER).await {
             Ok(answer) => read_answer(&answer),

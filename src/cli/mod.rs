@@ -70,7 +70,11 @@ pub fn serve(context: &Context, demo: bool) -> Result<()> {
         }
         let address = std::net::SocketAddr::new(config.server.bind.ip(), app.port());
         tracing::info!("database {}", shown(&config.storage.path));
-        tracing::info!("channel {}: messages are recorded, none reaches a phone", app.runtime().channel().name());
+        let channel = app.runtime().channel();
+        match channel.reaches_phones() {
+            true => tracing::info!("channel {}: messages go out", channel.name()),
+            false => tracing::info!("channel {}: messages are recorded, none reaches a phone", channel.name()),
+        }
         tracing::info!("listening on http://{address}");
         if let Some(code) = app.set_up_code() {
             // Not for the log, which others may read.

@@ -64,7 +64,38 @@ impl Origin {
     }
 }
 
+/// A file that a secret was read from, so that it can be read again while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Holds the secret alone; a variable that ends in `_FILE` names it.
+    Alone(PathBuf),
+    /// The configuration file.
+    Configuration(PathBuf),
+}
+
 impl Config {
+    /// Reads a secret again where it was read when the server started. `None` where that was no file: a variable of a
+    /// process does not change while it runs.
+    ///
+    /// # Errors
+    /// `Invalid` when the file cannot be read, or does not hold the secret any more.
+    pub fn read_secret_again(&self, key: &str) -> Result<Option<String>> {
+        let secret = match self.secret_sources.get(key) {
+            None => return Ok(None),
+            Some(SecretSource::Alone(path)) => read_secret_file(&format!("{}_FILE", variable(key)), path.as_os_str())?,
+            Some(SecretSource::Configuration(path)) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
+                look_up(&parse_file(&name, &text)?, key).cloned()
+            }
+        };
+        match secret {
+            Some(Value::String(secret)) if !secret.trim().is_empty() => Ok(Some(secret.trim().to_owned())),
+            _ => Err(Error::invalid(format!("`{key}` is empty, or no text, where it was read from before"))),
+        }
+    }
+
     /// Puts the configuration together: defaults, the file, `env`, `flags`.
     ///
     /// The file is `flags.config`, else `./qyvo.toml`, else `/etc/qyvo/qyvo.toml`, else none. The variable of the
@@ -93,6 +124,7 @@ impl Config {
             let name = path.display().to_string();
             let table = parse_file(&name, &text)?;
             layers.note_origin(&table, Origin::File);
+            layers.note_secrets(&table, &path);
             layers.add(table, |key, message, example| {
                 let place = if key.is_empty() { String::new() } else { format!(" `{key}`:") };
                 let instead = match example {
@@ -108,7 +140,7 @@ impl Config {
             sources.push(name);
         }
         let mut unknown = Vec::new();
-        let table = read_env(&layers.defaults, env, &mut unknown)?;
+        let table = read_env(&layers.defaults, env, &mut unknown, &mut layers.secret_sources)?;
         layers.note_origin(&table, Origin::Environment);
         layers.add(table, |key, message, example| {
             let variable = variable(key);
@@ -116,7 +148,7 @@ impl Config {
             format!("{variable}: {message}.{instead}")
         })?;
 
-        let Layers { mut config, mut origins, .. } = layers;
+        let Layers { mut config, mut origins, secret_sources, .. } = layers;
         if let Some(path) = &flags.database {
             if path.as_os_str().is_empty() {
                 return Err(Error::invalid("--database: the path is empty. Write for example --database qyvo.db"));
@@ -129,6 +161,7 @@ impl Config {
             origins.insert("server.bind".to_owned(), Origin::Flag);
         }
         config.origins = origins;
+        config.secret_sources = secret_sources;
         Ok(Loaded { config, sources, unknown })
     }
 }
@@ -139,6 +172,7 @@ struct Layers {
     values: Table,
     config: Config,
     origins: BTreeMap<String, Origin>,
+    secret_sources: BTreeMap<String, SecretSource>,
 }
 
 impl Layers {
@@ -146,11 +180,25 @@ impl Layers {
         let config = Config::default();
         let defaults = Table::try_from(&config)
             .map_err(|error| Error::internal("The default configuration cannot be written as TOML").caused_by(error))?;
-        Ok(Self { values: defaults.clone(), defaults, config, origins: BTreeMap::new() })
+        Ok(Self {
+            values: defaults.clone(),
+            defaults,
+            config,
+            origins: BTreeMap::new(),
+            secret_sources: BTreeMap::new(),
+        })
     }
 
     fn note_origin(&mut self, layer: &Table, origin: Origin) {
         self.origins.extend(keys(layer).into_iter().map(|(key, _)| (key, origin)));
+    }
+
+    /// Notes the secrets that a configuration file has.
+    fn note_secrets(&mut self, table: &Table, path: &Path) {
+        let has = |key: &&str| look_up(table, key).and_then(Value::as_str).is_some_and(|secret| !secret.is_empty());
+        let source = SecretSource::Configuration(path.to_owned());
+        self.secret_sources
+            .extend(SECRETS.iter().filter(|key| has(key)).map(|key| ((*key).to_owned(), source.clone())));
     }
 
     /// Lays `layer` over what is there. `blame` makes the message out of the key, what is wrong with it, and its
@@ -239,7 +287,12 @@ fn parse_file(name: &str, text: &str) -> Result<Table> {
 
 /// The variables that belong to a key, each read as the type of the key's default. Those that only look so go to
 /// `unknown`.
-fn read_env<K, V>(defaults: &Table, env: impl IntoIterator<Item = (K, V)>, unknown: &mut Vec<String>) -> Result<Table>
+fn read_env<K, V>(
+    defaults: &Table,
+    env: impl IntoIterator<Item = (K, V)>,
+    unknown: &mut Vec<String>,
+    secret_sources: &mut BTreeMap<String, SecretSource>,
+) -> Result<Table>
 where
     K: Into<OsString>,
     V: Into<OsString>,
@@ -257,6 +310,7 @@ where
             if let Some((_, key, _)) = of_secret {
                 if let Some(secret) = read_secret_file(&name, &value)? {
                     put(&mut table, key, secret);
+                    secret_sources.insert(key.clone(), SecretSource::Alone(PathBuf::from(&value)));
                 }
                 continue;
             }
@@ -270,6 +324,7 @@ where
         let text = value.to_str().ok_or_else(|| blame("the value is not UTF-8"))?;
         if let Some(value) = read_as(default, text).map_err(|message| blame(&message))? {
             put(&mut table, key, value);
+            secret_sources.remove(key);
         }
     }
     Ok(table)

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use layers::{Flags, Loaded, Origin};
+pub use layers::{Flags, Loaded, Origin, SecretSource};
 pub use settings::Key;
 pub use values::{ByteSize, LogFilter, Secret};
 
@@ -56,6 +56,9 @@ pub struct Config {
     /// Where the keys come from that are not at their defaults; a key that is not here may be set on the admin page.
     #[serde(skip)]
     pub origins: BTreeMap<String, Origin>,
+    /// Files that secrets were read from, by key.
+    #[serde(skip)]
+    pub secret_sources: BTreeMap<String, SecretSource>,
 }
 
 /// The HTTP server.

@@ -13,14 +13,21 @@ use super::{Config, Origin};
 use crate::error::{Error, Result};
 
 /// Keys that may be set on the admin page. They take effect at once, without a restart.
-const EDITABLE: [&str; 6] = [
+const EDITABLE: [&str; 7] = [
     "server.public_url",
+    "whatsapp.access_token",
     "sessions.default_ttl",
     "limits.requests_per_minute",
     "account.name",
     "account.email",
     "account.tenant",
 ];
+/// Characters of a value at most.
+const VALUE_CHARS: usize = 500;
+/// Characters of a secret at most; Meta's tokens have some hundred.
+const SECRET_CHARS: usize = 2_000;
+/// What is shown of a secret that is set.
+const MASK: &str = "***";
 /// The file that has a sentence for each key.
 const EXAMPLE: &str = include_str!("../../qyvo.toml.example");
 
@@ -37,6 +44,8 @@ pub struct Key {
     pub origin: Option<Origin>,
     /// Whether the page may set it.
     pub is_editable: bool,
+    /// Whether its value is never shown.
+    pub is_secret: bool,
     /// What it is for.
     pub about: String,
 }
@@ -64,11 +73,11 @@ impl Config {
         if !EDITABLE.contains(&key) {
             return Err("This key cannot be set here.".to_owned());
         }
-        if self.origins.contains_key(key) {
-            return Ok(None);
-        }
         let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
         let mut table = Table::try_from(self).map_err(|error| unreadable(&error))?;
+        if self.pinned_by(key, look_up(&table, key)).is_some() {
+            return Ok(None);
+        }
         let value = Value::try_from(value).map_err(|error| unreadable(&error))?;
         match look_up(&table, key) {
             Some(Value::Integer(_)) if !value.is_integer() => {
@@ -77,14 +86,29 @@ impl Config {
             Some(Value::String(_)) if !value.is_str() => return Err("The value must be a text.".to_owned()),
             _ => {}
         }
-        if value.as_str().is_some_and(|text| text.chars().count() > 500) {
-            return Err("The value has more than 500 characters.".to_owned());
+        let is_secret = SECRETS.contains(&key);
+        let most = if is_secret { SECRET_CHARS } else { VALUE_CHARS };
+        if value.as_str().is_some_and(|text| text.chars().count() > most) {
+            return Err(format!("The value has more than {most} characters."));
+        }
+        let is_written_out =
+            |text: &str| text != MASK && !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_secret && !value.as_str().is_some_and(is_written_out) {
+            return Err("Write the secret itself: visible ASCII characters without spaces.".to_owned());
         }
         put(&mut table, key, value);
         let mut laid: Self = serde_path_to_error::deserialize(Value::Table(table))
             .map_err(|error| format!("{}.", error.inner().message().trim().trim_end_matches('.')))?;
         laid.origins = self.origins.clone();
+        laid.origins.remove(key);
+        laid.secret_sources = self.secret_sources.clone();
         Ok(Some(laid))
+    }
+
+    /// Where a value comes from that the page cannot change. An empty secret, as the example file has it, pins nothing.
+    fn pinned_by(&self, key: &str, value: Option<&Value>) -> Option<Origin> {
+        let is_unset = SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(str::is_empty);
+        self.origins.get(key).copied().filter(|_| !is_unset)
     }
 
     /// Every key, in the order of the sections.
@@ -101,14 +125,15 @@ impl Config {
             let is_secret =
                 SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
             let shown = value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default();
-            if is_secret { Json::from("***") } else { shown }
+            if is_secret { Json::from(MASK) } else { shown }
         };
         let key = |key: String| {
-            let origin = self.origins.get(&key).copied();
+            let origin = self.pinned_by(&key, look_up(&values, &key));
             Key {
                 value: json(&key, look_up(&values, &key)),
                 default: json(&key, look_up(&defaults, &key)),
                 is_editable: EDITABLE.contains(&key.as_str()) && origin.is_none(),
+                is_secret: SECRETS.contains(&key.as_str()),
                 about: about(&key),
                 origin,
                 key,

@@ -60,6 +60,17 @@ pub enum Notice {
         /// What new sessions start on.
         published_version: Option<u32>,
     },
+    /// Templates of a channel were fetched, made, changed or deleted.
+    Templates {
+        /// The channel's name.
+        channel: &'static str,
+        /// How many are new.
+        added: u64,
+        /// How many are not what they were.
+        changed: u64,
+        /// How many are gone.
+        removed: u64,
+    },
     /// Anything may have changed, such as by a command on the command line.
     Everything,
 }
@@ -71,6 +82,7 @@ impl Notice {
             Self::Session { .. } => "session",
             Self::Message { .. } => "message",
             Self::Flow { .. } => "flow",
+            Self::Templates { .. } => "templates",
             Self::Everything => "lagged",
         }
     }

@@ -23,6 +23,7 @@ pub mod simulations;
 mod stop;
 mod sub_flows;
 mod sweeper;
+pub mod templates;
 pub mod test_cases;
 mod trigger;
 mod turn;
@@ -141,6 +142,8 @@ struct Inner {
     /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
     /// last cleared, while the log still has them as they were.
     clearing: tokio::sync::Mutex<Option<u64>>,
+    /// Held by who fetches templates.
+    syncing_templates: tokio::sync::Mutex<()>,
 }
 
 impl Runtime {
@@ -171,6 +174,7 @@ impl Runtime {
             erasing: tokio::sync::Mutex::default(),
             erasure_key: OnceLock::new(),
             clearing: tokio::sync::Mutex::default(),
+            syncing_templates: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }

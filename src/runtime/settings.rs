@@ -30,6 +30,8 @@ pub struct Setting {
     pub pinned_by: Option<&'static str>,
     /// Whether it may be set here.
     pub is_editable: bool,
+    /// Whether its value is never shown.
+    pub is_secret: bool,
     /// What it is for.
     pub about: String,
 }
@@ -43,6 +45,18 @@ pub struct Effective {
     pub requests_per_minute: u32,
     /// Where users reach the server; empty if that is the address it listens on.
     pub public_url: String,
+    /// What calls to WhatsApp are authorised with; empty if nobody has set it.
+    pub access_token: Hidden,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "***" })
+    }
 }
 
 /// A configuration with stored values laid under it.

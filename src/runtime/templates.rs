@@ -14,7 +14,7 @@ use super::{Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::outgoing::Refusal;
 use crate::channels::whatsapp::FetchedTemplate;
-use crate::domain::{TemplateId, Timestamp};
+use crate::domain::{MessageTemplate, TemplateId, Timestamp};
 use crate::error::Result;
 use crate::store::{Conn, Tx, settings, templates};
 
@@ -148,12 +148,11 @@ fn last_sync_key(channel: &str) -> String {
 /// Makes what is stored of a channel what was fetched.
 fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timestamp) -> Result<TemplatesChanged> {
     // The channel says each name and language once; should it say one twice, the later word stands.
-    let wanted: BTreeMap<(&str, &str), &FetchedTemplate> =
-        fetched.iter().map(|one| ((one.template.name.as_str(), one.template.language.as_str()), one)).collect();
-    let mut changed = TemplatesChanged { total: wanted.len() as u64, ..TemplatesChanged::default() };
-    let mut missing = wanted.clone();
+    let key = |template: &MessageTemplate| (template.name.clone(), template.language.clone());
+    let mut missing: BTreeMap<_, _> = fetched.iter().map(|one| (key(&one.template), one)).collect();
+    let mut changed = TemplatesChanged { total: missing.len() as u64, ..TemplatesChanged::default() };
     for row in templates::list(tx, channel)? {
-        let Some(one) = missing.remove(&(row.template.name.as_str(), row.template.language.as_str())) else {
+        let Some(one) = missing.remove(&key(&row.template)) else {
             templates::delete(tx, row.seq)?;
             changed.removed += 1;
             continue;
@@ -174,7 +173,7 @@ fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{MessageTemplate, TemplateStatus};
+    use crate::domain::TemplateStatus;
     use crate::store::{Options, Store};
 
     fn fetched(name: &str, language: &str, body: &str) -> FetchedTemplate {
@@ -196,9 +195,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Options::new(folder.path().join("qyvo.db"))).unwrap();
         let now = Timestamp::from_millis(1_778_141_663_250);
-        let take = |all: Vec<FetchedTemplate>| {
-            store.write_blocking(move |tx| replace(tx, "whatsapp", &all, now)).unwrap()
-        };
+        let take =
+            |all: Vec<FetchedTemplate>| store.write_blocking(move |tx| replace(tx, "whatsapp", &all, now)).unwrap();
         let ids = || store.read(|conn| templates::list(conn, "whatsapp")).unwrap();
         let first = vec![fetched("a", "en", "1"), fetched("a", "de", "2"), fetched("b", "en", "3")];
         assert_eq!(take(first.clone()), TemplatesChanged { added: 3, changed: 0, removed: 0, total: 3 });

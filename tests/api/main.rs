@@ -4,6 +4,7 @@
 
 mod admin;
 mod authoring;
+mod channels;
 mod contacts;
 mod conversations;
 mod erasure;
@@ -13,6 +14,7 @@ mod flows;
 mod inspection;
 mod simulations;
 mod support;
+mod templates;
 mod test_cases;
 mod timers;
 mod tokens;

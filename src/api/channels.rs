@@ -1,0 +1,125 @@
+//! `/channels`: what carries messages, how it does, and what an operator can do about it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::request::Query;
+use super::{State, iso, read};
+use crate::channels::Channel;
+use crate::channels::outgoing::{Refusal, Sent};
+use crate::domain::Timestamp;
+use crate::runtime::templates::last_template_sync;
+use crate::store::{messages, templates};
+
+/// All channels that there are; one of them is live.
+const CHANNELS: [&str; 3] = ["whatsapp", "webhook", "simulator"];
+
+/// `GET /channels`: all channels, the live one first.
+pub(super) async fn list_channels(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    Query::read(&request)?.finish()?;
+    let live = live_view(&state).await?;
+    let others = CHANNELS.iter().filter(|name| **name != state.runtime.channel().name());
+    let off = others.map(|name| json!({"name": name, "is_live": false, "state": "off"}));
+    let data: Vec<Value> = std::iter::once(live).chain(off).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+}
+
+/// `POST /channels/{name}/test`: asks the far side whether it would take messages. Reaches nobody's phone.
+pub(super) async fn test_channel(state: web::Data<State>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let answer = match state.runtime.channel() {
+        Channel::Simulator => json!({"text": "The simulator works: it records messages, and none reaches a phone."}),
+        Channel::WhatsApp(whatsapp) => {
+            let probe = whatsapp.probe().await.map_err(|refusal| refused_by_channel(&refusal))?;
+            let text = match probe.subscribed {
+                true => "Meta takes the access token, knows the number, and delivers what people write.",
+                false => {
+                    "Meta takes the access token and knows the number, but no app is subscribed to the account: what \
+                     people write does not arrive. Subscribe the app to the account's webhooks at Meta."
+                }
+            };
+            json!({
+                "text": text,
+                "display_phone": probe.display_phone,
+                "verified_name": probe.verified_name,
+                "quality": probe.quality,
+                "is_subscribed": probe.subscribed,
+            })
+        }
+        Channel::Webhook(webhook) => {
+            let id = Uuid::now_v7().to_string();
+            match webhook.test(&id, state.runtime.clock().now()).await {
+                Sent::Accepted { .. } => json!({"text": "The URL took a signed channel.test.", "message_id": id}),
+                Sent::Refused(refusal) => return Err(refused_by_channel(&refusal)),
+                Sent::Ambiguous { text } => {
+                    let error = format!("The URL was reached and did not answer: {text}");
+                    return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
+                }
+            }
+        }
+    };
+    let mut view = json!({"name": name.as_str(), "is_working": true});
+    view.as_object_mut().into_iter().zip(answer.as_object()).for_each(|(view, more)| view.extend(more.clone()));
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// Sends with another access token from now on.
+pub(super) async fn use_access_token(state: &State, token: String) -> Result<(), ApiError> {
+    if let Channel::WhatsApp(whatsapp) = state.runtime.channel() {
+        whatsapp.set_access_token(token);
+    }
+    Ok(())
+}
+
+/// 502 with what the far side says.
+pub(super) fn refused_by_channel(refusal: &Refusal) -> ApiError {
+    ApiError::refused(StatusCode::BAD_GATEWAY, format!("The channel refused: {}", refusal.text))
+        .with("code", refusal.code.as_str())
+}
+
+/// Refuses what only the live channel can do.
+fn check_live(state: &State, name: &str) -> Result<(), ApiError> {
+    let live = state.runtime.channel().name();
+    if name == live {
+        return Ok(());
+    }
+    if CHANNELS.contains(&name) {
+        let error = format!("The channel {name} is not live: {live} is.");
+        return Err(ApiError::refused(StatusCode::CONFLICT, error)
+            .hint("Set its keys or channel.default in the configuration, and restart the server."));
+    }
+    Err(ApiError::not_found("Channel not found"))
+}
+
+async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
+    let channel = state.runtime.channel();
+    let name = channel.name();
+    let (waiting, oldest, (total, approved), last) = read(state, move |conn| {
+        let (waiting, oldest) = messages::waiting(conn)?;
+        Ok((waiting, oldest, templates::count(conn, name)?, last_template_sync(conn, name)?))
+    })
+    .await?;
+    let now = state.runtime.clock().now();
+    let age = oldest.map(|oldest| (now.as_millis() - oldest.as_millis()).max(0) / 1000);
+    Ok(json!({
+        "name": name,
+        "is_live": true,
+        "reaches_phones": channel.reaches_phones(),
+        "has_window": channel.has_window(),
+        "state": "running",
+        "reason": null,
+        "explanation": null,
+        "since": null,
+        "queue": {"length": waiting, "oldest_seconds": age},
+        "templates": {
+            "are_by_hand": !channel.has_templates(),
+            "total": total,
+            "approved": approved,
+            "synced_at": iso(last.at.map(Timestamp::from_millis)),
+            "refused": last.refused.map(|(code, text)| json!({"code": code, "text": text})),
+        },
+    }))
+}

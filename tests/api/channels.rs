@@ -1,0 +1,216 @@
+//! What carries messages: which channel is live, how it does, and a token that is replaced while the server runs.
+
+use std::sync::{Arc, Mutex};
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use qyvo::config::Config;
+use qyvo::store::tokens::Scope;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::support::{TestApp, local, secret};
+
+/// Meta, as far as it answers questions: by path, and only to who has the token.
+pub(crate) struct Meta {
+    pub(crate) base: String,
+    answers: Arc<Mutex<Vec<(String, Value)>>>,
+    token: Arc<Mutex<String>>,
+    /// What it was asked, in order: path and query, and the access token.
+    pub(crate) asked: UnboundedReceiver<(String, String)>,
+    server: actix_web::dev::ServerHandle,
+}
+
+impl Meta {
+    pub(crate) async fn start() -> Self {
+        let answers = Arc::new(Mutex::new(Vec::<(String, Value)>::new()));
+        let token = Arc::new(Mutex::new("first".to_owned()));
+        let (tell, asked) = unbounded_channel();
+        let shared = (answers.clone(), token.clone());
+        let server = HttpServer::new(move || {
+            let ((answers, token), tell) = (shared.clone(), tell.clone());
+            App::new().default_service(web::to(move |request: HttpRequest| {
+                let path = request.uri().to_string();
+                let sent = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+                let sent = sent.unwrap_or_default().replace("Bearer ", "");
+                let answer = match sent == *token.lock().unwrap() {
+                    false => HttpResponse::Unauthorized().json(json!({"error": {
+                        "message": "Error validating access token", "type": "OAuthException", "code": 190}})),
+                    true => {
+                        let answers = answers.lock().unwrap();
+                        match answers.iter().find(|(part, _)| path.contains(part.as_str())) {
+                            Some((_, answer)) => HttpResponse::Ok().json(answer),
+                            None => HttpResponse::InternalServerError().body("<html>nothing here</html>"),
+                        }
+                    }
+                };
+                tell.send((path, sent)).ok();
+                async move { answer }
+            }))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let base = format!("http://{}", server.addrs()[0]);
+        let running = server.run();
+        let server = running.handle();
+        tokio::task::spawn_local(running);
+        Self { base, answers, token, asked, server }
+    }
+
+    /// Answers questions whose path and query have `part` in them; the first that fits.
+    pub(crate) fn answer(&self, part: &str, answer: Value) {
+        let mut answers = self.answers.lock().unwrap();
+        answers.retain(|(known, _)| known != part);
+        answers.push((part.to_owned(), answer));
+    }
+
+    pub(crate) fn take_only(&self, token: &str) {
+        *self.token.lock().unwrap() = token.to_owned();
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.stop(false).await;
+    }
+}
+
+/// A server whose live channel is WhatsApp.
+pub(crate) fn whatsapp(base: &str) -> impl FnOnce(&mut Config) {
+    let base = base.to_owned();
+    move |config| {
+        let whatsapp = &mut config.whatsapp;
+        whatsapp.api_base = base;
+        whatsapp.phone_number_id = "106540352242922".to_owned();
+        whatsapp.business_account_id = "102290129340398".to_owned();
+        whatsapp.access_token = "first".to_owned().into();
+        whatsapp.app_secret = "app-secret".to_owned().into();
+        whatsapp.verify_token = "verify".to_owned().into();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulator_says_what_it_is_and_nothing_else_can_be_asked() {
+    local(async {
+        let app = TestApp::start().await;
+        let channels = app.get("/channels").await.expect(200);
+        let simulator = &channels["data"][0];
+        assert_eq!((&simulator["name"], &simulator["is_live"]), (&json!("simulator"), &json!(true)));
+        assert_eq!((&simulator["state"], &simulator["reaches_phones"]), (&json!("running"), &json!(false)));
+        assert_eq!(simulator["queue"], json!({"length": 0, "oldest_seconds": null}));
+        let off: Vec<_> = channels["data"].as_array().unwrap()[1..].iter().map(|one| &one["state"]).collect();
+        assert_eq!(off, ["off", "off"]);
+        let tested = app.post("/channels/simulator/test", &json!({})).await.expect(200);
+        assert!(tested["text"].as_str().unwrap().contains("none reaches a phone"));
+        let other = app.post("/channels/whatsapp/test", &json!({})).await.expect(409);
+        assert!(other["error"].as_str().unwrap().contains("simulator is"), "{other}");
+        app.post("/channels/telegraph/test", &json!({})).await.expect(404);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_of_whatsapp_says_what_meta_says() {
+    local(async {
+        let meta = Meta::start().await;
+        let app = TestApp::start_with(whatsapp(&meta.base)).await;
+        meta.answer("subscribed_apps", json!({"data": [{"whatsapp_business_api_data": {"id": "7"}}]}));
+        let number =
+            json!({"display_phone_number": "+1 631-555-8151", "verified_name": "Shop", "quality_rating": "GREEN"});
+        meta.answer("106540352242922?", number);
+        let tested = app.post("/channels/whatsapp/test", &json!({})).await.expect(200);
+        assert_eq!((&tested["display_phone"], &tested["quality"]), (&json!("+1 631-555-8151"), &json!("GREEN")));
+        assert_eq!(tested["is_subscribed"], true);
+        meta.answer("subscribed_apps", json!({"data": []}));
+        let tested = app.post("/channels/whatsapp/test", &json!({})).await.expect(200);
+        assert!(tested["text"].as_str().unwrap().contains("no app is subscribed"), "{tested}");
+        meta.take_only("another");
+        let refused = app.post("/channels/whatsapp/test", &json!({})).await.expect(502);
+        assert_eq!(refused["code"], "190");
+        assert!(refused["error"].as_str().unwrap().contains("Error validating access token"), "{refused}");
+        assert_eq!(app.get("/admin/session").await.body["channel"]["name"], "whatsapp");
+        app.stop().await;
+        meta.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_expires_overnight_and_a_new_one_works_without_a_restart() {
+    local(async {
+        let mut meta = Meta::start().await;
+        let base = meta.base.clone();
+        let app = TestApp::start_with(whatsapp(&base)).await;
+        meta.answer("message_templates", json!({"data": []}));
+        meta.take_only("EAAGm0PX4");
+        app.post("/templates/sync", &json!({})).await.expect(502);
+        for (token, sentence) in [
+            (json!("***"), "Write the secret itself"),
+            (json!("two words"), "Write the secret itself"),
+            (json!(""), "Write the secret itself"),
+            (json!(7), "must be a text"),
+            (Value::Null, "set another one"),
+        ] {
+            let changes = json!({"whatsapp.access_token": token});
+            let refused = app.send(Method::PUT, "/settings", &[], Some(&changes)).await.expect(422);
+            let text = refused["errors"]["whatsapp.access_token"][0].as_str().unwrap();
+            assert!(text.contains(sentence), "{token}: {text}");
+        }
+        let changes = json!({"whatsapp.access_token": " EAAGm0PX4\n"});
+        let answer = app.send(Method::PUT, "/settings", &[], Some(&changes)).await.expect(200);
+        assert!(!answer.to_string().contains("EAAGm0PX4"), "a secret is never shown");
+        let row = |settings: &Value| {
+            let rows = settings["data"].as_array().unwrap().clone();
+            rows.into_iter().find(|row| row["key"] == "whatsapp.access_token").unwrap()
+        };
+        assert_eq!((&row(&answer)["value"], &row(&answer)["source"]), (&json!("***"), &json!("database")));
+        app.post("/templates/sync", &json!({})).await.expect(200);
+        let mut last = None;
+        while let Ok(asked) = meta.asked.try_recv() {
+            last = Some(asked);
+        }
+        assert_eq!(last.unwrap().1, "EAAGm0PX4");
+
+        // A restart keeps it, although the configuration has none at all.
+        let folder = app.stop().await;
+        let start = whatsapp(&base);
+        let app = TestApp::start_in(
+            folder,
+            qyvo::runtime::Clock::by_hand(crate::support::START.parse().unwrap()),
+            |config| {
+                start(config);
+                config.whatsapp.access_token = String::new().into();
+            },
+        )
+        .await;
+        app.post("/templates/sync", &json!({})).await.expect(200);
+        assert!(!app.get("/settings").await.body.to_string().contains("EAAGm0PX4"));
+        app.stop().await;
+        meta.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_environment_is_changed_there() {
+    local(async {
+        let meta = Meta::start().await;
+        let start = whatsapp(&meta.base);
+        let app = TestApp::start_with(|config| {
+            start(config);
+            config.origins.insert("whatsapp.access_token".to_owned(), qyvo::config::Origin::Environment);
+        })
+        .await;
+        let changes = json!({"whatsapp.access_token": "EAAGm0PX4"});
+        let refused = app.send(Method::PUT, "/settings", &[], Some(&changes)).await.expect(422);
+        assert!(
+            refused["errors"]["whatsapp.access_token"][0].as_str().unwrap().contains("The environment sets this key")
+        );
+        let settings = app.request(Method::GET, "/api/v1/settings", Some(&secret(Scope::Api)), None).await;
+        assert_eq!(settings.status, 403);
+        app.stop().await;
+        meta.stop().await;
+    })
+    .await;
+}
