@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::values::{Json, enum_as_name};
-use super::{Conn, Tx};
+use super::{Conn, Tx, outbox};
 use crate::domain::{ContactId, MessageId, SessionId, Timestamp};
 use crate::error::Result;
 
@@ -226,7 +226,8 @@ macro_rules! select {
     };
 }
 
-/// Inserts a message to a contact and answers its row.
+/// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled: see
+/// [`outbox`].
 ///
 /// # Errors
 /// When the database refuses.
@@ -234,7 +235,10 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
              reason, next_attempt_at, created_at, updated_at, origin, good_until)
-         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13)",
+         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9,
+             CASE WHEN ?10 IS NOT NULL AND EXISTS (SELECT 1 FROM messages AS o WHERE o.contact_seq = ?2
+                           AND o.next_attempt_at IS NOT NULL AND o.channel = ?5) THEN ?14 ELSE ?10 END,
+             ?11, ?11, ?12, ?13)",
     )?
     .execute(params![
         message.id,
@@ -250,6 +254,7 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
         message.created_at,
         message.origin,
         message.good_until,
+        outbox::parked(),
     ])?;
     Ok(tx.last_insert_rowid())
 }
@@ -437,8 +442,28 @@ pub fn set_handled(tx: &Tx<'_>, seq: i64, handled: &str, reason: Option<&str>, s
     Ok(())
 }
 
+/// Records that a message got on after the channel took it. What made it fail before is forgotten.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_progress(
+    tx: &Tx<'_>,
+    seq: i64,
+    status: MessageStatus,
+    accepted_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = ?2, accepted_at = coalesce(accepted_at, ?3), reason = NULL, error = NULL,
+             updated_at = ?4
+         WHERE seq = ?1 AND direction = 'out'",
+    )?
+    .execute((seq, status, accepted_at, now))?;
+    Ok(())
+}
+
 /// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
-/// and answers how many.
+/// and answers how many. What waited behind them may go out.
 ///
 /// # Errors
 /// When the database refuses.
@@ -449,12 +474,21 @@ pub fn fail_queued_of_session(
     reason: &str,
     now: Timestamp,
 ) -> Result<u64> {
-    let failed = tx
-        .prepare_cached(
-            "UPDATE messages SET status = 'failed', reason = ?3, next_attempt_at = NULL, updated_at = ?4
-             WHERE session_seq = ?1 AND status = 'queued' AND (?2 IS NULL OR turn < ?2)",
-        )?
-        .execute((session_seq, before_turn, reason, now))?;
+    let mut statement = tx.prepare_cached(
+        "UPDATE messages SET status = 'failed', reason = ?3, next_attempt_at = NULL, updated_at = ?4
+         WHERE session_seq = ?1 AND status = 'queued' AND (?2 IS NULL OR turn < ?2)
+         RETURNING channel, contact_seq",
+    )?;
+    let rows = statement.query_map((session_seq, before_turn, reason, now), |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let mut lanes = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let failed = lanes.len();
+    lanes.sort_unstable();
+    lanes.dedup();
+    for (channel, contact_seq) in lanes {
+        outbox::release(tx, &channel, contact_seq, now)?;
+    }
     Ok(failed as u64)
 }
 

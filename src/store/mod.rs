@@ -7,6 +7,7 @@
 //! A job may run twice (see [`Store::write`]), so it does nothing but read and write rows. Ids and times are made
 //! before the job and moved into it.
 
+pub mod channels;
 pub mod contacts;
 pub mod counters;
 mod direct;
@@ -19,6 +20,7 @@ pub mod leftovers;
 mod lock;
 pub mod logins;
 pub mod messages;
+pub mod outbox;
 mod schema;
 pub mod secrets;
 pub mod sessions;

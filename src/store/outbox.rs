@@ -1,0 +1,576 @@
+//! The outbox: messages to people that are not settled.
+//!
+//! They stand in lanes, one for each channel and contact, and go out in the order of their rows. A message holds its
+//! lane for as long as it has a `next_attempt_at`, and only the head of a lane may go out. All others are *parked*: their
+//! `next_attempt_at` is the end of time, so that whoever looks for what is due does not come upon them again and again.
+//! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::messages::{MessageStatus, Origin};
+use super::values::Json;
+use super::{Conn, Tx};
+use crate::domain::{
+    ContactId, FlowId, MessageId, MessageTemplate, Phone, SessionId, Status, TemplateStatus, Timestamp,
+};
+use crate::error::Result;
+
+/// When a message may go out that waits for the one before it: not before that one is settled.
+pub fn parked() -> Timestamp {
+    Timestamp::from_millis(i64::MAX)
+}
+
+/// A message to a contact, with what deciding on it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Row. A row number is used again after an erasure: together with `id` it names one message.
+    pub seq: i64,
+    /// Public id.
+    pub id: MessageId,
+    /// Row of its contact.
+    pub contact_seq: i64,
+    /// Row of the session that says it.
+    pub session_seq: Option<i64>,
+    /// The turn of that session.
+    pub turn: Option<u32>,
+    /// The channel's name.
+    pub channel: String,
+    /// The channel's id of it.
+    pub provider_id: Option<String>,
+    /// JSON.
+    pub body: String,
+    /// How far it got.
+    pub status: MessageStatus,
+    /// Attempts so far that count.
+    pub attempts: u32,
+    /// Set while it holds its lane.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the attempt under way began.
+    pub claimed_at: Option<Timestamp>,
+    /// Who says it.
+    pub origin: Origin,
+    /// When it is dropped if it has not gone out by then.
+    pub good_until: Option<Timestamp>,
+    /// When it was queued.
+    pub created_at: Timestamp,
+}
+
+/// What the outbox wants to know of a message's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionBrief {
+    /// Its id.
+    pub id: SessionId,
+    /// Its flow.
+    pub flow_id: FlowId,
+    /// Row of that flow.
+    pub flow_seq: i64,
+    /// The version that it is on.
+    pub version: u32,
+    /// Whether it runs.
+    pub status: Status,
+    /// The last turn that it took.
+    pub turn: u32,
+    /// It waits for a reply, and not for ever.
+    pub has_reply_timeout: bool,
+}
+
+/// What the outbox wants to know of a message's contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addressee {
+    /// Public id.
+    pub id: Option<ContactId>,
+    /// BCP 47.
+    pub language: Option<String>,
+    /// Since when the person is not to be written to.
+    pub opted_out_at: Option<Timestamp>,
+    /// When the person last wrote.
+    pub last_inbound_at: Option<Timestamp>,
+    /// Nothing of the person is to be left.
+    pub is_being_erased: bool,
+    /// The newest phone number.
+    pub phone: Option<Phone>,
+    /// The newest number as WhatsApp knows it.
+    pub wa_id: Option<String>,
+    /// The newest business-scoped id.
+    pub bsuid: Option<String>,
+}
+
+/// When the outbox has something to do next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NextDue {
+    /// When a message may go out.
+    pub queued: Option<Timestamp>,
+    /// When a message in doubt is decided on.
+    pub doubt: Option<Timestamp>,
+    /// Since when the oldest attempt under way has been so.
+    pub sending_since: Option<Timestamp>,
+}
+
+/// The columns that [`read`] takes.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
+                next_attempt_at, claimed_at, origin, good_until, created_at
+             FROM messages ",
+            $rest
+        )
+    };
+}
+
+const DUE: &str = "SELECT seq FROM messages
+    WHERE status = 'queued' AND next_attempt_at <= ?2 AND channel = ?1 ORDER BY next_attempt_at, seq LIMIT ?3";
+const HOLDS_BACK: &str = "SELECT EXISTS (SELECT 1 FROM messages
+    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND seq <> ?3
+        AND (seq < ?3 OR status <> 'queued'))";
+const RELEASE: &str = "UPDATE messages SET next_attempt_at = ?3
+    WHERE seq = (SELECT seq FROM messages WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1
+                 ORDER BY seq LIMIT 1)
+        AND status = 'queued' AND next_attempt_at = ?4";
+const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
+    WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND session_seq = ?2 AND turn = ?3)";
+const IN_DOUBT: &str = select!(
+    "WHERE status = 'unknown' AND next_attempt_at IS NOT NULL AND next_attempt_at <= ?1
+     ORDER BY next_attempt_at LIMIT ?2"
+);
+const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
+
+/// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
+/// that have been due longest.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn due(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached(DUE)?;
+    let rows = statement.query_map((channel, now, limit), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When a channel's outbox has something to do next.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn next_due(conn: &Conn, channel: &str) -> Result<NextDue> {
+    let first = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> Result<Option<Timestamp>> {
+        Ok(conn.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?)
+    };
+    let queued = first(
+        "SELECT next_attempt_at FROM messages WHERE status = 'queued' AND next_attempt_at IS NOT NULL AND channel = ?1
+         ORDER BY next_attempt_at LIMIT 1",
+        &[&channel],
+    )?;
+    let doubt = first(
+        "SELECT next_attempt_at FROM messages WHERE status = 'unknown' AND next_attempt_at IS NOT NULL
+         ORDER BY next_attempt_at LIMIT 1",
+        &[],
+    )?;
+    let sending_since = first(
+        "SELECT claimed_at FROM messages WHERE status = 'sending' AND claimed_at IS NOT NULL ORDER BY claimed_at LIMIT 1",
+        &[],
+    )?;
+    Ok(NextDue { queued: queued.filter(|at| *at < parked()), doubt, sending_since })
+}
+
+/// The message of a row, if it is one to a contact.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find(conn: &Conn, seq: i64) -> Result<Option<OutboxRow>> {
+    let mut statement = conn.prepare_cached(select!("WHERE seq = ?1 AND direction = 'out'"))?;
+    Ok(statement.query_row([seq], read).optional()?)
+}
+
+/// The message to a contact of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<OutboxRow>> {
+    let mut statement = conn.prepare_cached(select!("WHERE id = ?1 AND direction = 'out'"))?;
+    Ok(statement.query_row([id], read).optional()?)
+}
+
+/// The message to a contact that a channel knows by `provider_id`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Result<Option<OutboxRow>> {
+    let mut statement =
+        conn.prepare_cached(select!("WHERE channel = ?1 AND provider_id = ?2 AND direction = 'out'"))?;
+    Ok(statement.query_row((channel, provider_id), read).optional()?)
+}
+
+/// Whether another message of its lane goes before a queued one: an earlier one, or one under way.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
+    let mut statement = conn.prepare_cached(HOLDS_BACK)?;
+    Ok(statement.query_row((&row.channel, row.contact_seq, row.seq), |row| row.get(0))?)
+}
+
+/// Whether any message that a session said in a turn is not settled.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn is_turn_unsettled(conn: &Conn, contact_seq: i64, session_seq: i64, turn: u32) -> Result<bool> {
+    let mut statement = conn.prepare_cached(UNSETTLED_OF_TURN)?;
+    Ok(statement.query_row((contact_seq, session_seq, turn), |row| row.get(0))?)
+}
+
+/// Parks a queued message until the one before it is settled.
+///
+/// # Errors
+/// When the database refuses.
+pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?
+        .execute((seq, parked()))?;
+    Ok(())
+}
+
+/// Lets the head of a lane go out if it is parked, because the message before it is gone. Answers whether it was.
+///
+/// # Errors
+/// When the database refuses.
+pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
+    let released = tx.prepare_cached(RELEASE)?.execute((channel, contact_seq, now, parked()))?;
+    Ok(released > 0)
+}
+
+/// Marks a message as being sent: an attempt more, given up at `lease`. `body` replaces its JSON.
+///
+/// # Errors
+/// When the database refuses.
+pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = 'sending', attempts = attempts + 1, claimed_at = ?3, next_attempt_at = ?2,
+             updated_at = ?3, body = coalesce(?4, body)
+         WHERE seq = ?1 AND status = 'queued'",
+    )?
+    .execute((seq, lease, now, body))?;
+    Ok(())
+}
+
+/// Holds the head of a lane back until `until`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?
+        .execute((seq, until))?;
+    Ok(())
+}
+
+/// Puts a message back into its lane, to go out at `at`. `attempts` are those that count from now on, `error` says why
+/// it has not gone out.
+///
+/// # Errors
+/// When the database refuses.
+pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Option<&str>, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = 'queued', next_attempt_at = ?2, attempts = ?3, error = ?4, reason = NULL,
+             claimed_at = NULL, updated_at = ?5
+         WHERE seq = ?1",
+    )?
+    .execute(params![seq, at, attempts, error, now])?;
+    Ok(())
+}
+
+/// Gives a message new time to go out in.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_good_until(tx: &Tx<'_>, seq: i64, good_until: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET good_until = ?2 WHERE seq = ?1")?.execute((seq, good_until))?;
+    Ok(())
+}
+
+/// Marks a message of which nobody can tell whether the channel took it. It holds its lane until `until`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn doubt(tx: &Tx<'_>, seq: i64, error: &str, until: Timestamp, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = 'unknown', next_attempt_at = ?2, error = ?3, updated_at = ?4 WHERE seq = ?1",
+    )?
+    .execute(params![seq, until, error, now])?;
+    Ok(())
+}
+
+/// Settles a message that the channel took, or counts as taken. Its lane is released by [`release`]. A time of acceptance
+/// that is known already stays.
+///
+/// # Errors
+/// When the database refuses.
+pub fn settle(
+    tx: &Tx<'_>,
+    seq: i64,
+    status: MessageStatus,
+    accepted_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = ?2, accepted_at = coalesce(accepted_at, ?3), next_attempt_at = NULL,
+             reason = NULL, error = CASE WHEN ?2 = 'unknown' THEN error END, updated_at = ?4
+         WHERE seq = ?1",
+    )?
+    .execute(params![seq, status, accepted_at, now])?;
+    Ok(())
+}
+
+/// Fails a message for good.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail(tx: &Tx<'_>, seq: i64, reason: &str, error: Option<&str>, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET status = 'failed', reason = ?2, error = ?3, next_attempt_at = NULL, updated_at = ?4
+         WHERE seq = ?1",
+    )?
+    .execute(params![seq, reason, error, now])?;
+    Ok(())
+}
+
+/// Keeps the channel's id of a message, if none is kept yet. `false` if the channel gave that id to another message.
+///
+/// # Errors
+/// When the database refuses.
+pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Result<bool> {
+    if row.provider_id.is_some() {
+        return Ok(true);
+    }
+    let is_taken: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE channel = ?1 AND provider_id = ?2)")?
+        .query_row((&row.channel, provider_id), |row| row.get(0))?;
+    if !is_taken {
+        tx.prepare_cached("UPDATE messages SET provider_id = ?2 WHERE seq = ?1")?.execute((row.seq, provider_id))?;
+    }
+    Ok(!is_taken)
+}
+
+/// Keeps the number as WhatsApp knows it, so that the person's answers are known to be theirs. One that leads to
+/// somebody already is left alone.
+///
+/// # Errors
+/// When the database refuses.
+pub fn learn_wa_id(tx: &Tx<'_>, contact_seq: i64, wa_id: &str, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('wa_id', ?1, ?2, ?3)
+         ON CONFLICT (kind, value) DO NOTHING",
+    )?
+    .execute((wa_id, contact_seq, now))?;
+    Ok(())
+}
+
+/// Notes that a message reached a stage (`sent`, `delivered`, `read`, `played`, `failed`). `false` if that was known.
+///
+/// # Errors
+/// When the database refuses.
+pub fn add_stage(tx: &Tx<'_>, seq: i64, stage: &str, at: Timestamp) -> Result<bool> {
+    let added = tx
+        .prepare_cached(
+            "INSERT INTO message_stages (message_seq, stage, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (message_seq, stage) DO NOTHING",
+        )?
+        .execute((seq, stage, at))?;
+    Ok(added > 0)
+}
+
+/// Forgets that a message failed: it is tried again.
+///
+/// # Errors
+/// When the database refuses.
+pub fn forget_failure(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1 AND stage = 'failed'")?.execute([seq])?;
+    Ok(())
+}
+
+/// Messages in doubt of which it is time to decide what they count as.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn in_doubt(conn: &Conn, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+    let mut statement = conn.prepare_cached(IN_DOUBT)?;
+    let rows = statement.query_map((now, limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Messages whose attempt began at `until` or before and has not ended.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn abandoned(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+    let mut statement = conn.prepare_cached(ABANDONED)?;
+    let rows = statement.query_map((until, limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Brings the outbox into order before a server begins to send on `channel`: of attempts that were under way nobody can
+/// tell what became of them, heads of lanes may go out, and what is queued for another channel waits until that one is
+/// back. Answers how many attempts there were.
+///
+/// # Errors
+/// When the database refuses.
+pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: Timestamp) -> Result<usize> {
+    let doubtful = tx.execute(
+        "UPDATE messages SET status = 'unknown', next_attempt_at = ?1, error = ?2, updated_at = ?3
+         WHERE status = 'sending'",
+        params![until, error, now],
+    )?;
+    tx.execute(
+        "UPDATE messages SET next_attempt_at = ?2
+         WHERE status = 'queued' AND next_attempt_at IS NOT NULL AND next_attempt_at < ?2 AND channel <> ?1",
+        (channel, parked()),
+    )?;
+    release_all(tx, channel, now)?;
+    Ok(doubtful)
+}
+
+/// Lets the head of every lane go out that is parked though nothing is before it. Answers how many there were.
+///
+/// # Errors
+/// When the database refuses.
+pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> {
+    let heads = parked_heads(tx, channel, u32::MAX)?;
+    let mut statement =
+        tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?;
+    for seq in &heads {
+        statement.execute((seq, now))?;
+    }
+    Ok(heads.len())
+}
+
+/// Rows of messages that are parked though nothing is before them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn parked_heads(conn: &Conn, channel: &str, limit: u32) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
+         WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1
+             AND NOT EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
+                             WHERE o.contact_seq = m.contact_seq AND o.next_attempt_at IS NOT NULL
+                                 AND o.channel = m.channel AND o.seq < m.seq)
+         LIMIT ?3",
+    )?;
+    let rows = statement.query_map((channel, parked(), limit), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What the outbox wants to know of a session; `None` once it is gone.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT s.id, f.id, s.flow_seq, s.version, s.status, s.turn,
+             s.waiting_for IS 'reply' AND s.wake_at IS NOT NULL
+         FROM sessions AS s JOIN flows AS f ON f.seq = s.flow_seq WHERE s.seq = ?1",
+    )?;
+    let found = statement.query_row([session_seq], |row| {
+        Ok(SessionBrief {
+            id: row.get(0)?,
+            flow_id: row.get(1)?,
+            flow_seq: row.get(2)?,
+            version: row.get(3)?,
+            status: row.get(4)?,
+            turn: row.get(5)?,
+            has_reply_timeout: row.get(6)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// Notes that the channel took a prompt of a session, which gives it the floor. The time never goes back.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE sessions SET prompted_at = ?2 WHERE seq = ?1 AND (prompted_at IS NULL OR prompted_at < ?2)",
+    )?
+    .execute((session_seq, at))?;
+    Ok(())
+}
+
+/// What the outbox wants to know of a contact.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT c.id, c.language, c.opted_out_at, c.last_inbound_at,
+             EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+         FROM contacts AS c WHERE c.seq = ?1",
+    )?;
+    let found = statement.query_row([contact_seq], |row| {
+        Ok(Addressee {
+            id: Some(row.get(0)?),
+            language: row.get(1)?,
+            opted_out_at: row.get(2)?,
+            last_inbound_at: row.get(3)?,
+            is_being_erased: row.get(4)?,
+            ..Addressee::default()
+        })
+    });
+    let Some(mut addressee) = found.optional()? else { return Ok(None) };
+    // The newest comes last, and stays.
+    let mut statement = conn.prepare_cached(
+        "SELECT kind, value FROM addresses WHERE contact_seq = ?1 AND retired_at IS NULL ORDER BY added_at, value DESC",
+    )?;
+    let mut rows = statement.query([contact_seq])?;
+    while let Some(row) = rows.next()? {
+        let value: Value = row.get(1)?;
+        let Value::Text(value) = value else { continue };
+        match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
+            "phone" => addressee.phone = value.parse().ok(),
+            "wa_id" => addressee.wa_id = Some(value),
+            "bsuid" => addressee.bsuid = Some(value),
+            _ => {}
+        }
+    }
+    Ok(Some(addressee))
+}
+
+/// A channel's templates of one name, by language.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn templates_named(conn: &Conn, channel: &str, name: &str) -> Result<Vec<MessageTemplate>> {
+    let mut statement = conn
+        .prepare_cached("SELECT template, status FROM templates WHERE channel = ?1 AND name = ?2 ORDER BY language")?;
+    let rows = statement.query_map((channel, name), |row| {
+        let Json::<MessageTemplate>(template) = row.get(0)?;
+        let status = match row.get_ref(1)?.as_str()? {
+            "approved" => TemplateStatus::Approved,
+            "pending" => TemplateStatus::Pending,
+            "rejected" => TemplateStatus::Rejected,
+            "paused" => TemplateStatus::Paused,
+            "disabled" => TemplateStatus::Disabled,
+            _ => TemplateStatus::Other,
+        };
+        Ok(MessageTemplate { status, ..template })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
+    Ok(OutboxRow {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        contact_seq: row.get(2)?,
+        session_seq: row.get(3)?,
+        turn: row.get(4)?,
+        channel: row.get(5)?,
+        provider_id: row.get(6)?,
+        body: row.get(7)?,
+        status: row.get(8)?,
+        attempts: row.get(9)?,
+        next_attempt_at: row.get(10)?,
+        claimed_at: row.get(11)?,
+        // Rows of releases that did not know the column were a flow's.
+        origin: row.get::<_, Option<Origin>>(12)?.unwrap_or(Origin::Flow),
+        good_until: row.get(13)?,
+        created_at: row.get(14)?,
+    })
+}
