@@ -161,8 +161,8 @@ impl App {
         self.server.handle()
     }
 
-    /// Takes requests and fires timers until SIGTERM, SIGINT or [`App::handle`] stops it, or the database takes no more
-    /// writes. Then requests under way finish, and the database is closed.
+    /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the database takes no more
+    /// writes. Then requests and messages under way finish, and the database is closed.
     ///
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
@@ -178,6 +178,10 @@ impl App {
         let sweeper = {
             let (runtime, until) = (runtime.clone(), until_stopped());
             tokio::spawn(async move { runtime.sweep(sweep_interval, until).await })
+        };
+        let sender = {
+            let (runtime, until) = (runtime.clone(), until_stopped());
+            tokio::spawn(async move { runtime.run_outbox(until).await })
         };
         let follower = {
             let until = until_stopped();
@@ -202,7 +206,7 @@ impl App {
             }
         };
         stop.send_replace(true);
-        for task in [sweeper, follower, warden, templates, stopper] {
+        for task in [sweeper, sender, follower, warden, templates, stopper] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a background task panicked");
             }

@@ -217,7 +217,7 @@ async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result
 }
 
 /// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
-async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
+pub(super) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
     let mut is_blind = false;
     loop {
         match runtime.handle(EndSessions { contact_seq, reason, is_blind }).await {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -17,6 +18,9 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, flows, http_calls, turns};
+
+/// How long a message may wait to go out unless its flow says otherwise, in minutes.
+const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
 
 /// One published version of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,6 +86,7 @@ pub struct Job<'a> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bells {
     calls: Cell<bool>,
+    messages: Cell<bool>,
 }
 
 impl Bells {
@@ -90,10 +95,18 @@ impl Bells {
         self.calls.set(true);
     }
 
+    /// There is a message to send.
+    pub(super) fn message(&self) {
+        self.messages.set(true);
+    }
+
     /// Wakes them.
     pub(super) fn ring(&self, inner: &Inner) {
         if self.calls.get() {
             inner.caller.ring();
+        }
+        if self.messages.get() {
+            inner.outbox.ring();
         }
     }
 }
@@ -122,6 +135,14 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn is_running(&self) -> bool {
         self.session.status == Status::Running
+    }
+
+    /// Row of its contact, once that has one.
+    pub(super) fn contact_seq(&self) -> Option<i64> {
+        match self.contact_row {
+            ContactRow::Stored(seq) => Some(seq),
+            ContactRow::New(_) => None,
+        }
     }
 }
 
@@ -179,6 +200,16 @@ impl<'a> Job<'a> {
     /// Messages that this job dropped because their session ended.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.get()
+    }
+
+    /// Something may go out once the job is committed.
+    pub(super) fn wake_outbox(&self) {
+        self.bells.message();
+    }
+
+    /// Whether anybody wants to be told of anything.
+    pub(super) fn is_watched(&self) -> bool {
+        self.inner.live.is_watched()
     }
 
     /// What to tell once the job is committed.
@@ -274,7 +305,8 @@ impl<'a> Job<'a> {
         self.inner.arrivals.may_fire(due_at).is_some()
     }
 
-    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were.
+    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were. A timeout whose
+    /// own prompt has not gone out yet begins anew instead.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
     pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Hold> {
@@ -286,7 +318,8 @@ impl<'a> Job<'a> {
         self.refresh(live)?;
         let mut fired = 0;
         while let Some(event) = turn::due(&live.session, until) {
-            if matches!(event, Event::Timeout { .. }) && self.rearm_for_call(live)? {
+            let is_timeout = matches!(event, Event::Timeout { .. });
+            if (is_timeout && self.rearm_for_call(live)?) || self.put_off_timeout(live, &event)? {
                 continue;
             }
             if let Some(why) = self.apply(live, &event)? {
@@ -335,7 +368,9 @@ impl<'a> Job<'a> {
             }
         };
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
-        let count = u32::try_from(sent).unwrap_or(u32::MAX);
+        // What waits in the outbox counts, and has the floor, once the channel took it.
+        let is_out = matches!(self.inner.options.channel, Channel::Simulator);
+        let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
         let contact_seq = match live.contact_row {
             ContactRow::Stored(seq) => {
                 contacts::update(self.tx, seq, &contact, &live.contact, self.now)?;
@@ -349,7 +384,7 @@ impl<'a> Job<'a> {
         live.contact_row = ContactRow::Stored(contact_seq);
         live.contact = contact;
 
-        if sent > 0 {
+        if count > 0 {
             live.prompted_at = Some(self.now);
         }
         let seq = match live.seq {
@@ -365,12 +400,11 @@ impl<'a> Job<'a> {
         live.seq = Some(seq);
         self.keep_call(seq, &live.session, &session, call.as_ref())?;
         if session.status != Status::Running {
-            let dropped =
-                messages::fail_queued_of_session(self.tx, seq, Some(session.turn), "session_ended", self.now)?;
+            let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
             self.dropped.set(self.dropped.get() + dropped);
             self.count(ended(session.status), 1, live, &session);
         }
-        let message_seqs = self.send((contact_seq, seq), &session, &said)?;
+        let message_seqs = self.send(live, (contact_seq, seq), &session, &said)?;
         self.count("message.out", i64::from(count), live, &session);
         for step in &record.path {
             // A sub-flow counts for itself.
@@ -404,7 +438,26 @@ impl<'a> Job<'a> {
         Ok(None)
     }
 
-    fn send(&self, (contact_seq, session_seq): (i64, i64), session: &Session, said: &[Said]) -> Result<Vec<i64>> {
+    /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
+    /// were.
+    fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: &str) -> Result<u64> {
+        let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason, self.now)?;
+        if dropped > 0 {
+            // What was behind them may go out.
+            self.wake_outbox();
+        }
+        Ok(dropped)
+    }
+
+    fn send(
+        &self,
+        live: &Live,
+        (contact_seq, session_seq): (i64, i64),
+        session: &Session,
+        said: &[Said],
+    ) -> Result<Vec<i64>> {
+        let minutes = live.flow.document().settings.message_max_age_minutes.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
+        let max_age = Duration::from_secs(u64::from(minutes) * 60);
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
             let status = match (refused, &self.inner.options.channel) {
@@ -412,6 +465,7 @@ impl<'a> Job<'a> {
                 (None, Channel::Simulator) => MessageStatus::Simulated,
                 (None, Channel::WhatsApp(_) | Channel::Webhook(_)) => MessageStatus::Queued,
             };
+            let is_queued = status == MessageStatus::Queued;
             let body = to_json(message)?;
             let id = MessageId(Uuid::now_v7());
             let of_session = Some((session.id, session.flow_id));
@@ -427,12 +481,15 @@ impl<'a> Job<'a> {
                     body: &body,
                     status,
                     reason: *refused,
-                    next_attempt_at: None,
+                    next_attempt_at: is_queued.then_some(self.now),
                     origin: Origin::Flow,
-                    good_until: None,
+                    good_until: is_queued.then(|| self.now.plus(max_age)),
                     created_at: self.now,
                 },
             )?);
+            if is_queued {
+                self.wake_outbox();
+            }
         }
         Ok(seqs)
     }
@@ -478,7 +535,7 @@ impl<'a> Job<'a> {
 
     /// What follows when a session was ended without being read.
     fn end_unread(&self, marked: &Marked, status: Status, stimulus: &str, why_dropped: &str) -> Result<()> {
-        messages::fail_queued_of_session(self.tx, marked.seq, None, why_dropped, self.now)?;
+        self.drop_queued(marked.seq, None, why_dropped)?;
         http_calls::delete_of_session(self.tx, marked.seq)?;
         let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
         self.count_each(of_flow, marked.version, 1);
@@ -516,7 +573,7 @@ impl<'a> Job<'a> {
             // The contact has changed since the session was loaded, and the one before may have changed it again.
             self.refresh(&mut live)?;
             if let Some(seq) = live.seq {
-                messages::fail_queued_of_session(self.tx, seq, None, reason, self.now)?;
+                self.drop_queued(seq, None, reason)?;
             }
             self.settle(&mut live, self.now)?;
             if live.is_running() {
@@ -541,7 +598,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
+    pub(super) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
         self.tx.count(Counter { version, ..of_flow.clone() }, delta);
         self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
         self.tx.count(of_flow, delta);

@@ -17,6 +17,7 @@ mod inbound;
 mod job;
 mod live;
 mod options;
+mod outbox;
 pub mod settings;
 pub mod simulation;
 pub mod simulations;
@@ -60,6 +61,7 @@ pub use inbound::{Handling, Inbound, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing};
+pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried};
 pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
@@ -133,6 +135,7 @@ struct Inner {
     /// When the sweeper wakes next, in milliseconds since the Unix epoch.
     planned_sweep: AtomicI64,
     simulations: Simulations,
+    outbox: outbox::Outbox,
     /// There is room on the disk for new sessions.
     has_room: AtomicBool,
     /// Held by who erases people: one at a time.
@@ -170,6 +173,7 @@ impl Runtime {
             sweep,
             planned_sweep,
             simulations,
+            outbox: outbox::Outbox::default(),
             has_room,
             erasing: tokio::sync::Mutex::default(),
             erasure_key: OnceLock::new(),

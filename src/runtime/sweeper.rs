@@ -15,7 +15,7 @@ use super::{Command, KEY_LIFETIME, Runtime, contacts};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
-use crate::store::{Tx, contacts as stored_contacts, erased, idempotency, logins, sessions};
+use crate::store::{Tx, channels, contacts as stored_contacts, erased, idempotency, logins, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
@@ -195,6 +195,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
         runtime.store().write(move |tx| logins::prune(tx, now, guesses_before)).await,
+        prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
     ];
     let mut errors = parts.into_iter().filter_map(Result::err);
     let first = errors.next();

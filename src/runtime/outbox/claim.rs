@@ -1,0 +1,250 @@
+//! Claiming: what goes out now is decided and marked in one transaction, and sent after it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::compose::{self, Choice, Draft, Languages};
+use super::pace::Pace;
+use super::settle::{Failure, OPTED_OUT};
+use crate::channels::Channel;
+use crate::channels::outgoing::{Outgoing, Recipient};
+use crate::domain::{MessageId, SessionId, Status, Timestamp};
+use crate::error::Result;
+use crate::runtime::Command;
+use crate::runtime::job::{Hold, Job, to_json};
+use crate::store::channels;
+use crate::store::messages::{MessageStatus, Origin};
+use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
+
+/// After what an attempt that has not ended is given up: longer than a channel may take to answer.
+pub(super) const LEASE: Duration = Duration::from_secs(120);
+/// How long free text may be sent after a person's message (Meta, "Customer service windows").
+const WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// How much earlier we stop: the message takes its time, and Meta's clock is not ours.
+const WINDOW_MARGIN: Duration = Duration::from_secs(60);
+/// Why a message to somebody fails of whom nothing is to be left.
+const ERASED: &str = "erased";
+/// Why a message fails whose session is over.
+pub(super) const SESSION_ENDED: &str = "session_ended";
+/// Why a message fails that waited for too long.
+const TOO_OLD: &str = "too_old";
+/// Why a message fails to somebody who is reached nowhere.
+const NO_ADDRESS: &str = "no_address";
+/// Why a message fails that this version cannot read.
+const UNREADABLE: &str = "unreadable";
+
+/// Takes up to `limit` messages out of the heads of their lanes.
+pub(super) struct Claim {
+    pub(super) limit: u32,
+}
+
+/// What came of a [`Claim`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Claimed {
+    /// What is to be sent now. A claim has no idempotency key, so nobody stores this.
+    #[serde(skip)]
+    pub(super) attempts: Vec<Attempt>,
+    /// Messages that failed instead.
+    pub(super) failed: u32,
+    /// The channel is paused.
+    pub(super) is_paused: bool,
+    /// There may be more that can go out at once.
+    pub(super) may_be_more: bool,
+    /// The number has had enough until then.
+    pub(super) paced_until: Option<Timestamp>,
+    /// Messages that the number's pace has yet to be told of.
+    pub(super) taken: u32,
+}
+
+/// A message that is to be sent now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Attempt {
+    /// Its row, which with its id names it.
+    pub(super) seq: i64,
+    /// Row of its contact.
+    pub(super) contact_seq: i64,
+    /// Which attempt this is, from 1.
+    pub(super) number: u32,
+    /// What goes out. Its time is when the attempt began.
+    pub(super) message: Outgoing,
+}
+
+impl Attempt {
+    pub(super) fn id(&self) -> MessageId {
+        self.message.id
+    }
+}
+
+/// What is to be done with a message that is due.
+enum Decision {
+    /// It is not the head of its lane.
+    HeldBack,
+    /// It will never go out.
+    Fail(&'static str),
+    /// It goes out, and its stored body changes to this.
+    Send(Box<Outgoing>, Option<String>),
+}
+
+impl Command for Claim {
+    type Outcome = Claimed;
+
+    fn run(&self, job: &Job<'_>) -> Result<Claimed, Hold> {
+        let mut claimed = Claimed::default();
+        let (tx, now) = (job.tx(), job.now());
+        if channels::find(tx, job.channel())?.is_some_and(|channel| channel.paused_at.is_some()) {
+            claimed.is_paused = true;
+            return Ok(claimed);
+        }
+        let due = outbox::due(tx, job.channel(), now, self.limit)?;
+        claimed.may_be_more = due.len() >= self.limit as usize;
+        let mut decided = Vec::with_capacity(due.len());
+        let mut held_back = Vec::new();
+        for seq in due {
+            let Some(row) = outbox::find(tx, seq)? else { continue };
+            match decide(job, &row)? {
+                Decision::HeldBack => held_back.push(row.seq),
+                decision => decided.push((row, decision)),
+            }
+        }
+        // Before a head is settled, because that releases the one behind it.
+        for seq in held_back {
+            outbox::park(tx, seq)?;
+        }
+        let is_paced = matches!(job.inner().options.channel, Channel::WhatsApp(_));
+        let pace = is_paced.then(|| job.inner().outbox.pace.of_claim(tx, job.channel(), now));
+        for (row, decision) in decided {
+            let (message, body) = match decision {
+                Decision::HeldBack => continue,
+                Decision::Fail(reason) => {
+                    let moves_session = ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason);
+                    job.fail_message(&row, &Failure { reason, error: None, at: now, moves_session })?;
+                    claimed.failed += 1;
+                    claimed.may_be_more = true;
+                    continue;
+                }
+                Decision::Send(message, body) => (message, body),
+            };
+            match pace.as_ref().map_or(Ok(Pace::Go), |pace| pace.check(row.contact_seq))? {
+                Pace::Go => {}
+                Pace::PersonUntil(until) => {
+                    outbox::hold(tx, row.seq, until)?;
+                    continue;
+                }
+                Pace::NumberUntil(until) => {
+                    claimed.paced_until = Some(until);
+                    claimed.may_be_more = false;
+                    break;
+                }
+            }
+            outbox::claim(tx, row.seq, body.as_deref(), now.plus(LEASE), now)?;
+            claimed.attempts.push(Attempt {
+                seq: row.seq,
+                contact_seq: row.contact_seq,
+                number: row.attempts + 1,
+                message: *message,
+            });
+        }
+        claimed.taken = pace.map_or(0, |pace| pace.taken());
+        Ok(claimed)
+    }
+}
+
+/// Whether a session lets a message of one of its turns go out: while it runs, and as its last word.
+pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
+    match session.status {
+        Status::Running => true,
+        Status::Cancelled => false,
+        Status::Completed | Status::Expired | Status::Failed => turn == Some(session.turn),
+    }
+}
+
+/// Decides on a message that is due. It writes nothing.
+fn decide(job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Hold> {
+    if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
+        return Ok(Decision::HeldBack);
+    }
+    let session = job.brief(row)?;
+    match prepare(job, row, session.as_ref())? {
+        Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
+        Err(reason) => {
+            if let Some(session) = session.filter(|session| session.status == Status::Running) {
+                // The failure is a step of its session: better the job is handed back for the flow now, with nothing
+                // written.
+                job.flow(session.flow_seq, session.version)?;
+            }
+            Ok(Decision::Fail(reason))
+        }
+    }
+}
+
+/// What goes out, and what its stored body changes to; or why nothing does.
+#[expect(clippy::type_complexity, reason = "what a job may be handed back for stands outside what is decided")]
+fn prepare(
+    job: &Job<'_>,
+    row: &OutboxRow,
+    session: Option<&SessionBrief>,
+) -> Result<Result<(Outgoing, Option<String>), &'static str>, Hold> {
+    let now = job.now();
+    let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return Ok(Err(NO_ADDRESS)) };
+    if addressee.is_being_erased {
+        return Ok(Err(ERASED));
+    }
+    if addressee.opted_out_at.is_some() && ![Origin::Consent, Origin::Agent].contains(&row.origin) {
+        return Ok(Err(OPTED_OUT));
+    }
+    if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
+        return Ok(Err(SESSION_ENDED));
+    }
+    if row.good_until.is_some_and(|good_until| good_until < now) {
+        return Ok(Err(TOO_OLD));
+    }
+    let Addressee { phone, wa_id, bsuid, .. } = &addressee;
+    let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
+    if to == Recipient::default() {
+        return Ok(Err(NO_ADDRESS));
+    }
+    let (Ok(mut body), Ok(draft)) =
+        (serde_json::from_str::<Value>(&row.body), serde_json::from_str::<Draft>(&row.body))
+    else {
+        tracing::error!(message = %row.id, "a queued message cannot be read");
+        return Ok(Err(UNREADABLE));
+    };
+    let channel = &job.inner().options.channel;
+    let takes_text = !channel.has_window() || is_window_open(addressee.last_inbound_at, now);
+    let session_id: Option<SessionId> = session.map(|session| session.id);
+    let content = match compose::choose(&draft, takes_text) {
+        Err(reason) => return Ok(Err(reason)),
+        Ok(Choice::Text) => compose::text(&draft, session_id),
+        Ok(Choice::Template(named)) => {
+            let flow = match (&named.language, session) {
+                (None, Some(session)) => Some(job.flow(session.flow_seq, session.version)?),
+                _ => None,
+            };
+            let languages = Languages {
+                contact: addressee.language.as_deref(),
+                flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
+            };
+            let known = outbox::templates_named(job.tx(), channel.name(), &named.name)?;
+            match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
+                Ok(content) => content,
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+    };
+    // Of a message that can only go out in one way nothing has to be noted.
+    let noted = match &draft.template {
+        Some(_) => {
+            body["sent"] = compose::note(&content);
+            Some(to_json(&json!(body))?)
+        }
+        None => None,
+    };
+    Ok(Ok((Outgoing { id: row.id, to, content, at: now }, noted)))
+}
+
+/// Whether free text may go to somebody who last wrote at that time.
+fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
+    last_inbound_at.is_some_and(|at| at.plus(WINDOW - WINDOW_MARGIN) > now)
+}

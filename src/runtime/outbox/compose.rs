@@ -1,0 +1,337 @@
+//! Which of a message's text and template goes out, and what exactly that is.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::channels::outgoing::Content;
+use crate::domain::{
+    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, SessionId, TemplateRef, TemplateStatus,
+};
+
+/// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
+pub(super) const WINDOW_CLOSED: &str = "window_closed";
+/// Why: the channel has no such template, or not in the language that the node names.
+pub(super) const UNKNOWN_TEMPLATE: &str = "unknown_template";
+/// Why: the channel holds the template back for a time.
+const TEMPLATE_PAUSED: &str = "template_paused";
+/// Why: the channel has switched the template off.
+const TEMPLATE_DISABLED: &str = "template_disabled";
+/// Why: the channel has not approved the template.
+const TEMPLATE_NOT_APPROVED: &str = "template_not_approved";
+/// Why: a value that the template needs is blank.
+const MISSING_VARIABLE: &str = "missing_variable";
+
+/// A message as it is stored: an [`OutgoingMessage`](crate::domain::OutgoingMessage), or one that no node says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Draft {
+    /// The node that says it.
+    #[serde(default)]
+    pub(super) node: Option<NodeId>,
+    #[serde(rename = "type", default = "plain_text")]
+    kind: MessageKind,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    options: Vec<MessageOption>,
+    #[serde(default)]
+    media: Option<MediaRef>,
+    /// What stands in where free text is forbidden.
+    #[serde(default)]
+    pub(super) template: Option<TemplateRef>,
+}
+
+fn plain_text() -> MessageKind {
+    MessageKind::Text
+}
+
+/// Which of the two goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice<'a> {
+    /// The text, with its medium or its options.
+    Text,
+    /// The template.
+    Template(&'a TemplateRef),
+}
+
+/// In which languages a template is looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Languages<'a> {
+    /// The contact's.
+    pub(super) contact: Option<&'a str>,
+    /// The flow's.
+    pub(super) flow: Option<&'a str>,
+}
+
+/// Which of the two goes out. `takes_text` says whether the channel takes free text to this person now.
+///
+/// # Errors
+/// The reason, if neither can.
+pub(super) fn choose(message: &Draft, takes_text: bool) -> Result<Choice<'_>, &'static str> {
+    match (&message.template, message.kind) {
+        (Some(template), MessageKind::Template) => Ok(Choice::Template(template)),
+        (None, MessageKind::Template) => Err(UNKNOWN_TEMPLATE),
+        (_, _) if takes_text => Ok(Choice::Text),
+        (Some(template), _) => Ok(Choice::Template(template)),
+        (None, _) => Err(WINDOW_CLOSED),
+    }
+}
+
+/// The text of a message, with its medium or its options.
+pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Content {
+    let text = message.text.clone();
+    match (message.kind, &message.media) {
+        (MessageKind::Media, Some(media)) => Content::Media { media: media.clone(), caption: text },
+        _ if message.options.is_empty() => Content::Text(text.unwrap_or_default()),
+        _ => {
+            let options = message
+                .options
+                .iter()
+                .map(|option| MessageOption { id: tap_id(session, option), ..option.clone() })
+                .collect();
+            Content::Menu { text: text.unwrap_or_default(), options }
+        }
+    }
+}
+
+/// The template that a message names, in the language that fits, filled in. `known` are the channel's of that name;
+/// `needs_approval` is whether the channel sends only those that it has approved.
+///
+/// # Errors
+/// The reason, if none can be sent.
+pub(super) fn template(
+    message: &Draft,
+    named: &TemplateRef,
+    session: Option<SessionId>,
+    languages: Languages<'_>,
+    known: Vec<MessageTemplate>,
+    needs_approval: bool,
+) -> Result<Content, &'static str> {
+    let template = pick(named, languages, known, needs_approval)?;
+    let mut variables = BTreeMap::new();
+    for placeholder in template.placeholders() {
+        let value = named.variables.get(&placeholder.key).filter(|value| !value.trim().is_empty());
+        variables.insert(placeholder.key, value.ok_or(MISSING_VARIABLE)?.clone());
+    }
+    let taps = message.options.iter().map(|option| tap_id(session, option));
+    let payloads = template.quick_replies().zip(taps).map(|(_, tap)| tap).collect();
+    Ok(Content::Template { template: Box::new(template), variables, payloads })
+}
+
+/// What a stored message keeps of what was sent of it.
+pub(super) fn note(content: &Content) -> Value {
+    match content {
+        Content::Template { template, variables, .. } => json!({
+            "as": "template", "name": template.name, "language": template.language,
+            "text": template.body_with(|key| variables.get(key).cloned()),
+        }),
+        Content::Text(_) | Content::Menu { .. } | Content::Media { .. } => json!({"as": "text"}),
+    }
+}
+
+/// Whether a stored message's last attempt sent its template.
+pub(super) fn was_template(body: &Value) -> bool {
+    body["sent"]["as"] == "template"
+}
+
+/// A tap carries its session, so that it can never reach another one.
+fn tap_id(session: Option<SessionId>, option: &MessageOption) -> String {
+    session.map_or_else(|| option.id.clone(), |session| format!("{session}:{}", option.id))
+}
+
+/// The template in the language that the node names; else in the contact's, the flow's, or any.
+fn pick(
+    named: &TemplateRef,
+    languages: Languages<'_>,
+    known: Vec<MessageTemplate>,
+    needs_approval: bool,
+) -> Result<MessageTemplate, &'static str> {
+    let mut known = known;
+    if let Some(language) = &named.language {
+        known.retain(|template| fits(&template.language, language));
+    }
+    let why_not = match known.iter().map(|template| template.status).min_by_key(|status| hope(*status)) {
+        None => UNKNOWN_TEMPLATE,
+        Some(TemplateStatus::Paused) => TEMPLATE_PAUSED,
+        Some(TemplateStatus::Disabled) => TEMPLATE_DISABLED,
+        Some(_) => TEMPLATE_NOT_APPROVED,
+    };
+    known.retain(|template| !needs_approval || template.status == TemplateStatus::Approved);
+    let wanted = [named.language.as_deref(), languages.contact, languages.flow];
+    let place = wanted.into_iter().flatten().find_map(|language| {
+        let exact = known.iter().position(|template| is_same(&template.language, language));
+        exact.or_else(|| known.iter().position(|template| fits(&template.language, language)))
+    });
+    match place {
+        Some(place) => Ok(known.swap_remove(place)),
+        None => known.into_iter().next().ok_or(why_not),
+    }
+}
+
+/// How soon a template may be sent again, the sooner the less.
+fn hope(status: TemplateStatus) -> u8 {
+    match status {
+        TemplateStatus::Approved => 0,
+        TemplateStatus::Paused => 1,
+        TemplateStatus::Pending => 2,
+        TemplateStatus::Rejected => 3,
+        TemplateStatus::Disabled => 4,
+        TemplateStatus::Other => 5,
+    }
+}
+
+/// Whether two codes name the same language, `en_US` and `en-us` alike.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |code: &str| code.replace('-', "_").to_lowercase();
+    plain(one) == plain(other)
+}
+
+/// Whether two codes have the primary language in common: `pt_BR` serves somebody who reads `pt`.
+fn fits(one: &str, other: &str) -> bool {
+    let primary = |code: &str| code.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+    primary(one) == primary(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{ButtonKind, TemplateButton};
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(7));
+
+    fn option(id: &str) -> MessageOption {
+        MessageOption { id: id.to_owned(), title: id.to_uppercase(), description: None }
+    }
+
+    fn named(language: Option<&str>, variables: &[(&str, &str)]) -> TemplateRef {
+        TemplateRef {
+            name: "cart".to_owned(),
+            language: language.map(str::to_owned),
+            variables: variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+
+    fn menu(template: Option<TemplateRef>) -> Draft {
+        Draft {
+            node: None,
+            kind: MessageKind::Menu,
+            text: Some("Your cart".to_owned()),
+            options: vec![option("buy"), option("no")],
+            media: None,
+            template,
+        }
+    }
+
+    fn known(language: &str, status: TemplateStatus) -> MessageTemplate {
+        let button = |kind| TemplateButton { kind, text: "B".to_owned(), url: None };
+        MessageTemplate {
+            name: "cart".to_owned(),
+            language: language.to_owned(),
+            status,
+            category: String::new(),
+            header: None,
+            body: "Hi {{1}}".to_owned(),
+            footer: None,
+            buttons: vec![
+                button(ButtonKind::PhoneNumber),
+                button(ButtonKind::QuickReply),
+                button(ButtonKind::QuickReply),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_text_goes_where_it_may_and_the_template_where_it_must() {
+        let template = named(None, &[]);
+        let both = menu(Some(template.clone()));
+        let only_template = Draft { kind: MessageKind::Template, text: None, ..both.clone() };
+        assert_eq!(choose(&both, true), Ok(Choice::Text));
+        assert_eq!(choose(&both, false), Ok(Choice::Template(&template)));
+        assert_eq!(choose(&only_template, true), Ok(Choice::Template(&template)));
+        assert_eq!(choose(&only_template, false), Ok(Choice::Template(&template)));
+        assert_eq!(choose(&menu(None), true), Ok(Choice::Text));
+        assert_eq!(choose(&menu(None), false), Err("window_closed"));
+    }
+
+    #[test]
+    fn taps_carry_their_session() {
+        let Content::Menu { text: said, options } = text(&menu(None), Some(SESSION)) else { panic!() };
+        assert_eq!(said, "Your cart");
+        assert_eq!(
+            options.iter().map(|option| option.id.clone()).collect::<Vec<_>>(),
+            [format!("{SESSION}:buy"), format!("{SESSION}:no")]
+        );
+        assert_eq!(options[0].title, "BUY");
+        let media = MediaRef { kind: "image".to_owned(), url: "https://a.example/b.png".to_owned(), filename: None };
+        let picture = Draft { kind: MessageKind::Media, media: Some(media.clone()), ..menu(None) };
+        assert_eq!(text(&picture, None), Content::Media { media, caption: Some("Your cart".to_owned()) });
+        let message = menu(Some(named(None, &[("1", "Ana")])));
+        let approved = vec![known("en", TemplateStatus::Approved)];
+        let content =
+            template(&message, message.template.as_ref().unwrap(), Some(SESSION), Languages::default(), approved, true);
+        let Ok(Content::Template { payloads, variables, .. }) = &content else { panic!("{content:?}") };
+        assert_eq!(*payloads, [format!("{SESSION}:buy"), format!("{SESSION}:no")]);
+        assert_eq!(variables["1"], "Ana");
+        let noted = note(&content.unwrap());
+        assert_eq!(noted["text"], "Hi Ana");
+        assert!(was_template(&json!({"sent": noted})) && !was_template(&json!({"text": "Hi"})));
+    }
+
+    #[test]
+    fn the_language_is_the_nodes_else_the_contacts_else_the_flows_else_any() {
+        use TemplateStatus::{Approved, Disabled, Other, Paused, Pending, Rejected};
+        type Case<'a> = (
+            Option<&'a str>,
+            Option<&'a str>,
+            Option<&'a str>,
+            &'a [(&'a str, TemplateStatus)],
+            Result<&'a str, &'a str>,
+        );
+        let all: &[(&str, TemplateStatus)] =
+            &[("de", Approved), ("en_GB", Approved), ("en_US", Approved), ("fr", Approved)];
+        let cases: &[Case<'_>] = &[
+            (Some("fr"), Some("de"), Some("en_GB"), all, Ok("fr")),
+            (Some("es"), Some("de"), None, all, Err("unknown_template")),
+            (Some("en-us"), None, None, all, Ok("en_US")),
+            (Some("en"), None, None, all, Ok("en_GB")),
+            (None, Some("en-US"), Some("de"), all, Ok("en_US")),
+            (None, Some("fr-CA"), Some("de"), all, Ok("fr")),
+            (None, Some("es"), Some("en_US"), all, Ok("en_US")),
+            (None, Some("es"), Some("it"), all, Ok("de")),
+            (None, None, None, all, Ok("de")),
+            (None, Some("fr"), None, &[("de", Approved), ("fr", Paused)], Ok("de")),
+            (Some("fr"), Some("de"), None, &[("de", Approved), ("fr", Paused)], Err("template_paused")),
+            (None, None, None, &[("de", Rejected), ("fr", Paused)], Err("template_paused")),
+            (None, None, None, &[("de", Disabled)], Err("template_disabled")),
+            (None, None, None, &[("de", Disabled), ("fr", Pending)], Err("template_not_approved")),
+            (None, None, None, &[("de", Other)], Err("template_not_approved")),
+            (None, None, None, &[], Err("unknown_template")),
+        ];
+        for (node, contact, flow, templates, expected) in cases {
+            let known = templates.iter().map(|(language, status)| known(language, *status)).collect();
+            let languages = Languages { contact: *contact, flow: *flow };
+            let picked = pick(&named(*node, &[]), languages, known, true).map(|template| template.language);
+            assert_eq!(
+                picked.as_deref(),
+                expected.as_ref().copied().map_err(|why| why),
+                "{node:?} {contact:?} {flow:?}"
+            );
+        }
+        let by_hand = pick(&named(None, &[]), Languages::default(), vec![known("de", Pending)], false);
+        assert_eq!(by_hand.map(|template| template.language).as_deref(), Ok("de"));
+    }
+
+    #[test]
+    fn a_blank_variable_is_never_sent() {
+        for variables in [&[][..], &[("1", " ")], &[("2", "Ana")]] {
+            let message = menu(Some(named(None, variables)));
+            let named = message.template.as_ref().unwrap();
+            let approved = vec![known("en", TemplateStatus::Approved)];
+            let content = template(&message, named, None, Languages::default(), approved, true);
+            assert_eq!(content, Err("missing_variable"), "{variables:?}");
+        }
+    }
+}

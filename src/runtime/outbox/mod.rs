@@ -1,0 +1,475 @@
+//! The outbox: messages go out after the commit that says them, in order, at least once.
+//!
+//! A message is a row of the turn that says it. It stands in a lane, one for each channel and contact, and only the head
+//! of a lane goes out; lanes do not wait for each other. A worker claims heads (one job decides on many and marks them),
+//! hands them to the channel, many at a time, and records each answer in a job of its own. State is exactly-once; a
+//! message goes out at least once, always under the same id:
+//!
+//! | the process dies | then |
+//! |---|---|
+//! | before the claim is committed (`outbox.before_claim`) | nothing has happened: the message is queued, and goes out after the restart |
+//! | after the claim, before it is sent (`outbox.after_claim`) | it has not gone out, and nobody can tell: it is `unknown` after the restart |
+//! | after it was sent (`outbox.after_send`) | it has gone out, and nobody can tell: it is `unknown` after the restart |
+//! | before the answer is committed (`outbox.before_record`) | the same, and the channel's id of it is lost as well |
+//!
+//! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If the
+//! channel tells of it meanwhile (our id goes out with it and comes back), it is settled by that. Else
+//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice, or it counts as accepted, and
+//! the person may not have it at all. Nothing else is ever lost or doubled: a refusal is recorded before the lane goes on.
+//!
+//! Debug builds abort at those points when the environment variable `QYVO_CRASH_AT` names one.
+
+mod channel;
+mod claim;
+mod compose;
+mod pace;
+mod progress;
+mod record;
+mod retry;
+mod settle;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::sweeper::read;
+use super::{Runtime, contacts};
+use crate::channels::Channel;
+use crate::channels::outgoing::{RefusalClass, Sent};
+use crate::domain::{MessageId, Timestamp};
+use crate::error::{Code, Result};
+use crate::store::{channels as stored_channels, outbox as stored};
+use claim::{Attempt, Claim, Claimed, LEASE};
+use pace::NumberPace;
+use record::{Decide, Record, Recorded, Recover};
+
+pub use channel::ChannelState;
+pub use progress::{ProgressOutcome, Progressed};
+pub use retry::Retried;
+
+/// Messages that are on their way to the channel at once.
+const IN_FLIGHT: u32 = 64;
+/// How often to look for what is due without having been rung for.
+const POLL: Duration = Duration::from_secs(1);
+/// The same while the channel is paused.
+const POLL_PAUSED: Duration = Duration::from_secs(5);
+/// How long to wait after a round that failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How long messages under way have to come back when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the channel is left alone at the most, unless it asks for more.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+/// How long one person is left alone at the most.
+const LONGEST_PERSON_HOLD: Duration = Duration::from_secs(5 * 60);
+/// How long to wait before recording is tried again, at first and at the most.
+const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Rounds that one call of [`Runtime::run_outbox_once`] makes at the most.
+const ROUNDS: usize = 100_000;
+
+/// What the outbox keeps in memory. All of it may be lost.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Rung when something may go out.
+    wake: Notify,
+    pace: NumberPace,
+    hold: Mutex<Held>,
+    /// How often in a row each person was to be left alone, by the contact's row.
+    refusals: Mutex<HashMap<i64, u32>>,
+    /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
+    in_order: tokio::sync::Mutex<bool>,
+}
+
+/// How long the channel is left alone.
+#[derive(Debug, Default)]
+struct Held {
+    until: Option<Timestamp>,
+    /// How often in a row.
+    failures: u32,
+    /// Raised each time: the answer to an attempt from before says nothing new.
+    round: u64,
+}
+
+/// A batch of messages that were claimed together.
+struct Batch {
+    claimed: Claimed,
+    /// Of [`Held`].
+    round: u64,
+}
+
+impl Outbox {
+    /// Rings: something may go out.
+    pub(super) fn ring(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Until when the channel is left alone, if it is.
+    fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.held().until.filter(|until| *until > now)
+    }
+
+    /// Uses the channel again at once.
+    fn forget_hold(&self) {
+        let mut held = self.held();
+        *held = Held { round: held.round + 1, ..Held::default() };
+        drop(held);
+        self.ring();
+    }
+
+    /// How many messages may be claimed while so many are under way, and in which round that is: none while the channel is
+    /// left alone, and one by itself to see whether it answers again.
+    fn room(&self, now: Timestamp, in_flight: usize) -> (u32, u64) {
+        let held = self.held();
+        let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
+        let room = match held.until {
+            Some(until) if until > now => 0,
+            Some(_) if in_flight > 0 => 0,
+            Some(_) => 1,
+            None => IN_FLIGHT.saturating_sub(in_flight),
+        };
+        (room, held.round)
+    }
+
+    /// Takes note of what an answer says about the channel as a whole, and gives until when it is left alone.
+    fn hear(&self, sent: &Sent, round: u64, id: MessageId, now: Timestamp) -> Option<Timestamp> {
+        let mut held = self.held();
+        if held.round != round {
+            return None;
+        }
+        let refusal = match sent {
+            Sent::Refused(refusal) => match refusal.class {
+                RefusalClass::ChannelPacing | RefusalClass::Unreachable => refusal,
+                _ => {
+                    *held = Held { round, ..Held::default() };
+                    return None;
+                }
+            },
+            Sent::Accepted { .. } => {
+                *held = Held { round, ..Held::default() };
+                return None;
+            }
+            // It tells nothing.
+            Sent::Ambiguous { .. } => return None,
+        };
+        held.failures = held.failures.saturating_add(1);
+        held.round += 1;
+        let pause = backoff(held.failures, LONGEST_HOLD, id).max(refusal.retry_after.unwrap_or_default());
+        let until = now.plus(pause);
+        held.until = Some(until);
+        Some(until)
+    }
+
+    /// When a message goes out again after this answer, if it does: how long its person, or it alone, is left alone.
+    fn again_at(&self, attempt: &Attempt, sent: &Sent, now: Timestamp) -> Timestamp {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        match sent {
+            Sent::Refused(refusal) => match refusal.class {
+                RefusalClass::RecipientPacing => {
+                    let times = refusals.entry(attempt.contact_seq).or_insert(0);
+                    // Meta: "retry after 4^X seconds, X from 0".
+                    let seconds = 4_u64.saturating_pow(*times);
+                    *times = times.saturating_add(1);
+                    let hold = Duration::from_secs(seconds).min(LONGEST_PERSON_HOLD);
+                    now.plus(hold.max(refusal.retry_after.unwrap_or_default()))
+                }
+                RefusalClass::Transient => {
+                    let longest = Duration::from_secs(1 << record::TRIES);
+                    let pause = backoff(attempt.number, longest, attempt.id());
+                    now.plus(pause.max(refusal.retry_after.unwrap_or_default()))
+                }
+                _ => now,
+            },
+            Sent::Accepted { .. } => {
+                refusals.remove(&attempt.contact_seq);
+                now
+            }
+            Sent::Ambiguous { .. } => now,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Three plain values are whole after any panic.
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runtime {
+    /// Sends what can go out now, and waits until the answers are recorded. Gives how many messages were handed to the
+    /// channel.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`].
+    pub async fn run_outbox_once(&self) -> Result<usize> {
+        let mut handed_over = 0;
+        for _ in 0..ROUNDS {
+            bring_into_order(self).await?;
+            decide_doubts(self).await?;
+            let batch = claim(self, 0).await?;
+            if batch.claimed.attempts.is_empty() && !batch.claimed.may_be_more {
+                break;
+            }
+            handed_over += batch.claimed.attempts.len();
+            let mut flights = JoinSet::new();
+            launch(self, batch, &mut flights);
+            while let Some(landed) = flights.join_next().await {
+                log_panic(landed);
+            }
+        }
+        Ok(handed_over)
+    }
+
+    /// Sends messages until `stop` is done, as soon as they are queued and may go out; then waits for what is under way,
+    /// for 10 seconds at the most. While the clock is moved by hand it leaves that to [`Runtime::run_outbox_once`].
+    pub async fn run_outbox(&self, stop: impl Future<Output = ()>) {
+        run(self, stop).await;
+    }
+
+    /// Counts messages that came in against the number's limit, which is for both directions together.
+    pub fn count_inbound(&self, messages: u32) {
+        if is_paced(self) {
+            self.inner.outbox.pace.count(messages, self.clock().now());
+        }
+    }
+}
+
+async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    if runtime.clock().is_by_hand() || matches!(runtime.channel(), Channel::Simulator) {
+        return stop.await;
+    }
+    let mut flights = JoinSet::new();
+    loop {
+        // Register for the wake-up before looking: a message that is queued in between is then not slept through.
+        let mut woken = std::pin::pin!(runtime.inner.outbox.wake.notified());
+        woken.as_mut().enable();
+        while let Some(landed) = flights.try_join_next() {
+            log_panic(landed);
+        }
+        let pause = match round(runtime, &mut flights).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "messages could not be claimed; it is tried again");
+                AFTER_ERROR
+            }
+        };
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(landed) = flights.join_next() => log_panic(landed),
+            () = woken => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    let landing = async {
+        while let Some(landed) = flights.join_next().await {
+            log_panic(landed);
+        }
+    };
+    if tokio::time::timeout(GRACE, landing).await.is_err() {
+        tracing::warn!("messages are still under way to the channel; the next start decides on them");
+    }
+}
+
+/// Claims what may go out and launches it. Gives how long there is nothing to do but to be woken.
+async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration> {
+    bring_into_order(runtime).await?;
+    let name = runtime.channel().name();
+    let (next, is_paused) = read(runtime, move |conn| {
+        let channel = stored_channels::find(conn, name)?;
+        Ok((stored::next_due(conn, name)?, channel.is_some_and(|channel| channel.paused_at.is_some())))
+    })
+    .await?;
+    let now = runtime.clock().now();
+    let abandoned_at = next.sending_since.map(|since| since.plus(LEASE));
+    if [next.doubt, abandoned_at].into_iter().flatten().any(|at| at <= now) && decide_doubts(runtime).await? > 0 {
+        return Ok(Duration::ZERO);
+    }
+    let mut wake_at = [next.doubt, abandoned_at].into_iter().flatten().min();
+    let mut sooner = |at: Option<Timestamp>| wake_at = [wake_at, at].into_iter().flatten().min();
+    let (room, _) = runtime.inner.outbox.room(now, flights.len());
+    let poll = match (is_paused, runtime.inner.outbox.held_until(now)) {
+        (true, _) => POLL_PAUSED,
+        (false, Some(until)) => {
+            sooner(Some(until));
+            POLL
+        }
+        (false, None) => {
+            match next.queued {
+                Some(at) if at <= now && room > 0 => {
+                    let batch = claim(runtime, flights.len()).await?;
+                    sooner(batch.claimed.paced_until);
+                    // What was claimed is not due any more, and what is queued behind rings when it may go out.
+                    let goes_on = batch.claimed.may_be_more
+                        || (!batch.claimed.attempts.is_empty() && batch.claimed.paced_until.is_none());
+                    launch(runtime, batch, flights);
+                    if goes_on && runtime.inner.outbox.room(now, flights.len()).0 > 0 {
+                        return Ok(Duration::ZERO);
+                    }
+                }
+                Some(at) if at > now => sooner(Some(at)),
+                // There is no room: the next that lands makes some.
+                _ => {}
+            }
+            POLL
+        }
+    };
+    Ok(wake_at.map_or(poll, |at| at.since(now).clamp(Duration::from_millis(1), poll)))
+}
+
+/// Does once after the start what a stop or a crash has left to do.
+async fn bring_into_order(runtime: &Runtime) -> Result<()> {
+    let mut in_order = runtime.inner.outbox.in_order.lock().await;
+    if !*in_order {
+        let doubtful = runtime.handle(Recover).await?;
+        if doubtful > 0 {
+            tracing::warn!(
+                doubtful,
+                "messages were under way when the server stopped: nobody can tell whether they arrived"
+            );
+        }
+        *in_order = true;
+    }
+    Ok(())
+}
+
+async fn decide_doubts(runtime: &Runtime) -> Result<usize> {
+    let mut all = 0;
+    loop {
+        let decided = match runtime.handle(Decide { is_blind: false }).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "messages in doubt are decided on without their sessions");
+                runtime.handle(Decide { is_blind: true }).await?
+            }
+            other => other?,
+        };
+        all += decided;
+        if decided == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
+    crash_point("outbox.before_claim");
+    let outbox = &runtime.inner.outbox;
+    // One claim at a time, so that a probe is alone and the number's pace is counted once.
+    let _claiming = outbox.in_order.lock().await;
+    let (limit, round) = outbox.room(runtime.clock().now(), in_flight);
+    if limit == 0 {
+        return Ok(Batch { claimed: Claimed::default(), round });
+    }
+    let mut claimed = runtime.handle(Claim { limit }).await?;
+    outbox.pace.count(claimed.taken, runtime.clock().now());
+    // After a probe there is more only if it is answered.
+    claimed.may_be_more &= limit > 1 || claimed.attempts.is_empty();
+    if !claimed.attempts.is_empty() {
+        crash_point("outbox.after_claim");
+    }
+    Ok(Batch { claimed, round })
+}
+
+fn launch(runtime: &Runtime, batch: Batch, flights: &mut JoinSet<()>) {
+    let round = batch.round;
+    for attempt in batch.claimed.attempts {
+        let runtime = runtime.clone();
+        flights.spawn(async move { deliver(&runtime, &attempt, round).await });
+    }
+}
+
+/// Hands a message to the channel and records what came of it.
+async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
+    let sent = runtime.channel().send(&attempt.message).await;
+    crash_point("outbox.after_send");
+    record(runtime, attempt, sent, round).await;
+}
+
+/// Records what came of an attempt. An answer is not given up while the store is merely busy.
+async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
+    let now = runtime.clock().now();
+    let outbox = &runtime.inner.outbox;
+    let again_at = outbox.again_at(attempt, &sent, now);
+    if let Some(until) = outbox.hear(&sent, round, attempt.id(), now) {
+        tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
+    }
+    let mut record = Record {
+        seq: attempt.seq,
+        id: attempt.id(),
+        number: attempt.number,
+        began_at: attempt.message.at,
+        knows_wa_id: attempt.message.to.wa_id.is_some(),
+        sent,
+        again_at,
+        moves_session: true,
+    };
+    crash_point("outbox.before_record");
+    let mut pause = RECORD_AGAIN.0;
+    let recorded = loop {
+        match runtime.handle(record.clone()).await {
+            Ok(recorded) => break recorded,
+            Err(error) if error.code() == Code::Internal && record.moves_session => {
+                tracing::error!(message = %record.id, %error, "an answer is recorded without its session");
+                record.moves_session = false;
+            }
+            Err(error) if runtime.store().is_healthy() && error.code() == Code::Unavailable => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RECORD_AGAIN.1);
+            }
+            Err(error) => {
+                tracing::error!(message = %record.id, %error, sent = ?record.sent, "an answer of the channel is lost");
+                return;
+            }
+        }
+    };
+    match recorded {
+        Recorded::Paused { is_news: true } => {
+            tracing::error!(
+                channel = runtime.channel().name(), sent = ?record.sent,
+                "the channel refuses everything and is paused until somebody acts; messages stay queued"
+            );
+        }
+        Recorded::OptedOut { contact_seq, is_ending: true } => {
+            if let Err(error) = contacts::end_sessions(runtime, contact_seq, settle::OPTED_OUT).await {
+                tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
+            }
+        }
+        _ => {}
+    }
+    // What is queued again, and what was behind, may go out once there is time for it.
+    outbox.ring();
+}
+
+fn is_paced(runtime: &Runtime) -> bool {
+    matches!(runtime.channel(), Channel::WhatsApp(_))
+}
+
+/// 1, 2, 4 … seconds for the first, second, third … time, up to `longest`, less up to half of it: messages that failed
+/// together do not come back together.
+fn backoff(times: u32, longest: Duration, id: MessageId) -> Duration {
+    let whole = Duration::from_secs(1_u64.checked_shl(times.saturating_sub(1)).unwrap_or(u64::MAX)).min(longest);
+    // The last bytes of an id are random, and all that has to differ.
+    let chance = u32::from(id.0.as_bytes()[15]) ^ times.wrapping_mul(97) & 0xff;
+    if times <= 1 { whole } else { whole - whole * (chance & 0xff) / 512 }
+}
+
+fn log_panic(landed: std::result::Result<(), tokio::task::JoinError>) {
+    if let Err(error) = landed {
+        tracing::error!(%error, "sending a message panicked");
+    }
+}
+
+/// Ends the process where a test wants to see what is left behind.
+#[cfg(debug_assertions)]
+fn crash_point(name: &str) {
+    if std::env::var_os("QYVO_CRASH_AT").is_some_and(|at| at == name) {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn crash_point(_name: &str) {}
+
+#[cfg(test)]
+mod tests;

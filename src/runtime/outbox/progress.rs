@@ -1,0 +1,159 @@
+//! What a channel tells of a message after it took it.
+
+use serde::{Deserialize, Serialize};
+
+use super::settle::{Acceptance, Failure};
+use crate::channels::incoming::{Progress, Stage};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Command, Runtime, contacts as people};
+use crate::store::messages::MessageStatus;
+use crate::store::outbox::{self, OutboxRow};
+use crate::store::{contacts, messages};
+
+/// Meta's code for somebody who does not want to be written to any more ("Error codes").
+const OPTED_OUT_CODE: &str = "131050";
+/// What is kept as the reason where the channel gives none.
+const NO_CODE: &str = "failed";
+
+/// Takes what a channel tells of a message of ours: each stage is told on once, whatever the order in which they come
+/// and however often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progressed {
+    /// What it tells.
+    pub progress: Progress,
+}
+
+/// What came of a [`Progressed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgressOutcome {
+    /// It was news.
+    Noted,
+    /// It was known, or something later is.
+    Known,
+    /// No message of ours goes by that id.
+    UnknownMessage,
+    /// It was news: the person does not want to be written to any more, and has more sessions than one job ends.
+    StillEnding {
+        /// Row of the contact.
+        contact_seq: i64,
+    },
+}
+
+impl Command for Progressed {
+    type Outcome = ProgressOutcome;
+
+    fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
+        let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
+        let now = job.now();
+        let at = self.progress.at.unwrap_or(now);
+        match self.progress.stage {
+            Stage::Failed => self.failed(job, &row, at),
+            stage => Ok(self.got_on(job, &row, stage, at)?),
+        }
+    }
+}
+
+impl Progressed {
+    /// The message that it is about: by our id, which went out with it, else by the channel's.
+    fn message(&self, job: &Job<'_>) -> Result<Option<OutboxRow>> {
+        let by_id = self.progress.message_id.map_or(Ok(None), |id| outbox::find_by_id(job.tx(), id))?;
+        match (by_id.filter(|row| row.channel == job.channel()), &self.progress.provider_id) {
+            (None, Some(provider_id)) => outbox::find_by_provider_id(job.tx(), job.channel(), provider_id),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn got_on(&self, job: &Job<'_>, row: &OutboxRow, stage: Stage, at: Timestamp) -> Result<ProgressOutcome> {
+        let provider_id = self.progress.provider_id.as_deref();
+        let began_at = row.claimed_at.unwrap_or(row.created_at);
+        let acceptance = Acceptance {
+            provider_id,
+            wa_id: None,
+            // Channels tell whole seconds, by a clock of their own.
+            at: at.max(began_at).min(job.now()),
+            is_certain: true,
+            moves_session: true,
+        };
+        let was_open = row.next_attempt_at.is_some();
+        job.accept(row, &acceptance)?;
+        let (names, status): (&[&'static str], _) = match stage {
+            Stage::Sent | Stage::Failed => (&["sent"], MessageStatus::Sent),
+            Stage::Delivered => (&["delivered"], MessageStatus::Delivered),
+            Stage::Read => (&["read"], MessageStatus::Read),
+            // Whoever listened has opened it.
+            Stage::Played => (&["played", "read"], MessageStatus::Read),
+        };
+        let mut is_news = was_open;
+        for name in names {
+            is_news |= job.tell_stage(row, name, provider_id, at, None)?;
+        }
+        let before = if was_open { MessageStatus::Sent } else { row.status };
+        if rank(status) > rank(before) {
+            messages::set_progress(job.tx(), row.seq, status, acceptance.at, job.now())?;
+            job.notice_progress(row, job.brief(row)?.as_ref(), status)?;
+            is_news = true;
+        }
+        Ok(if is_news { ProgressOutcome::Noted } else { ProgressOutcome::Known })
+    }
+
+    fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Hold> {
+        let has_arrived = rank(row.status) >= rank(MessageStatus::Delivered);
+        // One that was queued anew: the failure is an earlier attempt's.
+        let is_anew = row.status == MessageStatus::Queued && row.attempts == 0;
+        if has_arrived || is_anew || row.status == MessageStatus::Failed {
+            if let Some(provider_id) = self.progress.provider_id.as_deref() {
+                outbox::learn_provider_id(job.tx(), row, provider_id)?;
+            }
+            return Ok(ProgressOutcome::Known);
+        }
+        let reason = self.progress.code.as_deref().unwrap_or(NO_CODE);
+        let opts_out = reason == OPTED_OUT_CODE;
+        let contact = if opts_out { contacts::find_by_seq(job.tx(), row.contact_seq)? } else { None };
+        let mut row = row.clone();
+        if let Some(provider_id) = self.progress.provider_id.as_deref()
+            && outbox::learn_provider_id(job.tx(), &row, provider_id)?
+        {
+            row.provider_id.get_or_insert_with(|| provider_id.to_owned());
+        }
+        let error = self.progress.text.as_deref();
+        job.fail_message(&row, &Failure { reason, error, at, moves_session: !opts_out })?;
+        match contact.map_or(Ok(false), |contact| job.opt_out(&contact))? {
+            true => Ok(ProgressOutcome::StillEnding { contact_seq: row.contact_seq }),
+            false => Ok(ProgressOutcome::Noted),
+        }
+    }
+}
+
+impl Runtime {
+    /// Takes what a channel tells of a message of ours.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`]. Nothing is lost by telling it again.
+    pub async fn note_progress(&self, progress: Progress) -> Result<ProgressOutcome> {
+        match self.handle(Progressed { progress }).await? {
+            ProgressOutcome::StillEnding { contact_seq } => {
+                people::end_sessions(self, contact_seq, super::settle::OPTED_OUT).await?;
+                Ok(ProgressOutcome::Noted)
+            }
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// How far a message is that has this status. What is further is never replaced by what is less far.
+fn rank(status: MessageStatus) -> u8 {
+    match status {
+        MessageStatus::Received
+        | MessageStatus::Queued
+        | MessageStatus::Sending
+        | MessageStatus::Unknown
+        | MessageStatus::Simulated => 0,
+        MessageStatus::Sent => 1,
+        MessageStatus::Failed => 2,
+        MessageStatus::Delivered => 3,
+        MessageStatus::Read => 4,
+    }
+}

@@ -1,0 +1,203 @@
+//! Recording what came of an attempt, and deciding on messages in doubt.
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::LEASE;
+use super::compose;
+use super::settle::{Acceptance, Failure};
+use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
+use crate::domain::{MessageId, Timestamp};
+use crate::error::Result;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Command, Resend};
+use crate::store::messages::MessageStatus;
+use crate::store::outbox::{self, OutboxRow};
+use crate::store::{channels, contacts};
+
+/// Attempts of a message that count, at the most.
+pub(super) const TRIES: u32 = 8;
+/// Messages that one job decides on.
+const DECIDED_AT_ONCE: u32 = 64;
+/// What stands on a message whose attempt never ended.
+const NEVER_ENDED: &str = "The server stopped, or lost track of it, before the channel had answered.";
+
+/// Records what came of an attempt.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) seq: i64,
+    pub(super) id: MessageId,
+    /// Which attempt it was, from 1.
+    pub(super) number: u32,
+    /// When it began.
+    pub(super) began_at: Timestamp,
+    /// The number as WhatsApp knows it is known.
+    pub(super) knows_wa_id: bool,
+    pub(super) sent: Sent,
+    /// When it goes out again, if it does.
+    pub(super) again_at: Timestamp,
+    /// Whether its session is read and hears of it. Not after that has failed: the answer must not be lost with it.
+    pub(super) moves_session: bool,
+}
+
+/// What came of a [`Record`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Recorded {
+    /// The channel took it.
+    Accepted,
+    /// It goes out again.
+    Requeued,
+    /// It failed for good.
+    Failed,
+    /// The person opted out.
+    OptedOut {
+        /// Row of the contact.
+        contact_seq: i64,
+        /// More sessions run than one job ends.
+        is_ending: bool,
+    },
+    /// It goes out once the channel does.
+    Paused {
+        /// The channel was not paused before.
+        is_news: bool,
+    },
+    /// Nobody can tell.
+    InDoubt,
+    /// It was settled otherwise meanwhile, or is gone.
+    Stale,
+}
+
+impl Command for Record {
+    type Outcome = Recorded;
+
+    fn run(&self, job: &Job<'_>) -> Result<Recorded, Hold> {
+        // Row numbers are used again after an erasure.
+        let Some(row) = outbox::find(job.tx(), self.seq)?.filter(|row| row.id == self.id) else {
+            return Ok(Recorded::Stale);
+        };
+        // A status may have come before the answer, and an operator may have queued it again.
+        let is_open = matches!(row.status, MessageStatus::Sending | MessageStatus::Unknown)
+            && row.next_attempt_at.is_some()
+            && row.attempts == self.number;
+        match &self.sent {
+            Sent::Accepted { provider_id, wa_id } => {
+                let is_ours = row.next_attempt_at.is_some();
+                let acceptance = Acceptance {
+                    provider_id: provider_id.as_deref(),
+                    wa_id: wa_id.as_deref().filter(|_| !self.knows_wa_id),
+                    at: job.now(),
+                    is_certain: true,
+                    moves_session: self.moves_session,
+                };
+                job.accept(&row, &acceptance)?;
+                Ok(if is_ours { Recorded::Accepted } else { Recorded::Stale })
+            }
+            _ if !is_open => Ok(Recorded::Stale),
+            Sent::Ambiguous { text } => {
+                let until = job.now().plus(job.inner().options.unknown_after);
+                outbox::doubt(job.tx(), row.seq, text, until, job.now())?;
+                job.notice_progress(&row, job.brief(&row)?.as_ref(), MessageStatus::Unknown)?;
+                Ok(Recorded::InDoubt)
+            }
+            Sent::Refused(refusal) => self.refused(job, &row, refusal),
+        }
+    }
+}
+
+impl Record {
+    fn refused(&self, job: &Job<'_>, row: &OutboxRow, refusal: &Refusal) -> Result<Recorded, Hold> {
+        let (tx, now) = (job.tx(), job.now());
+        let error = Some(refusal.text.as_str()).filter(|text| !text.is_empty());
+        let unspent = row.attempts.saturating_sub(1);
+        match refusal.class {
+            RefusalClass::RecipientPacing => outbox::requeue(tx, row.seq, self.again_at, unspent, error, now)?,
+            RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
+                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+            }
+            RefusalClass::Transient if row.attempts < TRIES => {
+                outbox::requeue(tx, row.seq, self.again_at, row.attempts, error, now)?;
+            }
+            RefusalClass::ChannelDown => {
+                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+                // An answer to an attempt from before somebody acted says nothing of how things stand now.
+                let acted_at = channels::find(tx, job.channel())?.map(|channel| channel.updated_at);
+                let is_news = acted_at.is_none_or(|at| at <= self.began_at)
+                    && job.pause_channel(&refusal.code, Some(&refusal.text))?;
+                return Ok(Recorded::Paused { is_news });
+            }
+            RefusalClass::OptedOut => {
+                let contact = contacts::find_by_seq(tx, row.contact_seq)?;
+                self.fail(job, row, refusal, false)?;
+                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out(&contact))?;
+                return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
+            }
+            RefusalClass::Transient | RefusalClass::WindowClosed | RefusalClass::Permanent => {
+                self.fail(job, row, refusal, self.moves_session)?;
+                return Ok(Recorded::Failed);
+            }
+        }
+        job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+        Ok(Recorded::Requeued)
+    }
+
+    fn fail(&self, job: &Job<'_>, row: &OutboxRow, refusal: &Refusal, moves_session: bool) -> Result<(), Hold> {
+        let error = Some(refusal.text.as_str()).filter(|text| !text.is_empty());
+        job.fail_message(row, &Failure { reason: &refusal.code, error, at: job.now(), moves_session })
+    }
+}
+
+/// Brings the outbox into order before anything is sent. The outcome is how many attempts were under way.
+pub(super) struct Recover;
+
+impl Command for Recover {
+    type Outcome = usize;
+
+    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+        let until = job.now().plus(job.inner().options.unknown_after);
+        Ok(outbox::recover(job.tx(), job.channel(), NEVER_ENDED, until, job.now())?)
+    }
+}
+
+/// Decides on messages that have been in doubt for long enough: they go out again, or count as taken. Attempts that have
+/// not ended for too long come to be in doubt. The outcome is how many messages that were.
+pub(super) struct Decide {
+    /// Without reading their sessions.
+    pub(super) is_blind: bool,
+}
+
+impl Command for Decide {
+    type Outcome = usize;
+
+    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+        let (tx, now) = (job.tx(), job.now());
+        let abandoned = outbox::abandoned(tx, now.minus(LEASE), DECIDED_AT_ONCE)?;
+        for row in &abandoned {
+            outbox::doubt(tx, row.seq, NEVER_ENDED, now.plus(job.inner().options.unknown_after), now)?;
+        }
+        let doubtful = outbox::in_doubt(tx, now, DECIDED_AT_ONCE)?;
+        for row in &doubtful {
+            let is_ours = row.channel == job.channel() && row.attempts < TRIES;
+            let goes_again = is_ours
+                && match job.inner().options.resend {
+                    Resend::None => false,
+                    Resend::Texts => serde_json::from_str(&row.body).is_ok_and(|body| !compose::was_template(&body)),
+                    Resend::All => true,
+                };
+            if goes_again {
+                outbox::requeue(tx, row.seq, now, row.attempts, None, now)?;
+                job.wake_outbox();
+                job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+            } else {
+                let acceptance = Acceptance {
+                    provider_id: None,
+                    wa_id: None,
+                    at: now,
+                    is_certain: false,
+                    moves_session: !self.is_blind,
+                };
+                job.accept(row, &acceptance)?;
+            }
+        }
+        Ok(abandoned.len() + doubtful.len())
+    }
+}

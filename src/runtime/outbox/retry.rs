@@ -1,0 +1,71 @@
+//! Sending a message again that failed, or of which nobody can tell.
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::may_speak;
+use crate::channels::Channel;
+use crate::domain::MessageId;
+use crate::error::Result;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Command, Runtime};
+use crate::store::messages::MessageStatus;
+use crate::store::outbox::{self};
+
+/// Queues a message again.
+struct Retry {
+    id: MessageId,
+}
+
+/// What came of [`Runtime::retry_message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Retried {
+    /// It is queued. Whether it may go out is checked again when it is its turn.
+    Queued,
+    /// No message to a person has that id.
+    NotFound,
+    /// It has not failed, and it is known what became of it.
+    NotFailed,
+    /// Its session has ended, and it would come out of nowhere.
+    SessionEnded,
+    /// It was for a channel that is not the one in use.
+    OtherChannel,
+}
+
+impl Command for Retry {
+    type Outcome = Retried;
+
+    fn run(&self, job: &Job<'_>) -> Result<Retried, Hold> {
+        let (tx, now) = (job.tx(), job.now());
+        let Some(row) = outbox::find_by_id(tx, self.id)? else { return Ok(Retried::NotFound) };
+        if !matches!(row.status, MessageStatus::Failed | MessageStatus::Unknown) {
+            return Ok(Retried::NotFailed);
+        }
+        if row.channel != job.channel() || matches!(job.inner().options.channel, Channel::Simulator) {
+            return Ok(Retried::OtherChannel);
+        }
+        let session = job.brief(&row)?;
+        if row.session_seq.is_some() && !session.as_ref().is_some_and(|session| may_speak(session, row.turn)) {
+            return Ok(Retried::SessionEnded);
+        }
+        outbox::requeue(tx, row.seq, now, 0, None, now)?;
+        outbox::forget_failure(tx, row.seq)?;
+        if let Some(good_until) = row.good_until {
+            // It gets the time again that it was given in the first place.
+            outbox::set_good_until(tx, row.seq, now.plus(good_until.since(row.created_at)))?;
+        }
+        job.notice_progress(&row, session.as_ref(), MessageStatus::Queued)?;
+        job.wake_outbox();
+        Ok(Retried::Queued)
+    }
+}
+
+impl Runtime {
+    /// Sends a message again that failed or is in doubt, under the same id. The person may get it twice.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`]. Refusals are outcomes.
+    pub async fn retry_message(&self, id: MessageId) -> Result<Retried> {
+        self.handle(Retry { id }).await
+    }
+}

@@ -1,0 +1,254 @@
+//! What follows when a message is settled: its lane goes on, its session hears of it, and so does who listens.
+
+use serde_json::{Map, Value, json};
+
+use super::compose::Draft;
+use crate::channels::Channel;
+use crate::domain::{ContactChange, Status, Timestamp};
+use crate::engine::{Event, rearm};
+use crate::error::{Error, Result};
+use crate::runtime::job::{Hold, Job, Live};
+use crate::runtime::{Notice, turn};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::messages::{Direction, MessageStatus};
+use crate::store::outbox::{self, OutboxRow, SessionBrief};
+use crate::store::{Counter, sessions};
+
+/// Why sessions of who opts out end, and why messages to them fail.
+pub(super) const OPTED_OUT: &str = "opted_out";
+/// Sessions that one job ends.
+const SESSIONS_PER_JOB: usize = 64;
+
+/// That a channel took a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Acceptance<'a> {
+    /// The channel's id of it.
+    pub(super) provider_id: Option<&'a str>,
+    /// The number as WhatsApp knows it.
+    pub(super) wa_id: Option<&'a str>,
+    /// When.
+    pub(super) at: Timestamp,
+    /// Somebody said so. Else it merely counts as taken, and stays `unknown`.
+    pub(super) is_certain: bool,
+    /// Whether its session is read and its timeout moved; not for a session that cannot be read.
+    pub(super) moves_session: bool,
+}
+
+/// That a message will never go out, or never arrive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure<'a> {
+    /// The provider's code, or a word of ours.
+    pub(super) reason: &'a str,
+    /// The provider's explanation.
+    pub(super) error: Option<&'a str>,
+    /// When.
+    pub(super) at: Timestamp,
+    /// Whether its session hears of it.
+    pub(super) moves_session: bool,
+}
+
+impl Job<'_> {
+    /// Settles a message that the channel took, or that counts as taken: its session was prompted then, and has the
+    /// timeout's whole span from then on if it was the last of its turn. One that is settled already only learns ids.
+    pub(super) fn accept(&self, row: &OutboxRow, acceptance: &Acceptance<'_>) -> Result<()> {
+        let Acceptance { provider_id, wa_id, at, is_certain, moves_session } = *acceptance;
+        if let Some(provider_id) = provider_id
+            && !outbox::learn_provider_id(self.tx(), row, provider_id)?
+        {
+            tracing::warn!(message = %row.id, provider_id, "the channel gave two messages the same id");
+        }
+        if let Some(wa_id) = wa_id {
+            outbox::learn_wa_id(self.tx(), row.contact_seq, wa_id, self.now())?;
+        }
+        if row.next_attempt_at.is_none() {
+            return Ok(());
+        }
+        let status = if is_certain { MessageStatus::Sent } else { MessageStatus::Unknown };
+        outbox::settle(self.tx(), row.seq, status, is_certain.then_some(at), self.now())?;
+        self.go_on_behind(row)?;
+        contacts::touch(self.tx(), row.contact_seq, 1, None, at)?;
+        let session = self.brief(row)?;
+        if let (Some(seq), Some(session)) = (row.session_seq, &session) {
+            self.count_message("message.out", session);
+            self.prompted(row, (seq, session), at, moves_session)?;
+        }
+        self.notice_progress(row, session.as_ref(), status)?;
+        // Nobody else tells of what this channel does with a message.
+        if is_certain && matches!(self.inner().options.channel, Channel::Webhook(_)) {
+            self.tell_stage(row, "sent", provider_id, at, None)?;
+        }
+        Ok(())
+    }
+
+    /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its trace
+    /// says so.
+    pub(super) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
+        let Failure { reason, error, at, moves_session } = *failure;
+        let session = self.brief(row)?;
+        let is_running = session.as_ref().is_some_and(|session| session.status == Status::Running);
+        let mut live = if moves_session && is_running { self.live_of(row)? } else { None };
+        if let Some(live) = &mut live {
+            self.wait_for_replies(&live.session)?;
+            // While the message still counts as unsettled: a timeout must not beat the failure of its own prompt.
+            self.settle(live, self.now())?;
+        }
+        outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
+        self.go_on_behind(row)?;
+        self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
+        if let Some(session) = &session {
+            self.count_message("message.failed", session);
+        }
+        self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
+        let node = serde_json::from_str::<Draft>(&row.body).ok().and_then(|draft| draft.node);
+        let (Some(turn), Some(node)) = (row.turn, node) else { return Ok(()) };
+        let event = Event::DeliveryFailed { turn, node, code: reason.to_owned() };
+        match (live, row.session_seq, session) {
+            (Some(mut live), _, _) => {
+                self.refresh(&mut live)?;
+                self.apply(&mut live, &event)?;
+            }
+            (None, Some(seq), Some(session)) if moves_session && !is_running => {
+                self.trace_unheard(seq, session.turn, event, "the session has ended")?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Opts a person out who told the channel so: all sessions end, what they have queued is dropped. `true` if there may
+    /// be more sessions than one job ends.
+    pub(super) fn opt_out(&self, contact: &StoredContact) -> Result<bool, Hold> {
+        if contact.contact.opted_out_at.is_some() {
+            return Ok(false);
+        }
+        let lives = self.running(contact, SESSIONS_PER_JOB, true)?;
+        let is_ending = lives.len() == SESSIONS_PER_JOB;
+        let mut after = contact.contact.clone();
+        after.apply(&ContactChange { opt_out: Some(true), ..ContactChange::default() }, self.now());
+        contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
+        self.cancel_all(lives, OPTED_OUT)?;
+        self.emit(
+            "contact.opted_out",
+            Some(contact.seq),
+            || json!({"contact": {"id": after.id, "phone": after.phone}, "reason": "channel"}),
+        )?;
+        Ok(is_ending)
+    }
+
+    /// Tells once that a message got somewhere. `false` if that was told before.
+    pub(super) fn tell_stage(
+        &self,
+        row: &OutboxRow,
+        stage: &'static str,
+        provider_id: Option<&str>,
+        at: Timestamp,
+        failure: Option<(&str, Option<&str>)>,
+    ) -> Result<bool> {
+        if !outbox::add_stage(self.tx(), row.seq, stage, at)? {
+            return Ok(false);
+        }
+        let event = match stage {
+            "sent" => "message.status.sent",
+            "delivered" => "message.status.delivered",
+            "read" => "message.status.read",
+            "failed" => "message.status.failed",
+            // Nothing outside knows of it.
+            _ => return Ok(true),
+        };
+        self.emit(event, Some(row.contact_seq), || {
+            let mut body = Map::new();
+            body.insert("message_id".to_owned(), json!(row.id));
+            body.insert("whatsapp_message_id".to_owned(), json!(provider_id.or(row.provider_id.as_deref())));
+            body.insert("timestamp".to_owned(), json!(at.to_iso_seconds()));
+            if let Some((code, text)) = failure {
+                body.insert("error_code".to_owned(), json!(code));
+                body.insert("error_message".to_owned(), json!(text));
+            }
+            Value::Object(body)
+        })?;
+        Ok(true)
+    }
+
+    /// What a message's session looks like; `None` without one, or once it is gone.
+    pub(super) fn brief(&self, row: &OutboxRow) -> Result<Option<SessionBrief>> {
+        row.session_seq.map_or(Ok(None), |seq| outbox::session(self.tx(), seq))
+    }
+
+    pub(super) fn notice_progress(
+        &self,
+        row: &OutboxRow,
+        session: Option<&SessionBrief>,
+        status: MessageStatus,
+    ) -> Result<()> {
+        if !self.is_watched() {
+            return Ok(());
+        }
+        if let Some(contact_id) = outbox::addressee(self.tx(), row.contact_seq)?.and_then(|addressee| addressee.id) {
+            let of_session = session.map(|session| (session.id, session.flow_id));
+            self.notice(|| Notice::message(row.id, contact_id, of_session, Direction::Out, status));
+        }
+        Ok(())
+    }
+
+    /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it was
+    /// armed is not settled: nobody can answer what has not arrived. The timer is armed again from now then.
+    pub(in crate::runtime) fn put_off_timeout(&self, live: &mut Live, event: &Event) -> Result<bool> {
+        let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, live.seq, live.contact_seq()) else {
+            return Ok(false);
+        };
+        if !outbox::is_turn_unsettled(self.tx(), contact_seq, seq, *armed_in)?
+            || !rearm(&mut live.session, *armed_in, self.now())
+        {
+            return Ok(false);
+        }
+        sessions::update(self.tx(), seq, &live.session, live.prompted_at)?;
+        self.arm(&live.session);
+        // A span of nothing would be due again at once, for ever.
+        Ok(turn::due(&live.session, self.now()).as_ref() != Some(event))
+    }
+
+    fn prompted(
+        &self,
+        row: &OutboxRow,
+        (seq, session): (i64, &SessionBrief),
+        at: Timestamp,
+        moves_session: bool,
+    ) -> Result<()> {
+        if session.status != Status::Running {
+            return Ok(());
+        }
+        if let Some(turn) = row.turn
+            && moves_session
+            && session.has_reply_timeout
+            && !outbox::is_turn_unsettled(self.tx(), row.contact_seq, seq, turn)?
+            && let Some(mut stored) = sessions::find_by_seq(self.tx(), seq)?
+            && rearm(&mut stored.session, turn, at)
+        {
+            let prompted_at = stored.prompted_at.map_or(at, |earlier| earlier.max(at));
+            sessions::update(self.tx(), seq, &stored.session, Some(prompted_at))?;
+            self.arm(&stored.session);
+            return Ok(());
+        }
+        outbox::set_prompted(self.tx(), seq, at)
+    }
+
+    fn live_of(&self, row: &OutboxRow) -> Result<Option<Live>, Hold> {
+        let Some(seq) = row.session_seq else { return Ok(None) };
+        let Some(stored) = sessions::find_by_seq(self.tx(), seq)? else { return Ok(None) };
+        let contact = contacts::find_by_seq(self.tx(), stored.contact_seq)?
+            .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
+        self.live(stored, contact).map(Some)
+    }
+
+    fn go_on_behind(&self, row: &OutboxRow) -> Result<()> {
+        if outbox::release(self.tx(), &row.channel, row.contact_seq, self.now())? {
+            self.wake_outbox();
+        }
+        Ok(())
+    }
+
+    fn count_message(&self, name: &'static str, session: &SessionBrief) {
+        let of_flow = Counter { name: name.into(), flow_seq: session.flow_seq, ..Counter::default() };
+        self.count_each(of_flow, session.version, 1);
+    }
+}
