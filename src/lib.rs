@@ -188,6 +188,16 @@ impl App {
             actix_web::rt::spawn(async move { api::follow(&state, GENERATION_INTERVAL, until).await })
         };
         let templates_of = runtime.clone();
+        let callers = [
+            tokio::spawn({
+                let (runtime, until) = (runtime.clone(), until_stopped());
+                async move { runtime.run_calls(until).await }
+            }),
+            tokio::spawn({
+                let (runtime, until) = (runtime.clone(), until_stopped());
+                async move { runtime.run_webhooks(until).await }
+            }),
+        ];
         let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
         let templates = {
             let (runtime, until) = (templates_of, until_stopped());
@@ -206,7 +216,7 @@ impl App {
             }
         };
         stop.send_replace(true);
-        for task in [sweeper, sender, follower, warden, templates, stopper] {
+        for task in [sweeper, sender, follower, warden, templates, stopper].into_iter().chain(callers) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a background task panicked");
             }

@@ -83,6 +83,11 @@ uuid_id!(
     TestCaseId
 );
 
+uuid_id!(
+    /// An endpoint that is told what happens here.
+    EndpointId
+);
+
 /// A node's id inside one flow: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

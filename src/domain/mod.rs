@@ -22,7 +22,8 @@ pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
 pub use http_call::HttpCall;
 pub use ids::{
-    ContactId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId, TokenId,
+    ContactId, EndpointId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId,
+    TokenId,
 };
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use node::{

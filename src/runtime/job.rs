@@ -87,6 +87,7 @@ pub struct Job<'a> {
 pub(super) struct Bells {
     calls: Cell<bool>,
     messages: Cell<bool>,
+    webhooks: Cell<bool>,
 }
 
 impl Bells {
@@ -100,6 +101,11 @@ impl Bells {
         self.messages.set(true);
     }
 
+    /// There is an event to tell.
+    pub(super) fn tell(&self) {
+        self.webhooks.set(true);
+    }
+
     /// Wakes them.
     pub(super) fn ring(&self, inner: &Inner) {
         if self.calls.get() {
@@ -107,6 +113,9 @@ impl Bells {
         }
         if self.messages.get() {
             inner.outbox.ring();
+        }
+        if self.webhooks.get() {
+            inner.teller.ring();
         }
     }
 }

@@ -28,7 +28,7 @@ pub mod templates;
 pub mod test_cases;
 mod trigger;
 mod turn;
-mod webhooks;
+pub mod webhooks;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -72,6 +72,8 @@ const FLOWS_KEPT: usize = 4_096;
 const FLOW_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 /// How long the answer to an idempotency key is kept.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long to wait before what the store did not take is offered again.
+const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// How often a job is handed back: then it goes on without waiting for an earlier reply, and gives up on a flow.
 const MAX_HOLDS: u32 = 500;
 
@@ -126,6 +128,7 @@ struct Inner {
     arrivals: Arrivals,
     options: Options,
     caller: calls::Caller,
+    teller: webhooks::Teller,
     /// Seconds.
     default_ttl: AtomicU64,
     live: live::Board,
@@ -167,6 +170,7 @@ impl Runtime {
             arrivals,
             options,
             caller: calls::Caller::default(),
+            teller: webhooks::Teller::default(),
             default_ttl,
             live,
             flows,
@@ -407,6 +411,12 @@ impl Inner {
     fn default_ttl(&self) -> Duration {
         Duration::from_secs(self.default_ttl.load(Ordering::Relaxed))
     }
+}
+
+/// Waits a little for a store that did not take a job; `false` if it takes none any more.
+async fn wait_for_store(runtime: &Runtime) -> bool {
+    tokio::time::sleep(AFTER_REFUSAL).await;
+    runtime.store().is_healthy()
 }
 
 /// A wait that is drawn between the half and the whole of `at_most`, so that what failed together does not come back

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TemplateId, TestCaseId,
+    ContactId, EndpointId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TemplateId,
+    TestCaseId,
 };
 use crate::domain::{TemplateStatus, Timestamp, TokenId, WaitKind};
 
@@ -69,7 +70,7 @@ macro_rules! id_as_blob {
     )*};
 }
 
-id_as_blob!(FlowId, ContactId, SessionId, MessageId, TemplateId, TestCaseId, TokenId);
+id_as_blob!(FlowId, ContactId, EndpointId, SessionId, MessageId, TemplateId, TestCaseId, TokenId);
 
 /// Stores an enumeration by the names that its `as_str` gives.
 macro_rules! enum_as_name {

@@ -1,19 +1,121 @@
 //! Who wants to hear what happens here, and what is to be told to them.
+//!
+//! The deliveries of one endpoint are told in the order of their rows. Only the first of those that are queued is ever
+//! tried, so `next_attempt_at` of that one says when its endpoint is tried again.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::values::Json;
 use super::{Conn, Tx};
-use crate::domain::Timestamp;
+use crate::domain::{EndpointId, Timestamp};
 use crate::error::Result;
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Row.
+    pub seq: i64,
+    /// Public id.
+    pub id: EndpointId,
+    /// Where events are posted.
+    pub url: String,
+    /// What people call it.
+    pub description: String,
+    /// The events that it wants to hear of; empty for all.
+    pub events: Vec<String>,
+    /// What is posted is signed with it.
+    pub secret: String,
+    /// Whether events are queued and posted.
+    pub is_active: bool,
+    /// Since when it has taken nothing.
+    pub failing_since: Option<Timestamp>,
+    /// Why not, the last time.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What an endpoint is made of.
+#[derive(Debug, Clone)]
+pub struct NewEndpoint<'a> {
+    /// Public id.
+    pub id: EndpointId,
+    /// Where events are posted.
+    pub url: &'a str,
+    /// What people call it.
+    pub description: &'a str,
+    /// The events that it wants to hear of; empty for all.
+    pub events: &'a [String],
+    /// What is posted is signed with it.
+    pub secret: &'a str,
+}
+
+/// What is to be changed of an endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointChange {
+    /// Where events are posted.
+    pub url: Option<String>,
+    /// What people call it.
+    pub description: Option<String>,
+    /// The events that it wants to hear of; empty for all.
+    pub events: Option<Vec<String>>,
+    /// Whether events are queued and posted.
+    pub is_active: Option<bool>,
+}
+
+/// An active endpoint and what it wants to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Public id.
+    pub id: EndpointId,
+    /// Names of events; empty for all.
+    pub events: Vec<String>,
+}
+
+impl Listener {
+    /// Whether it wants to hear of an event.
+    pub fn wants(&self, event: &str) -> bool {
+        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
+    }
+}
+
+/// How far a delivery got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// It waits for its turn or its next attempt.
+    Queued,
+    /// The endpoint has taken it.
+    Sent,
+    /// It is given up.
+    Failed,
+}
+
+impl DeliveryStatus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Queued, Self::Sent, Self::Failed];
+
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+super::values::enum_as_name! {
+    DeliveryStatus: DeliveryStatus::ALL,
+}
 
 /// Something to tell an endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDelivery<'a> {
     /// Public id, the same over all attempts.
     pub id: Uuid,
-    /// Row of the endpoint.
-    pub endpoint_seq: i64,
+    /// The endpoint.
+    pub endpoint: EndpointId,
     /// Row of the contact that it tells of.
     pub contact_seq: Option<i64>,
     /// Such as `session.started`.
@@ -24,21 +126,139 @@ pub struct NewDelivery<'a> {
     pub created_at: Timestamp,
 }
 
-/// Rows of the endpoints that want to hear of an event.
+/// A delivery as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Row.
+    pub seq: i64,
+    /// Public id.
+    pub id: Uuid,
+    /// Such as `session.started`.
+    pub event: String,
+    /// JSON.
+    pub body: String,
+    /// How far it got.
+    pub status: DeliveryStatus,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When a queued one is tried, or tried again, once those before it are done.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// When that changed last.
+    pub updated_at: Timestamp,
+}
+
+/// Makes an endpoint, active, and answers its row.
+///
+/// # Errors
+/// When the database refuses.
+pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO webhook_endpoints (id, url, description, events, secret, is_active, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6)",
+    )?
+    .execute(params![new.id, new.url, new.description, Json(new.events), new.secret, now])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// All endpoints, oldest first, each with the number of its queued deliveries.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn listeners(conn: &Conn, event: &str) -> Result<Vec<i64>> {
+pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq FROM webhook_endpoints WHERE is_active = 1
-             AND (events = '[]' OR EXISTS (SELECT 1 FROM json_each(events) WHERE value = ?1))
-         ORDER BY seq",
+        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at,
+             (SELECT count(*) FROM webhook_deliveries AS d WHERE d.endpoint_seq = e.seq AND d.status = 'queued')
+         FROM webhook_endpoints AS e ORDER BY seq",
     )?;
-    let rows = statement.query_map([event], |row| row.get(0))?;
+    let rows = statement.query_map([], |row| Ok((read_endpoint(row)?, row.get(10)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Queues something to tell.
+/// One endpoint.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at
+         FROM webhook_endpoints WHERE id = ?1",
+    )?;
+    Ok(statement.query_row([id], read_endpoint).optional()?)
+}
+
+/// Changes an endpoint. What was queued is tried at once where the change lets hope: another URL, or switched on again.
+/// Answers whether there is one.
+///
+/// # Errors
+/// When the database refuses.
+pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now: Timestamp) -> Result<bool> {
+    let EndpointChange { url, description, events, is_active } = change;
+    let changed = tx
+        .prepare_cached(
+            "UPDATE webhook_endpoints SET url = coalesce(?2, url), description = coalesce(?3, description),
+                 events = coalesce(?4, events), is_active = coalesce(?5, is_active), updated_at = ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![id, url, description, events.as_ref().map(Json), is_active, now])?;
+    if url.is_some() || *is_active == Some(true) {
+        tx.prepare_cached("UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL WHERE id = ?1")?
+            .execute([id])?;
+        tx.prepare_cached(
+            "UPDATE webhook_deliveries SET next_attempt_at = ?2
+             WHERE status = 'queued' AND next_attempt_at > ?2
+                 AND endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1)",
+        )?
+        .execute((id, now))?;
+    }
+    Ok(changed > 0)
+}
+
+/// Gives an endpoint another secret. Answers whether there is one.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> Result<bool> {
+    let changed = tx
+        .prepare_cached("UPDATE webhook_endpoints SET secret = ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute((id, secret, now))?;
+    Ok(changed > 0)
+}
+
+/// Deletes some of an endpoint's deliveries, and the endpoint when there are none left. Answers whether it is gone.
+///
+/// # Errors
+/// When the database refuses.
+pub fn delete_some(tx: &Tx<'_>, id: EndpointId, limit: u32) -> Result<bool> {
+    let deleted = tx
+        .prepare_cached(
+            "DELETE FROM webhook_deliveries WHERE seq IN
+                 (SELECT seq FROM webhook_deliveries
+                  WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1) LIMIT ?2)",
+        )?
+        .execute((id, limit))?;
+    if deleted >= limit as usize {
+        return Ok(false);
+    }
+    tx.prepare_cached("DELETE FROM webhook_endpoints WHERE id = ?1")?.execute([id])?;
+    Ok(true)
+}
+
+/// The active endpoints, oldest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
+    let mut statement =
+        conn.prepare_cached("SELECT id, events FROM webhook_endpoints WHERE is_active = 1 ORDER BY seq")?;
+    let rows = statement.query_map([], |row| Ok(Listener { id: row.get(0)?, events: row.get::<_, Json<_>>(1)?.0 }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Queues something to tell. Nothing happens if the endpoint is gone or switched off by now.
 ///
 /// # Errors
 /// When the database refuses.
@@ -46,15 +266,352 @@ pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO webhook_deliveries (id, endpoint_seq, contact_seq, event, body, status, next_attempt_at,
              created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?6, ?6)",
+         SELECT ?1, seq, ?3, ?4, ?5, 'queued', ?6, ?6, ?6 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
     )?
     .execute(params![
         delivery.id.as_bytes(),
-        delivery.endpoint_seq,
+        delivery.endpoint,
         delivery.contact_seq,
         delivery.event,
         delivery.body,
         delivery.created_at,
     ])?;
     Ok(())
+}
+
+/// The active endpoints with something queued, each with the time of its next attempt.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn waiting(conn: &Conn) -> Result<Vec<(EndpointId, Timestamp)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT e.id, d.next_attempt_at FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
+             ON d.seq = (SELECT min(q.seq) FROM webhook_deliveries AS q
+                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued')
+         WHERE e.is_active = 1",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An active endpoint with the first of its queued deliveries, in order; those only if the first is due.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn next_deliveries(
+    conn: &Conn,
+    id: EndpointId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Option<(Endpoint, Vec<DeliveryRow>)>> {
+    let Some(endpoint) = find_endpoint(conn, id)?.filter(|endpoint| endpoint.is_active) else { return Ok(None) };
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
+         FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
+         WHERE endpoint_seq = ?1 AND status = 'queued' ORDER BY seq LIMIT ?2",
+    )?;
+    let rows = statement.query_map((endpoint.seq, limit), read_delivery)?;
+    let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    if rows.first().is_some_and(|first| first.next_attempt_at.is_some_and(|at| at > now)) {
+        rows.clear();
+    }
+    Ok(Some((endpoint, rows)))
+}
+
+/// Records that an endpoint has taken deliveries. SQLite gives the numbers of rows that are gone to new ones, so the ids
+/// must fit, too.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: Timestamp) -> Result<()> {
+    let mut update = tx.prepare_cached(
+        "UPDATE webhook_deliveries SET status = 'sent', reason = NULL, attempts = attempts + 1, next_attempt_at = NULL,
+             updated_at = ?3
+         WHERE seq = ?1 AND id = ?2 AND status = 'queued'",
+    )?;
+    for (seq, id) in taken {
+        update.execute(params![seq, id.as_bytes(), now])?;
+    }
+    tx.prepare_cached(
+        "UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL
+         WHERE id = ?1 AND failing_since IS NOT NULL",
+    )?
+    .execute([endpoint])?;
+    Ok(())
+}
+
+/// Records that an attempt failed. Without another attempt (`next_attempt_at`) the delivery has failed for good.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_attempt_failed(
+    tx: &Tx<'_>,
+    (seq, id): (i64, Uuid),
+    reason: &str,
+    next_attempt_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    let status = if next_attempt_at.is_some() { DeliveryStatus::Queued } else { DeliveryStatus::Failed };
+    tx.prepare_cached(
+        "UPDATE webhook_deliveries SET status = ?3, reason = ?4, attempts = attempts + 1, next_attempt_at = ?5,
+             updated_at = ?6
+         WHERE seq = ?1 AND id = ?2 AND status = 'queued'",
+    )?
+    .execute(params![seq, id.as_bytes(), status, reason, next_attempt_at, now])?;
+    tx.prepare_cached(
+        "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, ?3), last_error = ?4
+         WHERE seq = (SELECT endpoint_seq FROM webhook_deliveries WHERE seq = ?1 AND id = ?2)",
+    )?
+    .execute(params![seq, id.as_bytes(), now, reason])?;
+    Ok(())
+}
+
+/// Gives up some of the deliveries that were queued for an endpoint before a time. Gives how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn give_up_older(
+    tx: &Tx<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize> {
+    let given_up = tx
+        .prepare_cached(
+            "UPDATE webhook_deliveries SET status = 'failed', reason = ?3, next_attempt_at = NULL, updated_at = ?4
+             WHERE seq IN (SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
+                           WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1)
+                               AND status = 'queued' AND created_at <= ?2
+                           ORDER BY seq LIMIT 1000)",
+        )?
+        .execute(params![endpoint, before, reason, now])?;
+    Ok(given_up)
+}
+
+/// Lets the first of an endpoint's queued deliveries wait until a time.
+///
+/// # Errors
+/// When the database refuses.
+pub fn defer_first(tx: &Tx<'_>, endpoint: EndpointId, until: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE webhook_deliveries SET next_attempt_at = ?2
+         WHERE seq = (SELECT min(seq) FROM webhook_deliveries
+                      WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1) AND status = 'queued')",
+    )?
+    .execute((endpoint, until))?;
+    Ok(())
+}
+
+/// Switches an endpoint off.
+///
+/// # Errors
+/// When the database refuses.
+pub fn deactivate(tx: &Tx<'_>, endpoint: EndpointId, now: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE webhook_endpoints SET is_active = 0, updated_at = ?2 WHERE id = ?1")?
+        .execute((endpoint, now))?;
+    Ok(())
+}
+
+/// An endpoint's deliveries, newest first: those before the row `before`, at most `limit`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list_deliveries(
+    conn: &Conn,
+    endpoint_seq: i64,
+    status: Option<DeliveryStatus>,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<DeliveryRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
+         FROM webhook_deliveries INDEXED BY webhook_deliveries_by_endpoint
+         WHERE endpoint_seq = ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3) ORDER BY seq DESC LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![endpoint_seq, before.unwrap_or(i64::MAX), status, limit], read_delivery)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Deletes deliveries that were done before a time, at most `limit`, and gives how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
+    let pruned = tx
+        .prepare_cached(
+            "DELETE FROM webhook_deliveries WHERE seq IN
+                 (SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_by_age
+                  WHERE status IN ('sent', 'failed') AND updated_at < ?1 LIMIT ?2)",
+        )?
+        .execute((before, limit))?;
+    Ok(pruned)
+}
+
+fn read_endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
+    Ok(Endpoint {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        url: row.get(2)?,
+        description: row.get(3)?,
+        events: row.get::<_, Json<_>>(4)?.0,
+        secret: row.get(5)?,
+        is_active: row.get(6)?,
+        failing_since: row.get(7)?,
+        last_error: row.get(8)?,
+        created_at: row.get(9)?,
+    })
+}
+
+fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    Ok(DeliveryRow {
+        seq: row.get(0)?,
+        id: Uuid::from_bytes(row.get(1)?),
+        event: row.get(2)?,
+        body: row.get(3)?,
+        status: row.get(4)?,
+        reason: row.get(5)?,
+        attempts: row.get(6)?,
+        next_attempt_at: row.get(7)?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{self, now};
+    use super::*;
+
+    fn endpoint(tx: &Tx<'_>, n: u128, events: &[&str]) -> EndpointId {
+        let id = EndpointId(Uuid::from_u128(n));
+        let events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
+        let new = NewEndpoint { id, url: "https://e.example/", description: "", events: &events, secret: "whsec_1" };
+        insert_endpoint(tx, &new, now()).unwrap();
+        id
+    }
+
+    fn queue(tx: &Tx<'_>, endpoint: EndpointId, n: u128, created_at: Timestamp) {
+        let id = Uuid::from_u128(n);
+        let delivery =
+            NewDelivery { id, endpoint, contact_seq: None, event: "session.started", body: "{}", created_at };
+        insert_delivery(tx, &delivery).unwrap();
+    }
+
+    fn queued(tx: &Tx<'_>, endpoint: EndpointId, at: Timestamp) -> Vec<u128> {
+        let found = next_deliveries(tx, endpoint, at, 9).unwrap();
+        found.map_or(Vec::new(), |(_, rows)| rows.iter().map(|row| row.id.as_u128()).collect())
+    }
+
+    fn row(tx: &Tx<'_>, n: u128) -> (i64, Uuid) {
+        let id = Uuid::from_u128(n);
+        let sql = "SELECT seq FROM webhook_deliveries WHERE id = ?1";
+        (tx.query_row(sql, [id.as_bytes()], |row| row.get(0)).unwrap(), id)
+    }
+
+    #[test]
+    fn only_active_endpoints_hear_and_only_what_they_want() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (all, some) = (endpoint(&tx, 1, &[]), endpoint(&tx, 2, &["a", "b"]));
+        let off = endpoint(&tx, 3, &[]);
+        deactivate(&tx, off, now()).unwrap();
+        let found = listeners(&tx).unwrap();
+        assert_eq!(
+            found.iter().map(|it| (it.id, it.wants("b"), it.wants("c"))).collect::<Vec<_>>(),
+            [(all, true, true), (some, true, false)]
+        );
+        for (n, id) in [(1, all), (2, some), (3, off), (4, EndpointId(Uuid::from_u128(9)))] {
+            queue(&tx, id, n, now());
+        }
+        let listed = list_endpoints(&tx).unwrap();
+        assert_eq!(
+            listed.iter().map(|(it, queued)| (it.id, *queued)).collect::<Vec<_>>(),
+            [(all, 1), (some, 1), (off, 0)]
+        );
+        assert!(delete_some(&tx, all, 9).unwrap() && delete_some(&tx, all, 9).unwrap());
+        assert_eq!(find_endpoint(&tx, all).unwrap(), None);
+        queue(&tx, some, 5, now());
+        assert!(!delete_some(&tx, some, 1).unwrap() && !delete_some(&tx, some, 1).unwrap());
+        assert!(delete_some(&tx, some, 1).unwrap());
+    }
+
+    #[test]
+    fn an_endpoint_is_told_in_order_and_waits_at_the_first_that_failed() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (one, other) = (endpoint(&tx, 1, &[]), endpoint(&tx, 2, &[]));
+        for (n, id) in [(1, one), (2, other), (3, one), (4, one)] {
+            queue(&tx, id, n, now());
+        }
+        assert_eq!(queued(&tx, one, now()), [1, 3, 4]);
+        let later = now().plus(Duration::from_secs(5));
+        set_attempt_failed(&tx, row(&tx, 1), "status 500", Some(later), now()).unwrap();
+        assert_eq!(queued(&tx, one, now()), [] as [u128; 0]);
+        assert_eq!((queued(&tx, one, later), queued(&tx, other, now())), (vec![1, 3, 4], vec![2]));
+        let mut waits = waiting(&tx).unwrap();
+        waits.sort_unstable();
+        assert_eq!(waits, [(one, later), (other, now())]);
+        let failing = find_endpoint(&tx, one).unwrap().unwrap();
+        assert_eq!((failing.failing_since, failing.last_error.as_deref()), (Some(now()), Some("status 500")));
+        set_attempt_failed(&tx, row(&tx, 1), "status 404", None, later).unwrap();
+        assert_eq!(find_endpoint(&tx, one).unwrap().unwrap().failing_since, Some(now()), "since then");
+        assert_eq!(queued(&tx, one, now()), [3, 4]);
+        let elsewhere = (row(&tx, 4).0, Uuid::from_u128(99));
+        set_sent(&tx, one, &[row(&tx, 3), elsewhere], later).unwrap();
+        assert_eq!(queued(&tx, one, later), [4], "another delivery of that row");
+        assert_eq!(find_endpoint(&tx, one).unwrap().unwrap().failing_since, None);
+        let listed = list_deliveries(&tx, failing.seq, None, None, 2).unwrap();
+        assert_eq!(
+            listed.iter().map(|it| (it.id.as_u128(), it.status, it.attempts)).collect::<Vec<_>>(),
+            [(4, DeliveryStatus::Queued, 0), (3, DeliveryStatus::Sent, 1)]
+        );
+        let failed = list_deliveries(&tx, failing.seq, Some(DeliveryStatus::Failed), Some(listed[1].seq), 9).unwrap();
+        assert_eq!(failed.iter().map(|it| (it.id.as_u128(), it.attempts)).collect::<Vec<_>>(), [(1, 2)]);
+        assert_eq!(prune(&tx, later, 9).unwrap(), 0);
+        assert_eq!(prune(&tx, later.plus(Duration::from_millis(1)), 9).unwrap(), 2);
+    }
+
+    #[test]
+    fn what_is_old_is_given_up_and_the_next_waits() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let one = endpoint(&tx, 1, &[]);
+        let at = |seconds| now().plus(Duration::from_secs(seconds));
+        for n in 1..=3 {
+            queue(&tx, one, n, at(n as u64));
+        }
+        assert_eq!(give_up_older(&tx, one, at(2), "too old", at(9)).unwrap(), 2);
+        defer_first(&tx, one, at(20)).unwrap();
+        assert_eq!((queued(&tx, one, at(19)), queued(&tx, one, at(20))), (vec![], vec![3]));
+        let switched_off = EndpointChange { is_active: Some(false), ..EndpointChange::default() };
+        assert!(update_endpoint(&tx, one, &switched_off, at(9)).unwrap());
+        assert_eq!(next_deliveries(&tx, one, at(99), 9).unwrap(), None);
+        let switched_on = EndpointChange { is_active: Some(true), ..EndpointChange::default() };
+        assert!(update_endpoint(&tx, one, &switched_on, at(9)).unwrap());
+        assert_eq!(queued(&tx, one, at(9)), [3], "there is new hope");
+    }
+
+    #[test]
+    fn no_query_of_the_worker_scans_deliveries() {
+        let conn = testing::conn();
+        for sql in [
+            "SELECT e.id, d.next_attempt_at FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
+             ON d.seq = (SELECT min(q.seq) FROM webhook_deliveries AS q
+                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued')
+             WHERE e.is_active = 1",
+            "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
+             WHERE endpoint_seq = ?1 AND status = 'queued' ORDER BY seq LIMIT ?2",
+            "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_by_endpoint
+             WHERE endpoint_seq = ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3) ORDER BY seq DESC LIMIT ?4",
+            "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_by_age
+             WHERE status IN ('sent', 'failed') AND updated_at < ?1 LIMIT ?2",
+        ] {
+            let plan = testing::plan(&conn, sql);
+            let scans = ["SCAN d", "SCAN q", "SCAN webhook_deliveries", "TEMP"];
+            assert!(!scans.iter().any(|scan| plan.contains(scan)), "{sql}: {plan}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::job::{Hold, Job, Live};
 use super::sweeper::read;
-use super::{Command, Runtime};
+use super::{Command, Runtime, jittered, wait_for_store};
 use crate::domain::{HttpCall, Session, WaitKind};
 use crate::engine::Event;
 use crate::error::{Code, Error, Result};
@@ -50,8 +50,6 @@ const HOSTS: usize = 64;
 const POLL: Duration = Duration::from_secs(1);
 /// How long the attempts under way may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait before a result that the store did not take is offered again.
-const AFTER_ERROR: Duration = Duration::from_millis(200);
 /// The wait after the first attempt that failed; it doubles with each.
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// The longest wait between two attempts: a person is waiting for what comes after the call.
@@ -312,7 +310,7 @@ fn is_passing(status: u16) -> bool {
 /// How long to wait after an attempt, of which `attempts` have failed before.
 fn back_off(attempts: u32, retry_after: Option<Duration>) -> Duration {
     let doubled = BACK_OFF.saturating_mul(2_u32.saturating_pow(attempts)).min(BACK_OFF_AT_MOST);
-    super::jittered(doubled).max(retry_after.unwrap_or_default().min(RETRY_AFTER_AT_MOST))
+    jittered(doubled).max(retry_after.unwrap_or_default().min(RETRY_AFTER_AT_MOST))
 }
 
 async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
@@ -348,10 +346,4 @@ async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) 
             }
         }
     }
-}
-
-/// Waits a little for a store that did not take a job; `false` if it takes none any more.
-async fn wait_for_store(runtime: &Runtime) -> bool {
-    tokio::time::sleep(AFTER_ERROR).await;
-    runtime.store().is_healthy()
 }

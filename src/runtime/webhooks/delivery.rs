@@ -1,0 +1,283 @@
+//! Posting what is queued for endpoints: in order at each, side by side at all of them.
+//!
+//! - 2xx: taken. Everything else has failed and is tried again: after 5 s at first, at last after an hour.
+//! - What has failed for 24 hours is given up, with all that is as old, and the next is tried within the hour.
+//! - An answer that says that it is the request's fault (3xx, as redirects are not followed, and 4xx except 408, 425 and
+//!   429) gives that delivery up after five attempts, so that one which an endpoint will never take does not hold up
+//!   the others for a day.
+//! - 410 Gone switches the endpoint off and gives up what is queued for it.
+//!
+//! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
+//! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use reqwest::header::CONTENT_TYPE;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::channels::http::{self, NoAnswer};
+use crate::channels::signature::{SIGNATURE_HEADER, sign};
+use crate::domain::{EndpointId, Timestamp};
+use crate::error::Result;
+use crate::runtime::{Runtime, jittered, sweeper, wait_for_store};
+use crate::store::webhooks::{self, DeliveryRow, Endpoint};
+
+/// How long an endpoint may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that are read of an answer: the beginning of an explanation.
+const ANSWER_BYTES: usize = 1024;
+/// Characters of an explanation that are kept.
+const REASON_CHARS: usize = 300;
+/// How long a delivery is tried.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Attempts at a delivery that the endpoint says is at fault.
+const ATTEMPTS_AT_FAULTY: u32 = 5;
+/// The longest wait after the first attempt that failed; the shortest is the half. It doubles with each.
+const BACK_OFF: Duration = Duration::from_secs(10);
+/// The longest wait between two attempts.
+const BACK_OFF_AT_MOST: Duration = Duration::from_secs(3600);
+/// Deliveries that are read at once.
+const BATCH: u32 = 64;
+/// How soon what was taken is recorded, together with what was taken meanwhile.
+const RECORD_WITHIN: Duration = Duration::from_millis(250);
+/// How often the queue is looked at when nobody rings.
+const POLL: Duration = Duration::from_secs(1);
+/// How long the posts under way may go on when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Runtime {
+    /// Posts everything that is queued for endpoints and due, and gives how many attempts there were. The worker does so
+    /// by itself, except under a clock that is moved by hand.
+    ///
+    /// # Errors
+    /// When the store cannot be read or takes no writes.
+    pub async fn run_due_webhooks(&self) -> Result<usize> {
+        let (_stop, stopping) = watch::channel(false);
+        let now = self.clock().now();
+        let mut lanes = JoinSet::new();
+        for (id, due_at) in sweeper::read(self, webhooks::waiting).await? {
+            if due_at <= now {
+                let (runtime, stopping) = (self.clone(), stopping.clone());
+                lanes.spawn(async move { drain(&runtime, id, &stopping).await });
+            }
+        }
+        let mut attempts = 0;
+        while let Some(drained) = lanes.join_next().await {
+            attempts += drained.unwrap_or(Ok(0))?;
+        }
+        Ok(attempts)
+    }
+
+    /// Posts events to endpoints until `stop` is done. What is under way then ends and is recorded; the rest is posted
+    /// after the next start.
+    pub async fn run_webhooks(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        if self.clock().is_by_hand() {
+            return stop.await;
+        }
+        let (stopper, stopping) = watch::channel(false);
+        let mut lanes: JoinSet<EndpointId> = JoinSet::new();
+        let mut busy = HashSet::new();
+        loop {
+            // Register for the wake-up before looking: what is queued in between is then not slept through.
+            let woken = self.inner.teller.wake.notified();
+            let mut pause = POLL;
+            match sweeper::read(self, webhooks::waiting).await {
+                Ok(waiting) => {
+                    let now = self.clock().now();
+                    for (id, due_at) in waiting {
+                        if due_at > now {
+                            pause = pause.min(due_at.since(now).max(Duration::from_millis(5)));
+                        } else if busy.insert(id) {
+                            let (runtime, stopping) = (self.clone(), stopping.clone());
+                            lanes.spawn(async move {
+                                if let Err(error) = drain(&runtime, id, &stopping).await {
+                                    tracing::warn!(endpoint = %id, %error, "events could not be told; it is tried again");
+                                    tokio::time::sleep(POLL).await;
+                                }
+                                id
+                            });
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "what is to be told could not be read; it is tried again"),
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                () = woken => {}
+                () = tokio::time::sleep(pause) => {}
+                Some(ended) = lanes.join_next() => match ended {
+                    Ok(id) => drop(busy.remove(&id)),
+                    // Whose lane panicked is not known; the others are not started twice, as they are still there.
+                    Err(error) => {
+                        tracing::error!(%error, "telling an endpoint panicked");
+                        if lanes.is_empty() {
+                            busy.clear();
+                        }
+                    }
+                },
+            }
+        }
+        stopper.send_replace(true);
+        let drained = async { while lanes.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, drained).await;
+    }
+}
+
+/// Posts what is queued for one endpoint until nothing is due, an attempt fails or the server stops. Gives how many
+/// attempts there were.
+async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<bool>) -> Result<usize> {
+    let mut attempts = 0;
+    while !*stopping.borrow() {
+        let now = runtime.clock().now();
+        let found = sweeper::read(runtime, move |conn| webhooks::next_deliveries(conn, id, now, BATCH)).await?;
+        let Some((endpoint, rows)) = found.filter(|(_, rows)| !rows.is_empty()) else { break };
+        let began = Instant::now();
+        let mut taken = Vec::new();
+        let mut failed = None;
+        for row in rows {
+            attempts += 1;
+            match post(runtime, &endpoint, &row).await {
+                Ok(()) => taken.push((row.seq, row.id)),
+                Err(refusal) => {
+                    failed = Some((row, refusal));
+                    break;
+                }
+            }
+            if began.elapsed() >= RECORD_WITHIN || *stopping.borrow() {
+                break;
+            }
+        }
+        let has_failed = failed.is_some();
+        record(runtime, id, taken, failed).await?;
+        if has_failed {
+            break;
+        }
+    }
+    Ok(attempts)
+}
+
+/// Why an endpoint has not taken a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refusal {
+    /// Of its answer, if it gave one.
+    status: Option<u16>,
+    reason: String,
+    /// How long it asks to be left alone.
+    retry_after: Option<Duration>,
+}
+
+async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Result<(), Refusal> {
+    let silent = |reason: String| Refusal { status: None, reason: http::cut(&reason, REASON_CHARS), retry_after: None };
+    let client: &Client = runtime
+        .inner
+        .teller
+        .client
+        .get_or_init(|| http::client().map_err(|error| error.to_string()))
+        .as_ref()
+        .map_err(|why| silent(why.clone()))?;
+    let unix = runtime.clock().now().as_millis().div_euclid(1000);
+    let request = client
+        .post(&endpoint.url)
+        .timeout(TIMEOUT)
+        .header(CONTENT_TYPE, "application/json")
+        .header(SIGNATURE_HEADER, sign(&endpoint.secret, unix, row.body.as_bytes()))
+        .header("X-Qyvo-Event", &row.event)
+        .header("X-Qyvo-Webhook-Id", endpoint.id.to_string())
+        .header("X-Qyvo-Delivery-Id", row.id.to_string())
+        .body(row.body.clone());
+    let answer = match http::call(request, ANSWER_BYTES).await {
+        Ok(answer) => answer,
+        Err(NoAnswer::Unreachable(why) | NoAnswer::Ambiguous(why)) => return Err(silent(why)),
+    };
+    if (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    let said: String = String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control()).collect();
+    let reason = format!("status {}: {said}", answer.status);
+    let reason = http::cut(reason.trim_end_matches([':', ' ']), REASON_CHARS);
+    Err(Refusal { status: Some(answer.status), reason, retry_after: answer.retry_after })
+}
+
+/// What follows from a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It is tried again then.
+    Again(Timestamp),
+    /// It is given up, and the next is tried at once.
+    Faulty,
+    /// It is given up with all that is as old, and the next is tried then.
+    TooOld(Timestamp),
+    /// The endpoint wants to hear no more.
+    Gone,
+}
+
+fn judge(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> Verdict {
+    let is_fault = matches!(refusal.status, Some(300..=499)) && !matches!(refusal.status, Some(408 | 425 | 429));
+    if refusal.status == Some(410) {
+        return Verdict::Gone;
+    }
+    if is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY {
+        return Verdict::Faulty;
+    }
+    if now.since(row.created_at) >= GIVE_UP_AFTER {
+        return Verdict::TooOld(now.plus(jittered(BACK_OFF_AT_MOST)));
+    }
+    let doubled = BACK_OFF.saturating_mul(2_u32.saturating_pow(row.attempts)).min(BACK_OFF_AT_MOST);
+    Verdict::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
+}
+
+/// Records what an endpoint has taken, and what it has not. It is tried until the store takes it: what is not recorded is
+/// posted again.
+async fn record(
+    runtime: &Runtime,
+    endpoint: EndpointId,
+    taken: Vec<(i64, Uuid)>,
+    failed: Option<(DeliveryRow, Refusal)>,
+) -> Result<()> {
+    let now = runtime.clock().now();
+    // Judged once: a job that runs twice must do the same again.
+    let failed = failed.map(|(row, refusal)| ((row.seq, row.id), judge(&row, &refusal, now), refusal.reason));
+    let verdict = failed.as_ref().map(|(_, verdict, _)| *verdict);
+    if let Some((_, verdict, reason)) = &failed {
+        tracing::info!(endpoint = %endpoint, ?verdict, reason, "an endpoint has not taken an event");
+    }
+    loop {
+        let (taken, failed) = (taken.clone(), failed.clone());
+        let recorded = runtime.store().write(move |tx| {
+            if !taken.is_empty() {
+                webhooks::set_sent(tx, endpoint, &taken, now)?;
+            }
+            let Some((row, verdict, reason)) = &failed else { return Ok(()) };
+            let next_attempt_at = if let Verdict::Again(at) = verdict { Some(*at) } else { None };
+            webhooks::set_attempt_failed(tx, *row, reason, next_attempt_at, now)?;
+            match verdict {
+                Verdict::Again(_) | Verdict::Faulty => Ok(()),
+                Verdict::TooOld(next_at) => {
+                    webhooks::give_up_older(tx, endpoint, now.minus(GIVE_UP_AFTER), reason, now)?;
+                    webhooks::defer_first(tx, endpoint, *next_at)
+                }
+                Verdict::Gone => webhooks::deactivate(tx, endpoint, now),
+            }
+        });
+        match recorded.await {
+            Ok(()) => break,
+            Err(error) if wait_for_store(runtime).await => {
+                tracing::warn!(endpoint = %endpoint, %error, "what an endpoint said could not be recorded; it is tried again");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if verdict == Some(Verdict::Gone) {
+        tracing::warn!(endpoint = %endpoint, "an endpoint answered 410 Gone and is switched off");
+        runtime.reload_endpoints().await?;
+        let give_up = move |tx: &crate::store::Tx<'_>| webhooks::give_up_older(tx, endpoint, now, "endpoint_gone", now);
+        while runtime.store().write(give_up).await? > 0 {}
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! Telling the operator's own systems what happens here.
+//!
+//! An event is queued in the transaction that makes it happen, one row for each endpoint that wants to hear of it, and
+//! posted afterwards by [`delivery`]. Which endpoints there are is kept in memory, so that a server without any pays
+//! nothing for its events.
+//!
+//! Unlike what flows call, endpoints may be anywhere, inside the operator's own network, too: only an administrator
+//! can name one.
+
+mod delivery;
+
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, Notify};
+use uuid::Uuid;
+
+use super::credentials::make_secret;
+use super::job::{Job, to_json};
+use super::{Runtime, sweeper};
+use crate::domain::text::has_odd_characters;
+use crate::domain::{EndpointId, Timestamp};
+use crate::error::Result;
+use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
+
+/// The events that an endpoint can choose.
+pub const EVENTS: [&str; 15] = [
+    "session.started",
+    "session.completed",
+    "session.expired",
+    "session.failed",
+    "session.cancelled",
+    "handoff.requested",
+    "contact.opted_out",
+    "contact.opted_in",
+    "channel.paused",
+    "channel.resumed",
+    "message.received",
+    "message.status.sent",
+    "message.status.delivered",
+    "message.status.read",
+    "message.status.failed",
+];
+/// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
+const TEST_EVENT: &str = "webhook.test";
+/// What every endpoint's secret begins with, so that a leaked one is recognised.
+const SECRET_PREFIX: &str = "whsec_";
+/// Characters of a secret that lists show.
+const HINT_CHARS: usize = 12;
+/// Endpoints at most: each event is a row for each of them.
+const ENDPOINTS: usize = 50;
+/// Bytes of a URL at most.
+const URL_BYTES: usize = 2_000;
+/// Characters of a description at most.
+const DESCRIPTION_CHARS: usize = 200;
+/// Rows that one job deletes.
+const ROWS_PER_JOB: u32 = 1_000;
+
+/// Who is told, and what tells them.
+#[derive(Default)]
+pub(super) struct Teller {
+    client: OnceLock<Result<Client, String>>,
+    /// The active endpoints; `None` until they are first read.
+    listeners: RwLock<Option<Vec<Listener>>>,
+    /// Held from reading the endpoints until they are in force: an older reading never replaces a newer one.
+    reloading: Mutex<()>,
+    /// Rung when something is queued.
+    wake: Notify,
+}
+
+impl Teller {
+    /// Wakes the worker, after the commit that queued something.
+    pub(super) fn ring(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Job<'_> {
+    /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
+    /// what the event tells; `event` and `timestamp` are added. `contact_seq` is the person it tells of.
+    pub(super) fn emit(
+        &self,
+        event: &'static str,
+        contact_seq: Option<i64>,
+        body: impl FnOnce() -> Value,
+    ) -> Result<()> {
+        debug_assert!(EVENTS.contains(&event), "{event} cannot be chosen");
+        let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
+            listeners.iter().filter(|listener| listener.wants(event)).map(|listener| listener.id).collect()
+        };
+        let known = self.inner().teller.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        let endpoints = match known.as_deref() {
+            Some(listeners) => wanted(listeners),
+            None => wanted(&webhooks::listeners(self.tx())?),
+        };
+        drop(known);
+        if endpoints.is_empty() {
+            return Ok(());
+        }
+        let mut whole = json!({"event": event, "timestamp": self.now().to_iso_seconds()});
+        if let (Value::Object(whole), Value::Object(told)) = (&mut whole, body()) {
+            whole.extend(told);
+        }
+        let (body, created_at) = (to_json(&whole)?, self.now());
+        for endpoint in endpoints {
+            let id = Uuid::now_v7();
+            webhooks::insert_delivery(
+                self.tx(),
+                &NewDelivery { id, endpoint, contact_seq, event, body: &body, created_at },
+            )?;
+        }
+        self.bells().tell();
+        Ok(())
+    }
+}
+
+/// What came of making an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointMade {
+    /// It is made, and its test is queued.
+    Made {
+        /// Its id.
+        id: EndpointId,
+        /// What it checks signatures with. It is shown this once.
+        secret: String,
+    },
+    /// There are as many as there can be.
+    TooMany {
+        /// How many that is.
+        limit: usize,
+    },
+}
+
+/// What came of testing an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointTested {
+    /// The test is queued.
+    Queued {
+        /// The delivery's id.
+        delivery: Uuid,
+    },
+    /// It is switched off.
+    Inactive,
+    /// There is no such endpoint.
+    NotFound,
+}
+
+/// A secret's first characters, by which its owner knows it.
+pub fn secret_hint(secret: &str) -> String {
+    secret.chars().take(HINT_CHARS).collect()
+}
+
+/// Whether an endpoint can have this URL.
+///
+/// # Errors
+/// What is wrong with it, to stand behind "The url".
+pub fn check_endpoint_url(url: &str) -> Result<(), String> {
+    let parsed = url.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(parsed) = parsed.filter(|_| url.len() <= URL_BYTES && !has_odd_characters(url)) else {
+        return Err(format!("must be an http or https URL of at most {URL_BYTES} bytes"));
+    };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("must have no user name or password in it; check the signature instead".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether an endpoint can have this description.
+///
+/// # Errors
+/// What is wrong with it, to stand behind "The description".
+pub fn check_endpoint_description(description: &str) -> Result<(), String> {
+    if description.chars().count() > DESCRIPTION_CHARS || has_odd_characters(description) {
+        return Err(format!("must have at most {DESCRIPTION_CHARS} characters that can be seen"));
+    }
+    Ok(())
+}
+
+impl Runtime {
+    /// Makes an endpoint, and queues a test for it. `events` empty is all of them.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn create_endpoint(&self, url: String, description: String, events: Vec<String>) -> Result<EndpointMade> {
+        let (id, secret) = (EndpointId(Uuid::now_v7()), fresh_secret()?);
+        let (kept, test, now) = (secret.clone(), Uuid::now_v7(), self.clock().now());
+        let made = self.store().write(move |tx| {
+            if webhooks::list_endpoints(tx)?.len() >= ENDPOINTS {
+                return Ok(EndpointMade::TooMany { limit: ENDPOINTS });
+            }
+            let new = NewEndpoint { id, url: &url, description: &description, events: &events, secret: &kept };
+            webhooks::insert_endpoint(tx, &new, now)?;
+            queue_test(tx, id, test, now)?;
+            Ok(EndpointMade::Made { id, secret: kept.clone() })
+        });
+        let made = made.await?;
+        self.endpoints_changed().await?;
+        Ok(made)
+    }
+
+    /// Changes an endpoint, from now on. Answers whether there is one.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn change_endpoint(&self, id: EndpointId, change: EndpointChange) -> Result<bool> {
+        let now = self.clock().now();
+        let is_known = self.store().write(move |tx| webhooks::update_endpoint(tx, id, &change, now)).await?;
+        self.endpoints_changed().await?;
+        Ok(is_known)
+    }
+
+    /// Gives an endpoint another secret, with which everything is signed from now on, and gives it this once. `None`
+    /// if there is no such endpoint.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn rotate_endpoint_secret(&self, id: EndpointId) -> Result<Option<String>> {
+        let (secret, now) = (fresh_secret()?, self.clock().now());
+        let kept = secret.clone();
+        let is_known = self.store().write(move |tx| webhooks::set_secret(tx, id, &kept, now)).await?;
+        Ok(is_known.then_some(secret))
+    }
+
+    /// Deletes an endpoint with what is queued for it. Answers whether there was one.
+    ///
+    /// # Errors
+    /// When the store takes no writes. The endpoint is then switched off, if it is still there, and calling again goes
+    /// on.
+    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<bool> {
+        let now = self.clock().now();
+        let is_known = self.store().write(move |tx| {
+            webhooks::deactivate(tx, id, now)?;
+            Ok(webhooks::find_endpoint(tx, id)?.is_some())
+        });
+        let is_known = is_known.await?;
+        self.endpoints_changed().await?;
+        while !self.store().write(move |tx| webhooks::delete_some(tx, id, ROWS_PER_JOB)).await? {}
+        Ok(is_known)
+    }
+
+    /// Queues `webhook.test` for an endpoint, behind what is queued for it already.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn test_endpoint(&self, id: EndpointId) -> Result<EndpointTested> {
+        let (delivery, now) = (Uuid::now_v7(), self.clock().now());
+        let tested = self.store().write(move |tx| match webhooks::find_endpoint(tx, id)? {
+            Some(endpoint) if endpoint.is_active => {
+                queue_test(tx, id, delivery, now)?;
+                Ok(EndpointTested::Queued { delivery })
+            }
+            Some(_) => Ok(EndpointTested::Inactive),
+            None => Ok(EndpointTested::NotFound),
+        });
+        let tested = tested.await?;
+        self.inner.teller.ring();
+        Ok(tested)
+    }
+
+    /// Puts the endpoints of the database in force, such as after another process has changed them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn reload_endpoints(&self) -> Result<()> {
+        let teller = &self.inner.teller;
+        let _in_order = teller.reloading.lock().await;
+        let listeners = sweeper::read(self, webhooks::listeners).await?;
+        *teller.listeners.write().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
+        Ok(())
+    }
+
+    async fn endpoints_changed(&self) -> Result<()> {
+        self.reload_endpoints().await?;
+        self.inner.teller.ring();
+        Ok(())
+    }
+}
+
+fn fresh_secret() -> Result<String> {
+    Ok(format!("{SECRET_PREFIX}{}", make_secret()?))
+}
+
+fn queue_test(tx: &crate::store::Tx<'_>, endpoint: EndpointId, id: Uuid, now: Timestamp) -> Result<()> {
+    let body = to_json(&json!({"event": TEST_EVENT, "webhook_id": endpoint, "timestamp": now.to_iso_seconds()}))?;
+    let delivery = NewDelivery { id, endpoint, contact_seq: None, event: TEST_EVENT, body: &body, created_at: now };
+    webhooks::insert_delivery(tx, &delivery)
+}
