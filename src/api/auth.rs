@@ -83,7 +83,7 @@ impl Tokens {
     }
 }
 
-/// Reloads tokens, log-ins and settings whenever the command line has written to the database, until `stop` is done.
+/// Reloads tokens, log-ins, settings and webhook endpoints whenever the command line has written to the database, until `stop` is done.
 pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
@@ -112,6 +112,7 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
 
 async fn reload(state: &State) -> Result<(), ApiError> {
     state.admit().await?;
+    state.runtime.reload_endpoints().await?;
     state.settings.reload(state.runtime.store()).await?;
     state.follow_settings();
     Ok(())

@@ -69,7 +69,8 @@ struct Interest {
 impl Interest {
     fn covers(&self, notice: &Notice) -> bool {
         match notice {
-            Notice::Session { id, flow_id, contact_id, .. } => {
+            Notice::Session { id, flow_id, contact_id, .. }
+            | Notice::Handoff { session_id: id, flow_id, contact_id, .. } => {
                 self.flow.is_none_or(|wanted| wanted == *flow_id)
                     && self.contact.is_none_or(|wanted| wanted == *contact_id)
                     && self.session.is_none_or(|wanted| wanted == *id)

@@ -135,7 +135,7 @@ impl Command for FireTimeout {
 }
 
 /// A session with what was overdue settled, or why it cannot be moved.
-fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Hold> {
+pub(super) fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Hold> {
     let Some(stored) = sessions::find_by_id(job.tx(), id)? else { return Ok(Err(Ended::NotFound)) };
     if stored.session.status != Status::Running {
         return Ok(Err(Ended::NotRunning));

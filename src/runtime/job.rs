@@ -368,7 +368,7 @@ impl<'a> Job<'a> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, self.now);
-        let Turn { session, contact, said, call, record, .. } = match turn {
+        let Turn { session, contact, said, call, handoffs, record } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
             Err(NotTaken::Ignored(why)) => {
@@ -396,6 +396,7 @@ impl<'a> Job<'a> {
         if count > 0 {
             live.prompted_at = Some(self.now);
         }
+        let is_new = live.seq.is_none();
         let seq = match live.seq {
             Some(seq) => {
                 sessions::update(self.tx, seq, &session, live.prompted_at)?;
@@ -437,11 +438,12 @@ impl<'a> Job<'a> {
         turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
         self.arm(&session);
         self.notice_session(&session);
-        if session.turn == 1 {
-            self.emit_session("session.started", contact_seq, &session)?;
+        if is_new {
+            self.emit_session("session.started", contact_seq, &live.contact, &session)?;
         }
+        self.request_handoffs(contact_seq, &live.contact, &session, &handoffs)?;
         if session.status != Status::Running {
-            self.emit_session(ended(session.status), contact_seq, &session)?;
+            self.emit_session(ended(session.status), contact_seq, &live.contact, &session)?;
         }
         live.session = session;
         Ok(None)
@@ -503,16 +505,6 @@ impl<'a> Job<'a> {
         Ok(seqs)
     }
 
-    fn emit_session(&self, event: &'static str, contact_seq: i64, session: &Session) -> Result<()> {
-        self.emit(event, Some(contact_seq), || {
-            json!({"session": {
-                "id": session.id, "flow_id": session.flow_id, "version": session.version,
-                "contact_id": session.contact_id, "status": session.status, "reason": session.reason,
-                "outcome": session.outcome,
-            }})
-        })
-    }
-
     /// An event that changed nothing is traced all the same where somebody outside is behind it.
     fn trace_ignored(&self, live: &Live, event: &Event, why: &str) -> Result<()> {
         match (live.seq, event) {
@@ -554,7 +546,7 @@ impl<'a> Job<'a> {
             "warnings": [{"node": null, "text": text}]
         });
         turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
-        Ok(())
+        self.emit_unread(ended(status), marked, why_dropped)
     }
 
     /// At most `limit` of a contact's running sessions. It may hold the job, so it comes before anything is written.

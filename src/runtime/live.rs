@@ -51,6 +51,21 @@ pub enum Notice {
         /// How far it got.
         status: &'static str,
     },
+    /// A flow asks for a person.
+    Handoff {
+        /// The session that asks.
+        session_id: SessionId,
+        /// Its flow.
+        flow_id: FlowId,
+        /// Whose conversation it is.
+        contact_id: ContactId,
+        /// The node that asks.
+        node_id: NodeId,
+        /// What it wants the person to know.
+        note: Option<String>,
+        /// Whether the session waits until it is given back.
+        waits: bool,
+    },
     /// A flow's draft was saved, or it was published, unpublished or deleted.
     Flow {
         /// The flow.
@@ -81,6 +96,7 @@ impl Notice {
         match self {
             Self::Session { .. } => "session",
             Self::Message { .. } => "message",
+            Self::Handoff { .. } => "handoff",
             Self::Flow { .. } => "flow",
             Self::Templates { .. } => "templates",
             Self::Everything => "lagged",

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::contacts::{self, Address, StoredContact};
 use super::erased::{self, ErasureKey, Trace};
-use super::{Conn, Tx, secrets};
+use super::{Conn, Tx, http_calls, secrets};
 use crate::domain::{ContactId, SessionId, Timestamp};
 use crate::error::Result;
 
@@ -146,9 +146,11 @@ pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
 pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timestamp) -> Result<Removed> {
     let mut budget = Budget { rows: ROWS, bytes: BYTES };
     let messages = remove_messages(tx, key, contact_seq, now, &mut budget)?;
+    remove_deliveries(tx, contact_seq, &mut budget)?;
     let mut sessions = 0;
     while !budget.is_spent() {
         let Some((seq, bytes)) = next_session(tx, contact_seq)? else { break };
+        http_calls::delete_of_session(tx, seq)?;
         remove_turns(tx, seq, &mut budget)?;
         if budget.is_spent() {
             break;
@@ -233,6 +235,21 @@ fn remove_messages(
         removed += 1;
     }
     Ok(removed)
+}
+
+/// Deletes what was, or is still to be, told of a person to others.
+fn remove_deliveries(tx: &Tx<'_>, contact_seq: i64, budget: &mut Budget) -> Result<()> {
+    let mut first = tx.prepare_cached(
+        "SELECT seq, octet_length(body) FROM webhook_deliveries WHERE contact_seq = ?1 ORDER BY seq LIMIT 1",
+    )?;
+    let mut delete = tx.prepare_cached("DELETE FROM webhook_deliveries WHERE seq = ?1")?;
+    while !budget.is_spent() {
+        let delivery = first.query_row([contact_seq], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)));
+        let Some((seq, bytes)) = delivery.optional()? else { break };
+        delete.execute([seq])?;
+        budget.spend(bytes);
+    }
+    Ok(())
 }
 
 fn next_session(tx: &Tx<'_>, contact_seq: i64) -> Result<Option<(i64, u32)>> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::{
-    Frame, KeptEvent, NodeId, Reply, Session, SessionId, SessionInput, Spoken, Status, Timestamp, Wait,
+    FlowId, Frame, KeptEvent, NodeId, Reply, Session, SessionId, SessionInput, Spoken, Status, Timestamp, Wait,
 };
 use crate::error::Result;
 
@@ -338,6 +338,12 @@ pub struct Marked {
     pub version: u32,
     /// The last turn that it took.
     pub turn: u32,
+    /// Its id.
+    pub id: SessionId,
+    /// Its flow's id.
+    pub flow_id: FlowId,
+    /// Row of its contact.
+    pub contact_seq: i64,
 }
 
 /// Fails a running session that cannot even be read or stepped, without reading it, if it is (still) due. `None` if it
@@ -352,7 +358,7 @@ pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Resul
              due_at = NULL, ended_at = ?3,
              state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
-         RETURNING seq, flow_seq, version, turn",
+         RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
     )?;
     Ok(statement.query_row((seq, reason, now), read_marked).optional()?)
 }
@@ -368,13 +374,21 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
              state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = (SELECT seq FROM sessions INDEXED BY sessions_running
                       WHERE contact_seq = ?1 AND status = 'running' LIMIT 1)
-         RETURNING seq, flow_seq, version, turn",
+         RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
     )?;
     Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
 }
 
 fn read_marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
-    Ok(Marked { seq: row.get(0)?, flow_seq: row.get(1)?, version: row.get(2)?, turn: row.get(3)? })
+    Ok(Marked {
+        seq: row.get(0)?,
+        flow_seq: row.get(1)?,
+        version: row.get(2)?,
+        turn: row.get(3)?,
+        id: row.get(4)?,
+        flow_id: row.get(5)?,
+        contact_seq: row.get(6)?,
+    })
 }
 
 fn state_of(session: &Session) -> State<'_> {

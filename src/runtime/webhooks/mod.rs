@@ -18,10 +18,13 @@ use uuid::Uuid;
 
 use super::credentials::make_secret;
 use super::job::{Job, to_json};
-use super::{Runtime, sweeper};
+use super::turn::Handoff;
+use super::{Notice, Runtime, sweeper};
 use crate::domain::text::has_odd_characters;
-use crate::domain::{EndpointId, Timestamp};
+use crate::domain::{Contact, EndpointId, Session, Timestamp};
 use crate::error::Result;
+use crate::store::contacts;
+use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
 
 /// The events that an endpoint can choose.
@@ -113,6 +116,77 @@ impl Job<'_> {
         self.bells().tell();
         Ok(())
     }
+}
+
+impl Job<'_> {
+    /// Tells that a session has begun or ended.
+    pub(super) fn emit_session(
+        &self,
+        event: &'static str,
+        contact_seq: i64,
+        contact: &Contact,
+        session: &Session,
+    ) -> Result<()> {
+        self.emit(
+            event,
+            Some(contact_seq),
+            || json!({"session": told_of(session), "contact": told_of_contact(contact)}),
+        )
+    }
+
+    /// Tells that a session has ended that could not be read.
+    pub(super) fn emit_unread(&self, event: &'static str, marked: &Marked, reason: &str) -> Result<()> {
+        let contact = contacts::find_by_seq(self.tx(), marked.contact_seq)?.map(|stored| stored.contact);
+        let Some(contact) = contact else { return Ok(()) };
+        let status = event.strip_prefix("session.");
+        self.emit(event, Some(marked.contact_seq), || {
+            json!({
+                "session": {
+                    "id": marked.id, "flow_id": marked.flow_id, "version": marked.version, "contact_id": contact.id,
+                    "status": status, "reason": reason, "outcome": null,
+                },
+                "contact": told_of_contact(&contact),
+            })
+        })
+    }
+
+    /// Tells that people are asked for.
+    pub(super) fn request_handoffs(
+        &self,
+        contact_seq: i64,
+        contact: &Contact,
+        session: &Session,
+        handoffs: &[Handoff],
+    ) -> Result<()> {
+        for Handoff { node, note, waits } in handoffs {
+            self.notice(|| Notice::Handoff {
+                session_id: session.id,
+                flow_id: session.flow_id,
+                contact_id: session.contact_id,
+                node_id: node.clone(),
+                note: note.clone(),
+                waits: *waits,
+            });
+            self.emit("handoff.requested", Some(contact_seq), || {
+                json!({
+                    "session": told_of(session), "contact": told_of_contact(contact),
+                    "node": node, "note": note, "waits": waits,
+                })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn told_of(session: &Session) -> Value {
+    json!({
+        "id": session.id, "flow_id": session.flow_id, "version": session.version, "contact_id": session.contact_id,
+        "status": session.status, "reason": session.reason, "outcome": session.outcome,
+    })
+}
+
+fn told_of_contact(contact: &Contact) -> Value {
+    json!({"id": contact.id, "name": contact.name, "phone": contact.phone})
 }
 
 /// What came of making an endpoint.
