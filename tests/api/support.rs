@@ -94,6 +94,8 @@ impl TestApp {
         let (runtime, server) = (app.runtime().clone(), app.handle());
         let set_up_code = app.set_up_code().map(str::to_owned);
         let running = tokio::task::spawn_local(app.run_until_stopped());
+        // The client has no cryptography of its own.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         Self { base, client, clock, runtime, folder, set_up_code, server, running }
     }

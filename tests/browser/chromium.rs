@@ -62,6 +62,8 @@ impl Browser {
     }
 
     async fn start_with(chromium: PathBuf, driver: PathBuf, axe: String) -> Self {
+        // The client has no cryptography of its own.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let profile = tempfile::tempdir().unwrap();
         let mut driver = Command::new(driver)
             .args(["--port=0", "--allowed-ips=127.0.0.1"])

@@ -45,6 +45,8 @@ impl Server {
     pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
         let child = spawn(folder, port, arguments);
+        // The client has no cryptography of its own.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         let mut server = Self { client, folder: folder.to_owned(), port, child };
         server.wait().await;
