@@ -154,7 +154,7 @@ pub(super) async fn delete_flow(state: web::Data<State>, id: web::Path<String>) 
 
 /// `POST /flows/validate`: what is wrong with a document. Saves nothing.
 pub(super) async fn validate_flow(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
-    let problems = problems(&state, Value::Object(body.fields)).await?;
+    let problems = problems(&state, Value::Object(body.fields), None).await?;
     let is_publishable = authoring::is_publishable(&problems, false);
     Ok(HttpResponse::Ok().json(json!({"problems": problems, "is_publishable": is_publishable})))
 }
@@ -212,7 +212,7 @@ pub(super) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
 /// The whole of a flow, with its revision as the ETag.
 pub(super) async fn flow_answer(state: &State, status: StatusCode, flow: FlowRow) -> Result<HttpResponse, ApiError> {
     let document = parse_draft(&flow)?;
-    let problems = problems(state, document.clone()).await?;
+    let problems = problems(state, document.clone(), Some(flow.summary.id)).await?;
     let revision = flow.summary.revision;
     let mut view = read(state, move |conn| summary_view(conn, &flow.summary)).await?;
     view["document"] = document;
@@ -278,9 +278,10 @@ fn read_document<'a>(fields: &mut Fields<'a>) -> Option<&'a Map<String, Value>> 
 }
 
 /// Checks a document outside the request's thread: compiling may take milliseconds.
-async fn problems(state: &State, document: Value) -> Result<Vec<Problem>, ApiError> {
-    let default_ttl = state.runtime.default_ttl();
-    compute(state, "Checking a flow", move || authoring::problems(&document, default_ttl)).await
+async fn problems(state: &State, document: Value, id: Option<FlowId>) -> Result<Vec<Problem>, ApiError> {
+    let runtime = state.runtime.clone();
+    let checked = compute(state, "Checking a flow", move || runtime.check_document(&document, id)).await??;
+    Ok(checked.map_or_else(|problems| problems, |checked| checked.problems))
 }
 
 /// A name that every file system takes.

@@ -230,7 +230,7 @@ async fn check(
     let runtime = state.runtime.clone();
     let checking = compute(state, "Checking a flow", move || {
         let default_ttl = runtime.default_ttl();
-        let mut checked = match CheckedDocument::check(&document, default_ttl) {
+        let mut checked = match runtime.check_document(&document, cases_of)? {
             Ok(checked) => checked,
             Err(problems) => return Ok::<_, Error>(Err(problems)),
         };

@@ -3,16 +3,15 @@
 //! Any JSON object can be a draft, because an author saves what is half done. What is published, or imported, has the
 //! shape of a flow document.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
+use super::Runtime;
 use super::test_cases::TEST_CASE_FAILED;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
-use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE};
+use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Publishing};
 use crate::error::{Error, Result};
-use crate::store::Tx;
 use crate::store::flows::{self, FlowRow, FlowSummary, NewDraft};
+use crate::store::{Conn, Tx, templates};
 
 /// Characters of a flow's name at most, as lists show it.
 const NAME_CHARS: usize = 255;
@@ -29,13 +28,14 @@ pub struct CheckedDocument {
 }
 
 impl CheckedDocument {
-    /// Checks a document. `default_ttl` is the time to live of flows that set none.
+    /// Checks a document, perhaps knowing no more than the time to live of flows that set none.
     ///
     /// # Errors
     /// The problems of a document of the wrong shape, with all that can be known of the rest of it.
-    pub fn check(value: &Value, default_ttl: Duration) -> Result<Self, Vec<Problem>> {
-        let document = FlowDocument::parse(value).map_err(|_| engine::problems_of(value, default_ttl))?;
-        let (_, problems) = CompiledFlow::compile(document.clone(), default_ttl);
+    pub fn check<'a>(value: &Value, publishing: impl Into<Publishing<'a>>) -> Result<Self, Vec<Problem>> {
+        let publishing = publishing.into();
+        let document = FlowDocument::parse(value).map_err(|_| engine::problems_of(value, publishing))?;
+        let (_, problems) = CompiledFlow::compile(document.clone(), publishing);
         Ok(Self { document, json: without_id(value), problems })
     }
 
@@ -45,9 +45,50 @@ impl CheckedDocument {
     }
 }
 
-/// Every problem of a document, of its shape or beyond.
-pub fn problems(value: &Value, default_ttl: Duration) -> Vec<Problem> {
-    CheckedDocument::check(value, default_ttl).map_or_else(|problems| problems, |checked| checked.problems)
+impl Runtime {
+    /// Checks a document against what is on this server: the templates of its channel, where they need approval, and the
+    /// other flows that are published. `id` is the flow's, where the document does not say.
+    ///
+    /// # Errors
+    /// When the database cannot be read. The problems of a document of the wrong shape are an outcome.
+    pub fn check_document(
+        &self,
+        value: &Value,
+        id: Option<FlowId>,
+    ) -> Result<std::result::Result<CheckedDocument, Vec<Problem>>> {
+        let channel = self.channel();
+        let templates = match channel.has_templates() {
+            true => {
+                let rows = self.store().read(|conn| templates::list(conn, channel.name()))?;
+                Some(rows.into_iter().map(|row| row.template).collect::<Vec<_>>())
+            }
+            false => None,
+        };
+        // What cannot be read is not held against the author; the log says it.
+        let published = |id| {
+            let found = self.store().read(|conn| published_document(conn, id));
+            found.unwrap_or_else(|error| {
+                tracing::error!(flow = %id, %error, "a published flow cannot be read");
+                None
+            })
+        };
+        let publishing = Publishing {
+            default_ttl: self.default_ttl(),
+            flow_id: id,
+            flows: Some(&published),
+            templates: templates.as_deref(),
+        };
+        Ok(CheckedDocument::check(value, publishing))
+    }
+}
+
+/// The document of a flow that is published.
+fn published_document(conn: &Conn, id: FlowId) -> Result<Option<FlowDocument>> {
+    let Some(flow) = flows::find_published(conn, id)? else { return Ok(None) };
+    let Some(json) = flows::version_document(conn, flow.seq, flow.version)? else { return Ok(None) };
+    let value: Value =
+        serde_json::from_str(&json).map_err(|error| Error::internal("A stored flow is no JSON").caused_by(error))?;
+    Ok(FlowDocument::parse(&value).ok())
 }
 
 /// Whether a document with these problems can be published; `force` overrules a missing entry node and failing test
