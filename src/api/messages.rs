@@ -8,7 +8,7 @@ use super::request::{Page, Query};
 use super::{State, iso, read};
 use crate::domain::ContactId;
 use crate::error::{Error, Result};
-use crate::store::messages::{self, MessageRow, MessageStatus, Which};
+use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::{Conn, contacts};
 
 fn not_found() -> ApiError {
@@ -62,16 +62,27 @@ pub(super) async fn list_contact_messages(
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
     let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
     let next = super::cut(&mut rows, page.limit, |row| row.seq);
-    let data = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
+    let data = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
     Ok(json!({"data": data, "next_cursor": next}))
 }
 
 /// A message of somebody, with who that is.
 fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
-    let mut view = message_view(row)?;
+    let mut view = message_with_stages(conn, row)?;
     let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact);
     view["contact"] =
         json!(contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})));
+    Ok(view)
+}
+
+/// A message as it is shown, with the stages of its way.
+fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
+    let mut view = message_view(row)?;
+    let stages = match row.direction {
+        Direction::In => Vec::new(),
+        Direction::Out => messages::stages(conn, row.seq)?,
+    };
+    view["stages"] = stages.into_iter().map(|(stage, at)| json!({"stage": stage, "at": iso(Some(at))})).collect();
     Ok(view)
 }
 
@@ -90,6 +101,9 @@ pub(super) fn message_view(row: &MessageRow) -> Result<Value> {
         "template": body["template"],
         "status": row.status.as_str(),
         "reason": row.reason,
+        "error": row.error,
+        "attempts": row.attempts,
+        "origin": row.origin.map(Origin::as_str),
         "handled": row.handled,
         "channel": row.channel,
         "provider_id": row.provider_id,

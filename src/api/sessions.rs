@@ -22,12 +22,14 @@ fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
 }
 
-/// `GET /sessions?flow_id=&status=&contact_id=`: sessions, newest first.
+/// `GET /sessions?flow_id=&status=&contact_id=&waiting_for=`: sessions, newest first.
 pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
     let flow_id: Option<FlowId> = query.parsed("flow_id");
     let contact_id: Option<ContactId> = query.parsed("contact_id");
     let status = query.choice("status", &Status::ALL.map(|status| (status.as_str(), status)));
+    // What waits for anything else is too common to be found without a filter that has an index.
+    let in_handoff = query.choice("waiting_for", &[("handoff", ())]).is_some();
     let page = query.page();
     query.finish()?;
     let listed = read(&state, move |conn| {
@@ -39,7 +41,10 @@ pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>)
         }
         let contact_seq = contact_seq.flatten().map(|contact| contact.seq);
         let filter = Filter { flow_seq: flow_seq.flatten(), status, contact_seq };
-        let mut rows = sessions::list(conn, &filter, page.cursor, page.limit + 1)?;
+        let mut rows = match in_handoff {
+            true => sessions::list_in_handoff(conn, &filter, page.cursor, page.limit + 1)?,
+            false => sessions::list(conn, &filter, page.cursor, page.limit + 1)?,
+        };
         let next = super::cut(&mut rows, page.limit, |row| row.seq);
         let data = rows.iter().map(|row| session_row(conn, row)).collect::<Result<Vec<_>>>()?;
         Ok(json!({"data": data, "next_cursor": next}))

@@ -180,6 +180,29 @@ pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Re
     Ok(found)
 }
 
+/// Running sessions that a person has taken over, newest first: those before the row `before`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list_in_handoff(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
+    let Filter { contact_seq, flow_seq, status } = filter;
+    if status.is_some_and(|status| status != Status::Running) {
+        return Ok(Vec::new());
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT seq FROM sessions INDEXED BY sessions_in_handoff
+         WHERE status = 'running' AND waiting_for = 'handoff' AND (?1 IS NULL OR flow_seq = ?1)
+             AND (?2 IS NULL OR contact_seq = ?2) AND seq < ?3
+         ORDER BY seq DESC LIMIT ?4",
+    )?;
+    let seqs = rows_of(&mut statement, (flow_seq, contact_seq, before.unwrap_or(i64::MAX), limit))?;
+    let mut found = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        found.extend(find_by_seq(conn, seq)?);
+    }
+    Ok(found)
+}
+
 fn rows_of(statement: &mut rusqlite::Statement<'_>, params: impl rusqlite::Params) -> Result<Vec<i64>> {
     let rows = statement.query_map(params, |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
