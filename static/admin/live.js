@@ -10,7 +10,7 @@ const LONGEST_PAUSE = 30_000;
 let current = null;
 
 /**
- * Watches until the signal is aborted. Handlers: `session`, `message`, `flow` get an event's data; `reload` is called
+ * Watches until the signal is aborted. Handlers: `session`, `message`, `flow`, `templates` get an event's data; `reload` is called
  * whenever something may have been missed (the server says so, or the connection was lost); `state` gets true while
  * the connection stands.
  */
@@ -53,9 +53,11 @@ class Watcher {
       if (this.wasLost) this.handlers.reload?.();
       this.wasLost = false;
     });
-    for (const name of ["session", "message", "flow"]) {
+    for (const name of ["session", "message", "flow", "templates"]) {
       this.source.addEventListener(name, (event) => this.handlers[name]?.(JSON.parse(event.data)));
     }
+    // Whatever is on screen, a channel that stops concerns everybody.
+    this.source.addEventListener("channel", () => window.dispatchEvent(new Event("qyvo-channel")));
     this.source.addEventListener("lagged", () => this.handlers.reload?.());
     this.source.addEventListener("error", () => this.lost());
   }

@@ -1,6 +1,7 @@
 // Starts the page: finds out who is here, shows the frame around every view, and routes `#/…` to the views.
 
 import * as api from "./api.js";
+import { channelBanner, simulatorBanner } from "./channel.js";
 import { h, replace } from "./dom.js";
 import { keepTimesCurrent } from "./time.js";
 import { button, failure, toastError } from "./ui.js";
@@ -12,10 +13,14 @@ import { sessionView } from "./views/session.js";
 import { contactsView } from "./views/contacts.js";
 import { contactView } from "./views/contact.js";
 import { messagesView } from "./views/messages.js";
+import { channelView } from "./views/channel.js";
+import { templatesView } from "./views/templates.js";
+import { webhooksView } from "./views/webhooks.js";
+import { webhookView } from "./views/webhook.js";
 import { tokensView } from "./views/tokens.js";
 import { settingsView } from "./views/settings.js";
 
-const SECTIONS = ["flows", "sessions", "contacts", "messages", "tokens", "settings"];
+const SECTIONS = ["flows", "sessions", "contacts", "messages", "channel", "templates", "webhooks", "tokens", "settings"];
 
 // A view is a function of (params, page) that gives { title, element, update? }. `page.signal` is aborted when it is
 // left; `page.guard` may be set to an async function that says whether it may be left.
@@ -27,6 +32,10 @@ const ROUTES = [
   [/^\/contacts$/, contactsView],
   [/^\/contacts\/([^/]+)$/, contactView],
   [/^\/messages$/, messagesView],
+  [/^\/channel$/, channelView],
+  [/^\/templates$/, templatesView],
+  [/^\/webhooks$/, webhooksView],
+  [/^\/webhooks\/([^/]+)$/, webhookView],
   [/^\/tokens$/, tokensView],
   [/^\/settings$/, settingsView],
 ];
@@ -35,6 +44,8 @@ const app = document.getElementById("app");
 let session = null;
 let main = null;
 let shown = null;
+// Aborted when somebody logs out or in.
+let visit = new AbortController();
 
 /** What the address asks for: path, query, and the view that shows it. */
 function readAddress() {
@@ -138,15 +149,7 @@ function frame() {
         h("span", { class: "who-name", title: "Logged in as" }, h("span", { class: "visually-hidden" }, "Logged in as "), session.actor ?? ""),
         button("Log out", logOut, { kind: "quiet small", testid: "log-out" }),
         session.version && h("span", { class: "muted version" }, `Version ${session.version}`))),
-    h("div", { class: "page" }, banner(session.channel), main));
-}
-
-/** Says in red that nobody gets any message, for as long as that is so. */
-function banner(channel) {
-  if (!channel || channel.reaches_phones) return null;
-  return h("section", { class: "banner", "aria-label": "Channel", testid: "banner-simulator" },
-    h("strong", {}, "Messages reach no phone."),
-    ` The channel in use is the ${channel.name}: every message is only recorded here.`);
+    h("div", { class: "page" }, channelBanner(session.channel, visit.signal), main));
 }
 
 async function logOut() {
@@ -169,6 +172,8 @@ async function begin() {
 
 function enter(state) {
   session = state;
+  visit.abort();
+  visit = new AbortController();
   api.setCsrfToken(state.csrf_token);
   shown?.controller.abort();
   shown = null;
@@ -177,7 +182,7 @@ function enter(state) {
     route();
   } else {
     setTitle(state.state === "set_up" ? "Set up" : "Log in");
-    replace(app, banner(state.channel), entryView(state, enter, begin));
+    replace(app, simulatorBanner(state.channel), entryView(state, enter, begin));
     app.querySelector("input")?.focus();
   }
 }

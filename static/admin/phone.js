@@ -2,10 +2,10 @@
 // the messages come from; the simulation, the simulator channel and the message lists all show themselves in it.
 
 import { h, keyed } from "./dom.js";
+import { captionOf, carried, isNote, mediaWord, noteText, progress } from "./said.js";
 import { hourOf, inFull } from "./time.js";
 import { toastError, whileBusy } from "./ui.js";
 
-const MEDIA_WORDS = { image: "Image", video: "Video", audio: "Voice message", document: "Document", sticker: "Sticker", location: "Location", contacts: "Contact card" };
 
 /**
  * Makes a phone. `send` gets `{ text }`, `{ message, option }` or `{ media }` and may be async. Messages are
@@ -17,7 +17,7 @@ export function createPhone({ label, send }) {
   const attach = h("details", { class: "menu attach" },
     h("summary", { class: "button small quiet", "aria-label": "Attach", title: "Attach", testid: "phone-attach" }, "+"),
     h("div", { class: "menu-items up" }, ["image", "audio", "location"].map((kind) =>
-      h("button", { type: "button", testid: `phone-attach-${kind}`, onclick: () => act(attach.querySelector("summary"), { media: kind }) }, MEDIA_WORDS[kind]))));
+      h("button", { type: "button", testid: `phone-attach-${kind}`, onclick: () => act(attach.querySelector("summary"), { media: kind }) }, mediaWord(kind)))));
   attach.addEventListener("click", (event) => {
     if (event.target.closest(".menu-items")) attach.open = false;
   });
@@ -79,7 +79,7 @@ export function createPhone({ label, send }) {
 }
 
 /** The conversation itself: a list that is read out as it grows. */
-function bubbles({ label, onTap }) {
+function bubbles({ label, onTap, actions }) {
   const list = h("ol", { class: "bubbles" });
   const element = h("div", { class: "phone-log", role: "log", "aria-label": label, tabindex: "0" }, list);
   let isOpen = false;
@@ -88,7 +88,7 @@ function bubbles({ label, onTap }) {
   function show(messages) {
     // Read before the list grows: only who is at the end, or has just said something, is taken along.
     const wasAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 60;
-    keyed(list, messages, (message) => message.id, (message) => bubble(message, onTap));
+    keyed(list, messages, (message) => message.id, (message) => bubble(message, { onTap, actions }));
     setOpen(isOpen);
     if (wasAtEnd || follows) element.scrollTop = element.scrollHeight;
     follows = false;
@@ -102,20 +102,27 @@ function bubbles({ label, onTap }) {
   return { element, show, setOpen, follow() { follows = true; } };
 }
 
-function bubble(message, onTap) {
+function bubble(message, { onTap, actions }) {
   if (message.note) return h("li", { class: "bubble-note" }, message.note);
   const isIn = message.direction === "in";
+  if (isNote(message)) {
+    return h("li", { class: "bubble-note", testid: "phone-note" }, h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "), noteText(message));
+  }
+  const said = captionOf(message);
+  const extra = carried(message);
   const element = h("li", { class: `bubble ${isIn ? "in" : "out"}`, testid: "phone-bubble", "data-direction": message.direction },
-    h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "),
-    media(message),
-    message.text && h("p", { class: "bubble-text" }, message.text),
-    isIn && !message.text && !message.media && !MEDIA_WORDS[message.type] && h("p", { class: "bubble-text muted" }, tapped(message)),
-    !isIn && !message.text && !message.media && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
+    h("span", { class: "visually-hidden" }, isIn ? "The contact: " : message.origin === "agent" ? "A person of ours: " : "The flow: "),
+    extra,
+    said && h("p", { class: "bubble-text" }, said),
+    isIn && !said && !extra && h("p", { class: "bubble-text muted" }, tapped(message)),
+    !isIn && !said && !extra && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
     h("span", { class: "bubble-foot" },
-      message.template && message.text && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
-      message.status && !["received", "simulated"].includes(message.status) && h("span", { class: `bubble-status ${["failed", "unknown"].includes(message.status) ? "bad" : ""}` }, message.status + (message.reason ? `: ${message.reason}` : "")),
+      message.origin === "agent" && h("span", {}, "written by a person"),
+      message.template && said && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
+      !isIn && progress(message),
       isIn && message.handled === "unrouted" && h("span", { class: "bubble-status bad" }, `not routed${message.reason ? `: ${message.reason}` : ""}`),
-      message.at && h("time", { datetime: message.at, title: inFull(message.at) }, hourOf(message.at))));
+      message.at && h("time", { datetime: message.at, title: inFull(message.at) }, hourOf(message.at))),
+    actions?.(message));
   if (!message.options || message.options.length === 0) return element;
   const buttons = message.options.map((option) => onTap
     ? h("button", { type: "button", class: "option", testid: "phone-option", "data-option": option.id, title: option.description, onclick: (event) => onTap(event.currentTarget, message, option) }, option.title)
@@ -127,30 +134,18 @@ function bubble(message, onTap) {
 /** What is known of a tap that came without its title. Options carry their session before a colon. */
 const tapped = ({ option, type }) => (option ? `Tapped ${String(option).split(":").at(-1)}` : type);
 
-function media(message) {
-  const { media: medium } = message;
-  const kind = medium?.kind ?? (message.type in MEDIA_WORDS ? message.type : null);
-  if (!kind) return null;
-  const word = MEDIA_WORDS[kind] ?? kind;
-  const name = medium?.filename ?? medium?.name ?? "";
-  const place = kind === "location" && medium?.latitude !== undefined ? `${medium.latitude}, ${medium.longitude}` : "";
-  const url = medium?.url ?? "";
-  const content = [h("span", { class: "media-kind" }, word), name || place];
-  // A flow's author writes the address: only what a browser opens as a page becomes a link.
-  return /^https?:\/\//i.test(url)
-    ? h("a", { class: "media", href: url, target: "_blank", rel: "noreferrer" }, content, h("span", { class: "media-url" }, url))
-    : h("div", { class: "media" }, content, url && h("span", { class: "media-url" }, url));
-}
-
 /** Stored messages (newest first, as lists give them) as the phone shows them. */
 export function fromStored(messages) {
   return messages.map((message) => ({ ...message, at: message.created_at })).reverse();
 }
 
-/** Puts a fixed conversation on the page, for reading only. */
-export function readOnlyPhone(label, title) {
-  const log = bubbles({ label });
+/**
+ * Puts a conversation on the page that is not played on the contact's side. `actions` gives what stands in a bubble, and
+ * `foot` what stands below them all, such as a box to answer in.
+ */
+export function readOnlyPhone(label, title, { actions, foot } = {}) {
+  const log = bubbles({ label, actions });
   const name = h("span", { class: "phone-name" }, title);
-  const element = h("div", { class: "phone read-only" }, h("div", { class: "phone-top" }, name), log.element);
-  return { element, show: log.show, setTitle(text) { name.textContent = text; } };
+  const element = h("div", { class: "phone read-only" }, h("div", { class: "phone-top" }, name), log.element, foot);
+  return { element, show: log.show, follow: log.follow, setTitle(text) { name.textContent = text; } };
 }

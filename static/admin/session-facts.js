@@ -5,6 +5,9 @@ import { inWords } from "./reasons.js";
 import { duration, inFull, timeInFull } from "./time.js";
 import { facts, jsonBlock, status } from "./ui.js";
 
+/** What a session waits for, in words. */
+export const waitsFor = (kind) => (kind === "handoff" ? "a person" : kind === "http" ? "an HTTP call" : kind ?? "–");
+
 /** Where a session stands. `now` is a simulation's own clock; without it, times are the reader's. */
 export function sessionFacts(session, now) {
   const when = (iso) => {
@@ -18,7 +21,7 @@ export function sessionFacts(session, now) {
     session.outcome && ["Outcome", session.outcome],
     session.reason && ["Reason", h("span", { class: "stack" }, h("code", {}, session.reason), inWords(session.reason))],
     session.current_node_id && ["Node", h("code", {}, session.current_node_id)],
-    session.status === "running" && ["Waits for", session.waiting_for ?? "–"],
+    session.status === "running" && ["Waits for", waitsFor(session.waiting_for)],
     session.wake_at && session.status === "running" && ["Timer fires", when(session.wake_at)],
     session.expires_at && session.status === "running" && ["Expires", when(session.expires_at)],
     ["Context", Object.keys(session.context ?? {}).length > 0

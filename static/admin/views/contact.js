@@ -1,10 +1,13 @@
 // One contact: who it is, what was said, which conversations there were; export and erasure.
 
 import * as api from "../api.js";
+import { liveChannel } from "../channel.js";
 import { h, replace } from "../dom.js";
 import { scan } from "../jsonmap.js";
 import { gathered, watch } from "../live.js";
 import { fromStored, readOnlyPhone } from "../phone.js";
+import { createReplyBox } from "../reply-box.js";
+import { retryButton } from "../retry.js";
 import { timeOf } from "../time.js";
 import { button, confirmDialog, download, facts, failure, field, fileName, form, pageHeader, toast } from "../ui.js";
 import { tags } from "./contacts.js";
@@ -16,7 +19,14 @@ export function contactView([id], page) {
   const header = h("div", {}, pageHeader("Contact"));
   const factsPlace = h("div", {});
   const profilePlace = h("div", {});
-  const phone = readOnlyPhone("Messages", "");
+  const reply = createReplyBox({ path: `${path}/messages`, sent: () => {
+    phone.follow();
+    load({ withForm: false });
+  } });
+  const phone = readOnlyPhone("Messages", "", {
+    foot: reply.element,
+    actions: (message) => retryButton(message, () => load({ withForm: false })),
+  });
   const older = button("Older messages", loadOlder, { kind: "small more" });
   const sessions = sessionList(signal, () => ({ contact_id: id }), { hideContact: true });
   let messages = [];
@@ -33,10 +43,11 @@ export function contactView([id], page) {
 
   async function load({ withForm = true } = {}) {
     try {
-      const [contact, page1] = await Promise.all([api.get(path, { signal }), api.get(`${path}/messages?limit=50`, { signal })]);
+      const [contact, page1, channel] = await Promise.all([api.get(path, { signal }), api.get(`${path}/messages?limit=50`, { signal }), liveChannel({ signal })]);
       messages = page1.data;
       cursor = page1.next_cursor;
       draw(contact);
+      reply.follow(contact, channel);
       // An edit that is under way is not thrown away by a message that comes in.
       if (withForm) replace(profilePlace, profileForm(contact));
     } catch (error) {

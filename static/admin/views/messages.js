@@ -3,7 +3,8 @@
 import * as api from "../api.js";
 import { h, keyed, replace } from "../dom.js";
 import { gathered, watch } from "../live.js";
-import { inWords } from "../reasons.js";
+import { retryButton } from "../retry.js";
+import { isNote, mediaWord, noteText, whyNot } from "../said.js";
 import { timeOf } from "../time.js";
 import { emptyState, field, liveMark, pageHeader, pagedList, status, table } from "../ui.js";
 
@@ -48,7 +49,7 @@ export function messagesView(_params, page) {
 function messageList(name, reason, signal) {
   const list = table({
     caption: `Messages: ${name}`,
-    columns: [{ label: "Message", kind: "main wide" }, { label: "Status" }, { label: "Reason", kind: "wide" }, { label: "Contact" }, { label: "When" }],
+    columns: [{ label: "Message", kind: "main wide" }, { label: "Status" }, { label: "Reason", kind: "wide" }, { label: "Contact" }, { label: "When" }, { label: "", kind: "row-actions" }],
   });
   const messages = pagedList({
     list,
@@ -56,12 +57,13 @@ function messageList(name, reason, signal) {
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "stack" },
-          h("span", { class: "clamp" }, item.text || (item.template ? `Template ${item.template.name}` : `(${item.type})`)),
-          h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`)),
+          h("span", { class: "clamp" }, isNote(item) ? noteText(item) : item.text || (item.template ? `Template ${item.template.name}` : mediaWord(item.type, item.media))),
+          h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : item.origin === "agent" ? "from a person of ours" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`, item.attempts > 1 && ` · ${item.attempts} attempts`)),
         status(item.handled === "unrouted" ? "unrouted" : item.status),
-        item.reason ? h("span", { class: "stack" }, h("code", {}, item.reason), inWords(item.reason) && h("span", { class: "muted small-text" }, inWords(item.reason))) : "–",
+        item.reason ? h("span", { class: "stack" }, h("code", {}, item.reason), whyNot(item.reason, item.error) && h("span", { class: "muted small-text" }, whyNot(item.reason, item.error))) : "–",
         h("span", { class: "stack" }, item.contact_id ? h("a", { href: `#/contacts/${item.contact_id}` }, item.contact?.name || item.contact?.phone || "Contact") : "–", item.session_id && h("a", { href: `#/sessions/${item.session_id}` }, "Session")),
         timeOf(item.created_at),
+        retryButton(item, () => messages.reload()) ?? "",
       ], { testid: "message-row" }));
     },
     empty: () => (NEEDS_A_LOOK[name]

@@ -57,6 +57,7 @@ export function sessionView([id], page) {
       above: back(),
       actions: [
         live.element,
+        isRunning && session.waiting_for === "handoff" && button("Give back to the flow", resume, { kind: "primary", testid: "session-resume" }),
         isRunning && session.wake_at && button("Fire the timer now", fireTimeout, { testid: "session-fire-timeout" }),
         isRunning && button("Cancel", cancel, { testid: "session-cancel" }),
       ],
@@ -74,6 +75,12 @@ export function sessionView([id], page) {
     if (!isRunning) said.push({ id: "end", note: `The conversation is ${session.status}${session.reason ?? session.outcome ? `: ${session.reason ?? session.outcome}` : ""}.` });
     phone.show(said);
     trace.show(turns);
+  }
+
+  async function resume() {
+    await api.post(`${path}/resume`, {}, { signal });
+    toast("The flow goes on.");
+    await load();
   }
 
   async function fireTimeout() {

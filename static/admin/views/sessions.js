@@ -4,9 +4,12 @@ import * as api from "../api.js";
 import { h, keyed } from "../dom.js";
 import { gathered, watch } from "../live.js";
 import { inWords } from "../reasons.js";
+import { waitsFor } from "../session-facts.js";
 import { timeOf } from "../time.js";
-import { emptyState, field, liveMark, pageHeader, pagedList, status, table, toastError } from "../ui.js";
+import { button, emptyState, field, liveMark, pageHeader, pagedList, status, table, toast, toastError } from "../ui.js";
 
+/** Stands among the statuses: what waits for a person runs, too. */
+const HANDOFF = "handoff";
 const STATUSES = ["running", "completed", "expired", "failed", "cancelled"];
 
 export function sessionsView(_params, page) {
@@ -14,7 +17,7 @@ export function sessionsView(_params, page) {
   const flow = h("select", { testid: "sessions-flow" }, h("option", { value: "" }, "All flows"));
   const state = statusSelect(chosen.get("status") ?? "");
   const live = liveMark();
-  const list = sessionList(page.signal, () => ({ flow_id: flow.value, status: state.value }), { live });
+  const list = sessionList(page.signal, () => ({ flow_id: flow.value, ...wanted(state.value) }), { live });
   api.get("/flows", { signal: page.signal }).then(({ data }) => {
     flow.append(...data.map((item) => h("option", { value: item.id }, item.name)));
     if (chosen.get("flow_id")) {
@@ -33,14 +36,16 @@ export function sessionsView(_params, page) {
 }
 
 function statusSelect(value) {
-  return h("select", { testid: "sessions-status", value }, h("option", { value: "" }, "Any status"), STATUSES.map((name) => h("option", { value: name }, name)));
+  return h("select", { testid: "sessions-status", value }, h("option", { value: "" }, "Any status"), h("option", { value: HANDOFF }, "waiting for a person"), STATUSES.map((name) => h("option", { value: name }, name)));
 }
+
+const wanted = (state) => (state === HANDOFF ? { waiting_for: HANDOFF } : { status: state });
 
 /** The tab of a flow. */
 export function sessionsTab(flow, { signal }) {
   const state = statusSelect("");
   const live = liveMark();
-  const list = sessionList(signal, () => ({ flow_id: flow.id, status: state.value }), { live, hideFlow: true, watchFor: { flow_id: flow.id } });
+  const list = sessionList(signal, () => ({ flow_id: flow.id, ...wanted(state.value) }), { live, hideFlow: true, watchFor: { flow_id: flow.id } });
   state.addEventListener("change", () => list.restart());
   return h("div", {}, h("div", { class: "inline-fields" }, field("Status", state), live.element), list.element);
 }
@@ -63,13 +68,20 @@ export function sessionList(signal, filter, { live, hideFlow = false, hideContac
         hideContact ? version(session) : session.contact?.name && h("span", { class: "muted small-text" }, session.contact.phone)),
       h("span", { class: "stack" }, h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"), version(session)),
       h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason) && h("span", { class: "muted small-text", title: inWords(session.reason) }, session.reason ?? session.outcome)),
-      isRunning ? h("span", { class: "stack" }, session.waiting_for ?? "–", session.current_node_id && h("code", { class: "small-text" }, session.current_node_id)) : "–",
+      isRunning ? h("span", { class: "stack" }, h("span", { class: session.waiting_for === HANDOFF ? "needs-person" : null }, waitsFor(session.waiting_for)), session.current_node_id && h("code", { class: "small-text" }, session.current_node_id)) : "–",
       isRunning ? timeOf(session.wake_at) : "–",
       isRunning ? timeOf(session.expires_at) : "–",
-      timeOf(session.ended_at ?? session.last_interaction_at),
+      h("span", { class: "stack" }, timeOf(session.ended_at ?? session.last_interaction_at),
+        session.waiting_for === HANDOFF && button("Give back", () => resume(session), { kind: "small", testid: "session-resume" })),
     ];
     if (hideFlow || hideContact) cells.splice(1, 1);
     return list.row(cells, { testid: "session-row" });
+  }
+
+  async function resume(session) {
+    await api.post(`/sessions/${session.id}/resume`, {}, { signal });
+    toast("The flow goes on.");
+    await sessions.reload();
   }
 
   const sessions = pagedList({

@@ -39,7 +39,11 @@ export function settingsView(_params, page) {
   }
 
   function editor(setting) {
-    const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: written(setting.value), "aria-labelledby": nameId(setting), testid: "setting-value" });
+    const isSet = written(setting.value) !== "";
+    const input = h("input", {
+      type: setting.is_secret ? "password" : "text", autocomplete: "off", spellcheck: "false", value: setting.is_secret ? "" : written(setting.value),
+      placeholder: setting.is_secret ? (isSet ? "set; type another to replace it" : "not set") : null, "aria-labelledby": nameId(setting), testid: "setting-value",
+    });
     const save = async (value) => {
       const { data } = await api.put("/settings", { [setting.key]: value }, { signal: page.signal });
       toast(value === null ? `${setting.key} has its default again.` : `Saved ${setting.key}.`);

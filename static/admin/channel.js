@@ -1,0 +1,66 @@
+// What carries messages: how the live channel does, and the banner that says in red when nothing reaches anybody.
+
+import * as api from "./api.js";
+import { h, replace } from "./dom.js";
+import { inWords } from "./reasons.js";
+
+/** How often the banner looks, besides when it is told. */
+const PAUSE = 30_000;
+
+/** The live channel as the server describes it. */
+export async function liveChannel(options) {
+  const { data } = await api.get("/channels", options);
+  return data.find((channel) => channel.is_live) ?? null;
+}
+
+/** A state in words. */
+export const STATES = { running: "running", paused: "paused", backing_off: "waiting to try again", off: "not in use" };
+
+/** Why a channel does not run, in words. */
+export function whyStopped(channel) {
+  const words = inWords(channel.reason);
+  return [words, channel.explanation && (words ? `The channel says: ${channel.explanation}` : channel.explanation)].filter(Boolean).join(" ");
+}
+
+/** Says in red that nobody gets any message, for as long as that is so. */
+export function simulatorBanner(channel) {
+  if (!channel || channel.reaches_phones) return null;
+  return h("section", { class: "banner", "aria-label": "Channel", testid: "banner-simulator" },
+    h("strong", {}, "Messages reach no phone."),
+    ` The channel in use is the ${channel.name}: every message is only recorded here.`);
+}
+
+/** The banner of a page that somebody is logged in to; it keeps itself current until the signal is aborted. */
+export function channelBanner(known, signal) {
+  const element = h("div", { "aria-live": "polite" }, simulatorBanner(known));
+  let shown = null;
+  async function look() {
+    if (document.hidden || signal.aborted) return;
+    try {
+      const channel = await liveChannel({ signal });
+      const mark = JSON.stringify([channel?.state, channel?.reason, channel?.explanation]);
+      if (mark === shown) return;
+      shown = mark;
+      replace(element, channel?.state === "paused" ? pausedBanner(channel) : simulatorBanner(known));
+    } catch (error) {
+      // What is on screen says by itself when the server cannot be reached.
+      if (!api.isAbort(error)) console.warn(error);
+    }
+  }
+  const timer = setInterval(look, PAUSE);
+  for (const event of ["qyvo-channel", "focus"]) window.addEventListener(event, look, { signal });
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  look();
+  return element;
+}
+
+function pausedBanner(channel) {
+  return h("section", { class: "banner", "aria-label": "Channel", testid: "banner-paused" },
+    h("strong", {}, `The channel ${channel.name} is paused: nothing goes out.`), " ", whyStopped(channel), " ",
+    h("a", { href: "#/channel" }, "See the channel"));
+}
+
+/** Tells the banner and whoever else listens that the channel may have changed. */
+export function channelChanged() {
+  window.dispatchEvent(new Event("qyvo-channel"));
+}
