@@ -4,6 +4,7 @@
 //! [`FlowDocument`] that exists has unique node ids of a known type. Nothing here reads a clock, draws a random
 //! number, or knows how it is stored.
 
+mod address;
 pub mod consent;
 mod contact;
 mod document;
@@ -18,6 +19,7 @@ mod template;
 pub mod text;
 mod timestamp;
 
+pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
 pub use http_call::HttpCall;
