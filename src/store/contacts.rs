@@ -6,9 +6,9 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::values::Json;
-use super::{Conn, Tx};
-use crate::domain::{Contact, ContactId, Phone, Timestamp};
-use crate::error::{Error, Result};
+use super::{Conn, Tx, addresses};
+use crate::domain::{AddressKey, Contact, ContactId, Phone, Timestamp};
+use crate::error::Result;
 
 /// A contact and its row.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,7 +211,7 @@ pub fn insert_with_messages(
     ])?;
     let seq = tx.last_insert_rowid();
     if let Some(phone) = phone {
-        add_phone(tx, seq, phone, now)?;
+        addresses::add(tx, seq, &AddressKey::of_phone(phone), now)?;
     }
     for tag in tags {
         add_tag(tx, seq, tag)?;
@@ -236,13 +236,10 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now))?;
     if *phone != before.phone {
         if let Some(old) = &before.phone {
-            tx.prepare_cached(
-                "UPDATE addresses SET retired_at = ?3 WHERE kind = 'phone' AND value = ?1 AND contact_seq = ?2",
-            )?
-            .execute((old, seq, now))?;
+            addresses::retire(tx, seq, &AddressKey::of_phone(old), now)?;
         }
         if let Some(new) = phone {
-            add_phone(tx, seq, new, now)?;
+            addresses::add(tx, seq, &AddressKey::of_phone(new), now)?;
         }
     }
     for tag in tags.iter().filter(|tag| !before.tags.contains(tag)) {
@@ -285,29 +282,6 @@ pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>
          WHERE seq = ?1",
     )?
     .execute((seq, messages, inbound_at, at))?;
-    Ok(())
-}
-
-fn add_phone(tx: &Tx<'_>, contact_seq: i64, phone: &Phone, now: Timestamp) -> Result<()> {
-    // Two statements, the second of which is rare: one that could do both keeps a journal of its own for each row.
-    let added = tx
-        .prepare_cached(
-            "INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('phone', ?1, ?2, ?3)
-             ON CONFLICT (kind, value) DO NOTHING",
-        )?
-        .execute((phone, contact_seq, now))?;
-    if added > 0 {
-        return Ok(());
-    }
-    let taken_over = tx
-        .prepare_cached(
-            "UPDATE addresses SET contact_seq = ?2, added_at = ?3, retired_at = NULL
-             WHERE kind = 'phone' AND value = ?1 AND retired_at IS NOT NULL",
-        )?
-        .execute((phone, contact_seq, now))?;
-    if taken_over == 0 {
-        return Err(Error::conflict(format!("{phone} is the number of another contact")));
-    }
     Ok(())
 }
 

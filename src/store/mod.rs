@@ -7,6 +7,7 @@
 //! A job may run twice (see [`Store::write`]), so it does nothing but read and write rows. Ids and times are made
 //! before the job and moved into it.
 
+pub mod addresses;
 pub mod channels;
 pub mod contacts;
 pub mod counters;
@@ -19,12 +20,15 @@ pub mod idempotency;
 pub mod leftovers;
 mod lock;
 pub mod logins;
+pub mod merge;
 pub mod messages;
 pub mod outbox;
+pub mod routing;
 mod schema;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod strays;
 pub mod templates;
 pub mod test_cases;
 #[cfg(test)]

@@ -1,0 +1,219 @@
+//! What the way of a message from a person asks of several tables.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::{Conn, Tx, sessions};
+use crate::domain::{FlowId, Timestamp};
+use crate::error::Result;
+
+/// Sessions that [`lately_ended`] looks at for a flow that answers late replies.
+const LATELY_ENDED: u32 = 20;
+
+/// A word that starts a flow, as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeywordRow {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The word.
+    pub word: String,
+}
+
+/// A number that grows whenever any flow is published: with it, and only with it, a keyword may have come.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn publications(conn: &Conn) -> Result<i64> {
+    let mut statement = conn.prepare_cached("SELECT coalesce(max(rowid), 0) FROM flow_versions")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// The keywords of all published flows, those of the flow that was published last first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn keywords(conn: &Conn) -> Result<Vec<KeywordRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT f.id, k.value FROM flows AS f
+         JOIN flow_versions AS v ON v.flow_seq = f.seq AND v.version = f.published_version
+         JOIN json_each(v.document, '$.settings.keywords') AS k
+         WHERE f.deleted_at IS NULL AND k.type = 'text'
+         ORDER BY v.rowid DESC, k.key",
+    )?;
+    let rows = statement.query_map([], |row| Ok(KeywordRow { flow_id: row.get(0)?, word: row.get(1)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Sessions of a contact that ended within `span` before `now` and that nobody cancelled, the last to end first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn lately_ended(
+    conn: &Conn,
+    contact_seq: i64,
+    span: Duration,
+    now: Timestamp,
+) -> Result<Vec<sessions::StoredSession>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq FROM sessions INDEXED BY sessions_history
+         WHERE contact_seq = ?1 AND status IN ('completed', 'expired', 'failed') AND ended_at > ?2
+         ORDER BY ended_at DESC, seq DESC LIMIT ?3",
+    )?;
+    let seqs = statement.query_map((contact_seq, now.minus(span), LATELY_ENDED), |row| row.get(0))?;
+    let mut ended = Vec::new();
+    for seq in seqs.collect::<rusqlite::Result<Vec<i64>>>()? {
+        ended.extend(sessions::find_by_seq(conn, seq)?);
+    }
+    Ok(ended)
+}
+
+/// Drops what flows and systems have queued for a contact. What an agent answers, and what confirms a wish of the person,
+/// goes out all the same.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<u64> {
+    let failed = tx
+        .prepare_cached(
+            "UPDATE messages INDEXED BY messages_lane
+             SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
+             WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued'
+                 AND origin IN ('flow', 'api')",
+        )?
+        .execute(params![contact_seq, reason, now])?;
+    Ok(failed as u64)
+}
+
+/// Notes a template's new status, in its row and in what is kept of it. Gives whether the channel's template is known.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_template_status(
+    tx: &Tx<'_>,
+    channel: &str,
+    (name, language): (&str, &str),
+    status: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE templates SET status = ?4, template = json_set(template, '$.status', ?4), updated_at = ?5
+             WHERE channel = ?1 AND name = ?2 AND language = ?3",
+        )?
+        .execute(params![channel, name, language, status, now])?;
+    Ok(changed > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::super::flows::{self, NewDraft};
+    use super::super::messages::{self, MessageStatus, NewOutgoing, Origin};
+    use super::super::testing::{self, now};
+    use super::*;
+    use crate::domain::{FlowKind, MessageId, Session, Status};
+
+    #[test]
+    fn keywords_come_with_publishing_and_the_last_published_first() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        assert_eq!((publications(&tx).unwrap(), keywords(&tx).unwrap()), (0, Vec::new()));
+        let mut seqs = Vec::new();
+        for n in 1..=3 {
+            let draft = NewDraft { kind: FlowKind::Flow, name: "F", document: "{}", actor: "a" };
+            seqs.push(flows::save_draft(&tx, testing::flow_id(n), &draft, now()).unwrap());
+        }
+        let publish = |n: usize, words: serde_json::Value| {
+            let document = json!({"settings": {"keywords": words}}).to_string();
+            flows::publish(&tx, seqs[n], &document, None, "a", now()).unwrap();
+        };
+        publish(0, json!(["Menu", "help"]));
+        publish(1, json!(["menu"]));
+        flows::publish(&tx, seqs[2], "{}", None, "a", now()).unwrap();
+        let before = publications(&tx).unwrap();
+        publish(0, json!(["MENU"]));
+        assert!(publications(&tx).unwrap() > before);
+        let all =
+            |tx: &Tx<'_>| keywords(tx).unwrap().into_iter().map(|row| (row.flow_id, row.word)).collect::<Vec<_>>();
+        let (one, two) = (testing::flow_id(1), testing::flow_id(2));
+        assert_eq!(all(&tx), [(one, "MENU".to_owned()), (two, "menu".to_owned())]);
+        flows::unpublish(&tx, seqs[0], now()).unwrap();
+        assert_eq!(all(&tx), [(two, "menu".to_owned())]);
+    }
+
+    #[test]
+    fn sessions_that_ended_lately_are_found_unless_somebody_ended_them() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+        let week = Duration::from_secs(7 * 24 * 3600);
+        for (n, status, ago) in [
+            (1, Status::Expired, 10),
+            (2, Status::Completed, 5),
+            (3, Status::Cancelled, 1),
+            (4, Status::Failed, 20),
+            (5, Status::Expired, 7 * 24 * 3600),
+        ] {
+            let ended_at = Some(now().minus(Duration::from_secs(ago)));
+            let session = Session { status, ended_at, wait: None, ..testing::session(n) };
+            sessions::insert(&tx, flow_seq, contact_seq, &session, None).unwrap();
+        }
+        let found = lately_ended(&tx, contact_seq, week, now()).unwrap();
+        let ids: Vec<_> = found.into_iter().map(|stored| stored.session.id).collect();
+        assert_eq!(ids, [2, 1, 4].map(testing::session_id));
+    }
+
+    #[test]
+    fn only_what_flows_and_systems_queued_is_dropped() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (_, contact_seq) = testing::flow_and_contact(&tx);
+        let mut n = 0;
+        let mut add = |origin, status, next_attempt_at| {
+            n += 1;
+            let message = NewOutgoing {
+                id: MessageId(Uuid::from_u128(n)),
+                contact_seq,
+                session: None,
+                channel: "whatsapp",
+                kind: "text",
+                body: "{}",
+                status,
+                reason: None,
+                next_attempt_at,
+                origin,
+                good_until: None,
+                created_at: now(),
+            };
+            messages::insert_outgoing(&tx, &message).unwrap();
+        };
+        for origin in [Origin::Flow, Origin::Api, Origin::Agent, Origin::Consent] {
+            add(origin, MessageStatus::Queued, Some(now()));
+        }
+        add(Origin::Flow, MessageStatus::Sending, Some(now()));
+        assert_eq!(fail_queued_of_contact(&tx, contact_seq, "opted_out", now()).unwrap(), 2);
+        let left: String =
+            tx.query_row("SELECT group_concat(origin || ' ' || status) FROM messages", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "flow failed,api failed,agent queued,consent queued,flow sending");
+    }
+
+    #[test]
+    fn a_templates_status_changes_in_both_places() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        tx.execute(
+            "INSERT INTO templates (id, channel, name, language, status, template, created_at, updated_at)
+             VALUES (?1, 'whatsapp', 'cart', 'en', 'approved', '{\"status\":\"approved\",\"body\":\"x\"}', 0, 0)",
+            [Uuid::from_u128(1).as_bytes()],
+        )
+        .unwrap();
+        assert!(!set_template_status(&tx, "whatsapp", ("cart", "de"), "paused", now()).unwrap());
+        assert!(set_template_status(&tx, "whatsapp", ("cart", "en"), "paused", now()).unwrap());
+        let row: (String, String) =
+            tx.query_row("SELECT status, template FROM templates", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(row, ("paused".to_owned(), "{\"status\":\"paused\",\"body\":\"x\"}".to_owned()));
+    }
+}
