@@ -44,6 +44,8 @@ pub struct CompiledFlow {
     pub(super) ttl: Option<Duration>,
     pub(super) zone: TimeZone,
     pub(super) date_order: Option<DateOrder>,
+    /// What is said to a message that comes after a session's end.
+    pub(super) late_text: Option<Text>,
     weight: usize,
 }
 
@@ -191,6 +193,7 @@ impl CompiledFlow {
     fn build(document: FlowDocument, default_ttl: Duration, templates_at_most: usize) -> (Self, Vec<Problem>) {
         let mut compiler = Compiler::new(&document, templates_at_most);
         let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
+        let late_text = compiler.late_text(document.settings.late_reply.as_ref());
         let Compiler { templates, zone, problems, patterns, .. } = compiler;
         let ttl = match (document.settings.session_ttl_minutes, document.kind) {
             (Some(minutes), _) => Some(Duration::from_secs(u64::from(minutes) * 60)),
@@ -203,7 +206,7 @@ impl CompiledFlow {
             + document.nodes.len() * weights::NODE
             + templates.len() * weights::TEMPLATE
             + patterns.min(PATTERNS) * weights::PATTERN;
-        (Self { document, templates, actions, places, ttl, zone, date_order, weight }, problems)
+        (Self { document, templates, actions, places, ttl, zone, date_order, late_text, weight }, problems)
     }
 
     /// What people call the flow.
@@ -476,6 +479,12 @@ impl<'a> Compiler<'a> {
                 .as_deref()
                 .map(|text| self.text(&format!("options[{index}].description"), text)),
         }
+    }
+
+    fn late_text(&mut self, late_reply: Option<&LateReply>) -> Option<Text> {
+        let Some(LateReply::Text(source)) = late_reply else { return None };
+        let compiled = self.templates.compile(source, Place::Text);
+        compiled.map_err(|problem| self.problems.push(problem.field("settings.late_reply.text"))).ok()
     }
 
     fn text(&mut self, field: &str, source: &str) -> Text {

@@ -12,6 +12,7 @@ mod compile;
 mod condition;
 mod extract;
 mod filters;
+mod late;
 mod lists;
 mod machine;
 mod offered;
@@ -22,6 +23,7 @@ mod window;
 
 pub use check::{NO_ENTRY_NODE, Publishing};
 pub use compile::{CompiledFlow, problems_of};
+pub use late::late_text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,7 +228,8 @@ pub struct Beginning {
     pub seed: u64,
 }
 
-/// A session before its first event, which must be [`Event::Start`].
+/// A session before its first event, which must be [`Event::Start`]. It begins at the flow's entry, or where its
+/// `current_node` is set to before that event.
 pub fn begin(flow: &CompiledFlow, beginning: Beginning, now: Timestamp) -> Session {
     Session {
         id: beginning.id,

@@ -169,8 +169,12 @@ impl<'a> Machine<'a> {
                     return Err("the session has already begun");
                 }
                 self.session.turn = 1;
-                match self.flow.entry() {
-                    Some(entry) => self.travel(Next::Node(entry)),
+                let first = match &self.session.current_node {
+                    Some(node) => self.flow.places.get(node.as_str()).copied(),
+                    None => self.flow.entry(),
+                };
+                match first {
+                    Some(first) => self.travel(Next::Node(first)),
                     None => self.end(Status::Failed, Some("no_entry_node")),
                 }
             }
