@@ -1,14 +1,17 @@
 //! `POST /inbound`: a message in, on the simulator.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::State;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody};
+use crate::channels::incoming::{IncomingKind, Sender};
 use crate::domain::text::json_depth;
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
-use crate::runtime::{Arrival, Inbound};
+use crate::runtime::{Arrival, Inbound, Quoted};
 
 /// Characters of a message's text at most.
 pub(super) const TEXT_CHARS: usize = 16_384;
@@ -21,7 +24,7 @@ pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> 
     // Stamped before anything else, and registered until it is answered.
     let arrival = state.runtime.arrive();
     let inbound = read_inbound(&body, arrival)?;
-    let received = state.runtime.handle(inbound).await?;
+    let received = state.runtime.receive(inbound).await?;
     let mut answer = json!({"message_id": received.message_id, "handled": received.handling.as_str()});
     if let Some(session_id) = received.session_id {
         answer["session_id"] = json!(session_id);
@@ -73,17 +76,17 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
     match (provider_id, from, kind) {
         (Some(provider_id), Some(from), Some(kind)) => Ok(Inbound {
             provider_id: provider_id.to_owned(),
-            from,
-            kind,
+            from: Sender { phone: Some(from.as_str().to_owned()), ..Sender::default() },
+            kind: IncomingKind::Reply(kind),
             text: text.map(str::to_owned),
             option: option.map(str::to_owned),
-            reply_to,
+            reply_to: reply_to.map(Quoted::Ours),
             payload: media
                 .cloned()
                 .map(Value::Object)
                 .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
             sent_at,
-            arrival,
+            arrival: Arc::new(arrival),
         }),
         _ => Err(ApiError::Validation(Vec::new())),
     }

@@ -14,7 +14,7 @@ use uuid::{Builder, Uuid};
 
 use super::job::{Hold, Job};
 use super::{Command, Runtime};
-use crate::domain::{ContactChange, ContactId, MessageId, Phone};
+use crate::domain::{ContactChange, ContactId, MessageId};
 use crate::error::{Code, Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
@@ -25,7 +25,7 @@ use crate::store::{Conn, leftovers};
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
 /// Why the sessions of who opts out end.
-const OPTED_OUT: &str = "opted_out";
+pub(super) const OPTED_OUT: &str = "opted_out";
 /// Sessions that one job ends.
 const SESSIONS_PER_JOB: usize = 64;
 /// Pages that one read looks through for leftovers: 4 MB.
@@ -321,12 +321,6 @@ async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
 }
 
 impl Job<'_> {
-    /// Whether the owner of a number that leads to nobody had opted out and was erased.
-    pub(super) fn had_opted_out(&self, phone: &Phone) -> Result<bool> {
-        let Some(key) = self.erasure_key()? else { return Ok(false) };
-        Ok(erased::find(self.tx(), &key, Trace::of_phone(phone))?.is_some())
-    }
-
     /// Whether a message was delivered before and then erased with the person who wrote it. Gives an id for it, always
     /// the same. Only somebody unknown, or known for a shorter time than messages are remembered, can have been erased.
     pub(super) fn erased_message(
@@ -346,7 +340,7 @@ impl Job<'_> {
     }
 
     /// The key of the hashes; `None` where nobody was ever erased.
-    fn erasure_key(&self) -> Result<Option<ErasureKey>> {
+    pub(super) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
         if let Some(key) = self.inner().erasure_key.get() {
             return Ok(Some(*key));
         }

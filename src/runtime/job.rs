@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -36,6 +37,8 @@ pub enum Hold {
     Failed(Error),
     /// It needs a flow that is not compiled yet.
     NeedsFlow(FlowKey),
+    /// Flows were published since their keywords were read.
+    NeedsKeywords,
     /// A reply that arrived before the session fell due is still on its way to the writer.
     EarlierReply,
 }
@@ -253,7 +256,7 @@ impl<'a> Job<'a> {
 
     pub(super) fn find(&self, whom: &Whom) -> Result<Found> {
         let by_id = |id: &ContactId| contacts::find_by_id(self.tx, *id);
-        let by_phone = |phone: &Phone| contacts::find_by_phone(self.tx, phone);
+        let by_phone = |phone: &Phone| self.find_by_phone(phone);
         Ok(match whom {
             Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
             Whom::Phone(phone) => by_phone(phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
@@ -285,14 +288,6 @@ impl<'a> Job<'a> {
         contact
     }
 
-    /// Inserts a contact of whom only the number is known, and gives its row and its id. Who had opted out before being
-    /// erased is opted out from the first moment.
-    pub(super) fn add_contact(&self, phone: Phone, source: &str) -> Result<(i64, ContactId)> {
-        let opted_out_at = self.had_opted_out(&phone)?.then_some(self.now);
-        let contact = Contact { opted_out_at, ..Self::new_contact(phone, None) };
-        Ok((contacts::insert(self.tx, &contact, source, self.now)?, contact.id))
-    }
-
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
     pub(super) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
         match session.due_at().filter(|due_at| *due_at <= self.now) {
@@ -307,6 +302,11 @@ impl<'a> Job<'a> {
             Some(due_at) if self.may_hold && self.inner.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
             _ => Ok(()),
         }
+    }
+
+    /// Whether there is room for new sessions.
+    pub(super) fn has_room(&self) -> bool {
+        self.inner.has_room.load(Ordering::Relaxed)
     }
 
     /// Whether the sweeper may fire a timer due at this time.

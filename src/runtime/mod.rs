@@ -1,6 +1,6 @@
 //! What moves sessions: loads, steps and persists in one write job.
 //!
-//! [`Runtime::handle`] is the only way to advance a session. Its commands ([`Trigger`], [`Inbound`], [`SendEvent`],
+//! [`Runtime::handle`] is the only way to advance a session. Its commands (such as [`Trigger`], [`SendEvent`],
 //! [`Cancel`], [`Due`]) each run as one job of the store's writer, so no two of them ever interleave and there is no
 //! lock on a session anywhere. A job that needs a flow which is not compiled yet hands itself back before it has
 //! written anything, the flow is compiled outside the writer, and the job is submitted again.
@@ -19,6 +19,7 @@ mod live;
 mod options;
 mod outbox;
 mod resume;
+mod say;
 pub mod settings;
 pub mod simulation;
 pub mod simulations;
@@ -44,12 +45,14 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 
 use crate::channels::Channel;
+use crate::domain::consent::ConsentWords;
 use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::erased::ErasureKey;
 use crate::store::{self, Store, idempotency};
 use arrivals::Arrivals;
+use inbound::Keywords;
 use job::FlowKey;
 use simulations::Simulations;
 
@@ -58,12 +61,13 @@ pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
 pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
-pub use inbound::{Handling, Inbound, Received};
+pub use inbound::{Handling, Inbound, Quoted, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing};
 pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried};
 pub use resume::{Resume, Resumed};
+pub use say::{Answer, Answered};
 pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
@@ -131,6 +135,10 @@ struct Inner {
     options: Options,
     caller: calls::Caller,
     teller: webhooks::Teller,
+    /// The words by which people opt out and in.
+    consent: ConsentWords,
+    /// The words that start flows.
+    keywords: Keywords,
     /// Seconds.
     default_ttl: AtomicU64,
     live: live::Board,
@@ -166,6 +174,7 @@ impl Runtime {
         let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
         let live = live::Board::new();
         let simulations = Simulations::new(clock.clone());
+        let consent = ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words);
         let inner = Inner {
             store,
             clock,
@@ -173,6 +182,8 @@ impl Runtime {
             options,
             caller: calls::Caller::default(),
             teller: webhooks::Teller::default(),
+            consent,
+            keywords: Keywords::default(),
             default_ttl,
             live,
             flows,
@@ -296,10 +307,11 @@ impl Runtime {
                     }
                     return Ok(outcome);
                 }
-                Err(Hold::NeedsFlow(_)) if holds >= MAX_HOLDS => {
+                Err(Hold::NeedsFlow(_) | Hold::NeedsKeywords) if holds >= MAX_HOLDS => {
                     return Err(Error::unavailable("Too many flows are in use at once; try again"));
                 }
                 Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
+                Err(Hold::NeedsKeywords) => inbound::read_keywords(self).await?,
                 Err(Hold::EarlierReply) => tokio::time::sleep(Duration::from_millis(2)).await,
                 Err(Hold::Failed(error)) => return Err(error),
             }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Command;
 use super::job::{ContactRow, Found, Hold, Job, Live, Whom};
-use crate::domain::{ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
+use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::{contacts, flows, sessions};
@@ -112,7 +112,9 @@ impl Command for Trigger {
             Found::Unknown => return refused(TriggerRefusal::ContactNotFound),
             Found::Mismatch => return refused(TriggerRefusal::ContactMismatch),
             Found::Known(known) if known.contact.opted_out_at.is_some() => return refused(TriggerRefusal::OptedOut),
-            Found::New(phone) if job.had_opted_out(phone)? => return refused(TriggerRefusal::OptedOut),
+            Found::New(phone) if job.had_opted_out(&AddressKey::of_phone(phone))? => {
+                return refused(TriggerRefusal::OptedOut);
+            }
             Found::Known(_) | Found::New(_) => {}
         }
         let already = |id, contact_id, ended| {

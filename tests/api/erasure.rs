@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
+use qyvo::channels::incoming::{IncomingKind, Sender};
 use qyvo::domain::{FlowId, ReplyKind};
 use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
 use qyvo::store::{erasure, settings};
@@ -72,16 +74,16 @@ async fn trigger(runtime: &Runtime, flow_id: FlowId, n: u64) -> Triggered {
 async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {
     let inbound = Inbound {
         provider_id: format!("wamid.{}", word(n, salt + 100)),
-        from: phone(n).parse().unwrap(),
-        kind: ReplyKind::Text,
+        from: Sender { phone: Some(phone(n)), ..Sender::default() },
+        kind: IncomingKind::Reply(ReplyKind::Text),
         text: Some(text(n, salt)),
         option: None,
         reply_to: None,
         payload: None,
         sent_at: None,
-        arrival: runtime.arrive(),
+        arrival: Arc::new(runtime.arrive()),
     };
-    runtime.handle(inbound).await.unwrap()
+    runtime.receive(inbound).await.unwrap()
 }
 
 /// All that must not be found any more of a person.

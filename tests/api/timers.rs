@@ -1,5 +1,8 @@
 //! Time under a clock that the test moves: expiry, timeouts, and replies that come close to them.
 
+use std::sync::Arc;
+
+use qyvo::channels::incoming::{IncomingKind, Sender};
 use qyvo::domain::ReplyKind;
 use qyvo::runtime::{Handling, Inbound};
 use serde_json::{Value, json};
@@ -10,14 +13,14 @@ use crate::support::{PHONE, TestApp, local, question};
 fn reply(app: &TestApp, text: &str) -> Inbound {
     Inbound {
         provider_id: Uuid::now_v7().to_string(),
-        from: PHONE.parse().unwrap(),
-        kind: ReplyKind::Text,
+        from: Sender { phone: Some(PHONE.to_owned()), ..Sender::default() },
+        kind: IncomingKind::Reply(ReplyKind::Text),
         text: Some(text.to_owned()),
         option: None,
         reply_to: None,
         payload: None,
         sent_at: None,
-        arrival: app.runtime.arrive(),
+        arrival: Arc::new(app.runtime.arrive()),
     }
 }
 
@@ -74,7 +77,7 @@ async fn a_reply_a_millisecond_before_the_timeout_wins_though_the_sweeper_is_fir
         app.advance_millis(5);
         assert_eq!(app.runtime.run_due().await.unwrap(), 0, "the timer is left to the reply");
         assert_eq!(app.session(&session["id"]).await["status"], "running");
-        let received = app.runtime.handle(in_time).await.unwrap();
+        let received = app.runtime.receive(in_time).await.unwrap();
         assert_eq!(received.handling, Handling::Reply);
         assert_eq!(app.session(&session["id"]).await["outcome"], "answered");
         assert_eq!(app.runtime.run_due().await.unwrap(), 0);
@@ -95,7 +98,7 @@ async fn a_reply_a_millisecond_after_the_timeout_loses_though_the_sweeper_never_
             if sweep_first {
                 assert_eq!(app.runtime.run_due().await.unwrap(), 1);
             }
-            let received = app.runtime.handle(late).await.unwrap();
+            let received = app.runtime.receive(late).await.unwrap();
             assert_eq!(received.handling, Handling::Unrouted, "sweeper first: {sweep_first}");
             assert_eq!(app.session(&session["id"]).await["outcome"], "silent");
         }
@@ -118,7 +121,7 @@ async fn a_trigger_waits_for_a_reply_that_keeps_the_session_alive() {
         app.advance_millis(2);
         let (triggered, received) = tokio::join!(app.trigger(flow, PHONE), async {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            app.runtime.handle(in_time).await.unwrap()
+            app.runtime.receive(in_time).await.unwrap()
         });
         assert_eq!(received.handling, Handling::Reply);
         assert_eq!(triggered.expect(200)["id"], session["id"]);
@@ -288,9 +291,9 @@ async fn of_two_replies_around_the_due_time_the_earlier_decides() {
         let in_time = reply(&app, "tea");
         app.advance_millis(2);
         let late = reply(&app, "coffee");
-        let (second, first) = tokio::join!(app.runtime.handle(late), async {
+        let (second, first) = tokio::join!(app.runtime.receive(late), async {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            app.runtime.handle(in_time).await
+            app.runtime.receive(in_time).await
         });
         assert_eq!(first.unwrap().handling, Handling::Reply);
         assert_eq!(second.unwrap().handling, Handling::Unrouted);
@@ -310,7 +313,7 @@ async fn a_clock_that_is_set_back_stops_nothing() {
         app.advance(35);
         let stamped_ahead = reply(&app, "tea");
         app.clock.set(crate::support::START.parse().unwrap());
-        let received = app.runtime.handle(stamped_ahead).await.unwrap();
+        let received = app.runtime.receive(stamped_ahead).await.unwrap();
         assert_eq!(received.handling, Handling::Reply);
         assert_eq!(app.session(&session["id"]).await["outcome"], "answered");
         app.stop().await;

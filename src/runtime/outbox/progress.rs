@@ -120,7 +120,7 @@ impl Progressed {
         }
         let error = self.progress.text.as_deref();
         job.fail_message(&row, &Failure { reason, error, at, moves_session: !opts_out })?;
-        match contact.map_or(Ok(false), |contact| job.opt_out(&contact))? {
+        match contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))? {
             true => Ok(ProgressOutcome::StillEnding { contact_seq: row.contact_seq }),
             false => Ok(ProgressOutcome::Noted),
         }

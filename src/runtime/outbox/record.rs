@@ -128,7 +128,7 @@ impl Record {
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
                 self.fail(job, row, refusal, false)?;
-                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out(&contact))?;
+                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))?;
                 return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
             RefusalClass::Transient | RefusalClass::WindowClosed | RefusalClass::Permanent => {

@@ -117,7 +117,7 @@ impl Job<'_> {
 
     /// Opts a person out who told the channel so: all sessions end, what they have queued is dropped. `true` if there may
     /// be more sessions than one job ends.
-    pub(super) fn opt_out(&self, contact: &StoredContact) -> Result<bool, Hold> {
+    pub(super) fn opt_out_at_channel(&self, contact: &StoredContact) -> Result<bool, Hold> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
@@ -127,11 +127,7 @@ impl Job<'_> {
         after.apply(&ContactChange { opt_out: Some(true), ..ContactChange::default() }, self.now());
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(lives, OPTED_OUT)?;
-        self.emit(
-            "contact.opted_out",
-            Some(contact.seq),
-            || json!({"contact": {"id": after.id, "phone": after.phone}, "reason": "channel"}),
-        )?;
+        self.emit_consent("contact.opted_out", contact.seq)?;
         Ok(is_ending)
     }
 

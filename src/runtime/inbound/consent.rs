@@ -1,0 +1,71 @@
+//! Opting out and in by a word.
+//!
+//! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
+//! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
+
+use serde_json::json;
+
+use super::super::contacts::OPTED_OUT;
+use super::super::job::{Hold, Job, Live};
+use crate::domain::consent::Wish;
+use crate::error::Result;
+use crate::store::contacts::{self, StoredContact};
+use crate::store::messages::Origin;
+use crate::store::routing;
+
+/// The running sessions of who opts out.
+pub(super) enum Ending {
+    /// Read, to be ended in good order.
+    InOrder(Vec<Live>),
+    /// Only to be marked.
+    Blind,
+}
+
+impl Job<'_> {
+    /// Opts a person out. `language` is the word's. Who had opted out before gets no second confirmation.
+    pub(super) fn opt_out(&self, contact: &StoredContact, language: Option<&str>, ending: Ending) -> Result<(), Hold> {
+        let mut opted_out = contact.contact.clone();
+        opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));
+        contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
+        match ending {
+            Ending::InOrder(lives) => self.cancel_all(lives, OPTED_OUT)?,
+            Ending::Blind => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
+        }
+        routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
+        if contact.contact.opted_out_at.is_none() {
+            self.confirm(Wish::OptOut, contact, language)?;
+            self.emit_consent("contact.opted_out", contact.seq)?;
+        }
+        Ok(())
+    }
+
+    /// Opts a person in again.
+    pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<&str>) -> Result<(), Hold> {
+        let mut opted_in = contact.contact.clone();
+        opted_in.opted_out_at = None;
+        opted_in.opted_in_at = opted_in.opted_in_at.or(Some(self.now()));
+        contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
+        self.confirm(Wish::OptIn, contact, language)?;
+        Ok(self.emit_consent("contact.opted_in", contact.seq)?)
+    }
+
+    fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
+        let languages = [contact.contact.language.as_deref(), language];
+        let text = self.inner().consent.confirmation(wish, languages);
+        self.say(contact, Origin::Consent, &text).map(|_| ())
+    }
+
+    /// Tells that somebody opted out or in.
+    pub(in crate::runtime) fn emit_consent(&self, event: &'static str, contact_seq: i64) -> Result<()> {
+        let contact = self.contact(contact_seq)?.contact;
+        self.emit(event, Some(contact_seq), || {
+            json!({"contact": {
+                "id": contact.id,
+                "phone": contact.phone,
+                "name": contact.name,
+                "opted_in_at": contact.opted_in_at.map(|at| at.to_iso_seconds()),
+                "opted_out_at": contact.opted_out_at.map(|at| at.to_iso_seconds()),
+            }})
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! Who a message is from: addresses that a delivery shows together are one person's.
+//!
+//! An address is looked up as it was sent, then in the other notation of the same number, then as the numbers of some
+//! countries are written elsewhere. What was sent is kept and never rewritten, and no number is asked whether it could
+//! exist: WhatsApp delivers numbers that numbering plans call impossible.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::job::{Hold, Job};
+use crate::channels::incoming::Sender;
+use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
+use crate::error::{Error, Result};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::erased::{self, Trace};
+use crate::store::{addresses, merge};
+
+/// Characters of a name that a person goes by; what is longer is cut.
+const NAME_CHARS: usize = 255;
+
+/// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
+/// the person's own id is missing.
+pub(super) fn addresses_of(sender: &Sender) -> Vec<AddressKey> {
+    let Sender { wa_id, bsuid, parent_bsuid, phone, name: _ } = sender;
+    let text =
+        |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let bsuid = text(bsuid).or_else(|| text(parent_bsuid)).map(|id| AddressKey::new(AddressKind::Bsuid, id));
+    let wa_id = text(wa_id).map(|digits| AddressKey::new(AddressKind::WaId, digits));
+    // One that cannot be a number leads nowhere by itself.
+    let phone = phone.as_deref().and_then(|phone| phone.parse().ok());
+    bsuid.into_iter().chain(wa_id).chain(phone.as_ref().map(AddressKey::of_phone)).collect()
+}
+
+/// All addresses that the owner of this one may be known by, the likeliest first.
+fn candidates(address: &AddressKey) -> impl Iterator<Item = AddressKey> {
+    let variant = address.variant();
+    let twin_of_variant = variant.as_ref().and_then(AddressKey::twin);
+    [Some(address.clone()), address.twin(), variant, twin_of_variant].into_iter().flatten()
+}
+
+impl Job<'_> {
+    /// The contact that a phone number leads to, however its country's numbers are written.
+    pub(in crate::runtime) fn find_by_phone(&self, phone: &Phone) -> Result<Option<StoredContact>> {
+        if let Some(found) = contacts::find_by_phone(self.tx(), phone)? {
+            return Ok(Some(found));
+        }
+        // The number itself was just looked for.
+        for candidate in candidates(&AddressKey::of_phone(phone)).skip(1) {
+            if let Some(seq) = addresses::owner(self.tx(), &candidate)? {
+                return contacts::find_by_seq(self.tx(), seq);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the owner of an address that leads to nobody had opted out and was erased.
+    pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
+        let Some(key) = self.erasure_key()? else { return Ok(false) };
+        for candidate in candidates(address) {
+            let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
+            if erased::find(self.tx(), &key, trace)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The contact that all of these addresses lead to that lead to anybody; `None` also where they lead to several.
+    pub(super) fn only_owner(&self, shown: &[AddressKey]) -> Result<Option<StoredContact>> {
+        match self.owners(shown)?.as_slice() {
+            [only] => contacts::find_by_seq(self.tx(), *only),
+            _ => Ok(None),
+        }
+    }
+
+    /// The contact that a sender is: found, or made one of several that turn out to be the same, or created. Every
+    /// address that the sender shows leads to it from now on; a name fills an empty one only.
+    pub(super) fn identify(
+        &self,
+        shown: &[AddressKey],
+        name: Option<&str>,
+        source: &str,
+    ) -> Result<StoredContact, Hold> {
+        let name = name.map(tidy_name).filter(|name| !name.is_empty());
+        let seq = match self.owners(shown)?.first() {
+            Some(first) => self.gather(*first, shown)?,
+            None => self.add_contact(shown, name.as_deref(), source)?,
+        };
+        let mut stored = self.contact(seq)?;
+        if stored.contact.name.is_none() && name.is_some() {
+            let named = Contact { name, ..stored.contact.clone() };
+            contacts::update(self.tx(), seq, &named, &stored.contact, self.now())?;
+            stored.contact = named;
+        }
+        Ok(stored)
+    }
+
+    /// The person has a new number or a new id: it leads to the contact, and what it replaces leads to nobody.
+    pub(super) fn change_addresses(
+        &self,
+        contact: &StoredContact,
+        left: &[AddressKey],
+        payload: Option<&Value>,
+    ) -> Result<(), Hold> {
+        let text = |key: &str| payload.and_then(|payload| payload[key].as_str()).map(str::to_owned);
+        let new = addresses_of(&Sender { wa_id: text("wa_id"), bsuid: text("bsuid"), ..Sender::default() });
+        if new.is_empty() {
+            return Ok(());
+        }
+        // Meta's documentation: the business-scoped id of a person changes with the number.
+        let mut old = addresses::of_contact(self.tx(), contact.seq, AddressKind::Bsuid)?;
+        old.extend(left.iter().flat_map(candidates));
+        for address in old.iter().filter(|address| !new.contains(address)) {
+            addresses::retire(self.tx(), contact.seq, address, self.now())?;
+        }
+        self.gather(contact.seq, &new)?;
+        Ok(())
+    }
+
+    /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
+    fn gather(&self, mut seq: i64, shown: &[AddressKey]) -> Result<i64, Hold> {
+        let new_id = shown.iter().find(|address| address.kind == AddressKind::Bsuid);
+        let mut ids = addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?;
+        if let Some(new_id) = new_id
+            && addresses::owner(self.tx(), new_id)?.is_none()
+            && !ids.is_empty()
+        {
+            // The number leads to somebody with another id, so it is somebody else's by now.
+            seq = self.add_contact(std::slice::from_ref(new_id), None, self.channel())?;
+            ids = vec![new_id.clone()];
+        }
+        for address in shown {
+            let Some(owner) = self.owner_of(address)?.filter(|owner| *owner != seq) else { continue };
+            let their_ids = addresses::of_contact(self.tx(), owner, AddressKind::Bsuid)?;
+            if ids.is_empty() || their_ids.is_empty() {
+                seq = self.merge(seq, owner)?;
+                ids.extend(their_ids);
+            } else {
+                // Two ids are two people: the number goes with the one who shows it now.
+                for candidate in candidates(address) {
+                    if addresses::owner(self.tx(), &candidate)? == Some(owner) {
+                        merge::move_address(self.tx(), &candidate, seq, self.now())?;
+                    }
+                }
+            }
+        }
+        self.add_addresses(seq, shown)?;
+        Ok(seq)
+    }
+
+    /// Adds what does not lead to the contact yet. A number of WhatsApp's is also the phone of who has none.
+    fn add_addresses(&self, seq: i64, shown: &[AddressKey]) -> Result<()> {
+        for address in shown {
+            if addresses::owner(self.tx(), address)? != Some(seq) {
+                addresses::add(self.tx(), seq, address, self.now())?;
+            }
+        }
+        let number = shown.iter().find(|address| address.kind == AddressKind::WaId).and_then(AddressKey::twin);
+        if let Some(number) = number.filter(is_phone)
+            && addresses::owner(self.tx(), &number)?.is_none()
+            && addresses::of_contact(self.tx(), seq, AddressKind::Phone)?.is_empty()
+        {
+            addresses::add(self.tx(), seq, &number, self.now())?;
+        }
+        Ok(())
+    }
+
+    /// Inserts a contact of whom only addresses are known, and gives its row. Who had opted out before being erased is
+    /// opted out from the first moment.
+    fn add_contact(&self, shown: &[AddressKey], name: Option<&str>, source: &str) -> Result<i64> {
+        let mut contact = Contact::new(ContactId(Uuid::now_v7()), None);
+        contact.name = name.map(str::to_owned);
+        for address in shown {
+            if self.had_opted_out(address)? {
+                contact.opted_out_at = Some(self.now());
+            }
+        }
+        let seq = contacts::insert(self.tx(), &contact, source, self.now())?;
+        self.add_addresses(seq, shown)?;
+        Ok(seq)
+    }
+
+    /// The contacts that some addresses lead to, each once, in their order.
+    fn owners(&self, shown: &[AddressKey]) -> Result<Vec<i64>> {
+        let mut owners = Vec::new();
+        for address in shown {
+            if let Some(owner) = self.owner_of(address)?
+                && !owners.contains(&owner)
+            {
+                owners.push(owner);
+            }
+        }
+        Ok(owners)
+    }
+
+    fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
+        for candidate in candidates(address) {
+            if let Some(owner) = addresses::owner(self.tx(), &candidate)? {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn contact(&self, seq: i64) -> Result<StoredContact> {
+        contacts::find_by_seq(self.tx(), seq)?
+            .ok_or_else(|| Error::internal(format!("The contact in row {seq} vanished inside a transaction")))
+    }
+}
+
+/// Whether the value has the form of a phone number, so that it can be shown as one.
+fn is_phone(address: &AddressKey) -> bool {
+    address.value.parse::<Phone>().is_ok_and(|phone| phone.as_str() == address.value)
+}
+
+/// A name as it is kept: on one line, without blanks around it, not too long.
+fn tidy_name(name: &str) -> String {
+    let visible: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    visible.trim().chars().take(NAME_CHARS).collect::<String>().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_shows_what_it_has() {
+        let sender = Sender {
+            wa_id: Some("554188887777".to_owned()),
+            bsuid: Some(" ".to_owned()),
+            parent_bsuid: Some("US.ENT.1".to_owned()),
+            phone: Some("nobody".to_owned()),
+            name: None,
+        };
+        let shown: Vec<String> = addresses_of(&sender).into_iter().map(|address| address.value).collect();
+        assert_eq!(shown, ["US.ENT.1", "554188887777"]);
+        let all: Vec<String> = candidates(&addresses_of(&sender)[1]).map(|address| address.value).collect();
+        assert_eq!(all, ["554188887777", "+554188887777", "5541988887777", "+5541988887777"]);
+    }
+
+    #[test]
+    fn names_are_kept_on_one_line() {
+        assert_eq!(tidy_name(" Ana\nMaria\u{0} "), "Ana Maria");
+        assert_eq!(tidy_name(&"x".repeat(300)).len(), 255);
+        assert_eq!(tidy_name(" \t"), "");
+    }
+}

@@ -1,0 +1,53 @@
+//! Two contacts turn out to be one person.
+
+use super::super::job::{Hold, Job};
+use super::super::{Notice, contacts::OPTED_OUT};
+use crate::store::sessions::{self, StoredSession};
+use crate::store::{merge, routing};
+
+/// Why the session of a flow ends that runs for both.
+const MERGED: &str = "merged";
+
+impl Job<'_> {
+    /// Makes one contact of two and gives its row: the older one's. Where a flow runs for both, the session that spoke
+    /// last goes on. If either has opted out, both have. All of the history changes hands in this one job.
+    pub(super) fn merge(&self, one: i64, other: i64) -> Result<i64, Hold> {
+        let (one, other) = (self.contact(one)?, self.contact(other)?);
+        let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
+        let (keep, gone) = if is_first { (one, other) } else { (other, one) };
+        // Whatever may hold the job comes before anything is written.
+        let mut ending = Vec::new();
+        if keep.contact.opted_out_at.is_some() != gone.contact.opted_out_at.is_some() {
+            for contact in [&keep, &gone] {
+                ending.extend(self.running(contact, usize::MAX, false)?.into_iter().map(|live| (live, OPTED_OUT)));
+            }
+        } else {
+            let of_keep = sessions::running_of_contact(self.tx(), keep.seq)?;
+            for theirs in sessions::running_of_contact(self.tx(), gone.seq)? {
+                let Some(ours) = of_keep.iter().find(|ours| ours.flow_seq == theirs.flow_seq) else { continue };
+                let (contact, loser) =
+                    if spoke_at(ours) > spoke_at(&theirs) { (&gone, theirs) } else { (&keep, ours.clone()) };
+                ending.push((self.live(loser, contact.clone())?, MERGED));
+            }
+        }
+        let is_opted_out = keep.contact.opted_out_at.is_some() || gone.contact.opted_out_at.is_some();
+        for (live, reason) in ending {
+            self.cancel_all(vec![live], reason)?;
+        }
+        if is_opted_out {
+            for contact in [&keep, &gone] {
+                routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
+            }
+        }
+        // What timers did that were overdue must not be undone.
+        let (keep, gone) = (self.contact(keep.seq)?, self.contact(gone.seq)?);
+        merge::unite(self.tx(), &keep, &gone, self.now())?;
+        self.notice(|| Notice::Everything);
+        Ok(keep.seq)
+    }
+}
+
+/// When a session spoke last; of two that have not spoken, the younger one counts.
+fn spoke_at(stored: &StoredSession) -> impl Ord + use<> {
+    (stored.prompted_at, stored.seq)
+}

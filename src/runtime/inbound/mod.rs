@@ -1,0 +1,307 @@
+//! A message from a person: whose it is, and what takes it.
+//!
+//! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then the
+//! session whose message is tapped or quoted, a session in handoff, the session that has the floor, keywords, a late
+//! reply, the fallback flow; what nothing takes is stored as unrouted, with the reason. Each message is one write job
+//! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
+
+mod consent;
+mod identity;
+mod keywords;
+mod merge;
+mod route;
+mod tell;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::arrivals::Arrival;
+use super::job::{Hold, Job, to_json};
+use super::{Command, Notice, Runtime};
+use crate::channels::Channel;
+use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
+use crate::domain::{FlowId, MessageId, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
+use crate::engine::Event;
+use crate::error::{Code, Result};
+use crate::store::contacts;
+use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
+pub(super) use keywords::{Keywords, read as read_keywords};
+use route::Route;
+
+/// A message from a person, as a channel hands it over.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// The provider's id of it: the same one is never handled twice.
+    pub provider_id: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// What it is.
+    pub kind: IncomingKind,
+    /// Typed text, title or caption.
+    pub text: Option<String>,
+    /// Id of the tapped option: `<session>:<option>` as sent, or the bare option.
+    pub option: Option<String>,
+    /// Our message that it taps or quotes.
+    pub reply_to: Option<Quoted>,
+    /// Medium, place or contacts; of a notice, what it says.
+    pub payload: Option<Value>,
+    /// When it was written, as the channel says.
+    pub sent_at: Option<Timestamp>,
+    /// When the delivery came here that it was in.
+    pub arrival: Arc<Arrival>,
+}
+
+/// A message of ours that somebody taps or quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quoted {
+    /// By our id.
+    Ours(MessageId),
+    /// By the channel's id.
+    Provider(String),
+}
+
+/// How a message was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handling {
+    /// A session took it.
+    Reply,
+    /// It belongs to a session that did not take it, such as one in a delay; the trace says why.
+    Ignored,
+    /// The person opted out.
+    OptOut,
+    /// The person opted in again.
+    OptIn,
+    /// It is for the person who has taken over the session.
+    Handoff,
+    /// It started a flow by one of its keywords.
+    Keyword,
+    /// It came after its session had ended, and the flow answered as it does then.
+    LateReply,
+    /// It started the fallback flow.
+    Fallback,
+    /// It is no message to anybody, such as a reaction: it is shown in the conversation and does nothing.
+    Noted,
+    /// Nothing wants it; it is kept with the reason.
+    Unrouted,
+    /// It was here before; nothing ran.
+    Duplicate,
+}
+
+impl Handling {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Ignored => "ignored",
+            Self::OptOut => "opt_out",
+            Self::OptIn => "opt_in",
+            Self::Handoff => "handoff",
+            Self::Keyword => "keyword",
+            Self::LateReply => "late_reply",
+            Self::Fallback => "fallback",
+            Self::Noted => "noted",
+            Self::Unrouted => "unrouted",
+            Self::Duplicate => "duplicate",
+        }
+    }
+
+    /// Whether a flow took it and may be about to answer.
+    fn is_taken(self) -> bool {
+        matches!(self, Self::Reply | Self::Keyword | Self::LateReply | Self::Fallback)
+    }
+}
+
+/// What came of an [`Inbound`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// The stored message.
+    pub message_id: MessageId,
+    /// The session that it belongs to, or that it started.
+    pub session_id: Option<SessionId>,
+    /// How it was handled.
+    pub handling: Handling,
+    /// Why not, where it was not.
+    pub reason: Option<String>,
+}
+
+/// A session and the last turn that it took.
+#[derive(Clone, Copy)]
+struct StoredTurn {
+    seq: i64,
+    id: SessionId,
+    flow_id: FlowId,
+    turn: u32,
+}
+
+impl StoredTurn {
+    fn of(seq: i64, session: &Session) -> Self {
+        Self { seq, id: session.id, flow_id: session.flow_id, turn: session.turn }
+    }
+}
+
+/// A stored message from a person.
+struct Stored {
+    seq: i64,
+    id: MessageId,
+}
+
+impl Inbound {
+    /// A message of a channel's delivery.
+    pub fn of(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
+        let IncomingMessage { provider_id, from, sent_at, kind, text, option, reply_to, payload } = message;
+        let reply_to = reply_to.map(Quoted::Provider);
+        Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, arrival }
+    }
+
+    fn reply(&self, kind: ReplyKind, answers_turn: Option<u32>) -> Reply {
+        let bare = |option: &str| route::split_option(option).map_or(option, |(_, bare)| bare).to_owned();
+        Reply {
+            kind,
+            text: self.text.clone(),
+            option: self.option.as_deref().map(bare),
+            payload: self.payload.clone(),
+            answers_turn,
+            received_at: self.arrival.at(),
+        }
+    }
+
+    /// What a flow that it starts reads as `{{input}}`.
+    fn input(&self, kind: ReplyKind) -> SessionInput {
+        SessionInput { text: self.text.clone().unwrap_or_default(), id: None, kind }
+    }
+
+    fn body(&self) -> Value {
+        let mut body = json!({});
+        let reply_to = self.reply_to.as_ref().map(|quoted| match quoted {
+            Quoted::Ours(id) => json!(id),
+            Quoted::Provider(id) => json!(id),
+        });
+        for (key, value) in [
+            ("text", self.text.as_ref().map(|text| json!(text))),
+            ("option", self.option.as_ref().map(|option| json!(option))),
+            ("reply_to", reply_to),
+            ("media", self.payload.clone()),
+            ("sent_at", self.sent_at.map(|at| json!(at))),
+        ] {
+            if let Some(value) = value {
+                body[key] = value;
+            }
+        }
+        body
+    }
+}
+
+impl Runtime {
+    /// Takes a message from a person, whatever is wrong with the flow that it is for: nobody's message is lost to that,
+    /// and nobody is kept from opting out.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`], when the message could not be stored at all.
+    pub async fn receive(&self, inbound: Inbound) -> Result<Received> {
+        let inbound = Arc::new(inbound);
+        let received = match self.handle(Receive { inbound: inbound.clone(), is_blind: false }).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "a message could not be handled in good order; it is just stored");
+                self.handle(Receive { inbound: inbound.clone(), is_blind: true }).await?
+            }
+            other => other?,
+        };
+        if let Channel::WhatsApp(whatsapp) = self.channel()
+            && received.handling.is_taken()
+        {
+            tell::mark_read(self, whatsapp.clone(), inbound.provider_id.clone());
+        }
+        Ok(received)
+    }
+}
+
+/// An [`Inbound`] as one job.
+struct Receive {
+    inbound: Arc<Inbound>,
+    /// Without reading or stepping any session: for when that fails.
+    is_blind: bool,
+}
+
+impl Command for Receive {
+    type Outcome = Received;
+
+    fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
+        let inbound = self.inbound.as_ref();
+        let channel = job.channel();
+        if let Some(earlier) = messages::find_by_provider_id(job.tx(), channel, &inbound.provider_id)? {
+            return Ok(duplicate(earlier.id, earlier.session_id));
+        }
+        let shown = identity::addresses_of(&inbound.from);
+        let known = job.only_owner(&shown)?;
+        if let Some(message_id) = job.erased_message(channel, &inbound.provider_id, known.as_ref())? {
+            return Ok(duplicate(message_id, None));
+        }
+        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel)?;
+        let route = match (inbound.kind, self.is_blind) {
+            (IncomingKind::Reply(kind), false) => route::choose(job, inbound, kind, &contact)?,
+            (IncomingKind::Reply(kind), true) => route::choose_blindly(job, inbound, kind),
+            _ => Route::Noted,
+        };
+        let stored = self.store(job, &contact, &route)?;
+        let mut received = Received {
+            message_id: stored.id,
+            session_id: route.session().map(|at| at.id),
+            handling: route.handling(),
+            reason: route.reason().map(str::to_owned),
+        };
+        match (inbound.kind, route) {
+            (IncomingKind::Reply(kind), route) => {
+                route::follow(job, inbound, kind, route, (&contact, &stored), &mut received)?;
+            }
+            (IncomingKind::NumberChanged, _) => job.change_addresses(&contact, &shown, inbound.payload.as_ref())?,
+            _ => {}
+        }
+        Ok(received)
+    }
+}
+
+impl Receive {
+    /// Stores the message, and tells whoever wants to hear of it.
+    fn store(&self, job: &Job<'_>, contact: &contacts::StoredContact, route: &Route) -> Result<Stored, Hold> {
+        let inbound = self.inbound.as_ref();
+        let (id, at) = (MessageId(Uuid::now_v7()), inbound.arrival.at());
+        let session = route.session();
+        let seq = messages::insert_inbound(
+            job.tx(),
+            &NewInbound {
+                id,
+                contact_seq: contact.seq,
+                session: session.map(|at| (at.seq, at.turn)),
+                channel: job.channel(),
+                provider_id: Some(&inbound.provider_id),
+                kind: inbound.kind.as_str(),
+                body: &to_json(&inbound.body())?,
+                handled: Some(route.handling().as_str()),
+                reason: route.reason(),
+                created_at: at,
+            },
+        )?;
+        if let IncomingKind::Reply(kind) = inbound.kind {
+            // The window for free text is counted from when it was written, and a clock that is ahead opens it no longer.
+            let written_at = inbound.sent_at.map_or(at, |sent_at| sent_at.min(at));
+            contacts::touch(job.tx(), contact.seq, 1, Some(written_at), at)?;
+            tell::message_received(job, inbound, kind, (contact, id))?;
+        }
+        let of_session = session.map(|at| (at.id, at.flow_id));
+        job.notice(|| Notice::message(id, contact.contact.id, of_session, Direction::In, MessageStatus::Received));
+        Ok(Stored { seq, id })
+    }
+}
+
+fn duplicate(message_id: MessageId, session_id: Option<SessionId>) -> Received {
+    Received { message_id, session_id, handling: Handling::Duplicate, reason: None }
+}
+
+/// The event that a message is to a session.
+fn event(reply: Reply) -> Event {
+    Event::Reply(reply)
+}

@@ -1,0 +1,464 @@
+//! Which way a message goes. The order is the contract; the first that fits takes it:
+//!
+//! 1. a typed word that opts out, whoever may be waiting for an answer; one that opts in, from who has opted out;
+//! 2. the live session whose message is tapped or quoted;
+//! 3. a session in handoff: the person who has taken over reads it;
+//! 4. the session that has the floor: of those that wait for a reply, or call out and queue replies meanwhile, the one
+//!    that spoke last;
+//! 5. a typed keyword of a published flow that is not running for the contact; of two flows with the word, the one that
+//!    was published last;
+//! 6. a session that waits for something else. It has asked nothing, so it comes after the keywords, and its trace says
+//!    why it does not listen, if it does not;
+//! 7. the late reply of the flow whose session ended within 7 days: the one that is tapped or quoted, else the last one to
+//!    end whose flow has one. A session that somebody cancelled has none: it was ended on purpose;
+//! 8. the fallback flow, if nothing runs;
+//! 9. nothing: it is kept with the reason.
+//!
+//! Who has opted out gets no further than 3. So does what was written more than a day before it came, as after an outage
+//! it may: nobody waits for a chat's answer to it any more, but a tap still names what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use uuid::Uuid;
+
+use super::super::job::{ContactRow, Hold, Job, Live};
+use super::super::{trigger, turn};
+use super::consent::Ending;
+use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
+use crate::domain::consent::Wish;
+use crate::domain::text::normalize_reply;
+use crate::domain::{FlowId, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
+use crate::engine::{self, Beginning, CompiledFlow, Event};
+use crate::error::Result;
+use crate::store::contacts::StoredContact;
+use crate::store::flows::{self, PublishedFlow};
+use crate::store::messages::{self, MessageRow, Origin};
+use crate::store::routing;
+use crate::store::sessions::{self, StoredSession};
+
+/// How long after its end a session's flow answers a late reply.
+const LATE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long before it came a message may have been written to be taken as part of a chat.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a message goes.
+pub(super) enum Route {
+    /// To a session that takes it.
+    To(Box<Live>),
+    /// Kept with the session that it was meant for, and traced there, but not taken.
+    Unheard(StoredTurn, &'static str),
+    /// To whoever has taken the session over.
+    Handoff(StoredTurn),
+    /// To no session.
+    Nowhere(&'static str),
+    /// The person opts out.
+    OptOut(Option<String>, Ending),
+    /// The person opts in again.
+    OptIn(Option<String>),
+    /// It starts a flow.
+    Start(Box<Start>, Handling),
+    /// A flow says something to it, though its session has ended.
+    Say(StoredTurn, String),
+    /// It is shown in the conversation and does nothing.
+    Noted,
+}
+
+/// A session that a message starts.
+pub(super) struct Start {
+    published: PublishedFlow,
+    flow: Arc<CompiledFlow>,
+    context: Map<String, serde_json::Value>,
+    /// Where it begins, if not at the flow's entry.
+    at: Option<NodeId>,
+    /// The session that it is the late reply of.
+    after: Option<StoredTurn>,
+}
+
+impl Route {
+    pub(super) fn handling(&self) -> Handling {
+        match self {
+            Self::To(_) => Handling::Reply,
+            Self::Unheard(..) | Self::Nowhere(_) => Handling::Unrouted,
+            Self::Handoff(_) => Handling::Handoff,
+            Self::OptOut(..) => Handling::OptOut,
+            Self::OptIn(_) => Handling::OptIn,
+            Self::Start(_, handling) => *handling,
+            Self::Say(..) => Handling::LateReply,
+            Self::Noted => Handling::Noted,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Unheard(_, why) | Self::Nowhere(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The session that it belongs to as it comes. One that it starts is not there yet.
+    pub(super) fn session(&self) -> Option<StoredTurn> {
+        match self {
+            Self::To(live) => live.seq.map(|seq| StoredTurn::of(seq, &live.session)),
+            Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, _) => Some(*at),
+            Self::Start(start, _) => start.after,
+            Self::Nowhere(_) | Self::OptOut(..) | Self::OptIn(_) | Self::Noted => None,
+        }
+    }
+}
+
+/// Settles what was due when the message arrived, and finds out where it goes.
+pub(super) fn choose(
+    job: &Job<'_>,
+    inbound: &Inbound,
+    kind: ReplyKind,
+    contact: &StoredContact,
+) -> Result<Route, Hold> {
+    let mut lives = Vec::new();
+    for stored in sessions::running_of_contact(job.tx(), contact.seq)? {
+        job.wait_for_earlier_replies(&stored.session, &inbound.arrival)?;
+        lives.push(job.live(stored, contact.clone())?);
+    }
+    let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
+    if let Some(text) = typed {
+        let words = &job.inner().consent;
+        if let Some(language) = words.find(Wish::OptOut, text) {
+            return Ok(Route::OptOut(language.map(str::to_owned), Ending::InOrder(lives)));
+        }
+        if let Some(language) = words.find(Wish::OptIn, text).filter(|_| contact.contact.opted_out_at.is_some()) {
+            return Ok(Route::OptIn(language.map(str::to_owned)));
+        }
+    }
+    let keyword = typed.map(normalize_reply).filter(|word| !word.is_empty());
+    Router { job, inbound, kind, contact: contact.clone(), keyword, waits: Vec::new(), settled: Vec::new() }
+        .choose(lives)
+}
+
+/// The same where sessions cannot be read or stepped: the message is kept, and opting out works all the same.
+pub(super) fn choose_blindly(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
+    let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
+    match typed.and_then(|text| job.inner().consent.find(Wish::OptOut, text)) {
+        Some(language) => Route::OptOut(language.map(str::to_owned), Ending::Blind),
+        None => Route::Nowhere("internal_error"),
+    }
+}
+
+/// Goes the way that was chosen, now that the message is stored.
+pub(super) fn follow(
+    job: &Job<'_>,
+    inbound: &Inbound,
+    kind: ReplyKind,
+    route: Route,
+    (contact, stored): (&StoredContact, &Stored),
+    received: &mut Received,
+) -> Result<(), Hold> {
+    match route {
+        Route::To(mut live) => {
+            let answers_turn = answered_turn(job, inbound, live.session.id)?;
+            if let Some(why) = job.apply(&mut live, &event(inbound.reply(kind, answers_turn)))? {
+                received.handling = Handling::Ignored;
+                received.reason = Some(why.to_owned());
+                messages::set_handled(job.tx(), stored.seq, Handling::Ignored.as_str(), Some(why), live.seq)?;
+            }
+        }
+        Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
+        Route::OptOut(language, ending) => job.opt_out(contact, language.as_deref(), ending)?,
+        Route::OptIn(language) => job.opt_in(contact, language.as_deref())?,
+        Route::Say(at, text) => {
+            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
+            // Timers that were overdue may have changed the contact.
+            job.say(&job.contact(contact.seq)?, Origin::Flow, &text)?;
+        }
+        Route::Start(start, handling) => {
+            if let Some(at) = start.after {
+                job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
+            }
+            let (seq, id) = start.run(job, inbound, kind, contact.seq)?;
+            received.session_id = Some(id);
+            messages::set_handled(job.tx(), stored.seq, handling.as_str(), None, seq)?;
+        }
+        Route::Handoff(_) | Route::Nowhere(_) | Route::Noted => {}
+    }
+    Ok(())
+}
+
+/// The parts of `<session>:<option>`.
+pub(super) fn split_option(option: &str) -> Option<(SessionId, &str)> {
+    let (session, bare) = option.split_once(':')?;
+    Some((session.parse().ok()?, bare))
+}
+
+/// A session that a message names.
+enum Named {
+    Session(Box<StoredSession>),
+    /// A session's id that no session has (any more).
+    Gone,
+}
+
+struct Router<'a> {
+    job: &'a Job<'a>,
+    inbound: &'a Inbound,
+    kind: ReplyKind,
+    contact: StoredContact,
+    /// What was typed, in its normal form.
+    keyword: Option<String>,
+    /// What each of the sessions waited for when the message came.
+    waits: Vec<Option<WaitKind>>,
+    /// Those whose timers fired before it.
+    settled: Vec<bool>,
+}
+
+impl Router<'_> {
+    fn choose(mut self, mut lives: Vec<Live>) -> Result<Route, Hold> {
+        let named = self.named()?;
+        if let Some(Named::Session(named)) = &named
+            && named.contact_seq != self.contact.seq
+        {
+            return Ok(Route::Nowhere("not_your_session"));
+        }
+        self.waits = lives.iter().map(|live| live.session.wait.as_ref().map(|wait| wait.kind)).collect();
+        for live in &mut lives {
+            let fired = self.job.settle(live, self.inbound.arrival.at())?;
+            self.settled.push(fired > 0);
+        }
+        if self.settled.contains(&true) {
+            self.contact = self.job.contact(self.contact.seq)?;
+            for live in &mut lives {
+                self.job.refresh(live)?;
+            }
+        }
+        let is_opted_out = self.contact.contact.opted_out_at.is_some();
+        let place = |of: &StoredSession| lives.iter().position(|live| live.seq == Some(of.seq));
+        let mut ended = None;
+        match named {
+            Some(Named::Session(named)) => match place(&named) {
+                Some(index) if self.is_in_handoff(&lives[index]) => return Ok(Route::Handoff(at(&lives[index]))),
+                Some(index) if lives[index].is_running() && !is_opted_out => return Ok(self.give(lives, index)),
+                Some(index) => ended = Some(at(&lives[index])),
+                None => ended = Some(StoredTurn::of(named.seq, &named.session)),
+            },
+            Some(Named::Gone) => return Ok(Route::Nowhere("session_ended")),
+            None => {}
+        }
+        if let Some(live) = lives.iter().find(|live| self.is_in_handoff(live)) {
+            return Ok(Route::Handoff(at(live)));
+        }
+        if is_opted_out {
+            return Ok(Route::Nowhere("opted_out"));
+        }
+        if self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at()) {
+            return Ok(Route::Nowhere("stale"));
+        }
+        let is_named = ended.is_some();
+        if !is_named {
+            match self.floor(&lives) {
+                Floor::Of(index) => return Ok(self.give(lives, index)),
+                Floor::LeftBy(index) => ended = Some(at(&lives[index])),
+                Floor::Nobody => {}
+            }
+        }
+        if let Some(start) = self.by_keyword(&lives)? {
+            return Ok(Route::Start(Box::new(start), Handling::Keyword));
+        }
+        if !is_named && let Some(index) = lives.iter().position(Live::is_running) {
+            return Ok(self.give(lives, index));
+        }
+        if let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))? {
+            return Ok(late);
+        }
+        if !lives.iter().any(Live::is_running)
+            && let Some(start) = self.fallback()?
+        {
+            return Ok(Route::Start(Box::new(start), Handling::Fallback));
+        }
+        Ok(ended.map_or(Route::Nowhere("no_session"), |at| Route::Unheard(at, "session_ended")))
+    }
+
+    /// Gives the message to a session that runs. One whose timer fired has said something since that was not there when
+    /// the message was written.
+    fn give(&self, mut lives: Vec<Live>, index: usize) -> Route {
+        let live = lives.swap_remove(index);
+        if self.settled[index] {
+            return Route::Unheard(at(&live), turn::too_late(&live.session));
+        }
+        Route::To(Box::new(live))
+    }
+
+    /// Which session has the floor: the one that had it when the message came. If that ended since, it is the one before
+    /// it, as far as it has said nothing since.
+    fn floor(&self, lives: &[Live]) -> Floor {
+        let listens = |index: &usize| matches!(self.waits[*index], Some(WaitKind::Reply | WaitKind::Http));
+        let mut listening = (0..lives.len()).filter(listens);
+        let Some(first) = listening.next() else {
+            // One that listened to nobody and is over: the message is kept with it, if nothing else takes it.
+            let over = (0..lives.len()).find(|index| !lives[*index].is_running());
+            return over.map_or(Floor::Nobody, Floor::LeftBy);
+        };
+        if lives[first].is_running() {
+            return Floor::Of(first);
+        }
+        listening.find(|index| !self.settled[*index]).map_or(Floor::LeftBy(first), Floor::Of)
+    }
+
+    fn is_in_handoff(&self, live: &Live) -> bool {
+        live.is_running() && live.session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff)
+    }
+
+    /// The session whose message is tapped or quoted.
+    fn named(&self) -> Result<Option<Named>> {
+        let tx = self.job.tx();
+        if let Some((session, _)) = self.inbound.option.as_deref().and_then(split_option) {
+            let found = sessions::find_by_id(tx, session)?;
+            return Ok(Some(found.map_or(Named::Gone, |stored| Named::Session(Box::new(stored)))));
+        }
+        let Some(seq) = quoted(self.job, self.inbound)?.and_then(|message| message.session_seq) else {
+            return Ok(None);
+        };
+        Ok(sessions::find_by_seq(tx, seq)?.map(|stored| Named::Session(Box::new(stored))))
+    }
+
+    fn by_keyword(&self, lives: &[Live]) -> Result<Option<Start>, Hold> {
+        let Some(word) = &self.keyword else { return Ok(None) };
+        for flow_id in self.job.flows_of_keyword(word)? {
+            let Some(start) = self.start_of(flow_id, Map::new())? else { continue };
+            let still_has = |keyword: &String| normalize_reply(keyword) == *word;
+            if start.flow.document().settings.keywords.iter().any(still_has) && !runs(lives, start.published.seq) {
+                return Ok(Some(start));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fallback(&self) -> Result<Option<Start>, Hold> {
+        match self.job.inner().options.routing.fallback_flow {
+            Some(flow_id) => self.start_of(flow_id, Map::new()),
+            None => Ok(None),
+        }
+    }
+
+    /// A session of a flow, if the flow is published and can start with this context, and there is room.
+    fn start_of(&self, flow_id: FlowId, context: Map<String, serde_json::Value>) -> Result<Option<Start>, Hold> {
+        let Some(published) = flows::find_published(self.job.tx(), flow_id)? else { return Ok(None) };
+        let flow = self.job.flow(published.seq, published.version)?;
+        let can_start = trigger::check_start(&flow, &context).is_ok() && self.job.has_room();
+        Ok(can_start.then_some(Start { published, flow, context, at: None, after: None }))
+    }
+
+    /// What the flow of a session does that has ended: of the named one, else of the last one to end whose flow does
+    /// anything.
+    fn late_reply(&self, lives: &[Live], ended: Option<i64>) -> Result<Option<Route>, Hold> {
+        let now = self.inbound.arrival.at();
+        let tx = self.job.tx();
+        let candidates = match ended {
+            Some(seq) => sessions::find_by_seq(tx, seq)?.into_iter().collect(),
+            None => routing::lately_ended(tx, self.contact.seq, LATE, now)?,
+        };
+        for candidate in candidates {
+            let session = &candidate.session;
+            let is_recent = session.ended_at.is_some_and(|ended_at| ended_at.plus(LATE) > now);
+            let has_ended = !matches!(session.status, Status::Running | Status::Cancelled);
+            if !is_recent || !has_ended || runs(lives, candidate.flow_seq) {
+                continue;
+            }
+            if let Some(route) = self.late_reply_of(&candidate)? {
+                return Ok(Some(route));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is in force is what is published now: a flow that is not published says nothing.
+    fn late_reply_of(&self, ended: &StoredSession) -> Result<Option<Route>, Hold> {
+        let session = &ended.session;
+        let Some(published) = flows::find_published(self.job.tx(), session.flow_id)? else { return Ok(None) };
+        let flow = self.job.flow(published.seq, published.version)?;
+        let after = StoredTurn::of(ended.seq, session);
+        Ok(match &flow.document().settings.late_reply {
+            None => None,
+            Some(LateReply::Text(_)) => {
+                let input = self.inbound.input(self.kind);
+                let text = engine::late_text(&flow, &self.contact.contact, session, input, self.job.now());
+                text.map(|text| Route::Say(after, text))
+            }
+            Some(LateReply::RestartAt(node)) => {
+                let node = node.clone();
+                let is_there = flow.document().nodes.iter().any(|one| one.id == node);
+                let context = session.context.clone();
+                let start = Start { published, flow, context, at: Some(node), after: Some(after) };
+                (is_there && self.job.has_room()).then(|| Route::Start(Box::new(start), Handling::LateReply))
+            }
+        })
+    }
+}
+
+/// Who has the floor.
+enum Floor {
+    /// The session at this place.
+    Of(usize),
+    /// Nobody any more: the session at this place had it, and has ended since.
+    LeftBy(usize),
+    /// Nobody.
+    Nobody,
+}
+
+impl Start {
+    /// Starts the session. The message that starts it is its `{{input}}`, and no wait of it is met by that message.
+    fn run(
+        self,
+        job: &Job<'_>,
+        inbound: &Inbound,
+        kind: ReplyKind,
+        contact_seq: i64,
+    ) -> Result<(Option<i64>, SessionId), Hold> {
+        let Self { published, flow, context, at, after: _ } = self;
+        let contact = job.contact(contact_seq)?.contact;
+        let id = Uuid::now_v7();
+        let beginning = Beginning {
+            id: SessionId(id),
+            flow_id: published.id,
+            version: published.version,
+            contact_id: contact.id,
+            context,
+            // The low half of a version 7 UUID is random.
+            seed: id.as_u64_pair().1,
+        };
+        let mut session = engine::begin(&flow, beginning, job.now());
+        session.input = Some(inbound.input(kind));
+        session.current_node = at;
+        let mut live = Live {
+            seq: None,
+            flow_seq: published.seq,
+            flow,
+            contact,
+            contact_row: ContactRow::Stored(contact_seq),
+            session,
+            prompted_at: None,
+        };
+        job.apply(&mut live, &Event::Start)?;
+        Ok((live.seq, SessionId(id)))
+    }
+}
+
+fn at(live: &Live) -> StoredTurn {
+    StoredTurn::of(live.seq.unwrap_or_default(), &live.session)
+}
+
+/// Whether a flow runs for the contact.
+fn runs(lives: &[Live], flow_seq: i64) -> bool {
+    lives.iter().any(|live| live.is_running() && live.flow_seq == flow_seq)
+}
+
+/// The message that a message taps or quotes.
+fn quoted(job: &Job<'_>, inbound: &Inbound) -> Result<Option<MessageRow>> {
+    match &inbound.reply_to {
+        Some(Quoted::Ours(id)) => messages::find_by_id(job.tx(), *id),
+        Some(Quoted::Provider(id)) => messages::find_by_provider_id(job.tx(), job.channel(), id),
+        None => Ok(None),
+    }
+}
+
+fn answered_turn(job: &Job<'_>, inbound: &Inbound, session: SessionId) -> Result<Option<u32>> {
+    let message = quoted(job, inbound)?;
+    Ok(message.filter(|message| message.session_id == Some(session)).and_then(|message| message.turn))
+}

@@ -1,0 +1,85 @@
+//! Telling of a message that came: the operator's own systems, and the person who wrote it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::super::Runtime;
+use super::super::job::Job;
+use super::Inbound;
+use crate::channels::whatsapp::WhatsApp;
+use crate::domain::{MessageId, ReplyKind, Timestamp};
+use crate::error::Result;
+use crate::store::contacts::StoredContact;
+
+/// Requests that mark messages as read, at once. Of more, some messages stay unread, which harms nobody.
+const MARKING: usize = 16;
+static MARKED: Semaphore = Semaphore::const_new(MARKING);
+
+/// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
+pub(super) fn mark_read(_: &Runtime, whatsapp: Arc<WhatsApp>, provider_id: String) {
+    let Ok(turn) = MARKED.try_acquire() else { return };
+    tokio::spawn(async move {
+        let _turn = turn;
+        if let Err(refusal) = whatsapp.mark_read(&provider_id, true).await {
+            tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
+        }
+    });
+}
+
+/// Queues `message.received`, whose message has the shape of `GET /triggers/new-message-received`.
+pub(super) fn message_received(
+    job: &Job<'_>,
+    inbound: &Inbound,
+    kind: ReplyKind,
+    (contact, id): (&StoredContact, MessageId),
+) -> Result<()> {
+    job.emit("message.received", Some(contact.seq), || {
+        let person = &contact.contact;
+        let iso = |at: Option<Timestamp>| at.map(Timestamp::to_iso_seconds);
+        json!({
+            "message": {
+                "id": id,
+                "direction": "inbound",
+                "type": if kind == ReplyKind::Tap { "interactive" } else { kind.as_str() },
+                "content": content(inbound, kind),
+                "status": "received",
+                "contact_id": person.id,
+                "contact_phone": person.phone,
+                "contact_name": person.name,
+                "contact_email": person.email,
+                "sent_at": iso(inbound.sent_at),
+                "delivered_at": null,
+                "read_at": null,
+                "created_at": iso(Some(inbound.arrival.at())),
+            },
+            "contact": {
+                "id": person.id,
+                "phone": person.phone,
+                "name": person.name,
+                "email": person.email,
+                "locale": person.language,
+                "tags": person.tags,
+                "metadata": person.metadata,
+                "opted_in_at": iso(person.opted_in_at),
+                "opted_out_at": iso(person.opted_out_at),
+                "created_at": iso(Some(contact.created_at)),
+            },
+        })
+    })
+}
+
+fn content(inbound: &Inbound, kind: ReplyKind) -> Value {
+    match kind {
+        ReplyKind::Text => json!({"body": inbound.text}),
+        ReplyKind::Tap => json!({"body": inbound.text, "id": inbound.option}),
+        _ => {
+            let mut content = inbound.payload.clone().unwrap_or_else(|| json!({}));
+            if let (Some(fields), Some(text)) = (content.as_object_mut(), &inbound.text) {
+                fields.entry("caption").or_insert_with(|| json!(text));
+            }
+            content
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Messages that no flow says: an agent's answer, and the confirmation of an opt-out or an opt-in.
+//!
+//! They go through the same outbox as a flow's, and their `origin` tells them from those.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::job::{Hold, Job, to_json};
+use super::{Command, Notice};
+use crate::channels::Channel;
+use crate::domain::{ContactId, MessageId};
+use crate::error::Result;
+use crate::store::contacts::{self, StoredContact};
+use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
+
+/// A person on the admin page, or a system of the operator's, answers somebody. Also somebody who opted out: that is
+/// between people.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// To whom.
+    pub contact_id: ContactId,
+    /// What.
+    pub text: String,
+}
+
+/// What came of an [`Answer`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Answered {
+    /// It waits to go out; on the simulator it is shown.
+    Queued {
+        /// The message.
+        id: MessageId,
+    },
+    /// No contact has that id.
+    NotFound,
+}
+
+impl Command for Answer {
+    type Outcome = Answered;
+
+    fn is_kept(outcome: &Answered) -> bool {
+        matches!(outcome, Answered::Queued { .. })
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Answered, Hold> {
+        match contacts::find_by_id(job.tx(), self.contact_id)? {
+            Some(contact) => Ok(Answered::Queued { id: job.say(&contact, Origin::Agent, &self.text)? }),
+            None => Ok(Answered::NotFound),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Says a text that belongs to no session.
+    pub(super) fn say(&self, contact: &StoredContact, origin: Origin, text: &str) -> Result<MessageId> {
+        let id = MessageId(Uuid::now_v7());
+        let status = match self.inner().options.channel {
+            Channel::Simulator => MessageStatus::Simulated,
+            Channel::WhatsApp(_) | Channel::Webhook(_) => MessageStatus::Queued,
+        };
+        messages::insert_outgoing(
+            self.tx(),
+            &NewOutgoing {
+                id,
+                contact_seq: contact.seq,
+                session: None,
+                channel: self.channel(),
+                kind: "text",
+                body: &to_json(&json!({"type": "text", "text": text}))?,
+                status,
+                reason: None,
+                next_attempt_at: (status == MessageStatus::Queued).then(|| self.now()),
+                origin,
+                good_until: None,
+                created_at: self.now(),
+            },
+        )?;
+        contacts::touch(self.tx(), contact.seq, 1, None, self.now())?;
+        self.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, status));
+        Ok(id)
+    }
+}
