@@ -7,7 +7,10 @@
 //! have no way into the real application:
 //! - `delivery_failed`, which no channel reports yet: from there on the simulation is held against what the golden
 //!   conversation expects;
+//! - `resume`, which nobody can ask for yet: the same;
 //! - a tap without an option, which no channel hands over: the comparison ends before it.
+//!
+//! Conversations that call an HTTP endpoint are not compared: what the network answers, and when, a simulation is told.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "api/support.rs"]
@@ -32,11 +35,18 @@ use support::{PHONE, START, TestApp, local};
 /// The default time to live, on both sides.
 const TTL: Duration = Duration::from_secs(1800);
 /// Goldens that do not end on both sides, with the step from which they go on otherwise.
-const PARTIAL: [(&str, usize); 7] = [
+const PARTIAL: [(&str, usize); 14] = [
     ("delay-delivery-failed", 1),
     ("end-last-word-undelivered", 1),
+    ("handoff-cancelled", 3),
+    ("handoff-resumed", 2),
+    ("handoff-timeout", 3),
     ("menu-delivery-failed", 1),
     ("menu-tap-without-a-turn", 2),
+    ("run-flow-delivery-failed-inside", 1),
+    ("run-flow-delivery-failed-of-one-that-is-over", 1),
+    ("run-flow-delivery-failed-of-the-caller", 1),
+    ("run-flow-delivery-failed-unwired", 1),
     ("send-message-delivery-failed-late", 2),
     ("send-message-delivery-failed-unwired", 1),
     ("send-message-delivery-failed-wired", 1),
@@ -66,7 +76,12 @@ fn goldens() -> Vec<(String, Value)> {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         (name, serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap())
     };
-    paths.into_iter().map(read).collect()
+    paths.into_iter().map(read).filter(|(_, golden)| !calls(golden)).collect()
+}
+
+/// Whether a golden conversation calls an endpoint.
+fn calls(golden: &Value) -> bool {
+    golden.to_string().contains("\"http_request\"")
 }
 
 fn document(golden: &Value) -> Value {
@@ -93,6 +108,12 @@ impl Pair {
         })
         .await;
         let document = document(golden);
+        let flows = object(&golden["flows"]);
+        for (id, sub_flow) in &flows {
+            let mut sub_flow = sub_flow.clone();
+            sub_flow["id"] = json!(id);
+            publish(&app, &sub_flow).await;
+        }
         let flow = publish(&app, &document).await;
         let persona: Persona = serde_json::from_value(golden.get("contact").cloned().unwrap_or(json!({}))).unwrap();
         let contact = known_contact(&app, &persona).await;
@@ -109,7 +130,7 @@ impl Pair {
             seed: session.as_u64_pair().1,
             channel: Default::default(),
             window_open: true,
-            flows: Map::new(),
+            flows,
             http: Vec::new(),
         };
         let checked = CheckedDocument::check(&document, TTL).unwrap();
@@ -147,7 +168,7 @@ impl Pair {
             "timeout" | "expire" => Stimulus::Advance { seconds: 0.0, fire: true },
             "cancel" => Stimulus::Cancel { reason: text("reason") },
             "event" => serde_json::from_value(event.clone()).unwrap(),
-            "delivery_failed" => return false,
+            "delivery_failed" | "resume" => return false,
             // A session that runs begins only once: a trigger finds it, and a simulation has nothing to take.
             "start" => {
                 let trigger = json!({"flow_id": self.flow, "phone": self.contact.phone});
@@ -306,16 +327,19 @@ impl Pair {
             let text = value.to_string().replace(self.session.as_str().unwrap(), &ours);
             serde_json::from_str(&text).unwrap()
         };
-        let is_refusal = |turn: &Value| {
-            let why = turn["warnings"][0]["text"].as_str().unwrap_or_default();
-            why.starts_with("ignored: ") && !simulation.turns().iter().any(|kept| shown_turn(kept) == real_turn(turn))
-        };
-        let real: Vec<Value> = self.real_turns().await;
-        let refusals = real.iter().filter(|turn| is_refusal(turn)).count();
-        assert_eq!(refusals, self.refusals, "{event:?}");
-        let real: Vec<Value> =
-            real.iter().filter(|turn| !is_refusal(turn)).map(|turn| with_our_id(&real_turn(turn))).collect();
         let simulated: Vec<Value> = simulation.turns().iter().map(shown_turn).collect();
+        // What a simulation refuses, the application traces; what both trace may look the same as such a turn.
+        let mut unmatched: Vec<&Value> = simulated.iter().collect();
+        let mut is_refusal = |turn: &Value| match unmatched.iter().position(|kept| *kept == turn) {
+            Some(place) => {
+                unmatched.remove(place);
+                false
+            }
+            None => turn["warnings"][0]["text"].as_str().unwrap_or_default().starts_with("ignored: "),
+        };
+        let real: Vec<Value> = self.real_turns().await.iter().map(|turn| with_our_id(&real_turn(turn))).collect();
+        let (refused, real): (Vec<Value>, Vec<Value>) = real.into_iter().partition(|turn| is_refusal(turn));
+        assert_eq!(refused.len(), self.refusals, "{event:?}");
         assert_eq!(simulated, real, "{event:?}");
 
         let session = simulation.session();
@@ -358,6 +382,8 @@ impl Pair {
             }
             "timeout" => self.simulation.take(&Stimulus::Advance { seconds: 0.0, fire: true }),
             "cancel" => self.simulation.take(&Stimulus::Cancel { reason: text("reason") }),
+            "resume" => self.simulation.take(&Stimulus::Resume),
+            "expire" => self.simulation.take(&Stimulus::Advance { seconds: 0.0, fire: true }),
             "reply" => self.simulation.take(&Stimulus::Reply { text: text("text").unwrap(), message: None }),
             other => panic!("{other} after a delivery failed"),
         };
@@ -387,9 +413,14 @@ impl Pair {
 }
 
 fn golden_path(step: &qyvo::engine::PathStep) -> String {
+    // Golden conversations name a sub-flow by the end of its id, at version 3.
+    let flow = step.flow.map_or_else(String::new, |pin| {
+        let id = pin.id.to_string();
+        format!("flow {} version 3: ", &id[id.len() - 2..])
+    });
     let exit = step.exit.as_deref().map_or_else(|| ".".to_owned(), |exit| format!("-> {exit}"));
     let why = step.why.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
-    format!("{} {exit}{why}", step.node)
+    format!("{flow}{} {exit}{why}", step.node)
 }
 
 /// Publishes over HTTP; a sequence, which no trigger starts yet, goes in as a flow's version.
@@ -440,9 +471,19 @@ fn shown_turn(turn: &SimulatedTurn) -> Value {
         .collect();
     json!({
         "turn": turn.record.turn, "at": turn.at.to_iso_seconds(), "stimulus": turn.record.stimulus,
-        "path": turn.record.path, "changes": turn.record.changes, "warnings": turn.record.warnings,
+        "path": without_versions(json!(turn.record.path)), "changes": turn.record.changes, "warnings": turn.record.warnings,
         "messages": messages,
     })
+}
+
+/// The steps of a path without the versions of sub-flows: only what is published has one.
+fn without_versions(mut path: Value) -> Value {
+    for step in path.as_array_mut().unwrap() {
+        if let Some(flow) = step.get_mut("flow") {
+            flow["version"] = json!(0);
+        }
+    }
+    path
 }
 
 fn real_turn(turn: &Value) -> Value {
@@ -462,6 +503,7 @@ fn real_turn(turn: &Value) -> Value {
     for name in ["turn", "at", "stimulus", "path", "changes", "warnings"] {
         shown[name] = turn[name].clone();
     }
+    shown["path"] = without_versions(shown["path"].take());
     shown["messages"] = json!(messages);
     shown
 }
@@ -489,7 +531,7 @@ async fn every_golden_conversation_goes_as_it_would_in_earnest() {
                 None => full += 1,
                 Some(index) => {
                     partial.push((name.as_str(), index));
-                    if all[index]["event"]["type"] == "delivery_failed" {
+                    if ["delivery_failed", "resume"].iter().any(|kind| all[index]["event"]["type"] == **kind) {
                         all[index..].iter().for_each(|step| pair.step_alone(step));
                     }
                 }
@@ -499,7 +541,7 @@ async fn every_golden_conversation_goes_as_it_would_in_earnest() {
         println!("{} conversations, {full} in full, {steps} events after the start", goldens.len());
         assert_eq!(partial, PARTIAL);
         assert_eq!(full + PARTIAL.len(), goldens.len());
-        assert!(full >= 97 && steps >= 220, "{full} conversations in full, {steps} events");
+        assert!(full >= 110 && steps >= 250, "{full} conversations in full, {steps} events");
     })
     .await;
 }

@@ -21,6 +21,7 @@ What you type is what the contact writes. Commands begin with a slash; // writes
   /timeout      lets time go by until the wait's timer fires
   /expire       lets time go by until the session expires
   /event NAME   tells the session of an event; JSON after the name is its payload
+  /resume       gives a session in handoff back to its flow
   /cancel       ends the session
   /state        shows where the session stands
   /trace        shows the path with its reasons, or no more
@@ -137,6 +138,7 @@ impl<W: Write> Chat<W> {
             "/timeout" => Ok(Stimulus::Timeout),
             "/expire" => Ok(Stimulus::Expire),
             "/event" => read_event(rest),
+            "/resume" => Ok(Stimulus::Resume),
             "/cancel" => Ok(Stimulus::Cancel { reason: None }),
             "/state" => {
                 self.show_state()?;
@@ -254,6 +256,10 @@ fn show_turn(out: &mut impl Write, turn: &SimulatedTurn, is_tracing: bool) -> st
         for change in &turn.record.changes {
             writeln!(out, "  [{} = {}]", change.name, change.value)?;
         }
+    }
+    for change in turn.record.changes.iter().filter(|change| change.name == "handoff" && !is_tracing) {
+        let note = change.value.as_str().map_or_else(String::new, |note| format!(": {note}"));
+        writeln!(out, "(a person is asked for{note})")?;
     }
     for warning in &turn.record.warnings {
         let node = warning.node.as_ref().map_or_else(String::new, |node| format!(" at {node}"));

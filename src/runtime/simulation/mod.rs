@@ -5,10 +5,11 @@
 //! message, because it takes events through the same functions as the writer's jobs. Its clock stands still until an
 //! event moves it. What it holds is enough to play it again, which is how a conversation becomes a test case.
 //!
-//! What no session can reach yet is kept and changes nothing: the stubs of HTTP calls, the documents of sub-flows, the
-//! channel and its window.
+//! HTTP calls get the answers, and sub-flows the documents, that it began with. On WhatsApp it shows the text or the
+//! template, as the channel's window has it: the contact's messages open it for 24 hours.
 
 mod told;
+mod window;
 
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +29,8 @@ use crate::domain::{
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
 use crate::error::Result;
+
+use window::Window;
 
 pub use told::{HttpStub, Medium, PHONE, Persona, Start, Stimulus};
 
@@ -108,9 +111,17 @@ pub struct Simulation {
 #[derive(Debug, Clone)]
 struct State {
     now: Timestamp,
-    window_open: bool,
+    window: Window,
     session: Session,
     contact: Contact,
+}
+
+/// What comes of an event besides its turn.
+struct After {
+    /// The HTTP call that it made.
+    call: Option<HttpCall>,
+    /// What the session is told of a message that the channel does not take.
+    undelivered: Option<Event>,
 }
 
 /// A message from the contact.
@@ -163,7 +174,7 @@ impl Simulation {
         };
         let session = engine::begin(&subject.flow, beginning, now);
         let bytes = json_bytes(&start);
-        let state = State { now, window_open: start.window_open, session, contact };
+        let state = State { now, window: Window::new(&start), session, contact };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
@@ -217,7 +228,7 @@ impl Simulation {
 
     /// Whether the channel's window for free text is open.
     pub fn is_window_open(&self) -> bool {
-        self.state.window_open
+        self.state.window.is_open(self.state.now)
     }
 
     /// The session.
@@ -319,7 +330,7 @@ impl Simulation {
             Stimulus::Resume => self.tell(Event::Resume),
             Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
             Stimulus::Window { open } => {
-                self.state.window_open = *open;
+                self.state.window.set(*open);
                 Ok(())
             }
             Stimulus::Cancel { reason } => {
@@ -387,6 +398,7 @@ impl Simulation {
             return Err(Refused::because(if heard.names_session { "session_ended" } else { "no_session" }));
         }
         let fired = self.settle()?;
+        self.state.window.hear(self.state.now);
         let Heard { kind, text, option, payload, answers_turn, .. } = heard;
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
         if fired == 0 {
@@ -427,31 +439,48 @@ impl Simulation {
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), Refused> {
-        let mut call = self.apply_one(event)?;
-        // As the runtime would: first the answer to what was called, then the replies that were queued meanwhile.
+        let mut after = self.apply_one(event)?;
+        // As the runtime would: first what the channel does not take, then the answer to what was called, then the
+        // replies that were queued meanwhile.
         loop {
-            let answer = call.take().map(|call| self.answer(&call));
+            if let Some(failed) = after.undelivered.take() {
+                // A session that is over has nothing to lose any more.
+                if self.is_running() {
+                    after = self.apply_one(&failed)?;
+                }
+                continue;
+            }
+            let answer = after.call.take().map(|call| self.answer(&call));
             let Some(event) = answer.or_else(|| turn::next(&self.state.session)) else { return Ok(()) };
-            call = self.apply_one(&event)?;
+            after = self.apply_one(&event)?;
         }
     }
 
-    /// Takes one event. Gives the HTTP call that it made.
-    fn apply_one(&mut self, event: &Event) -> Result<Option<HttpCall>, Refused> {
+    /// Takes one event. Gives what comes of it besides.
+    fn apply_one(&mut self, event: &Event) -> Result<After, Refused> {
         let State { now, session, contact, .. } = &self.state;
         let lookup = |id: FlowId, _| match self.flows.get(&id) {
             Some(flow) => Lookup::Ready { version: 0, flow: flow.clone() },
             None => Lookup::NotPublished,
         };
         let taken = turn::take(&self.subject.flow, &lookup, contact, session, event, *now);
-        let Turn { session, contact, said, call, record, .. } = taken.map_err(|why| match why {
+        let Turn { session, contact, mut said, call, record, .. } = taken.map_err(|why| match why {
             NotTaken::Ignored(why) => Refused::because(why),
             NotTaken::NotLoaded => Refused::because("a sub-flow is missing"),
         })?;
         self.state.session = session;
         self.state.contact = contact;
+        for said in &mut said {
+            self.state.window.choose(said, self.state.now);
+        }
+        let closed = said.iter().find(|said| said.refused == Some(window::CLOSED));
+        let undelivered = closed.map(|said| Event::DeliveryFailed {
+            turn: record.turn,
+            node: said.message.node.clone(),
+            code: window::CLOSED.to_owned(),
+        });
         self.keep(record, said)?;
-        Ok(call)
+        Ok(After { call, undelivered })
     }
 
     /// What the first stub that fits answers to a call; without one there is no answer.
@@ -541,10 +570,15 @@ mod tests {
     const TTL: Duration = Duration::from_secs(1800);
 
     fn simulate(document: Value) -> Simulation {
+        simulate_on(document, json!({}))
+    }
+
+    pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
         let document = FlowDocument::parse(&document).unwrap();
         let subject =
             Subject { flow: Arc::new(CompiledFlow::load(document, TTL)), flow_id: None, version: None, bytes: 1_000 };
-        let start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
+        let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
+        start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()
     }
 
@@ -562,7 +596,7 @@ mod tests {
         }))
     }
 
-    fn event(event: Value) -> Stimulus {
+    pub(super) fn event(event: Value) -> Stimulus {
         serde_json::from_value(event).unwrap()
     }
 
@@ -641,6 +675,47 @@ mod tests {
         simulation.take(&event(json!({"type": "cancel"}))).unwrap();
         assert_eq!(simulation.session().status, Status::Expired);
         assert_eq!(reason(&mut simulation, json!({"type": "event", "name": "paid"})), "the session has ended");
+    }
+
+    #[test]
+    fn calls_get_the_first_answer_that_fits_and_without_one_none() {
+        let call = |id: &str, url: &str, next: &str| {
+            json!({"id": id, "type": "http_request", "method": "POST", "url": url, "save_as": id,
+                   "exits": {"success": next, "failure": next}})
+        };
+        let document = json!({
+            "schema_version": 1, "name": "Calls", "entry_node": "one",
+            "nodes": [call("one", "https://x.example/1", "two"), call("two", "https://x.example/2", "three"),
+                      call("three", "https://y.example/", "done"), {"id": "done", "type": "ask", "text": "Done?"}]
+        });
+        let http = json!([
+            {"method": "GET", "url": "https://x.example/1", "status": 500},
+            {"method": "post", "url": "https://x.example/1", "status": 201, "body": {"id": 7}},
+            {"url": "https://x.example/2", "status": 404},
+            {"url": "https://x.example/2", "status": 200}
+        ]);
+        let simulation = simulate_on(document, json!({"http": http}));
+        let context = &simulation.session().context;
+        assert_eq!(context["one"], json!({"status": 201, "body": {"id": 7}}));
+        assert_eq!(context["two"], json!({"status": 404, "body": null}));
+        assert_eq!(context["three"], json!({"status": 0, "body": null}));
+        assert_eq!((simulation.turns().len(), simulation.messages().count()), (4, 1), "each answer is a turn");
+    }
+
+    #[test]
+    fn sub_flows_are_the_documents_it_began_with_and_people_give_back_what_they_took() {
+        let id = "0193bc00-1111-7000-8000-000000000001";
+        let sub = json!({"schema_version": 1, "name": "Agent", "entry_node": "agent", "nodes": [
+            {"id": "agent", "type": "handoff", "note": "Help {{context.who}}"}]});
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "run", "nodes": [
+            {"id": "run", "type": "run_flow", "flow_id": id, "context": {"who": "Ann"}, "save_as": "sub"}]});
+        let mut simulation = simulate_on(document.clone(), json!({"flows": {id: sub}}));
+        assert_eq!(reason(&mut simulation, json!({"type": "reply", "text": "hi"})), "a person has taken over");
+        assert_eq!(simulation.turns()[0].record.changes[0].value, json!("Help Ann"));
+        simulation.take(&event(json!({"type": "resume"}))).unwrap();
+        assert_eq!(simulation.session().context["sub"]["status"], "completed");
+        let without = simulate_on(document, json!({}));
+        assert_eq!(without.session().reason.as_deref(), Some("sub_flow_not_published"));
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! The window of a simulated channel: whether a text goes out, or the template beside it.
+
+use std::time::Duration;
+
+use super::told::{Medium, Start};
+use crate::domain::{MessageKind, Timestamp};
+use crate::runtime::turn::Said;
+
+/// Why a text is not sent while the window is closed.
+pub(super) const CLOSED: &str = "window_closed";
+/// For how long a message from the contact opens it (Cloud API, customer service windows).
+const SPAN: Duration = Duration::from_secs(24 * 3600);
+
+/// The window, and what it means on the channel.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    medium: Medium,
+    is_open: bool,
+    /// When it closes by itself, if it is open.
+    until: Option<Timestamp>,
+}
+
+impl Window {
+    pub(super) fn new(start: &Start) -> Self {
+        Self { medium: start.channel, is_open: start.window_open, until: Some(start.now.plus(SPAN)) }
+    }
+
+    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+        let closes = self.medium == Medium::Whatsapp;
+        self.is_open && self.until.is_none_or(|until| !closes || now < until)
+    }
+
+    /// Opens or closes it, until something else happens.
+    pub(super) fn set(&mut self, open: bool) {
+        (self.is_open, self.until) = (open, None);
+    }
+
+    /// The contact has written.
+    pub(super) fn hear(&mut self, now: Timestamp) {
+        (self.is_open, self.until) = (true, Some(now.plus(SPAN)));
+    }
+
+    /// Leaves of a message what the channel shows of it. A template without a text beside it stays one everywhere.
+    pub(super) fn choose(&self, said: &mut Said, now: Timestamp) {
+        let message = &mut said.message;
+        let is_free = message.text.is_some() || message.media.is_some();
+        if self.medium == Medium::Simulator || !is_free {
+            return;
+        }
+        if self.medium == Medium::Webhook || self.is_open(now) {
+            message.template = None;
+        } else if message.template.is_some() {
+            message.kind = MessageKind::Template;
+            (message.text, message.media) = (None, None);
+        } else {
+            said.refused = said.refused.or(Some(CLOSED));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{event, simulate_on};
+    use crate::domain::Status;
+
+    fn flow(exits: Value) -> Value {
+        json!({
+            "schema_version": 1, "name": "Cart", "entry_node": "remind",
+            "settings": {"session_ttl_minutes": 43_200},
+            "nodes": [
+                {"id": "remind", "type": "menu", "text": "Your cart waits", "options": [{"id": "buy", "title": "Buy"}],
+                 "template": {"name": "cart", "variables": {"1": "{{contact.name}}"}}, "exits": {"buy": "link"}},
+                {"id": "link", "type": "send_message", "text": "Here", "exits": {"next": "wait"}},
+                {"id": "wait", "type": "delay", "seconds": 86_400, "exits": {"next": "late"}},
+                {"id": "late", "type": "ask", "text": "Still there?", "exits": exits},
+                {"id": "lost", "type": "end", "outcome": "lost"}
+            ]
+        })
+    }
+
+    #[test]
+    fn the_template_goes_while_the_window_is_closed_and_the_text_once_the_contact_has_written() {
+        let mut simulation =
+            simulate_on(flow(json!({"delivery_failed": "lost"})), json!({"channel": "whatsapp", "window_open": false}));
+        let first = &simulation.messages().next().unwrap().message;
+        assert_eq!((first.text.as_deref(), first.template.is_some()), (None, true));
+        assert_eq!(first.options.len(), 1, "its button still stands for the option");
+        simulation.take(&event(json!({"type": "tap", "id": "buy"}))).unwrap();
+        let second = &simulation.messages().nth(1).unwrap().message;
+        assert_eq!((second.text.as_deref(), second.template.is_some()), (Some("Here"), false));
+        assert!(simulation.is_window_open());
+        simulation.take(&event(json!({"type": "timeout"}))).unwrap();
+        let third = simulation.messages().nth(2).unwrap();
+        assert_eq!(third.refused, Some("window_closed"), "a day has passed");
+        assert_eq!(simulation.session().outcome.as_deref(), Some("lost"));
+    }
+
+    #[test]
+    fn a_text_that_the_window_forbids_fails_a_session_that_has_no_use_for_it() {
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [
+            {"id": "a", "type": "ask", "text": "Hi?"}]});
+        let simulation = simulate_on(document.clone(), json!({"channel": "whatsapp", "window_open": false}));
+        let session = simulation.session();
+        assert_eq!((session.status, session.reason.as_deref()), (Status::Failed, Some("window_closed")));
+        for other in [json!({}), json!({"channel": "whatsapp"}), json!({"channel": "webhook", "window_open": false})] {
+            assert_eq!(simulate_on(document.clone(), other).session().status, Status::Running);
+        }
+    }
+
+    #[test]
+    fn somebody_can_open_and_close_it() {
+        let mut simulation = simulate_on(flow(json!({})), json!({"channel": "whatsapp"}));
+        assert!(simulation.messages().all(|said| said.message.template.is_none()));
+        simulation.take(&event(json!({"type": "window", "open": false}))).unwrap();
+        simulation.take(&event(json!({"type": "window", "open": true}))).unwrap();
+        assert!(simulation.is_window_open());
+    }
+}
