@@ -23,6 +23,7 @@ mod stats;
 mod templates;
 mod test_cases;
 mod tokens;
+mod webhook_endpoints;
 
 use std::time::Instant;
 
@@ -139,6 +140,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
     entry(Method::POST, "/sessions/{id}/cancel", ADMIN, || web::to(sessions::cancel_session)),
+    entry(Method::POST, "/sessions/{id}/resume", ADMIN, || web::to(sessions::resume_session)),
     entry(Method::POST, "/sessions/{id}/fire-timeout", ADMIN, || web::to(sessions::fire_timeout)),
     entry(Method::GET, "/contacts", ADMIN, || web::to(contacts::list_contacts)),
     entry(Method::GET, "/contacts/{id}", ADMIN, || web::to(contacts::get_contact)),
@@ -182,6 +184,14 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),
+    entry(Method::GET, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::list_endpoints)),
+    entry(Method::POST, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::create_endpoint)),
+    entry(Method::GET, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::get_endpoint)),
+    entry(Method::PATCH, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::update_endpoint)),
+    entry(Method::DELETE, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::delete_endpoint)),
+    entry(Method::POST, "/webhook-endpoints/{id}/test", ADMIN, || web::to(webhook_endpoints::test_endpoint)),
+    entry(Method::POST, "/webhook-endpoints/{id}/rotate-secret", ADMIN, || web::to(webhook_endpoints::rotate_secret)),
+    entry(Method::GET, "/webhook-endpoints/{id}/deliveries", ADMIN, || web::to(webhook_endpoints::list_deliveries)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
     entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
     entry(Method::GET, "/admin/session", OPEN, || web::to(admin::get_admin_session)),

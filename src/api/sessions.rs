@@ -12,7 +12,7 @@ use super::request::{Fields, OptionalJsonBody, Page, Query};
 use super::{State, iso, read};
 use crate::domain::{ContactId, FlowId, SessionId, Status};
 use crate::error::{Error, Result};
-use crate::runtime::{CancelSession, Ended, FireTimeout};
+use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::{Filter, StoredSession};
 use crate::store::turns::{self, TurnRow};
@@ -79,6 +79,17 @@ pub(super) async fn fire_timeout(state: web::Data<State>, id: web::Path<String>)
     let id: SessionId = id.parse().map_err(|_| not_found())?;
     let ended = state.runtime.handle(FireTimeout { id }).await?;
     moved(&state, id, ended).await
+}
+
+/// `POST /sessions/{id}/resume`: gives a session in handoff back to its flow.
+pub(super) async fn resume_session(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: SessionId = id.parse().map_err(|_| not_found())?;
+    match state.runtime.handle(Resume { id }).await? {
+        Resumed::Done => session_answer(&state, id).await,
+        Resumed::NotInHandoff => Err(ApiError::refused(StatusCode::CONFLICT, "The session is not in handoff.")),
+        Resumed::NotRunning => Err(ApiError::refused(StatusCode::CONFLICT, "The session has ended.")),
+        Resumed::NotFound => Err(not_found()),
+    }
 }
 
 async fn moved(state: &State, id: SessionId, ended: Ended) -> Result<HttpResponse, ApiError> {
