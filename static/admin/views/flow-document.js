@@ -7,6 +7,7 @@ import { entry, format, locate, places, scan } from "../jsonmap.js";
 import { gathered, watch } from "../live.js";
 import { inFull } from "../time.js";
 import { button, prose, toast } from "../ui.js";
+import { askForNode, askForTemplate } from "./insert-node.js";
 
 /** Pause after the last key before the server is asked. */
 const PAUSE = 400;
@@ -35,6 +36,8 @@ export function documentTab(flow, { signal, query }) {
     editor.setText(format(editor.text, tree), { undoable: true });
     return undefined;
   }, { testid: "editor-format" });
+  const addNode = button("Add a node", () => insert(askForNode), { testid: "editor-add-node" });
+  const useTemplate = button("Use a template", () => insert(askForTemplate), { testid: "editor-use-template" });
   const saved = h("span", { class: "muted", "aria-live": "polite" });
   const nodeSelect = h("select", { class: "narrow", "aria-label": "Go to node", testid: "editor-goto" });
   nodeSelect.addEventListener("change", () => {
@@ -54,6 +57,16 @@ export function documentTab(flow, { signal, query }) {
       return;
     }
     await flow.save();
+  }
+
+  async function insert(ask) {
+    if (scanned.error) return goTo(scanned.error.offset, scanned.error.offset);
+    const before = editor.text;
+    const done = await ask(before, scanned.tree);
+    if (!done || editor.text !== before) return undefined;
+    editor.setText(done.text, { undoable: true });
+    const range = locate(scanned.tree, { node: done.id });
+    return goTo(range.start, range.end);
   }
 
   function goTo(start, end) {
@@ -173,7 +186,7 @@ export function documentTab(flow, { signal, query }) {
     h("div", { class: "editor-side" },
       h("div", { "aria-live": "polite" }, news),
       notice,
-      h("div", { class: "toolbar" }, saveButton, formatButton, nodeSelect, saved),
+      h("div", { class: "toolbar" }, saveButton, formatButton, addNode, useTemplate, nodeSelect, saved),
       editor.element, editor.help),
     h("section", { class: "problems", "aria-label": "Problems" }, h("h2", {}, "Problems"), summary, list));
 }
