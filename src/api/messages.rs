@@ -1,15 +1,22 @@
-//! `GET /messages` and `GET /contacts/{id}/messages`: what was said, both ways.
+//! `GET /messages` and `/contacts/{id}/messages`: what was said, both ways, and what an agent says.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::actions::{answer_once, run_once};
+use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Page, Query};
+use super::request::{Fields, JsonBody, Page, Query, idempotency_key};
 use super::{State, iso, read};
 use crate::domain::ContactId;
 use crate::error::{Error, Result};
+use crate::runtime::{Answer, Answered};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::{Conn, contacts};
+
+/// Characters of an agent's answer at most, which is what WhatsApp takes.
+const ANSWER_CHARS: usize = 4_096;
 
 fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
@@ -57,6 +64,35 @@ pub(super) async fn list_contact_messages(
         None => Ok(None),
     });
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
+}
+
+/// `POST /contacts/{id}/messages`: an agent answers somebody.
+pub(super) async fn answer_contact(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.fields);
+    let text = fields.required_text("text").map(str::to_owned);
+    if text.as_ref().is_some_and(|text| text.chars().count() > ANSWER_CHARS) {
+        fields.fail("text", format!("The text must not be longer than {ANSWER_CHARS} characters."));
+    }
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        fields.fail("text", "The text must not be blank.");
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let text = text.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let key = idempotency_key(&request, &principal, "answer-contact", &body.raw)?;
+    let (outcome, is_replay) = run_once(&state, key, Answer { contact_id, text }).await?;
+    let Answered::Queued { id } = outcome else { return Err(not_found()) };
+    let view = read(&state, move |conn| {
+        messages::find_by_id(conn, id)?.map(|row| message_with_stages(conn, &row)).transpose()
+    });
+    Ok(answer_once(StatusCode::ACCEPTED, &view.await?.ok_or_else(not_found)?, is_replay))
 }
 
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {

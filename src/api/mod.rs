@@ -24,6 +24,7 @@ mod templates;
 mod test_cases;
 mod tokens;
 mod webhook_endpoints;
+mod whatsapp;
 
 use std::time::Instant;
 
@@ -123,6 +124,13 @@ const fn document(method: Method, path: &'static str, scope: Option<Scope>, rout
     Entry { method, path, scope, body_limit: Some(DOCUMENT_BYTES), route }
 }
 
+impl Entry {
+    const fn limited(mut self, bytes: usize) -> Self {
+        self.body_limit = Some(bytes);
+        self
+    }
+}
+
 const TRIGGER: Option<Scope> = Some(Scope::Trigger);
 const API: Option<Scope> = Some(Scope::Api);
 const ADMIN: Option<Scope> = Some(Scope::Admin);
@@ -136,6 +144,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/send-event", TRIGGER, || web::to(session_events::send_event)),
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),
+    entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
@@ -148,6 +158,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::DELETE, "/contacts/{id}", ADMIN, || web::to(contacts::delete_contact)),
     entry(Method::GET, "/contacts/{id}/export", ADMIN, || web::to(contacts::export_contact)),
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
+    entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),
     entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),
     entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
     document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),
@@ -207,6 +218,9 @@ const ROUTES: &[Entry] = &[
 const ROOT_ROUTES: &[Entry] = &[
     entry(Method::GET, "/healthz", OPEN, || web::to(health::get_health)),
     entry(Method::GET, "/readyz", OPEN, || web::to(health::get_readiness)),
+    // Below the root as well, which is what operators are used to enter at Meta.
+    entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),
 ];
 
 /// Adds all routes to an application.

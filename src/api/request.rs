@@ -86,6 +86,12 @@ impl FromRequest for OptionalJsonBody {
     }
 }
 
+/// A body as it was received, of whatever type it says it is, within the resource's limit.
+pub(super) async fn raw_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, ApiError> {
+    let limit = check_length(request)?;
+    read_body(Ok(payload), limit).await
+}
+
 fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -93,6 +99,11 @@ fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
         let error = ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.");
         return Err(error.hint("Send the header Content-Type: application/json."));
     }
+    check_length(request)
+}
+
+/// The bytes that a body may have, if it does not announce more.
+fn check_length(request: &HttpRequest) -> Result<usize, ApiError> {
     let of_resource = request.app_data::<BodyLimit>().map(|limit| limit.0);
     let limit = of_resource.or_else(|| request.app_data::<web::Data<State>>().map(|state| state.max_body));
     let limit = limit.unwrap_or_default();

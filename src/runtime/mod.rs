@@ -12,6 +12,7 @@ mod cancel;
 mod clock;
 mod contacts;
 pub mod credentials;
+mod deliveries;
 mod event;
 mod inbound;
 mod job;

@@ -549,7 +549,7 @@ async fn who_had_opted_out_stays_out_after_being_erased() {
 
         app.advance(60);
         let heard = app.say(PHONE, "Hello again").await;
-        assert_eq!((&heard["handled"], &heard["reason"]), (&json!("unrouted"), &json!("no_session")));
+        assert_eq!((&heard["handled"], &heard["reason"]), (&json!("unrouted"), &json!("opted_out")));
         let contact = app.get("/contacts?phone=%2B14155550123").await.expect(200)["data"][0].clone();
         assert_eq!(contact["opted_out_at"], "2026-05-07T08:01:00+00:00");
         assert_eq!((&contact["opted_in_at"], &contact["source"]), (&Value::Null, &json!("simulator")));

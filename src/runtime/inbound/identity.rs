@@ -20,7 +20,7 @@ const NAME_CHARS: usize = 255;
 
 /// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
 /// the person's own id is missing.
-pub(super) fn addresses_of(sender: &Sender) -> Vec<AddressKey> {
+pub(in crate::runtime) fn addresses_of(sender: &Sender) -> Vec<AddressKey> {
     let Sender { wa_id, bsuid, parent_bsuid, phone, name: _ } = sender;
     let text =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);

@@ -28,6 +28,7 @@ use crate::engine::Event;
 use crate::error::{Code, Result};
 use crate::store::contacts;
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
+pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 use route::Route;
 

@@ -1,0 +1,87 @@
+//! `/webhooks/whatsapp`: Meta's question whether the webhook is ours, and its deliveries.
+//!
+//! Meta signs what it delivers and takes only 200 for an answer: anything else is delivered again for up to 7 days. So
+//! what cannot be committed now is answered 5xx, and what will never be understood is kept as it came and answered 200.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::State;
+use super::error::ApiError;
+use super::request::raw_body;
+use crate::channels::Channel;
+use crate::channels::whatsapp::{WhatsApp, read_delivery};
+
+/// Bytes that a delivery may have (Meta's documentation: up to 3 MB).
+pub(super) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
+/// The header that carries the signature.
+const SIGNATURE: &str = "X-Hub-Signature-256";
+
+/// What Meta asks with; each may be missing.
+#[derive(Deserialize)]
+pub(super) struct Challenge {
+    #[serde(rename = "hub.mode", default)]
+    mode: String,
+    #[serde(rename = "hub.verify_token", default)]
+    verify_token: String,
+    #[serde(rename = "hub.challenge", default)]
+    challenge: String,
+}
+
+/// `GET /webhooks/whatsapp`: answers the challenge, word for word, to who knows the verify token.
+pub(super) async fn answer_challenge(
+    state: web::Data<State>,
+    query: Option<web::Query<Challenge>>,
+) -> Result<HttpResponse, ApiError> {
+    let whatsapp = whatsapp(&state)?;
+    let answer = query.and_then(|asked| whatsapp.challenge(&asked.mode, &asked.verify_token, &asked.challenge));
+    match answer {
+        Some(challenge) => Ok(HttpResponse::Ok()
+            .content_type(ContentType::plaintext())
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .body(challenge)),
+        None => Err(ApiError::refused(StatusCode::FORBIDDEN, "The verify token is not this server's.")
+            .hint("Enter the value of `whatsapp.verify_token` at Meta.")),
+    }
+}
+
+/// `POST /webhooks/whatsapp`: takes a delivery, and answers once all of it is committed.
+pub(super) async fn receive_delivery(
+    request: HttpRequest,
+    state: web::Data<State>,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let whatsapp = whatsapp(&state)?;
+    let raw = raw_body(&request, payload).await?;
+    let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok());
+    if !whatsapp.is_signed(signature, &raw) {
+        return Err(ApiError::refused(StatusCode::UNAUTHORIZED, "The signature is missing or wrong.")
+            .hint("Enter the app's secret as `whatsapp.app_secret`."));
+    }
+    // Before anything in it is looked at, but not before it is known to be Meta's: no timer fires while an arrival is
+    // open, and a stranger who sends slowly must not hold them up.
+    let arrival = state.runtime.arrive();
+    match read_delivery(&raw, whatsapp.phone_number_id()) {
+        Ok(items) => state.runtime.take_delivery(items, arrival).await?,
+        // It is signed, so Meta would send the very same again and again.
+        Err(unreadable) => {
+            let raw = json!(String::from_utf8_lossy(&raw));
+            state.runtime.keep_stray(unreadable.to_string(), &raw).await?;
+        }
+    }
+    Ok(HttpResponse::Ok().finish())
+}
+
+fn whatsapp(state: &State) -> Result<Arc<WhatsApp>, ApiError> {
+    match state.runtime.channel() {
+        Channel::WhatsApp(whatsapp) => Ok(whatsapp.clone()),
+        Channel::Simulator | Channel::Webhook(_) => {
+            Err(ApiError::not_found("WhatsApp is not this server's channel.").hint("Set the keys of `whatsapp`."))
+        }
+    }
+}

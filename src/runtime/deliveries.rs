@@ -1,0 +1,193 @@
+//! What a provider delivers: messages of people, the progress of ours, and news about the channel.
+//!
+//! Everything in a delivery is committed before it is acknowledged, each item in a job of its own. What one person wrote
+//! is taken in its order, and different people side by side. An item that cannot be committed has the whole delivery sent
+//! again, which does nothing to the items that were: a message is known by its id, and progress is told once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::arrivals::Arrival;
+use super::inbound::addresses_of;
+use super::{Inbound, ProgressOutcome, Runtime};
+use crate::channels::incoming::{Item, Progress, Stage};
+use crate::channels::whatsapp;
+use crate::error::{Error, Result};
+use crate::store::{strays, templates};
+
+/// Senders whose items are taken at once.
+const AT_ONCE: usize = 64;
+
+impl Runtime {
+    /// Takes all items of a delivery that arrived in one request.
+    ///
+    /// # Errors
+    /// The first of what went wrong; the other items are taken all the same. Nothing is lost and nothing is doubled by
+    /// delivering all of it again.
+    pub async fn take_delivery(&self, items: Vec<Item>, arrival: Arrival) -> Result<()> {
+        let arrival = Arc::new(arrival);
+        let messages = items.iter().filter(|item| matches!(item, Item::Message(_))).count();
+        self.count_inbound(u32::try_from(messages).unwrap_or(u32::MAX));
+        let outcomes = stream::iter(lanes(items)).map(|lane| {
+            let arrival = arrival.clone();
+            async move {
+                for item in lane {
+                    // What the same person wrote later must not overtake what is delivered again.
+                    self.take_item(item, &arrival).await?;
+                }
+                Ok(())
+            }
+        });
+        let failures = outcomes.buffer_unordered(AT_ONCE).filter_map(|outcome: Result<()>| async { outcome.err() });
+        let failures: Vec<Error> = failures.collect().await;
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Keeps a part of a delivery that nothing else takes.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn keep_stray(&self, why: String, raw: &Value) -> Result<()> {
+        let (channel, raw, now) = (self.channel().name(), raw.to_string(), self.clock().now());
+        self.store().write(move |tx| strays::insert(tx, channel, &why, &raw, now)).await
+    }
+
+    async fn take_item(&self, item: Item, arrival: &Arc<Arrival>) -> Result<()> {
+        match item {
+            Item::Message(message) => self.receive(Inbound::of(*message, arrival.clone())).await.map(|_| ()),
+            Item::Progress(progress) => {
+                let view = progress_view(&progress);
+                match self.note_progress(*progress).await? {
+                    ProgressOutcome::UnknownMessage => {
+                        self.keep_stray("a status of a message that is not known here".to_owned(), &view).await
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Item::Template(news) => {
+                let (channel, status, now) =
+                    (self.channel().name(), whatsapp::template_status(&news.status), self.clock().now());
+                tracing::info!(
+                    template = news.name,
+                    language = news.language,
+                    status = news.status,
+                    "a template's status"
+                );
+                let setting = self
+                    .store()
+                    .write(move |tx| templates::set_status(tx, channel, (&news.name, &news.language), status, now));
+                setting.await.map(|_| ())
+            }
+            Item::Notice { code, text, raw } => {
+                tracing::warn!(code, text, "the channel has something to tell its operator");
+                self.keep_stray(format!("{code}: {text}"), &raw).await
+            }
+            Item::Unknown { why, raw } => self.keep_stray(why, &raw).await,
+        }
+    }
+}
+
+/// The items of a delivery that must keep their order, apart from those that need not.
+fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut lanes: Vec<Vec<(usize, Item)>> = Vec::new();
+    let mut lane_of: HashMap<String, usize> = HashMap::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let keys: Vec<String> = match &item {
+            Item::Message(message) => {
+                addresses_of(&message.from).into_iter().map(|address| format!("{:?}", address)).collect()
+            }
+            Item::Progress(progress) => {
+                let ours = progress.message_id.map(|id| id.to_string());
+                ours.into_iter().chain(progress.provider_id.clone()).collect()
+            }
+            Item::Template(_) => vec!["templates".to_owned()],
+            Item::Notice { .. } | Item::Unknown { .. } => Vec::new(),
+        };
+        let mut known: Vec<usize> = keys.iter().filter_map(|key| lane_of.get(key).copied()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let lane = known.first().copied().unwrap_or_else(|| {
+            lanes.push(Vec::new());
+            lanes.len() - 1
+        });
+        // An item that shows two addresses together makes one person of two.
+        for other in known.into_iter().skip(1) {
+            let moved = std::mem::take(&mut lanes[other]);
+            lanes[lane].extend(moved);
+            lane_of.values_mut().filter(|of| **of == other).for_each(|of| *of = lane);
+        }
+        lanes[lane].push((index, item));
+        lane_of.extend(keys.into_iter().map(|key| (key, lane)));
+    }
+    lanes
+        .into_iter()
+        .filter(|lane| !lane.is_empty())
+        .map(|mut lane| {
+            lane.sort_by_key(|(index, _)| *index);
+            lane.into_iter().map(|(_, item)| item).collect()
+        })
+        .collect()
+}
+
+/// What is kept of the progress of a message that is not known. WhatsApp's ids of messages have the person's number in
+/// them, and the message may be unknown because the person was erased: so neither is kept.
+fn progress_view(progress: &Progress) -> Value {
+    let stage = match progress.stage {
+        Stage::Sent => "sent",
+        Stage::Failed => "failed",
+        Stage::Delivered => "delivered",
+        Stage::Read => "read",
+        Stage::Played => "played",
+    };
+    json!({
+        "message_id": progress.message_id,
+        "stage": stage,
+        "at": progress.at.map(|at| at.to_iso_seconds()),
+        "code": progress.code,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
+    use crate::domain::ReplyKind;
+
+    fn message(n: usize, wa_id: Option<&str>, bsuid: Option<&str>) -> Item {
+        Item::Message(Box::new(IncomingMessage {
+            provider_id: n.to_string(),
+            from: Sender { wa_id: wa_id.map(str::to_owned), bsuid: bsuid.map(str::to_owned), ..Sender::default() },
+            sent_at: None,
+            kind: IncomingKind::Reply(ReplyKind::Text),
+            text: None,
+            option: None,
+            reply_to: None,
+            payload: None,
+        }))
+    }
+
+    #[test]
+    fn what_one_person_wrote_stays_in_order() {
+        let items = vec![
+            message(0, Some("1"), None),
+            message(1, None, Some("US.2")),
+            message(2, Some("3"), None),
+            message(3, None, Some("US.1")),
+            message(4, Some("1"), Some("US.1")),
+            message(5, None, Some("US.1")),
+            message(6, Some("3"), Some("US.3")),
+        ];
+        let ids = |lane: &Vec<Item>| -> Vec<String> {
+            let id = |item: &Item| match item {
+                Item::Message(message) => message.provider_id.clone(),
+                other => panic!("{other:?}"),
+            };
+            lane.iter().map(id).collect()
+        };
+        let lanes: Vec<Vec<String>> = lanes(items).iter().map(ids).collect();
+        assert_eq!(lanes, [vec!["0", "3", "4", "5"], vec!["1"], vec!["2", "6"]]);
+    }
+}
