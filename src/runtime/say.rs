@@ -77,7 +77,11 @@ impl Job<'_> {
                 created_at: self.now(),
             },
         )?;
-        contacts::touch(self.tx(), contact.seq, 1, None, self.now())?;
+        match status {
+            // Counted when the channel takes it.
+            MessageStatus::Queued => self.wake_outbox(),
+            _ => contacts::touch(self.tx(), contact.seq, 1, None, self.now())?,
+        }
         self.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, status));
         Ok(id)
     }

@@ -85,26 +85,6 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
     Ok(failed as u64)
 }
 
-/// Notes a template's new status, in its row and in what is kept of it. Gives whether the channel's template is known.
-///
-/// # Errors
-/// When the database refuses.
-pub fn set_template_status(
-    tx: &Tx<'_>,
-    channel: &str,
-    (name, language): (&str, &str),
-    status: &str,
-    now: Timestamp,
-) -> Result<bool> {
-    let changed = tx
-        .prepare_cached(
-            "UPDATE templates SET status = ?4, template = json_set(template, '$.status', ?4), updated_at = ?5
-             WHERE channel = ?1 AND name = ?2 AND language = ?3",
-        )?
-        .execute(params![channel, name, language, status, now])?;
-    Ok(changed > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -198,22 +178,5 @@ mod tests {
         let left: String =
             tx.query_row("SELECT group_concat(origin || ' ' || status) FROM messages", [], |row| row.get(0)).unwrap();
         assert_eq!(left, "flow failed,api failed,agent queued,consent queued,flow sending");
-    }
-
-    #[test]
-    fn a_templates_status_changes_in_both_places() {
-        let conn = testing::conn();
-        let tx = Tx::new(&conn);
-        tx.execute(
-            "INSERT INTO templates (id, channel, name, language, status, template, created_at, updated_at)
-             VALUES (?1, 'whatsapp', 'cart', 'en', 'approved', '{\"status\":\"approved\",\"body\":\"x\"}', 0, 0)",
-            [Uuid::from_u128(1).as_bytes()],
-        )
-        .unwrap();
-        assert!(!set_template_status(&tx, "whatsapp", ("cart", "de"), "paused", now()).unwrap());
-        assert!(set_template_status(&tx, "whatsapp", ("cart", "en"), "paused", now()).unwrap());
-        let row: (String, String) =
-            tx.query_row("SELECT status, template FROM templates", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        assert_eq!(row, ("paused".to_owned(), "{\"status\":\"paused\",\"body\":\"x\"}".to_owned()));
     }
 }
