@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::messages::message_view;
+use super::messages::message_with_stages;
 use super::request::{Fields, JsonBody, Query};
 use super::sessions::{session_view, turn_views};
 use super::{State, iso, read};
@@ -17,8 +17,9 @@ use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::{Error, Result};
 use crate::runtime::{ContactUpdated, METADATA_BYTES, UpdateContact};
 use crate::store::contacts::{self, Address, Profile};
+use crate::store::personal::Told;
 use crate::store::sessions::Place;
-use crate::store::{Conn, messages, sessions, turns};
+use crate::store::{Conn, messages, personal, sessions, turns};
 
 /// Characters of a name at most.
 const NAME_CHARS: usize = 255;
@@ -275,7 +276,17 @@ fn export_head(conn: &Conn, profile: &Profile) -> Result<(i64, String)> {
     let seq = profile.stored.seq;
     let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
     let former_ids = contacts::former_ids(conn, seq)?;
-    let head = json!({"contact": contact_view(profile), "addresses": addresses, "former_ids": former_ids}).to_string();
+    let pacing: Vec<Value> = personal::pair_clocks_of(conn, seq)?
+        .into_iter()
+        .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
+        .collect();
+    let head = json!({
+        "contact": contact_view(profile),
+        "addresses": addresses,
+        "former_ids": former_ids,
+        "pacing": pacing,
+    })
+    .to_string();
     let open = head.strip_suffix('}').unwrap_or(&head);
     Ok((seq, format!("{open},\"sessions\":[")))
 }
@@ -287,6 +298,10 @@ fn address_view(address: &Address) -> Value {
         "added_at": iso(Some(address.added_at)),
         "retired_at": iso(address.retired_at),
     })
+}
+
+fn told_view(told: &Told) -> Value {
+    json!({"event": told.event, "body": told.body, "created_at": iso(Some(told.created_at))})
 }
 
 /// An export under way.
@@ -309,6 +324,8 @@ enum Part {
     Turns { of: Place, after: i64 },
     /// The messages after a row.
     Messages { after: i64 },
+    /// What was told of the contact, after a row.
+    Told { after: i64 },
     /// Nothing.
     End,
 }
@@ -323,7 +340,9 @@ impl Export {
                 let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
                     Some(stored) => {
                         let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
-                        Ok(Some((session_view(conn, stored)?.to_string(), place)))
+                        let mut view = session_view(conn, stored)?;
+                        view["http_calls"] = personal::calls_of(conn, stored.seq)?.into();
+                        Ok(Some((view.to_string(), place)))
                     }
                     None => Ok(None),
                 };
@@ -360,13 +379,26 @@ impl Export {
             Part::Messages { after } => {
                 let read = move |conn: &Conn| {
                     let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
-                    let views = rows.iter().map(message_view).collect::<Result<Vec<_>>>()?;
+                    let views = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
                     Ok((views, rows.last().map(|row| row.seq)))
                 };
                 let (views, last) = self.read(read).await?;
                 self.write(&mut text, views);
                 match last {
                     Some(after) => self.next = Part::Messages { after },
+                    None => {
+                        text.push_str("],\"webhook_deliveries\":[");
+                        self.has_items = false;
+                        self.next = Part::Told { after: 0 };
+                    }
+                }
+            }
+            Part::Told { after } => {
+                let read = move |conn: &Conn| personal::told_of(conn, contact_seq, after, EXPORT_ROWS);
+                let rows = self.read(read).await?;
+                self.write(&mut text, rows.iter().map(told_view));
+                match rows.last() {
+                    Some(last) => self.next = Part::Told { after: last.seq },
                     None => {
                         text.push_str("]}");
                         self.next = Part::End;

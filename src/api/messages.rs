@@ -112,7 +112,7 @@ fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
 }
 
 /// A message as it is shown, with the stages of its way.
-fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
+pub(super) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
     let mut view = message_view(row)?;
     let stages = match row.direction {
         Direction::In => Vec::new(),

@@ -20,7 +20,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
-use crate::store::{Conn, leftovers};
+use crate::store::{Conn, leftovers, strays};
 
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
@@ -34,6 +34,8 @@ const PAGES_PER_READ: u32 = 1_000;
 const PAGES_PER_JOB: usize = 64;
 /// How long the disk is left to others after each read.
 const CLEARING_PAUSE: Duration = Duration::from_millis(5);
+/// Strays that one read looks through; one may have 3 MB.
+const STRAYS_PER_READ: u32 = 20;
 /// Kept answers that one read looks through.
 const ANSWERS_PER_READ: u32 = 1_000;
 /// Kept answers that one job forgets.
@@ -165,11 +167,20 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
+    // While the addresses are there to look for. What comes in between is looked through once they are gone.
+    let addresses = super::sweeper::read(runtime, move |conn| match contacts::find_by_id(conn, id)? {
+        Some(known) => contacts::addresses(conn, known.seq),
+        None => Ok(Vec::new()),
+    });
+    let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
+    let looked_at = forget_strays(runtime, &addresses, 0).await?;
     let begun = runtime.store().write(move |tx| match contacts::find_by_id(tx, id)? {
         Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
         None => erasure::find(tx, id),
     });
-    match begun.await? {
+    let begun = begun.await?;
+    forget_strays(runtime, &addresses, looked_at).await?;
+    match begun {
         Some(erasure) => finish(runtime, &key, erasure).await.map(Some),
         None => Ok(None),
     }
@@ -262,6 +273,29 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
     }
 }
 
+/// Forgets the parts of deliveries that nothing took and that name one of these addresses, those after a row. Gives the
+/// last row that was looked at.
+async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut after: i64) -> Result<i64> {
+    loop {
+        let addresses = addresses.clone();
+        let look = move |conn: &Conn| {
+            let strays = strays::list(conn, after, STRAYS_PER_READ)?;
+            let last = strays.last().map(|stray| stray.seq);
+            let names = |stray: &strays::Stray| addresses.iter().any(|address| names_address(&stray.raw, address));
+            Ok((strays.iter().filter(|stray| names(stray)).map(|stray| stray.seq).collect::<Vec<_>>(), last))
+        };
+        let (wanted, last) = super::sweeper::read(runtime, look).await?;
+        if !wanted.is_empty() {
+            let deleting = runtime.store().write(move |tx| wanted.iter().try_for_each(|seq| strays::delete(tx, *seq)));
+            deleting.await?;
+        }
+        match last {
+            Some(last) => after = last,
+            None => return Ok(after),
+        }
+    }
+}
+
 /// Clears the leftovers of erasures that have ended, if there were any.
 pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
     let mut pages_done = runtime.inner.clearing.lock().await;
@@ -305,6 +339,16 @@ fn names_any(text: &str, ids: &HashSet<Uuid>) -> bool {
     text.match_indices('-')
         .filter_map(|(dash, _)| text.get(dash.checked_sub(8)?..)?.get(..LENGTH)?.parse::<Uuid>().ok())
         .any(|id| ids.contains(&id))
+}
+
+/// Whether a text has an address in it, with or without the `+` of a phone number, and not as part of a longer one.
+fn names_address(text: &str, address: &str) -> bool {
+    let bare = address.trim_start_matches('+');
+    let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    !bare.is_empty()
+        && text
+            .match_indices(bare)
+            .any(|(at, _)| !goes_on(text[..at].chars().next_back()) && !goes_on(text[at + bare.len()..].chars().next()))
 }
 
 /// The key of the hashes, made and committed if there is none.
@@ -352,6 +396,18 @@ impl Job<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_found_as_a_whole() {
+        for text in [r#"{"from":"14155550123"}"#, "+14155550123", "to 14155550123, 1"] {
+            assert!(names_address(text, "+14155550123") && names_address(text, "14155550123"), "{text}");
+        }
+        for text in ["", "114155550123", "141555501234", "x14155550123", "1415555012"] {
+            assert!(!names_address(text, "+14155550123"), "{text}");
+        }
+        assert!(names_address(r#"["US.1349"]"#, "US.1349") && !names_address(r#"["US.13491"]"#, "US.1349"));
+        assert!(!names_address("+", "+"));
+    }
 
     #[test]
     fn ids_are_found_wherever_they_stand() {

@@ -15,7 +15,9 @@ use super::{Command, KEY_LIFETIME, Runtime, contacts};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
-use crate::store::{Tx, channels, contacts as stored_contacts, erased, idempotency, logins, sessions, webhooks};
+use crate::store::{
+    Tx, channels, contacts as stored_contacts, erased, idempotency, logins, sessions, strays, webhooks,
+};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
@@ -28,6 +30,8 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long wrong guesses at the admin page's password count.
 const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long parts of deliveries are kept that nothing took.
+const STRAYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long to wait at least after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -191,12 +195,14 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
     let (keys_before, traces_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
     let told_before = now.minus(DELIVERIES_KEPT);
     let guesses_before = now.minus(GUESSES_KEPT);
+    let strays_before = now.minus(STRAYS_KEPT);
     // None of them waits for another: an erasure that cannot go on must not keep what is old.
     let parts = [
         contacts::resume(runtime).await,
         contacts::clear_leftovers(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| strays::prune(tx, strays_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write(move |tx| logins::prune(tx, now, guesses_before)).await,
         prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,

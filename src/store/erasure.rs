@@ -138,8 +138,8 @@ pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
 }
 
 /// Deletes a bounded part of what hangs on a stub: its messages, the newest first since those may still be waiting to
-/// go out, then its sessions with their turns, at last the stub itself. Hashes of what the person wrote lately are kept.
-/// Its sessions have ended before.
+/// go out, what was to be told of it, then its sessions with their turns and calls, at last the stub itself. Hashes of
+/// what the person wrote lately are kept. Its sessions have ended before.
 ///
 /// # Errors
 /// When the database refuses.
@@ -150,11 +150,11 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     let mut sessions = 0;
     while !budget.is_spent() {
         let Some((seq, bytes)) = next_session(tx, contact_seq)? else { break };
-        http_calls::delete_of_session(tx, seq)?;
         remove_turns(tx, seq, &mut budget)?;
         if budget.is_spent() {
             break;
         }
+        http_calls::delete_of_session(tx, seq)?;
         tx.prepare_cached("DELETE FROM sessions WHERE seq = ?1")?.execute([seq])?;
         budget.spend(bytes);
         sessions += 1;
@@ -167,6 +167,7 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     // Sessions that still ran when the erasure began may have tagged the stub, and would keep it from going.
     remove_tags_and_addresses(tx, contact_seq)?;
     tx.prepare_cached("DELETE FROM contact_redirects WHERE contact_seq = ?1")?.execute([contact_seq])?;
+    tx.prepare_cached("DELETE FROM pair_clocks WHERE contact_seq = ?1")?.execute([contact_seq])?;
     tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([contact_seq])?;
     let erasures = uncleared(tx)?.unwrap_or(0) + 1;
     secrets::set(tx, UNCLEARED, &erasures.to_string(), now)?;
@@ -219,6 +220,7 @@ fn remove_messages(
         "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' THEN provider_id END, created_at
          FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
     )?;
+    let mut delete_stages = tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1")?;
     let mut delete = tx.prepare_cached("DELETE FROM messages WHERE seq = ?1")?;
     let mut removed = 0;
     while !budget.is_spent() {
@@ -229,6 +231,9 @@ fn remove_messages(
         let Some((seq, bytes, channel, provider_id, created_at)) = message.optional()? else { break };
         if let Some(provider_id) = provider_id.filter(|_| created_at.plus(REDELIVERY) > now) {
             erased::insert(tx, key, Trace::Inbound(&channel, &provider_id), now)?;
+        }
+        for _ in 0..delete_stages.execute([seq])? {
+            budget.spend(0);
         }
         delete.execute([seq])?;
         budget.spend(bytes);
@@ -463,6 +468,10 @@ mod tests {
             "DELETE FROM addresses WHERE contact_seq = ?1",
             "DELETE FROM contact_redirects WHERE contact_seq = ?1",
             "DELETE FROM contact_tags WHERE contact_seq = ?1",
+            "DELETE FROM http_calls WHERE session_seq = ?1",
+            "DELETE FROM message_stages WHERE message_seq = ?1",
+            "DELETE FROM pair_clocks WHERE contact_seq = ?1",
+            "SELECT seq, octet_length(body) FROM webhook_deliveries WHERE contact_seq = ?1 ORDER BY seq LIMIT 1",
             "DELETE FROM tags WHERE name = ?1
              AND NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
         ] {

@@ -23,6 +23,7 @@ pub mod logins;
 pub mod merge;
 pub mod messages;
 pub mod outbox;
+pub mod personal;
 pub mod routing;
 mod schema;
 pub mod secrets;

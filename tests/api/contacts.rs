@@ -357,7 +357,10 @@ async fn an_erasure_takes_all_that_an_export_has() {
         assert_eq!(export.header("content-disposition"), Some(name.as_str()));
         let export = export.expect(200);
         let keys: Vec<_> = export.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["contact", "addresses", "former_ids", "sessions", "messages"]);
+        assert_eq!(
+            keys,
+            ["contact", "addresses", "former_ids", "pacing", "sessions", "messages", "webhook_deliveries"]
+        );
         let text = export.to_string();
         let missing: Vec<_> = needles.iter().filter(|needle| !text.contains(needle.as_str())).collect();
         assert_eq!(missing, [] as [&String; 0]);
