@@ -4,6 +4,7 @@
 
 mod admin;
 mod authoring;
+mod calls;
 mod channels;
 mod contacts;
 mod conversations;
@@ -13,9 +14,12 @@ mod events;
 mod flows;
 mod inspection;
 mod simulations;
+#[path = "../common/site.rs"]
+mod site;
 mod support;
 mod templates;
 mod test_cases;
 mod timers;
 mod tokens;
 mod trigger;
+mod webhooks;

@@ -247,8 +247,21 @@ mod tests {
     use serde_json::json;
     use tokio::sync::Notify;
 
-    use super::super::testing::{Site, answer, call};
+    use super::super::site::{Site, answer};
     use super::*;
+
+    /// A call without headers and body, tried once.
+    fn call(method: &str, url: &str) -> HttpCall {
+        HttpCall {
+            node: "call".parse().unwrap(),
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers: Default::default(),
+            body: None,
+            timeout_ms: 5_000,
+            max_retries: 0,
+        }
+    }
 
     /// A fetcher that may call 127.0.0.1 and nothing else of this machine.
     fn fetcher() -> Fetcher {

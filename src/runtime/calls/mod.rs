@@ -14,7 +14,8 @@
 mod fetch;
 mod guard;
 #[cfg(test)]
-mod testing;
+#[path = "../../../tests/common/site.rs"]
+mod site;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,4 +1,6 @@
-//! A web site on this machine, for tests of calls.
+//! A web site on this machine, for tests of what calls out.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::sync::{Arc, Mutex};
 
@@ -7,23 +9,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::domain::HttpCall;
-
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(in crate::runtime) struct Seen {
-    pub(in crate::runtime) line: String,
-    pub(in crate::runtime) headers: Vec<(String, String)>,
-    pub(in crate::runtime) body: String,
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(in crate::runtime) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.line.split(' ').nth(1).unwrap()
     }
 
     /// A header by its lowercase name.
-    pub(in crate::runtime) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
@@ -31,7 +31,7 @@ impl Seen {
 type Handler = Arc<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
 
 /// A site that answers each connection once; gone when dropped.
-pub(in crate::runtime) struct Site {
+pub(crate) struct Site {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     arrived: Arc<Notify>,
@@ -39,20 +39,17 @@ pub(in crate::runtime) struct Site {
 }
 
 impl Site {
-    pub(in crate::runtime) async fn start(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1", handler).await
     }
 
     /// At an address with or without a port.
-    pub(in crate::runtime) async fn start_at(
-        at: &str,
-        handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) async fn start_at(at: &str, handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve(at, Arc::new(handler), None, false).await
     }
 
     /// One that answers each request only when the gate lets one through.
-    pub(in crate::runtime) async fn start_slow(
+    pub(crate) async fn start_slow(
         gate: Arc<Notify>,
         handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
@@ -60,7 +57,7 @@ impl Site {
     }
 
     /// One that never closes a connection, whatever it has announced.
-    pub(in crate::runtime) async fn start_open(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start_open(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve("127.0.0.1", Arc::new(handler), None, true).await
     }
 
@@ -92,21 +89,21 @@ impl Site {
         Self { address, seen, arrived, serving }
     }
 
-    pub(in crate::runtime) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(in crate::runtime) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// The requests so far.
-    pub(in crate::runtime) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Waits until this many requests have arrived.
-    pub(in crate::runtime) async fn wait_for(&self, requests: usize) {
+    pub(crate) async fn wait_for(&self, requests: usize) {
         while self.seen.lock().unwrap().len() < requests {
             self.arrived.notified().await;
         }
@@ -148,23 +145,10 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
 }
 
 /// An answer after which the connection is closed.
-pub(in crate::runtime) fn answer(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
-}
-
-/// A call without headers and body, tried once.
-pub(in crate::runtime) fn call(method: &str, url: &str) -> HttpCall {
-    HttpCall {
-        node: "call".parse().unwrap(),
-        method: method.to_owned(),
-        url: url.to_owned(),
-        headers: Default::default(),
-        body: None,
-        timeout_ms: 5_000,
-        max_retries: 0,
-    }
 }
