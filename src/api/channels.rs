@@ -6,16 +6,21 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::request::Query;
+use super::request::{Fields, OptionalJsonBody, Query};
 use super::{State, iso, read};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::domain::Timestamp;
+use crate::error::Error;
+use crate::runtime::ChannelState;
 use crate::runtime::templates::last_template_sync;
 use crate::store::{messages, templates};
 
 /// All channels that there are; one of them is live.
 const CHANNELS: [&str; 3] = ["whatsapp", "webhook", "simulator"];
+
+/// Why a channel is paused that somebody paused.
+const OPERATOR: &str = "operator";
 
 /// `GET /channels`: all channels, the live one first.
 pub(super) async fn list_channels(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -25,6 +30,47 @@ pub(super) async fn list_channels(request: HttpRequest, state: web::Data<State>)
     let off = others.map(|name| json!({"name": name, "is_live": false, "state": "off"}));
     let data: Vec<Value> = std::iter::once(live).chain(off).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+}
+
+/// `POST /channels/{name}/pause`: nothing goes out until it is resumed.
+pub(super) async fn pause_channel(
+    state: web::Data<State>,
+    name: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let mut fields = Fields::of(&body.0);
+    let explanation = fields.reason();
+    fields.refuse_unknown();
+    fields.finish()?;
+    if state.runtime.pause_channel(OPERATOR.to_owned(), explanation).await? {
+        tracing::warn!(channel = name.as_str(), "the channel was paused by hand");
+    }
+    Ok(HttpResponse::Ok().json(live_view(&state).await?))
+}
+
+/// `POST /channels/{name}/resume`: what waits goes out. An access token that came from a file is read again first.
+pub(super) async fn resume_channel(
+    state: web::Data<State>,
+    name: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let mut fields = Fields::of(&body.0);
+    fields.refuse_unknown();
+    fields.finish()?;
+    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+        let shared = state.clone();
+        let token = web::block(move || (shared.read_access_token)()).await;
+        let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
+        if let Some(token) = token.map_err(unreadable_token)? {
+            use_access_token(&state, token).await?;
+        }
+    }
+    if state.runtime.resume_channel().await? {
+        tracing::info!(channel = name.as_str(), "the channel goes on");
+    }
+    Ok(HttpResponse::Ok().json(live_view(&state).await?))
 }
 
 /// `POST /channels/{name}/test`: asks the far side whether it would take messages. Reaches nobody's phone.
@@ -68,10 +114,37 @@ pub(super) async fn test_channel(state: web::Data<State>, name: web::Path<String
 
 /// Sends with another access token from now on.
 pub(super) async fn use_access_token(state: &State, token: String) -> Result<(), ApiError> {
-    if let Channel::WhatsApp(whatsapp) = state.runtime.channel() {
-        whatsapp.set_access_token(token);
+    // Elsewhere it is kept for the day that the channel is live.
+    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+        state.runtime.set_access_token(token).await?;
     }
     Ok(())
+}
+
+fn unreadable_token(error: Error) -> ApiError {
+    ApiError::Validation(vec![("whatsapp.access_token".to_owned(), format!("{}.", error.message()))])
+}
+
+/// How a channel stands, in one word.
+fn word(channel: &ChannelState) -> &'static str {
+    match channel {
+        ChannelState { paused_at: Some(_), .. } => "paused",
+        ChannelState { held_until: Some(_), .. } => "backing_off",
+        _ => "running",
+    }
+}
+
+/// What there is to know of the channel that the server is to be ready with: `None` while it goes.
+pub(super) async fn impairment(state: &State) -> Result<Option<Value>, ApiError> {
+    let channel = state.runtime.channel_state().await?;
+    Ok(channel.paused_at.map(|since| {
+        json!({
+            "name": channel.name,
+            "state": word(&channel),
+            "reason": channel.reason,
+            "since": iso(Some(since)),
+        })
+    }))
 }
 
 /// 502 with what the far side says.
@@ -102,6 +175,7 @@ async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
         Ok((waiting, oldest, templates::count(conn, name)?, last_template_sync(conn, name)?))
     })
     .await?;
+    let standing = state.runtime.channel_state().await?;
     let now = state.runtime.clock().now();
     let age = oldest.map(|oldest| (now.as_millis() - oldest.as_millis()).max(0) / 1000);
     Ok(json!({
@@ -109,10 +183,11 @@ async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
         "is_live": true,
         "reaches_phones": channel.reaches_phones(),
         "has_window": channel.has_window(),
-        "state": "running",
-        "reason": null,
-        "explanation": null,
-        "since": null,
+        "state": word(&standing),
+        "reason": standing.reason,
+        "explanation": standing.explanation,
+        "since": iso(standing.paused_at),
+        "held_until": iso(standing.held_until),
         "queue": {"length": waiting, "oldest_seconds": age},
         "templates": {
             "are_by_hand": !channel.has_templates(),

@@ -84,7 +84,8 @@ impl Interest {
                 self.flow.is_none_or(|wanted| wanted == *id) && self.contact.is_none() && self.session.is_none()
             }
             Notice::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
-            Notice::Everything => true,
+            // It concerns everybody, whatever they look at.
+            Notice::Channel { .. } | Notice::Everything => true,
         }
     }
 }

@@ -9,9 +9,9 @@ use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, Page, Query, idempotency_key};
 use super::{State, iso, read};
-use crate::domain::ContactId;
+use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
-use crate::runtime::{Answer, Answered};
+use crate::runtime::{Answer, Answered, Retried};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::{Conn, contacts};
 
@@ -95,6 +95,34 @@ pub(super) async fn answer_contact(
     Ok(answer_once(StatusCode::ACCEPTED, &view.await?.ok_or_else(not_found)?, is_replay))
 }
 
+/// `POST /messages/{id}/retry`: queues a message of ours again that failed or is in doubt.
+pub(super) async fn retry_message(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let not_found = || ApiError::not_found("Message not found");
+    let id: MessageId = id.parse().map_err(|_| not_found())?;
+    let refused = |reason: &str, hint: &str| {
+        let error = ApiError::refused(StatusCode::CONFLICT, "The message is not sent again.");
+        Err(error.with("reason", reason).hint(hint))
+    };
+    match state.runtime.retry_message(id).await? {
+        Retried::Queued => {
+            let found = read(&state, move |conn| match messages::find_by_id(conn, id)? {
+                Some(row) => message_with_stages(conn, &row).map(Some),
+                None => Ok(None),
+            });
+            Ok(HttpResponse::Accepted().json(found.await?.ok_or_else(not_found)?))
+        }
+        Retried::NotFound => Err(not_found()),
+        Retried::NotFailed => refused("not_failed", "Only a message that failed or is in doubt can be sent again."),
+        Retried::SessionEnded => {
+            refused("session_ended", "The conversation that it belongs to is over: start the flow again.")
+        }
+        Retried::OtherChannel => refused(
+            "other_channel",
+            "It was for a channel that is not in use, or for the simulator, which sends nothing.",
+        ),
+    }
+}
+
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
     let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
     let next = super::cut(&mut rows, page.limit, |row| row.seq);
@@ -135,6 +163,7 @@ pub(super) fn message_view(row: &MessageRow) -> Result<Value> {
         "options": null,
         "media": body["media"],
         "template": body["template"],
+        "sent": body["sent"],
         "status": row.status.as_str(),
         "reason": row.reason,
         "error": row.error,

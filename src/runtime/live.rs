@@ -75,6 +75,15 @@ pub enum Notice {
         /// What new sessions start on.
         published_version: Option<u32>,
     },
+    /// A channel was paused, or goes on.
+    Channel {
+        /// Its name.
+        name: &'static str,
+        /// `paused` or `running`.
+        state: &'static str,
+        /// Why, such as the provider's code.
+        reason: Option<String>,
+    },
     /// Templates of a channel were fetched, made, changed or deleted.
     Templates {
         /// The channel's name.
@@ -98,6 +107,7 @@ impl Notice {
             Self::Message { .. } => "message",
             Self::Handoff { .. } => "handoff",
             Self::Flow { .. } => "flow",
+            Self::Channel { .. } => "channel",
             Self::Templates { .. } => "templates",
             Self::Everything => "lagged",
         }

@@ -10,7 +10,7 @@ const LONGEST_PAUSE = 30_000;
 let current = null;
 
 /**
- * Watches until the signal is aborted. Handlers: `session`, `message`, `flow`, `templates` get an event's data; `reload` is called
+ * Watches until the signal is aborted. Handlers: `session`, `message`, `flow`, `handoff`, `templates` get an event's data; `reload` is called
  * whenever something may have been missed (the server says so, or the connection was lost); `state` gets true while
  * the connection stands.
  */
@@ -53,7 +53,7 @@ class Watcher {
       if (this.wasLost) this.handlers.reload?.();
       this.wasLost = false;
     });
-    for (const name of ["session", "message", "flow", "templates"]) {
+    for (const name of ["session", "message", "flow", "handoff", "templates"]) {
       this.source.addEventListener(name, (event) => this.handlers[name]?.(JSON.parse(event.data)));
     }
     // Whatever is on screen, a channel that stops concerns everybody.

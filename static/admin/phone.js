@@ -108,7 +108,8 @@ function bubble(message, { onTap, actions }) {
   if (isNote(message)) {
     return h("li", { class: "bubble-note", testid: "phone-note" }, h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "), noteText(message));
   }
-  const said = captionOf(message);
+  const asTemplate = !isIn && message.sent?.as === "template";
+  const said = asTemplate ? message.sent.text : captionOf(message);
   const extra = carried(message);
   const element = h("li", { class: `bubble ${isIn ? "in" : "out"}`, testid: "phone-bubble", "data-direction": message.direction },
     h("span", { class: "visually-hidden" }, isIn ? "The contact: " : message.origin === "agent" ? "A person of ours: " : "The flow: "),
@@ -118,7 +119,8 @@ function bubble(message, { onTap, actions }) {
     !isIn && !said && !extra && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
     h("span", { class: "bubble-foot" },
       message.origin === "agent" && h("span", {}, "written by a person"),
-      message.template && said && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
+      asTemplate && h("span", { title: "Sent because the channel forbids free text" }, `as template ${message.sent.name} (${message.sent.language})`),
+      !asTemplate && !message.sent && message.template && said && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
       !isIn && progress(message),
       isIn && message.handled === "unrouted" && h("span", { class: "bubble-status bad" }, `not routed${message.reason ? `: ${message.reason}` : ""}`),
       message.at && h("time", { datetime: message.at, title: inFull(message.at) }, hourOf(message.at))),

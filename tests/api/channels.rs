@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::support::{TestApp, local, secret};
+use crate::support::{PHONE, TestApp, local, question, secret};
 
 /// Meta, as far as it answers questions: by path, and only to who has the token.
 pub(crate) struct Meta {
@@ -209,6 +209,130 @@ async fn a_token_of_the_environment_is_changed_there() {
         );
         let settings = app.request(Method::GET, "/api/v1/settings", Some(&secret(Scope::Api)), None).await;
         assert_eq!(settings.status, 403);
+        app.stop().await;
+        meta.stop().await;
+    })
+    .await;
+}
+
+/// A server whose live channel is the generic webhook.
+fn generic(base: &str) -> impl FnOnce(&mut Config) {
+    let url = format!("{base}/messages");
+    move |config| {
+        config.webhook.url = url;
+        config.webhook.secret = "webhook-secret".to_owned().into();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
+    local(async {
+        let mut far_side = Meta::start().await;
+        far_side.take_only("");
+        far_side.answer("/messages", json!({"id": "m-1"}));
+        let app = TestApp::start_with(generic(&far_side.base)).await;
+        assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
+        let mut notices = app.runtime.watch();
+        let flow = app.publish(&question(30)).await;
+        let paused = app.post("/channels/webhook/pause", &json!({"reason": "Wrong price"})).await.expect(200);
+        assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("operator")));
+        assert_eq!((&paused["explanation"], &paused["since"]), (&json!("Wrong price"), &json!(crate::support::START)));
+        let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
+        assert_eq!((&ready["status"], &ready["channel"]["name"]), (&json!("degraded"), &json!("webhook")));
+        let again = app.post("/channels/webhook/pause", &json!({"reason": "Another"})).await.expect(200);
+        assert_eq!(again["explanation"], "Wrong price", "the first reason stands");
+
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        app.runtime.run_outbox_once().await.unwrap();
+        app.advance(60);
+        let channel = &app.get("/channels").await.body["data"][0];
+        assert_eq!(channel["queue"], json!({"length": 1, "oldest_seconds": 60}));
+        assert!(far_side.asked.try_recv().is_err(), "nothing goes out");
+
+        let resumed = app.post("/channels/webhook/resume", &json!({})).await.expect(200);
+        assert_eq!((&resumed["state"], &resumed["reason"]), (&json!("running"), &Value::Null));
+        app.runtime.run_outbox_once().await.unwrap();
+        assert_eq!(far_side.asked.recv().await.unwrap().0, "/messages");
+        app.newest_is(&started["contact_id"], "sent").await;
+        assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
+        let list = app.get(&format!("/contacts/{}/messages", started["contact_id"].as_str().unwrap())).await.body;
+        let message = &list["data"][0];
+        assert_eq!((&message["attempts"], &message["origin"]), (&json!(1), &json!("flow")));
+        assert_eq!((&message["stages"], &message["provider_id"]), (&json!([]), &json!("m-1")));
+
+        let mut told = Vec::new();
+        while let Ok(notice) = notices.try_recv() {
+            if let qyvo::runtime::Notice::Channel { state, .. } = notice.as_ref() {
+                told.push(*state);
+            }
+        }
+        assert_eq!(told, ["paused", "running"]);
+        app.stop().await;
+        far_side.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_shows_why_and_is_sent_again() {
+    local(async {
+        let far_side = Meta::start().await;
+        far_side.take_only("nobody has this");
+        let app = TestApp::start_with(generic(&far_side.base)).await;
+        let flow = app.publish(&question(30)).await;
+        // The far side answers 401, which pauses the channel and loses nothing.
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        let contact = &started["contact_id"];
+        app.runtime.run_outbox_once().await.unwrap();
+        app.newest_is(contact, "queued").await;
+        let channel = &app.get("/channels").await.body["data"][0];
+        assert_eq!((&channel["state"], &channel["reason"]), (&json!("paused"), &json!("http_401")));
+        assert!(channel["explanation"].as_str().unwrap().contains("Error validating"), "{channel}");
+
+        // A message that is too old is failed when its turn comes, and can be sent again by hand.
+        app.advance(1441 * 60);
+        app.post("/channels/webhook/resume", &json!({})).await.expect(200);
+        app.runtime.run_outbox_once().await.unwrap();
+        app.newest_is(contact, "failed").await;
+        let failed = app.get("/messages?status=failed").await.body["data"][0].clone();
+        assert_eq!(failed["contact_id"], *contact);
+        assert!(failed["reason"].is_string(), "{failed}");
+        let retry = format!("/messages/{}/retry", failed["id"].as_str().unwrap());
+        let refused = app.post(&retry, &json!({})).await.expect(409);
+        assert_eq!(refused["reason"], "session_ended", "{refused}");
+        app.post("/messages/01a20839-0a52-7d0e-8d1c-57c94bfa6c10/retry", &json!({})).await.expect(404);
+        app.stop().await;
+        far_side.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_reads_the_tokens_file_again() {
+    local(async {
+        let meta = Meta::start().await;
+        meta.answer("message_templates", json!({"data": []}));
+        meta.take_only("EAAGm0PX4");
+        let start = whatsapp(&meta.base);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "first\n").unwrap();
+        let source = qyvo::config::SecretSource::Alone(file.clone());
+        let app = TestApp::start_with(|config| {
+            start(config);
+            config.origins.insert("whatsapp.access_token".to_owned(), qyvo::config::Origin::Environment);
+            config.secret_sources.insert("whatsapp.access_token".to_owned(), source);
+        })
+        .await;
+        app.post("/channels/whatsapp/pause", &json!({})).await.expect(200);
+        app.post("/templates/sync", &json!({})).await.expect(502);
+        std::fs::write(&file, "").unwrap();
+        let refused = app.post("/channels/whatsapp/resume", &json!({})).await.expect(422);
+        assert!(refused["errors"]["whatsapp.access_token"][0].as_str().unwrap().contains("is empty"), "{refused}");
+        assert_eq!(app.get("/channels").await.body["data"][0]["state"], "paused", "nothing has changed");
+        std::fs::write(&file, "EAAGm0PX4\n").unwrap();
+        app.post("/channels/whatsapp/resume", &json!({})).await.expect(200);
+        app.post("/templates/sync", &json!({})).await.expect(200);
         app.stop().await;
         meta.stop().await;
     })

@@ -180,8 +180,8 @@ async fn lists_come_in_pages() {
 async fn health_and_description_need_no_token() {
     local(async {
         let app = TestApp::start().await;
-        for path in ["/healthz", "/readyz"] {
-            assert_eq!(app.request(Method::GET, path, None, None).await.expect(200), json!({"status": "ok"}));
+        for (path, status) in [("/healthz", "ok"), ("/readyz", "ready")] {
+            assert_eq!(app.request(Method::GET, path, None, None).await.expect(200), json!({"status": status}));
             assert_eq!(app.request(Method::HEAD, path, None, None).await.status, 200);
         }
         for path in ["/api/v1/openapi.yaml", "/v1/openapi.yaml"] {

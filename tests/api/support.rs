@@ -212,6 +212,14 @@ impl TestApp {
         answer["data"].as_array().unwrap().iter().rev().map(line).collect()
     }
 
+    /// Asserts how far the newest message to a contact got.
+    pub(crate) async fn newest_is(&self, contact: &Value, status: &str) {
+        let path = format!("/contacts/{}/messages", contact.as_str().unwrap());
+        let list = self.get(&path).await.expect(200);
+        let newest = list["data"].as_array().unwrap().iter().find(|one| one["direction"] == "out").unwrap();
+        assert_eq!(newest["status"], status, "{newest}");
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

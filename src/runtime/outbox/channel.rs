@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::sweeper::read;
-use crate::runtime::{Command, Runtime};
+use crate::runtime::{Command, Notice, Runtime};
 use crate::store::channels::{self, ChannelRow};
 
 /// How the channel stands that messages go out on.
@@ -60,6 +60,7 @@ impl Command for Resume {
             return Ok(false);
         }
         job.wake_outbox();
+        job.notice(|| Notice::Channel { name: job.channel(), state: "running", reason: None });
         job.emit("channel.resumed", None, || json!({"channel": {"name": job.channel()}}))?;
         Ok(true)
     }
@@ -71,6 +72,7 @@ impl Job<'_> {
         if !channels::pause(self.tx(), self.channel(), reason, explanation, self.now())? {
             return Ok(false);
         }
+        self.notice(|| Notice::Channel { name: self.channel(), state: "paused", reason: Some(reason.to_owned()) });
         self.emit(
             "channel.paused",
             None,

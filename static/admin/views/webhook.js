@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { h, keyed, replace } from "../dom.js";
 import { inWords } from "../reasons.js";
 import { timeInFull, timeOf } from "../time.js";
-import { button, confirmDialog, emptyState, facts, failure, number, pageHeader, pagedList, status, table, toast } from "../ui.js";
+import { button, confirmDialog, emptyState, facts, failure, jsonBlock, number, pageHeader, pagedList, status, table, tellDialog, toast } from "../ui.js";
 import { editEndpoint, eventsOf, showSecret, stateOf } from "./webhooks.js";
 
 export function webhookView([id], page) {
@@ -14,7 +14,7 @@ export function webhookView([id], page) {
   const place = h("div", {});
   const list = table({
     caption: "Deliveries",
-    columns: [{ label: "Event", kind: "main" }, { label: "Status" }, { label: "Attempts", kind: "number" }, { label: "Last error", kind: "wide" }, { label: "Next try" }, { label: "When" }],
+    columns: [{ label: "Event", kind: "main" }, { label: "Status" }, { label: "Attempts", kind: "number" }, { label: "Last error", kind: "wide" }, { label: "Next try" }, { label: "When" }, { label: "", kind: "row-actions" }],
   });
   const deliveries = pagedList({
     list,
@@ -24,6 +24,7 @@ export function webhookView([id], page) {
         h("code", {}, item.event), status(item.status, { testid: "delivery-status" }), number(item.attempts),
         item.reason ? h("span", { class: "stack" }, h("span", { class: "clamp" }, item.reason), inWords(item.reason) && h("span", { class: "muted small-text" }, inWords(item.reason))) : "–",
         item.status === "queued" ? timeOf(item.next_attempt_at) : "–", timeOf(item.created_at),
+        h("div", { class: "actions" }, button("Body", () => tellDialog(item.event, jsonBlock(item.body, "What is told")), { kind: "small", testid: "delivery-body" })),
       ], { testid: "delivery-row" }));
     },
     empty: () => emptyState("Nothing was told to it yet", "What it was told is kept for a day."),
@@ -63,7 +64,7 @@ export function webhookView([id], page) {
       ["Events", eventsOf(endpoint)],
       endpoint.failing_since && ["Failing since", timeInFull(endpoint.failing_since)],
       endpoint.last_error && ["Last error", h("span", { class: "bad" }, endpoint.last_error)],
-      endpoint.queue_length !== undefined && ["Waiting", number(endpoint.queue_length)],
+      ["Waiting", number(endpoint.queued)],
       endpoint.secret_hint && ["Secret", h("code", {}, `${endpoint.secret_hint}…`)],
       ["Made", timeOf(endpoint.created_at)],
     ]));

@@ -33,7 +33,7 @@ export function webhooksView(_params, page) {
         h("span", { class: "small-text" }, eventsOf(item)),
         h("span", { class: "stack" }, status(stateOf(item), { testid: "webhook-state" }), item.failing_since && h("span", { class: "muted small-text" }, "since ", timeOf(item.failing_since)),
           item.last_error && h("span", { class: "bad small-text clamp" }, item.last_error)),
-        number(item.queue_length), timeOf(item.created_at),
+        number(item.queued), timeOf(item.created_at),
       ], { testid: "webhook-row" }));
     },
     empty: () => emptyState("No webhook yet", "Your own systems can be told of messages and conversations as they happen. Each endpoint gets signed JSON and may choose its events."),

@@ -1,0 +1,153 @@
+//! An operator's day: a channel that stops and goes on, templates, what people send, and an answer by hand.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::chromium::Browser;
+use crate::common::Server;
+use crate::story::enter;
+
+const PHONE: &str = "+14155550123";
+
+async fn receive(server: &Server, token: &str, id: &str, message: Value) -> Value {
+    let mut body = json!({"id": id, "from": PHONE});
+    body.as_object_mut().unwrap().extend(message.as_object().unwrap().clone());
+    server.send(token, "POST", "/api/v1/inbound", &body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_stops_the_channel_and_lets_it_go_on() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    enter(&browser, &server, "Ola").await;
+    browser.click("nav-channel").await;
+    browser.find("banner-simulator").await;
+    browser.look("channel").await;
+    browser.click("channel-test").await;
+    browser.says("records messages, and none reaches a phone").await;
+    browser.look("channel-tested").await;
+    browser.click("channel-pause").await;
+    browser.fill("channel-pause-reason", "The wrong price is in a text").await;
+    browser.look("channel-pause").await;
+    browser.click("channel-pause-confirm").await;
+    browser.find("banner-paused").await;
+    browser.says("The wrong price is in a text").await;
+    browser.look("channel-paused").await;
+    browser.click("nav-flows").await;
+    browser.says("is paused: nothing goes out").await;
+    browser.click("nav-channel").await;
+    browser.click("channel-resume").await;
+    browser.find("banner-simulator").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_made_and_used_in_a_flow() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    enter(&browser, &server, "Ana").await;
+    browser.click("nav-templates").await;
+    browser.says("No template yet").await;
+    browser.look("no-templates").await;
+    browser.click("template-create").await;
+    browser.fill("template-name", "Cart").await;
+    browser.fill("template-body", "Hi {{1}}, your cart of {{2}} is waiting.").await;
+    browser.click("template-button-add").await;
+    browser.fill("template-button-text", "Check out").await;
+    browser.click("template-submit").await;
+    browser.says("1 to 512 of the characters").await;
+    browser.look("template-editor").await;
+    browser.fill("template-name", "cart").await;
+    browser.click("template-submit").await;
+    browser.find("template-row").await;
+    browser.says("Made cart").await;
+    browser.look("templates").await;
+    browser.click("template-preview").await;
+    browser.fill("template-value", "Ada").await;
+    browser.says("Hi Ada, your cart of {{2}} is waiting.").await;
+    browser.look("template-preview").await;
+    browser.click_label("Close").await;
+
+    let flow = server.publish(&token, &crate::common::question(30)).await;
+    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.click("editor-use-template").await;
+    browser.click("template-use").await;
+    browser.says("a message with a blank placeholder is never sent").await;
+    browser.look("use-template").await;
+    let fill = "for (const input of document.querySelectorAll('[data-testid=template-value]')) {
+            input.value = input.dataset.key === '1' ? \"{{contact.name|default('there')}}\" : '129.00';
+            input.dispatchEvent(new Event('input', {bubbles: true})); } return true";
+    browser.run(fill).await;
+    browser.click("template-use").await;
+    browser.says("Not saved").await;
+    let document: Value = serde_json::from_str(&browser.value("editor-text").await).unwrap();
+    let used = json!({"name": "cart", "language": "en",
+                      "variables": {"1": "{{contact.name|default('there')}}", "2": "129.00"}});
+    assert_eq!(document["nodes"][0]["template"], used);
+
+    for kind in ["http_request", "handoff", "run_flow", "wait_for_event", "condition"] {
+        browser.click("editor-add-node").await;
+        browser.run(&format!("document.querySelector('[data-testid=node-type]').value = '{kind}'; return true")).await;
+        browser.click("node-add").await;
+    }
+    let document: Value = serde_json::from_str(&browser.value("editor-text").await).unwrap();
+    let types: Vec<_> =
+        document["nodes"].as_array().unwrap().iter().map(|node| node["type"].as_str().unwrap()).collect();
+    assert_eq!(types[2..], ["http_request", "handoff", "run_flow", "wait_for_event", "condition"]);
+    browser.look("added-nodes").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_send_is_shown_and_answered_by_hand() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    receive(&server, &token, "1", json!({"type": "text", "text": "Hello, do you ship to Norway?"})).await;
+    let image = json!({"type": "image", "text": "This is broken", "media": {"mime_type": "image/jpeg"}});
+    receive(&server, &token, "2", image).await;
+    let place = json!({"latitude": 59.9139, "longitude": 10.7522, "name": "Home", "address": "Oslo"});
+    receive(&server, &token, "3", json!({"type": "location", "media": place})).await;
+    let card =
+        json!({"contacts": [{"name": {"formatted_name": "Grace Hopper"}, "phones": [{"phone": "+1 415 555 0199"}]}]});
+    receive(&server, &token, "4", json!({"type": "contacts", "media": card})).await;
+    receive(&server, &token, "5", json!({"type": "audio", "media": {"voice": true, "duration": 65}})).await;
+    let document = json!({"filename": "invoice.pdf", "mime_type": "application/pdf"});
+    receive(&server, &token, "6", json!({"type": "document", "media": document})).await;
+    let contacts = server.get(&token, "/api/v1/contacts").await;
+    let contact = contacts["data"][0]["id"].as_str().unwrap().to_owned();
+
+    enter(&browser, &server, "Ola").await;
+    browser.open(&server.url(&format!("/admin/#/contacts/{contact}"))).await;
+    for said in
+        ["This is broken", "Home", "59.9139, 10.7522", "Grace Hopper · +1 415 555 0199", "1 min 5 s", "invoice.pdf"]
+    {
+        browser.says(said).await;
+    }
+    let links = "return [...document.querySelectorAll('.media[href], .media a')].map((link) => [link.href, link.rel])";
+    let links = browser.run(links).await;
+    let map = "https://www.openstreetmap.org/?mlat=59.9139&mlon=10.7522#map=16/59.9139/10.7522";
+    assert_eq!(links, json!([[map, "noopener noreferrer"]]));
+    browser.look("contact-messages").await;
+    browser.fill("agent-text", "Yes, we do.").await;
+    browser.click("agent-send").await;
+    browser.says("written by a person").await;
+    assert_eq!(browser.value("agent-text").await, "");
+    browser.look("contact-answered").await;
+    browser.click("nav-messages").await;
+    browser.says("Voice message").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    browser.look("messages-of-people").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
