@@ -33,7 +33,7 @@ pub mod strays;
 pub mod templates;
 pub mod test_cases;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tokens;
 pub mod turns;
 mod values;

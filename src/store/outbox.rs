@@ -574,3 +574,126 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         created_at: row.get(14)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::super::messages::{self, NewOutgoing};
+    use super::super::testing::{self, now};
+    use super::*;
+
+    fn queue(tx: &Tx<'_>, n: u128, contact_seq: i64, channel: &str, session: Option<(i64, u32)>) -> i64 {
+        let message = NewOutgoing {
+            id: MessageId(Uuid::from_u128(n)),
+            contact_seq,
+            session,
+            channel,
+            kind: "text",
+            body: "{}",
+            status: MessageStatus::Queued,
+            reason: None,
+            next_attempt_at: Some(now()),
+            origin: Origin::Flow,
+            good_until: None,
+            created_at: now(),
+        };
+        messages::insert_outgoing(tx, &message).unwrap()
+    }
+
+    fn row(tx: &Tx<'_>, seq: i64) -> OutboxRow {
+        find(tx, seq).unwrap().unwrap()
+    }
+
+    #[test]
+    fn only_the_head_of_a_lane_is_due() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (_, one) = testing::flow_and_contact(&tx);
+        let two = super::super::contacts::insert(
+            &tx,
+            &crate::domain::Contact::new(testing::contact_id(2), Some("+14155550124".parse().unwrap())),
+            "test",
+            now(),
+        )
+        .unwrap();
+        let [first, second, other, elsewhere] = [
+            queue(&tx, 1, one, "whatsapp", None),
+            queue(&tx, 2, one, "whatsapp", None),
+            queue(&tx, 3, two, "whatsapp", None),
+            queue(&tx, 4, one, "webhook", None),
+        ];
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [first, other]);
+        assert_eq!(due(&tx, "webhook", now(), 9).unwrap(), [elsewhere], "a channel is a lane of its own");
+        assert_eq!(row(&tx, second).next_attempt_at, Some(parked()));
+        assert!(is_held_back(&tx, &row(&tx, second)).unwrap() && !is_held_back(&tx, &row(&tx, first)).unwrap());
+        assert!(!release(&tx, "whatsapp", one, now()).unwrap(), "its head is not parked");
+        claim(&tx, first, None, now().plus(Duration::from_secs(60)), now()).unwrap();
+        assert_eq!(due(&tx, "whatsapp", parked(), 9).unwrap(), [other, second], "and this one is held back");
+        assert!(!release(&tx, "whatsapp", one, now()).unwrap());
+        settle(&tx, first, MessageStatus::Sent, Some(now()), now()).unwrap();
+        assert!(release(&tx, "whatsapp", one, now()).unwrap());
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [second, other]);
+    }
+
+    #[test]
+    fn dropping_a_head_lets_the_next_one_go() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let session = testing::running(&tx);
+        let of_session = queue(&tx, 1, 1, "whatsapp", Some((session, 1)));
+        let of_nobody = queue(&tx, 2, 1, "whatsapp", None);
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [of_session]);
+        messages::fail_queued_of_session(&tx, session, None, "session_ended", now()).unwrap();
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [of_nobody]);
+    }
+
+    #[test]
+    fn a_start_brings_the_outbox_into_order() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        testing::flow_and_contact(&tx);
+        let under_way = queue(&tx, 1, 1, "whatsapp", None);
+        claim(&tx, under_way, None, now().plus(Duration::from_secs(60)), now()).unwrap();
+        let behind = queue(&tx, 2, 1, "whatsapp", None);
+        let elsewhere = queue(&tx, 3, 1, "webhook", None);
+        let until = now().plus(Duration::from_secs(60));
+        assert_eq!(recover(&tx, "whatsapp", "?", until, now()).unwrap(), 1);
+        let doubtful = row(&tx, under_way);
+        assert_eq!((doubtful.status, doubtful.next_attempt_at), (MessageStatus::Unknown, Some(until)));
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [] as [i64; 0], "the lane is held until it is decided");
+        assert_eq!(row(&tx, elsewhere).next_attempt_at, Some(parked()), "nobody looks at it in vain");
+        let next = next_due(&tx, "whatsapp").unwrap();
+        assert_eq!(next, NextDue { queued: None, doubt: Some(until), sending_since: None });
+        // The other channel is back.
+        recover(&tx, "webhook", "?", until, now()).unwrap();
+        assert_eq!(due(&tx, "webhook", now(), 9).unwrap(), [elsewhere]);
+        // A head that nobody released.
+        settle(&tx, under_way, MessageStatus::Sent, None, now()).unwrap();
+        recover(&tx, "whatsapp", "?", until, now()).unwrap();
+        assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [behind]);
+    }
+
+    #[test]
+    fn no_query_of_the_outbox_scans_or_sorts_what_is_not_due() {
+        let conn = testing::conn();
+        for (sql, index) in [
+            (DUE, "messages_outbox (next_attempt_at<?)"),
+            (HOLDS_BACK, "messages_lane (contact_seq=?"),
+            (RELEASE, "messages_lane (contact_seq=?)"),
+            (UNSETTLED_OF_TURN, "messages_lane (contact_seq=?)"),
+            (IN_DOUBT, "messages_in_doubt (next_attempt_at"),
+            (ABANDONED, "messages_sending (claimed_at<?)"),
+        ] {
+            let plan = testing::plan(&conn, sql);
+            let scans = plan.contains("SCAN messages") || plan.contains("TEMP");
+            assert!(plan.contains(index) && !scans, "{sql}: {plan}");
+        }
+        let insert = "SELECT CASE WHEN ?1 IS NOT NULL AND EXISTS (SELECT 1 FROM messages AS o WHERE o.contact_seq = ?2
+            AND o.next_attempt_at IS NOT NULL AND o.channel = ?3) THEN 1 END";
+        let plan = testing::plan(&conn, insert);
+        assert!(plan.contains("messages_lane (contact_seq=?)"), "{plan}");
+    }
+}

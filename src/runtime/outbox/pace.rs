@@ -34,6 +34,9 @@ const PAIR_PERIOD: Duration = Duration::from_secs(6);
 /// How many messages to one person may be borrowed from later.
 const PAIR_BURST: u32 = 45;
 
+/// For how long the number is silent at the most: what people send is not ours to slow down, and must not keep us from
+/// answering.
+const LONGEST_DEBT: Duration = Duration::from_secs(1);
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// How much the number has handled lately.
@@ -67,16 +70,17 @@ impl NumberPace {
     /// Counts messages that came in or have been claimed.
     pub(super) fn count(&self, messages: u32, now: Timestamp) {
         let mut arrival = self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, second) = (since_epoch(now).as_u64(), 1_000 * NANOS_PER_MILLI);
-        // What people send is not ours to slow down, and must not silence us for longer than it takes to answer; neither
-        // must a clock that was set back.
-        let known = arrival.map_or(0, Nanos::as_u64).clamp(now, now + second);
-        *arrival = Some(Nanos::from(known + second / u64::from(PER_SECOND) * u64::from(messages)));
+        let (latest, now) = (since_epoch(now.plus(LONGEST_DEBT)).as_u64(), since_epoch(now).as_u64());
+        let period = 1_000 * NANOS_PER_MILLI / u64::from(PER_SECOND);
+        let next = arrival.map_or(0, Nanos::as_u64).clamp(now, latest) + period * u64::from(messages);
+        *arrival = Some(Nanos::from(next.min(latest)));
     }
 
     /// A claim's view of it.
     pub(super) fn of_claim<'a>(&self, tx: &'a Tx<'a>, channel: &'static str, now: Timestamp) -> ClaimPace<'a> {
         let arrival = *self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
+        // Later than that it is only if the clock was set back.
+        let arrival = arrival.map(|arrival| arrival.min(since_epoch(now.plus(LONGEST_DEBT))));
         let number_quota = Quota::per_second(at_least_one(PER_SECOND)).allow_burst(at_least_one(AT_ONCE));
         let number = RateLimiter::new(number_quota, Remembered(Cell::new(arrival)), JobClock::default());
         let pair_quota = Quota::with_period(PAIR_PERIOD)
@@ -267,7 +271,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
         let number = Arc::new(NumberPace::default());
-        claim(&store, &number, start(), |pace| (0..45).for_each(|_| drop(pace.check(1).unwrap())));
+        claim(&store, &number, start(), |pace| (0..45).for_each(|_| assert!(pace.check(1).is_ok())));
         let earlier = start().minus(Duration::from_secs(86_400));
         let paced = claim(&store, &number, earlier, |pace| pace.check(1).unwrap());
         let (Pace::PersonUntil(until) | Pace::NumberUntil(until)) = paced else { return };
@@ -305,7 +309,7 @@ mod tests {
         let number = Arc::new(NumberPace::default());
         for step in 0..9 {
             claim(&store, &number, start().plus(Duration::from_secs(step)), |pace| {
-                (0..5).for_each(|_| drop(pace.check(1).unwrap()));
+                (0..5).for_each(|_| assert!(pace.check(1).is_ok()));
             });
         }
         let now = start().plus(Duration::from_secs(9));
