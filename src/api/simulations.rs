@@ -190,7 +190,7 @@ fn read_persona(fields: &mut Fields<'_>) -> Persona {
 }
 
 fn read_stub(fields: &mut Fields<'_>) -> Option<HttpStub> {
-    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
     let names = methods.each_ref().map(|method| (method.as_str(), method.as_str()));
     let method = fields.choice("method", &names).map(str::to_owned);
     let url = fields.text("url").map(str::to_owned);
