@@ -321,3 +321,109 @@ pub fn step(
 ) -> Result<Step, NotLoaded> {
     machine::Machine::new(flow, flows, contact, (session, event), now).run()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::FlowDocument;
+
+    const TTL: Duration = Duration::from_secs(1800);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(0).plus(Duration::from_secs(seconds))
+    }
+
+    fn flow(nodes: Value) -> CompiledFlow {
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": nodes});
+        CompiledFlow::load(FlowDocument::parse(&document).unwrap(), TTL)
+    }
+
+    fn contact() -> Contact {
+        Contact::new(ContactId(Uuid::nil()), None)
+    }
+
+    fn new_session(flow: &CompiledFlow) -> Session {
+        let beginning = Beginning {
+            id: SessionId(Uuid::nil()),
+            flow_id: FlowId(Uuid::nil()),
+            version: 1,
+            contact_id: contact().id,
+            context: Map::new(),
+            seed: 1,
+        };
+        begin(flow, beginning, at(0))
+    }
+
+    fn started(flow: &CompiledFlow) -> Session {
+        step(flow, &no_flows, &contact(), &new_session(flow), &Event::Start, at(0)).unwrap().session
+    }
+
+    #[test]
+    fn a_timer_is_armed_again_for_the_turn_that_it_belongs_to_alone() {
+        let mut session = started(&flow(json!([{"id": "a", "type": "ask", "text": "?", "timeout_seconds": 60}])));
+        assert_eq!(session.wait.as_ref().unwrap().wake_at, Some(at(60)));
+        let before = session.clone();
+        assert!(!rearm(&mut session, 2, at(5)) && !rearm(&mut session, 0, at(5)));
+        assert_eq!(session, before);
+        assert!(rearm(&mut session, 1, at(5)));
+        assert_eq!(session.wait.as_ref().unwrap().wake_at, Some(at(65)));
+        let ended = Session { status: Status::Completed, ..session.clone() };
+        assert!(!rearm(&mut ended.clone(), 1, at(9)), "one that has ended waits for nothing");
+    }
+
+    #[test]
+    fn a_wait_without_a_span_and_one_for_something_else_keep_their_timers() {
+        for node in [
+            json!({"id": "a", "type": "ask", "text": "?"}),
+            json!({"id": "a", "type": "delay", "seconds": 60}),
+            json!({"id": "a", "type": "handoff"}),
+            json!({"id": "a", "type": "http_request", "url": "https://x.example"}),
+        ] {
+            let mut session = started(&flow(json!([node])));
+            let before = session.clone();
+            assert!(!rearm(&mut session, 1, at(5)));
+            assert_eq!(session, before);
+        }
+    }
+
+    #[test]
+    fn a_sub_flow_that_is_not_compiled_yet_stops_the_step_before_anything_has_happened() {
+        let id = FlowId(Uuid::from_u128(7));
+        let sub = Arc::new(flow(json!([{"id": "a", "type": "ask", "text": "Name?"}])));
+        let root = flow(json!([
+            {"id": "a", "type": "send_message", "text": "Hi", "exits": {"next": "run"}},
+            {"id": "run", "type": "run_flow", "flow_id": id}
+        ]));
+        let session = new_session(&root);
+        let load = |_: FlowId, _: Option<u32>| Lookup::Load;
+        assert_eq!(step(&root, &load, &contact(), &session, &Event::Start, at(0)), Err(NotLoaded));
+        let ready = |asked: FlowId, version: Option<u32>| {
+            assert_eq!((asked, version.unwrap_or(4)), (id, 4));
+            Lookup::Ready { version: 4, flow: sub.clone() }
+        };
+        let session = step(&root, &ready, &contact(), &session, &Event::Start, at(0)).unwrap().session;
+        assert_eq!(session.frames[0].flow.version, 4);
+        let cancel = Event::Cancel { reason: "x".to_owned() };
+        assert_eq!(step(&root, &load, &contact(), &session, &cancel, at(1)), Err(NotLoaded));
+        let gone = step(&root, &no_flows, &contact(), &session, &cancel, at(1)).unwrap().session;
+        assert_eq!((gone.status, gone.reason.as_deref()), (Status::Failed, Some("missing_flow")));
+    }
+
+    #[test]
+    fn sessions_of_earlier_versions_load_as_they_were() {
+        let json = json!({
+            "id": Uuid::nil(), "flow_id": Uuid::nil(), "version": 1, "contact_id": Uuid::nil(), "status": "running",
+            "current_node": "a",
+            "wait": {"for": "reply", "entered_in": 1, "armed_in": 1, "attempts": 0, "wake_at": "1970-01-01T00:01:00Z"},
+            "turn": 1, "seed": 1, "draws": 0, "visits": {"a": 1}, "context": {}, "started_at": "1970-01-01T00:00:00Z",
+            "last_interaction_at": "1970-01-01T00:00:00Z"
+        });
+        let mut session: Session = serde_json::from_value(json).unwrap();
+        assert!(session.frames.is_empty() && session.queued_replies.is_empty());
+        assert!(!rearm(&mut session, 1, at(5)), "its span is not known");
+        assert_eq!(session.wait.as_ref().unwrap().wake_at, Some(at(60)));
+    }
+}
