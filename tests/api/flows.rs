@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Answer, PHONE, TestApp, local, question};
 
@@ -257,6 +258,47 @@ async fn publishing_under_a_thousand_sessions_leaves_each_on_its_version() {
         assert_eq!(app.session(&late["id"]).await["version"], 2);
         app.say("+442079460000", "tea").await;
         assert_eq!(app.turns(&late["id"]).await[1]["messages"][0]["text"], "The second version.");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn flows_that_run_one_another_are_checked_together() {
+    local(async {
+        let app = TestApp::start().await;
+        let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let document = |id: Uuid, runs: Uuid| {
+            json!({
+                "id": id, "schema_version": 1, "name": "Round", "entry_node": "run",
+                "nodes": [{"id": "run", "type": "run_flow", "flow_id": runs, "exits": {"completed": "ask", "failed": "ask"}},
+                          {"id": "ask", "type": "ask", "text": "Name?", "exits": {}}]
+            })
+        };
+        let ids = |problems: &Value| -> Vec<String> {
+            problems.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+        };
+        let first = app.post("/flows/import?publish=true", &document(one, other)).await.expect(201);
+        assert!(ids(&first["problems"]).contains(&"sub_flow_not_published".to_owned()), "{first}");
+        let refused = app.post("/flows/import?publish=true", &document(other, one)).await.expect(422);
+        assert!(ids(&refused["problems"]).contains(&"recursive_sub_flow".to_owned()), "{refused}");
+        let unpublished = app.get(&format!("/flows/{other}")).await;
+        assert_eq!(unpublished.status, 404, "nothing of it was kept");
+
+        // What waits before it comes round may.
+        let mut waits = document(other, one);
+        waits["entry_node"] = json!("ask");
+        waits["nodes"][1]["exits"] = json!({"reply": "run"});
+        waits["nodes"][0]["exits"] = json!({"completed": null});
+        app.post("/flows/import?publish=true", &waits).await.expect(201);
+        let started = app.trigger(one.to_string().parse().unwrap(), PHONE).await.expect(201);
+        let session = app.session(&started["id"]).await;
+        assert_eq!((session["status"].as_str(), session["current_node_id"].as_str()), (Some("running"), Some("run")));
+        app.say(PHONE, "Ann").await;
+        let turns = app.turns(&started["id"]).await;
+        let path = turns.last().unwrap()["path"].as_array().unwrap();
+        assert_eq!(path[0]["flow"], json!({"id": other, "version": 1}), "{path:?}");
+        assert_eq!(path.last().unwrap()["node"], "ask", "the first flow, run by the second, runs the second again");
         app.stop().await;
     })
     .await;
