@@ -205,6 +205,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         prune(runtime, move |tx| strays::prune(tx, strays_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write(move |tx| logins::prune(tx, now, guesses_before)).await,
+        super::outbox::release_stuck(runtime).await,
         prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
     ];
     let mut errors = parts.into_iter().filter_map(Result::err);

@@ -9,11 +9,8 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::messages::{MessageStatus, Origin};
-use super::values::Json;
 use super::{Conn, Tx};
-use crate::domain::{
-    ContactId, FlowId, MessageId, MessageTemplate, Phone, SessionId, Status, TemplateStatus, Timestamp,
-};
+use crate::domain::{ContactId, FlowId, MessageId, Phone, SessionId, Status, Timestamp};
 use crate::error::Result;
 
 /// When a message may go out that waits for the one before it: not before that one is settled.
@@ -135,6 +132,13 @@ const IN_DOUBT: &str = select!(
      ORDER BY next_attempt_at LIMIT ?2"
 );
 const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
+
+const PARKED_HEADS: &str = "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
+    WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1
+        AND NOT EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
+                        WHERE o.contact_seq = m.contact_seq AND o.next_attempt_at IS NOT NULL
+                            AND o.channel = m.channel AND o.seq < m.seq)
+    LIMIT ?3";
 
 /// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
 /// that have been due longest.
@@ -426,7 +430,8 @@ pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: T
     Ok(doubtful)
 }
 
-/// Lets the head of every lane go out that is parked though nothing is before it. Answers how many there were.
+/// Lets the head of every lane go out that is parked though nothing is before it: whoever dropped what was there
+/// did not release it. Answers how many there were.
 ///
 /// # Errors
 /// When the database refuses.
@@ -445,14 +450,7 @@ pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> 
 /// # Errors
 /// When the database cannot be read.
 pub fn parked_heads(conn: &Conn, channel: &str, limit: u32) -> Result<Vec<i64>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
-         WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1
-             AND NOT EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
-                             WHERE o.contact_seq = m.contact_seq AND o.next_attempt_at IS NOT NULL
-                                 AND o.channel = m.channel AND o.seq < m.seq)
-         LIMIT ?3",
-    )?;
+    let mut statement = conn.prepare_cached(PARKED_HEADS)?;
     let rows = statement.query_map((channel, parked(), limit), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -530,28 +528,6 @@ pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
         }
     }
     Ok(Some(addressee))
-}
-
-/// A channel's templates of one name, by language.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn templates_named(conn: &Conn, channel: &str, name: &str) -> Result<Vec<MessageTemplate>> {
-    let mut statement = conn
-        .prepare_cached("SELECT template, status FROM templates WHERE channel = ?1 AND name = ?2 ORDER BY language")?;
-    let rows = statement.query_map((channel, name), |row| {
-        let Json::<MessageTemplate>(template) = row.get(0)?;
-        let status = match row.get_ref(1)?.as_str()? {
-            "approved" => TemplateStatus::Approved,
-            "pending" => TemplateStatus::Pending,
-            "rejected" => TemplateStatus::Rejected,
-            "paused" => TemplateStatus::Paused,
-            "disabled" => TemplateStatus::Disabled,
-            _ => TemplateStatus::Other,
-        };
-        Ok(MessageTemplate { status, ..template })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
@@ -671,7 +647,9 @@ mod tests {
         recover(&tx, "webhook", "?", until, now()).unwrap();
         assert_eq!(due(&tx, "webhook", now(), 9).unwrap(), [elsewhere]);
         // A head that nobody released.
+        assert_eq!(parked_heads(&tx, "whatsapp", 9).unwrap(), [] as [i64; 0]);
         settle(&tx, under_way, MessageStatus::Sent, None, now()).unwrap();
+        assert_eq!(parked_heads(&tx, "whatsapp", 9).unwrap(), [behind]);
         recover(&tx, "whatsapp", "?", until, now()).unwrap();
         assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [behind]);
     }
@@ -686,6 +664,8 @@ mod tests {
             (UNSETTLED_OF_TURN, "messages_lane (contact_seq=?)"),
             (IN_DOUBT, "messages_in_doubt (next_attempt_at"),
             (ABANDONED, "messages_sending (claimed_at<?)"),
+            (PARKED_HEADS, "messages_outbox (next_attempt_at=?)"),
+            (PARKED_HEADS, "messages_lane (contact_seq=? AND rowid<?)"),
         ] {
             let plan = testing::plan(&conn, sql);
             let scans = plan.contains("SCAN messages") || plan.contains("TEMP");

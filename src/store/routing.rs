@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{Conn, Tx, sessions};
+use super::{Conn, Tx, outbox, sessions};
 use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;
 
@@ -82,6 +82,15 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
                  AND origin IN ('flow', 'api')",
         )?
         .execute(params![contact_seq, reason, now])?;
+    // What other people have to say to this person goes on.
+    let mut channels = tx.prepare_cached(
+        "SELECT DISTINCT channel FROM messages INDEXED BY messages_lane
+         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL",
+    )?;
+    let channels = channels.query_map([contact_seq], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    for channel in channels {
+        outbox::release(tx, &channel, contact_seq, now)?;
+    }
     Ok(failed as u64)
 }
 

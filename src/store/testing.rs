@@ -1,4 +1,4 @@
-//! What the tests of this module share, and what others need of tables that have no functions of their own yet.
+//! What the tests of this module share, and what others need that no function of the store gives.
 
 use rusqlite::Connection;
 use serde_json::Map;
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{Options, Store, Tx, contacts, flows, schema, sessions};
-use crate::domain::{Contact, ContactId, FlowId, FlowKind, MessageTemplate, Session, SessionId, Status, Timestamp};
+use crate::domain::{Contact, ContactId, FlowId, FlowKind, Session, SessionId, Status, Timestamp};
 
 /// A moment in 2026.
 pub(super) fn now() -> Timestamp {
@@ -117,15 +117,4 @@ pub(crate) fn told(conn: &Connection) -> Vec<(String, serde_json::Value)> {
     let mut statement = conn.prepare("SELECT event, body FROM webhook_deliveries ORDER BY seq").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
     rows.map(|row| row.map(|(event, body)| (event, serde_json::from_str(&body).unwrap())).unwrap()).collect()
-}
-
-/// Keeps a template of WhatsApp's.
-pub(crate) fn keep_template(tx: &Tx<'_>, template: &MessageTemplate) {
-    let status = serde_json::to_value(template.status).unwrap();
-    tx.execute(
-        "INSERT OR REPLACE INTO templates (id, channel, name, language, status, template, created_at, updated_at)
-         VALUES (randomblob(16), 'whatsapp', ?1, ?2, ?3, ?4, 0, 0)",
-        (&template.name, &template.language, status.as_str().unwrap(), serde_json::to_string(template).unwrap()),
-    )
-    .unwrap();
 }

@@ -14,9 +14,9 @@ use crate::domain::{MessageId, SessionId, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
-use crate::store::channels;
 use crate::store::messages::{MessageStatus, Origin};
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
+use crate::store::{channels, templates};
 
 /// After what an attempt that has not ended is given up: longer than a channel may take to answer.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
@@ -226,7 +226,8 @@ fn prepare(
                 contact: addressee.language.as_deref(),
                 flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
             };
-            let known = outbox::templates_named(job.tx(), channel.name(), &named.name)?;
+            let known = templates::named(job.tx(), channel.name(), &named.name)?;
+            let known = known.into_iter().map(|row| row.template).collect();
             match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
                 Ok(content) => content,
                 Err(reason) => return Ok(Err(reason)),

@@ -133,6 +133,11 @@ impl Outbox {
         (room, held.round)
     }
 
+    /// Whether the channel is only tried, since it was left alone.
+    fn is_probing(&self) -> bool {
+        self.held().until.is_some()
+    }
+
     /// Takes note of what an answer says about the channel as a whole, and gives until when it is left alone.
     fn hear(&self, sent: &Sent, round: u64, id: MessageId, now: Timestamp) -> Option<Timestamp> {
         let mut held = self.held();
@@ -275,6 +280,10 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
 
 /// Claims what may go out and launches it. Gives how long there is nothing to do but to be woken.
 async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration> {
+    if flights.len() >= IN_FLIGHT as usize {
+        // The next that lands makes room.
+        return Ok(POLL);
+    }
     bring_into_order(runtime).await?;
     let name = runtime.channel().name();
     let (next, is_paused) = read(runtime, move |conn| {
@@ -335,6 +344,19 @@ async fn bring_into_order(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
+/// Lets heads of lanes go that nobody released. There should be none.
+pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
+    let name = runtime.channel().name();
+    if read(runtime, move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
+        return Ok(());
+    }
+    let now = runtime.clock().now();
+    let released = runtime.store().write(move |tx| stored::release_all(tx, name, now)).await?;
+    tracing::debug!(released, "messages go on that waited for one that is gone");
+    runtime.inner.outbox.ring();
+    Ok(())
+}
+
 async fn decide_doubts(runtime: &Runtime) -> Result<usize> {
     let mut all = 0;
     loop {
@@ -357,14 +379,22 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
     let outbox = &runtime.inner.outbox;
     // One claim at a time, so that a probe is alone and the number's pace is counted once.
     let _claiming = outbox.in_order.lock().await;
-    let (limit, round) = outbox.room(runtime.clock().now(), in_flight);
+    let now = runtime.clock().now();
+    let (mut limit, round) = outbox.room(now, in_flight);
+    let mut paced_until = None;
+    if is_paced(runtime) {
+        // No more is decided on than may go out.
+        let (available, again_at) = outbox.pace.available(now);
+        limit = limit.min(available);
+        paced_until = (available == 0).then_some(again_at);
+    }
     if limit == 0 {
-        return Ok(Batch { claimed: Claimed::default(), round });
+        return Ok(Batch { claimed: Claimed { paced_until, ..Claimed::default() }, round });
     }
     let mut claimed = runtime.handle(Claim { limit }).await?;
     outbox.pace.count(claimed.taken, runtime.clock().now());
     // After a probe there is more only if it is answered.
-    claimed.may_be_more &= limit > 1 || claimed.attempts.is_empty();
+    claimed.may_be_more &= claimed.attempts.is_empty() || !outbox.is_probing();
     if !claimed.attempts.is_empty() {
         crash_point("outbox.after_claim");
     }

@@ -39,6 +39,8 @@ const PAIR_BURST: u32 = 45;
 const LONGEST_DEBT: Duration = Duration::from_secs(1);
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
+type NumberLimiter = RateLimiter<NotKeyed, Remembered, JobClock, NoOpMiddleware<Nanos>>;
+
 /// How much the number has handled lately.
 #[derive(Debug, Default)]
 pub(super) struct NumberPace {
@@ -47,7 +49,7 @@ pub(super) struct NumberPace {
 
 /// What one claim takes of the number's pace, and of its contacts'.
 pub(super) struct ClaimPace<'a> {
-    number: RateLimiter<NotKeyed, Remembered, JobClock, NoOpMiddleware<Nanos>>,
+    number: NumberLimiter,
     pair: RateLimiter<i64, PairClocks<'a>, JobClock, NoOpMiddleware<Nanos>>,
     failed: Rc<RefCell<Option<Error>>>,
     /// A message that the number may handle and that nobody has got yet.
@@ -76,13 +78,26 @@ impl NumberPace {
         *arrival = Some(Nanos::from(next.min(latest)));
     }
 
+    /// How many messages the number may handle now, and when it may again if it is none.
+    pub(super) fn available(&self, now: Timestamp) -> (u32, Timestamp) {
+        let arrival = *self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter: NumberLimiter =
+            RateLimiter::new(number_quota(), Remembered(Cell::new(arrival)), JobClock::default());
+        limiter.clock().0.set(since_epoch(now));
+        for available in 0..AT_ONCE {
+            if let Err(denied) = limiter.check() {
+                return (available, at(denied.earliest_possible()));
+            }
+        }
+        (AT_ONCE, now)
+    }
+
     /// A claim's view of it.
     pub(super) fn of_claim<'a>(&self, tx: &'a Tx<'a>, channel: &'static str, now: Timestamp) -> ClaimPace<'a> {
         let arrival = *self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
         // Later than that it is only if the clock was set back.
         let arrival = arrival.map(|arrival| arrival.min(since_epoch(now.plus(LONGEST_DEBT))));
-        let number_quota = Quota::per_second(at_least_one(PER_SECOND)).allow_burst(at_least_one(AT_ONCE));
-        let number = RateLimiter::new(number_quota, Remembered(Cell::new(arrival)), JobClock::default());
+        let number = RateLimiter::new(number_quota(), Remembered(Cell::new(arrival)), JobClock::default());
         let pair_quota = Quota::with_period(PAIR_PERIOD)
             .unwrap_or_else(|| unreachable!("six seconds are more than none"))
             .allow_burst(at_least_one(PAIR_BURST));
@@ -181,6 +196,10 @@ impl StateStore for PairClocks<'_> {
         }
         Ok(outcome)
     }
+}
+
+fn number_quota() -> Quota {
+    Quota::per_second(at_least_one(PER_SECOND)).allow_burst(at_least_one(AT_ONCE))
 }
 
 fn since_epoch(moment: Timestamp) -> Nanos {

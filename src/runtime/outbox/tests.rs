@@ -16,10 +16,12 @@ use crate::channels::incoming::{Progress, Sender, Stage};
 use crate::channels::outgoing::{Content, Refusal};
 use crate::channels::webhook::{Webhook, WebhookOptions};
 use crate::channels::whatsapp::{WhatsApp, WhatsAppOptions};
-use crate::domain::{Contact, ContactId, FlowId, FlowKind, MessageTemplate, Phone, Session, SessionId, Status};
+use crate::domain::{
+    Contact, ContactId, FlowId, FlowKind, MessageTemplate, Phone, Session, SessionId, Status, TemplateId,
+};
 use crate::runtime::{CancelSession, Clock, OnRunning, Options, Resend, Trigger, Triggered, Whom};
 use crate::store::messages::{MessageRow, MessageStatus};
-use crate::store::{Store, contacts as people, flows, messages, sessions, testing};
+use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
 
 const ANA: &str = "+14155550123";
 const BEN: &str = "+14155550124";
@@ -413,7 +415,9 @@ async fn a_channel_that_cannot_be_reached_is_probed_before_the_flood() {
         assert_eq!(probe.number, 1, "no try is spent");
         desk.answer(&probe, refused(RefusalClass::Unreachable, "unreachable")).await;
     }
-    assert!(pauses.is_sorted() && pauses[6] <= seconds(30) && pauses[6] >= seconds(15), "{pauses:?}");
+    for (pause, longest) in pauses.iter().zip([1, 2, 4, 8, 16, 30, 30].map(seconds)) {
+        assert!(*pause <= longest && *pause >= longest / 2, "{pauses:?}");
+    }
     desk.clock.advance(seconds(30));
     desk.answer(&desk.claim_one().await, accepted("a1")).await;
     assert_eq!(desk.claim().await.len(), 2, "it answers");
@@ -536,12 +540,9 @@ async fn silence_is_broken_with_a_template_and_conversation_with_text() {
         footer: None,
         buttons: Vec::new(),
     };
-    let kept = template.clone();
+    let (kept, now) = (template.clone(), desk.clock.now());
     desk.store
-        .write(move |tx| {
-            testing::keep_template(tx, &kept);
-            Ok(())
-        })
+        .write(move |tx| templates::insert(tx, TemplateId(Uuid::now_v7()), "whatsapp", None, &kept, now))
         .await
         .unwrap();
     let mut document = question();
@@ -857,4 +858,42 @@ async fn a_paced_person_waits_and_the_rest_of_the_lane_behind() {
     desk.clock.advance(seconds(3600));
     desk.runtime.tidy().await.unwrap();
     assert_eq!(desk.claim().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_number_that_has_had_enough_delays_and_drops_nothing() {
+    let desk = Desk::new(whatsapp()).await;
+    let phones: Vec<String> = (0..40).map(|n| format!("+1415555{:04}", 2_000 + n)).collect();
+    for phone in &phones {
+        desk.meet(phone).await;
+        desk.start(question(), phone).await;
+    }
+    let batch = claim(&desk.runtime, 0).await.unwrap();
+    assert_eq!(batch.claimed.attempts.len(), 10);
+    let batch = claim(&desk.runtime, 0).await.unwrap();
+    assert_eq!((batch.claimed.attempts.len(), batch.claimed.may_be_more), (0, false));
+    let again = batch.claimed.paced_until.unwrap();
+    assert!(again > desk.clock.now() && again.since(desk.clock.now()) <= Duration::from_millis(13), "{again}");
+    // What comes in counts, too.
+    desk.runtime.count_inbound(20);
+    desk.clock.advance(Duration::from_millis(250));
+    assert!(desk.claim().await.len() <= 1);
+    let mut sent = 10;
+    for _ in 0..100 {
+        desk.clock.advance(Duration::from_millis(100));
+        sent += desk.claim().await.len();
+    }
+    assert!((39..=40).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn a_head_that_nobody_released_goes_on_within_a_minute() {
+    let desk = Desk::new(whatsapp()).await;
+    desk.start(speech(), ANA).await;
+    let attempt = desk.claim_one().await;
+    let (seq, now) = (attempt.seq, desk.clock.now());
+    desk.store.write(move |tx| crate::store::outbox::fail(tx, seq, "gone", None, now)).await.unwrap();
+    assert_eq!(desk.claim().await, []);
+    desk.runtime.tidy().await.unwrap();
+    assert_eq!(desk.claim_one().await.message.content, Content::Text("Two".to_owned()));
 }
