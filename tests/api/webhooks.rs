@@ -57,7 +57,7 @@ async fn what_happens_is_told_signed_and_in_order() {
     local(async {
         let app = TestApp::start().await;
         let site = Site::start(|_| taken()).await;
-        let made = endpoint(&app, &site.url("/hook?a=b"), &[]).await;
+        let made = endpoint(&app, &site.url("/hook?a=b"), &["session.started", "session.completed"]).await;
         let flow = app.publish(&question(30)).await;
         let session = app.trigger(flow, PHONE).await.expect(201);
         app.say(PHONE, "tea").await;
@@ -150,8 +150,8 @@ async fn what_is_not_taken_is_told_again_in_order_also_after_a_restart() {
         let told = status.clone();
         let site = Site::start(move |_| answer(told.load(Ordering::SeqCst), "text/plain", b"not\nnow")).await;
         let other = Site::start(|_| taken()).await;
-        let made = endpoint(&app, &site.url("/"), &[]).await;
-        endpoint(&app, &other.url("/"), &[]).await;
+        let made = endpoint(&app, &site.url("/"), &["session.started"]).await;
+        endpoint(&app, &other.url("/"), &["session.started"]).await;
         let flow = app.publish(&question(30)).await;
         app.trigger(flow, PHONE).await.expect(201);
         assert_eq!(app.runtime.run_due_webhooks().await.unwrap(), 3);
