@@ -79,6 +79,8 @@ async fn what_happens_is_told_signed_and_in_order() {
         let bodies: Vec<Value> = seen.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
         assert_eq!(bodies[0]["webhook_id"], made["id"]);
         assert_eq!(bodies[1]["session"]["id"], session["id"]);
+        assert_eq!(bodies[1]["tenant_id"], bodies[2]["tenant_id"]);
+        assert!(bodies[1]["tenant_id"].is_string());
         assert_eq!(
             bodies[2]["session"],
             json!({"id": session["id"], "flow_id": flow, "version": 1, "contact_id": session["contact_id"],

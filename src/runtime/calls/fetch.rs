@@ -74,7 +74,7 @@ impl Fetcher {
     /// # Errors
     /// When the system has no root certificates.
     pub(super) fn new(allow: Vec<IpNet>) -> Result<Self> {
-        Self::with_resolver(allow, Arc::new(System))
+        Self::with_resolver(allow, Arc::new(System::default()))
     }
 
     fn with_resolver(allow: Vec<IpNet>, inner: Arc<dyn Resolve>) -> Result<Self> {

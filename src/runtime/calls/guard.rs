@@ -8,13 +8,18 @@
 //! The networks are those of the IANA special-purpose address registries (RFC 6890) that are not globally reachable,
 //! and the IPv6 forms that carry an IPv4 address, by the IPv4 address inside.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, LazyLock};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use ipnet::IpNet;
 use reqwest::Url;
 use reqwest::dns::{Name, Resolve, Resolving};
+use tokio::sync::{Semaphore, watch};
+
+/// Names that are looked up at once.
+const LOOKUPS: usize = 64;
 
 /// Networks that are not called, each with what it is. The first that holds an address names it.
 static REFUSED: LazyLock<Vec<(IpNet, &str)>> = LazyLock::new(|| {
@@ -204,14 +209,54 @@ impl Resolve for Guarded {
     }
 }
 
-/// The operating system's resolver.
-pub(super) struct System;
+/// What a look-up found, or why nothing.
+type Found = Result<Vec<SocketAddr>, String>;
+
+/// The operating system's resolver. It blocks a thread for as long as it likes, also when nobody waits any more; reads of
+/// the database need threads of the same pool. So a name is looked up once for all who ask meanwhile, and only some names
+/// at once.
+#[derive(Clone)]
+pub(super) struct System {
+    under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<Found>>>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { under_way: Arc::default(), places: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+}
+
+impl System {
+    /// The look-up of a name that is under way, or a new one.
+    fn look_up(&self, name: &str) -> watch::Receiver<Option<Found>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = under_way.get(name) {
+            return found.clone();
+        }
+        let (sender, found) = watch::channel(None);
+        under_way.insert(name.to_owned(), found.clone());
+        let (system, name) = (self.clone(), name.to_owned());
+        tokio::spawn(async move {
+            // Never closed.
+            let _place = system.places.acquire().await;
+            let result = tokio::net::lookup_host((name.as_str(), 0)).await;
+            system.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            sender.send_replace(Some(result.map(Iterator::collect).map_err(|error| error.to_string())));
+        });
+        found
+    }
+}
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {
+        let mut found = self.look_up(name.as_str());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as _)
+            match found.wait_for(Option::is_some).await?.clone() {
+                Some(Ok(addresses)) => Ok(Box::new(addresses.into_iter()) as _),
+                Some(Err(why)) => Err(why.into()),
+                None => Err("the look-up has ended".into()),
+            }
         })
     }
 }
@@ -368,5 +413,20 @@ mod tests {
             assert_eq!(own.check_url(&url.parse().unwrap()), Ok(()), "{url}");
         }
         assert!(own.check_url(&"http://[::1]/".parse().unwrap()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_for_all_who_ask_meanwhile() {
+        let system = System::default();
+        let asked: Vec<_> = (0..100).map(|_| system.resolve("localhost".parse().unwrap())).collect();
+        assert_eq!(system.under_way.lock().unwrap().len(), 1);
+        // Whoever stops waiting takes nothing from the others.
+        let mut asked = asked.into_iter();
+        drop(asked.next());
+        for found in asked {
+            assert!(found.await.unwrap().all(|address| address.ip().is_loopback()));
+        }
+        assert!(system.under_way.lock().unwrap().is_empty());
+        assert!(system.resolve("no such name".parse().unwrap()).await.is_err());
     }
 }

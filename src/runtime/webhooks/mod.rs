@@ -45,6 +45,8 @@ pub const EVENTS: [&str; 15] = [
     "message.status.read",
     "message.status.failed",
 ];
+/// The tenant that events name, as Qyvo's do: a server has only this one.
+pub const TENANT_ID: Uuid = Uuid::from_u128(1);
 /// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
 const TEST_EVENT: &str = "webhook.test";
 /// What every endpoint's secret begins with, so that a leaked one is recognised.
@@ -81,7 +83,7 @@ impl Teller {
 
 impl Job<'_> {
     /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
-    /// what the event tells; `event` and `timestamp` are added. `contact_seq` is the person it tells of.
+    /// what the event tells; `event`, `timestamp` and `tenant_id` are added. `contact_seq` is the person it tells of.
     pub(super) fn emit(
         &self,
         event: &'static str,
@@ -101,7 +103,7 @@ impl Job<'_> {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let mut whole = json!({"event": event, "timestamp": self.now().to_iso_seconds()});
+        let mut whole = json!({"event": event, "timestamp": self.now().to_iso_seconds(), "tenant_id": TENANT_ID});
         if let (Value::Object(whole), Value::Object(told)) = (&mut whole, body()) {
             whole.extend(told);
         }
