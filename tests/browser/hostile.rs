@@ -61,10 +61,31 @@ async fn texts_of_strangers_stay_texts() {
         }
         let other = server.say(&token, &format!("+1415556{n:04}"), text).await;
         assert_eq!(other["handled"], "unrouted");
+        let short: String = text.chars().take(60).collect();
+        let template = json!({"name": format!("cart_{n}"), "language": "en", "body": text, "footer": short,
+            "category": short, "header": {"kind": "text", "text": short},
+            "buttons": [{"kind": "quick_reply", "text": text.chars().take(25).collect::<String>()}]});
+        server.send(&token, "POST", "/api/v1/templates", &template).await;
+        let endpoint = json!({"url": format!("http://127.0.0.1:9/{n}"), "description": text});
+        let endpoint = server.send(&token, "POST", "/api/v1/webhook-endpoints", &endpoint).await;
+        paths.push(format!("webhooks/{}", endpoint["id"].as_str().unwrap()));
+        for (kind, media) in [
+            ("image", json!({"url": text, "mime_type": text, "caption": text})),
+            ("document", json!({"url": format!("data:text/html,{text}"), "filename": text})),
+            ("location", json!({"latitude": text, "longitude": text, "name": text, "address": text})),
+            ("contacts", json!([{"name": {"formatted_name": text}, "phones": [{"phone": text}], "emails": text}])),
+            ("contacts", json!({"contacts": text})),
+            ("order", json!(text)),
+        ] {
+            let message = json!({"id": format!("{n}-{kind}-{media}"), "from": phone, "type": kind, "media": media});
+            server.send(&token, "POST", "/api/v1/inbound", &message).await;
+        }
         let cancel = json!({"reason": text});
         server.send(&token, "POST", &format!("/api/v1/sessions/{session}/cancel"), &cancel).await;
     }
-    paths.extend(["messages", "tokens", "settings"].map(str::to_owned));
+    paths.extend(["messages", "tokens", "settings", "templates", "webhooks", "channel"].map(str::to_owned));
+    let paused = json!({"reason": HOSTILE[1]});
+    server.send(&token, "POST", "/api/v1/channels/simulator/pause", &paused).await;
 
     enter(&browser, &server, HOSTILE[0]).await;
     let mut shown = String::new();
@@ -81,6 +102,7 @@ async fn texts_of_strangers_stay_texts() {
         let found = browser.run(poke).await;
         assert_eq!(found, json!({"hacked": "undefined", "links": [], "strays": 0}), "{path}");
     }
+    assert!(shown.contains("is paused: nothing goes out"));
     for text in HOSTILE {
         assert!(shown.contains(text), "{text} is shown nowhere as it is");
     }

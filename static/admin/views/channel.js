@@ -45,7 +45,7 @@ export function channelView(_params, page) {
     const queue = channel.queue ?? {};
     const templates = channel.templates ?? {};
     replace(place, facts([
-      ["State", h("span", { class: "stack" }, status(channel.state, { testid: "channel-state" }), channel.state !== "running" && h("span", { class: "muted small-text" }, STATES[channel.state]))],
+      ["State", h("span", { class: "stack" }, status(channel.state, { testid: "channel-state" }), channel.state === "backing_off" && h("span", { class: "muted small-text" }, "It tries again by itself", channel.held_until && [" ", timeOf(channel.held_until)], "."))],
       channel.reason && ["Reason", h("span", { class: "stack" }, h("code", {}, channel.reason), whyStopped(channel))],
       channel.since && ["Since", timeInFull(channel.since)],
       ["Waiting", h("span", { class: "stack" }, `${number(queue.length)} ${queue.length === 1 ? "message" : "messages"}`,

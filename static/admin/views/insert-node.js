@@ -21,17 +21,24 @@ function nodesOf(tree) {
 const at = (depth, value) => JSON.stringify(value, null, 2).replaceAll("\n", `\n${INDENT.repeat(depth)}`);
 
 /** Asks for a kind of node. Gives the changed text and the node's id, or undefined. */
-export function askForNode(text, tree) {
+export async function askForNode(text, tree) {
   const list = entry(tree, "nodes")?.node;
   if (list?.kind !== "array") throw new Error('The document needs "nodes": [] first.');
+  const { data: flows } = await api.get("/flows");
   return dialog("Add a node", (close) => {
     const type = h("select", { testid: "node-type" }, Object.keys(NODES).map((name) => h("option", { value: name }, describe(name))));
+    const flow = h("select", { testid: "node-flow" }, h("option", { value: "" }, "Choose later"), flows.map((one) => h("option", { value: one.id }, one.name)));
+    const flowField = field("Flow that it runs", flow, { hint: "Its published version is run." });
+    const follow = () => { flowField.hidden = type.value !== "run_flow"; };
+    type.addEventListener("change", follow);
+    follow();
     const after = h("select", { testid: "node-after" }, h("option", { value: "" }, "at the end"), nodesOf(tree).map(({ id }) => h("option", { value: id }, `after ${id}`)));
-    return form([field("Kind", type), field("Place", after, { hint: "Only the order in the text; the way is what the exits say. Its own exits lead nowhere yet." })], {
+    return form([field("Kind", type), flowField, field("Place", after, { hint: "Only the order in the text; the way is what the exits say. Its own exits lead nowhere yet." })], {
       submit: "Add", testid: "node-add", cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
       action: () => {
         const nodes = nodesOf(tree);
         const node = makeNode(type.value, nodes.map(({ id }) => id));
+        if (type.value === "run_flow") node.flow_id = flow.value;
         const before = nodes.find(({ id }) => id === after.value)?.node ?? list.items.at(-1);
         const written = at(2, node);
         const place = before ? before.end : list.start + 1;
