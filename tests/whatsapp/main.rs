@@ -1,0 +1,16 @@
+//! Conversations over WhatsApp: the real application against the stand-in for Meta and the phones.
+//!
+//! Time is a clock that the test moves, for the server and the cloud alike.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod cloud;
+#[path = "../api/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the API, which use all of it")]
+mod support;
+mod world;
+
+mod cart;
+mod people;
+mod trouble;

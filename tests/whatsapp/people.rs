@@ -1,0 +1,165 @@
+//! People who opt out, who turn out to be one, and who talk all at once.
+
+use serde_json::{Value, json};
+
+use crate::cloud::Delivery;
+use crate::support::PHONE;
+use crate::world::{World, cart, cart_context, cart_template, held};
+
+/// Says three things and asks a fourth.
+fn talkative() -> Value {
+    let say = |id: &str, next: &str| json!({"id": id, "type": "send_message", "text": format!("This is {id}."), "exits": {"next": next}});
+    json!({
+        "schema_version": 1, "name": "Talkative", "entry_node": "one",
+        "nodes": [say("one", "two"), say("two", "three"), say("three", "ask"),
+            {"id": "ask", "type": "ask", "text": "And you?", "exits": {"reply": null, "no_match": null, "timeout": null},
+             "timeout_seconds": 600}]
+    })
+}
+
+#[actix_web::test]
+async fn stop_reaches_the_queue_before_the_messages_leave_it() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&talkative()).await;
+    let anna = world.cloud.phone(PHONE);
+    anna.say("hello");
+    world.settle().await;
+    world.app.post("/channels/whatsapp/pause", &json!({"reason": "maintenance"})).await.expect(200);
+    let id = world.trigger(flow, PHONE, json!({})).await;
+    assert_eq!(world.with_status("queued").await.len(), 4);
+    anna.say("STOP");
+    world.settle().await;
+    world.app.post("/channels/whatsapp/resume", &json!({})).await.expect(200);
+    world.settle().await;
+    assert_eq!(anna.inbox().len(), 1, "the confirmation alone: {:?}", anna.texts());
+    let session = world.app.session(&id).await;
+    assert_eq!((session["status"].as_str(), session["reason"].as_str()), (Some("cancelled"), Some("opted_out")));
+    let dropped = world.with_status("failed").await;
+    assert_eq!(dropped.len(), 4);
+
+    let refused = world.app.trigger(flow, PHONE).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.body["error"], "Contact has opted out");
+    // Saying it again is not confirmed again.
+    anna.say("stop!");
+    world.settle().await;
+    assert_eq!(anna.inbox().len(), 1);
+
+    let contact = session["contact_id"].as_str().unwrap().to_owned();
+    world.app.delete(&format!("/contacts/{contact}")).await.expect(200);
+    let refused = world.app.trigger(flow, PHONE).await;
+    assert_eq!(refused.status, 422, "erased, and still opted out");
+    anna.say("START");
+    world.settle().await;
+    assert_eq!(anna.inbox().len(), 2, "{:?}", anna.texts());
+    world.app.trigger(flow, PHONE).await.expect(201);
+    world.settle().await;
+    assert_eq!(anna.inbox().len(), 6);
+    world.assert_all_taken();
+}
+
+#[actix_web::test]
+async fn two_contacts_of_one_person_meet_in_one_webhook() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&cart()).await;
+    // First only the number is known, then somebody without a number writes; at last both are shown together.
+    let by_phone = world.trigger(flow, PHONE, cart_context()).await;
+    let older = world.app.session(&by_phone).await["contact_id"].clone();
+    let anna = world.cloud.phone(PHONE);
+    anna.hide_number("anna.shop");
+    world.app.advance(60);
+    anna.say("Hi, it is me");
+    world.settle().await;
+    let contacts = world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().clone();
+    assert_eq!(contacts.len(), 2, "nothing says yet that they are one");
+    let younger = contacts.iter().find(|contact| contact["id"] != older).unwrap()["id"].clone();
+    let body = json!({"flow_id": flow, "contact_id": younger, "context": cart_context()});
+    let by_id = world.app.post("/actions/trigger-flow", &body).await.expect(201)["id"].clone();
+    world.settle().await;
+
+    world.app.advance(60);
+    anna.show_number();
+    anna.say("I am fine");
+    world.settle().await;
+    world.assert_all_taken();
+    let contacts = world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().clone();
+    assert_eq!(contacts.len(), 1);
+    assert_eq!(contacts[0]["id"], older, "the older one stays");
+    let through_redirect = world.app.get(&format!("/contacts/{}", younger.as_str().unwrap())).await.expect(200);
+    assert_eq!(through_redirect["id"], older);
+    let ends = [world.app.session(&by_phone).await, world.app.session(&by_id).await];
+    let merged: Vec<_> = ends.iter().filter(|session| session["reason"] == "merged").collect();
+    assert_eq!(merged.len(), 1, "of two sessions of one flow one stays: {ends:?}");
+    assert!(ends.iter().all(|session| session["contact_id"] == older));
+}
+
+/// Five questions.
+fn interview() -> Value {
+    let ask = |n: usize| {
+        let next = if n < 5 { format!("q{}", n + 1).into() } else { Value::Null };
+        json!({"id": format!("q{n}"), "type": "ask", "text": format!("Question {n}, after {{{{input.text|default('nothing')}}}}"),
+            "exits": {"reply": next, "no_match": null, "timeout": null}, "timeout_seconds": 1200})
+    };
+    json!({"schema_version": 1, "name": "Interview", "entry_node": "q1", "nodes": (1..=5).map(ask).collect::<Vec<_>>()})
+}
+
+#[actix_web::test]
+async fn a_thousand_people_at_once_hear_each_message_once_and_in_order() {
+    const PEOPLE: usize = 1_000;
+    let world = World::start(|_| {}).await;
+    let flow = world.app.publish(&interview()).await;
+    let doubled = Delivery { twice: true, shuffled: true, batch: 20, parallel: 16, ..held() };
+    world.cloud.set_delivery(doubled);
+    let phones: Vec<_> = (0..PEOPLE).map(|n| world.cloud.phone(&format!("+1415{n:07}"))).collect();
+    for phone in &phones {
+        phone.say("hi");
+    }
+    world.drain().await;
+    let mut ids = Vec::new();
+    for n in 0..PEOPLE {
+        ids.push(world.trigger(flow, &format!("+1415{n:07}"), json!({})).await);
+    }
+    world.drain().await;
+    for turn in 1..=5 {
+        for (n, phone) in phones.iter().enumerate() {
+            assert_eq!(phone.inbox().len(), turn, "turn {turn} of {n}: {:?}", phone.texts());
+            phone.say(&format!("answer {turn}"));
+        }
+        world.drain().await;
+    }
+    for (n, phone) in phones.iter().enumerate() {
+        let heard: Vec<String> = phone.texts();
+        let told = |turn: usize| {
+            let before = if turn == 1 { "nothing".to_owned() } else { format!("answer {}", turn - 1) };
+            format!("Question {turn}, after {before}")
+        };
+        assert_eq!(heard, (1..=5).map(told).collect::<Vec<_>>(), "{n}");
+    }
+    for id in &ids {
+        assert_eq!(world.app.session(id).await["status"], "completed");
+    }
+    world.assert_all_taken();
+    assert_eq!(world.cloud.accepted().len(), 5 * PEOPLE, "nothing was sent twice");
+}
+
+#[actix_web::test]
+async fn start_undoes_stop_without_erasure() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&cart()).await;
+    let anna = world.cloud.phone(PHONE);
+    anna.say("Stop");
+    world.settle().await;
+    assert_eq!(
+        world
+            .app
+            .post("/actions/trigger-flow", &json!({"flow_id": flow, "phone": PHONE, "context": cart_context()}))
+            .await
+            .status,
+        422
+    );
+    anna.say("start");
+    world.settle().await;
+    world.trigger(flow, PHONE, cart_context()).await;
+    world.settle().await;
+    assert_eq!(anna.inbox().len(), 3, "{:?}", anna.texts());
+}
