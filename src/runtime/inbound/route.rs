@@ -234,7 +234,7 @@ impl Router<'_> {
         match named {
             Some(Named::Session(named)) => match place(&named) {
                 Some(index) if self.is_in_handoff(&lives[index]) => return Ok(Route::Handoff(at(&lives[index]))),
-                Some(index) if lives[index].is_running() && !is_opted_out => return Ok(self.give(lives, index)),
+                Some(index) if lives[index].is_running() => return Ok(self.give(lives, index)),
                 Some(index) => ended = Some(at(&lives[index])),
                 None => ended = Some(StoredTurn::of(named.seq, &named.session)),
             },
@@ -244,7 +244,8 @@ impl Router<'_> {
         if let Some(live) = lives.iter().find(|live| self.is_in_handoff(live)) {
             return Ok(Route::Handoff(at(live)));
         }
-        if is_opted_out {
+        // A session that runs all the same is one whose own flow opted the person out: it may listen, and says nothing.
+        if is_opted_out && !lives.iter().any(Live::is_running) {
             return Ok(Route::Nowhere("opted_out"));
         }
         if self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at()) {
@@ -258,13 +259,13 @@ impl Router<'_> {
                 Floor::Nobody => {}
             }
         }
-        if let Some(start) = self.by_keyword(&lives)? {
+        if !is_opted_out && let Some(start) = self.by_keyword(&lives)? {
             return Ok(Route::Start(Box::new(start), Handling::Keyword));
         }
         if !is_named && let Some(index) = lives.iter().position(Live::is_running) {
             return Ok(self.give(lives, index));
         }
-        if let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))? {
+        if !is_opted_out && let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))? {
             return Ok(late);
         }
         if !lives.iter().any(Live::is_running)
