@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Runtime;
+use super::templates::last_template_sync;
 use super::test_cases::TEST_CASE_FAILED;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
 use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Publishing};
@@ -58,10 +59,14 @@ impl Runtime {
     ) -> Result<std::result::Result<CheckedDocument, Vec<Problem>>> {
         let channel = self.channel();
         let templates = match channel.has_templates() {
-            true => {
-                let rows = self.store().read(|conn| templates::list(conn, channel.name()))?;
-                Some(rows.into_iter().map(|row| row.template).collect::<Vec<_>>())
-            }
+            // Until they have been fetched once nobody can say which there are; what is sent is checked again then.
+            true => self.store().read(|conn| {
+                if last_template_sync(conn, channel.name())?.at.is_none() {
+                    return Ok(None);
+                }
+                let rows = templates::list(conn, channel.name())?;
+                Ok(Some(rows.into_iter().map(|row| row.template).collect::<Vec<_>>()))
+            })?,
             false => None,
         };
         // What cannot be read is not held against the author; the log says it.
