@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Server, question};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answered_session_survives_a_kill_under_load() {
@@ -109,4 +111,81 @@ async fn a_second_server_on_the_same_file_is_refused() {
     let mut server = server;
     server.kill();
     server.restart(&[]).await;
+}
+
+/// Takes what is posted to it and answers 200. Gives its URL, and the id and the text of each message that came.
+async fn receiver() -> (String, Arc<Mutex<Vec<(String, String)>>>) {
+    async fn serve(mut stream: TcpStream, posted: Arc<Mutex<Vec<(String, String)>>>) {
+        let mut request = Vec::new();
+        while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
+            let Ok(body) = serde_json::from_str::<Value>(body) else { continue };
+            let part = |value: &Value| value.as_str().unwrap().to_owned();
+            posted.lock().unwrap().push((part(&body["message_id"]), part(&body["message"]["text"])));
+            request.clear();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let posted = Arc::new(Mutex::new(Vec::new()));
+    let shared = posted.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, shared.clone()));
+        }
+    });
+    (url, posted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_point_of_the_outbox_loses_nothing_and_doubles_under_one_id() {
+    // Where it dies, and how often each message of three has come in the end.
+    for (point, comes) in [
+        ("outbox.before_claim", [1, 1, 1]),
+        ("outbox.after_claim", [1, 1, 1]),
+        ("outbox.after_send", [2, 1, 1]),
+        ("outbox.before_record", [2, 1, 1]),
+    ] {
+        let (url, posted) = receiver().await;
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("qyvo.toml");
+        let text = format!("[webhook]\nurl = \"{url}\"\nsecret = \"s\"\n[outbox]\nunknown_after = \"1s\"\n");
+        std::fs::write(config, text).unwrap();
+        let mut server = Server::start(folder.path(), &[]).await;
+        let token = server.token("admin");
+        let flow = server
+            .publish(
+                &token,
+                &json!({"schema_version": 1, "name": "S", "entry_node": "a", "nodes": [
+                    {"id": "a", "type": "send_message", "text": "One", "exits": {"next": "b"}},
+                    {"id": "b", "type": "send_message", "text": "Two", "exits": {"next": "c"}},
+                    {"id": "c", "type": "end", "text": "Three"}
+                ]}),
+            )
+            .await;
+        server.kill();
+        server.restart_with(&[], &[("QYVO_CRASH_AT", point)]).await;
+        let body = json!({"flow_id": flow, "phone": "+14155550123"});
+        let trigger = server.client.post(server.url("/api/v1/actions/trigger-flow")).bearer_auth(&token).json(&body);
+        // The process may die before it has answered, and after the commit.
+        drop(trigger.send().await);
+        server.wait_until_dead().await;
+
+        server.restart(&[]).await;
+        let wanted = comes.iter().sum::<usize>();
+        let started = Instant::now();
+        while posted.lock().unwrap().len() < wanted && started.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let came = posted.lock().unwrap().clone();
+        let times = ["One", "Two", "Three"].map(|text| came.iter().filter(|(_, told)| told == text).count());
+        assert_eq!(times, comes, "{point}: {came:?}");
+        let in_order: Vec<&str> = came.iter().map(|(_, text)| text.as_str()).collect();
+        assert!(in_order.ends_with(&["One", "Two", "Three"]), "{point}: {in_order:?}");
+        let first: Vec<&String> = came.iter().filter(|(_, text)| text == "One").map(|(id, _)| id).collect();
+        assert!(first.iter().all(|id| *id == first[0]), "{point}: the same id");
+    }
 }

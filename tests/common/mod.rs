@@ -29,12 +29,13 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn spawn(folder: &Path, port: u16, arguments: &[&str]) -> Child {
+fn spawn(folder: &Path, port: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
     let log = std::fs::File::create(folder.join("server.log")).unwrap();
     binary(folder)
         .args(["serve", "--bind", &format!("127.0.0.1:{port}")])
         .args(arguments)
         .env("QYVO_LIMITS_REQUESTS_PER_MINUTE", "0")
+        .envs(environment.iter().copied())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -44,7 +45,7 @@ fn spawn(folder: &Path, port: u16, arguments: &[&str]) -> Child {
 impl Server {
     pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
-        let child = spawn(folder, port, arguments);
+        let child = spawn(folder, port, arguments, &[]);
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
@@ -55,8 +56,13 @@ impl Server {
 
     /// Starts it again on the same file.
     pub(crate) async fn restart(&mut self, arguments: &[&str]) {
+        self.restart_with(arguments, &[]).await;
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) async fn restart_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         self.port = free_port();
-        self.child = spawn(&self.folder, self.port, arguments);
+        self.child = spawn(&self.folder, self.port, arguments, environment);
         self.client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         self.wait().await;
     }
@@ -83,6 +89,15 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself, at most ten seconds.
+    pub(crate) async fn wait_until_dead(&mut self) {
+        let started = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(10), "it lives: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
