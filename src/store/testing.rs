@@ -118,3 +118,8 @@ pub(crate) fn told(conn: &Connection) -> Vec<(String, serde_json::Value)> {
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
     rows.map(|row| row.map(|(event, body)| (event, serde_json::from_str(&body).unwrap())).unwrap()).collect()
 }
+
+/// Damages a session so that it cannot be read any more.
+pub(crate) fn break_session(tx: &Tx<'_>, id: SessionId) {
+    tx.execute("UPDATE sessions SET state = '[]' WHERE id = ?1", [id]).unwrap();
+}

@@ -36,8 +36,11 @@ const NO_ADDRESS: &str = "no_address";
 const UNREADABLE: &str = "unreadable";
 
 /// Takes up to `limit` messages out of the heads of their lanes.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     pub(super) limit: u32,
+    /// Without reading sessions or their flows: for one that cannot be read, which must not hold up the others.
+    pub(super) is_blind: bool,
 }
 
 /// What came of a [`Claim`].
@@ -103,7 +106,7 @@ impl Command for Claim {
         let mut held_back = Vec::new();
         for seq in due {
             let Some(row) = outbox::find(tx, seq)? else { continue };
-            match decide(job, &row)? {
+            match self.decide(job, &row)? {
                 Decision::HeldBack => held_back.push(row.seq),
                 decision => decided.push((row, decision)),
             }
@@ -118,7 +121,7 @@ impl Command for Claim {
             let (message, body) = match decision {
                 Decision::HeldBack => continue,
                 Decision::Fail(reason) => {
-                    let moves_session = ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason);
+                    let moves_session = !self.is_blind && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason);
                     job.fail_message(&row, &Failure { reason, error: None, at: now, moves_session })?;
                     claimed.failed += 1;
                     claimed.may_be_more = true;
@@ -151,6 +154,94 @@ impl Command for Claim {
     }
 }
 
+impl Claim {
+    /// Decides on a message that is due. It writes nothing.
+    fn decide(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Hold> {
+        if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
+            return Ok(Decision::HeldBack);
+        }
+        let session = job.brief(row)?;
+        match self.prepare(job, row, session.as_ref())? {
+            Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
+            Err(reason) => {
+                if let Some(session) = session.filter(|session| session.status == Status::Running && !self.is_blind) {
+                    // The failure is a step of its session: better the job is handed back for the flow now, with nothing
+                    // written.
+                    job.flow(session.flow_seq, session.version)?;
+                }
+                Ok(Decision::Fail(reason))
+            }
+        }
+    }
+
+    /// What goes out, and what its stored body changes to; or why nothing does.
+    #[expect(clippy::type_complexity, reason = "what a job may be handed back for stands outside what is decided")]
+    fn prepare(
+        &self,
+        job: &Job<'_>,
+        row: &OutboxRow,
+        session: Option<&SessionBrief>,
+    ) -> Result<Result<(Outgoing, Option<String>), &'static str>, Hold> {
+        let now = job.now();
+        let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return Ok(Err(NO_ADDRESS)) };
+        if addressee.is_being_erased {
+            return Ok(Err(ERASED));
+        }
+        if addressee.opted_out_at.is_some() && ![Origin::Consent, Origin::Agent].contains(&row.origin) {
+            return Ok(Err(OPTED_OUT));
+        }
+        if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
+            return Ok(Err(SESSION_ENDED));
+        }
+        if row.good_until.is_some_and(|good_until| good_until < now) {
+            return Ok(Err(TOO_OLD));
+        }
+        let Addressee { phone, wa_id, bsuid, .. } = &addressee;
+        let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
+        if to == Recipient::default() {
+            return Ok(Err(NO_ADDRESS));
+        }
+        let (Ok(mut body), Ok(draft)) =
+            (serde_json::from_str::<Value>(&row.body), serde_json::from_str::<Draft>(&row.body))
+        else {
+            tracing::error!(message = %row.id, "a queued message cannot be read");
+            return Ok(Err(UNREADABLE));
+        };
+        let channel = &job.inner().options.channel;
+        let takes_text = !channel.has_window() || is_window_open(addressee.last_inbound_at, now);
+        let session_id: Option<SessionId> = session.map(|session| session.id);
+        let content = match compose::choose(&draft, takes_text) {
+            Err(reason) => return Ok(Err(reason)),
+            Ok(Choice::Text) => compose::text(&draft, session_id),
+            Ok(Choice::Template(named)) => {
+                let flow = match (&named.language, session) {
+                    (None, Some(session)) if !self.is_blind => Some(job.flow(session.flow_seq, session.version)?),
+                    _ => None,
+                };
+                let languages = Languages {
+                    contact: addressee.language.as_deref(),
+                    flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
+                };
+                let known = templates::named(job.tx(), channel.name(), &named.name)?;
+                let known = known.into_iter().map(|row| row.template).collect();
+                match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
+                    Ok(content) => content,
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+        };
+        // Of a message that can only go out in one way nothing has to be noted.
+        let noted = match &draft.template {
+            Some(_) => {
+                body["sent"] = compose::note(&content);
+                Some(to_json(&json!(body))?)
+            }
+            None => None,
+        };
+        Ok(Ok((Outgoing { id: row.id, to, content, at: now }, noted)))
+    }
+}
+
 /// Whether a session lets a message of one of its turns go out: while it runs, and as its last word.
 pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
     match session.status {
@@ -158,91 +249,6 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
         Status::Cancelled => false,
         Status::Completed | Status::Expired | Status::Failed => turn == Some(session.turn),
     }
-}
-
-/// Decides on a message that is due. It writes nothing.
-fn decide(job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Hold> {
-    if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
-        return Ok(Decision::HeldBack);
-    }
-    let session = job.brief(row)?;
-    match prepare(job, row, session.as_ref())? {
-        Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
-        Err(reason) => {
-            if let Some(session) = session.filter(|session| session.status == Status::Running) {
-                // The failure is a step of its session: better the job is handed back for the flow now, with nothing
-                // written.
-                job.flow(session.flow_seq, session.version)?;
-            }
-            Ok(Decision::Fail(reason))
-        }
-    }
-}
-
-/// What goes out, and what its stored body changes to; or why nothing does.
-#[expect(clippy::type_complexity, reason = "what a job may be handed back for stands outside what is decided")]
-fn prepare(
-    job: &Job<'_>,
-    row: &OutboxRow,
-    session: Option<&SessionBrief>,
-) -> Result<Result<(Outgoing, Option<String>), &'static str>, Hold> {
-    let now = job.now();
-    let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return Ok(Err(NO_ADDRESS)) };
-    if addressee.is_being_erased {
-        return Ok(Err(ERASED));
-    }
-    if addressee.opted_out_at.is_some() && ![Origin::Consent, Origin::Agent].contains(&row.origin) {
-        return Ok(Err(OPTED_OUT));
-    }
-    if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
-        return Ok(Err(SESSION_ENDED));
-    }
-    if row.good_until.is_some_and(|good_until| good_until < now) {
-        return Ok(Err(TOO_OLD));
-    }
-    let Addressee { phone, wa_id, bsuid, .. } = &addressee;
-    let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
-    if to == Recipient::default() {
-        return Ok(Err(NO_ADDRESS));
-    }
-    let (Ok(mut body), Ok(draft)) =
-        (serde_json::from_str::<Value>(&row.body), serde_json::from_str::<Draft>(&row.body))
-    else {
-        tracing::error!(message = %row.id, "a queued message cannot be read");
-        return Ok(Err(UNREADABLE));
-    };
-    let channel = &job.inner().options.channel;
-    let takes_text = !channel.has_window() || is_window_open(addressee.last_inbound_at, now);
-    let session_id: Option<SessionId> = session.map(|session| session.id);
-    let content = match compose::choose(&draft, takes_text) {
-        Err(reason) => return Ok(Err(reason)),
-        Ok(Choice::Text) => compose::text(&draft, session_id),
-        Ok(Choice::Template(named)) => {
-            let flow = match (&named.language, session) {
-                (None, Some(session)) => Some(job.flow(session.flow_seq, session.version)?),
-                _ => None,
-            };
-            let languages = Languages {
-                contact: addressee.language.as_deref(),
-                flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
-            };
-            let known = templates::named(job.tx(), channel.name(), &named.name)?;
-            let known = known.into_iter().map(|row| row.template).collect();
-            match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
-                Ok(content) => content,
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
-    };
-    // Of a message that can only go out in one way nothing has to be noted.
-    let noted = match &draft.template {
-        Some(_) => {
-            body["sent"] = compose::note(&content);
-            Some(to_json(&json!(body))?)
-        }
-        None => None,
-    };
-    Ok(Ok((Outgoing { id: row.id, to, content, at: now }, noted)))
 }
 
 /// Whether free text may go to somebody who last wrote at that time.

@@ -391,7 +391,7 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
     if limit == 0 {
         return Ok(Batch { claimed: Claimed { paced_until, ..Claimed::default() }, round });
     }
-    let mut claimed = runtime.handle(Claim { limit }).await?;
+    let mut claimed = claim_up_to(runtime, limit).await?;
     outbox.pace.count(claimed.taken, runtime.clock().now());
     // After a probe there is more only if it is answered.
     claimed.may_be_more &= claimed.attempts.is_empty() || !outbox.is_probing();
@@ -399,6 +399,22 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
         crash_point("outbox.after_claim");
     }
     Ok(Batch { claimed, round })
+}
+
+/// Runs a claim. When something in it cannot be read, messages are claimed one by one, and the one that it is about without
+/// its session.
+async fn claim_up_to(runtime: &Runtime, limit: u32) -> Result<Claimed> {
+    let tries =
+        [Claim { limit, is_blind: false }, Claim { limit: 1, is_blind: false }, Claim { limit: 1, is_blind: true }];
+    for attempt in tries {
+        match runtime.handle(attempt).await {
+            Err(error) if error.code() == Code::Internal && !attempt.is_blind => {
+                tracing::error!(%error, limit = attempt.limit, "messages could not be claimed");
+            }
+            other => return other,
+        }
+    }
+    unreachable!("the last try returns")
 }
 
 fn launch(runtime: &Runtime, batch: Batch, flights: &mut JoinSet<()>) {

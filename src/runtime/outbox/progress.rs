@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::settle::{Acceptance, Failure};
 use crate::channels::incoming::{Progress, Stage};
 use crate::domain::Timestamp;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Runtime, contacts as people};
 use crate::store::messages::MessageStatus;
@@ -46,17 +46,31 @@ impl Command for Progressed {
     type Outcome = ProgressOutcome;
 
     fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
-        let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
-        let now = job.now();
-        let at = self.progress.at.unwrap_or(now);
-        match self.progress.stage {
-            Stage::Failed => self.failed(job, &row, at),
-            stage => Ok(self.got_on(job, &row, stage, at)?),
-        }
+        self.take(job, true)
+    }
+}
+
+/// The same without reading the message's session, which cannot be read.
+struct Unread(Progressed);
+
+impl Command for Unread {
+    type Outcome = ProgressOutcome;
+
+    fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
+        self.0.take(job, false)
     }
 }
 
 impl Progressed {
+    fn take(&self, job: &Job<'_>, moves_session: bool) -> Result<ProgressOutcome, Hold> {
+        let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
+        let at = self.progress.at.unwrap_or(job.now());
+        match self.progress.stage {
+            Stage::Failed => self.failed(job, &row, at, moves_session),
+            stage => Ok(self.got_on(job, &row, stage, at, moves_session)?),
+        }
+    }
+
     /// The message that it is about: by our id, which went out with it, else by the channel's.
     fn message(&self, job: &Job<'_>) -> Result<Option<OutboxRow>> {
         let by_id = self.progress.message_id.map_or(Ok(None), |id| outbox::find_by_id(job.tx(), id))?;
@@ -66,7 +80,14 @@ impl Progressed {
         }
     }
 
-    fn got_on(&self, job: &Job<'_>, row: &OutboxRow, stage: Stage, at: Timestamp) -> Result<ProgressOutcome> {
+    fn got_on(
+        &self,
+        job: &Job<'_>,
+        row: &OutboxRow,
+        stage: Stage,
+        at: Timestamp,
+        moves_session: bool,
+    ) -> Result<ProgressOutcome> {
         let provider_id = self.progress.provider_id.as_deref();
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let acceptance = Acceptance {
@@ -75,7 +96,7 @@ impl Progressed {
             // Channels tell whole seconds, by a clock of their own.
             at: at.max(began_at).min(job.now()),
             is_certain: true,
-            moves_session: true,
+            moves_session,
         };
         let was_open = row.next_attempt_at.is_some();
         job.accept(row, &acceptance)?;
@@ -99,7 +120,13 @@ impl Progressed {
         Ok(if is_news { ProgressOutcome::Noted } else { ProgressOutcome::Known })
     }
 
-    fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Hold> {
+    fn failed(
+        &self,
+        job: &Job<'_>,
+        row: &OutboxRow,
+        at: Timestamp,
+        moves_session: bool,
+    ) -> Result<ProgressOutcome, Hold> {
         let has_arrived = rank(row.status) >= rank(MessageStatus::Delivered);
         // One that was queued anew: the failure is an earlier attempt's.
         let is_anew = row.status == MessageStatus::Queued && row.attempts == 0;
@@ -119,7 +146,7 @@ impl Progressed {
             row.provider_id.get_or_insert_with(|| provider_id.to_owned());
         }
         let error = self.progress.text.as_deref();
-        job.fail_message(&row, &Failure { reason, error, at, moves_session: !opts_out })?;
+        job.fail_message(&row, &Failure { reason, error, at, moves_session: moves_session && !opts_out })?;
         match contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))? {
             true => Ok(ProgressOutcome::StillEnding { contact_seq: row.contact_seq }),
             false => Ok(ProgressOutcome::Noted),
@@ -133,7 +160,15 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.
     pub async fn note_progress(&self, progress: Progress) -> Result<ProgressOutcome> {
-        match self.handle(Progressed { progress }).await? {
+        let progressed = Progressed { progress };
+        let outcome = match self.handle(progressed.clone()).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "what a channel tells is taken without the message's session");
+                self.handle(Unread(progressed)).await?
+            }
+            other => other?,
+        };
+        match outcome {
             ProgressOutcome::StillEnding { contact_seq } => {
                 people::end_sessions(self, contact_seq, super::settle::OPTED_OUT).await?;
                 Ok(ProgressOutcome::Noted)

@@ -897,3 +897,44 @@ async fn a_head_that_nobody_released_goes_on_within_a_minute() {
     desk.runtime.tidy().await.unwrap();
     assert_eq!(desk.claim_one().await.message.content, Content::Text("Two".to_owned()));
 }
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_holds_up_nobody_and_loses_no_answer() {
+    let desk = Desk::new(whatsapp()).await;
+    let broken = desk.start(question(), ANA).await;
+    let breaking = move |tx: &crate::store::Tx<'_>| {
+        testing::break_session(tx, broken);
+        Ok(())
+    };
+    let attempt = desk.claim_one().await;
+    desk.store.write(breaking).await.unwrap();
+    desk.answer(&attempt, accepted("a1")).await;
+    assert_eq!(desk.message(attempt.id()).status, MessageStatus::Sent);
+    // The same by a status.
+    let desk = Desk::new(whatsapp()).await;
+    let broken = desk.start(question(), ANA).await;
+    let breaking = move |tx: &crate::store::Tx<'_>| {
+        testing::break_session(tx, broken);
+        Ok(())
+    };
+    let attempt = desk.claim_one().await;
+    desk.store.write(breaking).await.unwrap();
+    assert_eq!(desk.told(attempt.id(), Stage::Delivered, None).await, ProgressOutcome::Noted);
+    assert_eq!(desk.message(attempt.id()).status, MessageStatus::Delivered);
+    // And one that fails when it is its turn.
+    let desk = Desk::new(whatsapp()).await;
+    let mut brief = question();
+    brief["settings"]["message_max_age_minutes"] = json!(1);
+    let broken = desk.start(brief, ANA).await;
+    let breaking = move |tx: &crate::store::Tx<'_>| {
+        testing::break_session(tx, broken);
+        Ok(())
+    };
+    desk.store.write(breaking).await.unwrap();
+    desk.clock.advance(seconds(61));
+    let ben = desk.start(question(), BEN).await;
+    assert_eq!(desk.claim().await.len(), 1);
+    assert_eq!(desk.statuses(BEN)[0].0, "sending");
+    assert_eq!(desk.session(ben).status, Status::Running);
+    assert_eq!(desk.statuses(ANA), [("failed", Some("too_old".to_owned()))]);
+}
