@@ -175,7 +175,6 @@ impl Claim {
     }
 
     /// What goes out, and what its stored body changes to; or why nothing does.
-    #[expect(clippy::type_complexity, reason = "what a job may be handed back for stands outside what is decided")]
     fn prepare(
         &self,
         job: &Job<'_>,
