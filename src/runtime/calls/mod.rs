@@ -204,7 +204,7 @@ impl Runtime {
     /// what they leave is called again after the next start.
     pub async fn run_calls(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        while let Err(error) = self.store().write(|tx| http_calls::release_all(tx)).await {
+        while let Err(error) = self.store().write(http_calls::release_all).await {
             tracing::warn!(%error, "HTTP calls of the last run could not be released; it is tried again");
             tokio::select! {
                 () = &mut stop => return,
