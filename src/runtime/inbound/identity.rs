@@ -107,9 +107,11 @@ impl Job<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        // Meta's documentation: the business-scoped id of a person changes with the number.
+        // Meta's documentation: the business-scoped id of a person changes with the number. It may also change alone.
         let mut old = addresses::of_contact(self.tx(), contact.seq, AddressKind::Bsuid)?;
-        old.extend(left.iter().flat_map(candidates));
+        if new.iter().any(|address| address.kind != AddressKind::Bsuid) {
+            old.extend(left.iter().flat_map(candidates));
+        }
         for address in old.iter().filter(|address| !new.contains(address)) {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
         }
