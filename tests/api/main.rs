@@ -8,11 +8,14 @@ mod calls;
 mod channels;
 mod contacts;
 mod conversations;
+mod deliveries;
 mod erasure;
 mod errors;
 mod events;
 mod flows;
 mod inspection;
+mod people;
+mod routing;
 mod simulations;
 #[path = "../common/site.rs"]
 mod site;
