@@ -486,6 +486,7 @@ async fn a_long_session_is_exported_in_parts() {
         for session in sessions {
             let mut shown = app.session(&session["id"]).await;
             shown["turns"] = session["turns"].clone();
+            shown["http_calls"] = json!([]);
             assert_eq!(&shown, session);
         }
         app.stop().await;

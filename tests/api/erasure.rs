@@ -1,13 +1,16 @@
 //! What an erasure leaves in the files: nothing, however often their pages were split and put together before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use qyvo::channels::incoming::{IncomingKind, Sender};
-use qyvo::domain::{FlowId, ReplyKind};
+use qyvo::domain::{FlowId, HttpCall, ReplyKind};
 use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
-use qyvo::store::{erasure, settings};
+use qyvo::store::http_calls::NewCall;
+use qyvo::store::messages::Direction;
+use qyvo::store::sessions::Place;
+use qyvo::store::{channels, contacts, erasure, http_calls, messages, outbox, sessions, settings, strays};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, local};
@@ -88,7 +91,7 @@ async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {
 
 /// All that must not be found any more of a person.
 fn needles(n: u64, ids: &BTreeSet<String>) -> Vec<(String, Vec<u8>)> {
-    let mut needles: Vec<(String, Vec<u8>)> = (1..=6)
+    let mut needles: Vec<(String, Vec<u8>)> = (1..=8)
         .map(|salt| (format!("word {salt} of person {n}"), word(n, salt).into_bytes()))
         .chain([4, 5, 6].map(|salt| (format!("provider id {salt} of {n}"), word(n, salt + 100).into_bytes())))
         .collect();
@@ -133,6 +136,9 @@ async fn nothing_of_a_person_is_left_in_the_files() {
     local(async {
         let app = TestApp::start().await;
         let flow = app.publish(&survey()).await;
+        // What is to be told of people has in it what they wrote.
+        let endpoint = json!({"url": "http://127.0.0.1:9/hook", "events": ["message.received", "session.completed"]});
+        app.post("/webhook-endpoints", &endpoint).await.expect(201);
         let mut ids = vec![BTreeSet::new(); PEOPLE as usize];
         // Everybody does one step before anybody does the next, so that rows grow and pages split all over the file.
         for step in 0..4 {
@@ -160,6 +166,9 @@ async fn nothing_of_a_person_is_left_in_the_files() {
             }
         }
         let wanted: Vec<u64> = (0..PEOPLE).step_by(EVERY as usize).collect();
+        for n in 0..PEOPLE {
+            leave_traces(&app, n).await;
+        }
         let needles: Vec<_> = wanted.iter().flat_map(|&n| needles(n, &ids[n as usize])).collect();
         assert!(found(app.folder.path(), &needles).len() >= needles.len(), "the test looks for what is there");
         for n in wanted {
@@ -179,6 +188,36 @@ async fn nothing_of_a_person_is_left_in_the_files() {
         assert_eq!(problems, Vec::<String>::new());
     })
     .await;
+}
+
+/// Leaves of a person what deliveries, sending and calls leave.
+async fn leave_traces(app: &TestApp, n: u64) {
+    let now = app.clock.now();
+    let raw = json!({"from": &phone(n)[1..], "what": text(n, 7)}).to_string();
+    let call = HttpCall {
+        node: "one".parse().unwrap(),
+        method: "GET".to_owned(),
+        url: format!("https://api.example.org/{}", text(n, 8).replace(' ', "-")),
+        headers: BTreeMap::new(),
+        body: None,
+        timeout_ms: 10_000,
+        max_retries: 2,
+    };
+    let number = phone(n).parse().unwrap();
+    let writing = app.runtime.store().write(move |tx| {
+        strays::insert(tx, "whatsapp", "unknown", &raw, now)?;
+        let contact = contacts::find_by_phone(tx, &number)?.unwrap();
+        channels::set_pair_clock(tx, "whatsapp", contact.seq, now)?;
+        let said = messages::list_of_contact(tx, contact.seq, None, 9)?;
+        for message in said.iter().filter(|message| message.direction == Direction::Out) {
+            outbox::add_stage(tx, message.seq, "sent", now)?;
+            outbox::add_stage(tx, message.seq, "delivered", now)?;
+        }
+        let session = sessions::list_of_contact(tx, contact.seq, Place::default(), 1)?.remove(0);
+        let id = uuid::Uuid::now_v7();
+        http_calls::insert(tx, &NewCall { id, session_seq: session.seq, turn: 1, call: &call, created_at: now })
+    });
+    writing.await.unwrap();
 }
 
 /// Has rows grow here and there, so that their pages are split and put together anew.

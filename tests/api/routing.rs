@@ -363,6 +363,29 @@ async fn what_was_written_the_day_before_starts_nothing_and_still_opts_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_read_loses_no_message_and_keeps_nobody_from_opting_out() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(300)).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        let break_it = || {
+            let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+            conn.execute("UPDATE sessions SET state = 'no JSON'", []).unwrap();
+        };
+        break_it();
+        assert_eq!(handled(&app.say(PHONE, "tea").await), ("unrouted", Some("internal_error")));
+        assert_eq!(handled(&app.say(PHONE, "stop").await), ("opt_out", None));
+        let said = app.talk(&session["contact_id"]).await;
+        assert_eq!(said[1..3], ["in tea [received]", "in stop [received]"]);
+        assert!(said[3].starts_with("out You will not"), "{said:?}");
+        let running = app.get("/sessions?status=running").await.expect(200);
+        assert_eq!(running["data"], json!([]));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_answers_whoever_is_there() {
     local(async {
         let app = TestApp::start().await;

@@ -83,6 +83,7 @@ impl Job<'_> {
     ) -> Result<StoredContact, Hold> {
         let name = name.map(tidy_name).filter(|name| !name.is_empty());
         let seq = match self.owners(shown)?.first() {
+            Some(first) if self.all_lead_to(*first, shown)? => *first,
             Some(first) => self.gather(*first, shown)?,
             None => self.add_contact(shown, name.as_deref(), source)?,
         };
@@ -193,6 +194,16 @@ impl Job<'_> {
             }
         }
         Ok(owners)
+    }
+
+    /// Whether nothing is new: each of the addresses leads to the contact as it is written.
+    fn all_lead_to(&self, seq: i64, shown: &[AddressKey]) -> Result<bool> {
+        for address in shown {
+            if addresses::owner(self.tx(), address)? != Some(seq) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {

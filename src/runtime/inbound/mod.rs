@@ -214,7 +214,7 @@ impl Runtime {
         if let Channel::WhatsApp(whatsapp) = self.channel()
             && received.handling.is_taken()
         {
-            tell::mark_read(self, whatsapp.clone(), inbound.provider_id.clone());
+            tell::mark_read(whatsapp.clone(), inbound.provider_id.clone());
         }
         Ok(received)
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::super::Runtime;
 use super::super::job::Job;
 use super::Inbound;
 use crate::channels::whatsapp::WhatsApp;
@@ -18,7 +17,7 @@ const MARKING: usize = 16;
 static MARKED: Semaphore = Semaphore::const_new(MARKING);
 
 /// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
-pub(super) fn mark_read(_: &Runtime, whatsapp: Arc<WhatsApp>, provider_id: String) {
+pub(super) fn mark_read(whatsapp: Arc<WhatsApp>, provider_id: String) {
     let Ok(turn) = MARKED.try_acquire() else { return };
     tokio::spawn(async move {
         let _turn = turn;
