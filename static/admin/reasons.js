@@ -13,6 +13,7 @@ const WORDS = {
   merged: "Two contacts turned out to be one person; the other conversation goes on.",
   missing_node: "An exit leads to a node that is not there.",
   missing_variable: "A placeholder of the template had no value.",
+  no_address: "There is no address of this person that the channel reaches.",
   no_entry_node: "The flow has no node to begin with.",
   no_session: "No conversation was waiting for a reply.",
   node_limit: "It passed too many nodes without waiting.",
@@ -25,6 +26,7 @@ const WORDS = {
   session_ended: "The conversation was over by then.",
   stale: "The message was already old when it arrived.",
   state_limit: "It kept too much data.",
+  template_disabled: "The channel has switched the template off.",
   template_limit: "Its texts took too much work to fill in.",
   template_not_approved: "The template is not approved.",
   template_paused: "The channel has paused the template.",
@@ -32,6 +34,7 @@ const WORDS = {
   too_old: "It waited too long to be sent; by then it was out of date.",
   turn_limit: "It took too many turns.",
   unknown_template: "The channel has no template of this name.",
+  unreadable: "What was stored of the message cannot be read.",
   unreachable: "The channel could not be reached.",
   window_closed: "The contact wrote last more than 24 hours ago, and the message has no template.",
   // Codes of the WhatsApp Cloud API, as Meta's list of error codes explains them.

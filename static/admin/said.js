@@ -71,7 +71,7 @@ function cards(medium) {
     }));
 }
 
-const TICKS = { queued: "🕓", sending: "🕓", sent: "✓", delivered: "✓✓", read: "✓✓" };
+const TICKS = { queued: "…", sending: "…", sent: "✓", delivered: "✓✓", read: "✓✓" };
 
 /** How far a message of ours got: a tick and its word, and why it failed. */
 export function progress(message) {

@@ -1,8 +1,10 @@
 //! An operator's day: a channel that stops and goes on, templates, what people send, and an answer by hand.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::chromium::Browser;
 use crate::common::Server;
@@ -93,6 +95,7 @@ async fn a_template_is_made_and_used_in_a_flow() {
 
     for kind in ["http_request", "handoff", "run_flow", "wait_for_event", "condition"] {
         browser.click("editor-add-node").await;
+        browser.find("node-type").await;
         browser.run(&format!("document.querySelector('[data-testid=node-type]').value = '{kind}'; return true")).await;
         browser.click("node-add").await;
     }
@@ -162,7 +165,7 @@ async fn a_system_of_the_operator_is_told_of_what_happens() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start("204 No Content").await;
     let flow = server.publish(&token, &crate::common::question(30)).await;
     enter(&browser, &server, "Ola").await;
     browser.click("nav-webhooks").await;
@@ -208,23 +211,63 @@ async fn a_system_of_the_operator_is_told_of_what_happens() {
     browser.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_refused_says_why_and_is_sent_again() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start("404 Not Found").await;
+    let channel = format!("[webhook]\nurl = \"{}\"\nsecret = \"between-us\"\n", receiver.url);
+    std::fs::write(folder.path().join("qyvo.toml"), channel).unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let document = json!({"schema_version": 1, "name": "Help", "entry_node": "person", "nodes": [
+        {"id": "person", "type": "handoff", "note": "Somebody asks", "exits": {"resumed": "bye", "timeout": "bye"}},
+        {"id": "bye", "type": "end", "outcome": "helped"}]});
+    let flow = server.publish(&token, &document).await;
+    let (status, started) = server.trigger(&token, &flow, PHONE).await;
+    assert_eq!(status, 201, "{started}");
+    enter(&browser, &server, "Ola").await;
+    assert!(!browser.text().await.contains("Messages reach no phone"));
+    browser.open(&server.url("/admin/#/sessions?status=handoff")).await;
+    browser.says("a person").await;
+    browser.look("handoffs").await;
+
+    browser.open(&server.url(&format!("/admin/#/contacts/{}", started["contact_id"].as_str().unwrap()))).await;
+    browser.fill("agent-text", "How can I help?").await;
+    browser.click("agent-send").await;
+    browser.says("There is nothing at the URL.").await;
+    browser.look("refused").await;
+    receiver.answers("200 OK");
+    browser.click("message-retry").await;
+    browser.says("✓ sent").await;
+    assert!(!browser.text().await.contains("There is nothing at the URL."));
+    browser.look("sent").await;
+
+    browser.open(&server.url(&format!("/admin/#/sessions/{}", started["id"].as_str().unwrap()))).await;
+    browser.click("session-resume").await;
+    browser.says("completed").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
+
 /// Takes whatever is posted to it.
 struct Receiver {
     url: String,
-    heard: std::sync::Arc<std::sync::Mutex<String>>,
+    heard: Arc<Mutex<String>>,
+    answer: Arc<Mutex<&'static str>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    async fn start(answer: &'static str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/qyvo", listener.local_addr().unwrap());
-        let heard = std::sync::Arc::default();
-        tokio::spawn(Self::listen(listener, std::sync::Arc::clone(&heard)));
-        Self { url, heard }
+        let (heard, answer) = (Arc::default(), Arc::new(Mutex::new(answer)));
+        tokio::spawn(Self::listen(listener, Arc::clone(&heard), answer.clone()));
+        Self { url, heard, answer }
     }
 
-    async fn listen(listener: tokio::net::TcpListener, heard: std::sync::Arc<std::sync::Mutex<String>>) {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    async fn listen(listener: tokio::net::TcpListener, heard: Arc<Mutex<String>>, answer: Arc<Mutex<&'static str>>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let (mut request, mut part) = (String::new(), [0; 4096]);
             // Its bodies are JSON objects, which end the request.
@@ -235,8 +278,14 @@ impl Receiver {
                 }
             }
             heard.lock().unwrap().push_str(&request);
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            let status = *answer.lock().unwrap();
+            let response = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.write_all(response.as_bytes()).await;
         }
+    }
+
+    fn answers(&self, status: &'static str) {
+        *self.answer.lock().unwrap() = status;
     }
 
     /// Waits until it was told of an event, at most ten seconds.

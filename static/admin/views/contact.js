@@ -33,7 +33,7 @@ export function contactView([id], page) {
   let cursor = null;
 
   const element = h("div", {}, header,
-    h("div", { class: "two-columns" },
+    h("div", { class: "two-columns talk-first" },
       h("div", {},
         h("section", { "aria-label": "Facts" }, factsPlace),
         h("section", { "aria-label": "Profile" }, h("h2", {}, "Profile"), profilePlace)),

@@ -9,7 +9,7 @@ import { timeOf } from "../time.js";
 import { emptyState, field, liveMark, pageHeader, pagedList, status, table } from "../ui.js";
 
 const NEEDS_A_LOOK = {
-  failed: ["Failed", "These will not be sent again. The reason says why."],
+  failed: ["Failed", "These are not sent again by themselves. The reason says why."],
   unknown: ["Unknown", "The channel did not say whether these arrived."],
   unrouted: ["Not routed", "People wrote these, and no conversation took them."],
 };
