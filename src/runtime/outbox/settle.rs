@@ -12,7 +12,7 @@ use crate::runtime::{Notice, turn};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{Direction, MessageStatus};
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
-use crate::store::{Counter, sessions};
+use crate::store::{Counter, routing, sessions};
 
 /// Why sessions of who opts out end, and why messages to them fail.
 pub(super) const OPTED_OUT: &str = "opted_out";
@@ -127,6 +127,7 @@ impl Job<'_> {
         after.apply(&ContactChange { opt_out: Some(true), ..ContactChange::default() }, self.now());
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(lives, OPTED_OUT)?;
+        routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
         self.emit_consent("contact.opted_out", contact.seq)?;
         Ok(is_ending)
     }

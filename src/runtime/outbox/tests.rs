@@ -20,7 +20,7 @@ use crate::domain::{
     Contact, ContactId, FlowId, FlowKind, MessageTemplate, Phone, Session, SessionId, Status, TemplateId,
 };
 use crate::runtime::{CancelSession, Clock, OnRunning, Options, Resend, Trigger, Triggered, Whom};
-use crate::store::messages::{MessageRow, MessageStatus};
+use crate::store::messages::{MessageRow, MessageStatus, NewOutgoing, Origin};
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
 
 const ANA: &str = "+14155550123";
@@ -169,6 +169,33 @@ impl Desk {
                 return all;
             }
         }
+    }
+
+    /// Queues a text that no flow says.
+    async fn say(&self, phone: &str, origin: Origin, text: &str) -> MessageId {
+        let (now, id, phone) = (self.clock.now(), MessageId(Uuid::now_v7()), phone.parse().unwrap());
+        let body = json!({"type": "text", "text": text}).to_string();
+        self.store
+            .write(move |tx| {
+                let message = NewOutgoing {
+                    id,
+                    contact_seq: people::find_by_phone(tx, &phone)?.unwrap().seq,
+                    session: None,
+                    channel: "whatsapp",
+                    kind: "text",
+                    body: &body,
+                    status: MessageStatus::Queued,
+                    reason: None,
+                    next_attempt_at: Some(now),
+                    origin,
+                    good_until: None,
+                    created_at: now,
+                };
+                messages::insert_outgoing(tx, &message)
+            })
+            .await
+            .unwrap();
+        id
     }
 
     /// Claims the only message that can go out.
@@ -939,4 +966,58 @@ async fn a_session_that_cannot_be_read_holds_up_nobody_and_loses_no_answer() {
     assert_eq!(desk.statuses(BEN)[0].0, "sending");
     assert_eq!(desk.session(ben).status, Status::Running);
     assert_eq!(desk.statuses(ANA), [("failed", Some("too_old".to_owned()))]);
+}
+
+#[tokio::test]
+async fn who_opted_out_hears_the_confirmation_and_people_and_nothing_else() {
+    let desk = Desk::new(whatsapp()).await;
+    let mut ids = Vec::new();
+    for origin in [Origin::Flow, Origin::Api, Origin::Consent, Origin::Agent] {
+        ids.push(desk.say(ANA, origin, origin.as_str()).await);
+    }
+    let (now, phone) = (desk.clock.now(), ANA.parse::<Phone>().unwrap());
+    desk.store
+        .write(move |tx| {
+            let known = people::find_by_phone(tx, &phone)?.unwrap();
+            let mut contact = known.contact.clone();
+            contact.apply(
+                &crate::domain::ContactChange { opt_out: Some(true), ..crate::domain::ContactChange::default() },
+                now,
+            );
+            people::update(tx, known.seq, &contact, &known.contact, now)
+        })
+        .await
+        .unwrap();
+    for (n, expected) in ["consent", "agent"].into_iter().enumerate() {
+        let attempt = desk.claim_one().await;
+        assert_eq!(attempt.message.content, Content::Text(expected.to_owned()));
+        desk.answer(&attempt, accepted(&format!("a{n}"))).await;
+    }
+    let opted_out = ("failed", Some("opted_out".to_owned()));
+    assert_eq!(desk.statuses(ANA), [opted_out.clone(), opted_out, ("sent", None), ("sent", None)]);
+}
+
+#[tokio::test]
+async fn two_heads_of_lanes_that_became_one_keep_their_order() {
+    for first_is_dropped in [false, true] {
+        let desk = Desk::new(whatsapp()).await;
+        let (one, two) = (desk.say(ANA, Origin::Flow, "One").await, desk.say(ANA, Origin::Flow, "Two").await);
+        let now = desk.clock.now();
+        desk.store
+            .write(move |tx| {
+                let [one, two] = [one, two].map(|id| stored::find_by_id(tx, id).unwrap().unwrap().seq);
+                stored::hold(tx, two, now)?;
+                if first_is_dropped { stored::set_good_until(tx, one, now.minus(seconds(1))) } else { Ok(()) }
+            })
+            .await
+            .unwrap();
+        let attempt = desk.claim_one().await;
+        if first_is_dropped {
+            assert_eq!(attempt.id(), two, "it is not forgotten");
+        } else {
+            assert_eq!(attempt.id(), one);
+            desk.answer(&attempt, accepted("a1")).await;
+            assert_eq!(desk.claim_one().await.id(), two);
+        }
+    }
 }
