@@ -73,9 +73,12 @@ async fn texts_of_strangers_stay_texts() {
             ("image", json!({"url": text, "mime_type": text, "caption": text})),
             ("document", json!({"url": format!("data:text/html,{text}"), "filename": text})),
             ("location", json!({"latitude": 1.5, "longitude": 2.5, "name": text, "address": text})),
-            ("contacts", json!([{"name": {"formatted_name": text}, "phones": [{"phone": text}], "emails": text}])),
+            (
+                "contacts",
+                json!({"contacts": [{"name": {"formatted_name": text}, "phones": [{"phone": text}], "emails": text}]}),
+            ),
             ("contacts", json!({"contacts": text})),
-            ("order", json!(text)),
+            ("audio", json!({"voice": text, "duration": text})),
         ] {
             let message = json!({"id": format!("{n}-{kind}-{media}"), "from": phone, "type": kind, "media": media});
             server.send(&token, "POST", "/api/v1/inbound", &message).await;
