@@ -192,6 +192,7 @@ async fn a_crash_at_any_point_of_the_outbox_loses_nothing_and_doubles_under_one_
         let first: Vec<&String> = came.iter().filter(|(_, text)| text == "One").map(|(id, _)| id).collect();
         assert!(first.iter().all(|id| *id == first[0]), "{point}: the same id");
     }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_and_events_that_were_under_way_go_out_again_under_their_ids_after_a_kill() {

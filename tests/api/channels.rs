@@ -258,7 +258,8 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         let list = app.get(&format!("/contacts/{}/messages", started["contact_id"].as_str().unwrap())).await.body;
         let message = &list["data"][0];
         assert_eq!((&message["attempts"], &message["origin"]), (&json!(1), &json!("flow")));
-        assert_eq!((&message["stages"], &message["provider_id"]), (&json!([]), &json!("m-1")));
+        let sent = json!([{"stage": "sent", "at": "2026-05-07T08:01:00+00:00"}]);
+        assert_eq!((&message["stages"], &message["provider_id"]), (&sent, &json!("m-1")));
 
         let mut told = Vec::new();
         while let Ok(notice) = notices.try_recv() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cloud::Delivery;
+use crate::meta::Delivery;
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::cloud::{Fault, Pacing};
+use crate::meta::{Fault, Pacing};
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 

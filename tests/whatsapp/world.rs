@@ -7,7 +7,7 @@ use qyvo::domain::FlowId;
 use qyvo::runtime::Clock;
 use serde_json::{Value, json};
 
-use crate::cloud::{Delivery, FakeCloud, Pacing, Setup, Template};
+use crate::meta::{Delivery, FakeCloud, Pacing, Setup, Template};
 use crate::support::{START, TestApp};
 
 /// What a test plays in.
