@@ -1,5 +1,7 @@
 //! `/webhooks/whatsapp`: the challenge, the signature, and what comes of a delivery.
 
+use std::time::Duration;
+
 use hmac::{Hmac, KeyInit, Mac};
 use qyvo::store::strays;
 use qyvo::store::tokens::Scope;
@@ -7,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::channels::whatsapp;
+use crate::channels::{Meta, whatsapp};
 use crate::support::{Answer, TestApp, local, question, read, secret};
 
 /// Nobody answers there: whatever the server tells Meta is lost, and nothing depends on it.
@@ -294,6 +296,34 @@ async fn stop_with_three_messages_queued_drops_them_and_queues_the_confirmation(
         deliver(&app, &delivery(&[text("w2", &json!({"from": "14155550123"}), "start")])).await.expect(200);
         app.trigger(flow, "+14155550123").await.expect(201);
         app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_flow_takes_is_marked_as_read_and_what_nothing_takes_is_not() {
+    local(async {
+        let mut meta = Meta::start().await;
+        let app = TestApp::start_with(whatsapp(&meta.base)).await;
+        let flow = app.publish(&question(300)).await;
+        let from = json!({"from": "14155550123"});
+        deliver(&app, &delivery(&[text("w1", &from, "hello")])).await.expect(200);
+        app.trigger(flow, "+14155550123").await.expect(201);
+        deliver(&app, &delivery(&[text("w2", &from, "tea")])).await.expect(200);
+        let mut marked = 0;
+        while let Ok(Some((path, _))) = tokio::time::timeout(Duration::from_secs(5), meta.asked.recv()).await {
+            if path.ends_with("/106540352242922/messages") {
+                marked += 1;
+                break;
+            }
+        }
+        // Nothing is sent in this test, so whatever else was asked there is another mark.
+        while let Ok((path, _)) = meta.asked.try_recv() {
+            assert!(!path.ends_with("/messages"), "{path}");
+        }
+        assert_eq!(marked, 1);
+        app.stop().await;
+        meta.stop().await;
     })
     .await;
 }
