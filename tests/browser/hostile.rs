@@ -69,7 +69,10 @@ async fn texts_of_strangers_stay_texts() {
         let endpoint = json!({"url": format!("http://127.0.0.1:9/{n}"), "description": text});
         let endpoint = server.send(&token, "POST", "/api/v1/webhook-endpoints", &endpoint).await;
         paths.push(format!("webhooks/{}", endpoint["id"].as_str().unwrap()));
-        for (kind, media) in [
+        let cancel = json!({"reason": text});
+        server.send(&token, "POST", &format!("/api/v1/sessions/{session}/cancel"), &cancel).await;
+        // Not before: whatever a person sends moves the conversation.
+        for (index, (kind, media)) in [
             ("image", json!({"url": text, "mime_type": text, "caption": text})),
             ("document", json!({"url": format!("data:text/html,{text}"), "filename": text})),
             ("location", json!({"latitude": 1.5, "longitude": 2.5, "name": text, "address": text})),
@@ -79,12 +82,13 @@ async fn texts_of_strangers_stay_texts() {
             ),
             ("contacts", json!({"contacts": text})),
             ("audio", json!({"voice": text, "duration": text})),
-        ] {
-            let message = json!({"id": format!("{n}-{kind}-{media}"), "from": phone, "type": kind, "media": media});
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let message = json!({"id": format!("{n}-{index}"), "from": phone, "type": kind, "media": media});
             server.send(&token, "POST", "/api/v1/inbound", &message).await;
         }
-        let cancel = json!({"reason": text});
-        server.send(&token, "POST", &format!("/api/v1/sessions/{session}/cancel"), &cancel).await;
     }
     paths.extend(["messages", "tokens", "settings", "templates", "webhooks", "channel"].map(str::to_owned));
     let paused = json!({"reason": HOSTILE[1]});
