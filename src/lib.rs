@@ -294,6 +294,7 @@ fn options(config: &Config, channel: Channel) -> Options {
             config::Resend::Texts => Resend::Texts,
             config::Resend::All => Resend::All,
         },
+        messages_per_second: config.whatsapp.messages_per_second,
         routing: Routing {
             opt_out_words: config.routing.opt_out_words.clone(),
             opt_in_words: config.routing.opt_in_words.clone(),

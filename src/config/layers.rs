@@ -487,6 +487,7 @@ mod tests {
             ("[channel]\ndefault = \"telegram\"", "write `auto`, `simulator`, `whatsapp` or `webhook`"),
             ("[outbox]\nunknown_after = \"0s\"", "1s to 1h are allowed"),
             ("[whatsapp]\nphone_number_id = \"1/../2\"", "`1/../2` is not an id"),
+            ("[whatsapp]\nmessages_per_second = 0", "1 to 1,000 are allowed"),
             ("[whatsapp]\nresend = \"some\"", "expected one of `none`, `texts`, `all`"),
             ("[routing]\nopt_out_words = [\"de: \"]", "a word is blank"),
             ("[routing]\nfallback_flow = \"7\"", "is not the id of a flow"),

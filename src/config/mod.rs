@@ -174,6 +174,9 @@ pub struct WhatsApp {
     pub only_to: Vec<String>,
     /// Which messages go out again when nobody can tell whether they arrived.
     pub resend: Resend,
+    /// Messages in both directions that the number may handle in a second: 1 to 1,000.
+    #[serde(deserialize_with = "values::per_second")]
+    pub messages_per_second: u32,
 }
 
 /// The generic channel.
@@ -358,6 +361,7 @@ impl Default for WhatsApp {
             api_version: "v26.0".to_owned(),
             only_to: Vec::new(),
             resend: Resend::Texts,
+            messages_per_second: 80,
         }
     }
 }

@@ -244,6 +244,14 @@ pub(super) fn unknown_after<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(span)
 }
 
+pub(super) fn per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (1..=1_000).contains(number))
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is out of range: 1 to 1,000 are allowed")))
+}
+
 /// A part of a path: opaque, but nothing that could lead to another path.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

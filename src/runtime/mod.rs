@@ -176,6 +176,7 @@ impl Runtime {
         let live = live::Board::new();
         let simulations = Simulations::new(clock.clone());
         let consent = ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words);
+        let outbox = outbox::Outbox::new(options.messages_per_second);
         let inner = Inner {
             store,
             clock,
@@ -191,7 +192,7 @@ impl Runtime {
             sweep,
             planned_sweep,
             simulations,
-            outbox: outbox::Outbox::default(),
+            outbox,
             has_room,
             erasing: tokio::sync::Mutex::default(),
             erasure_key: OnceLock::new(),

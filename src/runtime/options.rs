@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::outbox::PER_SECOND;
 use crate::channels::Channel;
 use crate::domain::FlowId;
 
@@ -18,6 +19,8 @@ pub struct Options {
     pub unknown_after: Duration,
     /// Which of them go out again after that.
     pub resend: Resend,
+    /// Messages in both directions that the channel's number may handle in a second.
+    pub messages_per_second: u32,
     /// Where messages from people go.
     pub routing: Routing,
     /// Networks that flows may call besides the public internet.
@@ -56,6 +59,7 @@ impl Options {
             default_ttl,
             unknown_after: Duration::from_secs(60),
             resend: Resend::default(),
+            messages_per_second: PER_SECOND,
             routing: Routing::default(),
             allow: Vec::new(),
         }

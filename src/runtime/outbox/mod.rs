@@ -45,6 +45,7 @@ use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use claim::{Attempt, Claim, Claimed, LEASE};
 use pace::NumberPace;
+pub(super) use pace::PER_SECOND;
 use record::{Decide, Record, Recorded, Recover};
 
 pub use channel::ChannelState;
@@ -71,7 +72,7 @@ const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration:
 const ROUNDS: usize = 100_000;
 
 /// What the outbox keeps in memory. All of it may be lost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     /// Rung when something may go out.
     wake: Notify,
@@ -81,6 +82,18 @@ pub(super) struct Outbox {
     refusals: Mutex<HashMap<i64, u32>>,
     /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
     in_order: tokio::sync::Mutex<bool>,
+}
+
+impl Outbox {
+    pub(super) fn new(messages_per_second: u32) -> Self {
+        Self {
+            wake: Notify::new(),
+            pace: NumberPace::new(messages_per_second),
+            hold: Mutex::default(),
+            refusals: Mutex::default(),
+            in_order: tokio::sync::Mutex::default(),
+        }
+    }
 }
 
 /// How long the channel is left alone.

@@ -25,10 +25,10 @@ use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Tx, channels};
 
-/// Messages in both directions that a number may handle in a second.
-const PER_SECOND: u32 = 80;
-/// How many of them may go at the same moment.
-const AT_ONCE: u32 = 10;
+/// Messages in both directions that a number may handle in a second, unless the operator knows better.
+pub(in crate::runtime) const PER_SECOND: u32 = 80;
+/// The part of them that may go at the same moment.
+const PART_AT_ONCE: u32 = 8;
 /// How often one person may be written to.
 const PAIR_PERIOD: Duration = Duration::from_secs(6);
 /// How many messages to one person may be borrowed from later.
@@ -42,8 +42,10 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 type NumberLimiter = RateLimiter<NotKeyed, Remembered, JobClock, NoOpMiddleware<Nanos>>;
 
 /// How much the number has handled lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct NumberPace {
+    /// Messages that it may handle in a second.
+    per_second: u32,
     arrival: Mutex<Option<Nanos>>,
 }
 
@@ -69,11 +71,24 @@ pub(super) enum Pace {
 }
 
 impl NumberPace {
+    /// A number that has handled nothing yet.
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { per_second: per_second.max(1), arrival: Mutex::default() }
+    }
+
+    fn at_once(&self) -> u32 {
+        (self.per_second / PART_AT_ONCE).max(1)
+    }
+
+    fn quota(&self) -> Quota {
+        Quota::per_second(at_least_one(self.per_second)).allow_burst(at_least_one(self.at_once()))
+    }
+
     /// Counts messages that came in or have been claimed.
     pub(super) fn count(&self, messages: u32, now: Timestamp) {
         let mut arrival = self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
         let (latest, now) = (since_epoch(now.plus(LONGEST_DEBT)).as_u64(), since_epoch(now).as_u64());
-        let period = 1_000 * NANOS_PER_MILLI / u64::from(PER_SECOND);
+        let period = 1_000 * NANOS_PER_MILLI / u64::from(self.per_second);
         let next = arrival.map_or(0, Nanos::as_u64).clamp(now, latest) + period * u64::from(messages);
         *arrival = Some(Nanos::from(next.min(latest)));
     }
@@ -82,14 +97,14 @@ impl NumberPace {
     pub(super) fn available(&self, now: Timestamp) -> (u32, Timestamp) {
         let arrival = *self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
         let limiter: NumberLimiter =
-            RateLimiter::new(number_quota(), Remembered(Cell::new(arrival)), JobClock::default());
+            RateLimiter::new(self.quota(), Remembered(Cell::new(arrival)), JobClock::default());
         limiter.clock().0.set(since_epoch(now));
-        for available in 0..AT_ONCE {
+        for available in 0..self.at_once() {
             if let Err(denied) = limiter.check() {
                 return (available, at(denied.earliest_possible()));
             }
         }
-        (AT_ONCE, now)
+        (self.at_once(), now)
     }
 
     /// A claim's view of it.
@@ -97,7 +112,7 @@ impl NumberPace {
         let arrival = *self.arrival.lock().unwrap_or_else(PoisonError::into_inner);
         // Later than that it is only if the clock was set back.
         let arrival = arrival.map(|arrival| arrival.min(since_epoch(now.plus(LONGEST_DEBT))));
-        let number = RateLimiter::new(number_quota(), Remembered(Cell::new(arrival)), JobClock::default());
+        let number = RateLimiter::new(self.quota(), Remembered(Cell::new(arrival)), JobClock::default());
         let pair_quota = Quota::with_period(PAIR_PERIOD)
             .unwrap_or_else(|| unreachable!("six seconds are more than none"))
             .allow_burst(at_least_one(PAIR_BURST));
@@ -198,10 +213,6 @@ impl StateStore for PairClocks<'_> {
     }
 }
 
-fn number_quota() -> Quota {
-    Quota::per_second(at_least_one(PER_SECOND)).allow_burst(at_least_one(AT_ONCE))
-}
-
 fn since_epoch(moment: Timestamp) -> Nanos {
     Nanos::from(u64::try_from(moment.as_millis()).unwrap_or(0).saturating_mul(NANOS_PER_MILLI))
 }
@@ -267,7 +278,7 @@ mod tests {
     fn a_person_gets_45_messages_and_then_one_in_6_seconds_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::default());
+        let number = Arc::new(NumberPace::new(PER_SECOND));
         let mut now = start();
         for n in 0..45 {
             now = now.plus(Duration::from_millis(20));
@@ -278,7 +289,7 @@ mod tests {
         assert_eq!(again, first.plus(PAIR_PERIOD), "when the first one is paid back");
         assert_eq!(claim(&store, &number, now, |pace| pace.check(2).unwrap()), Pace::Go, "others go on");
         // Another process knows as much.
-        let number = Arc::new(NumberPace::default());
+        let number = Arc::new(NumberPace::new(PER_SECOND));
         let before = again.minus(Duration::from_millis(1));
         assert_eq!(claim(&store, &number, before, |pace| pace.check(1).unwrap()), Pace::PersonUntil(again));
         let both = claim(&store, &number, again, |pace| [pace.check(1).unwrap(), pace.check(1).unwrap()]);
@@ -289,7 +300,7 @@ mod tests {
     fn a_clock_that_was_set_back_silences_nobody_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::default());
+        let number = Arc::new(NumberPace::new(PER_SECOND));
         claim(&store, &number, start(), |pace| (0..45).for_each(|_| assert!(pace.check(1).is_ok())));
         let earlier = start().minus(Duration::from_secs(86_400));
         let paced = claim(&store, &number, earlier, |pace| pace.check(1).unwrap());
@@ -301,7 +312,7 @@ mod tests {
     fn a_number_handles_80_a_second_and_counts_what_comes_in() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::default());
+        let number = Arc::new(NumberPace::new(PER_SECOND));
         let in_a_second = |number: &Arc<NumberPace>, from: Timestamp| {
             let mut sent = 0;
             for milli in 0..1_000 {
@@ -325,7 +336,7 @@ mod tests {
     fn what_a_paced_person_may_not_have_goes_to_another() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::default());
+        let number = Arc::new(NumberPace::new(PER_SECOND));
         for step in 0..9 {
             claim(&store, &number, start().plus(Duration::from_secs(step)), |pace| {
                 (0..5).for_each(|_| assert!(pace.check(1).is_ok()));
