@@ -280,6 +280,15 @@ pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Optio
     Ok(())
 }
 
+/// Replaces a message's JSON.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_body(tx: &Tx<'_>, seq: i64, body: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET body = ?2 WHERE seq = ?1")?.execute((seq, body))?;
+    Ok(())
+}
+
 /// Gives a message new time to go out in.
 ///
 /// # Errors

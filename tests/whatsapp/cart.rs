@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::meta::Fault;
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
@@ -112,4 +113,20 @@ async fn a_template_that_meta_paused_is_not_sent_and_the_flow_goes_on() {
     let failed = world.with_status("failed").await;
     assert_eq!(failed.len(), 2);
     assert_eq!(failed[0]["reason"], "template_paused");
+}
+
+#[actix_web::test]
+async fn a_window_that_meta_finds_closed_against_our_reckoning_gets_the_template() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&cart()).await;
+    let anna = world.cloud.phone(PHONE);
+    anna.say("Hello");
+    world.settle().await;
+    world.cloud.next(Fault::error(131_047));
+    world.trigger(flow, PHONE, cart_context()).await;
+    world.settle().await;
+    let kinds: Vec<String> = anna.inbox().into_iter().map(|received| received.kind).collect();
+    assert_eq!(kinds, ["template"]);
+    assert_eq!(world.cloud.refused().len(), 1, "the text is not tried again");
+    assert!(world.with_status("failed").await.is_empty());
 }

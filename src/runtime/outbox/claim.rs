@@ -207,7 +207,9 @@ impl Claim {
             return Ok(Err(UNREADABLE));
         };
         let channel = &job.inner().options.channel;
-        let takes_text = !channel.has_window() || is_window_open(addressee.last_inbound_at, now);
+        // The channel's word goes before our reckoning.
+        let takes_text = !channel.has_window()
+            || (is_window_open(addressee.last_inbound_at, now) && !compose::was_text_refused(&body));
         let session_id: Option<SessionId> = session.map(|session| session.id);
         let content = match compose::choose(&draft, takes_text) {
             Err(reason) => return Ok(Err(reason)),

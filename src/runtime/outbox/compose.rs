@@ -130,6 +130,22 @@ pub(super) fn note(content: &Content) -> Value {
     }
 }
 
+/// A stored message whose text the channel has just refused as outside the window, noted so that its template goes
+/// instead. `None` if it has none, or if that was what the channel refused.
+pub(super) fn with_text_refused(body: &str, code: &str) -> Option<Value> {
+    let mut body: Value = serde_json::from_str(body).ok()?;
+    if body["template"].is_null() || body["sent"]["as"] != "text" {
+        return None;
+    }
+    body["sent"] = json!({"as": "text", "refused": code});
+    Some(body)
+}
+
+/// Whether the channel has refused a stored message's text as outside the window.
+pub(super) fn was_text_refused(body: &Value) -> bool {
+    !body["sent"]["refused"].is_null()
+}
+
 /// Whether a stored message's last attempt sent its template.
 pub(super) fn was_template(body: &Value) -> bool {
     body["sent"]["as"] == "template"

@@ -8,7 +8,7 @@ use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::domain::{MessageId, Timestamp};
 use crate::error::Result;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Hold, Job, to_json};
 use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self, OutboxRow};
@@ -131,7 +131,18 @@ impl Record {
                 let is_ending = contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))?;
                 return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
-            RefusalClass::Transient | RefusalClass::WindowClosed | RefusalClass::Permanent => {
+            // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
+            RefusalClass::WindowClosed => match compose::with_text_refused(&row.body, &refusal.code) {
+                Some(body) => {
+                    outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+                    outbox::set_body(tx, row.seq, &to_json(&body)?)?;
+                }
+                None => {
+                    self.fail(job, row, refusal, self.moves_session)?;
+                    return Ok(Recorded::Failed);
+                }
+            },
+            RefusalClass::Transient | RefusalClass::Permanent => {
                 self.fail(job, row, refusal, self.moves_session)?;
                 return Ok(Recorded::Failed);
             }
