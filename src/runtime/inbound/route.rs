@@ -14,8 +14,9 @@
 //! 8. the fallback flow, if nothing runs;
 //! 9. nothing: it is kept with the reason.
 //!
-//! Who has opted out gets no further than 3. So does what was written more than a day before it came, as after an outage
-//! it may: nobody waits for a chat's answer to it any more, but a tap still names what it answers.
+//! Who has opted out starts nothing and is told nothing; a session that their own flow opted them out of may still listen.
+//! What was written more than a day before it came, as after an outage it may, gets no further than 3: nobody waits for a
+//! chat's answer to it any more, but a tap still names what it answers.
 
 use std::sync::Arc;
 use std::time::Duration;
