@@ -44,8 +44,13 @@ fn spawn(folder: &Path, port: u16, arguments: &[&str], environment: &[(&str, &st
 
 impl Server {
     pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[]).await
+    }
+
+    /// Starts it with more in its environment, which a restart forgets.
+    pub(crate) async fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let port = free_port();
-        let child = spawn(folder, port, arguments, &[]);
+        let child = spawn(folder, port, arguments, environment);
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();

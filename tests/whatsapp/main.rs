@@ -6,11 +6,16 @@
 
 #[path = "../support/mod.rs"]
 mod meta;
+#[path = "../common/mod.rs"]
+mod process;
+#[path = "../common/site.rs"]
+mod site;
 #[path = "../api/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API, which use all of it")]
 mod support;
 mod world;
 
 mod cart;
+mod crash;
 mod people;
 mod trouble;

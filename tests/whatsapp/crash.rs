@@ -1,0 +1,261 @@
+//! The process dies at a named point of the outbox and is started again on its file: what is lost, what comes twice.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::meta::{Delivery, FakeCloud, Pacing, Phone, Setup};
+use crate::process::Server;
+use crate::support::PHONE;
+use crate::world::{cart, cart_context, cart_template};
+
+/// How long a test waits for something that has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Says two things and asks a third.
+fn talk() -> Value {
+    json!({
+        "schema_version": 1, "name": "Talk", "entry_node": "one",
+        "nodes": [
+            {"id": "one", "type": "send_message", "text": "One.", "exits": {"next": "two"}},
+            {"id": "two", "type": "send_message", "text": "Two.", "exits": {"next": "ask"}},
+            {"id": "ask", "type": "ask", "text": "And you?", "timeout_seconds": 600,
+             "exits": {"reply": "done", "no_match": null, "timeout": null}},
+            {"id": "done", "type": "end", "outcome": "answered", "text": "Thank you for {{input.text}}."}
+        ]
+    })
+}
+
+/// The real binary, the cloud that it sends through, and its file.
+pub(crate) struct Mortal {
+    pub(crate) server: Server,
+    pub(crate) cloud: FakeCloud,
+    pub(crate) token: String,
+    _folder: TempDir,
+}
+
+impl Mortal {
+    /// `settings` are lines of the configuration behind those of the channel.
+    pub(crate) async fn start(settings: &str, environment: &[(&str, &str)], pacing: Pacing) -> Self {
+        let setup = Setup { pacing, ..Setup::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let cloud = FakeCloud::start(setup.clone());
+        cloud.add_template(cart_template());
+        let config = format!(
+            "[whatsapp]\napi_base = \"{}\"\nphone_number_id = \"{}\"\nbusiness_account_id = \"{}\"\n\
+             access_token = \"{}\"\napp_secret = \"{}\"\nverify_token = \"{}\"\n{settings}",
+            cloud.base_url(),
+            setup.phone_number_id,
+            setup.business_account_id,
+            setup.access_token,
+            setup.app_secret,
+            setup.verify_token
+        );
+        std::fs::write(folder.path().join("qyvo.toml"), config).unwrap();
+        let server = Server::start_with(folder.path(), &[], environment).await;
+        let token = server.token("admin");
+        let mortal = Self { server, cloud, token, _folder: folder };
+        mortal.listen();
+        mortal
+    }
+
+    /// Starts it again, after it died.
+    pub(crate) async fn restart(&mut self) {
+        self.server.restart(&[]).await;
+        self.listen();
+    }
+
+    fn listen(&self) {
+        self.cloud.set_webhook(&self.server.url("/webhooks/whatsapp"));
+    }
+
+    /// Publishes a conversation in texts, and the one that begins with a template.
+    pub(crate) async fn publish(&self) -> (String, String) {
+        let talk = self.server.publish(&self.token, &talk()).await;
+        self.server.send(&self.token, "POST", "/api/v1/templates/sync", &json!({})).await;
+        (talk, self.server.publish(&self.token, &cart()).await)
+    }
+
+    /// Starts a flow; `None` if the process died meanwhile.
+    pub(crate) async fn trigger(&self, flow: &str, phone: &str) -> Option<(u16, Value)> {
+        let body = json!({"flow_id": flow, "phone": phone, "context": cart_context()});
+        let url = self.server.url("/api/v1/actions/trigger-flow");
+        let response = self.server.client.post(url).bearer_auth(&self.token).json(&body).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.json().await.ok()?))
+    }
+
+    pub(crate) async fn session(&self, id: &str) -> Value {
+        self.server.get(&self.token, &format!("/api/v1/sessions/{id}")).await
+    }
+
+    /// Messages to people that stand at a status.
+    pub(crate) async fn with_status(&self, status: &str) -> Vec<Value> {
+        let listed = self.server.get(&self.token, &format!("/api/v1/messages?status={status}&limit=200")).await;
+        listed["data"].as_array().unwrap().clone()
+    }
+
+    /// The file is whole, and nothing waits to go out or is on its way.
+    pub(crate) async fn assert_at_rest(&self) {
+        for status in ["queued", "sending"] {
+            assert_eq!(self.with_status(status).await, [] as [Value; 0], "{status}");
+        }
+        let check = self.server.command(&["check"]);
+        assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so().await {
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What a person read, where the same message may come again at once: each text, and how often it came. The same text
+/// has the same callback id each time, and no other text has it.
+pub(crate) fn heard(phone: &Phone) -> Vec<(String, usize)> {
+    let mut heard: Vec<(String, usize)> = Vec::new();
+    let mut callbacks: Vec<Option<String>> = Vec::new();
+    for message in phone.inbox() {
+        match callbacks.iter().position(|known| *known == message.callback) {
+            Some(index) => {
+                assert_eq!(index, callbacks.len() - 1, "an earlier message after a later one: {:?}", phone.texts());
+                assert_eq!(heard[index].0, message.text, "one id for two messages");
+                heard[index].1 += 1;
+            }
+            None => {
+                callbacks.push(message.callback);
+                heard.push((message.text, 1));
+            }
+        }
+    }
+    heard
+}
+
+/// What the table at the head of the outbox says of a point.
+struct Point {
+    name: &'static str,
+    /// Whether the message has gone out when the process dies.
+    has_gone_out: bool,
+    /// Whether anybody can tell after the restart.
+    is_in_doubt: bool,
+}
+
+/// Dies at a point with each policy, before a text and before a template.
+async fn die(point: &Point) {
+    let mut deaths = Vec::new();
+    for resend in ["none", "texts", "all"] {
+        for is_template in [false, true] {
+            deaths.push(die_once(point, resend, is_template));
+        }
+    }
+    futures::future::join_all(deaths).await;
+}
+
+async fn die_once(point: &Point, resend: &str, is_template: bool) {
+    let goes_again = point.is_in_doubt && (resend == "all" || resend == "texts" && !is_template);
+    let arrivals = usize::from(point.has_gone_out || !point.is_in_doubt) + usize::from(goes_again);
+    let case = format!("{} {resend} template: {is_template}", point.name);
+
+    let settings = format!("resend = \"{resend}\"\n[outbox]\nunknown_after = \"1s\"\n");
+    let mut mortal = Mortal::start(&settings, &[("QYVO_CRASH_AT", point.name)], Pacing::OFF).await;
+    let (talk, cart) = mortal.publish().await;
+    // Nobody tells what became of a message: the policy alone decides.
+    mortal.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
+    let anna = mortal.cloud.phone(PHONE);
+    if !is_template {
+        anna.say("hello");
+        until("the hello", async || mortal.cloud.posted().len() == 1).await;
+    }
+    let flow = if is_template { &cart } else { &talk };
+    // The answer may be lost with the process; the session is not.
+    let answered = mortal.trigger(flow, PHONE).await;
+    mortal.server.wait_until_dead().await;
+    assert_eq!(anna.inbox().len(), usize::from(point.has_gone_out), "{case}");
+
+    mortal.restart().await;
+    let (status, session) = mortal.trigger(flow, PHONE).await.unwrap();
+    let id = session["id"].as_str().unwrap();
+    assert_eq!(status, 200, "{case}: the session is there");
+    assert!(answered.is_none_or(|(_, answer)| answer["id"] == *id), "{case}");
+
+    let first = if is_template { "Hi there, your cart of 49.90 is waiting." } else { "One." };
+    let rest: &[&str] = if is_template { &[] } else { &["Two.", "And you?"] };
+    anna.wait_for(arrivals + rest.len()).await;
+    let answer = if is_template { "Check out" } else { "tea" };
+    anna.say(answer);
+    // What answers stands in the same lane: that it comes shows that the lane goes on.
+    anna.wait_for(arrivals + rest.len() + 1).await;
+    until("the last answer of the cloud", async || mortal.with_status("sending").await.is_empty()).await;
+    let last = if is_template {
+        "Great! You can finish your order here: https://shop.example.com/cart/7"
+    } else {
+        "Thank you for tea."
+    };
+    let expected: Vec<(String, usize)> = [(first, arrivals)]
+        .into_iter()
+        .filter(|(_, times)| *times > 0)
+        .chain(rest.iter().copied().chain([last]).map(|text| (text, 1)))
+        .map(|(text, times)| (text.to_owned(), times))
+        .collect();
+    assert_eq!(heard(&anna), expected, "{case}");
+    assert_eq!(mortal.session(id).await["status"], "completed", "{case}");
+
+    // What nobody can tell of is shown as that, and is all that is.
+    let unknown = mortal.with_status("unknown").await;
+    assert_eq!(unknown.len(), usize::from(point.is_in_doubt && !goes_again), "{case}: {unknown:?}");
+    assert_eq!(mortal.with_status("sent").await.len(), rest.len() + 2 - unknown.len(), "{case}");
+    assert_eq!(mortal.with_status("failed").await, [] as [Value; 0], "{case}");
+    mortal.assert_at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_before_the_claim_has_lost_and_doubled_nothing() {
+    die(&Point { name: "outbox.before_claim", has_gone_out: false, is_in_doubt: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_after_the_claim_has_not_sent_and_cannot_tell() {
+    die(&Point { name: "outbox.after_claim", has_gone_out: false, is_in_doubt: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_after_sending_has_sent_and_cannot_tell() {
+    die(&Point { name: "outbox.after_send", has_gone_out: true, is_in_doubt: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_before_recording_has_sent_and_cannot_tell() {
+    die(&Point { name: "outbox.before_record", has_gone_out: true, is_in_doubt: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn word_that_comes_after_the_restart_settles_what_nobody_could_tell() {
+    let settings = "resend = \"all\"\n[outbox]\nunknown_after = \"1h\"\n";
+    let mut mortal = Mortal::start(settings, &[("QYVO_CRASH_AT", "outbox.before_record")], Pacing::OFF).await;
+    let (talk, _) = mortal.publish().await;
+    mortal.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
+    let anna = mortal.cloud.phone(PHONE);
+    anna.say("hello");
+    until("the hello", async || mortal.cloud.posted().len() == 1).await;
+    mortal.trigger(&talk, PHONE).await;
+    mortal.server.wait_until_dead().await;
+    mortal.restart().await;
+    until("the restarted outbox", async || mortal.with_status("unknown").await.len() == 1).await;
+    assert_eq!(anna.texts(), ["One."], "its lane waits, and nothing goes out in doubt");
+    // Meta tells of the message by our id, though its own was lost with the process.
+    mortal.cloud.release_statuses();
+    anna.wait_for(3).await;
+    until("the last status", async || mortal.with_status("delivered").await.len() == 3).await;
+    assert_eq!(anna.texts(), ["One.", "Two.", "And you?"], "nothing came twice");
+    let (_, session) = mortal.trigger(&talk, PHONE).await.unwrap();
+    let session = mortal.session(session["id"].as_str().unwrap()).await;
+    assert_eq!((&session["status"], &session["waiting_for"]), (&json!("running"), &json!("reply")));
+    assert!(session["wake_at"].is_string(), "its timeout is armed: {session}");
+    assert_eq!(mortal.with_status("unknown").await, [] as [Value; 0]);
+    mortal.assert_at_rest().await;
+}
