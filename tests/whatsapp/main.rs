@@ -17,5 +17,6 @@ mod world;
 
 mod cart;
 mod crash;
+mod kill;
 mod people;
 mod trouble;
