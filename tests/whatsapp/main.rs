@@ -18,5 +18,6 @@ mod world;
 mod cart;
 mod crash;
 mod kill;
+mod lanes;
 mod people;
 mod trouble;
