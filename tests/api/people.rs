@@ -202,3 +202,36 @@ async fn a_changed_number_leads_to_the_same_person_and_the_old_one_to_nobody() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_number_that_was_somebody_elses_makes_no_one_of_the_two() {
+    local(async {
+        let app = start().await;
+        send(&app, "w1", &both("14155550199", "US.2"), "stop").await;
+        send(&app, "w2", &both("14155550123", "US.1"), "hello").await;
+        let (other, person) =
+            (by_phone(&app, "+14155550199").await["id"].clone(), by_phone(&app, "+14155550123").await["id"].clone());
+        let change = |id: &str, from: &str, to: &Value| {
+            let mut system = json!({"type": "user_changed_number", "body": "Ana changed her number"});
+            system.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
+            json!({"id": id, "from": from, "timestamp": "1778140801", "type": "system", "system": system})
+        };
+        let moved = change("w3", "14155550123", &json!({"wa_id": "14155550199"}));
+        deliver(&app, &delivery(&[moved])).await.expect(200);
+        assert_eq!(app.count("contacts"), 2);
+        assert_eq!(by_phone(&app, "+14155550199").await["id"], person, "the number goes with who has it now");
+        assert_eq!(addresses(&app, &other).await, ["bsuid US.2"]);
+        let profile = app.get(&format!("/contacts/{}", person.as_str().unwrap())).await.expect(200);
+        assert_eq!(profile["opted_out_at"], Value::Null, "what the other one wanted is not this one's wish");
+
+        // Who wrote from the new number under the new id before the notice came is the same person.
+        send(&app, "w4", &both("14155550177", "US.3"), "hello").await;
+        assert_eq!(app.count("contacts"), 3);
+        let moved = change("w5", "14155550199", &json!({"wa_id": "14155550177", "user_id": "US.3"}));
+        deliver(&app, &delivery(&[moved])).await.expect(200);
+        assert_eq!(app.count("contacts"), 2);
+        assert_eq!(by_phone(&app, "+14155550177").await["id"], person);
+        app.stop().await;
+    })
+    .await;
+}

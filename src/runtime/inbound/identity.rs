@@ -116,28 +116,39 @@ impl Job<'_> {
         for address in old.iter().filter(|address| !new.contains(address)) {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
         }
-        self.gather(contact.seq, &new)?;
+        // That the contact has no id left says nothing of who had the new number before.
+        self.lead_to(contact.seq, &new, |_, theirs| theirs.iter().all(|id| new.contains(id)))?;
         Ok(())
     }
 
     /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
     fn gather(&self, mut seq: i64, shown: &[AddressKey]) -> Result<i64, Hold> {
         let new_id = shown.iter().find(|address| address.kind == AddressKind::Bsuid);
-        let mut ids = addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?;
         if let Some(new_id) = new_id
             && addresses::owner(self.tx(), new_id)?.is_none()
-            && !ids.is_empty()
+            && !addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?.is_empty()
         {
             // The number leads to somebody with another id, so it is somebody else's by now.
             seq = self.add_contact(std::slice::from_ref(new_id), None, self.channel())?;
-            ids = vec![new_id.clone()];
         }
+        self.lead_to(seq, shown, |ours, theirs| ours.is_empty() || theirs.is_empty())
+    }
+
+    /// Makes all these addresses lead to the contact. Who else they led to becomes one with it if `is_same` says so of
+    /// the business-scoped ids of both, of which there may be none; otherwise only the addresses change hands. Gives the
+    /// contact's row then.
+    fn lead_to(
+        &self,
+        mut seq: i64,
+        shown: &[AddressKey],
+        is_same: impl Fn(&[AddressKey], &[AddressKey]) -> bool,
+    ) -> Result<i64, Hold> {
         for address in shown {
             let Some(owner) = self.owner_of(address)?.filter(|owner| *owner != seq) else { continue };
+            let our_ids = addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?;
             let their_ids = addresses::of_contact(self.tx(), owner, AddressKind::Bsuid)?;
-            if ids.is_empty() || their_ids.is_empty() {
+            if is_same(&our_ids, &their_ids) {
                 seq = self.merge(seq, owner)?;
-                ids.extend(their_ids);
             } else {
                 // Two ids are two people: the number goes with the one who shows it now.
                 for candidate in candidates(address) {
