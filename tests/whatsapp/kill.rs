@@ -9,8 +9,8 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::cloud::{Delivery, Fault, Gate, Pacing, Phone};
 use crate::crash::{Mortal, heard, until};
+use crate::meta::{Delivery, Fault, Gate, Pacing, Phone};
 use crate::site::{Seen, Site, answer};
 
 /// Half of them are in a conversation, half have been silent.
@@ -74,7 +74,7 @@ async fn kill_under_load(resend: &str) -> Vec<usize> {
         };
         let (answered, ()) = tokio::join!(calling, killing);
         sessions.extend(answered);
-        mortal.server.wait_until_ended().await;
+        mortal.server.wait_until_dead().await;
         mortal.cloud.clear_faults();
         gate.open();
         mortal.restart().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::cloud::Pacing;
+use crate::meta::Pacing;
 use crate::site::{Site, answer};
 use crate::support::PHONE;
 use crate::world::World;
