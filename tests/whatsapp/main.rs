@@ -16,6 +16,7 @@ mod support;
 mod world;
 
 mod cart;
+mod complaints;
 mod crash;
 mod kill;
 mod lanes;
