@@ -5,7 +5,10 @@
 //! no router, and no cloud provider's metadata (169.254.169.254). What counts is the address that is connected to:
 //! literal ones are checked in the URL, the others after DNS has resolved them, each time a connection is made.
 //!
-//! The networks are those of the IANA special-purpose address registries (RFC 6890) that are not globally reachable,
+//! One address looks public and is not: 168.63.129.16 is Azure's platform as its virtual machines see it, with their
+//! certificates and extensions (Microsoft's documentation, "What is IP address 168.63.129.16?").
+//!
+//! The networks are otherwise those of the IANA special-purpose address registries (RFC 6890) that are not globally reachable,
 //! and the IPv6 forms that carry an IPv4 address, by the IPv4 address inside.
 
 use std::collections::HashMap;
@@ -28,6 +31,7 @@ static REFUSED: LazyLock<Vec<(IpNet, &str)>> = LazyLock::new(|| {
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared, of carrier-grade NAT"),
         ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "of Azure's platform, which is not the public internet's"),
         ("169.254.0.0/16", "link-local, where metadata services are"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "for protocols"),
@@ -280,6 +284,8 @@ mod tests {
             ("100.127.255.255", "carrier-grade"),
             ("127.0.0.1", "loopback"),
             ("127.8.9.1", "loopback"),
+            ("168.63.129.16", "Azure"),
+            ("::ffff:168.63.129.16", "Azure"),
             ("169.254.169.254", "metadata"),
             ("169.254.170.2", "metadata"),
             ("172.16.0.1", "private"),
