@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{drinks, is_at, last_heard, questions, sessions, with_anna};
-use crate::cloud::{Delivery, brazil_mexico_argentina};
+use crate::meta::{Delivery, brazil_mexico_argentina};
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held};
 

@@ -22,7 +22,7 @@ mod speaking;
 
 use serde_json::{Value, json};
 
-use crate::cloud::Phone;
+use crate::meta::Phone;
 use crate::support::PHONE;
 use crate::world::{World, cart_template};
 

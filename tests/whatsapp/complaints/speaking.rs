@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{drinks, is_at, questions, with_anna};
-use crate::cloud::{Delivery, Fault, Pacing, Phone};
 use crate::lanes::{calling, green};
+use crate::meta::{Delivery, Fault, Pacing, Phone};
 use crate::site::Site;
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
