@@ -212,8 +212,8 @@ CREATE TABLE messages (
     good_until INTEGER -- a queued message is dropped after it
 ) STRICT;
 
--- A provider that delivers twice is heard once.
-CREATE UNIQUE INDEX messages_provider_id ON messages (channel, provider_id) WHERE provider_id IS NOT NULL;
+-- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered.
+CREATE UNIQUE INDEX messages_provider_id ON messages (channel, direction, provider_id) WHERE provider_id IS NOT NULL;
 -- A conversation, oldest first.
 CREATE INDEX messages_by_contact ON messages (contact_seq);
 -- The outbox, in the order of sending.

@@ -285,13 +285,20 @@ pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
     Ok(tx.last_insert_rowid())
 }
 
-/// The message that a channel knows by `provider_id`, in either direction.
+/// The message of a direction that a channel knows by `provider_id`. Each direction has ids of its own: who takes our
+/// messages on the generic webhook may number them as the messages of people are numbered.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Result<Option<MessageRow>> {
-    let mut statement = conn.prepare_cached(select!("messages AS m", "WHERE m.channel = ?1 AND m.provider_id = ?2"))?;
-    Ok(statement.query_row((channel, provider_id), read).optional()?)
+pub fn find_by_provider_id(
+    conn: &Conn,
+    channel: &str,
+    direction: Direction,
+    provider_id: &str,
+) -> Result<Option<MessageRow>> {
+    let mut statement = conn
+        .prepare_cached(select!("messages AS m", "WHERE m.channel = ?1 AND m.direction = ?2 AND m.provider_id = ?3"))?;
+    Ok(statement.query_row((channel, direction, provider_id), read).optional()?)
 }
 
 /// The message of an id.
@@ -611,7 +618,7 @@ mod tests {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let session_seq = testing::running(&tx);
-        assert_eq!(find_by_provider_id(&tx, "webhook", "a").unwrap(), None);
+        assert_eq!(find_by_provider_id(&tx, "webhook", Direction::In, "a").unwrap(), None);
         let seq = insert_inbound(&tx, &inbound(1, 1, Some("a"))).unwrap();
         assert!(insert_inbound(&tx, &inbound(2, 1, Some("a"))).is_err());
         insert_inbound(&tx, &NewInbound { channel: "whatsapp", ..inbound(3, 1, Some("a")) }).unwrap();
@@ -619,10 +626,11 @@ mod tests {
             insert_inbound(&tx, &inbound(n, 1, None)).unwrap();
         }
         set_handled(&tx, seq, "reply", Some("matched"), Some(session_seq)).unwrap();
-        let found = find_by_provider_id(&tx, "webhook", "a").unwrap().unwrap();
+        let found = find_by_provider_id(&tx, "webhook", Direction::In, "a").unwrap().unwrap();
         assert_eq!((found.seq, found.direction, found.status), (seq, Direction::In, MessageStatus::Received));
         assert_eq!((found.handled.as_deref(), found.reason.as_deref()), (Some("reply"), Some("matched")));
         assert_eq!(found.session_id, Some(testing::session_id(1)));
+        assert_eq!(find_by_provider_id(&tx, "webhook", Direction::Out, "a").unwrap(), None);
     }
 
     #[test]
@@ -725,7 +733,10 @@ mod tests {
     fn no_query_of_the_hot_path_scans_or_sorts() {
         let conn = testing::conn();
         for (sql, index) in [
-            (select!("messages AS m", "WHERE m.channel = ?1 AND m.provider_id = ?2"), "messages_provider_id"),
+            (
+                select!("messages AS m", "WHERE m.channel = ?1 AND m.direction = ?2 AND m.provider_id = ?3"),
+                "messages_provider_id",
+            ),
             (
                 select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3"),
                 "messages_by_contact",

@@ -353,7 +353,9 @@ pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Res
         return Ok(true);
     }
     let is_taken: bool = tx
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE channel = ?1 AND provider_id = ?2)")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM messages WHERE channel = ?1 AND direction = 'out' AND provider_id = ?2)",
+        )?
         .query_row((&row.channel, provider_id), |row| row.get(0))?;
     if !is_taken {
         tx.prepare_cached("UPDATE messages SET provider_id = ?2 WHERE seq = ?1")?.execute((row.seq, provider_id))?;

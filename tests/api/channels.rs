@@ -339,3 +339,43 @@ async fn a_resume_reads_the_tokens_file_again() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receivers_ids_and_the_ids_of_what_people_write_are_apart() {
+    local(async {
+        let far_side = Meta::start().await;
+        far_side.take_only("");
+        far_side.answer("/messages", json!({"id": 7}));
+        let app = TestApp::start_with(generic(&far_side.base)).await;
+        let flow = app.publish(&question(30)).await;
+        let started = app.trigger(flow, PHONE).await.expect(201);
+        app.runtime.run_outbox_once().await.unwrap();
+        app.newest_is(&started["contact_id"], "sent").await;
+        let list = app.get(&format!("/contacts/{}/messages", started["contact_id"].as_str().unwrap())).await.body;
+        assert_eq!(list["data"][0]["provider_id"], "7");
+        let body = json!({"id": "7", "from": PHONE, "type": "text", "text": "tea"});
+        assert_eq!(app.post("/inbound", &body).await.expect(202)["handled"], "reply");
+        assert_eq!(app.session(&started["id"]).await["outcome"], "answered");
+        let rows = app.rows();
+        assert_eq!(app.post("/inbound", &body).await.expect(202)["handled"], "duplicate");
+        assert_eq!(app.rows(), rows);
+
+        app.runtime.run_outbox_once().await.unwrap();
+        // The other way round: the receiver uses an id that somebody's message had first.
+        far_side.answer("/messages", json!({"id": "8"}));
+        let second = app.trigger(flow, "+14155550177").await.expect(201);
+        let body = json!({"id": "8", "from": "+14155550177", "type": "text", "text": "perhaps"});
+        assert_eq!(app.post("/inbound", &body).await.expect(202)["handled"], "reply");
+        app.runtime.run_outbox_once().await.unwrap();
+        let list = app.get(&format!("/contacts/{}/messages", second["contact_id"].as_str().unwrap())).await.body;
+        let ids = |direction: &str| -> Vec<Value> {
+            let all = list["data"].as_array().unwrap().iter();
+            all.filter(|one| one["direction"] == direction).map(|one| one["provider_id"].clone()).collect()
+        };
+        assert!(ids("out").contains(&json!("8")), "{list}");
+        assert_eq!(ids("in"), ["8"]);
+        app.stop().await;
+        far_side.stop().await;
+    })
+    .await;
+}

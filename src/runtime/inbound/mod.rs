@@ -233,7 +233,7 @@ impl Command for Receive {
     fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
         let inbound = self.inbound.as_ref();
         let channel = job.channel();
-        if let Some(earlier) = messages::find_by_provider_id(job.tx(), channel, &inbound.provider_id)? {
+        if let Some(earlier) = messages::find_by_provider_id(job.tx(), channel, Direction::In, &inbound.provider_id)? {
             return Ok(duplicate(earlier.id, earlier.session_id));
         }
         let shown = identity::addresses_of(&inbound.from);

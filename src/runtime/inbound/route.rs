@@ -35,7 +35,7 @@ use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
 use crate::store::contacts::StoredContact;
 use crate::store::flows::{self, PublishedFlow};
-use crate::store::messages::{self, MessageRow, Origin};
+use crate::store::messages::{self, Direction, MessageRow, Origin};
 use crate::store::routing;
 use crate::store::sessions::{self, StoredSession};
 
@@ -455,7 +455,11 @@ fn runs(lives: &[Live], flow_seq: i64) -> bool {
 fn quoted(job: &Job<'_>, inbound: &Inbound) -> Result<Option<MessageRow>> {
     match &inbound.reply_to {
         Some(Quoted::Ours(id)) => messages::find_by_id(job.tx(), *id),
-        Some(Quoted::Provider(id)) => messages::find_by_provider_id(job.tx(), job.channel(), id),
+        Some(Quoted::Provider(id)) => {
+            let find = |direction| messages::find_by_provider_id(job.tx(), job.channel(), direction, id);
+            // People quote what they wrote themselves as well: that names the session that it went to.
+            find(Direction::Out)?.map_or_else(|| find(Direction::In), |found| Ok(Some(found)))
+        }
         None => Ok(None),
     }
 }

@@ -3,6 +3,8 @@ ALTER TABLE messages ADD COLUMN origin TEXT CHECK (origin IN ('flow', 'consent',
 ALTER TABLE messages ADD COLUMN error TEXT;
 ALTER TABLE messages ADD COLUMN good_until INTEGER;
 
+DROP INDEX messages_provider_id;
+CREATE UNIQUE INDEX messages_provider_id ON messages (channel, direction, provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX messages_lane ON messages (contact_seq) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX messages_in_doubt ON messages (next_attempt_at) WHERE status = 'unknown' AND next_attempt_at IS NOT NULL;
 
