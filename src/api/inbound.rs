@@ -1,13 +1,15 @@
-//! `POST /inbound`: a message in, on the simulator.
+//! `POST /inbound`: a message in, on the generic webhook and on the simulator.
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::State;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody};
+use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, Sender};
 use crate::domain::text::json_depth;
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
@@ -21,6 +23,7 @@ pub(super) const MEDIA_DEPTH: usize = 32;
 
 /// Takes a message and answers once it is stored and its session has moved.
 pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    check_channel(state.runtime.channel())?;
     // Stamped before anything else, and registered until it is answered.
     let arrival = state.runtime.arrive();
     let inbound = read_inbound(&body, arrival)?;
@@ -33,6 +36,18 @@ pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> 
         answer["reason"] = json!(reason);
     }
     Ok(HttpResponse::Accepted().json(answer))
+}
+
+/// Refuses where another takes what people write: whoever holds a token of the API must not speak for them there.
+fn check_channel(channel: &Channel) -> Result<(), ApiError> {
+    match channel {
+        Channel::Simulator | Channel::Webhook(_) => Ok(()),
+        Channel::WhatsApp(_) => {
+            let error = "What people write on WhatsApp is delivered by Meta alone, and WhatsApp is the live channel.";
+            Err(ApiError::refused(StatusCode::CONFLICT, error)
+                .hint("Hand messages in where the generic webhook or the simulator is live, as for a test."))
+        }
+    }
 }
 
 fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> {

@@ -379,3 +379,17 @@ async fn the_receivers_ids_and_the_ids_of_what_people_write_are_apart() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_write_on_whatsapp_comes_from_meta_alone() {
+    local(async {
+        let app = TestApp::start_with(whatsapp("http://127.0.0.1:9")).await;
+        let body = json!({"id": "m-1", "from": PHONE, "type": "text", "text": "START"});
+        let refused = app.post("/inbound", &body).await.expect(409);
+        assert!(refused["error"].as_str().unwrap().contains("WhatsApp"), "{refused}");
+        assert!(refused["hint"].is_string(), "{refused}");
+        assert_eq!((app.count("contacts"), app.count("messages")), (0, 0));
+        app.stop().await;
+    })
+    .await;
+}
