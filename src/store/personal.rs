@@ -1,5 +1,7 @@
 //! What is stored of a person besides profile and conversation: for whoever asks what is kept of them.
 
+use serde_json::json;
+
 use super::Conn;
 use super::values::Json;
 use crate::domain::Timestamp;
@@ -34,13 +36,17 @@ pub fn told_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32) -> Result<
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The HTTP calls of a session that have not been answered.
+/// The HTTP calls of a session that have not been answered: method, URL and body. Their headers are the operator's, with
+/// the secrets of other systems in them, and nothing of the person.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn calls_of(conn: &Conn, session_seq: i64) -> Result<Vec<serde_json::Value>> {
     let mut statement = conn.prepare_cached("SELECT call FROM http_calls WHERE session_seq = ?1 ORDER BY seq")?;
-    let rows = statement.query_map([session_seq], |row| row.get::<_, Json<_>>(0).map(|Json(call)| call))?;
+    let rows = statement.query_map([session_seq], |row| {
+        let Json::<serde_json::Value>(call) = row.get(0)?;
+        Ok(json!({"method": call["method"], "url": call["url"], "body": call["body"]}))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -59,6 +59,25 @@ async fn a_flow_goes_on_with_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_export_of_a_person_shows_a_call_without_the_operators_secrets() {
+    local(async {
+        let app = TestApp::start_with(allow).await;
+        let mut flow = calling("http://127.0.0.1:9/colour", 0);
+        flow["nodes"][0]["headers"] = json!({"authorization": "Bearer hush-hush"});
+        let flow = app.publish(&flow).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        assert_eq!(app.count("http_calls"), 1);
+        let path = format!("/contacts/{}/export", session["contact_id"].as_str().unwrap());
+        let export = app.get(&path).await.expect(200);
+        let call = json!({"method": "POST", "url": "http://127.0.0.1:9/colour", "body": r#"{"to":"+14155550123"}"#});
+        assert_eq!(export["sessions"][0]["http_calls"], json!([call]));
+        assert!(!export.to_string().contains("hush-hush"), "{export}");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_is_tried_again_under_the_same_key_also_after_a_restart() {
     local(async {
         let app = TestApp::start_with(allow).await;
