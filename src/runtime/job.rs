@@ -467,8 +467,7 @@ impl<'a> Job<'a> {
         session: &Session,
         said: &[Said],
     ) -> Result<Vec<i64>> {
-        let minutes = live.flow.document().settings.message_max_age_minutes.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
-        let max_age = Duration::from_secs(u64::from(minutes) * 60);
+        let max_age = message_max_age(&live.flow);
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
             let status = match (refused, &self.inner.options.channel) {
@@ -628,4 +627,10 @@ fn kind_name(message: &OutgoingMessage) -> &'static str {
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::internal("A record cannot be written as JSON").caused_by(error))
+}
+
+/// How long what a flow says may wait to go out.
+pub(super) fn message_max_age(flow: &CompiledFlow) -> Duration {
+    let minutes = flow.document().settings.message_max_age_minutes.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
+    Duration::from_secs(u64::from(minutes) * 60)
 }

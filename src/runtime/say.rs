@@ -2,6 +2,8 @@
 //!
 //! They go through the same outbox as a flow's, and their `origin` tells them from those.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -46,15 +48,21 @@ impl Command for Answer {
 
     fn run(&self, job: &Job<'_>) -> Result<Answered, Hold> {
         match contacts::find_by_id(job.tx(), self.contact_id)? {
-            Some(contact) => Ok(Answered::Queued { id: job.say(&contact, Origin::Agent, &self.text)? }),
+            Some(contact) => Ok(Answered::Queued { id: job.say(&contact, Origin::Agent, &self.text, None)? }),
             None => Ok(Answered::NotFound),
         }
     }
 }
 
 impl Job<'_> {
-    /// Says a text that belongs to no session.
-    pub(super) fn say(&self, contact: &StoredContact, origin: Origin, text: &str) -> Result<MessageId> {
+    /// Says a text that belongs to no session. It is dropped where it waits for longer than `max_age`.
+    pub(super) fn say(
+        &self,
+        contact: &StoredContact,
+        origin: Origin,
+        text: &str,
+        max_age: Option<Duration>,
+    ) -> Result<MessageId> {
         let id = MessageId(Uuid::now_v7());
         let status = match self.inner().options.channel {
             Channel::Simulator => MessageStatus::Simulated,
@@ -73,7 +81,7 @@ impl Job<'_> {
                 reason: None,
                 next_attempt_at: (status == MessageStatus::Queued).then(|| self.now()),
                 origin,
-                good_until: None,
+                good_until: max_age.filter(|_| status == MessageStatus::Queued).map(|max_age| self.now().plus(max_age)),
                 created_at: self.now(),
             },
         )?;

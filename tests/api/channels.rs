@@ -393,3 +393,26 @@ async fn what_people_write_on_whatsapp_comes_from_meta_alone() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_reply_is_not_sent_once_it_is_too_old() {
+    local(async {
+        let app = TestApp::start_with(generic("http://127.0.0.1:9")).await;
+        let mut flow = question(30);
+        flow["settings"]["late_reply"] = json!({"text": "Too late."});
+        flow["settings"]["message_max_age_minutes"] = json!(10);
+        let flow = app.publish(&flow).await;
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        app.say(PHONE, "tea").await;
+        app.advance(3600);
+        let received = app.say(PHONE, "coffee").await;
+        assert_eq!(received["handled"], "late_reply");
+        app.advance(601);
+        app.runtime.run_outbox_once().await.unwrap();
+        let list = app.get(&format!("/contacts/{}/messages", session["contact_id"].as_str().unwrap())).await.body;
+        let late = list["data"].as_array().unwrap().iter().find(|one| one["text"] == "Too late.").unwrap();
+        assert_eq!((&late["status"], &late["reason"]), (&json!("failed"), &json!("too_old")), "{late}");
+        app.stop().await;
+    })
+    .await;
+}

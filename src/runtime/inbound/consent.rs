@@ -52,7 +52,7 @@ impl Job<'_> {
     fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
         let languages = [contact.contact.language.as_deref(), language];
         let text = self.inner().consent.confirmation(wish, languages);
-        self.say(contact, Origin::Consent, &text).map(|_| ())
+        self.say(contact, Origin::Consent, &text, None).map(|_| ())
     }
 
     /// Tells that somebody opted out or in.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::super::job::{ContactRow, Hold, Job, Live};
+use super::super::job::{ContactRow, Hold, Job, Live, message_max_age};
 use super::super::{trigger, turn};
 use super::consent::Ending;
 use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
@@ -61,7 +61,7 @@ pub(super) enum Route {
     /// It starts a flow.
     Start(Box<Start>, Handling),
     /// A flow says something to it, though its session has ended.
-    Say(StoredTurn, String),
+    Say(StoredTurn, String, Duration),
     /// It is shown in the conversation and does nothing.
     Noted,
 }
@@ -102,7 +102,7 @@ impl Route {
     pub(super) fn session(&self) -> Option<StoredTurn> {
         match self {
             Self::To(live) => live.seq.map(|seq| StoredTurn::of(seq, &live.session)),
-            Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, _) => Some(*at),
+            Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, ..) => Some(*at),
             Self::Start(start, _) => start.after,
             Self::Nowhere(_) | Self::OptOut(..) | Self::OptIn(_) | Self::Noted => None,
         }
@@ -166,10 +166,10 @@ pub(super) fn follow(
         Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
         Route::OptOut(language, ending) => job.opt_out(contact, language.as_deref(), ending)?,
         Route::OptIn(language) => job.opt_in(contact, language.as_deref())?,
-        Route::Say(at, text) => {
+        Route::Say(at, text, max_age) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
             // Timers that were overdue may have changed the contact.
-            job.say(&job.contact(contact.seq)?, Origin::Flow, &text)?;
+            job.say(&job.contact(contact.seq)?, Origin::Flow, &text, Some(max_age))?;
         }
         Route::Start(start, handling) => {
             if let Some(at) = start.after {
@@ -381,7 +381,7 @@ impl Router<'_> {
             Some(LateReply::Text(_)) => {
                 let input = self.inbound.input(self.kind);
                 let text = engine::late_text(&flow, &self.contact.contact, session, input, self.job.now());
-                text.map(|text| Route::Say(after, text))
+                text.map(|text| Route::Say(after, text, message_max_age(&flow)))
             }
             Some(LateReply::RestartAt(node)) => {
                 let node = node.clone();
