@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::outgoing::RefusalClass;
 use crate::domain::{MessageId, ReplyKind, Timestamp};
 
 /// One thing that a provider's delivery tells.
@@ -112,6 +113,8 @@ pub struct Progress {
     pub at: Option<Timestamp>,
     /// To whom it went, as far as the provider tells.
     pub recipient: Sender,
+    /// What a failure calls for. The provider tells of some only after it took the message.
+    pub class: Option<RefusalClass>,
     /// The provider's code, of a failure.
     pub code: Option<String>,
     /// The provider's explanation, of a failure.

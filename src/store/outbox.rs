@@ -344,12 +344,14 @@ pub fn fail(tx: &Tx<'_>, seq: i64, reason: &str, error: Option<&str>, now: Times
     Ok(())
 }
 
-/// Keeps the channel's id of a message, if none is kept yet. `false` if the channel gave that id to another message.
+/// Keeps the channel's id of a message: the first one, or while the message is not settled that of the latest attempt.
+/// `false` if the channel gave that id to another message.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Result<bool> {
-    if row.provider_id.is_some() {
+    let is_final = row.provider_id.is_some() && row.next_attempt_at.is_none();
+    if is_final || row.provider_id.as_deref() == Some(provider_id) {
         return Ok(true);
     }
     let is_taken: bool = tx

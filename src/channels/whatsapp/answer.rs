@@ -100,6 +100,11 @@ fn by_status(answer: &Answer, token: &str) -> Told {
     Told::Refused(Refusal { class, code: format!("http_{status}"), text, retry_after: answer.retry_after })
 }
 
+/// What the error calls for with which a status says that a message failed: the codes are those of answers.
+pub(super) fn class_of_status(error: &Value) -> RefusalClass {
+    integer(error.get("code")).map_or(RefusalClass::Permanent, |code| class_of(code, error, 200))
+}
+
 /// What Meta's codes call for, by its page of error codes (2026-09-11) and the general ones of the Graph API.
 fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
     // The object in the path does not exist or is not ours to see: a wrong phone-number id, or a permission withdrawn. Meta

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Sender, Stage};
+use super::super::outgoing::RefusalClass;
 use super::Unreadable;
-use super::changes;
 use super::repair::repaired;
+use super::{answer, changes};
 use crate::domain::{ReplyKind, Timestamp};
 
 /// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it as
@@ -236,6 +237,7 @@ fn read_status(status: &Value, contacts: &Contacts) -> Item {
         stage,
         at: timestamp(status),
         recipient: contacts.recipient_of(status),
+        class: (stage == Stage::Failed).then(|| error.map_or(RefusalClass::Permanent, answer::class_of_status)),
         code: error.and_then(|error| text(Some(error), "code")),
         text: error.and_then(changes::explanation),
         pricing: status.get("pricing").filter(|pricing| !pricing.is_null()).cloned(),
@@ -474,8 +476,20 @@ mod tests {
         let errors = json!([{"code": "131026", "title": "Message undeliverable"}]);
         let failed = status(&json!({"errors": errors}));
         assert_eq!((failed.code.as_deref(), failed.text.as_deref()), (Some("131026"), Some("Message undeliverable")));
+        assert_eq!(failed.class, Some(RefusalClass::Permanent));
+        for (code, class) in [
+            (json!(131000), RefusalClass::Transient),
+            (json!("130429"), RefusalClass::ChannelPacing),
+            (json!(131056), RefusalClass::RecipientPacing),
+            (json!(131042), RefusalClass::ChannelDown),
+            (json!(131047), RefusalClass::WindowClosed),
+            (json!(131050), RefusalClass::OptedOut),
+            (json!("soon"), RefusalClass::Permanent),
+        ] {
+            assert_eq!(status(&json!({"errors": [{"code": code}]})).class, Some(class), "{code}");
+        }
         let sent = status(&json!({"status": "sent", "errors": errors, "pricing": {"category": "marketing"}}));
-        assert_eq!((sent.code, sent.text), (None, None), "a code of what has not failed");
+        assert_eq!((sent.class, sent.code, sent.text), (None, None, None), "a code of what has not failed");
         assert_eq!(sent.pricing, Some(json!({"category": "marketing"})));
         let bare = status(&json!({}));
         assert_eq!((bare.at, bare.code, bare.recipient), (None, None, Sender::default()));

@@ -26,6 +26,7 @@ mod compose;
 mod pace;
 mod progress;
 mod record;
+mod refused;
 mod retry;
 mod settle;
 
@@ -40,7 +41,7 @@ use tokio::task::JoinSet;
 use super::sweeper::read;
 use super::{Runtime, contacts};
 use crate::channels::Channel;
-use crate::channels::outgoing::{RefusalClass, Sent};
+use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
@@ -181,32 +182,56 @@ impl Outbox {
         Some(until)
     }
 
-    /// When a message goes out again after this answer, if it does: how long its person, or it alone, is left alone.
-    fn again_at(&self, attempt: &Attempt, sent: &Sent, now: Timestamp) -> Timestamp {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        match sent {
-            Sent::Refused(refusal) => match refusal.class {
-                RefusalClass::RecipientPacing => {
-                    let times = refusals.entry(attempt.contact_seq).or_insert(0);
-                    // Meta: "retry after 4^X seconds, X from 0".
-                    let seconds = 4_u64.saturating_pow(*times);
-                    *times = times.saturating_add(1);
-                    let hold = Duration::from_secs(seconds).min(LONGEST_PERSON_HOLD);
-                    now.plus(hold.max(refusal.retry_after.unwrap_or_default()))
-                }
-                RefusalClass::Transient => {
-                    let longest = Duration::from_secs(1 << record::TRIES);
-                    let pause = backoff(attempt.number, longest, attempt.id());
-                    now.plus(pause.max(refusal.retry_after.unwrap_or_default()))
-                }
-                _ => now,
-            },
-            Sent::Accepted { .. } => {
-                refusals.remove(&attempt.contact_seq);
-                now
+    /// When a message to a contact goes out again whose attempt of this number was refused, if it does: how long its
+    /// person, or it alone, is left alone. It changes nothing.
+    fn again_at(
+        &self,
+        refusal: &Refusal,
+        contact_seq: i64,
+        (id, number): (MessageId, u32),
+        now: Timestamp,
+    ) -> Timestamp {
+        let pause = match refusal.class {
+            RefusalClass::RecipientPacing => {
+                let times = self.refusals().get(&contact_seq).copied().unwrap_or(0);
+                // Meta: "retry after 4^X seconds, X from 0".
+                Duration::from_secs(4_u64.saturating_pow(times)).min(LONGEST_PERSON_HOLD)
             }
-            Sent::Ambiguous { .. } => now,
+            RefusalClass::Transient => backoff(number, Duration::from_secs(1 << record::TRIES), id),
+            _ => return now,
+        };
+        now.plus(pause.max(refusal.retry_after.unwrap_or_default()))
+    }
+
+    /// Takes note of what an answer says about one person.
+    fn hear_of_person(&self, sent: &Sent, contact_seq: i64) {
+        match sent {
+            Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {
+                let mut refusals = self.refusals();
+                let times = refusals.entry(contact_seq).or_insert(0);
+                *times = times.saturating_add(1);
+            }
+            Sent::Accepted { .. } => _ = self.refusals().remove(&contact_seq),
+            Sent::Refused(_) | Sent::Ambiguous { .. } => {}
         }
+    }
+
+    /// Takes note of a refusal that came in a status and not as an answer. While the channel is left alone, or tried, it
+    /// says nothing new of the channel: it is of an attempt from before.
+    fn hear_later(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
+        let sent = Sent::Refused(refusal.clone());
+        self.hear_of_person(&sent, contact_seq);
+        let is_pacing = matches!(refusal.class, RefusalClass::ChannelPacing | RefusalClass::Unreachable);
+        let round = self.held().round;
+        if is_pacing && !self.is_probing() {
+            self.hear(&sent, round, id, now);
+        }
+        self.ring();
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, HashMap<i64, u32>> {
+        // Counts are whole after any panic.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -450,7 +475,11 @@ async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
 async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     let now = runtime.clock().now();
     let outbox = &runtime.inner.outbox;
-    let again_at = outbox.again_at(attempt, &sent, now);
+    let again_at = match &sent {
+        Sent::Refused(refusal) => outbox.again_at(refusal, attempt.contact_seq, (attempt.id(), attempt.number), now),
+        Sent::Accepted { .. } | Sent::Ambiguous { .. } => now,
+    };
+    outbox.hear_of_person(&sent, attempt.contact_seq);
     if let Some(until) = outbox.hear(&sent, round, attempt.id(), now) {
         tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
     }

@@ -2,18 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settle::{Acceptance, Failure};
+use super::claim::may_speak;
+use super::compose;
+use super::record::Recorded;
+use super::refused::Refused;
+use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
-use crate::domain::Timestamp;
+use crate::channels::outgoing::{Refusal, RefusalClass};
+use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Runtime, contacts as people};
+use crate::store::messages;
 use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self, OutboxRow};
-use crate::store::{contacts, messages};
 
-/// Meta's code for somebody who does not want to be written to any more ("Error codes").
-const OPTED_OUT_CODE: &str = "131050";
 /// What is kept as the reason where the channel gives none.
 const NO_CODE: &str = "failed";
 
@@ -35,6 +38,13 @@ pub enum ProgressOutcome {
     Known,
     /// No message of ours goes by that id.
     UnknownMessage,
+    /// It was news: the message failed in a way that may pass, and goes out again.
+    GoesAgain {
+        /// Row of the contact.
+        contact_seq: i64,
+        /// The message, which the channel may know by its own id alone.
+        id: MessageId,
+    },
     /// It was news: the person does not want to be written to any more, and has more sessions than one job ends.
     StillEnding {
         /// Row of the contact.
@@ -127,31 +137,66 @@ impl Progressed {
         at: Timestamp,
         moves_session: bool,
     ) -> Result<ProgressOutcome, Hold> {
-        let has_arrived = rank(row.status) >= rank(MessageStatus::Delivered);
-        // One that was queued anew: the failure is an earlier attempt's.
-        let is_anew = row.status == MessageStatus::Queued && row.attempts == 0;
-        if has_arrived || is_anew || row.status == MessageStatus::Failed {
-            if let Some(provider_id) = self.progress.provider_id.as_deref() {
-                outbox::learn_provider_id(job.tx(), row, provider_id)?;
+        let mut row = row.clone();
+        if let Some(provider_id) = self.progress.provider_id.as_deref() {
+            if row.next_attempt_at.is_none() && row.provider_id.as_deref().is_some_and(|known| known != provider_id) {
+                // The channel took a later attempt since, under another id.
+                return Ok(ProgressOutcome::Known);
             }
+            if outbox::learn_provider_id(job.tx(), &row, provider_id)? {
+                row.provider_id = Some(provider_id.to_owned());
+            }
+        }
+        let refusal = self.refusal();
+        let began_at = row.claimed_at.unwrap_or(row.created_at);
+        let again_at = job.inner().outbox.again_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
+        let refused = Refused { refusal: &refusal, began_at, again_at, at, moves_session };
+        let goes_again = refused.goes_again(&row);
+        let is_known = match row.status {
+            MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
+            // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its
+            // answer and by a status.
+            MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(&row, &refusal),
+            // The same while the next attempt is under way, whose own answer is still to come.
+            MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(&row, &refusal),
+            _ => false,
+        };
+        if is_known {
             return Ok(ProgressOutcome::Known);
         }
-        let reason = self.progress.code.as_deref().unwrap_or(NO_CODE);
-        let opts_out = reason == OPTED_OUT_CODE;
-        let contact = if opts_out { contacts::find_by_seq(job.tx(), row.contact_seq)? } else { None };
-        let mut row = row.clone();
-        if let Some(provider_id) = self.progress.provider_id.as_deref()
-            && outbox::learn_provider_id(job.tx(), &row, provider_id)?
-        {
-            row.provider_id.get_or_insert_with(|| provider_id.to_owned());
+        let may_speak_again = match job.brief(&row)? {
+            Some(session) => may_speak(&session, row.turn),
+            None => row.session_seq.is_none(),
+        };
+        if goes_again && !may_speak_again {
+            refused.fail(job, &row, moves_session)?;
+            return Ok(ProgressOutcome::Noted);
         }
-        let error = self.progress.text.as_deref();
-        job.fail_message(&row, &Failure { reason, error, at, moves_session: moves_session && !opts_out })?;
-        match contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))? {
-            true => Ok(ProgressOutcome::StillEnding { contact_seq: row.contact_seq }),
-            false => Ok(ProgressOutcome::Noted),
+        Ok(match refused.take(job, &row)? {
+            Recorded::OptedOut { contact_seq, is_ending: true } => ProgressOutcome::StillEnding { contact_seq },
+            Recorded::Requeued | Recorded::Paused { .. } => {
+                ProgressOutcome::GoesAgain { contact_seq: row.contact_seq, id: row.id }
+            }
+            _ => ProgressOutcome::Noted,
+        })
+    }
+
+    /// The failure as the refusal that it is.
+    fn refusal(&self) -> Refusal {
+        let Progress { class, code, text, .. } = &self.progress;
+        Refusal {
+            class: class.unwrap_or(RefusalClass::Permanent),
+            code: code.clone().unwrap_or_else(|| NO_CODE.to_owned()),
+            text: text.clone().unwrap_or_default(),
+            retry_after: None,
         }
     }
+}
+
+/// Whether the text that a refusal is about has made way for the template already.
+fn was_heeded(row: &OutboxRow, refusal: &Refusal) -> bool {
+    refusal.class == RefusalClass::WindowClosed
+        && serde_json::from_str(&row.body).is_ok_and(|body| compose::was_text_refused(&body))
 }
 
 impl Runtime {
@@ -161,6 +206,7 @@ impl Runtime {
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.
     pub async fn note_progress(&self, progress: Progress) -> Result<ProgressOutcome> {
         let progressed = Progressed { progress };
+        let refusal = progressed.refusal();
         let outcome = match self.handle(progressed.clone()).await {
             Err(error) if error.code() == Code::Internal => {
                 tracing::error!(%error, "what a channel tells is taken without the message's session");
@@ -169,6 +215,10 @@ impl Runtime {
             other => other?,
         };
         match outcome {
+            ProgressOutcome::GoesAgain { contact_seq, id } => {
+                self.inner.outbox.hear_later(&refusal, contact_seq, id, self.clock().now());
+                Ok(ProgressOutcome::Noted)
+            }
             ProgressOutcome::StillEnding { contact_seq } => {
                 people::end_sessions(self, contact_seq, super::settle::OPTED_OUT).await?;
                 Ok(ProgressOutcome::Noted)

@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::LEASE;
 use super::compose;
-use super::settle::{Acceptance, Failure};
-use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
+use super::refused::Refused;
+use super::settle::Acceptance;
+use crate::channels::outgoing::Sent;
 use crate::domain::{MessageId, Timestamp};
 use crate::error::Result;
-use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;
-use crate::store::outbox::{self, OutboxRow};
-use crate::store::{channels, contacts};
+use crate::store::outbox;
 
 /// Attempts of a message that count, at the most.
 pub(super) const TRIES: u32 = 8;
@@ -80,6 +80,14 @@ impl Command for Record {
             && row.next_attempt_at.is_some()
             && row.attempts == self.number;
         match &self.sent {
+            // A status said before the answer did that this very attempt has failed: what waits is the next one.
+            Sent::Accepted { provider_id: Some(id), .. }
+                if row.provider_id.as_ref() == Some(id)
+                    && row.next_attempt_at.is_some()
+                    && (row.status == MessageStatus::Queued || row.attempts != self.number) =>
+            {
+                Ok(Recorded::Stale)
+            }
             Sent::Accepted { provider_id, wa_id } => {
                 let is_ours = row.next_attempt_at.is_some();
                 let acceptance = Acceptance {
@@ -99,61 +107,17 @@ impl Command for Record {
                 job.notice_progress(&row, job.brief(&row)?.as_ref(), MessageStatus::Unknown)?;
                 Ok(Recorded::InDoubt)
             }
-            Sent::Refused(refusal) => self.refused(job, &row, refusal),
-        }
-    }
-}
-
-impl Record {
-    fn refused(&self, job: &Job<'_>, row: &OutboxRow, refusal: &Refusal) -> Result<Recorded, Hold> {
-        let (tx, now) = (job.tx(), job.now());
-        let error = Some(refusal.text.as_str()).filter(|text| !text.is_empty());
-        let unspent = row.attempts.saturating_sub(1);
-        match refusal.class {
-            RefusalClass::RecipientPacing => outbox::requeue(tx, row.seq, self.again_at, unspent, error, now)?,
-            RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
-                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-            }
-            RefusalClass::Transient if row.attempts < TRIES => {
-                outbox::requeue(tx, row.seq, self.again_at, row.attempts, error, now)?;
-            }
-            RefusalClass::ChannelDown => {
-                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-                // An answer to an attempt from before somebody acted says nothing of how things stand now.
-                let acted_at = channels::find(tx, job.channel())?.map(|channel| channel.updated_at);
-                let is_news = acted_at.is_none_or(|at| at <= self.began_at)
-                    && job.pause_channel(&refusal.code, Some(&refusal.text))?;
-                return Ok(Recorded::Paused { is_news });
-            }
-            RefusalClass::OptedOut => {
-                let contact = contacts::find_by_seq(tx, row.contact_seq)?;
-                self.fail(job, row, refusal, false)?;
-                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))?;
-                return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
-            }
-            // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
-            RefusalClass::WindowClosed => match compose::with_text_refused(&row.body, &refusal.code) {
-                Some(body) => {
-                    outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-                    outbox::set_body(tx, row.seq, &to_json(&body)?)?;
-                }
-                None => {
-                    self.fail(job, row, refusal, self.moves_session)?;
-                    return Ok(Recorded::Failed);
-                }
-            },
-            RefusalClass::Transient | RefusalClass::Permanent => {
-                self.fail(job, row, refusal, self.moves_session)?;
-                return Ok(Recorded::Failed);
+            Sent::Refused(refusal) => {
+                let refused = Refused {
+                    refusal,
+                    began_at: self.began_at,
+                    again_at: self.again_at,
+                    at: job.now(),
+                    moves_session: self.moves_session,
+                };
+                refused.take(job, &row)
             }
         }
-        job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
-        Ok(Recorded::Requeued)
-    }
-
-    fn fail(&self, job: &Job<'_>, row: &OutboxRow, refusal: &Refusal, moves_session: bool) -> Result<(), Hold> {
-        let error = Some(refusal.text.as_str()).filter(|text| !text.is_empty());
-        job.fail_message(row, &Failure { reason: &refusal.code, error, at: job.now(), moves_session })
     }
 }
 

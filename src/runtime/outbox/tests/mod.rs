@@ -2,6 +2,7 @@
 //! it, with nothing in between.
 
 mod lanes;
+mod later;
 mod progress;
 mod refusals;
 mod worker;
@@ -218,8 +219,29 @@ impl Desk {
     }
 
     async fn told(&self, id: MessageId, stage: Stage, code: Option<&str>) -> ProgressOutcome {
+        let class = code.map(|code| match code {
+            "131000" => RefusalClass::Transient,
+            "130429" => RefusalClass::ChannelPacing,
+            "131056" => RefusalClass::RecipientPacing,
+            "131042" => RefusalClass::ChannelDown,
+            "131047" => RefusalClass::WindowClosed,
+            "131050" => RefusalClass::OptedOut,
+            _ => RefusalClass::Permanent,
+        });
+        self.told_of(id, None, stage, (class, code)).await
+    }
+
+    /// The same of the attempt that the channel gave an id.
+    async fn told_of(
+        &self,
+        id: MessageId,
+        provider_id: Option<&str>,
+        stage: Stage,
+        (class, code): (Option<RefusalClass>, Option<&str>),
+    ) -> ProgressOutcome {
         let progress = Progress {
-            provider_id: None,
+            provider_id: provider_id.map(str::to_owned),
+            class,
             message_id: Some(id),
             stage,
             at: Some(self.clock.now()),

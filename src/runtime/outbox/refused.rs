@@ -1,0 +1,98 @@
+//! What a refusal calls for, whether it is the answer to an attempt or comes in a status later.
+
+use super::compose;
+use super::record::{Recorded, TRIES};
+use super::settle::Failure;
+use crate::channels::outgoing::{Refusal, RefusalClass};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use crate::runtime::job::{Hold, Job, to_json};
+use crate::store::messages::MessageStatus;
+use crate::store::outbox::{self, OutboxRow};
+use crate::store::{channels, contacts};
+
+/// That a channel refused an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused<'a> {
+    pub(super) refusal: &'a Refusal,
+    /// When the attempt began.
+    pub(super) began_at: Timestamp,
+    /// When the message goes out again, if it does and is held back by itself.
+    pub(super) again_at: Timestamp,
+    /// When it was refused.
+    pub(super) at: Timestamp,
+    /// Whether the message's session is read and hears of it.
+    pub(super) moves_session: bool,
+}
+
+impl Refused<'_> {
+    /// Whether the message goes out again after this.
+    pub(super) fn goes_again(&self, row: &OutboxRow) -> bool {
+        match self.refusal.class {
+            RefusalClass::RecipientPacing
+            | RefusalClass::ChannelPacing
+            | RefusalClass::Unreachable
+            | RefusalClass::ChannelDown => true,
+            RefusalClass::Transient => row.attempts < TRIES,
+            RefusalClass::WindowClosed => compose::with_text_refused(&row.body, &self.refusal.code).is_some(),
+            RefusalClass::OptedOut | RefusalClass::Permanent => false,
+        }
+    }
+
+    /// Queues the message again or fails it, and does with its person and its channel what the class calls for.
+    pub(super) fn take(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Recorded, Hold> {
+        let (tx, now, refusal) = (job.tx(), job.now(), self.refusal);
+        let error = self.error();
+        let unspent = row.attempts.saturating_sub(1);
+        match refusal.class {
+            RefusalClass::RecipientPacing => outbox::requeue(tx, row.seq, self.again_at, unspent, error, now)?,
+            RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
+                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+            }
+            RefusalClass::Transient if row.attempts < TRIES => {
+                outbox::requeue(tx, row.seq, self.again_at, row.attempts, error, now)?;
+            }
+            RefusalClass::ChannelDown => {
+                outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+                // An answer to an attempt from before somebody acted says nothing of how things stand now.
+                let acted_at = channels::find(tx, job.channel())?.map(|channel| channel.updated_at);
+                let is_news = acted_at.is_none_or(|at| at <= self.began_at)
+                    && job.pause_channel(&refusal.code, Some(&refusal.text))?;
+                job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+                return Ok(Recorded::Paused { is_news });
+            }
+            RefusalClass::OptedOut => {
+                let contact = contacts::find_by_seq(tx, row.contact_seq)?;
+                self.fail(job, row, false)?;
+                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))?;
+                return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
+            }
+            // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
+            RefusalClass::WindowClosed => match compose::with_text_refused(&row.body, &refusal.code) {
+                Some(body) => {
+                    outbox::requeue(tx, row.seq, now, unspent, error, now)?;
+                    outbox::set_body(tx, row.seq, &to_json(&body)?)?;
+                }
+                None => {
+                    self.fail(job, row, self.moves_session)?;
+                    return Ok(Recorded::Failed);
+                }
+            },
+            RefusalClass::Transient | RefusalClass::Permanent => {
+                self.fail(job, row, self.moves_session)?;
+                return Ok(Recorded::Failed);
+            }
+        }
+        job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+        Ok(Recorded::Requeued)
+    }
+
+    /// Fails the message for good.
+    pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, moves_session: bool) -> Result<(), Hold> {
+        job.fail_message(row, &Failure { reason: &self.refusal.code, error: self.error(), at: self.at, moves_session })
+    }
+
+    fn error(&self) -> Option<&str> {
+        Some(self.refusal.text.as_str()).filter(|text| !text.is_empty())
+    }
+}
