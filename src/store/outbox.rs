@@ -126,7 +126,11 @@ const RELEASE: &str = "UPDATE messages SET next_attempt_at = ?3
                  ORDER BY seq LIMIT 1)
         AND status = 'queued' AND next_attempt_at = ?4";
 const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
-    WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND session_seq = ?2 AND turn = ?3)";
+    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND session_seq = ?3 AND turn = ?4 AND channel = ?1)";
+const TOO_OLD_ELSEWHERE: &str = select!(
+    "INDEXED BY messages_outbox
+     WHERE status = 'queued' AND next_attempt_at > 0 AND channel <> ?1 AND good_until < ?2 LIMIT ?3"
+);
 const IN_DOUBT: &str = select!(
     "WHERE status = 'unknown' AND next_attempt_at IS NOT NULL AND next_attempt_at <= ?1
      ORDER BY next_attempt_at LIMIT ?2"
@@ -213,13 +217,29 @@ pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     Ok(statement.query_row((&row.channel, row.contact_seq, row.seq), |row| row.get(0))?)
 }
 
-/// Whether any message that a session said in a turn is not settled.
+/// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel, which
+/// may never be back, counts for nothing.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn is_turn_unsettled(conn: &Conn, contact_seq: i64, session_seq: i64, turn: u32) -> Result<bool> {
+pub fn is_turn_unsettled(
+    conn: &Conn,
+    channel: &str,
+    contact_seq: i64,
+    (session_seq, turn): (i64, u32),
+) -> Result<bool> {
     let mut statement = conn.prepare_cached(UNSETTLED_OF_TURN)?;
-    Ok(statement.query_row((contact_seq, session_seq, turn), |row| row.get(0))?)
+    Ok(statement.query_row((channel, contact_seq, session_seq, turn), |row| row.get(0))?)
+}
+
+/// Messages that are queued for another channel than this one, and were good until before `now`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+    let mut statement = conn.prepare_cached(TOO_OLD_ELSEWHERE)?;
+    let rows = statement.query_map((channel, now, limit), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Parks a queued message until the one before it is settled.
@@ -675,6 +695,7 @@ mod tests {
             (HOLDS_BACK, "messages_lane (contact_seq=?"),
             (RELEASE, "messages_lane (contact_seq=?)"),
             (UNSETTLED_OF_TURN, "messages_lane (contact_seq=?)"),
+            (TOO_OLD_ELSEWHERE, "messages_outbox (next_attempt_at>?)"),
             (IN_DOUBT, "messages_in_doubt (next_attempt_at"),
             (ABANDONED, "messages_sending (claimed_at<?)"),
             (PARKED_HEADS, "messages_outbox (next_attempt_at=?)"),

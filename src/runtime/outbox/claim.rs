@@ -29,7 +29,7 @@ const ERASED: &str = "erased";
 /// Why a message fails whose session is over.
 pub(super) const SESSION_ENDED: &str = "session_ended";
 /// Why a message fails that waited for too long.
-const TOO_OLD: &str = "too_old";
+pub(super) const TOO_OLD: &str = "too_old";
 /// Why a message fails to somebody who is reached nowhere.
 const NO_ADDRESS: &str = "no_address";
 /// Why a message fails that this version cannot read.

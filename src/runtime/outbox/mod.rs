@@ -40,15 +40,15 @@ use tokio::task::JoinSet;
 
 use super::sweeper::read;
 use super::{Runtime, contacts};
-use crate::channels::Channel;
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
+use crate::channels::Channel;
 use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use claim::{Attempt, Claim, Claimed, LEASE};
 use pace::NumberPace;
 pub(super) use pace::PER_SECOND;
-use record::{Decide, Record, Recorded, Recover};
+use record::{Decide, Expire, Record, Recorded, Recover};
 
 pub use channel::ChannelState;
 pub use progress::{ProgressOutcome, Progressed};
@@ -281,7 +281,7 @@ impl Runtime {
 
 async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
-    if runtime.clock().is_by_hand() || matches!(runtime.channel(), Channel::Simulator) {
+    if runtime.clock().is_by_hand() {
         return stop.await;
     }
     let mut flights = JoinSet::new();
@@ -378,13 +378,31 @@ async fn bring_into_order(runtime: &Runtime) -> Result<()> {
                 "messages were under way when the server stopped: nobody can tell whether they arrived"
             );
         }
+        expire_elsewhere(runtime).await?;
         *in_order = true;
     }
     Ok(())
 }
 
-/// Lets heads of lanes go that nobody released. There should be none.
+/// Fails what is queued for other channels and is too old.
+async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
+    let (name, now) = (runtime.channel().name(), runtime.clock().now());
+    while !read(runtime, move |conn| stored::too_old_elsewhere(conn, name, now, 1)).await?.is_empty() {
+        match runtime.handle(Expire { is_blind: false }).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "messages for another channel are dropped without their sessions");
+                runtime.handle(Expire { is_blind: true }).await?
+            }
+            other => other?,
+        };
+    }
+    Ok(())
+}
+
+/// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long for a
+/// channel that is not in use.
 pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
+    expire_elsewhere(runtime).await?;
     let name = runtime.channel().name();
     if read(runtime, move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
         return Ok(());

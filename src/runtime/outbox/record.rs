@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::LEASE;
+use super::claim::{LEASE, TOO_OLD};
 use super::compose;
 use super::refused::Refused;
-use super::settle::Acceptance;
+use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
 use crate::domain::{MessageId, Timestamp};
 use crate::error::Result;
@@ -130,6 +130,31 @@ impl Command for Recover {
     fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
         let until = job.now().plus(job.inner().options.unknown_after);
         Ok(outbox::recover(job.tx(), job.channel(), NEVER_ENDED, until, job.now())?)
+    }
+}
+
+/// Fails what is queued for a channel that is not in use and has waited for too long: nobody else comes upon it. The
+/// outcome is how many messages that were.
+pub(super) struct Expire {
+    /// Without reading their sessions.
+    pub(super) is_blind: bool,
+}
+
+impl Command for Expire {
+    type Outcome = usize;
+
+    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+        let old = outbox::too_old_elsewhere(job.tx(), job.channel(), job.now(), DECIDED_AT_ONCE)?;
+        if !self.is_blind {
+            for row in &old {
+                job.wait_to_fail(row)?;
+            }
+        }
+        for row in &old {
+            let failure = Failure { reason: TOO_OLD, error: None, at: job.now(), moves_session: !self.is_blind };
+            job.fail_message(row, &failure)?;
+        }
+        Ok(old.len())
     }
 }
 

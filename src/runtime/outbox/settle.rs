@@ -80,6 +80,15 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies that
+    /// came before its session fell due.
+    pub(super) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Hold> {
+        match self.live_of(row)? {
+            Some(live) if live.is_running() => self.wait_for_replies(&live.session),
+            _ => Ok(()),
+        }
+    }
+
     /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its trace
     /// says so.
     pub(super) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
@@ -193,7 +202,7 @@ impl Job<'_> {
         let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, live.seq, live.contact_seq()) else {
             return Ok(false);
         };
-        if !outbox::is_turn_unsettled(self.tx(), contact_seq, seq, *armed_in)?
+        if !outbox::is_turn_unsettled(self.tx(), self.channel(), contact_seq, (seq, *armed_in))?
             || !rearm(&mut live.session, *armed_in, self.now())
         {
             return Ok(false);
@@ -217,7 +226,7 @@ impl Job<'_> {
         if let Some(turn) = row.turn
             && moves_session
             && session.has_reply_timeout
-            && !outbox::is_turn_unsettled(self.tx(), row.contact_seq, seq, turn)?
+            && !outbox::is_turn_unsettled(self.tx(), self.channel(), row.contact_seq, (seq, turn))?
             && let Some(mut stored) = sessions::find_by_seq(self.tx(), seq)?
             && rearm(&mut stored.session, turn, at)
         {
