@@ -64,7 +64,8 @@ impl Refused<'_> {
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
                 self.fail(job, row, false)?;
-                let is_ending = contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact))?;
+                let is_ending =
+                    contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact, !self.moves_session))?;
                 return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
             // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.

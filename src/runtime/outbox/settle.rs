@@ -125,17 +125,18 @@ impl Job<'_> {
     }
 
     /// Opts a person out who told the channel so: all sessions end, what they have queued is dropped. `true` if there may
-    /// be more sessions than one job ends.
-    pub(super) fn opt_out_at_channel(&self, contact: &StoredContact) -> Result<bool, Hold> {
+    /// be more sessions than one job ends. `is_blind`: without reading them, because one cannot be read.
+    pub(super) fn opt_out_at_channel(&self, contact: &StoredContact, is_blind: bool) -> Result<bool, Hold> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
-        let lives = self.running(contact, SESSIONS_PER_JOB, true)?;
+        let lives = if is_blind { Vec::new() } else { self.running(contact, SESSIONS_PER_JOB, true)? };
         let is_ending = lives.len() == SESSIONS_PER_JOB;
         let mut after = contact.contact.clone();
         after.apply(&ContactChange { opt_out: Some(true), ..ContactChange::default() }, self.now());
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(lives, OPTED_OUT)?;
+        while is_blind && self.cancel_unread(contact.seq, OPTED_OUT)? {}
         routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
         self.emit_consent("contact.opted_out", contact.seq)?;
         Ok(is_ending)

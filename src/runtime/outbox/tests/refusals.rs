@@ -192,3 +192,39 @@ async fn who_told_the_channel_to_stop_is_not_written_to_again() {
         assert_eq!(desk.heard("contact.opted_out").len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_keeps_nobody_from_opting_out() {
+    for by_status in [false, true] {
+        let desk = Desk::new(whatsapp()).await;
+        let broken = desk.start(question(), ANA).await;
+        let other = desk.start(speech_with_a_wait(), ANA).await;
+        let attempt = desk.claim_one().await;
+        if by_status {
+            desk.answer(&attempt, accepted("a1")).await;
+        }
+        let breaking = move |tx: &crate::store::Tx<'_>| {
+            testing::break_session(tx, broken);
+            Ok(())
+        };
+        desk.store.write(breaking).await.unwrap();
+        if by_status {
+            assert_eq!(desk.told(attempt.id(), Stage::Failed, Some("131050")).await, ProgressOutcome::Noted);
+        } else {
+            desk.answer(&attempt, refused(RefusalClass::OptedOut, "131050")).await;
+        }
+        let phone = ANA.parse::<Phone>().unwrap();
+        let ana = desk.store.read(|conn| people::find_by_phone(conn, &phone)).unwrap().unwrap();
+        assert_eq!(ana.contact.opted_out_at, Some(desk.clock.now()), "{by_status}");
+        assert_eq!(desk.session(other).status, Status::Cancelled);
+        assert!(desk.statuses(ANA).iter().all(|(status, _)| *status == "failed"), "{:?}", desk.statuses(ANA));
+        assert_eq!((desk.heard("contact.opted_out").len(), desk.claim().await), (1, vec![]));
+    }
+}
+
+/// Says something and waits.
+fn speech_with_a_wait() -> Value {
+    let mut document = question();
+    document["name"] = json!("W");
+    document
+}
