@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// How long a connection may take to come about, DNS and TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take from its beginning to the end of its answer.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval of probes that find a connection dead which a firewall has forgotten, before a message is lost to it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long a connection is kept for the next call. A far side closes idle ones as well, and a message that is written just

@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 use super::sweeper::read;
 use super::{Runtime, contacts};
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
-use crate::channels::Channel;
+use crate::channels::{Channel, http};
 use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
@@ -62,8 +62,9 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_PAUSED: Duration = Duration::from_secs(5);
 /// How long to wait after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How long messages under way have to come back when the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long messages under way have to come back when the server stops: as long as the channel may take to answer, and a
+/// moment to record it. What is cut off is in doubt, and a text in doubt may go out twice.
+const GRACE: Duration = http::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How long the channel is left alone at the most, unless it asks for more.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
 /// How long one person is left alone at the most.
@@ -266,7 +267,7 @@ impl Runtime {
     }
 
     /// Sends messages until `stop` is done, as soon as they are queued and may go out; then waits for what is under way,
-    /// for 10 seconds at the most. While the clock is moved by hand it leaves that to [`Runtime::run_outbox_once`].
+    /// for 32 seconds at the most. While the clock is moved by hand it leaves that to [`Runtime::run_outbox_once`].
     pub async fn run_outbox(&self, stop: impl Future<Output = ()>) {
         run(self, stop).await;
     }
