@@ -121,7 +121,7 @@ impl Command for Claim {
             let (message, body) = match decision {
                 Decision::HeldBack => continue,
                 Decision::Fail(reason) => {
-                    let moves_session = !self.is_blind && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason);
+                    let moves_session = self.moves_session(reason);
                     job.fail_message(&row, &Failure { reason, error: None, at: now, moves_session })?;
                     claimed.failed += 1;
                     claimed.may_be_more = true;
@@ -164,14 +164,18 @@ impl Claim {
         match self.prepare(job, row, session.as_ref())? {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
             Err(reason) => {
-                if let Some(session) = session.filter(|session| session.status == Status::Running && !self.is_blind) {
-                    // The failure is a step of its session: better the job is handed back for the flow now, with nothing
-                    // written.
-                    job.flow(session.flow_seq, session.version)?;
+                if self.moves_session(reason) {
+                    // The failure is a step of its session: better the job is handed back now, with nothing written.
+                    job.wait_to_fail(row)?;
                 }
                 Ok(Decision::Fail(reason))
             }
         }
+    }
+
+    /// Whether a session hears of a message that fails for this reason.
+    fn moves_session(&self, reason: &str) -> bool {
+        !self.is_blind && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason)
     }
 
     /// What goes out, and what its stored body changes to; or why nothing does.
