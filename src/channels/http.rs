@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, RequestBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
 use rustls::crypto::CryptoProvider;
 
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub struct Answer {
     pub status: u16,
     /// How long the far side asks to be left alone, at most an hour.
     pub retry_after: Option<Duration>,
-    /// Where a redirect points. It is never followed: a signature or a token is meant for one host.
+    /// The scheme and host that a redirect points to: more of it may be secret. It is never followed: a signature or a token is meant for one host.
     pub location: Option<String>,
     /// The body; of one that breaks off or is too long, what was read of it.
     pub body: Vec<u8>,
@@ -99,7 +99,10 @@ pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, No
         Err(error) => return Err(NoAnswer::Ambiguous(sentence_of(error))),
     };
     let headers = response.headers();
-    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| cut(value, SHOWN));
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| {
+        let target = response.url().join(value).ok().filter(Url::has_host);
+        target.map_or_else(|| "no host".to_owned(), |target| cut(&target.origin().ascii_serialization(), SHOWN))
+    });
     let mut answer =
         Answer { status: response.status().as_u16(), retry_after: retry_after(headers), location, body: Vec::new() };
     // A body that breaks off still leaves its status, which whoever reads the answer weighs against what is there.
@@ -193,9 +196,25 @@ mod tests {
     #[tokio::test]
     async fn redirects_are_shown_and_not_followed() {
         let elsewhere = FarSide::answering(200, "").await;
-        let far_side = FarSide::listen(|_| vec![Does::Redirects(307, format!("{}/x", elsewhere.url))]).await;
-        let answer = post(&far_side.url).await.unwrap();
-        assert_eq!((answer.status, answer.location), (307, Some(format!("{}/x", elsewhere.url))));
+        let far_side = FarSide::listen(|_| {
+            vec![
+                Does::Redirects(307, format!("{}/x?token=secret#part", elsewhere.url)),
+                Does::Redirects(307, "/login?token=secret".to_owned()),
+                Does::Redirects(307, "https://me:secret@login.example.com/x".to_owned()),
+                Does::Redirects(307, "mailto:me@example.com".to_owned()),
+            ]
+        })
+        .await;
+        let origin = |url: &str| url.parse::<Url>().unwrap().origin().ascii_serialization();
+        for target in [
+            origin(&elsewhere.url),
+            origin(&far_side.url),
+            "https://login.example.com".to_owned(),
+            "no host".to_owned(),
+        ] {
+            let answer = post(&far_side.url).await.unwrap();
+            assert_eq!((answer.status, answer.location), (307, Some(target)));
+        }
         assert!(elsewhere.received().is_empty());
         let request = &far_side.received()[0];
         assert_eq!(request.header("user-agent"), Some(concat!("qyvo/", env!("CARGO_PKG_VERSION"))));
