@@ -1,7 +1,7 @@
 //! Telling the operator's own systems what happens here.
 //!
 //! An event is queued in the transaction that makes it happen, one row for each endpoint that wants to hear of it, and
-//! posted afterwards by [`delivery`]. Which endpoints there are is kept in memory, so that a server without any pays
+//! posted afterwards by `delivery`. Which endpoints there are is kept in memory, so that a server without any pays
 //! nothing for its events.
 //!
 //! Unlike what flows call, endpoints may be anywhere, inside the operator's own network, too: only an administrator
