@@ -137,12 +137,13 @@ fn word(channel: &ChannelState) -> &'static str {
 /// What there is to know of the channel that the server is to be ready with: `None` while it goes.
 pub(super) async fn impairment(state: &State) -> Result<Option<Value>, ApiError> {
     let channel = state.runtime.channel_state().await?;
-    Ok(channel.paused_at.map(|since| {
+    let is_going = channel.paused_at.is_none() && channel.held_until.is_none();
+    Ok((!is_going).then(|| {
         json!({
             "name": channel.name,
             "state": word(&channel),
             "reason": channel.reason,
-            "since": iso(Some(since)),
+            "since": iso(channel.paused_at),
         })
     }))
 }

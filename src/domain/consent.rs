@@ -143,7 +143,11 @@ impl ConsentWords {
 
     /// Whether a typed message says this and nothing else, and then in which language, if the word tells.
     pub fn find(&self, wish: Wish, text: &str) -> Option<Option<&str>> {
-        self.of(wish).languages.get(&normalize_reply(text)).map(Option::as_deref)
+        let normal = normalize_reply(text);
+        // Emoji around the word say nothing against it.
+        let bare = normal.trim_matches(|c: char| !c.is_alphanumeric());
+        let words = &self.of(wish).languages;
+        words.get(&normal).or_else(|| words.get(bare)).map(Option::as_deref)
     }
 
     /// What is answered, in the first of these languages (BCP 47) that there is a text in; else in English.
@@ -237,6 +241,8 @@ mod tests {
         assert_eq!(words.find(Wish::OptOut, "genug!"), Some(Some("de")));
         assert_eq!(words.find(Wish::OptOut, "basta: ya"), Some(None));
         assert_eq!(words.find(Wish::OptOut, "FIN"), Some(None));
+        assert_eq!(words.find(Wish::OptOut, "🙏 Fin 🙏🏽"), Some(None));
+        assert_eq!(words.find(Wish::OptOut, "🙏"), None);
         assert_eq!(words.find(Wish::OptOut, "stop"), None);
         assert_eq!(words.find(Wish::OptOut, ""), None, "a word of nothing is not a word");
         assert!(words.confirmation(Wish::OptOut, [Some("de"), None]).contains("WIEDER"));

@@ -14,9 +14,10 @@
 //!
 //! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If the
 //! channel tells of it meanwhile (our id goes out with it and comes back), it is settled by that. Else
-//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice, or it counts as accepted, and
-//! the person may not have it at all. It also counts as accepted after eight attempts, or where another channel has come
-//! into force. Nothing else is ever lost or doubled: a refusal is recorded before the lane goes on.
+//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes, once
+//! for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as accepted
+//! after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a refusal is
+//! recorded before the lane goes on.
 //!
 //! Debug builds abort at those points when the environment variable `QYVO_CRASH_AT` names one.
 
@@ -55,7 +56,9 @@ pub use progress::{ProgressOutcome, Progressed};
 pub use retry::Retried;
 
 /// Messages that are on their way to the channel at once.
-const IN_FLIGHT: u32 = 64;
+const IN_FLIGHT: u32 = 256;
+/// Messages that one claim takes, so that the writer is not kept from others.
+const CLAIMED_AT_ONCE: u32 = 64;
 /// How often to look for what is due without having been rung for.
 const POLL: Duration = Duration::from_secs(1);
 /// The same while the channel is paused.
@@ -144,7 +147,7 @@ impl Outbox {
             Some(until) if until > now => 0,
             Some(_) if in_flight > 0 => 0,
             Some(_) => 1,
-            None => IN_FLIGHT.saturating_sub(in_flight),
+            None => IN_FLIGHT.saturating_sub(in_flight).min(CLAIMED_AT_ONCE),
         };
         (room, held.round)
     }
