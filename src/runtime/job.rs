@@ -453,11 +453,8 @@ impl<'a> Job<'a> {
     /// were.
     fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: &str) -> Result<u64> {
         let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason, self.now)?;
-        if dropped > 0 {
-            // What was behind them may go out.
-            self.wake_outbox();
-        }
-        Ok(dropped)
+        self.tell_dropped(&dropped, reason)?;
+        Ok(dropped.len() as u64)
     }
 
     fn send(

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::outbox::OutboxRow;
 use super::values::{Json, enum_as_name};
 use super::{Conn, Tx, outbox};
 use crate::domain::{ContactId, MessageId, SessionId, Timestamp};
@@ -470,7 +471,7 @@ pub fn set_progress(
 }
 
 /// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
-/// and answers how many. What waited behind them may go out.
+/// and answers them as they are then. What waited behind them may go out.
 ///
 /// # Errors
 /// When the database refuses.
@@ -480,23 +481,14 @@ pub fn fail_queued_of_session(
     before_turn: Option<u32>,
     reason: &str,
     now: Timestamp,
-) -> Result<u64> {
+) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
         "UPDATE messages SET status = 'failed', reason = ?3, next_attempt_at = NULL, updated_at = ?4
          WHERE session_seq = ?1 AND status = 'queued' AND (?2 IS NULL OR turn < ?2)
-         RETURNING channel, contact_seq",
+         RETURNING seq",
     )?;
-    let rows = statement.query_map((session_seq, before_turn, reason, now), |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    })?;
-    let mut lanes = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let failed = lanes.len();
-    lanes.sort_unstable();
-    lanes.dedup();
-    for (channel, contact_seq) in lanes {
-        outbox::release(tx, &channel, contact_seq, now)?;
-    }
-    Ok(failed as u64)
+    let rows = statement.query_map((session_seq, before_turn, reason, now), |row| row.get(0))?;
+    outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
@@ -644,7 +636,7 @@ mod tests {
         insert_outgoing(&tx, &outgoing(4, 1, None)).unwrap();
         tx.execute("UPDATE messages SET status = 'sending' WHERE turn = 1", []).unwrap();
         let later = now().plus(Duration::from_secs(1));
-        assert_eq!(fail_queued_of_session(&tx, session_seq, Some(3), "session_ended", later).unwrap(), 1);
+        assert_eq!(fail_queued_of_session(&tx, session_seq, Some(3), "session_ended", later).unwrap().len(), 1);
         let status = |n| find_by_id(&tx, MessageId(Uuid::from_u128(n))).unwrap().unwrap().status;
         assert_eq!(
             [1, 2, 3, 4].map(status),
@@ -653,8 +645,8 @@ mod tests {
         let failed = find_by_id(&tx, MessageId(Uuid::from_u128(2))).unwrap().unwrap();
         assert_eq!((failed.reason.as_deref(), failed.next_attempt_at), (Some("session_ended"), None));
         assert_eq!(failed.updated_at, later);
-        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap(), 1);
-        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap(), 0);
+        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap().len(), 1);
+        assert_eq!(fail_queued_of_session(&tx, session_seq, None, "session_ended", later).unwrap().len(), 0);
         assert_eq!(status(4), MessageStatus::Queued, "it belongs to no session");
     }
 

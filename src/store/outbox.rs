@@ -364,6 +364,21 @@ pub fn fail(tx: &Tx<'_>, seq: i64, reason: &str, error: Option<&str>, now: Times
     Ok(())
 }
 
+/// The messages of rows that were dropped, whose lanes go on.
+pub(super) fn dropped(tx: &Tx<'_>, seqs: &[i64], now: Timestamp) -> Result<Vec<OutboxRow>> {
+    let mut dropped = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        dropped.extend(find(tx, *seq)?);
+    }
+    let mut lanes: Vec<(&str, i64)> = dropped.iter().map(|row| (row.channel.as_str(), row.contact_seq)).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
+    for (channel, contact_seq) in lanes {
+        release(tx, channel, contact_seq, now)?;
+    }
+    Ok(dropped)
+}
+
 /// Keeps the channel's id of a message: the first one, or while the message is not settled that of the latest attempt.
 /// `false` if the channel gave that id to another message.
 ///

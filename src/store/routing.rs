@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
+use super::outbox::OutboxRow;
 use super::{Conn, Tx, outbox, sessions};
 use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;
@@ -68,32 +69,21 @@ pub fn lately_ended(
     Ok(ended)
 }
 
-/// Drops what flows and systems have queued for a contact. What an agent answers, and what confirms a wish of the person,
-/// goes out all the same.
+/// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a wish
+/// of the person, goes out all the same.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<u64> {
-    let failed = tx
-        .prepare_cached(
-            "UPDATE messages INDEXED BY messages_lane
-             SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
-             WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued'
-                 AND origin IN ('flow', 'api')",
-        )?
-        .execute(params![contact_seq, reason, now])?;
-    // What other people have to say to this person goes on.
-    let mut channels = tx.prepare_cached(
-        "SELECT DISTINCT channel FROM messages INDEXED BY messages_lane
-         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL",
+pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE messages INDEXED BY messages_lane
+         SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
+         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued' AND origin IN ('flow', 'api')
+         RETURNING seq",
     )?;
-    let channels = channels.query_map([contact_seq], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    for channel in channels {
-        outbox::release(tx, &channel, contact_seq, now)?;
-    }
-    Ok(failed as u64)
+    let rows = statement.query_map(params![contact_seq, reason, now], |row| row.get(0))?;
+    outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -183,7 +173,7 @@ mod tests {
             add(origin, MessageStatus::Queued, Some(now()));
         }
         add(Origin::Flow, MessageStatus::Sending, Some(now()));
-        assert_eq!(fail_queued_of_contact(&tx, contact_seq, "opted_out", now()).unwrap(), 2);
+        assert_eq!(fail_queued_of_contact(&tx, contact_seq, "opted_out", now()).unwrap().len(), 2);
         let left: String =
             tx.query_row("SELECT group_concat(origin || ' ' || status) FROM messages", [], |row| row.get(0)).unwrap();
         assert_eq!(left, "flow failed,api failed,agent queued,consent queued,flow sending");

@@ -11,7 +11,6 @@ use crate::domain::consent::Wish;
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
-use crate::store::routing;
 
 /// The running sessions of who opts out.
 pub(super) enum Ending {
@@ -31,7 +30,7 @@ impl Job<'_> {
             Ending::InOrder(lives) => self.cancel_all(lives, OPTED_OUT)?,
             Ending::Blind => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
         }
-        routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
+        self.drop_queued_of(contact.seq, OPTED_OUT)?;
         if contact.contact.opted_out_at.is_none() {
             self.confirm(Wish::OptOut, contact, language)?;
             self.emit_consent("contact.opted_out", contact.seq)?;

@@ -2,8 +2,8 @@
 
 use super::super::job::{Hold, Job};
 use super::super::{Notice, contacts::OPTED_OUT};
+use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
-use crate::store::{merge, routing};
 
 /// Why the session of a flow ends that runs for both.
 const MERGED: &str = "merged";
@@ -36,7 +36,7 @@ impl Job<'_> {
         }
         if is_opted_out {
             for contact in [&keep, &gone] {
-                routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
+                self.drop_queued_of(contact.seq, OPTED_OUT)?;
             }
         }
         // What timers did that were overdue must not be undone.

@@ -137,9 +137,30 @@ impl Job<'_> {
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(lives, OPTED_OUT)?;
         while is_blind && self.cancel_unread(contact.seq, OPTED_OUT)? {}
-        routing::fail_queued_of_contact(self.tx(), contact.seq, OPTED_OUT, self.now())?;
+        self.drop_queued_of(contact.seq, OPTED_OUT)?;
         self.emit_consent("contact.opted_out", contact.seq)?;
         Ok(is_ending)
+    }
+
+    /// Drops what flows and systems have queued for a contact.
+    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<()> {
+        let dropped = routing::fail_queued_of_contact(self.tx(), contact_seq, reason, self.now())?;
+        self.tell_dropped(&dropped, reason)
+    }
+
+    /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has ended.
+    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
+        for row in dropped {
+            // What was behind them may go out.
+            self.wake_outbox();
+            self.tell_stage(row, "failed", None, self.now(), Some((reason, None)))?;
+            let session = self.brief(row)?;
+            if let Some(session) = &session {
+                self.count_message("message.failed", session);
+            }
+            self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
+        }
+        Ok(())
     }
 
     /// Tells once that a message got somewhere. `false` if that was told before.

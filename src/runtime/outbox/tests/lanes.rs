@@ -98,7 +98,7 @@ async fn a_message_is_checked_again_when_it_is_its_turn() {
     let unwired = desk.start(unwired, ANA).await;
     assert_eq!(desk.claim().await, []);
     assert_eq!(desk.outcome(unwired), (Status::Failed, Some("window_closed".to_owned())));
-    assert_eq!(desk.heard("message.status.failed").len(), 3, "what a cancel drops is no failure");
+    assert_eq!(desk.heard("message.status.failed").len(), 4, "what a cancel drops is told of, too");
 }
 
 #[tokio::test]
@@ -296,4 +296,24 @@ async fn two_heads_of_lanes_that_became_one_keep_their_order() {
             assert_eq!(desk.claim_one().await.id(), two);
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_dropped_from_the_queue_is_told_of() {
+    let desk = Desk::new(whatsapp()).await;
+    let session = desk.start(question(), ANA).await;
+    desk.runtime.handle(CancelSession { id: session, reason: "paid".to_owned() }).await.unwrap();
+    let id = desk.messages(ANA)[0].id;
+    let heard = desk.heard("message.status.failed");
+    assert_eq!(heard.len(), 1);
+    assert_eq!((&heard[0]["message_id"], &heard[0]["error_code"]), (&json!(id), &json!("session_ended")));
+    let seq = desk.messages(ANA)[0].seq;
+    let stages = desk.store.read(|conn| messages::stages(conn, seq)).unwrap();
+    assert_eq!(stages, [("failed".to_owned(), desk.clock.now())]);
+    // A session with nothing queued tells nothing.
+    let other = desk.start(question(), BEN).await;
+    let attempt = desk.claim_one().await;
+    desk.answer(&attempt, accepted("b1")).await;
+    desk.runtime.handle(CancelSession { id: other, reason: "paid".to_owned() }).await.unwrap();
+    assert_eq!(desk.heard("message.status.failed").len(), 1);
 }
