@@ -235,3 +235,31 @@ async fn a_changed_number_that_was_somebody_elses_makes_no_one_of_the_two() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_read_keeps_nobody_from_opting_out() {
+    local(async {
+        let app = start().await;
+        let flow = app.publish(&question(300)).await;
+        let broken = app.trigger(flow, "+14155550123").await.expect(201);
+        app.advance(1);
+        send(&app, "w1", &user("US.1"), "hello").await;
+        let young = app.get("/contacts").await.expect(200)["data"][0]["id"].clone();
+        let by_id = json!({"flow_id": flow, "contact_id": young});
+        app.post("/actions/trigger-flow", &by_id).await.expect(201);
+        let file = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        assert_eq!(file.execute("UPDATE sessions SET state = 'no JSON'", []).unwrap(), 2);
+        send(&app, "w2", &both("14155550123", "US.1"), "stop").await;
+        assert_eq!(app.count("contacts"), 1);
+        let contact = by_phone(&app, "+14155550123").await;
+        assert_eq!(contact["id"], broken["contact_id"]);
+        assert_ne!(contact["opted_out_at"], Value::Null);
+        let running: i64 =
+            file.query_row("SELECT count(*) FROM sessions WHERE status = 'running'", [], |row| row.get(0)).unwrap();
+        assert_eq!(running, 0);
+        let queued = app.get("/messages?status=queued").await.expect(200);
+        assert_eq!(queued["data"].as_array().unwrap().len(), 1, "the confirmation alone: {queued}");
+        app.stop().await;
+    })
+    .await;
+}

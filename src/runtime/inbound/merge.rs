@@ -11,13 +11,20 @@ const MERGED: &str = "merged";
 impl Job<'_> {
     /// Makes one contact of two and gives its row: the older one's. Where a flow runs for both, the session that spoke
     /// last goes on. If either has opted out, both have. All of the history changes hands in this one job.
-    pub(super) fn merge(&self, one: i64, other: i64) -> Result<i64, Hold> {
+    ///
+    /// `is_blind`: no session is read, for when one of them cannot be. Whatever runs for the younger contact then ends.
+    pub(super) fn merge(&self, one: i64, other: i64, is_blind: bool) -> Result<i64, Hold> {
         let (one, other) = (self.contact(one)?, self.contact(other)?);
         let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
         let (keep, gone) = if is_first { (one, other) } else { (other, one) };
+        let is_one_opted_out = keep.contact.opted_out_at.is_some() != gone.contact.opted_out_at.is_some();
         // Whatever may hold the job comes before anything is written.
         let mut ending = Vec::new();
-        if keep.contact.opted_out_at.is_some() != gone.contact.opted_out_at.is_some() {
+        if is_blind {
+            let reason = if is_one_opted_out { OPTED_OUT } else { MERGED };
+            while self.cancel_unread(gone.seq, reason)? {}
+            while is_one_opted_out && self.cancel_unread(keep.seq, reason)? {}
+        } else if is_one_opted_out {
             for contact in [&keep, &gone] {
                 ending.extend(self.running(contact, usize::MAX, false)?.into_iter().map(|live| (live, OPTED_OUT)));
             }

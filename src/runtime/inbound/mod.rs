@@ -241,7 +241,7 @@ impl Command for Receive {
         if let Some(message_id) = job.erased_message(channel, &inbound.provider_id, known.as_ref())? {
             return Ok(duplicate(message_id, None));
         }
-        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel)?;
+        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.is_blind)?;
         let route = match (inbound.kind, self.is_blind) {
             (IncomingKind::Reply(kind), false) => route::choose(job, inbound, kind, &contact)?,
             (IncomingKind::Reply(kind), true) => route::choose_blindly(job, inbound, kind),
@@ -258,7 +258,9 @@ impl Command for Receive {
             (IncomingKind::Reply(kind), route) => {
                 route::follow(job, inbound, kind, route, (&contact, &stored), &mut received)?;
             }
-            (IncomingKind::NumberChanged, _) => job.change_addresses(&contact, &shown, inbound.payload.as_ref())?,
+            (IncomingKind::NumberChanged, _) => {
+                job.change_addresses(&contact, &shown, inbound.payload.as_ref(), self.is_blind)?;
+            }
             _ => {}
         }
         Ok(received)
