@@ -163,3 +163,50 @@ async fn start_undoes_stop_without_erasure() {
     world.settle().await;
     assert_eq!(anna.inbox().len(), 3, "{:?}", anna.texts());
 }
+
+/// A text of which Meta shows these addresses.
+async fn hear(world: &World, id: &str, wa_id: Option<&str>, bsuid: Option<&str>, text: &str) {
+    let setup = crate::meta::Setup::default();
+    let at = (world.cloud.now() / 1_000).to_string();
+    let mut message = json!({"id": format!("wamid.{id}"), "timestamp": at, "type": "text", "text": {"body": text}});
+    let mut contact = json!({"profile": {"name": "Anna"}});
+    if let Some(wa_id) = wa_id {
+        (message["from"], contact["wa_id"]) = (json!(wa_id), json!(wa_id));
+    }
+    if let Some(bsuid) = bsuid {
+        (message["from_user_id"], contact["user_id"]) = (json!(bsuid), json!(bsuid));
+    }
+    let value = json!({
+        "messaging_product": "whatsapp", "contacts": [contact], "messages": [message],
+        "metadata": {"display_phone_number": setup.display_phone, "phone_number_id": setup.phone_number_id},
+    });
+    let entry = json!({"id": setup.business_account_id, "changes": [{"field": "messages", "value": value}]});
+    let body = json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string();
+    assert_eq!(world.cloud.post_signed(body.as_bytes()).await.0, 200);
+}
+
+#[actix_web::test]
+async fn who_said_stop_and_was_erased_stays_out_when_the_number_meets_an_id() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&talkative()).await;
+    let number = PHONE.trim_start_matches('+');
+    hear(&world, "1", Some(number), None, "STOP").await;
+    world.settle().await;
+    let contacts = world.app.get("/contacts").await.expect(200);
+    let contact = contacts["data"][0]["id"].as_str().unwrap().to_owned();
+    world.app.delete(&format!("/contacts/{contact}")).await.expect(200);
+    // An id that nobody knew before, and then both together.
+    hear(&world, "2", None, Some("US.9004"), "It is me").await;
+    hear(&world, "3", Some(number), Some("US.9004"), "Still me").await;
+    world.settle().await;
+    let refused = world.app.trigger(flow, PHONE).await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    world.settle().await;
+    let wanted = world.cloud.requests().iter().filter(|request| request.body["type"] == "text").count();
+    assert_eq!(wanted, 1, "the confirmation of STOP alone");
+    // Whoever says START is not silenced by the same number showing once more.
+    hear(&world, "4", Some(number), None, "START").await;
+    hear(&world, "5", Some(number), Some("US.9005"), "And now?").await;
+    world.settle().await;
+    world.app.trigger(flow, PHONE).await.expect(201);
+}

@@ -23,6 +23,15 @@ pub(super) enum Ending {
 impl Job<'_> {
     /// Opts a person out. `language` is the word's. Who had opted out before gets no second confirmation.
     pub(super) fn opt_out(&self, contact: &StoredContact, language: Option<&str>, ending: Ending) -> Result<(), Hold> {
+        self.opt_out_unheard(contact, ending)?;
+        if contact.contact.opted_out_at.is_none() {
+            self.confirm(Wish::OptOut, contact, language)?;
+        }
+        Ok(())
+    }
+
+    /// The same without a word to the person, who did not just ask for it.
+    pub(super) fn opt_out_unheard(&self, contact: &StoredContact, ending: Ending) -> Result<(), Hold> {
         let mut opted_out = contact.contact.clone();
         opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
@@ -32,7 +41,6 @@ impl Job<'_> {
         }
         self.drop_queued_of(contact.seq, OPTED_OUT)?;
         if contact.contact.opted_out_at.is_none() {
-            self.confirm(Wish::OptOut, contact, language)?;
             self.emit_consent("contact.opted_out", contact.seq)?;
         }
         Ok(())

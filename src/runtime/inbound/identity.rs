@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::job::{Hold, Job};
+use super::consent::Ending;
 use crate::channels::incoming::Sender;
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
@@ -162,8 +163,39 @@ impl Job<'_> {
                 }
             }
         }
+        if self.inherits_opt_out(seq, shown)? {
+            let contact = self.contact(seq)?;
+            let ending = match is_blind {
+                true => Ending::Blind,
+                false => Ending::InOrder(self.running(&contact, usize::MAX, false)?),
+            };
+            self.opt_out_unheard(&contact, ending)?;
+        }
         self.add_addresses(seq, shown)?;
         Ok(seq)
+    }
+
+    /// Whether one of these addresses, new here, belonged to somebody who had opted out and was erased. A contact that has
+    /// such an address already and is not opted out has opted in again since.
+    fn inherits_opt_out(&self, seq: i64, shown: &[AddressKey]) -> Result<bool> {
+        if self.contact(seq)?.contact.opted_out_at.is_some() {
+            return Ok(false);
+        }
+        let mut inherits = false;
+        for address in shown {
+            inherits |= self.owner_of(address)?.is_none() && self.had_opted_out(address)?;
+        }
+        if !inherits {
+            return Ok(false);
+        }
+        for kind in [AddressKind::Bsuid, AddressKind::WaId, AddressKind::Phone] {
+            for address in addresses::of_contact(self.tx(), seq, kind)? {
+                if self.had_opted_out(&address)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Adds what does not lead to the contact yet. A number of WhatsApp's is also the phone of who has none.
