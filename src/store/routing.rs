@@ -84,6 +84,26 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
     let rows = statement.query_map(params![contact_seq, reason, now], |row| row.get(0))?;
     outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
+/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail_queued_confirmations(
+    tx: &Tx<'_>,
+    contact_seq: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<OutboxRow>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE messages INDEXED BY messages_lane
+         SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
+         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued' AND origin = 'consent'
+         RETURNING seq",
+    )?;
+    let rows = statement.query_map(params![contact_seq, reason, now], |row| row.get(0))?;
+    outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -177,5 +197,10 @@ mod tests {
         let left: String =
             tx.query_row("SELECT group_concat(origin || ' ' || status) FROM messages", [], |row| row.get(0)).unwrap();
         assert_eq!(left, "flow failed,api failed,agent queued,consent queued,flow sending");
+        assert_eq!(fail_queued_confirmations(&tx, contact_seq, "opted_in", now()).unwrap().len(), 1);
+        let left: String = tx
+            .query_row("SELECT group_concat(origin) FROM messages WHERE status = 'queued'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, "agent");
     }
 }

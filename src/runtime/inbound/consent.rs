@@ -11,6 +11,10 @@ use crate::domain::consent::Wish;
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
+use crate::store::routing;
+
+/// Why the confirmation of an opt-out fails that has not gone out yet.
+const OPTED_IN: &str = "opted_in";
 
 /// The running sessions of who opts out.
 pub(super) enum Ending {
@@ -56,7 +60,15 @@ impl Job<'_> {
         Ok(self.emit_consent("contact.opted_in", contact.seq)?)
     }
 
+    /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not so
+    /// any more.
     fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
+        let reason = match wish {
+            Wish::OptOut => OPTED_OUT,
+            Wish::OptIn => OPTED_IN,
+        };
+        let dropped = routing::fail_queued_confirmations(self.tx(), contact.seq, reason, self.now())?;
+        self.tell_dropped(&dropped, reason)?;
         let languages = [contact.contact.language.as_deref(), language];
         let text = self.inner().consent.confirmation(wish, languages);
         self.say(contact, Origin::Consent, &text, None).map(|_| ())
