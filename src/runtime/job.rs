@@ -21,7 +21,7 @@ use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, flows, http_calls, turns};
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
-const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
+pub(super) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
 
 /// One published version of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

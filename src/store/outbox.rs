@@ -51,6 +51,8 @@ pub struct OutboxRow {
     pub good_until: Option<Timestamp>,
     /// When it was queued.
     pub created_at: Timestamp,
+    /// When the channel first took it.
+    pub accepted_at: Option<Timestamp>,
 }
 
 /// What the outbox wants to know of a message's session.
@@ -109,7 +111,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
-                next_attempt_at, claimed_at, origin, good_until, created_at
+                next_attempt_at, claimed_at, origin, good_until, created_at, accepted_at
              FROM messages ",
             $rest
         )
@@ -306,6 +308,16 @@ pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Optio
 /// When the database refuses.
 pub fn set_body(tx: &Tx<'_>, seq: i64, body: &str) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET body = ?2 WHERE seq = ?1")?.execute((seq, body))?;
+    Ok(())
+}
+
+/// Notes of a message that counts as taken when that came to be so.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_accepted(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET accepted_at = updated_at WHERE seq = ?1 AND accepted_at IS NULL")?
+        .execute([seq])?;
     Ok(())
 }
 
@@ -596,6 +608,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         origin: row.get::<_, Option<Origin>>(12)?.unwrap_or(Origin::Flow),
         good_until: row.get(13)?,
         created_at: row.get(14)?,
+        accepted_at: row.get(15)?,
     })
 }
 

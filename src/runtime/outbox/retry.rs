@@ -1,12 +1,14 @@
 //! Sending a message again that failed, or of which nobody can tell.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
 use crate::channels::Channel;
 use crate::domain::MessageId;
 use crate::error::Result;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::runtime::{Command, Runtime};
 use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self};
@@ -48,11 +50,20 @@ impl Command for Retry {
         if row.session_seq.is_some() && !session.as_ref().is_some_and(|session| may_speak(session, row.turn)) {
             return Ok(Retried::SessionEnded);
         }
+        let max_age = match &session {
+            Some(session) => job.flow(session.flow_seq, session.version)?.document().settings.message_max_age_minutes,
+            None => None,
+        };
+        if row.status == MessageStatus::Unknown && row.next_attempt_at.is_none() {
+            // It counts as taken since it was settled, and is not counted again.
+            outbox::set_accepted(tx, row.seq)?;
+        }
         outbox::requeue(tx, row.seq, now, 0, None, now)?;
         outbox::forget_failure(tx, row.seq)?;
-        if let Some(good_until) = row.good_until {
+        if row.good_until.is_some() {
             // It gets the time again that it was given in the first place.
-            outbox::set_good_until(tx, row.seq, now.plus(good_until.since(row.created_at)))?;
+            let minutes = max_age.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
+            outbox::set_good_until(tx, row.seq, now.plus(Duration::from_secs(u64::from(minutes) * 60)))?;
         }
         job.notice_progress(&row, session.as_ref(), MessageStatus::Queued)?;
         job.wake_outbox();

@@ -66,10 +66,14 @@ impl Job<'_> {
         let status = if is_certain { MessageStatus::Sent } else { MessageStatus::Unknown };
         outbox::settle(self.tx(), row.seq, status, is_certain.then_some(at), self.now())?;
         self.go_on_behind(row)?;
-        contacts::touch(self.tx(), row.contact_seq, 1, None, at)?;
+        // A message that goes out once more is the same one.
+        let is_first = row.accepted_at.is_none();
+        contacts::touch(self.tx(), row.contact_seq, u32::from(is_first), None, at)?;
         let session = self.brief(row)?;
         if let (Some(seq), Some(session)) = (row.session_seq, &session) {
-            self.count_message("message.out", session);
+            if is_first {
+                self.count_message("message.out", session);
+            }
             self.prompted(row, (seq, session), at, moves_session)?;
         }
         self.notice_progress(row, session.as_ref(), status)?;

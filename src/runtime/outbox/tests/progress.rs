@@ -190,3 +190,45 @@ async fn an_attempt_that_never_ends_comes_to_be_in_doubt() {
     desk.answer(&attempt, accepted("a1")).await;
     assert_eq!(desk.message(attempt.id()).status, MessageStatus::Sent, "an answer that comes late counts");
 }
+
+#[tokio::test]
+async fn a_message_that_is_sent_again_has_its_own_time_and_counts_once() {
+    for is_in_doubt in [false, true] {
+        let options = Options { resend: Resend::None, ..Options::new(whatsapp(), seconds(1800)) };
+        let desk = Desk::with(options).await;
+        let mut document = question();
+        document["settings"]["message_max_age_minutes"] = json!(10);
+        document["nodes"][0].as_object_mut().unwrap().remove("timeout_seconds");
+        document["nodes"][0]["exits"] = json!({"reply": "done", "delivery_failed": "again"});
+        let again = json!({"id": "again", "type": "ask", "text": "Still there?", "exits": {}});
+        document["nodes"].as_array_mut().unwrap().push(again);
+        let session = desk.start(document, ANA).await;
+        let attempt = desk.claim_one().await;
+        if is_in_doubt {
+            desk.answer(&attempt, ambiguous()).await;
+            desk.clock.advance(seconds(60));
+            assert_eq!(decide_doubts(&desk.runtime).await.unwrap(), 1);
+        } else {
+            desk.answer(&attempt, accepted("a1")).await;
+            desk.clock.advance(seconds(60));
+            desk.told(attempt.id(), Stage::Failed, Some("131026")).await;
+        }
+        let total = || {
+            let seq = desk.messages(ANA)[0].contact_seq;
+            desk.store.read(|conn| people::profile(conn, seq)).unwrap().unwrap().total_messages
+        };
+        let before = total();
+        for _ in 0..2 {
+            desk.clock.advance(seconds(60));
+            assert_eq!(desk.runtime.retry_message(attempt.id()).await.unwrap(), Retried::Queued);
+            let good_until = desk.message(attempt.id()).good_until;
+            assert_eq!(good_until, Some(desk.clock.now().plus(seconds(600))), "{is_in_doubt}");
+            let once_more = desk.claim_one().await;
+            assert_eq!(once_more.id(), attempt.id());
+            desk.answer(&once_more, accepted("a2")).await;
+            assert_eq!(total(), before, "{is_in_doubt}");
+            desk.told(attempt.id(), Stage::Failed, Some("131026")).await;
+        }
+        assert_eq!(desk.outcome(session).0, Status::Running);
+    }
+}
