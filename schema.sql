@@ -334,10 +334,13 @@ CREATE TABLE strays (
     channel TEXT NOT NULL,
     why TEXT NOT NULL,
     raw TEXT NOT NULL, -- JSON
+    hash BLOB NOT NULL CHECK (length(hash) = 32), -- SHA-256 of channel, why and raw: what comes again is known by it
     created_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX strays_by_age ON strays (created_at);
+CREATE INDEX strays_by_hash ON strays (hash);
+CREATE INDEX strays_by_channel ON strays (channel);
 
 -- API tokens. The secret itself is nowhere.
 CREATE TABLE tokens (

@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::request::{Fields, OptionalJsonBody, Query};
-use super::{State, iso, read};
+use super::{State, cut, iso, read};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::ChannelState;
 use crate::runtime::templates::last_template_sync;
+use crate::store::strays::{self, Stray};
 use crate::store::{messages, templates};
 
 /// All channels that there are; one of them is live.
@@ -110,6 +111,34 @@ pub(super) async fn test_channel(state: web::Data<State>, name: web::Path<String
     let mut view = json!({"name": name.as_str(), "is_working": true});
     view.as_object_mut().into_iter().zip(answer.as_object()).for_each(|(view, more)| view.extend(more.clone()));
     Ok(HttpResponse::Ok().json(view))
+}
+
+/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about the
+/// account, newest first. Also of a channel that was live before.
+pub(super) async fn list_strays(
+    request: HttpRequest,
+    state: web::Data<State>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let page = query.page();
+    query.finish()?;
+    if !CHANNELS.contains(&name.as_str()) {
+        return Err(ApiError::not_found("Channel not found"));
+    }
+    let name = name.into_inner();
+    let mut rows =
+        read(&state, move |conn| strays::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))).await?;
+    let next = cut(&mut rows, page.limit, |row| row.seq);
+    let data: Vec<Value> = rows.into_iter().map(stray_view).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+}
+
+fn stray_view(stray: Stray) -> Value {
+    let Stray { seq: _, channel: _, why, raw, created_at } = stray;
+    // What is no JSON after all is shown as the text that it is.
+    let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
+    json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})
 }
 
 /// Sends with another access token from now on.

@@ -195,6 +195,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/channels/{name}/pause", ADMIN, || web::to(channels::pause_channel)),
     entry(Method::POST, "/channels/{name}/resume", ADMIN, || web::to(channels::resume_channel)),
     entry(Method::POST, "/channels/{name}/test", ADMIN, || web::to(channels::test_channel)),
+    entry(Method::GET, "/channels/{name}/strays", ADMIN, || web::to(channels::list_strays)),
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),

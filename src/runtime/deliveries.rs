@@ -8,16 +8,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::arrivals::Arrival;
 use super::inbound::addresses_of;
 use super::{Inbound, ProgressOutcome, Runtime};
-use crate::channels::incoming::{Item, Progress, Stage};
+use crate::channels::incoming::Item;
 use crate::channels::whatsapp;
 use crate::error::{Error, Result};
-use crate::store::{strays, templates};
+use crate::store::{Counter, strays, templates};
 
+/// Counts the statuses of messages that are not known here.
+const UNKNOWN_STATUS: &str = "status.unknown";
 /// Senders whose items are taken at once.
 const AT_ONCE: usize = 64;
 
@@ -46,26 +48,32 @@ impl Runtime {
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Keeps a part of a delivery that nothing else takes.
+    /// Keeps a part of a delivery that nothing else takes; the very same once a day.
     ///
     /// # Errors
     /// When the store takes no writes.
     pub async fn keep_stray(&self, why: String, raw: &Value) -> Result<()> {
         let (channel, raw, now) = (self.channel().name(), raw.to_string(), self.clock().now());
-        self.store().write(move |tx| strays::insert(tx, channel, &why, &raw, now)).await
+        self.store().write(move |tx| strays::insert(tx, channel, &why, &raw, now).map(|_| ())).await
     }
 
     async fn take_item(&self, item: Item, arrival: &Arc<Arrival>) -> Result<()> {
         match item {
             Item::Message(message) => self.receive(Inbound::of(*message, arrival.clone())).await.map(|_| ()),
             Item::Progress(progress) => {
-                let view = progress_view(&progress);
-                match self.note_progress(*progress).await? {
-                    ProgressOutcome::UnknownMessage => {
-                        self.keep_stray("a status of a message that is not known here".to_owned(), &view).await
-                    }
-                    _ => Ok(()),
+                // Counted alone: another system may send from the same number, and each of its messages has three.
+                if self.note_progress(*progress).await? == ProgressOutcome::UnknownMessage {
+                    let hour = Counter::hour_of(self.clock().now());
+                    let total = Counter { name: UNKNOWN_STATUS.into(), ..Counter::default() };
+                    let of_hour = Counter { hour, ..total.clone() };
+                    let counting = self.store().write(move |tx| {
+                        tx.count(total.clone(), 1);
+                        tx.count(of_hour.clone(), 1);
+                        Ok(())
+                    });
+                    counting.await?;
                 }
+                Ok(())
             }
             Item::Template(news) => {
                 let (channel, status, now) =
@@ -130,24 +138,6 @@ fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
             lane.into_iter().map(|(_, item)| item).collect()
         })
         .collect()
-}
-
-/// What is kept of the progress of a message that is not known. WhatsApp's ids of messages have the person's number in
-/// them, and the message may be unknown because the person was erased: so neither is kept.
-fn progress_view(progress: &Progress) -> Value {
-    let stage = match progress.stage {
-        Stage::Sent => "sent",
-        Stage::Failed => "failed",
-        Stage::Delivered => "delivered",
-        Stage::Read => "read",
-        Stage::Played => "played",
-    };
-    json!({
-        "message_id": progress.message_id,
-        "stage": stage,
-        "at": progress.at.map(|at| at.to_iso_seconds()),
-        "code": progress.code,
-    })
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ async fn leave_traces(app: &TestApp, n: u64) {
     };
     let number = phone(n).parse().unwrap();
     let writing = app.runtime.store().write(move |tx| {
-        strays::insert(tx, "whatsapp", "unknown", &raw, now)?;
+        assert!(strays::insert(tx, "whatsapp", "unknown", &raw, now)?);
         let contact = contacts::find_by_phone(tx, &number)?.unwrap();
         channels::set_pair_clock(tx, "whatsapp", contact.seq, now)?;
         let said = messages::list_of_contact(tx, contact.seq, None, 9)?;

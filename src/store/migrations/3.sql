@@ -104,7 +104,10 @@ CREATE TABLE strays (
     channel TEXT NOT NULL,
     why TEXT NOT NULL,
     raw TEXT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
     created_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX strays_by_age ON strays (created_at);
+CREATE INDEX strays_by_hash ON strays (hash);
+CREATE INDEX strays_by_channel ON strays (channel);
