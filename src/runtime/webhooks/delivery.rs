@@ -10,14 +10,14 @@
 //! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
 //! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use uuid::Uuid;
 
 use crate::channels::http::{self, NoAnswer};
@@ -81,8 +81,7 @@ impl Runtime {
             return stop.await;
         }
         let (stopper, stopping) = watch::channel(false);
-        let mut lanes: JoinSet<EndpointId> = JoinSet::new();
-        let mut busy = HashSet::new();
+        let mut lanes = Lanes::default();
         loop {
             // Register for the wake-up before looking: what is queued in between is then not slept through.
             let woken = self.inner.teller.wake.notified();
@@ -93,14 +92,13 @@ impl Runtime {
                     for (id, due_at) in waiting {
                         if due_at > now {
                             pause = pause.min(due_at.since(now).max(Duration::from_millis(5)));
-                        } else if busy.insert(id) {
+                        } else if !lanes.is_busy(id) {
                             let (runtime, stopping) = (self.clone(), stopping.clone());
-                            lanes.spawn(async move {
+                            lanes.start(id, async move {
                                 if let Err(error) = drain(&runtime, id, &stopping).await {
                                     tracing::warn!(endpoint = %id, %error, "events could not be told; it is tried again");
                                     tokio::time::sleep(POLL).await;
                                 }
-                                id
                             });
                         }
                     }
@@ -111,21 +109,44 @@ impl Runtime {
                 () = &mut stop => break,
                 () = woken => {}
                 () = tokio::time::sleep(pause) => {}
-                Some(ended) = lanes.join_next() => match ended {
-                    Ok(id) => drop(busy.remove(&id)),
-                    // Whose lane panicked is not known; the others are not started twice, as they are still there.
-                    Err(error) => {
-                        tracing::error!(%error, "telling an endpoint panicked");
-                        if lanes.is_empty() {
-                            busy.clear();
-                        }
-                    }
-                },
+                () = lanes.one_ends(), if !lanes.busy.is_empty() => {}
             }
         }
         stopper.send_replace(true);
-        let drained = async { while lanes.join_next().await.is_some() {} };
+        let drained = async { while lanes.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, drained).await;
+    }
+}
+
+/// What is told to the endpoints at the moment: each in a task of its own, and never in two.
+#[derive(Default)]
+struct Lanes {
+    tasks: JoinSet<()>,
+    /// Whose a task is, so that an endpoint is told again also after its task panicked.
+    busy: HashMap<task::Id, EndpointId>,
+}
+
+impl Lanes {
+    fn is_busy(&self, id: EndpointId) -> bool {
+        self.busy.values().any(|busy| *busy == id)
+    }
+
+    fn start(&mut self, id: EndpointId, telling: impl Future<Output = ()> + Send + 'static) {
+        self.busy.insert(self.tasks.spawn(telling).id(), id);
+    }
+
+    /// Waits until one of them ends, if there is one.
+    async fn one_ends(&mut self) {
+        let task = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, ()))) => task,
+            Some(Err(error)) => {
+                let endpoint = self.busy.get(&error.id()).map(ToString::to_string);
+                tracing::error!(endpoint, %error, "telling an endpoint panicked");
+                error.id()
+            }
+            None => return,
+        };
+        self.busy.remove(&task);
     }
 }
 
@@ -280,4 +301,20 @@ async fn record(
         while runtime.store().write(give_up).await? > 0 {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_endpoint_whose_lane_panicked_is_free_again_while_others_go_on() {
+        let (panics, goes_on) = (EndpointId(Uuid::from_u128(1)), EndpointId(Uuid::from_u128(2)));
+        let mut lanes = Lanes::default();
+        lanes.start(goes_on, std::future::pending());
+        lanes.start(panics, async { panic!("on purpose") });
+        assert!(lanes.is_busy(panics) && lanes.is_busy(goes_on));
+        lanes.one_ends().await;
+        assert!(!lanes.is_busy(panics) && lanes.is_busy(goes_on));
+    }
 }
