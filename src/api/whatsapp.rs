@@ -16,9 +16,12 @@ use super::error::ApiError;
 use super::request::raw_body;
 use crate::channels::Channel;
 use crate::channels::whatsapp::{WhatsApp, read_delivery};
+use crate::error::Error;
 
 /// Bytes that a delivery may have (Meta's documentation: up to 3 MB).
 pub(super) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
+/// Deliveries whose bodies are read at once: each may take its bytes of memory before its signature can be checked.
+pub(crate) const READ_AT_ONCE: usize = 16;
 /// The header that carries the signature.
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
@@ -57,11 +60,16 @@ pub(super) async fn receive_delivery(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let whatsapp = whatsapp(&state)?;
-    let raw = raw_body(&request, payload).await?;
     let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok());
-    if !whatsapp.is_signed(signature, &raw) {
-        return Err(ApiError::refused(StatusCode::UNAUTHORIZED, "The signature is missing or wrong.")
-            .hint("Enter the app's secret as `whatsapp.app_secret`."));
+    // A stranger's body is not worth reading, and of those who only look like Meta a few are read at once.
+    let signature = signature.filter(|signature| looks_signed(signature)).ok_or_else(unsigned)?;
+    let reading = state.reading_deliveries.try_acquire();
+    let reading =
+        reading.map_err(|_| Error::unavailable("Many deliveries are read already; deliver this one again."))?;
+    let raw = raw_body(&request, payload).await?;
+    drop(reading);
+    if !whatsapp.is_signed(Some(signature), &raw) {
+        return Err(unsigned());
     }
     // Before anything in it is looked at, but not before it is known to be Meta's: no timer fires while an arrival is
     // open, and a stranger who sends slowly must not hold them up.
@@ -75,6 +83,17 @@ pub(super) async fn receive_delivery(
         }
     }
     Ok(HttpResponse::Ok().finish())
+}
+
+/// Whether a signature has the form of Meta's: an HMAC-SHA256 in hexadecimal.
+fn looks_signed(signature: &str) -> bool {
+    let hex = signature.strip_prefix("sha256=");
+    hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+fn unsigned() -> ApiError {
+    ApiError::refused(StatusCode::UNAUTHORIZED, "The signature is missing or wrong.")
+        .hint("Enter the app's secret as `whatsapp.app_secret`.")
 }
 
 fn whatsapp(state: &State) -> Result<Arc<WhatsApp>, ApiError> {

@@ -8,6 +8,7 @@ use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::channels::{Meta, whatsapp};
 use crate::support::{Answer, TestApp, local, question, read, secret};
@@ -116,6 +117,53 @@ async fn what_meta_did_not_sign_stores_nothing() {
             assert_eq!(app.count(table), 0, "{table}");
         }
         post(&app, body, None).await.expect(200);
+        assert_eq!(app.count("messages"), 1);
+        app.stop().await;
+    })
+    .await;
+}
+
+/// Says that a delivery comes, and sends none of it.
+async fn announce(app: &TestApp, headers: &str) -> tokio::net::TcpStream {
+    let host = app.base.trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&host).await.unwrap();
+    let head = format!("POST /webhooks/whatsapp HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_body_is_not_read_and_few_are_read_at_once() {
+    local(async {
+        let app = start().await;
+        for wrong in ["", "X-Hub-Signature-256: sha256=12\r\n"] {
+            let mut answer = [0; 12];
+            announce(&app, wrong).await.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 401");
+        }
+        let body = delivery(&[text("a", &json!({"from": "14155550123"}), "hello")]);
+        let looks_right = format!("X-Hub-Signature-256: sha256={}\r\n", "0".repeat(64));
+        let mut slow = Vec::new();
+        for _ in 0..16 {
+            slow.push(announce(&app, &looks_right).await);
+        }
+        let mut refused = deliver(&app, &body).await;
+        for _ in 0..1_000 {
+            if refused.status == 503 {
+                break;
+            }
+            refused = deliver(&app, &body).await;
+        }
+        assert!(refused.expect(503)["error"].as_str().unwrap().contains("deliver this one again"));
+        drop(slow);
+        let mut taken = deliver(&app, &body).await;
+        for _ in 0..1_000 {
+            if taken.status == 200 {
+                break;
+            }
+            taken = deliver(&app, &body).await;
+        }
+        taken.expect(200);
         assert_eq!(app.count("messages"), 1);
         app.stop().await;
     })
