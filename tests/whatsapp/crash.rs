@@ -115,6 +115,14 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Waits for something that has to come, for as long as a test waits at all.
+pub(crate) async fn patiently<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, coming).await {
+        Ok(came) => came,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
 /// What a person read, where the same message may come again at once: each text, and how often it came. The same text
 /// has the same callback id each time, and no other text has it.
 pub(crate) fn heard(phone: &Phone) -> Vec<(String, usize)> {

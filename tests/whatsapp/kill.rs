@@ -9,7 +9,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::crash::{Mortal, heard, until};
+use crate::crash::{Mortal, heard, patiently, until};
 use crate::meta::{Delivery, Fault, Gate, Pacing, Phone};
 use crate::site::{Seen, Site, answer};
 
@@ -186,13 +186,13 @@ async fn calls_under_way_are_made_again_under_their_keys_and_heard_once() {
     for n in 0..CALLS {
         sessions.push(mortal.trigger(&flow, &number(n)).await.unwrap().1["id"].as_str().unwrap().to_owned());
     }
-    site.wait_for(CALLS).await;
+    patiently("the calls", site.wait_for(CALLS)).await;
     mortal.server.kill();
     let before: BTreeSet<String> = keys(&site.seen()).into_iter().collect();
     assert_eq!(before.len(), CALLS, "each call has a key of its own");
 
     mortal.restart().await;
-    site.wait_for(2 * CALLS).await;
+    patiently("the calls again", site.wait_for(2 * CALLS)).await;
     let opened = open(gate);
     for phone in &phones {
         phone.wait_for(1).await;
@@ -233,10 +233,10 @@ async fn events_under_way_are_told_again_under_their_ids_and_in_order() {
         phone.wait_for(4).await;
     }
     for taken in 0..TAKEN {
-        site.wait_for(taken + 1).await;
+        patiently("an event", site.wait_for(taken + 1)).await;
         gate.notify_one();
     }
-    site.wait_for(TAKEN + 1).await;
+    patiently("the last event", site.wait_for(TAKEN + 1)).await;
     mortal.server.kill();
     let before = site.seen().len();
     assert_eq!(before, TAKEN + 1, "one at a time");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::crash::patiently;
 use crate::meta::Pacing;
 use crate::site::{Site, answer};
 use crate::support::PHONE;
@@ -74,11 +75,11 @@ async fn a_slow_endpoint_holds_up_no_message_and_no_other_call() {
     }
     let runtime = world.app.runtime.clone();
     let calls = tokio::spawn(async move { runtime.run_due_calls().await });
-    slow.wait_for(16).await;
+    patiently("the slow calls", slow.wait_for(16)).await;
 
     world.trigger(speaks, PHONE, json!({})).await;
     let asked = world.trigger(asks, "+14155550124", json!({})).await;
-    world.app.runtime.run_due_calls().await.unwrap();
+    patiently("the other host", world.app.runtime.run_due_calls()).await.unwrap();
     world.settle().await;
     assert_eq!(anna.texts(), ["1", "2", "3"]);
     assert_eq!(ben.texts(), ["It is green."], "a call to another host");
@@ -93,7 +94,7 @@ async fn a_slow_endpoint_holds_up_no_message_and_no_other_call() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    calls.await.unwrap().unwrap();
+    patiently("the answers", calls).await.unwrap().unwrap();
     opened.abort();
     world.drain().await;
     assert!(crowd.iter().all(|person| person.texts() == ["It is green."]));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::{drinks, is_at, questions, with_anna};
+use crate::crash::patiently;
 use crate::lanes::{calling, green};
 use crate::meta::{Delivery, Fault, Pacing, Phone};
 use crate::site::Site;
@@ -197,7 +198,7 @@ async fn bursts_arrive_in_order() {
     assert_eq!(anna.texts(), order[..1]);
     assert!(!sending.is_finished());
     gate.open();
-    sending.await.unwrap().unwrap();
+    patiently("the answer", sending).await.unwrap().unwrap();
     world.settle().await;
     assert_eq!(anna.texts(), order);
 }
@@ -225,7 +226,7 @@ async fn a_message_during_an_http_call_kills_nothing() {
     let id = world.trigger(flow, PHONE, json!({})).await;
     let runtime = world.app.runtime.clone();
     let calls = tokio::spawn(async move { runtime.run_due_calls().await });
-    site.wait_for(1).await;
+    patiently("the call", site.wait_for(1)).await;
     for text in ["Hello?", "Are you there?"] {
         anna.say(text);
         world.settle().await;
@@ -235,7 +236,7 @@ async fn a_message_during_an_http_call_kills_nothing() {
     assert!(anna.inbox().is_empty());
     world.app.advance(1);
     gate.notify_one();
-    calls.await.unwrap().unwrap();
+    patiently("the answer", calls).await.unwrap().unwrap();
     world.settle().await;
     assert_eq!(anna.texts(), ["It is green. Yes?"]);
     assert_eq!(world.app.session(&id).await["waiting_for"], "reply", "what was said before is no answer to it");
