@@ -106,6 +106,16 @@ pub fn retry(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Res
     Ok(())
 }
 
+/// Puts a claimed call back that was not tried, until its time comes. Nothing happens if it is gone.
+///
+/// # Errors
+/// When the database refuses.
+pub fn put_back(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL, next_attempt_at = ?3 WHERE seq = ?1 AND id = ?2")?
+        .execute(params![seq, id.as_bytes(), next_attempt_at])?;
+    Ok(())
+}
+
 /// Releases what was claimed by a process that is gone, and gives how many. The attempts under way then do not count.
 ///
 /// # Errors

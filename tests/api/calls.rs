@@ -332,3 +332,30 @@ async fn a_call_whose_answer_was_lost_with_the_process_is_made_again_under_its_k
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_at_a_host_that_hangs_leaves_room_for_calls_to_others() {
+    /// More than are claimed at once.
+    const CROWD: usize = 1_100;
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let allow = |config: &mut qyvo::config::Config| {
+            config.http_request.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        };
+        // The worker itself, and so the time of day.
+        let app = TestApp::start_in(folder, qyvo::runtime::Clock::system(), allow).await;
+        let hanging = Site::start_slow(Arc::new(Notify::new()), |_| green()).await;
+        let quick = Site::start_at("127.0.0.2", |_| green()).await;
+        let hangs = app.publish(&calling(&hanging.url("/"), 0)).await;
+        let asks = app.publish(&calling(&quick.url("/"), 0)).await;
+        for n in 0..CROWD {
+            app.trigger(hangs, &format!("+1415666{n:04}")).await.expect(201);
+        }
+        hanging.wait_for(16).await;
+        app.trigger(asks, PHONE).await.expect(201);
+        let called = tokio::time::timeout(std::time::Duration::from_secs(20), quick.wait_for(1)).await;
+        assert!(called.is_ok(), "a call to another host waits behind the crowd");
+        assert_eq!(hanging.seen().len(), 16);
+    })
+    .await;
+}

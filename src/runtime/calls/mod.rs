@@ -19,6 +19,7 @@ mod site;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,10 @@ use fetch::{Answer, Failure, Fetcher};
 
 /// Calls that are claimed at once: those that go out, and those that wait for their turn in memory.
 const CLAIMED: usize = 1_024;
+/// Of them, those that may wait for a place at their host. More are put back, so that calls to other hosts are claimed.
+const WAITING: usize = CLAIMED / 2;
+/// How long one that was put back stays there.
+const PUT_BACK: Duration = Duration::from_secs(3);
 /// Calls that go out at once.
 const AT_ONCE: usize = 64;
 /// Calls that go out at once to one host, so that a slow one leaves room for the others.
@@ -67,13 +72,21 @@ pub(super) struct Caller {
     fetcher: OnceLock<Result<Fetcher, String>>,
     slots: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Calls that are claimed.
+    claimed: AtomicUsize,
     /// Rung when a call is queued.
     wake: Notify,
 }
 
 impl Default for Caller {
     fn default() -> Self {
-        Self { fetcher: OnceLock::new(), slots: Semaphore::new(AT_ONCE), hosts: Mutex::default(), wake: Notify::new() }
+        Self {
+            fetcher: OnceLock::new(),
+            slots: Semaphore::new(AT_ONCE),
+            hosts: Mutex::default(),
+            claimed: AtomicUsize::new(0),
+            wake: Notify::new(),
+        }
     }
 }
 
@@ -251,7 +264,11 @@ async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<us
     let count = claimed.len();
     for call in claimed {
         let runtime = runtime.clone();
-        under_way.spawn(async move { attempt(runtime, call).await });
+        runtime.inner.caller.claimed.fetch_add(1, Ordering::Relaxed);
+        under_way.spawn(async move {
+            attempt(&runtime, call).await;
+            runtime.inner.caller.claimed.fetch_sub(1, Ordering::Relaxed);
+        });
     }
     Ok(count)
 }
@@ -263,44 +280,60 @@ async fn pause(runtime: &Runtime) -> Duration {
 }
 
 /// Makes one attempt, and records what came of it.
-async fn attempt(runtime: Runtime, claimed: Claimed) {
+async fn attempt(runtime: &Runtime, claimed: Claimed) {
     // By itself, so that a panic becomes an answer and no session waits for ever.
     let fetching = tokio::spawn(fetch(runtime.clone(), claimed.clone()));
     let (fetched, max_retries) = match fetching.await {
-        Ok(fetched) => fetched,
+        Ok(Some(fetched)) => fetched,
+        Ok(None) => return put_back(runtime, &claimed).await,
         Err(error) => (Err(Failure::Lasting(format!("the call failed inside the server: {error}"))), 0),
     };
     let (attempts, is_last) = (claimed.attempts, claimed.attempts >= max_retries);
     let (status, body) = match fetched {
         Ok(answer) if !is_last && is_passing(answer.status) => {
-            return retry(&runtime, &claimed, back_off(attempts, answer.retry_after)).await;
+            return retry(runtime, &claimed, back_off(attempts, answer.retry_after)).await;
         }
-        Err(Failure::Passing(_)) if !is_last => return retry(&runtime, &claimed, back_off(attempts, None)).await,
+        Err(Failure::Passing(_)) if !is_last => return retry(runtime, &claimed, back_off(attempts, None)).await,
         Ok(Answer { status, body, .. }) => (status, body),
         Err(Failure::Passing(why) | Failure::Lasting(why)) => (0, json!({"error": why})),
     };
-    answer(&runtime, &claimed, status, body).await;
+    answer(runtime, &claimed, status, body).await;
 }
 
-/// Gives the attempt's result, and how many retries the call has.
-async fn fetch(runtime: Runtime, claimed: Claimed) -> (Result<Answer, Failure>, u32) {
+/// Gives the attempt's result, and how many retries the call has; `None` if its host has no place and too many wait.
+async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Failure>, u32)> {
     let call: HttpCall = match serde_json::from_str(&claimed.call) {
         Ok(call) => call,
-        Err(error) => return (Err(Failure::Lasting(format!("the stored call cannot be read: {error}"))), 0),
+        Err(error) => return Some((Err(Failure::Lasting(format!("the stored call cannot be read: {error}"))), 0)),
     };
     let allow = &runtime.inner.options.allow;
     let fetcher =
         runtime.inner.caller.fetcher.get_or_init(|| Fetcher::new(allow.clone()).map_err(|error| error.to_string()));
     let fetcher = match fetcher {
         Ok(fetcher) => fetcher,
-        Err(why) => return (Err(Failure::Lasting(why.clone())), 0),
+        Err(why) => return Some((Err(Failure::Lasting(why.clone())), 0)),
     };
     // First the host's place: who waits for it takes nobody else's. Neither is ever closed.
     let places = runtime.inner.caller.places(&call.url);
-    let _place = places.acquire().await;
+    let _place = match places.try_acquire() {
+        Ok(place) => Some(place),
+        Err(_) if runtime.inner.caller.claimed.load(Ordering::Relaxed) > WAITING => return None,
+        Err(_) => places.acquire().await.ok(),
+    };
     let _slot = runtime.inner.caller.slots.acquire().await;
     let fetched = fetcher.fetch(&call, &claimed.id.to_string()).await;
-    (fetched, call.max_retries)
+    Some((fetched, call.max_retries))
+}
+
+async fn put_back(runtime: &Runtime, claimed: &Claimed) {
+    let (seq, id) = (claimed.seq, claimed.id);
+    let at = runtime.clock().now().plus(jittered(PUT_BACK));
+    while let Err(error) = runtime.store().write(move |tx| http_calls::put_back(tx, seq, id, at)).await {
+        tracing::warn!(%error, "an HTTP call could not be put back; it is tried again");
+        if !wait_for_store(runtime).await {
+            return;
+        }
+    }
 }
 
 /// Whether a status says that another attempt may fare better.
