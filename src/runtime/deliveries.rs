@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::arrivals::Arrival;
 use super::inbound::addresses_of;
 use super::{Inbound, ProgressOutcome, Runtime};
-use crate::channels::incoming::Item;
+use crate::channels::incoming::{Item, Stage};
 use crate::channels::whatsapp;
 use crate::error::{Error, Result};
 use crate::store::{Counter, strays, templates};
@@ -61,6 +61,8 @@ impl Runtime {
         match item {
             Item::Message(message) => self.receive(Inbound::of(*message, arrival.clone())).await.map(|_| ()),
             Item::Progress(progress) => {
+                // Who could not be reached may not be who was meant.
+                let recipient = (progress.stage != Stage::Failed).then(|| progress.recipient.clone());
                 // Counted alone: another system may send from the same number, and each of its messages has three.
                 if self.note_progress(*progress).await? == ProgressOutcome::UnknownMessage {
                     let hour = Counter::hour_of(self.clock().now());
@@ -73,7 +75,10 @@ impl Runtime {
                     });
                     counting.await?;
                 }
-                Ok(())
+                match recipient {
+                    Some(recipient) => self.meet(&recipient).await,
+                    None => Ok(()),
+                }
             }
             Item::Template(news) => {
                 let (channel, status, now) =

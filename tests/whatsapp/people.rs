@@ -210,3 +210,31 @@ async fn who_said_stop_and_was_erased_stays_out_when_the_number_meets_an_id() {
     world.settle().await;
     world.app.trigger(flow, PHONE).await.expect(201);
 }
+
+#[actix_web::test]
+async fn a_status_that_shows_a_number_and_an_id_makes_one_person_of_two() {
+    let world = World::start(|cloud| cloud.add_template(cart_template())).await;
+    let flow = world.app.publish(&cart()).await;
+    let number = PHONE.trim_start_matches('+');
+    hear(&world, "1", None, Some("US.1030"), "STOP").await;
+    world.settle().await;
+    let setup = crate::meta::Setup::default();
+    let status = |wamid: &str| {
+        let value = json!({
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": setup.display_phone, "phone_number_id": setup.phone_number_id},
+            "contacts": [{"wa_id": number, "user_id": "US.1030"}],
+            "statuses": [{"id": wamid, "status": "delivered", "timestamp": (world.cloud.now() / 1_000).to_string(),
+                "recipient_id": number, "recipient_user_id": "US.1030"}],
+        });
+        let entry = json!({"id": setup.business_account_id, "changes": [{"field": "messages", "value": value}]});
+        json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string()
+    };
+    // Of a message that another system sent, and nobody is known by the number yet.
+    assert_eq!(world.cloud.post_signed(status("wamid.theirs").as_bytes()).await.0, 200);
+    let contacts = world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().clone();
+    assert_eq!(contacts.len(), 1);
+    let body = json!({"flow_id": flow, "phone": PHONE, "context": cart_context()});
+    let refused = world.app.post("/actions/trigger-flow", &body).await;
+    assert_eq!(refused.status, 422, "STOP under a name covers the number");
+}

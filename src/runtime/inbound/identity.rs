@@ -231,7 +231,7 @@ impl Job<'_> {
     }
 
     /// The contacts that some addresses lead to, each once, in their order.
-    fn owners(&self, shown: &[AddressKey]) -> Result<Vec<i64>> {
+    pub(super) fn owners(&self, shown: &[AddressKey]) -> Result<Vec<i64>> {
         let mut owners = Vec::new();
         for address in shown {
             if let Some(owner) = self.owner_of(address)?

@@ -8,6 +8,7 @@
 mod consent;
 mod identity;
 mod keywords;
+mod meet;
 mod merge;
 mod route;
 mod tell;
