@@ -3,17 +3,16 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::error::ApiError;
 use super::request::{Fields, OptionalJsonBody, Query};
 use super::{State, cut, iso, read};
 use crate::channels::Channel;
-use crate::channels::outgoing::{Refusal, Sent};
+use crate::channels::outgoing::Refusal;
 use crate::domain::Timestamp;
 use crate::error::Error;
-use crate::runtime::ChannelState;
 use crate::runtime::templates::last_template_sync;
+use crate::runtime::{ChannelState, Tried};
 use crate::store::strays::{self, Stray};
 use crate::store::{messages, templates};
 
@@ -77,10 +76,9 @@ pub(super) async fn resume_channel(
 /// `POST /channels/{name}/test`: asks the far side whether it would take messages. Reaches nobody's phone.
 pub(super) async fn test_channel(state: web::Data<State>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     check_live(&state, &name)?;
-    let answer = match state.runtime.channel() {
-        Channel::Simulator => json!({"text": "The simulator works: it records messages, and none reaches a phone."}),
-        Channel::WhatsApp(whatsapp) => {
-            let probe = whatsapp.probe().await.map_err(|refusal| refused_by_channel(&refusal))?;
+    let answer = match state.runtime.try_channel().await {
+        Tried::Simulated => json!({"text": "The simulator works: it records messages, and none reaches a phone."}),
+        Tried::Known(probe) => {
             let text = match probe.subscribed {
                 true => "Meta takes the access token, knows the number, and delivers what people write.",
                 false => {
@@ -96,16 +94,11 @@ pub(super) async fn test_channel(state: web::Data<State>, name: web::Path<String
                 "is_subscribed": probe.subscribed,
             })
         }
-        Channel::Webhook(webhook) => {
-            let id = Uuid::now_v7().to_string();
-            match webhook.test(&id, state.runtime.clock().now()).await {
-                Sent::Accepted { .. } => json!({"text": "The URL took a signed channel.test.", "message_id": id}),
-                Sent::Refused(refusal) => return Err(refused_by_channel(&refusal)),
-                Sent::Ambiguous { text } => {
-                    let error = format!("The URL was reached and did not answer: {text}");
-                    return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
-                }
-            }
+        Tried::Taken { message_id } => json!({"text": "The URL took a signed channel.test.", "message_id": message_id}),
+        Tried::Refused(refusal) => return Err(refused_by_channel(&refusal)),
+        Tried::Unclear(text) => {
+            let error = format!("The URL was reached and did not answer: {text}");
+            return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
         }
     };
     let mut view = json!({"name": name.as_str(), "is_working": true});

@@ -66,7 +66,7 @@ pub use inbound::{Handling, Inbound, Quoted, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing};
-pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried};
+pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried};
 pub use resume::{Resume, Resumed};
 pub use say::{Answer, Answered};
 pub use stop::Stopped;

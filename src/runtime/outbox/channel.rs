@@ -1,8 +1,11 @@
 //! Whether the channel may be used: paused by the provider or by the operator, or left alone for a while.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::channels::Channel;
+use crate::channels::outgoing::{Refusal, Sent};
+use crate::channels::whatsapp::Probe;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
@@ -23,6 +26,24 @@ pub struct ChannelState {
     pub explanation: Option<String>,
     /// Until when it is left alone because it asked for that, or could not be reached. It goes on by itself.
     pub held_until: Option<Timestamp>,
+}
+
+/// What came of asking the far side of the channel whether it would take messages.
+#[derive(Debug)]
+pub enum Tried {
+    /// The simulator has no far side.
+    Simulated,
+    /// WhatsApp knows the number.
+    Known(Probe),
+    /// The operator's URL took a test.
+    Taken {
+        /// Id of what was posted.
+        message_id: String,
+    },
+    /// It would not.
+    Refused(Refusal),
+    /// It was reached, and its answer tells nothing.
+    Unclear(String),
 }
 
 /// Pauses the channel. The outcome is whether it was going.
@@ -83,6 +104,22 @@ impl Job<'_> {
 }
 
 impl Runtime {
+    /// Asks the far side of the channel whether it would take messages. Reaches nobody's phone.
+    pub async fn try_channel(&self) -> Tried {
+        match self.channel() {
+            Channel::Simulator => Tried::Simulated,
+            Channel::WhatsApp(whatsapp) => whatsapp.probe().await.map_or_else(Tried::Refused, Tried::Known),
+            Channel::Webhook(webhook) => {
+                let message_id = Uuid::now_v7().to_string();
+                match webhook.test(&message_id, self.clock().now()).await {
+                    Sent::Accepted { .. } => Tried::Taken { message_id },
+                    Sent::Refused(refusal) => Tried::Refused(refusal),
+                    Sent::Ambiguous { text } => Tried::Unclear(text),
+                }
+            }
+        }
+    }
+
     /// How the channel stands.
     ///
     /// # Errors

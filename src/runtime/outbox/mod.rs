@@ -51,7 +51,7 @@ use pace::NumberPace;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 
-pub use channel::ChannelState;
+pub use channel::{ChannelState, Tried};
 pub use progress::{ProgressOutcome, Progressed};
 pub use retry::Retried;
 
