@@ -160,9 +160,13 @@ impl Settings {
         let fixed = |key: &String| match all.iter().find(|(setting, _)| setting.key == *key) {
             None => Some("This key is not known.".to_owned()),
             Some((setting, _)) if setting.is_editable => None,
-            Some((Setting { pinned_by: Some(source), .. }, _)) => {
-                Some(format!("The {source} sets this key: change it there."))
-            }
+            // A file is read again when the channel is resumed; a variable of this process cannot be changed.
+            Some((Setting { pinned_by: Some(source), .. }, _)) => match key.as_str() {
+                "whatsapp.access_token" => Some(format!(
+                    "The {source} sets this key: change it there. A file is read again when you resume the channel."
+                )),
+                _ => Some(format!("The {source} sets this key: change it there.")),
+            },
             Some(_) => {
                 Some("This key is set in the configuration file or the environment, for the next start.".to_owned())
             }
