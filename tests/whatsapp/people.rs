@@ -62,7 +62,9 @@ async fn stop_reaches_the_queue_before_the_messages_leave_it() {
 async fn two_contacts_of_one_person_meet_in_one_webhook() {
     let world = World::start(|cloud| cloud.add_template(cart_template())).await;
     let flow = world.app.publish(&cart()).await;
-    // First only the number is known, then somebody without a number writes; at last both are shown together.
+    // First only the number is known, then somebody without a number writes; at last both are shown together. Statuses
+    // would show that sooner.
+    world.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
     let by_phone = world.trigger(flow, PHONE, cart_context()).await;
     let older = world.app.session(&by_phone).await["contact_id"].clone();
     let anna = world.cloud.phone(PHONE);
