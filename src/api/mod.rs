@@ -142,8 +142,8 @@ const OPEN: Option<Scope> = None;
 /// The routes below `/api/v1` and `/v1`. Each is described in `static/openapi.yaml`, and each described there is here.
 #[rustfmt::skip]
 const ROUTES: &[Entry] = &[
-    entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::trigger_flow)),
-    entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::cancel_flow)),
+    entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::flows::trigger_flow)),
+    entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::flows::cancel_flow)),
     entry(Method::POST, "/actions/send-event", TRIGGER, || web::to(session_events::send_event)),
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),

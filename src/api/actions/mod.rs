@@ -1,0 +1,78 @@
+//! `POST /actions/…`: what clients of the public API call, a file for each subject, and what they share.
+
+pub(super) mod flows;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::State;
+use super::error::ApiError;
+use super::request::{Fields, key_reused};
+use crate::domain::text::json_depth;
+use crate::runtime::{Command, IdempotencyKey, Once, TriggerRefusal};
+
+/// Bytes of JSON that a `context` may have.
+const CONTEXT_BYTES: usize = 64 * 1024;
+/// How deep a `context` may be nested.
+const CONTEXT_DEPTH: usize = 32;
+
+const FLOW_NOT_FOUND: &str = "Flow not found or not published";
+pub(super) const CONTACT_NOT_FOUND: &str = "Contact not found";
+
+/// What a trigger passes to the flow.
+pub(super) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let context = fields.object("context").cloned().unwrap_or_default();
+    if json_depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
+        fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
+    } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
+        fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
+    }
+    context
+}
+
+/// The answer to a trigger that was refused.
+pub(super) fn refused(refusal: TriggerRefusal) -> ApiError {
+    let unprocessable = |text: &str| ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text);
+    match refusal {
+        TriggerRefusal::FlowNotFound => ApiError::not_found(FLOW_NOT_FOUND)
+            .hint("Check the flow_id, and publish the flow: drafts cannot be triggered."),
+        TriggerRefusal::NoEntryNode => unprocessable("Flow has no entry node")
+            .hint("Name the first node in the flow's `entry_node` and publish it again."),
+        TriggerRefusal::ContactNotFound => {
+            ApiError::not_found(CONTACT_NOT_FOUND).hint("Send `phone` instead of `contact_id` to create the contact.")
+        }
+        TriggerRefusal::ContactMismatch => contact_mismatch(),
+        TriggerRefusal::OptedOut => unprocessable("Contact has opted out").hint("Only the contact can undo this."),
+        TriggerRefusal::BadInputs { errors } => ApiError::Validation(errors),
+        TriggerRefusal::Running { id } => ApiError::refused(StatusCode::CONFLICT, "A session is already running")
+            .with("id", id.to_string())
+            .hint("Send on_running `return` to get it, or `restart` to end it first."),
+    }
+}
+
+pub(super) fn contact_mismatch() -> ApiError {
+    let sentence = "The contact id and the phone belong to different contacts: send one of them.";
+    ApiError::Validation(["contact_id", "phone"].map(|field| (field.to_owned(), sentence.to_owned())).to_vec())
+}
+
+/// Runs a command under its key, and gives with its outcome whether it is a replay.
+pub(super) async fn run_once<C: Command>(
+    state: &State,
+    key: Option<IdempotencyKey>,
+    command: C,
+) -> Result<(C::Outcome, bool), ApiError> {
+    match state.runtime.handle_once(key, command).await? {
+        Once::Ran(outcome) => Ok((outcome, false)),
+        Once::Replayed(outcome) => Ok((outcome, true)),
+        Once::KeyReused => Err(key_reused()),
+    }
+}
+
+pub(super) fn answer_once(status: StatusCode, body: &Value, is_replay: bool) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    if is_replay {
+        response.insert_header(("Idempotency-Replayed", "true"));
+    }
+    response.json(body)
+}
