@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -91,6 +91,10 @@ CREATE TABLE contacts (
     updated_at INTEGER NOT NULL -- of the profile; messages leave it alone
 ) STRICT;
 
+-- Who was written to or wrote last, and at the far end those that nobody wrote to, the newest of them first.
+CREATE INDEX contacts_by_activity ON contacts (last_message_at);
+CREATE INDEX contacts_by_email ON contacts (email COLLATE NOCASE) WHERE email IS NOT NULL;
+
 -- Where people are reached. The primary key makes an address lead to one contact.
 CREATE TABLE addresses (
     kind TEXT NOT NULL CHECK (kind IN ('phone', 'wa_id', 'bsuid')),
@@ -123,6 +127,29 @@ CREATE TABLE contact_tags (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX contact_tags_by_tag ON contact_tags (tag_seq);
+
+-- Finding people by parts of their names, email addresses and phone numbers: for every run of one, two and three
+-- characters the contacts that have it, by their seq. It is written behind the contacts' own writes, by a worker.
+-- secure-delete: what is taken out is not in the file any more, as SQLite's pragma of that name alone would not see to.
+CREATE VIRTUAL TABLE search_grams USING fts5 (grams, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+INSERT INTO search_grams (search_grams, rank) VALUES ('secure-delete', 1);
+
+-- What search_grams has of each contact, since only who knows it can take it out.
+CREATE TABLE search_texts (
+    contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq),
+    text TEXT NOT NULL -- folded
+) STRICT;
+
+-- Contacts that search_grams has as they were.
+CREATE TABLE search_queue (contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq)) STRICT;
+
+-- Contacts of a higher seq are not in search_grams yet, which costs those who write them nothing.
+CREATE TABLE search_progress (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    up_to INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO search_progress (only, up_to) VALUES (1, 0);
 
 -- Conversations. Columns mirror the session for queries; what has no column is in state, and both together are the
 -- session.

@@ -1,0 +1,19 @@
+CREATE INDEX contacts_by_activity ON contacts (last_message_at);
+CREATE INDEX contacts_by_email ON contacts (email COLLATE NOCASE) WHERE email IS NOT NULL;
+
+CREATE VIRTUAL TABLE search_grams USING fts5 (grams, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+INSERT INTO search_grams (search_grams, rank) VALUES ('secure-delete', 1);
+
+CREATE TABLE search_texts (
+    contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq),
+    text TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE search_queue (contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq)) STRICT;
+
+CREATE TABLE search_progress (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    up_to INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO search_progress (only, up_to) VALUES (1, 0);
