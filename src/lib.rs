@@ -86,7 +86,7 @@ impl App {
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),
-            reading_deliveries: tokio::sync::Semaphore::new(api::DELIVERIES_AT_ONCE),
+            reading_large_deliveries: tokio::sync::Semaphore::new(api::LARGE_DELIVERIES_AT_ONCE),
             compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
             max_body: config.server.max_body.bytes(),
             read_access_token: {

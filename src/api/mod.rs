@@ -49,7 +49,7 @@ use request::BodyLimit;
 pub(crate) use auth::{RateLimit, Tokens, follow};
 pub(crate) use events::Watchers;
 pub(crate) use login::Logins;
-pub(crate) use whatsapp::READ_AT_ONCE as DELIVERIES_AT_ONCE;
+pub(crate) use whatsapp::LARGE_AT_ONCE as LARGE_DELIVERIES_AT_ONCE;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
@@ -73,8 +73,8 @@ pub(crate) struct State {
     pub(crate) watchers: Watchers,
     /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
     pub(crate) compiling: tokio::sync::Semaphore,
-    /// Deliveries whose bodies are read at once.
-    pub(crate) reading_deliveries: tokio::sync::Semaphore,
+    /// Places for reading deliveries that are larger than most.
+    pub(crate) reading_large_deliveries: tokio::sync::Semaphore,
     /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
     /// would let in again who was shut out meanwhile.
     pub(crate) admitting: tokio::sync::Mutex<()>,

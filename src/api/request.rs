@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev, web};
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::State;
 use super::auth::Principal;
 use super::error::ApiError;
 use crate::domain::{ContactId, ParseError, Phone};
+use crate::error::Error;
 use crate::runtime::{IdempotencyKey, Whom};
 
 /// At most this many characters in an `Idempotency-Key`.
@@ -86,10 +89,41 @@ impl FromRequest for OptionalJsonBody {
     }
 }
 
-/// A body as it was received, of whatever type it says it is, within the resource's limit.
-pub(super) async fn raw_body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, ApiError> {
+/// A body as it was received, of whatever type it says it is, within the resource's limit, from somebody who is not
+/// known yet. Once more than `free` bytes of it are here, it needs one of the `places`; what a request announces takes
+/// none.
+pub(super) async fn raw_body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    (free, places): (usize, &Semaphore),
+) -> Result<Bytes, ApiError> {
     let limit = check_length(request)?;
-    read_body(Ok(payload), limit).await
+    match tokio::time::timeout(BODY_TIMEOUT, gather(payload, limit, (free, places))).await {
+        Ok(raw) => raw,
+        Err(_) => Err(too_slow()),
+    }
+}
+
+async fn gather(
+    mut payload: web::Payload,
+    limit: usize,
+    (free, places): (usize, &Semaphore),
+) -> Result<Bytes, ApiError> {
+    let mut raw = BytesMut::new();
+    let mut place = None;
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|error| unreadable(error.into()))?;
+        let length = raw.len() + piece.len();
+        if length > limit {
+            return Err(too_large(limit));
+        }
+        if length > free && place.is_none() {
+            let full = |_| Error::unavailable("Many large bodies are read already; send this one again.");
+            place = Some(places.try_acquire().map_err(full)?);
+        }
+        raw.extend_from_slice(&piece);
+    }
+    Ok(raw.freeze())
 }
 
 fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
@@ -112,14 +146,19 @@ fn check_length(request: &HttpRequest) -> Result<usize, ApiError> {
 }
 
 async fn read_body(payload: actix_web::Result<web::Payload>, limit: usize) -> Result<Bytes, ApiError> {
-    let unreadable = |error: actix_web::Error| {
-        ApiError::refused(StatusCode::BAD_REQUEST, format!("The body could not be read: {error}."))
-    };
     match tokio::time::timeout(BODY_TIMEOUT, payload.map_err(unreadable)?.to_bytes_limited(limit)).await {
         Ok(Ok(bytes)) => bytes.map_err(unreadable),
         Ok(Err(_)) => Err(too_large(limit)),
-        Err(_) => Err(ApiError::refused(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")),
+        Err(_) => Err(too_slow()),
     }
+}
+
+fn unreadable(error: actix_web::Error) -> ApiError {
+    ApiError::refused(StatusCode::BAD_REQUEST, format!("The body could not be read: {error}."))
+}
+
+fn too_slow() -> ApiError {
+    ApiError::refused(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
 }
 
 fn too_large(limit: usize) -> ApiError {

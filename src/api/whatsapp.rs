@@ -16,12 +16,15 @@ use super::error::ApiError;
 use super::request::raw_body;
 use crate::channels::Channel;
 use crate::channels::whatsapp::{WhatsApp, read_delivery};
-use crate::error::Error;
 
 /// Bytes that a delivery may have (Meta's documentation: up to 3 MB).
 pub(super) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
-/// Deliveries whose bodies are read at once: each may take its bytes of memory before its signature can be checked.
-pub(crate) const READ_AT_ONCE: usize = 16;
+/// Bytes of a delivery that are read from anybody: Meta's own have seldom more than a few thousand, and a stranger who
+/// sends slowly, or not at all, must keep none of them out. How many connections send that much is the server's limit.
+const FREE_BYTES: usize = 64 * 1024;
+/// Deliveries larger than that whose bodies are read at once: each may take [`DELIVERY_BYTES`] of memory before its
+/// signature can be checked.
+pub(crate) const LARGE_AT_ONCE: usize = 16;
 /// The header that carries the signature.
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
@@ -61,13 +64,9 @@ pub(super) async fn receive_delivery(
 ) -> Result<HttpResponse, ApiError> {
     let whatsapp = whatsapp(&state)?;
     let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok());
-    // A stranger's body is not worth reading, and of those who only look like Meta a few are read at once.
+    // A body without a signature is not worth reading.
     let signature = signature.filter(|signature| looks_signed(signature)).ok_or_else(unsigned)?;
-    let reading = state.reading_deliveries.try_acquire();
-    let reading =
-        reading.map_err(|_| Error::unavailable("Many deliveries are read already; deliver this one again."))?;
-    let raw = raw_body(&request, payload).await?;
-    drop(reading);
+    let raw = raw_body(&request, payload, (FREE_BYTES, &state.reading_large_deliveries)).await?;
     if !whatsapp.is_signed(Some(signature), &raw) {
         return Err(unsigned());
     }

@@ -123,48 +123,97 @@ async fn what_meta_did_not_sign_stores_nothing() {
     .await;
 }
 
-/// Says that a delivery comes, and sends none of it.
-async fn announce(app: &TestApp, headers: &str) -> tokio::net::TcpStream {
+/// Begins a delivery of so many bytes, and leaves it at this part of them.
+async fn begin(app: &TestApp, headers: &str, (length, sent): (usize, &[u8])) -> tokio::net::TcpStream {
     let host = app.base.trim_start_matches("http://").to_owned();
     let mut stream = tokio::net::TcpStream::connect(&host).await.unwrap();
-    let head = format!("POST /webhooks/whatsapp HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n{headers}\r\n");
+    let head = format!("POST /webhooks/whatsapp HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(sent).await.unwrap();
     stream
 }
 
+/// A header that looks like Meta's and signs nothing.
+fn looks_signed() -> String {
+    format!("X-Hub-Signature-256: sha256={}\r\n", "0".repeat(64))
+}
+
+/// A signed delivery of so many bytes that says nothing.
+fn of_size(bytes: usize) -> Vec<u8> {
+    let mut body = json!({"object": "", "filler": ""}).to_string().into_bytes();
+    let room = bytes - body.len();
+    let at = body.len() - 2;
+    body.splice(at..at, std::iter::repeat_n(b'x', room));
+    body
+}
+
+/// Delivers until the answer is this one: when the server has read what others send, nothing tells.
+async fn deliver_until(app: &TestApp, raw: &[u8], status: u16) -> Answer {
+    for _ in 0..1_000 {
+        let answer = post(app, raw.to_vec(), None).await;
+        if answer.status == status {
+            return answer;
+        }
+    }
+    panic!("never answered with {status}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_body_is_not_read_and_few_are_read_at_once() {
+async fn what_does_not_look_signed_is_refused_before_its_body_is_there() {
     local(async {
         let app = start().await;
-        for wrong in ["", "X-Hub-Signature-256: sha256=12\r\n"] {
+        for wrong in ["", "X-Hub-Signature-256: sha256=12\r\n", "X-Hub-Signature-256: sha1=12\r\n"] {
             let mut answer = [0; 12];
-            announce(&app, wrong).await.read_exact(&mut answer).await.unwrap();
+            begin(&app, wrong, (3_000_000, b"")).await.read_exact(&mut answer).await.unwrap();
             assert_eq!(&answer, b"HTTP/1.1 401");
         }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_send_next_to_nothing_keep_no_delivery_out() {
+    local(async {
+        let app = start().await;
+        let mut strangers = Vec::new();
+        for n in 0..50 {
+            // However much they announce, it is what they send that takes room.
+            let sent: &[u8] = if n % 2 == 0 { b"" } else { b"{" };
+            strangers.push(begin(&app, &looks_signed(), (3_000_000, sent)).await);
+        }
+        for n in 0..20 {
+            let body = delivery(&[text(&format!("w{n}"), &json!({"from": "14155550123"}), "hello")]);
+            deliver(&app, &body).await.expect(200);
+        }
+        assert_eq!(app.count("messages"), 20);
+        post(&app, of_size(3 * 1024 * 1024), None).await.expect(200);
+        drop(strangers);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_large_deliveries_are_read_at_once_and_small_ones_pass_them() {
+    local(async {
+        let app = start().await;
+        let large = of_size(100 * 1024);
+        let mut strangers = Vec::new();
+        // More than there are places, as this test's own may stand in one of theirs.
+        for _ in 0..20 {
+            strangers.push(begin(&app, &looks_signed(), (large.len(), &large[..80 * 1024])).await);
+        }
+        let refused = deliver_until(&app, &large, 503).await;
+        assert!(refused.header("Retry-After").is_some());
+        assert!(refused.expect(503)["error"].as_str().unwrap().contains("send this one again"));
         let body = delivery(&[text("a", &json!({"from": "14155550123"}), "hello")]);
-        let looks_right = format!("X-Hub-Signature-256: sha256={}\r\n", "0".repeat(64));
-        let mut slow = Vec::new();
-        for _ in 0..16 {
-            slow.push(announce(&app, &looks_right).await);
+        for _ in 0..5 {
+            deliver(&app, &body).await.expect(200);
         }
-        let mut refused = deliver(&app, &body).await;
-        for _ in 0..1_000 {
-            if refused.status == 503 {
-                break;
-            }
-            refused = deliver(&app, &body).await;
-        }
-        assert!(refused.expect(503)["error"].as_str().unwrap().contains("deliver this one again"));
-        drop(slow);
-        let mut taken = deliver(&app, &body).await;
-        for _ in 0..1_000 {
-            if taken.status == 200 {
-                break;
-            }
-            taken = deliver(&app, &body).await;
-        }
-        taken.expect(200);
         assert_eq!(app.count("messages"), 1);
+        drop(strangers);
+        deliver_until(&app, &large, 200).await;
         app.stop().await;
     })
     .await;
@@ -210,13 +259,6 @@ async fn what_cannot_be_read_is_kept_and_acknowledged() {
 async fn three_megabytes_are_taken_and_four_are_not() {
     local(async {
         let app = start().await;
-        let of_size = |bytes: usize| {
-            let mut body = json!({"object": "", "filler": ""}).to_string().into_bytes();
-            let room = bytes - body.len();
-            let at = body.len() - 2;
-            body.splice(at..at, std::iter::repeat_n(b'x', room));
-            body
-        };
         post(&app, of_size(3 * 1024 * 1024), None).await.expect(200);
         let before = app.rows();
         let large = of_size(4 * 1024 * 1024);
