@@ -140,6 +140,7 @@ struct Inner {
     consent: ConsentWords,
     /// The words that start flows.
     keywords: Keywords,
+    marker: inbound::Marker,
     /// Seconds.
     default_ttl: AtomicU64,
     live: live::Board,
@@ -186,6 +187,7 @@ impl Runtime {
             teller: webhooks::Teller::default(),
             consent,
             keywords: Keywords::default(),
+            marker: inbound::Marker::default(),
             default_ttl,
             live,
             flows,

@@ -32,6 +32,7 @@ use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 use route::Route;
+pub(super) use tell::Marker;
 
 /// A message from a person, as a channel hands it over.
 #[derive(Debug, Clone)]
@@ -215,7 +216,7 @@ impl Runtime {
         if let Channel::WhatsApp(whatsapp) = self.channel()
             && received.handling.is_taken()
         {
-            tell::mark_read(whatsapp.clone(), inbound.provider_id.clone());
+            self.inner.marker.mark_read(whatsapp.clone(), inbound.provider_id.clone());
         }
         Ok(received)
     }

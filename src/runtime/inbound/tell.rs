@@ -13,18 +13,30 @@ use crate::error::Result;
 use crate::store::contacts::StoredContact;
 
 /// Requests that mark messages as read, at once. Of more, some messages stay unread, which harms nobody.
-const MARKING: usize = 16;
-static MARKED: Semaphore = Semaphore::const_new(MARKING);
+const MARKED_AT_ONCE: usize = 16;
 
-/// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
-pub(super) fn mark_read(whatsapp: Arc<WhatsApp>, provider_id: String) {
-    let Ok(turn) = MARKED.try_acquire() else { return };
-    tokio::spawn(async move {
-        let _turn = turn;
-        if let Err(refusal) = whatsapp.mark_read(&provider_id, true).await {
-            tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
-        }
-    });
+/// Marks messages as read.
+pub(in crate::runtime) struct Marker {
+    places: Arc<Semaphore>,
+}
+
+impl Default for Marker {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(MARKED_AT_ONCE)) }
+    }
+}
+
+impl Marker {
+    /// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
+    pub(super) fn mark_read(&self, whatsapp: Arc<WhatsApp>, provider_id: String) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(refusal) = whatsapp.mark_read(&provider_id, true).await {
+                tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
+            }
+        });
+    }
 }
 
 /// Queues `message.received`, whose message has the shape of `GET /triggers/new-message-received`.
