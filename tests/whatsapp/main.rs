@@ -19,6 +19,7 @@ mod world;
 mod cart;
 mod complaints;
 mod crash;
+mod crowd;
 mod kill;
 mod lanes;
 mod people;

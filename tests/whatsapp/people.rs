@@ -1,10 +1,10 @@
-//! People who opt out, who turn out to be one, and who talk all at once.
+//! People who opt out, and who turn out to be one.
 
 use serde_json::{Value, json};
 
 use crate::meta::Delivery;
 use crate::support::PHONE;
-use crate::world::{World, cart, cart_context, cart_template, held};
+use crate::world::{World, cart, cart_context, cart_template};
 
 /// Says three things and asks a fourth.
 fn talkative() -> Value {
@@ -93,55 +93,6 @@ async fn two_contacts_of_one_person_meet_in_one_webhook() {
     let merged: Vec<_> = ends.iter().filter(|session| session["reason"] == "merged").collect();
     assert_eq!(merged.len(), 1, "of two sessions of one flow one stays: {ends:?}");
     assert!(ends.iter().all(|session| session["contact_id"] == older));
-}
-
-/// Five questions.
-fn interview() -> Value {
-    let ask = |n: usize| {
-        let next = if n < 5 { format!("q{}", n + 1).into() } else { Value::Null };
-        json!({"id": format!("q{n}"), "type": "ask", "text": format!("Question {n}, after {{{{input.text|default('nothing')}}}}"),
-            "exits": {"reply": next, "no_match": null, "timeout": null}, "timeout_seconds": 1200})
-    };
-    json!({"schema_version": 1, "name": "Interview", "entry_node": "q1", "nodes": (1..=5).map(ask).collect::<Vec<_>>()})
-}
-
-#[actix_web::test]
-async fn a_thousand_people_at_once_hear_each_message_once_and_in_order() {
-    const PEOPLE: usize = 1_000;
-    let world = World::start(|_| {}).await;
-    let flow = world.app.publish(&interview()).await;
-    let doubled = Delivery { twice: true, shuffled: true, batch: 20, parallel: 16, ..held() };
-    world.cloud.set_delivery(doubled);
-    let phones: Vec<_> = (0..PEOPLE).map(|n| world.cloud.phone(&format!("+1415{n:07}"))).collect();
-    for phone in &phones {
-        phone.say("hi");
-    }
-    world.drain().await;
-    let mut ids = Vec::new();
-    for n in 0..PEOPLE {
-        ids.push(world.trigger(flow, &format!("+1415{n:07}"), json!({})).await);
-    }
-    world.drain().await;
-    for turn in 1..=5 {
-        for (n, phone) in phones.iter().enumerate() {
-            assert_eq!(phone.inbox().len(), turn, "turn {turn} of {n}: {:?}", phone.texts());
-            phone.say(&format!("answer {turn}"));
-        }
-        world.drain().await;
-    }
-    for (n, phone) in phones.iter().enumerate() {
-        let heard: Vec<String> = phone.texts();
-        let told = |turn: usize| {
-            let before = if turn == 1 { "nothing".to_owned() } else { format!("answer {}", turn - 1) };
-            format!("Question {turn}, after {before}")
-        };
-        assert_eq!(heard, (1..=5).map(told).collect::<Vec<_>>(), "{n}");
-    }
-    for id in &ids {
-        assert_eq!(world.app.session(id).await["status"], "completed");
-    }
-    world.assert_all_taken();
-    assert_eq!(world.cloud.accepted().len(), 5 * PEOPLE, "nothing was sent twice");
 }
 
 #[actix_web::test]

@@ -27,7 +27,20 @@ impl World {
         prepare: impl FnOnce(&FakeCloud),
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let clock = Clock::by_hand(START.parse().unwrap());
+        Self::start_by(Clock::by_hand(START.parse().unwrap()), pacing, prepare, change).await
+    }
+
+    /// By the machine's clock: the server's own workers send and fire, and nobody calls them.
+    pub(crate) async fn start_alive(prepare: impl FnOnce(&FakeCloud), change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_by(Clock::system(), Pacing::OFF, prepare, change).await
+    }
+
+    async fn start_by(
+        clock: Clock,
+        pacing: Pacing,
+        prepare: impl FnOnce(&FakeCloud),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let shared = clock.clone();
         let setup = Setup { now: Arc::new(move || shared.now().as_millis()), pacing, ..Setup::default() };
         let cloud = FakeCloud::start(setup);
@@ -77,6 +90,15 @@ impl World {
         for posted in self.cloud.posted() {
             assert_eq!(posted.status, Some(200), "{} {}", posted.answer, posted.body);
         }
+    }
+
+    /// Nothing is on its way, in doubt or lost, and no session waits for anything.
+    pub(crate) async fn assert_at_rest(&self) {
+        for status in ["queued", "sending", "unknown", "failed"] {
+            assert_eq!(self.with_status(status).await, [] as [Value; 0], "{status}");
+        }
+        let running = self.app.get("/sessions?status=running").await.expect(200);
+        assert_eq!(running["data"], json!([]));
     }
 
     /// Starts a flow for a phone and gives the session's id.
