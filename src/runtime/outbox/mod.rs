@@ -24,6 +24,7 @@
 mod channel;
 mod claim;
 mod compose;
+mod hold;
 mod pace;
 mod progress;
 mod record;
@@ -31,23 +32,20 @@ mod refused;
 mod retry;
 mod settle;
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::sweeper::read;
 use super::{Runtime, contacts};
-use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
+use crate::channels::outgoing::Sent;
 use crate::channels::{Channel, http};
-use crate::domain::{MessageId, Timestamp};
+use crate::domain::Timestamp;
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use claim::{Attempt, Claim, Claimed, LEASE};
-use pace::NumberPace;
+pub(super) use hold::Outbox;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 
@@ -68,180 +66,16 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long messages under way have to come back when the server stops: as long as the channel may take to answer, and a
 /// moment to record it. What is cut off is in doubt, and a text in doubt may go out twice.
 const GRACE: Duration = http::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(2));
-/// How long the channel is left alone at the most, unless it asks for more.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
-/// How long one person is left alone at the most.
-const LONGEST_PERSON_HOLD: Duration = Duration::from_secs(5 * 60);
 /// How long to wait before recording is tried again, at first and at the most.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Rounds that one call of [`Runtime::run_outbox_once`] makes at the most.
 const ROUNDS: usize = 100_000;
-
-/// What the outbox keeps in memory. All of it may be lost.
-#[derive(Debug)]
-pub(super) struct Outbox {
-    /// Rung when something may go out.
-    wake: Notify,
-    pace: NumberPace,
-    hold: Mutex<Held>,
-    /// How often in a row each person was to be left alone, by the contact's row.
-    refusals: Mutex<HashMap<i64, u32>>,
-    /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
-    in_order: tokio::sync::Mutex<bool>,
-}
-
-impl Outbox {
-    pub(super) fn new(messages_per_second: u32) -> Self {
-        Self {
-            wake: Notify::new(),
-            pace: NumberPace::new(messages_per_second),
-            hold: Mutex::default(),
-            refusals: Mutex::default(),
-            in_order: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
-/// How long the channel is left alone.
-#[derive(Debug, Default)]
-struct Held {
-    until: Option<Timestamp>,
-    /// How often in a row.
-    failures: u32,
-    /// Raised each time: the answer to an attempt from before says nothing new.
-    round: u64,
-}
 
 /// A batch of messages that were claimed together.
 struct Batch {
     claimed: Claimed,
     /// Of [`Held`].
     round: u64,
-}
-
-impl Outbox {
-    /// Rings: something may go out.
-    pub(super) fn ring(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Until when the channel is left alone, if it is.
-    fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.held().until.filter(|until| *until > now)
-    }
-
-    /// Uses the channel again at once.
-    fn forget_hold(&self) {
-        let mut held = self.held();
-        *held = Held { round: held.round + 1, ..Held::default() };
-        drop(held);
-        self.ring();
-    }
-
-    /// How many messages may be claimed while so many are under way, and in which round that is: none while the channel is
-    /// left alone, and one by itself to see whether it answers again.
-    fn room(&self, now: Timestamp, in_flight: usize) -> (u32, u64) {
-        let held = self.held();
-        let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
-        let room = match held.until {
-            Some(until) if until > now => 0,
-            Some(_) if in_flight > 0 => 0,
-            Some(_) => 1,
-            None => IN_FLIGHT.saturating_sub(in_flight).min(CLAIMED_AT_ONCE),
-        };
-        (room, held.round)
-    }
-
-    /// Whether the channel is only tried, since it was left alone.
-    fn is_probing(&self) -> bool {
-        self.held().until.is_some()
-    }
-
-    /// Takes note of what an answer says about the channel as a whole, and gives until when it is left alone.
-    fn hear(&self, sent: &Sent, round: u64, id: MessageId, now: Timestamp) -> Option<Timestamp> {
-        let mut held = self.held();
-        if held.round != round {
-            return None;
-        }
-        let refusal = match sent {
-            Sent::Refused(refusal) => match refusal.class {
-                RefusalClass::ChannelPacing | RefusalClass::Unreachable => refusal,
-                _ => {
-                    *held = Held { round, ..Held::default() };
-                    return None;
-                }
-            },
-            Sent::Accepted { .. } => {
-                *held = Held { round, ..Held::default() };
-                return None;
-            }
-            // It tells nothing.
-            Sent::Ambiguous { .. } => return None,
-        };
-        held.failures = held.failures.saturating_add(1);
-        held.round += 1;
-        let pause = backoff(held.failures, LONGEST_HOLD, id).max(refusal.retry_after.unwrap_or_default());
-        let until = now.plus(pause);
-        held.until = Some(until);
-        Some(until)
-    }
-
-    /// When a message to a contact goes out again whose attempt of this number was refused, if it does: how long its
-    /// person, or it alone, is left alone. It changes nothing.
-    fn again_at(
-        &self,
-        refusal: &Refusal,
-        contact_seq: i64,
-        (id, number): (MessageId, u32),
-        now: Timestamp,
-    ) -> Timestamp {
-        let pause = match refusal.class {
-            RefusalClass::RecipientPacing => {
-                let times = self.refusals().get(&contact_seq).copied().unwrap_or(0);
-                // Meta: "retry after 4^X seconds, X from 0".
-                Duration::from_secs(4_u64.saturating_pow(times)).min(LONGEST_PERSON_HOLD)
-            }
-            RefusalClass::Transient => backoff(number, Duration::from_secs(1 << record::TRIES), id),
-            _ => return now,
-        };
-        now.plus(pause.max(refusal.retry_after.unwrap_or_default()))
-    }
-
-    /// Takes note of what an answer says about one person.
-    fn hear_of_person(&self, sent: &Sent, contact_seq: i64) {
-        match sent {
-            Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {
-                let mut refusals = self.refusals();
-                let times = refusals.entry(contact_seq).or_insert(0);
-                *times = times.saturating_add(1);
-            }
-            Sent::Accepted { .. } => _ = self.refusals().remove(&contact_seq),
-            Sent::Refused(_) | Sent::Ambiguous { .. } => {}
-        }
-    }
-
-    /// Takes note of a refusal that came in a status and not as an answer. While the channel is left alone, or tried, it
-    /// says nothing new of the channel: it is of an attempt from before.
-    fn hear_later(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
-        let sent = Sent::Refused(refusal.clone());
-        self.hear_of_person(&sent, contact_seq);
-        let is_pacing = matches!(refusal.class, RefusalClass::ChannelPacing | RefusalClass::Unreachable);
-        let round = self.held().round;
-        if is_pacing && !self.is_probing() {
-            self.hear(&sent, round, id, now);
-        }
-        self.ring();
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, HashMap<i64, u32>> {
-        // Counts are whole after any panic.
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        // Three plain values are whole after any panic.
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Runtime {
@@ -554,15 +388,6 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
 
 fn is_paced(runtime: &Runtime) -> bool {
     matches!(runtime.channel(), Channel::WhatsApp(_))
-}
-
-/// 1, 2, 4 … seconds for the first, second, third … time, up to `longest`, less up to half of it: messages that failed
-/// together do not come back together.
-fn backoff(times: u32, longest: Duration, id: MessageId) -> Duration {
-    let whole = Duration::from_secs(1_u64.checked_shl(times.saturating_sub(1)).unwrap_or(u64::MAX)).min(longest);
-    // The last bytes of an id are random, and all that has to differ.
-    let chance = u32::from(id.0.as_bytes()[15]) ^ times.wrapping_mul(97) & 0xff;
-    if times <= 1 { whole } else { whole - whole * (chance & 0xff) / 512 }
 }
 
 fn log_panic(landed: std::result::Result<(), tokio::task::JoinError>) {

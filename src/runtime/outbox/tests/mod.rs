@@ -18,11 +18,11 @@ use uuid::Uuid;
 use super::claim::Attempt;
 use super::*;
 use crate::channels::incoming::{Progress, Sender, Stage};
-use crate::channels::outgoing::{Content, Refusal};
+use crate::channels::outgoing::{Content, Refusal, RefusalClass};
 use crate::channels::webhook::{Webhook, WebhookOptions};
 use crate::channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use crate::domain::{
-    Contact, ContactId, FlowId, FlowKind, MessageTemplate, Phone, Session, SessionId, Status, TemplateId,
+    Contact, ContactId, FlowId, FlowKind, MessageId, MessageTemplate, Phone, Session, SessionId, Status, TemplateId,
 };
 use crate::runtime::{CancelSession, Clock, OnRunning, Options, Resend, Trigger, Triggered, Whom};
 use crate::store::messages::{MessageRow, MessageStatus, NewOutgoing, Origin};
