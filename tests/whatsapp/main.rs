@@ -23,4 +23,5 @@ mod crowd;
 mod kill;
 mod lanes;
 mod people;
+mod token;
 mod trouble;
