@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::meta::Delivery;
+use crate::crash::until;
+use crate::meta::{Delivery, Fault, Gate};
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
@@ -31,11 +32,11 @@ async fn stop_reaches_the_queue_before_the_messages_leave_it() {
     world.settle().await;
     world.app.post("/channels/whatsapp/resume", &json!({})).await.expect(200);
     world.settle().await;
-    assert_eq!(anna.inbox().len(), 1, "the confirmation alone: {:?}", anna.texts());
+    assert_eq!(anna.texts(), [CONFIRMATION], "and nothing else");
     let session = world.app.session(&id).await;
     assert_eq!((session["status"].as_str(), session["reason"].as_str()), (Some("cancelled"), Some("opted_out")));
-    let dropped = world.with_status("failed").await;
-    assert_eq!(dropped.len(), 4);
+    let four = ["This is one.", "This is two.", "This is three.", "And you?"];
+    assert_dropped(&world.messages(&session["contact_id"]).await, &id, &four);
 
     let refused = world.app.trigger(flow, PHONE).await;
     assert_eq!(refused.status, 422);
@@ -56,6 +57,67 @@ async fn stop_reaches_the_queue_before_the_messages_leave_it() {
     world.settle().await;
     assert_eq!(anna.inbox().len(), 6);
     world.assert_all_taken();
+}
+
+/// What answers STOP.
+const CONFIRMATION: &str = "You will not get any more messages from us. Reply START to get them again.";
+
+/// These messages of a session, and no others of the person, failed as `opted_out` and were never tried; the
+/// confirmation went out.
+#[track_caller]
+fn assert_dropped(messages: &[Value], session: &Value, texts: &[&str]) {
+    let failed = messages.iter().filter(|message| message["status"] == "failed");
+    let failed: Vec<Value> = failed
+        .map(|row| json!([row["text"], row["session_id"], row["reason"], row["origin"], row["attempts"]]))
+        .collect();
+    let expected: Vec<Value> = texts.iter().map(|text| json!([text, session, "opted_out", "flow", 0])).collect();
+    assert_eq!(failed, expected);
+    let consent: Vec<_> = messages.iter().filter(|message| message["origin"] == "consent").collect();
+    assert_eq!(consent.len(), 1, "{consent:?}");
+    assert_eq!((&consent[0]["text"], &consent[0]["session_id"]), (&json!(CONFIRMATION), &Value::Null));
+    assert!(["sent", "delivered"].contains(&consent[0]["status"].as_str().unwrap()), "{}", consent[0]);
+}
+
+#[actix_web::test]
+async fn stop_while_the_head_is_on_its_way_lets_nothing_follow_it() {
+    // It has arrived and the answer is late, or it has not arrived yet.
+    let slow: [fn(Gate) -> Fault; 2] = [Fault::HoldAnswer, Fault::HoldRequest];
+    for (fault, has_arrived) in slow.into_iter().zip([true, false]) {
+        let world = World::start_alive(|_| {}, |_| {}).await;
+        let flow = world.app.publish(&talkative()).await;
+        // No status tells of the message before its answer does.
+        world.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
+        let anna = world.cloud.phone(PHONE);
+        anna.say("hello");
+        until("the hello", async || world.cloud.posted().len() == 1).await;
+        let gate = Gate::closed();
+        world.cloud.next(fault(gate.clone()));
+        let id = world.trigger(flow, PHONE, json!({})).await;
+        let requests = || world.cloud.requests().iter().filter(|request| request.body["type"] == "text").count();
+        until("the first message", async || requests() == 1).await;
+        anna.say("STOP");
+        until("the STOP", async || world.app.session(&id).await["status"] == "cancelled").await;
+        let contact = world.app.session(&id).await["contact_id"].clone();
+        let standing = |messages: &[Value]| -> Vec<Value> {
+            messages.iter().filter(|row| row["direction"] == "out").map(|row| row["status"].clone()).collect()
+        };
+        let under_way = standing(&world.messages(&contact).await);
+        assert_eq!(under_way, ["sending", "failed", "failed", "failed", "queued"], "arrived: {has_arrived}");
+        assert_eq!(anna.inbox().len(), usize::from(has_arrived));
+        assert_eq!(requests(), 1, "not even the confirmation overtakes it");
+        gate.open();
+        anna.wait_for(2).await;
+        until("the last answer", async || world.with_status("sending").await.is_empty()).await;
+        assert_eq!(anna.texts(), ["This is one.", CONFIRMATION], "arrived: {has_arrived}");
+        let messages = world.messages(&contact).await;
+        assert_dropped(&messages, &id, &["This is two.", "This is three.", "And you?"]);
+        assert_eq!(standing(&messages), ["sent", "failed", "failed", "failed", "sent"]);
+        let session = world.app.session(&id).await;
+        assert_eq!((&session["status"], &session["reason"]), (&json!("cancelled"), &json!("opted_out")), "still");
+        assert_eq!(requests(), 2);
+        world.assert_all_taken();
+        world.app.stop().await;
+    }
 }
 
 #[actix_web::test]
