@@ -253,3 +253,99 @@ async fn a_status_that_shows_a_number_and_an_id_makes_one_person_of_two() {
     let refused = world.app.post("/actions/trigger-flow", &body).await;
     assert_eq!(refused.status, 422, "STOP under a name covers the number");
 }
+
+/// Two questions.
+fn two_questions() -> Value {
+    let ask = |id: &str, next: &str| {
+        json!({"id": id, "type": "ask", "text": format!("{{{{context.who}}}}: {id}?"), "timeout_seconds": 1500,
+            "exits": {"reply": next, "no_match": null, "timeout": null}})
+    };
+    json!({
+        "schema_version": 1, "name": "Two questions", "entry_node": "first",
+        "nodes": [ask("first", "second"), ask("second", "end"),
+            {"id": "end", "type": "end", "outcome": "told", "text": "{{context.who}}: thank you."}]
+    })
+}
+
+/// Two contacts meet, for each of whom the same flow runs.
+#[derive(Debug, Clone, Copy)]
+struct Meeting {
+    /// Whether the contact of the number was there before the one of the id.
+    is_number_older: bool,
+    /// Whether the flow was started for the contact of the number first.
+    is_number_first: bool,
+    /// Whether the session that began first was the last to speak.
+    speaks_first_last: bool,
+}
+
+impl Meeting {
+    async fn happen(self) {
+        let world = World::start(|_| {}).await;
+        let flow = world.app.publish(&two_questions()).await;
+        let anna = world.cloud.phone(PHONE);
+        let number = anna.wa_id().unwrap();
+        anna.hide_number("anna.shop");
+        world.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
+        let say = async |by_number: bool, id: &str, text: &str| {
+            world.app.advance(60);
+            match by_number {
+                true => hear(&world, id, Some(&number), None, text).await,
+                false => drop(anna.say(text)),
+            }
+            world.settle().await;
+        };
+        let contacts = async || world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().clone();
+
+        say(self.is_number_older, "hello", "hello").await;
+        let older = contacts().await[0]["id"].clone();
+        say(!self.is_number_older, "hello", "hello").await;
+        let both = contacts().await;
+        assert_eq!(both.len(), 2, "{self:?}: nothing says yet that they are one");
+        let younger = both.into_iter().map(|row| row["id"].clone()).find(|id| *id != older).unwrap();
+        let mut sessions = Vec::new();
+        for by_number in [self.is_number_first, !self.is_number_first] {
+            world.app.advance(60);
+            let contact = if by_number == self.is_number_older { &older } else { &younger };
+            let who = format!("S{}", sessions.len() + 1);
+            let body = json!({"flow_id": flow, "contact_id": contact, "context": {"who": who}});
+            sessions.push(world.app.post("/actions/trigger-flow", &body).await.expect(201)["id"].clone());
+            world.settle().await;
+        }
+        // Both get their second question; the one who is to stay gets it last.
+        let (stays, goes) = if self.speaks_first_last { (0, 1) } else { (1, 0) };
+        for index in [goes, stays] {
+            let by_number = self.is_number_first == (index == 0);
+            say(by_number, &format!("answer {index}"), "an answer").await;
+        }
+        for session in &sessions {
+            assert_eq!(world.app.session(session).await["turn"], 2, "{self:?}");
+        }
+
+        world.app.advance(60);
+        anna.show_number();
+        anna.say("It is me");
+        world.settle().await;
+        world.assert_all_taken();
+        let left = contacts().await;
+        assert_eq!((left.len(), &left[0]["id"]), (1, &older), "{self:?}: the older contact stays");
+        let through_redirect = world.app.get(&format!("/contacts/{}", younger.as_str().unwrap())).await.expect(200);
+        assert_eq!(through_redirect["id"], older);
+        let (stayed, went) = (world.app.session(&sessions[stays]).await, world.app.session(&sessions[goes]).await);
+        assert_eq!((&went["status"], &went["reason"]), (&json!("cancelled"), &json!("merged")), "{self:?}");
+        // What showed that they are one was the answer to its question.
+        assert_eq!((&stayed["status"], &stayed["outcome"]), (&json!("completed"), &json!("told")), "{self:?}");
+        assert_eq!((&stayed["contact_id"], &went["contact_id"]), (&older, &older), "{self:?}");
+        let heard = anna.texts();
+        assert_eq!(heard.len(), 5, "{self:?}: {heard:?}");
+        assert_eq!(heard[4], format!("S{}: thank you.", stays + 1), "{self:?}");
+        world.app.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn of_two_sessions_that_meet_the_one_that_spoke_last_goes_on() {
+    for n in 0..8 {
+        let [is_number_older, is_number_first, speaks_first_last] = [1, 2, 4].map(|bit| n & bit != 0);
+        Meeting { is_number_older, is_number_first, speaks_first_last }.happen().await;
+    }
+}
