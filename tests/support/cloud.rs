@@ -319,6 +319,12 @@ impl FakeCloud {
         self.shared.read(|state| state.marked_read.clone())
     }
 
+    /// Waits until so many messages were marked as read in all.
+    pub(crate) async fn wait_for_marked_read(&self, count: usize) -> Vec<(String, bool)> {
+        let what = format!("{count} messages marked as read");
+        self.shared.wait_for(&what, |state| (state.marked_read.len() >= count).then(|| state.marked_read.clone())).await
+    }
+
     /// Every webhook that was posted, in order.
     pub(crate) fn posted(&self) -> Vec<Posted> {
         self.shared.read(|state| state.posted.clone())

@@ -21,6 +21,7 @@ mod complaints;
 mod crash;
 mod crowd;
 mod kill;
+mod kinds;
 mod lanes;
 mod people;
 mod token;
