@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use super::super::incoming::{IncomingKind, Item, Sender};
 use super::read_delivery;
 
@@ -207,47 +205,6 @@ fn a_delivery_that_is_cut_off_anywhere_is_no_json() {
         assert!(read_delivery(&raw[..end], NUMBER).is_err(), "the first {end} bytes");
     }
     assert_eq!(read_delivery(&raw, NUMBER).map(|items| items.len()), Ok(3));
-}
-
-#[test]
-fn no_part_of_a_delivery_is_required() {
-    for (file, _) in DELIVERIES {
-        let raw = std::fs::read(folder().join(file)).unwrap();
-        let Ok(delivery) = serde_json::from_slice::<Value>(&raw) else { continue };
-        let mut paths = Vec::new();
-        collect_paths(&delivery, &mut String::new(), &mut paths);
-        for path in paths {
-            for other in [Value::Null, Value::from(7), Value::from("x"), Value::from(vec![Value::Null])] {
-                let mut changed = delivery.clone();
-                *changed.pointer_mut(&path).unwrap() = other;
-                let changed = changed.to_string();
-                assert!(read_delivery(changed.as_bytes(), NUMBER).is_ok(), "{file} {path}: {changed}");
-            }
-        }
-    }
-}
-
-/// The JSON pointers of all that is inside a value, shallow ones alone where it is nested for its own sake.
-fn collect_paths(value: &Value, path: &mut String, paths: &mut Vec<String>) {
-    const DEEPEST: usize = 20;
-    if path.matches('/').count() >= DEEPEST {
-        return;
-    }
-    let keys: Vec<String> = match value {
-        Value::Object(fields) => fields.keys().cloned().collect(),
-        Value::Array(items) => (0..items.len()).map(|at| at.to_string()).collect(),
-        _ => Vec::new(),
-    };
-    for key in keys {
-        let length = path.len();
-        path.push('/');
-        path.push_str(&key);
-        paths.push(path.clone());
-        if let Some(inner) = value.pointer(&path[length..]) {
-            collect_paths(inner, path, paths);
-        }
-        path.truncate(length);
-    }
 }
 
 fn shortened(line: &str) -> String {

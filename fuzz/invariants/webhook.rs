@@ -1,0 +1,39 @@
+//! What holds of whatever is posted to `/webhooks/whatsapp`, once its signature holds: it is read without a panic, JSON is
+//! never an error, and what comes out can be handled: a message has an id and a sender, a status says of which message.
+//!
+//! The fuzz target and the tests that replay its corpus both include this file, so that they hold the same.
+
+use qyvo::channels::incoming::{Item, Sender};
+use qyvo::channels::whatsapp::read_delivery;
+use serde_json::Value;
+
+/// The number that the deliveries are for.
+const NUMBER: &str = "106540352242922";
+
+/// Reads a delivery and panics unless what comes out can be handled.
+pub(crate) fn check(raw: &[u8]) {
+    let Ok(items) = read_delivery(raw, NUMBER) else {
+        assert!(serde_json::from_slice::<Value>(raw).is_err(), "JSON was called unreadable");
+        return;
+    };
+    for item in items {
+        match item {
+            Item::Message(message) => {
+                assert!(!message.provider_id.trim().is_empty(), "a message without an id: {message:?}");
+                assert!(is_somebody(&message.from), "a message without a sender: {message:?}");
+            }
+            Item::Progress(progress) => {
+                assert!(progress.provider_id.is_some() || progress.message_id.is_some(), "of which? {progress:?}");
+            }
+            Item::Template(news) => assert!(!news.name.is_empty() && !news.language.is_empty(), "{news:?}"),
+            Item::Notice { code, text, .. } => assert!(!code.is_empty() && !text.is_empty(), "{code:?} {text:?}"),
+            Item::Unknown { why, .. } => assert!(!why.is_empty(), "kept, and not why"),
+        }
+    }
+}
+
+fn is_somebody(sender: &Sender) -> bool {
+    let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
+    assert!(sender.wa_id.as_deref().is_none_or(digits), "not a number: {sender:?}");
+    sender.wa_id.is_some() || sender.bsuid.is_some() || sender.parent_bsuid.is_some()
+}
