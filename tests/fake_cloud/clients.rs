@@ -44,14 +44,16 @@ fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
 }
 
-/// A fake, and the client as its business. `None` says loudly that the client is missing; where `CI` is `true` it has
-/// to be there.
+/// Whether this machine tests for others, and must leave nothing out: `CI` is set, and not to a no.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"))
+}
+
+/// A fake, and the client as its business. `None` says loudly that the client is missing; where [`is_ci`] it has to be
+/// there.
 fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeCloud, Client)> {
     if !tools().join(package).exists() {
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "{package} is missing, and CI must not skip this"
-        );
+        assert!(!is_ci(), "target/tools/{package} is missing, and CI must not skip this: run {install}");
         // Written past the test harness, which keeps what a passing test prints to itself.
         let _ = writeln!(
             std::io::stderr(),
