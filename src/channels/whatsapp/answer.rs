@@ -78,9 +78,12 @@ fn refusal(answer: &Answer, body: Option<&Value>, token: &str) -> Option<Told> {
 ///
 /// Whether an answer of the 5xx means that nothing was taken, nobody can know. 504 says in so many words that somebody was
 /// given the request and did not answer, so it is a doubt like a timeout. 502 and 503 are what a proxy says while nobody
-/// is behind it: that is an outage of the whole channel, over which no message should run out of tries. Any other may be
-/// about this one message, which must not hold up all others for ever: a limited number of tries, as Meta's advice for
-/// 131000 is.
+/// is behind it: that is an outage of the whole channel, over which no message should run out of tries. So are a redirect
+/// and a refusal to let anybody in, which take nothing: where Meta is what answers, it says with one of its codes that the
+/// token or the number is wrong, and only that pauses the channel until somebody acts. What stands in between for a moment
+/// (a captive portal, a proxy that is being set up, a firewall) goes away by itself, and until then the channel is held and
+/// tried. Any other may be about this one message, which must not hold up all others for ever: a limited number of tries,
+/// as Meta's advice for 131000 is, that count while others are taken.
 fn by_status(answer: &Answer, token: &str) -> Told {
     let status = answer.status;
     let text = match &answer.location {
@@ -90,11 +93,10 @@ fn by_status(answer: &Answer, token: &str) -> Told {
     let text = scrub(&text, token);
     let class = match status {
         504 => return Told::Nothing(text),
-        502 | 503 => RefusalClass::Unreachable,
+        // Nothing at this address is Meta's API, or it lets nobody in: no message would fare better now.
+        300..=399 | 401 | 403 | 404 | 405 | 407 | 410 | 502 | 503 => RefusalClass::Unreachable,
         408 | 500.. => RefusalClass::Transient,
         429 => RefusalClass::ChannelPacing,
-        // Nothing at this address is Meta's API, or it lets nobody in: no message would fare better.
-        300..=399 | 401 | 403 | 404 | 405 | 407 | 410 => RefusalClass::ChannelDown,
         _ => RefusalClass::Permanent,
     };
     Told::Refused(Refusal { class, code: format!("http_{status}"), text, retry_after: answer.retry_after })
@@ -257,9 +259,12 @@ mod tests {
             (503, Unreachable),
             (408, Transient),
             (429, ChannelPacing),
-            (301, ChannelDown),
-            (401, ChannelDown),
-            (404, ChannelDown),
+            (301, Unreachable),
+            (302, Unreachable),
+            (401, Unreachable),
+            (403, Unreachable),
+            (404, Unreachable),
+            (407, Unreachable),
             (400, Permanent),
             (413, Permanent),
         ] {

@@ -286,7 +286,7 @@ mod tests {
         let elsewhere = FarSide::answering(200, accepted()).await;
         let far_side = FarSide::listen(|_| vec![Does::Redirects(302, elsewhere.url.clone())]).await;
         let refusal = refusal(whatsapp(&far_side.url).send(&text_to("+16505551234")).await);
-        assert_eq!((refusal.class, refusal.code.as_str()), (RefusalClass::ChannelDown, "http_302"));
+        assert_eq!((refusal.class, refusal.code.as_str()), (RefusalClass::Unreachable, "http_302"));
         assert!(elsewhere.received().is_empty());
     }
 
