@@ -24,7 +24,8 @@ pub struct ChannelState {
     pub reason: Option<String>,
     /// The provider's explanation, or the operator's.
     pub explanation: Option<String>,
-    /// Until when it is left alone because it asked for that, or could not be reached. It goes on by itself.
+    /// Until when it is left alone because it asked for that, could not be reached, or refuses everything for a reason
+    /// that may pass. It goes on by itself; `reason` and `explanation` are of the latest refusal.
     pub held_until: Option<Timestamp>,
 }
 
@@ -131,7 +132,13 @@ impl Runtime {
             Some(ChannelRow { paused_at, reason, explanation, .. }) => (paused_at, reason, explanation),
             None => (None, None, None),
         };
-        let held_until = self.inner.outbox.held_until(self.clock().now());
+        let standing = self.inner.outbox.standing(self.clock().now());
+        let held_until = standing.as_ref().map(|(until, _)| *until);
+        // What somebody has to act upon goes before what passes by itself.
+        let (reason, explanation) = match standing.and_then(|(_, reason)| reason) {
+            Some((code, text)) if paused_at.is_none() => (Some(code), Some(text).filter(|text| !text.is_empty())),
+            _ => (reason, explanation),
+        };
         Ok(ChannelState { name, paused_at, reason, explanation, held_until })
     }
 

@@ -19,6 +19,9 @@
 //! after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a refusal is
 //! recorded before the lane goes on.
 //!
+//! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others; the
+//! head of `hold` says how that is told from an outage, which costs no tries.
+//!
 //! Debug builds abort at those points when the environment variable `QYVO_CRASH_AT` names one.
 
 mod channel;
@@ -331,14 +334,16 @@ async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
 async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     let now = runtime.clock().now();
     let outbox = &runtime.inner.outbox;
+    let which = (attempt.id(), attempt.contact_seq);
+    if let Some(until) = outbox.hear(&sent, round, which, now) {
+        tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
+    }
+    let spent = outbox.hear_of_message(&sent, which);
     let again_at = match &sent {
-        Sent::Refused(refusal) => outbox.again_at(refusal, attempt.contact_seq, (attempt.id(), attempt.number), now),
+        Sent::Refused(refusal) => outbox.again_at(refusal, attempt.contact_seq, (attempt.id(), spent.times), now),
         Sent::Accepted { .. } | Sent::Ambiguous { .. } => now,
     };
     outbox.hear_of_person(&sent, attempt.contact_seq);
-    if let Some(until) = outbox.hear(&sent, round, attempt.id(), now) {
-        tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
-    }
     let mut record = Record {
         seq: attempt.seq,
         id: attempt.id(),
@@ -347,6 +352,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         knows_wa_id: attempt.message.to.wa_id.is_some(),
         sent,
         again_at,
+        is_spent: spent.is_spent,
         moves_session: true,
     };
     crash_point("outbox.before_record");

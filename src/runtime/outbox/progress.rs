@@ -150,7 +150,8 @@ impl Progressed {
         let refusal = self.refusal();
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let again_at = job.inner().outbox.again_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
-        let refused = Refused { refusal: &refusal, began_at, again_at, at, moves_session };
+        // The channel took the message before, so that it is about the message.
+        let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, moves_session };
         let goes_again = refused.goes_again(&row);
         let is_known = match row.status {
             MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,

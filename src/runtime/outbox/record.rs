@@ -35,6 +35,8 @@ pub(super) struct Record {
     pub(super) sent: Sent,
     /// When it goes out again, if it does.
     pub(super) again_at: Timestamp,
+    /// Whether a refusal that may pass counts against the message's tries.
+    pub(super) is_spent: bool,
     /// Whether its session is read and hears of it. Not after that has failed: the answer must not be lost with it.
     pub(super) moves_session: bool,
 }
@@ -112,6 +114,7 @@ impl Command for Record {
                     refusal,
                     began_at: self.began_at,
                     again_at: self.again_at,
+                    is_spent: self.is_spent,
                     at: job.now(),
                     moves_session: self.moves_session,
                 };

@@ -19,6 +19,8 @@ pub(super) struct Refused<'a> {
     pub(super) began_at: Timestamp,
     /// When the message goes out again, if it does and is held back by itself.
     pub(super) again_at: Timestamp,
+    /// Whether it counts against the message's tries if it is one that may pass.
+    pub(super) is_spent: bool,
     /// When it was refused.
     pub(super) at: Timestamp,
     /// Whether the message's session is read and hears of it.
@@ -33,7 +35,7 @@ impl Refused<'_> {
             | RefusalClass::ChannelPacing
             | RefusalClass::Unreachable
             | RefusalClass::ChannelDown => true,
-            RefusalClass::Transient => row.attempts < TRIES,
+            RefusalClass::Transient => !self.is_spent || row.attempts < TRIES,
             RefusalClass::WindowClosed => compose::with_text_refused(&row.body, &self.refusal.code).is_some(),
             RefusalClass::OptedOut | RefusalClass::Permanent => false,
         }
@@ -49,8 +51,9 @@ impl Refused<'_> {
             RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
             }
-            RefusalClass::Transient if row.attempts < TRIES => {
-                outbox::requeue(tx, row.seq, self.again_at, row.attempts, error, now)?;
+            RefusalClass::Transient if self.goes_again(row) => {
+                let attempts = if self.is_spent { row.attempts } else { unspent };
+                outbox::requeue(tx, row.seq, self.again_at, attempts, error, now)?;
             }
             RefusalClass::ChannelDown => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;

@@ -4,6 +4,7 @@
 mod elsewhere;
 mod lanes;
 mod later;
+mod outage;
 mod progress;
 mod refusals;
 mod worker;
