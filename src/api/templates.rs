@@ -10,7 +10,8 @@ use super::error::ApiError;
 use super::request::{Fields, JsonBody, Query};
 use super::{State, iso, part, read};
 use crate::domain::{
-    ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateId, TemplateStatus, text::has_odd_characters,
+    ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus,
+    text::has_odd_characters,
 };
 use crate::error::Result;
 use crate::runtime::Notice;
@@ -300,8 +301,12 @@ fn read_button(fields: &mut Fields<'_>) -> Option<TemplateButton> {
         (Some(_), Some(_)) => fields.fail("url", "Only a button of the kind url has one."),
         _ => {}
     }
+    let phone_number = fields.parsed::<Phone>("phone_number").map(|phone| phone.to_string());
+    if phone_number.is_some() && kind.is_some_and(|kind| kind != ButtonKind::PhoneNumber) {
+        fields.fail("phone_number", "Only a button of the kind phone_number has one.");
+    }
     fields.refuse_unknown();
-    Some(TemplateButton { kind: kind?, text: text?, url })
+    Some(TemplateButton { kind: kind?, text: text?, url, phone_number })
 }
 
 /// Notes what is wrong with a text of a template.

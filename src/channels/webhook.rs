@@ -264,8 +264,8 @@ mod tests {
             body: "Hi {{1}}, {{name}}".to_owned(),
             footer: None,
             buttons: vec![
-                TemplateButton { kind: ButtonKind::Url, text: "Open".to_owned(), url: None },
-                TemplateButton { kind: ButtonKind::QuickReply, text: "Yes".to_owned(), url: None },
+                TemplateButton { kind: ButtonKind::Url, text: "Open".to_owned(), url: None, phone_number: None },
+                TemplateButton { kind: ButtonKind::QuickReply, text: "Yes".to_owned(), url: None, phone_number: None },
             ],
         };
         let variables = BTreeMap::from([("1".to_owned(), "Ann".to_owned()), ("name".to_owned(), "Bo".to_owned())]);

@@ -91,6 +91,9 @@ pub struct TemplateButton {
     /// Of a URL button: the URL, whose end may be a placeholder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Of a button that dials: the number, as the channel has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
 }
 
 /// What a template's button does.
@@ -119,6 +122,11 @@ pub struct Placeholder {
 }
 
 impl MessageTemplate {
+    /// The placeholders of its body, each once, in their order: `1` or `name`.
+    pub fn body_placeholders(&self) -> Vec<String> {
+        placeholders_in(&self.body)
+    }
+
     /// Every value that must be given with a message, in the order of header, body and buttons.
     pub fn placeholders(&self) -> Vec<Placeholder> {
         let plain = |key: String| Placeholder { key, is_media: false };
@@ -191,6 +199,7 @@ mod tests {
             kind,
             text: text.to_owned(),
             url: url.map(str::to_owned),
+            phone_number: None,
         };
         MessageTemplate {
             name: "abandoned_cart".to_owned(),

@@ -1,5 +1,7 @@
 //! Templates of channels, each in one language: what a channel has approved, or what was made by hand for a channel that
 //! approves nothing.
+//!
+//! The public API calls all languages of one name together a template: see [`groups`].
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -25,6 +27,55 @@ pub struct TemplateRow {
     pub created_at: Timestamp,
     /// When anything of it last changed.
     pub updated_at: Timestamp,
+}
+
+/// A template in all its languages, as the public API knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateGroup {
+    /// The id of the translation that was stored first.
+    pub id: TemplateId,
+    /// The name at the channel, which all have in common.
+    pub name: String,
+    /// When the first of them was stored.
+    pub created_at: Timestamp,
+    /// Its translations, by language.
+    pub translations: Vec<TemplateRow>,
+}
+
+impl TemplateGroup {
+    fn of(translations: Vec<TemplateRow>) -> Option<Self> {
+        let first = translations.iter().min_by_key(|row| row.seq)?;
+        let (id, name, created_at) = (first.id, first.template.name.clone(), first.created_at);
+        Some(Self { id, name, created_at, translations })
+    }
+
+    /// The translation that stands for all: the first that is approved, by language; without any the first at all.
+    pub fn shown(&self) -> Option<&MessageTemplate> {
+        let mut all = self.translations.iter().map(|row| &row.template);
+        let approved = all.clone().find(|template| template.status == TemplateStatus::Approved);
+        approved.or_else(|| all.next())
+    }
+}
+
+/// All templates of a channel with their languages, by name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn groups(conn: &Conn, channel: &str) -> Result<Vec<TemplateGroup>> {
+    let rows = list(conn, channel)?;
+    let by_name = rows.chunk_by(|one, other| one.template.name == other.template.name);
+    Ok(by_name.filter_map(|rows| TemplateGroup::of(rows.to_vec())).collect())
+}
+
+/// The template that has a translation of this id on a channel, whichever of them it is.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<TemplateGroup>> {
+    match find_by_id(conn, id)?.filter(|row| row.channel == channel) {
+        Some(row) => Ok(TemplateGroup::of(named(conn, channel, &row.template.name)?)),
+        None => Ok(None),
+    }
 }
 
 /// All templates of a channel, by name and language.
@@ -203,6 +254,32 @@ mod tests {
         assert_eq!(languages(named(&tx, "whatsapp", "cart").unwrap()), ["de", "en"]);
         assert_eq!(languages(list(&tx, "webhook").unwrap()), ["en"]);
         assert_eq!((named(&tx, "simulator", "cart").unwrap(), find_by_id(&tx, id(9)).unwrap()), (vec![], None));
+    }
+
+    #[test]
+    fn all_languages_of_a_name_are_one_template_under_its_oldest_id() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let id = |n| TemplateId(Uuid::from_u128(n));
+        let pending = |language| MessageTemplate { status: TemplateStatus::Pending, ..template("cart", language) };
+        insert(&tx, id(9), "whatsapp", None, &template("cart", "fr"), testing::now()).unwrap();
+        insert(&tx, id(2), "whatsapp", None, &pending("de"), testing::now()).unwrap();
+        insert(&tx, id(3), "webhook", None, &template("cart", "en"), testing::now()).unwrap();
+        insert(&tx, id(4), "whatsapp", None, &pending("a_first"), testing::now()).unwrap();
+        let mut alone = pending("en");
+        alone.name = "about".to_owned();
+        insert(&tx, id(5), "whatsapp", None, &alone, testing::now()).unwrap();
+        let found = groups(&tx, "whatsapp").unwrap();
+        let seen: Vec<_> =
+            found.iter().map(|group| (group.name.as_str(), group.id, group.translations.len())).collect();
+        assert_eq!(seen, [("about", id(5), 1), ("cart", id(9), 3)]);
+        assert_eq!(found[1].shown().unwrap().language, "fr", "the first that may be sent");
+        assert_eq!(found[0].shown().unwrap().language, "en", "none may");
+        for any in [9, 2, 4] {
+            assert_eq!(find_group(&tx, "whatsapp", id(any)).unwrap().as_ref(), Some(&found[1]));
+        }
+        assert_eq!(find_group(&tx, "whatsapp", id(3)).unwrap(), None, "another channel's");
+        assert_eq!(find_group(&tx, "whatsapp", id(7)).unwrap(), None);
     }
 
     #[test]

@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn button(kind: ButtonKind, text: &str, url: Option<&str>) -> TemplateButton {
-        TemplateButton { kind, text: text.to_owned(), url: url.map(str::to_owned) }
+        TemplateButton { kind, text: text.to_owned(), url: url.map(str::to_owned), phone_number: None }
     }
 
     fn cart(header: Option<TemplateHeader>, body: &str, buttons: Vec<TemplateButton>) -> MessageTemplate {

@@ -123,7 +123,12 @@ fn read_button(button: &Value) -> TemplateButton {
         "COPY_CODE" => ButtonKind::CopyCode,
         _ => ButtonKind::Other,
     };
-    TemplateButton { kind, text: text(button, "text").unwrap_or_default(), url: text(button, "url") }
+    TemplateButton {
+        kind,
+        text: text(button, "text").unwrap_or_default(),
+        url: text(button, "url"),
+        phone_number: text(button, "phone_number"),
+    }
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {
@@ -165,6 +170,7 @@ mod tests {
             kind,
             text: text.to_owned(),
             url: url.map(str::to_owned),
+            phone_number: (kind == ButtonKind::PhoneNumber).then(|| "+5511".to_owned()),
         };
         let expected = FetchedTemplate {
             provider_id: "594425479261596".to_owned(),

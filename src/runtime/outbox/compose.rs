@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn known(language: &str, status: TemplateStatus) -> MessageTemplate {
-        let button = |kind| TemplateButton { kind, text: "B".to_owned(), url: None };
+        let button = |kind| TemplateButton { kind, text: "B".to_owned(), url: None, phone_number: None };
         MessageTemplate {
             name: "cart".to_owned(),
             language: language.to_owned(),
