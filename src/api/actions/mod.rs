@@ -1,6 +1,7 @@
 //! `POST /actions/…`: what clients of the public API call, a file for each subject, and what they share.
 
 pub(super) mod flows;
+pub(super) mod templates;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

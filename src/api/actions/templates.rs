@@ -1,0 +1,132 @@
+//! Looking up templates. One of these has a name and all its languages; its id is that of the translation that was stored
+//! first, and the id of any other of them leads to it, too.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody};
+use crate::api::{State, iso, read};
+use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateId, TemplateStatus};
+use crate::store::templates::{self, TemplateGroup};
+
+/// A template's state as the public API tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    Approved,
+    Pending,
+    Rejected,
+}
+
+impl Approval {
+    const ALL: [(&'static str, Self); 3] =
+        [("APPROVED", Self::Approved), ("PENDING", Self::Pending), ("REJECTED", Self::Rejected)];
+
+    /// What the best of the translations is: one that the channel holds back for a time may be sent again later, and one
+    /// that it has switched off will not.
+    fn of(group: &TemplateGroup) -> Self {
+        let has =
+            |wanted: &[TemplateStatus]| group.translations.iter().any(|row| wanted.contains(&row.template.status));
+        if has(&[TemplateStatus::Approved]) {
+            Self::Approved
+        } else if has(&[TemplateStatus::Pending, TemplateStatus::Paused]) {
+            Self::Pending
+        } else {
+            Self::Rejected
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, one)| *one == self).map_or("REJECTED", |(name, _)| name)
+    }
+}
+
+pub(super) fn template_not_found() -> ApiError {
+    ApiError::not_found("Template not found")
+}
+
+/// `POST /actions/list-templates`: the templates of the live channel, by name.
+pub(in crate::api) async fn list_public_templates(
+    state: web::Data<State>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
+    let status = fields.choice("status", &Approval::ALL);
+    fields.finish()?;
+    let channel = state.runtime.channel().name();
+    let groups = read(&state, move |conn| templates::groups(conn, channel)).await?;
+    let wanted = groups.iter().filter(|group| status.is_none_or(|status| Approval::of(group) == status));
+    Ok(HttpResponse::Ok().json(wanted.map(summary).collect::<Vec<_>>()))
+}
+
+/// `POST /actions/get-template`: one of them with its text.
+pub(in crate::api) async fn get_public_template(
+    state: web::Data<State>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let id: Option<TemplateId> = fields.required("template_id");
+    fields.finish()?;
+    let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let channel = state.runtime.channel().name();
+    let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;
+    let group = group.ok_or_else(template_not_found)?;
+    let mut view = summary(&group);
+    if let (Some(view), Some(shown)) = (view.as_object_mut(), group.shown()) {
+        view.append(&mut details(shown));
+    }
+    Ok(HttpResponse::Ok().json(view))
+}
+
+fn summary(group: &TemplateGroup) -> Value {
+    let category = group.shown().map(|template| template.category.as_str()).filter(|category| !category.is_empty());
+    let languages: Vec<&str> = group.translations.iter().map(|row| row.template.language.as_str()).collect();
+    json!({
+        "id": group.id,
+        "name": group.name,
+        "category": category,
+        "status": Approval::of(group).as_str(),
+        "languages": languages,
+        "created_at": iso(Some(group.created_at)),
+    })
+}
+
+fn details(template: &MessageTemplate) -> Map<String, Value> {
+    let (header_type, header_content) = match &template.header {
+        Some(TemplateHeader::Text { text }) => (Some("TEXT".to_owned()), Some(text.as_str())),
+        // Its link is given with each message, so the template has none.
+        Some(TemplateHeader::Media { media }) => (Some(media.to_uppercase()), None),
+        Some(TemplateHeader::Location) => (Some("LOCATION".to_owned()), None),
+        None => (None, None),
+    };
+    let mut details = Map::new();
+    for (key, value) in [
+        ("body", json!(template.body)),
+        ("header_type", json!(header_type)),
+        ("header_content", json!(header_content)),
+        ("footer", json!(template.footer)),
+        ("buttons", template.buttons.iter().map(button).collect()),
+        ("placeholders", json!(template.body_placeholders())),
+    ] {
+        details.insert(key.to_owned(), value);
+    }
+    details
+}
+
+fn button(button: &TemplateButton) -> Value {
+    let kind = match button.kind {
+        ButtonKind::QuickReply => "QUICK_REPLY",
+        ButtonKind::Url => "URL",
+        ButtonKind::PhoneNumber => "PHONE_NUMBER",
+        ButtonKind::CopyCode => "COPY_CODE",
+        ButtonKind::Other => "OTHER",
+    };
+    let mut view = json!({"type": kind, "text": button.text});
+    if let Some(url) = &button.url {
+        view["url"] = json!(url);
+    }
+    if let Some(number) = &button.phone_number {
+        view["phone_number"] = json!(number);
+    }
+    view
+}
