@@ -145,6 +145,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::flows::trigger_flow)),
     entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::flows::cancel_flow)),
     entry(Method::POST, "/actions/send-event", TRIGGER, || web::to(session_events::send_event)),
+    entry(Method::POST, "/actions/send-text-message", API, || web::to(actions::messages::send_text_message)),
+    entry(Method::POST, "/actions/send-template-message", API, || web::to(actions::messages::send_template_message)),
     entry(Method::POST, "/actions/list-templates", API, || web::to(actions::templates::list_public_templates)),
     entry(Method::POST, "/actions/get-template", API, || web::to(actions::templates::get_public_template)),
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
+use super::fate::Waiters;
 use crate::domain::{ContactId, FlowId, MessageId, NodeId, SessionId, Status, WaitKind};
 use crate::store::messages::{Direction, MessageStatus};
 
@@ -128,24 +129,35 @@ impl Notice {
 
 /// Where notices are told.
 #[derive(Debug)]
-pub(super) struct Board(Sender<Arc<Notice>>);
+pub(super) struct Board {
+    watchers: Sender<Arc<Notice>>,
+    waiters: Waiters,
+}
 
 impl Board {
     pub(super) fn new() -> Self {
-        Self(broadcast::channel(BEHIND).0)
+        Self { watchers: broadcast::channel(BEHIND).0, waiters: Waiters::new() }
     }
 
-    /// Whether anybody watches.
+    /// Whether anybody watches, or waits for a message.
     pub(super) fn is_watched(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.watchers.receiver_count() > 0 || self.waiters.are_there()
+    }
+
+    /// Who waits for a message.
+    pub(super) fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     pub(super) fn tell(&self, notice: Notice) {
+        if let Notice::Message { id, .. } = &notice {
+            self.waiters.tell(*id);
+        }
         // Nobody watching is no failure.
-        let _ = self.0.send(Arc::new(notice));
+        let _ = self.watchers.send(Arc::new(notice));
     }
 
     pub(super) fn watch(&self) -> Receiver<Arc<Notice>> {
-        self.0.subscribe()
+        self.watchers.subscribe()
     }
 }

@@ -14,6 +14,7 @@ mod contacts;
 pub mod credentials;
 mod deliveries;
 mod event;
+mod fate;
 mod inbound;
 mod job;
 mod live;
@@ -21,6 +22,7 @@ mod options;
 mod outbox;
 mod resume;
 mod say;
+mod send;
 pub mod settings;
 pub mod simulation;
 pub mod simulations;
@@ -62,6 +64,7 @@ pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
 pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
+pub use fate::{Expectation, Fate};
 pub use inbound::{Handling, Inbound, Quoted, Received};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
@@ -69,6 +72,7 @@ pub use options::{Options, Resend, Routing};
 pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried};
 pub use resume::{Resume, Resumed};
 pub use say::{Answer, Answered};
+pub use send::{SendRefusal, SendTemplate, SendText, Sending};
 pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
 pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
@@ -359,7 +363,9 @@ impl Runtime {
         if self.inner.has_room.load(Ordering::Relaxed) {
             return Ok(());
         }
-        Err(Error::unavailable("The server's disk is nearly full: no session is started until there is room again."))
+        Err(Error::unavailable(
+            "The server's disk is nearly full: no session is started and no message taken until there is room again.",
+        ))
     }
 
     /// Measures the room: less than `min_free` bytes free on the disk is none.

@@ -1,11 +1,11 @@
-//! Messages that no flow says: an agent's answer, and the confirmation of an opt-out or an opt-in.
+//! Messages that no flow says: an agent's answer, the confirmation of an opt-out or an opt-in, and what `send` adds.
 //!
 //! They go through the same outbox as a flow's, and their `origin` tells them from those.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::job::{Hold, Job, to_json};
@@ -54,6 +54,15 @@ impl Command for Answer {
     }
 }
 
+/// What is said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words<'a> {
+    /// What it is, such as `text`.
+    pub(super) kind: &'a str,
+    /// As messages are stored.
+    pub(super) body: &'a Value,
+}
+
 impl Job<'_> {
     /// Says a text that belongs to no session. It is dropped where it waits for longer than `max_age`.
     pub(super) fn say(
@@ -61,6 +70,18 @@ impl Job<'_> {
         contact: &StoredContact,
         origin: Origin,
         text: &str,
+        max_age: Option<Duration>,
+    ) -> Result<MessageId> {
+        let body = json!({"type": "text", "text": text});
+        self.say_words(contact, origin, Words { kind: "text", body: &body }, max_age)
+    }
+
+    /// Says anything that belongs to no session. It is dropped where it waits for longer than `max_age`.
+    pub(super) fn say_words(
+        &self,
+        contact: &StoredContact,
+        origin: Origin,
+        words: Words<'_>,
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
         let id = MessageId(Uuid::now_v7());
@@ -75,8 +96,8 @@ impl Job<'_> {
                 contact_seq: contact.seq,
                 session: None,
                 channel: self.channel(),
-                kind: "text",
-                body: &to_json(&json!({"type": "text", "text": text}))?,
+                kind: words.kind,
+                body: &to_json(words.body)?,
                 status,
                 reason: None,
                 next_attempt_at: (status == MessageStatus::Queued).then(|| self.now()),

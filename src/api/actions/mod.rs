@@ -1,6 +1,7 @@
 //! `POST /actions/…`: what clients of the public API call, a file for each subject, and what they share.
 
 pub(super) mod flows;
+pub(super) mod messages;
 pub(super) mod templates;
 
 use actix_web::HttpResponse;
@@ -44,12 +45,17 @@ pub(super) fn refused(refusal: TriggerRefusal) -> ApiError {
             ApiError::not_found(CONTACT_NOT_FOUND).hint("Send `phone` instead of `contact_id` to create the contact.")
         }
         TriggerRefusal::ContactMismatch => contact_mismatch(),
-        TriggerRefusal::OptedOut => unprocessable("Contact has opted out").hint("Only the contact can undo this."),
+        TriggerRefusal::OptedOut => opted_out(),
         TriggerRefusal::BadInputs { errors } => ApiError::Validation(errors),
         TriggerRefusal::Running { id } => ApiError::refused(StatusCode::CONFLICT, "A session is already running")
             .with("id", id.to_string())
             .hint("Send on_running `return` to get it, or `restart` to end it first."),
     }
+}
+
+/// The answer where somebody is to be written to who does not want it.
+pub(super) fn opted_out() -> ApiError {
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has opted out").hint("Only the contact can undo this.")
 }
 
 pub(super) fn contact_mismatch() -> ApiError {

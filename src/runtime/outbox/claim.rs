@@ -257,6 +257,6 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
 }
 
 /// Whether free text may go to somebody who last wrote at that time.
-fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
+pub(in crate::runtime) fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
     last_inbound_at.is_some_and(|at| at.plus(WINDOW - WINDOW_MARGIN) > now)
 }

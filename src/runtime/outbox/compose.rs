@@ -119,6 +119,31 @@ pub(super) fn template(
     Ok(Content::Template { template: Box::new(template), variables, payloads })
 }
 
+/// A template in a language that is asked for; where it may not be sent in that, in the contact's or any other. `known`
+/// are its translations; `needs_approval` is as for [`template`].
+///
+/// # Errors
+/// The reason, if none can be sent.
+pub(in crate::runtime) fn any_translation(
+    name: &str,
+    (wanted, contact): (Option<&str>, Option<&str>),
+    known: Vec<MessageTemplate>,
+    needs_approval: bool,
+) -> Result<MessageTemplate, &'static str> {
+    let named = |language: Option<&str>| TemplateRef {
+        name: name.to_owned(),
+        language: language.map(str::to_owned),
+        variables: BTreeMap::new(),
+    };
+    let languages = Languages { contact, flow: None };
+    if wanted.is_some()
+        && let Ok(template) = pick(&named(wanted), languages, known.clone(), needs_approval)
+    {
+        return Ok(template);
+    }
+    pick(&named(None), languages, known, needs_approval)
+}
+
 /// What a stored message keeps of what was sent of it.
 pub(super) fn note(content: &Content) -> Value {
     match content {

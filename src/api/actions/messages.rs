@@ -1,0 +1,175 @@
+//! Saying something to somebody: a text, or a template.
+//!
+//! Messages go out through the outbox. The answer waits a few seconds for what the channel says, because clients expect
+//! its id of the message; what takes longer is answered as `queued` and goes out all the same.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::templates::template_not_found;
+use super::{answer_once, opted_out, run_once};
+use crate::api::State;
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::domain::{Phone, TemplateId};
+use crate::runtime::{Command, Fate, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
+
+/// Characters of a text at most, which is what WhatsApp takes. They are counted as Unicode scalar values.
+const TEXT_CHARS: usize = 4_096;
+/// Variables at most: far more than any template has.
+const VARIABLES: usize = 200;
+/// Meta's code for free text outside the 24 hours.
+const WINDOW_CODE: u32 = 131_047;
+/// What Meta says with it (Meta, "Cloud API error codes").
+const WINDOW_TEXT: &str = "(#131047) Re-engagement message: Message failed to send because more than 24 hours have \
+                           passed since the customer last replied to this number.";
+
+/// `POST /actions/send-text-message`.
+pub(in crate::api) async fn send_text_message(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let command = read_text(&body)?;
+    let key = idempotency_key(&request, &principal, "send-text-message", &body.raw)?;
+    send(&state, key, command).await
+}
+
+/// `POST /actions/send-template-message`.
+pub(in crate::api) async fn send_template_message(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let command = read_template(&body)?;
+    let key = idempotency_key(&request, &principal, "send-template-message", &body.raw)?;
+    send(&state, key, command).await
+}
+
+fn read_text(body: &JsonBody) -> Result<SendText, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let phone: Option<Phone> = fields.required("phone");
+    let text = fields.required_text("message").unwrap_or_default().to_owned();
+    if text.chars().count() > TEXT_CHARS {
+        fields.fail("message", format!("The message must not be longer than {TEXT_CHARS} characters."));
+    }
+    if !text.is_empty() && text.trim().is_empty() {
+        fields.fail("message", "The message must not be blank.");
+    }
+    fields.finish()?;
+    Ok(SendText { phone: phone.ok_or_else(|| ApiError::Validation(Vec::new()))?, text })
+}
+
+fn read_template(body: &JsonBody) -> Result<SendTemplate, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let phone: Option<Phone> = fields.required("phone");
+    let template_id: Option<TemplateId> = fields.required("template_id");
+    let language = fields.text("language").map(str::to_owned);
+    let variables = read_variables(&mut fields);
+    fields.finish()?;
+    match (phone, template_id) {
+        (Some(phone), Some(template_id)) => Ok(SendTemplate { phone, template_id, language, variables }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+/// Texts, and numbers as they are written. Null is as good as absent.
+fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(sent) = fields.object("variables") else { return BTreeMap::new() };
+    if sent.len() > VARIABLES {
+        fields.fail("variables", format!("There may be {VARIABLES} variables at most."));
+        return BTreeMap::new();
+    }
+    let mut variables = BTreeMap::new();
+    for (name, value) in sent {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Null => continue,
+            _ => {
+                let place = format!("variables.{name}");
+                fields.fail(&place, format!("The {place} must be a string."));
+                continue;
+            }
+        };
+        variables.insert(name.clone(), text);
+    }
+    variables
+}
+
+async fn send(
+    state: &State,
+    key: Option<IdempotencyKey>,
+    command: impl Command<Outcome = Sending>,
+) -> Result<HttpResponse, ApiError> {
+    state.runtime.check_room()?;
+    let expectation = state.runtime.expect_fate();
+    let (outcome, is_replay) = run_once(state, key, command).await?;
+    let (id, contact_id) = match outcome {
+        Sending::Queued { id, contact_id } => (id, contact_id),
+        Sending::Refused(refusal) => return Err(refused(refusal)),
+    };
+    let (status, provider_id) = match expectation.of(id).await? {
+        Fate::Sent { provider_id } => ("sent", provider_id),
+        Fate::Simulated => ("simulated", None),
+        Fate::Queued => ("queued", None),
+        Fate::Unknown => ("unknown", None),
+        Fate::Failed { reason, error } => return Err(failed(&reason, error).with("id", id.to_string())),
+    };
+    let body = json!({"id": id, "status": status, "whatsapp_message_id": provider_id, "contact_id": contact_id});
+    Ok(answer_once(StatusCode::OK, &body, is_replay))
+}
+
+fn unprocessable(error: impl Into<String>) -> ApiError {
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, error)
+}
+
+fn refused(refusal: SendRefusal) -> ApiError {
+    match refusal {
+        SendRefusal::OptedOut => opted_out(),
+        SendRefusal::WindowClosed => window_closed(),
+        SendRefusal::TemplateNotFound => template_not_found(),
+        SendRefusal::NotApproved { reason } => not_approved(&reason),
+        SendRefusal::MissingVariables { expected, missing } => {
+            unprocessable("Template requires variables that were not provided.")
+                .with("expected_placeholders", expected)
+                .with("missing", missing)
+        }
+    }
+}
+
+/// The answer to a message that was queued and then failed: in the provider's words where it has said any.
+fn failed(reason: &str, error: Option<String>) -> ApiError {
+    match reason {
+        "opted_out" => opted_out(),
+        "window_closed" | "131047" => window_closed(),
+        "template_paused" | "template_disabled" | "template_not_approved" | "unknown_template" => not_approved(reason),
+        _ => {
+            let error = error.unwrap_or_else(|| format!("The message was not sent: {}.", reason.replace('_', " ")));
+            // Meta's codes are numbers; ours and those of the webhook channel are words.
+            let code = reason.parse::<u32>().map_or_else(|_| json!(reason), |code| json!(code));
+            unprocessable(error).with("error_code", code)
+        }
+    }
+}
+
+fn window_closed() -> ApiError {
+    unprocessable(WINDOW_TEXT)
+        .with("error_code", WINDOW_CODE)
+        .hint("Send a template instead: it may go out at any time, and their answer opens the 24 hours.")
+}
+
+fn not_approved(reason: &str) -> ApiError {
+    let (error, hint) = match reason {
+        "template_paused" => ("Template is paused", "WhatsApp holds it back for a time, because people complained."),
+        "template_disabled" => ("Template is disabled", "WhatsApp has switched it off: send another one."),
+        _ => ("Template has no approved translation", "Wait until the channel has approved one, or send another."),
+    };
+    unprocessable(error).with("error_code", reason).hint(hint)
+}
