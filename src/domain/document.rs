@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{FlowId, Node, NodeId, Problem, checks};
@@ -73,11 +73,12 @@ pub struct Settings {
     pub send_window: Option<SendWindow>,
     /// Minutes after which a message that is still queued is dropped.
     pub message_max_age_minutes: Option<u32>,
-    /// ISO 3166 country by which replies are read.
+    /// ISO 3166 country by which replies are read; the clock of `send_window` where neither `timezone` nor the contact's
+    /// number tells.
     pub country: Option<String>,
     /// `dmy`, `mdy` or `ymd`: how dates such as 5/6/2026 are read.
     pub date_order: Option<String>,
-    /// IANA time zone in which dates are shown.
+    /// IANA time zone in which dates are shown, and of `send_window`.
     pub timezone: Option<String>,
 }
 
@@ -91,8 +92,8 @@ pub enum LateReply {
     RestartAt(NodeId),
 }
 
-/// Hours of a day, `HH:MM`.
-#[derive(Debug, Clone, Deserialize)]
+/// Hours of a day, `HH:MM`; over midnight if they end earlier than they begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendWindow {
     /// First minute.

@@ -7,6 +7,7 @@
 mod address;
 pub mod consent;
 mod contact;
+mod country_zone;
 mod document;
 mod http_call;
 mod ids;
@@ -14,6 +15,7 @@ mod message;
 mod node;
 mod phone;
 mod problem;
+mod send_hours;
 mod session;
 mod template;
 pub mod text;
@@ -35,6 +37,7 @@ pub use node::{
 };
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
+pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use template::{ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus};
 pub use timestamp::Timestamp;

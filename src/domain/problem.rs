@@ -91,8 +91,8 @@ pub mod checks {
         BAD_DATE_ORDER = Error "bad_date_order";
         /// The time zone does not exist.
         UNKNOWN_TIMEZONE = Error "unknown_timezone";
-        /// A setting is kept, and nothing acts on it.
-        SETTING_WITHOUT_EFFECT = Warning "setting_without_effect";
+        /// The hours of sending are none of a day.
+        BAD_SEND_WINDOW = Error "bad_send_window";
         /// Nothing is said to somebody who taps an option when the conversation is over.
         NO_LATE_REPLY = Warning "no_late_reply";
         /// A late reply begins at a node that does not exist.

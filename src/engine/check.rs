@@ -128,12 +128,10 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
                 .field("settings.date_order"),
         );
     }
-    for (field, is_set) in [("send_window", settings.send_window.is_some())] {
-        if is_set {
-            let text =
-                format!("`{field}` is kept with the flow, but this version does not act on it. Do not rely on it.");
-            problems.push(Problem::new(checks::SETTING_WITHOUT_EFFECT, text).field(format!("settings.{field}")));
-        }
+    if settings.send_window.as_ref().is_some_and(|window| !window.is_valid()) {
+        let text = "The hours of sending cannot be read. Write `from` and `to` as HH:MM, such as 09:00 and 18:00, and not \
+                    the same; hours that end earlier than they begin go over midnight.";
+        problems.push(Problem::new(checks::BAD_SEND_WINDOW, text).field("settings.send_window"));
     }
 }
 

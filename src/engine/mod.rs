@@ -278,6 +278,14 @@ pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     true
 }
 
+/// Lets a session whose message waits until `opening` for the hours in which its flow may speak first live for its whole
+/// time to live after that: nobody can answer what has not been said.
+pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
+    if let (Status::Running, Some(ttl), Some(expires_at)) = (session.status, flow.ttl, session.expires_at) {
+        session.expires_at = Some(expires_at.max(opening.plus(ttl)));
+    }
+}
+
 /// What a look-up of a flow gives.
 #[derive(Debug, Clone)]
 pub enum Lookup {

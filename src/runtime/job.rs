@@ -12,7 +12,7 @@ use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
-use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, Session, Status, Timestamp};
+use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, SendHours, Session, Status, Timestamp};
 use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
@@ -368,7 +368,7 @@ impl<'a> Job<'a> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, self.now);
-        let Turn { session, contact, said, call, handoffs, record } = match turn {
+        let Turn { session, contact, said, hours, call, handoffs, record } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
             Err(NotTaken::Ignored(why)) => {
@@ -414,7 +414,7 @@ impl<'a> Job<'a> {
             self.dropped.set(self.dropped.get() + dropped);
             self.count(ended(session.status), 1, live, &session);
         }
-        let message_seqs = self.send(live, (contact_seq, seq), &session, &said)?;
+        let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
         self.count("message.out", i64::from(count), live, &session);
         for step in &record.path {
             // A sub-flow counts for itself.
@@ -462,9 +462,11 @@ impl<'a> Job<'a> {
         live: &Live,
         (contact_seq, session_seq): (i64, i64),
         session: &Session,
-        said: &[Said],
+        (said, hours): (&[Said], Option<&SendHours>),
     ) -> Result<Vec<i64>> {
-        let max_age = message_max_age(&live.flow);
+        // What waits for its hours does not grow old by that.
+        let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
+        let good_until = may_go_at.plus(message_max_age(&live.flow));
         let mut seqs = Vec::with_capacity(said.len());
         for Said { message, refused } in said {
             let status = match (refused, &self.inner.options.channel) {
@@ -473,7 +475,10 @@ impl<'a> Job<'a> {
                 (None, Channel::WhatsApp(_) | Channel::Webhook(_)) => MessageStatus::Queued,
             };
             let is_queued = status == MessageStatus::Queued;
-            let body = to_json(message)?;
+            let body = match hours.filter(|_| is_queued) {
+                Some(hours) => to_json(&Timed { message, hours })?,
+                None => to_json(message)?,
+            };
             let id = MessageId(Uuid::now_v7());
             let of_session = Some((session.id, session.flow_id));
             self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
@@ -490,7 +495,7 @@ impl<'a> Job<'a> {
                     reason: *refused,
                     next_attempt_at: is_queued.then_some(self.now),
                     origin: Origin::Flow,
-                    good_until: is_queued.then(|| self.now.plus(max_age)),
+                    good_until: is_queued.then_some(good_until),
                     created_at: self.now,
                 },
             )?);
@@ -600,6 +605,14 @@ impl<'a> Job<'a> {
         self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
         self.tx.count(of_flow, delta);
     }
+}
+
+/// A message's JSON with the hours that it must wait for.
+#[derive(serde::Serialize)]
+struct Timed<'a> {
+    #[serde(flatten)]
+    message: &'a OutgoingMessage,
+    hours: &'a SendHours,
 }
 
 fn ended(status: Status) -> &'static str {

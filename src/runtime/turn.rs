@@ -3,7 +3,7 @@
 //! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
 //! than a real one.
 
-use crate::domain::{Contact, HttpCall, NodeId, OutgoingMessage, Session, Status, Timestamp};
+use crate::domain::{Contact, HttpCall, NodeId, OutgoingMessage, SendHours, Session, Status, Timestamp};
 use crate::engine::{self, CompiledFlow, Effect, Event, Flows, NotLoaded, Step, TurnRecord, Warning};
 
 /// An event that was taken.
@@ -14,6 +14,8 @@ pub(super) struct Turn {
     pub(super) contact: Contact,
     /// What it says, in order.
     pub(super) said: Vec<Said>,
+    /// The hours that what it says must wait for; `None` if it may go out at any time, as answers may.
+    pub(super) hours: Option<SendHours>,
     /// The HTTP call that it makes, whose answer the session then waits for.
     pub(super) call: Option<HttpCall>,
     /// The people it asks for, in order.
@@ -65,7 +67,9 @@ pub(super) fn take(
     event: &Event,
     now: Timestamp,
 ) -> Result<Turn, NotTaken> {
-    let Step { session, effects, record, ignored, .. } = engine::step(flow, flows, contact, session, event, now)?;
+    let is_answer = is_answer(session, event, now);
+    let Step { mut session, effects, mut record, ignored, .. } =
+        engine::step(flow, flows, contact, session, event, now)?;
     if let Some(why) = ignored {
         return Err(NotTaken::Ignored(why));
     }
@@ -89,7 +93,28 @@ pub(super) fn take(
             Effect::RequestHandoff { node, note, waits } => handoffs.push(Handoff { node, note, waits }),
         }
     }
-    Ok(Turn { session, contact, said, call, handoffs, record })
+    let hours = if is_answer { None } else { SendHours::of(&flow.document().settings, &contact) };
+    if let Some(hours) = &hours
+        && let Some(opening) = hours.opening(now)
+        && let Some(held) = said.iter().find(|said| said.refused.is_none())
+    {
+        engine::outlive(flow, &mut session, opening);
+        let text = format!(
+            "This is not an hour in which the flow may speak first: on a phone it comes at {} at the earliest.",
+            hours.on_the_clock(opening)
+        );
+        record.warnings.push(Warning { node: Some(held.message.node.clone()), text });
+    }
+    Ok(Turn { session, contact, said, hours, call, handoffs, record })
+}
+
+/// Whether what a session says to an event answers the person. `session` is as it was before the event; one that a
+/// message has started has that as its input by then.
+fn is_answer(session: &Session, event: &Event, now: Timestamp) -> bool {
+    match event {
+        Event::Reply(_) | Event::Queued => true,
+        _ => session.input.is_some() && session.last_interaction_at.plus(SendHours::CONVERSATION) > now,
+    }
 }
 
 /// What a session takes next by itself, right after an event: the replies that it has queued during an HTTP call, one

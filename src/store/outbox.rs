@@ -127,6 +127,9 @@ const RELEASE: &str = "UPDATE messages SET next_attempt_at = ?3
     WHERE seq = (SELECT seq FROM messages WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1
                  ORDER BY seq LIMIT 1)
         AND status = 'queued' AND next_attempt_at = ?4";
+const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3
+    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND status = 'queued' AND reason = ?4
+        AND next_attempt_at > ?3";
 const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
     WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND session_seq = ?3 AND turn = ?4 AND channel = ?1)";
 const TOO_OLD_ELSEWHERE: &str = select!(
@@ -270,7 +273,7 @@ pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> 
 pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'sending', attempts = attempts + 1, claimed_at = ?3, next_attempt_at = ?2,
-             updated_at = ?3, body = coalesce(?4, body)
+             updated_at = ?3, body = coalesce(?4, body), reason = NULL
          WHERE seq = ?1 AND status = 'queued'",
     )?
     .execute((seq, lease, now, body))?;
@@ -285,6 +288,32 @@ pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, until))?;
     Ok(())
+}
+
+/// What a queued message's `reason` says that waits for the hours in which its flow may speak first.
+pub const WAITS_FOR_HOURS: &str = "send_window";
+
+/// Holds the head of a lane back until the hours begin in which its flow may speak first. It is good until
+/// `good_until`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Option<Timestamp>) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
+    )?
+    .execute((seq, until, good_until, WAITS_FOR_HOURS))?;
+    Ok(())
+}
+
+/// Has a contact's message decided on again that waits for its hours, because the person has written. Answers whether
+/// there is one.
+///
+/// # Errors
+/// When the database refuses.
+pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
+    let freed = tx.prepare_cached(STOP_WAITING)?.execute((channel, contact_seq, now, WAITS_FOR_HOURS))?;
+    Ok(freed > 0)
 }
 
 /// Puts a message back into its lane, to go out at `at`. `attempts` are those that count from now on, `error` says why
@@ -722,6 +751,7 @@ mod tests {
             (DUE, "messages_outbox (next_attempt_at<?)"),
             (HOLDS_BACK, "messages_lane (contact_seq=?"),
             (RELEASE, "messages_lane (contact_seq=?)"),
+            (STOP_WAITING, "messages_lane (contact_seq=?)"),
             (UNSETTLED_OF_TURN, "messages_lane (contact_seq=?)"),
             (TOO_OLD_ELSEWHERE, "messages_outbox (next_attempt_at>?)"),
             (IN_DOUBT, "messages_in_doubt (next_attempt_at"),

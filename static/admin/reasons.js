@@ -23,6 +23,7 @@ const WORDS = {
   operator: "Somebody paused the channel.",
   opted_out: "The contact has opted out.",
   restarted: "The flow was triggered anew for this contact.",
+  send_window: "It waits for the hours in which the flow may speak first, or until the person writes.",
   session_ended: "The conversation was over by then.",
   stale: "The message was already old when it arrived.",
   state_limit: "It kept too much data.",

@@ -27,8 +27,8 @@ use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::{FlowId, MessageId, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::engine::Event;
 use crate::error::{Code, Result};
-use crate::store::contacts;
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
+use crate::store::{contacts, outbox};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 use route::Route;
@@ -294,6 +294,9 @@ impl Receive {
             // The window for free text is counted from when it was written, and a clock that is ahead opens it no longer.
             let written_at = inbound.sent_at.map_or(at, |sent_at| sent_at.min(at));
             contacts::touch(job.tx(), contact.seq, 1, Some(written_at), at)?;
+            if outbox::stop_waiting(job.tx(), job.channel(), contact.seq, job.now())? {
+                job.wake_outbox();
+            }
             tell::message_received(job, inbound, kind, (contact, id))?;
         }
         let of_session = session.map(|at| (at.id, at.flow_id));

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Outgoing, Recipient};
-use crate::domain::{MessageId, SessionId, Status, Timestamp};
+use crate::domain::{MessageId, SendHours, SessionId, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
@@ -30,6 +30,9 @@ const ERASED: &str = "erased";
 pub(super) const SESSION_ENDED: &str = "session_ended";
 /// Why a message fails that waited for too long.
 pub(super) const TOO_OLD: &str = "too_old";
+/// What a message that waited for its hours has left to go out in from when they begin, however long it has waited: what
+/// stands before it in its lane goes first.
+const AFTER_OPENING: Duration = Duration::from_secs(3600);
 /// Why a message fails to somebody who is reached nowhere.
 const NO_ADDRESS: &str = "no_address";
 /// Why a message fails that this version cannot read.
@@ -84,10 +87,20 @@ impl Attempt {
 enum Decision {
     /// It is not the head of its lane.
     HeldBack,
+    /// It waits until then for the hours in which its flow may speak first.
+    Wait(Timestamp),
     /// It will never go out.
     Fail(&'static str),
     /// It goes out, and its stored body changes to this.
     Send(Box<Outgoing>, Option<String>),
+}
+
+/// Why a message does not go out now.
+enum NotSent {
+    /// The hours in which its flow may speak first begin then.
+    Waits(Timestamp),
+    /// It never will, for this reason.
+    Fails(&'static str),
 }
 
 impl Command for Claim {
@@ -120,6 +133,11 @@ impl Command for Claim {
         for (row, decision) in decided {
             let (message, body) = match decision {
                 Decision::HeldBack => continue,
+                Decision::Wait(opening) => {
+                    let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
+                    outbox::hold_for_hours(tx, row.seq, opening, good_until)?;
+                    continue;
+                }
                 Decision::Fail(reason) => {
                     let moves_session = self.moves_session(reason);
                     job.fail_message(&row, &Failure { reason, error: None, at: now, moves_session })?;
@@ -163,7 +181,8 @@ impl Claim {
         let session = job.brief(row)?;
         match self.prepare(job, row, session.as_ref())? {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
-            Err(reason) => {
+            Err(NotSent::Waits(opening)) => Ok(Decision::Wait(opening)),
+            Err(NotSent::Fails(reason)) => {
                 if self.moves_session(reason) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
                     job.wait_to_fail(row)?;
@@ -184,39 +203,43 @@ impl Claim {
         job: &Job<'_>,
         row: &OutboxRow,
         session: Option<&SessionBrief>,
-    ) -> Result<Result<(Outgoing, Option<String>), &'static str>, Hold> {
+    ) -> Result<Result<(Outgoing, Option<String>), NotSent>, Hold> {
+        let fails = |reason| Ok(Err(NotSent::Fails(reason)));
         let now = job.now();
-        let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return Ok(Err(NO_ADDRESS)) };
+        let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return fails(NO_ADDRESS) };
         if addressee.is_being_erased {
-            return Ok(Err(ERASED));
+            return fails(ERASED);
         }
         if addressee.opted_out_at.is_some() && ![Origin::Consent, Origin::Agent].contains(&row.origin) {
-            return Ok(Err(OPTED_OUT));
+            return fails(OPTED_OUT);
         }
         if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
-            return Ok(Err(SESSION_ENDED));
+            return fails(SESSION_ENDED);
         }
         if row.good_until.is_some_and(|good_until| good_until < now) {
-            return Ok(Err(TOO_OLD));
+            return fails(TOO_OLD);
         }
         let Addressee { phone, wa_id, bsuid, .. } = &addressee;
         let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
         if to == Recipient::default() {
-            return Ok(Err(NO_ADDRESS));
+            return fails(NO_ADDRESS);
         }
         let (Ok(mut body), Ok(draft)) =
             (serde_json::from_str::<Value>(&row.body), serde_json::from_str::<Draft>(&row.body))
         else {
             tracing::error!(message = %row.id, "a queued message cannot be read");
-            return Ok(Err(UNREADABLE));
+            return fails(UNREADABLE);
         };
+        if let Some(opening) = opening(row, &draft, addressee.last_inbound_at, now) {
+            return Ok(Err(NotSent::Waits(opening)));
+        }
         let channel = &job.inner().options.channel;
         // The channel's word goes before our reckoning.
         let takes_text = !channel.has_window()
             || (is_window_open(addressee.last_inbound_at, now) && !compose::was_text_refused(&body));
         let session_id: Option<SessionId> = session.map(|session| session.id);
         let content = match compose::choose(&draft, takes_text) {
-            Err(reason) => return Ok(Err(reason)),
+            Err(reason) => return fails(reason),
             Ok(Choice::Text) => compose::text(&draft, session_id),
             Ok(Choice::Template(named)) => {
                 let flow = match (&named.language, session) {
@@ -231,7 +254,7 @@ impl Claim {
                 let known = known.into_iter().map(|row| row.template).collect();
                 match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
                     Ok(content) => content,
-                    Err(reason) => return Ok(Err(reason)),
+                    Err(reason) => return fails(reason),
                 }
             }
         };
@@ -254,6 +277,14 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
         Status::Cancelled => false,
         Status::Completed | Status::Expired | Status::Failed => turn == Some(session.turn),
     }
+}
+
+/// When the hours begin that a message must wait for. Not for the person who has written since, or just before: whoever is
+/// in a conversation is not spoken to first, and the answers behind the message wait for nothing.
+fn opening(row: &OutboxRow, draft: &Draft, last_inbound_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let hours = draft.hours.as_ref()?;
+    let has_written = last_inbound_at.is_some_and(|at| at.plus(SendHours::CONVERSATION) > row.created_at);
+    if has_written { None } else { hours.opening(now) }
 }
 
 /// Whether free text may go to somebody who last wrote at that time.

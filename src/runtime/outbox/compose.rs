@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::channels::outgoing::Content;
 use crate::domain::{
-    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, SessionId, TemplateRef, TemplateStatus,
+    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, SendHours, SessionId, TemplateRef, TemplateStatus,
 };
 
 /// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
@@ -37,6 +37,9 @@ pub(super) struct Draft {
     options: Vec<MessageOption>,
     #[serde(default)]
     media: Option<MediaRef>,
+    /// The hours that it waits for, unless the person writes.
+    #[serde(default)]
+    pub(super) hours: Option<SendHours>,
     /// What stands in where free text is forbidden.
     #[serde(default)]
     pub(super) template: Option<TemplateRef>,
@@ -257,6 +260,7 @@ mod tests {
 
     fn menu(template: Option<TemplateRef>) -> Draft {
         Draft {
+            hours: None,
             node: None,
             kind: MessageKind::Menu,
             text: Some("Your cart".to_owned()),

@@ -2,6 +2,7 @@
 //! it, with nothing in between.
 
 mod elsewhere;
+mod hours;
 mod lanes;
 mod later;
 mod outage;
