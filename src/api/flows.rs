@@ -31,8 +31,13 @@ pub(super) async fn list_flows(request: HttpRequest, state: web::Data<State>) ->
     let mut query = Query::read(&request)?;
     let (rows, next) = part(read(&state, flows::list).await?, &mut query);
     query.finish()?;
-    let views = read(&state, move |conn| rows.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
-    Ok(HttpResponse::Ok().json(json!({"data": views.await?, "next_cursor": next})))
+    Ok(HttpResponse::Ok().json(list_view(&state, rows, next).await?))
+}
+
+/// A part of the list of flows.
+pub(super) async fn list_view(state: &State, rows: Vec<FlowSummary>, next: Option<String>) -> Result<Value, ApiError> {
+    let views = read(state, move |conn| rows.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
+    Ok(json!({"data": views.await?, "next_cursor": next}))
 }
 
 /// `POST /flows`: a new flow, of a document or with one sentence to begin with.
@@ -41,7 +46,14 @@ pub(super) async fn create_flow(
     principal: Principal,
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let mut fields = Fields::of(&body.0);
+    let draft = read_new(&body.0)?;
+    let created = create(&state, draft, principal.name.to_string()).await?;
+    flow_answer(&state, StatusCode::CREATED, created).await
+}
+
+/// What a new flow begins with.
+pub(super) fn read_new(body: &Map<String, Value>) -> Result<Draft, ApiError> {
+    let mut fields = Fields::of(body);
     let name = read_name(&mut fields);
     let kind = fields.choice("kind", &[("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)]);
     let document = read_document(&mut fields);
@@ -50,16 +62,15 @@ pub(super) async fn create_flow(
     }
     fields.refuse_unknown();
     fields.finish()?;
-    let draft = match (document, name) {
+    Ok(match (document, name) {
         (Some(document), None) => Draft::of(document),
         (Some(document), Some(name)) => Draft::of(document).renamed(&name),
         (None, name) => Draft::starter(name.as_deref().unwrap_or("Untitled"), kind.unwrap_or_default()),
-    };
-    let created = create(&state, draft, principal.name.to_string()).await?;
-    flow_answer(&state, StatusCode::CREATED, created).await
+    })
 }
 
-async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
+/// Keeps a new flow.
+pub(super) async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
     let (id, now) = (FlowId(Uuid::now_v7()), state.runtime.clock().now());
     let created = state.runtime.store().write(move |tx| authoring::create(tx, id, &draft, &actor, now)).await?;
     tell(state, &created.summary);
@@ -154,9 +165,14 @@ pub(super) async fn delete_flow(state: web::Data<State>, id: web::Path<String>) 
 
 /// `POST /flows/validate`: what is wrong with a document. Saves nothing.
 pub(super) async fn validate_flow(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
-    let problems = problems(&state, Value::Object(body.fields), None).await?;
+    Ok(HttpResponse::Ok().json(validation_view(&state, Value::Object(body.fields)).await?))
+}
+
+/// What is wrong with a document.
+pub(super) async fn validation_view(state: &State, document: Value) -> Result<Value, ApiError> {
+    let problems = problems(state, document, None).await?;
     let is_publishable = authoring::is_publishable(&problems, false);
-    Ok(HttpResponse::Ok().json(json!({"problems": problems, "is_publishable": is_publishable})))
+    Ok(json!({"problems": problems, "is_publishable": is_publishable}))
 }
 
 /// `GET /flows/{id}/export`: the draft as a document that can be imported.
@@ -211,13 +227,19 @@ pub(super) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
 
 /// The whole of a flow, with its revision as the ETag.
 pub(super) async fn flow_answer(state: &State, status: StatusCode, flow: FlowRow) -> Result<HttpResponse, ApiError> {
+    let revision = flow.summary.revision;
+    let view = flow_view(state, flow).await?;
+    Ok(HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view))
+}
+
+/// The whole of a flow: its draft, too, and what is wrong with that.
+pub(super) async fn flow_view(state: &State, flow: FlowRow) -> Result<Value, ApiError> {
     let document = parse_draft(&flow)?;
     let problems = problems(state, document.clone(), Some(flow.summary.id)).await?;
-    let revision = flow.summary.revision;
     let mut view = read(state, move |conn| summary_view(conn, &flow.summary)).await?;
     view["document"] = document;
     view["problems"] = json!(problems);
-    Ok(HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view))
+    Ok(view)
 }
 
 /// The flow of an id in a path.

@@ -390,8 +390,12 @@ fn iso(at: Option<Timestamp>) -> Value {
 fn part<T>(rows: Vec<T>, query: &mut request::Query) -> (Vec<T>, Option<String>) {
     let is_limited = query.has("limit");
     let page = query.page();
-    let from = page.cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
-    let limit = if is_limited { page.limit as usize } else { usize::MAX };
+    cut_out(rows, page.cursor, if is_limited { page.limit as usize } else { usize::MAX })
+}
+
+/// So many rows of a whole list after as many as its cursor counts, and the cursor of the next page.
+fn cut_out<T>(rows: Vec<T>, cursor: Option<i64>, limit: usize) -> (Vec<T>, Option<String>) {
+    let from = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
     let end = from.saturating_add(limit);
     let next = (end < rows.len()).then(|| end.to_string());
     (rows.into_iter().skip(from).take(limit).collect(), next)

@@ -75,44 +75,71 @@ pub(super) async fn publish_flow(
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.0);
+    let note = read_note(&mut fields);
+    let force = fields.boolean("force").unwrap_or(false);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let publication = Publication { note, force, expected: read_if_match(&request)?.flatten() };
+    Ok(HttpResponse::Ok().json(publish(&state, &id, &principal, publication).await?))
+}
+
+/// How a draft is to be published.
+pub(super) struct Publication {
+    /// What its publisher has to say of it.
+    pub(super) note: Option<String>,
+    /// Whether a missing entry node and failing test cases do not matter.
+    pub(super) force: bool,
+    /// The revision that its publisher has read; `None` is any.
+    pub(super) expected: Option<u32>,
+}
+
+/// What a publisher has to say.
+pub(super) fn read_note(fields: &mut Fields<'_>) -> Option<String> {
     let note = fields.text("note").map(str::to_owned);
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
         fields.fail("note", format!("The note must not be longer than {NOTE_CHARS} characters."));
     }
-    let force = fields.boolean("force").unwrap_or(false);
-    fields.refuse_unknown();
-    fields.finish()?;
+    note
+}
 
-    let flow = find(&state, &id).await?;
-    if read_if_match(&request)?.flatten().is_some_and(|expected| expected != flow.summary.revision) {
+/// Makes the draft of the flow with that id the next version, and tells which that is.
+pub(super) async fn publish(
+    state: &web::Data<State>,
+    id: &str,
+    principal: &Principal,
+    Publication { note, force, expected }: Publication,
+) -> Result<Value, ApiError> {
+    let flow = find(state, id).await?;
+    if expected.is_some_and(|expected| expected != flow.summary.revision) {
         return Err(stale(&flow.summary));
     }
     let draft = parse_draft(&flow)?;
-    let checked = check(&state, draft, Some(flow.summary.id)).await?.map_err(|problems| refused(&problems))?;
+    let checked = check(state, draft, Some(flow.summary.id)).await?.map_err(|problems| refused(&problems))?;
     if !checked.is_publishable(force) {
         return Err(refused(&checked.problems));
     }
     let now = state.runtime.clock().now();
     let (id, revision, problems) = (flow.summary.id, flow.summary.revision, checked.problems.clone());
+    let publisher = principal.name.clone();
     let published = state.runtime.store().write(move |tx| {
-        let published = authoring::publish(tx, (id, revision), &checked, note.as_deref(), &principal.name, now)?;
+        let published = authoring::publish(tx, (id, revision), &checked, note.as_deref(), &publisher, now)?;
         Ok((published, flows::find_summary(tx, id)?))
     });
     let version = match published.await? {
         (Published::Version(version), summary) => {
-            summary.iter().for_each(|summary| tell(&state, summary));
+            summary.iter().for_each(|summary| tell(state, summary));
             version
         }
         (Published::Stale(flow), _) => return Err(stale(&flow)),
         (Published::NotFound, _) => return Err(not_found()),
     };
-    Ok(HttpResponse::Ok().json(json!({
+    Ok(json!({
         "id": id,
         "name": flow.summary.name,
         "version": version,
         "published_at": iso(Some(now)),
         "problems": problems,
-    })))
+    }))
 }
 
 /// `POST /flows/{id}/unpublish`: no new sessions; those that run go on.

@@ -18,7 +18,7 @@ use crate::store::sessions::{Filter, StoredSession};
 use crate::store::turns::{self, TurnRow};
 use crate::store::{Conn, contacts, flows, sessions};
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
 }
 
@@ -32,7 +32,26 @@ pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>)
     let in_handoff = query.choice("waiting_for", &[("handoff", ())]).is_some();
     let page = query.page();
     query.finish()?;
-    let listed = read(&state, move |conn| {
+    let wanted = Wanted { flow_id, contact_id, status, in_handoff };
+    Ok(HttpResponse::Ok().json(list_view(&state, wanted, page).await?))
+}
+
+/// Which sessions a list shows.
+pub(super) struct Wanted {
+    /// Those of one flow.
+    pub(super) flow_id: Option<FlowId>,
+    /// Those of one person.
+    pub(super) contact_id: Option<ContactId>,
+    /// Those that stand so.
+    pub(super) status: Option<Status>,
+    /// Those that wait for a person.
+    pub(super) in_handoff: bool,
+}
+
+/// A page of the list of sessions, newest first.
+pub(super) async fn list_view(state: &State, wanted: Wanted, page: Page) -> Result<Value, ApiError> {
+    let Wanted { flow_id, contact_id, status, in_handoff } = wanted;
+    let listed = read(state, move |conn| {
         // What nobody has, no session has: an unknown flow or contact is an empty list.
         let flow_seq = flow_id.map(|id| flows::seq_of_any(conn, id)).transpose()?;
         let contact_seq = contact_id.map(|id| contacts::find_by_id(conn, id)).transpose()?;
@@ -49,7 +68,7 @@ pub(super) async fn list_sessions(request: HttpRequest, state: web::Data<State>)
         let data = rows.iter().map(|row| session_row(conn, row)).collect::<Result<Vec<_>>>()?;
         Ok(json!({"data": data, "next_cursor": next}))
     });
-    Ok(HttpResponse::Ok().json(listed.await?))
+    listed.await
 }
 
 /// `GET /sessions/{id}`: one session.
@@ -159,7 +178,8 @@ pub(super) async fn list_turns(
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
 }
 
-fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Value> {
+/// A page of a session's trace, oldest first.
+pub(super) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Value> {
     let mut rows = turns::list(conn, session_seq, page.cursor.unwrap_or(0), page.limit + 1)?;
     let next = super::cut(&mut rows, page.limit, |row| row.seq);
     Ok(json!({"data": turn_views(conn, &rows)?, "next_cursor": next}))
