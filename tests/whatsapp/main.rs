@@ -1,7 +1,7 @@
 //! Conversations over WhatsApp: the real application against the stand-in for Meta and the phones.
 //!
 //! Time is a clock that the test moves, for the server and the cloud alike; only where the real binary dies (`crash`,
-//! `kill`) it is the machine's.
+//! `kill`) or is stopped (`shutdown`) it is the machine's.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,5 +24,6 @@ mod kill;
 mod kinds;
 mod lanes;
 mod people;
+mod shutdown;
 mod token;
 mod trouble;
