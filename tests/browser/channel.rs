@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::chromium::Browser;
@@ -252,6 +254,81 @@ async fn a_message_that_is_refused_says_why_and_is_sent_again() {
 }
 
 /// Takes whatever is posted to it.
+/// Meta delivers this, signed.
+async fn deliver(server: &Server, raw: &[u8]) {
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"app-secret").unwrap();
+    mac.update(raw);
+    let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
+    let request = reqwest::Client::new().post(server.url("/webhooks/whatsapp"));
+    let answer = request.header("X-Hub-Signature-256", signature).body(raw.to_vec()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+fn change(field: &str, value: &Value) -> Vec<u8> {
+    let entry = json!({"id": "1", "changes": [{"field": field, "value": value}]});
+    json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string().into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_took_of_deliveries_is_shown_with_the_reason() {
+    const HOSTILE: &str = "<img src=x onerror=window.hacked=1>";
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let whatsapp = [
+        ("QYVO_WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+        ("QYVO_WHATSAPP_BUSINESS_ACCOUNT_ID", "102290129340398"),
+        ("QYVO_WHATSAPP_ACCESS_TOKEN", "token"),
+        ("QYVO_WHATSAPP_APP_SECRET", "app-secret"),
+        ("QYVO_WHATSAPP_VERIFY_TOKEN", "verify"),
+        // Nobody answers there, and this is about what comes in.
+        ("QYVO_WHATSAPP_API_BASE", "http://127.0.0.1:9"),
+    ];
+    let server = Server::start_with(folder.path(), &[], &whatsapp).await;
+    enter(&browser, &server, "Ola").await;
+    browser.click("nav-channel").await;
+    browser.says("Nothing was left over").await;
+    scroll_to(&browser, "strays-section").await;
+    browser.look("channel-no-strays").await;
+
+    deliver(&server, b"no JSON").await;
+    deliver(&server, &change("account_update", &json!({"event": "DISABLED_UPDATE"}))).await;
+    deliver(&server, &change(HOSTILE, &json!({"said": HOSTILE, "secret": "only inside"}))).await;
+    browser.run("location.reload(); return true").await;
+    browser.says("account update: DISABLED_UPDATE").await;
+    let text = browser.text().await;
+    assert!(text.contains(&format!("deliveries of the field {HOSTILE} are not known")), "{text}");
+    assert!(!text.contains("only inside"), "what was delivered is closed");
+    assert!(!text.contains("Nothing was left over"));
+    let rows = "return [...document.querySelectorAll('[data-testid=stray] .stray-why')].map((why) => why.innerText)";
+    let rows = browser.run(rows).await;
+    let rows: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert!(rows[0].contains(HOSTILE) && rows[2].contains("JSON"), "the newest is on top: {rows:?}");
+    scroll_to(&browser, "strays-section").await;
+    browser.look("channel-strays").await;
+    let open =
+        "for (const raw of document.querySelectorAll('[data-testid=stray] details')) raw.open = true; return true";
+    browser.run(open).await;
+    browser.says("only inside").await;
+    browser.says("\"no JSON\"").await;
+    browser.look("channel-strays-open").await;
+    let found = "return [typeof window.hacked, document.querySelectorAll('img[src=x]').length]";
+    assert_eq!(browser.run(found).await, json!(["undefined", 0]));
+    // What is open stays open when news come in.
+    deliver(&server, &change("account_review_update", &json!({"decision": "APPROVED"}))).await;
+    browser.run("window.dispatchEvent(new Event('qyvo-channel')); return true").await;
+    browser.says("account_review_update").await;
+    let open = "return document.querySelectorAll('[data-testid=stray] details[open]').length";
+    assert_eq!(browser.run(open).await, json!(3));
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
+
+async fn scroll_to(browser: &Browser, testid: &str) {
+    browser.run(&format!("document.querySelector('[data-testid={testid}]').scrollIntoView(); return true")).await;
+}
+
 struct Receiver {
     url: String,
     heard: Arc<Mutex<String>>,

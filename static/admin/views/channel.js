@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { channelChanged, STATES, whyStopped } from "../channel.js";
 import { h, replace } from "../dom.js";
 import { gathered, watch } from "../live.js";
+import { straysSection } from "../strays.js";
 import { duration, timeInFull, timeOf } from "../time.js";
 import { button, confirmDialog, facts, failure, field, form, liveMark, number, pageHeader, status, toast } from "../ui.js";
 
@@ -17,6 +18,7 @@ export function channelView(_params, page) {
   const tested = h("div", { "aria-live": "polite" });
   const tokenPlace = h("div", {});
   const others = h("ul", { class: "plain-list" });
+  const strays = straysSection(signal);
   const live = liveMark();
 
   async function load() {
@@ -57,6 +59,7 @@ export function channelView(_params, page) {
     ]));
     replace(others, channels.filter((one) => !one.is_live).map((one) => h("li", {}, h("span", { class: "strong" }, NAMES[one.name] ?? one.name), " ", h("span", { class: "muted" }, STATES[one.state]))));
     if (channel.name === "whatsapp" && tokenPlace.childElementCount === 0) drawToken();
+    strays.reload(channel.name === "whatsapp");
   }
 
   async function act(path, text, body = {}) {
@@ -124,6 +127,7 @@ export function channelView(_params, page) {
     title: "Channel",
     element: h("div", {}, header, tested, h("section", { "aria-label": "State" }, place),
       h("section", { class: "narrow-section", "aria-label": "Access token" }, tokenPlace),
+      strays.element,
       h("section", { "aria-label": "Other channels" }, h("h2", {}, "Other channels"), others,
         h("p", { class: "hint" }, "Which channel is in use is set in the configuration, for the next start."))),
   };
