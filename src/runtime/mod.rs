@@ -164,8 +164,8 @@ struct Inner {
     /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
     /// last cleared, while the log still has them as they were.
     clearing: tokio::sync::Mutex<Option<u64>>,
-    /// Held by who fetches templates.
-    syncing_templates: tokio::sync::Mutex<()>,
+    /// When templates are fetched next. Held by who fetches them.
+    syncing_templates: tokio::sync::Mutex<templates::Schedule>,
 }
 
 impl Runtime {

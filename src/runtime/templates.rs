@@ -57,13 +57,67 @@ pub struct LastSync {
 }
 
 impl Runtime {
-    /// Fetches the channel's templates, one fetch at a time.
+    /// Fetches the channel's templates, one fetch at a time. The next one is due an hour later, or sooner if this one
+    /// failed.
     ///
     /// # Errors
     /// When the store refuses. What the channel refuses is an outcome.
     pub async fn sync_templates(&self) -> Result<TemplateSync> {
+        let mut schedule = self.inner.syncing_templates.lock().await;
+        self.fetch_templates(&mut schedule).await
+    }
+
+    /// Fetches the channel's templates if that is due; `None` if it is not.
+    ///
+    /// # Errors
+    /// As [`Runtime::sync_templates`].
+    pub async fn run_due_templates(&self) -> Result<Option<TemplateSync>> {
+        let mut schedule = self.inner.syncing_templates.lock().await;
+        if !schedule.is_due(self.clock().now()) {
+            return Ok(None);
+        }
+        self.fetch_templates(&mut schedule).await.map(Some)
+    }
+
+    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure. Ends at once where
+    /// there is nothing to fetch. While the clock is moved by hand it fetches them once, and leaves the rest to
+    /// [`Runtime::run_due_templates`].
+    pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let synced = tokio::select! {
+                () = &mut stop => return,
+                synced = self.run_due_templates() => synced,
+            };
+            match synced {
+                Ok(Some(TemplateSync::ByHand)) => return,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "fetched templates could not be kept"),
+            }
+            if self.clock().is_by_hand() {
+                return stop.await;
+            }
+            let until_due = async {
+                let pause = self.inner.syncing_templates.lock().await.pause(self.clock().now());
+                tokio::time::sleep(pause).await;
+            };
+            tokio::select! {
+                () = &mut stop => return,
+                () = until_due => {}
+            }
+        }
+    }
+
+    async fn fetch_templates(&self, schedule: &mut Schedule) -> Result<TemplateSync> {
+        let synced = self.replace_templates().await;
+        let has_failed = matches!(synced, Ok(TemplateSync::Refused(_)) | Err(_));
+        schedule.plan(has_failed, self.clock().now());
+        synced
+    }
+
+    /// Makes what is stored what the channel has.
+    async fn replace_templates(&self) -> Result<TemplateSync> {
         let Channel::WhatsApp(whatsapp) = self.channel() else { return Ok(TemplateSync::ByHand) };
-        let _alone = self.inner.syncing_templates.lock().await;
         let channel = self.channel().name();
         let now = self.clock().now();
         let fetched = match whatsapp.fetch_templates().await {
@@ -93,37 +147,37 @@ impl Runtime {
         }
         Ok(TemplateSync::Done(changed))
     }
+}
 
-    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure. Ends at once where
-    /// there is nothing to fetch.
-    pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut retry = FIRST_RETRY;
-        loop {
-            let synced = tokio::select! {
-                () = &mut stop => return,
-                synced = self.sync_templates() => synced,
-            };
-            let pause = match synced {
-                Ok(TemplateSync::ByHand) => return,
-                Ok(TemplateSync::Done(_)) => {
-                    retry = FIRST_RETRY;
-                    EVERY
-                }
-                Ok(TemplateSync::Refused(_)) | Err(_) => {
-                    if let Err(error) = &synced {
-                        tracing::warn!(%error, "fetched templates could not be kept");
-                    }
-                    let pause = retry;
-                    retry = (retry * 2).min(EVERY);
-                    pause
-                }
-            };
-            tokio::select! {
-                () = &mut stop => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+/// When templates are fetched next: at once after the start.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    due_at: Option<Timestamp>,
+    /// How often in a row they could not be fetched.
+    failures: u32,
+}
+
+impl Schedule {
+    /// A plan that lies further ahead than any is of a clock that has been set back since.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.due_at.is_none_or(|due_at| due_at <= now || due_at.since(now) > EVERY)
+    }
+
+    /// How long nothing is due.
+    fn pause(&self, now: Timestamp) -> Duration {
+        self.due_at.map_or(Duration::ZERO, |due_at| due_at.since(now).min(EVERY))
+    }
+
+    fn plan(&mut self, has_failed: bool, now: Timestamp) {
+        let pause = if has_failed {
+            let doublings = 2_u32.saturating_pow(self.failures);
+            self.failures = self.failures.saturating_add(1);
+            FIRST_RETRY.saturating_mul(doublings).min(EVERY)
+        } else {
+            self.failures = 0;
+            EVERY
+        };
+        self.due_at = Some(now.plus(pause));
     }
 }
 
@@ -188,6 +242,26 @@ mod tests {
             buttons: Vec::new(),
         };
         FetchedTemplate { provider_id: format!("{name}-{language}"), template }
+    }
+
+    #[test]
+    fn a_fetch_is_due_every_hour_and_sooner_after_a_failure() {
+        let at = |seconds: u64| Timestamp::from_millis(1_778_141_663_250).plus(Duration::from_secs(seconds));
+        let mut schedule = Schedule::default();
+        assert!(schedule.is_due(at(0)), "at once after the start");
+        let mut now = 0;
+        for pause in [60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            schedule.plan(true, at(now));
+            assert_eq!(schedule.pause(at(now)), Duration::from_secs(pause));
+            assert!(!schedule.is_due(at(now + pause - 1)) && schedule.is_due(at(now + pause)), "{pause}");
+            now += pause;
+        }
+        schedule.plan(false, at(now));
+        assert!(!schedule.is_due(at(now + 3_599)) && schedule.is_due(at(now + 3_600)));
+        schedule.plan(true, at(now));
+        assert_eq!(schedule.pause(at(now)), FIRST_RETRY, "the count begins anew");
+        assert!(schedule.is_due(at(0)), "the clock was set back");
+        assert_eq!(schedule.pause(at(0)), EVERY);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod kill;
 mod kinds;
 mod lanes;
 mod people;
+mod templates;
 mod shutdown;
 mod token;
 mod trouble;

@@ -1,0 +1,111 @@
+//! The hourly fetch of what Meta has approved.
+
+use std::time::Duration;
+
+use qyvo::runtime::templates::{TemplateSync, TemplatesChanged};
+use serde_json::{Value, json};
+
+use crate::meta::{Fault, Request, Template};
+use crate::support::PHONE;
+use crate::world::{World, cart, cart_context, cart_template};
+
+fn is_page(request: &Request) -> bool {
+    request.path.ends_with("/message_templates")
+}
+
+fn is_later_page(request: &Request) -> bool {
+    is_page(request) && request.query.contains("after=")
+}
+
+fn pages(world: &World) -> usize {
+    world.cloud.requests().iter().filter(|request| is_page(request)).count()
+}
+
+/// All that is stored of the templates.
+async fn stored(world: &World) -> Value {
+    world.app.get("/templates").await.expect(200)["data"].clone()
+}
+
+/// Name and status of each.
+async fn statuses(world: &World) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut all: Vec<_> =
+        stored(world).await.as_array().unwrap().iter().map(|row| (text(&row["name"]), text(&row["status"]))).collect();
+    all.sort();
+    all
+}
+
+/// Lets all but a second of a pause pass, in which nothing is fetched, and gives what came of the fetch behind it.
+async fn after(world: &World, pause: Duration) -> TemplateSync {
+    let before = pages(world);
+    world.app.advance(pause.as_secs() - 1);
+    assert_eq!(world.app.runtime.run_due_templates().await.unwrap(), None, "{pause:?}");
+    assert_eq!(pages(world), before, "nothing is asked for");
+    world.app.advance(1);
+    world.app.runtime.run_due_templates().await.unwrap().expect("a fetch that is due")
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[actix_web::test]
+async fn what_meta_paused_is_seen_within_the_hour() {
+    let world = World::start(|cloud| {
+        cloud.add_template(cart_template());
+        cloud.add_template(Template::new("hello", "en").body("Hello."));
+        cloud.set_page_size(1);
+    })
+    .await;
+    let flow = world.app.publish(&cart()).await;
+    // Without a word.
+    world.cloud.set_template_status("abandoned_cart", "PAUSED");
+    let before = pages(&world);
+    let TemplateSync::Done(changed) = after(&world, HOUR).await else { panic!("it was refused") };
+    assert_eq!(changed, TemplatesChanged { added: 0, changed: 1, removed: 0, total: 2 });
+    assert_eq!(pages(&world), before + 2, "both pages");
+    let told = [("abandoned_cart", "paused"), ("hello", "approved")];
+    assert_eq!(statuses(&world).await, told.map(|(name, status)| (name.to_owned(), status.to_owned())));
+    let id = world.trigger(flow, PHONE, cart_context()).await;
+    world.settle().await;
+    let failed = world.with_status("failed").await;
+    assert_eq!(failed.len(), 1);
+    assert_eq!((&failed[0]["reason"], &failed[0]["session_id"]), (&json!("template_paused"), &id));
+    assert!(world.cloud.accepted().is_empty() && world.cloud.refused().is_empty(), "Meta is not even asked");
+
+    // And that it is not paused any more.
+    world.cloud.set_template_status("abandoned_cart", "APPROVED");
+    let TemplateSync::Done(changed) = after(&world, HOUR).await else { panic!("it was refused") };
+    assert_eq!(changed.changed, 1);
+    world.trigger(flow, PHONE, cart_context()).await;
+    world.settle().await;
+    assert_eq!(world.cloud.phone(PHONE).inbox().len(), 1);
+}
+
+#[actix_web::test]
+async fn one_page_that_fails_changes_nothing_and_is_tried_again_sooner() {
+    let world = World::start(|cloud| {
+        cloud.add_template(cart_template());
+        cloud.add_template(Template::new("hello", "en").body("Hello."));
+        cloud.set_page_size(1);
+    })
+    .await;
+    let before = stored(&world).await;
+    assert_eq!(before.as_array().unwrap().len(), 2);
+    // The first page tells of a change, and the last ones do not come.
+    world.cloud.set_template_status("abandoned_cart", "PAUSED");
+    world.cloud.remove_template("hello");
+    world.cloud.add_template(Template::new("news", "en").body("News."));
+    world.cloud.when(usize::MAX, is_later_page, Fault::html());
+    for pause in [HOUR, Duration::from_secs(60), Duration::from_secs(120)] {
+        let asked = pages(&world);
+        assert!(matches!(after(&world, pause).await, TemplateSync::Refused(_)), "{pause:?}");
+        assert!(pages(&world) >= asked + 2, "the first page came");
+        assert_eq!(stored(&world).await, before, "{pause:?}");
+    }
+    world.cloud.clear_faults();
+    let TemplateSync::Done(changed) = after(&world, Duration::from_secs(240)).await else { panic!("it was refused") };
+    assert_eq!(changed, TemplatesChanged { added: 1, changed: 1, removed: 1, total: 2 });
+    let told = [("abandoned_cart", "paused"), ("news", "approved")];
+    assert_eq!(statuses(&world).await, told.map(|(name, status)| (name.to_owned(), status.to_owned())));
+    let TemplateSync::Done(changed) = after(&world, HOUR).await else { panic!("it was refused") };
+    assert_eq!(changed, TemplatesChanged { total: 2, ..TemplatesChanged::default() });
+}
