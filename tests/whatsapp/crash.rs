@@ -153,92 +153,155 @@ struct Point {
     is_in_doubt: bool,
 }
 
-/// Dies at a point with each policy, before a text and before a template.
+/// How the process dies, and over which message.
+struct Death<'a> {
+    point: &'a Point,
+    resend: &'static str,
+    is_template: bool,
+    /// Which message of the conversation it is, from 1.
+    nth: usize,
+    /// Whether it is killed from outside while it stands there, or ends itself.
+    is_killed: bool,
+}
+
+/// Dies at a point over the first message with each policy, of a text and of a template.
 async fn die(point: &Point) {
     let mut deaths = Vec::new();
     for resend in ["none", "texts", "all"] {
         for is_template in [false, true] {
-            deaths.push(die_once(point, resend, is_template));
+            deaths.push(Death { point, resend, is_template, nth: 1, is_killed: false }.happen());
         }
     }
     futures::future::join_all(deaths).await;
 }
 
-async fn die_once(point: &Point, resend: &str, is_template: bool) {
-    let goes_again = point.is_in_doubt && (resend == "all" || resend == "texts" && !is_template);
-    let arrivals = usize::from(point.has_gone_out || !point.is_in_doubt) + usize::from(goes_again);
-    let case = format!("{} {resend} template: {is_template}", point.name);
-
-    let settings = format!("resend = \"{resend}\"\n[outbox]\nunknown_after = \"1s\"\n");
-    let mut mortal = Mortal::start(&settings, &[("QYVO_CRASH_AT", point.name)], Pacing::OFF).await;
-    let (talk, cart) = mortal.publish().await;
-    // Nobody tells what became of a message: the policy alone decides.
-    mortal.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
-    let anna = mortal.cloud.phone(PHONE);
-    if !is_template {
-        anna.say("hello");
-        until("the hello", async || mortal.cloud.posted().len() == 1).await;
+/// Dies at a point over the second and the third message of a conversation.
+async fn die_later(point: &Point) {
+    let mut deaths = Vec::new();
+    for resend in ["none", "all"] {
+        for nth in [2, 3] {
+            deaths.push(Death { point, resend, is_template: false, nth, is_killed: false }.happen());
+        }
     }
-    let flow = if is_template { &cart } else { &talk };
-    // The answer may be lost with the process; the session is not.
-    let answered = mortal.trigger(flow, PHONE).await;
-    mortal.server.wait_until_dead().await;
-    assert_eq!(anna.inbox().len(), usize::from(point.has_gone_out), "{case}");
-
-    mortal.restart().await;
-    let (status, session) = mortal.trigger(flow, PHONE).await.unwrap();
-    let id = session["id"].as_str().unwrap();
-    assert_eq!(status, 200, "{case}: the session is there");
-    assert!(answered.is_none_or(|(_, answer)| answer["id"] == *id), "{case}");
-
-    let first = if is_template { "Hi there, your cart of 49.90 is waiting." } else { "One." };
-    let rest: &[&str] = if is_template { &[] } else { &["Two.", "And you?"] };
-    anna.wait_for(arrivals + rest.len()).await;
-    let answer = if is_template { "Check out" } else { "tea" };
-    anna.say(answer);
-    // What answers stands in the same lane: that it comes shows that the lane goes on.
-    anna.wait_for(arrivals + rest.len() + 1).await;
-    until("the last answer of the cloud", async || mortal.with_status("sending").await.is_empty()).await;
-    let last = if is_template {
-        "Great! You can finish your order here: https://shop.example.com/cart/7"
-    } else {
-        "Thank you for tea."
-    };
-    let expected: Vec<(String, usize)> = [(first, arrivals)]
-        .into_iter()
-        .filter(|(_, times)| *times > 0)
-        .chain(rest.iter().copied().chain([last]).map(|text| (text, 1)))
-        .map(|(text, times)| (text.to_owned(), times))
-        .collect();
-    assert_eq!(heard(&anna), expected, "{case}");
-    assert_eq!(mortal.session(id).await["status"], "completed", "{case}");
-
-    // What nobody can tell of is shown as that, and is all that is.
-    let unknown = mortal.with_status("unknown").await;
-    assert_eq!(unknown.len(), usize::from(point.is_in_doubt && !goes_again), "{case}: {unknown:?}");
-    assert_eq!(mortal.with_status("sent").await.len(), rest.len() + 2 - unknown.len(), "{case}");
-    assert_eq!(mortal.with_status("failed").await, [] as [Value; 0], "{case}");
-    mortal.assert_at_rest().await;
+    futures::future::join_all(deaths).await;
 }
+
+impl Death<'_> {
+    async fn happen(self) {
+        let Self { point, resend, is_template, nth, is_killed } = self;
+        let goes_again = point.is_in_doubt && (resend == "all" || resend == "texts" && !is_template);
+        let arrivals = usize::from(point.has_gone_out || !point.is_in_doubt) + usize::from(goes_again);
+        let case = format!("{} {resend} template: {is_template} message {nth} killed: {is_killed}", point.name);
+        let texts: &[&str] = match is_template {
+            true => &["Hi there, your cart of 49.90 is waiting."],
+            false => &["One.", "Two.", "And you?"],
+        };
+
+        let settings = format!("resend = \"{resend}\"\n[outbox]\nunknown_after = \"1s\"\n");
+        let variable = if is_killed { "QYVO_STAND_AT" } else { "QYVO_CRASH_AT" };
+        let place = format!("{}:{nth}", point.name);
+        let mut mortal = Mortal::start(&settings, &[(variable, &place)], Pacing::OFF).await;
+        let (talk, cart) = mortal.publish().await;
+        // Nobody tells what became of a message: the policy alone decides.
+        mortal.cloud.set_delivery(Delivery { delay_statuses: true, ..Delivery::default() });
+        let anna = mortal.cloud.phone(PHONE);
+        if !is_template {
+            anna.say("hello");
+            until("the hello", async || mortal.cloud.posted().len() == 1).await;
+        }
+        let flow = if is_template { &cart } else { &talk };
+        // The answer may be lost with the process; the session is not.
+        let answered = mortal.trigger(flow, PHONE).await;
+        if is_killed {
+            until("the point", async || mortal.server.log().contains("stands until it is killed")).await;
+            let standing = if point.name == "outbox.before_claim" { "queued" } else { "sending" };
+            let standing = mortal.with_status(standing).await;
+            assert!(standing.iter().any(|message| message["text"] == texts[nth - 1]), "{case}: {standing:?}");
+            mortal.server.kill();
+        } else {
+            mortal.server.wait_until_dead().await;
+        }
+        let before: Vec<&str> = texts[..nth - usize::from(!point.has_gone_out)].to_vec();
+        assert_eq!(anna.texts(), before, "{case}");
+
+        mortal.restart().await;
+        let (status, session) = mortal.trigger(flow, PHONE).await.unwrap();
+        let id = session["id"].as_str().unwrap();
+        assert_eq!(status, 200, "{case}: the session is there");
+        assert!(answered.is_none_or(|(_, answer)| answer["id"] == *id), "{case}");
+
+        let in_all = texts.len() - 1 + arrivals;
+        anna.wait_for(in_all).await;
+        anna.say(if is_template { "Check out" } else { "tea" });
+        // What answers stands in the same lane: that it comes shows that the lane goes on.
+        anna.wait_for(in_all + 1).await;
+        until("the last answer of the cloud", async || mortal.with_status("sending").await.is_empty()).await;
+        let last = match is_template {
+            true => "Great! You can finish your order here: https://shop.example.com/cart/7",
+            false => "Thank you for tea.",
+        };
+        let times = |index: usize| if index + 1 == nth { arrivals } else { 1 };
+        let expected: Vec<(String, usize)> = texts
+            .iter()
+            .copied()
+            .chain([last])
+            .enumerate()
+            .map(|(index, text)| (text.to_owned(), times(index)))
+            .filter(|(_, times)| *times > 0)
+            .collect();
+        assert_eq!(heard(&anna), expected, "{case}");
+        assert_eq!(mortal.session(id).await["status"], "completed", "{case}");
+
+        // What nobody can tell of is shown as that, and is all that is.
+        let unknown = mortal.with_status("unknown").await;
+        assert_eq!(unknown.len(), usize::from(point.is_in_doubt && !goes_again), "{case}: {unknown:?}");
+        assert!(is_template || unknown.iter().all(|message| message["text"] == texts[nth - 1]), "{case}: {unknown:?}");
+        assert_eq!(mortal.with_status("sent").await.len(), texts.len() + 1 - unknown.len(), "{case}");
+        assert_eq!(mortal.with_status("failed").await, [] as [Value; 0], "{case}");
+        mortal.assert_at_rest().await;
+    }
+}
+
+const BEFORE_CLAIM: Point = Point { name: "outbox.before_claim", has_gone_out: false, is_in_doubt: false };
+const AFTER_CLAIM: Point = Point { name: "outbox.after_claim", has_gone_out: false, is_in_doubt: true };
+const AFTER_SEND: Point = Point { name: "outbox.after_send", has_gone_out: true, is_in_doubt: true };
+const BEFORE_RECORD: Point = Point { name: "outbox.before_record", has_gone_out: true, is_in_doubt: true };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_before_the_claim_has_lost_and_doubled_nothing() {
-    die(&Point { name: "outbox.before_claim", has_gone_out: false, is_in_doubt: false }).await;
+    die(&BEFORE_CLAIM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_after_the_claim_has_not_sent_and_cannot_tell() {
-    die(&Point { name: "outbox.after_claim", has_gone_out: false, is_in_doubt: true }).await;
+    die(&AFTER_CLAIM).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_after_sending_has_sent_and_cannot_tell() {
-    die(&Point { name: "outbox.after_send", has_gone_out: true, is_in_doubt: true }).await;
+    die(&AFTER_SEND).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_before_recording_has_sent_and_cannot_tell() {
-    die(&Point { name: "outbox.before_record", has_gone_out: true, is_in_doubt: true }).await;
+    die(&BEFORE_RECORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_in_the_midst_of_a_conversation_doubts_that_message_alone() {
+    // A claim is also made of nothing, so that only the other points can be counted by messages.
+    for point in [AFTER_CLAIM, AFTER_SEND, BEFORE_RECORD] {
+        die_later(&point).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_killed_at_a_point_leaves_what_who_dies_there_leaves() {
+    let deaths = [(BEFORE_CLAIM, 1), (AFTER_CLAIM, 2), (AFTER_SEND, 2), (BEFORE_RECORD, 2)];
+    let deaths = deaths
+        .each_ref()
+        .map(|(point, nth)| Death { point, resend: "all", is_template: false, nth: *nth, is_killed: true }.happen());
+    futures::future::join_all(deaths).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

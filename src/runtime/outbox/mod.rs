@@ -22,7 +22,8 @@
 //! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others; the
 //! head of `hold` says how that is told from an outage, which costs no tries.
 //!
-//! Debug builds abort at those points when the environment variable `QYVO_CRASH_AT` names one.
+//! Debug builds abort at the point that the environment variable `QYVO_CRASH_AT` names, and stand still at the one that
+//! `QYVO_STAND_AT` names, so that a test can kill them there; `outbox.after_send:3` is the third time that it is passed.
 
 mod channel;
 mod claim;
@@ -36,6 +37,8 @@ mod retry;
 mod settle;
 
 use std::future::Future;
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -404,12 +407,28 @@ fn log_panic(landed: std::result::Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Ends the process where a test wants to see what is left behind.
+/// Ends the process, or lets it stand to be killed, where a test wants to see what is left behind.
 #[cfg(debug_assertions)]
 fn crash_point(name: &str) {
-    if std::env::var_os("QYVO_CRASH_AT").is_some_and(|at| at == name) {
+    static PASSED_TO_CRASH: AtomicU32 = AtomicU32::new(0);
+    static PASSED_TO_STAND: AtomicU32 = AtomicU32::new(0);
+    if is_meant("QYVO_CRASH_AT", name, &PASSED_TO_CRASH) {
         std::process::abort();
     }
+    if is_meant("QYVO_STAND_AT", name, &PASSED_TO_STAND) {
+        tracing::warn!(point = name, "the process stands until it is killed");
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Whether a variable names this point and this time that it is passed.
+#[cfg(debug_assertions)]
+fn is_meant(variable: &str, name: &str, passed: &AtomicU32) -> bool {
+    let Ok(wanted) = std::env::var(variable) else { return false };
+    let (point, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    point == name && time.parse() == Ok(passed.fetch_add(1, Ordering::Relaxed) + 1)
 }
 
 #[cfg(not(debug_assertions))]
