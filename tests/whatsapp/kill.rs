@@ -143,12 +143,13 @@ async fn kills_under_load_double_no_template_where_only_texts_are_sent_again() {
     assert!(arrivals.iter().all(|times| *times <= 1), "{arrivals:?}");
 }
 
-/// A conversation that asks a site first.
+/// A conversation that asks a site first, and would not ask again by itself.
 fn calling(url: &str) -> Value {
     json!({
         "schema_version": 1, "name": "Call", "entry_node": "call",
         "nodes": [
-            {"id": "call", "type": "http_request", "method": "POST", "url": url, "timeout_ms": 30000, "save_as": "answer",
+            {"id": "call", "type": "http_request", "method": "POST", "url": url, "timeout_ms": 30000, "max_retries": 0,
+             "save_as": "answer",
              "exits": {"success": "good", "failure": "bad"}},
             {"id": "good", "type": "end", "outcome": "good", "text": "It is {{context.answer.body.colour}}."},
             {"id": "bad", "type": "end", "outcome": "bad"}
