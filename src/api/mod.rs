@@ -11,6 +11,7 @@ mod flows;
 mod health;
 mod inbound;
 mod login;
+mod mcp;
 mod messages;
 mod pages;
 mod publishing;
@@ -229,6 +230,7 @@ const ROUTES: &[Entry] = &[
 const ROOT_ROUTES: &[Entry] = &[
     entry(Method::GET, "/healthz", OPEN, || web::to(health::get_health)),
     entry(Method::GET, "/readyz", OPEN, || web::to(health::get_readiness)),
+    document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
     entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),

@@ -32,6 +32,8 @@ const REASON_CHARS: usize = 200;
 const DEFAULT_LIMIT: u32 = 50;
 /// Rows of a list at most.
 const MAX_LIMIT: u32 = 200;
+/// What is said of a cursor that is none.
+const CURSOR: &str = "The cursor must be a `next_cursor` of this list.";
 
 /// Bytes that a resource's bodies may have, where it is not `server.max_body`.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +89,12 @@ impl FromRequest for OptionalJsonBody {
         let body = JsonBody::from_request(request, payload);
         Box::pin(async move { Ok(Self(body.await?.fields)) })
     }
+}
+
+/// A JSON body as it was received, within the resource's limit; whether it is JSON is not looked at.
+pub(super) async fn json_bytes(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, ApiError> {
+    let limit = check_headers(request)?;
+    read_body(Ok(payload), limit).await
 }
 
 /// A body as it was received, of whatever type it says it is, within the resource's limit, from somebody who is not
@@ -323,6 +331,20 @@ impl<'a> Fields<'a> {
         value
     }
 
+    /// `limit` and `cursor`, as a query has them.
+    pub(super) fn page(&mut self) -> Page {
+        let limit = self.whole_number("limit").and_then(|limit| u32::try_from(limit).ok().or(Some(0)));
+        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+            self.fail("limit", format!("The limit must be 1 to {MAX_LIMIT}."));
+        }
+        let sent = self.text("cursor");
+        let cursor = sent.and_then(|cursor| cursor.parse().ok()).filter(|cursor: &i64| *cursor >= 0);
+        if sent.is_some() && cursor.is_none() {
+            self.fail("cursor", CURSOR);
+        }
+        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor }
+    }
+
     /// Notes an error.
     pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
         self.errors.push((name.to_owned(), sentence.into()));
@@ -456,7 +478,7 @@ impl Query {
         let sent = self.text("cursor");
         let cursor = sent.as_ref().and_then(|cursor| cursor.parse().ok()).filter(|cursor: &i64| *cursor >= 0);
         if sent.is_some() && cursor.is_none() {
-            self.fail("cursor", "The cursor must be a `next_cursor` of this list.");
+            self.fail("cursor", CURSOR);
         }
         Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor }
     }

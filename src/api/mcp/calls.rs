@@ -1,0 +1,169 @@
+//! What each tool does: the same as the API's own way to it, whose functions it calls.
+
+use actix_web::web;
+use serde_json::{Map, Value, json};
+
+use super::tools::Tool;
+use crate::api::actions::flows::{read_trigger, trigger_once};
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::publishing::{Publication, publish, read_note};
+use crate::api::request::{Fields, Page};
+use crate::api::sessions::{self, Wanted, session_view, turns_view};
+use crate::api::{State, cut_out, flows, read};
+use crate::domain::{FlowKind, SessionId, Status};
+use crate::error::Result;
+use crate::store;
+use crate::store::tokens::Scope;
+
+/// What stands for what a token may not see.
+const HIDDEN: &str = "***";
+/// Fields of a node that calls another service, any of which may carry a credential.
+const OF_ANOTHER_SERVICE: [&str; 3] = ["url", "headers", "body"];
+
+/// Calls a tool that the caller's scope reaches.
+pub(super) async fn call(
+    state: &web::Data<State>,
+    caller: &Principal,
+    tool: Tool,
+    arguments: &Map<String, Value>,
+) -> Result<Value, ApiError> {
+    let fields = Fields::of(arguments);
+    match tool {
+        Tool::ListFlows => list_flows(state, fields).await,
+        Tool::GetFlow => get_flow(state, caller, fields).await,
+        Tool::CreateFlow => create_flow(state, caller, arguments).await,
+        Tool::ValidateFlow => validate_flow(state, fields).await,
+        Tool::PublishFlow => publish_flow(state, caller, fields).await,
+        Tool::TriggerFlow => trigger_flow(state, fields).await,
+        Tool::ListSessions => list_sessions(state, fields).await,
+        Tool::GetSession => get_session(state, fields).await,
+    }
+}
+
+async fn list_flows(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let is_published = fields.choice("status", &[("draft", false), ("published", true)]);
+    let kind = fields.choice("kind", &[("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)]);
+    let Page { limit, cursor } = fields.page();
+    close(fields)?;
+    let mut rows = read(state, store::flows::list).await?;
+    rows.retain(|flow| is_published.is_none_or(|wanted| flow.published_version.is_some() == wanted));
+    rows.retain(|flow| kind.is_none_or(|wanted| flow.kind == wanted));
+    let (rows, next) = cut_out(rows, cursor, limit as usize);
+    flows::list_view(state, rows, next).await
+}
+
+async fn get_flow(state: &State, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let id = fields.required_text("id").unwrap_or_default().to_owned();
+    close(fields)?;
+    let mut view = flows::flow_view(state, flows::find(state, &id).await?).await?;
+    if caller.scope < Scope::Admin {
+        hide_credentials(&mut view["document"]);
+    }
+    Ok(view)
+}
+
+async fn create_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
+    let draft = flows::read_new(arguments)?;
+    let created = flows::create(state, draft, caller.name.to_string()).await?;
+    let mut view = flows::flow_view(state, created).await?;
+    // The caller has just written it.
+    view.as_object_mut().map(|view| view.shift_remove("document"));
+    Ok(view)
+}
+
+async fn validate_flow(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let document = fields.object("document").cloned();
+    if document.is_none() && fields.value("document").is_none() {
+        fields.fail("document", "The document field is required.");
+    }
+    close(fields)?;
+    flows::validation_view(state, Value::Object(document.unwrap_or_default())).await
+}
+
+async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let id = fields.required_text("id").unwrap_or_default().to_owned();
+    let revision = fields.whole_number("revision");
+    if fields.value("revision").is_none() {
+        fields.fail("revision", "The revision field is required: it is the one that get_flow gave with the draft.");
+    }
+    let note = read_note(&mut fields);
+    close(fields)?;
+    let expected = revision.map(|revision| u32::try_from(revision).unwrap_or(u32::MAX));
+    publish(state, &id, caller, Publication { note, force: false, expected }).await
+}
+
+async fn trigger_flow(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
+    let trigger = read_trigger(fields, true)?;
+    let (_, answer, _) = trigger_once(state, None, trigger).await?;
+    Ok(answer)
+}
+
+async fn list_sessions(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let wanted = Wanted {
+        flow_id: fields.parsed("flow_id"),
+        contact_id: fields.parsed("contact_id"),
+        status: fields.choice("status", &Status::ALL.map(|status| (status.as_str(), status))),
+        in_handoff: fields.choice("waiting_for", &[("handoff", ())]).is_some(),
+    };
+    let page = fields.page();
+    close(fields)?;
+    sessions::list_view(state, wanted, page).await
+}
+
+async fn get_session(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let id = fields.required_text("id").unwrap_or_default().to_owned();
+    let page = fields.page();
+    close(fields)?;
+    let id: SessionId = id.parse().map_err(|_| sessions::not_found())?;
+    let found = read(state, move |conn| {
+        let Some(stored) = store::sessions::find_by_id(conn, id)? else { return Ok(None) };
+        let mut view = session_view(conn, &stored)?;
+        let turns = turns_view(conn, stored.seq, page)?;
+        view["turns"] = turns["data"].clone();
+        view["next_cursor"] = turns["next_cursor"].clone();
+        Ok(Some(view))
+    });
+    found.await?.ok_or_else(sessions::not_found)
+}
+
+/// Refuses what no tool knows, and tells all errors at once.
+fn close(mut fields: Fields<'_>) -> Result<(), ApiError> {
+    fields.refuse_unknown();
+    fields.finish()
+}
+
+/// Hides what a document's nodes say to other services. Drafts are not checked, so any node with headers is one of them.
+fn hide_credentials(document: &mut Value) {
+    let nodes = match document.get_mut("nodes") {
+        Some(Value::Array(nodes)) => nodes.iter_mut().collect::<Vec<_>>(),
+        Some(Value::Object(nodes)) => nodes.values_mut().collect(),
+        _ => return,
+    };
+    for node in nodes.into_iter().filter_map(Value::as_object_mut) {
+        let calls = node.contains_key("headers") || node.get("type").is_some_and(|kind| kind == "http_request");
+        for (_, value) in node.iter_mut().filter(|(key, _)| calls && OF_ANOTHER_SERVICE.contains(&key.as_str())) {
+            *value = json!(HIDDEN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nodes_say_to_other_services_is_hidden() {
+        let mut document = json!({"nodes": [
+            {"id": "call", "type": "http_request", "method": "POST", "url": "https://x/?key=secret",
+             "headers": {"Authorization": "secret"}, "body": {"token": "secret"}},
+            {"id": "odd", "type": "http-request", "headers": {"Authorization": "secret"}},
+            {"id": "hello", "type": "send_message", "text": "Hi", "media": {"kind": "image", "url": "https://x/a.png"}},
+            "no node"
+        ]});
+        hide_credentials(&mut document);
+        assert!(!document.to_string().contains("secret"), "{document}");
+        assert_eq!(document["nodes"][0]["method"], "POST");
+        assert_eq!(document["nodes"][2]["media"]["url"], "https://x/a.png", "people are sent this one");
+    }
+}

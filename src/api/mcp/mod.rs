@@ -1,0 +1,113 @@
+//! `POST /mcp`: the API for assistants, over the Model Context Protocol's streamable HTTP.
+//!
+//! What the protocol is, its versions included, is the official SDK's business (`rmcp`). Here is what HTTP brings and
+//! takes away again. The SDK's service is fed directly and not through a crate that mounts it in actix: the body is read
+//! with the same limits as any other, refusals have the same shape, and the caller's token never gets to the SDK.
+//!
+//! **Nothing is kept between requests.** There are no sessions and no streams: each request is answered whole, in JSON,
+//! so a restart breaks no client and no client can fill the memory. `GET` and `DELETE` are answered 405, which is how
+//! a client learns that there is no stream to listen to and no session to end (specification of 2025-06-18, "Streamable
+//! HTTP").
+//!
+//! **Who may do what.** Tokens, the rate limit and its headers are those of the API, one bucket for both. A request
+//! without a valid token is answered 401 before any of it is read. A token sees the tools that its scope reaches and can
+//! call no other:
+//!
+//! | tool | scope |
+//! |---|---|
+//! | `trigger_flow` | `trigger` |
+//! | `list_flows`, `get_flow`, `create_flow`, `validate_flow` | `api` |
+//! | `list_sessions`, `get_session` | `api` |
+//! | `search_contacts`, `get_contact`, `send_message` | `api` |
+//! | `publish_flow` | `admin` |
+//!
+//! So an assistant can be given a token that drafts flows and looks into conversations, and a person publishes. What
+//! `create_flow` makes reaches nobody before that. Without `admin` the URLs, headers and bodies of a document's HTTP
+//! calls are hidden, since they may carry other services' credentials.
+
+mod calls;
+mod guard;
+mod server;
+mod tools;
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use http_body_util::{BodyExt, Full};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::{Value, json};
+
+use super::State;
+use super::auth::Principal;
+use super::error::ApiError;
+use super::request::json_bytes;
+use crate::error::Error;
+use server::Server;
+
+/// The type of every answer.
+const JSON: &str = "application/json";
+/// JSON-RPC 2.0, section 5.1: what was sent is no JSON.
+const PARSE_ERROR: i64 = -32_700;
+/// JSON-RPC 2.0, section 5.1: it is JSON, but no request.
+const INVALID_REQUEST: i64 = -32_600;
+
+/// `POST /mcp`: takes one JSON-RPC message and answers it.
+pub(super) async fn receive_mcp(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    guard::check(&request, &state.settings.effective().public_url)?;
+    let body = json_bytes(&request, payload).await?;
+    if let Err(error) = serde_json::from_slice::<Value>(&body) {
+        return Ok(not_a_message(PARSE_ERROR, &format!("The body is not valid JSON: {error}.")));
+    }
+    let server = Server::new(state, principal);
+    let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
+    let config = config.with_max_request_body_bytes(body.len());
+    // Made for each request, because it belongs to its caller: it is two counted references and a short list.
+    let service =
+        StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
+    let answer = service.handle(inner(&request, body)?).await;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let is_json = head.headers.get(http::header::CONTENT_TYPE).is_some_and(|value| value.as_bytes() == JSON.as_bytes());
+    if is_json || status.is_success() {
+        let mut response = HttpResponse::build(status);
+        return Ok(if is_json { response.content_type(JSON).body(body) } else { response.finish() });
+    }
+    let text = String::from_utf8_lossy(&body);
+    match status {
+        // The type was looked at already, so this is the SDK's word for JSON that is no message.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Ok(not_a_message(INVALID_REQUEST, "The body is not a JSON-RPC message of this protocol."))
+        }
+        status if status.is_server_error() => Err(Error::internal(format!("MCP: {text}")).into()),
+        status => Err(ApiError::refused(status, text)),
+    }
+}
+
+/// The request as the SDK sees it: what the protocol defines and nothing else.
+fn inner(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {
+    let is_of_the_protocol = |name: &HeaderName| *name == ACCEPT || name.as_str().starts_with("mcp-");
+    // The SDK's own check of the host would be the second one.
+    let mut inner = http::Request::post("http://localhost/mcp").header(CONTENT_TYPE.as_str(), JSON);
+    for (name, value) in request.headers().iter().filter(|(name, _)| is_of_the_protocol(name)) {
+        inner = inner.header(name.as_str(), value.as_bytes());
+    }
+    inner.body(Full::new(body)).map_err(|error| {
+        ApiError::refused(StatusCode::BAD_REQUEST, format!("The request's headers cannot be read: {error}."))
+    })
+}
+
+/// The answer to a body that holds no message: nobody knows its id.
+fn not_a_message(code: i64, message: &str) -> HttpResponse {
+    let error = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}});
+    HttpResponse::BadRequest().json(error)
+}

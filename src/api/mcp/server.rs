@@ -1,0 +1,198 @@
+//! What one caller finds here: the tools that its scope reaches, and a guide to write flows by.
+
+use actix_web::web;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, Resource, ResourceContents, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::calls::call;
+use super::tools::Tool;
+use crate::api::State;
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::error::{Code, Error};
+
+/// Where the guide is found.
+const GUIDE_URI: &str = "qyvo://guide/flow-document";
+/// The guide: the whole flow document, with an example.
+const GUIDE: &str = include_str!("../../../static/guide/flow-document.md");
+/// What an assistant should know before it calls anything.
+const INSTRUCTIONS: &str = "\
+Qyvo runs conversation flows with people over WhatsApp or a webhook. A flow is a document of nodes; a session is one \
+run of a flow for one contact.
+
+To build a flow: read the resource qyvo://guide/flow-document (or the description of create_flow), write a document, \
+call validate_flow until it has no errors, then create_flow. That makes a draft, which reaches nobody until somebody \
+publishes it. To see why a conversation stopped: list_sessions, then get_session, whose turns tell what happened.
+
+trigger_flow and send_message reach real people: use them only when the user asked for that.";
+
+/// The protocol's server, for one request of one caller.
+#[derive(Clone)]
+pub(super) struct Server {
+    state: web::Data<State>,
+    caller: Principal,
+}
+
+impl Server {
+    /// A server for a caller.
+    pub(super) fn new(state: web::Data<State>, caller: Principal) -> Self {
+        Self { state, caller }
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        let name = Implementation::new("qyvo", env!("CARGO_PKG_VERSION")).with_title("Qyvo");
+        ServerConfig::new(capabilities).with_server_info(name).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let within_reach = Tool::ALL.into_iter().filter(|tool| tool.scope() <= self.caller.scope);
+        Ok(ListToolsResult::with_all_items(within_reach.map(Tool::describe).collect()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
+        Tool::named(name).map(Tool::describe)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(tool) = Tool::named(&request.name) else {
+            let text = format!("There is no tool `{}`: tools/list names those that there are.", request.name);
+            return Err(ErrorData::invalid_params(text, None));
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let called = match tool.scope() <= self.caller.scope {
+            true => call(&self.state, &self.caller, tool, &arguments).await,
+            false => Err(ApiError::Forbidden(tool.scope())),
+        };
+        let result = match called {
+            Ok(answer) => CallToolResult::structured(answer),
+            // Without structured content, which would have to fit the schema of what the tool gives.
+            Err(error) => CallToolResult::error(vec![ContentBlock::text(told(tool, &error))]),
+        };
+        Ok(result.into())
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let guide = Resource::new(GUIDE_URI, "flow-document")
+            .with_title("How to write a flow")
+            .with_description("Every type of node with its fields and exits, templates, limits, and an example.")
+            .with_mime_type("text/markdown")
+            .with_size(GUIDE.len() as u64);
+        Ok(ListResourcesResult::with_all_items(vec![guide]))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        if request.uri != GUIDE_URI {
+            let text = format!("There is nothing at `{}`: the only resource is {GUIDE_URI}.", request.uri);
+            return Err(ErrorData::resource_not_found(text, None));
+        }
+        let text = ResourceContents::text(GUIDE, GUIDE_URI).with_mime_type("text/markdown");
+        Ok(ReadResourceResult::new(vec![text]).into())
+    }
+}
+
+/// A refusal in words: what was wrong, where, and what to do. What only the log explains is written there.
+fn told(tool: Tool, error: &ApiError) -> String {
+    let id = Uuid::now_v7().to_string();
+    if let ApiError::Failed(error) = error {
+        log(tool, &id, error);
+    }
+    let Value::Object(mut body) = error.body(Some(&id)) else { return error.to_string() };
+    let mut take = |key: &str| body.shift_remove(key);
+    let mut lines = Vec::new();
+    lines.extend(take("error").or_else(|| take("message")).map(|sentence| words(&sentence)));
+    if let Some(Value::Object(errors)) = take("errors") {
+        lines.extend(errors.iter().map(|(field, sentences)| format!("- {field}: {}", words(sentences))));
+    }
+    lines.extend(take("hint").map(|hint| words(&hint)));
+    // What is known besides, such as the id of a session that runs already, or a document's problems.
+    lines.extend(Some(body).filter(|rest| !rest.is_empty()).map(|rest| Value::Object(rest).to_string()));
+    lines.join("\n")
+}
+
+fn log(tool: Tool, id: &str, error: &Error) {
+    let tool = tool.name();
+    match error.code() {
+        Code::Internal | Code::OutcomeUnknown => {
+            tracing::error!(request_id = id, tool, %error, "a tool of an assistant failed");
+        }
+        _ => tracing::warn!(request_id = id, tool, %error, "a tool of an assistant was turned away"),
+    }
+}
+
+/// A sentence, or several, as text.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FlowDocument;
+
+    #[test]
+    fn refusals_are_told_with_all_that_is_known() {
+        let errors = [("flow_id", "The flow id field is required."), ("phone", "The phone is no phone.")];
+        let errors = errors.map(|(field, text)| (field.to_owned(), text.to_owned())).to_vec();
+        assert_eq!(
+            told(Tool::TriggerFlow, &ApiError::Validation(errors)),
+            "The given data was invalid.\n- flow_id: The flow id field is required.\n- phone: The phone is no phone."
+        );
+        let error = ApiError::not_found("Flow not found").with("id", "7").hint("Publish it.");
+        assert_eq!(told(Tool::TriggerFlow, &error), "Flow not found\nPublish it.\n{\"id\":\"7\"}");
+    }
+
+    #[test]
+    fn what_only_the_log_explains_is_not_told() {
+        let error = ApiError::from(Error::internal("the disk is on fire"));
+        let text = told(Tool::ListFlows, &error);
+        assert!(text.starts_with("Internal server error\n{\"request_id\":") && !text.contains("fire"), "{text}");
+    }
+
+    #[test]
+    fn the_guides_examples_are_flows() {
+        let examples: Vec<&str> =
+            GUIDE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!examples.is_empty());
+        for example in examples {
+            let document: Value = serde_json::from_str(example).unwrap();
+            FlowDocument::parse(&document).unwrap_or_else(|problems| panic!("{problems:?}"));
+        }
+    }
+
+    #[test]
+    fn the_guide_names_every_type_of_node() {
+        for name in crate::domain::NODE_TYPES {
+            assert!(GUIDE.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+}
