@@ -15,6 +15,8 @@ mod events;
 mod flows;
 mod inspection;
 mod people;
+mod public_messages;
+mod public_templates;
 mod routing;
 mod simulations;
 #[path = "../common/site.rs"]

@@ -26,5 +26,6 @@ mod lanes;
 mod people;
 mod templates;
 mod shutdown;
+mod sends;
 mod token;
 mod trouble;
