@@ -378,7 +378,8 @@ CREATE TABLE tokens (
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the secret, which is random and needs no salt
     hint TEXT NOT NULL, -- the secret's first characters, for lists
     created_at INTEGER NOT NULL,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    rate_limit INTEGER CHECK (rate_limit >= 0) -- requests per minute in place of the configured ones; 0 is no limit
 ) STRICT;
 
 -- What the server keeps to itself: the admin page's password (argon2id), the key of the hashes in `erased`.

@@ -186,7 +186,11 @@ fn prepare(folder: &Path) -> (FlowId, &'static str) {
     store
         .write_blocking(move |tx| {
             let (id, hash) = (TokenId(Uuid::now_v7()), Sha256::digest(secret).into());
-            insert(tx, &NewToken { id, name: "bench", scope: Scope::Trigger, hash, hint: "qyvo_bench" }, now)
+            insert(
+                tx,
+                &NewToken { id, name: "bench", scope: Scope::Trigger, hash, hint: "qyvo_bench", rate_limit: None },
+                now,
+            )
         })
         .expect("a new store takes a token");
     store.close();

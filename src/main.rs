@@ -88,6 +88,9 @@ enum TokenCommand {
         /// What it may do: trigger flows, use the API, or everything
         #[arg(long, value_enum, default_value_t = ScopeName::Trigger)]
         scope: ScopeName,
+        /// Requests per minute in place of limits.requests_per_minute; 0 is no limit
+        #[arg(long, value_name = "N")]
+        rate_limit: Option<u64>,
     },
     /// List tokens
     List,
@@ -138,7 +141,9 @@ fn main() -> ExitCode {
     let flags = Flags { config: arguments.config, database: arguments.database, bind };
     let done = Context::load(flags).and_then(|context| match arguments.command {
         Command::Serve { demo, .. } => cli::serve(&context, demo),
-        Command::Token(TokenCommand::Create { name, scope }) => cli::tokens::create(&context, &name, scope.into()),
+        Command::Token(TokenCommand::Create { name, scope, rate_limit }) => {
+            cli::tokens::create(&context, &name, scope.into(), rate_limit)
+        }
         Command::Token(TokenCommand::List) => cli::tokens::list(&context),
         Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(&context, &id),
         Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(&context, &file),

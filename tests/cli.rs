@@ -123,6 +123,14 @@ async fn tokens_are_made_listed_and_revoked() {
         "{listed}"
     );
     let id = listed.split_whitespace().next().unwrap();
+    let limited = ["token", "create", "--name", "busy", "--rate-limit"];
+    assert!(server.command(&[&limited[..], &["300"]].concat()).status.success());
+    assert!(server.command(&[&limited[..], &["0"]].concat()).status.success());
+    let both = out(&server.command(&["token", "list"]));
+    assert!(both.contains("  300/min  live  busy") && both.contains("  no limit  live  busy"), "{both}");
+    let told = refused(&server.command(&[&limited[..], &["1000001"]].concat()));
+    assert!(told.contains("--rate-limit must be at most 1000000"), "{told}");
+    assert_eq!(server.command(&[&limited[..], &["-1"]].concat()).status.code(), Some(2), "wrong usage");
     assert!(server.command(&["token", "revoke", id]).status.success());
     assert!(out(&server.command(&["token", "list"])).contains("revoked"));
     let told = refused(&server.command(&["token", "revoke", id]));

@@ -36,6 +36,8 @@ pub(super) struct Principal {
     pub(super) name: Arc<str>,
     /// What it may do.
     pub(super) scope: Scope,
+    /// Requests per minute in place of the configured ones; 0 is no limit.
+    pub(super) rate_limit: Option<u32>,
 }
 
 impl FromRequest for Principal {
@@ -65,7 +67,9 @@ impl Tokens {
     pub(super) fn replace(&self, rows: Vec<([u8; 32], tokens::TokenRow)>) {
         let live = rows
             .into_iter()
-            .map(|(hash, row)| (hash, Principal { seq: row.seq, name: row.name.into(), scope: row.scope }))
+            .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
+                (hash, Principal { seq, name: name.into(), scope, rate_limit })
+            })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
@@ -123,6 +127,8 @@ type Limiter = RateLimiter<i64, DefaultKeyedStateStore<i64>, DefaultClock, State
 /// Requests per minute and token.
 pub(crate) struct RateLimit {
     current: RwLock<Arc<Limit>>,
+    /// Of tokens with a limit of their own, by their row. Made when the first request comes under it.
+    own: RwLock<HashMap<i64, Arc<Limit>>>,
     clock: DefaultClock,
 }
 
@@ -148,10 +154,10 @@ struct Allowance {
 impl RateLimit {
     /// A limit of so many requests per minute; 0 is none.
     pub(crate) fn per_minute(limit: u32) -> Self {
-        Self { current: RwLock::new(Limit::new(limit)), clock: DefaultClock::default() }
+        Self { current: RwLock::new(Limit::new(limit)), own: RwLock::default(), clock: DefaultClock::default() }
     }
 
-    /// Changes the limit; everybody begins anew.
+    /// Changes the configured limit; everybody under it begins anew.
     pub(super) fn set(&self, per_minute: u32) {
         if self.current().per_minute != per_minute {
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Limit::new(per_minute);
@@ -162,12 +168,31 @@ impl RateLimit {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The limit that a caller is under. One whose own limit has changed begins anew.
+    fn of(&self, principal: &Principal) -> Arc<Limit> {
+        let Some(per_minute) = principal.rate_limit else { return self.current() };
+        let is_same = |limit: &&Arc<Limit>| limit.per_minute == per_minute;
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+            return limit.clone();
+        }
+        drop(own);
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        // Of two first requests only one makes the limit that both count against.
+        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+            return limit.clone();
+        }
+        let limit = Limit::new(per_minute);
+        own.insert(principal.seq, limit.clone());
+        limit
+    }
+
     /// Counts a request and gives what is left; `None` without a limit.
-    fn check(&self, token_seq: i64) -> Result<Option<Allowance>, ApiError> {
-        let current = self.current();
-        let limit = current.per_minute;
-        let Some(limiter) = &current.limiter else { return Ok(None) };
-        match limiter.check_key(&token_seq) {
+    fn check(&self, principal: &Principal) -> Result<Option<Allowance>, ApiError> {
+        let of_caller = self.of(principal);
+        let limit = of_caller.per_minute;
+        let Some(limiter) = &of_caller.limiter else { return Ok(None) };
+        match limiter.check_key(&principal.seq) {
             Ok(snapshot) => Ok(Some(Allowance { limit, remaining: snapshot.remaining_burst_capacity() })),
             Err(too_early) => {
                 let wait = too_early.wait_time_from(self.clock.now());
@@ -192,7 +217,7 @@ pub(super) async fn authenticate(
         Ok(principal) => principal,
         Err(error) => return Ok(request.error_response(error)),
     };
-    let allowance = match state.rate_limit.check(principal.seq) {
+    let allowance = match state.rate_limit.check(&principal) {
         Ok(allowance) => allowance,
         Err(error) => return Ok(request.error_response(error)),
     };

@@ -104,7 +104,8 @@ impl Logins {
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
         // Tokens and log-ins share what is counted by row, so log-ins count downwards.
-        let principal = Principal { seq: -row.seq, name: row.actor.as_str().into(), scope: Scope::Admin };
+        let principal =
+            Principal { seq: -row.seq, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None };
         Some((principal, csrf_token(&value)))
     }
 

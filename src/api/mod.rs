@@ -206,6 +206,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/channels/{name}/strays", ADMIN, || web::to(channels::list_strays)),
     entry(Method::GET, "/tokens", ADMIN, || web::to(tokens::list_tokens)),
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
+    entry(Method::PATCH, "/tokens/{id}", ADMIN, || web::to(tokens::change_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),
     entry(Method::GET, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::list_endpoints)),
     entry(Method::POST, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::create_endpoint)),

@@ -34,13 +34,14 @@ pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Res
     }
     let scopes = [Scope::Trigger, Scope::Api, Scope::Admin].map(|scope| (scope.as_str(), scope));
     let scope = fields.required_text("scope").and_then(|_| fields.choice("scope", &scopes));
+    let rate_limit = read_rate_limit(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
     let (Some(name), Some(scope)) = (name, scope) else { return Err(ApiError::Validation(Vec::new())) };
     let secret = credentials::make_token()?;
     let (kept, now) = (secret.clone(), state.runtime.clock().now());
     let row = state.runtime.store().write(move |tx| {
-        let id = credentials::keep_token(tx, &name, scope, &kept, now)?;
+        let id = credentials::keep_token(tx, &name, scope, rate_limit, &kept, now)?;
         let row = tokens::list(tx)?.into_iter().find(|row| row.id == id);
         row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))
     });
@@ -48,6 +49,29 @@ pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Res
     view["token"] = json!(secret);
     state.admit().await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+}
+
+/// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
+pub(super) async fn change_token(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.fields);
+    if fields.sent("rate_limit").is_none() {
+        fields.fail("rate_limit", "The rate limit field is required; null stands for the configured limit.");
+    }
+    let rate_limit = read_rate_limit(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let row = state.runtime.store().write(move |tx| match tokens::set_rate_limit(tx, id, rate_limit)? {
+        true => Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id)),
+        false => Ok(None),
+    });
+    let row = row.await?.ok_or_else(not_found)?;
+    state.admit().await?;
+    Ok(HttpResponse::Ok().json(token_view(&row)))
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
@@ -61,12 +85,23 @@ pub(super) async fn revoke_token(state: web::Data<State>, id: web::Path<String>)
     Ok(HttpResponse::NoContent().finish())
 }
 
+fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
+    match credentials::check_rate_limit(fields.whole_number("rate_limit")?) {
+        Ok(per_minute) => Some(per_minute),
+        Err(wrong) => {
+            fields.fail("rate_limit", format!("The rate limit {wrong}."));
+            None
+        }
+    }
+}
+
 fn token_view(row: &TokenRow) -> Value {
     json!({
         "id": row.id,
         "name": row.name,
         "scope": row.scope.as_str(),
         "hint": row.hint,
+        "rate_limit": row.rate_limit,
         "created_at": iso(Some(row.created_at)),
         "revoked_at": iso(row.revoked_at),
     })

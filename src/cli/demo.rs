@@ -86,7 +86,7 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
         if let Some(Mark { token }) = last {
             store::tokens::revoke(tx, token, now)?;
         }
-        let token = credentials::keep_token(tx, TOKEN, Scope::Admin, &secret, now)?;
+        let token = credentials::keep_token(tx, TOKEN, Scope::Admin, None, &secret, now)?;
         let mark = serde_json::to_string(&Mark { token });
         let mark = mark.map_err(|error| Error::internal("The mark cannot be written").caused_by(error))?;
         settings::set(tx, MARK, &mark, now)

@@ -9,14 +9,16 @@ use crate::store::tokens::{self, Scope};
 /// `qyvo token create`: makes a token and prints it.
 ///
 /// # Errors
-/// When the database cannot be written.
-pub fn create(context: &Context, name: &str, scope: Scope) -> Result<()> {
+/// `Invalid` when the name or the limit cannot be; otherwise when the database cannot be written.
+pub fn create(context: &Context, name: &str, scope: Scope, rate_limit: Option<u64>) -> Result<()> {
     let name = name.trim().to_owned();
     credentials::check_token_name(&name).map_err(|wrong| Error::invalid(format!("--name {wrong}")))?;
+    let rate_limit = rate_limit.map(credentials::check_rate_limit).transpose();
+    let rate_limit = rate_limit.map_err(|wrong| Error::invalid(format!("--rate-limit {wrong}")))?;
     let mut direct = context.open()?;
     let secret = credentials::make_token()?;
     let now = Clock::system().now();
-    direct.write(|tx| credentials::keep_token(tx, &name, scope, &secret, now))?;
+    direct.write(|tx| credentials::keep_token(tx, &name, scope, rate_limit, &secret, now))?;
     note("This token is shown once; only its hash is kept.");
     out(&secret)
 }
@@ -28,8 +30,13 @@ pub fn create(context: &Context, name: &str, scope: Scope) -> Result<()> {
 pub fn list(context: &Context) -> Result<()> {
     for token in context.open()?.read(tokens::list)? {
         let state = token.revoked_at.map_or_else(|| "live".to_owned(), |at| format!("revoked {}", at.to_iso_seconds()));
-        let line =
-            format!("{}  {}  {}…  {}  {state}", token.id, token.scope, token.hint, token.created_at.to_iso_seconds());
+        let limit = match token.rate_limit {
+            None => String::new(),
+            Some(0) => "no limit  ".to_owned(),
+            Some(per_minute) => format!("{per_minute}/min  "),
+        };
+        let made_at = token.created_at.to_iso_seconds();
+        let line = format!("{}  {}  {}…  {made_at}  {limit}{state}", token.id, token.scope, token.hint);
         out(&format!("{line}  {}", super::plain(&token.name)))?;
     }
     Ok(())

@@ -18,6 +18,8 @@ const TOKEN_PREFIX: &str = "qyvo_";
 const HINT_CHARS: usize = 12;
 /// Characters of a token's name at most.
 const TOKEN_NAME_CHARS: usize = 100;
+/// Requests per minute that a token's own limit may be at most.
+const MAX_RATE_LIMIT: u32 = 1_000_000;
 /// Characters of a password, at least and at most. Longer ones would only cost time.
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 10..=200;
 /// Where the password's hash is kept.
@@ -76,14 +78,30 @@ pub fn check_token_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Keeps a token's fingerprint, and gives its id. Inside a write transaction.
+/// Whether a token can have this many requests per minute; 0 is no limit.
+///
+/// # Errors
+/// What is wrong with it, to stand behind "The rate limit".
+pub fn check_rate_limit(per_minute: u64) -> Result<u32, String> {
+    let fits = u32::try_from(per_minute).ok().filter(|per_minute| *per_minute <= MAX_RATE_LIMIT);
+    fits.ok_or_else(|| format!("must be at most {MAX_RATE_LIMIT} requests per minute, or 0 for no limit"))
+}
+
+/// Keeps a token's fingerprint, and gives its id. `rate_limit` is as in [`NewToken`]. Inside a write transaction.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn keep_token(tx: &Tx<'_>, name: &str, scope: Scope, secret: &str, now: Timestamp) -> Result<TokenId> {
+pub fn keep_token(
+    tx: &Tx<'_>,
+    name: &str,
+    scope: Scope,
+    rate_limit: Option<u32>,
+    secret: &str,
+    now: Timestamp,
+) -> Result<TokenId> {
     let id = TokenId(Uuid::now_v7());
     let hint: String = secret.chars().take(HINT_CHARS).collect();
-    tokens::insert(tx, &NewToken { id, name, scope, hash: fingerprint(secret), hint: &hint }, now)?;
+    tokens::insert(tx, &NewToken { id, name, scope, hash: fingerprint(secret), hint: &hint, rate_limit }, now)?;
     Ok(id)
 }
 

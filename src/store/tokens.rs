@@ -68,6 +68,8 @@ pub struct NewToken<'a> {
     pub hash: [u8; 32],
     /// The secret's first characters.
     pub hint: &'a str,
+    /// Requests per minute in place of the configured ones; 0 is no limit.
+    pub rate_limit: Option<u32>,
 }
 
 /// A stored token.
@@ -87,6 +89,8 @@ pub struct TokenRow {
     pub created_at: Timestamp,
     /// Since when it is no longer taken.
     pub revoked_at: Option<Timestamp>,
+    /// Requests per minute in place of the configured ones; 0 is no limit.
+    pub rate_limit: Option<u32>,
 }
 
 /// Inserts a token and answers its row.
@@ -94,9 +98,11 @@ pub struct TokenRow {
 /// # Errors
 /// When the database refuses.
 pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> {
-    let NewToken { id, name, scope, hash, hint } = token;
-    tx.prepare_cached("INSERT INTO tokens (id, name, scope, hash, hint, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute((id, name, scope, hash, hint, now))?;
+    let NewToken { id, name, scope, hash, hint, rate_limit } = token;
+    tx.prepare_cached(
+        "INSERT INTO tokens (id, name, scope, hash, hint, created_at, rate_limit) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((id, name, scope, hash, hint, now, rate_limit))?;
     Ok(tx.last_insert_rowid())
 }
 
@@ -105,8 +111,9 @@ pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> 
 /// # Errors
 /// When the database cannot be read.
 pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
-    let mut statement =
-        conn.prepare_cached("SELECT seq, id, name, scope, hint, created_at, revoked_at FROM tokens ORDER BY seq")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit FROM tokens ORDER BY seq",
+    )?;
     let rows = statement.query_map([], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -117,9 +124,9 @@ pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
 /// When the database cannot be read.
 pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, name, scope, hint, created_at, revoked_at, hash FROM tokens WHERE revoked_at IS NULL",
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, hash FROM tokens WHERE revoked_at IS NULL",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(7)?, read(row)?)))?;
+    let rows = statement.query_map([], |row| Ok((row.get(8)?, read(row)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -134,6 +141,18 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
     Ok(revoked > 0)
 }
 
+/// Gives a token that is taken a rate limit of its own; `None` is the configured one. Answers whether there is such a
+/// token.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_rate_limit(tx: &Tx<'_>, id: TokenId, rate_limit: Option<u32>) -> Result<bool> {
+    let changed = tx
+        .prepare_cached("UPDATE tokens SET rate_limit = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
+        .execute((id, rate_limit))?;
+    Ok(changed > 0)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
     Ok(TokenRow {
         seq: row.get(0)?,
@@ -143,6 +162,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         hint: row.get(4)?,
         created_at: row.get(5)?,
         revoked_at: row.get(6)?,
+        rate_limit: row.get(7)?,
     })
 }
 
@@ -163,6 +183,7 @@ mod tests {
             scope,
             hash: [n; 32],
             hint: "qyvo_ab",
+            rate_limit: None,
         };
         let seq = insert(&tx, &token(1, Scope::Trigger), now()).unwrap();
         insert(&tx, &token(2, Scope::Admin), now()).unwrap();
@@ -176,10 +197,15 @@ mod tests {
             hint: "qyvo_ab".to_owned(),
             created_at: now(),
             revoked_at: None,
+            rate_limit: None,
         };
         assert_eq!(live(&tx).unwrap()[0], ([1; 32], first.clone()));
+        assert!(set_rate_limit(&tx, first.id, Some(0)).unwrap());
+        assert_eq!(live(&tx).unwrap()[0].1, TokenRow { rate_limit: Some(0), ..first.clone() });
+        assert!(set_rate_limit(&tx, first.id, None).unwrap());
         assert!(revoke(&tx, first.id, now()).unwrap());
         assert!(!revoke(&tx, first.id, now()).unwrap());
+        assert!(!set_rate_limit(&tx, first.id, Some(5)).unwrap());
         assert_eq!(live(&tx).unwrap().iter().map(|(hash, _)| hash[0]).collect::<Vec<_>>(), [2]);
         assert_eq!(list(&tx).unwrap()[0], TokenRow { revoked_at: Some(now()), ..first });
     }

@@ -15,6 +15,7 @@ mod events;
 mod flows;
 mod inspection;
 mod people;
+mod public_limits;
 mod public_messages;
 mod public_templates;
 mod routing;

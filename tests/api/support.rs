@@ -277,7 +277,7 @@ pub(crate) fn add_token(
 ) -> qyvo::error::Result<TokenId> {
     let id = TokenId(Uuid::now_v7());
     let hash = Sha256::digest(secret).into();
-    insert(tx, &NewToken { id, name, scope, hash, hint: "qyvo_test" }, now)?;
+    insert(tx, &NewToken { id, name, scope, hash, hint: "qyvo_test", rate_limit: None }, now)?;
     Ok(id)
 }
 

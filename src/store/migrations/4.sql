@@ -17,3 +17,5 @@ CREATE TABLE search_progress (
 ) STRICT;
 
 INSERT INTO search_progress (only, up_to) VALUES (1, 0);
+
+ALTER TABLE tokens ADD COLUMN rate_limit INTEGER CHECK (rate_limit >= 0);

@@ -11,19 +11,40 @@ const SCOPES = [
   ["admin", "admin: everything that this page can do"],
 ];
 
+/** A token's requests per minute, in words. */
+function limitOf(item) {
+  if (item.rate_limit === null) return "as configured";
+  return item.rate_limit === 0 ? "none" : `${item.rate_limit} a minute`;
+}
+
+function limitInput(value) {
+  return h("input", { type: "number", min: "0", max: "1000000", step: "1", value, autocomplete: "off", testid: "token-rate-limit" });
+}
+
+const LIMIT_HINT = "Requests a minute. Leave it empty for the limit of the settings; 0 is no limit.";
+
+/** What is in the field: a number, or null where it is empty. */
+function limitIn(input) {
+  if (input.value.trim() === "" && !input.validity.badInput) return null;
+  const limit = Number(input.value);
+  if (input.validity.badInput || !Number.isInteger(limit) || limit < 0) throw new Error("The rate limit is a whole number, 0 or more.");
+  return limit;
+}
+
 export function tokensView(_params, page) {
   const list = table({
     caption: "Tokens",
-    columns: [{ label: "Name", kind: "main" }, { label: "Scope" }, { label: "Token" }, { label: "Made" }, { label: "Status" }, { label: "", kind: "row-actions" }],
+    columns: [{ label: "Name", kind: "main" }, { label: "Scope" }, { label: "Token" }, { label: "Rate limit" }, { label: "Made" }, { label: "Status" }, { label: "", kind: "row-actions" }],
   });
   const tokens = pagedList({
     list,
     load: () => api.get("/tokens", { signal: page.signal }),
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
-        h("span", { class: "strong" }, item.name), item.scope, h("code", {}, item.hint ? `${item.hint}…` : "–"), timeOf(item.created_at),
+        h("span", { class: "strong" }, item.name), item.scope, h("code", {}, item.hint ? `${item.hint}…` : "–"), limitOf(item), timeOf(item.created_at),
         item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at)) : status("active"),
-        item.revoked_at ? "" : h("div", { class: "actions" }, button("Revoke", () => revoke(item), { kind: "small", testid: "token-revoke" })),
+        item.revoked_at ? "" : h("div", { class: "actions" },
+          button("Limit", () => changeLimit(item), { kind: "small", testid: "token-limit" }), button("Revoke", () => revoke(item), { kind: "small", testid: "token-revoke" })),
       ], { testid: "token-row" }));
     },
     empty: () => emptyState("No token yet", "Programs that trigger flows need a token. Create one for each of them, so that you can revoke them one by one."),
@@ -33,11 +54,16 @@ export function tokensView(_params, page) {
     const made = await dialog("New token", (close) => {
       const name = h("input", { type: "text", maxlength: "100", autocomplete: "off", testid: "token-name" });
       const scope = h("select", { testid: "token-scope" }, SCOPES.map(([value, label]) => h("option", { value }, label)));
-      return form([field("Name", name, { hint: "Which program will use it, such as “checkout service”." }), field("Scope", scope, { hint: "Give no more than it needs." })], {
+      const limit = limitInput("");
+      return form([
+        field("Name", name, { hint: "Which program will use it, such as “checkout service”." }),
+        field("Scope", scope, { hint: "Give no more than it needs." }),
+        field("Rate limit", limit, { hint: LIMIT_HINT }),
+      ], {
         submit: "Create", testid: "token-submit", errorTestid: "token-error", cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
         async action() {
           if (name.value.trim() === "") throw new Error("Give the token a name.");
-          close(await api.post("/tokens", { name: name.value.trim(), scope: scope.value }));
+          close(await api.post("/tokens", { name: name.value.trim(), scope: scope.value, rate_limit: limitIn(limit) }));
         },
       }).element;
     });
@@ -48,6 +74,21 @@ export function tokensView(_params, page) {
       h("div", { class: "secret" }, h("code", { testid: "token-secret", tabindex: "0" }, made.token), copyButton(made.token, { testid: "token-copy" })),
       h("div", { class: "actions" }, h("button", { type: "button", class: "primary", testid: "token-done", onclick: () => close() }, "I have copied it")),
     ]);
+  }
+
+  async function changeLimit(item) {
+    const done = await dialog(`Rate limit of “${item.name}”`, (close) => {
+      const limit = limitInput(item.rate_limit === null ? "" : String(item.rate_limit));
+      return form([field("Rate limit", limit, { hint: LIMIT_HINT })], {
+        submit: "Save", testid: "token-limit-submit", errorTestid: "token-error", cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
+        async action() {
+          close(await api.patch(`/tokens/${item.id}`, { rate_limit: limitIn(limit) }));
+        },
+      }).element;
+    });
+    if (!done) return;
+    toast(`Changed the limit of “${item.name}”.`);
+    await tokens.reload();
   }
 
   async function revoke(item) {
