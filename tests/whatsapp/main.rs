@@ -28,4 +28,5 @@ mod templates;
 mod shutdown;
 mod sends;
 mod token;
+mod told;
 mod trouble;
