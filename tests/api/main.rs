@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod flows;
 mod inspection;
+mod mcp;
 mod people;
 mod public_limits;
 mod public_messages;
