@@ -88,6 +88,7 @@ impl App {
             admitting: tokio::sync::Mutex::default(),
             reading_large_deliveries: tokio::sync::Semaphore::new(api::LARGE_DELIVERIES_AT_ONCE),
             compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
+            batches: api::Batches::default(),
             max_body: config.server.max_body.bytes(),
             read_access_token: {
                 let config = config.clone();

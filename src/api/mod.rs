@@ -24,6 +24,7 @@ mod stats;
 mod templates;
 mod test_cases;
 mod tokens;
+mod trigger_batch;
 mod webhook_endpoints;
 mod whatsapp;
 
@@ -50,6 +51,7 @@ use request::BodyLimit;
 pub(crate) use auth::{RateLimit, Tokens, follow};
 pub(crate) use events::Watchers;
 pub(crate) use login::Logins;
+pub(crate) use trigger_batch::Batches;
 pub(crate) use whatsapp::LARGE_AT_ONCE as LARGE_DELIVERIES_AT_ONCE;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
@@ -76,6 +78,8 @@ pub(crate) struct State {
     pub(crate) compiling: tokio::sync::Semaphore,
     /// Places for reading deliveries that are larger than most.
     pub(crate) reading_large_deliveries: tokio::sync::Semaphore,
+    /// What batches of triggers take turns for.
+    pub(crate) batches: Batches,
     /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
     /// would let in again who was shut out meanwhile.
     pub(crate) admitting: tokio::sync::Mutex<()>,
@@ -181,6 +185,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/flows/{id}/publish", ADMIN, || web::to(publishing::publish_flow)),
     entry(Method::POST, "/flows/{id}/unpublish", ADMIN, || web::to(publishing::unpublish_flow)),
     entry(Method::POST, "/flows/{id}/stop", ADMIN, || web::to(publishing::stop_flow)),
+    entry(Method::POST, "/flows/{id}/trigger-batch", TRIGGER, || web::to(trigger_batch::trigger_batch)).limited(trigger_batch::BATCH_BYTES),
     entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),

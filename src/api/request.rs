@@ -57,7 +57,7 @@ impl FromRequest for JsonBody {
         let payload = web::Payload::from_request(request, payload).into_inner();
         Box::pin(async move {
             let limit = checked?;
-            let raw = read_body(payload, limit).await?;
+            let raw = read_body(payload, limit, BODY_TIMEOUT).await?;
             let value = serde_json::from_slice(&raw).map_err(|error| {
                 let text = format!("The body is not valid JSON: {error}.");
                 ApiError::refused(StatusCode::BAD_REQUEST, text)
@@ -134,10 +134,29 @@ async fn gather(
     Ok(raw.freeze())
 }
 
-fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
+/// A body of whatever type, within the resource's limit, from somebody who is known. It may take `within` to arrive.
+pub(super) async fn whole_body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    within: Duration,
+) -> Result<Bytes, ApiError> {
+    let limit = check_length(request)?;
+    read_body(Ok(payload), limit, within).await
+}
+
+/// The media type that a body says it is, without its parameters and in small letters.
+pub(super) fn media_type(request: &HttpRequest) -> String {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a media type is JSON.
+pub(super) fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
+    if !is_json(&media_type(request)) {
         let error = ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.");
         return Err(error.hint("Send the header Content-Type: application/json."));
     }
@@ -153,8 +172,12 @@ fn check_length(request: &HttpRequest) -> Result<usize, ApiError> {
     if announced.is_some_and(|bytes| bytes > limit) { Err(too_large(limit)) } else { Ok(limit) }
 }
 
-async fn read_body(payload: actix_web::Result<web::Payload>, limit: usize) -> Result<Bytes, ApiError> {
-    match tokio::time::timeout(BODY_TIMEOUT, payload.map_err(unreadable)?.to_bytes_limited(limit)).await {
+async fn read_body(
+    payload: actix_web::Result<web::Payload>,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(within, payload.map_err(unreadable)?.to_bytes_limited(limit)).await {
         Ok(Ok(bytes)) => bytes.map_err(unreadable),
         Ok(Err(_)) => Err(too_large(limit)),
         Err(_) => Err(too_slow()),

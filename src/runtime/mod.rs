@@ -75,7 +75,7 @@ pub use say::{Answer, Answered};
 pub use send::{SendRefusal, SendTemplate, SendText, Sending};
 pub use stop::Stopped;
 pub use sweeper::{Due, Fired};
-pub use trigger::{OnRunning, Trigger, TriggerRefusal, Triggered};
+pub use trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerRefusal, Triggered};
 
 /// Compiled flows that are kept at once, at the most.
 const FLOWS_KEPT: usize = 4_096;

@@ -90,6 +90,41 @@ pub enum TriggerRefusal {
     },
 }
 
+/// Looks whether a flow can be triggered at all, before many triggers of it. An idempotency key of the whole batch is
+/// kept with it, so that the key is refused with another batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BeginBatch {
+    /// The flow of all triggers that follow.
+    pub flow_id: FlowId,
+}
+
+/// What came of a [`BeginBatch`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum BatchBegun {
+    /// The flow is published, compiled, and has a node to begin with.
+    Ready,
+    /// Every one of the triggers would be refused for this reason.
+    Refused(TriggerRefusal),
+}
+
+impl Command for BeginBatch {
+    type Outcome = BatchBegun;
+
+    fn is_kept(outcome: &BatchBegun) -> bool {
+        *outcome == BatchBegun::Ready
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Hold> {
+        let Some(published) = find_flow(job, self.flow_id)? else {
+            return Ok(BatchBegun::Refused(TriggerRefusal::FlowNotFound));
+        };
+        // Handed back until it is compiled, and so none of the triggers that follow overtakes another for it.
+        let flow = job.flow(published.seq, published.version)?;
+        if flow.has_entry() { Ok(BatchBegun::Ready) } else { Ok(BatchBegun::Refused(TriggerRefusal::NoEntryNode)) }
+    }
+}
+
 impl Command for Trigger {
     type Outcome = Triggered;
 
@@ -99,8 +134,7 @@ impl Command for Trigger {
 
     fn run(&self, job: &Job<'_>) -> Result<Triggered, Hold> {
         let refused = |refusal| Ok(Triggered::Refused(refusal));
-        let Some(published) = flows::find_published(job.tx(), self.flow_id)?.filter(|flow| flow.kind == FlowKind::Flow)
-        else {
+        let Some(published) = find_flow(job, self.flow_id)? else {
             return refused(TriggerRefusal::FlowNotFound);
         };
         let flow = job.flow(published.seq, published.version)?;
@@ -202,6 +236,11 @@ impl Trigger {
         contacts::update(job.tx(), known.seq, &consenting.contact, &known.contact, now)?;
         Ok(consenting)
     }
+}
+
+/// A published flow that is not a sequence.
+fn find_flow(job: &Job<'_>, id: FlowId) -> Result<Option<flows::PublishedFlow>> {
+    Ok(flows::find_published(job.tx(), id)?.filter(|flow| flow.kind == FlowKind::Flow))
 }
 
 /// Whether a session of the flow can start with this context, whoever the contact is.
