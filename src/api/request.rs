@@ -94,7 +94,7 @@ impl FromRequest for OptionalJsonBody {
 /// A JSON body as it was received, within the resource's limit; whether it is JSON is not looked at.
 pub(super) async fn json_bytes(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, ApiError> {
     let limit = check_headers(request)?;
-    read_body(Ok(payload), limit).await
+    read_body(Ok(payload), limit, BODY_TIMEOUT).await
 }
 
 /// A body as it was received, of whatever type it says it is, within the resource's limit, from somebody who is not
