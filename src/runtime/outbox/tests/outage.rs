@@ -6,10 +6,13 @@ use super::*;
 
 const CARL: &str = "+14155550125";
 
+/// What is said to a text, by whom it goes to and what it says.
+type Answers<'a> = Box<dyn FnMut(&str, &str) -> Sent + 'a>;
+
 /// A far side, by what it says to the text that goes to somebody.
 struct FarSide<'a> {
     desk: &'a Desk,
-    answers: Box<dyn FnMut(&str, &str) -> Sent + 'a>,
+    answers: Answers<'a>,
     /// To whom, and what, in the order in which it was taken.
     taken: Vec<(String, String)>,
     asked: usize,
