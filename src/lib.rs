@@ -199,6 +199,10 @@ impl App {
                 let (runtime, until) = (runtime.clone(), until_stopped());
                 async move { runtime.run_webhooks(until).await }
             }),
+            tokio::spawn({
+                let (runtime, until) = (runtime.clone(), until_stopped());
+                async move { runtime.run_search_index(until).await }
+            }),
         ];
         let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
         let templates = {

@@ -15,7 +15,7 @@ use super::{State, iso, read};
 use crate::domain::text::json_depth;
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::{Error, Result};
-use crate::runtime::{ContactUpdated, METADATA_BYTES, UpdateContact};
+use crate::runtime::{ContactUpdated, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact};
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::personal::Told;
 use crate::store::sessions::Place;
@@ -27,10 +27,8 @@ const NAME_CHARS: usize = 255;
 const EMAIL_BYTES: usize = 254;
 /// Characters of a language tag at most (BCP 47, section 4.4.1).
 const LANGUAGE_CHARS: usize = 35;
-/// Tags of a contact at most.
-const TAGS: usize = 50;
 /// Characters of a tag at most.
-const TAG_CHARS: usize = 64;
+pub(super) const TAG_CHARS: usize = 64;
 /// How deep metadata may be nested.
 const METADATA_DEPTH: usize = 32;
 /// Turns or messages that are read at once for an export.
@@ -126,10 +124,7 @@ pub(super) async fn update_contact(
     match state.runtime.update_contact(command).await? {
         ContactUpdated::Updated { .. } => {}
         ContactUpdated::NotFound => return Err(not_found()),
-        ContactUpdated::MetadataTooLarge => {
-            let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
-            return Err(ApiError::Validation(vec![("metadata".to_owned(), text)]));
-        }
+        ContactUpdated::MetadataTooLarge => return Err(metadata_too_large()),
         ContactUpdated::StaysOptedOut => {
             let text = "The contact has opted out, and only the contact can undo that.";
             return Err(ApiError::Validation(vec![("opted_out".to_owned(), text.to_owned())]));
@@ -140,16 +135,43 @@ pub(super) async fn update_contact(
 
 fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact, ApiError> {
     let mut fields = Fields::of(body);
-    let name = cleared_or(&mut fields, "name", |name| {
-        (name.chars().count() > NAME_CHARS).then(|| format!("must not be longer than {NAME_CHARS} characters"))
-    });
-    let email = cleared_or(&mut fields, "email", |email| {
-        (!is_email(email)).then(|| "must be an email address such as ana@example.com".to_owned())
-    });
+    let name = read_name(&mut fields);
+    let email = read_email(&mut fields);
     let language = cleared_or(&mut fields, "language", |language| {
         (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
     });
     let tags = read_tags(&mut fields);
+    let metadata = read_metadata(&mut fields);
+    let opt_out = match fields.sent("opted_out") {
+        None => None,
+        Some(Value::Bool(opted_out)) => Some(*opted_out),
+        Some(_) => {
+            fields.fail("opted_out", "The opted out field must be true or false.");
+            None
+        }
+    };
+    fields.refuse_unknown();
+    fields.finish()?;
+    let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
+    Ok(UpdateContact { id, change, tags })
+}
+
+/// A name; an empty text clears it.
+pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+    cleared_or(fields, "name", |name| {
+        (name.chars().count() > NAME_CHARS).then(|| format!("must not be longer than {NAME_CHARS} characters"))
+    })
+}
+
+/// An email address; an empty text clears it.
+pub(super) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
+    cleared_or(fields, "email", |email| {
+        (!is_email(email)).then(|| "must be an email address such as ana@example.com".to_owned())
+    })
+}
+
+/// What changes of the metadata; null takes a key away.
+pub(super) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
     let metadata = match fields.sent("metadata") {
         None => Map::new(),
         Some(Value::Object(metadata)) => metadata.clone(),
@@ -163,18 +185,13 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
     if json_depth(&Value::Object(metadata.clone())) > METADATA_DEPTH {
         fields.fail("metadata", format!("The metadata must not be nested deeper than {METADATA_DEPTH} levels."));
     }
-    let opt_out = match fields.sent("opted_out") {
-        None => None,
-        Some(Value::Bool(opted_out)) => Some(*opted_out),
-        Some(_) => {
-            fields.fail("opted_out", "The opted out field must be true or false.");
-            None
-        }
-    };
-    fields.refuse_unknown();
-    fields.finish()?;
-    let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
-    Ok(UpdateContact { id, change, tags })
+    metadata
+}
+
+/// The refusal of metadata that would be too large.
+pub(super) fn metadata_too_large() -> ApiError {
+    let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
+    ApiError::Validation(vec![("metadata".to_owned(), text)])
 }
 
 /// A text without blanks around it; empty where it is to be cleared, by null or by a text of nothing but blanks.
@@ -202,16 +219,26 @@ fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
         fields.fail("tags", "The tags must be a list of strings.");
         return None;
     };
-    if texts.iter().any(|tag| tag.is_empty() || tag.chars().count() > TAG_CHARS) {
+    Some(checked_tags(fields, texts))
+}
+
+/// Tags in the order in which contacts keep them, each once, and what is wrong with them.
+pub(super) fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut tags: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+    if tags.iter().any(|tag| !is_tag(tag)) {
         fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters."));
     }
-    let mut tags: Vec<String> = texts.into_iter().map(str::to_owned).collect();
     tags.sort();
     tags.dedup();
-    if tags.len() > TAGS {
-        fields.fail("tags", format!("The tags must not be more than {TAGS}."));
+    if tags.len() > TAGS_PER_CONTACT {
+        fields.fail("tags", format!("The tags must not be more than {TAGS_PER_CONTACT}."));
     }
-    Some(tags)
+    tags
+}
+
+/// Whether a text can be a tag's name.
+pub(super) fn is_tag(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= TAG_CHARS
 }
 
 /// Whether a text has the shape of an email address: whether it is one, only a message to it can tell.

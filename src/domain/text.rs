@@ -31,6 +31,14 @@ pub fn fold(text: &str) -> String {
     folded.nfkc().collect()
 }
 
+/// The form in which parts of names are searched: [`fold`], and every I of Turkish as the i of everybody else, since who
+/// searches for a name may have another keyboard than who wrote it.
+pub fn fold_for_search(text: &str) -> String {
+    let folded = fold(text);
+    // The letter with a dot folds to an i with a combining dot (Unicode, CaseFolding.txt).
+    if folded.is_ascii() { folded } else { folded.replace("i\u{307}", "i").replace('\u{131}', "i") }
+}
+
 /// The form in which replies are matched: [`fold`], runs of white space as one blank, punctuation and symbols at the
 /// edges stripped, digits of any script and keycap emoji as ASCII digits.
 pub fn normalize_reply(text: &str) -> String {

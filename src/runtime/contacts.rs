@@ -14,7 +14,7 @@ use uuid::{Builder, Uuid};
 
 use super::job::{Hold, Job};
 use super::{Command, Runtime};
-use crate::domain::{ContactChange, ContactId, MessageId};
+use crate::domain::{Contact, ContactChange, ContactId, MessageId};
 use crate::error::{Code, Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
@@ -92,12 +92,8 @@ impl Command for Update {
         if let Some(tags) = tags {
             contact.tags.clone_from(tags);
         }
-        // What only removes keys is taken however much is left.
-        if change.metadata.values().any(|value| !value.is_null()) {
-            let bytes = serde_json::to_vec(&contact.metadata).map_or(usize::MAX, |json| json.len());
-            if bytes > METADATA_BYTES {
-                return Ok(ContactUpdated::MetadataTooLarge);
-            }
+        if !metadata_fits(change, &contact) {
+            return Ok(ContactUpdated::MetadataTooLarge);
         }
         let opts_out = change.opt_out == Some(true);
         let lives =
@@ -225,6 +221,13 @@ async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result
             }
         }
     }
+}
+
+/// Whether a contact's metadata may be stored as a change has left it. What only removes keys is taken however much is
+/// left.
+pub(super) fn metadata_fits(change: &ContactChange, contact: &Contact) -> bool {
+    let only_removes = change.metadata.values().all(serde_json::Value::is_null);
+    only_removes || serde_json::to_vec(&contact.metadata).is_ok_and(|json| json.len() <= METADATA_BYTES)
 }
 
 /// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.

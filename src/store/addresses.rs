@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::values::enum_as_name;
-use super::{Conn, Tx};
+use super::{Conn, Tx, search_index};
 use crate::domain::{AddressKey, AddressKind, Timestamp};
 use crate::error::{Error, Result};
 
@@ -24,6 +24,15 @@ pub fn owner(conn: &Conn, address: &AddressKey) -> Result<Option<i64>> {
 /// # Errors
 /// `Conflict` when it leads to another contact; otherwise when the database refuses.
 pub fn add(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestamp) -> Result<()> {
+    add_first(tx, contact_seq, address, now)?;
+    mark(tx, contact_seq, address)
+}
+
+/// [`add`] for a contact that was inserted just now, which the search index lacks anyway.
+///
+/// # Errors
+/// Those of [`add`].
+pub(super) fn add_first(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestamp) -> Result<()> {
     let AddressKey { kind, value } = address;
     // Two statements, the second of which is rare: one that could do both keeps a journal of its own for each row.
     let added = tx
@@ -57,7 +66,12 @@ pub fn retire(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestam
          WHERE kind = ?1 AND value = ?2 AND contact_seq = ?3 AND retired_at IS NULL",
     )?
     .execute((address.kind, &address.value, contact_seq, now))?;
-    Ok(())
+    mark(tx, contact_seq, address)
+}
+
+/// Phone numbers are what people are searched by; other addresses are not.
+fn mark(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey) -> Result<()> {
+    if address.kind == AddressKind::Phone { search_index::mark(tx, contact_seq) } else { Ok(()) }
 }
 
 /// The addresses of a kind that lead to a contact, the newest first.

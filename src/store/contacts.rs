@@ -4,14 +4,15 @@
 //! its row does, for its sessions that still run.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::values::Json;
-use super::{Conn, Tx, addresses};
+use super::{Conn, Tx, addresses, search_index};
 use crate::domain::{AddressKey, Contact, ContactId, Phone, Timestamp};
 use crate::error::Result;
 
 /// A contact and its row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredContact {
     /// Row.
     pub seq: i64,
@@ -22,7 +23,7 @@ pub struct StoredContact {
 }
 
 /// A contact with what its page shows beside it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// The contact and its row, which is the cursor of [`list`].
     pub stored: StoredContact,
@@ -130,6 +131,19 @@ pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
     Ok(statement.query_row([seq], read_profile).optional()?)
 }
 
+/// The contact with an email address, in whatever case its ASCII letters are; of several the one that a message went to
+/// or came from last, then the newest. One that is being erased has no email address.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_by_email(conn: &Conn, email: &str) -> Result<Option<StoredContact>> {
+    let mut statement = conn.prepare_cached(select!(
+        "FROM contacts AS c
+         WHERE c.email = ?1 COLLATE NOCASE ORDER BY c.last_message_at DESC, c.seq DESC LIMIT 1"
+    ))?;
+    Ok(statement.query_row([email], read).optional()?)
+}
+
 /// Contacts, newest first, before the row `before_seq` if one is given.
 ///
 /// # Errors
@@ -211,7 +225,7 @@ pub fn insert_with_messages(
     ])?;
     let seq = tx.last_insert_rowid();
     if let Some(phone) = phone {
-        addresses::add(tx, seq, &AddressKey::of_phone(phone), now)?;
+        addresses::add_first(tx, seq, &AddressKey::of_phone(phone), now)?;
     }
     for tag in tags {
         add_tag(tx, seq, tag)?;
@@ -219,7 +233,8 @@ pub fn insert_with_messages(
     Ok(seq)
 }
 
-/// Writes what differs between a contact and what it was `before`. A new phone number retires the old one.
+/// Writes what differs between a contact and what it was `before`. A new phone number retires the old one. A tag that
+/// is taken off stays known, whoever has it.
 ///
 /// # Errors
 /// `Conflict` when the new phone number leads to another contact; otherwise when the database refuses.
@@ -234,6 +249,9 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
          WHERE seq = ?1",
     )?
     .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now))?;
+    if *name != before.name || *email != before.email {
+        search_index::mark(tx, seq)?;
+    }
     if *phone != before.phone {
         if let Some(old) = &before.phone {
             addresses::retire(tx, seq, &AddressKey::of_phone(old), now)?;
@@ -250,21 +268,19 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
             "DELETE FROM contact_tags WHERE contact_seq = ?1 AND tag_seq = (SELECT seq FROM tags WHERE name = ?2)",
         )?
         .execute((seq, tag))?;
-        drop_unused_tag(tx, tag)?;
     }
     Ok(())
 }
 
-/// Deletes a tag that no contact has any more: its name may tell of the last person who had it.
+/// Deletes the tags that no contact has: a name may tell of the last person who had it.
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn drop_unused_tag(tx: &Tx<'_>, name: &str) -> Result<()> {
+pub(super) fn drop_unused_tags(tx: &Tx<'_>) -> Result<()> {
     tx.prepare_cached(
-        "DELETE FROM tags
-         WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
+        "DELETE FROM tags WHERE NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
     )?
-    .execute([name])?;
+    .execute([])?;
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub mod outbox;
 pub mod personal;
 pub mod routing;
 mod schema;
+pub mod search;
+pub mod search_index;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

@@ -1,7 +1,9 @@
 //! `POST /actions/…`: what clients of the public API call, a file for each subject, and what they share.
 
+pub(super) mod contacts;
 pub(super) mod flows;
 pub(super) mod messages;
+pub(super) mod tags;
 pub(super) mod templates;
 
 use actix_web::HttpResponse;
