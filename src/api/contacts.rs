@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::runtime::{ContactUpdated, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact};
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::personal::Told;
+use crate::store::search::{self, Search};
 use crate::store::sessions::Place;
 use crate::store::{Conn, messages, personal, sessions, turns};
 
@@ -38,13 +39,25 @@ fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
 }
 
-/// `GET /contacts`: newest first, or the one of a phone number.
+/// `GET /contacts`: newest first, or the one of a phone number, or those that a search fits, who was last in touch first.
 pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
     let phone: Option<InQuery> = query.parsed("phone");
+    let mut filter = |name| query.text(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let search = Search { query: filter("query"), tag: filter("tag"), email: None };
+    let is_search = search != Search::default();
+    for (name, is_sent) in [("phone", phone.is_some()), ("cursor", is_search && query.has("cursor"))] {
+        if is_search && is_sent {
+            query.fail(name, format!("The {name} cannot be used together with query or tag."));
+        }
+    }
     let page = query.page();
     query.finish()?;
     let listed = read(&state, move |conn| {
+        if is_search {
+            let rows = search::find(conn, &search, page.limit)?;
+            return Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": null}));
+        }
         let mut rows = match phone {
             Some(InQuery(phone)) => match contacts::find_by_phone(conn, &phone)? {
                 Some(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {

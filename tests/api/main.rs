@@ -16,6 +16,7 @@ mod flows;
 mod inspection;
 mod mcp;
 mod people;
+mod public_contacts;
 mod public_limits;
 mod public_messages;
 mod public_templates;

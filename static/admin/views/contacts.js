@@ -1,46 +1,41 @@
-// Contacts, newest first, and a way to find one by phone.
+// Contacts, newest first, and a way to find some by a part of their name, email address or phone number.
 
 import * as api from "../api.js";
 import { h, keyed } from "../dom.js";
 import { timeOf } from "../time.js";
 import { emptyState, field, form, pageHeader, pagedList, table } from "../ui.js";
 
+/** The server shows no more of what it finds; the page of a list may have as many. */
+const FOUND_AT_MOST = 200;
+
 export function contactsView(_params, page) {
   const list = table({
     caption: "Contacts",
     columns: [{ label: "Contact", kind: "main" }, { label: "Tags", kind: "wide" }, { label: "Language" }, { label: "Messages", kind: "number" }, { label: "Last message" }, { label: "Added" }],
   });
-  const phone = h("input", { type: "search", inputmode: "tel", autocomplete: "off", placeholder: "+14155550123", testid: "contacts-phone" });
+  const sought = h("input", { type: "search", autocomplete: "off", placeholder: "Ana, example.org, 415555", testid: "contacts-query" });
   let wanted = "";
   const contacts = pagedList({
     list,
-    load: (query) => api.get(api.withQuery("/contacts", { phone: wanted, ...query }), { signal: page.signal }),
+    load: (query) => api.get(api.withQuery("/contacts", wanted === "" ? query : { query: wanted, limit: FOUND_AT_MOST }), { signal: page.signal }),
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => row(item, list.row));
     },
     empty: () => (wanted
-      ? emptyState("No contact with this number", "Write the number in full, with the country's code, such as +14155550123.")
+      ? emptyState("No contact has this", "A part of the name, the email address or the phone number is enough, in capitals or not.")
       : emptyState("No contact yet", "A contact is made when a flow is triggered for a phone number, or when somebody writes in.")),
   });
-  const search = form([field("Find by phone number", phone)], {
+  const search = form([field("Find by name, email or phone number", sought)], {
     submit: "Find", testid: "contacts-find", kind: "",
     async action() {
-      const before = wanted;
-      wanted = phone.value.trim();
-      try {
-        // Asked here first, so that what is wrong with the number stands beside it and the list stays.
-        if (wanted !== "") await api.get(api.withQuery("/contacts", { phone: wanted, limit: 1 }), { signal: page.signal });
-      } catch (error) {
-        wanted = before;
-        throw error;
-      }
+      wanted = sought.value.trim();
       await contacts.restart();
     },
   });
   search.element.classList.add("inline");
   // The cross in a search field empties it: then all are wanted again.
-  phone.addEventListener("search", () => {
-    if (phone.value === "" && wanted !== "") search.element.requestSubmit();
+  sought.addEventListener("search", () => {
+    if (sought.value === "" && wanted !== "") search.element.requestSubmit();
   });
   contacts.reload();
   return { title: "Contacts", element: h("div", {}, pageHeader("Contacts"), search.element, list.element, contacts.foot) };
