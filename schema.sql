@@ -257,6 +257,8 @@ CREATE INDEX messages_in_doubt ON messages (next_attempt_at) WHERE status = 'unk
 
 -- What went wrong with messages to people.
 CREATE INDEX messages_failed ON messages (status) WHERE status IN ('failed', 'unknown');
+-- What people wrote, by its type, in the order of its rows.
+CREATE INDEX messages_received ON messages (type) WHERE direction = 'in';
 -- What people wrote and nothing took.
 CREATE INDEX messages_unrouted ON messages (handled) WHERE handled = 'unrouted';
 

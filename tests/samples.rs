@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qyvo::domain::{FlowDocument, LateReply, Node, NodeKind};
+use qyvo::domain::{FlowDocument, FlowKind, LateReply, Node, NodeKind};
 use serde_json::Value;
 
-const SAMPLES: [(&str, &str); 3] = [
+const SAMPLES: [(&str, &str); 4] = [
     ("abandoned-cart", include_str!("../static/samples/abandoned-cart.json")),
     ("in-conversation-menu", include_str!("../static/samples/in-conversation-menu.json")),
     ("support-triage", include_str!("../static/samples/support-triage.json")),
+    ("welcome-three-days", include_str!("../static/samples/welcome-three-days.json")),
 ];
 
 /// The grid of the editor, in pixels.
@@ -77,7 +78,10 @@ fn exits_exist_and_lead_to_nodes_and_every_node_is_reached() {
 #[test]
 fn nothing_is_left_unsaid() {
     for (name, _, flow) in samples() {
-        let ttl = u64::from(flow.settings.session_ttl_minutes.unwrap_or(DEFAULT_TTL_MINUTES)) * 60;
+        let ttl = match (flow.settings.session_ttl_minutes, flow.kind) {
+            (None, FlowKind::Sequence) => u64::MAX,
+            (minutes, _) => u64::from(minutes.unwrap_or(DEFAULT_TTL_MINUTES)) * 60,
+        };
         for node in &flow.nodes {
             let place = format!("{name} {}", node.id);
             // On this type of node alone, `name` could be read as the name to give to the contact.

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use qyvo::domain::{FlowId, Timestamp};
+use qyvo::domain::{FlowId, FlowKind, Timestamp};
 use qyvo::runtime::authoring::{self, CheckedDocument};
 use qyvo::runtime::{Clock, OnRunning, Options, Trigger, Whom};
 use qyvo::store::{self, Store};
@@ -45,7 +45,8 @@ pub(crate) fn context() -> Map<String, Value> {
 /// A trigger of the sample for a phone number.
 pub(crate) fn trigger(flow_id: FlowId, phone: &str) -> Trigger {
     let phone = phone.parse().expect("the number is well formed");
-    Trigger { flow_id, whom: Whom::Phone(phone), context: context(), on_running: OnRunning::Return }
+    let whom = Whom::Phone(phone);
+    Trigger { flow_id, kind: FlowKind::Flow, whom, context: context(), on_running: OnRunning::Return }
 }
 
 /// Phone numbers without an order, so that their index is entered at another place each time. None comes twice.

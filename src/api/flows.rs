@@ -22,14 +22,19 @@ use crate::store::{Conn, sessions};
 /// Characters of a flow's name at most.
 const NAME_CHARS: usize = 255;
 
+const KINDS: [(&str, FlowKind); 2] = [("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)];
+
 pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Flow not found")
 }
 
-/// `GET /flows`: all flows by name, with their counts.
+/// `GET /flows?kind=`: all flows by name, with their counts.
 pub(super) async fn list_flows(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
-    let (rows, next) = part(read(&state, flows::list).await?, &mut query);
+    let kind = query.choice("kind", &KINDS);
+    let mut rows = read(&state, flows::list).await?;
+    rows.retain(|flow| kind.is_none_or(|kind| flow.kind == kind));
+    let (rows, next) = part(rows, &mut query);
     query.finish()?;
     Ok(HttpResponse::Ok().json(list_view(&state, rows, next).await?))
 }
@@ -55,7 +60,7 @@ pub(super) async fn create_flow(
 pub(super) fn read_new(body: &Map<String, Value>) -> Result<Draft, ApiError> {
     let mut fields = Fields::of(body);
     let name = read_name(&mut fields);
-    let kind = fields.choice("kind", &[("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)]);
+    let kind = fields.choice("kind", &KINDS);
     let document = read_document(&mut fields);
     if kind.is_some() && document.is_some() {
         fields.fail("kind", "The kind belongs in the document when there is one.");

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod channels;
 mod contacts;
+mod dropdowns;
 mod error;
 mod events;
 mod flows;
@@ -12,6 +13,7 @@ mod health;
 mod inbound;
 mod login;
 mod mcp;
+mod me;
 mod messages;
 mod pages;
 mod publishing;
@@ -25,6 +27,7 @@ mod templates;
 mod test_cases;
 mod tokens;
 mod trigger_batch;
+mod triggers;
 mod webhook_endpoints;
 mod whatsapp;
 
@@ -148,6 +151,18 @@ const OPEN: Option<Scope> = None;
 #[rustfmt::skip]
 const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::flows::trigger_flow)),
+    entry(Method::POST, "/actions/trigger-sequence", TRIGGER, || web::to(actions::sequences::trigger_sequence)),
+    entry(Method::POST, "/actions/get-flow", API, || web::to(actions::flows::get_public_flow)),
+    entry(Method::POST, "/actions/get-sequence", API, || web::to(actions::sequences::get_public_sequence)),
+    entry(Method::GET, "/triggers/new-flow-triggered", API, || web::to(triggers::list_triggered_flows)),
+    entry(Method::GET, "/triggers/new-sequence-triggered", API, || web::to(triggers::list_triggered_sequences)),
+    entry(Method::GET, "/triggers/new-message-received", API, || web::to(triggers::list_received_messages)),
+    entry(Method::GET, "/triggers/new-campaign-sent", API, || web::to(triggers::list_sent_campaigns)),
+    entry(Method::GET, "/dropdowns/flows", API, || web::to(dropdowns::list_flow_choices)),
+    entry(Method::GET, "/dropdowns/sequences", API, || web::to(dropdowns::list_sequence_choices)),
+    entry(Method::GET, "/dropdowns/templates", API, || web::to(dropdowns::list_template_choices)),
+    entry(Method::GET, "/dropdowns/template-variables", API, || web::to(dropdowns::list_variable_choices)),
+    entry(Method::GET, "/me", API, || web::to(me::get_me)),
     entry(Method::POST, "/actions/cancel-flow", TRIGGER, || web::to(actions::flows::cancel_flow)),
     entry(Method::POST, "/actions/send-event", TRIGGER, || web::to(session_events::send_event)),
     entry(Method::POST, "/actions/send-text-message", API, || web::to(actions::messages::send_text_message)),

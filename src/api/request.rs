@@ -460,7 +460,7 @@ impl Query {
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         let found = self.parameters.iter().rev().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.clone()).filter(|value| !value.trim().is_empty())
     }
 
     /// A parameter that is parsed; its error says "must be …".
@@ -509,6 +509,11 @@ impl Query {
     /// Notes an error.
     pub(super) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
         self.errors.push((name.to_owned(), sentence.into()));
+    }
+
+    /// The end of reading in the public API, where parameters that are not known are let pass.
+    pub(super) fn finish_with_strangers(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.errors)) }
     }
 
     /// All errors at once, or none.

@@ -48,7 +48,8 @@ pub(super) async fn start_simulation(state: web::Data<State>, body: JsonBody) ->
     let source = source.ok_or_else(|| ApiError::Validation(Vec::new()))?;
     let answer = in_background(state.clone(), move || {
         let subject = find_subject(&state, source)?;
-        let simulation = Simulation::start(subject, start).map_err(actions::refused)?;
+        let kind = subject.flow.document().kind;
+        let simulation = Simulation::start(subject, start).map_err(|refusal| actions::refused(kind, refusal))?;
         let view = simulation_view(&simulation, simulation.turns());
         let id = state.runtime.simulations().keep(simulation);
         Ok(with_id(id, view))

@@ -27,7 +27,7 @@ use super::actions::{self, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, idempotency_key, is_json, media_type, whole_body};
-use crate::domain::FlowId;
+use crate::domain::{FlowId, FlowKind};
 use crate::error::{Code, Error};
 use crate::runtime::{BatchBegun, BeginBatch, IdempotencyKey, Trigger, TriggerRefusal};
 
@@ -70,7 +70,7 @@ pub(super) async fn trigger_batch(
     id: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let flow_id: FlowId = id.parse().map_err(|_| actions::refused(TriggerRefusal::FlowNotFound))?;
+    let flow_id: FlowId = id.parse().map_err(|_| actions::refused(FlowKind::Flow, TriggerRefusal::FlowNotFound))?;
     let form = Form::of(&request)?;
     state.runtime.check_room()?;
     let full = |_| Error::unavailable("Many batches are under way already; send this one again in a moment.");
@@ -84,7 +84,7 @@ pub(super) async fn trigger_batch(
     let rows = split(&raw, form).await?;
     let (begun, is_replay) = run_once(&state, key.clone(), BeginBatch { flow_id }).await?;
     if let BatchBegun::Refused(refusal) = begun {
-        return Err(actions::refused(refusal));
+        return Err(actions::refused(FlowKind::Flow, refusal));
     }
     let batch = Batch { state: &state, flow_id, key, raw };
     // Polled in their order, so the rows come to the writer in their order.

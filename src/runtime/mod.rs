@@ -67,7 +67,7 @@ pub use clock::Clock;
 pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use fate::{Expectation, Fate};
-pub use inbound::{Handling, Inbound, Quoted, Received};
+pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_content};
 pub use job::{Hold, Job, Whom};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing};

@@ -16,6 +16,8 @@ use crate::store::{contacts, flows, sessions};
 pub struct Trigger {
     /// The flow.
     pub flow_id: FlowId,
+    /// What it must be: a sequence is not found where a flow is asked for, and the other way round.
+    pub kind: FlowKind,
     /// The contact; a new phone number becomes one.
     pub whom: Whom,
     /// `{{context.*}}`.
@@ -116,7 +118,7 @@ impl Command for BeginBatch {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Hold> {
-        let Some(published) = find_flow(job, self.flow_id)? else {
+        let Some(published) = find_flow(job, self.flow_id, FlowKind::Flow)? else {
             return Ok(BatchBegun::Refused(TriggerRefusal::FlowNotFound));
         };
         // Handed back until it is compiled, and so none of the triggers that follow overtakes another for it.
@@ -134,7 +136,7 @@ impl Command for Trigger {
 
     fn run(&self, job: &Job<'_>) -> Result<Triggered, Hold> {
         let refused = |refusal| Ok(Triggered::Refused(refusal));
-        let Some(published) = find_flow(job, self.flow_id)? else {
+        let Some(published) = find_flow(job, self.flow_id, self.kind)? else {
             return refused(TriggerRefusal::FlowNotFound);
         };
         let flow = job.flow(published.seq, published.version)?;
@@ -239,8 +241,8 @@ impl Trigger {
 }
 
 /// A published flow that is not a sequence.
-fn find_flow(job: &Job<'_>, id: FlowId) -> Result<Option<flows::PublishedFlow>> {
-    Ok(flows::find_published(job.tx(), id)?.filter(|flow| flow.kind == FlowKind::Flow))
+fn find_flow(job: &Job<'_>, id: FlowId, kind: FlowKind) -> Result<Option<flows::PublishedFlow>> {
+    Ok(flows::find_published(job.tx(), id)?.filter(|flow| flow.kind == kind))
 }
 
 /// Whether a session of the flow can start with this context, whoever the contact is.

@@ -1,5 +1,7 @@
 //! Messages in both directions. The queued ones are the outbox.
 
+use std::collections::BinaryHeap;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::outbox::OutboxRow;
@@ -225,6 +227,39 @@ macro_rules! select {
             $rest
         )
     };
+}
+
+/// The newest message from a person of one type, before a row.
+const NEWEST_RECEIVED: &str = "SELECT seq FROM messages INDEXED BY messages_received
+    WHERE direction = 'in' AND type = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
+
+/// The newest messages from people of these types, without those of people who are being erased. It looks once at each
+/// type, and once more at that of each message that it gives.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<MessageRow>> {
+    let mut newest = conn.prepare_cached(NEWEST_RECEIVED)?;
+    let mut being_erased = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasures WHERE contact_seq = ?1)")?;
+    let mut message = conn.prepare_cached(select!("messages AS m", "WHERE m.seq = ?1"))?;
+    let mut heads = BinaryHeap::new();
+    for kind in kinds {
+        let head = newest.query_row((kind, i64::MAX), |row| row.get(0)).optional()?;
+        heads.extend(head.map(|seq: i64| (seq, *kind)));
+    }
+    let mut found = Vec::new();
+    while found.len() < limit as usize
+        && let Some((seq, kind)) = heads.pop()
+    {
+        let next = newest.query_row((kind, seq), |row| row.get(0)).optional()?;
+        heads.extend(next.map(|seq: i64| (seq, kind)));
+        if let Some(row) = message.query_row([seq], read).optional()?
+            && !being_erased.query_row([row.contact_seq], |row| row.get::<_, bool>(0))?
+        {
+            found.push(row);
+        }
+    }
+    Ok(found)
 }
 
 /// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled: see
@@ -744,6 +779,7 @@ mod tests {
                 "messages_outbox",
             ),
             ("SELECT seq FROM messages WHERE status = 'sending' AND claimed_at <= ?1", "messages_sending"),
+            (NEWEST_RECEIVED, "messages_received (type=? AND rowid<?)"),
         ] {
             let plan = testing::plan(&conn, sql);
             assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");

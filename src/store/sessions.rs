@@ -2,7 +2,7 @@
 //! together again without loss.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::{
-    FlowId, Frame, KeptEvent, NodeId, Reply, Session, SessionId, SessionInput, Spoken, Status, Timestamp, Wait,
+    FlowId, FlowKind, Frame, KeptEvent, NodeId, Reply, Session, SessionId, SessionInput, Spoken, Status, Timestamp,
+    Wait,
 };
 use crate::error::Result;
 
@@ -176,6 +177,45 @@ pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Re
     let mut found = Vec::with_capacity(seqs.len());
     for seq in seqs {
         found.extend(find_by_seq(conn, seq)?);
+    }
+    Ok(found)
+}
+
+/// The newest of a flow's sessions of one status, before a row.
+const NEWEST_OF_RUN: &str = "SELECT seq FROM sessions INDEXED BY sessions_by_flow
+    WHERE flow_seq = ?1 AND status = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1";
+
+/// The newest sessions of all flows of a kind, or of one of them, without those of people who are being erased. It looks
+/// once at each flow and status, and once more at that of each session that it gives.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn newest_of_kind(conn: &Conn, kind: FlowKind, flow_seq: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
+    let mut flows = conn.prepare_cached("SELECT seq FROM flows WHERE kind = ?1 AND (?2 IS NULL OR seq = ?2)")?;
+    let mut newest = conn.prepare_cached(NEWEST_OF_RUN)?;
+    let mut being_erased = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasures WHERE contact_seq = ?1)")?;
+    let mut heads = BinaryHeap::new();
+    for flow in rows_of(&mut flows, (kind, flow_seq))? {
+        for (index, status) in Status::ALL.iter().enumerate() {
+            let head = newest.query_row((flow, status, i64::MAX), |row| row.get(0)).optional()?;
+            heads.extend(head.map(|seq: i64| (seq, flow, index)));
+        }
+    }
+    let mut found: Vec<StoredSession> = Vec::new();
+    while found.len() < limit as usize
+        && let Some((seq, flow, index)) = heads.pop()
+    {
+        let next = newest.query_row((flow, Status::ALL[index], seq), |row| row.get(0)).optional()?;
+        heads.extend(next.map(|seq: i64| (seq, flow, index)));
+        // One that ends meanwhile may stand in two places.
+        if found.last().is_some_and(|last| last.seq == seq) {
+            continue;
+        }
+        if let Some(stored) = find_by_seq(conn, seq)?
+            && !being_erased.query_row([stored.contact_seq], |row| row.get::<_, bool>(0))?
+        {
+            found.push(stored);
+        }
     }
     Ok(found)
 }
@@ -490,6 +530,42 @@ mod tests {
             title: "Überall \"5€\"".to_owned(),
             description: description.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn the_newest_of_a_kind_are_found_without_a_scan() {
+        let conn = testing::conn();
+        let plan = testing::plan(&conn, NEWEST_OF_RUN);
+        let index = "sessions_by_flow (flow_seq=? AND status=? AND rowid<?)";
+        assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{plan}");
+
+        let tx = Tx::new(&conn);
+        let (flow, contact) = testing::flow_and_contact(&tx);
+        let other = testing::flow(&tx, 2);
+        let mut rows = Vec::new();
+        for n in 0..12_u32 {
+            let mut session = testing::session(100 + u128::from(n));
+            session.status = if n == 11 { Status::Running } else { Status::ALL[1 + n as usize % 4] };
+            rows.push(insert(&tx, if n % 3 == 0 { other } else { flow }, contact, &session, None).unwrap());
+        }
+        rows.reverse();
+        let seqs = |kind, flow_seq, limit| -> Vec<i64> {
+            let found = newest_of_kind(&tx, kind, flow_seq, limit).unwrap();
+            found.iter().map(|row| row.seq).collect()
+        };
+        assert_eq!(seqs(FlowKind::Flow, None, 100), rows);
+        assert_eq!(seqs(FlowKind::Flow, None, 5), rows[..5]);
+        let of_other: Vec<i64> = rows.iter().rev().step_by(3).copied().collect();
+        assert_eq!(seqs(FlowKind::Flow, Some(other), 100), of_other.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(seqs(FlowKind::Sequence, None, 100), [] as [i64; 0]);
+        assert_eq!(seqs(FlowKind::Sequence, Some(flow), 100), [] as [i64; 0]);
+        let being_erased = super::super::contacts::find_by_seq(&tx, contact).unwrap().unwrap().contact.id;
+        tx.execute(
+            "INSERT INTO erasures (contact_seq, contact_id, begun_at) VALUES (?1, ?2, 0)",
+            params![contact, being_erased],
+        )
+        .unwrap();
+        assert_eq!(seqs(FlowKind::Flow, None, 100), [] as [i64; 0]);
     }
 
     fn odd(n: u128) -> Session {

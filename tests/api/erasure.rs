@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use qyvo::channels::incoming::{IncomingKind, Sender};
-use qyvo::domain::{FlowId, HttpCall, ReplyKind};
+use qyvo::domain::{FlowId, FlowKind, HttpCall, ReplyKind};
 use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
 use qyvo::store::http_calls::NewCall;
 use qyvo::store::messages::Direction;
@@ -71,7 +71,10 @@ async fn trigger(runtime: &Runtime, flow_id: FlowId, n: u64) -> Triggered {
     let context = json!({"secret": text(n, 1), "mail": format!("{}@example.org", word(n, 2)), "tag": word(n, 3)});
     let context = context.as_object().unwrap().clone();
     let whom = Whom::Phone(phone(n).parse().unwrap());
-    runtime.handle(Trigger { flow_id, whom, context, on_running: OnRunning::Return }).await.unwrap()
+    runtime
+        .handle(Trigger { flow_id, kind: FlowKind::Flow, whom, context, on_running: OnRunning::Return })
+        .await
+        .unwrap()
 }
 
 async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {

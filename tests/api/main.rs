@@ -19,6 +19,8 @@ mod people;
 mod public_contacts;
 mod public_limits;
 mod public_messages;
+mod public_polling;
+mod public_sequences;
 mod public_templates;
 mod routing;
 mod simulations;

@@ -1,16 +1,19 @@
-//! Starting and ending the sessions of flows.
+//! Starting and ending the sessions of flows, and looking flows up.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refused, run_once};
-use crate::api::State;
+use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refused, run_once, words_of};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
-use crate::domain::FlowId;
+use crate::api::{State, iso, read};
+use crate::domain::{FlowId, FlowKind};
+use crate::error::Result as StoreResult;
 use crate::runtime::{Cancel, Cancelled, IdempotencyKey, OnRunning, Trigger, Triggered};
+use crate::store::flows::{self, FlowRow};
+use crate::store::{Conn, Counter, counters};
 
 /// `POST /actions/trigger-flow`: starts a published flow for a contact.
 pub(in crate::api) async fn trigger_flow(
@@ -25,38 +28,46 @@ pub(in crate::api) async fn trigger_flow(
     Ok(answer_once(status, &answer, is_replay))
 }
 
-/// Starts a flow, and gives the answer and whether it is a replay.
+/// Starts a flow or a sequence, and gives the answer and whether it is a replay.
 pub(in crate::api) async fn trigger_once(
     state: &State,
     key: Option<IdempotencyKey>,
     trigger: Trigger,
 ) -> Result<(StatusCode, Value, bool), ApiError> {
-    let flow_id = trigger.flow_id;
+    let (flow_id, kind) = (trigger.flow_id, trigger.kind);
     state.runtime.check_room()?;
     let (outcome, is_replay) = run_once(state, key, trigger).await?;
-    match outcome {
+    let (status, word, id, name, contact_id, ended) = match outcome {
         Triggered::Started { id, flow_name, contact_id } => {
-            let body = json!({
-                "id": id, "status": "started", "flow_id": flow_id, "flow_name": flow_name, "contact_id": contact_id
-            });
-            Ok((StatusCode::CREATED, body, is_replay))
+            (StatusCode::CREATED, "started", id, flow_name, contact_id, false)
         }
         Triggered::AlreadyRunning { id, flow_name, contact_id, ended } => {
-            let mut body = json!({
-                "id": id, "status": "already_running", "flow_id": flow_id, "flow_name": flow_name, "contact_id": contact_id
-            });
-            if ended {
-                body["ended"] = json!(true);
-            }
-            Ok((StatusCode::OK, body, is_replay))
+            (StatusCode::OK, "already_running", id, flow_name, contact_id, ended)
         }
-        Triggered::Refused(refusal) => Err(refused(refusal)),
+        Triggered::Refused(refusal) => return Err(refused(kind, refusal)),
+    };
+    let mut body = match kind {
+        FlowKind::Flow => {
+            json!({"id": id, "status": word, "flow_id": flow_id, "flow_name": name, "contact_id": contact_id})
+        }
+        FlowKind::Sequence => {
+            json!({"id": id, "status": word, "sequence_id": flow_id, "sequence_name": name, "contact_id": contact_id})
+        }
+    };
+    if ended {
+        body["ended"] = json!(true);
     }
+    Ok((status, body, is_replay))
 }
 
 /// Which flow to start for whom. A strict reading refuses what it does not know.
-pub(in crate::api) fn read_trigger(mut fields: Fields<'_>, is_strict: bool) -> Result<Trigger, ApiError> {
-    let flow_id: Option<FlowId> = fields.required("flow_id");
+pub(in crate::api) fn read_trigger(fields: Fields<'_>, is_strict: bool) -> Result<Trigger, ApiError> {
+    read_trigger_of(FlowKind::Flow, fields, is_strict)
+}
+
+/// The same of a flow or a sequence.
+pub(super) fn read_trigger_of(kind: FlowKind, mut fields: Fields<'_>, is_strict: bool) -> Result<Trigger, ApiError> {
+    let flow_id: Option<FlowId> = fields.required(id_key(kind));
     let whom = fields.whom();
     let context = read_context(&mut fields);
     let words = [("return", OnRunning::Return), ("restart", OnRunning::Restart), ("fail", OnRunning::Fail)];
@@ -66,39 +77,98 @@ pub(in crate::api) fn read_trigger(mut fields: Fields<'_>, is_strict: bool) -> R
     }
     fields.finish()?;
     match (flow_id, whom) {
-        (Some(flow_id), Some(whom)) => Ok(Trigger { flow_id, whom, context, on_running }),
+        (Some(flow_id), Some(whom)) => Ok(Trigger { flow_id, kind, whom, context, on_running }),
         _ => Err(ApiError::Validation(Vec::new())),
     }
 }
 
-/// `POST /actions/cancel-flow`: ends the live session of a flow and a contact.
+/// The key that names a flow of a kind.
+fn id_key(kind: FlowKind) -> &'static str {
+    match kind {
+        FlowKind::Flow => "flow_id",
+        FlowKind::Sequence => "sequence_id",
+    }
+}
+
+/// `POST /actions/get-flow`: one flow, published or not.
+pub(in crate::api) async fn get_public_flow(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    look_up(&state, FlowKind::Flow, &body).await
+}
+
+/// One flow or sequence without its document, as the body says.
+pub(super) async fn look_up(state: &State, kind: FlowKind, body: &JsonBody) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let id: Option<FlowId> = fields.required(id_key(kind));
+    fields.finish()?;
+    let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let found = read(state, move |conn| match flows::find(conn, id)?.filter(|flow| flow.summary.kind == kind) {
+        Some(flow) => view(conn, &flow).map(Some),
+        None => Ok(None),
+    });
+    match found.await? {
+        Some(view) => Ok(HttpResponse::Ok().json(view)),
+        None => Err(ApiError::not_found(&format!("{} not found", words_of(kind).0))),
+    }
+}
+
+fn view(conn: &Conn, flow: &FlowRow) -> StoreResult<Value> {
+    let summary = &flow.summary;
+    let started = Counter { name: "session.started".into(), flow_seq: summary.seq, ..Counter::default() };
+    let mut view = json!({
+        "id": summary.id,
+        "name": summary.name,
+        "status": if summary.published_version.is_some() { "published" } else { "draft" },
+        "sessions_count": counters::value(conn, &started)?,
+        "published_at": iso(summary.published_at),
+        "created_at": iso(Some(summary.created_at)),
+    });
+    if summary.kind == FlowKind::Flow {
+        let published = match summary.published_version {
+            Some(version) => flows::version_document(conn, summary.seq, version)?,
+            None => None,
+        };
+        // A document that cannot be read starts by no keyword.
+        let document: Value = serde_json::from_str(published.as_ref().unwrap_or(&flow.draft)).unwrap_or_default();
+        let has_keywords = document["settings"]["keywords"].as_array().is_some_and(|words| !words.is_empty());
+        view["trigger_type"] = json!(if has_keywords { "keyword" } else { "manual" });
+    }
+    Ok(view)
+}
+
+/// `POST /actions/cancel-flow`: ends the live session of a flow or a sequence and a contact.
 pub(in crate::api) async fn cancel_flow(
     request: HttpRequest,
     state: web::Data<State>,
     principal: Principal,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let cancel = read_cancel(&body)?;
+    let (kind, cancel) = read_cancel(&body)?;
     let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, cancel).await?;
     let body = match outcome {
         Cancelled::Ended { id } => json!({"id": id, "status": "cancelled"}),
         Cancelled::NotRunning => json!({"status": "not_running"}),
-        Cancelled::FlowNotFound => return Err(ApiError::not_found("Flow not found")),
+        Cancelled::FlowNotFound => return Err(ApiError::not_found(&format!("{} not found", words_of(kind).0))),
         Cancelled::ContactNotFound => return Err(ApiError::not_found(CONTACT_NOT_FOUND)),
         Cancelled::ContactMismatch => return Err(contact_mismatch()),
     };
     Ok(answer_once(StatusCode::OK, &body, is_replay))
 }
 
-fn read_cancel(body: &JsonBody) -> Result<Cancel, ApiError> {
+/// The two keys mean the same; which of them was sent is in the answer's words.
+fn read_cancel(body: &JsonBody) -> Result<(FlowKind, Cancel), ApiError> {
     let mut fields = Fields::of(&body.fields);
-    let flow_id: Option<FlowId> = fields.required("flow_id");
+    let sequence_id: Option<FlowId> = fields.parsed("sequence_id");
+    let kind = if fields.value("sequence_id").is_some() { FlowKind::Sequence } else { FlowKind::Flow };
+    if kind == FlowKind::Sequence && fields.value("flow_id").is_some() {
+        fields.fail("sequence_id", "The sequence id and the flow id cannot both be sent: one session is ended.");
+    }
+    let flow_id = if kind == FlowKind::Flow { fields.required("flow_id") } else { sequence_id };
     let whom = fields.whom();
     let reason = fields.reason();
     fields.finish()?;
     match (flow_id, whom) {
-        (Some(flow_id), Some(whom)) => Ok(Cancel { flow_id, whom, reason }),
+        (Some(flow_id), Some(whom)) => Ok((kind, Cancel { flow_id, whom, reason })),
         _ => Err(ApiError::Validation(Vec::new())),
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod contacts;
 pub(super) mod flows;
 pub(super) mod messages;
+pub(super) mod sequences;
 pub(super) mod tags;
 pub(super) mod templates;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use super::State;
 use super::error::ApiError;
 use super::request::{Fields, key_reused};
+use crate::domain::FlowKind;
 use crate::domain::text::json_depth;
 use crate::runtime::{Command, IdempotencyKey, Once, TriggerRefusal};
 
@@ -21,7 +23,6 @@ const CONTEXT_BYTES: usize = 64 * 1024;
 /// How deep a `context` may be nested.
 const CONTEXT_DEPTH: usize = 32;
 
-const FLOW_NOT_FOUND: &str = "Flow not found or not published";
 pub(super) const CONTACT_NOT_FOUND: &str = "Contact not found";
 
 /// What a trigger passes to the flow.
@@ -35,14 +36,23 @@ pub(super) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value> {
     context
 }
 
-/// The answer to a trigger that was refused.
-pub(super) fn refused(refusal: TriggerRefusal) -> ApiError {
+/// What the public API calls a flow of a kind, at the beginning of a sentence and in the names of keys.
+pub(super) fn words_of(kind: FlowKind) -> (&'static str, &'static str) {
+    match kind {
+        FlowKind::Flow => ("Flow", "flow"),
+        FlowKind::Sequence => ("Sequence", "sequence"),
+    }
+}
+
+/// The answer to a trigger of a flow or a sequence that was refused.
+pub(super) fn refused(kind: FlowKind, refusal: TriggerRefusal) -> ApiError {
     let unprocessable = |text: &str| ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text);
+    let (word, key) = words_of(kind);
     match refusal {
-        TriggerRefusal::FlowNotFound => ApiError::not_found(FLOW_NOT_FOUND)
-            .hint("Check the flow_id, and publish the flow: drafts cannot be triggered."),
-        TriggerRefusal::NoEntryNode => unprocessable("Flow has no entry node")
-            .hint("Name the first node in the flow's `entry_node` and publish it again."),
+        TriggerRefusal::FlowNotFound => ApiError::not_found(&format!("{word} not found or not published"))
+            .hint(&format!("Check the {key}_id, and publish the {key}: drafts cannot be triggered.")),
+        TriggerRefusal::NoEntryNode => unprocessable(&format!("{word} has no entry node"))
+            .hint(&format!("Name the first node in the {key}'s `entry_node` and publish it again.")),
         TriggerRefusal::ContactNotFound => {
             ApiError::not_found(CONTACT_NOT_FOUND).hint("Send `phone` instead of `contact_id` to create the contact.")
         }

@@ -31,6 +31,8 @@ use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{contacts, outbox};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
+pub use tell::content;
+
 use route::Route;
 pub(super) use tell::Marker;
 

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::super::job::Job;
 use super::Inbound;
+use super::route::split_option;
 use crate::channels::whatsapp::WhatsApp;
 use crate::domain::{MessageId, ReplyKind, Timestamp};
 use crate::error::Result;
@@ -54,7 +55,7 @@ pub(super) fn message_received(
                 "id": id,
                 "direction": "inbound",
                 "type": if kind == ReplyKind::Tap { "interactive" } else { kind.as_str() },
-                "content": content(inbound, kind),
+                "content": content(kind, inbound.text.as_deref(), inbound.option.as_deref(), inbound.payload.clone()),
                 "status": "received",
                 "contact_id": person.id,
                 "contact_phone": person.phone,
@@ -81,13 +82,18 @@ pub(super) fn message_received(
     })
 }
 
-fn content(inbound: &Inbound, kind: ReplyKind) -> Value {
+/// What a message from a person says, as the public API tells it: `{body}` of a text, `{body, id, title}` of a tap, with the
+/// option's own id; of anything else what the channel tells of it, such as `{url, mime_type}`, and its `caption`.
+pub fn content(kind: ReplyKind, text: Option<&str>, option: Option<&str>, payload: Option<Value>) -> Value {
     match kind {
-        ReplyKind::Text => json!({"body": inbound.text}),
-        ReplyKind::Tap => json!({"body": inbound.text, "id": inbound.option}),
+        ReplyKind::Text => json!({"body": text}),
+        ReplyKind::Tap => {
+            let id = option.map(|option| split_option(option).map_or(option, |(_, bare)| bare));
+            json!({"body": text, "id": id, "title": text})
+        }
         _ => {
-            let mut content = inbound.payload.clone().unwrap_or_else(|| json!({}));
-            if let (Some(fields), Some(text)) = (content.as_object_mut(), &inbound.text) {
+            let mut content = payload.unwrap_or_else(|| json!({}));
+            if let (Some(fields), Some(text)) = (content.as_object_mut(), text) {
                 fields.entry("caption").or_insert_with(|| json!(text));
             }
             content

@@ -19,3 +19,4 @@ CREATE TABLE search_progress (
 INSERT INTO search_progress (only, up_to) VALUES (1, 0);
 
 ALTER TABLE tokens ADD COLUMN rate_limit INTEGER CHECK (rate_limit >= 0);
+CREATE INDEX messages_received ON messages (type) WHERE direction = 'in';

@@ -160,7 +160,8 @@ impl Desk {
 
     async fn trigger(&self, flow_id: FlowId, phone: &str) -> SessionId {
         let whom = Whom::Phone(phone.parse().unwrap());
-        let trigger = Trigger { flow_id, whom, context: Map::new(), on_running: OnRunning::Return };
+        let trigger =
+            Trigger { flow_id, kind: FlowKind::Flow, whom, context: Map::new(), on_running: OnRunning::Return };
         match self.runtime.handle(trigger).await.unwrap() {
             Triggered::Started { id, .. } => id,
             other => panic!("{other:?}"),
