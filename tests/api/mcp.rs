@@ -367,6 +367,49 @@ async fn a_conversation_is_started_and_looked_into() {
 }
 
 #[tokio::test]
+async fn a_message_is_sent_outside_any_flow() {
+    local(async {
+        let app = TestApp::start().await;
+        let sent = call(&app, Scope::Api, "send_message", json!({"phone": PHONE, "text": "Hello from us"})).await;
+        assert_eq!((&sent["status"], &sent["whatsapp_message_id"]), (&json!("simulated"), &Value::Null));
+        let contact = &sent["contact_id"];
+        assert_eq!(app.talk(contact).await, ["out Hello from us [simulated]"]);
+        let template = json!({"name": "cart", "language": "en", "body": "Your cart of {{1}} waits, {{name}}."});
+        let template = app.post("/templates", &template).await.expect(201);
+        let mut arguments = json!({
+            "contact_id": contact, "template_id": template["id"], "variables": {"1": "129", "name": "Anna"}
+        });
+        call(&app, Scope::Api, "send_message", arguments.clone()).await;
+        assert_eq!(app.talk(contact).await[1], "out Your cart of 129 waits, Anna. [simulated]");
+
+        let before = app.count("messages");
+        arguments["variables"] = json!({"1": "129"});
+        let refused = refusal(&app, Scope::Api, "send_message", arguments).await;
+        assert!(refused.contains("\"missing\":[\"name\"]"), "{refused}");
+        for (arguments, said) in [
+            (json!({"text": "x"}), "- phone: "),
+            (json!({"phone": PHONE}), "- text: The text field is required."),
+            (json!({"phone": PHONE, "text": "  "}), "- text: The text must not be blank."),
+            (json!({"phone": PHONE, "type": "template"}), "- template_id: "),
+            (
+                json!({"phone": PHONE, "text": "x", "template_id": template["id"]}),
+                "- text: The text field is not known",
+            ),
+            (json!({"phone": PHONE, "text": "x", "media": "y"}), "- media: The media field is not known"),
+            (json!({"contact_id": contact, "phone": "+14155550199", "text": "x"}), "belong to different contacts"),
+            (json!({"contact_id": Uuid::now_v7(), "text": "x"}), "Contact not found"),
+        ] {
+            let refused = refusal(&app, Scope::Api, "send_message", arguments).await;
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
+        let refused = refusal(&app, Scope::Trigger, "send_message", json!({"phone": PHONE, "text": "x"})).await;
+        assert_eq!(refused, "This token lacks the scope `api`.");
+        assert_eq!(app.count("messages"), before);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_refused_changes_nothing_and_says_why() {
     local(async {
         let app = TestApp::start().await;
@@ -389,7 +432,7 @@ async fn what_is_refused_changes_nothing_and_says_why() {
         for (tool, arguments, said) in [
             ("create_flow", json!({"document": "text"}), "- document: The document must be an object."),
             ("validate_flow", json!({}), "- document: The document field is required."),
-            ("validate_flow", json!({"document": []}), "- document: "),
+            ("validate_flow", json!({"document": 7}), "- document: The document must be an object."),
             ("get_flow", json!({}), "- id: The id field is required."),
             ("get_session", json!({"id": "x"}), "Session not found"),
             ("list_sessions", json!({"contact_id": "x"}), "- contact_id: "),

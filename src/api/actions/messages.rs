@@ -37,7 +37,8 @@ pub(in crate::api) async fn send_text_message(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_text(&body)?;
     let key = idempotency_key(&request, &principal, "send-text-message", &body.raw)?;
-    send(&state, key, command).await
+    let (answer, is_replay) = send_once(&state, key, command).await?;
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
 }
 
 /// `POST /actions/send-template-message`.
@@ -49,21 +50,28 @@ pub(in crate::api) async fn send_template_message(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_template(&body)?;
     let key = idempotency_key(&request, &principal, "send-template-message", &body.raw)?;
-    send(&state, key, command).await
+    let (answer, is_replay) = send_once(&state, key, command).await?;
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
 }
 
 fn read_text(body: &JsonBody) -> Result<SendText, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let phone: Option<Phone> = fields.required("phone");
-    let text = fields.required_text("message").unwrap_or_default().to_owned();
-    if text.chars().count() > TEXT_CHARS {
-        fields.fail("message", format!("The message must not be longer than {TEXT_CHARS} characters."));
-    }
-    if !text.is_empty() && text.trim().is_empty() {
-        fields.fail("message", "The message must not be blank.");
-    }
+    let text = read_message(&mut fields, "message");
     fields.finish()?;
     Ok(SendText { phone: phone.ok_or_else(|| ApiError::Validation(Vec::new()))?, text })
+}
+
+/// A text that must be there, in the field of that name.
+pub(in crate::api) fn read_message(fields: &mut Fields<'_>, name: &'static str) -> String {
+    let text = fields.required_text(name).unwrap_or_default().to_owned();
+    if text.chars().count() > TEXT_CHARS {
+        fields.fail(name, format!("The {name} must not be longer than {TEXT_CHARS} characters."));
+    }
+    if !text.is_empty() && text.trim().is_empty() {
+        fields.fail(name, format!("The {name} must not be blank."));
+    }
+    text
 }
 
 fn read_template(body: &JsonBody) -> Result<SendTemplate, ApiError> {
@@ -80,7 +88,7 @@ fn read_template(body: &JsonBody) -> Result<SendTemplate, ApiError> {
 }
 
 /// Texts, and numbers as they are written. Null is as good as absent.
-fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+pub(in crate::api) fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     let Some(sent) = fields.object("variables") else { return BTreeMap::new() };
     if sent.len() > VARIABLES {
         fields.fail("variables", format!("There may be {VARIABLES} variables at most."));
@@ -103,11 +111,12 @@ fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     variables
 }
 
-async fn send(
+/// Queues a message and waits for what becomes of it. Gives the answer and whether it is a replay.
+pub(in crate::api) async fn send_once(
     state: &State,
     key: Option<IdempotencyKey>,
     command: impl Command<Outcome = Sending>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<(Value, bool), ApiError> {
     state.runtime.check_room()?;
     let expectation = state.runtime.expect_fate();
     let (outcome, is_replay) = run_once(state, key, command).await?;
@@ -123,7 +132,7 @@ async fn send(
         Fate::Failed { reason, error } => return Err(failed(&reason, error).with("id", id.to_string())),
     };
     let body = json!({"id": id, "status": status, "whatsapp_message_id": provider_id, "contact_id": contact_id});
-    Ok(answer_once(StatusCode::OK, &body, is_replay))
+    Ok((body, is_replay))
 }
 
 fn unprocessable(error: impl Into<String>) -> ApiError {

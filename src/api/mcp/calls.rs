@@ -1,18 +1,21 @@
 //! What each tool does: the same as the API's own way to it, whose functions it calls.
 
+use actix_web::http::StatusCode;
 use actix_web::web;
 use serde_json::{Map, Value, json};
 
 use super::tools::Tool;
 use crate::api::actions::flows::{read_trigger, trigger_once};
+use crate::api::actions::messages::{read_message, read_variables, send_once};
+use crate::api::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::publishing::{Publication, publish, read_note};
 use crate::api::request::{Fields, Page};
 use crate::api::sessions::{self, Wanted, session_view, turns_view};
 use crate::api::{State, cut_out, flows, read};
-use crate::domain::{FlowKind, SessionId, Status};
-use crate::error::Result;
+use crate::domain::{FlowKind, Phone, SessionId, Status, TemplateId};
+use crate::runtime::{SendTemplate, SendText, Whom};
 use crate::store;
 use crate::store::tokens::Scope;
 
@@ -38,6 +41,7 @@ pub(super) async fn call(
         Tool::TriggerFlow => trigger_flow(state, fields).await,
         Tool::ListSessions => list_sessions(state, fields).await,
         Tool::GetSession => get_session(state, fields).await,
+        Tool::SendMessage => send_message(state, fields).await,
     }
 }
 
@@ -125,6 +129,45 @@ async fn get_session(state: &State, mut fields: Fields<'_>) -> Result<Value, Api
         Ok(Some(view))
     });
     found.await?.ok_or_else(sessions::not_found)
+}
+
+async fn send_message(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let whom = fields.whom();
+    let is_template = match fields.choice("type", &[("text", false), ("template", true)]) {
+        Some(is_template) => is_template,
+        None => fields.value("template_id").is_some(),
+    };
+    if !is_template {
+        let text = read_message(&mut fields, "text");
+        close(fields)?;
+        let phone = phone_of(state, whom).await?;
+        return Ok(send_once(state, None, SendText { phone, text }).await?.0);
+    }
+    let template_id: Option<TemplateId> = fields.required("template_id");
+    let language = fields.text("language").map(str::to_owned);
+    let variables = read_variables(&mut fields);
+    close(fields)?;
+    let template_id = template_id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let phone = phone_of(state, whom).await?;
+    Ok(send_once(state, None, SendTemplate { phone, template_id, language, variables }).await?.0)
+}
+
+/// The number of who is written to: messages of the public API go to numbers.
+async fn phone_of(state: &State, whom: Option<Whom>) -> Result<Phone, ApiError> {
+    let (id, given) = match whom {
+        Some(Whom::Phone(phone)) => return Ok(phone),
+        Some(Whom::Id(id)) => (id, None),
+        Some(Whom::Both(id, phone)) => (id, Some(phone)),
+        None => return Err(ApiError::Validation(Vec::new())),
+    };
+    let found = read(state, move |conn| store::contacts::find_by_id(conn, id)).await?;
+    let contact = found.ok_or_else(|| ApiError::not_found(CONTACT_NOT_FOUND))?.contact;
+    match (contact.phone, given) {
+        (Some(own), Some(given)) if own != given => Err(contact_mismatch()),
+        (Some(own), _) => Ok(own),
+        (None, _) => Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has no phone number")
+            .hint("They are known by another address only: a flow or an answer on the admin page can reach them.")),
+    }
 }
 
 /// Refuses what no tool knows, and tells all errors at once.

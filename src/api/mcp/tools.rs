@@ -43,6 +43,8 @@ pub(super) enum Tool {
     ListSessions,
     /// One conversation with its trace.
     GetSession,
+    /// Something is said to somebody outside any flow.
+    SendMessage,
 }
 
 /// What a tool may do to the world.
@@ -54,13 +56,15 @@ enum Effect {
     Adds,
     /// It replaces or ends something.
     Replaces,
-    /// It ends or begins conversations with people.
-    ReachesPeople,
+    /// It writes to people.
+    Writes,
+    /// It writes to people, and may end what they were in.
+    WritesAndReplaces,
 }
 
 impl Tool {
     /// Every tool, in the order in which it is listed.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::ListFlows,
         Self::GetFlow,
         Self::CreateFlow,
@@ -69,6 +73,7 @@ impl Tool {
         Self::TriggerFlow,
         Self::ListSessions,
         Self::GetSession,
+        Self::SendMessage,
     ];
 
     /// The tool of a name.
@@ -87,6 +92,7 @@ impl Tool {
             Self::TriggerFlow => "trigger_flow",
             Self::ListSessions => "list_sessions",
             Self::GetSession => "get_session",
+            Self::SendMessage => "send_message",
         }
     }
 
@@ -117,6 +123,7 @@ impl Tool {
             Self::TriggerFlow => "Start a flow for a contact",
             Self::ListSessions => "List sessions",
             Self::GetSession => "Get a session with its trace",
+            Self::SendMessage => "Send a message to a contact",
         }
     }
 
@@ -157,6 +164,11 @@ impl Tool {
                  nodes and why each exit was taken, the messages with how far they got, changes, and warnings. Says \
                  why a conversation went as it did, or where it is stuck."
             }
+            Self::SendMessage => {
+                "Writes to one contact outside any flow: a text, or a template. WhatsApp takes free text only within \
+                 24 hours of the contact's last message; outside them send a template. The status tells how far it \
+                 got: sent, simulated (no channel is configured), queued or unknown."
+            }
         }
     }
 
@@ -167,7 +179,8 @@ impl Tool {
             }
             Self::CreateFlow => Effect::Adds,
             Self::PublishFlow => Effect::Replaces,
-            Self::TriggerFlow => Effect::ReachesPeople,
+            Self::TriggerFlow => Effect::WritesAndReplaces,
+            Self::SendMessage => Effect::Writes,
         }
     }
 
@@ -212,8 +225,7 @@ impl Tool {
                 json!({
                     "flow_id": uuid("A published flow."),
                     "contact_id": uuid("An existing contact; this or phone."),
-                    "phone": {"type": "string",
-                              "description": "E.164, such as +14155550123; the contact is created if nobody has it."},
+                    "phone": phone(),
                     "context": {"type": "object",
                                 "description": "What the flow reads as {{context.*}}; at most 64 KiB."},
                     "on_running": {"type": "string", "enum": ["return", "restart", "fail"], "default": "return",
@@ -241,6 +253,22 @@ impl Tool {
                     "cursor": {"type": "string", "description": "The next_cursor of the answer before: later turns."},
                 }),
                 &["id"],
+            ),
+            Self::SendMessage => arguments(
+                json!({
+                    "contact_id": uuid("An existing contact; this or phone."),
+                    "phone": phone(),
+                    "type": {"type": "string", "enum": ["text", "template"],
+                             "description": "A template if template_id is given, else a text."},
+                    "text": {"type": "string", "maxLength": 4096, "description": "What to say, for a text."},
+                    "template_id": uuid("An approved template."),
+                    "language": {"type": "string",
+                                 "description": "Of the template, such as `en`; another approved one goes out \
+                                                 where there is none in it."},
+                    "variables": {"type": "object", "additionalProperties": {"type": "string"},
+                                  "description": "What stands for the template's placeholders: {\"1\": \"Anna\"}."},
+                }),
+                &[],
             ),
         }
     }
@@ -302,6 +330,13 @@ impl Tool {
                     "next_cursor": {"type": ["string", "null"]},
                 }),
             ),
+            Self::SendMessage => with(
+                json!({"id": uuid("The message's id."), "contact_id": text()}),
+                json!({
+                    "status": {"type": "string", "enum": ["sent", "simulated", "queued", "unknown"]},
+                    "whatsapp_message_id": {"type": ["string", "null"]},
+                }),
+            ),
         }
     }
 }
@@ -312,7 +347,8 @@ impl Effect {
             Self::Reads => (true, false, true, false),
             Self::Adds => (false, false, false, false),
             Self::Replaces => (false, true, false, false),
-            Self::ReachesPeople => (false, true, false, true),
+            Self::Writes => (false, false, false, true),
+            Self::WritesAndReplaces => (false, true, false, true),
         };
         ToolAnnotations::new().read_only(reads).destructive(destroys).idempotent(is_idempotent).open_world(is_open)
     }
@@ -359,6 +395,10 @@ fn problems() -> Value {
 
 fn uuid(description: &str) -> Value {
     json!({"type": "string", "format": "uuid", "description": description})
+}
+
+fn phone() -> Value {
+    json!({"type": "string", "description": "E.164, such as +14155550123; the contact is created if nobody has it."})
 }
 
 fn text() -> Value {
