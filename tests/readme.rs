@@ -298,6 +298,31 @@ fn one_answers_looks_and_cancels() {
 }
 
 #[test]
+fn an_assistant_finds_its_tools() {
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    let answer = json_of(&demo.shell("", sample("mcp")));
+    let flows = answer["result"]["structuredContent"]["data"].as_array().unwrap();
+    assert!(flows.iter().any(|flow| flow["id"] == demo.flow_id.as_str()), "{answer}");
+
+    let config: Value = serde_json::from_str(sample("mcp-desktop")).unwrap();
+    let arguments = config["mcpServers"]["qyvo"]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("http://127.0.0.1:8080/mcp")), "{config}");
+
+    let listed = sample("mcp").replace(r#""tools/call""#, r#""tools/list""#);
+    let listed = json_of(&demo.shell("", &listed));
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let (_, table) = README.split_once("| scope | tools |").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    for tool in tools {
+        let name = format!("`{}`", tool["name"].as_str().unwrap());
+        assert!(table.contains(&name), "the page does not name {name}");
+    }
+    assert_eq!(table.matches("_").count(), tools.len(), "the page names tools that there are not: {table}");
+    assert!(demo.server.stop().success());
+}
+
+#[test]
 fn the_example_flow_is_sound_and_says_what_the_page_says() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("cart.json"), sample("flow")).unwrap();
