@@ -410,6 +410,42 @@ async fn a_message_is_sent_outside_any_flow() {
 }
 
 #[tokio::test]
+async fn people_are_found_and_looked_at() {
+    local(async {
+        let app = TestApp::start().await;
+        let contact = call(&app, Scope::Api, "send_message", json!({"phone": PHONE, "text": "Hi"})).await;
+        let id = &contact["contact_id"];
+        let path = format!("/contacts/{}", id.as_str().unwrap());
+        app.patch(&path, &json!({"name": "Anna", "tags": ["vip"]})).await.expect(200);
+        for (filter, found) in [
+            (json!({"query": "ann"}), 1),
+            (json!({"tag": "vip"}), 1),
+            (json!({}), 1),
+            (json!({"query": "bob"}), 0),
+            (json!({"query": "ann", "tag": "new"}), 0),
+        ] {
+            let answer = call(&app, Scope::Api, "search_contacts", filter.clone()).await;
+            assert_eq!(answer["data"].as_array().unwrap().len(), found, "{filter}: {answer}");
+        }
+        for whom in [json!({"contact_id": id}), json!({"phone": PHONE})] {
+            let seen = call(&app, Scope::Api, "get_contact", whom).await;
+            assert_eq!((&seen["id"], &seen["name"], &seen["tags"]), (id, &json!("Anna"), &json!(["vip"])));
+        }
+        for (tool, arguments, said) in [
+            ("get_contact", json!({"phone": "+14155550199"}), "Contact not found"),
+            ("get_contact", json!({}), "None of contact_id, phone, email provided"),
+            ("get_contact", json!({"phone": PHONE, "id": id}), "- id: The id field is not known"),
+            ("search_contacts", json!({"q": "ann"}), "- q: The q field is not known"),
+            ("search_contacts", json!({"query": 7}), "- query: "),
+        ] {
+            let refused = refusal(&app, Scope::Api, tool, arguments).await;
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_refused_changes_nothing_and_says_why() {
     local(async {
         let app = TestApp::start().await;

@@ -5,6 +5,7 @@ use actix_web::web;
 use serde_json::{Map, Value, json};
 
 use super::tools::Tool;
+use crate::api::actions::contacts::{found_contacts, one_contact, read_search, read_sought};
 use crate::api::actions::flows::{read_trigger, trigger_once};
 use crate::api::actions::messages::{read_message, read_variables, send_once};
 use crate::api::actions::{CONTACT_NOT_FOUND, contact_mismatch};
@@ -41,6 +42,8 @@ pub(super) async fn call(
         Tool::TriggerFlow => trigger_flow(state, fields).await,
         Tool::ListSessions => list_sessions(state, fields).await,
         Tool::GetSession => get_session(state, fields).await,
+        Tool::SearchContacts => Ok(json!({"data": found_contacts(state, read_search(fields, true)?).await?})),
+        Tool::GetContact => one_contact(state, read_sought(fields, true)?).await,
         Tool::SendMessage => send_message(state, fields).await,
     }
 }

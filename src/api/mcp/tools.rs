@@ -43,6 +43,10 @@ pub(super) enum Tool {
     ListSessions,
     /// One conversation with its trace.
     GetSession,
+    /// Who fits some words.
+    SearchContacts,
+    /// One contact.
+    GetContact,
     /// Something is said to somebody outside any flow.
     SendMessage,
 }
@@ -64,7 +68,7 @@ enum Effect {
 
 impl Tool {
     /// Every tool, in the order in which it is listed.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::ListFlows,
         Self::GetFlow,
         Self::CreateFlow,
@@ -73,6 +77,8 @@ impl Tool {
         Self::TriggerFlow,
         Self::ListSessions,
         Self::GetSession,
+        Self::SearchContacts,
+        Self::GetContact,
         Self::SendMessage,
     ];
 
@@ -92,6 +98,8 @@ impl Tool {
             Self::TriggerFlow => "trigger_flow",
             Self::ListSessions => "list_sessions",
             Self::GetSession => "get_session",
+            Self::SearchContacts => "search_contacts",
+            Self::GetContact => "get_contact",
             Self::SendMessage => "send_message",
         }
     }
@@ -123,6 +131,8 @@ impl Tool {
             Self::TriggerFlow => "Start a flow for a contact",
             Self::ListSessions => "List sessions",
             Self::GetSession => "Get a session with its trace",
+            Self::SearchContacts => "Search contacts",
+            Self::GetContact => "Get a contact",
             Self::SendMessage => "Send a message to a contact",
         }
     }
@@ -164,6 +174,14 @@ impl Tool {
                  nodes and why each exit was taken, the messages with how far they got, changes, and warnings. Says \
                  why a conversation went as it did, or where it is stuck."
             }
+            Self::SearchContacts => {
+                "Finds at most 50 contacts that fit all that is given, who was last in touch first; without anything, \
+                 those who were last in touch."
+            }
+            Self::GetContact => {
+                "Gives what is known of one contact: name, tags, metadata, consent, and when the last message was. \
+                 Several contacts may have the same email address; then it is one of them."
+            }
             Self::SendMessage => {
                 "Writes to one contact outside any flow: a text, or a template. WhatsApp takes free text only within \
                  24 hours of the contact's last message; outside them send a template. The status tells how far it \
@@ -174,9 +192,13 @@ impl Tool {
 
     fn effect(self) -> Effect {
         match self {
-            Self::ListFlows | Self::GetFlow | Self::ValidateFlow | Self::ListSessions | Self::GetSession => {
-                Effect::Reads
-            }
+            Self::ListFlows
+            | Self::GetFlow
+            | Self::ValidateFlow
+            | Self::ListSessions
+            | Self::GetSession
+            | Self::SearchContacts
+            | Self::GetContact => Effect::Reads,
             Self::CreateFlow => Effect::Adds,
             Self::PublishFlow => Effect::Replaces,
             Self::TriggerFlow => Effect::WritesAndReplaces,
@@ -254,6 +276,22 @@ impl Tool {
                 }),
                 &["id"],
             ),
+            Self::SearchContacts => arguments(
+                json!({
+                    "query": {"type": "string", "description": "Part of a name, a phone number or an email address."},
+                    "tag": {"type": "string", "description": "A tag that they have."},
+                    "email": {"type": "string", "description": "Their email address."},
+                }),
+                &[],
+            ),
+            Self::GetContact => arguments(
+                json!({
+                    "contact_id": uuid("The contact's id; this, phone or email."),
+                    "phone": {"type": "string", "description": "E.164, such as +14155550123."},
+                    "email": {"type": "string", "description": "Counts only without the other two."},
+                }),
+                &[],
+            ),
             Self::SendMessage => arguments(
                 json!({
                     "contact_id": uuid("An existing contact; this or phone."),
@@ -302,6 +340,16 @@ impl Tool {
                 "expires_at": {"type": ["string", "null"]},
             })
         };
+        let contact = || {
+            json!({
+                "id": uuid("The contact's id."),
+                "phone": {"type": ["string", "null"]},
+                "name": {"type": ["string", "null"]},
+                "email": {"type": ["string", "null"]},
+                "tags": {"type": "array", "items": text()},
+                "last_message_at": {"type": ["string", "null"]},
+            })
+        };
         match self {
             Self::ListFlows => list(flow()),
             Self::GetFlow => with(flow(), json!({"document": {"type": "object"}, "problems": problems()})),
@@ -328,6 +376,16 @@ impl Tool {
                     "context": {"type": "object"},
                     "turns": {"type": "array", "items": {"type": "object"}},
                     "next_cursor": {"type": ["string", "null"]},
+                }),
+            ),
+            Self::SearchContacts => {
+                with(json!({"data": {"type": "array", "items": with(contact(), json!({}))}}), json!({}))
+            }
+            Self::GetContact => with(
+                contact(),
+                json!({
+                    "metadata": {"type": "object"},
+                    "opted_out_at": {"type": ["string", "null"], "description": "Since then flows do not reach them."},
                 }),
             ),
             Self::SendMessage => with(
