@@ -15,6 +15,7 @@ mod message;
 mod node;
 mod phone;
 mod problem;
+pub mod profile;
 mod send_hours;
 mod session;
 mod template;

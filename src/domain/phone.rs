@@ -37,6 +37,11 @@ impl Phone {
         }
     }
 
+    /// Whether a text is the ISO 3166 code of a country whose numbers are known, such as `ES`.
+    pub fn knows_country(code: &str) -> bool {
+        code.parse::<phonenumber::country::Id>().is_ok()
+    }
+
     /// Reads a number that a person of `country` (ISO 3166) typed, in national or international form.
     ///
     /// # Errors

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::Command;
 use super::contacts::metadata_fits;
 use super::job::{Found, Hold, Job, Whom};
+use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, Profile};
 
 /// Tags of a contact at most.
-pub const TAGS_PER_CONTACT: usize = 50;
+pub const TAGS_PER_CONTACT: usize = TAGS;
 
 /// Changes a contact, or makes one of a phone number that is nobody's.
 #[derive(Debug, Clone)]
