@@ -62,6 +62,37 @@ async fn every_answered_session_survives_a_kill_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_killed_goes_on_under_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let rows: Value = (0..3_000).map(|n| json!({"phone": format!("+1415{n:07}")})).collect();
+    let send = |server: &Server| {
+        let url = server.url(&format!("/api/v1/flows/{flow}/trigger-batch"));
+        server.client.post(url).bearer_auth(&token).header("Idempotency-Key", "campaign").json(&rows).send()
+    };
+    let sent = tokio::spawn(send(&server));
+    let conn = rusqlite::Connection::open(folder.path().join("qyvo.db")).unwrap();
+    let count = |sql: &str| usize::try_from(conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()).unwrap();
+    while count("SELECT count(*) FROM sessions") < 200 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.kill();
+    assert!(sent.await.unwrap().is_err(), "it was killed before it answered");
+    let before = count("SELECT count(*) FROM sessions");
+    assert!(before < 3_000);
+
+    server.restart(&[]).await;
+    let answer: Value = send(&server).await.unwrap().json().await.unwrap();
+    assert_eq!((&answer["started"], &answer["failed"]), (&json!(3_000), &json!(0)), "as if nothing had happened");
+    let replayed = answer["results"].as_array().unwrap().iter().filter(|row| row["replayed"] == true).count();
+    assert_eq!(replayed, before, "what was on the disk, and nothing else, was not done again");
+    assert_eq!(count("SELECT count(*) FROM sessions"), 3_000);
+    assert_eq!(count("SELECT count(*) FROM messages WHERE direction = 'out'"), 3_000, "nobody was asked twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_time_passed_while_the_server_was_down_expires_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]).await;

@@ -32,4 +32,5 @@ mod test_cases;
 mod timers;
 mod tokens;
 mod trigger;
+mod trigger_batch;
 mod webhooks;
