@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use qyvo::cli::{self, Context, simulate};
+use qyvo::cli::{self, Context, contacts, simulate};
 use qyvo::config::Flags;
 use qyvo::domain::{Phone, Timestamp};
 use qyvo::store::tokens::Scope;
@@ -65,11 +65,43 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Bring in the people that another system knows
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
     /// Look after the admin page
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Check the configuration and the database
     Check,
+}
+
+#[derive(Subcommand)]
+enum ContactsCommand {
+    /// Create and update contacts from a CSV file, also while the server runs
+    ///
+    /// The first row names the columns: phone, name, email, language, tags (separated by , or |), opted_in_at and
+    /// opted_out_at (a time, or yes or no). Every other column becomes metadata. Contacts are found by their phone; tags
+    /// are added, metadata is merged, and what is blank stays as it is. Nobody who has opted out is opted in. Exits with
+    /// 1 if a row was refused.
+    Import {
+        /// The file, in UTF-8 or Windows-1252
+        file: PathBuf,
+        /// Only tell what would come of it
+        #[arg(long)]
+        dry_run: bool,
+        /// Where refused rows go, with their lines and the reasons [default: beside the file, as NAME.errors.csv]
+        #[arg(long, value_name = "FILE")]
+        errors: Option<PathBuf>,
+        /// What stands between the cells: a character, or `tab` [default: found in the first row]
+        #[arg(long, value_parser = delimiter)]
+        delimiter: Option<u8>,
+        /// Whose national numbers are in the file, as an ISO 3166 code such as ES [default: numbers need a + or 00]
+        #[arg(long, value_name = "CODE")]
+        country: Option<String>,
+        /// What a column is: a field's name, metadata.KEY, or `-` to leave it out. May be repeated
+        #[arg(long = "map", value_name = "COLUMN=FIELD", value_parser = mapping)]
+        maps: Vec<(String, String)>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -154,6 +186,11 @@ fn main() -> ExitCode {
             let options = simulate::Options { context: passed, now, seed, phone, name, trace };
             simulate::simulate(&context, &file, options)
         }
+        Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, country, maps }) => {
+            let country = country.map(|code| code.trim().to_uppercase());
+            let reading = contacts::Reading { delimiter, country, columns: maps };
+            contacts::import(&context, &file, &contacts::Import { dry_run, refused: errors, reading })
+        }
         Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
     });
@@ -168,6 +205,20 @@ fn main() -> ExitCode {
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("write a JSON object: {error}"))
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii_punctuation() && *one != b'"' || *one == b'\t' => Ok(*one),
+        _ => Err("write one character such as , or ; or the word tab".to_owned()),
+    }
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    // The name of a column may have a = in it, that of a field has none.
+    let (column, field) = text.rsplit_once('=').ok_or("write COLUMN=FIELD, such as 'Mobile number=phone'")?;
+    Ok((column.to_owned(), field.to_owned()))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -4,9 +4,11 @@
 //! there within a second. Only `serve` creates a database.
 
 pub mod admin;
+pub mod contacts;
 mod demo;
 pub mod flows;
 pub mod simulate;
+mod table;
 pub mod tokens;
 
 use std::fmt::Display;

@@ -15,6 +15,7 @@ pub mod credentials;
 mod deliveries;
 mod event;
 mod fate;
+pub mod import;
 mod inbound;
 mod job;
 mod live;

@@ -13,8 +13,8 @@ use crate::channels::incoming::Sender;
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::erased::{self, Trace};
-use crate::store::{addresses, merge};
+use crate::store::erased::{self, ErasureKey, Trace};
+use crate::store::{Conn, addresses, merge};
 
 /// Characters of a name that a person goes by; what is longer is cut.
 const NAME_CHARS: usize = 255;
@@ -39,31 +39,41 @@ fn candidates(address: &AddressKey) -> impl Iterator<Item = AddressKey> {
     [Some(address.clone()), address.twin(), variant, twin_of_variant].into_iter().flatten()
 }
 
+/// The contact that a phone number leads to, however its country's numbers are written.
+pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
+    if let Some(found) = contacts::find_by_phone(conn, phone)? {
+        return Ok(Some(found));
+    }
+    // The number itself was just looked for.
+    for candidate in candidates(&AddressKey::of_phone(phone)).skip(1) {
+        if let Some(seq) = addresses::owner(conn, &candidate)? {
+            return contacts::find_by_seq(conn, seq);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the owner of an address that leads to nobody had opted out and was erased.
+pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
+    for candidate in candidates(address) {
+        let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
+        if erased::find(conn, key, trace)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Job<'_> {
     /// The contact that a phone number leads to, however its country's numbers are written.
     pub(in crate::runtime) fn find_by_phone(&self, phone: &Phone) -> Result<Option<StoredContact>> {
-        if let Some(found) = contacts::find_by_phone(self.tx(), phone)? {
-            return Ok(Some(found));
-        }
-        // The number itself was just looked for.
-        for candidate in candidates(&AddressKey::of_phone(phone)).skip(1) {
-            if let Some(seq) = addresses::owner(self.tx(), &candidate)? {
-                return contacts::find_by_seq(self.tx(), seq);
-            }
-        }
-        Ok(None)
+        find_by_phone(self.tx(), phone)
     }
 
     /// Whether the owner of an address that leads to nobody had opted out and was erased.
     pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
         let Some(key) = self.erasure_key()? else { return Ok(false) };
-        for candidate in candidates(address) {
-            let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
-            if erased::find(self.tx(), &key, trace)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        had_opted_out(self.tx(), &key, address)
     }
 
     /// The contact that all of these addresses lead to that lead to anybody; `None` also where they lead to several.

@@ -6,7 +6,7 @@
 //! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
 
 mod consent;
-mod identity;
+pub(super) mod identity;
 mod keywords;
 mod meet;
 mod merge;
