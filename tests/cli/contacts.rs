@@ -1,0 +1,252 @@
+//! `qyvo contacts import`: what goes in, what does not and why, and what the file may look like.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::common::{Server, command};
+
+/// A folder with a database that no server runs on.
+async fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    Server::start(folder.path(), &[]).await.kill();
+    folder
+}
+
+fn import(folder: &Path, file: &str, arguments: &[&str]) -> Output {
+    command(folder, &[&["contacts", "import", file], arguments].concat())
+}
+
+fn told(output: &Output, code: i32) -> String {
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert!(output.stdout.is_empty());
+    told
+}
+
+/// Phone, name, email, language, tags, metadata, whether opted in, whether opted out, source.
+fn people(folder: &Path) -> Vec<String> {
+    let conn = Connection::open(folder.join("qyvo.db")).unwrap();
+    let mut statement = conn
+        .prepare(
+            "SELECT a.value, coalesce(c.name, '-'), coalesce(c.email, '-'), coalesce(c.language, '-'),
+                (SELECT coalesce(group_concat(t.name, '+' ORDER BY t.name), '-')
+                 FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
+                c.metadata, iif(c.opted_in_at IS NULL, '-', 'in'), iif(c.opted_out_at IS NULL, '-', 'out'), c.source
+             FROM contacts AS c JOIN addresses AS a ON a.contact_seq = c.seq AND a.kind = 'phone' ORDER BY a.value",
+        )
+        .unwrap();
+    let line = |row: &rusqlite::Row<'_>| {
+        Ok((0..9).map(|index| row.get::<_, String>(index).unwrap()).collect::<Vec<_>>().join(" "))
+    };
+    statement.query_map([], line).unwrap().map(Result::unwrap).collect()
+}
+
+fn count(folder: &Path) -> i64 {
+    let conn = Connection::open(folder.join("qyvo.db")).unwrap();
+    conn.query_row("SELECT count(*) FROM contacts", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_go_in_and_a_second_import_adds_to_them() {
+    let folder = folder().await;
+    let path = folder.path();
+    let first = "Phone,Name,email,Language,Tags,Opted In At,metadata.plan,Shoe size\n\
+                 +1 (415) 555-0123,Ana Álvarez,ana@example.com,es,\"vip, new\",2026-01-05,gold,38\n\
+                 +14155550124,\"Bo \"\"B\"\"\nLee\",,,a|b,yes,,\n\
+                 \n,,,,,,,\n\
+                 +14155550125,Cy,,,,no,,\n";
+    std::fs::write(path.join("people.csv"), first).unwrap();
+    let output = told(&import(path, "people.csv", &[]), 1);
+    // A name of two lines has a control character in it.
+    assert!(output.contains("3 rows: 2 created, 0 updated, 0 unchanged, 1 refused"), "{output}");
+    let one_line = first.replace("\"Bo \"\"B\"\"\nLee\"", "\"Bo \"\"B\"\"\"");
+    let with_note = one_line.replace("Shoe size\n", "note\n").replace("gold,38", "gold,\"two\nlines\"");
+    std::fs::write(path.join("people.csv"), with_note).unwrap();
+    let output = told(&import(path, "people.csv", &[]), 0);
+    assert!(output.contains("3 rows: 1 created, 1 updated, 1 unchanged, 0 refused"), "{output}");
+    assert!(output.contains("Metadata: plan, note"), "{output}");
+    assert_eq!(
+        people(path),
+        [
+            "+14155550123 Ana Álvarez ana@example.com es new+vip \
+             {\"plan\":\"gold\",\"Shoe size\":\"38\",\"note\":\"two\\nlines\"} in - import",
+            "+14155550124 Bo \"B\" - - a+b {} in - import",
+            "+14155550125 Cy - - - {} - - import",
+        ]
+    );
+    let second = "phone,name,email,tags,metadata.plan,opted_out\n\
+                  0014155550123,,new@example.com,later,silver,\n\
+                  +14155550125,,,,,yes\n\
+                  +14155550126,First,,,,\n\
+                  +14155550126,Second,,,,\n";
+    std::fs::write(path.join("more.csv"), second).unwrap();
+    let output = told(&import(path, "more.csv", &[]), 0);
+    assert!(output.contains("4 rows: 1 created, 3 updated, 0 unchanged, 0 refused"), "{output}");
+    std::fs::write(path.join("again.csv"), "phone,opted_in\n+14155550125,yes\n").unwrap();
+    told(&import(path, "again.csv", &[]), 0);
+    let people = people(path);
+    assert!(people[0].contains("Ana Álvarez new@example.com es later+new+vip {\"plan\":\"silver\""), "{people:?}");
+    assert!(people[2].ends_with("in out import"), "whoever has opted out stays so: {people:?}");
+    assert_eq!(people[3], "+14155550126 Second - - - {} - - import", "the later row updates");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_are_mended_and_imported_by_themselves() {
+    let folder = folder().await;
+    let path = folder.path();
+    let rows = "\u{feff}phone;name;email;language;tags;opted_in_at;reason\n\
+                +14155550123;Ana;ana@example.com;en;;;late\n\
+                4155550124;Bo;;;;;\n\
+                +14155550125;Cy;cy@;english!;;2999-01-01;\n\
+                ;Di;;;;;\n\
+                +14155550127;E;x;y\n\
+                +14155550128;\"F; G\";;;;;;extra\n";
+    std::fs::write(path.join("people.csv"), rows).unwrap();
+    let output = told(&import(path, "people.csv", &[]), 1);
+    assert!(output.contains("6 rows: 1 created, 0 updated, 0 unchanged, 5 refused"), "{output}");
+    assert!(output.contains("people.errors.csv"), "{output}");
+    let errors = std::fs::read_to_string(path.join("people.errors.csv")).unwrap();
+    let lines: Vec<_> = errors.lines().collect();
+    assert_eq!(lines[0], "\u{feff}import_line;import_reason;phone;name;email;language;tags;opted_in_at;reason");
+    assert!(
+        lines[1].starts_with("3;") && lines[1].contains("--country") && lines[1].contains("4155550124;Bo"),
+        "{errors}"
+    );
+    for part in ["`cy@` is not an email", "`english!` is not a language", "in the future"] {
+        assert!(lines[2].contains(part), "{errors}");
+    }
+    assert!(lines[3].contains("the phone is missing"), "{errors}");
+    assert!(lines[4].contains("4 cells and the header 7") && lines[5].contains("8 cells"), "{errors}");
+    assert_eq!((lines.len(), count(path)), (6, 1));
+
+    let mended = errors
+        .replace(";4155550124;", ";+14155550124;")
+        .replace("cy@;english!;;2999-01-01", "cy@example.com;en;;2026-01-01 10:30")
+        .replace(";;Di", ";+14155550126;Di")
+        .replace(";+14155550127;E;x;y", ";+14155550127;E;;;;;")
+        .replace(";extra", "");
+    std::fs::write(path.join("people.errors.csv"), mended).unwrap();
+    let output = told(&import(path, "people.errors.csv", &[]), 0);
+    assert!(output.contains("5 rows: 5 created"), "{output}");
+    assert!(!output.contains("import_line"), "{output}");
+    assert!(people(path)[0].contains("{\"reason\":\"late\"}"), "a column of the file's own stays: {:?}", people(path));
+    assert!(people(path)[5].contains("F; G"));
+    // What somebody may be mending is not written over.
+    told(&import(path, "people.csv", &[]), 1);
+    assert!(path.join("people.errors-2.csv").exists());
+    let taken = told(&import(path, "people.csv", &["--errors", "people.errors.csv"]), 1);
+    assert!(taken.contains("Cannot write people.errors.csv"), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_other_systems_are_read_and_what_cannot_be_is_refused() {
+    let folder = folder().await;
+    let path = folder.path();
+    // Windows-1252, tabs, national numbers, other names.
+    std::fs::write(
+        path.join("old.txt"),
+        b"Mobile\tNombre\tNotes\n612 345 678\tJos\xe9 \x80\tsecret\n+34612345679\tB\tx\n",
+    )
+    .unwrap();
+    let arguments = ["--country", "es", "--map", "Mobile=phone", "--map", "Nombre=name", "--map", "Notes=-"];
+    let output = told(&import(path, "old.txt", &arguments), 0);
+    assert!(output.contains("Windows-1252") && !output.contains("Metadata"), "{output}");
+    assert_eq!(people(path)[0], "+34612345678 José € - - - {} - - import");
+    std::fs::write(path.join("other.csv"), "a|b\n+14155550123|x,y;z\n").unwrap();
+    let arguments = ["--delimiter", "|", "--map", "a=phone"];
+    told(&import(path, "other.csv", &arguments), 0);
+    assert_eq!(people(path)[0], "+14155550123 - - - - {\"b\":\"x,y;z\"} - - import");
+
+    let before = people(path);
+    for (bytes, arguments, part) in [
+        (&b"name\nAna\n"[..], &[][..], "No column is the phone: the file has name"),
+        (b"", &[], "is empty"),
+        (b"phone,Phone\n", &[], "Two columns are the same"),
+        (b"phone\n", &["--map", "mobile=phone"], "There is no column `mobile`"),
+        (b"phone,x\n", &["--map", "x=nonsense"], "`nonsense` is nothing that a column can be"),
+        (b"phone\n", &["--country", "zz"], "`ZZ` is not a country"),
+        (b"PK\x03\x04", &[], "is a workbook"),
+        (b"\xff\xfep\0", &[], "UTF-16"),
+    ] {
+        std::fs::write(path.join("bad.csv"), bytes).unwrap();
+        let output = told(&import(path, "bad.csv", arguments), 1);
+        assert!(output.contains(part), "{output}");
+    }
+    assert!(told(&import(path, "gone.csv", &[]), 1).contains("Cannot read gone.csv"));
+    assert_eq!(import(path, "bad.csv", &["--delimiter", "ab"]).status.code(), Some(2));
+    assert_eq!(people(path), before);
+    assert!(!path.join("bad.errors.csv").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_and_changes_nothing() {
+    let folder = folder().await;
+    let path = folder.path();
+    std::fs::write(path.join("one.csv"), "phone,name\n+14155550123,Ana\n").unwrap();
+    told(&import(path, "one.csv", &[]), 0);
+    let before = std::fs::read(path.join("qyvo.db")).unwrap();
+    let rows = "phone,name\n+14155550123,Ana\n+14155550123,Eva\n+14155550124,Bo\n+14155550124,Bob\n12,x\n";
+    std::fs::write(path.join("more.csv"), rows).unwrap();
+    let output = told(&import(path, "more.csv", &["--dry-run"]), 1);
+    let sentence = "Dry run, nothing is changed: 5 rows: would be 1 created, 2 updated, 1 unchanged, 1 refused";
+    assert!(output.contains(sentence), "{output}");
+    assert!(std::fs::read(path.join("qyvo.db")).unwrap() == before, "the file is as it was");
+    assert_eq!(people(path), ["+14155550123 Ana - - - {} - - import"]);
+    assert!(path.join("more.errors.csv").exists(), "what would be refused can be mended beforehand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_thousand_rows_go_in_beside_a_server_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &crate::question(30)).await;
+    let rows: String = (0..20_000).map(|n| format!("+1415{n:07},Person {n},a|b\n")).collect();
+    std::fs::write(folder.path().join("many.csv"), format!("phone,name,tags\n{rows}")).unwrap();
+    let started = Instant::now();
+    let path = folder.path().to_owned();
+    let importing = tokio::task::spawn_blocking(move || import(&path, "many.csv", &[]));
+    let mut answered = 0;
+    while !importing.is_finished() {
+        let (status, _) = server.trigger(&token, &flow, &format!("+1416{answered:07}")).await;
+        assert_eq!(status, 201);
+        answered += 1;
+    }
+    let output = told(&importing.await.unwrap(), 0);
+    assert!(output.contains("20000 rows: 20000 created") && !output.contains('\r'), "no bar in a pipe: {output}");
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(answered > 0);
+    let shown = server.get(&token, "/api/v1/contacts?phone=%2B14150019999").await;
+    assert_eq!(shown["data"][0]["name"], Value::from("Person 19999"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_leaves_whole_batches_and_the_next_import_goes_on() {
+    let folder = folder().await;
+    let path = folder.path();
+    let rows: String = (0..30_000).map(|n| format!("+1415{n:07}\n")).collect();
+    std::fs::write(path.join("many.csv"), format!("phone\n{rows}")).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_qyvo"))
+        .args(["contacts", "import", "many.csv"])
+        .current_dir(path)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while count(path) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = told(&child.wait_with_output().unwrap(), 1);
+    let done = count(path);
+    assert!(done < 30_000 && done % 500 == 0, "{done}");
+    assert!(output.contains(&format!("up to line {} are done", done + 1)), "{output}");
+    let output = told(&import(path, "many.csv", &[]), 0);
+    assert!(output.contains(&format!("{} created, 0 updated, {done} unchanged", 30_000 - done)), "{output}");
+}
