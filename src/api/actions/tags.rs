@@ -13,8 +13,8 @@ use crate::api::contacts::is_tag;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
 use crate::api::{State, read};
-use crate::domain::profile::TAG_CHARS;
 use crate::domain::ContactChange;
+use crate::domain::profile::TAG_CHARS;
 use crate::runtime::{SaveContact, Whom};
 use crate::store::search;
 
