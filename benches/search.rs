@@ -4,8 +4,8 @@
 //! some are a few people's; half of them were in touch at some time. Then the index is made by the jobs that the server
 //! makes it with, and each search is run often enough for its 99th percentile. `QYVO_CONTACTS` makes fewer contacts.
 //!
-//! It takes minutes and two gigabytes, so it runs only where it is asked for: `cargo bench --bench search -- --bench` is
-//! what cargo calls by itself; with `--test` it makes few contacts and only shows that everything can be found.
+//! It takes minutes and half a gigabyte, so it is run by name: `cargo bench --bench search`. With `--test` after two more
+//! dashes it makes few contacts and runs each search once.
 
 use std::time::{Duration, Instant};
 
@@ -102,14 +102,16 @@ fn fill(path: &std::path::Path, contacts: u64) -> rusqlite::Result<()> {
             let name = if n <= contacts / 5 { format!("{} Z\u{fc}rich", name(n)) } else { name(n) };
             let email = (x % 10 < 7).then(|| format!("{}{}@example.org", pick(&SYLLABLES, x >> 9), x % 1_000_003));
             let last = (n > contacts / 5 && x % 3 > 0).then_some(1_700_000_000_000 + (x >> 20) % 70_000_000_000);
+            let row = i64::try_from(n).expect("few contacts");
+            let last = last.map(|at| i64::try_from(at).expect("a time of this century"));
             let mut id = [0; 16];
             id[..8].copy_from_slice(&x.to_be_bytes());
             id[8..].copy_from_slice(&n.to_be_bytes());
-            contact.execute(params![n, id, name, email, last, 1_700_000_000_000 + n])?;
-            address.execute(params![format!("{}{:08}", pick(&PREFIXES, x >> 5), n * 61 % 100_000_007), n])?;
+            contact.execute(params![row, id, name, email, last, 1_700_000_000_000 + row])?;
+            address.execute(params![format!("{}{:08}", pick(&PREFIXES, x >> 5), n * 61 % 100_000_007), row])?;
             for (seq, every) in [(1, 2), (2, 200), (3, CONTACTS / 20)] {
                 if n % every == 1 {
-                    tag.execute(params![n, seq])?;
+                    tag.execute(params![row, seq])?;
                 }
             }
         }

@@ -36,13 +36,15 @@ pub(super) struct Person {
     pub(super) last_message_at: Option<i64>,
 }
 
-/// The columns of a [`Person`].
+/// The columns of a [`Person`]. The parameter `?1` tells whether the phone numbers are wanted.
 macro_rules! select_person {
     ($from:literal) => {
         concat!(
             "SELECT c.seq, c.name, c.email,
-                (SELECT group_concat(a.value, char(10)) FROM addresses AS a
-                 WHERE a.contact_seq = c.seq AND a.kind = 'phone' AND a.retired_at IS NULL),
+                CASE WHEN ?1 THEN
+                    (SELECT group_concat(a.value, char(10)) FROM addresses AS a
+                     WHERE a.contact_seq = c.seq AND a.kind = 'phone' AND a.retired_at IS NULL)
+                END,
                 c.last_message_at ",
             $from
         )
@@ -61,13 +63,13 @@ impl Person {
         })
     }
 
-    /// The person of a row; `None` while it is being erased.
-    pub(super) fn find(conn: &Conn, seq: i64) -> Result<Option<Self>> {
+    /// The person of a row, with the phone numbers or without; `None` while it is being erased.
+    pub(super) fn find(conn: &Conn, seq: i64, has_phones: bool) -> Result<Option<Self>> {
         let mut statement = conn.prepare_cached(select_person!(
             "FROM contacts AS c
-             WHERE c.seq = ?1 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)"
+             WHERE c.seq = ?2 AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)"
         ))?;
-        Ok(statement.query_row([seq], Self::read).optional()?)
+        Ok(statement.query_row((has_phones, seq), Self::read).optional()?)
     }
 
     /// The text that has what is sought: name, email address and numbers, folded.
@@ -173,7 +175,7 @@ pub(super) fn word(run: &str) -> String {
 /// Makes the index say what a contact's row says.
 fn index(tx: &Tx<'_>, seq: i64) -> Result<()> {
     let before = indexed_text(tx, seq)?;
-    let text = Person::find(tx, seq)?.map(|person| person.text()).unwrap_or_default();
+    let text = Person::find(tx, seq, true)?.map(|person| person.text()).unwrap_or_default();
     if before.as_deref().unwrap_or_default() == text {
         return Ok(());
     }
