@@ -131,7 +131,7 @@ async fn what_is_wrong_with_the_whole_changes_nothing() {
     local(async {
         let app = TestApp::start().await;
         let flow = app.publish(&question(30)).await;
-        let draft = app.post("/flows", &question(30)).await.expect(201)["id"].as_str().unwrap().parse().unwrap();
+        let draft = app.post("/flows/import", &question(30)).await.expect(201)["id"].as_str().unwrap().parse().unwrap();
         let before = app.rows();
         let row = json!([{"phone": PHONE}]);
         let missing: FlowId = "01936b1e-7c6a-7000-8000-000000000001".parse().unwrap();
