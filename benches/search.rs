@@ -101,7 +101,8 @@ fn fill(path: &std::path::Path, contacts: u64) -> rusqlite::Result<()> {
             // The oldest fifth was imported from Z\u{fc}rich and never written to.
             let name = if n <= contacts / 5 { format!("{} Z\u{fc}rich", name(n)) } else { name(n) };
             let email = (x % 10 < 7).then(|| format!("{}{}@example.org", pick(&SYLLABLES, x >> 9), x % 1_000_003));
-            let last = (n > contacts / 5 && !x.is_multiple_of(3)).then_some(1_700_000_000_000 + (x >> 20) % 70_000_000_000);
+            let last =
+                (n > contacts / 5 && !x.is_multiple_of(3)).then_some(1_700_000_000_000 + (x >> 20) % 70_000_000_000);
             let row = i64::try_from(n).expect("few contacts");
             let last = last.map(|at| i64::try_from(at).expect("a time of this century"));
             let mut id = [0; 16];

@@ -263,6 +263,18 @@ fn each_language_triggers_a_flow() {
 }
 
 #[test]
+fn many_are_triggered_at_once_and_a_retry_asks_nobody_twice() {
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    let first = json_of(&demo.shell("+14155550131", sample("batch")));
+    assert_eq!((&first["started"], &first["failed"]), (&json!(2), &json!(0)), "{first}");
+    let again = json_of(&demo.shell("+14155550131", sample("batch")));
+    assert_eq!(again["results"][1]["id"], first["results"][1]["id"]);
+    assert_eq!((&again["started"], &again["results"][0]["replayed"]), (&json!(2), &json!(true)));
+    assert!(demo.server.stop().success());
+}
+
+#[test]
 fn one_answers_looks_and_cancels() {
     const PHONE: &str = "+14155550131";
     let folder = TempDir::new().unwrap();
