@@ -1,0 +1,114 @@
+//! Schemathesis, which makes requests out of the description, good ones and bad ones, and compares the answers with it.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::common::{Server, question};
+use crate::tools;
+
+const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
+                       openapi-spec-validator==0.9.0";
+/// What every answer has to withstand.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
+                      negative_data_rejection";
+/// The admin page's.
+const PASSWORD: &str = "correct horse battery";
+/// The flow that the description's examples speak of.
+const FLOW: &str = "01a20838-5b1f-7be9-86d0-83f43783c82b";
+
+/// One run: which operations, under which address and as whom.
+struct Run<'a> {
+    base: &'a str,
+    only: &'a [&'a str],
+    without: &'a [&'a str],
+    headers: &'a [(&'a str, &'a str)],
+}
+
+impl Run<'_> {
+    /// Runs it to its end, and fails on the first thing that was found.
+    async fn finds_nothing(self, folder: &Path, server: &Server) {
+        let mut command = Command::new("python3");
+        command
+            .args(["-m", "schemathesis.cli", "run", tools::DESCRIPTION, "--url", &server.url(self.base)])
+            .args(["--checks", CHECKS, "--continue-on-failure", "--no-color"])
+            // The same requests every time, and as many as a change can wait for.
+            .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"])
+            .args(["--generation-database", "none"])
+            .env("PYTHONPATH", tools::folder().join("schemathesis"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .current_dir(folder)
+            .stdin(Stdio::null());
+        for path in self.only {
+            command.args(["--include-path", path]);
+        }
+        for path in self.without {
+            command.args(["--exclude-path", path]);
+        }
+        for (name, value) in self.headers {
+            command.args(["--header", &format!("{name}: {value}")]);
+        }
+        // The server is another process: nothing here has to go on meanwhile.
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}\n{}", String::from_utf8_lossy(&output.stderr), server.log());
+        assert!(text.contains("No issues found") || text.contains(" passed"), "it ran nothing: {text}");
+    }
+}
+
+/// Logs in on the admin page, and gives its cookie and its CSRF token.
+async fn log_in(server: &Server) -> (String, String) {
+    let body = json!({"password": PASSWORD, "name": "Ana"});
+    let answer = server.client.post(server.url("/api/v1/admin/log-in")).json(&body).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let session: Value = answer.json().await.unwrap();
+    (cookie, session["csrf_token"].as_str().unwrap().to_owned())
+}
+
+/// A flow, people and templates, so that more than "not found" is answered.
+async fn furnish(server: &Server, token: &str) {
+    let mut flow = question(60);
+    flow["id"] = json!(FLOW);
+    flow["name"] = json!("Abandoned cart 30min");
+    server.publish(token, &flow).await;
+    for number in 0..4 {
+        let phone = format!("+1415555012{number}");
+        let (status, body) = server.trigger(token, FLOW, &phone).await;
+        assert_eq!(status, 201, "{body}");
+    }
+    server.say(token, "+14155550123", "Tea").await;
+    let template = json!({"name": "abandoned_cart", "language": "en", "body": "Hi {{1}}, your cart is waiting."});
+    server.send(token, "POST", "/api/v1/templates", &template).await;
+    let hook = json!({"url": "https://crm.example.com/hooks/qyvo"});
+    server.send(token, "POST", "/api/v1/webhook-endpoints", &hook).await;
+}
+
+#[actix_web::test]
+async fn what_the_server_answers_is_what_is_described() {
+    if !tools::is_there("schemathesis/schemathesis", INSTALL) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &[], &[("QYVO_ADMIN_PASSWORD", PASSWORD)]).await;
+    let token = server.token("admin");
+    furnish(&server, &token).await;
+    let (cookie, csrf) = log_in(&server).await;
+    let bearer = format!("Bearer {token}");
+    let bearer = [("Authorization", bearer.as_str())];
+    let log_in = [("Cookie", cookie.as_str()), ("X-CSRF-Token", csrf.as_str())];
+
+    let at_the_root = ["/healthz", "/readyz", "/mcp"];
+    // Its answer never ends, and a request is over only when its answer is.
+    let endless = ["/events"];
+    // It would revoke the token that it calls with: these come from somebody who is logged in.
+    let of_tokens = ["/tokens/{id}"];
+    let without = [&at_the_root[..], &endless, &of_tokens].concat();
+    Run { base: "/api/v1", only: &[], without: &without, headers: &bearer }.finds_nothing(folder.path(), &server).await;
+    Run { base: "", only: &at_the_root, without: &[], headers: &bearer }.finds_nothing(folder.path(), &server).await;
+    let only = ["/tokens", "/tokens/{id}"];
+    Run { base: "/api/v1", only: &only, without: &[], headers: &log_in }.finds_nothing(folder.path(), &server).await;
+
+    let answer = server.client.get(server.url("/api/v1/tokens")).header("Cookie", &cookie).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "it locked itself out, and what it was answered says little");
+}
