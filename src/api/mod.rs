@@ -281,7 +281,9 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
         .route("/", web::route().guard(files()).to(pages::redirect_to_admin))
         .route("/admin", web::route().guard(files()).to(pages::redirect_to_admin))
-        .route("/admin/{file:.*}", web::route().guard(files()).to(pages::get_admin_file));
+        .route("/admin/{file:.*}", web::route().guard(files()).to(pages::get_admin_file))
+        .route("/docs", web::route().guard(files()).to(pages::redirect_to_docs))
+        .route("/docs/{file:.*}", web::route().guard(files()).to(pages::get_docs_file));
     config.default_service(web::to(not_found));
 }
 

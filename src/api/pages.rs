@@ -1,4 +1,4 @@
-//! The files that are part of the program: the admin page and the API's description.
+//! The files that are part of the program: the admin page, and the API's description with the page that shows it.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,6 +9,11 @@ use super::error::ApiError;
 /// What the page may load, and who may show it: its own files and nothing else.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// What the page that shows the API may load: this server's scripts, styles and answers. Swagger UI, which draws it, has its
+/// icons as `data:` in its style sheet.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Files that are part of the program.
 #[derive(RustEmbed)]
@@ -27,6 +32,29 @@ pub(super) async fn get_admin_file(request: HttpRequest, path: web::Path<String>
         Some(file) => answer(&request, file, None),
         None => super::nothing_at(request.path()),
     }
+}
+
+/// `GET /docs`: the page below it, to whose folder its links are relative.
+pub(super) async fn redirect_to_docs() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// `GET /docs/…`: the page that shows the API, and what it loads. What is large is kept compressed and sent so, for every
+/// browser takes it.
+pub(super) async fn get_docs_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
+    let name = if path.is_empty() { "index.html" } else { path.as_str() };
+    let mut response = if let Some(file) = Files::get(&format!("docs/{name}")) {
+        answer(&request, file, None)
+    } else if let Some(file) = Files::get(&format!("docs/{name}.gz")) {
+        let content_type = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
+        let mut response = answer(&request, file, Some(&with_charset(content_type)));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        return super::nothing_at(request.path());
+    };
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+    response
 }
 
 /// `GET /openapi.yaml`: this API, described.

@@ -9,6 +9,7 @@ mod channels;
 mod contacts;
 mod conversations;
 mod deliveries;
+mod docs;
 mod erasure;
 mod errors;
 mod events;

@@ -1,4 +1,4 @@
-//! The admin page in a real browser, against the real program.
+//! The admin page, and the page that shows the API, in a real browser, against the real program.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,5 +6,6 @@ mod channel;
 mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
+mod docs;
 mod hostile;
 mod story;
