@@ -346,7 +346,10 @@ async fn a_crowd_at_a_host_that_hangs_leaves_room_for_calls_to_others() {
         let app = TestApp::start_in(folder, qyvo::runtime::Clock::system(), allow).await;
         let hanging = Site::start_slow(Arc::new(Notify::new()), |_| green()).await;
         let quick = Site::start_at("127.0.0.2", |_| green()).await;
-        let hangs = app.publish(&calling(&hanging.url("/"), 0)).await;
+        // Longer than the crowd takes to begin, so that the first of it still hang when the last has come.
+        let mut patient = calling(&hanging.url("/"), 0);
+        patient["nodes"][0]["timeout_ms"] = json!(30_000);
+        let hangs = app.publish(&patient).await;
         let asks = app.publish(&calling(&quick.url("/"), 0)).await;
         for n in 0..CROWD {
             app.trigger(hangs, &format!("+1415666{n:04}")).await.expect(201);
