@@ -86,7 +86,7 @@ impl App {
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),
-            reading_large_deliveries: tokio::sync::Semaphore::new(api::LARGE_DELIVERIES_AT_ONCE),
+            unproven_bytes: tokio::sync::Semaphore::new(api::UNPROVEN_BYTES),
             compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
             batches: api::Batches::default(),
             max_body: config.server.max_body.bytes(),

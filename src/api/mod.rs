@@ -55,7 +55,7 @@ pub(crate) use auth::{RateLimit, Tokens, follow};
 pub(crate) use events::Watchers;
 pub(crate) use login::Logins;
 pub(crate) use trigger_batch::Batches;
-pub(crate) use whatsapp::LARGE_AT_ONCE as LARGE_DELIVERIES_AT_ONCE;
+pub(crate) use whatsapp::UNPROVEN_BYTES;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
@@ -79,8 +79,8 @@ pub(crate) struct State {
     pub(crate) watchers: Watchers,
     /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
     pub(crate) compiling: tokio::sync::Semaphore,
-    /// Places for reading deliveries that are larger than most.
-    pub(crate) reading_large_deliveries: tokio::sync::Semaphore,
+    /// Room for deliveries whose sender is not known yet, in bytes.
+    pub(crate) unproven_bytes: tokio::sync::Semaphore,
     /// What batches of triggers take turns for.
     pub(crate) batches: Batches,
     /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which

@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::State;
 use super::auth::Principal;
@@ -98,36 +98,38 @@ pub(super) async fn json_bytes(request: &HttpRequest, payload: web::Payload) -> 
 }
 
 /// A body as it was received, of whatever type it says it is, within the resource's limit, from somebody who is not
-/// known yet. Once more than `free` bytes of it are here, it needs one of the `places`; what a request announces takes
-/// none.
+/// known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `room`; what a request
+/// announces takes none.
 pub(super) async fn raw_body(
     request: &HttpRequest,
     payload: web::Payload,
-    (free, places): (usize, &Semaphore),
+    (free, room): (usize, &Semaphore),
 ) -> Result<Bytes, ApiError> {
     let limit = check_length(request)?;
-    match tokio::time::timeout(BODY_TIMEOUT, gather(payload, limit, (free, places))).await {
+    match tokio::time::timeout(BODY_TIMEOUT, gather(payload, limit, (free, room))).await {
         Ok(raw) => raw,
         Err(_) => Err(too_slow()),
     }
 }
 
-async fn gather(
-    mut payload: web::Payload,
-    limit: usize,
-    (free, places): (usize, &Semaphore),
-) -> Result<Bytes, ApiError> {
+async fn gather(mut payload: web::Payload, limit: usize, (free, room): (usize, &Semaphore)) -> Result<Bytes, ApiError> {
     let mut raw = BytesMut::new();
-    let mut place = None;
+    let mut taken: Option<SemaphorePermit<'_>> = None;
     while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|error| unreadable(error.into()))?;
         let length = raw.len() + piece.len();
         if length > limit {
             return Err(too_large(limit));
         }
-        if length > free && place.is_none() {
+        let beyond = length.saturating_sub(raw.len().max(free));
+        if beyond > 0 {
             let full = |_| Error::unavailable("Many large bodies are read already; send this one again.");
-            place = Some(places.try_acquire().map_err(full)?);
+            let more = u32::try_from(beyond).map_err(|_| too_large(limit))?;
+            let more = room.try_acquire_many(more).map_err(full)?;
+            match &mut taken {
+                Some(taken) => taken.merge(more),
+                None => taken = Some(more),
+            }
         }
         raw.extend_from_slice(&piece);
     }

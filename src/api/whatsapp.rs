@@ -22,9 +22,9 @@ pub(super) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
 /// Bytes of a delivery that are read from anybody: Meta's own have seldom more than a few thousand, and a stranger who
 /// sends slowly, or not at all, must keep none of them out. How many connections send that much is the server's limit.
 const FREE_BYTES: usize = 64 * 1024;
-/// Deliveries larger than that whose bodies are read at once: each may take [`DELIVERY_BYTES`] of memory before its
-/// signature can be checked.
-pub(crate) const LARGE_AT_ONCE: usize = 16;
+/// Bytes beyond them that deliveries may hold together before their signatures can be checked. Counted as they arrive:
+/// who wants to fill them has to send as much every few seconds.
+pub(crate) const UNPROVEN_BYTES: usize = 48 * 1024 * 1024;
 /// The header that carries the signature.
 const SIGNATURE: &str = "X-Hub-Signature-256";
 
@@ -66,7 +66,7 @@ pub(super) async fn receive_delivery(
     let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok());
     // A body without a signature is not worth reading.
     let signature = signature.filter(|signature| looks_signed(signature)).ok_or_else(unsigned)?;
-    let raw = raw_body(&request, payload, (FREE_BYTES, &state.reading_large_deliveries)).await?;
+    let raw = raw_body(&request, payload, (FREE_BYTES, &state.unproven_bytes)).await?;
     if !whatsapp.is_signed(Some(signature), &raw) {
         return Err(unsigned());
     }

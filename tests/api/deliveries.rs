@@ -195,16 +195,21 @@ async fn strangers_who_send_next_to_nothing_keep_no_delivery_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_large_deliveries_are_read_at_once_and_small_ones_pass_them() {
+async fn strangers_who_send_much_take_the_room_that_they_fill_and_no_more() {
     local(async {
         let app = start().await;
         let large = of_size(100 * 1024);
         let mut strangers = Vec::new();
-        // More than there are places, as this test's own may stand in one of theirs.
-        for _ in 0..20 {
-            strangers.push(begin(&app, &looks_signed(), (large.len(), &large[..80 * 1024])).await);
+        for _ in 0..60 {
+            strangers.push(begin(&app, &looks_signed(), (3_000_000, &large[..80 * 1024])).await);
         }
-        let refused = deliver_until(&app, &large, 503).await;
+        deliver_until(&app, &large, 200).await;
+        // Nearly as much as all of them may hold together.
+        let much = of_size(3_000_000);
+        for _ in 0..16 {
+            strangers.push(begin(&app, &looks_signed(), (3_100_000, &much)).await);
+        }
+        let refused = deliver_until(&app, &much, 503).await;
         assert!(refused.header("Retry-After").is_some());
         assert!(refused.expect(503)["error"].as_str().unwrap().contains("send this one again"));
         let body = delivery(&[text("a", &json!({"from": "14155550123"}), "hello")]);
@@ -213,7 +218,7 @@ async fn few_large_deliveries_are_read_at_once_and_small_ones_pass_them() {
         }
         assert_eq!(app.count("messages"), 1);
         drop(strangers);
-        deliver_until(&app, &large, 200).await;
+        deliver_until(&app, &much, 200).await;
         app.stop().await;
     })
     .await;
