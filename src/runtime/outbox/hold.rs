@@ -200,8 +200,9 @@ impl Outbox {
         Some(until)
     }
 
-    /// Takes note of what an answer says about the head of a lane. Gives what it means for the message's tries.
-    pub(super) fn hear_of_message(&self, sent: &Sent, (id, contact_seq): (MessageId, i64)) -> Try {
+    /// Takes note of what an answer says about the head of a lane, which has had `number` tries with this one. Gives what
+    /// it means for the message's tries.
+    pub(super) fn hear_of_message(&self, sent: &Sent, (id, contact_seq): (MessageId, i64), number: u32) -> Try {
         // Asked before the other lock is taken, so that there is one order.
         let is_held = self.is_probing();
         let mut troubles = self.troubles();
@@ -214,7 +215,9 @@ impl Outbox {
                 let accepted = troubles.accepted;
                 let before = troubles.heads.remove(&contact_seq).filter(|trouble| trouble.id == id);
                 let (times, is_spent) = match before {
-                    None => (1, true),
+                    // One that was tried before this process began may be in the middle of an outage: restarts are no
+                    // reason to give it up.
+                    None => (1, number <= 1),
                     // While the channel is held, the far side is known to be at fault, whatever it took in between.
                     Some(before) => (
                         before.times.saturating_add(1),

@@ -343,7 +343,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     if let Some(until) = outbox.hear(&sent, round, which, now) {
         tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
     }
-    let spent = outbox.hear_of_message(&sent, which);
+    let spent = outbox.hear_of_message(&sent, which, attempt.number);
     let again_at = match &sent {
         Sent::Refused(refusal) => outbox.again_at(refusal, attempt.contact_seq, (attempt.id(), spent.times), now),
         Sent::Accepted { .. } | Sent::Ambiguous { .. } => now,
