@@ -410,8 +410,12 @@ impl<'a> Job<'a> {
         live.seq = Some(seq);
         self.keep_call(seq, &live.session, &session, call.as_ref())?;
         if session.status != Status::Running {
-            let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
-            self.dropped.set(self.dropped.get() + dropped);
+            // What a session said on the way to its end goes out, however slow the channel is: the person has answered
+            // what came of it.
+            if session.status != Status::Completed {
+                let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
+                self.dropped.set(self.dropped.get() + dropped);
+            }
             self.count(ended(session.status), 1, live, &session);
         }
         let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;

@@ -270,12 +270,13 @@ impl Claim {
     }
 }
 
-/// Whether a session lets a message of one of its turns go out: while it runs, and as its last word.
+/// Whether a session lets a message of one of its turns go out: while it runs, all the way to an end of its own, and as
+/// its last word.
 pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
     match session.status {
-        Status::Running => true,
+        Status::Running | Status::Completed => true,
         Status::Cancelled => false,
-        Status::Completed | Status::Expired | Status::Failed => turn == Some(session.turn),
+        Status::Expired | Status::Failed => turn == Some(session.turn),
     }
 }
 

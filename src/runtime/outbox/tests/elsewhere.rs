@@ -47,5 +47,8 @@ async fn a_timeout_does_not_wait_for_another_channel() {
     desk.clock.advance(seconds(60));
     desk.runtime.run_due().await.unwrap();
     assert_eq!(desk.outcome(session), (Status::Completed, Some("late".to_owned())));
-    assert_eq!(desk.statuses(ANA)[0].0, "failed", "nor does it go out later");
+    assert_eq!(desk.statuses(ANA)[0].0, "queued", "the channel may be back while it is worth reading");
+    desk.clock.advance(seconds(86_400));
+    release_stuck(&desk.runtime).await.unwrap();
+    assert_eq!(desk.statuses(ANA)[0], ("failed", Some("too_old".to_owned())));
 }
