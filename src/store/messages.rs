@@ -1,6 +1,7 @@
 //! Messages in both directions. The queued ones are the outbox.
 
 use std::collections::BinaryHeap;
+use std::sync::LazyLock;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -262,21 +263,23 @@ pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<Me
     Ok(found)
 }
 
+pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
+             reason, next_attempt_at, created_at, updated_at, origin, good_until)
+         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9,
+             CASE WHEN ?10 IS NOT NULL AND {} THEN ?14 ELSE ?10 END, ?11, ?11, ?12, ?13)",
+        outbox::WAITS_AT_THE_END
+    )
+});
+
 /// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled: see
 /// [`outbox`].
 ///
 /// # Errors
 /// When the database refuses.
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
-    tx.prepare_cached(
-        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
-             reason, next_attempt_at, created_at, updated_at, origin, good_until)
-         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9,
-             CASE WHEN ?10 IS NOT NULL AND EXISTS (SELECT 1 FROM messages AS o WHERE o.contact_seq = ?2
-                           AND o.next_attempt_at IS NOT NULL AND o.channel = ?5) THEN ?14 ELSE ?10 END,
-             ?11, ?11, ?12, ?13)",
-    )?
-    .execute(params![
+    tx.prepare_cached(&INSERT_OUTGOING)?.execute(params![
         message.id,
         message.contact_seq,
         message.session.map(|(seq, _)| seq),

@@ -4,6 +4,11 @@
 //! lane for as long as it has a `next_attempt_at`, and only the head of a lane may go out. All others are *parked*: their
 //! `next_attempt_at` is the end of time, so that whoever looks for what is due does not come upon them again and again.
 //! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
+//!
+//! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]) *steps aside*, and with it all that its session says
+//! later: others go out past them, so that what somebody asks for at night does not wait until the morning for what
+//! nobody has asked for. The session's own messages keep their order, and whatever is under way or in doubt holds its
+//! lane for all.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
@@ -118,16 +123,51 @@ macro_rules! select {
     };
 }
 
+/// Whether a message `o` has stepped aside: it waits for its hours, or for an earlier one of its session that does. Only
+/// what a session says does so, which an agent's and the server's own messages are not.
+macro_rules! is_aside {
+    () => {
+        "EXISTS (SELECT 1 FROM messages AS h INDEXED BY messages_lane
+                 WHERE h.contact_seq = o.contact_seq AND h.next_attempt_at IS NOT NULL AND h.channel = o.channel
+                     AND h.session_seq = o.session_seq AND h.seq <= o.seq AND h.status = 'queued'
+                     AND h.reason = 'send_window')"
+    };
+}
+
+/// Whether another message of its lane goes before a queued message `m`.
+macro_rules! is_held_back {
+    () => {
+        concat!(
+            "EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
+                     WHERE o.contact_seq = m.contact_seq AND o.next_attempt_at IS NOT NULL AND o.channel = m.channel
+                         AND o.seq <> m.seq AND (o.status <> 'queued' OR o.seq < m.seq
+                             AND (o.session_seq = m.session_seq OR NOT ",
+            is_aside!(),
+            ")))"
+        )
+    };
+}
+
+/// Whether a message of session `?3` that is queued last in the lane of contact `?2` and channel `?5` has to wait.
+pub(super) const WAITS_AT_THE_END: &str = concat!(
+    "EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
+             WHERE o.contact_seq = ?2 AND o.next_attempt_at IS NOT NULL AND o.channel = ?5
+                 AND (o.status <> 'queued' OR o.session_seq = ?3 OR NOT ",
+    is_aside!(),
+    "))"
+);
 const DUE: &str = "SELECT seq FROM messages
     WHERE status = 'queued' AND next_attempt_at <= ?2 AND channel = ?1 ORDER BY next_attempt_at, seq LIMIT ?3";
-const HOLDS_BACK: &str = "SELECT EXISTS (SELECT 1 FROM messages
-    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND seq <> ?3
-        AND (seq < ?3 OR status <> 'queued'))";
-const RELEASE: &str = "UPDATE messages SET next_attempt_at = ?3
-    WHERE seq = (SELECT seq FROM messages WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1
-                 ORDER BY seq LIMIT 1)
-        AND status = 'queued' AND next_attempt_at = ?4";
-const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3
+const HOLDS_BACK: &str = concat!("SELECT ", is_held_back!(), " FROM messages AS m WHERE m.seq = ?1");
+const RELEASE: &str = concat!(
+    "UPDATE messages SET next_attempt_at = ?3
+     WHERE seq = (SELECT m.seq FROM messages AS m INDEXED BY messages_lane
+                  WHERE m.contact_seq = ?2 AND m.next_attempt_at IS NOT NULL AND m.channel = ?1
+                      AND m.status = 'queued' AND m.next_attempt_at = ?4 AND NOT ",
+    is_held_back!(),
+    " ORDER BY m.seq LIMIT 1)"
+);
+const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3, reason = NULL
     WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND status = 'queued' AND reason = ?4
         AND next_attempt_at > ?3";
 const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
@@ -142,12 +182,12 @@ const IN_DOUBT: &str = select!(
 );
 const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
 
-const PARKED_HEADS: &str = "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
-    WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1
-        AND NOT EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
-                        WHERE o.contact_seq = m.contact_seq AND o.next_attempt_at IS NOT NULL
-                            AND o.channel = m.channel AND o.seq < m.seq)
-    LIMIT ?3";
+const PARKED_HEADS: &str = concat!(
+    "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
+     WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1 AND NOT ",
+    is_held_back!(),
+    " LIMIT ?3"
+);
 
 /// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
 /// that have been due longest.
@@ -213,13 +253,14 @@ pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Res
     Ok(statement.query_row((channel, provider_id), read).optional()?)
 }
 
-/// Whether another message of its lane goes before a queued one: an earlier one, or one under way.
+/// Whether another message of its lane goes before a queued one: one under way or in doubt, or an earlier one, unless
+/// that is another session's and has stepped aside.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     let mut statement = conn.prepare_cached(HOLDS_BACK)?;
-    Ok(statement.query_row((&row.channel, row.contact_seq, row.seq), |row| row.get(0))?)
+    Ok(statement.query_row([row.seq], |row| row.get(0))?)
 }
 
 /// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel, which
@@ -247,17 +288,18 @@ pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32)
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Parks a queued message until the one before it is settled.
+/// Parks a queued message until the one before it is settled. Its turn has come: it stands aside no longer.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
-    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, parked()))?;
     Ok(())
 }
 
-/// Lets the head of a lane go out if it is parked, because the message before it is gone. Answers whether it was.
+/// Lets the first message of a lane go out that is parked though nothing holds it back any more, because the one before it
+/// is gone or has stepped aside. Answers whether there was one.
 ///
 /// # Errors
 /// When the database refuses.
@@ -280,12 +322,12 @@ pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: T
     Ok(())
 }
 
-/// Holds the head of a lane back until `until`.
+/// Holds the head of a lane, and with it the lane, back until `until`.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
-    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2 WHERE seq = ?1 AND status = 'queued'")?
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, until))?;
     Ok(())
 }
@@ -293,8 +335,8 @@ pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
 /// What a queued message's `reason` says that waits for the hours in which its flow may speak first.
 pub const WAITS_FOR_HOURS: &str = "send_window";
 
-/// Holds the head of a lane back until the hours begin in which its flow may speak first. It is good until
-/// `good_until`.
+/// Has a message step aside until the hours begin in which its flow may speak first. It is good until `good_until`. What
+/// goes out past it is released by [`release`].
 ///
 /// # Errors
 /// When the database refuses.
@@ -511,7 +553,7 @@ pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: T
         params![until, error, now],
     )?;
     tx.execute(
-        "UPDATE messages SET next_attempt_at = ?2
+        "UPDATE messages SET next_attempt_at = ?2, reason = NULL
          WHERE status = 'queued' AND next_attempt_at IS NOT NULL AND next_attempt_at < ?2 AND channel <> ?1",
         (channel, parked()),
     )?;
@@ -757,15 +799,14 @@ mod tests {
             (IN_DOUBT, "messages_in_doubt (next_attempt_at"),
             (ABANDONED, "messages_sending (claimed_at<?)"),
             (PARKED_HEADS, "messages_outbox (next_attempt_at=?)"),
-            (PARKED_HEADS, "messages_lane (contact_seq=? AND rowid<?)"),
+            (PARKED_HEADS, "messages_lane (contact_seq=?"),
+            (HOLDS_BACK, "messages_lane (contact_seq=? AND rowid<?)"),
         ] {
             let plan = testing::plan(&conn, sql);
             let scans = plan.contains("SCAN messages") || plan.contains("TEMP");
             assert!(plan.contains(index) && !scans, "{sql}: {plan}");
         }
-        let insert = "SELECT CASE WHEN ?1 IS NOT NULL AND EXISTS (SELECT 1 FROM messages AS o WHERE o.contact_seq = ?2
-            AND o.next_attempt_at IS NOT NULL AND o.channel = ?3) THEN 1 END";
-        let plan = testing::plan(&conn, insert);
-        assert!(plan.contains("messages_lane (contact_seq=?)"), "{plan}");
+        let plan = testing::plan(&conn, &messages::INSERT_OUTGOING);
+        assert!(plan.contains("messages_lane (contact_seq=?)") && !plan.contains("SCAN messages"), "{plan}");
     }
 }

@@ -87,7 +87,7 @@ impl Attempt {
 enum Decision {
     /// It is not the head of its lane.
     HeldBack,
-    /// It waits until then for the hours in which its flow may speak first.
+    /// It steps aside until then, when the hours begin in which its flow may speak first.
     Wait(Timestamp),
     /// It will never go out.
     Fail(&'static str),
@@ -136,6 +136,8 @@ impl Command for Claim {
                 Decision::Wait(opening) => {
                     let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
                     outbox::hold_for_hours(tx, row.seq, opening, good_until)?;
+                    // What other sessions and people say goes out past it.
+                    claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
                     continue;
                 }
                 Decision::Fail(reason) => {
@@ -147,6 +149,11 @@ impl Command for Claim {
                 }
                 Decision::Send(message, body) => (message, body),
             };
+            if claimed.attempts.iter().any(|attempt| attempt.contact_seq == row.contact_seq) {
+                // One whose hours have just begun met one that would have gone out past it: one at a time all the same.
+                outbox::park(tx, row.seq)?;
+                continue;
+            }
             match pace.as_ref().map_or(Ok(Pace::Go), |pace| pace.check(row.contact_seq))? {
                 Pace::Go => {}
                 Pace::PersonUntil(until) => {

@@ -1,6 +1,7 @@
 //! Tests of the outbox. What a channel answers is made up: messages are claimed and answers recorded as the worker does
 //! it, with nothing in between.
 
+mod aside;
 mod elsewhere;
 mod hours;
 mod lanes;
