@@ -47,10 +47,16 @@ function readNames(document) {
   return [...names].filter((name) => !written.has(name));
 }
 
+/** The call that starts a flow or a sequence, and what it names it by. */
+export function triggerOf(isSequence) {
+  return isSequence ? { path: "/actions/trigger-sequence", key: "sequence_id" } : { path: "/actions/trigger-flow", key: "flow_id" };
+}
+
 /** The four snippets as `{ id, label, note, code }`. The token comes from the environment: code is shared, tokens are not. */
-export function snippets({ baseUrl, flowId, phone, context }) {
-  const url = `${baseUrl.replace(/\/+$/, "")}/api/v1/actions/trigger-flow`;
-  const body = { flow_id: flowId, phone, context };
+export function snippets({ baseUrl, flowId, isSequence, phone, context }) {
+  const trigger = triggerOf(isSequence);
+  const url = `${baseUrl.replace(/\/+$/, "")}/api/v1${trigger.path}`;
+  const body = { [trigger.key]: flowId, phone, context };
   // A key each: they write the same body with other blanks, and one key with two bodies is refused.
   return [
     { id: "curl", label: "curl", note: "Set QYVO_TOKEN to a token with the scope “trigger”.", code: curl(url, body, "order-1001") },

@@ -12,6 +12,7 @@ export function triggerTab(flow, { session }) {
     replace(place, snippets({
       baseUrl: session.public_url || location.origin,
       flowId: flow.id,
+      isSequence: flow.summary.kind === "sequence",
       phone: phone.value.trim(),
       context: exampleContext(valueOf(scan(flow.savedText).tree)),
     }).map(({ id, label, note, code }) => h("section", { class: "snippet", testid: `snippet-${id}` },
