@@ -1,4 +1,4 @@
-//! `POST /flows/{id}/trigger-batch`: one flow for many contacts, with an answer for each of them.
+//! `POST /flows/{id}/trigger-batch`: one flow or sequence for many contacts, with an answer for each of them.
 //!
 //! Each row is a trigger like any other: a job of its own, which its neighbours' errors do not touch. Only a few rows
 //! stand in the writer's queue at once, those of all batches together: enough to share commits, and so few that whoever
@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::State;
-use super::actions::flows::{read_trigger, trigger_once};
+use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
@@ -63,7 +63,7 @@ impl Default for Batches {
     }
 }
 
-/// `POST /flows/{id}/trigger-batch`: triggers a flow for each row.
+/// `POST /flows/{id}/trigger-batch`: triggers a flow or a sequence for each row.
 pub(super) async fn trigger_batch(
     request: HttpRequest,
     state: web::Data<State>,
@@ -84,10 +84,11 @@ pub(super) async fn trigger_batch(
     }
     let rows = split(&raw, form).await?;
     let (begun, is_replay) = run_once(&state, key.clone(), BeginBatch { flow_id }).await?;
-    if let BatchBegun::Refused(refusal) = begun {
-        return Err(actions::refused(FlowKind::Flow, refusal));
-    }
-    let batch = Batch { state: &state, flow_id, key, raw };
+    let kind = match begun {
+        BatchBegun::Ready { kind } => kind,
+        BatchBegun::Refused(refusal) => return Err(actions::refused(FlowKind::Flow, refusal)),
+    };
+    let batch = Batch { state: &state, flow_id, kind, key, raw };
     // Polled in their order, so the rows come to the writer in their order.
     let answers = stream::iter(rows.into_iter().enumerate())
         .map(|(index, row)| batch.run_row(index, row))
@@ -214,6 +215,7 @@ fn split_array(body: &[u8]) -> Result<Vec<Range<usize>>, ApiError> {
 struct Batch<'a> {
     state: &'a State,
     flow_id: FlowId,
+    kind: FlowKind,
     key: Option<IdempotencyKey>,
     raw: Bytes,
 }
@@ -272,12 +274,14 @@ impl Batch<'_> {
             ApiError::refused(StatusCode::BAD_REQUEST, text)
         })?;
         let Value::Object(mut row) = row else { return Err(refused("row", "The row must be a JSON object.")) };
-        if Fields::of(&row).value("flow_id").is_none() {
-            row.insert("flow_id".to_owned(), json!(self.flow_id));
+        let key = id_key(self.kind);
+        if Fields::of(&row).value(key).is_none() {
+            row.insert(key.to_owned(), json!(self.flow_id));
         }
-        let trigger = read_trigger(Fields::of(&row), false)?;
+        let trigger = read_trigger_of(self.kind, Fields::of(&row), false)?;
         if trigger.flow_id != self.flow_id {
-            return Err(refused("flow_id", "The flow id must be that of the path, or be left out."));
+            let text = format!("The {} must be that of the path, or be left out.", key.replace('_', " "));
+            return Err(refused(key, &text));
         }
         Ok(trigger)
     }

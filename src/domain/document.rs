@@ -37,7 +37,7 @@ pub struct FlowDocument {
 }
 
 /// A flow answers within minutes, a sequence over days: the same document and engine, but no time to live by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowKind {
     /// A short conversation.

@@ -96,7 +96,7 @@ pub enum TriggerRefusal {
 /// kept with it, so that the key is refused with another batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BeginBatch {
-    /// The flow of all triggers that follow.
+    /// The flow or sequence of all triggers that follow.
     pub flow_id: FlowId,
 }
 
@@ -105,7 +105,11 @@ pub struct BeginBatch {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum BatchBegun {
     /// The flow is published, compiled, and has a node to begin with.
-    Ready,
+    Ready {
+        /// What it is, by which its triggers are worded. Batches that were begun before sequences could be were of flows.
+        #[serde(default)]
+        kind: FlowKind,
+    },
     /// Every one of the triggers would be refused for this reason.
     Refused(TriggerRefusal),
 }
@@ -114,16 +118,20 @@ impl Command for BeginBatch {
     type Outcome = BatchBegun;
 
     fn is_kept(outcome: &BatchBegun) -> bool {
-        *outcome == BatchBegun::Ready
+        matches!(outcome, BatchBegun::Ready { .. })
     }
 
     fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Hold> {
-        let Some(published) = find_flow(job, self.flow_id, FlowKind::Flow)? else {
+        let Some(published) = flows::find_published(job.tx(), self.flow_id)? else {
             return Ok(BatchBegun::Refused(TriggerRefusal::FlowNotFound));
         };
         // Handed back until it is compiled, and so none of the triggers that follow overtakes another for it.
         let flow = job.flow(published.seq, published.version)?;
-        if flow.has_entry() { Ok(BatchBegun::Ready) } else { Ok(BatchBegun::Refused(TriggerRefusal::NoEntryNode)) }
+        if flow.has_entry() {
+            Ok(BatchBegun::Ready { kind: published.kind })
+        } else {
+            Ok(BatchBegun::Refused(TriggerRefusal::NoEntryNode))
+        }
     }
 }
 

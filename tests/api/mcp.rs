@@ -348,6 +348,13 @@ async fn a_conversation_is_started_and_looked_into() {
         assert!(refused.starts_with("A session is already running\n"), "{refused}");
         assert!(refused.contains(started["id"].as_str().unwrap()), "{refused}");
         assert_eq!(app.count("sessions"), 1);
+        let mut document = question(30);
+        (document["kind"], document["name"]) = (json!("sequence"), json!("Days"));
+        let sequence = app.publish(&document).await;
+        let arguments = json!({"flow_id": sequence, "phone": "+14155550188"});
+        let of_sequence = call(&app, Scope::Trigger, "trigger_flow", arguments).await;
+        assert_eq!((&of_sequence["status"], &of_sequence["sequence_id"]), (&json!("started"), &json!(sequence)));
+        assert_eq!((&of_sequence["sequence_name"], &of_sequence["flow_id"]), (&json!("Days"), &Value::Null));
 
         app.say(PHONE, "tea").await;
         let listed = call(&app, Scope::Api, "list_sessions", json!({"flow_id": flow, "status": "completed"})).await;

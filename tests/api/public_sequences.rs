@@ -151,3 +151,33 @@ async fn a_sequence_is_cancelled_by_its_own_key() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_for_a_sequence_starts_sequences_under_their_own_keys() {
+    local(async {
+        let app = TestApp::start().await;
+        let (sequence, flow) = (app.publish(&welcome()).await, app.publish(&question(30)).await);
+        let rows = json!([
+            {"phone": PHONE},
+            {"phone": PHONE, "sequence_id": sequence},
+            {"phone": "+14155550199", "sequence_id": flow},
+        ]);
+        let headers = [("Idempotency-Key", "batch-1")];
+        let path = format!("/flows/{sequence}/trigger-batch");
+        let body = app.send(reqwest::Method::POST, &path, &headers, Some(&rows)).await.expect(200);
+        assert_eq!([&body["started"], &body["already_running"], &body["failed"]], [1, 1, 1], "{body}");
+        let first = &body["results"][0];
+        assert_eq!(keys(first), ["index", "code", "id", "status", "sequence_id", "sequence_name", "contact_id"]);
+        assert_eq!((&first["sequence_id"], &first["sequence_name"]), (&json!(sequence), &json!("Welcome")));
+        assert_eq!(body["results"][1]["id"], first["id"]);
+        let refused = &body["results"][2]["errors"]["sequence_id"][0];
+        assert_eq!(refused, "The sequence id must be that of the path, or be left out.");
+        assert_eq!(app.count("sessions"), 1, "nobody was put into the flow");
+        // The kind is kept with the key.
+        let again = app.send(reqwest::Method::POST, &path, &headers, Some(&rows)).await.expect(200);
+        assert_eq!((&again["results"][0]["id"], &again["results"][0]["replayed"]), (&first["id"], &json!(true)));
+        assert_eq!(app.count("sessions"), 1);
+        app.stop().await;
+    })
+    .await;
+}

@@ -66,7 +66,11 @@ pub(in crate::api) fn read_trigger(fields: Fields<'_>, is_strict: bool) -> Resul
 }
 
 /// The same of a flow or a sequence.
-pub(super) fn read_trigger_of(kind: FlowKind, mut fields: Fields<'_>, is_strict: bool) -> Result<Trigger, ApiError> {
+pub(in crate::api) fn read_trigger_of(
+    kind: FlowKind,
+    mut fields: Fields<'_>,
+    is_strict: bool,
+) -> Result<Trigger, ApiError> {
     let flow_id: Option<FlowId> = fields.required(id_key(kind));
     let whom = fields.whom();
     let context = read_context(&mut fields);
@@ -83,7 +87,7 @@ pub(super) fn read_trigger_of(kind: FlowKind, mut fields: Fields<'_>, is_strict:
 }
 
 /// The key that names a flow of a kind.
-fn id_key(kind: FlowKind) -> &'static str {
+pub(in crate::api) fn id_key(kind: FlowKind) -> &'static str {
     match kind {
         FlowKind::Flow => "flow_id",
         FlowKind::Sequence => "sequence_id",

@@ -101,7 +101,11 @@ async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: 
 }
 
 async fn trigger_flow(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
-    let trigger = read_trigger(fields, true)?;
+    let mut trigger = read_trigger(fields, true)?;
+    // An assistant has one tool for both: list_flows gives it the ids of sequences, too.
+    let id = trigger.flow_id;
+    let found = read(state, move |conn| store::flows::find(conn, id)).await?;
+    trigger.kind = found.map_or(FlowKind::Flow, |flow| flow.summary.kind);
     let (_, answer, _) = trigger_once(state, None, trigger).await?;
     Ok(answer)
 }

@@ -162,7 +162,7 @@ impl Tool {
                  theirs. Refused, with the problems, while the draft has errors or fails its test cases."
             }
             Self::TriggerFlow => {
-                "Starts a published flow for one contact, who may get messages at once. A contact runs a flow once \
+                "Starts a published flow or sequence for one contact, who may get messages at once. A contact runs a flow once \
                  at a time: if it runs already, the answer has the status already_running and the id of that \
                  session, and nothing changes."
             }
@@ -245,7 +245,7 @@ impl Tool {
             ),
             Self::TriggerFlow => arguments(
                 json!({
-                    "flow_id": uuid("A published flow."),
+                    "flow_id": uuid("A published flow or sequence."),
                     "contact_id": uuid("An existing contact; this or phone."),
                     "phone": phone(),
                     "context": {"type": "object",
@@ -359,16 +359,21 @@ impl Tool {
                 json!({"id": text(), "name": text(), "version": {"type": "integer"}, "published_at": text()}),
                 json!({"problems": problems()}),
             ),
-            Self::TriggerFlow => with(
-                json!({
-                    "id": uuid("The session's id."),
-                    "status": {"type": "string", "enum": ["started", "already_running"]},
-                    "flow_id": text(),
-                    "flow_name": text(),
-                    "contact_id": text(),
-                }),
-                json!({}),
-            ),
+            Self::TriggerFlow => {
+                let mut started = with(
+                    json!({
+                        "id": uuid("The session's id."),
+                        "status": {"type": "string", "enum": ["started", "already_running"]},
+                        "contact_id": text(),
+                    }),
+                    json!({}),
+                );
+                // One pair of them, by what was started.
+                for key in ["flow_id", "flow_name", "sequence_id", "sequence_name"] {
+                    started["properties"][key] = text();
+                }
+                started
+            }
             Self::ListSessions => list(session()),
             Self::GetSession => with(
                 session(),
