@@ -10,6 +10,9 @@ use crate::tools;
 
 const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
                        openapi-spec-validator==0.9.0";
+/// This folder, which has the hooks that the configuration names.
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi");
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/schemathesis.toml");
 /// What every answer has to withstand.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       negative_data_rejection";
@@ -31,12 +34,13 @@ impl Run<'_> {
     async fn finds_nothing(self, folder: &Path, server: &Server) {
         let mut command = Command::new("python3");
         command
-            .args(["-m", "schemathesis.cli", "run", tools::DESCRIPTION, "--url", &server.url(self.base)])
+            .args(["-m", "schemathesis.cli", "--config-file", CONFIG, "run", tools::DESCRIPTION])
+            .args(["--url", &server.url(self.base)])
             .args(["--checks", CHECKS, "--continue-on-failure", "--no-color"])
             // The same requests every time, and as many as a change can wait for.
             .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"])
             .args(["--generation-database", "none"])
-            .env("PYTHONPATH", tools::folder().join("schemathesis"))
+            .env("PYTHONPATH", format!("{}:{HERE}", tools::folder().join("schemathesis").display()))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(folder)
             .stdin(Stdio::null());
