@@ -16,6 +16,7 @@ mod events;
 mod flows;
 mod inspection;
 mod mcp;
+mod node;
 mod people;
 mod public_contacts;
 mod public_limits;
