@@ -6,6 +6,7 @@ mod admin;
 mod authoring;
 mod calls;
 mod channels;
+mod conformance;
 mod contacts;
 mod conversations;
 mod deliveries;
