@@ -310,6 +310,94 @@ fn one_answers_looks_and_cancels() {
 }
 
 #[test]
+fn a_batch_starts_each_of_its_rows_once() {
+    let folder = TempDir::new().unwrap();
+    let demo = Demo::start(folder.path());
+    let first = json_of(&demo.shell("", sample("batch")));
+    let rows = first["results"].as_array().unwrap_or_else(|| panic!("{first}"));
+    assert_eq!(rows.len(), 2, "{first}");
+    for (index, row) in rows.iter().enumerate() {
+        assert_session_id(row);
+        assert_eq!((&row["index"], &row["code"], &row["status"]), (&json!(index), &json!(201), &json!("started")));
+    }
+    let again = json_of(&demo.shell("", sample("batch")));
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!((&again["results"][index]["id"], &again["results"][index]["replayed"]), (&row["id"], &json!(true)));
+    }
+    assert!(demo.server.stop().success());
+}
+
+#[test]
+fn the_commands_for_contacts_and_tokens_do_what_the_page_says() {
+    let folder = TempDir::new().unwrap();
+    let mut demo = Demo::start(folder.path());
+    fs::write(folder.path().join("people.csv"), "phone,name\n+14155550161,Ana\n").unwrap();
+    let commands: Vec<&str> = blocks()
+        .into_iter()
+        .flat_map(|(_, block)| block.lines())
+        .filter_map(|line| line.strip_prefix("qyvo "))
+        .filter(|line| ["contacts import ", "token create "].iter().any(|start| line.starts_with(start)))
+        .collect();
+    let expected = [
+        "contacts import people.csv --dry-run",
+        "contacts import people.csv",
+        "token create --name assistant --scope api",
+    ];
+    assert_eq!(commands, expected);
+    let run = |command: &str| {
+        let output = run(qyvo(folder.path()).args(command.split(' ')));
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let known = |demo: &Demo| {
+        let look = r#"curl -s "$QYVO_URL/api/v1/actions/get-contact" -H "Authorization: Bearer $QYVO_TOKEN" \
+            -H "Content-Type: application/json" -d "{\"phone\": \"$QYVO_PHONE\"}""#;
+        json_of(&demo.shell("+14155550161", look))
+    };
+    demo.token = run(expected[2]).trim().to_owned();
+    await_that("the server knows the token", || known(&demo).get("message").is_none().then_some(()));
+    run(expected[0]);
+    assert_eq!(known(&demo), json!({"error": "Contact not found"}), "a dry run changes nothing");
+    run(expected[1]);
+    assert_eq!(known(&demo)["name"], "Ana");
+    assert!(demo.server.stop().success());
+}
+
+/// Each fenced block with its language and its text, top to bottom.
+fn blocks() -> Vec<(&'static str, &'static str)> {
+    let fences = README.split("\n```").skip(1).step_by(2);
+    fences.map(|block| block.split_once('\n').unwrap()).collect()
+}
+
+#[test]
+fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
+    const THIS: &str = include_str!("readme.rs");
+    // How each block begins that is no sample by name.
+    let others = [
+        ("cargo run --release -- serve --demo", "the other tests start it, built already"),
+        ("export QYVO_TOKEN=", "the other tests set these variables"),
+        ("qyvo contacts import", "run by its own test"),
+        ("[whatsapp]", "a part of a file with secrets of Meta's"),
+        ("qyvo token create", "run by its own test"),
+        ("claude mcp add", "another program's configuration"),
+        ("sqlite3 qyvo.db", "run by its own test"),
+        ("schema.sql ", "a map of the source, no code"),
+    ];
+    let mut used = Vec::new();
+    for (language, block) in blocks() {
+        let mark = README.split_once(&format!("```{language}\n{block}")).unwrap().0.lines().last().unwrap_or_default();
+        if let Some(name) = mark.strip_prefix("<!-- sample: ").and_then(|rest| rest.strip_suffix(" -->")) {
+            let runs = [format!("sample(\"{name}\")"), format!("look(\"{name}\")"), format!("(\"{name}\", \"")];
+            assert!(runs.iter().any(|it| THIS.contains(it)), "no test runs the sample {name}");
+            continue;
+        }
+        let known = others.iter().position(|(start, _)| block.starts_with(start));
+        used.push(known.unwrap_or_else(|| panic!("no test runs this, and no reason is given:\n{block}")));
+    }
+    assert_eq!(used.len(), others.len(), "a reason is given for what is not there");
+}
+
+#[test]
 fn an_assistant_finds_its_tools() {
     let folder = TempDir::new().unwrap();
     let demo = Demo::start(folder.path());
