@@ -290,6 +290,7 @@ pub(super) fn drop_unused_tags(tx: &Tx<'_>) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
+    search_index::mark_first_message(tx, seq)?;
     // Of a NULL and a time, max() gives NULL and coalesce() the time.
     tx.prepare_cached(
         "UPDATE contacts SET total_messages = total_messages + ?2,

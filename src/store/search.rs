@@ -4,7 +4,8 @@
 //! so few is found in one of two ways. Of what many people have, those who were in touch lately have it, too: so the
 //! contacts are walked through in the order of the answer, for a bounded number of rows. What that does not fill is rare
 //! enough to be looked up: the index (see [`super::search_index`]) gives everybody who may fit, and these are put in
-//! order. Everyone who is found is held against the contact's own row, so an index that is behind can leave somebody out
+//! order. Where these are many, those who were in touch are asked for first, and then the others from the newest on, who
+//! are in order as the index gives them and of whom only as many are looked at as are missing. Everyone who is found is held against the contact's own row, so an index that is behind can leave somebody out
 //! for a moment and never shows what is not so; contacts that it does not have yet are looked at by themselves.
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use rusqlite::{OptionalExtension, ToSql, params};
 
 use super::Conn;
 use super::contacts::{self, Profile};
-use super::search_index::{LONGEST, Person, folded_field, select_person, word};
+use super::search_index::{LONGEST, Person, folded_field, in_touch_word, select_person, word};
 use crate::domain::text::fold_for_search;
 use crate::error::Result;
 
@@ -23,8 +24,10 @@ const WALKED_FIRST: usize = 3_000;
 const STRIDE: usize = 250;
 /// Contacts that are walked through when the index knows too many.
 const WALKED_MORE: usize = 10_000;
-/// How many the index may give before walking on is tried.
-const CANDIDATES: usize = 15_000;
+/// How many the index may give before it is asked for those who were in touch.
+const FEW: usize = 5_000;
+/// How many of those who were in touch it may give before walking on is tried, which takes as long as so many.
+const CANDIDATES: usize = 30_000;
 /// How many may have a tag for that to be looked through rather than the index.
 const TAGGED: u32 = 3_000;
 /// Contacts that are not indexed yet and are looked at all the same, the newest of them.
@@ -155,7 +158,8 @@ type Place = (Option<i64>, i64);
 fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
     if let Some(email) = &filter.email {
         let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE";
-        return first_fitting(conn, filter, places(conn, sql, params![email])?, limit);
+        let found = first_fitting(conn, filter, places(conn, sql, params![email])?, limit)?;
+        return Ok(found.into_iter().map(|(_, seq)| seq).collect());
     }
     let mut statement = conn.prepare_cached(select_person!(
         "FROM contacts AS c WHERE NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
@@ -176,6 +180,7 @@ fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
             return Ok(walk.found);
         }
     }
+    let mut others = Vec::new();
     let mut candidates = match filter.tag_seq {
         Some(tag_seq) if filter.needles.is_empty() || has_few(conn, tag_seq)? => {
             let sql = "SELECT c.last_message_at, c.seq
@@ -185,20 +190,30 @@ fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
         tag_seq => {
             let questions = sample.questions();
             let mut seqs = BTreeSet::new();
-            if !ask(conn, &questions, tag_seq, CANDIDATES, &mut seqs)? {
-                if walk.go(WALKED_MORE, None)? {
-                    return Ok(walk.found);
+            if !ask(conn, &questions, tag_seq, FEW, &mut seqs)? {
+                let in_touch: Vec<String> =
+                    questions.iter().map(|question| format!("({question}) AND {}", in_touch_word())).collect();
+                if !ask(conn, &in_touch, tag_seq, CANDIDATES, &mut seqs)? {
+                    if walk.go(WALKED_MORE, None)? {
+                        return Ok(walk.found);
+                    }
+                    ask(conn, &in_touch, tag_seq, usize::MAX, &mut seqs)?;
                 }
-                ask(conn, &questions, tag_seq, usize::MAX, &mut seqs)?;
+                others = never_in_touch(conn, filter, &questions, limit - walk.found.len())?;
             }
             seqs.extend(unindexed(conn)?);
             seqs.into_iter().map(|seq| place(conn, seq)).collect::<Result<Vec<_>>>()?
         }
     };
     // Those before have been held against the search.
-    candidates.retain(|place| walk.at.is_none_or(|at| *place < at));
-    let rest = first_fitting(conn, filter, candidates, limit - walk.found.len())?;
-    Ok(walk.found.into_iter().chain(rest).collect())
+    let is_ahead = |place: &Place| walk.at.is_none_or(|at| *place < at);
+    candidates.retain(is_ahead);
+    let mut rest = first_fitting(conn, filter, candidates, limit - walk.found.len())?;
+    rest.extend(others.into_iter().filter(is_ahead));
+    rest.sort_unstable_by(|one, other| other.cmp(one));
+    rest.dedup();
+    rest.truncate(limit - walk.found.len());
+    Ok(walk.found.into_iter().chain(rest.into_iter().map(|(_, seq)| seq)).collect())
 }
 
 /// The way through the contacts in the order of the answer.
@@ -305,6 +320,32 @@ fn ask(
     Ok(true)
 }
 
+/// The newest contacts that a search fits, of those that nobody was in touch with as far as the index knows: for each
+/// question so many that nobody was in touch with indeed, and whoever else comes before.
+fn never_in_touch(conn: &Conn, filter: &Filter, questions: &[String], limit: usize) -> Result<Vec<Place>> {
+    let mut found = Vec::new();
+    for question in questions {
+        let mut statement = conn.prepare_cached(
+            "SELECT g.rowid FROM search_grams AS g WHERE search_grams MATCH ?1
+             AND (?2 IS NULL
+                 OR EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.contact_seq = g.rowid AND ct.tag_seq = ?2))
+             ORDER BY g.rowid DESC",
+        )?;
+        let mut rows = statement.query((format!("({question}) NOT {}", in_touch_word()), filter.tag_seq))?;
+        let mut missing = limit;
+        while missing > 0
+            && let Some(row) = rows.next()?
+        {
+            let Some(person) = Person::find(conn, row.get(0)?, filter.needs_phones())? else { continue };
+            if filter.fits(conn, &person, &filter.text_of(&person))? {
+                found.push((person.last_message_at, person.seq));
+                missing -= usize::from(person.last_message_at.is_none());
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Whether few contacts have a tag.
 fn has_few(conn: &Conn, tag_seq: i64) -> Result<bool> {
     let mut statement =
@@ -338,15 +379,15 @@ fn place(conn: &Conn, seq: i64) -> Result<Place> {
 }
 
 /// The first `limit` of some contacts that a search fits.
-fn first_fitting(conn: &Conn, filter: &Filter, mut candidates: Vec<Place>, limit: usize) -> Result<Vec<i64>> {
+fn first_fitting(conn: &Conn, filter: &Filter, mut candidates: Vec<Place>, limit: usize) -> Result<Vec<Place>> {
     candidates.sort_unstable_by(|one, other| other.cmp(one));
     let mut found = Vec::new();
-    for (_, seq) in candidates {
+    for place in candidates {
         if found.len() == limit {
             break;
         }
-        if filter.fits_row(conn, seq)? {
-            found.push(seq);
+        if filter.fits_row(conn, place.1)? {
+            found.push(place);
         }
     }
     Ok(found)

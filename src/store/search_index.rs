@@ -6,6 +6,8 @@
 //! [`index_some`] follows. What is taken out of the index is gone from the file at once, which erasing a person relies
 //! on: [`remove`] is part of the same job.
 //!
+//! It also has who was ever in touch, so that those can be asked for by themselves.
+//!
 //! SQLite's own trigram tokenizer finds nothing for one or two characters, so the runs are made here and told to the index as
 //! words: the bytes of each in hexadecimal, which no tokenizer takes apart.
 
@@ -23,6 +25,9 @@ pub(super) const LONGEST: usize = 3;
 const CHARS: usize = 500;
 /// What stands between the fields of a text, and in no run.
 const BETWEEN: char = '\n';
+
+/// A field of its own in the text of those who were in touch. No other field has it.
+const IN_TOUCH: char = '\u{1}';
 
 /// What is searched of a person.
 #[derive(Debug)]
@@ -83,6 +88,15 @@ impl Person {
         text.push_str(self.phones.as_deref().unwrap_or_default());
         text
     }
+
+    /// The text that is indexed: also whether the person was in touch.
+    fn indexed_text(&self) -> String {
+        let mut text = self.text();
+        if self.last_message_at.is_some() {
+            text.extend([BETWEEN, IN_TOUCH]);
+        }
+        text
+    }
 }
 
 /// Notes that what is searched of a contact has changed.
@@ -91,6 +105,22 @@ impl Person {
 /// When the database refuses.
 pub(super) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("INSERT INTO search_queue (contact_seq) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([seq])?;
+    Ok(())
+}
+
+/// Notes that a message is about to go to or come from a contact, if it is the first. A contact that has not been indexed
+/// needs no mark, so most of those that are written to at once cost nothing.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn mark_first_message(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO search_queue (contact_seq)
+         SELECT seq FROM contacts
+         WHERE seq = ?1 AND last_message_at IS NULL AND seq <= (SELECT up_to FROM search_progress)
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute([seq])?;
     Ok(())
 }
 
@@ -150,7 +180,7 @@ pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
 
 /// A field of a person, or a part of one that is sought, as it is compared.
 pub(super) fn folded_field(field: &str) -> String {
-    fold_for_search(field).replace(BETWEEN, " ")
+    fold_for_search(field).replace([BETWEEN, IN_TOUCH], " ")
 }
 
 /// The runs of a text of one to [`LONGEST`] characters, each once, as the index has them.
@@ -167,6 +197,11 @@ pub(super) fn runs(text: &str) -> BTreeSet<String> {
     runs
 }
 
+/// What the index has for those who were in touch.
+pub(super) fn in_touch_word() -> String {
+    format!("\"{}\"", word(IN_TOUCH.encode_utf8(&mut [0; 4])))
+}
+
 /// A run as the index has it.
 pub(super) fn word(run: &str) -> String {
     hex::encode(run)
@@ -175,7 +210,7 @@ pub(super) fn word(run: &str) -> String {
 /// Makes the index say what a contact's row says.
 fn index(tx: &Tx<'_>, seq: i64) -> Result<()> {
     let before = indexed_text(tx, seq)?;
-    let text = Person::find(tx, seq, true)?.map(|person| person.text()).unwrap_or_default();
+    let text = Person::find(tx, seq, true)?.map(|person| person.indexed_text()).unwrap_or_default();
     if before.as_deref().unwrap_or_default() == text {
         return Ok(());
     }
@@ -298,12 +333,31 @@ mod tests {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let seq = person(&tx, 1, "Ana");
-        index_some(&tx, 9).unwrap();
+        contacts::touch(&tx, seq, 1, None, now()).unwrap();
+        assert_eq!(index_some(&tx, 9).unwrap(), 1, "a contact that is not indexed needs no mark");
         let before = contacts::find_by_seq(&tx, seq).unwrap().unwrap().contact;
         let after = Contact { tags: vec!["vip".to_owned()], language: Some("pt".to_owned()), ..before.clone() };
         contacts::update(&tx, seq, &after, &before, now()).unwrap();
         contacts::touch(&tx, seq, 1, None, now()).unwrap();
         assert!(!is_behind(&tx).unwrap());
+    }
+
+    #[test]
+    fn the_first_message_is_indexed_and_no_other() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (ana, bo) = (person(&tx, 1, "Ana"), person(&tx, 2, "\u{1}"));
+        index_some(&tx, 9).unwrap();
+        assert_eq!(with(&tx, "\u{1}"), [0; 0], "nobody has what is the index's own");
+        contacts::touch(&tx, ana, 1, None, now()).unwrap();
+        contacts::touch(&tx, bo, 1, None, now()).unwrap();
+        assert_eq!(index_some(&tx, 9).unwrap(), 2);
+        assert_eq!((with(&tx, "\u{1}"), with(&tx, "ana")), (vec![ana, bo], vec![ana]));
+        contacts::touch(&tx, ana, 1, None, now()).unwrap();
+        assert!(!is_behind(&tx).unwrap());
+        remove(&tx, ana).unwrap();
+        assert_eq!(with(&tx, "\u{1}"), [bo]);
+        check(&tx);
     }
 
     #[test]
