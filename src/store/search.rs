@@ -18,18 +18,24 @@ use super::search_index::{LONGEST, Person, folded_field, in_touch_word, select_p
 use crate::domain::text::fold_for_search;
 use crate::error::Result;
 
-/// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the answer.
-const WALKED_FIRST: usize = 3_000;
-/// After so many of them it is asked anew whether it does.
-const STRIDE: usize = 250;
-/// Contacts that are walked through when the index knows too many.
-const WALKED_MORE: usize = 10_000;
-/// How many the index may give before it is asked for those who were in touch.
-const FEW: usize = 5_000;
-/// How many of those who were in touch it may give before walking on is tried, which takes as long as so many.
-const CANDIDATES: usize = 30_000;
-/// How many may have a tag for that to be looked through rather than the index.
-const TAGGED: u32 = 3_000;
+/// How far each way of finding is followed before another is tried.
+struct Bounds {
+    /// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the answer.
+    walked_first: usize,
+    /// After so many of them it is asked anew whether it does.
+    stride: usize,
+    /// Contacts that are walked through when the index knows too many.
+    walked_more: usize,
+    /// How many the index may give before it is asked for those who were in touch.
+    few: usize,
+    /// How many of those who were in touch it may give before walking on is tried, which takes as long as so many.
+    candidates: usize,
+    /// How many may have a tag for that to be looked through rather than the index.
+    tagged: u32,
+}
+
+const BOUNDS: Bounds =
+    Bounds { walked_first: 3_000, stride: 250, walked_more: 10_000, few: 5_000, candidates: 30_000, tagged: 3_000 };
 /// Contacts that are not indexed yet and are looked at all the same, the newest of them.
 const UNINDEXED: u32 = 1_000;
 /// Runs of what is sought that are counted, and that the index is asked for.
@@ -55,7 +61,7 @@ pub struct Search {
 pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     let Some(filter) = Filter::of(conn, search)? else { return Ok(Vec::new()) };
     let mut profiles = Vec::new();
-    for seq in find_seqs(conn, &filter, limit as usize)? {
+    for seq in find_seqs(conn, &filter, &BOUNDS, limit as usize)? {
         profiles.extend(contacts::profile(conn, seq)?);
     }
     Ok(profiles)
@@ -155,7 +161,7 @@ fn needles(query: &str) -> Vec<String> {
 /// Where a contact stands in the answer: its last message, in milliseconds, and its row. The highest is first.
 type Place = (Option<i64>, i64);
 
-fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
+fn find_seqs(conn: &Conn, filter: &Filter, bounds: &Bounds, limit: usize) -> Result<Vec<i64>> {
     if let Some(email) = &filter.email {
         let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE";
         let found = first_fitting(conn, filter, places(conn, sql, params![email])?, limit)?;
@@ -168,21 +174,21 @@ fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
     let rows = statement.query([filter.needs_phones()])?;
     let mut walk = Walk { conn, filter, limit, rows, found: Vec::new(), at: None };
     let mut sample = Sample::of(&filter.needles);
-    if walk.go(STRIDE, Some(&mut sample))? {
+    if walk.go(bounds.stride, Some(&mut sample))? {
         return Ok(walk.found);
     }
-    for walked in (STRIDE..WALKED_FIRST).step_by(STRIDE) {
+    for walked in (bounds.stride..bounds.walked_first).step_by(bounds.stride) {
         // At this rate not even half of what is missing would be found: what is so rare is found sooner by the index.
-        if walk.found.len() * WALKED_FIRST * 2 < limit * walked {
+        if walk.found.len() * bounds.walked_first * 2 < limit * walked {
             break;
         }
-        if walk.go(STRIDE, None)? {
+        if walk.go(bounds.stride, None)? {
             return Ok(walk.found);
         }
     }
     let mut others = Vec::new();
     let mut candidates = match filter.tag_seq {
-        Some(tag_seq) if filter.needles.is_empty() || has_few(conn, tag_seq)? => {
+        Some(tag_seq) if filter.needles.is_empty() || has_few(conn, tag_seq, bounds.tagged)? => {
             let sql = "SELECT c.last_message_at, c.seq
                  FROM contact_tags AS ct JOIN contacts AS c ON c.seq = ct.contact_seq WHERE ct.tag_seq = ?1";
             places(conn, sql, params![tag_seq])?
@@ -190,26 +196,25 @@ fn find_seqs(conn: &Conn, filter: &Filter, limit: usize) -> Result<Vec<i64>> {
         tag_seq => {
             let questions = sample.questions();
             let mut seqs = BTreeSet::new();
-            if !ask(conn, &questions, tag_seq, FEW, &mut seqs)? {
+            if !ask(conn, &questions, tag_seq, bounds.few, &mut seqs)? {
                 let in_touch: Vec<String> =
                     questions.iter().map(|question| format!("({question}) AND {}", in_touch_word())).collect();
-                if !ask(conn, &in_touch, tag_seq, CANDIDATES, &mut seqs)? {
-                    if walk.go(WALKED_MORE, None)? {
+                if !ask(conn, &in_touch, tag_seq, bounds.candidates, &mut seqs)? {
+                    if walk.go(bounds.walked_more, None)? {
                         return Ok(walk.found);
                     }
                     ask(conn, &in_touch, tag_seq, usize::MAX, &mut seqs)?;
                 }
-                others = never_in_touch(conn, filter, &questions, limit - walk.found.len())?;
+                others = never_in_touch(&walk, &questions)?;
             }
             seqs.extend(unindexed(conn)?);
             seqs.into_iter().map(|seq| place(conn, seq)).collect::<Result<Vec<_>>>()?
         }
     };
     // Those before have been held against the search.
-    let is_ahead = |place: &Place| walk.at.is_none_or(|at| *place < at);
-    candidates.retain(is_ahead);
+    candidates.retain(|place| walk.is_ahead(*place));
     let mut rest = first_fitting(conn, filter, candidates, limit - walk.found.len())?;
-    rest.extend(others.into_iter().filter(is_ahead));
+    rest.extend(others);
     rest.sort_unstable_by(|one, other| other.cmp(one));
     rest.dedup();
     rest.truncate(limit - walk.found.len());
@@ -247,6 +252,11 @@ impl Walk<'_> {
             self.at = Some((person.last_message_at, person.seq));
         }
         Ok(self.found.len() >= self.limit)
+    }
+
+    /// Whether a place has not been looked at yet.
+    fn is_ahead(&self, place: Place) -> bool {
+        self.at.is_none_or(|at| place < at)
     }
 }
 
@@ -322,7 +332,8 @@ fn ask(
 
 /// The newest contacts that a search fits, of those that nobody was in touch with as far as the index knows: for each
 /// question so many that nobody was in touch with indeed, and whoever else comes before.
-fn never_in_touch(conn: &Conn, filter: &Filter, questions: &[String], limit: usize) -> Result<Vec<Place>> {
+fn never_in_touch(walk: &Walk<'_>, questions: &[String]) -> Result<Vec<Place>> {
+    let (conn, filter) = (walk.conn, walk.filter);
     let mut found = Vec::new();
     for question in questions {
         let mut statement = conn.prepare_cached(
@@ -332,13 +343,15 @@ fn never_in_touch(conn: &Conn, filter: &Filter, questions: &[String], limit: usi
              ORDER BY g.rowid DESC",
         )?;
         let mut rows = statement.query((format!("({question}) NOT {}", in_touch_word()), filter.tag_seq))?;
-        let mut missing = limit;
+        let mut missing = walk.limit - walk.found.len();
         while missing > 0
             && let Some(row) = rows.next()?
         {
             let Some(person) = Person::find(conn, row.get(0)?, filter.needs_phones())? else { continue };
-            if filter.fits(conn, &person, &filter.text_of(&person))? {
-                found.push((person.last_message_at, person.seq));
+            // Those whom the walk came past must not count as found, or as many would be missing in the end.
+            let place = (person.last_message_at, person.seq);
+            if walk.is_ahead(place) && filter.fits(conn, &person, &filter.text_of(&person))? {
+                found.push(place);
                 missing -= usize::from(person.last_message_at.is_none());
             }
         }
@@ -346,11 +359,11 @@ fn never_in_touch(conn: &Conn, filter: &Filter, questions: &[String], limit: usi
     Ok(found)
 }
 
-/// Whether few contacts have a tag.
-fn has_few(conn: &Conn, tag_seq: i64) -> Result<bool> {
+/// Whether no more than `few` contacts have a tag.
+fn has_few(conn: &Conn, tag_seq: i64, few: u32) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM contact_tags WHERE tag_seq = ?1 LIMIT ?2)")?;
-    Ok(statement.query_row((tag_seq, TAGGED + 1), |row| row.get::<_, u32>(0))? <= TAGGED)
+    Ok(statement.query_row((tag_seq, few + 1), |row| row.get::<_, u32>(0))? <= few)
 }
 
 /// Contacts that the index does not have as they are, the newest of them.
@@ -401,6 +414,8 @@ mod tests {
     use super::super::testing::{self, contact_id, now};
     use super::super::{Tx, addresses};
     use super::*;
+    use proptest::prelude::*;
+
     use crate::domain::{AddressKey, AddressKind, Contact, ContactId};
 
     /// A contact that a message went to so many seconds ago.
@@ -424,7 +439,7 @@ mod tests {
 
     /// More contacts than are walked through, all of them written to after everybody else.
     fn crowd(tx: &Tx<'_>) {
-        let crowd = i64::try_from(WALKED_FIRST + 10).unwrap();
+        let crowd = i64::try_from(BOUNDS.walked_first + 10).unwrap();
         tx.execute(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
              INSERT INTO contacts (id, name, source, metadata, last_message_at, created_at, updated_at)
@@ -608,5 +623,50 @@ mod tests {
         let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE";
         let plan = testing::plan(&conn, sql);
         assert!(plan.contains("SEARCH contacts USING INDEX contacts_by_email"), "{plan}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Every way of finding gives what looking at everybody does, wherever it is given up for another.
+        #[test]
+        fn what_is_found_is_what_looking_at_everybody_finds(
+            people in prop::collection::vec(("[ab1\u{738b}]{0,5}", prop::option::of(0_u64..9), any::<bool>(), 0_u8..4), 1..40),
+            query in "[ab1\u{738b}]{1,4}",
+            has_tag in any::<bool>(),
+            (first, stride, more, few, candidates, tagged) in (1_usize..9, 1_usize..5, 0_usize..9, 0_usize..9, 0_usize..9, 0_u32..9),
+            limit in 1_usize..12,
+        ) {
+            let conn = testing::conn();
+            let tx = Tx::new(&conn);
+            tx.execute("INSERT INTO tags (seq, name) VALUES (1, 'vip')", []).unwrap();
+            let mut expected = Vec::new();
+            for ((name, ago, is_tagged, when), n) in people.iter().zip(1_u32..) {
+                let id = person(&tx, u128::from(n), name, ago.filter(|_| *when < 2));
+                let seq = contacts::find_by_id(&tx, id).unwrap().unwrap().seq;
+                // Some are indexed before their first message, and some of these again after it.
+                if *when == 1 {
+                    index_some(&tx, 99).unwrap();
+                }
+                if let Some(ago) = ago.filter(|_| *when >= 2) {
+                    index_some(&tx, 99).unwrap();
+                    contacts::touch(&tx, seq, 1, None, now().minus(Duration::from_secs(ago))).unwrap();
+                }
+                if *is_tagged {
+                    tx.execute("INSERT INTO contact_tags VALUES (?1, 1)", [seq]).unwrap();
+                }
+                let text = format!("{name}\n+1415555{n:04}");
+                if text.contains(&query) && (*is_tagged || !has_tag) {
+                    expected.push((place(&tx, seq).unwrap().0, seq));
+                }
+            }
+            expected.sort_unstable_by(|one, other| other.cmp(one));
+            expected.truncate(limit);
+            let expected: Vec<i64> = expected.into_iter().map(|(_, seq)| seq).collect();
+            let search = Search { query: Some(query), tag: has_tag.then(|| "vip".to_owned()), email: None };
+            let filter = Filter::of(&tx, &search).unwrap().unwrap();
+            let bounds = Bounds { walked_first: first, stride, walked_more: more, few, candidates, tagged };
+            prop_assert_eq!(find_seqs(&tx, &filter, &bounds, limit).unwrap(), expected);
+        }
     }
 }
