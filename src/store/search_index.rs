@@ -4,7 +4,7 @@
 //! Writing it in the jobs that change contacts would cost a fifth of the rate of writes. So those only leave a mark: a
 //! new contact none at all, since its row is beyond the last one that was indexed, and a changed one a row in a queue.
 //! [`index_some`] follows. What is taken out of the index is gone from the file at once, which erasing a person relies
-//! on: [`remove`] is part of the same job.
+//! on: `remove` is part of the same job.
 //!
 //! It also has who was ever in touch, so that those can be asked for by themselves.
 //!

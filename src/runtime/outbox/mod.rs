@@ -82,7 +82,7 @@ const ROUNDS: usize = 100_000;
 /// A batch of messages that were claimed together.
 struct Batch {
     claimed: Claimed,
-    /// Of [`Held`].
+    /// Of `hold::Held`.
     round: u64,
 }
 
