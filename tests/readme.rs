@@ -372,10 +372,12 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
 #[test]
 fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
     const THIS: &str = include_str!("readme.rs");
+    const TYPED_CLIENT: &str = include_str!("openapi/typescript.rs");
     // How each block begins that is no sample by name.
     let others = [
         ("cargo run --release -- serve --demo", "the other tests start it, built already"),
         ("export QYVO_TOKEN=", "the other tests set these variables"),
+        ("npm install", "the test of the typed client takes its command from here"),
         ("qyvo contacts import", "run by its own test"),
         ("[whatsapp]", "a part of a file with secrets of Meta's"),
         ("qyvo token create", "run by its own test"),
@@ -388,7 +390,8 @@ fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
         let mark = README.split_once(&format!("```{language}\n{block}")).unwrap().0.lines().last().unwrap_or_default();
         if let Some(name) = mark.strip_prefix("<!-- sample: ").and_then(|rest| rest.strip_suffix(" -->")) {
             let runs = [format!("sample(\"{name}\")"), format!("look(\"{name}\")"), format!("(\"{name}\", \"")];
-            assert!(runs.iter().any(|it| THIS.contains(it)), "no test runs the sample {name}");
+            let is_run = runs.iter().any(|it| THIS.contains(it)) || TYPED_CLIENT.contains(&format!("sample: {name}"));
+            assert!(is_run, "no test runs the sample {name}");
             continue;
         }
         let known = others.iter().position(|(start, _)| block.starts_with(start));
