@@ -199,3 +199,12 @@ async fn a_restart_keeps_what_stands_aside_where_it_was() {
         desk.goes_out(text).await;
     }
 }
+
+#[tokio::test]
+async fn who_answers_early_still_gets_what_was_said_before_the_end() {
+    let desk = Desk::new(whatsapp()).await;
+    let session = desk.start(question(), ANA).await;
+    desk.write(ANA, "fine").await;
+    assert_eq!(desk.outcome(session), (Status::Completed, Some("done".to_owned())));
+    assert_eq!(said(&desk.claim().await), ["How are you?"]);
+}
