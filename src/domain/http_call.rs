@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::NodeId;
 
+/// The change by which a trace tells of a call; its value has the `url`, filled in.
+pub const CALLED: &str = "http_request";
+/// How a trace's warning begins where nothing could be called.
+pub const NOT_CALLED: &str = "nothing was called";
+/// How that warning ends where it shows what stands in the address's place.
+pub const NO_WEB_ADDRESS: &str = "is not an http or https address";
+
 /// A call with all templates filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {

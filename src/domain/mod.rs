@@ -25,7 +25,7 @@ mod timestamp;
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
-pub use http_call::HttpCall;
+pub use http_call::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED};
 pub use ids::{
     ContactId, EndpointId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId,
     TokenId,
@@ -40,7 +40,9 @@ pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
-pub use template::{ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus};
+pub use template::{
+    ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus, check_placeholders,
+};
 pub use timestamp::Timestamp;
 
 /// Why a text is not a value of one of these types. The message is a whole sentence for the person who sent it.

@@ -84,7 +84,7 @@ pub struct Wait {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
     /// The span that `wake_at` was armed with, in milliseconds: what it is armed with again when the prompt is known to
-    /// have been accepted.
+    /// have been accepted. `None` for a delay until a moment that stands fast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// When the node was entered, if what entered it goes on from an HTTP call: a message from before that is not meant

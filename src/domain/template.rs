@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ParseError;
+
 /// A template as the channel knows it, in one language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageTemplate {
@@ -169,6 +171,41 @@ impl MessageTemplate {
     }
 }
 
+/// Checks that each placeholder in a text has a name and both of its ends, so that none is sent to people as it stands.
+///
+/// # Errors
+/// What is wrong with the first that has not, and where it begins: the text's characters are counted from 1.
+pub fn check_placeholders(text: &str) -> Result<(), ParseError> {
+    let refuse = |at: usize, what: &str| {
+        let character = text[..at].chars().count() + 1;
+        Err(ParseError(format!(
+            "has {what} at character {character}: write a placeholder as {{{{1}}}} or {{{{name}}}}"
+        )))
+    };
+    let mut at = 0;
+    while let Some(found) = text[at..].find("{{").map(|start| at + start) {
+        if let Some(stray) = text[at..found].find("}}") {
+            return refuse(at + stray, "}} that closes nothing");
+        }
+        let inside = &text[found + 2..];
+        let name = match inside.find("}}") {
+            Some(end) if !inside[..end].contains("{{") => &inside[..end],
+            _ => return refuse(found, "a placeholder that is not closed"),
+        };
+        if name.trim().is_empty() {
+            return refuse(found, "a placeholder without a name");
+        }
+        if name.contains(['{', '}']) {
+            return refuse(found, "a placeholder with a brace in its name");
+        }
+        at = found + 2 + name.len() + 2;
+    }
+    match text[at..].find("}}") {
+        Some(stray) => refuse(at + stray, "}} that closes nothing"),
+        None => Ok(()),
+    }
+}
+
 /// The names of the placeholders in a text, each once, in their order.
 fn placeholders_in(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -223,6 +260,27 @@ mod tests {
         let keys: Vec<String> = template().placeholders().into_iter().map(|placeholder| placeholder.key).collect();
         assert_eq!(keys, ["header.1", "1", "2", "button.0"]);
         assert_eq!(template().quick_replies().collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_text_is_sound_where_each_placeholder_has_a_name_and_both_of_its_ends() {
+        for sound in ["", "Hi", "Hi {{1}}, {{ name }}{{1}}", "{one} and {two}", "a } b { c", "{ {{1}} }", "{{1}}}"] {
+            assert_eq!(check_placeholders(sound), Ok(()), "{sound}");
+        }
+        for (text, expected) in [
+            ("Hi {{}}", "without a name at character 4"),
+            ("Hé {{1}} {{  }}!", "without a name at character 10"),
+            ("}}{{", "}} that closes nothing at character 1"),
+            ("Hi {{1}} and 2}}", "}} that closes nothing at character 15"),
+            ("Hi {{1", "not closed at character 4"),
+            ("Hi {{1 and {{2}}", "not closed at character 4"),
+            ("Hi {{1} you", "not closed at character 4"),
+            ("{{1}}{{{2}}}", "with a brace in its name at character 6"),
+            ("{{a {b} }}", "with a brace in its name at character 1"),
+        ] {
+            let problem = check_placeholders(text).unwrap_err().to_string();
+            assert!(problem.contains(expected), "{text}: {problem}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::{
     Contact, ContactChange, ContactId, EventName, FlowId, FlowPin, HttpCall, NodeId, OutgoingMessage, Reply, Session,
-    SessionId, Status, Timestamp, WaitKind,
+    SessionId, Status, Timestamp, Wait, WaitKind,
 };
 
 /// The bounds of a conversation.
@@ -265,22 +265,32 @@ pub fn next_queued(session: &Session) -> Option<Event> {
     (has_some && !is_calling).then_some(Event::Queued)
 }
 
-/// Moves the timer of the reply that a session has been waiting for since `turn` to the wait's span after `at`: a person
-/// has that long from when the prompt was accepted. `false` if it does not wait for a reply since that turn, or waits
-/// for as long as it takes; nothing has changed then.
+/// Moves the timer that a session has been waiting for since `turn` to the wait's span after `at`, when what it said in
+/// that turn was accepted: a person has that long to reply, and a delay in seconds lies between one message and the next.
+/// A delay takes the time to live along. `false` if the session does not wait for either since that turn, or for no span;
+/// nothing has changed then.
 pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     if session.status != Status::Running {
         return false;
     }
-    let wait = session.wait.as_mut().filter(|wait| wait.kind == WaitKind::Reply && wait.armed_in == turn);
+    let is_spoken_of = |wait: &&mut Wait| matches!(wait.kind, WaitKind::Reply | WaitKind::Delay);
+    let wait = session.wait.as_mut().filter(is_spoken_of).filter(|wait| wait.armed_in == turn);
     let Some((wait, millis)) = wait.and_then(|wait| wait.timeout.map(|millis| (wait, millis))) else { return false };
-    wait.wake_at = Some(at.plus(Duration::from_millis(millis)));
+    let wake_at = at.plus(Duration::from_millis(millis));
+    let before = wait.wake_at.replace(wake_at);
+    if let (WaitKind::Delay, Some(before), Some(expires_at)) = (wait.kind, before, session.expires_at) {
+        // Expiry comes a time to live after the delay, or later.
+        session.expires_at = Some(wake_at.plus(expires_at.since(before)));
+    }
     true
 }
 
 /// Lets a session whose message waits until `opening` for the hours in which its flow may speak first live for its whole
-/// time to live after that: nobody can answer what has not been said.
+/// time to live after that: nobody can answer what has not been said. A delay behind that message counts from then, too.
 pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
+    if session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Delay) {
+        rearm(session, session.turn, opening);
+    }
     if let (Status::Running, Some(ttl), Some(expires_at)) = (session.status, flow.ttl, session.expires_at) {
         session.expires_at = Some(expires_at.max(opening.plus(ttl)));
     }
@@ -383,10 +393,27 @@ mod tests {
     }
 
     #[test]
+    fn a_delay_in_seconds_takes_the_time_to_live_along() {
+        let delaying = flow(json!([{"id": "a", "type": "delay", "seconds": 60}]));
+        let mut session = started(&delaying);
+        assert_eq!(session.expires_at, Some(at(60).plus(TTL)));
+        assert!(!rearm(&mut session.clone(), 2, at(5)), "another turn's");
+        outlive(&delaying, &mut session, at(3600));
+        let due = |session: &Session| (session.wait.as_ref().unwrap().wake_at, session.expires_at);
+        assert_eq!(due(&session), (Some(at(3660)), Some(at(3660).plus(TTL))));
+        // What was held goes out earlier than it was to, because the person has written.
+        assert!(rearm(&mut session, 1, at(100)));
+        assert_eq!(due(&session), (Some(at(160)), Some(at(160).plus(TTL))));
+        session.expires_at = None;
+        assert!(rearm(&mut session, 1, at(200)));
+        assert_eq!(due(&session), (Some(at(260)), None));
+    }
+
+    #[test]
     fn a_wait_without_a_span_and_one_for_something_else_keep_their_timers() {
         for node in [
             json!({"id": "a", "type": "ask", "text": "?"}),
-            json!({"id": "a", "type": "delay", "seconds": 60}),
+            json!({"id": "a", "type": "delay", "until": "1970-01-01T00:01:00Z"}),
             json!({"id": "a", "type": "handoff"}),
             json!({"id": "a", "type": "http_request", "url": "https://x.example"}),
         ] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next};
-use crate::domain::{HttpCall, WaitKind};
+use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, WaitKind};
 use crate::engine::compile::{Action, CallTemplates};
 use crate::engine::template::{Leaf, Text};
 use crate::engine::{Change, Effect, limits};
@@ -17,13 +17,13 @@ impl Machine<'_> {
         let call = match self.fill_in(index, templates)? {
             Ok(call) => call,
             Err(why) => {
-                self.warn(index, format!("nothing was called: {why}"));
-                return self.pass_answer(index, 0, Value::Null, "nothing was called");
+                self.warn(index, format!("{NOT_CALLED}: {why}"));
+                return self.pass_answer(index, 0, Value::Null, NOT_CALLED);
             }
         };
         let wake_at = self.now.plus(patience(&call));
         let told = json!({"method": call.method, "url": call.url});
-        self.changes.push(Change { name: "http_request".to_owned(), value: told });
+        self.changes.push(Change { name: CALLED.to_owned(), value: told });
         self.effects.push(Effect::CallHttp(call));
         self.wait_for(WaitKind::Http, Some(wake_at));
         self.extend_ttl(wake_at);
@@ -107,7 +107,7 @@ impl Machine<'_> {
         let url = self.whole_text(index, &templates.url)?.trim().to_owned();
         if !is_web_address(&url) {
             let shown: String = url.chars().take(100).collect();
-            return Ok(Err(format!("`{shown}` is not an http or https address")));
+            return Ok(Err(format!("`{shown}` {NO_WEB_ADDRESS}")));
         }
         let mut headers = BTreeMap::new();
         for (name, value) in &templates.headers {

@@ -1,6 +1,6 @@
 //! One event's way through a flow: the loop behind [`super::step`].
 
-mod calls;
+pub(super) mod calls;
 mod events;
 mod frames;
 mod replies;
@@ -431,8 +431,10 @@ impl<'a> Machine<'a> {
             return self.leave(index, "next", Some(why.to_owned()));
         };
         self.wait_for(WaitKind::Delay, Some(wake_at));
-        if let Some(wait) = self.session.wait.as_mut().filter(|_| follows_a_call) {
-            wait.asked_at = Some(self.now);
+        if let Some(wait) = self.session.wait.as_mut() {
+            wait.asked_at = follows_a_call.then_some(self.now);
+            // A moment stands fast, while seconds count from when what was said before them goes out.
+            wait.timeout = wait.timeout.filter(|_| delay.seconds.is_some());
         }
         self.extend_ttl(wake_at);
         self.stay(index, None);
