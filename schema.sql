@@ -129,7 +129,8 @@ CREATE TABLE contact_tags (
 CREATE INDEX contact_tags_by_tag ON contact_tags (tag_seq);
 
 -- Finding people by parts of their names, email addresses and phone numbers: for every run of one, two and three
--- characters the contacts that have it, by their seq. It is written behind the contacts' own writes, by a worker.
+-- characters, and of four and six digits, the contacts that have it, by their seq. It is written behind the contacts' own
+-- writes, by a worker.
 -- secure-delete: what is taken out is not in the file any more, as SQLite's pragma of that name alone would not see to.
 CREATE VIRTUAL TABLE search_grams USING fts5 (grams, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
 INSERT INTO search_grams (search_grams, rank) VALUES ('secure-delete', 1);
@@ -137,19 +138,33 @@ INSERT INTO search_grams (search_grams, rank) VALUES ('secure-delete', 1);
 -- What search_grams has of each contact, since only who knows it can take it out.
 CREATE TABLE search_texts (
     contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq),
-    text TEXT NOT NULL -- folded
+    text TEXT NOT NULL, -- folded
+    labels TEXT NOT NULL -- words for the tags and for whether there was ever a message
 ) STRICT;
 
--- Contacts that search_grams has as they were.
-CREATE TABLE search_queue (contact_seq INTEGER PRIMARY KEY REFERENCES contacts (seq)) STRICT;
+-- Contacts that search_grams has as they were, and some that it does not have and that are not to wait for their turn.
+CREATE TABLE search_queue (
+    place INTEGER PRIMARY KEY, -- the highest is next: who was changed by themselves goes before thousands from a file
+    contact_seq INTEGER NOT NULL UNIQUE REFERENCES contacts (seq)
+) STRICT;
 
 -- Contacts of a higher seq are not in search_grams yet, which costs those who write them nothing.
 CREATE TABLE search_progress (
     only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-    up_to INTEGER NOT NULL
+    up_to INTEGER NOT NULL,
+    -- search_activity is right for those who come before this place in the order of last_message_at and seq.
+    followed_at INTEGER NOT NULL,
+    followed_seq INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO search_progress (only, up_to) VALUES (1, 0);
+INSERT INTO search_progress (only, up_to, followed_at, followed_seq) VALUES (1, 0, 0, 0);
+
+-- The last_message_at of 256 contacts each, by seq / 256: eight bytes, big-endian, 0 for NULL. By them many contacts are
+-- put in order at once. They follow the messages by some thousand, since each message would have to write a block.
+CREATE TABLE search_activity (
+    block INTEGER PRIMARY KEY,
+    times BLOB NOT NULL
+) STRICT;
 
 -- Conversations. Columns mirror the session for queries; what has no column is in state, and both together are the
 -- session.
@@ -232,8 +247,9 @@ CREATE TABLE messages (
     accepted_at INTEGER, -- when the channel took it
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    -- Of a message to a contact, who says it: a flow; the server, to confirm an opt-out or an opt-in, which alone reaches
-    -- somebody who opted out; a person on the admin page; the operator's own systems.
+    -- Of a message to a contact, who says it: a flow; the server, to confirm an opt-out or an opt-in; a person, on the
+    -- admin page or with a token of scope admin; the operator's own systems. Consent and agent reach also somebody who
+    -- opted out, and they alone.
     origin TEXT CHECK (origin IN ('flow', 'consent', 'agent', 'api')),
     error TEXT, -- the provider's explanation of the reason
     good_until INTEGER -- a queued message is dropped after it

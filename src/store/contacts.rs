@@ -132,14 +132,16 @@ pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
 }
 
 /// The contact with an email address, in whatever case its ASCII letters are; of several the one that a message went to
-/// or came from last, then the newest. One that is being erased has no email address.
+/// or came from last, then the newest. One that is being erased is not found, though a session of it that still runs may
+/// give it an email address.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn find_by_email(conn: &Conn, email: &str) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM contacts AS c
-         WHERE c.email = ?1 COLLATE NOCASE ORDER BY c.last_message_at DESC, c.seq DESC LIMIT 1"
+         WHERE c.email = ?1 COLLATE NOCASE AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+         ORDER BY c.last_message_at DESC, c.seq DESC LIMIT 1"
     ))?;
     Ok(statement.query_row([email], read).optional()?)
 }
@@ -230,6 +232,7 @@ pub fn insert_with_messages(
     for tag in tags {
         add_tag(tx, seq, tag)?;
     }
+    search_index::mark_new(tx, seq)?;
     Ok(seq)
 }
 
@@ -249,7 +252,7 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
          WHERE seq = ?1",
     )?
     .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now))?;
-    if *name != before.name || *email != before.email {
+    if *name != before.name || *email != before.email || *tags != before.tags {
         search_index::mark(tx, seq)?;
     }
     if *phone != before.phone {
@@ -272,15 +275,21 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     Ok(())
 }
 
-/// Deletes the tags that no contact has: a name may tell of the last person who had it.
+/// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell of
+/// the last person who had it. Other tags stay known, whoever has them.
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn drop_unused_tags(tx: &Tx<'_>) -> Result<()> {
-    tx.prepare_cached(
-        "DELETE FROM tags WHERE NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
-    )?
-    .execute([])?;
+pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    let mut take_off = tx.prepare_cached("DELETE FROM contact_tags WHERE contact_seq = ?1 RETURNING tag_seq")?;
+    let taken_off: Vec<i64> = take_off.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut forget = tx.prepare_cached(
+        "DELETE FROM tags
+         WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM contact_tags AS ct WHERE ct.tag_seq = tags.seq)",
+    )?;
+    for tag_seq in taken_off {
+        forget.execute([tag_seq])?;
+    }
     Ok(())
 }
 
@@ -290,7 +299,7 @@ pub(super) fn drop_unused_tags(tx: &Tx<'_>) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
-    search_index::mark_first_message(tx, seq)?;
+    search_index::mark_message(tx, seq, at)?;
     // Of a NULL and a time, max() gives NULL and coalesce() the time.
     tx.prepare_cached(
         "UPDATE contacts SET total_messages = total_messages + ?2,

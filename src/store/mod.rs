@@ -27,6 +27,7 @@ pub mod personal;
 pub mod routing;
 mod schema;
 pub mod search;
+mod search_activity;
 pub mod search_index;
 pub mod secrets;
 pub mod sessions;
@@ -46,7 +47,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -134,6 +135,7 @@ struct Inner {
     readers: r2d2::Pool<SqliteConnectionManager>,
     failure: watch::Receiver<Option<Arc<str>>>,
     closing: AtomicBool,
+    writes_begun: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -162,9 +164,15 @@ impl Store {
             readers,
             failure: failed,
             closing: AtomicBool::new(false),
+            writes_begun: AtomicU64::new(0),
             writer: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How many jobs the writer was given since the store was opened: by what it grew one knows whether others write.
+    pub fn writes_begun(&self) -> u64 {
+        self.inner.writes_begun.load(Ordering::Relaxed)
     }
 
     /// Runs a job in the writer and waits until what it wrote is on the disk.
@@ -221,9 +229,7 @@ impl Store {
     /// # Errors
     /// When the file system does not tell.
     pub fn free_bytes(&self) -> Result<u64> {
-        let folder = self.inner.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        fs4::available_space(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| Error::internal("The free space of the disk cannot be read").caused_by(error))
+        free_bytes(&self.inner.path)
     }
 
     /// Waits until the writer has stopped for good, and says why. Nothing but a new process helps then. After an
@@ -264,6 +270,7 @@ impl Store {
     {
         let (caller, answer) = oneshot::channel();
         self.enqueue(Command::Write(Box::new(Pending::new(job, caller))))?;
+        self.inner.writes_begun.fetch_add(1, Ordering::Relaxed);
         Ok(answer)
     }
 
@@ -337,6 +344,13 @@ impl Deref for Tx<'_> {
     fn deref(&self) -> &Conn {
         self.conn
     }
+}
+
+/// Bytes that are free for this process on the disk of a file.
+fn free_bytes(path: &Path) -> Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs4::available_space(folder.unwrap_or(Path::new(".")))
+        .map_err(|error| Error::internal("The free space of the disk cannot be read").caused_by(error))
 }
 
 /// How often commands have written to the file.

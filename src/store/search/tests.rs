@@ -1,0 +1,472 @@
+//! Every way of finding people, held against looking at everybody.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rusqlite::params;
+
+use super::super::search_activity;
+use super::super::search_index::{index_some, remove};
+use super::super::testing::{self, contact_id, now};
+use super::super::{Tx, addresses};
+use super::way::{BOUNDS, Bounds, find_seqs};
+use super::*;
+use crate::domain::{AddressKey, AddressKind, Contact, ContactId};
+
+/// A contact that a message went to so many seconds ago.
+fn person(tx: &Tx<'_>, n: u128, name: &str, seconds_ago: Option<u64>) -> ContactId {
+    let mut contact = Contact::new(contact_id(n), Some(format!("+1415555{n:04}").parse().unwrap()));
+    contact.name = Some(name.to_owned());
+    let seq = contacts::insert(tx, &contact, "api", now()).unwrap();
+    if let Some(ago) = seconds_ago {
+        contacts::touch(tx, seq, 1, None, now().minus(Duration::from_secs(ago))).unwrap();
+    }
+    contact.id
+}
+
+fn ids(conn: &Conn, search: &Search) -> Vec<ContactId> {
+    find(conn, search, 50).unwrap().iter().map(|profile| profile.stored.contact.id).collect()
+}
+
+fn by(query: &str) -> Search {
+    Search { query: Some(query.to_owned()), ..Search::default() }
+}
+
+/// More contacts than are walked through, all of them written to after everybody else.
+fn crowd(tx: &Tx<'_>) {
+    let crowd = i64::try_from(BOUNDS.walked_first + 10).unwrap();
+    tx.execute(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+         INSERT INTO contacts (id, name, source, metadata, last_message_at, created_at, updated_at)
+         SELECT randomblob(16), 'Crowd ' || n, 'api', '{}', ?2 + n, 0, 0 FROM n",
+        params![crowd, now()],
+    )
+    .unwrap();
+}
+
+#[test]
+fn the_order_is_that_of_the_last_message_and_then_of_the_newest() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let old = person(&tx, 1, "Old", Some(60));
+    let never = person(&tx, 2, "Never", None);
+    let new = person(&tx, 3, "New", Some(1));
+    let never_either = person(&tx, 4, "Never either", None);
+    let same = person(&tx, 5, "Same", Some(1));
+    let all = [same, new, old, never_either, never];
+    assert_eq!(ids(&tx, &Search::default()), all);
+    assert_eq!(ids(&tx, &by("415555")), all);
+    crowd(&tx);
+    index_some(&tx, 10_000).unwrap();
+    assert_eq!(ids(&tx, &by("415555")), all);
+    assert_eq!(find(&tx, &by("415555"), 2).unwrap().len(), 2);
+    assert_eq!(find(&tx, &by("crowd"), 50).unwrap().len(), 50);
+}
+
+#[test]
+fn parts_of_any_length_are_found_whatever_the_case_and_beyond_the_walk() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let names = [
+        "\u{c9}lodie",
+        "\u{42f}\u{43a}\u{43e}\u{432}",
+        "\u{130}pek",
+        "\u{6b27}\u{9633}\u{4fee}",
+        "50%_off",
+        "Jose\u{301}",
+        "Stra\u{df}e",
+        "\u{39f}\u{3b4}\u{3c5}\u{3c3}\u{3c3}\u{3b5}\u{3cd}\u{3c2}",
+    ];
+    let people: Vec<ContactId> = names.iter().zip(1..).map(|(name, n)| person(&tx, n, name, None)).collect();
+    let rows = [
+        ("\u{e9}LO", 0),
+        ("\u{c9}l", 0),
+        ("\u{44f}\u{41a}\u{41e}", 1),
+        ("\u{44f}", 1),
+        ("ipek", 2),
+        ("\u{130}PEK", 2),
+        ("\u{6b27}", 3),
+        ("\u{9633}\u{4fee}", 3),
+        ("0%_", 4),
+        ("%", 4),
+        ("_", 4),
+        ("%_", 4),
+        ("JOS\u{c9}", 5),
+        ("s\u{e9}", 5),
+        ("strasse", 6),
+        ("\u{3a3}\u{3a3}\u{395}\u{3cd}\u{3a3}", 7),
+        ("  Off ", 4),
+    ];
+    for is_crowded in [false, true] {
+        if is_crowded {
+            crowd(&tx);
+            index_some(&tx, 10_000).unwrap();
+        }
+        for (query, n) in rows {
+            assert_eq!(ids(&tx, &by(query)), [people[n]], "{query} {is_crowded}");
+        }
+        for nobody in ["%%", "o_f", "5%o", "jose", "elo", "\"", "\u{0}", "(", "a\nb"] {
+            assert_eq!(ids(&tx, &by(nobody)), [], "{nobody} {is_crowded}");
+        }
+    }
+}
+
+#[test]
+fn a_number_is_found_with_its_plus_and_without_and_as_people_write_it() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let ana = person(&tx, 123, "Ana", None);
+    for is_crowded in [false, true] {
+        if is_crowded {
+            crowd(&tx);
+            index_some(&tx, 10_000).unwrap();
+        }
+        for query in ["+14155550123", "14155550123", "+1 (415) 555-0123", "5550123", "555-0123", "0123"] {
+            assert_eq!(ids(&tx, &by(query)), [ana], "{query}");
+        }
+        for query in ["+4155550123", "141555501234"] {
+            assert_eq!(ids(&tx, &by(query)), [], "{query}");
+        }
+    }
+    let seq = contacts::find_by_id(&tx, ana).unwrap().unwrap().seq;
+    addresses::add(&tx, seq, &AddressKey::new(AddressKind::Phone, "+34600111222"), now()).unwrap();
+    assert_eq!(ids(&tx, &by("600111")), [ana], "not indexed yet");
+    addresses::retire(&tx, seq, &AddressKey::new(AddressKind::Phone, "+14155550123"), now()).unwrap();
+    index_some(&tx, 10).unwrap();
+    assert_eq!((ids(&tx, &by("600111")), ids(&tx, &by("5550123"))), (vec![ana], vec![]));
+}
+
+#[test]
+fn a_whole_number_is_found_by_its_other_spellings() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let numbers = ["+5521987654321", "+552187654322", "+5215512345678", "+541112345678", "+14155550123"];
+    let people: Vec<ContactId> = numbers
+        .iter()
+        .zip(1..)
+        .map(|(number, n)| {
+            let contact = Contact::new(contact_id(n), Some(number.parse().unwrap()));
+            contacts::insert(&tx, &contact, "api", now()).unwrap();
+            contact.id
+        })
+        .collect();
+    for is_crowded in [false, true] {
+        if is_crowded {
+            crowd(&tx);
+            index_some(&tx, 10_000).unwrap();
+        }
+        for (query, n) in [
+            ("+552187654321", 0),
+            ("55 21 8765-4321", 0),
+            ("+55 (21) 98765-4322", 1),
+            ("00 55 21 98765 4322", 1),
+            ("+52 55 1234 5678", 2),
+            ("+54 9 11 1234-5678", 3),
+            ("0054 11 1234-5678", 3),
+            ("0014155550123", 4),
+            ("00 1 (415) 555-0123", 4),
+            ("+\u{661}\u{664}\u{661}\u{665}\u{665}\u{665}\u{665}\u{660}\u{661}\u{662}\u{663}", 4),
+        ] {
+            assert_eq!(ids(&tx, &by(query)), [people[n]], "{query} {is_crowded}");
+        }
+        for nobody in ["21 8765-4321", "+5521887654321", "004155550123", "+5491112345679"] {
+            assert_eq!(ids(&tx, &by(nobody)), [], "{nobody} {is_crowded}");
+        }
+    }
+}
+
+#[test]
+fn an_email_address_is_found_whatever_its_case_beyond_ascii() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let emails =
+        ["\u{c9}LODIE@Example.org", "\u{e9}lodie@example.org", "Stra\u{df}e@example.org", "\u{212a}im@example.org"];
+    let people: Vec<ContactId> = emails
+        .iter()
+        .zip(1..)
+        .map(|(email, n)| {
+            let mut contact = Contact::new(contact_id(n), None);
+            contact.email = Some((*email).to_owned());
+            contacts::insert(&tx, &contact, "api", now()).unwrap();
+            contact.id
+        })
+        .collect();
+    let with = |email: &str| ids(&tx, &Search { email: Some(email.to_owned()), ..Search::default() });
+    for is_crowded in [false, true] {
+        if is_crowded {
+            crowd(&tx);
+            index_some(&tx, 10_000).unwrap();
+        }
+        for same in ["\u{c9}lodie@example.ORG", "E\u{301}lodie@example.org"] {
+            assert_eq!(with(same), [people[1], people[0]], "{same} {is_crowded}");
+        }
+        assert_eq!(with("STRASSE@example.org"), people[2..3], "{is_crowded}");
+        assert_eq!(with("kim@example.org"), people[3..], "{is_crowded}");
+        assert_eq!(with("elodie@example.org"), [], "{is_crowded}");
+    }
+}
+
+#[test]
+fn all_that_is_given_must_fit() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let people: Vec<ContactId> = (1..=4).map(|n| person(&tx, n, "Ana", Some(n as u64))).collect();
+    for (n, tags, email) in
+        [(0, vec!["vip"], None), (1, vec!["vip"], Some("Ana@Example.org")), (2, vec![], Some("ana@example.org"))]
+    {
+        let stored = contacts::find_by_id(&tx, people[n]).unwrap().unwrap();
+        let mut after = stored.contact.clone();
+        after.tags = tags.into_iter().map(str::to_owned).collect();
+        after.email = email.map(str::to_owned);
+        contacts::update(&tx, stored.seq, &after, &stored.contact, now()).unwrap();
+    }
+    let search = |query: Option<&str>, tag: Option<&str>, email: Option<&str>| Search {
+        query: query.map(str::to_owned),
+        tag: tag.map(str::to_owned),
+        email: email.map(str::to_owned),
+    };
+    let rows: [(Search, &[ContactId]); 9] = [
+        (search(None, Some("vip"), None), &people[..2]),
+        (search(None, Some("VIP"), None), &[]),
+        (search(None, Some("vi"), None), &[]),
+        (search(None, None, Some("ANA@example.ORG")), &people[1..3]),
+        (search(None, None, Some("ana@example")), &[]),
+        (search(None, Some("vip"), Some("ana@example.org")), &people[1..2]),
+        (search(Some("ana"), Some("vip"), None), &people[..2]),
+        (search(Some("0002"), Some("vip"), None), &people[1..2]),
+        (search(Some("0003"), Some("vip"), None), &[]),
+    ];
+    for is_crowded in [false, true] {
+        if is_crowded {
+            crowd(&tx);
+            index_some(&tx, 10_000).unwrap();
+        }
+        for (search, expected) in &rows {
+            assert_eq!(&ids(&tx, search), expected, "{search:?} {is_crowded}");
+        }
+    }
+    tx.execute(
+        "INSERT INTO contact_tags SELECT seq, (SELECT seq FROM tags) FROM contacts WHERE name LIKE 'Crowd%'",
+        [],
+    )
+    .unwrap();
+    tx.execute("INSERT INTO search_queue (contact_seq) SELECT seq FROM contacts WHERE name LIKE 'Crowd%'", []).unwrap();
+    index_some(&tx, 10_000).unwrap();
+    assert_eq!(ids(&tx, &search(Some("0002"), Some("vip"), None)), people[1..2], "a tag that many have");
+    assert_eq!(ids(&tx, &search(None, Some("vip"), None)).len(), 50);
+}
+
+#[test]
+fn who_is_erased_is_not_found_at_once() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let ana = person(&tx, 1, "Ana", None);
+    crowd(&tx);
+    index_some(&tx, 10_000).unwrap();
+    assert_eq!(ids(&tx, &by("ana")), [ana]);
+    let known = contacts::find_by_id(&tx, ana).unwrap().unwrap();
+    remove(&tx, known.seq).unwrap();
+    assert_eq!(ids(&tx, &by("ana")), []);
+}
+
+#[test]
+fn who_is_made_or_changed_while_thousands_wait_is_found_at_once() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let known = person(&tx, 1, "Old name", None);
+    index_some(&tx, 10).unwrap();
+    crowd(&tx);
+    let ana = person(&tx, 2, "Ana", None);
+    let stored = contacts::find_by_id(&tx, known).unwrap().unwrap();
+    let after = Contact { name: Some("Zo\u{eb}".to_owned()), ..stored.contact.clone() };
+    contacts::update(&tx, stored.seq, &after, &stored.contact, now()).unwrap();
+    crowd(&tx);
+    assert_eq!((ids(&tx, &by("ana")), ids(&tx, &by("zo\u{eb}"))), (vec![ana], vec![known]), "before they are indexed");
+    assert_eq!(ids(&tx, &by("old name")), []);
+    index_some(&tx, 2).unwrap();
+    let queued: u32 = tx.query_row("SELECT count(*) FROM search_queue", [], |row| row.get(0)).unwrap();
+    assert_eq!(queued, 0, "they were first");
+    assert_eq!((ids(&tx, &by("ana")), ids(&tx, &by("zo\u{eb}"))), (vec![ana], vec![known]), "by the index");
+}
+
+#[test]
+fn tags_are_found_by_a_part_of_their_names() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    tx.execute_batch("INSERT INTO tags (name) VALUES ('vip'), ('VIP 2'), ('50%'), ('\u{c9}t\u{e9}')").unwrap();
+    assert_eq!(tags(&tx, None, 9).unwrap(), ["50%", "VIP 2", "vip", "\u{c9}t\u{e9}"]);
+    assert_eq!(tags(&tx, None, 2).unwrap(), ["50%", "VIP 2"]);
+    assert_eq!(tags(&tx, Some("ViP"), 9).unwrap(), ["VIP 2", "vip"]);
+    assert_eq!(tags(&tx, Some("%"), 9).unwrap(), ["50%"]);
+    assert_eq!(tags(&tx, Some("_"), 9).unwrap(), [""; 0]);
+    assert_eq!(tags(&tx, Some("\u{e9}T\u{c9}"), 9).unwrap(), ["\u{c9}t\u{e9}"]);
+}
+
+#[test]
+fn the_walk_needs_no_sorting() {
+    let conn = testing::conn();
+    let plan = testing::plan(&conn, "SELECT seq FROM contacts ORDER BY last_message_at DESC, seq DESC");
+    assert!(plan.contains("contacts_by_activity") && !plan.contains("TEMP"), "{plan}");
+    let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE";
+    let plan = testing::plan(&conn, sql);
+    assert!(plan.contains("SEARCH contacts USING INDEX contacts_by_email"), "{plan}");
+}
+
+/// What is done to the contacts of a test, one step after another.
+#[derive(Debug, Clone)]
+enum Step {
+    Add(String, bool),
+    Message(usize, u64),
+    Tag(usize, bool),
+    Rename(usize, String),
+    Erase(usize),
+    Merge(usize, usize),
+    Index(u32),
+    Follow,
+}
+
+/// A text of few different characters, or of few different digits and longer.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab1\u{738b}]{0,5}", "[01]{3,9}a?"]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = 0_usize..40;
+    prop_oneof![
+        6 => (name(), any::<bool>()).prop_map(|(name, is_tagged)| Step::Add(name, is_tagged)),
+        // Some months, each with messages of one moment among them, and not in their order.
+        6 => (who.clone(), 0_u64..4, 0_u64..4).prop_map(|(who, month, second)| Step::Message(who, month * 2_600_000 + second)),
+        3 => (who.clone(), any::<bool>()).prop_map(|(who, is_tagged)| Step::Tag(who, is_tagged)),
+        2 => (who.clone(), name()).prop_map(|(who, name)| Step::Rename(who, name)),
+        2 => who.clone().prop_map(Step::Erase),
+        1 => (who.clone(), who).prop_map(|(keep, gone)| Step::Merge(keep, gone)),
+        3 => (1_u32..30).prop_map(Step::Index),
+        2 => Just(Step::Follow),
+    ]
+}
+
+impl Step {
+    /// Does it to a contact of `seqs`, which has all that there are, and gives the number of the next contact.
+    fn run(&self, tx: &Tx<'_>, seqs: &mut Vec<i64>, n: u128) {
+        let at = |who: usize, seqs: &[i64]| (!seqs.is_empty()).then(|| who % seqs.len());
+        let change = |seq: i64, change: &dyn Fn(&mut Contact)| {
+            let before = contacts::find_by_seq(tx, seq).unwrap().unwrap().contact;
+            let mut after = before.clone();
+            change(&mut after);
+            contacts::update(tx, seq, &after, &before, now()).unwrap();
+        };
+        let tags = |is_tagged: bool| if is_tagged { vec!["vip".to_owned()] } else { Vec::new() };
+        match self {
+            Step::Add(name, is_tagged) => {
+                let id = person(tx, n, name, None);
+                let seq = contacts::find_by_id(tx, id).unwrap().unwrap().seq;
+                change(seq, &|contact| contact.tags = tags(*is_tagged));
+                seqs.push(seq);
+            }
+            Step::Message(who, seconds) => {
+                let Some(who) = at(*who, seqs) else { return };
+                contacts::touch(tx, seqs[who], 1, None, now().plus(Duration::from_secs(*seconds))).unwrap();
+            }
+            Step::Tag(who, is_tagged) => {
+                let Some(who) = at(*who, seqs) else { return };
+                change(seqs[who], &|contact| contact.tags = tags(*is_tagged));
+            }
+            Step::Rename(who, name) => {
+                let Some(who) = at(*who, seqs) else { return };
+                change(seqs[who], &|contact| contact.name = Some(name.clone()));
+            }
+            Step::Erase(who) => {
+                let Some(who) = at(*who, seqs) else { return };
+                let seq = seqs.swap_remove(who);
+                remove(tx, seq).unwrap();
+                for sql in [
+                    "DELETE FROM addresses WHERE contact_seq = ?1",
+                    "DELETE FROM contact_tags WHERE contact_seq = ?1",
+                    "DELETE FROM contact_redirects WHERE contact_seq = ?1",
+                    "DELETE FROM contacts WHERE seq = ?1",
+                ] {
+                    tx.execute(sql, [seq]).unwrap();
+                }
+            }
+            Step::Merge(keep, gone) => {
+                let (Some(keep), Some(gone)) = (at(*keep, seqs), at(*gone, seqs)) else { return };
+                if keep != gone {
+                    let stored = |seq| contacts::find_by_seq(tx, seq).unwrap().unwrap();
+                    super::super::merge::unite(tx, &stored(seqs[keep]), &stored(seqs[gone]), now()).unwrap();
+                    seqs.swap_remove(gone);
+                }
+            }
+            Step::Index(limit) => {
+                index_some(tx, *limit).unwrap();
+            }
+            Step::Follow => {
+                search_activity::follow(tx).unwrap();
+            }
+        }
+    }
+}
+
+/// The answer by looking at everybody.
+fn by_brute_force(tx: &Tx<'_>, seqs: &[i64], filter: &Filter, limit: usize) -> Vec<i64> {
+    let mut expected: Vec<_> = seqs
+        .iter()
+        .map(|seq| Person::find(tx, *seq, true).unwrap().unwrap())
+        .filter(|person| filter.fits(tx, person, &person.text()).unwrap())
+        .map(|person| person.place())
+        .collect();
+    expected.sort_unstable_by(|one, other| other.cmp(one));
+    expected.into_iter().map(|(_, seq)| seq).take(limit).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Every way of finding gives what looking at everybody does, wherever it is given up for another, and whatever the
+    /// index has not been told yet.
+    #[test]
+    fn what_is_found_is_what_looking_at_everybody_finds(
+        steps in prop::collection::vec(step(), 1..90),
+        query in prop::option::of(prop_oneof!["[ab1\u{738b}]{1,4}", "[01]{4,8}a?", "5550[01]{1,4}"]),
+        has_tag in any::<bool>(),
+        (walked_first, stride, few, kept) in (1_usize..9, 1_usize..5, 0_usize..9, 1_usize..9),
+        limit in 1_usize..12,
+    ) {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        tx.execute("INSERT INTO tags (seq, name) VALUES (1, 'vip')", []).unwrap();
+        let mut seqs = Vec::new();
+        for (step, n) in steps.iter().zip(1..) {
+            step.run(&tx, &mut seqs, n);
+        }
+        let search = Search { query, tag: has_tag.then(|| "vip".to_owned()), email: None };
+        let filter = Filter::of(&tx, &search).unwrap().unwrap();
+        let bounds = Bounds { walked_first, stride, few, kept, same_email: 3 };
+        let expected = by_brute_force(&tx, &seqs, &filter, limit);
+        prop_assert_eq!(find_seqs(&tx, &filter, &bounds, limit).unwrap(), expected);
+    }
+}
+
+#[test]
+fn an_email_address_that_many_have_is_found_by_the_index() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let mut seqs = Vec::new();
+    for n in 1..=30_u64 {
+        let id = person(&tx, n.into(), "Ana", (n % 3 > 0).then_some(n));
+        let stored = contacts::find_by_id(&tx, id).unwrap().unwrap();
+        let email = if n % 2 == 0 { "None@Example.org" } else { "none@example.org.uk" };
+        let after = Contact { email: Some(email.to_owned()), ..stored.contact.clone() };
+        contacts::update(&tx, stored.seq, &after, &stored.contact, now()).unwrap();
+        seqs.push(stored.seq);
+    }
+    index_some(&tx, 99).unwrap();
+    search_activity::follow(&tx).unwrap();
+    let search = Search { email: Some("none@EXAMPLE.org".to_owned()), ..Search::default() };
+    let filter = Filter::of(&tx, &search).unwrap().unwrap();
+    for (few, limit) in [(99, 4), (99, 20), (3, 4), (3, 13), (3, 20)] {
+        let bounds = Bounds { walked_first: 2, stride: 1, few, kept: 5, same_email: 3 };
+        let found = find_seqs(&tx, &filter, &bounds, limit).unwrap();
+        assert_eq!(found.len(), limit.min(15));
+        assert_eq!(found, by_brute_force(&tx, &seqs, &filter, limit));
+    }
+}

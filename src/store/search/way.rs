@@ -1,0 +1,380 @@
+//! The way to the contacts that a search fits, in the order of the answer.
+//!
+//! Of what many people have, those who were in touch lately have it, too: so the contacts are walked through in that
+//! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and may
+//! have hundreds of thousands: so these are put in order by the blocks of [`super::super::search_activity`], only the
+//! first of them are kept, and only as many of those are read as are missing. Where there are many, most of them never in
+//! touch, those who were are asked for first, and then the others from the newest on, who are in order as the index gives
+//! them.
+//!
+//! Nobody is left out: whose last message is beyond what the blocks know has been walked past, whom the index has as they
+//! were waits in its queue and is looked at, and of all others it knows the place.
+
+use std::collections::BinaryHeap;
+
+use rusqlite::{OptionalExtension, ToSql, params};
+
+use super::super::Conn;
+use super::super::search_activity::{self, Place, Times};
+use super::super::search_index::{
+    DIGITS, IN_TOUCH, LONGEST, Person, digits_of, runs_of, select_person, tag_word, word,
+};
+use super::Filter;
+use crate::error::Result;
+
+/// How far each way of finding is followed before another is tried.
+pub(super) struct Bounds {
+    /// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the answer.
+    pub(super) walked_first: usize,
+    /// After so many of them it is asked anew whether it does.
+    pub(super) stride: usize,
+    /// How many the index may give before it is asked for those who were in touch, unless these are most of them anyway.
+    pub(super) few: usize,
+    /// How many of the first of those that it gives are kept, or up to twice as many.
+    pub(super) kept: usize,
+    /// How many may have an email address for these to be looked at by themselves, too.
+    pub(super) same_email: u32,
+}
+
+pub(super) const BOUNDS: Bounds =
+    Bounds { walked_first: 3_000, stride: 250, few: 20_000, kept: 20_000, same_email: 3_000 };
+/// Contacts that are not indexed yet and are looked at all the same: those that are next in the queue, and the newest.
+const UNINDEXED: u32 = 1_000;
+/// Indexed contacts by which it is told which runs of what is sought are rare.
+const SAMPLED: u64 = 200;
+/// The golden ratio as a part of 2 to the power of 64.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Runs of each length that are looked at.
+const COUNTED: usize = 48;
+/// Runs that the index is asked for at most, and so many only where it has few contacts for each further one.
+const ASKED: usize = 4;
+const ASKED_OF_RARE: usize = 8;
+/// A run is rare if it is in one of so many of the sample.
+const RARE: usize = 50;
+
+/// The rows of the first `limit` contacts that fit.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn find_seqs(conn: &Conn, filter: &Filter, bounds: &Bounds, limit: usize) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached(select_person!(
+        "FROM contacts AS c WHERE NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+         ORDER BY c.last_message_at DESC, c.seq DESC"
+    ))?;
+    let rows = statement.query([filter.needs_phones()])?;
+    let mut walk = Walk { conn, filter, limit, rows, found: Vec::new(), at: None };
+    if walk.go(bounds.stride)? {
+        return Ok(walk.found);
+    }
+    for walked in (bounds.stride..bounds.walked_first).step_by(bounds.stride) {
+        // At this rate not even half of what is missing would be found: what is so rare is found sooner by the index.
+        if walk.found.len() * bounds.walked_first * 2 < limit * walked {
+            break;
+        }
+        if walk.go(bounds.stride)? {
+            return Ok(walk.found);
+        }
+    }
+    let questions = questions(conn, filter)?;
+    let followed = search_activity::followed_to(conn)?;
+    while questions.is_empty() || walk.at.is_some_and(|at| at > followed) {
+        if walk.go(bounds.stride)? {
+            return Ok(walk.found);
+        }
+    }
+    let missing = limit - walk.found.len();
+    let mut aside = unindexed(conn)?;
+    if let Some(email) = &filter.email {
+        aside.extend(with_email(conn, email, bounds.same_email)?);
+    }
+    let mut rest = first_fitting(conn, filter, walk.ahead_of(aside), missing)?;
+    match walk.indexed(&questions, bounds.kept, bounds.few)? {
+        Some(found) => rest.extend(found),
+        None => {
+            let in_touch: Vec<String> =
+                questions.iter().map(|question| format!("({question}) AND {IN_TOUCH}")).collect();
+            let found = walk.indexed(&in_touch, bounds.kept, usize::MAX)?.unwrap_or_default();
+            if found.len() < missing {
+                rest.extend(walk.never_in_touch(&questions, missing - found.len())?);
+            }
+            rest.extend(found);
+        }
+    }
+    rest.sort_unstable_by(|one, other| other.cmp(one));
+    rest.dedup();
+    rest.truncate(missing);
+    Ok(walk.found.into_iter().chain(rest.into_iter().map(|(_, seq)| seq)).collect())
+}
+
+/// The way through the contacts in the order of the answer.
+struct Walk<'a> {
+    conn: &'a Conn,
+    filter: &'a Filter,
+    limit: usize,
+    rows: rusqlite::Rows<'a>,
+    /// Rows of those that fit so far.
+    found: Vec<i64>,
+    /// Who was looked at last.
+    at: Option<Place>,
+}
+
+impl Walk<'_> {
+    /// Looks at so many more contacts, and tells whether the answer is complete.
+    fn go(&mut self, rows: usize) -> Result<bool> {
+        for _ in 0..rows {
+            if self.found.len() >= self.limit {
+                return Ok(true);
+            }
+            let Some(row) = self.rows.next()? else { return Ok(true) };
+            let person = Person::read(row)?;
+            let text = self.filter.text_of(&person);
+            if self.filter.fits(self.conn, &person, &text)? {
+                self.found.push(person.seq);
+            }
+            self.at = Some(person.place());
+        }
+        Ok(self.found.len() >= self.limit)
+    }
+
+    /// Whether a place has not been looked at yet.
+    fn is_ahead(&self, place: Place) -> bool {
+        self.at.is_none_or(|at| place < at)
+    }
+
+    fn ahead_of(&self, mut places: Vec<Place>) -> Vec<Place> {
+        places.retain(|place| self.is_ahead(*place));
+        places
+    }
+
+    /// Whether somebody fits and stands where the index takes them to stand. Whoever does not was in touch since then.
+    /// What the index was told of them is looked at first, since it is read sooner than what is so now. Where that has
+    /// changed they are in the queue, and looked at for that.
+    fn fits_at(&self, place: Place) -> Result<bool> {
+        if !self.filter.needles.is_empty() {
+            let mut statement = self.conn.prepare_cached("SELECT text FROM search_texts WHERE contact_seq = ?1")?;
+            let mut rows = statement.query([place.1])?;
+            let Some(row) = rows.next()? else { return Ok(false) };
+            let text: String = row.get(0)?;
+            if !self.filter.needles.iter().any(|needle| text.contains(needle.as_str())) {
+                return Ok(false);
+            }
+        }
+        match Person::find(self.conn, place.1, self.filter.needs_phones())? {
+            Some(person) if person.place() == place => {
+                self.filter.fits(self.conn, &person, &self.filter.text_of(&person))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The first of those that the index has for some questions and that fit, as many as are missing, in order. Of all of
+    /// them about `kept` are kept at a time. `None` if there are more than `few` of one question, most of them never in
+    /// touch: to ask for the others is quicker then.
+    fn indexed(&self, questions: &[String], kept: usize, few: usize) -> Result<Option<Vec<Place>>> {
+        let missing = self.limit - self.found.len();
+        let mut found = Vec::new();
+        let mut last = self.at;
+        loop {
+            let mut first = First { after: last, kept, places: Vec::new(), given_up: None };
+            for question in questions {
+                if !first.add(self.conn, question, few)? {
+                    return Ok(None);
+                }
+            }
+            let mut places = BinaryHeap::from(first.places);
+            while let Some(place) = places.pop() {
+                if found.last() != Some(&place) && self.fits_at(place)? {
+                    found.push(place);
+                }
+                if found.len() == missing {
+                    return Ok(Some(found));
+                }
+            }
+            if first.given_up.is_none() {
+                return Ok(Some(found));
+            }
+            last = first.given_up;
+        }
+    }
+
+    /// The newest contacts that fit and that nobody was ever in touch with, so many at least of what each question gives.
+    fn never_in_touch(&self, questions: &[String], missing: usize) -> Result<Vec<Place>> {
+        let mut found = Vec::new();
+        for question in questions {
+            let mut statement = self.conn.prepare_cached(
+                "SELECT g.rowid FROM search_grams AS g WHERE search_grams MATCH ?1 ORDER BY g.rowid DESC",
+            )?;
+            let mut rows = statement.query([format!("({question}) NOT {IN_TOUCH}")])?;
+            let mut missing = missing;
+            while missing > 0
+                && let Some(row) = rows.next()?
+            {
+                let place = (None, row.get(0)?);
+                if self.is_ahead(place) && self.fits_at(place)? {
+                    found.push(place);
+                    missing -= 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The first of many contacts.
+struct First {
+    /// Those who come before it and it itself are not wanted.
+    after: Option<Place>,
+    kept: usize,
+    places: Vec<Place>,
+    /// Those who come after it were given up for those who come before.
+    given_up: Option<Place>,
+}
+
+impl First {
+    /// Adds those that the index has for a question. `false` if there are more than `few`, most of them never in touch.
+    fn add(&mut self, conn: &Conn, question: &str, few: usize) -> Result<bool> {
+        let mut statement =
+            conn.prepare_cached("SELECT g.rowid FROM search_grams AS g WHERE search_grams MATCH ?1 ORDER BY g.rowid")?;
+        let mut rows = statement.query([question])?;
+        let mut times = Times::new(conn);
+        let (mut given, mut in_touch) = (0, 0);
+        while let Some(row) = rows.next()? {
+            let place = times.place(row.get(0)?)?;
+            given += 1;
+            in_touch += usize::from(place.0.is_some());
+            if given > few && in_touch * 2 < given {
+                return Ok(false);
+            }
+            if self.after.is_none_or(|after| place < after) && self.given_up.is_none_or(|least| place > least) {
+                self.push(place);
+            }
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, place: Place) {
+        self.places.push(place);
+        if self.places.len() == 2 * self.kept {
+            let (_, least, _) = self.places.select_nth_unstable_by(self.kept - 1, |one, other| other.cmp(one));
+            self.given_up = Some(*least);
+            self.places.truncate(self.kept);
+        }
+    }
+}
+
+/// What to ask the index: a question for each needle; none where everybody fits.
+fn questions(conn: &Conn, filter: &Filter) -> Result<Vec<String>> {
+    let email = filter.email.as_ref().filter(|email| !email.is_empty());
+    let texts = if filter.needles.is_empty() && email.is_none() { Vec::new() } else { sample(conn)? };
+    let quoted = |needle: &String| -> Vec<String> {
+        telling_runs(needle, &texts).into_iter().map(|run| format!("\"{}\"", word(run))).collect()
+    };
+    let everybody: Vec<String> = email.map(quoted).unwrap_or_default();
+    let everybody: Vec<String> = everybody.into_iter().chain(filter.tag_seq.map(tag_word)).collect();
+    let needles =
+        if filter.needles.is_empty() { vec![Vec::new()] } else { filter.needles.iter().map(quoted).collect() };
+    let questions = needles.into_iter().map(|runs| [runs, everybody.clone()].concat().join(" AND "));
+    Ok(questions.filter(|question| !question.is_empty()).collect())
+}
+
+/// The texts of some of those who are indexed, from everywhere among them: neighbours were often imported together and
+/// have the same in common. The distances are of the golden ratio, so that they are no multiple of anything by which
+/// people are numbered.
+fn sample(conn: &Conn) -> Result<Vec<String>> {
+    let mut statement = conn.prepare_cached("SELECT coalesce(max(contact_seq), 0) FROM search_texts")?;
+    let last: i64 = statement.query_row([], |row| row.get(0))?;
+    let mut statement =
+        conn.prepare_cached("SELECT text FROM search_texts WHERE contact_seq >= ?1 ORDER BY contact_seq LIMIT 1")?;
+    let at = |n: u64| i64::try_from((u128::from(n.wrapping_mul(GOLDEN)) * u128::from(last.unsigned_abs())) >> 64);
+    let seqs = (1..=SAMPLED).map(|n| at(n).unwrap_or(last));
+    seqs.map(|seq| Ok(statement.query_row([seq], |row| row.get(0)).optional()?.unwrap_or_default())).collect()
+}
+
+/// Runs of a needle that together are in as few texts of a sample as possible: what many people have takes the index long
+/// to go through, and what the same people have tells it nothing new.
+fn telling_runs<'a>(needle: &'a str, sample: &[String]) -> Vec<&'a str> {
+    let mut candidates: Vec<(&str, usize)> = longest_runs(needle)
+        .into_iter()
+        .map(|run| (run, sample.iter().filter(|text| text.contains(run)).count()))
+        .collect();
+    let mut left: Vec<&String> = sample.iter().collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < ASKED_OF_RARE {
+        if chosen.len() >= ASKED {
+            candidates.retain(|(_, count)| count * RARE <= sample.len());
+        }
+        let rank = |&(run, count): &(&str, usize)| {
+            (left.iter().filter(|text| text.contains(run)).count(), count, std::cmp::Reverse(run.len()))
+        };
+        let Some(at) = (0..candidates.len()).min_by_key(|at| rank(&candidates[*at])) else { break };
+        let (run, _) = candidates.remove(at);
+        left.retain(|text| text.contains(run));
+        chosen.push(run);
+    }
+    chosen
+}
+
+/// The runs of a needle that the index has and that are in no longer one, each once.
+fn longest_runs(needle: &str) -> Vec<&str> {
+    let length = LONGEST.min(needle.chars().count());
+    let mut runs: Vec<&str> = runs_of(needle, length).take(COUNTED).collect();
+    for length in DIGITS {
+        runs.extend(digits_of(needle, length).take(COUNTED));
+    }
+    runs.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
+    runs.dedup();
+    let all = runs.clone();
+    runs.retain(|run| !all.iter().any(|longer| longer.len() > run.len() && longer.contains(run)));
+    runs
+}
+
+/// The contacts that have an email address in the case of any of its ASCII letters; none if more than `few` have it, whom
+/// the index has to tell.
+fn with_email(conn: &Conn, email: &str, few: u32) -> Result<Vec<Place>> {
+    let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE LIMIT ?2";
+    let places = places(conn, sql, params![email, few + 1])?;
+    Ok(if places.len() > few as usize { Vec::new() } else { places })
+}
+
+/// Contacts that the index does not have as they are, those that changed last and the newest.
+fn unindexed(conn: &Conn) -> Result<Vec<Place>> {
+    let mut all = places(
+        conn,
+        "SELECT c.last_message_at, c.seq FROM search_queue AS q JOIN contacts AS c ON c.seq = q.contact_seq
+         ORDER BY q.place DESC LIMIT ?1",
+        params![UNINDEXED],
+    )?;
+    all.extend(places(
+        conn,
+        "SELECT last_message_at, seq FROM contacts WHERE seq > (SELECT up_to FROM search_progress)
+         ORDER BY seq DESC LIMIT ?1",
+        params![UNINDEXED],
+    )?);
+    // A new contact that was changed is both.
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+fn places(conn: &Conn, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Place>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The first `limit` of some contacts that a search fits.
+fn first_fitting(conn: &Conn, filter: &Filter, mut candidates: Vec<Place>, limit: usize) -> Result<Vec<Place>> {
+    candidates.sort_unstable_by(|one, other| other.cmp(one));
+    let mut found = Vec::new();
+    for (_, seq) in candidates {
+        if found.len() == limit {
+            break;
+        }
+        if let Some(person) = Person::find(conn, seq, filter.needs_phones())?
+            && filter.fits(conn, &person, &filter.text_of(&person))?
+        {
+            found.push(person.place());
+        }
+    }
+    Ok(found)
+}
