@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::json;
 use uuid::Uuid;
 
+use super::inbound::identity::find_by_phone;
+use super::ledger::{BROKEN, Ledger, Unread, ended};
 use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
@@ -17,8 +18,8 @@ use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
-use crate::store::sessions::{self, Marked, StoredSession};
-use crate::store::{Counter, Tx, flows, http_calls, turns};
+use crate::store::sessions::{self, StoredSession};
+use crate::store::{Conn, Counter, Tx, flows, turns};
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
 pub(super) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
@@ -62,7 +63,8 @@ pub enum Whom {
 
 /// Who that is.
 #[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
-pub(super) enum Found {
+#[derive(Debug)]
+pub enum Found {
     /// A contact in the database.
     Known(StoredContact),
     /// Nobody yet.
@@ -71,6 +73,24 @@ pub(super) enum Found {
     Unknown,
     /// The id and the number are two different people.
     Mismatch,
+}
+
+/// Who that is, looked up the same way for those who read and for those who write: also a number in another notation
+/// leads to its owner.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
+    let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
+    Ok(match whom {
+        Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
+        Whom::Phone(phone) => find_by_phone(conn, phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
+        Whom::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
+            (None, _) => Found::Unknown,
+            (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
+            (Some(_), _) => Found::Mismatch,
+        },
+    })
 }
 
 /// One run of a command inside the writer's transaction.
@@ -186,6 +206,11 @@ impl<'a> Job<'a> {
         self.inner
     }
 
+    /// What ends sessions without reading them.
+    pub(super) fn ledger(&self) -> Ledger<'_> {
+        Ledger { tx: self.tx, now: self.now, teller: Some(&self.inner.teller), bells: &self.bells }
+    }
+
     /// Name of the channel that messages go out on.
     pub(super) fn channel(&self) -> &'static str {
         self.inner.options.channel.name()
@@ -255,17 +280,7 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn find(&self, whom: &Whom) -> Result<Found> {
-        let by_id = |id: &ContactId| contacts::find_by_id(self.tx, *id);
-        let by_phone = |phone: &Phone| self.find_by_phone(phone);
-        Ok(match whom {
-            Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
-            Whom::Phone(phone) => by_phone(phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
-            Whom::Both(id, phone) => match (by_id(id)?, by_phone(phone)?) {
-                (None, _) => Found::Unknown,
-                (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
-                (Some(_), _) => Found::Mismatch,
-            },
-        })
+        find_contact(self.tx, whom)
     }
 
     /// A session that is in the database, with its flow and contact.
@@ -456,8 +471,8 @@ impl<'a> Job<'a> {
     /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
     /// were.
     fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: &str) -> Result<u64> {
-        let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason, self.now)?;
-        self.tell_dropped(&dropped, reason)?;
+        let dropped = self.ledger().drop_queued(session_seq, before_turn, reason)?;
+        self.notice_dropped(&dropped)?;
         Ok(dropped.len() as u64)
     }
 
@@ -525,33 +540,18 @@ impl<'a> Job<'a> {
         let Some(failed) = sessions::mark_failed(self.tx, session_seq, "internal_error", self.now)? else {
             return Ok(false);
         };
-        self.end_unread(&failed, Status::Failed, "internal_error", "session_ended")?;
+        let unread = Unread { stimulus: "internal_error", reason: "session_ended", note: BROKEN };
+        let dropped = self.ledger().end_unread(&failed, Status::Failed, unread)?;
+        self.notice_dropped(&dropped)?;
         Ok(true)
     }
 
     /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
     /// one.
     pub(super) fn cancel_unread(&self, contact_seq: i64, reason: &str) -> Result<bool> {
-        let Some(cancelled) = sessions::mark_cancelled(self.tx, contact_seq, reason, self.now)? else {
-            return Ok(false);
-        };
-        self.end_unread(&cancelled, Status::Cancelled, "cancel", reason)?;
+        let Some(dropped) = self.ledger().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
+        self.notice_dropped(&dropped)?;
         Ok(true)
-    }
-
-    /// What follows when a session was ended without being read.
-    fn end_unread(&self, marked: &Marked, status: Status, stimulus: &str, why_dropped: &str) -> Result<()> {
-        self.drop_queued(marked.seq, None, why_dropped)?;
-        http_calls::delete_of_session(self.tx, marked.seq)?;
-        let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
-        self.count_each(of_flow, marked.version, 1);
-        let text = "the session could not go on; the server's log says why".to_owned();
-        let record = json!({
-            "turn": marked.turn, "stimulus": {"type": stimulus}, "path": [], "changes": [],
-            "warnings": [{"node": null, "text": text}]
-        });
-        turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
-        self.emit_unread(ended(status), marked, why_dropped)
     }
 
     /// At most `limit` of a contact's running sessions. It may hold the job, so it comes before anything is written.
@@ -605,9 +605,7 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
-        self.tx.count(Counter { version, ..of_flow.clone() }, delta);
-        self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
-        self.tx.count(of_flow, delta);
+        self.ledger().count_each(of_flow, version, delta);
     }
 }
 
@@ -617,16 +615,6 @@ struct Timed<'a> {
     #[serde(flatten)]
     message: &'a OutgoingMessage,
     hours: &'a SendHours,
-}
-
-fn ended(status: Status) -> &'static str {
-    match status {
-        Status::Running => "session.running",
-        Status::Completed => "session.completed",
-        Status::Expired => "session.expired",
-        Status::Failed => "session.failed",
-        Status::Cancelled => "session.cancelled",
-    }
 }
 
 fn kind_name(message: &OutgoingMessage) -> &'static str {

@@ -18,6 +18,7 @@ mod fate;
 pub mod import;
 mod inbound;
 mod job;
+mod ledger;
 mod live;
 mod options;
 mod outbox;
@@ -56,7 +57,7 @@ use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::erased::ErasureKey;
-use crate::store::{self, Store, idempotency};
+use crate::store::{self, Store, Tx, idempotency};
 use arrivals::Arrivals;
 use inbound::Keywords;
 use job::FlowKey;
@@ -69,7 +70,7 @@ pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use fate::{Expectation, Fate};
 pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_content};
-pub use job::{Hold, Job, Whom};
+pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing};
 pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried};
@@ -118,6 +119,12 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of the raw body.
     pub body_hash: [u8; 32],
+}
+
+impl IdempotencyKey {
+    fn row(&self) -> idempotency::Key<'_> {
+        idempotency::Key { token_seq: self.token_seq, route: self.route, key: &self.key }
+    }
 }
 
 /// What came of a command under an idempotency key.
@@ -271,6 +278,20 @@ impl Runtime {
             Once::Ran(outcome) | Once::Replayed(outcome) => Ok(outcome),
             Once::KeyReused => Err(Error::internal("A command without a key found its key reused")),
         }
+    }
+
+    /// Forgets a key under which nothing was done in the end, so that a retry does it. It is left alone where it stands
+    /// for another outcome by now: somebody else has forgotten it already, and a retry was faster. Tells whether it was
+    /// forgotten.
+    ///
+    /// # Errors
+    /// `Unavailable` when the queue is full or the store has stopped, `OutcomeUnknown` after a failed commit,
+    /// `Internal` otherwise.
+    pub async fn forget_key<T>(&self, key: IdempotencyKey, outcome: T) -> Result<bool>
+    where
+        T: Serialize + Send + 'static,
+    {
+        self.inner.store.write(move |tx| forget_once(tx, &key, &outcome)).await
     }
 
     /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
@@ -488,10 +509,23 @@ fn compile_document(document: &str, default_ttl: Duration) -> Result<CompiledFlo
     Ok(CompiledFlow::load(document, default_ttl))
 }
 
+/// Forgets what a key stands for, if that is still this outcome.
+fn forget_once<T: Serialize>(tx: &Tx<'_>, key: &IdempotencyKey, outcome: &T) -> Result<bool> {
+    let row = key.row();
+    match idempotency::find(tx, &row)? {
+        Some(kept) if kept.outcome == outcome_json(outcome)? => idempotency::delete(tx, &row),
+        _ => Ok(false),
+    }
+}
+
+fn outcome_json<T: Serialize>(outcome: &T) -> Result<String> {
+    serde_json::to_string(outcome).map_err(|error| Error::internal("An outcome cannot be stored").caused_by(error))
+}
+
 fn run_once<C: Command>(job: &Job<'_>, key: Option<&IdempotencyKey>, command: &C) -> Result<Once<C::Outcome>, Hold> {
     let Some(key) = key else { return command.run(job).map(Once::Ran) };
     let now = job.now();
-    let row = idempotency::Key { token_seq: key.token_seq, route: key.route, key: &key.key };
+    let row = key.row();
     let earlier = idempotency::find(job.tx(), &row)?;
     let is_live = |at: Timestamp| at.plus(KEY_LIFETIME) > now;
     match earlier {
@@ -509,9 +543,7 @@ fn run_once<C: Command>(job: &Job<'_>, key: Option<&IdempotencyKey>, command: &C
         if has_stale {
             idempotency::delete(job.tx(), &row)?;
         }
-        let json = serde_json::to_string(&outcome)
-            .map_err(|error| Error::internal("An outcome cannot be stored").caused_by(error))?;
-        idempotency::insert(job.tx(), &row, &key.body_hash, &json, now)?;
+        idempotency::insert(job.tx(), &row, &key.body_hash, &outcome_json(&outcome)?, now)?;
     }
     Ok(Once::Ran(outcome))
 }

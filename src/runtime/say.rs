@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 
-/// A person on the admin page, or a system of the operator's, answers somebody. Also somebody who opted out: that is
+/// An agent, or a system of the operator's, answers somebody. An agent also answers somebody who opted out: that is
 /// between people.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -24,6 +24,8 @@ pub struct Answer {
     pub contact_id: ContactId,
     /// What.
     pub text: String,
+    /// An agent says it, and no system.
+    pub is_by_person: bool,
 }
 
 /// What came of an [`Answer`].
@@ -35,6 +37,8 @@ pub enum Answered {
         /// The message.
         id: MessageId,
     },
+    /// The contact does not want to be written to, and no agent says it. Nothing was said.
+    OptedOut,
     /// No contact has that id.
     NotFound,
 }
@@ -47,10 +51,13 @@ impl Command for Answer {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Answered, Hold> {
-        match contacts::find_by_id(job.tx(), self.contact_id)? {
-            Some(contact) => Ok(Answered::Queued { id: job.say(&contact, Origin::Agent, &self.text, None)? }),
-            None => Ok(Answered::NotFound),
+        let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(Answered::NotFound) };
+        if !self.is_by_person && contact.contact.opted_out_at.is_some() {
+            return Ok(Answered::OptedOut);
         }
+        // Who opts out while it waits is looked at again when it goes out, by the same rule.
+        let origin = if self.is_by_person { Origin::Agent } else { Origin::Api };
+        Ok(Answered::Queued { id: job.say(&contact, origin, &self.text, None)? })
     }
 }
 

@@ -75,6 +75,11 @@ pub enum SendRefusal {
         /// Such as `template_paused`.
         reason: String,
     },
+    /// What stands for a medium is no link.
+    NoLink {
+        /// The placeholder.
+        key: String,
+    },
     /// The template needs values that are not there, or blank.
     MissingVariables {
         /// All that it needs, in the order of header, body and buttons.
@@ -131,11 +136,18 @@ impl Command for SendTemplate {
             Ok(template) => template,
             Err(reason) => return refused(SendRefusal::NotApproved { reason: reason.to_owned() }),
         };
-        let expected: Vec<String> = template.placeholders().into_iter().map(|placeholder| placeholder.key).collect();
+        let placeholders = template.placeholders();
+        let expected: Vec<String> = placeholders.iter().map(|placeholder| placeholder.key.clone()).collect();
         let is_missing = |key: &&String| self.variables.get(*key).is_none_or(|value| value.trim().is_empty());
         let missing: Vec<String> = expected.iter().filter(is_missing).cloned().collect();
         if !missing.is_empty() {
             return refused(SendRefusal::MissingVariables { expected, missing });
+        }
+        let is_link = |value: &String| ["https://", "http://"].iter().any(|scheme| value.trim().starts_with(scheme));
+        let of_media = placeholders.into_iter().filter(|placeholder| placeholder.is_media);
+        if let Some(no_link) = of_media.map(|media| media.key).find(|key| !self.variables.get(key).is_some_and(is_link))
+        {
+            return refused(SendRefusal::NoLink { key: no_link });
         }
         let found = match found {
             Ok(found) => found,

@@ -207,7 +207,7 @@ fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timesta
     let mut changed = TemplatesChanged { total: missing.len() as u64, ..TemplatesChanged::default() };
     for row in templates::list(tx, channel)? {
         let Some(one) = missing.remove(&key(&row.template)) else {
-            templates::delete(tx, row.seq)?;
+            templates::delete(tx, row.id)?;
             changed.removed += 1;
             continue;
         };

@@ -110,8 +110,13 @@ pub enum BatchBegun {
         #[serde(default)]
         kind: FlowKind,
     },
-    /// Every one of the triggers would be refused for this reason.
-    Refused(TriggerRefusal),
+    /// Every one of the triggers would be refused.
+    Refused {
+        /// What it is, published or not; a flow where there is none.
+        kind: FlowKind,
+        /// Why.
+        refusal: TriggerRefusal,
+    },
 }
 
 impl Command for BeginBatch {
@@ -123,14 +128,15 @@ impl Command for BeginBatch {
 
     fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Hold> {
         let Some(published) = flows::find_published(job.tx(), self.flow_id)? else {
-            return Ok(BatchBegun::Refused(TriggerRefusal::FlowNotFound));
+            let kind = flows::find_summary(job.tx(), self.flow_id)?.map_or(FlowKind::Flow, |summary| summary.kind);
+            return Ok(BatchBegun::Refused { kind, refusal: TriggerRefusal::FlowNotFound });
         };
         // Handed back until it is compiled, and so none of the triggers that follow overtakes another for it.
         let flow = job.flow(published.seq, published.version)?;
         if flow.has_entry() {
             Ok(BatchBegun::Ready { kind: published.kind })
         } else {
-            Ok(BatchBegun::Refused(TriggerRefusal::NoEntryNode))
+            Ok(BatchBegun::Refused { kind: published.kind, refusal: TriggerRefusal::NoEntryNode })
         }
     }
 }
@@ -248,7 +254,7 @@ impl Trigger {
     }
 }
 
-/// A published flow that is not a sequence.
+/// A published flow of this kind.
 fn find_flow(job: &Job<'_>, id: FlowId, kind: FlowKind) -> Result<Option<flows::PublishedFlow>> {
     Ok(flows::find_published(job.tx(), id)?.filter(|flow| flow.kind == kind))
 }

@@ -72,6 +72,14 @@ impl Direct {
         f(&self.conn)
     }
 
+    /// Bytes that are free for this process on the disk of the database.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn free_bytes(&self) -> Result<u64> {
+        super::free_bytes(Path::new(self.conn.path().unwrap_or_default()))
+    }
+
     /// Everything that is wrong with the file, a sentence each: damaged pages and indexes, rows that refer to nothing,
     /// a schema that is not the program's. Reads the whole file.
     ///

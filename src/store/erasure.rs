@@ -180,11 +180,8 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
 }
 
 fn remove_tags_and_addresses(tx: &Tx<'_>, contact_seq: i64) -> Result<()> {
-    for sql in ["DELETE FROM addresses WHERE contact_seq = ?1", "DELETE FROM contact_tags WHERE contact_seq = ?1"] {
-        tx.prepare_cached(sql)?.execute([contact_seq])?;
-    }
-    // Those among them, too, that were taken off before: nobody knows any more who had them.
-    contacts::drop_unused_tags(tx)
+    tx.prepare_cached("DELETE FROM addresses WHERE contact_seq = ?1")?.execute([contact_seq])?;
+    contacts::remove_tags(tx, contact_seq)
 }
 
 /// What a job may still delete.
@@ -282,7 +279,7 @@ mod tests {
 
     use super::super::messages::{self, MessageStatus, NewInbound, NewOutgoing, Origin};
     use super::super::testing::{self, now};
-    use super::super::{sessions, turns};
+    use super::super::{search, sessions, turns};
     use super::*;
     use crate::domain::{Contact, MessageId, Session, Status};
 
@@ -339,6 +336,44 @@ mod tests {
         assert_eq!(tags, "shared,of 2", "what others have stays");
         let left = contacts::find_by_seq(&tx, known.seq).unwrap().unwrap().contact;
         assert_eq!(left, Contact { opted_out_at: Some(now()), ..Contact::new(stub, None) });
+    }
+
+    #[test]
+    fn nothing_that_a_session_still_learns_leads_to_the_stub() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let known = person(&tx, 1, None);
+        begin(&tx, &key(), &known, testing::contact_id(9), now()).unwrap();
+        let stub = contacts::find_by_seq(&tx, known.seq).unwrap().unwrap().contact;
+        let email = Some("ana@example.org".to_owned());
+        let learnt = Contact { email: email.clone(), name: Some("Ana".to_owned()), ..stub.clone() };
+        contacts::update(&tx, known.seq, &learnt, &stub, now()).unwrap();
+        assert_eq!(contacts::find_by_email(&tx, "ana@example.org").unwrap(), None);
+        let search = search::Search { email, ..search::Search::default() };
+        assert_eq!(search::find(&tx, &search, 9).unwrap(), vec![]);
+        let search = search::Search { query: Some("ana".to_owned()), ..search::Search::default() };
+        assert_eq!(search::find(&tx, &search, 9).unwrap(), vec![]);
+        assert_eq!(contacts::find_by_id(&tx, stub.id).unwrap(), None);
+        assert_eq!(contacts::list(&tx, None, 9).unwrap(), vec![]);
+    }
+
+    #[test]
+    fn the_tags_of_a_person_go_unless_others_have_them_and_no_others_go() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let known = person(&tx, 1, None);
+        let mut other = person(&tx, 2, None);
+        let before = other.contact.clone();
+        other.contact.tags.retain(|tag| tag == "shared");
+        contacts::update(&tx, other.seq, &other.contact, &before, now()).unwrap();
+        begin(&tx, &key(), &known, testing::contact_id(9), now()).unwrap();
+        let tags = || search::tags(&tx, None, 9).unwrap();
+        assert_eq!(tags(), ["of 2", "shared"], "a tag that was taken off stays known");
+        let stub = contacts::find_by_seq(&tx, known.seq).unwrap().unwrap().contact;
+        let tagged = Contact { tags: vec!["late".to_owned(), "of 2".to_owned()], ..stub.clone() };
+        contacts::update(&tx, known.seq, &tagged, &stub, now()).unwrap();
+        while remove_some(&tx, &key(), known.seq, now()).unwrap() == Removed::Some {}
+        assert_eq!(tags(), ["shared"], "what the stub had at last goes, too");
     }
 
     #[test]

@@ -78,9 +78,10 @@ impl MessageStatus {
 pub enum Origin {
     /// A flow.
     Flow,
-    /// The server, to confirm that somebody opted out or in. It alone reaches somebody who opted out.
+    /// The server, to confirm that somebody opted out or in. It reaches also somebody who opted out.
     Consent,
-    /// A person on the admin page.
+    /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also somebody who
+    /// opted out.
     Agent,
     /// The operator's own systems.
     Api,
@@ -527,6 +528,18 @@ pub fn fail_queued_of_session(
     )?;
     let rows = statement.query_map((session_seq, before_turn, reason, now), |row| row.get(0))?;
     outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
+}
+
+/// When a contact last wrote what was taken for this.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn last_handled_at(conn: &Conn, contact_seq: i64, handled: &str) -> Result<Option<Timestamp>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT max(created_at) FROM messages INDEXED BY messages_by_contact
+         WHERE contact_seq = ?1 AND direction = 'in' AND handled = ?2",
+    )?;
+    Ok(statement.query_row((contact_seq, handled), |row| row.get(0))?)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {

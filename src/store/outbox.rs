@@ -75,8 +75,8 @@ pub struct SessionBrief {
     pub status: Status,
     /// The last turn that it took.
     pub turn: u32,
-    /// It waits for a reply, and not for ever.
-    pub has_reply_timeout: bool,
+    /// It waits for a reply, and not for ever, or for a delay to be over: its timer may move with what it says.
+    pub has_span: bool,
 }
 
 /// What the outbox wants to know of a message's contact.
@@ -593,7 +593,7 @@ pub fn parked_heads(conn: &Conn, channel: &str, limit: u32) -> Result<Vec<i64>> 
 pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
     let mut statement = conn.prepare_cached(
         "SELECT s.id, f.id, s.flow_seq, s.version, s.status, s.turn,
-             s.waiting_for IS 'reply' AND s.wake_at IS NOT NULL
+             (s.waiting_for IS 'reply' OR s.waiting_for IS 'delay') AND s.wake_at IS NOT NULL
          FROM sessions AS s JOIN flows AS f ON f.seq = s.flow_seq WHERE s.seq = ?1",
     )?;
     let found = statement.query_row([session_seq], |row| {
@@ -604,7 +604,7 @@ pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
             version: row.get(3)?,
             status: row.get(4)?,
             turn: row.get(5)?,
-            has_reply_timeout: row.get(6)?,
+            has_span: row.get(6)?,
         })
     });
     Ok(found.optional()?)

@@ -4,6 +4,8 @@
 //! The public API calls all languages of one name together a template: see [`groups`].
 
 use rusqlite::{OptionalExtension, Row, params};
+use sha2::{Digest, Sha256};
+use uuid::Builder;
 
 use super::values::Json;
 use super::{Conn, Tx};
@@ -32,7 +34,7 @@ pub struct TemplateRow {
 /// A template in all its languages, as the public API knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateGroup {
-    /// The id of the translation that was stored first.
+    /// An id that is made of the channel and the name, so that it stays the same whichever translations come and go.
     pub id: TemplateId,
     /// The name at the channel, which all have in common.
     pub name: String,
@@ -45,8 +47,8 @@ pub struct TemplateGroup {
 impl TemplateGroup {
     fn of(translations: Vec<TemplateRow>) -> Option<Self> {
         let first = translations.iter().min_by_key(|row| row.seq)?;
-        let (id, name, created_at) = (first.id, first.template.name.clone(), first.created_at);
-        Some(Self { id, name, created_at, translations })
+        let (name, created_at) = (first.template.name.clone(), first.created_at);
+        Some(Self { id: group_id(&first.channel, &name), name, created_at, translations })
     }
 
     /// The translation that stands for all: the first that is approved, by language; without any the first at all.
@@ -67,15 +69,20 @@ pub fn groups(conn: &Conn, channel: &str) -> Result<Vec<TemplateGroup>> {
     Ok(by_name.filter_map(|rows| TemplateGroup::of(rows.to_vec())).collect())
 }
 
-/// The template that has a translation of this id on a channel, whichever of them it is.
+/// The template of an id on a channel: its own, or that of any of its translations.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn find_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<TemplateGroup>> {
-    match find_by_id(conn, id)?.filter(|row| row.channel == channel) {
-        Some(row) => Ok(TemplateGroup::of(named(conn, channel, &row.template.name)?)),
-        None => Ok(None),
-    }
+    let name = match find_by_id(conn, id)? {
+        Some(row) if row.channel == channel => row.template.name,
+        Some(_) => return Ok(None),
+        None => match name_of_group(conn, channel, id)? {
+            Some(name) => name,
+            None => return Ok(None),
+        },
+    };
+    Ok(TemplateGroup::of(named(conn, channel, &name)?))
 }
 
 /// All templates of a channel, by name and language.
@@ -196,13 +203,35 @@ pub fn set_status(
     }
 }
 
-/// Forgets a template. Messages that name it are refused from then on.
+/// Forgets a template, and tells whether there was one. Messages that name it are refused from then on. It goes by the
+/// public id, because SQLite gives the row of one that is gone to the next.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
-    tx.prepare_cached("DELETE FROM templates WHERE seq = ?1")?.execute([seq])?;
-    Ok(())
+pub fn delete(tx: &Tx<'_>, id: TemplateId) -> Result<bool> {
+    Ok(tx.prepare_cached("DELETE FROM templates WHERE id = ?1")?.execute([id])? > 0)
+}
+
+/// What all translations of a name on a channel are known by together.
+fn group_id(channel: &str, name: &str) -> TemplateId {
+    let hash = Sha256::new().chain_update("template\0").chain_update(channel).chain_update("\0").chain_update(name);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    TemplateId(Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// The name that an id was made of. All names are tried, which are few: Meta's documentation allows an account 6,000
+/// templates at most.
+fn name_of_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<String>> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT name FROM templates WHERE channel = ?1")?;
+    let mut rows = statement.query([channel])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if group_id(channel, name) == id {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<TemplateRow> {
@@ -257,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn all_languages_of_a_name_are_one_template_under_its_oldest_id() {
+    fn all_languages_of_a_name_are_one_template() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let id = |n| TemplateId(Uuid::from_u128(n));
@@ -270,9 +299,8 @@ mod tests {
         alone.name = "about".to_owned();
         insert(&tx, id(5), "whatsapp", None, &alone, testing::now()).unwrap();
         let found = groups(&tx, "whatsapp").unwrap();
-        let seen: Vec<_> =
-            found.iter().map(|group| (group.name.as_str(), group.id, group.translations.len())).collect();
-        assert_eq!(seen, [("about", id(5), 1), ("cart", id(9), 3)]);
+        let seen: Vec<_> = found.iter().map(|group| (group.name.as_str(), group.translations.len())).collect();
+        assert_eq!(seen, [("about", 1), ("cart", 3)]);
         assert_eq!(found[1].shown().unwrap().language, "fr", "the first that may be sent");
         assert_eq!(found[0].shown().unwrap().language, "en", "none may");
         for any in [9, 2, 4] {
@@ -280,6 +308,37 @@ mod tests {
         }
         assert_eq!(find_group(&tx, "whatsapp", id(3)).unwrap(), None, "another channel's");
         assert_eq!(find_group(&tx, "whatsapp", id(7)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_template_keeps_its_id_whichever_languages_come_and_go() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let next = std::cell::Cell::new(0);
+        let add = |channel: &str, name: &str, language: &str| {
+            next.set(next.get() + 1);
+            let id = TemplateId(Uuid::from_u128(next.get()));
+            insert(&tx, id, channel, Some("m"), &template(name, language), testing::now()).unwrap();
+            id
+        };
+        let of = |channel: &str| groups(&tx, channel).unwrap().iter().map(|group| group.id).collect::<Vec<_>>();
+        let found = |id| find_group(&tx, "whatsapp", id).unwrap().map(|group| group.name);
+        let remove = |id| assert!(delete(&tx, id).unwrap());
+        let german = add("whatsapp", "cart", "de");
+        let [kept] = of("whatsapp")[..] else { panic!("one template") };
+        let english = add("whatsapp", "cart", "en");
+        remove(german);
+        assert_eq!((of("whatsapp"), found(kept), found(german)), (vec![kept], Some("cart".to_owned()), None));
+        remove(english);
+        assert_eq!((of("whatsapp"), found(kept)), (vec![], None));
+        let again = add("whatsapp", "cart", "fr");
+        assert_eq!((of("whatsapp"), found(kept)), (vec![kept], found(again)));
+        add("whatsapp", "car", "en");
+        add("webhook", "cart", "en");
+        assert_eq!((of("whatsapp")[1], of("whatsapp").len()), (kept, 2));
+        assert!(!of("webhook").contains(&kept), "each channel has its own");
+        assert_eq!(found(of("webhook")[0]), None);
+        assert_eq!(found(of("whatsapp")[0]).as_deref(), Some("car"));
     }
 
     #[test]
@@ -300,7 +359,22 @@ mod tests {
         let seen: Vec<_> = rows.iter().map(|row| (row.template.status, row.updated_at)).collect();
         assert_eq!(seen, [(paused, later), (TemplateStatus::Approved, testing::now())]);
         assert_eq!(count(&tx, "whatsapp").unwrap(), (2, 1));
-        delete(&tx, rows[0].seq).unwrap();
+        assert!(delete(&tx, rows[0].id).unwrap());
         assert_eq!(count(&tx, "whatsapp").unwrap(), (1, 1));
+    }
+
+    #[test]
+    fn a_template_that_is_deleted_twice_takes_no_other_with_it() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (old, new) = (TemplateId(Uuid::from_u128(1)), TemplateId(Uuid::from_u128(2)));
+        insert(&tx, old, "webhook", None, &template("old", "en"), testing::now()).unwrap();
+        let row = find_by_id(&tx, old).unwrap().unwrap();
+        assert!(delete(&tx, old).unwrap());
+        insert(&tx, new, "webhook", None, &template("new", "en"), testing::now()).unwrap();
+        let next = find_by_id(&tx, new).unwrap().unwrap();
+        assert_eq!(next.seq, row.seq, "the row is used again");
+        assert!(!delete(&tx, old).unwrap());
+        assert_eq!(list(&tx, "webhook").unwrap(), [next]);
     }
 }

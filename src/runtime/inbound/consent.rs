@@ -3,8 +3,6 @@
 //! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
 //! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
-use serde_json::json;
-
 use super::super::contacts::OPTED_OUT;
 use super::super::job::{Hold, Job, Live};
 use crate::domain::consent::Wish;
@@ -54,7 +52,8 @@ impl Job<'_> {
     pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<&str>) -> Result<(), Hold> {
         let mut opted_in = contact.contact.clone();
         opted_in.opted_out_at = None;
-        opted_in.opted_in_at = opted_in.opted_in_at.or(Some(self.now()));
+        // The consent from before was taken back: this one is new.
+        opted_in.opted_in_at = Some(self.now());
         contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
         self.confirm(Wish::OptIn, contact, language)?;
         Ok(self.emit_consent("contact.opted_in", contact.seq)?)
@@ -77,14 +76,6 @@ impl Job<'_> {
     /// Tells that somebody opted out or in.
     pub(in crate::runtime) fn emit_consent(&self, event: &'static str, contact_seq: i64) -> Result<()> {
         let contact = self.contact(contact_seq)?.contact;
-        self.emit(event, Some(contact_seq), || {
-            json!({"contact": {
-                "id": contact.id,
-                "phone": contact.phone,
-                "name": contact.name,
-                "opted_in_at": contact.opted_in_at.map(|at| at.to_iso_seconds()),
-                "opted_out_at": contact.opted_out_at.map(|at| at.to_iso_seconds()),
-            }})
-        })
+        self.ledger().emit_consent(event, contact_seq, &contact)
     }
 }

@@ -227,9 +227,15 @@ impl Outbox {
                 troubles.heads.insert(contact_seq, Trouble { id, times, accepted });
                 return Try { times, is_spent };
             }
-            Sent::Refused(_) | Sent::Ambiguous { .. } => {}
+            Sent::Refused(_) | Sent::Ambiguous { .. } => _ = troubles.heads.remove(&contact_seq),
         }
         Try { times: 1, is_spent: true }
+    }
+
+    /// Forgets what it knows of the head of a lane that will not be tried again.
+    pub(super) fn forget_head(&self, contact_seq: i64) {
+        self.troubles().heads.remove(&contact_seq);
+        self.refusals().remove(&contact_seq);
     }
 
     /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or it
@@ -263,8 +269,9 @@ impl Outbox {
                 let times = refusals.entry(contact_seq).or_insert(0);
                 *times = times.saturating_add(1);
             }
-            Sent::Accepted { .. } => _ = self.refusals().remove(&contact_seq),
-            Sent::Refused(_) | Sent::Ambiguous { .. } => {}
+            // It says nothing of the person.
+            Sent::Refused(Refusal { class: RefusalClass::Transient, .. }) | Sent::Ambiguous { .. } => {}
+            Sent::Accepted { .. } | Sent::Refused(_) => _ = self.refusals().remove(&contact_seq),
         }
     }
 
@@ -279,6 +286,12 @@ impl Outbox {
             self.hear(&sent, round, (id, contact_seq), now);
         }
         self.ring();
+    }
+
+    /// People of whom anything is kept.
+    #[cfg(test)]
+    pub(super) fn known_people(&self) -> usize {
+        self.troubles().heads.len() + self.refusals().len()
     }
 
     fn troubles(&self) -> MutexGuard<'_, Troubles> {

@@ -8,11 +8,12 @@ use crate::domain::{ContactChange, Status, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job, Live};
+use crate::runtime::ledger::Ledger;
 use crate::runtime::{Notice, turn};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{Direction, MessageStatus};
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
-use crate::store::{Counter, routing, sessions};
+use crate::store::{Counter, sessions};
 
 /// Why sessions of who opts out end, and why messages to them fail.
 pub(super) const OPTED_OUT: &str = "opted_out";
@@ -106,6 +107,7 @@ impl Job<'_> {
             self.settle(live, self.now())?;
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
+        self.inner().outbox.forget_head(row.contact_seq);
         self.go_on_behind(row)?;
         self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
         if let Some(session) = &session {
@@ -148,21 +150,22 @@ impl Job<'_> {
 
     /// Drops what flows and systems have queued for a contact.
     pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<()> {
-        let dropped = routing::fail_queued_of_contact(self.tx(), contact_seq, reason, self.now())?;
-        self.tell_dropped(&dropped, reason)
+        let dropped = self.ledger().drop_queued_of(contact_seq, reason)?;
+        self.notice_dropped(&dropped)
     }
 
     /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has ended.
     pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
-        for row in dropped {
-            // What was behind them may go out.
-            self.wake_outbox();
-            self.tell_stage(row, "failed", None, self.now(), Some((reason, None)))?;
-            let session = self.brief(row)?;
-            if let Some(session) = &session {
-                self.count_message("message.failed", session);
+        self.ledger().tell_dropped(dropped, reason)?;
+        self.notice_dropped(dropped)
+    }
+
+    /// The same for those who watch.
+    pub(in crate::runtime) fn notice_dropped(&self, dropped: &[OutboxRow]) -> Result<()> {
+        if self.is_watched() {
+            for row in dropped {
+                self.notice_progress(row, self.brief(row)?.as_ref(), MessageStatus::Failed)?;
             }
-            self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
         }
         Ok(())
     }
@@ -176,29 +179,7 @@ impl Job<'_> {
         at: Timestamp,
         failure: Option<(&str, Option<&str>)>,
     ) -> Result<bool> {
-        if !outbox::add_stage(self.tx(), row.seq, stage, at)? {
-            return Ok(false);
-        }
-        let event = match stage {
-            "sent" => "message.status.sent",
-            "delivered" => "message.status.delivered",
-            "read" => "message.status.read",
-            "failed" => "message.status.failed",
-            // Nothing outside knows of it.
-            _ => return Ok(true),
-        };
-        self.emit(event, Some(row.contact_seq), || {
-            let mut body = Map::new();
-            body.insert("message_id".to_owned(), json!(row.id));
-            body.insert("whatsapp_message_id".to_owned(), json!(provider_id.or(row.provider_id.as_deref())));
-            body.insert("timestamp".to_owned(), json!(at.to_iso_seconds()));
-            if let Some((code, text)) = failure {
-                body.insert("error_code".to_owned(), json!(code));
-                body.insert("error_message".to_owned(), json!(text));
-            }
-            Value::Object(body)
-        })?;
-        Ok(true)
+        self.ledger().tell_stage(row, stage, provider_id, at, failure)
     }
 
     /// What a message's session looks like; `None` without one, or once it is gone.
@@ -223,7 +204,8 @@ impl Job<'_> {
     }
 
     /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it was
-    /// armed is not settled: nobody can answer what has not arrived. The timer is armed again from now then.
+    /// armed is not settled: nobody can answer what has not arrived, and what a delay was to part would go out together.
+    /// The timer is armed again from now then.
     pub(in crate::runtime) fn put_off_timeout(&self, live: &mut Live, event: &Event) -> Result<bool> {
         let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, live.seq, live.contact_seq()) else {
             return Ok(false);
@@ -251,7 +233,7 @@ impl Job<'_> {
         }
         if let Some(turn) = row.turn
             && moves_session
-            && session.has_reply_timeout
+            && session.has_span
             && !outbox::is_turn_unsettled(self.tx(), self.channel(), row.contact_seq, (seq, turn))?
             && let Some(mut stored) = sessions::find_by_seq(self.tx(), seq)?
             && rearm(&mut stored.session, turn, at)
@@ -277,6 +259,60 @@ impl Job<'_> {
             self.wake_outbox();
         }
         Ok(())
+    }
+
+    fn count_message(&self, name: &'static str, session: &SessionBrief) {
+        self.ledger().count_message(name, session);
+    }
+}
+
+impl Ledger<'_> {
+    /// Tells of messages that were dropped from the queue, as of any that fail.
+    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
+        for row in dropped {
+            // What was behind them may go out.
+            self.bells.message();
+            self.tell_stage(row, "failed", None, self.now, Some((reason, None)))?;
+            if let Some(seq) = row.session_seq
+                && let Some(session) = outbox::session(self.tx, seq)?
+            {
+                self.count_message("message.failed", &session);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_stage(
+        &self,
+        row: &OutboxRow,
+        stage: &'static str,
+        provider_id: Option<&str>,
+        at: Timestamp,
+        failure: Option<(&str, Option<&str>)>,
+    ) -> Result<bool> {
+        if !outbox::add_stage(self.tx, row.seq, stage, at)? {
+            return Ok(false);
+        }
+        let event = match stage {
+            "sent" => "message.status.sent",
+            "delivered" => "message.status.delivered",
+            "read" => "message.status.read",
+            "failed" => "message.status.failed",
+            // Nothing outside knows of it.
+            _ => return Ok(true),
+        };
+        self.emit(event, Some(row.contact_seq), || {
+            let mut body = Map::new();
+            body.insert("message_id".to_owned(), json!(row.id));
+            body.insert("whatsapp_message_id".to_owned(), json!(provider_id.or(row.provider_id.as_deref())));
+            body.insert("timestamp".to_owned(), json!(at.to_iso_seconds()));
+            if let Some((code, text)) = failure {
+                body.insert("error_code".to_owned(), json!(code));
+                body.insert("error_message".to_owned(), json!(text));
+            }
+            Value::Object(body)
+        })?;
+        Ok(true)
     }
 
     fn count_message(&self, name: &'static str, session: &SessionBrief) {

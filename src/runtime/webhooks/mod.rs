@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::credentials::make_secret;
 use super::job::{Job, to_json};
+use super::ledger::Ledger;
 use super::turn::Handoff;
 use super::{Notice, Runtime, sweeper};
 use crate::domain::text::has_odd_characters;
@@ -81,7 +82,7 @@ impl Teller {
     }
 }
 
-impl Job<'_> {
+impl Ledger<'_> {
     /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
     /// what the event tells; `event`, `timestamp` and `tenant_id` are added. `contact_seq` is the person it tells of.
     pub(super) fn emit(
@@ -94,33 +95,71 @@ impl Job<'_> {
         let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
             listeners.iter().filter(|listener| listener.wants(event)).map(|listener| listener.id).collect()
         };
-        let known = self.inner().teller.listeners.read().unwrap_or_else(PoisonError::into_inner);
-        let endpoints = match known.as_deref() {
+        let known = self.teller.map(|teller| teller.listeners.read().unwrap_or_else(PoisonError::into_inner));
+        let endpoints = match known.as_ref().and_then(|known| known.as_deref()) {
             Some(listeners) => wanted(listeners),
-            None => wanted(&webhooks::listeners(self.tx())?),
+            None => wanted(&webhooks::listeners(self.tx)?),
         };
         drop(known);
         if endpoints.is_empty() {
             return Ok(());
         }
-        let mut whole = json!({"event": event, "timestamp": self.now().to_iso_seconds(), "tenant_id": TENANT_ID});
+        let mut whole = json!({"event": event, "timestamp": self.now.to_iso_seconds(), "tenant_id": TENANT_ID});
         if let (Value::Object(whole), Value::Object(told)) = (&mut whole, body()) {
             whole.extend(told);
         }
-        let (body, created_at) = (to_json(&whole)?, self.now());
+        let (body, created_at) = (to_json(&whole)?, self.now);
         for endpoint in endpoints {
             let id = Uuid::now_v7();
             webhooks::insert_delivery(
-                self.tx(),
+                self.tx,
                 &NewDelivery { id, endpoint, contact_seq, event, body: &body, created_at },
             )?;
         }
-        self.bells().tell();
+        self.bells.tell();
         Ok(())
+    }
+
+    /// Tells that a session has ended that was not read.
+    pub(super) fn emit_unread(&self, event: &'static str, marked: &Marked, reason: &str) -> Result<()> {
+        let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
+        let Some(contact) = contact else { return Ok(()) };
+        let status = event.strip_prefix("session.");
+        self.emit(event, Some(marked.contact_seq), || {
+            json!({
+                "session": {
+                    "id": marked.id, "flow_id": marked.flow_id, "version": marked.version, "contact_id": contact.id,
+                    "status": status, "reason": reason, "outcome": null,
+                },
+                "contact": told_of_contact(&contact),
+            })
+        })
+    }
+
+    /// Tells that somebody opted out or in.
+    pub(super) fn emit_consent(&self, event: &'static str, contact_seq: i64, contact: &Contact) -> Result<()> {
+        self.emit(event, Some(contact_seq), || {
+            json!({"contact": {
+                "id": contact.id,
+                "phone": contact.phone,
+                "name": contact.name,
+                "opted_in_at": contact.opted_in_at.map(|at| at.to_iso_seconds()),
+                "opted_out_at": contact.opted_out_at.map(|at| at.to_iso_seconds()),
+            }})
+        })
     }
 }
 
 impl Job<'_> {
+    /// Queues an event, as [`Ledger::emit`] does.
+    pub(super) fn emit(
+        &self,
+        event: &'static str,
+        contact_seq: Option<i64>,
+        body: impl FnOnce() -> Value,
+    ) -> Result<()> {
+        self.ledger().emit(event, contact_seq, body)
+    }
     /// Tells that a session has begun or ended.
     pub(super) fn emit_session(
         &self,
@@ -134,22 +173,6 @@ impl Job<'_> {
             Some(contact_seq),
             || json!({"session": told_of(session), "contact": told_of_contact(contact)}),
         )
-    }
-
-    /// Tells that a session has ended that could not be read.
-    pub(super) fn emit_unread(&self, event: &'static str, marked: &Marked, reason: &str) -> Result<()> {
-        let contact = contacts::find_by_seq(self.tx(), marked.contact_seq)?.map(|stored| stored.contact);
-        let Some(contact) = contact else { return Ok(()) };
-        let status = event.strip_prefix("session.");
-        self.emit(event, Some(marked.contact_seq), || {
-            json!({
-                "session": {
-                    "id": marked.id, "flow_id": marked.flow_id, "version": marked.version, "contact_id": contact.id,
-                    "status": status, "reason": reason, "outcome": null,
-                },
-                "contact": told_of_contact(&contact),
-            })
-        })
     }
 
     /// Tells that people are asked for.

@@ -158,6 +158,55 @@ async fn a_delay_speaks_first_but_a_short_one_in_a_conversation_does_not() {
 }
 
 #[tokio::test]
+async fn what_delays_part_does_not_come_together_in_the_morning() {
+    let desk = Desk::at_night(whatsapp()).await;
+    let mut document = by_day(json!({"schema_version": 1, "name": "D", "entry_node": "a", "nodes": [
+        {"id": "a", "type": "send_message", "text": "One", "exits": {"next": "b"}},
+        {"id": "b", "type": "delay", "seconds": 1800, "exits": {"next": "c"}},
+        {"id": "c", "type": "send_message", "text": "Two", "exits": {"next": "d"}},
+        {"id": "d", "type": "delay", "seconds": 1800, "exits": {"next": "e"}},
+        {"id": "e", "type": "send_message", "text": "Three"}
+    ]}));
+    document["kind"] = json!("sequence");
+    document["settings"]["session_ttl_minutes"] = json!(60);
+    let session = desk.start(document, ANA).await;
+    let opening: Timestamp = OPENING.parse().unwrap();
+    for hour in 0..9 {
+        desk.clock.set(opening.minus(seconds((9 - hour) * 3600)));
+        assert_eq!((desk.runtime.run_due().await.unwrap(), desk.claim().await), (0, vec![]), "{hour} hours on");
+    }
+    desk.clock.set(opening.plus(seconds(30)));
+    for expected in ["One", "Two", "Three"] {
+        let attempt = desk.claim_one().await;
+        assert_eq!(text(&attempt), expected);
+        desk.answer(&attempt, accepted(expected)).await;
+        desk.clock.advance(seconds(1799));
+        assert_eq!((desk.runtime.run_due().await.unwrap(), desk.claim().await), (0, vec![]), "{expected}");
+        desk.clock.advance(seconds(1));
+        let goes_on = usize::from(expected != "Three");
+        assert_eq!(desk.runtime.run_due().await.unwrap(), goes_on, "{expected}");
+    }
+    assert_eq!(desk.outcome(session).0, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_delay_until_a_moment_does_not_wait_for_what_was_said_before_it() {
+    let desk = Desk::at_night(whatsapp()).await;
+    let mut document = by_day(json!({"schema_version": 1, "name": "D", "entry_node": "a", "nodes": [
+        {"id": "a", "type": "send_message", "text": "One", "exits": {"next": "b"}},
+        {"id": "b", "type": "delay", "until": "2026-05-08T08:00:00Z", "exits": {"next": "c"}},
+        {"id": "c", "type": "send_message", "text": "Two"}
+    ]}));
+    document["kind"] = json!("sequence");
+    desk.start(document, ANA).await;
+    desk.clock.set(OPENING.parse().unwrap());
+    desk.answer(&desk.claim_one().await, accepted("1")).await;
+    desk.clock.set("2026-05-08T08:00:00+00:00".parse().unwrap());
+    assert_eq!(desk.runtime.run_due().await.unwrap(), 1);
+    assert_eq!(text(&desk.claim_one().await), "Two");
+}
+
+#[tokio::test]
 async fn a_message_that_is_tried_again_after_closing_waits_and_what_has_become_too_old_does_not() {
     let desk = Desk::new(whatsapp()).await;
     desk.clock.set("2026-05-07T19:59:59+00:00".parse().unwrap());

@@ -227,3 +227,28 @@ async fn restarts_during_an_outage_cost_no_tries() {
     far_side.run(120).await;
     assert_eq!(far_side.taken_by(ANA).len(), 3, "all that was said");
 }
+
+#[tokio::test]
+async fn nothing_is_kept_of_people_whose_messages_are_settled() {
+    let desk = Desk::new(whatsapp()).await;
+    let people = || desk.runtime.inner.outbox.known_people();
+    let mut document = question();
+    document["settings"]["message_max_age_minutes"] = json!(5);
+    let passing = || refused(RefusalClass::Transient, "131000");
+    for (phone, refusal) in [(ANA, passing()), (BEN, refused(RefusalClass::RecipientPacing, "131056"))] {
+        desk.start(document.clone(), phone).await;
+        desk.answer(&desk.claim_one().await, refusal).await;
+    }
+    assert_eq!(people(), 2);
+    // One is refused for good, the other goes on until it is too old.
+    desk.clock.advance(seconds(60));
+    let again = desk.claim().await;
+    let [first, second] = again.as_slice() else { panic!("{again:?}") };
+    desk.answer(first, refused(RefusalClass::Permanent, "131026")).await;
+    assert_eq!(people(), 1);
+    desk.answer(second, passing()).await;
+    assert_eq!(people(), 2, "how often the person was to be left alone, and the message refused");
+    desk.clock.advance(seconds(600));
+    assert_eq!(desk.claim().await, []);
+    assert_eq!(people(), 0);
+}
