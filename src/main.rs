@@ -81,15 +81,17 @@ enum ContactsCommand {
     ///
     /// The first row names the columns: phone, name, email, language, tags (separated by , or |), opted_in_at and
     /// opted_out_at (a time, or yes or no). Every other column becomes metadata. Contacts are found by their phone; tags
-    /// are added, metadata is merged, and what is blank stays as it is. Nobody who has opted out is opted in. Exits with
-    /// 1 if a row was refused.
+    /// are added, metadata is merged, and what is blank stays as it is. Nobody who has opted out is opted in. Whoever is
+    /// opted out is in no conversation any more; but who has opted in by a word here stays in unless opted_out_at is
+    /// later than that word. Exits with 1 if a row was refused.
     Import {
         /// The file, in UTF-8 or Windows-1252
         file: PathBuf,
         /// Only tell what would come of it
         #[arg(long)]
         dry_run: bool,
-        /// Where refused rows go, with their lines and the reasons [default: beside the file, as NAME.errors.csv]
+        /// Where refused rows go, with their lines and the reasons [default: beside the file, as NAME.errors.csv,
+        /// of a dry run as NAME.dry-run.errors.csv]
         #[arg(long, value_name = "FILE")]
         errors: Option<PathBuf>,
         /// What stands between the cells: a character, or `tab` [default: found in the first row]
@@ -117,7 +119,8 @@ enum TokenCommand {
         /// What it is for
         #[arg(long)]
         name: String,
-        /// What it may do: trigger flows, use the API, or everything
+        /// What it may do: trigger flows, use the API, or everything. By the assistants' tools at /mcp, `api` also reads
+        /// flows with their drafts and sessions with their traces, and makes drafts; only `admin` publishes
         #[arg(long, value_enum, default_value_t = ScopeName::Trigger)]
         scope: ScopeName,
         /// Requests per minute in place of limits.requests_per_minute; 0 is no limit

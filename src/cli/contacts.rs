@@ -16,11 +16,13 @@ use super::{Context, note, plain, shown};
 use crate::domain::{Phone, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::runtime::import::{self, Saved};
+use crate::runtime::import::{self, Incoming, Outcome, Saved};
 use crate::store::Direct;
 
 /// Rows that are saved in one transaction.
 const BATCH: usize = 500;
+/// Bytes after which no more rows come to a transaction, however few it has: they stand in memory.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// After so many rows a line is printed where no bar can be drawn.
 const ROWS_PER_LINE: u64 = 100_000;
 
@@ -39,13 +41,20 @@ pub struct Import {
 /// breaks off is imported again from the start: rows that are in change nothing.
 ///
 /// # Errors
-/// When the file has no phone numbers, when rows were refused, or when it was interrupted.
+/// When the file has no phone numbers, when rows were refused, or when it stopped before the end: because it was
+/// interrupted, the disk is nearly full, or a file cannot be read or written on.
 pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
     if let Some(country) = options.reading.country.as_ref().filter(|country| !Phone::knows_country(country)) {
         return Err(Error::invalid(format!("`{country}` is not a country: write its ISO 3166 code, such as ES")));
     }
-    let mut table = Table::open(file, &options.reading)?;
-    let mut direct = context.open()?;
+    let table = Table::open(file, &options.reading)?;
+    if let Some(path) = options.refused.as_ref().filter(|path| path.exists()) {
+        return Err(Error::invalid(format!(
+            "Cannot write {}: it is there already. Name another file with --errors, or move it away",
+            path.display()
+        )));
+    }
+    let direct = context.open()?;
     if !table.is_utf8() {
         note(format_args!("{} is not UTF-8 and is read as Windows-1252", file.display()));
     }
@@ -54,54 +63,47 @@ pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
         note(format_args!("Metadata: {}", keys.join(", ")));
     }
     let stop = stop_on_interrupt()?;
-    let clock = Clock::system();
-    let mut refused = Refused { path: options.refused.clone(), beside: file, writer: None };
-    let mut target = if options.dry_run { Target::Dry(HashSet::new()) } else { Target::Saved };
-    let mut counts = Counts::default();
-    let mut progress = Progress::new(table.bytes());
-    let mut last_line = 0;
-    loop {
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH
-            && let Some(row) = table.next(clock.now())?
-        {
-            batch.push(row);
-        }
-        if batch.is_empty() || stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let begun = Instant::now();
-        let outcomes = target.take(&mut direct, &batch, clock.now()).inspect_err(|_| {
-            progress.end();
-            note(format_args!("{}; it ended after line {last_line}", counts.sentence(options.dry_run)));
-        })?;
-        for (row, outcome) in batch.iter().zip(outcomes) {
-            last_line = row.line;
-            let reason = match (&row.read, outcome) {
-                (Err(reason), _) => Some(reason.clone()),
-                (Ok(_), Saved::Refused(refusal)) => Some(refusal.to_string()),
-                (Ok(_), Saved::Created) => counts.add(|counts| &mut counts.created),
-                (Ok(_), Saved::Updated) => counts.add(|counts| &mut counts.updated),
-                (Ok(_), Saved::Unchanged) => counts.add(|counts| &mut counts.unchanged),
-            };
-            if let Some(reason) = reason {
-                counts.refused += 1;
-                refused.add(&table, row, &reason)?;
-            }
-        }
-        progress.show(table.position(), counts.rows());
-        if matches!(target, Target::Saved) {
-            // As long as the batch has held the database: a server that writes gets its turn.
-            std::thread::sleep(begun.elapsed());
-        }
-    }
-    progress.end();
+    let mut run = Run {
+        progress: Progress::new(table.bytes()),
+        table,
+        direct,
+        target: if options.dry_run { Target::Dry(HashSet::new()) } else { Target::Saved },
+        min_free: context.config.storage.min_free.bytes() as u64,
+        refused: Refused {
+            path: options.refused.clone(),
+            beside: file,
+            kind: if options.dry_run { "dry-run.errors" } else { "errors" },
+            writer: None,
+        },
+        counts: Counts::default(),
+        last_line: 0,
+    };
+    let ended = run.take_all(&stop);
+    run.progress.end();
+    let Run { refused, counts, last_line, .. } = run;
+    let ended = ended.inspect_err(|_| {
+        note(format_args!("{}; it ended after line {last_line}", counts.sentence(options.dry_run)));
+    })?;
     let refused_path = refused.finish()?;
     note(counts.sentence(options.dry_run));
-    if stop.load(Ordering::Relaxed) {
+    if counts.stay_in > 0 {
+        note(format_args!(
+            "{} of them stay opted in, because the person has asked for it here since: where it was earlier, opted_out_at \
+             must say when they opted out",
+            counts.stay_in
+        ));
+    }
+    let why = match ended {
+        Ended::Whole => None,
+        Ended::Interrupted => Some("Interrupted".to_owned()),
+        Ended::Full => {
+            Some(format!("The disk has less than {} free (storage.min_free)", context.config.storage.min_free))
+        }
+    };
+    if let Some(why) = why {
         return Err(Error::invalid(format!(
-            "Interrupted: the rows up to line {last_line} are done. Import the file again for the rest: what is in \
-             changes nothing"
+            "{why}: the rows up to line {last_line} are done. Import the file again for the rest: what is in changes \
+             nothing"
         )));
     }
     match refused_path {
@@ -112,6 +114,90 @@ pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
             shown(&path)
         ))),
         None => Ok(()),
+    }
+}
+
+/// An import under way.
+struct Run<'a> {
+    table: Table,
+    direct: Direct,
+    target: Target,
+    /// Bytes that stay free on the disk.
+    min_free: u64,
+    refused: Refused<'a>,
+    counts: Counts,
+    /// Where the last row began that is done.
+    last_line: u64,
+    progress: Progress,
+}
+
+/// How an import ended that did not fail.
+enum Ended {
+    /// All rows are done.
+    Whole,
+    /// By Ctrl-C.
+    Interrupted,
+    /// There is no room for more.
+    Full,
+}
+
+impl Run<'_> {
+    fn take_all(&mut self, stop: &AtomicBool) -> Result<Ended> {
+        let clock = Clock::system();
+        loop {
+            let batch = self.next_batch(clock.now())?;
+            if batch.is_empty() {
+                return Ok(Ended::Whole);
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Ended::Interrupted);
+            }
+            let is_saved = matches!(self.target, Target::Saved);
+            if is_saved && self.direct.free_bytes()? < self.min_free {
+                return Ok(Ended::Full);
+            }
+            let begun = Instant::now();
+            let outcomes = self.target.take(&mut self.direct, &batch, clock.now())?;
+            self.record(&batch, &outcomes)?;
+            self.progress.show(self.table.position(), self.counts.rows());
+            if is_saved {
+                // As long as the batch has held the database: a server that writes gets its turn.
+                std::thread::sleep(begun.elapsed());
+            }
+        }
+    }
+
+    /// The rows of one transaction; none at the end of the file.
+    fn next_batch(&mut self, now: Timestamp) -> Result<Vec<Row>> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut bytes = 0;
+        while batch.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some(row) = self.table.next(now)?
+        {
+            bytes += row.cells.iter().map(String::len).sum::<usize>();
+            batch.push(row);
+        }
+        Ok(batch)
+    }
+
+    /// Counts what came of a batch, which is in, and keeps what was refused.
+    fn record(&mut self, batch: &[Row], outcomes: &[Outcome]) -> Result<()> {
+        let mut refused = Vec::new();
+        for (row, outcome) in batch.iter().zip(outcomes) {
+            self.last_line = row.line;
+            let counts = &mut self.counts;
+            counts.stay_in += u64::from(outcome.stays_in);
+            match (&row.read, outcome.saved) {
+                (Err(reason), _) => refused.push((row, reason.clone())),
+                (Ok(_), Saved::Refused(refusal)) => refused.push((row, refusal.to_string())),
+                (Ok(_), Saved::Created) => counts.created += 1,
+                (Ok(_), Saved::Updated) => counts.updated += 1,
+                (Ok(_), Saved::Unchanged) => counts.unchanged += 1,
+            }
+        }
+        self.counts.refused += refused.len() as u64;
+        refused.iter().try_for_each(|(row, reason)| self.refused.add(&self.table, row, reason))
     }
 }
 
@@ -126,20 +212,22 @@ enum Target {
 impl Target {
     /// Takes the rows of a batch that could be read, and gives an outcome for each row. Those that could not be read
     /// have whichever.
-    fn take(&mut self, direct: &mut Direct, batch: &[Row], now: Timestamp) -> Result<Vec<Saved>> {
+    fn take(&mut self, direct: &mut Direct, batch: &[Row], now: Timestamp) -> Result<Vec<Outcome>> {
+        let unread = Outcome { saved: Saved::Unchanged, stays_in: false };
         let incoming = batch.iter().map(|row| row.read.as_ref().ok());
         match self {
-            Self::Saved => direct.write(|tx| {
-                incoming.map(|one| one.map_or(Ok(Saved::Unchanged), |one| import::save(tx, one, now))).collect()
-            }),
+            Self::Saved => direct
+                .write(|tx| incoming.map(|one| one.map_or(Ok(unread), |one| import::save(tx, one, now))).collect()),
             Self::Dry(new) => direct.read(|conn| {
-                let preview = |one| match import::preview(conn, one, now)? {
+                let mut preview = |one: &Incoming| {
+                    let mut outcome = import::preview(conn, one, now)?;
                     // At most 15 digits fit.
-                    Saved::Created if !new.insert(one.phone.as_str()[1..].parse().unwrap_or(0)) => Ok(Saved::Updated),
-                    outcome => Ok(outcome),
+                    if outcome.saved == Saved::Created && !new.insert(one.phone.as_str()[1..].parse().unwrap_or(0)) {
+                        outcome.saved = Saved::Updated;
+                    }
+                    Ok(outcome)
                 };
-                let mut preview = preview;
-                incoming.map(|one| one.map_or(Ok(Saved::Unchanged), &mut preview)).collect()
+                incoming.map(|one| one.map_or(Ok(unread), &mut preview)).collect()
             }),
         }
     }
@@ -152,21 +240,17 @@ struct Counts {
     updated: u64,
     unchanged: u64,
     refused: u64,
+    /// Rows of any outcome whose opt-out is not in force any more.
+    stay_in: u64,
 }
 
 impl Counts {
-    /// Counts a row that was not refused.
-    fn add(&mut self, which: impl FnOnce(&mut Self) -> &mut u64) -> Option<String> {
-        *which(self) += 1;
-        None
-    }
-
     fn rows(&self) -> u64 {
         self.created + self.updated + self.unchanged + self.refused
     }
 
     fn sentence(&self, is_dry: bool) -> String {
-        let Self { created, updated, unchanged, refused } = self;
+        let Self { created, updated, unchanged, refused, stay_in: _ } = self;
         let (head, would_be) = if is_dry { ("Dry run, nothing is changed: ", "would be ") } else { ("", "") };
         format!(
             "{head}{} rows: {would_be}{created} created, {updated} updated, {unchanged} unchanged, {refused} refused",
@@ -179,6 +263,8 @@ impl Counts {
 struct Refused<'a> {
     path: Option<PathBuf>,
     beside: &'a Path,
+    /// What stands between the file's name and the ending.
+    kind: &'static str,
     writer: Option<(PathBuf, csv::Writer<File>)>,
 }
 
@@ -187,7 +273,7 @@ impl Refused<'_> {
         let (path, mut writer) = match self.writer.take() {
             Some(open) => open,
             None => {
-                let path = self.path.clone().unwrap_or_else(|| free_path(self.beside));
+                let path = self.path.clone().unwrap_or_else(|| free_path(self.beside, self.kind));
                 let writer = table.refused_rows(&path)?;
                 (path, writer)
             }
@@ -213,9 +299,9 @@ fn cannot_write(path: &Path, error: std::io::Error) -> Error {
 
 /// `contacts.errors.csv` for `contacts.csv`, or the first such name that is free: somebody may be mending the rows of
 /// an earlier import.
-fn free_path(file: &Path) -> PathBuf {
-    let first = file.with_extension("errors.csv");
-    let numbered = (2_u32..).map(|number| file.with_extension(format!("errors-{number}.csv")));
+fn free_path(file: &Path, kind: &str) -> PathBuf {
+    let first = file.with_extension(format!("{kind}.csv"));
+    let numbered = (2_u32..).map(|number| file.with_extension(format!("{kind}-{number}.csv")));
     std::iter::once(first.clone()).chain(numbered).find(|path| !path.exists()).unwrap_or(first)
 }
 

@@ -1,4 +1,4 @@
-//! `qyvo serve --demo`: a database of its own with the sample flows, a fresh token, and two commands to paste.
+//! `qyvo serve --demo`: a database of its own with the sample flows and the sample sequence, a fresh token, and two commands to paste.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -23,10 +23,11 @@ const TOKEN: &str = "demo";
 /// The phone number of the demonstration's contact: of a range that is kept for fiction.
 const PHONE: &str = "+14155550123";
 /// The samples; the first is the one that the printed commands use.
-const SAMPLES: [&str; 3] = [
+const SAMPLES: [&str; 4] = [
     include_str!("../../static/samples/abandoned-cart.json"),
     include_str!("../../static/samples/in-conversation-menu.json"),
     include_str!("../../static/samples/support-triage.json"),
+    include_str!("../../static/samples/welcome-three-days.json"),
 ];
 
 /// What the mark holds.

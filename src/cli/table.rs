@@ -13,7 +13,7 @@ use crate::domain::profile::{NAME_CHARS, TAG_CHARS, is_email, is_language};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{ContactChange, Phone, Timestamp};
 use crate::error::{Error, Result};
-use crate::runtime::import::Incoming;
+use crate::runtime::import::{Incoming, Moment};
 
 /// Columns that an import adds to the rows that it refuses, and passes over when they come back.
 pub(super) const LINE: &str = "import_line";
@@ -43,14 +43,15 @@ impl Field {
     fn of(name: &str) -> Option<Self> {
         let name = name.trim();
         let plain = name.to_lowercase().replace([' ', '-'], "_");
+        // What would be metadata by its name must not be consent that nobody heeds.
         Some(match plain.as_str() {
             "phone" => Self::Phone,
             "name" => Self::Name,
-            "email" => Self::Email,
-            "language" => Self::Language,
+            "email" | "e_mail" => Self::Email,
+            "language" | "locale" => Self::Language,
             "tags" => Self::Tags,
-            "opted_in" | "opted_in_at" => Self::OptedIn,
-            "opted_out" | "opted_out_at" => Self::OptedOut,
+            "opted_in" | "opted_in_at" | "opt_in" | "optin" => Self::OptedIn,
+            "opted_out" | "opted_out_at" | "opt_out" | "optout" | "unsubscribed" | "unsubscribed_at" => Self::OptedOut,
             LINE | REASON | "" => Self::LeftOut,
             _ if plain.starts_with("metadata.") && name.len() > "metadata.".len() => {
                 Self::Metadata(name["metadata.".len()..].to_owned())
@@ -73,7 +74,7 @@ pub struct Reading {
 
 /// An open file.
 pub(super) struct Table {
-    reader: csv::Reader<BufReader<File>>,
+    reader: csv::Reader<Rationed>,
     is_utf8: bool,
     has_bom: bool,
     delimiter: u8,
@@ -81,6 +82,24 @@ pub(super) struct Table {
     header: Vec<String>,
     fields: Vec<Field>,
     bytes: u64,
+}
+
+/// A file of which each row gets so much and no more: a lost quotation mark must not bring the rest of it into memory.
+struct Rationed {
+    file: BufReader<File>,
+    /// Bytes that the row under way may still have.
+    left: usize,
+}
+
+impl Read for Rationed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.file.read(buffer)?;
+        self.left = self.left.saturating_sub(read);
+        Ok(read)
+    }
 }
 
 /// A row and where it is.
@@ -125,10 +144,13 @@ impl Table {
                 delimiter_of(&line)
             }
         };
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(Rationed { file, left: ROW_BYTES });
         let mut record = ByteRecord::new();
-        if !reader.read_byte_record(&mut record).map_err(|error| unreadable(error.into()))? {
+        if !read_record(&mut reader, &mut record)? {
             return Err(Error::invalid(format!("{shown} is empty: its first row must name the columns")));
         }
         let header: Vec<String> = record.iter().map(|cell| decode(cell, is_utf8).trim().to_owned()).collect();
@@ -166,8 +188,7 @@ impl Table {
     pub(super) fn next(&mut self, now: Timestamp) -> Result<Option<Row>> {
         let mut record = ByteRecord::new();
         loop {
-            let is_there = self.reader.read_byte_record(&mut record);
-            if !is_there.map_err(|error| Error::invalid("Cannot read on in the file").caused_by(error))? {
+            if !read_record(&mut self.reader, &mut record)? {
                 return Ok(None);
             }
             if record.iter().any(|cell| !cell.trim_ascii().is_empty()) {
@@ -194,7 +215,8 @@ impl Table {
         use std::io::Write;
         let cannot = |error| Error::invalid(format!("Cannot write {}", path.display())).caused_by(error);
         let mut file = File::create_new(path).map_err(cannot)?;
-        if self.has_bom {
+        // These rows are in UTF-8 whatever the file was in, and the spreadsheet that wrote the file must know.
+        if self.has_bom || !self.is_utf8 {
             file.write_all(BOM).map_err(cannot)?;
         }
         let mut writer = csv::WriterBuilder::new().delimiter(self.delimiter).flexible(true).from_writer(file);
@@ -229,12 +251,24 @@ impl Table {
         }
         match row.phone {
             Some(phone) if row.wrong.is_empty() => {
-                let Taken { change, opted_in_at, opted_out_at } = row.taken;
-                Ok(Incoming { phone, change, opted_in_at, opted_out_at })
+                let Taken { change, opted_in, opted_out } = row.taken;
+                Ok(Incoming { phone, change, opted_in, opted_out })
             }
             _ => Err(row.wrong.join("; ")),
         }
     }
+}
+
+/// Reads the next row, if there is one.
+fn read_record(reader: &mut csv::Reader<Rationed>, record: &mut ByteRecord) -> Result<bool> {
+    let line = reader.position().line();
+    reader.get_mut().left = ROW_BYTES;
+    reader.read_byte_record(record).map_err(|error| match reader.get_ref().left {
+        0 => Error::invalid(format!(
+            "The row that begins at line {line} has more than {ROW_BYTES} bytes: a quotation mark is missing in it"
+        )),
+        _ => Error::invalid("Cannot read on in the file").caused_by(error),
+    })
 }
 
 /// What has been read of a row.
@@ -249,8 +283,8 @@ struct Reader<'a> {
 #[derive(Default)]
 struct Taken {
     change: ContactChange,
-    opted_in_at: Option<Timestamp>,
-    opted_out_at: Option<Timestamp>,
+    opted_in: Option<Moment>,
+    opted_out: Option<Moment>,
 }
 
 impl Reader<'_> {
@@ -259,7 +293,7 @@ impl Reader<'_> {
         if cell.is_empty() {
             return;
         }
-        let Taken { change, opted_in_at, opted_out_at } = &mut self.taken;
+        let Taken { change, opted_in, opted_out } = &mut self.taken;
         let taken = match field {
             Field::LeftOut => Ok(()),
             Field::Phone => read_phone(cell, self.country).map(|phone| self.phone = Some(phone)),
@@ -284,8 +318,8 @@ impl Reader<'_> {
                 Ok(())
             }
             Field::Tags => read_tags(cell).map(|tags| change.add_tags = tags),
-            Field::OptedIn => read_moment(cell, self.now).map(|at| *opted_in_at = opted_in_at.or(at)),
-            Field::OptedOut => read_moment(cell, self.now).map(|at| *opted_out_at = opted_out_at.or(at)),
+            Field::OptedIn => read_moment(cell, self.now).map(|moment| keep_dated(opted_in, moment)),
+            Field::OptedOut => read_moment(cell, self.now).map(|moment| keep_dated(opted_out, moment)),
             Field::Metadata(key) => {
                 change.metadata.insert(key.clone(), json!(cell));
                 Ok(())
@@ -316,10 +350,17 @@ fn read_tags(cell: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// A moment, or just whether: yes is `now`.
-fn read_moment(cell: &str, now: Timestamp) -> Result<Option<Timestamp>, String> {
+/// Of what several columns say of one thing, what has a date.
+fn keep_dated(kept: &mut Option<Moment>, moment: Option<Moment>) {
+    if !matches!(kept, Some(Moment::At(_))) {
+        *kept = moment.or(*kept);
+    }
+}
+
+/// A moment until `now`, or just whether.
+fn read_moment(cell: &str, now: Timestamp) -> Result<Option<Moment>, String> {
     match cell.to_lowercase().as_str() {
-        "yes" | "y" | "true" | "1" | "x" => return Ok(Some(now)),
+        "yes" | "y" | "true" | "1" | "x" => return Ok(Some(Moment::Undated)),
         "no" | "n" | "false" | "0" => return Ok(None),
         _ => {}
     }
@@ -327,7 +368,7 @@ fn read_moment(cell: &str, now: Timestamp) -> Result<Option<Timestamp>, String> 
     let read = [cell.to_owned(), format!("{cell}Z"), format!("{cell}T00:00Z"), format!("{cell}:00Z")];
     match read.iter().find_map(|text| text.parse::<Timestamp>().ok()) {
         Some(at) if at > now => Err(format!("`{cell}` is in the future")),
-        Some(at) => Ok(Some(at)),
+        Some(at) => Ok(Some(Moment::At(at))),
         None => {
             Err(format!("`{cell}` is not a moment: write it like 2026-05-07T08:14:23Z or 2026-05-07, or yes or no"))
         }

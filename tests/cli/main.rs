@@ -80,6 +80,23 @@ async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_publishes_every_sample_where_it_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &["--demo"]).await;
+    let token = server.token("api");
+    server.kill();
+    server.restart(&["--demo"]).await;
+    let listed = out(&server.command(&["flow", "list"]));
+    assert_eq!((listed.lines().count(), listed.matches("published v1").count()), (4, 4), "{listed}");
+    let choices = async |what: &str| -> Vec<String> {
+        let list = server.get(&token, &format!("/api/v1/dropdowns/{what}")).await;
+        list.as_array().unwrap().iter().map(|choice| choice["label"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(choices("flows").await, ["Abandoned cart 30min", "In-conversation menu", "Support triage"]);
+    assert_eq!(choices("sequences").await, ["Welcome in three days"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_demonstration_revokes_its_own_token_only() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--demo"]).await;
