@@ -170,7 +170,8 @@ impl App {
     }
 
     /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the database takes no more
-    /// writes. Then requests and messages under way finish, and the database is closed.
+    /// writes. Then requests and messages under way finish, nothing new goes out, and the database is closed. A second
+    /// signal cuts off what is under way.
     ///
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
@@ -178,17 +179,25 @@ impl App {
         let Self { runtime, state, server, closing, sweep_interval, min_free, .. } = self;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
-        let until_stopped = || {
-            let mut stopped = stopped.clone();
-            // The sender going away is a stop, too.
-            async move { drop(stopped.wait_for(|stop| *stop).await) }
+        let (abort, aborted) = watch::channel(false);
+        let until_stopped = || until(&stopped);
+        // What reaches others begins nothing new once the server is told to stop, while requests under way finish.
+        let closed = closing.subscribe();
+        let until_told = || {
+            let (closed, stopped) = (until(&closed), until(&stopped));
+            async move {
+                tokio::select! {
+                    () = closed => {}
+                    () = stopped => {}
+                }
+            }
         };
         let sweeper = {
             let (runtime, until) = (runtime.clone(), until_stopped());
             tokio::spawn(async move { runtime.sweep(sweep_interval, until).await })
         };
         let sender = {
-            let (runtime, until) = (runtime.clone(), until_stopped());
+            let (runtime, until) = (runtime.clone(), until_told());
             tokio::spawn(async move { runtime.run_outbox(until).await })
         };
         let follower = {
@@ -198,11 +207,11 @@ impl App {
         let templates_of = runtime.clone();
         let callers = [
             tokio::spawn({
-                let (runtime, until) = (runtime.clone(), until_stopped());
+                let (runtime, until) = (runtime.clone(), until_told());
                 async move { runtime.run_calls(until).await }
             }),
             tokio::spawn({
-                let (runtime, until) = (runtime.clone(), until_stopped());
+                let (runtime, until) = (runtime.clone(), until_told());
                 async move { runtime.run_webhooks(until).await }
             }),
             tokio::spawn({
@@ -216,7 +225,8 @@ impl App {
             tokio::spawn(async move { runtime.keep_templates(until).await })
         };
         let handle = server.handle();
-        let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, until_stopped()));
+        // It hears signals until the database is closed: tokio keeps them from ending the process by themselves.
+        let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, stopped.clone(), abort));
         let mut server = std::pin::pin!(server);
         let served = tokio::select! {
             served = &mut server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
@@ -226,10 +236,22 @@ impl App {
                 let _ = tokio::join!(handle.stop(false), &mut server);
                 Err(failure)
             }
+            // A stop that waits for requests hears of no other.
+            () = until(&aborted) => Ok(()),
         };
         stop.send_replace(true);
-        for task in [sweeper, sender, follower, warden, templates, stopper].into_iter().chain(callers) {
-            if let Err(error) = task.await {
+        for mut task in [sweeper, sender, follower, warden, templates].into_iter().chain(callers) {
+            let ended = tokio::select! {
+                biased;
+                ended = &mut task => ended,
+                () = until(&aborted) => {
+                    task.abort();
+                    task.await
+                }
+            };
+            if let Err(error) = ended
+                && error.is_panic()
+            {
                 tracing::error!(%error, "a background task panicked");
             }
         }
@@ -238,34 +260,48 @@ impl App {
         if let Err(error) = tokio::task::spawn_blocking(move || closing.close()).await {
             tracing::error!(%error, "closing the database panicked");
         }
+        stopper.abort();
         served
     }
 }
 
-/// Stops the server on SIGTERM or SIGINT, letting requests under way finish; on the second one at once.
-async fn stop_on_signals(server: ServerHandle, closing: watch::Sender<bool>, stop: impl Future<Output = ()>) {
+/// Done once a watched value is true. The sender going away counts, too.
+fn until(watched: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut watched = watched.clone();
+    async move { drop(watched.wait_for(|is_so| *is_so).await) }
+}
+
+/// Stops the server on SIGTERM or SIGINT, letting requests and messages under way finish. Raises `abort` on the second
+/// one, or on one that comes once the server has stopped for another reason: then nothing is waited for any more.
+async fn stop_on_signals(
+    server: ServerHandle,
+    closing: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    abort: watch::Sender<bool>,
+) {
     let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
     let (mut terminate, mut interrupt) = match signals() {
         Ok(signals) => signals,
         Err(error) => {
             let error: std::io::Error = error;
             tracing::error!(%error, "signals cannot be heard: only a kill stops this server");
-            return stop.await;
+            // The senders going away would be a stop.
+            return std::future::pending().await;
         }
     };
-    let mut stop = std::pin::pin!(stop);
-    let mut is_graceful = true;
     loop {
         tokio::select! {
-            () = &mut stop => return,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!(is_graceful, "stopping");
-        closing.send_replace(true);
-        // Not awaited, so that a second signal is heard meanwhile.
-        drop(actix_web::rt::spawn(server.stop(is_graceful)));
-        is_graceful = false;
+        if *stopped.borrow() || closing.send_replace(true) {
+            tracing::warn!("stopping at once: what is under way is cut off, and the next start decides on it");
+            abort.send_replace(true);
+        } else {
+            tracing::info!("stopping: what is under way finishes; a second signal cuts it off");
+            // Not awaited, so that a second signal is heard meanwhile.
+            drop(actix_web::rt::spawn(server.stop(true)));
+        }
     }
 }
 

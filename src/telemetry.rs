@@ -18,7 +18,7 @@ const PANICS: &str = "qyvo::panic";
 /// # Errors
 /// `Invalid` if the filter cannot be read, `Internal` if the process is logging already.
 pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
-    let directives = EnvFilter::try_new(filter.as_str())
+    let directives = EnvFilter::try_new(quieted(filter))
         .map_err(|error| Error::invalid(format!("The log filter `{filter}` cannot be read")).caused_by(error))?;
     // The subscriber would report a failed write on standard error, where writing just failed, and that panics: a
     // server must outlive the terminal or the log collector it was started from.
@@ -32,6 +32,13 @@ pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
     .map_err(|error| Error::internal("Logging cannot be started twice in one process").caused_by(error))?;
     log_panics();
     Ok(())
+}
+
+/// The filter, without the protocol library's warnings of what assistants send that is wrong: they are told, and a log
+/// that any client can fill is no use. Whoever names the library in the filter hears it all the same.
+fn quieted(filter: &LogFilter) -> String {
+    let filter = filter.as_str();
+    if filter.contains("rmcp") || filter == "off" { filter.to_owned() } else { format!("{filter},rmcp::service=error") }
 }
 
 /// Makes panics events of the log, with the place and, where `RUST_BACKTRACE` asks for it, the way there.
@@ -89,6 +96,18 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || std::panic::catch_unwind(panic).unwrap_err());
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn what_assistants_send_wrong_fills_no_log_unless_it_is_asked_for() {
+        for (filter, expected) in [
+            ("info", "info,rmcp::service=error"),
+            ("warn,qyvo=debug", "warn,qyvo=debug,rmcp::service=error"),
+            ("off", "off"),
+            ("info,rmcp=debug", "info,rmcp=debug"),
+        ] {
+            assert_eq!(quieted(&filter.parse().unwrap()), expected);
+        }
     }
 
     /// The hook belongs to the process, so that everything about it stands in one test.
