@@ -13,10 +13,10 @@ use super::request::{Fields, JsonBody, Query};
 use super::sessions::{session_view, turn_views};
 use super::{State, iso, read};
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, is_email, is_language};
-use crate::domain::text::json_depth;
+use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::{Error, Result};
-use crate::runtime::{ContactUpdated, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact};
+use crate::runtime::{ContactUpdated, Found, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact, Whom, find_contact};
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::personal::Told;
 use crate::store::search::{self, Search};
@@ -52,8 +52,8 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
             return Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": null}));
         }
         let mut rows = match phone {
-            Some(InQuery(phone)) => match contacts::find_by_phone(conn, &phone)? {
-                Some(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
+            Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
+                Found::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
                     contacts::profile(conn, found.seq)?.into_iter().collect()
                 }
                 _ => Vec::new(),
@@ -164,15 +164,17 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
 
 /// A name; an empty text clears it.
 pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
-    cleared_or(fields, "name", |name| {
-        (name.chars().count() > NAME_CHARS).then(|| format!("must not be longer than {NAME_CHARS} characters"))
+    cleared_or(fields, "name", |name| match name {
+        name if name.chars().count() > NAME_CHARS => Some(format!("must not be longer than {NAME_CHARS} characters")),
+        name => has_odd_characters(name).then(|| "must not have characters that cannot be seen".to_owned()),
     })
 }
 
 /// An email address; an empty text clears it.
 pub(super) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
     cleared_or(fields, "email", |email| {
-        (!is_email(email)).then(|| "must be an email address such as ana@example.com".to_owned())
+        let is_wrong = !is_email(email) || has_odd_characters(email);
+        is_wrong.then(|| "must be an email address such as ana@example.com".to_owned())
     })
 }
 
@@ -232,7 +234,7 @@ fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
 pub(super) fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut tags: Vec<String> = texts.into_iter().map(str::to_owned).collect();
     if tags.iter().any(|tag| !is_tag(tag)) {
-        fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters."));
+        fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters that can be seen."));
     }
     tags.sort();
     tags.dedup();
@@ -244,7 +246,7 @@ pub(super) fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator
 
 /// Whether a text can be a tag's name.
 pub(super) fn is_tag(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= TAG_CHARS
+    !text.is_empty() && text.chars().count() <= TAG_CHARS && !has_odd_characters(text)
 }
 
 /// `DELETE /contacts/{id}`: erases a person.

@@ -13,6 +13,10 @@ use crate::store::tokens::Scope;
 /// Seconds after which a refused request may come again.
 const RETRY_AFTER: u64 = 1;
 
+/// What to do about an idempotency key that came back with another request.
+pub(super) const NEW_KEY: &str =
+    "Make a new key for each thing that you want done, and send the same key only when you retry it.";
+
 /// A failed request.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -26,6 +30,8 @@ pub(super) enum ApiError {
     TooManyGuesses { retry_after: u64 },
     /// A page did not prove that it is ours.
     CrossSite,
+    /// An idempotency key came back with another request.
+    KeyReused,
     /// A rule of the product says no.
     Refused { status: StatusCode, error: String, extra: Map<String, Value> },
     /// Fields are wrong: each with its sentences, in the order found.
@@ -73,6 +79,10 @@ impl ApiError {
                 "error": "The header X-CSRF-Token is missing or wrong.",
                 "hint": "Send the csrf_token of GET /admin/session, or use a token instead of the cookie."
             }),
+            Self::KeyReused => json!({
+                "error": "This Idempotency-Key was used with another body.",
+                "hint": NEW_KEY,
+            }),
             Self::Refused { error, extra, .. } => {
                 let mut body = json!({"error": error});
                 body.as_object_mut().into_iter().for_each(|fields| fields.extend(extra.clone()));
@@ -114,7 +124,7 @@ impl ResponseError for ApiError {
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused { status, .. } => *status,
-            Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::KeyReused | Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(error) => match error.code() {
                 Code::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
                 Code::NotFound => StatusCode::NOT_FOUND,

@@ -4,15 +4,16 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::actions::{answer_once, run_once};
+use super::actions::{answer_once, opted_out, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody, Page, Query, idempotency_key};
+use super::request::{Fields, JsonBody, Page, Query, about, idempotency_key};
 use super::{State, iso, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
+use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
 
 /// Characters of an agent's answer at most, which is what WhatsApp takes.
@@ -66,7 +67,7 @@ pub(super) async fn list_contact_messages(
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
 }
 
-/// `POST /contacts/{id}/messages`: an agent answers somebody.
+/// `POST /contacts/{id}/messages`: somebody is answered, by an agent or by a system.
 pub(super) async fn answer_contact(
     request: HttpRequest,
     state: web::Data<State>,
@@ -86,9 +87,14 @@ pub(super) async fn answer_contact(
     fields.refuse_unknown();
     fields.finish()?;
     let text = text.ok_or_else(|| ApiError::Validation(Vec::new()))?;
-    let key = idempotency_key(&request, &principal, "answer-contact", &body.raw)?;
-    let (outcome, is_replay) = run_once(&state, key, Answer { contact_id, text }).await?;
-    let Answered::Queued { id } = outcome else { return Err(not_found()) };
+    let key = about(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
+    let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
+    let (outcome, is_replay) = run_once(&state, key, answer).await?;
+    let id = match outcome {
+        Answered::Queued { id } => id,
+        Answered::OptedOut => return Err(opted_out()),
+        Answered::NotFound => return Err(not_found()),
+    };
     let view = read(&state, move |conn| {
         messages::find_by_id(conn, id)?.map(|row| message_with_stages(conn, &row)).transpose()
     });

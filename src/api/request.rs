@@ -7,13 +7,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use super::State;
 use super::auth::Principal;
@@ -23,7 +24,7 @@ use crate::error::Error;
 use crate::runtime::{IdempotencyKey, Whom};
 
 /// At most this many characters in an `Idempotency-Key`.
-const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = 255;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(8);
 /// Characters of a reason at most.
@@ -58,19 +59,25 @@ impl FromRequest for JsonBody {
         Box::pin(async move {
             let limit = checked?;
             let raw = read_body(payload, limit, BODY_TIMEOUT).await?;
-            let value = serde_json::from_slice(&raw).map_err(|error| {
-                let text = format!("The body is not valid JSON: {error}.");
-                ApiError::refused(StatusCode::BAD_REQUEST, text)
-            })?;
-            match value {
-                Value::Object(fields) => Ok(Self { raw, fields }),
-                _ => Err(ApiError::Validation(vec![("body".to_owned(), "The body must be a JSON object.".to_owned())])),
-            }
+            let fields = parse_object(&raw)?;
+            Ok(Self { raw, fields })
         })
     }
 }
 
-/// The fields of a JSON object; no body at all counts as an empty one.
+fn parse_object(raw: &Bytes) -> Result<Map<String, Value>, ApiError> {
+    let value = serde_json::from_slice(raw).map_err(|error| {
+        let text = format!("The body is not valid JSON: {error}.");
+        ApiError::refused(StatusCode::BAD_REQUEST, text)
+    })?;
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(ApiError::Validation(vec![("body".to_owned(), "The body must be a JSON object.".to_owned())])),
+    }
+}
+
+/// The fields of a JSON object, all of them optional: a body without a byte counts as an empty one, whatever type it
+/// says it is, because clients without anything to say send it in all these ways.
 #[derive(Debug)]
 pub(super) struct OptionalJsonBody(pub(super) Map<String, Value>);
 
@@ -79,15 +86,17 @@ impl FromRequest for OptionalJsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let headers = request.headers();
-        let is_absent = headers.get(CONTENT_TYPE).is_none()
-            && !headers.contains_key(TRANSFER_ENCODING)
-            && headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-        if is_absent {
-            return Box::pin(std::future::ready(Ok(Self(Map::new()))));
-        }
-        let body = JsonBody::from_request(request, payload);
-        Box::pin(async move { Ok(Self(body.await?.fields)) })
+        let (typed, checked) = (check_type(request), check_length(request));
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            let limit = checked?;
+            let raw = read_body(payload, limit, BODY_TIMEOUT).await?;
+            if raw.is_empty() {
+                return Ok(Self(Map::new()));
+            }
+            typed?;
+            parse_object(&raw).map(Self)
+        })
     }
 }
 
@@ -105,16 +114,30 @@ pub(super) async fn raw_body(
     payload: web::Payload,
     (free, room): (usize, &Semaphore),
 ) -> Result<Bytes, ApiError> {
-    let limit = check_length(request)?;
-    match tokio::time::timeout(BODY_TIMEOUT, gather(payload, limit, (free, room))).await {
-        Ok(raw) => raw,
-        Err(_) => Err(too_slow()),
-    }
+    gather_within(BODY_TIMEOUT, request, payload, (free, room)).await.map(|(raw, _)| raw)
 }
 
-async fn gather(mut payload: web::Payload, limit: usize, (free, room): (usize, &Semaphore)) -> Result<Bytes, ApiError> {
+async fn gather_within<'a>(
+    within: Duration,
+    request: &HttpRequest,
+    payload: web::Payload,
+    (free, room): (usize, &'a Semaphore),
+) -> Result<Housed<'a>, ApiError> {
+    let limit = check_length(request)?;
+    let gathering = gather(payload, limit, (free, room));
+    tokio::time::timeout(within, gathering).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// A body, and the room that it takes up.
+pub(super) type Housed<'a> = (Bytes, Option<SemaphorePermit<'a>>);
+
+async fn gather<'a>(
+    mut payload: web::Payload,
+    limit: usize,
+    (free, room): (usize, &'a Semaphore),
+) -> Result<Housed<'a>, ApiError> {
     let mut raw = BytesMut::new();
-    let mut taken: Option<SemaphorePermit<'_>> = None;
+    let mut taken: Option<SemaphorePermit<'a>> = None;
     while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|error| unreadable(error.into()))?;
         let length = raw.len() + piece.len();
@@ -133,17 +156,18 @@ async fn gather(mut payload: web::Payload, limit: usize, (free, room): (usize, &
         }
         raw.extend_from_slice(&piece);
     }
-    Ok(raw.freeze())
+    Ok((raw.freeze(), taken))
 }
 
-/// A body of whatever type, within the resource's limit, from somebody who is known. It may take `within` to arrive.
-pub(super) async fn whole_body(
+/// A body of whatever type, within the resource's limit, from somebody who is known. It may take `within` to arrive. Each
+/// of its bytes that is here takes a permit of `room`, which is the caller's to keep for as long as it keeps the body.
+pub(super) async fn kept_body<'a>(
     request: &HttpRequest,
     payload: web::Payload,
     within: Duration,
-) -> Result<Bytes, ApiError> {
-    let limit = check_length(request)?;
-    read_body(Ok(payload), limit, within).await
+    room: &'a Semaphore,
+) -> Result<Housed<'a>, ApiError> {
+    gather_within(within, request, payload, (0, room)).await
 }
 
 /// The media type that a body says it is, without its parameters and in small letters.
@@ -158,11 +182,16 @@ pub(super) fn is_json(media_type: &str) -> bool {
 }
 
 fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
-    if !is_json(&media_type(request)) {
-        let error = ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.");
-        return Err(error.hint("Send the header Content-Type: application/json."));
-    }
+    check_type(request)?;
     check_length(request)
+}
+
+fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
+    if is_json(&media_type(request)) {
+        return Ok(());
+    }
+    let error = ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.");
+    Err(error.hint("Send the header Content-Type: application/json."))
 }
 
 /// The bytes that a body may have, if it does not announce more.
@@ -194,7 +223,8 @@ fn too_slow() -> ApiError {
     ApiError::refused(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")
 }
 
-fn too_large(limit: usize) -> ApiError {
+/// The answer to a body, or a part of one that stands for a body, with more bytes than it may have.
+pub(super) fn too_large(limit: usize) -> ApiError {
     ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, format!("The body has more than {limit} bytes."))
 }
 
@@ -411,10 +441,12 @@ pub(super) fn idempotency_key(
     Ok(Some(IdempotencyKey { token_seq: principal.seq, route, key: key.to_owned(), body_hash }))
 }
 
-/// The answer to a key that comes back with another body.
-pub(super) fn key_reused() -> ApiError {
-    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "This Idempotency-Key was used with another body.")
-        .hint("Make a new key for each thing that you want done, and send the same key only when you retry it.")
+/// Binds a key also to what its request's path names: that is part of what is asked for, and no part of the body.
+pub(super) fn about(key: Option<IdempotencyKey>, id: Uuid) -> Option<IdempotencyKey> {
+    key.map(|key| {
+        let body_hash = Sha256::new().chain_update(id).chain_update(key.body_hash).finalize().into();
+        IdempotencyKey { body_hash, ..key }
+    })
 }
 
 /// Which part of a list is asked for.

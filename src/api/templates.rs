@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::request::{Fields, JsonBody, Query};
 use super::{State, iso, part, read};
 use crate::domain::{
-    ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus,
+    ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus, check_placeholders,
     text::has_odd_characters,
 };
 use crate::error::Result;
@@ -98,20 +98,23 @@ pub(super) async fn update_template(
     id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let row = find_by_hand(&state, &id).await?;
-    let mut fields = fields_of(&row.template);
-    fields.extend(body.fields);
-    let template = read_template(&fields)?;
+    let id = find_by_hand(&state, &id).await?.id;
     let now = state.runtime.clock().now();
     let changed = state.runtime.store().write(move |tx| {
-        let Some(row) = templates::find_by_id(tx, row.id)? else { return Ok(Err(not_found())) };
-        if is_taken(tx, &row.channel, &template, Some(row.id))? {
+        let Some(row) = templates::find_by_id(tx, id)? else { return Ok(Err(not_found())) };
+        let mut fields = fields_of(&row.template);
+        fields.extend(body.fields.clone());
+        let template = match read_template(&fields) {
+            Ok(template) => template,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if is_taken(tx, &row.channel, &template, Some(id))? {
             return Ok(Err(taken()));
         }
         if row.template != template {
             templates::update(tx, row.seq, None, &template, now)?;
         }
-        Ok(templates::find_by_id(tx, row.id)?.ok_or_else(not_found))
+        Ok(templates::find_by_id(tx, id)?.ok_or_else(not_found))
     });
     let row = changed.await??;
     let channel = state.runtime.channel().name();
@@ -121,8 +124,10 @@ pub(super) async fn update_template(
 
 /// `DELETE /templates/{id}`: messages that name it are refused from then on.
 pub(super) async fn delete_template(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let row = find_by_hand(&state, &id).await?;
-    state.runtime.store().write(move |tx| templates::delete(tx, row.seq)).await?;
+    let id = find_by_hand(&state, &id).await?.id;
+    if !state.runtime.store().write(move |tx| templates::delete(tx, id)).await? {
+        return Err(not_found());
+    }
     let channel = state.runtime.channel().name();
     state.runtime.tell(Notice::Templates { channel, added: 0, changed: 0, removed: 1 });
     Ok(HttpResponse::NoContent().finish())
@@ -292,7 +297,8 @@ fn read_button(fields: &mut Fields<'_>) -> Option<TemplateButton> {
         (Some(ButtonKind::Url), Some(url)) => {
             let is_web = url.starts_with("https://") || url.starts_with("http://");
             // Meta allows one placeholder, and only at the end.
-            let is_sound = url.find("{{").is_none_or(|at| url[at..].matches("{{").count() == 1 && url.ends_with("}}"));
+            let is_last = url.find("{{").is_none_or(|at| url[at..].matches("{{").count() == 1 && url.ends_with("}}"));
+            let is_sound = is_last && check_placeholders(url).is_ok();
             if !is_web || !is_sound || url.len() > URL_CHARS || url.contains(char::is_whitespace) {
                 let rule = "The url must begin with https:// or http://; it may end in one placeholder such as {{1}}.";
                 fields.fail("url", rule);
@@ -317,8 +323,8 @@ fn check_text(fields: &mut Fields<'_>, name: &'static str, text: &str, chars: us
     if text.contains('\0') || (name != "body" && has_odd_characters(text)) {
         fields.fail(name, format!("The {name} has characters that cannot be shown."));
     }
-    if text.matches("{{").count() != text.matches("}}").count() {
-        fields.fail(name, format!("The {name} has a placeholder that is not closed: write it as {{{{1}}}}."));
+    if let Err(error) = check_placeholders(text) {
+        fields.fail(name, format!("The {name} {error}."));
     }
 }
 

@@ -18,7 +18,6 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::{StreamExt, stream};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::State;
@@ -26,31 +25,39 @@ use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, idempotency_key, is_json, media_type, whole_body};
+use super::request::{Fields, about, idempotency_key, is_json, kept_body, media_type, too_large};
 use crate::domain::{FlowId, FlowKind};
 use crate::error::{Code, Error};
 use crate::runtime::{BatchBegun, BeginBatch, IdempotencyKey, Trigger, TriggerRefusal};
 
-/// Bytes that a batch may have. Of its rows each context has its own limit.
+/// Bytes that a batch may have. Each of its rows has the limit of a request of its own.
 pub(super) const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that the bodies of all batches may have together, those that are still on their way included. What a slow caller
+/// has not sent takes no room from anybody.
+const BYTES_AT_ONCE: usize = 3 * BATCH_BYTES;
 /// Rows that a batch may have.
 const MAX_ROWS: usize = 10_000;
 /// How long a batch may take to arrive.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// Batches at once: each may hold its body and its answers in memory.
-const BATCHES_AT_ONCE: usize = 8;
+/// Batches at once: each holds its answers in memory, at most 10,000 of a few hundred bytes. A batch that is still on its
+/// way is not among them.
+const BATCHES_AT_ONCE: usize = 3;
 /// Rows of all batches together that stand in the writer's queue. Whoever else writes waits for them: a few milliseconds.
 /// Commits of eight times as many rows would spare the writer a third of its time, and have others wait much longer.
 const ROWS_AT_ONCE: usize = 64;
 /// What the idempotency keys of batches and of their rows belong to.
 const BATCH_ROUTE: &str = "trigger-batch";
 const ROW_ROUTE: &str = "trigger-batch-row";
+/// What programs write before a text in UTF-8. It belongs to the file that the rows were in.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 /// One JSON value a line. There is no registered type; these are in use.
 const NDJSON: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
 /// What batches take turns for.
 pub(crate) struct Batches {
+    /// Bytes of bodies.
+    bytes: Semaphore,
     /// Batches under way.
     batches: Semaphore,
     /// Their rows in the writer's queue.
@@ -59,7 +66,11 @@ pub(crate) struct Batches {
 
 impl Default for Batches {
     fn default() -> Self {
-        Self { batches: Semaphore::new(BATCHES_AT_ONCE), rows: Semaphore::new(ROWS_AT_ONCE) }
+        Self {
+            bytes: Semaphore::new(BYTES_AT_ONCE),
+            batches: Semaphore::new(BATCHES_AT_ONCE),
+            rows: Semaphore::new(ROWS_AT_ONCE),
+        }
     }
 }
 
@@ -74,26 +85,27 @@ pub(super) async fn trigger_batch(
     let flow_id: FlowId = id.parse().map_err(|_| actions::refused(FlowKind::Flow, TriggerRefusal::FlowNotFound))?;
     let form = Form::of(&request)?;
     state.runtime.check_room()?;
-    let full = |_| Error::unavailable("Many batches are under way already; send this one again in a moment.");
-    let _place = state.batches.batches.try_acquire().map_err(full)?;
-    let raw = whole_body(&request, payload, BATCH_TIMEOUT).await?;
-    let mut key = idempotency_key(&request, &principal, BATCH_ROUTE, &raw)?;
-    if let Some(key) = &mut key {
-        // The flow is part of what is asked for, and not of the body.
-        key.body_hash = Sha256::new().chain_update(flow_id.0).chain_update(key.body_hash).finalize().into();
+    let full = || Error::unavailable("Many batches are under way already; send this one again in a moment.");
+    if state.batches.batches.available_permits() == 0 {
+        // Before it has sent megabytes.
+        return Err(full().into());
     }
+    let (raw, _room) = kept_body(&request, payload, BATCH_TIMEOUT, &state.batches.bytes).await?;
+    let _place = state.batches.batches.try_acquire().map_err(|_| full())?;
+    let key = about(idempotency_key(&request, &principal, BATCH_ROUTE, &raw)?, flow_id.0);
+    let raw = if raw.starts_with(BOM) { raw.slice(BOM.len()..) } else { raw };
     let rows = split(&raw, form).await?;
     let (begun, is_replay) = run_once(&state, key.clone(), BeginBatch { flow_id }).await?;
     let kind = match begun {
         BatchBegun::Ready { kind } => kind,
-        BatchBegun::Refused(refusal) => return Err(actions::refused(FlowKind::Flow, refusal)),
+        BatchBegun::Refused { kind, refusal } => return Err(actions::refused(kind, refusal)),
     };
     let batch = Batch { state: &state, flow_id, kind, key, raw };
     // Polled in their order, so the rows come to the writer in their order.
     let answers = stream::iter(rows.into_iter().enumerate())
         .map(|(index, row)| batch.run_row(index, row))
         .buffered(ROWS_AT_ONCE)
-        .collect::<Vec<Value>>()
+        .collect::<Vec<Answer>>()
         .await;
     let mut response = HttpResponse::Ok();
     if is_replay {
@@ -101,11 +113,7 @@ pub(super) async fn trigger_batch(
     }
     Ok(match form {
         Form::Lines if wants_lines(&request) => response.content_type(NDJSON[0]).body(as_lines(answers)),
-        _ => {
-            let mut body = counts(&answers);
-            body["results"] = Value::Array(answers);
-            response.json(body)
-        }
+        _ => response.content_type("application/json").body(as_object(answers)),
     })
 }
 
@@ -159,9 +167,8 @@ async fn split(raw: &Bytes, form: Form) -> Result<Vec<Range<usize>>, ApiError> {
 /// The lines that are not blank, the first [`MAX_ROWS`] and one more.
 fn split_lines(body: &[u8]) -> Vec<Range<usize>> {
     let mut rows = Vec::new();
-    // A byte order mark belongs to the file that the rows were in.
-    let mut start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    for line in body[start..].split(|byte| *byte == b'\n') {
+    let mut start = 0;
+    for line in body.split(|byte| *byte == b'\n') {
         let end = start + line.len();
         if !line.trim_ascii().is_empty() {
             rows.push(start..end);
@@ -222,7 +229,7 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// Triggers one row, and gives its answer.
-    async fn run_row(&self, index: usize, row: Range<usize>) -> Value {
+    async fn run_row(&self, index: usize, row: Range<usize>) -> Answer {
         let (status, body, is_replay) = match self.trigger_row(index, row).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -250,7 +257,7 @@ impl Batch<'_> {
                 answer.insert("replayed".to_owned(), json!(true));
             }
         }
-        answer
+        Answer { code: status.as_u16(), json: answer.to_string().into() }
     }
 
     async fn trigger_row(&self, index: usize, row: Range<usize>) -> Result<(StatusCode, Value, bool), ApiError> {
@@ -268,6 +275,10 @@ impl Batch<'_> {
 
     fn read_row(&self, row: &[u8]) -> Result<Trigger, ApiError> {
         let refused = |field: &str, text: &str| ApiError::Validation(vec![(field.to_owned(), text.to_owned())]);
+        if row.len() > self.state.max_body {
+            // A value in memory takes many times the bytes of its text.
+            return Err(too_large(self.state.max_body));
+        }
         let row = serde_json::from_slice(row).map_err(|error| {
             // The parser counts lines from where the row begins, which would mislead.
             let text = format!("The row is not valid JSON: look at its column {}.", error.column());
@@ -279,30 +290,61 @@ impl Batch<'_> {
             row.insert(key.to_owned(), json!(self.flow_id));
         }
         let trigger = read_trigger_of(self.kind, Fields::of(&row), false)?;
-        if trigger.flow_id != self.flow_id {
-            let text = format!("The {} must be that of the path, or be left out.", key.replace('_', " "));
-            return Err(refused(key, &text));
+        for key in [FlowKind::Flow, FlowKind::Sequence].map(id_key) {
+            let mut fields = Fields::of(&row);
+            let sent: Option<FlowId> = fields.parsed(key);
+            fields.finish()?;
+            if sent.is_some_and(|id| id != self.flow_id) {
+                let text = format!("The {} must be that of the path, or be left out.", key.replace('_', " "));
+                return Err(refused(key, &text));
+            }
         }
         Ok(trigger)
     }
 }
 
-/// How many rows came to what.
-fn counts(answers: &[Value]) -> Value {
-    let with = |wanted: u16| answers.iter().filter(|answer| answer["code"] == wanted).count();
+/// The answer to a row. As text it takes a fraction of the memory.
+struct Answer {
+    code: u16,
+    json: Box<str>,
+}
+
+/// How many rows came to what, as a JSON object.
+fn counts(answers: &[Answer]) -> String {
+    let with = |wanted: u16| answers.iter().filter(|answer| answer.code == wanted).count();
     let (started, running) = (with(201), with(200));
-    json!({"started": started, "already_running": running, "failed": answers.len() - started - running})
+    json!({"started": started, "already_running": running, "failed": answers.len() - started - running}).to_string()
 }
 
 /// The answers one a line, and the counts in a line of their own at the end.
-fn as_lines(answers: Vec<Value>) -> String {
+fn as_lines(answers: Vec<Answer>) -> String {
     let counts = counts(&answers);
-    let mut lines = String::new();
-    for line in answers.into_iter().chain([counts]) {
-        lines.push_str(&line.to_string());
+    let mut lines = String::with_capacity(bytes_of(&answers) + counts.len() + 1);
+    for Answer { json, .. } in answers {
+        lines.push_str(&json);
         lines.push('\n');
     }
-    lines
+    lines + &counts + "\n"
+}
+
+/// The counts and the answers in one object.
+fn as_object(answers: Vec<Answer>) -> String {
+    let counts = counts(&answers);
+    let head = counts.trim_end_matches('}');
+    let mut object = String::with_capacity(bytes_of(&answers) + counts.len() + 16);
+    object.push_str(head);
+    object.push_str(",\"results\":[");
+    for (index, Answer { json, .. }) in answers.into_iter().enumerate() {
+        if index > 0 {
+            object.push(',');
+        }
+        object.push_str(&json);
+    }
+    object + "]}"
+}
+
+fn bytes_of(answers: &[Answer]) -> usize {
+    answers.iter().map(|answer| answer.json.len() + 1).sum()
 }
 
 #[cfg(test)]
@@ -330,7 +372,7 @@ mod tests {
 
     #[test]
     fn lines_are_split_and_blank_ones_left_out() {
-        let body = "\u{feff}{\"a\":1}\r\n\n  \t\n{}\n x";
+        let body = "{\"a\":1}\r\n\n  \t\n{}\n x";
         let rows: Vec<_> = split_lines(body.as_bytes()).into_iter().map(|row| body[row].trim()).collect();
         assert_eq!(rows, ["{\"a\":1}", "{}", "x"]);
         assert!(split_lines(b"").is_empty());

@@ -105,7 +105,8 @@ fn session_view(
         "current_node_id": session.current_node,
         "context": session.context,
         "last_interaction_at": iso(Some(session.last_interaction_at)),
-        "expires_at": iso(session.expires_at),
+        // One that has ended has no timers any more; the documented type knows no null.
+        "expires_at": iso(session.expires_at.or(session.ended_at)),
         "completed_at": iso(session.ended_at),
         "created_at": iso(Some(session.started_at)),
     });

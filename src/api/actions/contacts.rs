@@ -8,12 +8,10 @@ use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
 use crate::api::auth::Principal;
 use crate::api::contacts::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
 use crate::api::{State, iso, read};
-use crate::domain::{ContactChange, ContactId, Phone};
-use crate::error::Result;
-use crate::runtime::{ContactSaved, SaveContact, TAGS_PER_CONTACT, Whom};
-use crate::store::Conn;
+use crate::domain::{ContactChange, Phone};
+use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
 use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
 
@@ -152,23 +150,28 @@ pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody)
 
 /// The contact that is sought.
 pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Value, ApiError> {
-    match read(state, move |conn| find(conn, &sought)).await? {
-        Found::Contact(profile) => Ok(whole_view(&profile)),
-        Found::Nobody => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
-        Found::Mismatch => Err(contact_mismatch()),
-    }
+    let found = read(state, move |conn| {
+        let known = match sought {
+            Sought::Whom(whom) => match find_contact(conn, &whom)? {
+                Found::Known(known) => Some(known),
+                Found::New(_) | Found::Unknown => None,
+                Found::Mismatch => return Ok(Err(contact_mismatch())),
+            },
+            Sought::Email(email) => contacts::find_by_email(conn, &email)?,
+        };
+        let profile = match known {
+            Some(known) => contacts::profile(conn, known.seq)?,
+            None => None,
+        };
+        Ok(profile.ok_or_else(|| ApiError::not_found(CONTACT_NOT_FOUND)))
+    });
+    Ok(whole_view(&found.await??))
 }
 
 /// By what a contact is sought.
 pub(in crate::api) enum Sought {
     Whom(Whom),
     Email(String),
-}
-
-enum Found {
-    Contact(Box<Profile>),
-    Nobody,
-    Mismatch,
 }
 
 /// By what a contact is sought. An email address counts only where there is neither an id nor a number: several contacts
@@ -192,29 +195,12 @@ pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Re
     }
 }
 
-fn find(conn: &Conn, sought: &Sought) -> Result<Found> {
-    let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
-    let by_phone = |phone: &Phone| contacts::find_by_phone(conn, phone);
-    let found = match sought {
-        Sought::Whom(Whom::Id(id)) => by_id(id)?,
-        Sought::Whom(Whom::Phone(phone)) => by_phone(phone)?,
-        Sought::Whom(Whom::Both(id, phone)) => match (by_id(id)?, by_phone(phone)?) {
-            (None, _) => None,
-            (Some(one), Some(other)) if one.seq == other.seq => Some(one),
-            (Some(_), _) => return Ok(Found::Mismatch),
-        },
-        Sought::Email(email) => contacts::find_by_email(conn, email)?,
-    };
-    let profile = match found {
-        Some(found) => contacts::profile(conn, found.seq)?,
-        None => None,
-    };
-    Ok(profile.map_or(Found::Nobody, |profile| Found::Contact(Box::new(profile))))
-}
-
 /// `POST /actions/search-contacts`: those that all filters fit, who was last in touch first.
-pub(in crate::api) async fn search_contacts(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
-    let search = read_search(Fields::of(&body.fields), false)?;
+pub(in crate::api) async fn search_contacts(
+    state: web::Data<State>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let search = read_search(Fields::of(&body.0), false)?;
     Ok(HttpResponse::Ok().json(found_contacts(&state, search).await?))
 }
 

@@ -22,6 +22,8 @@ use crate::runtime::{Command, Fate, IdempotencyKey, SendRefusal, SendTemplate, S
 const TEXT_CHARS: usize = 4_096;
 /// Variables at most: far more than any template has.
 const VARIABLES: usize = 200;
+/// What is wrong with a text that has a character with which many programs end one.
+const NO_NUL: &str = "must not have the character U+0000";
 /// Meta's code for free text outside the 24 hours.
 const WINDOW_CODE: u32 = 131_047;
 /// What Meta says with it (Meta, "Cloud API error codes").
@@ -68,6 +70,9 @@ pub(in crate::api) fn read_message(fields: &mut Fields<'_>, name: &'static str) 
     if text.chars().count() > TEXT_CHARS {
         fields.fail(name, format!("The {name} must not be longer than {TEXT_CHARS} characters."));
     }
+    if text.contains('\0') {
+        fields.fail(name, format!("The {name} {NO_NUL}."));
+    }
     if !text.is_empty() && text.trim().is_empty() {
         fields.fail(name, format!("The {name} must not be blank."));
     }
@@ -97,6 +102,11 @@ pub(in crate::api) fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String
     let mut variables = BTreeMap::new();
     for (name, value) in sent {
         let text = match value {
+            Value::String(text) if text.contains('\0') => {
+                let place = format!("variables.{name}");
+                fields.fail(&place, format!("The {place} {NO_NUL}."));
+                continue;
+            }
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Null => continue,
@@ -119,17 +129,23 @@ pub(in crate::api) async fn send_once(
 ) -> Result<(Value, bool), ApiError> {
     state.runtime.check_room()?;
     let expectation = state.runtime.expect_fate();
-    let (outcome, is_replay) = run_once(state, key, command).await?;
-    let (id, contact_id) = match outcome {
-        Sending::Queued { id, contact_id } => (id, contact_id),
-        Sending::Refused(refusal) => return Err(refused(refusal)),
+    let (outcome, is_replay) = run_once(state, key.clone(), command).await?;
+    let (id, contact_id) = match &outcome {
+        Sending::Queued { id, contact_id } => (*id, *contact_id),
+        Sending::Refused(refusal) => return Err(refused(refusal.clone())),
     };
     let (status, provider_id) = match expectation.of(id).await? {
         Fate::Sent { provider_id } => ("sent", provider_id),
         Fate::Simulated => ("simulated", None),
         Fate::Queued => ("queued", None),
         Fate::Unknown => ("unknown", None),
-        Fate::Failed { reason, error } => return Err(failed(&reason, error).with("id", id.to_string())),
+        Fate::Failed { reason, error } => {
+            // Nothing went out, so a retry is to send. Of what is queued or in doubt nobody can say that.
+            if let Some(key) = key {
+                state.runtime.forget_key(key, outcome).await?;
+            }
+            return Err(failed(&reason, error).with("id", id.to_string()));
+        }
     };
     let body = json!({"id": id, "status": status, "whatsapp_message_id": provider_id, "contact_id": contact_id});
     Ok((body, is_replay))
@@ -145,6 +161,12 @@ fn refused(refusal: SendRefusal) -> ApiError {
         SendRefusal::WindowClosed => window_closed(),
         SendRefusal::TemplateNotFound => template_not_found(),
         SendRefusal::NotApproved { reason } => not_approved(&reason),
+        SendRefusal::NoLink { key } => {
+            let field = format!("variables.{key}");
+            let text =
+                format!("The {field} must be a link to the medium above the template, with https:// or http://.");
+            ApiError::Validation(vec![(field, text)])
+        }
         SendRefusal::MissingVariables { expected, missing } => {
             unprocessable("Template requires variables that were not provided.")
                 .with("expected_placeholders", expected)
@@ -169,9 +191,10 @@ fn failed(reason: &str, error: Option<String>) -> ApiError {
 }
 
 fn window_closed() -> ApiError {
-    unprocessable(WINDOW_TEXT)
-        .with("error_code", WINDOW_CODE)
-        .hint("Send a template instead: it may go out at any time, and their answer opens the 24 hours.")
+    unprocessable(WINDOW_TEXT).with("error_code", WINDOW_CODE).hint(
+        "Texts go out until a minute before the 24 hours are over. Send a template instead: it may go out at any \
+             time, and their answer opens the 24 hours.",
+    )
 }
 
 fn not_approved(reason: &str) -> ApiError {

@@ -7,13 +7,15 @@ pub(super) mod sequences;
 pub(super) mod tags;
 pub(super) mod templates;
 
+use std::io;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::State;
 use super::error::ApiError;
-use super::request::{Fields, key_reused};
+use super::request::Fields;
 use crate::domain::FlowKind;
 use crate::domain::text::json_depth;
 use crate::runtime::{Command, IdempotencyKey, Once, TriggerRefusal};
@@ -27,13 +29,32 @@ pub(super) const CONTACT_NOT_FOUND: &str = "Contact not found";
 
 /// What a trigger passes to the flow.
 pub(super) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value> {
-    let context = fields.object("context").cloned().unwrap_or_default();
-    if json_depth(&Value::Object(context.clone())) > CONTEXT_DEPTH {
+    let Some(context) = fields.object("context") else { return Map::new() };
+    if 1 + context.values().map(json_depth).max().unwrap_or(0) > CONTEXT_DEPTH {
         fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
-    } else if serde_json::to_vec(&context).map_or(usize::MAX, |bytes| bytes.len()) > CONTEXT_BYTES {
+    } else if serde_json::to_writer(Room { left: CONTEXT_BYTES }, context).is_err() {
         fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
+    } else {
+        // Only what is small is copied.
+        return context.clone();
     }
-    context
+    Map::new()
+}
+
+/// Takes so many bytes and no more, and keeps none of them.
+struct Room {
+    left: usize,
+}
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What the public API calls a flow of a kind, at the beginning of a sentence and in the names of keys.
@@ -84,7 +105,7 @@ pub(super) async fn run_once<C: Command>(
     match state.runtime.handle_once(key, command).await? {
         Once::Ran(outcome) => Ok((outcome, false)),
         Once::Replayed(outcome) => Ok((outcome, true)),
-        Once::KeyReused => Err(key_reused()),
+        Once::KeyReused => Err(ApiError::KeyReused),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{answer_once, run_once};
 use crate::api::auth::Principal;
 use crate::api::contacts::is_tag;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
 use crate::api::{State, read};
 use crate::domain::ContactChange;
 use crate::domain::profile::TAG_CHARS;
@@ -60,7 +60,7 @@ fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
     let whom = known(&mut fields)?;
     let tag = fields.required_text("tag").map(str::trim);
     if tag.is_some_and(|tag| !is_tag(tag)) {
-        fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters."));
+        fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters that can be seen."));
     }
     fields.finish()?;
     match (whom, tag) {
@@ -70,8 +70,11 @@ fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
 }
 
 /// `POST /actions/list-tags`: all tags, or those with a text in their names, by name.
-pub(in crate::api) async fn list_tags(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
-    let mut fields = Fields::of(&body.fields);
+pub(in crate::api) async fn list_tags(
+    state: web::Data<State>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
     let part = fields.text("name").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
     fields.finish()?;
     let names = read(&state, move |conn| search::tags(conn, part.as_deref(), LISTED_AT_MOST)).await?;

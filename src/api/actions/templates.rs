@@ -1,5 +1,5 @@
-//! Looking up templates. One of these has a name and all its languages; its id is that of the translation that was stored
-//! first, and the id of any other of them leads to it, too.
+//! Looking up templates. One of these has a name and all its languages; its id is made of the name, and the id that one
+//! of them has by itself leads to it, too.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};

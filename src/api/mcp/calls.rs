@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::tools::Tool;
 use crate::api::actions::contacts::{found_contacts, one_contact, read_search, read_sought};
@@ -12,16 +13,18 @@ use crate::api::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::publishing::{Publication, publish, read_note};
-use crate::api::request::{Fields, Page};
+use crate::api::request::{Fields, MAX_KEY, Page};
 use crate::api::sessions::{self, Wanted, session_view, turns_view};
 use crate::api::{State, cut_out, flows, read};
-use crate::domain::{FlowKind, Phone, SessionId, Status, TemplateId};
-use crate::runtime::{SendTemplate, SendText, Whom};
+use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, SessionId, Status, TemplateId};
+use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};
 use crate::store;
 use crate::store::tokens::Scope;
 
 /// What stands for what a token may not see.
 const HIDDEN: &str = "***";
+/// The argument by which a call that is repeated is known.
+const KEY: &str = "idempotency_key";
 /// Fields of a node that calls another service, any of which may carry a credential.
 const OF_ANOTHER_SERVICE: [&str; 3] = ["url", "headers", "body"];
 
@@ -39,12 +42,12 @@ pub(super) async fn call(
         Tool::CreateFlow => create_flow(state, caller, arguments).await,
         Tool::ValidateFlow => validate_flow(state, fields).await,
         Tool::PublishFlow => publish_flow(state, caller, fields).await,
-        Tool::TriggerFlow => trigger_flow(state, fields).await,
+        Tool::TriggerFlow => trigger_flow(state, caller, arguments).await,
         Tool::ListSessions => list_sessions(state, fields).await,
-        Tool::GetSession => get_session(state, fields).await,
+        Tool::GetSession => get_session(state, caller, fields).await,
         Tool::SearchContacts => Ok(json!({"data": found_contacts(state, read_search(fields, true)?).await?})),
         Tool::GetContact => one_contact(state, read_sought(fields, true)?).await,
-        Tool::SendMessage => send_message(state, fields).await,
+        Tool::SendMessage => send_message(state, caller, arguments).await,
     }
 }
 
@@ -100,13 +103,15 @@ async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: 
     publish(state, &id, caller, Publication { note, force: false, expected }).await
 }
 
-async fn trigger_flow(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
+async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
+    let mut fields = Fields::of(arguments);
+    let key = read_key(&mut fields, caller, "mcp-trigger-flow", arguments);
     let mut trigger = read_trigger(fields, true)?;
     // An assistant has one tool for both: list_flows gives it the ids of sequences, too.
     let id = trigger.flow_id;
     let found = read(state, move |conn| store::flows::find(conn, id)).await?;
     trigger.kind = found.map_or(FlowKind::Flow, |flow| flow.summary.kind);
-    let (_, answer, _) = trigger_once(state, None, trigger).await?;
+    let (_, answer, _) = trigger_once(state, key, trigger).await?;
     Ok(answer)
 }
 
@@ -122,7 +127,7 @@ async fn list_sessions(state: &State, mut fields: Fields<'_>) -> Result<Value, A
     sessions::list_view(state, wanted, page).await
 }
 
-async fn get_session(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+async fn get_session(state: &State, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
     let id = fields.required_text("id").unwrap_or_default().to_owned();
     let page = fields.page();
     close(fields)?;
@@ -135,10 +140,16 @@ async fn get_session(state: &State, mut fields: Fields<'_>) -> Result<Value, Api
         view["next_cursor"] = turns["next_cursor"].clone();
         Ok(Some(view))
     });
-    found.await?.ok_or_else(sessions::not_found)
+    let mut view = found.await?.ok_or_else(sessions::not_found)?;
+    if caller.scope < Scope::Admin {
+        view["turns"].as_array_mut().into_iter().flatten().for_each(hide_addresses);
+    }
+    Ok(view)
 }
 
-async fn send_message(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+async fn send_message(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
+    let mut fields = Fields::of(arguments);
+    let key = read_key(&mut fields, caller, "mcp-send-message", arguments);
     let whom = fields.whom();
     let is_template = match fields.choice("type", &[("text", false), ("template", true)]) {
         Some(is_template) => is_template,
@@ -148,7 +159,7 @@ async fn send_message(state: &State, mut fields: Fields<'_>) -> Result<Value, Ap
         let text = read_message(&mut fields, "text");
         close(fields)?;
         let phone = phone_of(state, whom).await?;
-        return Ok(send_once(state, None, SendText { phone, text }).await?.0);
+        return Ok(send_once(state, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
@@ -156,25 +167,45 @@ async fn send_message(state: &State, mut fields: Fields<'_>) -> Result<Value, Ap
     close(fields)?;
     let template_id = template_id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
     let phone = phone_of(state, whom).await?;
-    Ok(send_once(state, None, SendTemplate { phone, template_id, language, variables }).await?.0)
+    Ok(send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.
 async fn phone_of(state: &State, whom: Option<Whom>) -> Result<Phone, ApiError> {
-    let (id, given) = match whom {
+    let whom = match whom {
         Some(Whom::Phone(phone)) => return Ok(phone),
-        Some(Whom::Id(id)) => (id, None),
-        Some(Whom::Both(id, phone)) => (id, Some(phone)),
+        Some(whom) => whom,
         None => return Err(ApiError::Validation(Vec::new())),
     };
-    let found = read(state, move |conn| store::contacts::find_by_id(conn, id)).await?;
-    let contact = found.ok_or_else(|| ApiError::not_found(CONTACT_NOT_FOUND))?.contact;
-    match (contact.phone, given) {
-        (Some(own), Some(given)) if own != given => Err(contact_mismatch()),
-        (Some(own), _) => Ok(own),
-        (None, _) => Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has no phone number")
-            .hint("They are known by another address only: a flow or an answer on the admin page can reach them.")),
+    match read(state, move |conn| find_contact(conn, &whom)).await? {
+        Found::New(phone) => Ok(phone),
+        Found::Known(known) => known.contact.phone.ok_or_else(|| {
+            ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has no phone number")
+                .hint("They are known by another address only: a flow or an answer on the admin page can reach them.")
+        }),
+        Found::Unknown => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
+        Found::Mismatch => Err(contact_mismatch()),
     }
+}
+
+/// The key of a call that may be repeated, bound to its token, its tool and its other arguments in any order.
+fn read_key(
+    fields: &mut Fields<'_>,
+    caller: &Principal,
+    route: &'static str,
+    arguments: &Map<String, Value>,
+) -> Option<IdempotencyKey> {
+    let key = fields.text(KEY)?.trim();
+    if key.is_empty() || key.len() > MAX_KEY {
+        fields.fail(KEY, format!("The idempotency key must have 1 to {MAX_KEY} bytes."));
+        return None;
+    }
+    let mut others = arguments.clone();
+    others.shift_remove(KEY);
+    let mut others = Value::Object(others);
+    others.sort_all_objects();
+    let body_hash = Sha256::digest(others.to_string()).into();
+    Some(IdempotencyKey { token_seq: caller.seq, route, key: key.to_owned(), body_hash })
 }
 
 /// Refuses what no tool knows, and tells all errors at once.
@@ -194,6 +225,21 @@ fn hide_credentials(document: &mut Value) {
         let calls = node.contains_key("headers") || node.get("type").is_some_and(|kind| kind == "http_request");
         for (_, value) in node.iter_mut().filter(|(key, _)| calls && OF_ANOTHER_SERVICE.contains(&key.as_str())) {
             *value = json!(HIDDEN);
+        }
+    }
+}
+
+/// Hides which addresses a turn called, or could not call: filled in, they have what [`hide_credentials`] hides.
+fn hide_addresses(turn: &mut Value) {
+    for change in turn["changes"].as_array_mut().into_iter().flatten() {
+        if change["name"] == CALLED && change["value"].get("url").is_some() {
+            change["value"]["url"] = json!(HIDDEN);
+        }
+    }
+    for warning in turn["warnings"].as_array_mut().into_iter().flatten() {
+        let text = warning["text"].as_str().unwrap_or_default();
+        if text.starts_with(NOT_CALLED) && text.ends_with(NO_WEB_ADDRESS) {
+            warning["text"] = json!(format!("{NOT_CALLED}: `{HIDDEN}` {NO_WEB_ADDRESS}"));
         }
     }
 }

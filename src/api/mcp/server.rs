@@ -2,9 +2,9 @@
 
 use actix_web::web;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Resource, ResourceContents, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
+    ErrorData, Implementation, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -15,7 +15,7 @@ use super::calls::call;
 use super::tools::Tool;
 use crate::api::State;
 use crate::api::auth::Principal;
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, NEW_KEY};
 use crate::error::{Code, Error};
 
 /// Where the guide is found.
@@ -32,6 +32,13 @@ call validate_flow until it has no errors, then create_flow. That makes a draft,
 publishes it. To see why a conversation stopped: list_sessions, then get_session, whose turns tell what happened.
 
 trigger_flow and send_message reach real people: use them only when the user asked for that.";
+
+/// The methods that need parameters, and which.
+const WANTED: [(&str, &str); 3] = [
+    ("initialize", "an object with `protocolVersion`, `capabilities` and `clientInfo`"),
+    ("tools/call", "an object with the `name` of a tool and an object of `arguments`"),
+    ("resources/read", "an object with the `uri` of a resource"),
+];
 
 /// The protocol's server, for one request of one caller.
 #[derive(Clone)]
@@ -89,6 +96,25 @@ impl ServerHandler for Server {
         Ok(result.into())
     }
 
+    /// What the SDK could read as none of its requests: of a method that is known, the parameters were wrong.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        let wanted = WANTED.iter().find(|(known, _)| *known == method).map(|(_, wanted)| *wanted);
+        Err(match wanted {
+            Some(wanted) => {
+                ErrorData::invalid_params(format!("The params of {method} cannot be read: they are {wanted}."), None)
+            }
+            None => {
+                let text = format!("There is no method `{method}` here.");
+                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, text, None)
+            }
+        })
+    }
+
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
@@ -119,8 +145,11 @@ impl ServerHandler for Server {
 /// A refusal in words: what was wrong, where, and what to do. What only the log explains is written there.
 fn told(tool: Tool, error: &ApiError) -> String {
     let id = Uuid::now_v7().to_string();
-    if let ApiError::Failed(error) = error {
-        log(tool, &id, error);
+    match error {
+        ApiError::Failed(error) => log(tool, &id, error),
+        // Who calls a tool has sent neither a header nor a body.
+        ApiError::KeyReused => return format!("This idempotency_key was used with other arguments.\n{NEW_KEY}"),
+        _ => {}
     }
     let Value::Object(mut body) = error.body(Some(&id)) else { return error.to_string() };
     let mut take = |key: &str| body.shift_remove(key);

@@ -60,10 +60,8 @@ enum Effect {
     Adds,
     /// It replaces or ends something.
     Replaces,
-    /// It writes to people.
+    /// It writes to people. What they are in ends only where the caller asks for it.
     Writes,
-    /// It writes to people, and may end what they were in.
-    WritesAndReplaces,
 }
 
 impl Tool {
@@ -164,7 +162,8 @@ impl Tool {
             Self::TriggerFlow => {
                 "Starts a published flow or sequence for one contact, who may get messages at once. A contact runs a flow once \
                  at a time: if it runs already, the answer has the status already_running and the id of that \
-                 session, and nothing changes."
+                 session, and nothing changes. With an idempotency_key, a call that is repeated starts nothing again \
+                 and gets the first one's answer."
             }
             Self::ListSessions => {
                 "Lists sessions, newest first: where each stands, what it waits for and until when, and how it ended."
@@ -172,7 +171,8 @@ impl Tool {
             Self::GetSession => {
                 "Gives a session with its context and its trace: for each turn what caused it, the path through the \
                  nodes and why each exit was taken, the messages with how far they got, changes, and warnings. Says \
-                 why a conversation went as it did, or where it is stuck."
+                 why a conversation went as it did, or where it is stuck. Without the scope `admin`, the addresses \
+                 that http_request nodes called are shown as \"***\"."
             }
             Self::SearchContacts => {
                 "Finds at most 50 contacts that fit all that is given, who was last in touch first; without anything, \
@@ -185,7 +185,8 @@ impl Tool {
             Self::SendMessage => {
                 "Writes to one contact outside any flow: a text, or a template. WhatsApp takes free text only within \
                  24 hours of the contact's last message; outside them send a template. The status tells how far it \
-                 got: sent, simulated (no channel is configured), queued or unknown."
+                 got: sent, simulated (no channel is configured), queued or unknown. With an idempotency_key, a call \
+                 that is repeated sends nothing again and tells how far the first one's message got by then."
             }
         }
     }
@@ -201,8 +202,7 @@ impl Tool {
             | Self::GetContact => Effect::Reads,
             Self::CreateFlow => Effect::Adds,
             Self::PublishFlow => Effect::Replaces,
-            Self::TriggerFlow => Effect::WritesAndReplaces,
-            Self::SendMessage => Effect::Writes,
+            Self::TriggerFlow | Self::SendMessage => Effect::Writes,
         }
     }
 
@@ -253,6 +253,7 @@ impl Tool {
                     "on_running": {"type": "string", "enum": ["return", "restart", "fail"], "default": "return",
                                    "description": "If the contact is in this flow already: tell so, end that session \
                                                    and start anew, or refuse."},
+                    "idempotency_key": key(),
                 }),
                 &["flow_id"],
             ),
@@ -305,6 +306,7 @@ impl Tool {
                                                  where there is none in it."},
                     "variables": {"type": "object", "additionalProperties": {"type": "string"},
                                   "description": "What stands for the template's placeholders: {\"1\": \"Anna\"}."},
+                    "idempotency_key": key(),
                 }),
                 &[],
             ),
@@ -411,7 +413,6 @@ impl Effect {
             Self::Adds => (false, false, false, false),
             Self::Replaces => (false, true, false, false),
             Self::Writes => (false, false, false, true),
-            Self::WritesAndReplaces => (false, true, false, true),
         };
         ToolAnnotations::new().read_only(reads).destructive(destroys).idempotent(is_idempotent).open_world(is_open)
     }
@@ -462,6 +463,15 @@ fn uuid(description: &str) -> Value {
 
 fn phone() -> Value {
     json!({"type": "string", "description": "E.164, such as +14155550123; the contact is created if nobody has it."})
+}
+
+fn key() -> Value {
+    json!({
+        "type": "string",
+        "maxLength": 255,
+        "description": "Any text of your own, new for each thing that you want done. Give the same one with the same \
+                        arguments when you repeat a call whose answer was lost: for 24 hours it is done once.",
+    })
 }
 
 fn text() -> Value {
