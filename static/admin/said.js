@@ -73,18 +73,19 @@ function cards(medium) {
 
 const TICKS = { queued: "…", sending: "…", sent: "✓", delivered: "✓✓", read: "✓✓" };
 
-/** How far a message of ours got: a tick and its word, and why it failed. */
+/** How far a message of ours got: a tick and its word, and why it failed or still waits. */
 export function progress(message) {
   const { status, reason, error } = message;
   if (!status || ["received", "simulated"].includes(status)) return null;
   const isBad = ["failed", "unknown"].includes(status);
+  const why = (isBad || status === "queued") && whyNot(reason, error);
   const stages = (message.stages ?? []).map(({ stage, at }) => `${stage} ${inFull(at)}`).join("\n");
   return h("span", { class: `bubble-status ${isBad ? "bad" : ""} ${status === "read" ? "seen" : ""}`, title: stages || null, testid: "message-progress" },
     TICKS[status] && h("span", { class: "ticks", "aria-hidden": "true" }, TICKS[status]), " ", status, isBad && reason ? `: ${reason}` : "",
-    isBad && whyNot(reason, error) && h("span", { class: "why-not" }, whyNot(reason, error)));
+    why && h("span", { class: "why-not" }, why));
 }
 
-/** Why a message was not sent, in words: ours where we have some, else the channel's own. */
+/** Why a message was not sent, or not yet, in words: ours where we have some, else the channel's own. */
 export function whyNot(reason, error) {
   return [inWords(reason), error && `The channel says: ${error}`].filter(Boolean).join(" ");
 }

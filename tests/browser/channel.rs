@@ -217,7 +217,7 @@ async fn a_system_of_the_operator_is_told_of_what_happens() {
 async fn a_message_that_is_refused_says_why_and_is_sent_again() {
     let Some(browser) = Browser::start().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let receiver = Receiver::start("404 Not Found").await;
+    let receiver = Receiver::start("400 Bad Request").await;
     let channel = format!("[webhook]\nurl = \"{}\"\nsecret = \"between-us\"\n", receiver.url);
     std::fs::write(folder.path().join("qyvo.toml"), channel).unwrap();
     let server = Server::start(folder.path(), &[]).await;
@@ -237,13 +237,21 @@ async fn a_message_that_is_refused_says_why_and_is_sent_again() {
     browser.open(&server.url(&format!("/admin/#/contacts/{}", started["contact_id"].as_str().unwrap()))).await;
     browser.fill("agent-text", "How can I help?").await;
     browser.click("agent-send").await;
-    browser.says("There is nothing at the URL.").await;
+    browser.says("The channel says: answered 400 without an explanation").await;
     browser.look("refused").await;
     receiver.answers("200 OK");
     browser.click("message-retry").await;
     browser.says("✓ sent").await;
-    assert!(!browser.text().await.contains("There is nothing at the URL."));
+    assert!(!browser.text().await.contains("The channel says"));
     browser.look("sent").await;
+
+    // What is tried again by itself tells what it met.
+    receiver.answers("404 Not Found");
+    browser.fill("agent-text", "Are you still there?").await;
+    browser.click("agent-send").await;
+    browser.says("The channel says: answered 404 without an explanation").await;
+    browser.says("queued").await;
+    browser.look("queued").await;
 
     browser.open(&server.url(&format!("/admin/#/sessions/{}", started["id"].as_str().unwrap()))).await;
     browser.click("session-resume").await;

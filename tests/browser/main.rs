@@ -8,4 +8,7 @@ mod chromium;
 mod common;
 mod docs;
 mod hostile;
+mod people;
 mod story;
+#[path = "../common/tools.rs"]
+mod tools;

@@ -57,7 +57,7 @@ export function tokensView(_params, page) {
       const limit = limitInput("");
       return form([
         field("Name", name, { hint: "Which program will use it, such as “checkout service”." }),
-        field("Scope", scope, { hint: "Give no more than it needs." }),
+        field("Scope", scope, { hint: "Give no more than it needs. By the assistants’ tools at /mcp, “api” also reads flows with their drafts and sessions with their traces, and makes drafts; only “admin” publishes." }),
         field("Rate limit", limit, { hint: LIMIT_HINT }),
       ], {
         submit: "Create", testid: "token-submit", errorTestid: "token-error", cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
