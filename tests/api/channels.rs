@@ -281,18 +281,17 @@ async fn what_failed_shows_why_and_is_sent_again() {
         far_side.take_only("nobody has this");
         let app = TestApp::start_with(generic(&far_side.base)).await;
         let flow = app.publish(&question(30)).await;
-        // The far side answers 401, which pauses the channel and loses nothing.
+        // The far side answers 401, which holds the channel back and loses nothing.
         let started = app.trigger(flow, PHONE).await.expect(201);
         let contact = &started["contact_id"];
         app.runtime.run_outbox_once().await.unwrap();
         app.newest_is(contact, "queued").await;
         let channel = &app.get("/channels").await.body["data"][0];
-        assert_eq!((&channel["state"], &channel["reason"]), (&json!("paused"), &json!("http_401")));
+        assert_eq!((&channel["state"], &channel["reason"]), (&json!("backing_off"), &json!("http_401")));
         assert!(channel["explanation"].as_str().unwrap().contains("Error validating"), "{channel}");
 
         // A message that is too old is failed when its turn comes, and can be sent again by hand.
         app.advance(1441 * 60);
-        app.post("/channels/webhook/resume", &json!({})).await.expect(200);
         app.runtime.run_outbox_once().await.unwrap();
         app.newest_is(contact, "failed").await;
         let failed = app.get("/messages?status=failed").await.body["data"][0].clone();

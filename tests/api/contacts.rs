@@ -806,7 +806,10 @@ async fn an_erasure_races_triggers_replies_and_changes_of_the_same_person() {
                             let Some(contact) = found["data"].get(0) else { continue };
                             let path = path(&contact["id"]);
                             let answer = match task {
-                                4 => app.patch(&path, &json!({"name": "Ana", "tags": [round.to_string()]})).await,
+                                4 => {
+                                    let change = json!({"name": format!("Ana {round}"), "tags": ["racing"]});
+                                    app.patch(&path, &change).await
+                                }
                                 _ => app.delete(&path).await,
                             };
                             assert!([200, 404].contains(&answer.status.as_u16()), "{}", answer.body);

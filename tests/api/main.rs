@@ -34,6 +34,8 @@ mod templates;
 mod test_cases;
 mod timers;
 mod tokens;
+#[path = "../common/tools.rs"]
+mod tools;
 mod trigger;
 mod trigger_batch;
 mod webhooks;

@@ -1,8 +1,7 @@
 //! Assistants: what each token sees and may do, in raw JSON-RPC, and that the protocol's own client gets along.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
+use crate::tools::{Program, folder, is_there};
 
 const BOTH: &str = "application/json, text/event-stream";
 
@@ -93,7 +93,20 @@ async fn a_client_is_told_what_there_is() {
         assert_eq!((answer.status.as_u16(), &answer.body), (202, &json!("")));
         assert_eq!(ask(&app, Scope::Trigger, "ping", json!({})).await, Ok(json!({})));
         let unknown = ask(&app, Scope::Api, "flows/list", json!({})).await.unwrap_err();
-        assert_eq!(unknown["code"], -32601);
+        assert_eq!(
+            (&unknown["code"], unknown["message"].as_str().unwrap().contains("flows/list")),
+            (&json!(-32601), true)
+        );
+        for (method, params, named) in [
+            ("tools/call", json!({"arguments": {}}), "`name`"),
+            ("tools/call", json!({"name": 7}), "`name`"),
+            ("tools/call", json!({"name": "list_flows", "arguments": []}), "`arguments`"),
+            ("resources/read", json!({}), "`uri`"),
+        ] {
+            let wrong = ask(&app, Scope::Api, method, params.clone()).await.unwrap_err();
+            assert_eq!(wrong["code"], -32602, "{method} {params}: {wrong}");
+            assert!(wrong["message"].as_str().unwrap().contains(named), "{wrong}");
+        }
     })
     .await;
 }
@@ -129,10 +142,32 @@ async fn a_token_sees_the_tools_of_its_scope() {
         let without_publishing: Vec<&str> = names(&all).into_iter().filter(|name| *name != "publish_flow").collect();
         assert_eq!(names(&of_api), without_publishing);
         assert_eq!(all.len(), of_api.len() + 1, "only publish_flow takes admin");
+        // By its name: whether it only reads, and whether it destroys anything.
+        let hints: Vec<(&str, [bool; 2])> = all
+            .iter()
+            .map(|tool| {
+                let hint = |name: &str| tool["annotations"][name].as_bool().unwrap();
+                (tool["name"].as_str().unwrap(), [hint("readOnlyHint"), hint("destructiveHint")])
+            })
+            .collect();
+        let (reads, writes) = ([true, false], [false, false]);
+        let expected = [
+            ("list_flows", reads),
+            ("get_flow", reads),
+            ("create_flow", writes),
+            ("validate_flow", reads),
+            ("publish_flow", [false, true]),
+            ("trigger_flow", writes),
+            ("list_sessions", reads),
+            ("get_session", reads),
+            ("search_contacts", reads),
+            ("get_contact", reads),
+            ("send_message", writes),
+        ];
+        assert_eq!(hints, expected, "and none for sequences, which are flows here");
         for tool in &all {
             let reads = tool["annotations"]["readOnlyHint"].as_bool().unwrap();
-            let destroys = tool["annotations"]["destructiveHint"].as_bool().unwrap();
-            assert!(!(reads && destroys), "{tool}");
+            assert!(!reads || tool["annotations"]["idempotentHint"] == json!(true), "{tool}");
             assert_eq!(tool["inputSchema"]["additionalProperties"], json!(false), "{tool}");
             assert_eq!(tool["outputSchema"]["type"], "object", "{tool}");
         }
@@ -325,6 +360,22 @@ async fn credentials_in_a_flow_are_shown_to_admins_only() {
         assert_eq!((&node["headers"], &node["save_as"]), (&json!("***"), &json!("stock")));
         let seen = call(&app, Scope::Admin, "get_flow", json!({"id": flow})).await;
         assert_eq!(seen["document"]["nodes"], document["nodes"]);
+
+        // What was called stands in the trace, filled in; so does what could not be called.
+        let mut misspelt = document.clone();
+        misspelt["nodes"][0]["url"] = json!("{{context.scheme}}://stock.example/?key=s3cret");
+        let misspelt = app.publish(&misspelt).await;
+        for (flow, told) in [(flow, "http_request"), (misspelt, "nothing was called")] {
+            let context = json!({"scheme": "ftp"});
+            let body = json!({"flow_id": flow, "phone": PHONE, "context": context});
+            let started = app.post("/actions/trigger-flow", &body).await.expect(201);
+            let seen = call(&app, Scope::Api, "get_session", json!({"id": started["id"]})).await.to_string();
+            assert!(!seen.contains("s3cret") && !seen.contains("stock.example"), "{seen}");
+            assert!(seen.contains(told) && seen.contains("***"), "that it was tried is no secret: {seen}");
+            let seen = call(&app, Scope::Admin, "get_session", json!({"id": started["id"]})).await;
+            assert!(seen.to_string().contains("://stock.example/?key=s3cret"), "{seen}");
+            assert_eq!(seen["turns"], json!(app.turns(&started["id"]).await));
+        }
         for unknown in [Uuid::now_v7().to_string(), "nonsense".to_owned()] {
             assert_eq!(refusal(&app, Scope::Api, "get_flow", json!({"id": unknown})).await, "Flow not found");
         }
@@ -412,6 +463,62 @@ async fn a_message_is_sent_outside_any_flow() {
         let refused = refusal(&app, Scope::Trigger, "send_message", json!({"phone": PHONE, "text": "x"})).await;
         assert_eq!(refused, "This token lacks the scope `api`.");
         assert_eq!(app.count("messages"), before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_in_another_notation_reaches_the_same_person() {
+    local(async {
+        let app = TestApp::start().await;
+        let made = app.post("/actions/create-contact", &json!({"phone": "+5541988887777"})).await.expect(201);
+        let both = json!({"contact_id": made["id"], "phone": "+554188887777"});
+        assert_eq!(call(&app, Scope::Api, "get_contact", both.clone()).await["id"], made["id"]);
+        assert_eq!(call(&app, Scope::Api, "get_contact", json!({"phone": "+554188887777"})).await["id"], made["id"]);
+        let mut message = both;
+        message["text"] = json!("Hi");
+        assert_eq!(call(&app, Scope::Api, "send_message", message).await["contact_id"], made["id"]);
+        assert_eq!((app.count("contacts"), app.count("messages")), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated_under_its_key_reaches_people_once() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let start = json!({"flow_id": flow, "phone": PHONE, "on_running": "restart", "context": {"a": 1, "b": 2},
+            "idempotency_key": "k"});
+        let same = json!({"idempotency_key": "k", "context": {"b": 2, "a": 1}, "on_running": "restart",
+            "phone": PHONE, "flow_id": flow});
+        let started = call(&app, Scope::Trigger, "trigger_flow", start.clone()).await;
+        assert_eq!(call(&app, Scope::Trigger, "trigger_flow", same).await, started, "their order says nothing");
+        assert_eq!((app.count("sessions"), app.count("messages")), (1, 1));
+        let message = json!({"phone": PHONE, "text": "Hello", "idempotency_key": "k"});
+        let sent = call(&app, Scope::Api, "send_message", message.clone()).await;
+        assert_eq!(call(&app, Scope::Api, "send_message", message.clone()).await, sent);
+        assert_eq!(app.count("messages"), 2, "and the two tools do not share a key");
+        let mut other = message.clone();
+        other["phone"] = json!("+14155550188");
+        let refused = refusal(&app, Scope::Api, "send_message", other).await;
+        assert!(refused.starts_with("This idempotency_key was used with other arguments."), "{refused}");
+        let mut other = start;
+        other["context"] = json!({"a": 2});
+        refusal(&app, Scope::Trigger, "trigger_flow", other).await;
+        for (key, said) in [(json!("k".repeat(256)), "- idempotency_key: "), (json!(7), "- idempotency_key: ")] {
+            let mut wrong = message.clone();
+            wrong["idempotency_key"] = key;
+            let refused = refusal(&app, Scope::Api, "send_message", wrong).await;
+            assert!(refused.contains(said), "{refused}");
+        }
+        assert_eq!((app.count("sessions"), app.count("messages")), (1, 2));
+        let mut without = message;
+        without["idempotency_key"] = json!("");
+        for _ in 0..2 {
+            call(&app, Scope::Api, "send_message", without.clone()).await;
+        }
+        assert_eq!(app.count("messages"), 4, "without a key each call is a message");
     })
     .await;
 }
@@ -509,74 +616,33 @@ async fn the_guides_example_can_be_published() {
     .await;
 }
 
-/// The protocol's own client in its process, which ends when this is dropped.
-struct Client {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+/// How the protocol's own client is installed.
+const INSTALL: &str = "npm install --prefix target/tools --no-save axe-core whatsapp-api-js \
+                       @modelcontextprotocol/sdk@1.32.2 (all of them, or one goes)";
+
+/// The protocol's own client; `None` says loudly that it is missing.
+fn start_client(url: &str, token: &str) -> Option<Program> {
+    let library = "node_modules/@modelcontextprotocol/sdk";
+    if !is_there(library, INSTALL) {
+        return None;
+    }
+    let settings = json!({"url": url, "token": token, "library": folder().join(library)}).to_string();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_mcp_sdk.mjs");
+    Some(Program::start(Command::new("node").arg(script).arg(settings)))
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Client {
-    /// Starts it. `None` says loudly that it is missing; where `CI` is `true` it has to be there.
-    fn start(url: &str, token: &str) -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let library: PathBuf = root.join("target/tools/node_modules/@modelcontextprotocol/sdk");
-        if !library.exists() {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "@modelcontextprotocol/sdk is missing, and CI must not skip this"
-            );
-            // Written past the test harness, which keeps what a passing test prints to itself.
-            let _ = writeln!(
-                std::io::stderr(),
-                "\n*** SKIPPED: /mcp was not tried with the protocol's own client: .ci/run says how to install it ***\n"
-            );
-            return None;
-        }
-        let settings = json!({"url": url, "token": token, "library": library}).to_string();
-        let script = root.join("tests/support/clients/with_mcp_sdk.mjs");
-        let mut child = Command::new("node")
-            .arg(script)
-            .arg(settings)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node");
-        let (orders, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Some(Self { child, orders, answers })
-    }
-
-    fn read(&mut self) -> Value {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}; its own words are above"))
-    }
-
-    fn order(&mut self, order: &Value) -> Value {
-        writeln!(self.orders, "{order}").unwrap();
-        self.read()
-    }
-
-    /// Calls a tool that must succeed. The client itself holds the answer against the tool's schema.
-    fn call(&mut self, tool: &str, arguments: &Value) -> Value {
-        let result = self.order(&json!({"call": tool, "arguments": arguments}));
-        assert_eq!(result["isError"], json!(false), "{tool}: {result}");
-        result["structuredContent"].clone()
-    }
+/// Calls a tool that must succeed. The client itself holds the answer against the tool's schema.
+fn call_by(client: &mut Program, tool: &str, arguments: &Value) -> Value {
+    let result = client.order(json!({"call": tool, "arguments": arguments}));
+    assert_eq!(result["isError"], json!(false), "{tool}: {result}");
+    result["structuredContent"].clone()
 }
 
 /// Waits for a client on a thread that may block, since the server runs on this one.
 async fn with_client<T: Send + 'static>(
-    client: Client,
-    work: impl FnOnce(&mut Client) -> T + Send + 'static,
-) -> (Client, T) {
+    client: Program,
+    work: impl FnOnce(&mut Program) -> T + Send + 'static,
+) -> (Program, T) {
     let work = move || {
         let mut client = client;
         let done = work(&mut client);
@@ -590,39 +656,39 @@ async fn the_protocols_own_client_builds_and_runs_a_flow() {
     local(async {
         let app = TestApp::start().await;
         let url = format!("{}/mcp", app.base);
-        let Some(client) = Client::start(&url, &secret(Scope::Admin)) else { return };
+        let Some(client) = start_client(&url, &secret(Scope::Admin)) else { return };
         let (client, id) = with_client(client, |client| {
             assert_eq!(client.read(), json!({"connected": true}));
-            let server = client.order(&json!({"server": true}));
+            let server = client.order(json!({"server": true}));
             assert_eq!((&server["name"]["name"], &server["can"]["tools"]), (&json!("qyvo"), &json!({})), "{server}");
-            let listed = client.order(&json!({"tools": true}));
+            let listed = client.order(json!({"tools": true}));
             assert!(names(listed["tools"].as_array().unwrap()).contains(&"publish_flow"));
-            let guide = client.order(&json!({"read": "qyvo://guide/flow-document"}));
+            let guide = client.order(json!({"read": "qyvo://guide/flow-document"}));
             let text = guide["contents"][0]["text"].as_str().unwrap().to_owned();
             let example = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
             let document: Value = serde_json::from_str(example).unwrap();
-            let checked = client.call("validate_flow", &json!({"document": document}));
+            let checked = call_by(client, "validate_flow", &json!({"document": document}));
             assert_eq!(checked["is_publishable"], json!(true));
-            let created = client.call("create_flow", &json!({"document": document}));
-            let flow = client.call("get_flow", &json!({"id": created["id"]}));
+            let created = call_by(client, "create_flow", &json!({"document": document}));
+            let flow = call_by(client, "get_flow", &json!({"id": created["id"]}));
             let publication = json!({"id": flow["id"], "revision": flow["revision"]});
-            assert_eq!(client.call("publish_flow", &publication)["version"], json!(1));
-            assert_eq!(client.call("list_flows", &json!({}))["data"][0]["status"], "published");
+            assert_eq!(call_by(client, "publish_flow", &publication)["version"], json!(1));
+            assert_eq!(call_by(client, "list_flows", &json!({}))["data"][0]["status"], "published");
             let refused =
-                client.order(&json!({"call": "trigger_flow", "arguments": {"flow_id": flow["id"], "phone": PHONE}}));
+                client.order(json!({"call": "trigger_flow", "arguments": {"flow_id": flow["id"], "phone": PHONE}}));
             assert_eq!(refused["isError"], json!(true), "the order's number is missing: {refused}");
             assert!(refused["content"][0]["text"].as_str().unwrap().contains("order_id"), "{refused}");
             let start = json!({"flow_id": flow["id"], "phone": PHONE, "context": {"order_id": "A7"}});
-            client.call("trigger_flow", &start)["id"].clone()
+            call_by(client, "trigger_flow", &start)["id"].clone()
         })
         .await;
         app.say(PHONE, "great").await;
         let (_, ended) = with_client(client, move |client| {
-            let listed = client.call("list_sessions", &json!({"status": "completed"}));
+            let listed = call_by(client, "list_sessions", &json!({"status": "completed"}));
             assert_eq!(listed["data"][0]["id"], id, "{listed}");
-            let session = client.call("get_session", &json!({"id": id}));
+            let session = call_by(client, "get_session", &json!({"id": id}));
             assert_eq!(session["turns"][0]["messages"][0]["text"], "Hi there, how was the delivery of order A7?");
-            client.order(&json!({"end": true}))
+            client.order(json!({"end": true}))
         })
         .await;
         assert_eq!(ended, json!({"session": null}));
@@ -634,8 +700,8 @@ async fn the_protocols_own_client_builds_and_runs_a_flow() {
 async fn the_protocols_own_client_is_told_that_it_has_no_token() {
     local(async {
         let app = TestApp::start().await;
-        let Some(client) = Client::start(&format!("{}/mcp", app.base), "qyvo_wrong") else { return };
-        let (_, said) = with_client(client, Client::read).await;
+        let Some(client) = start_client(&format!("{}/mcp", app.base), "qyvo_wrong") else { return };
+        let (_, said) = with_client(client, Program::read).await;
         assert_eq!(said["code"], json!(401), "{said}");
         assert!(said["failed"].as_str().unwrap().contains("Unauthenticated."), "{said}");
     })

@@ -20,7 +20,7 @@ enum Reads {
     Items,
     /// A bare array of `id` and `label`.
     Options,
-    /// A bare array whose elements have an `id`; those without are skipped.
+    /// A bare array whose elements have an `id`; those without are skipped. An empty one says that nothing is new.
     Events,
 }
 
@@ -62,6 +62,8 @@ struct World {
     flow: String,
     sequence: String,
     template: String,
+    /// A template without variables.
+    plain: String,
     contact: String,
 }
 
@@ -72,12 +74,18 @@ impl World {
         (days["kind"], days["name"]) = (json!("sequence"), json!("Days"));
         let sequence = app.publish(&days).await.to_string();
         let template = json!({"name": "cart", "language": "en", "body": "Hi {{1}}, {{total}} is waiting."});
-        let template = text(&app.post("/templates", &template).await.expect(201)["id"]);
+        app.post("/templates", &template).await.expect(201);
+        app.post("/templates", &json!({"name": "thanks", "language": "en", "body": "Thank you!"})).await.expect(201);
+        let listed = app.post("/actions/list-templates", &json!({})).await.expect(200);
+        let [template, plain] = [0, 1].map(|index| text(&listed[index]["id"]));
         let contact = json!({"phone": PHONE, "name": "Ana", "email": "ana@shop.example", "tags": "vip",
             "metadata": {"crm": 4711}});
         let contact = text(&app.post("/actions/create-contact", &contact).await.expect(201)["id"]);
+        // An earlier version clears the email of whoever it updates.
+        let other = json!({"phone": "+14155550124", "email": "bo@shop.example"});
+        app.post("/actions/create-contact", &other).await.expect(201);
         app.say(PHONE, "Hello").await;
-        Self { flow, sequence, template, contact }
+        Self { flow, sequence, template, plain, contact }
     }
 }
 
@@ -111,7 +119,7 @@ fn calls(world: &World) -> Vec<Call> {
     let trigger = |number, path: &str, optional, forms| {
         get(number, Base::Stripped, &format!("triggers/{path}"), optional, forms, Reads::Events)
     };
-    let World { flow, sequence, template, contact } = world;
+    let World { flow, sequence, template, plain, contact } = world;
     let nothing = || json!({});
     let by_phone = |mut more: Value| {
         more["phone"] = json!(PHONE);
@@ -155,7 +163,12 @@ fn calls(world: &World) -> Vec<Call> {
             "get-contact",
             &["phone", "contact_id", "email"],
             nothing(),
-            vec![by_phone(nothing()), by_id(nothing())],
+            vec![
+                by_phone(nothing()),
+                by_id(nothing()),
+                json!({"email": "bo@shop.example"}),
+                by_id(by_phone(json!({"email": "bo@shop.example"}))),
+            ],
             Reads::Item,
         ),
         action(
@@ -166,15 +179,29 @@ fn calls(world: &World) -> Vec<Call> {
             vec![nothing(), json!({"query": "415"}), json!({"tag": "vip"}), json!({"email": "ana@shop.example"})],
             Reads::Items,
         ),
-        action(6, "add-tag", either, nothing(), vec![by_phone(tag.clone()), by_id(tag.clone())], Reads::Item),
-        action(7, "remove-tag", either, nothing(), vec![by_phone(tag.clone()), by_id(tag)], Reads::Item),
+        action(
+            6,
+            "add-tag",
+            either,
+            nothing(),
+            vec![by_phone(tag.clone()), by_id(tag.clone()), by_id(by_phone(tag.clone()))],
+            Reads::Item,
+        ),
+        action(
+            7,
+            "remove-tag",
+            either,
+            nothing(),
+            vec![by_phone(tag.clone()), by_id(tag.clone()), by_id(by_phone(tag))],
+            Reads::Item,
+        ),
         action(8, "send-text-message", &[], nothing(), vec![by_phone(json!({"message": "Hi"}))], Reads::Item),
         action(
             9,
             "send-template-message",
             &["language"],
             nothing(),
-            vec![send_template, without_language],
+            vec![send_template, without_language, json!({"phone": PHONE, "template_id": plain})],
             Reads::Item,
         ),
         action(
@@ -200,7 +227,11 @@ fn calls(world: &World) -> Vec<Call> {
             "trigger-flow",
             either,
             context(),
-            vec![by_phone(json!({"flow_id": flow, "context": {"cart": "7"}})), by_id(json!({"flow_id": flow}))],
+            vec![
+                by_phone(json!({"flow_id": flow, "context": {"cart": "7"}})),
+                by_id(json!({"flow_id": flow})),
+                by_id(by_phone(json!({"flow_id": flow}))),
+            ],
             Reads::Item,
         ),
         dropdown(15, "dropdowns/templates"),
@@ -223,6 +254,12 @@ impl Call {
         }
         fields.extend(form.as_object().unwrap().clone());
         fields
+    }
+
+    /// How many events there are for a form: of each flow a session, one message, which is a text, and no campaign.
+    fn events(&self, form: &Value) -> usize {
+        let is_of_another_type = form.get("message_type").is_some_and(|kind| kind != "text");
+        usize::from(!is_of_another_type && !self.path.ends_with("new-campaign-sent"))
     }
 
     /// Sends it as the node does, with a base URL that ends in a slash or does not.
@@ -291,6 +328,9 @@ async fn every_call_is_answered_as_the_node_sends_it() {
                         let kind = answer.header("content-type").unwrap();
                         assert!(kind.starts_with("application/json"), "{what}: {kind}");
                         call.reads.check(&answer.body, &what);
+                        if let (Reads::Events, Some(list)) = (call.reads, answer.body.as_array()) {
+                            assert_eq!(list.len(), call.events(form), "{what}: {list:?}");
+                        }
                     }
                 }
             }
@@ -300,7 +340,7 @@ async fn every_call_is_answered_as_the_node_sends_it() {
         assert_eq!(ana["metadata"], json!({"crm": 4711, "n8n": 1}));
         let vip_and_beta = (json!(world.contact), json!(["vip"]));
         assert_eq!((ana["id"].clone(), ana["tags"].clone()), vip_and_beta, "beta was taken off again");
-        assert_eq!(app.count("contacts"), 1);
+        assert_eq!(app.count("contacts"), 2);
         assert_eq!(app.count("sessions"), 2, "a session of the flow and one of the sequence, however often started");
         app.stop().await;
     })
@@ -318,7 +358,8 @@ async fn what_a_dropdown_offers_is_what_the_call_takes() {
             ("templates", "get-template", "template_id", &world.template),
         ] {
             let options = app.get(&format!("/dropdowns/{dropdown}")).await.expect(200);
-            assert_eq!(options.as_array().unwrap().len(), 1, "{dropdown}: {options}");
+            let expected_options = if dropdown == "templates" { 2 } else { 1 };
+            assert_eq!(options.as_array().unwrap().len(), expected_options, "{dropdown}: {options}");
             assert_eq!(options[0]["id"], json!(expected), "{dropdown}");
             let mut body = json!({"contact_id": world.contact, "context": {}});
             body[field] = options[0]["id"].clone();

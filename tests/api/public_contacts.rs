@@ -1,12 +1,13 @@
 //! Contacts, tags and their search as clients of the public API know them: fields, orders, caps and texts.
 
-use qyvo::domain::{AddressKey, AddressKind};
+use qyvo::domain::{AddressKey, AddressKind, Contact, ContactChange, ContactId, Timestamp};
+use qyvo::runtime::import::{self, Incoming, Saved};
 use qyvo::store::tokens::Scope;
 use qyvo::store::{addresses, contacts, merge};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PHONE, START, TestApp, local, question, secret};
+use crate::support::{PHONE, START, TestApp, local, question, read, secret};
 
 const NEITHER: &str = "Neither contact_id nor phone provided";
 
@@ -202,6 +203,12 @@ async fn what_is_wrong_is_refused_with_the_documented_texts_and_changes_nothing(
             ("create-contact", json!({"phone": PHONE, "email": "no address"}), "email"),
             ("create-contact", json!({"phone": PHONE, "name": 7}), "name"),
             ("create-contact", json!({"phone": PHONE, "name": "x".repeat(256)}), "name"),
+            ("create-contact", json!({"phone": PHONE, "name": "A\u{202e}na"}), "name"),
+            ("create-contact", json!({"phone": PHONE, "name": "A\nna"}), "name"),
+            ("create-contact", json!({"phone": PHONE, "email": "a\u{200b}na@shop.example"}), "email"),
+            ("create-contact", json!({"phone": PHONE, "tags": "vip\u{0}"}), "tags"),
+            ("update-contact", json!({"phone": PHONE, "name": "\u{feff}Ana\u{7}"}), "name"),
+            ("add-tag", json!({"phone": PHONE, "tag": "v\u{200b}ip"}), "tag"),
             ("create-contact", json!({"phone": PHONE, "tags": 7}), "tags"),
             ("create-contact", json!({"phone": PHONE, "tags": "y".repeat(65)}), "tags"),
             ("create-contact", json!({"phone": PHONE, "tags": many}), "tags"),
@@ -401,6 +408,117 @@ async fn what_is_searched_survives_a_restart_and_follows_what_changes() {
         assert_eq!(app.runtime.run_search_index_once().await.unwrap(), 1);
         assert_eq!(ids(&app, json!({"query": "600111"})).await, [made["id"].clone()]);
         assert_eq!(ids(&app, json!({"query": "\u{6b27}"})).await, [json!(null); 0]);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_came_by_an_import_or_a_trigger_is_found_by_the_index() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let importing = app.runtime.store().write(|tx| {
+            let change = ContactChange {
+                name: Some("Zo\u{eb} Quetzal".to_owned()),
+                add_tags: vec!["lead".to_owned()],
+                ..ContactChange::default()
+            };
+            let phone = "+14155550199".parse().unwrap();
+            let incoming = Incoming { phone, change, opted_in: None, opted_out: None };
+            import::save(tx, &incoming, START.parse().unwrap())
+        });
+        assert_eq!(importing.await.unwrap().saved, Saved::Created);
+        let zoe = ids(&app, json!({"query": "quetzal"})).await;
+        let triggered = app.trigger(flow, PHONE).await.expect(201)["contact_id"].clone();
+        index(&app).await;
+        assert_eq!((app.count("search_texts"), app.count("search_queue")), (2, 0));
+        // So many that the two are not among those who are looked at first, nor among those who are not indexed.
+        let crowding = app.runtime.store().write(|tx| {
+            for n in 0..4_000_u32 {
+                let mut contact = Contact::new(ContactId(uuid::Uuid::from_u128(n.into())), None);
+                contact.name = Some(format!("Person {n}"));
+                let at = Timestamp::from_millis(START.parse::<Timestamp>().unwrap().as_millis() + 60_000);
+                let seq = contacts::insert(tx, &contact, "api", at)?;
+                contacts::touch(tx, seq, 1, None, at)?;
+            }
+            Ok(())
+        });
+        crowding.await.unwrap();
+        index(&app).await;
+        assert_eq!(app.count("search_texts"), 4_002);
+        assert_eq!(zoe.len(), 1);
+        for body in [
+            json!({"query": "QUETZAL"}),
+            json!({"query": "zo\u{cb}"}),
+            json!({"query": "0199"}),
+            json!({"tag": "lead"}),
+            json!({"query": "zal", "tag": "lead"}),
+        ] {
+            assert_eq!(ids(&app, body.clone()).await, zoe, "{body}");
+        }
+        assert_eq!(ids(&app, json!({"query": "+1 (415) 555-0123"})).await, std::slice::from_ref(&triggered));
+        let both = [triggered, zoe[0].clone()];
+        assert_eq!(ids(&app, json!({"query": "41555501"})).await, both, "who was written to is first");
+        assert_eq!(act(&app, "search-contacts", json!({"query": "person", "tag": "lead"})).await, json!([]));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_without_a_byte_asks_for_everything_whatever_it_says_it_is() {
+    local(async {
+        let app = TestApp::start().await;
+        act(&app, "create-contact", json!({"phone": PHONE, "tags": "vip"})).await;
+        let send = async |action: &str, media_type: Option<&str>, body: &'static str| {
+            let url = format!("{}/v1/actions/{action}", app.base);
+            let mut request = app.client.post(url).bearer_auth(secret(Scope::Api)).body(body);
+            if let Some(media_type) = media_type {
+                request = request.header("Content-Type", media_type);
+            }
+            read(request).await
+        };
+        for action in ["search-contacts", "list-tags", "list-templates"] {
+            let everything = act(&app, action, json!({})).await;
+            for media_type in [None, Some("application/json"), Some("text/plain"), Some("nonsense")] {
+                assert_eq!(send(action, media_type, "").await.expect(200), everything, "{action} {media_type:?}");
+            }
+            send(action, Some("application/json"), " ").await.expect(400);
+            send(action, Some("text/plain"), "{}").await.expect(415);
+            send(action, None, "{}").await.expect(415);
+        }
+        // What must have a field cannot do without a body.
+        send("get-contact", None, "").await.expect(415);
+        send("create-contact", Some("application/json"), "").await.expect(400);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_in_another_notation_is_the_same_contact_to_reads_and_to_writes() {
+    local(async {
+        let app = TestApp::start().await;
+        // A Brazilian mobile number with its ninth digit and without, and a Mexican one with its old 1 and without.
+        for (stored, asked) in [("+5541988887777", "+554188887777"), ("+5215512345678", "+525512345678")] {
+            let made = act(&app, "create-contact", json!({"phone": stored})).await;
+            let id = &made["id"];
+            assert_eq!(act(&app, "update-contact", json!({"phone": asked, "name": "Ana"})).await["id"], *id);
+            for body in [json!({"phone": asked}), json!({"contact_id": id, "phone": asked})] {
+                assert_eq!(act(&app, "update-contact", body.clone()).await["id"], *id, "{body}");
+                let got = act(&app, "get-contact", body.clone()).await;
+                assert_eq!((&got["id"], &got["phone"]), (id, &json!(stored)), "{body}: the number stays as it is");
+            }
+            let listed = app.get(&format!("/contacts?phone={}", asked.replace('+', "%2B"))).await.expect(200);
+            assert_eq!((&listed["data"][0]["id"], &listed["data"][1]), (id, &Value::Null));
+            for phone in [PHONE, "+14155550999"] {
+                let both = json!({"contact_id": id, "phone": phone});
+                let errors = app.post("/actions/update-contact", &both).await.expect(422);
+                assert_eq!(app.post("/actions/get-contact", &both).await.expect(422), errors, "{both}");
+            }
+        }
+        assert_eq!(app.count("contacts"), 2);
         app.stop().await;
     })
     .await;

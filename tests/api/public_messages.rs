@@ -79,6 +79,12 @@ async fn what_is_wrong_with_a_request_is_named_and_nothing_changes() {
                 json!({"phone": PHONE, "template_id": uuid::Uuid::from_u128(7), "variables": {"1": ["a"]}}),
                 &[("variables.1", "The variables.1 must be a string.")],
             ),
+            ("send-text-message", json!({"phone": PHONE, "message": "a\u{0}b"}), &[("message", "U+0000")]),
+            (
+                "send-template-message",
+                json!({"phone": PHONE, "template_id": uuid::Uuid::from_u128(7), "variables": {"1": "\u{0}"}}),
+                &[("variables.1", "U+0000")],
+            ),
             (
                 "send-template-message",
                 json!({"phone": PHONE, "template_id": uuid::Uuid::from_u128(7), "variables": "Ana"}),
@@ -100,6 +106,18 @@ async fn what_is_wrong_with_a_request_is_named_and_nothing_changes() {
             let path = format!("/v1/actions/{action}");
             let answer = app.request(Method::POST, &path, Some(&secret(Scope::Trigger)), Some("{}".to_owned())).await;
             assert_eq!(answer.status, 403, "{action}");
+        }
+        assert_eq!(app.rows(), before);
+
+        let pictured = json!({"name": "pictured", "language": "en", "body": "Look",
+            "header": {"kind": "media", "media": "image"}});
+        let pictured = app.post("/templates", &pictured).await.expect(201)["id"].clone();
+        let before = app.rows();
+        for link in ["picture", "ftp://x.example/1.png", "javascript:alert(1)"] {
+            let body = json!({"phone": PHONE, "template_id": pictured, "variables": {"header.1": link}});
+            let refused = act(&app, "send-template-message", &body).await.expect(422);
+            let text = refused["errors"]["variables.header.1"][0].as_str().unwrap();
+            assert!(text.contains("must be a link"), "{refused}");
         }
         assert_eq!(app.rows(), before);
 

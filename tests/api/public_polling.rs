@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::support::{PHONE, START, TestApp, local, question, secret};
 
-const SESSION_KEYS: [&str; 14] = [
+/// The fields of a session that a flow has started, in their order.
+pub(crate) const SESSION_KEYS: [&str; 14] = [
     "id",
     "flow_id",
     "flow_name",
@@ -23,7 +24,8 @@ const SESSION_KEYS: [&str; 14] = [
     "completed_at",
     "created_at",
 ];
-const MESSAGE_KEYS: [&str; 13] = [
+/// The fields of a message, in their order.
+pub(crate) const MESSAGE_KEYS: [&str; 13] = [
     "id",
     "direction",
     "type",
@@ -124,6 +126,52 @@ async fn at_most_a_hundred_are_listed() {
         assert_eq!(column(&list, "id"), ids[..100]);
         assert!(column(&list, "status").iter().all(|status| status == "completed"));
         assert_eq!(app.get("/triggers/new-message-received").await.expect(200).as_array().unwrap().len(), 100);
+
+        let days = app.publish(&sequence()).await;
+        let mut ids = Vec::new();
+        for n in 0..101 {
+            let start = json!({"sequence_id": days, "phone": format!("+1415555{n:04}")});
+            ids.push(app.post("/actions/trigger-sequence", &start).await.expect(201)["id"].clone());
+        }
+        ids.reverse();
+        let of_days = app.get("/triggers/new-sequence-triggered").await.expect(200);
+        assert_eq!(column(&of_days, "id"), ids[..100]);
+        assert_eq!(app.get("/triggers/new-flow-triggered").await.expect(200), list, "they are apart");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_stays_with_the_time_of_its_end() {
+    local(async {
+        let app = TestApp::start().await;
+        let mut patient = question(30);
+        patient["nodes"][0] = json!({"id": "ask", "type": "ask", "text": "?", "exits": {"reply": "good"}});
+        let mut endless = patient.clone();
+        (endless["kind"], endless["name"], endless["settings"]) = (json!("sequence"), json!("Days"), json!({}));
+        let (flow, days) = (app.publish(&patient).await, app.publish(&endless).await);
+        app.trigger(flow, PHONE).await.expect(201);
+        app.trigger(flow, "+14155550124").await.expect(201);
+        app.post("/actions/trigger-sequence", &json!({"sequence_id": days, "phone": PHONE})).await.expect(201);
+        let of_days = async |app: &TestApp| app.get("/triggers/new-sequence-triggered").await.expect(200)[0].clone();
+        let running = of_days(&app).await;
+        assert_eq!((&running["status"], &running["expires_at"]), (&json!("running"), &Value::Null));
+        app.advance(60);
+        app.say("+14155550124", "Tea").await;
+        app.advance(29 * 60 - 1);
+        app.runtime.run_due().await.unwrap();
+        let list = app.get("/triggers/new-flow-triggered").await.expect(200);
+        assert_eq!(column(&list, "status"), ["completed", "running"]);
+        app.advance(1);
+        app.runtime.run_due().await.unwrap();
+        let list = app.get("/triggers/new-flow-triggered").await.expect(200);
+        assert_eq!(column(&list, "status"), ["completed", "expired"]);
+        let ends = [json!("2026-05-07T08:01:00+00:00"), json!("2026-05-07T08:30:00+00:00")];
+        assert_eq!((column(&list, "expires_at"), column(&list, "completed_at")), (ends.to_vec(), ends.to_vec()));
+        app.post("/actions/cancel-flow", &json!({"sequence_id": days, "phone": PHONE})).await.expect(200);
+        let ended = of_days(&app).await;
+        assert_eq!((&ended["status"], &ended["expires_at"]), (&json!("failed"), &json!("2026-05-07T08:30:00+00:00")));
         app.stop().await;
     })
     .await;
@@ -195,9 +243,11 @@ async fn dropdowns_offer_what_can_be_used_by_label() {
         let german = json!({"name": "cart", "language": "de", "body": "Hallo"});
         app.post("/templates", &german).await.expect(201);
         let templates = app.get("/dropdowns/templates").await.expect(200);
-        assert_eq!(templates, json!([{"id": first["id"], "label": "cart"}]), "one for all its languages");
-        let path = format!("/dropdowns/template-variables?template_id={}", first["id"].as_str().unwrap());
-        let variables = app.get(&path).await.expect(200);
+        let listed = app.post("/actions/list-templates", &json!({})).await.expect(200);
+        assert_eq!(templates, json!([{"id": listed[0]["id"], "label": "cart"}]), "one for all its languages");
+        let variables_of = |id: &Value| format!("/dropdowns/template-variables?template_id={}", id.as_str().unwrap());
+        let variables = app.get(&variables_of(&listed[0]["id"])).await.expect(200);
+        assert_eq!(app.get(&variables_of(&first["id"])).await.expect(200), variables, "by the id of one language, too");
         assert!(variables.is_array(), "{variables}");
         for row in variables.as_array().unwrap() {
             assert_eq!(keys(row), ["id", "label"]);

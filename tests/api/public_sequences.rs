@@ -107,6 +107,10 @@ async fn looking_up_counts_all_that_ever_started() {
         assert_eq!(keys(&found), ["id", "name", "status", "sessions_count", "published_at", "created_at"]);
         assert_eq!((&found["status"], &found["sessions_count"]), (&json!("published"), &json!(2)));
 
+        app.post(&format!("/flows/{sequence}/unpublish"), &json!({})).await.expect(200);
+        let draft = app.post("/actions/get-sequence", &body).await.expect(200);
+        assert_eq!((&draft["status"], &draft["published_at"]), (&json!("draft"), &Value::Null));
+
         let mut document = question(30);
         let flow = app.publish(&document).await;
         let body = json!({"flow_id": flow});

@@ -2,10 +2,12 @@
 //!
 //! Tests that are named after what goes wrong elsewhere stand for complaints of users of other systems.
 
+use qyvo::store::tokens::Scope;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{PHONE, TestApp, local, question};
+use crate::support::{PHONE, TestApp, local, question, secret};
 
 /// The flow that takes what nothing else wants.
 const FALLBACK: &str = "01936b1e-7c6a-7000-8000-00000000fa11";
@@ -404,6 +406,59 @@ async fn an_agent_answers_whoever_is_there() {
         }
         app.post("/contacts/01936b1e-7c6a-7000-8000-000000000001/messages", &json!({"text": "a"})).await.expect(404);
         assert_eq!(app.rows(), before);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_answered_one_person_is_refused_for_another() {
+    local(async {
+        let app = TestApp::start().await;
+        let mut paths = Vec::new();
+        for phone in [PHONE, "+14155550188"] {
+            let made = app.post("/actions/create-contact", &json!({"phone": phone})).await.expect(201);
+            paths.push(format!("/contacts/{}/messages", made["id"].as_str().unwrap()));
+        }
+        let text = json!({"text": "Your order is on its way."});
+        let said = app.post_with_key(&paths[0], "k", &text).await.expect(202);
+        let other = app.post_with_key(&paths[1], "k", &text).await;
+        assert_eq!(other.header("idempotency-replayed"), None);
+        let refused = other.expect(422);
+        assert!(refused["error"].as_str().unwrap().contains("Idempotency-Key"), "{refused}");
+        assert_eq!(app.post_with_key(&paths[0], "k", &text).await.expect(202)["id"], said["id"], "the first is kept");
+        assert_eq!(app.count("messages"), 1);
+        app.post_with_key(&paths[1], "k2", &text).await.expect(202);
+        assert_eq!(app.count("messages"), 2);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_opted_out_is_answered_by_people_and_by_no_system() {
+    local(async {
+        let app = TestApp::start().await;
+        app.say(PHONE, "hello").await;
+        let contact = app.get("/contacts?phone=%2B14155550123").await.expect(200)["data"][0]["id"].clone();
+        let path = format!("/api/v1/contacts/{}/messages", contact.as_str().unwrap());
+        let answer = async |scope: Scope, text: &str| {
+            app.request(Method::POST, &path, Some(&secret(scope)), Some(json!({"text": text}).to_string())).await
+        };
+        assert_eq!(answer(Scope::Admin, "A person").await.expect(202)["origin"], "agent");
+        assert_eq!(answer(Scope::Api, "A system").await.expect(202)["origin"], "api");
+        app.say(PHONE, "stop").await;
+        let before = app.rows();
+        let refused = answer(Scope::Api, "Please").await.expect(422);
+        assert_eq!(refused["error"], "Contact has opted out");
+        assert_eq!(
+            refused,
+            app.post("/actions/send-text-message", &json!({"phone": PHONE, "message": "Please"})).await.expect(422)
+        );
+        answer(Scope::Trigger, "Please").await.expect(403);
+        assert_eq!(app.rows(), before, "nothing was stored");
+        assert_eq!(answer(Scope::Admin, "Sorry!").await.expect(202)["origin"], "agent");
+        assert_eq!(app.talk(&contact).await.last().unwrap(), "out Sorry! [simulated]");
         app.stop().await;
     })
     .await;

@@ -157,6 +157,21 @@ async fn what_is_wrong_with_a_template_is_named_all_at_once() {
             "surprise",
         ];
         assert_eq!(named, expected, "{refused}");
+        for (body, error) in [
+            (
+                "Hi {{}}",
+                "The body has a placeholder without a name at character 4: write a placeholder as {{1}} or {{name}}.",
+            ),
+            ("}}{{", "The body has }} that closes nothing at character 1: write a placeholder as {{1}} or {{name}}."),
+        ] {
+            let refused =
+                app.post("/templates", &json!({"name": "a", "language": "en", "body": body})).await.expect(422);
+            assert_eq!(refused["errors"], json!({"body": [error]}));
+        }
+        let empty = json!({"name": "a", "language": "en", "body": "Hi",
+            "buttons": [{"kind": "url", "text": "Open", "url": "https://shop.example/{{}}"}]});
+        let refused = app.post("/templates", &empty).await.expect(422);
+        assert!(refused["errors"]["buttons.0.url"].is_array(), "{refused}");
         let missing = app.post("/templates", &json!({})).await.expect(422);
         assert_eq!(missing["errors"].as_object().unwrap().len(), 3, "{missing}");
         assert_eq!(app.rows(), before, "nothing has changed");

@@ -1,12 +1,13 @@
 //! `POST /flows/{id}/trigger-batch`: a flow for many contacts, an answer for each row.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
-use futures::future::join;
+use futures::future::{Either, join, select};
 use qyvo::domain::FlowId;
 use qyvo::store::tokens::Scope;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
 
@@ -203,25 +204,22 @@ async fn others_are_answered_while_a_batch_runs_and_rows_without_room_go_in_late
         let rows = phones(0, 2_000);
         let is_over = Cell::new(false);
         let batch = async {
-            let started = Instant::now();
             let answer = with_key(&app, flow, "many", &rows).await;
             is_over.set(true);
-            (answer.expect(200), started.elapsed())
+            answer.expect(200)
         };
         let others = async {
-            let mut slowest = Duration::ZERO;
             let mut answered = 0_u16;
             while !is_over.get() {
-                let asked = Instant::now();
                 app.trigger(flow, &format!("+1416{answered:07}")).await.expect(201);
-                slowest = slowest.max(asked.elapsed());
                 answered += 1;
             }
-            (answered, slowest)
+            answered
         };
-        let ((body, whole), (answered, slowest)) = join(batch, others).await;
+        let (body, answered) = join(batch, others).await;
         assert_eq!(counts(&body), [2_000, 0, 0]);
-        assert!(answered >= 4 && slowest < whole / 2, "{answered} others, the slowest {slowest:?} of {whole:?}");
+        // Whoever waits for 64 rows at the most is answered 30 times meanwhile; one that stands behind the batch, once.
+        assert!(answered >= 8, "{answered} others");
 
         // The disk fills up while the next one runs.
         let rows = phones(2_000, 4_000);
@@ -250,6 +248,133 @@ async fn others_are_answered_while_a_batch_runs_and_rows_without_room_go_in_late
         let replayed = mended["results"].as_array().unwrap().iter().filter(|row| row["replayed"] == true).count();
         assert_eq!(replayed as u64, started);
         assert_eq!(app.count("sessions"), 4_000 + usize::from(answered));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_has_the_limits_of_a_request_of_its_own() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        // Two bytes of text each, and many times that as values.
+        let zeros = format!("{{\"phone\":\"{PHONE}\",\"context\":{{\"x\":[{}0]}}}}", "0,".repeat(1024 * 1024));
+        let body = format!("{zeros}\n{{\"phone\":\"{PHONE}\"}}\n");
+        let answer = send(&app, flow, &[("Content-Type", LINES)], body).await.expect(200);
+        assert_eq!(codes(&answer), [413, 201]);
+        let alone = send(&app, flow, &[("Content-Type", "application/json")], format!("[{zeros}]")).await.expect(200);
+        assert_eq!(
+            alone["results"][0],
+            json!({"index": 0, "code": 413, "error": "The body has more than 262144 bytes."})
+        );
+        assert_eq!((app.count("sessions"), app.count("contacts")), (1, 1));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_another_flow_is_refused_whichever_key_names_it() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let mut document = question(30);
+        document["kind"] = json!("sequence");
+        let sequence = app.publish(&document).await;
+        let rows = json!([
+            {"phone": "+14155550001", "flow_id": flow},
+            {"phone": "+14155550002", "sequence_id": sequence},
+            {"phone": "+14155550003", "flow_id": flow, "sequence_id": sequence},
+            {"phone": "+14155550004", "flow_id": "", "sequence_id": null},
+            {"phone": "+14155550005", "flow_id": "nonsense"},
+        ]);
+        for (of, other, expected) in
+            [(flow, "sequence_id", [201, 422, 422, 201, 422]), (sequence, "flow_id", [422, 201, 422, 201, 422])]
+        {
+            let body = array(&app, of, &rows).await.expect(200);
+            assert_eq!(codes(&body), expected, "{body}");
+            let refused = body["results"].as_array().unwrap().iter().filter(|row| row["code"] == 422).take(2);
+            for row in refused {
+                assert!(row["errors"][other][0].as_str().unwrap().contains("path"), "{row}");
+            }
+        }
+        assert_eq!((app.count("sessions"), app.count("contacts")), (4, 3));
+        let draft = app.post("/flows/import", &document).await.expect(201)["id"].as_str().unwrap().parse().unwrap();
+        let refused = array(&app, draft, &rows).await.expect(404);
+        assert_eq!(refused["error"], "Sequence not found or not published");
+        assert!(refused["hint"].as_str().unwrap().contains("sequence_id"), "{refused}");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_is_passed_over_before_an_array() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let body = format!("\u{feff} [{{\"phone\":\"{PHONE}\"}}]");
+        let answer = send(&app, flow, &[("Content-Type", "application/json")], body).await.expect(200);
+        assert_eq!(counts(&answer), [1, 0, 0]);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_send_slowly_keep_nobody_out() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let host = app.base.strip_prefix("http://").unwrap();
+        let head = format!(
+            "POST /api/v1/flows/{flow}/trigger-batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: 16000000\r\n\r\n[",
+            secret(Scope::Trigger)
+        );
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(host).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+        let body = array(&app, flow, &phones(0, 20)).await.expect(200);
+        assert_eq!(counts(&body), [20, 0, 0]);
+        drop(slow);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_and_sends_the_batch_again_triggers_nobody_twice() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let sessions = || -> i64 {
+            let count = |conn: &rusqlite::Connection| {
+                Ok(conn.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?)
+            };
+            app.runtime.store().read(count).unwrap()
+        };
+        let rows = phones(0, 5_000);
+        let batch = Box::pin(with_key(&app, flow, "cut", &rows));
+        let some = Box::pin(async {
+            while sessions() < 100 {
+                tokio::task::yield_now().await;
+            }
+        });
+        match select(batch, some).await {
+            Either::Left(_) => panic!("it was answered before anybody could hang up"),
+            Either::Right(((), batch)) => drop(batch),
+        }
+        // The first may still be running: rows of both meet, and each person is asked once.
+        let mended = with_key(&app, flow, "cut", &rows).await.expect(200);
+        assert_eq!(counts(&mended), [5_000, 0, 0]);
+        let replayed = mended["results"].as_array().unwrap().iter().filter(|row| row["replayed"] == true).count();
+        assert!(replayed >= 100, "{replayed} rows were replayed");
+        assert_eq!((sessions(), app.count("contacts")), (5_000, 5_000));
         app.stop().await;
     })
     .await;

@@ -2,9 +2,8 @@
 //!
 //! Each runs in a process of its own, takes the fake's webhooks on a port of its own and sends to the fake.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -12,53 +11,11 @@ use serde_json::{Value, json};
 
 use crate::business::{ANNA, START, cart_template};
 use crate::support::{FakeCloud, Pacing, Phone, Setup, Template, by_hand, sign};
+use crate::tools::{Program, folder, is_there};
 
-/// A foreign client in its process, which ends when this is dropped.
-struct Client {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Client {
-    fn read(&mut self) -> Value {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}; its own words are above"))
-    }
-
-    fn order(&mut self, order: &str) -> Value {
-        writeln!(self.orders, "{order}").unwrap();
-        self.read()
-    }
-}
-
-fn tools() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
-}
-
-/// Whether this machine tests for others, and must leave nothing out: `CI` is set, and not to a no.
-fn is_ci() -> bool {
-    std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"))
-}
-
-/// A fake, and the client as its business. `None` says loudly that the client is missing; where [`is_ci`] it has to be
-/// there.
-fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeCloud, Client)> {
-    if !tools().join(package).exists() {
-        assert!(!is_ci(), "target/tools/{package} is missing, and CI must not skip this: run {install}");
-        // Written past the test harness, which keeps what a passing test prints to itself.
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n*** SKIPPED: the fake Cloud API was not proved with a foreign client: run {install} ***\n"
-        );
+/// A fake, and the client as its business. `None` says loudly that the client is missing.
+fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeCloud, Program)> {
+    if !is_there(package, install) {
         return None;
     }
     let now = by_hand(&Arc::new(AtomicI64::new(START)));
@@ -66,21 +23,14 @@ fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeClo
     let cloud = FakeCloud::start(setup.clone());
     let settings = json!({
         "base_url": cloud.base_url(),
-        "library": tools().join(package),
+        "library": folder().join(package),
         "access_token": setup.access_token,
         "app_secret": setup.app_secret,
         "verify_token": setup.verify_token,
         "phone_number_id": setup.phone_number_id,
         "business_account_id": setup.business_account_id,
     });
-    let mut child = command
-        .arg(settings.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("its interpreter");
-    let (orders, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    let mut client = Client { child, orders, answers };
+    let mut client = Program::start(command.arg(settings.to_string()));
     let port = client.read()["port"].as_u64().unwrap();
     cloud.set_webhook(&format!("http://127.0.0.1:{port}/"));
     cloud.add_template(cart_template());
@@ -91,14 +41,14 @@ fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeClo
     Some((cloud, client))
 }
 
-fn start_pywa() -> Option<(FakeCloud, Client)> {
+fn start_pywa() -> Option<(FakeCloud, Program)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_pywa.py");
     let mut command = Command::new("python3");
-    command.arg(script).env("PYTHONPATH", tools().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg(script).env("PYTHONPATH", folder().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
     start("python/pywa", "python3 -m pip install --target target/tools/python pywa==4.5.0", &mut command)
 }
 
-fn start_whatsapp_api_js() -> Option<(FakeCloud, Client)> {
+fn start_whatsapp_api_js() -> Option<(FakeCloud, Program)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_whatsapp_api_js.mjs");
     let install = "npm install --prefix target/tools --no-save axe-core whatsapp-api-js@6.3.0 (both, or one goes)";
     start("node_modules/whatsapp-api-js", install, Command::new("node").arg(script))
@@ -171,7 +121,7 @@ async fn pywa_takes_the_fake_for_meta() {
     check_signatures(&cloud, 403).await;
     let anna = cloud.phone(ANNA);
     let inbound = anna.say("hello");
-    let sent = client.order(&format!("send {ANNA} {inbound}"));
+    let sent = client.order(format!("send {ANNA} {inbound}"));
     check_sent(&cloud, &sent);
     assert_eq!(
         (&sent["templates"], &sent["number"]),
@@ -216,7 +166,7 @@ async fn pywa_takes_the_fake_for_meta() {
             assert_eq!(&found[key], value, "{key} of {found}");
         }
     }
-    let fetched = client.order(&format!("fetch {}", found[4]["media"].as_str().unwrap()));
+    let fetched = client.order(format!("fetch {}", found[4]["media"].as_str().unwrap()));
     assert!(fetched["bytes"].as_str().unwrap().starts_with("the bytes of image"));
     let statuses: Vec<&Value> =
         events.iter().filter(|event| event["kind"] == "status" && event["id"] == ours("text")).collect();
@@ -259,7 +209,7 @@ async fn whatsapp_api_js_takes_the_fake_for_meta() {
     check_signatures(&cloud, 401).await;
     let anna = cloud.phone(ANNA);
     let inbound = anna.say("hello");
-    let sent = client.order(&format!("send {ANNA} {inbound}"));
+    let sent = client.order(format!("send {ANNA} {inbound}"));
     check_sent(&cloud, &sent);
 
     let wamids = send_everything(&anna, &sent["sent"]);
@@ -298,7 +248,7 @@ async fn whatsapp_api_js_takes_the_fake_for_meta() {
     }
     assert!(wamids.iter().all(|wamid| event(wamid)["from"] == "4915112345678" && event(wamid)["name"] == "Person 1"));
     let media = found[4]["image"]["id"].as_str().unwrap().to_owned();
-    let fetched = client.order(&format!("fetch {media}"));
+    let fetched = client.order(format!("fetch {media}"));
     assert_eq!(fetched["mime"], "image/jpeg");
     assert!(fetched["bytes"].as_str().unwrap().starts_with("the bytes of image"));
     let statuses: Vec<&Value> =

@@ -9,4 +9,6 @@ mod reading;
 mod sending;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../common/tools.rs"]
+mod tools;
 mod webhooks;

@@ -9,14 +9,14 @@ use serde_json::{Map, Value, json};
 use crate::tools;
 
 const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
-                       openapi-spec-validator==0.9.0";
+                       hypothesis==6.170.15 openapi-spec-validator==0.9.0";
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 struct Description(Value);
 
 impl Description {
     fn read() -> Self {
-        Self(serde_saphyr::from_str(&std::fs::read_to_string(tools::DESCRIPTION).unwrap()).unwrap())
+        Self(serde_saphyr::from_str(&std::fs::read_to_string(crate::DESCRIPTION).unwrap()).unwrap())
     }
 
     /// What a reference stands for, or the thing itself.
@@ -72,7 +72,7 @@ fn others_take_it_for_openapi() {
         return;
     }
     let mut command = Command::new("python3");
-    command.args(["-m", "openapi_spec_validator", "--schema", "3.1", tools::DESCRIPTION]);
+    command.args(["-m", "openapi_spec_validator", "--schema", "3.1", crate::DESCRIPTION]);
     command.env("PYTHONPATH", tools::folder().join("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().expect("python3 is installed");
     let [text, error] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -108,6 +108,19 @@ fn every_request_and_every_answer_has_examples_that_fit_their_schemas() {
                 if described.get("$ref").is_none() {
                     wrong.extend(description.wrong_examples(&format!("{place}, {header}"), described));
                 }
+            }
+        }
+    }
+    let paths = description.0["paths"].as_object().unwrap().iter();
+    let of_paths = paths.map(|(path, described)| (path.clone(), described.get("parameters")));
+    let of_operations = description.operations().map(|(name, operation)| (name, operation.get("parameters")));
+    for (name, parameters) in of_paths.chain(of_operations) {
+        for parameter in parameters.and_then(Value::as_array).into_iter().flatten() {
+            let parameter = description.resolve(parameter);
+            let place = format!("{name}, {}", parameter["name"].as_str().unwrap());
+            // Where a list goes on only the list itself can tell.
+            if parameter["name"] != "cursor" && seen.insert(place.clone()) {
+                wrong.extend(description.wrong_examples(&place, parameter));
             }
         }
     }

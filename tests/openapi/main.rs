@@ -7,5 +7,9 @@
 mod common;
 mod description;
 mod schemathesis;
+#[path = "../common/tools.rs"]
 mod tools;
 mod typescript;
+
+/// The description that the server serves.
+const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static/openapi.yaml");

@@ -209,3 +209,57 @@ async fn a_template_goes_in_a_language_that_may_be_sent() {
     assert_eq!(stored["sent"]["language"], "fr");
     assert!(world.cloud.refused().is_empty(), "{:?}", world.cloud.refused());
 }
+
+#[actix_web::test]
+async fn what_went_out_to_nobody_is_sent_by_a_retry_under_its_key() {
+    let world = World::start(|_| {}).await;
+    let anna = world.cloud.phone(PHONE);
+    anna.say("hi");
+    world.settle().await;
+    let body = json!({"phone": PHONE, "message": "One"});
+    let again = async || send(&world, "send-text-message", Some("k"), body.clone()).await;
+    world.cloud.next(Fault::error(131_026));
+    let refused = again().await.expect(422);
+    assert_eq!(refused["error_code"], 131_026, "{refused}");
+    assert!(anna.texts().is_empty());
+
+    let sent = again().await;
+    assert_eq!(sent.header("idempotency-replayed"), None, "it is another message");
+    let sent = sent.expect(200);
+    assert_eq!(sent["status"], "sent");
+    assert_ne!(sent["id"], refused["id"]);
+    let replayed = again().await;
+    assert_eq!(replayed.header("idempotency-replayed"), Some("true"));
+    assert_eq!(replayed.expect(200)["id"], sent["id"]);
+    assert_eq!(anna.texts(), ["One"], "once");
+    let other = json!({"phone": PHONE, "message": "Two"});
+    send(&world, "send-text-message", Some("k"), other).await.expect(422);
+    assert_eq!(anna.texts(), ["One"]);
+}
+
+#[actix_web::test]
+async fn of_two_calls_at_once_under_one_key_one_sends() {
+    for is_refused in [false, true] {
+        let world = World::start(|_| {}).await;
+        let anna = world.cloud.phone(PHONE);
+        anna.say("hi");
+        world.settle().await;
+        if is_refused {
+            world.cloud.next(Fault::error(131_026));
+        }
+        let body = json!({"phone": PHONE, "message": "One"});
+        let call = || send(&world, "send-text-message", Some("k"), body.clone());
+        let (one, other) = tokio::join!(call(), call());
+        assert_eq!(one.body["id"], other.body["id"], "{one:?} {other:?}");
+        let status = if is_refused { 422 } else { 200 };
+        assert_eq!((one.status.as_u16(), other.status.as_u16()), (status, status));
+        assert_eq!(anna.texts().len(), usize::from(!is_refused));
+        // Both have forgotten the key, and none of them what came under it after that.
+        let (one, other) = tokio::join!(call(), call());
+        assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200));
+        assert_eq!(one.body["id"], other.body["id"]);
+        assert_eq!(anna.texts(), ["One"]);
+        assert_eq!(call().await.expect(200)["id"], one.body["id"]);
+        assert_eq!(anna.texts(), ["One"]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NEW, NOBODY, Row, UNKNOWN, World, documented, ours, ours_told, post, told};
+use super::{NEW, NOBODY, Row, UNKNOWN, World, bodyless, documented, ours, ours_told, post, told};
 use crate::support::{PHONE, START};
 
 const CONTACT: [&str; 14] = [
@@ -107,7 +107,16 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
             "neither",
             post("update-contact", json!({"name": "x"})).error(422, "Neither contact_id nor phone provided"),
         ),
-        ours(s, "both, of two contacts", update(json!({"contact_id": ana})).invalid("contact_id", "")),
+        ours(
+            s,
+            "both, of two contacts",
+            update(json!({"contact_id": ana})).invalid("contact_id", "different contacts"),
+        ),
+        ours(
+            s,
+            "the phone stays what it is",
+            post("update-contact", json!({"contact_id": ana, "phone": NOBODY})).status(422),
+        ),
     ]);
     let s = "4.3 get-contact";
     let contact = without(&CONTACT, "updated_at");
@@ -117,6 +126,8 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
             "by contact_id, with these fields",
             post("get-contact", json!({"contact_id": ana})).keys(&contact),
         ),
+        documented(s, "source is api", post("get-contact", json!({"phone": PHONE})).at("/source", json!("api"))),
+        told(s, "source is csv_import", "cli/contacts.rs", "people_go_in_and_a_second_import_adds_to_them"),
         documented(s, "by phone", post("get-contact", json!({"phone": PHONE})).at("/id", json!(ana))),
         documented(s, "by email", post("get-contact", json!({"email": "ana@shop.example"})).at("/id", json!(ana))),
         documented(
@@ -174,12 +185,25 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
             ]),
         ),
         documented(s, "an empty body finds all", search(json!({})).count(3)),
+        documented(s, "an empty body of no bytes, with a media type", bodyless("search-contacts", Some("")).count(3)),
+        documented(s, "an empty body of no bytes, without one", bodyless("search-contacts", None).count(3)),
         ours(s, "nulls last", search(json!({})).at("/2/phone", json!(NEW))),
         documented(s, "query: a part of the name, in either case", search(json!({"query": "aN"})).count(1)),
         documented(s, "query: a part of the phone", search(json!({"query": "5550123"})).at("/0/id", json!(ana))),
         documented(s, "query: a part of the email", search(json!({"query": "@SHOP"})).at("/0/id", json!(ana))),
         documented(s, "tag: the whole name", search(json!({"tag": "vi"})).is(json!([]))),
         documented(s, "tag", search(json!({"tag": "vip"})).count(1)),
+        ours(s, "tag: in its case", search(json!({"tag": "VIP"})).is(json!([]))),
+        ours(s, "email: in any case", search(json!({"email": "ANA@Shop.Example"})).count(1).at("/0/id", json!(ana))),
+        documented(
+            s,
+            "query: characters of any script",
+            update(json!({"name": "李小龍"})).at("/name", json!("李小龍")),
+        ),
+        documented(s, "one of them", search(json!({"query": "小"})).count(1).at("/0/phone", json!(NEW))),
+        documented(s, "two of them", search(json!({"query": "小龍"})).count(1)),
+        documented(s, "not in another order", search(json!({"query": "龍小"})).is(json!([]))),
+        documented(s, "the email of nobody else", search(json!({"email": "bo@shop.example"})).is(json!([]))),
         documented(s, "email: the whole address", search(json!({"email": "ana@shop"})).is(json!([]))),
         ours(s, "% is a percent sign", search(json!({"query": "%"})).is(json!([]))),
         ours(s, "_ is an underscore", search(json!({"query": "_"})).is(json!([]))),
@@ -193,6 +217,16 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
         documented(s, "tag is required", post("add-tag", json!({"phone": PHONE})).invalid("tag", "is required")),
         documented(
             s,
+            "by contact_id",
+            post("add-tag", json!({"contact_id": ana, "tag": "gold"})).at("/phone", json!(PHONE)),
+        ),
+        documented(
+            s,
+            "neither",
+            post("add-tag", json!({"tag": "x"})).error(422, "Neither contact_id nor phone provided"),
+        ),
+        documented(
+            s,
             "makes no contact",
             post("add-tag", json!({"phone": NOBODY, "tag": "x"})).error(404, "Contact not found"),
         ),
@@ -204,6 +238,11 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
             "detaches",
             post("remove-tag", tag("gold"))
                 .is(json!({"id": ana, "phone": PHONE, "tag_removed": "gold", "tags": ["beta", "vip"]})),
+        ),
+        documented(
+            s,
+            "by contact_id",
+            post("remove-tag", json!({"contact_id": ana, "tag": "gold"})).at("/tags", json!(["beta", "vip"])),
         ),
         documented(s, "the tag stays", post("list-tags", json!({"name": "gold"})).count(1)),
         documented(s, "an unknown tag", post("remove-tag", tag("nothing")).at("/tags", json!(["beta", "vip"]))),
@@ -230,6 +269,9 @@ pub(super) fn contacts(world: &World) -> Vec<Row> {
         documented(s, "all, by name", all),
         documented(s, "name: a part", post("list-tags", json!({"name": "ET"})).count(1).at("/0/name", json!("beta"))),
     ]);
+    for (fact, body) in [("no bytes, with a media type", Some("")), ("no bytes, without one", None)] {
+        rows.push(ours(s, fact, bodyless("list-tags", body).count(tags.len())));
+    }
     rows.push(ours_told("4.7 list-tags", "a thousand at most", "api/conformance/mod.rs", "a_thousand_tags_are_listed"));
     rows.push(told(
         "4.8 contacts over MCP",

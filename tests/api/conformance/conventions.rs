@@ -30,6 +30,7 @@ pub(super) fn conventions(world: &World) -> Vec<Row> {
             post("get-contact", json!({"contact_id": "7"}))
                 .invalid("contact_id", "The contact id must be a valid UUID."),
         ),
+        documented(s, "so are those in answers", post("get-contact", json!({"contact_id": ana})).uuid("/id")),
         documented(
             s,
             "a timestamp has whole seconds and +00:00",
@@ -70,7 +71,11 @@ pub(super) fn conventions(world: &World) -> Vec<Row> {
             "a missing scope is 403",
             get("me").by(Some(&secret(Scope::Trigger))).status(403).keys(&["error"]),
         ),
-        ours(s, "403 names the scope", get("me").by(Some(&secret(Scope::Trigger))).status(403).want(Want::Says("api"))),
+        ours(
+            s,
+            "403 names the scope",
+            get("me").by(Some(&secret(Scope::Trigger))).error(403, "This token lacks the scope `api`."),
+        ),
         ours(s, "there is always a workspace", get("me").at("/tenant/name", json!("Shop"))),
     ]);
     let s = "1.3 errors";
@@ -167,9 +172,15 @@ pub(super) fn conventions(world: &World) -> Vec<Row> {
             s,
             "over it: 429 with Retry-After in seconds",
             "api/public_limits.rs",
-            "a_limit_of_its_own_leaves_other_tokens_alone",
+            "a_thousand_at_once_get_no_further_than_the_limit",
         ),
-        told(s, "per token", "api/public_limits.rs", "a_thousand_at_once_get_no_further_than_the_limit"),
+        told(s, "per token", "api/public_limits.rs", "a_limit_of_its_own_leaves_other_tokens_alone"),
+        ours_told(
+            s,
+            "as many as its owner allows",
+            "api/public_limits.rs",
+            "every_authenticated_answer_shows_what_is_left",
+        ),
         ours_told(
             s,
             "who has no token is not counted",

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{Row, TRIGGERED, UNKNOWN, World, documented, get, ours, ours_told, post, told};
+use crate::public_polling::SESSION_KEYS;
 use crate::support::{PHONE, START};
 
 const STARTED: [&str; 5] = ["id", "status", "flow_id", "flow_name", "contact_id"];
+const TOOLS: &str = "a_token_sees_the_tools_of_its_scope";
+const ENDED: &str = "what_has_ended_stays_with_the_time_of_its_end";
 const REFUSALS: &str = "every_bad_input_is_refused_and_changes_no_row";
 
 pub(super) fn flows(world: &World) -> Vec<Row> {
@@ -26,7 +29,8 @@ pub(super) fn flows(world: &World) -> Vec<Row> {
                 .at("/status", json!("started"))
                 .at("/flow_id", json!(flow))
                 .at("/flow_name", json!("Question"))
-                .at("/contact_id", json!(ana)),
+                .at("/contact_id", json!(ana))
+                .uuid("/id"),
         ),
         documented(
             s,
@@ -37,6 +41,12 @@ pub(super) fn flows(world: &World) -> Vec<Row> {
         told(
             s,
             "no second session, however many ask",
+            "api/trigger.rs",
+            "two_hundred_triggers_at_once_start_one_session",
+        ),
+        ours_told(
+            s,
+            "already_running has the id of the one that runs",
             "api/trigger.rs",
             "two_hundred_triggers_at_once_start_one_session",
         ),
@@ -101,38 +111,27 @@ pub(super) fn flows(world: &World) -> Vec<Row> {
         documented(s, "sessions_count", look(flow).at("/sessions_count", json!(2))),
         ours(s, "Flow not found", look(UNKNOWN).error(404, "Flow not found")),
         documented(s, "flow_id is required", post("get-flow", json!({})).invalid("flow_id", "is required")),
+        documented(
+            s,
+            "flow_id is a UUID",
+            post("get-flow", json!({"flow_id": "7"})).invalid("flow_id", "The flow id must be a valid UUID."),
+        ),
     ]);
     let s = "2.3 new-flow-triggered";
     let of = |id: &str| get(&format!("triggers/new-flow-triggered?flow_id={id}"));
     rows.extend([
-        documented(
-            s,
-            "fields",
-            get("triggers/new-flow-triggered").count(2).keys(&[
-                "id",
-                "flow_id",
-                "flow_name",
-                "contact_id",
-                "contact_phone",
-                "contact_name",
-                "contact_email",
-                "status",
-                "current_node_id",
-                "context",
-                "last_interaction_at",
-                "expires_at",
-                "completed_at",
-                "created_at",
-            ]),
-        ),
+        documented(s, "fields", get("triggers/new-flow-triggered").count(2).keys(&SESSION_KEYS)),
         documented(
             s,
             "newest first",
             get("triggers/new-flow-triggered").at("/0/contact_id", json!(ana)).at("/1/contact_phone", json!(TRIGGERED)),
         ),
+        told(s, "a hundred at most", "api/public_polling.rs", "at_most_a_hundred_are_listed"),
         documented(s, "flow_id", of(flow).count(2)),
         documented(s, "running", of(flow).at("/0/status", json!("running"))),
         told(s, "completed", "api/public_polling.rs", "at_most_a_hundred_are_listed"),
+        told(s, "expired", "api/public_polling.rs", ENDED),
+        ours_told(s, "expires_at of one that has ended", "api/public_polling.rs", ENDED),
         told(
             s,
             "a cancelled one has failed: the list of four is complete",
@@ -171,7 +170,8 @@ pub(super) fn flows(world: &World) -> Vec<Row> {
     ]);
     let s = "2.6 flows over MCP";
     rows.extend([
-        told(s, "list_flows, get_flow, create_flow, trigger_flow", "api/mcp.rs", "a_client_is_told_what_there_is"),
+        told(s, "list_flows, get_flow, create_flow, trigger_flow", "api/mcp.rs", TOOLS),
+        told(s, "which of them read, and that none destroys", "api/mcp.rs", TOOLS),
         told(
             s,
             "create_flow makes a draft, and publishing is another's",
@@ -199,6 +199,13 @@ pub(super) fn sequences(world: &World) -> Vec<Row> {
     let start = |id: &str| post("trigger-sequence", json!({"sequence_id": id, "contact_id": ana, "context": {}}));
     let mut rows = vec![
         documented(s, "201, started", start(sequence).status(201).keys(&keys).at("/status", json!("started"))),
+        documented(s, "its id", start(sequence).uuid("/id").uuid("/contact_id")),
+        told(
+            s,
+            "a trigger by phone is a consent",
+            "api/conformance/mod.rs",
+            "a_trigger_by_phone_is_a_consent_unless_there_is_one",
+        ),
         documented(s, "200, already_running", start(sequence).keys(&keys).at("/status", json!("already_running"))),
         documented(s, "a flow is no sequence", start(flow).error(404, "Sequence not found or not published")),
         documented(
@@ -230,10 +237,32 @@ pub(super) fn sequences(world: &World) -> Vec<Row> {
             look(sequence).keys(&["id", "name", "status", "sessions_count", "published_at", "created_at"]),
         ),
         documented(s, "sessions_count", look(sequence).at("/sessions_count", json!(1))),
+        documented(
+            s,
+            "published",
+            look(sequence).at("/status", json!("published")).at("/published_at", json!(START)).uuid("/id"),
+        ),
+        told(s, "a draft", "api/public_sequences.rs", "looking_up_counts_all_that_ever_started"),
+        documented(
+            s,
+            "sequence_id is required",
+            post("get-sequence", json!({})).invalid("sequence_id", "The sequence id field is required."),
+        ),
+        documented(
+            s,
+            "sequence_id is a UUID",
+            post("get-sequence", json!({"sequence_id": "7"}))
+                .invalid("sequence_id", "The sequence id must be a valid UUID."),
+        ),
         ours(s, "Sequence not found", look(UNKNOWN).error(404, "Sequence not found")),
     ]);
     let s = "3.3 new-sequence-triggered";
     let of = |id: &str| get(&format!("triggers/new-sequence-triggered?sequence_id={id}"));
+    let of_sequence = SESSION_KEYS.map(|key| match key {
+        "flow_id" => "sequence_id",
+        "flow_name" => "sequence_name",
+        other => other,
+    });
     rows.extend([
         documented(
             s,
@@ -241,26 +270,7 @@ pub(super) fn sequences(world: &World) -> Vec<Row> {
             get("triggers/new-sequence-triggered").count(1).at("/0/contact_id", json!(ana)),
         ),
         documented(s, "sequence_id", of(sequence).count(1)),
-        ours(
-            s,
-            "fields as of flows",
-            of(sequence).keys(&[
-                "id",
-                "sequence_id",
-                "sequence_name",
-                "contact_id",
-                "contact_phone",
-                "contact_name",
-                "contact_email",
-                "status",
-                "current_node_id",
-                "context",
-                "last_interaction_at",
-                "expires_at",
-                "completed_at",
-                "created_at",
-            ]),
-        ),
+        ours(s, "fields as of flows", of(sequence).keys(&of_sequence)),
         ours(
             s,
             "expires_at, where its document sets a time to live",
@@ -268,18 +278,9 @@ pub(super) fn sequences(world: &World) -> Vec<Row> {
         ),
         ours(s, "an unknown sequence_id", of(UNKNOWN).is(json!([]))),
         documented(s, "the dropdown", get("dropdowns/sequences").is(json!([{"id": sequence, "label": "Days"}]))),
-        ours_told(
-            s,
-            "expires_at is null otherwise",
-            "api/public_sequences.rs",
-            "a_sequence_starts_once_and_goes_on_after_days_and_a_restart",
-        ),
+        ours_told(s, "expires_at is null otherwise, until it ends", "api/public_polling.rs", ENDED),
+        told(s, "a hundred at most, the newest first", "api/public_polling.rs", "at_most_a_hundred_are_listed"),
     ]);
-    rows.push(ours_told(
-        "3.4 sequences over MCP",
-        "no tools of their own",
-        "api/mcp.rs",
-        "a_client_is_told_what_there_is",
-    ));
+    rows.push(ours_told("3.4 sequences over MCP", "no tools of their own", "api/mcp.rs", TOOLS));
     rows
 }

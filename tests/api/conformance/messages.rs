@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, UNKNOWN, WEBHOOKS, World, documented, get, ours, ours_told, post, told};
+use super::{Row, UNKNOWN, WEBHOOKS, World, bodyless, documented, get, ours, ours_told, post, told};
+use crate::public_polling::MESSAGE_KEYS;
 use crate::support::PHONE;
 
 const SENT: [&str; 4] = ["id", "status", "whatsapp_message_id", "contact_id"];
@@ -12,7 +13,7 @@ pub(super) fn messages(world: &World) -> Vec<Row> {
     let s = "5.1 send-text-message";
     let text = |message: &str| post("send-text-message", json!({"phone": PHONE, "message": message}));
     let mut rows = vec![
-        documented(s, "fields", text("Hi").keys(&SENT).at("/contact_id", json!(ana))),
+        documented(s, "fields", text("Hi").keys(&SENT).at("/contact_id", json!(ana)).uuid("/id")),
         told(
             s,
             "sent, with a wamid",
@@ -20,7 +21,9 @@ pub(super) fn messages(world: &World) -> Vec<Row> {
             "a_text_goes_within_24_hours_of_the_last_inbound_message_only",
         ),
         documented(s, "4096 characters", text(&"x".repeat(4096))),
+        documented(s, "of any script", text(&"語".repeat(4096))),
         documented(s, "and no more", text(&"x".repeat(4097)).invalid("message", "4096")),
+        documented(s, "of any script neither", text(&"語".repeat(4097)).invalid("message", "4096")),
         documented(
             s,
             "phone and message are required",
@@ -55,6 +58,12 @@ pub(super) fn messages(world: &World) -> Vec<Row> {
         ),
         told(s, "an approved one", "whatsapp/sends.rs", "a_template_goes_in_a_language_that_may_be_sent"),
         documented(s, "template_id is required", send(json!({})).invalid("template_id", "is required")),
+        told(
+            s,
+            "an unknown phone makes a contact",
+            "api/public_messages.rs",
+            "a_template_made_by_hand_goes_out_as_its_text",
+        ),
         documented(s, "Template not found", send(json!({"template_id": UNKNOWN})).error(404, "Template not found")),
         documented(
             s,
@@ -82,6 +91,8 @@ pub(super) fn messages(world: &World) -> Vec<Row> {
     let summary = ["id", "name", "category", "status", "languages", "created_at"];
     rows.extend([
         documented(s, "fields", list(json!({})).count(2).keys(&summary)),
+        ours(s, "no bytes, with a media type", bodyless("list-templates", Some("")).count(2)),
+        ours(s, "no bytes, without one", bodyless("list-templates", None).count(2)),
         documented(s, "by name", list(json!({})).at("/0/name", json!("away")).at("/1/name", json!("cart"))),
         documented(s, "languages", list(json!({})).at("/1/languages", json!(["en"]))),
         documented(s, "status APPROVED", list(json!({"status": "APPROVED"})).count(2)),
@@ -130,25 +141,7 @@ pub(super) fn messages(world: &World) -> Vec<Row> {
     let s = "5.5 new-message-received";
     let of = |kind: &str| get(&format!("triggers/new-message-received?message_type={kind}"));
     rows.extend([
-        documented(
-            s,
-            "fields",
-            get("triggers/new-message-received").count(1).keys(&[
-                "id",
-                "direction",
-                "type",
-                "content",
-                "status",
-                "contact_id",
-                "contact_phone",
-                "contact_name",
-                "contact_email",
-                "sent_at",
-                "delivered_at",
-                "read_at",
-                "created_at",
-            ]),
-        ),
+        documented(s, "fields", get("triggers/new-message-received").count(1).keys(&MESSAGE_KEYS)),
         documented(
             s,
             "inbound, received",

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::Path;
 
 use qyvo::store::tokens::Scope;
+use regex::Regex;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -82,6 +83,8 @@ enum Want {
     Count(usize),
     /// This text is in the errors of a field.
     Invalid(&'static str, &'static str),
+    /// At a JSON pointer there is a UUID.
+    Uuid(&'static str),
     /// A header, with this value where one is given.
     Header(&'static str, Option<&'static str>),
     /// A text that has this in it.
@@ -143,6 +146,10 @@ impl Ask {
         self.want(Want::At(pointer, value))
     }
 
+    fn uuid(self, pointer: &'static str) -> Self {
+        self.want(Want::Uuid(pointer))
+    }
+
     fn count(self, rows: usize) -> Self {
         self.want(Want::Count(rows))
     }
@@ -176,6 +183,10 @@ impl Want {
                 let errors = body["errors"][field].as_array();
                 errors.is_some_and(|list| list.iter().any(|one| one.as_str().is_some_and(|one| one.contains(text))))
             }
+            Self::Uuid(pointer) => {
+                let id = body.pointer(pointer).and_then(Value::as_str);
+                id.is_some_and(|id| id.len() == 36 && id.parse::<uuid::Uuid>().is_ok())
+            }
             Self::Header(name, value) => {
                 answer.header(name).is_some_and(|found| value.is_none_or(|value| found == value))
             }
@@ -190,6 +201,7 @@ impl Want {
             Self::At(pointer, value) => format!("has {value} at {pointer}"),
             Self::Count(rows) => format!("has {rows} rows"),
             Self::Invalid(field, text) => format!("says of {field}: {text}"),
+            Self::Uuid(pointer) => format!("has a UUID at {pointer}"),
             Self::Header(name, value) => format!("has a header {name}: {value:?}"),
             Self::Says(text) => format!("says {text}"),
         }
@@ -214,8 +226,11 @@ impl World {
         (days["kind"], days["name"]) = (json!("sequence"), json!("Days"));
         let sequence = app.publish(&days).await.to_string();
         let template = json!({"name": "cart", "language": "en", "body": "Hi {{1}}, {{2}} is waiting."});
-        let template = id(app.post("/templates", &template).await.expect(201));
+        app.post("/templates", &template).await.expect(201);
         app.post("/templates", &json!({"name": "away", "language": "en", "body": "Away"})).await.expect(201);
+        let listed = app.post("/actions/list-templates", &json!({})).await.expect(200);
+        assert_eq!((&listed[0]["name"], &listed[1]["name"]), (&json!("away"), &json!("cart")));
+        let template = id(listed[1].clone());
         let ana = json!({"phone": PHONE, "name": "Ana", "email": "ana@shop.example", "tags": "vip, beta",
             "metadata": {"crm": 4711}});
         let ana = id(app.post("/actions/create-contact", &ana).await.expect(201));
@@ -226,6 +241,11 @@ impl World {
 
 fn post(action: &str, body: Value) -> Ask {
     Ask::new(Method::POST, format!("/api/v1/actions/{action}"), Some(body.to_string()))
+}
+
+/// A body without a byte in it, with a media type; or none of both.
+fn bodyless(action: &str, body: Option<&str>) -> Ask {
+    Ask::new(Method::POST, format!("/api/v1/actions/{action}"), body.map(str::to_owned))
 }
 
 fn get(path: &str) -> Ask {
@@ -257,7 +277,10 @@ impl Row {
             Shown::There(file, test) => {
                 let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
                 let code = fs::read_to_string(path).unwrap_or_default();
-                (!code.contains(&format!("fn {test}()"))).then(|| format!("{place}: {file} has no test {test}"))
+                let attribute = r"#\[(?:tokio::|actix_web::)?test(?:\([^\]]*\))?\]";
+                let test_of_name = format!(r"(?m)^ *{attribute}\n *(?:async )?fn {test}\(\)");
+                let is_there = Regex::new(&test_of_name).unwrap().is_match(&code);
+                (!is_there).then(|| format!("{place}: {file} has no test {test}"))
             }
             Shown::Here(ask) => {
                 let answer = app.request(ask.method.clone(), &ask.path, ask.token.as_deref(), ask.body.clone()).await;
@@ -333,6 +356,13 @@ async fn a_trigger_by_phone_is_a_consent_unless_there_is_one() {
         app.advance(60);
         app.trigger(flow, PHONE).await.expect(201);
         assert_eq!(since(&app).await, json!("2026-05-07T08:02:00+00:00"), "the date is the first one's");
+
+        let mut days = question(1);
+        (days["kind"], days["name"]) = (json!("sequence"), json!("Days"));
+        let days = app.publish(&days).await;
+        app.post("/actions/trigger-sequence", &json!({"sequence_id": days, "phone": NEW})).await.expect(201);
+        let of_sequence = app.post("/actions/get-contact", &json!({"phone": NEW})).await.expect(200);
+        assert_eq!(of_sequence["opted_in_at"], json!("2026-05-07T08:03:00+00:00"));
         app.stop().await;
     })
     .await;
