@@ -1,6 +1,6 @@
 //! The whole server over HTTP: the release binary with its default settings on a database of its own, 64 connections
 //! that stay open, a trigger of a new phone number in each request; then `/healthz` on the same connections, which is
-//! what HTTP alone costs.
+//! what HTTP alone costs. At last two batches of 10,000 triggers, the second of them beside one caller of single triggers.
 //!
 //! The server and its client share one machine. The client is one thread that waits on all connections at once and
 //! parses nothing but a status and a length, so that most of the machine is left to the server.
@@ -33,6 +33,8 @@ const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 20_000;
 /// Time for the requests of one kind at most.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Rows of a batch, as many as one may have.
+const ROWS: usize = 10_000;
 /// Commits of the bare SQL that the ratio is made with.
 const BARE_COMMITS: usize = 100;
 
@@ -199,12 +201,55 @@ fn prepare(folder: &Path) -> (FlowId, &'static str) {
 
 fn trigger_request(flow_id: FlowId, secret: &str, context: &Value, phone: &str) -> Vec<u8> {
     let body = json!({"flow_id": flow_id, "phone": phone, "context": context}).to_string();
+    post("/api/v1/actions/trigger-flow", secret, &body)
+}
+
+fn batch_request(flow_id: FlowId, secret: &str, context: &Value, phones: &mut Phones) -> Vec<u8> {
+    let rows: Vec<_> = (0..ROWS).map(|_| json!({"phone": phones.next(), "context": context})).collect();
+    post(&format!("/api/v1/flows/{flow_id}/trigger-batch"), secret, &Value::Array(rows).to_string())
+}
+
+fn post(path: &str, secret: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /api/v1/actions/trigger-flow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
+}
+
+/// Sends a batch, and meanwhile single triggers on a connection of their own if there is one. Gives the rows of the batch
+/// in a second, and the single triggers.
+async fn run_batch(
+    connection: &mut Connection,
+    single: Option<&mut Connection>,
+    make: impl Fn(&mut Phones) -> Vec<u8>,
+    batch: Vec<u8>,
+) -> (f64, Round) {
+    let clock = Instant::now();
+    let mut elapsed = Duration::ZERO;
+    let mut latencies = Vec::new();
+    let whole = async {
+        assert_eq!(connection.ask(&batch).await, 200);
+        elapsed = clock.elapsed();
+    };
+    let singles = async {
+        let Some(single) = single else { return std::future::pending().await };
+        let mut phones = Phones::new(Uuid::now_v7().as_u64_pair().1);
+        loop {
+            let request = make(&mut phones);
+            let asked = Instant::now();
+            assert_eq!(single.ask(&request).await, 201);
+            latencies.push(asked.elapsed().as_secs_f64() * 1e3);
+        }
+    };
+    tokio::select! {
+        () = whole => {}
+        () = singles => {}
+    }
+    let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
+    latencies.sort_by(f64::total_cmp);
+    (ROWS as f64 / elapsed.as_secs_f64(), Round { per_second, latencies })
 }
 
 /// Rows of triggers that the bare SQL writes in a second, as many in a commit as the server has connections.
@@ -226,20 +271,29 @@ fn main() {
     let bare_before = bare_per_second(&mut bare);
     let server = Server::start(folder.path());
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (triggers, health) = tokio.block_on(async {
+    let values = Value::Object(context());
+    let context = values.clone();
+    let make = move |phones: &mut Phones| trigger_request(flow_id, secret, &context, &phones.next());
+    let triggers = tokio.block_on(async {
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
             connections.push(Connection::open(&server.address).await);
         }
-        let context = Value::Object(context());
-        let make = move |phones: &mut Phones| trigger_request(flow_id, secret, &context, &phones.next());
-        let triggers = run(&mut connections, 201, make).await;
+        let triggers = run(&mut connections, 201, make.clone()).await;
         let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let health = run(&mut connections, 200, move |_| request.to_vec()).await;
-        (triggers, health)
+        triggers.print("trigger-flow");
+        health.print("healthz");
+        let [first, second, ..] = &mut connections[..] else { unreachable!("there are {CONNECTIONS}") };
+        let mut phones = Phones::new(Uuid::now_v7().as_u64_pair().1);
+        let mut batch = || batch_request(flow_id, secret, &values, &mut phones);
+        let (alone, _) = run_batch(first, None, &make, batch()).await;
+        println!("trigger-batch          {alone:>8.0} rows/s, alone ({ROWS} rows)");
+        let (rows, singles) = run_batch(first, Some(second), &make, batch()).await;
+        println!("trigger-batch          {rows:>8.0} rows/s, beside one caller of trigger-flow:");
+        singles.print("  trigger-flow");
+        triggers
     });
-    triggers.print("trigger-flow");
-    health.print("healthz");
     println!("memory of the server: at most {:.1} MiB, now {:.1} MiB", server.memory("VmHWM"), server.memory("VmRSS"));
     let bare = bare_before.midpoint(bare_per_second(&mut bare));
     println!(
