@@ -10,7 +10,12 @@ use crate::error::{Error, Result};
 pub(super) const CURRENT: Schema = Schema {
     application_id: 0x5179_766F,
     whole: include_str!("../../schema.sql"),
-    steps: &[include_str!("migrations/2.sql"), include_str!("migrations/3.sql"), include_str!("migrations/4.sql"), include_str!("migrations/5.sql")],
+    steps: &[
+        include_str!("migrations/2.sql"),
+        include_str!("migrations/3.sql"),
+        include_str!("migrations/4.sql"),
+        include_str!("migrations/5.sql"),
+    ],
 };
 
 /// A schema and the way to it.
