@@ -60,8 +60,10 @@ impl World {
     /// Carries on until nothing is under way any more: messages go out, and what Meta tells of them comes in.
     pub(crate) async fn settle(&self) {
         loop {
-            let sent = self.app.runtime.run_outbox_once().await.unwrap();
+            // Counted before anything else: a webhook that is posted while the outbox runs may queue an answer, which only
+            // another round sends.
             let posted = self.cloud.posted().len();
+            let sent = self.app.runtime.run_outbox_once().await.unwrap();
             self.cloud.deliver().await;
             self.cloud.settle().await;
             if sent == 0 && self.cloud.posted().len() == posted {
