@@ -4,6 +4,8 @@
 
 #[path = "common/tools.rs"]
 mod tools;
+#[path = "common/wait.rs"]
+mod wait;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -17,10 +19,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use tools::skip;
+use wait::PATIENCE;
 
 const README: &str = include_str!("../README.md");
-/// How long the server may take to start or to stop, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(20);
 

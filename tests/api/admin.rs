@@ -1,12 +1,11 @@
 //! The admin page's door, its files, and what only it edits: tokens and settings.
 
-use std::time::Duration;
-
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PHONE, TestApp, local, question, read};
+use crate::wait::patiently;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -366,7 +365,7 @@ async fn events(response: reqwest::Response, count: usize) -> Vec<(String, Value
     let mut stream = response.bytes_stream();
     let (mut text, mut found) = (String::new(), Vec::new());
     while found.len() < count {
-        let chunk = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap();
+        let chunk = patiently("an event", stream.next()).await.unwrap().unwrap();
         text.push_str(std::str::from_utf8(&chunk).unwrap());
         while let Some((block, rest)) = text.split_once("\n\n") {
             if let Some((kind, data)) = block.split_once('\n').filter(|(kind, _)| kind.starts_with("event: ")) {

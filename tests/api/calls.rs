@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::site::{Site, answer};
 use crate::support::{PHONE, TestApp, local};
+use crate::wait::{patiently, until};
 
 fn allow(config: &mut Config) {
     config.http_request.allow = vec!["127.0.0.1/32".parse().unwrap()];
@@ -242,15 +243,9 @@ fn open(gate: Arc<Notify>) -> tokio::task::JoinHandle<()> {
 
 /// Waits until a session has ended with this outcome.
 async fn ended(app: &TestApp, session: &Value, outcome: &str) {
-    for _ in 0..1_000 {
-        let now = app.session(&session["id"]).await;
-        if now["status"] != "running" {
-            assert_eq!(now["outcome"], outcome, "{now}");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it does not end");
+    until("the session's end", async || app.session(&session["id"]).await["status"] != "running").await;
+    let now = app.session(&session["id"]).await;
+    assert_eq!(now["outcome"], outcome, "{now}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,13 +346,11 @@ async fn a_crowd_at_a_host_that_hangs_leaves_room_for_calls_to_others() {
         patient["nodes"][0]["timeout_ms"] = json!(30_000);
         let hangs = app.publish(&patient).await;
         let asks = app.publish(&calling(&quick.url("/"), 0)).await;
-        for n in 0..CROWD {
-            app.trigger(hangs, &format!("+1415666{n:04}")).await.expect(201);
-        }
+        let crowd: Value = (0..CROWD).map(|n| json!({"phone": format!("+1415666{n:04}")})).collect();
+        app.post(&format!("/flows/{hangs}/trigger-batch"), &crowd).await.expect(200);
         hanging.wait_for(16).await;
         app.trigger(asks, PHONE).await.expect(201);
-        let called = tokio::time::timeout(std::time::Duration::from_secs(20), quick.wait_for(1)).await;
-        assert!(called.is_ok(), "a call to another host waits behind the crowd");
+        patiently("a call to another host, behind the crowd", quick.wait_for(1)).await;
         assert_eq!(hanging.seen().len(), 16);
     })
     .await;

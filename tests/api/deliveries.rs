@@ -1,7 +1,5 @@
 //! `/webhooks/whatsapp`: the challenge, the signature, and what comes of a delivery.
 
-use std::time::Duration;
-
 use hmac::{Hmac, KeyInit, Mac};
 use qyvo::store::strays;
 use qyvo::store::tokens::Scope;
@@ -12,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::channels::{Meta, whatsapp};
 use crate::support::{Answer, TestApp, local, question, read, secret};
+use crate::wait::{PATIENCE, until};
 
 /// Nobody answers there: whatever the server tells Meta is lost, and nothing depends on it.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -149,13 +148,13 @@ fn of_size(bytes: usize) -> Vec<u8> {
 
 /// Delivers until the answer is this one: when the server has read what others send, nothing tells.
 async fn deliver_until(app: &TestApp, raw: &[u8], status: u16) -> Answer {
-    for _ in 0..1_000 {
+    let mut last = None;
+    until(&format!("an answer of {status}"), async || {
         let answer = post(app, raw.to_vec(), None).await;
-        if answer.status == status {
-            return answer;
-        }
-    }
-    panic!("never answered with {status}")
+        last.insert(answer).status == status
+    })
+    .await;
+    last.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -418,7 +417,7 @@ async fn what_a_flow_takes_is_marked_as_read_and_what_nothing_takes_is_not() {
         app.trigger(flow, "+14155550123").await.expect(201);
         deliver(&app, &delivery(&[text("w2", &from, "tea")])).await.expect(200);
         let mut marked = 0;
-        while let Ok(Some((path, _))) = tokio::time::timeout(Duration::from_secs(5), meta.asked.recv()).await {
+        while let Ok(Some((path, _))) = tokio::time::timeout(PATIENCE, meta.asked.recv()).await {
             if path.ends_with("/106540352242922/messages") {
                 marked += 1;
                 break;

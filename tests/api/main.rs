@@ -38,4 +38,6 @@ mod tokens;
 mod tools;
 mod trigger;
 mod trigger_batch;
+#[path = "../common/wait.rs"]
+mod wait;
 mod webhooks;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PHONE, TestApp, local, secret};
+use crate::wait::until;
 
 async fn ask(app: &TestApp, token: &str) -> Answer {
     app.request(Method::POST, "/v1/actions/list-templates", Some(token), Some("{}".to_owned())).await
@@ -61,15 +62,7 @@ async fn a_limit_of_its_own_leaves_other_tokens_alone() {
         let mut direct = Direct::open(&app.folder.path().join("qyvo.db")).unwrap();
         let id = direct.read(list).unwrap()[2].id;
         assert!(direct.write(|tx| set_rate_limit(tx, id, Some(0))).unwrap());
-        let mut answer = ask(&app, &admin).await;
-        for _ in 0..40 {
-            if shown(&answer) == (None, None) {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            answer = ask(&app, &admin).await;
-        }
-        assert_eq!(shown(&answer), (None, None), "the command line's word takes effect within a second");
+        until("the command line's word to take effect", async || shown(&ask(&app, &admin).await) == (None, None)).await;
 
         let make = |body: Value| {
             let app = &app;

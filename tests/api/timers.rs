@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{PHONE, TestApp, local, question};
+use crate::wait::until;
 
 fn reply(app: &TestApp, text: &str) -> Inbound {
     Inbound {
@@ -187,15 +188,8 @@ async fn the_sweeper_fires_by_itself_and_sooner_than_its_interval() {
         document["nodes"][0]["timeout_seconds"] = json!(1);
         let flow = app.publish(&document).await;
         let session = app.trigger(flow, PHONE).await.expect(201);
-        let mut ended = Value::Null;
-        for _ in 0..100 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            ended = app.session(&session["id"]).await;
-            if ended["status"] != "running" {
-                break;
-            }
-        }
-        assert_eq!(ended["outcome"], "silent");
+        until("the timeout", async || app.session(&session["id"]).await["status"] != "running").await;
+        assert_eq!(app.session(&session["id"]).await["outcome"], "silent");
         app.stop().await;
     })
     .await;

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{PHONE, TestApp, add_token, local, question, secret};
+use crate::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_scope_reaches_as_far_as_documented() {
@@ -72,20 +73,11 @@ async fn tokens_of_the_command_line_take_effect_within_a_second() {
                 app.request(Method::POST, "/v1/inbound", Some(secret), Some("{}".to_owned())).await.status.as_u16()
             }
         };
-        let becomes = |secret: &'static str, wanted: u16| async move {
-            for _ in 0..40 {
-                if status(secret).await == wanted {
-                    return true;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-            false
-        };
         assert_eq!(status("qyvo_late").await, 401);
         let id = direct.write(|tx| add_token(tx, "late", Scope::Admin, "qyvo_late", now)).unwrap();
-        assert!(becomes("qyvo_late", 422).await, "a new token is taken");
+        until("the new token to be taken", async || status("qyvo_late").await == 422).await;
         assert!(direct.write(|tx| revoke(tx, id, now)).unwrap());
-        assert!(becomes("qyvo_late", 401).await, "a revoked token is not");
+        until("the revoked token to be refused", async || status("qyvo_late").await == 401).await;
         assert_eq!(direct.read(list).unwrap().len(), 4);
         app.stop().await;
     })

@@ -1,7 +1,6 @@
 //! An operator's day: a channel that stops and goes on, templates, what people send, and an answer by hand.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::chromium::Browser;
 use crate::common::Server;
+use crate::common::wait::until;
 use crate::story::enter;
 
 const PHONE: &str = "+14155550123";
@@ -154,7 +154,7 @@ async fn what_people_send_is_shown_and_answered_by_hand() {
     browser.look("contact-answered").await;
     browser.click("nav-messages").await;
     browser.says("Voice message").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    browser.settle().await;
     browser.look("messages-of-people").await;
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");
@@ -373,14 +373,9 @@ impl Receiver {
         *self.answer.lock().unwrap() = status;
     }
 
-    /// Waits until it was told of an event, at most ten seconds.
+    /// Waits until it was told of an event.
     async fn heard(&self, event: &str) {
-        for _ in 0..500 {
-            if self.heard.lock().unwrap().contains(&format!("\"event\":\"{event}\"")) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("not told of {event}: {}", self.heard.lock().unwrap());
+        let wanted = format!("\"event\":\"{event}\"");
+        until(event, async || self.heard.lock().unwrap().contains(&wanted)).await;
     }
 }

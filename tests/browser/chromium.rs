@@ -11,10 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::wait::PATIENCE;
 use crate::tools::skip;
-
-/// How long the page may take for anything.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Chromium, driven by its own driver; both end when it is dropped.
 pub(crate) struct Browser {
@@ -217,6 +215,19 @@ impl Browser {
     /// All that the page says.
     pub(crate) async fn text(&self) -> String {
         self.run("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the page has stopped changing: what it says and what it has loaded are the same at several looks.
+    pub(crate) async fn settle(&self) {
+        let look =
+            "return document.readyState + performance.getEntriesByType('resource').length + document.body.innerText";
+        let (mut before, mut unchanged) = (Value::Null, 0);
+        while unchanged < 4 {
+            tokio::time::sleep(Duration::from_millis(75)).await;
+            let now = self.run(look).await;
+            unchanged = if now == before { unchanged + 1 } else { 0 };
+            before = now;
+        }
     }
 
     /// Waits until the page says something.

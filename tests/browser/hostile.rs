@@ -98,7 +98,7 @@ async fn texts_of_strangers_stay_texts() {
     let mut shown = String::new();
     for path in &paths {
         browser.open(&server.url(&format!("/admin/#/{path}"))).await;
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        browser.settle().await;
         shown.push_str(&browser.text().await);
         // What waits for the pointer or the focus would run now.
         let poke = "for (const one of document.querySelectorAll('*')) {

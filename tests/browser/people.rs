@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::chromium::Browser;
+use crate::common::wait::until;
 use crate::common::{Server, question};
 use crate::story::enter;
 
@@ -21,12 +22,7 @@ async fn listed(browser: &Browser) -> Vec<String> {
 
 /// Waits until these are listed and nobody else.
 async fn lists(browser: &Browser, expected: &[&str]) {
-    let started = std::time::Instant::now();
-    while listed(browser).await != expected {
-        let found = listed(browser).await;
-        assert!(started.elapsed().as_secs() < 10, "{found:?} are listed, not {expected:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until(&format!("{expected:?} to be listed"), async || listed(browser).await == expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -223,13 +223,13 @@ async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
 
     for view in ["flows", "sessions", "contacts", "messages", "tokens", "settings"] {
         browser.click(&format!("nav-{view}")).await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        browser.settle().await;
         browser.look(view).await;
     }
     for tab in ["try", "tests", "trigger", "stats"] {
         browser.open(&server.url(&format!("/admin/#/flows/{flow}/{tab}"))).await;
         browser.find(&format!("tab-{tab}")).await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        browser.settle().await;
         browser.look(&format!("flow-{tab}")).await;
     }
     let complaints: Vec<String> =

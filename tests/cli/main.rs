@@ -9,6 +9,7 @@ mod contacts;
 use std::path::Path;
 use std::process::Output;
 
+use common::wait::until;
 use common::{Server, command, question};
 use serde_json::{Value, json};
 
@@ -57,13 +58,11 @@ async fn flows_go_in_and_come_out() {
     // The server serves what the command line published.
     let token = server.token("trigger");
     let mut status = 401;
-    for _ in 0..100 {
+    until("the server to learn of the token", async || {
         status = server.trigger(&token, &id, "+14155550123").await.0;
-        if status != 401 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        status != 401
+    })
+    .await;
     assert_eq!(status, 201);
     let told = refused(&server.command(&["flow", "export", "01936b1e-7c6a-7000-8000-000000000001"]));
     assert!(told.contains("qyvo flow list"), "{told}");

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(crate) mod wait;
+
+use wait::{PATIENCE, until};
+
 /// A server, killed when dropped.
 pub(crate) struct Server {
     pub(crate) client: reqwest::Client,
@@ -53,7 +57,7 @@ impl Server {
         let child = spawn(folder, port, arguments, environment);
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let mut server = Self { client, folder: folder.to_owned(), port, child };
         server.wait().await;
         server
@@ -68,15 +72,15 @@ impl Server {
     pub(crate) async fn restart_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         self.port = free_port();
         self.child = spawn(&self.folder, self.port, arguments, environment);
-        self.client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        self.client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         self.wait().await;
     }
 
-    /// Waits until it is ready, at most ten seconds.
+    /// Waits until it is ready.
     async fn wait(&mut self) {
         let started = Instant::now();
         let url = self.url("/readyz");
-        while started.elapsed() < Duration::from_secs(10) {
+        while started.elapsed() < PATIENCE {
             if self.client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
                 return;
             }
@@ -96,11 +100,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Waits until it has ended by itself, at most ten seconds.
+    /// Waits until it has ended by itself.
     pub(crate) async fn wait_until_dead(&mut self) {
         let started = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(started.elapsed() < Duration::from_secs(10), "it lives: {}", self.log());
+            assert!(started.elapsed() < PATIENCE, "it lives: {}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -127,17 +131,20 @@ impl Server {
 
     /// Publishes a document; waits until the server knows the token.
     pub(crate) async fn publish(&self, token: &str, document: &Value) -> String {
-        for _ in 0..100 {
+        let mut published = None;
+        until("the server to learn of the token", async || {
             let request =
                 self.client.post(self.url("/api/v1/flows/import?publish=true")).bearer_auth(token).json(document);
             let response = request.send().await.unwrap();
-            if response.status() != 401 {
-                let body: Value = response.json().await.unwrap();
-                return body["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned();
+            if response.status() == 401 {
+                return false;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the server does not learn of the token");
+            published = Some(response.json::<Value>().await.unwrap());
+            true
+        })
+        .await;
+        let published = published.unwrap();
+        published["id"].as_str().unwrap_or_else(|| panic!("{published}")).to_owned()
     }
 
     pub(crate) async fn trigger(&self, token: &str, flow: &str, phone: &str) -> (u16, Value) {

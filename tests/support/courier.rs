@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cloud::Shared;
 use super::state::State;
+use super::wait::PATIENCE;
 use super::webhooks::{Parcel, Posted, sign};
 
 /// What a test asks of it.
@@ -22,7 +23,7 @@ pub(super) enum Command {
 
 /// Runs until the fake is dropped.
 pub(super) async fn run(shared: std::sync::Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client");
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
     loop {
         tokio::select! {
             command = commands.recv() => match command {

@@ -1,17 +1,13 @@
 //! The process dies at a named point of the outbox and is started again on its file: what is lost, what comes twice.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::meta::{Delivery, FakeCloud, Pacing, Phone, Setup};
 use crate::process::Server;
+pub(crate) use crate::process::wait::{patiently, until};
 use crate::support::PHONE;
 use crate::world::{cart, cart_context, cart_template};
-
-/// How long a test waits for something that has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Says two things and asks a third.
 fn talk() -> Value {
@@ -96,6 +92,17 @@ impl Mortal {
         listed["data"].as_array().unwrap().clone()
     }
 
+    /// Whether nothing waits to go out or is on its way. A message that is tried again goes back from one to the other, so
+    /// the first is looked at again.
+    pub(crate) async fn has_nothing_under_way(&self) -> bool {
+        for status in ["queued", "sending", "queued"] {
+            if !self.with_status(status).await.is_empty() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// The file is whole, and nothing waits to go out or is on its way.
     pub(crate) async fn assert_at_rest(&self) {
         for status in ["queued", "sending"] {
@@ -103,23 +110,6 @@ impl Mortal {
         }
         let check = self.server.command(&["check"]);
         assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
-    }
-}
-
-/// Waits until something is so.
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so().await {
-        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Waits for something that has to come, for as long as a test waits at all.
-pub(crate) async fn patiently<T>(what: &str, coming: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, coming).await {
-        Ok(came) => came,
-        Err(_) => panic!("waited in vain for {what}"),
     }
 }
 

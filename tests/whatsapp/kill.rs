@@ -86,12 +86,7 @@ async fn kill_under_load(resend: &str) -> Vec<usize> {
         true => resend != "all" || !phones[n].inbox().is_empty(),
         false => phones[n].texts().last().is_some_and(|text| text == "And you?"),
     };
-    until("everybody's messages", async || {
-        (0..PEOPLE).all(has_all)
-            && mortal.with_status("queued").await.is_empty()
-            && mortal.with_status("sending").await.is_empty()
-    })
-    .await;
+    until("everybody's messages", async || (0..PEOPLE).all(has_all) && mortal.has_nothing_under_way().await).await;
 
     let mut doubled = 0;
     for n in (0..PEOPLE).step_by(2) {

@@ -112,7 +112,8 @@ async fn a_second_signal_cuts_off_what_is_under_way_and_loses_nothing() {
         let second = Instant::now();
         mortal.terminate();
         mortal.server.wait_until_dead().await;
-        assert!(second.elapsed() < Duration::from_secs(4), "it took {:?}: {}", second.elapsed(), mortal.server.log());
+        // Well below the half minute that the answer of the cloud would be waited for.
+        assert!(second.elapsed() < Duration::from_secs(20), "it took {:?}: {}", second.elapsed(), mortal.server.log());
         drop(begun);
         gate.open();
         assert_eq!(phone.texts(), ["One."]);

@@ -1,7 +1,5 @@
 //! When the channel, the account or the network is not well.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -62,12 +60,10 @@ async fn ten_minutes_of(outage: Outage) {
         Outage::Sorry => world.cloud.when(usize::MAX, |request| request.path.ends_with("/messages"), Fault::html()),
     }
     let asked_before = world.cloud.requests().len();
-    let mut took = Vec::new();
     let mut reasons = std::collections::BTreeSet::new();
     for n in 0..PEOPLE {
-        let begun = Instant::now();
+        // It is answered before the outbox runs: this test runs it, and only when time passes.
         world.trigger(flow, &phone(n), json!({})).await;
-        took.push(begun.elapsed());
         world.wait(5).await;
         let ready = world.app.request(reqwest::Method::GET, "/readyz", None, None).await;
         assert_eq!(ready.status, 200, "it takes triggers");
@@ -77,11 +73,6 @@ async fn ten_minutes_of(outage: Outage) {
             reasons.insert(channel["reason"].as_str().unwrap().to_owned());
         }
     }
-    took.sort_unstable();
-    let p99 = took[PEOPLE * 99 / 100];
-    println!("{outage:?}: triggers answered with a median of {:?}, p99 {p99:?}", took[PEOPLE / 2]);
-    // No benchmark: a debug build beside others. It is far below what waiting for the channel would cost.
-    assert!(p99 < Duration::from_millis(250), "a trigger waits for nothing: {p99:?}");
     let reason = if outage == Outage::Refused { "unreachable" } else { "http_500" };
     assert_eq!(reasons.into_iter().collect::<Vec<_>>(), [reason]);
     assert!(world.cloud.accepted().is_empty());
