@@ -256,14 +256,13 @@ async fn check(
 ) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
     let runtime = state.runtime.clone();
     let checking = compute(state, "Checking a flow", move || {
-        let default_ttl = runtime.default_ttl();
         let mut checked = match runtime.check_document(&document, cases_of)? {
             Ok(checked) => checked,
             Err(problems) => return Ok::<_, Error>(Err(problems)),
         };
         if let Some(id) = cases_of {
             let cases = runtime.store().read(|conn| test_cases::of_flow(conn, id))?;
-            examine(&mut checked, id, &cases, default_ttl);
+            examine(&mut checked, id, &cases, runtime.server_settings());
         }
         Ok(Ok(checked))
     });

@@ -317,7 +317,7 @@ fn find_subject(state: &State, source: Source) -> Result<Subject, ApiError> {
         if !checked.is_publishable(false) {
             return Err(publishing::refused(&checked.problems));
         }
-        Ok(Subject::of(&checked, id, default_ttl))
+        Ok(Subject::of(&checked, id, state.runtime.server_settings()))
     };
     let (id, version) = match source {
         Source::Document(document) => return of_document(&document, None),
@@ -335,7 +335,9 @@ fn find_subject(state: &State, source: Source) -> Result<Subject, ApiError> {
     match found {
         None => Err(ApiError::not_found("Flow not found")),
         Some((_, None)) => Err(ApiError::not_found("The flow has no such version")),
-        Some((Some(version), Some(document))) => Ok(Subject::published(&document, id, version, default_ttl)?),
+        Some((Some(version), Some(document))) => {
+            Ok(Subject::published(&document, id, version, state.runtime.server_settings())?)
+        }
         Some((None, Some(draft))) => {
             let draft =
                 serde_json::from_str(&draft).map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?;
@@ -357,6 +359,7 @@ fn simulation_view(simulation: &Simulation, turns: &[SimulatedTurn]) -> Map<Stri
         "seed": start.seed,
         "channel": start.channel,
         "window_open": simulation.is_window_open(),
+        "confirmation": simulation.confirmation(),
         "contact": {
             "name": contact.name,
             "phone": contact.phone,

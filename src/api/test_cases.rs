@@ -125,7 +125,7 @@ pub(super) async fn run_test_cases(state: web::Data<State>, id: web::Path<String
             return Err(publishing::refused(&checked.problems));
         }
         let cases = state.runtime.store().read(|conn| test_cases::list(conn, flow.summary.seq))?;
-        let subject = Subject::of(&checked, Some(flow.summary.id), default_ttl);
+        let subject = Subject::of(&checked, Some(flow.summary.id), state.runtime.server_settings());
         let result = |case: &TestCaseRow| {
             let problem = run(case, &subject);
             json!({"id": case.id, "name": case.name, "passed": problem.is_none(), "problem": problem})

@@ -43,7 +43,7 @@ pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
     }
     if let Some(id) = checked.document.id.filter(|_| publish) {
         let cases = direct.read(|conn| test_cases::of_flow(conn, id))?;
-        examine(&mut checked, id, &cases, default_ttl);
+        examine(&mut checked, id, &cases, context.server_settings(default_ttl));
         let broken: Vec<&Problem> = checked.problems.iter().filter(|problem| problem.id == TEST_CASE_FAILED).collect();
         broken.iter().for_each(note);
         if !broken.is_empty() {

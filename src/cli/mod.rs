@@ -16,9 +16,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::{Config, Flags};
+use crate::config::{self, Config, Flags};
+use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
-use crate::runtime::{Clock, settings};
+use crate::runtime::{Clock, ServerSettings, settings};
 use crate::store::Direct;
 use crate::{App, telemetry};
 
@@ -47,6 +48,12 @@ impl Context {
         // What is wrong in the database is left out there, too.
         let laid = self.config.with_settings(&stored);
         Ok(laid.map_or(self.config.sessions.default_ttl, |laid| laid.sessions.default_ttl))
+    }
+
+    /// What simulations have to know of how a server with this configuration is set.
+    fn server_settings(&self, default_ttl: Duration) -> ServerSettings {
+        let config::Routing { opt_out_words, opt_in_words, .. } = &self.config.routing;
+        ServerSettings { default_ttl, words: ConsentWords::new(opt_out_words, opt_in_words).into() }
     }
 
     /// The database file, which must be there; says on standard error which one it is.

@@ -57,7 +57,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     if !checked.is_publishable(false) {
         return Err(flows::unpublishable(&checked.problems));
     }
-    let subject = Subject::of(&checked, None, context.config.sessions.default_ttl);
+    let subject = Subject::of(&checked, None, context.server_settings(context.config.sessions.default_ttl));
     let start = Start {
         contact: Persona { name: options.name, phone: options.phone, ..Persona::default() },
         context: options.context,
@@ -75,6 +75,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
         is_tracing: options.trace,
         is_prompting: stdin.is_terminal() && std::io::stdout().is_terminal(),
         shown: 0,
+        confirmation: None,
         out: std::io::stdout().lock(),
     };
     chat.run(stdin.lock()).map_err(|error| Error::internal("The chat broke off").caused_by(error))
@@ -96,6 +97,8 @@ struct Chat<W> {
     is_prompting: bool,
     /// How many turns were shown.
     shown: usize,
+    /// What was shown of [`Simulation::confirmation`].
+    confirmation: Option<String>,
     out: W,
 }
 
@@ -201,6 +204,12 @@ impl<W: Write> Chat<W> {
             show_turn(out, turn, *is_tracing)?;
         }
         self.shown = simulation.turns().len();
+        if simulation.confirmation() != self.confirmation.as_deref() {
+            self.confirmation = simulation.confirmation().map(str::to_owned);
+            if let Some(text) = &self.confirmation {
+                writeln!(out, "{text}")?;
+            }
+        }
         let session = simulation.session();
         if session.status != Status::Running && !news.is_empty() {
             let outcome = session.outcome.as_ref().map_or_else(String::new, |outcome| format!(", outcome {outcome}"));

@@ -8,8 +8,9 @@ use super::text::normalize_reply;
 /// The words that opt out unless the operator names others, by language (BCP 47). A typed message counts if all of it
 /// is such a word.
 ///
-/// Left out is what people also answer to a question, such as `cancel`, `end` and `quit`, though operators of short
-/// messages count these: whoever cancels an order must not vanish from the list.
+/// Left out is what people mostly answer to a question, such as `cancel`, `end` and `quit`, though operators of short
+/// messages count these: whoever cancels an order must not vanish from the list. What people also answer, and what
+/// opts out in its language all the same, is in [`ALSO_ANSWERS`].
 pub const OPT_OUT_WORDS: &[(&str, &[&str])] = &[
     ("en", &["stop", "stop all", "stopall", "unsubscribe", "opt out", "opt-out", "optout"]),
     ("ar", &["توقف", "إيقاف", "ايقاف", "إلغاء الاشتراك", "الغاء الاشتراك"]),
@@ -32,12 +33,76 @@ pub const OPT_OUT_WORDS: &[(&str, &[&str])] = &[
     ("zh", &["退订", "退訂", "取消订阅", "取消訂閱"]),
 ];
 
-/// Whether a text, however it is cased and whatever stands around it, is one of [`OPT_OUT_WORDS`].
+/// The words of the built-in lists that are ordinary words of their language, too: `alto` and `baja` are high and low,
+/// `arrêt` is a bus stop, `sair` is to go out, `start` is where something begins. While the session that would take the
+/// message waits for an answer in the person's own words, they are that answer. The other words of the lists speak of
+/// messages or subscriptions alone, or are what the law or the carriers of a country have people write.
+const ALSO_ANSWERS: &[&str] = &[
+    // Of those that opt out.
+    "توقف",
+    "إيقاف",
+    "ايقاف",
+    "alto",
+    "baja",
+    "arrêt",
+    "arret",
+    "arrêter",
+    "arreter",
+    "रोकें",
+    "berhenti",
+    "停止",
+    "wypisz",
+    "rezygnuję",
+    "parar",
+    "pare",
+    "sair",
+    "stoppa",
+    "durdur",
+    // Of those that opt in.
+    "start",
+    "ابدأ",
+    "اشتراك",
+    "anmelden",
+    "alta",
+    "commencer",
+    "reprendre",
+    "הצטרפות",
+    "शुरू",
+    "शुरू करें",
+    "mulai",
+    "riprendi",
+    "開始",
+    "aanmelden",
+    "zapisz",
+    "wznów",
+    "começar",
+    "comecar",
+    "voltar",
+    "старт",
+    "подписка",
+    "starta",
+    "börja",
+    "başla",
+    "почати",
+    "开始",
+];
+
+/// The word that opts out whatever is asked: people know it from everywhere.
+const STOP: &str = "stop";
+
+/// Whether a text is one of [`OPT_OUT_WORDS`], however it is cased and whatever stands around it.
 pub fn is_opt_out_word(text: &str) -> bool {
-    static NORMAL: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        OPT_OUT_WORDS.iter().flat_map(|(_, words)| words.iter()).map(|word| normalize_reply(word)).collect()
-    });
-    NORMAL.contains(&normalize_reply(text))
+    built_in().find(Wish::OptOut, text).is_some()
+}
+
+/// Whether a text is the word that opts out even where it is the title of an option.
+pub fn is_stop(text: &str) -> bool {
+    built_in().find(Wish::OptOut, text).is_some_and(|word| word.counts(Awaited::ThisText))
+}
+
+fn built_in() -> &'static ConsentWords {
+    static BUILT_IN: LazyLock<ConsentWords> = LazyLock::new(ConsentWords::default);
+    &BUILT_IN
 }
 
 /// The words that opt in again unless the operator names others, by language. They are heard only from who has opted
@@ -119,6 +184,37 @@ pub enum Wish {
     OptIn,
 }
 
+/// What the session waits for that would take a typed message as an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// No session would take it, or none waits for an answer.
+    Nothing,
+    /// An answer in the person's own words.
+    Anything,
+    /// This very text, among others: it is the title or a synonym of an option on offer.
+    ThisText,
+}
+
+/// A word that all of a typed message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a> {
+    /// Its language (BCP 47), if the word tells.
+    pub language: Option<&'a str>,
+    is_stop: bool,
+    is_also_answer: bool,
+}
+
+impl Word<'_> {
+    /// Whether it says what the person wishes. Else it answers what was asked.
+    pub fn counts(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Nothing => true,
+            Awaited::Anything => !self.is_also_answer,
+            Awaited::ThisText => self.is_stop,
+        }
+    }
+}
+
 /// The words that are heard: the built-in ones, or the operator's.
 #[derive(Debug, Clone)]
 pub struct ConsentWords {
@@ -129,9 +225,17 @@ pub struct ConsentWords {
 /// Words in their normal form, each with its language if it has one.
 #[derive(Debug, Clone)]
 struct Words {
-    languages: HashMap<String, Option<String>>,
+    known: HashMap<String, Known>,
     /// How the first of them is written, for whoever is told of it.
     first: String,
+}
+
+/// What is known of a word.
+#[derive(Debug, Clone)]
+struct Known {
+    language: Option<String>,
+    /// It is one of [`ALSO_ANSWERS`]. Never so for the operator's words, which were chosen for those whom they write to.
+    is_also_answer: bool,
 }
 
 impl ConsentWords {
@@ -141,13 +245,18 @@ impl ConsentWords {
         Self { opt_out: Words::of(opt_out, OPT_OUT_WORDS), opt_in: Words::of(opt_in, OPT_IN_WORDS) }
     }
 
-    /// Whether a typed message says this and nothing else, and then in which language, if the word tells.
-    pub fn find(&self, wish: Wish, text: &str) -> Option<Option<&str>> {
+    /// The word that a typed message is, if it says this and nothing else.
+    pub fn find(&self, wish: Wish, text: &str) -> Option<Word<'_>> {
         let normal = normalize_reply(text);
         // Emoji around the word say nothing against it.
         let bare = normal.trim_matches(|c: char| !c.is_alphanumeric());
-        let words = &self.of(wish).languages;
-        words.get(&normal).or_else(|| words.get(bare)).map(Option::as_deref)
+        let known = &self.of(wish).known;
+        let (word, found) = known.get_key_value(&normal).or_else(|| known.get_key_value(bare))?;
+        Some(Word {
+            language: found.language.as_deref(),
+            is_stop: wish == Wish::OptOut && word == STOP,
+            is_also_answer: found.is_also_answer,
+        })
     }
 
     /// What is answered, in the first of these languages (BCP 47) that there is a text in; else in English.
@@ -172,20 +281,34 @@ impl ConsentWords {
     }
 }
 
+impl Default for ConsentWords {
+    /// The built-in words.
+    fn default() -> Self {
+        Self::new(&[], &[])
+    }
+}
+
 impl Words {
     fn of(own: &[String], built_in: &[(&str, &[&str])]) -> Self {
         let own: Vec<(Option<&str>, &str)> = own.iter().map(|entry| split_language(entry)).collect();
         let built_in =
             || built_in.iter().flat_map(|(language, words)| words.iter().map(|word| (Some(*language), *word)));
-        let all: Vec<(Option<&str>, &str)> = if own.is_empty() { built_in().collect() } else { own };
-        let mut languages = HashMap::with_capacity(all.len());
+        let is_own = !own.is_empty();
+        let all: Vec<(Option<&str>, &str)> = if is_own { own } else { built_in().collect() };
+        let also_answers: HashSet<String> = match is_own {
+            true => HashSet::new(),
+            false => ALSO_ANSWERS.iter().map(|word| normalize_reply(word)).collect(),
+        };
+        let mut known = HashMap::with_capacity(all.len());
         for (language, word) in &all {
+            let word = normalize_reply(word);
+            let is_also_answer = also_answers.contains(&word);
             // A word of several languages tells the first of them.
-            languages.entry(normalize_reply(word)).or_insert_with(|| language.map(str::to_owned));
+            known.entry(word).or_insert_with(|| Known { language: language.map(str::to_owned), is_also_answer });
         }
-        languages.remove("");
+        known.remove("");
         let first = all.first().map(|(_, word)| word.trim().to_uppercase()).unwrap_or_default();
-        Self { languages, first }
+        Self { known, first }
     }
 }
 
@@ -216,15 +339,19 @@ mod tests {
         }
     }
 
+    fn language_of<'a>(words: &'a ConsentWords, text: &str) -> Option<Option<&'a str>> {
+        words.find(Wish::OptOut, text).map(|word| word.language)
+    }
+
     #[test]
     fn the_built_in_words_tell_their_language() {
         let words = ConsentWords::new(&[], &[]);
         for (text, language) in [("Stop.", "en"), ("STOPP", "de"), ("退订", "zh")] {
-            assert_eq!(words.find(Wish::OptOut, text), Some(Some(language)), "{text}");
+            assert_eq!(language_of(&words, text), Some(Some(language)), "{text}");
         }
-        assert_eq!(words.find(Wish::OptIn, "Start!"), Some(Some("en")));
+        assert_eq!(words.find(Wish::OptIn, "Start!").map(|word| word.language), Some(Some("en")));
         for text in ["stop it", "start", ""] {
-            assert_eq!(words.find(Wish::OptOut, text), None, "{text}");
+            assert_eq!(language_of(&words, text), None, "{text}");
         }
         let confirmation = words.confirmation(Wish::OptOut, [Some("pt-BR"), Some("en")]);
         assert!(confirmation.starts_with("Você") && confirmation.contains("START"), "{confirmation}");
@@ -238,14 +365,56 @@ mod tests {
     fn the_operators_words_stand_instead_of_the_built_in_ones() {
         let own = ["de:Genug".to_owned(), "basta: ya".to_owned(), " fin ".to_owned(), ":".to_owned()];
         let words = ConsentWords::new(&own, &["wieder".to_owned()]);
-        assert_eq!(words.find(Wish::OptOut, "genug!"), Some(Some("de")));
-        assert_eq!(words.find(Wish::OptOut, "basta: ya"), Some(None));
-        assert_eq!(words.find(Wish::OptOut, "FIN"), Some(None));
-        assert_eq!(words.find(Wish::OptOut, "🙏 Fin 🙏🏽"), Some(None));
-        assert_eq!(words.find(Wish::OptOut, "🙏"), None);
-        assert_eq!(words.find(Wish::OptOut, "stop"), None);
-        assert_eq!(words.find(Wish::OptOut, ""), None, "a word of nothing is not a word");
+        assert_eq!(language_of(&words, "genug!"), Some(Some("de")));
+        assert_eq!(language_of(&words, "basta: ya"), Some(None));
+        assert_eq!(language_of(&words, "FIN"), Some(None));
+        assert_eq!(language_of(&words, "🙏 Fin 🙏🏽"), Some(None));
+        assert_eq!(language_of(&words, "🙏"), None);
+        assert_eq!(language_of(&words, "stop"), None);
+        assert_eq!(language_of(&words, ""), None, "a word of nothing is not a word");
         assert!(words.confirmation(Wish::OptOut, [Some("de"), None]).contains("WIEDER"));
+    }
+
+    #[test]
+    fn a_word_is_an_answer_where_one_is_awaited_and_stop_never() {
+        let words = ConsentWords::new(&[], &[]);
+        let counts = |wish, text, awaited| words.find(wish, text).unwrap().counts(awaited);
+        for text in ["STOP", "stop!", "🛑 Stop", "Ｓｔｏｐ"] {
+            for awaited in [Awaited::Nothing, Awaited::Anything, Awaited::ThisText] {
+                assert!(counts(Wish::OptOut, text, awaited), "{text}");
+            }
+            assert!(is_stop(text), "{text}");
+        }
+        for text in ["Unsubscribe", "dar de baja", "STOPP", "abmelden", "退订", "הסר", "отписаться", "수신거부"]
+        {
+            assert!(counts(Wish::OptOut, text, Awaited::Anything), "{text}");
+            assert!(!counts(Wish::OptOut, text, Awaited::ThisText) && !is_stop(text), "{text}");
+        }
+        for text in ["Alto", "BAJA", "sair!", "pare", "parar", "停止", "arrêt", "ARRET", "berhenti", "durdur", "توقف"]
+        {
+            assert!(counts(Wish::OptOut, text, Awaited::Nothing), "{text}");
+            assert!(!counts(Wish::OptOut, text, Awaited::Anything), "{text}");
+            assert!(!counts(Wish::OptOut, text, Awaited::ThisText), "{text}");
+        }
+        for text in ["Alta!", "start", "voltar", "开始"] {
+            assert!(counts(Wish::OptIn, text, Awaited::Nothing), "{text}");
+            assert!(!counts(Wish::OptIn, text, Awaited::Anything), "{text}");
+            assert!(!counts(Wish::OptIn, text, Awaited::ThisText), "{text}");
+        }
+        assert!(counts(Wish::OptIn, "unstop", Awaited::Anything));
+        let own = ConsentWords::new(&["es:baja".to_owned()], &["stop".to_owned()]);
+        let baja = own.find(Wish::OptOut, "Baja").unwrap();
+        assert!(baja.counts(Awaited::Anything), "the operator chose it");
+        assert!(!baja.counts(Awaited::ThisText));
+        assert!(!own.find(Wish::OptIn, "stop").unwrap().counts(Awaited::ThisText), "it opts nobody out there");
+    }
+
+    #[test]
+    fn what_also_answers_is_a_word_of_the_lists() {
+        let words = ConsentWords::new(&[], &[]);
+        for word in ALSO_ANSWERS {
+            assert!([Wish::OptOut, Wish::OptIn].iter().any(|wish| words.find(*wish, word).is_some()), "{word}");
+        }
     }
 
     #[test]

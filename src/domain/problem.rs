@@ -179,6 +179,8 @@ pub mod checks {
         TITLE_IS_KEYWORD = Warning "title_is_keyword";
         /// An option is called like a word that opts out.
         TITLE_IS_OPT_OUT_WORD = Warning "title_is_opt_out_word";
+        /// A keyword of the flow is a word that opts out.
+        KEYWORD_IS_OPT_OUT_WORD = Warning "keyword_is_opt_out_word";
 
         // Waits.
 

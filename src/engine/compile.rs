@@ -245,6 +245,11 @@ impl CompiledFlow {
     pub(super) fn node(&self, index: usize) -> &Node {
         &self.document.nodes[index]
     }
+
+    /// What the node with this id does.
+    pub(super) fn action_of(&self, node: &str) -> Option<&Action> {
+        self.places.get(node).map(|index| &self.actions[*index])
+    }
 }
 
 /// Every problem that can be known of a document, whatever its shape: a slip in one node does not hide what is wrong

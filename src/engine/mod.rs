@@ -7,6 +7,7 @@
 //!
 //! Every loop has a limit, and hitting one is a state of the session, not a panic: see [`limits`].
 
+mod awaited;
 mod check;
 mod compile;
 mod condition;
@@ -21,6 +22,7 @@ mod sub_flows;
 mod template;
 mod window;
 
+pub use awaited::awaited;
 pub use check::{NO_ENTRY_NODE, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 pub use late::late_text;

@@ -44,13 +44,9 @@ pub(super) fn choose(
     if typed.is_empty() {
         return Choice::NoMatch { why: "no text" };
     }
-    let titles: Vec<String> = options.iter().map(|shown| normalize_reply(&shown.title)).collect();
-
-    if let Some(index) = titles.iter().position(|title| *title == typed) {
-        return option(index, "text equals the title");
-    }
-    if let Some(index) = synonyms.iter().position(|list| list.contains(&typed)) {
-        return option(index, "text equals a synonym");
+    let titles = normal_titles(options);
+    if let Some((index, why)) = equal(&typed, &titles, synonyms) {
+        return option(index, why);
     }
     // With a title such as "2" a bare number means the title or nothing.
     let is_number = |title: &String| !title.is_empty() && title.chars().all(|c| c.is_ascii_digit());
@@ -70,6 +66,24 @@ pub(super) fn choose(
         (Some(_), Some(_)) => Choice::NoMatch { why: "several options occur in the text" },
         _ => Choice::NoMatch { why: "no option fits" },
     }
+}
+
+/// Whether a typed text is the title or a synonym of an option, whatever else it may mean.
+pub(super) fn is_option(text: &str, options: &[MessageOption], synonyms: &[Vec<String>]) -> bool {
+    let typed = normalize_reply(text);
+    !typed.is_empty() && equal(&typed, &normal_titles(options), synonyms).is_some()
+}
+
+/// The option whose title, else whose synonym a text equals, and why.
+fn equal(typed: &String, titles: &[String], synonyms: &[Vec<String>]) -> Option<(usize, &'static str)> {
+    if let Some(index) = titles.iter().position(|title| title == typed) {
+        return Some((index, "text equals the title"));
+    }
+    synonyms.iter().position(|list| list.contains(typed)).map(|index| (index, "text equals a synonym"))
+}
+
+fn normal_titles(options: &[MessageOption]) -> Vec<String> {
+    options.iter().map(|shown| normalize_reply(&shown.title)).collect()
 }
 
 #[cfg(test)]

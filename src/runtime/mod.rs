@@ -72,7 +72,7 @@ pub use fate::{Expectation, Fate};
 pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_content};
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
-pub use options::{Options, Resend, Routing};
+pub use options::{Options, Resend, Routing, ServerSettings};
 pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried};
 pub use profiles::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
 pub use resume::{Resume, Resumed};
@@ -152,7 +152,7 @@ struct Inner {
     caller: calls::Caller,
     teller: webhooks::Teller,
     /// The words by which people opt out and in.
-    consent: ConsentWords,
+    consent: Arc<ConsentWords>,
     /// The words that start flows.
     keywords: Keywords,
     marker: inbound::Marker,
@@ -191,7 +191,7 @@ impl Runtime {
         let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
         let live = live::Board::new();
         let simulations = Simulations::new(clock.clone());
-        let consent = ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words);
+        let consent = Arc::new(ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words));
         let outbox = outbox::Outbox::new(options.messages_per_second);
         let inner = Inner {
             store,
@@ -227,6 +227,11 @@ impl Runtime {
     /// The time to live of sessions whose flow sets none.
     pub fn default_ttl(&self) -> Duration {
         self.inner.default_ttl()
+    }
+
+    /// What simulations have to know of how this server is set.
+    pub fn server_settings(&self) -> ServerSettings {
+        ServerSettings { default_ttl: self.default_ttl(), words: self.inner.consent.clone() }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.

@@ -1,5 +1,6 @@
 //! What the runtime is told when it is made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -7,6 +8,7 @@ use ipnet::IpNet;
 use super::outbox::PER_SECOND;
 use crate::channels::Channel;
 use crate::domain::FlowId;
+use crate::domain::consent::ConsentWords;
 
 /// What the runtime is told when it is made.
 #[derive(Debug, Clone)]
@@ -49,6 +51,22 @@ pub struct Routing {
     pub opt_in_words: Vec<String>,
     /// The flow that takes what no session and no keyword wants.
     pub fallback_flow: Option<FlowId>,
+}
+
+/// What a server is set to, as far as a simulated conversation depends on it. A [`Duration`] is one that sets nothing
+/// but the time to live of sessions whose flow sets none.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// The time to live of sessions whose flow sets none.
+    pub default_ttl: Duration,
+    /// The words that opt out and in.
+    pub words: Arc<ConsentWords>,
+}
+
+impl From<Duration> for ServerSettings {
+    fn from(default_ttl: Duration) -> Self {
+        Self { default_ttl, words: Arc::default() }
+    }
 }
 
 impl Options {

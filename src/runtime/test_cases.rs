@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::ServerSettings;
 use super::authoring::CheckedDocument;
 use super::simulation::{SimulatedTurn, Simulation, Start, Stimulus, Subject};
 use super::trigger::TriggerRefusal;
@@ -220,12 +221,17 @@ impl Expectation {
 
 /// Adds to a document's problems the test cases that it breaks. One that has errors runs none: they could only repeat
 /// those. Takes as long as the conversations do, so not in the writer.
-pub fn examine(checked: &mut CheckedDocument, flow_id: FlowId, cases: &[TestCaseRow], default_ttl: Duration) {
+pub fn examine(
+    checked: &mut CheckedDocument,
+    flow_id: FlowId,
+    cases: &[TestCaseRow],
+    server: impl Into<ServerSettings>,
+) {
     let has_errors = checked.problems.iter().any(|problem| problem.severity == Severity::Error);
     if has_errors || cases.is_empty() {
         return;
     }
-    let subject = Subject::of(checked, Some(flow_id), default_ttl);
+    let subject = Subject::of(checked, Some(flow_id), server);
     let started = Instant::now();
     for (index, case) in cases.iter().enumerate() {
         if started.elapsed() > PATIENCE {

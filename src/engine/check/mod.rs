@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::sub_flows::{SubFlows, exits_at_once};
 use super::{offered, window};
+use crate::domain::consent::is_opt_out_word;
 use crate::domain::text::normalize_reply;
 use crate::domain::{FlowDocument, FlowId, LateReply, MessageTemplate, Node, NodeKind, Problem, checks};
 
@@ -39,6 +40,7 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>, publishing: 
     let ids: HashMap<&str, usize> =
         document.nodes.iter().enumerate().map(|(index, node)| (node.id.as_str(), index)).collect();
     settings(document, &mut problems);
+    keywords(document, &mut problems);
     late_reply(document, &mut problems);
     inputs(document, &mut problems);
     let roots = roots(document, &ids, &mut problems);
@@ -117,6 +119,19 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
         let text = "The hours of sending cannot be read. Write `from` and `to` as HH:MM, such as 09:00 and 18:00, and not \
                     the same; hours that end earlier than they begin go over midnight.";
         problems.push(Problem::new(checks::BAD_SEND_WINDOW, text).field("settings.send_window"));
+    }
+}
+
+/// A keyword is only heard where the message does not opt out.
+fn keywords(document: &FlowDocument, problems: &mut Vec<Problem>) {
+    for (index, keyword) in document.settings.keywords.iter().enumerate() {
+        if is_opt_out_word(keyword) {
+            let text = format!(
+                "Whoever types `{keyword}` opts out of all messages instead of starting the flow. Choose another keyword."
+            );
+            let field = format!("settings.keywords[{index}]");
+            problems.push(Problem::new(checks::KEYWORD_IS_OPT_OUT_WORD, text).field(field));
+        }
     }
 }
 

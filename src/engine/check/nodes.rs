@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::limits;
 use super::{bad_name, is_name};
-use crate::domain::consent::is_opt_out_word;
+use crate::domain::consent::{is_opt_out_word, is_stop};
 use crate::domain::text::normalize_reply;
 use crate::domain::{Case, Delay, EventName, Handoff, HttpRequest, Menu, Node, NodeKind, Operator, Problem, checks};
 
@@ -255,9 +255,16 @@ pub(super) fn menu_words(menu: &Menu, keywords: &HashSet<String>, add: &mut impl
                 continue;
             }
             if is_opt_out_word(word) {
-                let text = format!(
-                    "Whoever types `{word}` opts out of all messages instead of choosing the option. Reword it."
-                );
+                let text = match is_stop(word) {
+                    true => format!(
+                        "Whoever types `{word}` opts out of all messages instead of choosing the option, which can only \
+                         be tapped. Reword it."
+                    ),
+                    false => format!(
+                        "Whoever types `{word}` while nobody asks, such as after the conversation has ended, opts out of \
+                         all messages; only while this menu waits for an answer is it the option. Reword it."
+                    ),
+                };
                 add(Problem::new(checks::TITLE_IS_OPT_OUT_WORD, text).field(field));
             } else if keywords.contains(&normal) {
                 let text = format!(

@@ -1,6 +1,7 @@
 //! Which way a message goes. The order is the contract; the first that fits takes it:
 //!
-//! 1. a typed word that opts out, whoever may be waiting for an answer; one that opts in, from who has opted out;
+//! 1. a typed word that opts out, unless the session that would take it by 2 or 4 waits for just that answer (see
+//!    [`Word::counts`]); one that opts in, from who has opted out, by the same rule;
 //! 2. the live session whose message is tapped or quoted;
 //! 3. a session in handoff: the person who has taken over reads it;
 //! 4. the session that has the floor: of those that wait for a reply, or call out and queue replies meanwhile, the one
@@ -25,10 +26,11 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use super::super::job::{ContactRow, Hold, Job, Live, message_max_age};
+use super::super::sub_flows::SubFlows;
 use super::super::{trigger, turn};
 use super::consent::Ending;
 use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
-use crate::domain::consent::Wish;
+use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::text::normalize_reply;
 use crate::domain::{FlowId, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
@@ -122,25 +124,44 @@ pub(super) fn choose(
         lives.push(job.live(stored, contact.clone())?);
     }
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
-    if let Some(text) = typed {
-        let words = &job.inner().consent;
-        if let Some(language) = words.find(Wish::OptOut, text) {
-            return Ok(Route::OptOut(language.map(str::to_owned), Ending::InOrder(lives)));
-        }
-        if let Some(language) = words.find(Wish::OptIn, text).filter(|_| contact.contact.opted_out_at.is_some()) {
-            return Ok(Route::OptIn(language.map(str::to_owned)));
-        }
+    let consent = typed.and_then(|text| Consent::of(job, text, contact));
+    // What counts whatever is asked needs no look at who asks.
+    if let Some(consent) = consent.filter(|consent| lives.is_empty() || consent.word.counts(Awaited::ThisText)) {
+        return Ok(consent.route(lives));
     }
     let keyword = typed.map(normalize_reply).filter(|word| !word.is_empty());
-    Router { job, inbound, kind, contact: contact.clone(), keyword, waits: Vec::new(), settled: Vec::new() }
+    Router { job, inbound, kind, contact: contact.clone(), keyword, consent, waits: Vec::new(), settled: Vec::new() }
         .choose(lives)
+}
+
+/// A word by which a person opts out or in, unless it is the answer that a session waits for.
+#[derive(Clone, Copy)]
+struct Consent<'a> {
+    wish: Wish,
+    word: Word<'a>,
+}
+
+impl<'a> Consent<'a> {
+    /// The word that a typed text is. Words that opt in are heard from who has opted out.
+    fn of(job: &'a Job<'_>, text: &str, contact: &StoredContact) -> Option<Self> {
+        let find = |wish| job.inner().consent.find(wish, text).map(|word| Self { wish, word });
+        find(Wish::OptOut).or_else(|| find(Wish::OptIn).filter(|_| contact.contact.opted_out_at.is_some()))
+    }
+
+    fn route(self, lives: Vec<Live>) -> Route {
+        let language = self.word.language.map(str::to_owned);
+        match self.wish {
+            Wish::OptOut => Route::OptOut(language, Ending::InOrder(lives)),
+            Wish::OptIn => Route::OptIn(language),
+        }
+    }
 }
 
 /// The same where sessions cannot be read or stepped: the message is kept, and opting out works all the same.
 pub(super) fn choose_blindly(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     match typed.and_then(|text| job.inner().consent.find(Wish::OptOut, text)) {
-        Some(language) => Route::OptOut(language.map(str::to_owned), Ending::Blind),
+        Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Blind),
         None => Route::Nowhere("internal_error"),
     }
 }
@@ -164,8 +185,9 @@ pub(super) fn follow(
             }
         }
         Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
-        Route::OptOut(language, ending) => job.opt_out(contact, language.as_deref(), ending)?,
-        Route::OptIn(language) => job.opt_in(contact, language.as_deref())?,
+        // Timers that were overdue may have changed the contact.
+        Route::OptOut(language, ending) => job.opt_out(&job.contact(contact.seq)?, language.as_deref(), ending)?,
+        Route::OptIn(language) => job.opt_in(&job.contact(contact.seq)?, language.as_deref())?,
         Route::Say(at, text, max_age) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
             // Timers that were overdue may have changed the contact.
@@ -197,6 +219,20 @@ enum Named {
     Gone,
 }
 
+impl Named {
+    /// Where it is among the live ones.
+    fn place(&self, lives: &[Live]) -> Option<usize> {
+        match self {
+            Self::Session(named) => place(named, lives),
+            Self::Gone => None,
+        }
+    }
+}
+
+fn place(of: &StoredSession, lives: &[Live]) -> Option<usize> {
+    lives.iter().position(|live| live.seq == Some(of.seq))
+}
+
 struct Router<'a> {
     job: &'a Job<'a>,
     inbound: &'a Inbound,
@@ -204,6 +240,8 @@ struct Router<'a> {
     contact: StoredContact,
     /// What was typed, in its normal form.
     keyword: Option<String>,
+    /// The word by which the person opts out or in, perhaps.
+    consent: Option<Consent<'a>>,
     /// What each of the sessions waited for when the message came.
     waits: Vec<Option<WaitKind>>,
     /// Those whose timers fired before it.
@@ -216,7 +254,7 @@ impl Router<'_> {
         if let Some(Named::Session(named)) = &named
             && named.contact_seq != self.contact.seq
         {
-            return Ok(Route::Nowhere("not_your_session"));
+            return Ok(self.consent.map_or(Route::Nowhere("not_your_session"), |consent| consent.route(lives)));
         }
         self.waits = lives.iter().map(|live| live.session.wait.as_ref().map(|wait| wait.kind)).collect();
         for live in &mut lives {
@@ -230,10 +268,14 @@ impl Router<'_> {
             }
         }
         let is_opted_out = self.contact.contact.opted_out_at.is_some();
-        let place = |of: &StoredSession| lives.iter().position(|live| live.seq == Some(of.seq));
+        if let Some(consent) = self.consent
+            && consent.word.counts(self.awaited(&lives, named.as_ref().map(|named| named.place(&lives)))?)
+        {
+            return Ok(consent.route(lives));
+        }
         let mut ended = None;
         match named {
-            Some(Named::Session(named)) => match place(&named) {
+            Some(Named::Session(named)) => match place(&named, &lives) {
                 Some(index) if self.is_in_handoff(&lives[index]) => return Ok(Route::Handoff(at(&lives[index]))),
                 Some(index) if lives[index].is_running() => return Ok(self.give(lives, index)),
                 Some(index) => ended = Some(at(&lives[index])),
@@ -249,7 +291,7 @@ impl Router<'_> {
         if is_opted_out && !lives.iter().any(Live::is_running) {
             return Ok(Route::Nowhere("opted_out"));
         }
-        if self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at()) {
+        if self.is_stale() {
             return Ok(Route::Nowhere("stale"));
         }
         let is_named = ended.is_some();
@@ -275,6 +317,31 @@ impl Router<'_> {
             return Ok(Route::Start(Box::new(start), Handling::Fallback));
         }
         Ok(ended.map_or(Route::Nowhere("no_session"), |at| Route::Unheard(at, "session_ended")))
+    }
+
+    /// What the session waits for that would take the message as an answer: the live one that it names, else the one
+    /// with the floor. `named`: where among `lives` the one is that it names.
+    fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
+        let index = match named {
+            Some(named) => named,
+            None if self.is_stale() || lives.iter().any(|live| self.is_in_handoff(live)) => None,
+            None => match self.floor(lives) {
+                Floor::Of(index) => Some(index),
+                Floor::LeftBy(_) | Floor::Nobody => None,
+            },
+        };
+        let Some(index) = index.filter(|index| !self.settled[*index]) else { return Ok(Awaited::Nothing) };
+        let Some(text) = self.inbound.text.as_deref() else { return Ok(Awaited::Nothing) };
+        let found = SubFlows::new(self.job);
+        let lookup = |id, version| found.look_up(id, version);
+        let Live { flow, session, .. } = &lives[index];
+        let awaited = engine::awaited(flow, &lookup, session, (text, self.inbound.arrival.at()));
+        awaited.map_err(|_| found.into_hold())
+    }
+
+    /// Whether it was written too long before it came for a chat to be still about it.
+    fn is_stale(&self) -> bool {
+        self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at())
     }
 
     /// Gives the message to a session that runs. One whose timer fired has said something since that was not there when

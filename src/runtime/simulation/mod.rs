@@ -8,6 +8,7 @@
 //! HTTP calls get the answers, and sub-flows the documents, that it began with. On WhatsApp it shows the text or the
 //! template, as the channel's window has it: the contact's messages open it for 24 hours.
 
+mod consent;
 mod told;
 mod window;
 
@@ -20,9 +21,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::ServerSettings;
 use super::authoring::CheckedDocument;
 use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, NotTaken, Turn};
+use crate::domain::consent::ConsentWords;
 use crate::domain::{
     Contact, ContactId, FlowDocument, FlowId, HttpCall, OutgoingMessage, Reply, ReplyKind, Session, SessionId, Status,
     Timestamp,
@@ -55,6 +58,8 @@ pub struct Subject {
     pub version: Option<u32>,
     /// Bytes of its document.
     pub bytes: usize,
+    /// The words that opt out and in.
+    pub words: Arc<ConsentWords>,
 }
 
 /// Why an event was refused. Nothing has changed then, the clock included.
@@ -114,6 +119,8 @@ struct State {
     window: Window,
     session: Session,
     contact: Contact,
+    /// What the contact is told who opts out or in.
+    confirmation: Option<String>,
 }
 
 /// What comes of an event besides its turn.
@@ -137,21 +144,22 @@ struct Heard {
 }
 
 impl Subject {
-    /// A document that can be published, or could be but for its test cases. `default_ttl` is the time to live of flows
-    /// that set none.
-    pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, default_ttl: Duration) -> Self {
+    /// A document that can be published, or could be but for its test cases.
+    pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
+        let ServerSettings { default_ttl, words } = server.into();
         let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
         let flow_id = flow_id.or(checked.document.id);
-        Self { flow, flow_id, version: None, bytes: checked.json.len() }
+        Self { flow, flow_id, version: None, bytes: checked.json.len(), words }
     }
 
     /// A version that was published, from its stored JSON.
     ///
     /// # Errors
     /// When it cannot be run at all.
-    pub fn published(document: &str, flow_id: FlowId, version: u32, default_ttl: Duration) -> Result<Self> {
+    pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
+        let ServerSettings { default_ttl, words } = server.into();
         let flow = Arc::new(super::compile_document(document, default_ttl)?);
-        Ok(Self { flow, flow_id: Some(flow_id), version: Some(version), bytes: document.len() })
+        Ok(Self { flow, flow_id: Some(flow_id), version: Some(version), bytes: document.len(), words })
     }
 }
 
@@ -174,7 +182,7 @@ impl Simulation {
         };
         let session = engine::begin(&subject.flow, beginning, now);
         let bytes = json_bytes(&start);
-        let state = State { now, window: Window::new(&start), session, contact };
+        let state = State { now, window: Window::new(&start), session, contact, confirmation: None };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
@@ -397,7 +405,14 @@ impl Simulation {
         if !self.is_running() {
             return Err(Refused::because(if heard.names_session { "session_ended" } else { "no_session" }));
         }
-        let fired = self.settle()?;
+        let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
+        let fired = match typed {
+            Some(text) => match self.hear_consent(text)? {
+                Some(fired) => fired,
+                None => return Ok(()),
+            },
+            None => self.settle()?,
+        };
         self.state.window.hear(self.state.now);
         let Heard { kind, text, option, payload, answers_turn, .. } = heard;
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
@@ -569,14 +584,14 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(1800);
 
-    fn simulate(document: Value) -> Simulation {
+    pub(super) fn simulate(document: Value) -> Simulation {
         simulate_on(document, json!({}))
     }
 
     pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
         let document = FlowDocument::parse(&document).unwrap();
-        let subject =
-            Subject { flow: Arc::new(CompiledFlow::load(document, TTL)), flow_id: None, version: None, bytes: 1_000 };
+        let flow = Arc::new(CompiledFlow::load(document, TTL));
+        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words: Arc::default() };
         let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
         start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()
