@@ -152,6 +152,7 @@ fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
         "status": session.status,
         "reason": session.reason,
         "outcome": session.outcome,
+        "undelivered": session.undelivered,
         "current_node_id": session.current_node,
         "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
         "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
@@ -195,8 +196,8 @@ pub(super) fn turn_views(conn: &Conn, rows: &[TurnRow]) -> Result<Vec<Value>> {
         let mut turn: Value = serde_json::from_str(&row.record)
             .map_err(|error| Error::internal("A stored turn is no JSON").caused_by(error))?;
         turn["at"] = iso(Some(row.at));
-        let messages =
-            row.messages.iter().filter_map(|seq| said.get(seq)).map(message_view).collect::<Result<Vec<_>>>()?;
+        let messages = row.messages.iter().filter_map(|seq| said.get(seq)).map(|said| message_view(conn, said));
+        let messages = messages.collect::<Result<Vec<_>>>()?;
         turn["messages"] = json!(messages);
         views.push(turn);
     }

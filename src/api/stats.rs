@@ -18,7 +18,7 @@ const DEFAULT_HOURS: i64 = 24;
 /// Hours of the series at most: a month.
 const MAX_HOURS: i64 = 31 * 24;
 /// What sessions come to, each with the counter of the same name.
-const ENDS: [&str; 4] = ["completed", "expired", "failed", "cancelled"];
+const ENDS: [&str; 5] = ["completed", "undelivered", "expired", "failed", "cancelled"];
 
 /// Totals, a series by hour, and of one flow also its versions and nodes.
 pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {

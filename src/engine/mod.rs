@@ -23,7 +23,7 @@ mod template;
 mod window;
 
 pub use awaited::awaited;
-pub use check::{NO_ENTRY_NODE, Publishing};
+pub use check::{NO_ENTRY_NODE, Offered, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 pub use late::late_text;
 
@@ -252,6 +252,7 @@ pub fn begin(flow: &CompiledFlow, beginning: Beginning, now: Timestamp) -> Sessi
         kept_events: Vec::new(),
         frames: Vec::new(),
         spoken: Vec::new(),
+        undelivered: None,
         queued_replies: Vec::new(),
         expires_at: flow.ttl.map(|ttl| now.plus(ttl)),
         started_at: now,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::inbound::identity::find_by_phone;
-use super::ledger::{BROKEN, Ledger, Unread, ended};
+use super::ledger::{BROKEN, Ledger, Unread, counted_as, ended};
 use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
@@ -18,7 +18,7 @@ use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
-use crate::store::sessions::{self, StoredSession};
+use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Conn, Counter, Tx, flows, turns};
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
@@ -273,6 +273,25 @@ impl<'a> Job<'a> {
         });
     }
 
+    /// The same of a session that has ended without being read.
+    pub(super) fn notice_marked(&self, marked: &Marked, status: Status) -> Result<()> {
+        if !self.is_watched() {
+            return Ok(());
+        }
+        if let Some(contact) = contacts::find_by_seq(self.tx, marked.contact_seq)? {
+            self.notice(|| Notice::Session {
+                id: marked.id,
+                flow_id: marked.flow_id,
+                contact_id: contact.contact.id,
+                status,
+                turn: marked.turn,
+                current_node_id: None,
+                waiting_for: None,
+            });
+        }
+        Ok(())
+    }
+
     /// A compiled flow, or a hold that has it compiled.
     pub(super) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
         let key = FlowKey { flow_seq, version };
@@ -431,7 +450,7 @@ impl<'a> Job<'a> {
                 let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
                 self.dropped.set(self.dropped.get() + dropped);
             }
-            self.count(ended(session.status), 1, live, &session);
+            self.count(counted_as(&session), 1, live, &session);
         }
         let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
         self.count("message.out", i64::from(count), live, &session);

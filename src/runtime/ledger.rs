@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::job::{Bells, to_json};
 use super::webhooks::Teller;
-use crate::domain::{Status, Timestamp};
+use crate::domain::{Session, Status, Timestamp};
 use crate::error::Result;
 use crate::store::outbox::OutboxRow;
 use crate::store::sessions::{self, Marked};
@@ -88,6 +88,29 @@ impl Ledger<'_> {
         self.tx.count(Counter { version, ..of_flow.clone() }, delta);
         self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
         self.tx.count(of_flow, delta);
+    }
+}
+
+impl Ledger<'_> {
+    /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed from
+    /// then on. Gives which it was.
+    pub(super) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
+        let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
+        let of_flow =
+            |name: &'static str| Counter { name: name.into(), flow_seq: marked.flow_seq, ..Counter::default() };
+        self.count_each(of_flow(ended(Status::Failed)), marked.version, 1);
+        Ledger { now: ended_at, ..*self }.count_each(of_flow(ended(Status::Completed)), marked.version, -1);
+        self.emit_unread(ended(Status::Failed), &marked, code)?;
+        Ok(Some(marked))
+    }
+}
+
+/// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an end
+/// of its flow, is none of those that completed.
+pub(super) fn counted_as(session: &Session) -> &'static str {
+    match session.status {
+        Status::Completed if session.undelivered.is_some() => "session.undelivered",
+        status => ended(status),
     }
 }
 

@@ -93,6 +93,12 @@ pub(super) fn take(
             Effect::RequestHandoff { node, note, waits } => handoffs.push(Handoff { node, note, waits }),
         }
     }
+    session.undelivered = match event {
+        Event::Reply(_) | Event::Queued => None,
+        _ if said.iter().any(|said| said.refused.is_none()) => None,
+        Event::DeliveryFailed { code, .. } => Some(code.clone()),
+        _ => session.undelivered,
+    };
     let hours = if is_answer { None } else { SendHours::of(&flow.document().settings, &contact) };
     if let Some(hours) = &hours
         && let Some(opening) = hours.opening(now)
@@ -121,6 +127,17 @@ fn is_answer(session: &Session, event: &Event, now: Timestamp) -> bool {
 /// by one, each in a turn of its own.
 pub(super) fn next(session: &Session) -> Option<Event> {
     engine::next_queued(session)
+}
+
+/// Fails a session that had completed if a message of its last turn could not be delivered: it said what it was to say to
+/// nobody. Gives whether it did.
+pub(super) fn fail_completed(session: &mut Session, turn: u32, code: &str) -> bool {
+    let is_last_word = session.status == Status::Completed && session.turn == turn;
+    if is_last_word {
+        session.status = Status::Failed;
+        session.reason = Some(code.to_owned());
+    }
+    is_last_word
 }
 
 /// The timer of a session that fires next, if one fell due until `until`. Each that fires moves the next beyond the

@@ -49,6 +49,8 @@ struct State<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spoken: Option<Cow<'a, [Spoken]>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    undelivered: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     queued_replies: Option<Cow<'a, [Reply]>>,
 }
 
@@ -442,6 +444,21 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
 }
 
+/// Fails a session that had completed, because what it said in its last turn could not be delivered, and gives when it had
+/// ended. `None` if it has not completed.
+///
+/// # Errors
+/// When the database refuses.
+pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Marked, Timestamp)>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE sessions SET status = 'failed', reason = ?2
+         WHERE seq = ?1 AND status = 'completed' AND ended_at IS NOT NULL
+         RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq,
+             ended_at",
+    )?;
+    Ok(statement.query_row((seq, code), |row| Ok((read_marked(row)?, row.get(7)?))).optional()?)
+}
+
 fn read_marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
     Ok(Marked {
         seq: row.get(0)?,
@@ -465,6 +482,7 @@ fn state_of(session: &Session) -> State<'_> {
         kept_events: unless_empty(&session.kept_events),
         frames: unless_empty(&session.frames),
         spoken: unless_empty(&session.spoken),
+        undelivered: session.undelivered.as_deref().map(Cow::Borrowed),
         queued_replies: unless_empty(&session.queued_replies),
     }
 }
@@ -494,6 +512,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         kept_events: state.kept_events.map(Cow::into_owned).unwrap_or_default(),
         frames: state.frames.map(Cow::into_owned).unwrap_or_default(),
         spoken: state.spoken.map(Cow::into_owned).unwrap_or_default(),
+        undelivered: state.undelivered.map(Cow::into_owned),
         queued_replies: state.queued_replies.map(Cow::into_owned).unwrap_or_default(),
         expires_at: row.get(13)?,
         started_at: row.get(14)?,
@@ -605,6 +624,7 @@ mod tests {
                 context: json!({"z": 1, "a": 0.1}).as_object().unwrap().clone(),
             }],
             spoken: vec![Spoken { node: "sub".parse().unwrap(), frame: 2 }],
+            undelivered: Some("131026".to_owned()),
             queued_replies: vec![Reply {
                 kind: ReplyKind::Text,
                 text: Some("early".to_owned()),
@@ -649,6 +669,7 @@ mod tests {
             kept_events: Vec::new(),
             frames: Vec::new(),
             spoken: Vec::new(),
+            undelivered: None,
             queued_replies: Vec::new(),
             current_node: None,
             expires_at: None,

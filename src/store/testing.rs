@@ -82,6 +82,7 @@ pub(super) fn session(n: u128) -> Session {
         kept_events: Vec::new(),
         frames: Vec::new(),
         spoken: Vec::new(),
+        undelivered: None,
         queued_replies: Vec::new(),
         expires_at: None,
         started_at: now(),

@@ -20,6 +20,7 @@ export function sessionFacts(session, now) {
     ["Status", status(session.status, { testid: "session-status" })],
     session.outcome && ["Outcome", session.outcome],
     session.reason && ["Reason", h("span", { class: "stack" }, h("code", {}, session.reason), inWords(session.reason))],
+    session.undelivered && ["Not delivered", h("span", { class: "stack" }, h("code", {}, session.undelivered), inWords(session.undelivered))],
     session.current_node_id && ["Node", h("code", {}, session.current_node_id)],
     session.status === "running" && ["Waits for", waitsFor(session.waiting_for)],
     session.wake_at && session.status === "running" && ["Timer fires", when(session.wake_at)],

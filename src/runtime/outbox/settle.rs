@@ -124,6 +124,11 @@ impl Job<'_> {
             }
             (None, Some(seq), Some(session)) if moves_session && !is_running => {
                 self.trace_unheard(seq, session.turn, event, "the session has ended")?;
+                if session.turn == turn
+                    && let Some(marked) = self.ledger().fail_completed(seq, reason)?
+                {
+                    self.notice_marked(&marked, Status::Failed)?;
+                }
             }
             _ => {}
         }

@@ -430,7 +430,19 @@ impl Simulation {
         let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
         let (turn, message) = self.shown(index)?;
         let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
-        self.tell(Event::DeliveryFailed { turn, node, code })
+        let event = Event::DeliveryFailed { turn, node, code };
+        if self.fail_completed(&event) {
+            return self.keep(turn::unheard(turn, event, ENDED), Vec::new());
+        }
+        self.tell(event)
+    }
+
+    /// What a message that is not delivered means for a session that had completed with it. Gives whether it had.
+    fn fail_completed(&mut self, event: &Event) -> bool {
+        match event {
+            Event::DeliveryFailed { turn, code, .. } => turn::fail_completed(&mut self.state.session, *turn, code),
+            _ => false,
+        }
     }
 
     /// Moves the clock, and stops on the way wherever a timer fires.
@@ -459,9 +471,10 @@ impl Simulation {
         // replies that were queued meanwhile.
         loop {
             if let Some(failed) = after.undelivered.take() {
-                // A session that is over has nothing to lose any more.
                 if self.is_running() {
                     after = self.apply_one(&failed)?;
+                } else {
+                    self.fail_completed(&failed);
                 }
                 continue;
             }

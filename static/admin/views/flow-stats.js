@@ -5,7 +5,7 @@ import { h, replace, s } from "../dom.js";
 import { inFull } from "../time.js";
 import { emptyState, failure, field, table } from "../ui.js";
 
-const OUTCOMES = ["started", "completed", "expired", "failed", "cancelled"];
+const OUTCOMES = ["started", "completed", "undelivered", "expired", "failed", "cancelled"];
 
 export function statsTab(flow, { signal }) {
   const hours = h("select", { testid: "stats-hours" }, h("option", { value: "24" }, "24 hours"), h("option", { value: "72" }, "3 days"), h("option", { value: "168" }, "7 days"));
@@ -30,7 +30,7 @@ function draw(place, stats, span) {
     h("h2", {}, `By the hour, last ${span}`),
     h("div", { class: "charts" },
       chart("Sessions started", stats.series ?? [], (hour) => hour.started ?? 0),
-      chart("Sessions that expired or failed", stats.series ?? [], (hour) => (hour.expired ?? 0) + (hour.failed ?? 0)),
+      chart("Sessions that expired, failed or reached nobody", stats.series ?? [], (hour) => (hour.expired ?? 0) + (hour.failed ?? 0) + (hour.undelivered ?? 0)),
       chart("Messages sent", stats.series ?? [], (hour) => hour.messages_out ?? 0)),
     seriesTable(stats.series ?? []),
     versions(stats.versions ?? []),

@@ -13,8 +13,8 @@ export function flowsView(_params, page) {
     caption: "Flows",
     columns: [
       { label: "Name", kind: "main" }, { label: "Status" }, { label: "Running", kind: "number" },
-      { label: "Started", kind: "number" }, { label: "Completed", kind: "number" }, { label: "Expired", kind: "number" },
-      { label: "Failed", kind: "number" }, { label: "Last change" },
+      { label: "Started", kind: "number" }, { label: "Completed", kind: "number" }, { label: "Undelivered", kind: "number" },
+      { label: "Expired", kind: "number" }, { label: "Failed", kind: "number" }, { label: "Last change" },
     ],
   });
   const flows = pagedList({
@@ -49,7 +49,7 @@ function row(flow, make) {
       status(flow.status),
       h("span", { class: "muted small-text" }, flow.published_version ? `version ${flow.published_version}` : flow.latest_version ? `was version ${flow.latest_version}` : "never published",
         flow.has_changes && flow.status === "published" && " · unpublished changes")),
-    ...["running", "started", "completed", "expired", "failed"].map((name) => number(counts[name])),
+    ...["running", "started", "completed", "undelivered", "expired", "failed"].map((name) => number(counts[name])),
     h("span", { class: "stack" }, timeOf(flow.updated_at), flow.updated_by && h("span", { class: "muted small-text" }, `by ${flow.updated_by}`)),
   ], { testid: "flow-row" });
 }

@@ -67,7 +67,7 @@ export function sessionList(signal, filter, { live, hideFlow = false, hideContac
       h("span", { class: "stack" }, h("a", { href: `#/sessions/${session.id}`, class: "strong" }, title),
         hideContact ? version(session) : session.contact?.name && h("span", { class: "muted small-text" }, session.contact.phone)),
       h("span", { class: "stack" }, h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"), version(session)),
-      h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason) && h("span", { class: "muted small-text", title: inWords(session.reason) }, session.reason ?? session.outcome)),
+      h("span", { class: "stack" }, status(session.status, { testid: "session-status" }), (session.outcome || session.reason || session.undelivered) && h("span", { class: "muted small-text", title: inWords(session.reason ?? session.undelivered) }, session.undelivered ? `not delivered: ${session.undelivered}` : session.reason ?? session.outcome)),
       isRunning ? h("span", { class: "stack" }, h("span", { class: session.waiting_for === HANDOFF ? "needs-person" : null }, waitsFor(session.waiting_for)), session.current_node_id && h("code", { class: "small-text" }, session.current_node_id)) : "–",
       isRunning ? timeOf(session.wake_at) : "–",
       isRunning ? timeOf(session.expires_at) : "–",
