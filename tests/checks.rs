@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use qyvo::domain::{FlowDocument, FlowId, MessageTemplate, Problem, checks};
-use qyvo::engine::{Publishing, problems_of};
+use qyvo::engine::{Offered, Publishing, problems_of};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,7 +28,20 @@ struct Fixture {
     flows: Option<BTreeMap<FlowId, Value>>,
     /// The channel's templates, when it is published for WhatsApp.
     #[serde(default)]
-    templates: Option<Vec<MessageTemplate>>,
+    templates: Option<Templates>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Templates {
+    Known(Vec<MessageTemplate>),
+    NotFetched(NotFetched),
+}
+
+#[derive(Deserialize)]
+enum NotFetched {
+    #[serde(rename = "not fetched")]
+    NotFetched,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +93,11 @@ fn problems(document: &Value, fixture: &Fixture) -> Vec<Problem> {
             default_ttl: Duration::from_secs(1800),
             flow_id: *flow_id,
             flows: flows.is_some().then_some(&published),
-            templates: templates.as_deref(),
+            templates: match templates {
+                Some(Templates::Known(templates)) => Offered::Known(templates),
+                Some(Templates::NotFetched(_)) => Offered::NotFetched,
+                None => Offered::Unasked,
+            },
         },
     )
 }

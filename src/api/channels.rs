@@ -12,15 +12,12 @@ use crate::channels::outgoing::Refusal;
 use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::templates::last_template_sync;
-use crate::runtime::{ChannelState, Tried};
+use crate::runtime::{ChannelState, OPERATOR, Tried};
 use crate::store::strays::{self, Stray};
 use crate::store::{messages, templates};
 
 /// All channels that there are; one of them is live.
 const CHANNELS: [&str; 3] = ["whatsapp", "webhook", "simulator"];
-
-/// Why a channel is paused that somebody paused.
-const OPERATOR: &str = "operator";
 
 /// `GET /channels`: all channels, the live one first.
 pub(super) async fn list_channels(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -165,6 +162,7 @@ pub(super) async fn impairment(state: &State) -> Result<Option<Value>, ApiError>
             "name": channel.name,
             "state": word(&channel),
             "reason": channel.reason,
+            "explanation": channel.explanation,
             "since": iso(channel.paused_at),
         })
     }))

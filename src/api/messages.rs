@@ -11,7 +11,7 @@ use super::request::{Fields, JsonBody, Page, Query, about, idempotency_key};
 use super::{State, iso, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
-use crate::runtime::{Answer, Answered, Retried};
+use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
@@ -147,7 +147,7 @@ fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
 
 /// A message as it is shown, with the stages of its way.
 pub(super) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
-    let mut view = message_view(row)?;
+    let mut view = message_view(conn, row)?;
     let stages = match row.direction {
         Direction::In => Vec::new(),
         Direction::Out => messages::stages(conn, row.seq)?,
@@ -157,7 +157,7 @@ pub(super) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value
 }
 
 /// A message as it is shown. Its options carry the session before their id, as channels send them.
-pub(super) fn message_view(row: &MessageRow) -> Result<Value> {
+pub(super) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Value> {
     let body: Value = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
     let mut view = json!({
@@ -171,7 +171,10 @@ pub(super) fn message_view(row: &MessageRow) -> Result<Value> {
         "template": body["template"],
         "sent": body["sent"],
         "status": row.status.as_str(),
-        "reason": row.reason,
+        "reason": match &row.reason {
+            Some(reason) => Some(reason.as_str()),
+            None => why_it_waits(conn, row)?,
+        },
         "error": row.error,
         "attempts": row.attempts,
         "origin": row.origin.map(Origin::as_str),

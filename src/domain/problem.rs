@@ -131,6 +131,8 @@ pub mod checks {
 
         // Templates of the channel.
 
+        /// The channel's templates are not known, so that nobody can say whether those that are named are there.
+        TEMPLATES_NOT_CHECKED = Warning "templates_not_checked";
         /// The channel has no template of that name.
         UNKNOWN_TEMPLATE = Error "unknown_template";
         /// The template cannot be sent, or not now.

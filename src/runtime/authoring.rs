@@ -9,7 +9,7 @@ use super::Runtime;
 use super::templates::last_template_sync;
 use super::test_cases::TEST_CASE_FAILED;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
-use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Publishing};
+use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Offered, Publishing};
 use crate::error::{Error, Result};
 use crate::store::flows::{self, FlowRow, FlowSummary, NewDraft};
 use crate::store::{Conn, Tx, templates};
@@ -69,6 +69,11 @@ impl Runtime {
             })?,
             false => None,
         };
+        let offered = match &templates {
+            Some(templates) => Offered::Known(templates),
+            None if channel.has_templates() => Offered::NotFetched,
+            None => Offered::Unasked,
+        };
         // What cannot be read is not held against the author; the log says it.
         let published = |id| {
             let found = self.store().read(|conn| published_document(conn, id));
@@ -77,12 +82,8 @@ impl Runtime {
                 None
             })
         };
-        let publishing = Publishing {
-            default_ttl: self.default_ttl(),
-            flow_id: id,
-            flows: Some(&published),
-            templates: templates.as_deref(),
-        };
+        let publishing =
+            Publishing { default_ttl: self.default_ttl(), flow_id: id, flows: Some(&published), templates: offered };
         Ok(CheckedDocument::check(value, publishing))
     }
 }

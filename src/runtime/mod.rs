@@ -73,7 +73,8 @@ pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_conten
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing, ServerSettings};
-pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried};
+pub(crate) use outbox::OPERATOR;
+pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried, why_it_waits};
 pub use profiles::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
 pub use resume::{Resume, Resumed};
 pub use say::{Answer, Answered};
@@ -177,6 +178,8 @@ struct Inner {
     clearing: tokio::sync::Mutex<Option<u64>>,
     /// When templates are fetched next. Held by who fetches them.
     syncing_templates: tokio::sync::Mutex<templates::Schedule>,
+    /// Whether they are to be fetched before that, and who is rung for it.
+    templates_wanted: templates::Wanted,
 }
 
 impl Runtime {
@@ -215,6 +218,7 @@ impl Runtime {
             erasure_key: OnceLock::new(),
             clearing: tokio::sync::Mutex::default(),
             syncing_templates: tokio::sync::Mutex::default(),
+            templates_wanted: templates::Wanted::default(),
         };
         Self { inner: Arc::new(inner) }
     }

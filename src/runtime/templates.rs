@@ -5,23 +5,28 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::sweeper::read;
 use super::{Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::outgoing::Refusal;
 use crate::channels::whatsapp::FetchedTemplate;
 use crate::domain::{MessageTemplate, TemplateId, Timestamp};
 use crate::error::Result;
-use crate::store::{Conn, Tx, settings, templates};
+use crate::store::{Conn, Tx, outbox, settings, templates};
 
 /// How often templates are fetched.
 const EVERY: Duration = Duration::from_secs(3600);
 /// How long after a fetch that failed the next one is tried; each failure doubles it, up to [`EVERY`].
 const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// Messages that are released at once that waited for the templates.
+const RELEASED_AT_ONCE: u32 = 5_000;
 
 /// What came of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +78,31 @@ impl Runtime {
     /// As [`Runtime::sync_templates`].
     pub async fn run_due_templates(&self) -> Result<Option<TemplateSync>> {
         let mut schedule = self.inner.syncing_templates.lock().await;
-        if !schedule.is_due(self.clock().now()) {
+        if !self.inner.templates_wanted.take() && !schedule.is_due(self.clock().now()) {
             return Ok(None);
         }
         self.fetch_templates(&mut schedule).await.map(Some)
     }
 
-    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure. Ends at once where
-    /// there is nothing to fetch. While the clock is moved by hand it fetches them once, and leaves the rest to
-    /// [`Runtime::run_due_templates`].
+    /// The same where messages may wait for the templates, which is as long as these were never fetched.
+    pub(super) async fn fetch_awaited_templates(&self) -> Result<Option<TemplateSync>> {
+        let name = self.channel().name();
+        if !self.channel().has_templates() || read(self, move |conn| were_templates_fetched(conn, name)).await? {
+            return Ok(None);
+        }
+        self.run_due_templates().await
+    }
+
+    /// Has the channel's templates fetched as soon as that is possible: somebody has acted.
+    pub(super) fn want_templates(&self) {
+        if self.channel().has_templates() {
+            self.inner.templates_wanted.ring();
+        }
+    }
+
+    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure, and once somebody
+    /// has given the channel another access token or let it go on. Ends at once where there is nothing to fetch. While the
+    /// clock is moved by hand it fetches them once, and leaves the rest to [`Runtime::run_due_templates`].
     pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -104,6 +125,7 @@ impl Runtime {
             tokio::select! {
                 () = &mut stop => return,
                 () = until_due => {}
+                () = self.inner.templates_wanted.rung() => {}
             }
         }
     }
@@ -123,6 +145,7 @@ impl Runtime {
         let fetched = match whatsapp.fetch_templates().await {
             Ok(fetched) => fetched,
             Err(refusal) => {
+                self.heed(&refusal, now).await;
                 tracing::warn!(channel, code = refusal.code, text = refusal.text, "templates could not be fetched");
                 let refused = Some((refusal.code.clone(), refusal.text.clone()));
                 self.store()
@@ -135,17 +158,63 @@ impl Runtime {
             }
         };
         let changed = self.store().write(move |tx| {
+            let is_first = !were_templates_fetched(tx, channel)?;
             let changed = replace(tx, channel, &fetched, now)?;
             keep_last_sync(tx, channel, &LastSync { at: Some(now.as_millis()), refused: None }, now)?;
-            Ok(changed)
+            Ok((changed, is_first))
         });
-        let changed = changed.await?;
+        let (changed, is_first) = changed.await?;
+        if is_first {
+            self.release_awaiting().await?;
+        }
         let TemplatesChanged { added, changed: otherwise, removed, total } = changed;
         if added + otherwise + removed > 0 {
             tracing::info!(channel, added, changed = otherwise, removed, total, "templates have changed");
             self.tell(Notice::Templates { channel, added, changed: otherwise, removed });
         }
         Ok(TemplateSync::Done(changed))
+    }
+}
+
+impl Runtime {
+    /// Has messages decided on again that wait for the templates.
+    async fn release_awaiting(&self) -> Result<()> {
+        let (channel, now) = (self.channel().name(), self.clock().now());
+        let mut all = 0;
+        loop {
+            let released = self.store().write(move |tx| outbox::templates_came(tx, channel, RELEASED_AT_ONCE, now));
+            match released.await? {
+                0 => break,
+                released => all += released,
+            }
+        }
+        if all > 0 {
+            tracing::info!(channel, messages = all, "messages go on that waited for the templates");
+            self.inner.outbox.ring();
+        }
+        Ok(())
+    }
+}
+
+/// That templates are to be fetched before they are due.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    is_wanted: AtomicBool,
+    bell: Notify,
+}
+
+impl Wanted {
+    fn ring(&self) {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> bool {
+        self.is_wanted.swap(false, Ordering::SeqCst)
+    }
+
+    async fn rung(&self) {
+        self.bell.notified().await;
     }
 }
 
@@ -188,6 +257,23 @@ impl Schedule {
 pub fn last_template_sync(conn: &Conn, channel: &str) -> Result<LastSync> {
     let kept = settings::get(conn, &last_sync_key(channel))?;
     Ok(kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+}
+
+/// Whether a channel's templates were ever fetched: until then nobody knows which there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn were_templates_fetched(conn: &Conn, channel: &str) -> Result<bool> {
+    Ok(last_template_sync(conn, channel)?.at.is_some())
+}
+
+/// Whether all that was tried to fetch a channel's templates was refused.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) fn were_templates_refused(conn: &Conn, channel: &str) -> Result<bool> {
+    let last = last_template_sync(conn, channel)?;
+    Ok(last.at.is_none() && last.refused.is_some())
 }
 
 fn keep_last_sync(tx: &Tx<'_>, channel: &str, last: &LastSync, now: Timestamp) -> Result<()> {

@@ -168,8 +168,11 @@ const RELEASE: &str = concat!(
     " ORDER BY m.seq LIMIT 1)"
 );
 const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3, reason = NULL
-    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND status = 'queued' AND reason = ?4
+    WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND status = 'queued' AND reason IN (?4, ?5)
         AND next_attempt_at > ?3";
+const TEMPLATES_CAME: &str = "UPDATE messages SET next_attempt_at = ?2, reason = NULL
+    WHERE seq IN (SELECT seq FROM messages INDEXED BY messages_outbox
+                  WHERE status = 'queued' AND next_attempt_at > ?2 AND channel = ?1 AND reason = ?3 LIMIT ?4)";
 const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
     WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND session_seq = ?3 AND turn = ?4 AND channel = ?1)";
 const TOO_OLD_ELSEWHERE: &str = select!(
@@ -348,13 +351,36 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
     Ok(())
 }
 
-/// Has a contact's message decided on again that waits for its hours, because the person has written. Answers whether
+/// What a queued message's `reason` says that waits in its place until the channel's templates have been fetched.
+pub const WAITS_FOR_TEMPLATES: &str = "waits_for_templates";
+
+/// Has the head of a lane, and with it the lane, wait for the channel's templates: until [`templates_came`], or `until`.
+///
+/// # Errors
+/// When the database refuses.
+pub fn wait_for_templates(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
+        .execute((seq, until, WAITS_FOR_TEMPLATES))?;
+    Ok(())
+}
+
+/// Has at most `limit` messages of a channel decided on again that wait for its templates, and answers how many.
+///
+/// # Errors
+/// When the database refuses.
+pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) -> Result<usize> {
+    let mut statement = tx.prepare_cached(TEMPLATES_CAME)?;
+    Ok(statement.execute((channel, now, WAITS_FOR_TEMPLATES, limit))?)
+}
+
+/// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person has written. Answers whether
 /// there is one.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
-    let freed = tx.prepare_cached(STOP_WAITING)?.execute((channel, contact_seq, now, WAITS_FOR_HOURS))?;
+    let freed =
+        tx.prepare_cached(STOP_WAITING)?.execute((channel, contact_seq, now, WAITS_FOR_HOURS, WAITS_FOR_TEMPLATES))?;
     Ok(freed > 0)
 }
 

@@ -3,7 +3,9 @@
 
 const WORDS = {
   ambiguous: "Nobody can tell whether the channel took it.",
+  auto_reply_limit: "Too many automatic answers went to this person within a minute, as between two machines: nothing is answered by itself until the person has been silent for an hour, or until somebody lets it go on.",
   cancelled: "Somebody ended it.",
+  channel_paused: "The channel is paused: it goes out when the channel goes on.",
   flow_stopped: "The flow was stopped.",
   http_401: "The URL refused the signature or the address.",
   http_403: "The URL refused the signature or the address.",
@@ -37,13 +39,18 @@ const WORDS = {
   unknown_template: "The channel has no template of this name.",
   unreadable: "What was stored of the message cannot be read.",
   unreachable: "The channel could not be reached.",
+  waits_for_templates: "It waits for the channel's templates, which could not be fetched yet.",
   window_closed: "The contact wrote last more than 24 hours ago, and the message has no template.",
   // Codes of the WhatsApp Cloud API, as Meta's list of error codes explains them.
   0: "WhatsApp does not take the access token: set a new one.",
+  5: "WhatsApp does not take requests from this server's address.",
   3: "WhatsApp does not allow this to the access token: check its permissions.",
   10: "WhatsApp does not allow this to the access token: check its permissions.",
   33: "WhatsApp does not know the business's phone number any more.",
   100: "WhatsApp did not understand the message: a value in it is wrong.",
+  101: "WhatsApp does not know the app of the access token: set a new one.",
+  102: "The access token has expired, or was withdrawn: set a new one.",
+  104: "WhatsApp wants a proof of the app's secret with each request: switch that off in the app's settings.",
   190: "The access token has expired, or was withdrawn: set a new one.",
   368: "WhatsApp has blocked the account for a time because of a breach of its policy.",
   80007: "The business account sends too much at once.",
@@ -74,6 +81,13 @@ const WORDS = {
   132012: "A value of the template has the wrong form.",
   132015: "WhatsApp has paused the template, because people complained.",
   132016: "WhatsApp has switched the template off for good.",
+  133000: "The business's phone number was not fully taken off WhatsApp: register it again.",
+  133005: "The PIN of the business's phone number is wrong.",
+  133006: "The business's phone number has to be verified again.",
+  133008: "The PIN of the business's phone number was entered wrongly too often.",
+  133009: "The PIN of the business's phone number was entered too fast.",
+  133015: "The business's phone number was taken off WhatsApp a moment ago: register it in some minutes.",
+  133016: "The business's phone number was registered too often: it can be done again in 72 hours.",
   133010: "The business's phone number is not registered.",
 };
 

@@ -20,6 +20,7 @@ mod cart;
 mod complaints;
 mod crash;
 mod crowd;
+mod expired;
 mod kill;
 mod kinds;
 mod lanes;

@@ -27,12 +27,21 @@ impl World {
         prepare: impl FnOnce(&FakeCloud),
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::start_by(Clock::by_hand(START.parse().unwrap()), pacing, prepare, change).await
+        let world = Self::start_by(Clock::by_hand(START.parse().unwrap()), pacing, prepare, change).await;
+        world.app.post("/templates/sync", &json!({})).await.expect(200);
+        world
+    }
+
+    /// The same, where the templates may be refused.
+    pub(crate) async fn start_unsynced(prepare: impl FnOnce(&FakeCloud)) -> Self {
+        Self::start_by(Clock::by_hand(START.parse().unwrap()), Pacing::OFF, prepare, |_| {}).await
     }
 
     /// By the machine's clock: the server's own workers send and fire, and nobody calls them.
     pub(crate) async fn start_alive(prepare: impl FnOnce(&FakeCloud), change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_by(Clock::system(), Pacing::OFF, prepare, change).await
+        let world = Self::start_by(Clock::system(), Pacing::OFF, prepare, change).await;
+        world.app.post("/templates/sync", &json!({})).await.expect(200);
+        world
     }
 
     async fn start_by(
@@ -53,7 +62,6 @@ impl World {
         })
         .await;
         cloud.set_webhook(&format!("{}/webhooks/whatsapp", app.base));
-        app.post("/templates/sync", &json!({})).await.expect(200);
         Self { app, cloud }
     }
 

@@ -115,7 +115,7 @@ fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
     match code {
         131056 => RefusalClass::RecipientPacing,
         4 | 17 | 613 | 80007 | 80008 | 130429 => RefusalClass::ChannelPacing,
-        1 | 2 | 131000 | 131016 | 131057 => RefusalClass::Transient,
+        1 | 2 | 131000 | 131016 | 131057 | 133004 => RefusalClass::Transient,
         131047 => RefusalClass::WindowClosed,
         131050 => RefusalClass::OptedOut,
         100 if integer(error.get("error_subcode")) == Some(NO_SUCH_OBJECT) => RefusalClass::ChannelDown,
@@ -127,16 +127,23 @@ fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
         132000 | 132001 | 132005 | 132007 | 132012 | 132015 | 132016 | 132018 | 132068 | 132069 => {
             RefusalClass::Permanent
         }
-        // The token, or what it may do.
-        0 | 3 | 10 | 190 | 200..=299 | 131005 => RefusalClass::ChannelDown,
+        _ if is_of_token(code) => RefusalClass::ChannelDown,
         // The account: blocked, restricted, payment, registration, display name, spam, classification. Trying on makes
         // 131048 worse.
         33 | 368 | 130497 | 131031 | 131037 | 131042 | 131045 | 131048 | 131064 => RefusalClass::ChannelDown,
+        // The number's registration: not registered, not verified, its PIN, taken off too often. No message concerns it.
+        133000..=133016 => RefusalClass::ChannelDown,
         _ if error.get("is_transient").and_then(Value::as_bool) == Some(true) => RefusalClass::Transient,
         _ if status == 429 => RefusalClass::ChannelPacing,
         _ if status >= 500 => RefusalClass::Transient,
         _ => RefusalClass::Permanent,
     }
+}
+
+/// Whether a code concerns the access token, or what it may do: what another token may mend (Meta, "Authorization
+/// errors" of the Cloud API, and the Graph API's general ones).
+pub(super) fn is_of_token(code: i64) -> bool {
+    matches!(code, 0 | 3 | 5 | 10 | 101 | 102 | 104 | 190 | 200..=299 | 131005)
 }
 
 /// Meta's message and, where they say more, its details.
@@ -212,7 +219,7 @@ mod tests {
         let table: [(RefusalClass, &[i64]); 7] = [
             (RecipientPacing, &[131056]),
             (ChannelPacing, &[130429, 80007, 4, 613, 17]),
-            (Transient, &[131000, 131016, 2, 1, 131057]),
+            (Transient, &[131000, 131016, 2, 1, 131057, 133004]),
             (WindowClosed, &[131047]),
             (OptedOut, &[131050]),
             (
@@ -225,8 +232,8 @@ mod tests {
             (
                 ChannelDown,
                 &[
-                    190, 0, 3, 10, 200, 250, 299, 131005, 368, 131031, 130497, 131042, 131045, 131037, 131048, 131064,
-                    33,
+                    190, 0, 3, 5, 10, 101, 102, 104, 200, 250, 299, 131005, 368, 131031, 130497, 131042, 131045,
+                    131037, 131048, 131064, 33, 133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016,
                 ],
             ),
         ];

@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Outgoing, Recipient, Refusal, Sent};
@@ -57,6 +58,11 @@ pub struct Probe {
     pub subscribed: bool,
 }
 
+/// Whether a refusal's code concerns the access token, or what it may do: what another token may mend.
+pub fn is_token_refusal(code: &str) -> bool {
+    code.parse().is_ok_and(answer::is_of_token)
+}
+
 /// A delivery that is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON: {0}")]
@@ -87,6 +93,14 @@ impl WhatsApp {
     /// Replaces the access token: the next request carries the new one.
     pub fn set_access_token(&self, token: String) {
         *self.access_token.write().unwrap_or_else(PoisonError::into_inner) = token.trim().into();
+    }
+
+    /// A digest of what the account is reached with, as a JSON text: another one means that the token, the number or the
+    /// account is another one.
+    pub fn credentials_digest(&self) -> String {
+        let token = self.access_token();
+        let parts = [&self.options.phone_number_id, &self.options.business_account_id, &*token];
+        format!("\"{}\"", hex::encode(Sha256::digest(parts.join("\n"))))
     }
 
     /// The id of the number that messages come from.

@@ -23,14 +23,25 @@ pub struct Publishing<'a> {
     pub flow_id: Option<FlowId>,
     /// Finds what other flows are published. `None` where that is not known: then nothing is said of sub-flows.
     pub flows: Option<&'a dyn Fn(FlowId) -> Option<FlowDocument>>,
-    /// The channel's templates in all languages and of any status. `None` where it has none: then nothing is said of
-    /// those that nodes name.
-    pub templates: Option<&'a [MessageTemplate]>,
+    /// What is known of the channel's templates.
+    pub templates: Offered<'a>,
+}
+
+/// What is known of the channel's templates.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Offered<'a> {
+    /// Nothing is said of those that nodes name: the channel approves none, or it is not known which it is.
+    #[default]
+    Unasked,
+    /// The channel approves them, and they were never fetched from it.
+    NotFetched,
+    /// They are these, in all languages and of any status.
+    Known(&'a [MessageTemplate]),
 }
 
 impl From<Duration> for Publishing<'_> {
     fn from(default_ttl: Duration) -> Self {
-        Self { default_ttl, flow_id: None, flows: None, templates: None }
+        Self { default_ttl, flow_id: None, flows: None, templates: Offered::Unasked }
     }
 }
 
@@ -60,12 +71,16 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>, publishing: 
     problems.extend(sub_flows.problems());
     problems.extend(unreachable(document, &ids, &roots));
     let mut silent = window::late_texts(document, &ids, &roots, ttl);
-    if let Some(templates) = publishing.templates {
+    if !matches!(publishing.templates, Offered::Unasked) {
         let first = window::first_texts(document, &ids, ttl);
         // One warning of a node is enough.
         silent.retain(|late| !first.iter().any(|first| first.node == late.node));
         problems.extend(first);
-        problems.extend(offered::problems(document, templates));
+    }
+    match publishing.templates {
+        Offered::Unasked => {}
+        Offered::NotFetched => problems.extend(offered::unchecked(document)),
+        Offered::Known(templates) => problems.extend(offered::problems(document, templates)),
     }
     problems.extend(silent);
     problems

@@ -218,7 +218,7 @@ impl Runtime {
         if let Channel::WhatsApp(whatsapp) = self.channel()
             && received.handling.is_taken()
         {
-            self.inner.marker.mark_read(whatsapp.clone(), inbound.provider_id.clone());
+            self.inner.marker.mark_read(self, whatsapp.clone(), inbound.provider_id.clone());
         }
         Ok(received)
     }

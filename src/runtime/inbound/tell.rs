@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::super::Runtime;
 use super::super::job::Job;
 use super::Inbound;
 use super::route::split_option;
@@ -29,11 +30,13 @@ impl Default for Marker {
 
 impl Marker {
     /// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
-    pub(super) fn mark_read(&self, whatsapp: Arc<WhatsApp>, provider_id: String) {
+    pub(super) fn mark_read(&self, runtime: &Runtime, whatsapp: Arc<WhatsApp>, provider_id: String) {
         let Ok(place) = self.places.clone().try_acquire_owned() else { return };
+        let (runtime, began_at) = (runtime.clone(), runtime.clock().now());
         tokio::spawn(async move {
             let _place = place;
             if let Err(refusal) = whatsapp.mark_read(&provider_id, true).await {
+                runtime.heed(&refusal, began_at).await;
                 tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
             }
         });

@@ -1,17 +1,25 @@
 //! Whether the channel may be used: paused by the provider or by the operator, or left alone for a while.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::channels::Channel;
-use crate::channels::outgoing::{Refusal, Sent};
-use crate::channels::whatsapp::Probe;
+use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
+use crate::channels::whatsapp::{Probe, is_token_refusal};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::sweeper::read;
+use crate::runtime::templates::were_templates_refused;
 use crate::runtime::{Command, Notice, Runtime};
 use crate::store::channels::{self, ChannelRow};
+use crate::store::messages::{MessageRow, MessageStatus};
+use crate::store::{Conn, outbox, settings};
+
+/// Why a channel is paused that somebody paused.
+pub(crate) const OPERATOR: &str = "operator";
+/// Why a message waits: the channel is paused.
+const CHANNEL_PAUSED: &str = "channel_paused";
 
 /// How the channel stands that messages go out on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +61,23 @@ struct Pause {
     explanation: Option<String>,
 }
 
+/// Pauses the channel for what the provider says of the account, the number or the access token.
+struct PauseFor {
+    refusal: Refusal,
+    /// When the call began that was refused.
+    began_at: Timestamp,
+}
+
 /// Lets the channel go on. The outcome is whether it was paused.
-struct Resume {
-    /// Only if what paused it is that the provider does not know us.
-    of_auth_only: bool,
+struct Resume;
+
+/// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether it
+/// was paused.
+struct UseCredentials {
+    digest: String,
+    /// The server starts: only what is not what was refused mends anything, and as the number may be another one, it mends
+    /// whatever the provider had to say.
+    is_start: bool,
 }
 
 impl Command for Pause {
@@ -67,28 +88,72 @@ impl Command for Pause {
     }
 }
 
+impl Command for PauseFor {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        Ok(job.pause_for(&self.refusal, self.began_at)?)
+    }
+}
+
 impl Command for Resume {
     type Outcome = bool;
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
-        if self.of_auth_only {
-            let row = channels::find(job.tx(), job.channel())?;
-            let reason = row.and_then(|row| row.reason);
-            if !reason.is_some_and(|reason| is_auth(&reason)) {
-                return Ok(false);
-            }
-        }
-        if !channels::resume(job.tx(), job.channel(), job.now())? {
+        Ok(job.resume_channel()?)
+    }
+}
+
+impl Command for UseCredentials {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let Some(reason) = channels::find(job.tx(), job.channel())?.and_then(|row| row.reason) else {
             return Ok(false);
-        }
-        job.wake_outbox();
-        job.notice(|| Notice::Channel { name: job.channel(), state: "running", reason: None });
-        job.emit("channel.resumed", None, || json!({"channel": {"name": job.channel()}}))?;
-        Ok(true)
+        };
+        let is_mended = if self.is_start {
+            let refused = settings::get(job.tx(), &refused_credentials_key(job.channel()))?;
+            reason != OPERATOR && refused.is_none_or(|refused| refused != self.digest)
+        } else {
+            // Also by the same token: somebody who sets it again wants it to be tried again.
+            is_token_refusal(&reason)
+        };
+        Ok(is_mended && job.resume_channel()?)
     }
 }
 
 impl Job<'_> {
+    /// Pauses the channel for a refusal that concerns all of it. An answer to a call from before somebody acted says
+    /// nothing of how things stand now.
+    pub(super) fn pause_for(&self, refusal: &Refusal, began_at: Timestamp) -> Result<bool> {
+        let acted_at = channels::find(self.tx(), self.channel())?.map(|channel| channel.updated_at);
+        let Refusal { code, text, .. } = refusal;
+        if acted_at.is_some_and(|at| at > began_at) || !self.pause_channel(code, Some(text))? {
+            return Ok(false);
+        }
+        if let Channel::WhatsApp(whatsapp) = &self.inner().options.channel {
+            let key = refused_credentials_key(self.channel());
+            settings::set(self.tx(), &key, &whatsapp.credentials_digest(), self.now())?;
+        }
+        tracing::error!(
+            channel = self.channel(),
+            code,
+            text,
+            "the channel refuses everything and is paused until somebody acts; messages stay queued"
+        );
+        Ok(true)
+    }
+
+    fn resume_channel(&self) -> Result<bool> {
+        if !channels::resume(self.tx(), self.channel(), self.now())? {
+            return Ok(false);
+        }
+        self.wake_outbox();
+        self.notice(|| Notice::Channel { name: self.channel(), state: "running", reason: None });
+        self.emit("channel.resumed", None, || json!({"channel": {"name": self.channel()}}))?;
+        Ok(true)
+    }
+
     /// Pauses the channel in this job, and tells so. `false` if it is paused already.
     pub(in crate::runtime) fn pause_channel(&self, reason: &str, explanation: Option<&str>) -> Result<bool> {
         if !channels::pause(self.tx(), self.channel(), reason, explanation, self.now())? {
@@ -105,11 +170,30 @@ impl Job<'_> {
 }
 
 impl Runtime {
+    /// Takes note of what a refusal of any call but that of a message says of the channel as a whole: one that concerns the
+    /// account, the number or the access token pauses it, as it would have paused it as the answer to a message.
+    pub(in crate::runtime) async fn heed(&self, refusal: &Refusal, began_at: Timestamp) {
+        if refusal.class == RefusalClass::ChannelDown
+            && let Err(error) = self.handle(PauseFor { refusal: refusal.clone(), began_at }).await
+        {
+            tracing::error!(%error, code = refusal.code, "the channel could not be paused");
+        }
+    }
+
     /// Asks the far side of the channel whether it would take messages. Reaches nobody's phone.
     pub async fn try_channel(&self) -> Tried {
         match self.channel() {
             Channel::Simulator => Tried::Simulated,
-            Channel::WhatsApp(whatsapp) => whatsapp.probe().await.map_or_else(Tried::Refused, Tried::Known),
+            Channel::WhatsApp(whatsapp) => {
+                let began_at = self.clock().now();
+                match whatsapp.probe().await {
+                    Ok(probe) => Tried::Known(probe),
+                    Err(refusal) => {
+                        self.heed(&refusal, began_at).await;
+                        Tried::Refused(refusal)
+                    }
+                }
+            }
             Channel::Webhook(webhook) => {
                 let message_id = Uuid::now_v7().to_string();
                 match webhook.test(&message_id, self.clock().now()).await {
@@ -157,8 +241,9 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`].
     pub async fn resume_channel(&self) -> Result<bool> {
-        let resumed = self.handle(Resume { of_auth_only: false }).await?;
+        let resumed = self.handle(Resume).await?;
         self.inner.outbox.forget_hold();
+        self.want_templates();
         Ok(resumed)
     }
 
@@ -172,18 +257,49 @@ impl Runtime {
             return Err(Error::invalid(format!("The channel {} has no access token", self.channel().name())));
         };
         whatsapp.set_access_token(token);
-        let resumed = self.handle(Resume { of_auth_only: true }).await?;
+        let digest = whatsapp.credentials_digest();
+        let resumed = self.handle(UseCredentials { digest, is_start: false }).await?;
         if resumed {
             self.inner.outbox.forget_hold();
         }
+        self.want_templates();
         Ok(resumed)
     }
 }
 
-/// Whether a provider's code says that it does not know us, or does not let us (Meta's error codes, "Authorization
-/// errors"): what a new access token may mend.
-fn is_auth(code: &str) -> bool {
-    matches!(code.parse::<u32>(), Ok(0 | 3 | 10 | 190 | 200..=299 | 131_005))
+/// Settings of this name are none of the configuration's: what the account was reached with when it was refused.
+fn refused_credentials_key(channel: &str) -> String {
+    format!("refused_credentials:{channel}")
+}
+
+/// Lets a channel go on at the start that the provider had paused, if the account is reached with something else now.
+pub(super) async fn use_credentials(runtime: &Runtime) -> Result<()> {
+    let Channel::WhatsApp(whatsapp) = runtime.channel() else { return Ok(()) };
+    let digest = whatsapp.credentials_digest();
+    if runtime.handle(UseCredentials { digest, is_start: true }).await? {
+        tracing::info!(channel = runtime.channel().name(), "the access token or the number is another one: it goes on");
+        runtime.want_templates();
+    }
+    Ok(())
+}
+
+/// Why a message still waits of which no reason is stored: because of the channel as a whole.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn why_it_waits(conn: &Conn, row: &MessageRow) -> Result<Option<&'static str>> {
+    if row.status != MessageStatus::Queued || row.reason.is_some() {
+        return Ok(None);
+    }
+    if were_templates_refused(conn, &row.channel)? && names_template(&row.body) {
+        return Ok(Some(outbox::WAITS_FOR_TEMPLATES));
+    }
+    let is_paused = channels::find(conn, &row.channel)?.is_some_and(|channel| channel.paused_at.is_some());
+    Ok(is_paused.then_some(CHANNEL_PAUSED))
+}
+
+fn names_template(body: &str) -> bool {
+    serde_json::from_str::<Value>(body).is_ok_and(|body| !body["template"].is_null())
 }
 
 #[cfg(test)]
@@ -193,10 +309,10 @@ mod tests {
     #[test]
     fn a_new_token_mends_what_an_old_one_broke() {
         for code in ["190", "0", "3", "10", "200", "299", "131005"] {
-            assert!(is_auth(code), "{code}");
+            assert!(is_token_refusal(code), "{code}");
         }
-        for code in ["368", "131042", "300", "operator", ""] {
-            assert!(!is_auth(code), "{code}");
+        for code in ["368", "131042", "133010", "300", "operator", ""] {
+            assert!(!is_token_refusal(code), "{code}");
         }
     }
 }

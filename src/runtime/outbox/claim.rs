@@ -14,6 +14,7 @@ use crate::domain::{MessageId, SendHours, SessionId, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages::{MessageStatus, Origin};
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
 use crate::store::{channels, templates};
@@ -33,6 +34,9 @@ pub(super) const TOO_OLD: &str = "too_old";
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited: what
 /// stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
+/// After what a message that waits for the channel's templates is looked at again, should nobody have said that they are
+/// there.
+const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
 /// Why a message fails to somebody who is reached nowhere.
 const NO_ADDRESS: &str = "no_address";
 /// Why a message fails that this version cannot read.
@@ -89,6 +93,8 @@ enum Decision {
     HeldBack,
     /// It steps aside until then, when the hours begin in which its flow may speak first.
     Wait(Timestamp),
+    /// It waits in its place until the channel's templates are there.
+    WaitForTemplates,
     /// It will never go out.
     Fail(&'static str),
     /// It goes out, and its stored body changes to this.
@@ -99,6 +105,8 @@ enum Decision {
 enum NotSent {
     /// The hours in which its flow may speak first begin then.
     Waits(Timestamp),
+    /// The channel's templates were never fetched, so that nobody knows whether there is the one that it names.
+    LacksTemplates,
     /// It never will, for this reason.
     Fails(&'static str),
 }
@@ -138,6 +146,10 @@ impl Command for Claim {
                     outbox::hold_for_hours(tx, row.seq, opening, good_until)?;
                     // What other sessions and people say goes out past it.
                     claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
+                    continue;
+                }
+                Decision::WaitForTemplates => {
+                    outbox::wait_for_templates(tx, row.seq, now.plus(WITHOUT_TEMPLATES))?;
                     continue;
                 }
                 Decision::Fail(reason) => {
@@ -189,6 +201,7 @@ impl Claim {
         match self.prepare(job, row, session.as_ref())? {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
             Err(NotSent::Waits(opening)) => Ok(Decision::Wait(opening)),
+            Err(NotSent::LacksTemplates) => Ok(Decision::WaitForTemplates),
             Err(NotSent::Fails(reason)) => {
                 if self.moves_session(reason) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
@@ -258,6 +271,9 @@ impl Claim {
                     flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
                 };
                 let known = templates::named(job.tx(), channel.name(), &named.name)?;
+                if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
+                    return Ok(Err(NotSent::LacksTemplates));
+                }
                 let known = known.into_iter().map(|row| row.template).collect();
                 match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
                     Ok(content) => content,

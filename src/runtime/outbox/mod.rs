@@ -44,6 +44,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::sweeper::read;
+use super::templates::TemplateSync;
 use super::{Runtime, contacts};
 use crate::channels::outgoing::Sent;
 use crate::channels::{Channel, http};
@@ -57,7 +58,8 @@ pub(super) use hold::Outbox;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 
-pub use channel::{ChannelState, Tried};
+pub(crate) use channel::OPERATOR;
+pub use channel::{ChannelState, Tried, why_it_waits};
 pub use progress::{ProgressOutcome, Progressed};
 pub use retry::Retried;
 
@@ -99,6 +101,10 @@ impl Runtime {
             decide_doubts(self).await?;
             let batch = claim(self, 0).await?;
             if batch.claimed.attempts.is_empty() && !batch.claimed.may_be_more {
+                // What waits for the templates goes on if they come now.
+                if let Some(TemplateSync::Done(_)) = self.fetch_awaited_templates().await? {
+                    continue;
+                }
                 break;
             }
             handed_over += batch.claimed.attempts.len();
@@ -225,6 +231,7 @@ async fn bring_into_order(runtime: &Runtime) -> Result<()> {
             );
         }
         expire_elsewhere(runtime).await?;
+        channel::use_credentials(runtime).await?;
         *in_order = true;
     }
     Ok(())
@@ -379,19 +386,10 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
             }
         }
     };
-    match recorded {
-        Recorded::Paused { is_news: true } => {
-            tracing::error!(
-                channel = runtime.channel().name(), sent = ?record.sent,
-                "the channel refuses everything and is paused until somebody acts; messages stay queued"
-            );
-        }
-        Recorded::OptedOut { contact_seq, is_ending: true } => {
-            if let Err(error) = contacts::end_sessions(runtime, contact_seq, settle::OPTED_OUT).await {
-                tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
-            }
-        }
-        _ => {}
+    if let Recorded::OptedOut { contact_seq, is_ending: true } = recorded
+        && let Err(error) = contacts::end_sessions(runtime, contact_seq, settle::OPTED_OUT).await
+    {
+        tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
     }
     // What is queued again, and what was behind, may go out once there is time for it.
     outbox.ring();

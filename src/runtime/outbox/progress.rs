@@ -175,7 +175,7 @@ impl Progressed {
         }
         Ok(match refused.take(job, &row)? {
             Recorded::OptedOut { contact_seq, is_ending: true } => ProgressOutcome::StillEnding { contact_seq },
-            Recorded::Requeued | Recorded::Paused { .. } => {
+            Recorded::Requeued | Recorded::Paused => {
                 ProgressOutcome::GoesAgain { contact_seq: row.contact_seq, id: row.id }
             }
             _ => ProgressOutcome::Noted,

@@ -59,10 +59,7 @@ pub(super) enum Recorded {
         is_ending: bool,
     },
     /// It goes out once the channel does.
-    Paused {
-        /// The channel was not paused before.
-        is_news: bool,
-    },
+    Paused,
     /// Nobody can tell.
     InDoubt,
     /// It was settled otherwise meanwhile, or is gone.

@@ -7,9 +7,9 @@ use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, to_json};
+use crate::store::contacts;
 use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self, OutboxRow};
-use crate::store::{channels, contacts};
 
 /// That a channel refused an attempt.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +57,9 @@ impl Refused<'_> {
             }
             RefusalClass::ChannelDown => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-                // An answer to an attempt from before somebody acted says nothing of how things stand now.
-                let acted_at = channels::find(tx, job.channel())?.map(|channel| channel.updated_at);
-                let is_news = acted_at.is_none_or(|at| at <= self.began_at)
-                    && job.pause_channel(&refusal.code, Some(&refusal.text))?;
+                job.pause_for(refusal, self.began_at)?;
                 job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
-                return Ok(Recorded::Paused { is_news });
+                return Ok(Recorded::Paused);
             }
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
