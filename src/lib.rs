@@ -15,18 +15,18 @@ pub mod domain;
 pub mod engine;
 pub mod error;
 pub mod runtime;
+mod server;
 pub mod store;
 pub mod telemetry;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
-use actix_web::{App as WebApp, HttpServer, web};
+use actix_web::{App as WebApp, web};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -40,14 +40,10 @@ use runtime::settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
 use runtime::{Clock, Options, Resend, Routing, Runtime, credentials};
 use store::Store;
 
-/// Seconds that requests under way have to finish when the server stops.
-const SHUTDOWN_SECONDS: u64 = 10;
 /// How soon what the command line writes takes effect in the server.
 const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the room on the disk is measured.
 const ROOM_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a connection may stay silent between two requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The whole program, wired and bound to its port.
 pub struct App {
@@ -97,12 +93,16 @@ impl App {
             runtime: runtime.clone(),
         });
         state.follow_settings();
-        let bind = config.server.bind;
-        let cannot_bind = |error| Error::invalid(format!("Cannot listen on {bind}")).caused_by(error);
-        let listener = TcpListener::bind(bind).map_err(cannot_bind)?;
-        let port = listener.local_addr().map_err(cannot_bind)?.port();
+        let options = server::Options {
+            bind: config.server.bind,
+            connections_per_peer: config.server.connections_per_peer,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+        };
+        let listener = server::bind(&options)?;
+        let cannot_serve = |error| Error::internal("The HTTP server cannot be started").caused_by(error);
+        let port = listener.local_addr().map_err(cannot_serve)?.port();
         let shared = state.clone();
-        let server = HttpServer::new(move || {
+        let server = server::serve(listener, options, move || {
             // Clients put a path behind a base URL that ends with a slash: `//api/v1/…` is `/api/v1/…`.
             let one_slash = NormalizePath::new(TrailingSlash::MergeOnly);
             WebApp::new()
@@ -111,13 +111,7 @@ impl App {
                 .wrap(from_fn(api::surround))
                 .wrap(one_slash)
         })
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        // Watchers must be sent away first, or they would hold up every stop.
-        .disable_signals()
-        .listen(listener)
-        .map_err(cannot_bind)?
-        .run();
+        .map_err(cannot_serve)?;
         let sweep_interval = config.sessions.sweep_interval;
         let min_free = config.storage.min_free.bytes() as u64;
         runtime.measure_room(min_free)?;

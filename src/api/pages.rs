@@ -1,6 +1,9 @@
 //! The files that are part of the program: the admin page, and the API's description with the page that shows it.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -84,7 +87,12 @@ fn answer(request: &HttpRequest, file: EmbeddedFile, content_type: Option<&str>)
         return response.finish();
     }
     let content_type = content_type.map_or_else(|| with_charset(file.metadata.mimetype()), str::to_owned);
-    response.content_type(content_type).body(file.data.into_owned())
+    // A release build holds the files in itself, and nothing of them is copied; a debug build reads them.
+    let data = match file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => Bytes::from(data),
+    };
+    response.content_type(content_type).body(data)
 }
 
 fn with_charset(mime: &str) -> String {

@@ -76,6 +76,9 @@ pub struct Server {
     /// Proxies whose `X-Forwarded-For` tells the caller's address.
     #[serde(deserialize_with = "values::networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections that one address may have at once; 0 switches the limit off. Of IPv6, a /64 is one address.
+    #[serde(deserialize_with = "values::count")]
+    pub connections_per_peer: u32,
 }
 
 /// The database file.
@@ -327,6 +330,7 @@ impl Default for Server {
             max_body: ByteSize::of(256 * 1024),
             public_url: String::new(),
             trusted_proxies: Vec::new(),
+            connections_per_peer: 1024,
         }
     }
 }

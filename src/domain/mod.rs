@@ -12,6 +12,7 @@ mod document;
 mod http_call;
 mod ids;
 mod message;
+mod network;
 mod node;
 mod phone;
 mod problem;
@@ -31,6 +32,7 @@ pub use ids::{
     TokenId,
 };
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
+pub use network::Network;
 pub use node::{
     Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, Handoff, HttpRequest, MediaTemplate, Menu,
     MenuOption, NODE_TYPES, Node, NodeKind, OnReply, Operator, RandomSplit, RunFlow, SendMessage, SetVariable,

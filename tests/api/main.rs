@@ -7,6 +7,7 @@ mod authoring;
 mod calls;
 mod channels;
 mod conformance;
+mod connections;
 mod consent;
 mod contacts;
 mod conversations;

@@ -1,0 +1,385 @@
+//! How fast a connection is read: not ahead of the answers that it is owed.
+//!
+//! actix-http decodes all requests of what it has read, up to 128 KiB at a time, before it answers the first one. Each
+//! decoded request takes some 3 KB, so that a caller who sends thousands of requests and reads no answer would fill the
+//! memory. [`Connection`] stands between the socket and actix-http and gives it input in portions:
+//!
+//! - While an answer waits for the socket to take it, there is no input.
+//! - While a request is being answered there is no input but the request's own body, of which at most [`AHEAD`] bytes
+//!   may wait for the handler.
+//! - A portion holds at most one `HTTP/1.`, which every request line has, so that requests are decoded one after
+//!   another. A body that has this text arrives in more portions and is the same.
+//!
+//! The socket is read all the same until there is something that must wait, so that a caller who goes away is noticed.
+//!
+//! A connection that makes no progress is closed: one that takes nothing of an answer, and one that has begun a request
+//! and does not finish it. How long a request's body may take is the handler's business.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::{BoxedPayloadStream, Payload, Request, Response};
+use actix_web::web::{Buf, Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::peers::Admitted;
+
+/// Bytes of a request's body that may be read before the handler has asked for them.
+const AHEAD: usize = 64 * 1024;
+/// Bytes of an answer that are copied for the socket at once.
+const SLICE: usize = 16 * 1024;
+/// What stands in every request line.
+const MARK: &[u8] = b"HTTP/1.";
+
+/// How long a connection may make no progress before it is closed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// With an answer that it is to take, or a request that it has begun.
+    pub(super) begun: Duration,
+    /// Between two requests; actix-http itself closes it earlier unless bytes have come that are no request yet.
+    pub(super) idle: Duration,
+}
+
+/// What a connection and the answers to its requests know of each other.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Requests that are being answered: 0 or 1, as HTTP/1 has it.
+    answering: Cell<u32>,
+    /// The body of that request has not been read to its end.
+    has_body: Cell<bool>,
+    /// Bytes that were passed on since the handler asked for its body.
+    ahead: Cell<usize>,
+    /// Something is coming in that no handler has: a request, or the rest of a body that is not wanted.
+    is_arriving: Cell<bool>,
+    /// When the connection is closed unless a request is answered by then.
+    closes_at: Cell<Option<Instant>>,
+    patience: Patience,
+    /// Reads on when what it waited for has happened.
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Pace {
+    fn new(patience: Patience) -> Self {
+        Self {
+            answering: Cell::new(0),
+            has_body: Cell::new(false),
+            ahead: Cell::new(0),
+            is_arriving: Cell::new(false),
+            closes_at: Cell::new(None),
+            patience,
+            reader: RefCell::new(None),
+        }
+    }
+
+    /// Notes that a request is answered from now on, until what is given back is dropped.
+    pub(super) fn begin(self: &Rc<Self>, request: &mut Request) -> Turn {
+        self.answering.set(self.answering.get() + 1);
+        self.is_arriving.set(false);
+        self.closes_at.set(None);
+        self.ahead.set(0);
+        let payload = std::mem::replace(request.payload(), Payload::None);
+        if !matches!(payload, Payload::None) {
+            self.has_body.set(true);
+            let body = Body { payload, pace: self.clone() };
+            *request.payload() = Payload::Stream { payload: Box::pin(body) };
+        }
+        Turn(self.clone())
+    }
+
+    /// Notes that something comes in which has to be whole within a time.
+    fn arrive(&self) {
+        if !self.is_arriving.replace(true) {
+            self.closes_at.set(Some(Instant::now() + self.patience.begun));
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        self.answering.get() == 0 || (self.has_body.get() && self.ahead.get() < AHEAD)
+    }
+
+    fn read_on(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Turn(Rc<Pace>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let pace = &self.0;
+        pace.answering.set(pace.answering.get().saturating_sub(1));
+        if !pace.is_arriving.get() {
+            pace.closes_at.set(Some(Instant::now() + pace.patience.idle));
+        }
+        pace.read_on();
+    }
+}
+
+/// The body of a request.
+struct Body {
+    payload: Payload<BoxedPayloadStream>,
+    pace: Rc<Pace>,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, actix_http::error::PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.pace.ahead.set(0);
+        self.pace.read_on();
+        let piece = ready!(Pin::new(&mut self.payload).poll_next(cx));
+        if !matches!(piece, Some(Ok(_))) {
+            self.pace.has_body.set(false);
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // The rest of a body that the handler did not want has to come in, too.
+        if self.pace.has_body.replace(false) {
+            self.pace.arrive();
+        }
+    }
+}
+
+/// The body of an answer, copied for the socket in slices: a large answer that is not taken is not there twice.
+#[derive(Debug)]
+pub(super) struct Answer {
+    body: BoxBody,
+    rest: Bytes,
+    _turn: Option<Turn>,
+}
+
+impl Answer {
+    /// The answer of a request, which is being answered until the body has been handed over.
+    pub(super) fn of(response: impl Into<Response<BoxBody>>, turn: Option<Turn>) -> Response<Self> {
+        response.into().map_body(|_, body| Self { body, rest: Bytes::new(), _turn: turn })
+    }
+}
+
+impl MessageBody for Answer {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(piece)) => self.rest = piece,
+                other => return Poll::Ready(other),
+            }
+        }
+        let length = self.rest.len().min(SLICE);
+        Poll::Ready(Some(Ok(self.rest.split_to(length))))
+    }
+}
+
+/// A socket that is read no faster than its answers are taken.
+pub(super) struct Connection<T> {
+    io: T,
+    pace: Rc<Pace>,
+    /// Input that has to wait.
+    held: BytesMut,
+    /// Bytes of [`MARK`] that the input passed on ends with.
+    matched: usize,
+    /// The portion that is passed on has its request line already.
+    has_mark: bool,
+    /// The portion is over, and actix-http is to work on it.
+    is_cut: bool,
+    /// The portion before this one ended where [`MARK`] begins.
+    is_resumed: bool,
+    /// Since when the socket has taken nothing of what it is offered.
+    stuck_since: Option<Instant>,
+    /// Wakes the connection when it may have to be closed; too early where it has made progress meanwhile.
+    timer: Option<Pin<Box<Sleep>>>,
+    _admitted: Admitted,
+}
+
+impl<T> Connection<T> {
+    pub(super) fn new(io: T, patience: Patience, admitted: Admitted) -> Self {
+        Self {
+            io,
+            pace: Rc::new(Pace::new(patience)),
+            held: BytesMut::new(),
+            matched: 0,
+            has_mark: false,
+            is_cut: false,
+            is_resumed: false,
+            stuck_since: None,
+            timer: None,
+            _admitted: admitted,
+        }
+    }
+
+    pub(super) fn pace(&self) -> Rc<Pace> {
+        self.pace.clone()
+    }
+
+    /// How many of these bytes belong to the portion that is passed on.
+    fn portion(&mut self, bytes: &[u8]) -> usize {
+        let before = self.matched;
+        let mut matched = before;
+        // Behind a body the next request may begin; unless that was the body's own text, it waits for the answer.
+        if self.pace.answering.get() > 0 && !self.is_resumed {
+            self.has_mark = true;
+        }
+        for (index, byte) in bytes.iter().enumerate() {
+            matched = match *byte {
+                byte if byte == MARK[matched] => matched + 1,
+                b'H' => 1,
+                _ => 0,
+            };
+            if matched < MARK.len() {
+                continue;
+            }
+            matched = 0;
+            if std::mem::replace(&mut self.has_mark, true) {
+                let start = (index + 1).saturating_sub(MARK.len());
+                self.matched = if index + 1 >= MARK.len() { 0 } else { before };
+                self.is_cut = true;
+                return start;
+            }
+        }
+        self.matched = matched;
+        bytes.len()
+    }
+
+    /// Notes what is passed on.
+    fn pass(&mut self, bytes: usize) {
+        let pace = &self.pace;
+        if pace.answering.get() > 0 {
+            pace.ahead.set(pace.ahead.get() + bytes);
+        } else {
+            pace.arrive();
+        }
+    }
+
+    /// Ends a portion: actix-http works on what it has before it gets more.
+    fn end_portion(&mut self) {
+        self.has_mark = false;
+        self.is_resumed = std::mem::take(&mut self.is_cut);
+    }
+
+    /// An error once there has been no progress for too long.
+    fn check_progress(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let stuck = self.stuck_since.map(|since| since + self.pace.patience.begun);
+            let unanswered = self.pace.closes_at.get().filter(|_| self.pace.answering.get() == 0);
+            let Some(due) = [stuck, unanswered].into_iter().flatten().min() else { return Ok(()) };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() > due || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            if timer.deadline() >= due {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the connection makes no progress"));
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Connection<T> {
+    fn poll_portion(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_cut {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.held.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+            if buffer.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            let may_pass = self.may_pass();
+            let read = &buffer.filled()[before..];
+            let length = if may_pass { self.portion(read) } else { 0 };
+            self.held.extend_from_slice(&read[length..]);
+            buffer.set_filled(before + length);
+            if length > 0 {
+                self.pass(length);
+                return Poll::Ready(Ok(()));
+            }
+        } else if self.may_pass() {
+            let held = std::mem::take(&mut self.held);
+            let length = held.len().min(buffer.remaining());
+            let length = self.portion(&held[..length]);
+            buffer.put_slice(&held[..length]);
+            self.held = held;
+            self.held.advance(length);
+            if self.held.is_empty() {
+                self.held = BytesMut::new();
+            }
+            if length > 0 {
+                self.pass(length);
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if self.is_cut {
+            cx.waker().wake_by_ref();
+        } else {
+            *self.pace.reader.borrow_mut() = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn may_pass(&self) -> bool {
+        self.stuck_since.is_none() && self.pace.may_pass()
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check_progress(cx)?;
+        let polled = this.poll_portion(cx, buffer);
+        if polled.is_pending() {
+            this.end_portion();
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check_progress(cx)?;
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        if written.is_pending() {
+            this.stuck_since.get_or_insert_with(Instant::now);
+        } else if this.stuck_since.is_some() {
+            // Not over yet: more of the answer may wait, and `poll_flush` comes when nothing does.
+            this.stuck_since = Some(Instant::now());
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check_progress(cx)?;
+        if this.stuck_since.take().is_some() {
+            this.pace.read_on();
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
