@@ -42,8 +42,8 @@ use store::Store;
 
 /// How soon what the command line writes takes effect in the server.
 const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the room on the disk is measured.
-const ROOM_INTERVAL: Duration = Duration::from_secs(2);
+/// How soon it is noted that the disk has no room.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The whole program, wired and bound to its port.
 pub struct App {
@@ -53,7 +53,6 @@ pub struct App {
     port: u16,
     closing: watch::Sender<bool>,
     sweep_interval: Duration,
-    min_free: u64,
 }
 
 impl App {
@@ -113,9 +112,7 @@ impl App {
         })
         .map_err(cannot_serve)?;
         let sweep_interval = config.sessions.sweep_interval;
-        let min_free = config.storage.min_free.bytes() as u64;
-        runtime.measure_room(min_free)?;
-        Ok(Self { runtime, state, server, port, closing, sweep_interval, min_free })
+        Ok(Self { runtime, state, server, port, closing, sweep_interval })
     }
 
     /// Opens the database that a configuration names, creating it if it is not there.
@@ -128,7 +125,10 @@ impl App {
             config::Synchronous::Normal => store::Synchronous::Normal,
             config::Synchronous::Off => store::Synchronous::Off,
         };
-        Store::open(&store::Options { synchronous, ..store::Options::new(&config.storage.path) })
+        let storage = &config.storage;
+        let begin = store::Begin { anew: storage.begin_anew, keep_log: storage.keep_log };
+        let min_free = storage.min_free.bytes() as u64;
+        Store::open(&store::Options { synchronous, min_free, begin, ..store::Options::new(&storage.path) })
     }
 
     /// Builds it, calls `ready` and runs it until it is stopped, on this thread and the server's own.
@@ -170,7 +170,7 @@ impl App {
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
     pub async fn run_until_stopped(self) -> Result<()> {
-        let Self { runtime, state, server, closing, sweep_interval, min_free, .. } = self;
+        let Self { runtime, state, server, closing, sweep_interval, .. } = self;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
         let (abort, aborted) = watch::channel(false);
@@ -213,7 +213,7 @@ impl App {
                 async move { runtime.run_search_index(until).await }
             }),
         ];
-        let warden = actix_web::rt::spawn(watch_room(runtime, min_free, until_stopped()));
+        let warden = actix_web::rt::spawn(watch_room(runtime, until_stopped()));
         let templates = {
             let (runtime, until) = (templates_of, until_stopped());
             tokio::spawn(async move { runtime.keep_templates(until).await })
@@ -249,11 +249,18 @@ impl App {
                 tracing::error!(%error, "a background task panicked");
             }
         }
-        // Closing waits for the writer's thread.
+        // Closing waits for the writer's thread, which may be saving a file that was removed.
+        let saving = store.clone();
+        let cut_off = until(&aborted);
+        let waiting = actix_web::rt::spawn(async move {
+            cut_off.await;
+            saving.cut_off();
+        });
         let closing = store.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || closing.close()).await {
             tracing::error!(%error, "closing the database panicked");
         }
+        waiting.abort();
         stopper.abort();
         served
     }
@@ -363,8 +370,9 @@ fn pin_password(store: &Store, config: &Config, now: domain::Timestamp) -> Resul
     let hash = credentials::hash_password(password)?;
     // On a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.
     let store = store.clone();
-    let writing =
-        thread::spawn(move || store.write_blocking(move |tx| credentials::set_password(tx, &hash, None, now)));
+    let writing = thread::spawn(move || {
+        store.write_blocking_as(store::WriteClass::Essential, move |tx| credentials::set_password(tx, &hash, None, now))
+    });
     writing.join().unwrap_or_else(|_| Err(Error::internal("Keeping the password panicked")))
 }
 
@@ -393,13 +401,11 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
     Ok(Laid { all, effective })
 }
 
-/// Measures the disk until `stop` is done.
-async fn watch_room(runtime: Runtime, min_free: u64, stop: impl Future<Output = ()>) {
+/// Notes since when the disk has had no room, until `stop` is done.
+async fn watch_room(runtime: Runtime, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
-        if let Err(error) = runtime.measure_room(min_free) {
-            tracing::warn!(%error, "the room on the disk is not known");
-        }
+        runtime.note_room();
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(ROOM_INTERVAL) => {}

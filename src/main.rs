@@ -35,6 +35,13 @@ enum Command {
         /// Publish the sample flows into a database of its own, make a token, and print commands to try
         #[arg(long)]
         demo: bool,
+        /// Begin with an empty database where there was one that is gone
+        #[arg(long)]
+        new: bool,
+        /// Take in the write-ahead log beside a database that is not the file that the last server had open: right
+        /// after both were copied or put back together, wrong where only the database was put there
+        #[arg(long)]
+        keep_log: bool,
     },
     /// Make, list and revoke API tokens
     #[command(subcommand)]
@@ -175,7 +182,7 @@ fn main() -> ExitCode {
     };
     let flags = Flags { config: arguments.config, database: arguments.database, bind };
     let done = Context::load(flags).and_then(|context| match arguments.command {
-        Command::Serve { demo, .. } => cli::serve(&context, demo),
+        Command::Serve { demo, new, keep_log, .. } => cli::serve(&context, cli::Serve { demo, new, keep_log }),
         Command::Token(TokenCommand::Create { name, scope, rate_limit }) => {
             cli::tokens::create(&context, &name, scope.into(), rate_limit)
         }

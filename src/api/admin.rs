@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 use crate::domain::text::has_odd_characters;
 use crate::error::Result;
 use crate::runtime::credentials;
-use crate::store::logins;
+use crate::store::{WriteClass, logins};
 
 /// Characters of a person's name at most.
 const NAME_CHARS: usize = 100;
@@ -47,7 +47,7 @@ pub(super) async fn set_up_admin(
     let hash = state.logins.hash_password(&password).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
     let kept = secret.clone();
-    let is_first = store.write(move |tx| {
+    let is_first = store.write_as(WriteClass::Essential, move |tx| {
         if credentials::password(tx)?.is_some() {
             return Ok(false);
         }
@@ -80,7 +80,7 @@ pub(super) async fn log_in_admin(
     let hash = state.logins.check_password(store, &network, &password, now).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
     let kept = secret.clone();
-    let is_in = store.write(move |tx| {
+    let is_in = store.write_as(WriteClass::Essential, move |tx| {
         // The password may have been changed since it was checked, and all log-ins ended.
         if credentials::password(tx)?.as_ref() != Some(&hash) {
             return Ok(false);
@@ -97,7 +97,7 @@ pub(super) async fn log_in_admin(
 /// `POST /admin/log-out`: ends the log-in for good, wherever its cookie is.
 pub(super) async fn log_out_admin(state: web::Data<State>, principal: Principal) -> Result<HttpResponse, ApiError> {
     let seq = login_of(&principal)?;
-    state.runtime.store().write(move |tx| logins::delete(tx, seq)).await?;
+    state.runtime.store().write_as(WriteClass::Essential, move |tx| logins::delete(tx, seq)).await?;
     state.admit().await?;
     Ok(HttpResponse::NoContent().cookie(login::no_cookie(state.is_secure())).finish())
 }
@@ -129,7 +129,7 @@ pub(super) async fn change_password(
         other => other,
     })?;
     let hash = state.logins.hash_password(&new).await?;
-    let is_changed = store.write(move |tx| {
+    let is_changed = store.write_as(WriteClass::Essential, move |tx| {
         let is_current = credentials::password(tx)?.as_ref() == Some(&before);
         if is_current {
             credentials::set_password(tx, &hash, Some(seq), now)?;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Notice;
 use crate::runtime::authoring::{self, Draft, Saved};
 use crate::store::flows::{self, FlowRow, FlowSummary};
-use crate::store::{Conn, sessions};
+use crate::store::{Conn, WriteClass, sessions};
 
 /// Characters of a flow's name at most.
 const NAME_CHARS: usize = 255;
@@ -147,7 +147,7 @@ pub(super) fn stale(flow: &FlowSummary) -> ApiError {
 pub(super) async fn delete_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
-    let deleted = state.runtime.store().write(move |tx| {
+    let deleted = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
         let Some(flow) = flows::find_summary(tx, id)? else { return Ok(None) };
         let is_in_use = flow.published_version.is_some() || !sessions::running_of_flow(tx, flow.seq, 0, 1)?.is_empty();
         if !is_in_use {

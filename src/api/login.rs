@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::runtime::credentials;
 use crate::store::logins::{self, Failures, LoginRow};
 use crate::store::tokens::Scope;
-use crate::store::{Conn, Store, Tx};
+use crate::store::{Conn, Store, Tx, WriteClass};
 
 /// The cookie's name.
 const COOKIE: &str = "qyvo_admin";
@@ -184,7 +184,7 @@ impl Logins {
         refuse_early(wait_of(failures, now))?;
         let network = network.to_owned();
         let wait = store
-            .write(move |tx| {
+            .write_as(WriteClass::Essential, move |tx| {
                 let wait = wait_of(logins::failures(tx, &network)?, now);
                 if wait.is_zero() {
                     logins::add_failure(tx, &network, now)?;
@@ -197,7 +197,7 @@ impl Logins {
 
     async fn forgive(&self, store: &Store, network: &str) -> Result<(), ApiError> {
         let network = network.to_owned();
-        Ok(store.write(move |tx| logins::clear_failures(tx, &network)).await?)
+        Ok(store.write_as(WriteClass::Essential, move |tx| logins::clear_failures(tx, &network)).await?)
     }
 
     /// The network that a request comes from: the unit in which guesses are counted.

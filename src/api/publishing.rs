@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft, Published};
 use crate::runtime::test_cases::examine;
 use crate::store::flows::{self, VersionRow};
-use crate::store::test_cases;
+use crate::store::{WriteClass, test_cases};
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
@@ -146,7 +146,7 @@ pub(super) async fn publish(
 pub(super) async fn unpublish_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
-    let unpublished = state.runtime.store().write(move |tx| {
+    let unpublished = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
         let Some(seq) = flows::seq_of(tx, id)? else { return Ok(None) };
         flows::unpublish(tx, seq, now)?;
         flows::find_summary(tx, id)

@@ -10,6 +10,7 @@ use super::{State, iso, part, read};
 use crate::domain::TokenId;
 use crate::error::{Error, Result};
 use crate::runtime::credentials;
+use crate::store::WriteClass;
 use crate::store::tokens::{self, Scope, TokenRow};
 
 fn not_found() -> ApiError {
@@ -78,7 +79,7 @@ pub(super) async fn change_token(
 pub(super) async fn revoke_token(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: TokenId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
-    if !state.runtime.store().write(move |tx| tokens::revoke(tx, id, now)).await? {
+    if !state.runtime.store().write_as(WriteClass::Essential, move |tx| tokens::revoke(tx, id, now)).await? {
         return Err(not_found());
     }
     state.admit().await?;

@@ -153,7 +153,7 @@ impl Run<'_> {
                 return Ok(Ended::Interrupted);
             }
             let is_saved = matches!(self.target, Target::Saved);
-            if is_saved && self.direct.free_bytes()? < self.min_free {
+            if is_saved && !self.direct.has_room(self.min_free)? {
                 return Ok(Ended::Full);
             }
             let begun = Instant::now();

@@ -20,7 +20,7 @@ use crate::config::{self, Config, Flags};
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
 use crate::runtime::{Clock, ServerSettings, settings};
-use crate::store::Direct;
+use crate::store::{self, Direct};
 use crate::{App, telemetry};
 
 /// What every command starts from.
@@ -65,14 +65,30 @@ impl Context {
     }
 }
 
+/// How `qyvo serve` begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Serve {
+    /// With the sample flows in a database of their own.
+    pub demo: bool,
+    /// With an empty database where there was one that is gone.
+    pub new: bool,
+    /// With the write-ahead log that stands beside another file than the last server had open.
+    pub keep_log: bool,
+}
+
 /// `qyvo serve`: runs the server until it is stopped.
 ///
 /// # Errors
 /// When it cannot start, or when the database stops taking writes.
-pub fn serve(context: &Context, demo: bool) -> Result<()> {
-    let config = &context.config;
+pub fn serve(context: &Context, options: Serve) -> Result<()> {
+    let mut config = context.config.clone();
+    (config.storage.begin_anew, config.storage.keep_log) = (options.new, options.keep_log);
+    let config = &config;
     telemetry::init(&config.log.level, config.log.format)?;
-    let demo = if demo { Some(demo::prepare(config)?) } else { None };
+    for source in context.sources.iter().filter(|source| store::is_open_to_all(Path::new(source))) {
+        tracing::warn!("everybody on this machine can read the configuration {source}: `chmod o= {source}` ends that");
+    }
+    let demo = if options.demo { Some(demo::prepare(config)?) } else { None };
     App::serve(config, Clock::system(), |app| {
         for source in &context.sources {
             tracing::info!("configuration from {source}");

@@ -1,8 +1,9 @@
 //! A file of contacts as spreadsheets and other systems write it: CSV with one of three delimiters, in UTF-8 or in what
 //! Windows wrote before, with columns by whatever names.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use csv::ByteRecord;
@@ -214,7 +215,9 @@ impl Table {
     pub(super) fn refused_rows(&self, path: &Path) -> Result<csv::Writer<File>> {
         use std::io::Write;
         let cannot = |error| Error::invalid(format!("Cannot write {}", path.display())).caused_by(error);
-        let mut file = File::create_new(path).map_err(cannot)?;
+        // Nobody else may read it: it has what people are called by.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut file = made.map_err(cannot)?;
         // These rows are in UTF-8 whatever the file was in, and the spreadsheet that wrote the file must know.
         if self.has_bom || !self.is_utf8 {
             file.write_all(BOM).map_err(cannot)?;

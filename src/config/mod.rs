@@ -90,8 +90,15 @@ pub struct Storage {
     pub path: PathBuf,
     /// When a write counts as durable.
     pub synchronous: Synchronous,
-    /// Free space on its disk below which no session is started any more.
+    /// Free space on its disk, beside the size of the write-ahead log, below which no session is started any more.
+    /// Below half of it nothing but erasures and opt-outs is written.
     pub min_free: ByteSize,
+    /// `serve --new`: begin with an empty database where there was one that is gone.
+    #[serde(skip)]
+    pub begin_anew: bool,
+    /// `serve --keep-log`: take the write-ahead log in that stands beside the file, though the file is another one.
+    #[serde(skip)]
+    pub keep_log: bool,
 }
 
 /// When a write counts as durable: SQLite's pragma of the same name.
@@ -337,7 +344,13 @@ impl Default for Server {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { path: PathBuf::from("qyvo.db"), synchronous: Synchronous::default(), min_free: ByteSize::of(64 << 20) }
+        Self {
+            path: PathBuf::from("qyvo.db"),
+            synchronous: Synchronous::default(),
+            min_free: ByteSize::of(64 << 20),
+            begin_anew: false,
+            keep_log: false,
+        }
     }
 }
 

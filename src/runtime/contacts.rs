@@ -20,7 +20,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
-use crate::store::{Conn, leftovers, strays};
+use crate::store::{Conn, WriteClass, leftovers, strays};
 
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
@@ -81,6 +81,10 @@ struct Update {
 impl Command for Update {
     type Outcome = ContactUpdated;
 
+    fn class(&self) -> WriteClass {
+        if self.command.change.opt_out == Some(true) { WriteClass::Essential } else { WriteClass::Ongoing }
+    }
+
     fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Hold> {
         let UpdateContact { id, change, tags } = &self.command;
         let Some(known) = contacts::find_by_id(job.tx(), *id)? else { return Ok(ContactUpdated::NotFound) };
@@ -115,6 +119,10 @@ struct EndSessions {
 
 impl Command for EndSessions {
     type Outcome = bool;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::Essential
+    }
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         let mut ended = 0;
@@ -170,7 +178,7 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
     });
     let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
     let looked_at = forget_strays(runtime, &addresses, 0).await?;
-    let begun = runtime.store().write(move |tx| match contacts::find_by_id(tx, id)? {
+    let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
         Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
         None => erasure::find(tx, id),
     });
@@ -214,7 +222,11 @@ async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result
     let key = *key;
     loop {
         let now = runtime.clock().now();
-        match runtime.store().write(move |tx| erasure::remove_some(tx, &key, contact_seq, now)).await? {
+        match runtime
+            .store()
+            .write_as(WriteClass::Essential, move |tx| erasure::remove_some(tx, &key, contact_seq, now))
+            .await?
+        {
             Removed::Some => {}
             Removed::All(Erasure { contact_id, sessions, messages, .. }) => {
                 return Ok(Erased { contact_id, sessions, messages });
@@ -264,9 +276,9 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
         .await?;
         for keys in wanted.chunks(ANSWERS_PER_JOB) {
             let keys = keys.to_vec();
-            let deleting = runtime
-                .store()
-                .write(move |tx| keys.iter().try_for_each(|key| idempotency::delete(tx, &key.as_key()).map(|_| ())));
+            let deleting = runtime.store().write_as(WriteClass::Essential, move |tx| {
+                keys.iter().try_for_each(|key| idempotency::delete(tx, &key.as_key()).map(|_| ()))
+            });
             deleting.await?;
         }
         match last {
@@ -289,7 +301,9 @@ async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut afte
         };
         let (wanted, last) = super::sweeper::read(runtime, look).await?;
         if !wanted.is_empty() {
-            let deleting = runtime.store().write(move |tx| wanted.iter().try_for_each(|seq| strays::delete(tx, *seq)));
+            let deleting = runtime
+                .store()
+                .write_as(WriteClass::Essential, move |tx| wanted.iter().try_for_each(|seq| strays::delete(tx, *seq)));
             deleting.await?;
         }
         match last {
@@ -309,7 +323,7 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
     if runtime.store().empty_log().await? {
         // Whatever comes of it, the count may begin anew.
         *pages_done = None;
-        runtime.store().write(move |tx| erasure::set_cleared(tx, erasures)).await?;
+        runtime.store().write_as(WriteClass::Essential, move |tx| erasure::set_cleared(tx, erasures)).await?;
     }
     Ok(cleared)
 }
@@ -328,7 +342,7 @@ async fn clear_pages(runtime: &Runtime) -> Result<usize> {
         let (found, next) = super::sweeper::read(runtime, look).await?;
         for pages in found.chunks(PAGES_PER_JOB) {
             let pages = pages.to_vec();
-            cleared += runtime.store().write(move |tx| leftovers::clear(tx, &pages)).await?;
+            cleared += runtime.store().write_as(WriteClass::Essential, move |tx| leftovers::clear(tx, &pages)).await?;
         }
         from = next;
         tokio::time::sleep(CLEARING_PAUSE).await;
@@ -363,7 +377,7 @@ async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
     getrandom::fill(&mut random)
         .map_err(|error| Error::internal("The system gives no random bytes").caused_by(error.to_string()))?;
     let now = runtime.clock().now();
-    let key = runtime.store().write(move |tx| ErasureKey::of(random).keep(tx, now)).await?;
+    let key = runtime.store().write_as(WriteClass::Essential, move |tx| ErasureKey::of(random).keep(tx, now)).await?;
     Ok(*runtime.inner.erasure_key.get_or_init(|| key))
 }
 

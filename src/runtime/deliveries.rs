@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::arrivals::Arrival;
 use super::inbound::addresses_of;
 use super::{Inbound, ProgressOutcome, Runtime};
-use crate::channels::incoming::{Item, Stage};
+use crate::channels::incoming::{IncomingKind, Item, Stage};
 use crate::channels::whatsapp;
 use crate::error::{Error, Result};
 use crate::store::{Counter, strays, templates};
@@ -36,11 +36,15 @@ impl Runtime {
         let outcomes = stream::iter(lanes(items)).map(|lane| {
             let arrival = arrival.clone();
             async move {
+                let mut outcome = Ok(());
                 for item in lane {
-                    // What the same person wrote later must not overtake what is delivered again.
-                    self.take_item(item, &arrival).await?;
+                    // What the same person wrote later must not overtake what is delivered again, except for opting
+                    // out, which is taken also where the disk has no room for the rest.
+                    if outcome.is_ok() || self.is_opt_out_item(&item) {
+                        outcome = outcome.and(self.take_item(item, &arrival).await);
+                    }
                 }
-                Ok(())
+                outcome
             }
         });
         let failures = outcomes.buffer_unordered(AT_ONCE).filter_map(|outcome: Result<()>| async { outcome.err() });
@@ -55,6 +59,16 @@ impl Runtime {
     pub async fn keep_stray(&self, why: String, raw: &Value) -> Result<()> {
         let (channel, raw, now) = (self.channel().name(), raw.to_string(), self.clock().now());
         self.store().write(move |tx| strays::insert(tx, channel, &why, &raw, now).map(|_| ())).await
+    }
+
+    fn is_opt_out_item(&self, item: &Item) -> bool {
+        match item {
+            Item::Message(message) => match message.kind {
+                IncomingKind::Reply(kind) => self.is_opt_out(kind, message.text.as_deref()),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     async fn take_item(&self, item: Item, arrival: &Arc<Arrival>) -> Result<()> {

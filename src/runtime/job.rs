@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
-use crate::store::{Conn, Counter, Tx, flows, turns};
+use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
 pub(super) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
@@ -340,7 +339,7 @@ impl<'a> Job<'a> {
 
     /// Whether there is room for new sessions.
     pub(super) fn has_room(&self) -> bool {
-        self.inner.has_room.load(Ordering::Relaxed)
+        self.inner.store.check_room(WriteClass::New).is_ok()
     }
 
     /// Whether the sweeper may fire a timer due at this time.

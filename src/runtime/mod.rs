@@ -15,6 +15,7 @@ pub mod credentials;
 mod deliveries;
 mod event;
 mod fate;
+mod health;
 pub mod import;
 mod inbound;
 mod job;
@@ -40,7 +41,7 @@ mod turn;
 pub mod webhooks;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::erased::ErasureKey;
-use crate::store::{self, Store, Tx, idempotency};
+use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
 use arrivals::Arrivals;
 use inbound::Keywords;
 use job::FlowKey;
@@ -69,6 +70,7 @@ pub use clock::Clock;
 pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use fate::{Expectation, Fate};
+pub use health::Impairment;
 pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_content};
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
@@ -91,6 +93,8 @@ const FLOW_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait before what the store did not take is offered again.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
+/// The same while the disk is full.
+const WHILE_FULL: Duration = Duration::from_secs(1);
 /// How often a job is handed back: then it goes on without waiting for an earlier reply, and gives up on a flow.
 const MAX_HOLDS: u32 = 500;
 
@@ -102,6 +106,11 @@ pub trait Command: Send + Sync + 'static {
     /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
     #[doc(hidden)]
     fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Hold>;
+
+    /// What it writes for, which decides how little room on the disk still lets it in.
+    fn class(&self) -> WriteClass {
+        WriteClass::Ongoing
+    }
 
     /// Whether an idempotency key keeps this outcome: refusals are decided anew each time.
     fn is_kept(_outcome: &Self::Outcome) -> bool {
@@ -167,8 +176,7 @@ struct Inner {
     planned_sweep: AtomicI64,
     simulations: Simulations,
     outbox: outbox::Outbox,
-    /// There is room on the disk for new sessions.
-    has_room: AtomicBool,
+    health: health::Board,
     /// Held by who erases people: one at a time.
     erasing: tokio::sync::Mutex<()>,
     /// The key of what is remembered of erased people, once it is known to be committed.
@@ -190,7 +198,6 @@ impl Runtime {
             Cache::with_options(flow_cache(), FlowWeight, DefaultHashBuilder::default(), DefaultLifecycle::default());
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
-        let has_room = AtomicBool::new(true);
         let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
         let live = live::Board::new();
         let simulations = Simulations::new(clock.clone());
@@ -213,7 +220,7 @@ impl Runtime {
             planned_sweep,
             simulations,
             outbox,
-            has_room,
+            health: health::Board::default(),
             erasing: tokio::sync::Mutex::default(),
             erasure_key: OnceLock::new(),
             clearing: tokio::sync::Mutex::default(),
@@ -300,7 +307,7 @@ impl Runtime {
     where
         T: Serialize + Send + 'static,
     {
-        self.inner.store.write(move |tx| forget_once(tx, &key, &outcome)).await
+        self.inner.store.write_as(WriteClass::Essential, move |tx| forget_once(tx, &key, &outcome)).await
     }
 
     /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
@@ -309,6 +316,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`].
     pub async fn handle_once<C: Command>(&self, key: Option<IdempotencyKey>, command: C) -> Result<Once<C::Outcome>> {
+        let class = command.class();
         let command = Arc::new(command);
         let key = Arc::new(key);
         let mut holds = 0;
@@ -317,7 +325,7 @@ impl Runtime {
             // What a job is handed back for after it has written: the store takes back what a job that fails has written.
             let held = Arc::new(Mutex::new(None));
             let kept = held.clone();
-            let attempt = self.inner.store.write(move |tx| {
+            let attempt = self.inner.store.write_as(class, move |tx| {
                 let written = tx.total_changes();
                 let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
@@ -394,28 +402,15 @@ impl Runtime {
     /// # Errors
     /// `Unavailable` while the database's disk is nearly full.
     pub fn check_room(&self) -> Result<()> {
-        if self.inner.has_room.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(Error::unavailable(
-            "The server's disk is nearly full: no session is started and no message taken until there is room again.",
-        ))
+        self.inner.store.check_room(WriteClass::New)
     }
 
-    /// Measures the room: less than `min_free` bytes free on the disk is none.
+    /// Measures the room anew, with so many bytes to be kept free.
     ///
     /// # Errors
     /// When the free space cannot be read; what was measured before stands.
     pub fn measure_room(&self, min_free: u64) -> Result<()> {
-        let free = self.inner.store.free_bytes()?;
-        let has_room = free >= min_free;
-        if self.inner.has_room.swap(has_room, Ordering::Relaxed) != has_room {
-            match has_room {
-                true => tracing::info!(free, min_free, "there is room on the disk again"),
-                false => tracing::error!(free, min_free, "the disk is nearly full: no session is started"),
-            }
-        }
-        Ok(())
+        self.inner.store.keep_free(min_free)
     }
 
     /// Settles every session that is due, in due order. Gives how many timers fired.
@@ -471,10 +466,26 @@ impl Inner {
     }
 }
 
-/// Waits a little for a store that did not take a job; `false` if it takes none any more.
+/// Waits a little for a store that did not take a job, and longer where the disk is full; `false` if it takes none any
+/// more.
 async fn wait_for_store(runtime: &Runtime) -> bool {
-    tokio::time::sleep(AFTER_REFUSAL).await;
+    tokio::time::sleep(if is_full(runtime) { WHILE_FULL } else { AFTER_REFUSAL }).await;
     runtime.store().is_healthy()
+}
+
+/// Whether the disk has no room for what goes on by itself. The log has it that the disk is full; a worker that is
+/// refused need not say so again.
+fn is_full(runtime: &Runtime) -> bool {
+    runtime.store().room() == RoomLevel::EssentialOnly
+}
+
+/// Tells the log that a worker could not write and tries again, unless that is because the disk is full.
+fn tell_refusal(runtime: &Runtime, error: &Error, what: &str) {
+    if is_full(runtime) {
+        tracing::debug!(%error, "{what}");
+    } else {
+        tracing::warn!(%error, "{what}");
+    }
 }
 
 /// A wait that is drawn between the half and the whole of `at_most`, so that what failed together does not come back

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::{Runtime, sweeper};
+use super::{Runtime, sweeper, tell_refusal};
 use crate::error::Result;
 use crate::store::{self, search_index};
 
@@ -18,6 +18,8 @@ const BUSY: Duration = Duration::from_secs(1);
 const GAP: u32 = 8;
 /// How often it is looked whether the index lacks anything. Whoever changes a contact then finds it within a second.
 const POLL: Duration = Duration::from_millis(400);
+/// How long to wait after a job that was refused.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 impl Runtime {
     /// Indexes what has changed of contacts, a bounded number of them. Gives of how many; 0 when nothing is left to do.
@@ -47,8 +49,8 @@ impl Runtime {
                 }
                 Ok(_) => POLL,
                 Err(error) => {
-                    tracing::warn!(%error, "contacts could not be indexed for the search; it is tried again");
-                    POLL
+                    tell_refusal(self, &error, "contacts could not be indexed for the search; it is tried again");
+                    AFTER_ERROR
                 }
             };
             tokio::select! {

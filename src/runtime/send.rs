@@ -17,7 +17,7 @@ use crate::domain::{AddressKey, ContactId, MessageId, Phone, TemplateId, Templat
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
-use crate::store::{outbox, templates};
+use crate::store::{WriteClass, outbox, templates};
 
 /// How long a message may wait to go out: what a system says is news of the day.
 const MAX_AGE: Duration = Duration::from_secs(MESSAGE_MAX_AGE_MINUTES as u64 * 60);
@@ -92,6 +92,10 @@ pub enum SendRefusal {
 impl Command for SendText {
     type Outcome = Sending;
 
+    fn class(&self) -> WriteClass {
+        WriteClass::New
+    }
+
     fn is_kept(outcome: &Sending) -> bool {
         is_said(outcome)
     }
@@ -117,6 +121,10 @@ impl Command for SendText {
 
 impl Command for SendTemplate {
     type Outcome = Sending;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::New
+    }
 
     fn is_kept(outcome: &Sending) -> bool {
         is_said(outcome)

@@ -3,7 +3,7 @@
 use super::{CancelSession, Ended, Runtime};
 use crate::domain::{FlowId, SessionId};
 use crate::error::{Error, Result};
-use crate::store::{flows, sessions};
+use crate::store::{WriteClass, flows, sessions};
 
 /// Sessions that are cancelled at once, so that the writer's queue has room for others.
 const AT_ONCE: u32 = 64;
@@ -28,7 +28,7 @@ impl Runtime {
     /// When the store takes no writes. What was cancelled until then stays so, and calling again goes on.
     pub async fn stop_flow(&self, id: FlowId) -> Result<Option<Stopped>> {
         let now = self.clock().now();
-        let flow_seq = self.store().write(move |tx| {
+        let flow_seq = self.store().write_as(WriteClass::Essential, move |tx| {
             let Some(seq) = flows::seq_of(tx, id)? else { return Ok(None) };
             flows::unpublish(tx, seq, now)?;
             Ok(Some(seq))

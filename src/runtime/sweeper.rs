@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::job::{Hold, Job};
-use super::{Command, KEY_LIFETIME, Runtime, contacts};
+use super::{Command, KEY_LIFETIME, Runtime, contacts, tell_refusal};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{
-    Tx, channels, contacts as stored_contacts, erased, idempotency, logins, sessions, strays, webhooks,
+    Tx, WriteClass, channels, contacts as stored_contacts, erased, idempotency, logins, sessions, strays, webhooks,
 };
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
@@ -152,7 +152,7 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
                     let runtime = runtime.clone();
                     tidying = Some(tokio::spawn(async move {
                         if let Err(error) = runtime.tidy().await {
-                            tracing::warn!(%error, "the database could not be tidied up; it is tried again");
+                            tell_refusal(&runtime, &error, "the database could not be tidied up; it is tried again");
                         }
                     }));
                 }
@@ -160,7 +160,7 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
             match swept {
                 Ok(_) => pause(runtime, interval).await,
                 Err(error) => {
-                    tracing::warn!(%error, "timers could not be fired; they are tried again");
+                    tell_refusal(runtime, &error, "timers could not be fired; they are tried again");
                     interval.max(AFTER_ERROR)
                 }
             }
@@ -204,21 +204,21 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| strays::prune(tx, strays_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
-        runtime.store().write(move |tx| logins::prune(tx, now, guesses_before)).await,
+        runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
         super::outbox::release_stuck(runtime).await,
         prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
     ];
     let mut errors = parts.into_iter().filter_map(Result::err);
     let first = errors.next();
     for error in errors {
-        tracing::warn!(%error, "another part of tidying up failed as well; it is tried again");
+        tell_refusal(runtime, &error, "another part of tidying up failed as well; it is tried again");
     }
     first.map_or(Ok(()), Err)
 }
 
 /// Runs a job that removes old rows until there are none.
 async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
-    while runtime.store().write(job).await? > 0 {}
+    while runtime.store().write_as(WriteClass::Essential, job).await? > 0 {}
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::job::{ContactRow, Found, Hold, Job, Live, Whom};
 use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
-use crate::store::{contacts, flows, sessions};
+use crate::store::{WriteClass, contacts, flows, sessions};
 
 /// Starts a published flow for a contact.
 #[derive(Debug, Clone)]
@@ -122,6 +122,10 @@ pub enum BatchBegun {
 impl Command for BeginBatch {
     type Outcome = BatchBegun;
 
+    fn class(&self) -> WriteClass {
+        WriteClass::New
+    }
+
     fn is_kept(outcome: &BatchBegun) -> bool {
         matches!(outcome, BatchBegun::Ready { .. })
     }
@@ -143,6 +147,10 @@ impl Command for BeginBatch {
 
 impl Command for Trigger {
     type Outcome = Triggered;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::New
+    }
 
     fn is_kept(outcome: &Triggered) -> bool {
         !matches!(outcome, Triggered::Refused(_))

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rusqlite::OpenFlags;
 
+use super::lock::Recorded;
 use super::schema::{self, State};
-use super::{Conn, Tx, counters};
+use super::{Conn, Tx, counters, file};
 use crate::error::{Error, Result};
 
 /// A connection of a command's own. It takes turns with the server's writer through SQLite's own lock, and every write
@@ -27,6 +28,7 @@ impl Direct {
                 path.display()
             )));
         }
+        file::check_before_command(path, Recorded::of(path))?;
         let conn = Conn::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.busy_timeout(super::COMMAND_BUSY_TIMEOUT)?;
         match schema::CURRENT.inspect(&conn).map_err(|error| super::about(path, error))? {
@@ -72,12 +74,13 @@ impl Direct {
         f(&self.conn)
     }
 
-    /// Bytes that are free for this process on the disk of the database.
+    /// Whether the disk has room for something new: so many bytes, and as many as the write-ahead log has.
     ///
     /// # Errors
     /// When the file system does not tell.
-    pub fn free_bytes(&self) -> Result<u64> {
-        super::free_bytes(Path::new(self.conn.path().unwrap_or_default()))
+    pub fn has_room(&self, min_free: u64) -> Result<bool> {
+        let path = Path::new(self.conn.path().unwrap_or_default());
+        Ok(super::free_bytes(path)? >= min_free.saturating_add(file::length(&file::log_of(path))))
     }
 
     /// Everything that is wrong with the file, a sentence each: damaged pages and indexes, rows that refer to nothing,

@@ -3,23 +3,66 @@
 //! SQLite lets many processes write in turn, and that is what the command line relies on. Two servers on one file
 //! would each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it
 //! when the process ends, however it ends; the file itself stays, because removing it would let two servers hold locks
-//! on two files of the same name.
+//! on two files of the same name. Where somebody else removes it, it is made and locked anew.
+//!
+//! The file says which process holds it and which file it had open, by the inode: the next start knows from that
+//! whether the database was taken away or replaced.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::file::{Identity, PRIVATE, beside, is_absent};
 use crate::error::{Error, Result};
+
+/// What stands before the inode.
+const INODE: &str = "inode ";
+/// What stands there while no database has been made.
+const NONE: &str = "none";
+
+/// What a lock file says of the database that the last server had open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// There never was one.
+    Nothing,
+    /// There was one; older versions did not say which.
+    Unknown,
+    /// The file with this inode.
+    Database(u64),
+}
+
+impl Recorded {
+    /// Reads the lock file of a database, whoever holds it.
+    pub(super) fn of(database: &Path) -> Self {
+        fs::read_to_string(lock_path(database)).map_or(Self::Nothing, |text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut lines = text.lines();
+        match (lines.next(), lines.next().map(|line| line.trim().trim_start_matches(INODE))) {
+            (None, _) | (_, Some(NONE)) => Self::Nothing,
+            (_, Some(inode)) => inode.parse().map_or(Self::Unknown, Self::Database),
+            (Some(_), None) => Self::Unknown,
+        }
+    }
+
+    /// Whether there was a database.
+    pub(super) fn is_of_database(self) -> bool {
+        self != Self::Nothing
+    }
+}
 
 /// The lock on one database; dropping it gives the database up.
 #[derive(Debug)]
 pub(super) struct Lock {
-    // Held for its lock only.
-    _file: File,
+    file: File,
+    path: PathBuf,
+    recorded: Recorded,
 }
 
 impl Lock {
-    /// Takes the lock of `database`, and writes this process's id into the lock file.
+    /// Takes the lock of `database`.
     ///
     /// # Errors
     /// `Conflict` when another server holds it, with that server's process id; `Internal` when the lock file cannot be
@@ -27,37 +70,95 @@ impl Lock {
     pub(super) fn take(database: &Path) -> Result<Self> {
         let path = lock_path(database);
         let broken = |error| Error::internal(format!("Cannot use the lock file {}", path.display())).caused_by(error);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(broken)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // The sentence below stands without the process id, too.
-                let _ = file.read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "another process".to_owned(),
-                    pid => format!("process {pid}"),
-                };
-                return Err(Error::conflict(format!(
-                    "{} is in use by {holder}: only one server can run on a database",
-                    database.display()
-                )));
-            }
+        let mut file = open(&path).map_err(broken)?;
+        let held = match file.try_lock() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Error(error)) => return Err(broken(error)),
+        };
+        let mut text = String::new();
+        // The sentence below stands without the process id, too.
+        let _ = file.read_to_string(&mut text);
+        if held {
+            let holder = match text.lines().next().map(str::trim) {
+                None | Some("") => "another process".to_owned(),
+                Some(pid) => format!("process {pid}"),
+            };
+            return Err(Error::conflict(format!(
+                "{} is in use by {holder}: only one server can run on a database",
+                database.display()
+            )));
         }
-        file.set_len(0).map_err(broken)?;
-        file.rewind().map_err(broken)?;
-        writeln!(file, "{}", std::process::id()).map_err(broken)?;
-        Ok(Self { _file: file })
+        Ok(Self { recorded: Recorded::parse(&text), file, path })
     }
+
+    /// What the file said when it was taken, or what was recorded since.
+    pub(super) fn recorded(&self) -> Recorded {
+        self.recorded
+    }
+
+    /// Writes down which process holds the lock, and which database it has open; none before it has opened one that is
+    /// new.
+    pub(super) fn record(&mut self, database: Option<Identity>) {
+        self.recorded = match (database, self.recorded) {
+            (Some(database), _) => Recorded::Database(database.inode),
+            (None, recorded) => recorded,
+        };
+        // A full disk may have no room for it. The lock holds all the same.
+        if let Err(error) = self.write() {
+            tracing::warn!(path = %self.path.display(), %error, "the lock file could not be written");
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let line = match self.recorded {
+            Recorded::Nothing => format!("\n{NONE}"),
+            Recorded::Unknown => String::new(),
+            Recorded::Database(inode) => format!("\n{INODE}{inode}"),
+        };
+        let text = format!("{}{line}\n", std::process::id());
+        // Over what is there, which needs no room, and only then cut.
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)
+    }
+
+    /// Looks whether the lock file is still there, and makes and locks it anew where it is not.
+    ///
+    /// # Errors
+    /// `Conflict` when another server has a lock of the same name meanwhile.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let own = self.file.metadata().map(|file| Identity::of(&file));
+        match (fs::metadata(&self.path), own) {
+            (Ok(there), Ok(own)) if Identity::of(&there) != own => {}
+            (Err(error), _) if is_absent(&error) => {}
+            // It is there, or cannot be looked at.
+            _ => return Ok(()),
+        }
+        let Ok(file) = open(&self.path) else { return Ok(()) };
+        match file.try_lock() {
+            Ok(()) => {
+                tracing::warn!(path = %self.path.display(), "the lock file was removed; it is made anew");
+                self.file = file;
+                self.record(None);
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(Error::conflict(format!(
+                "{} was removed, and another server has begun to run on the database",
+                self.path.display()
+            ))),
+            Err(TryLockError::Error(_)) => Ok(()),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
 }
 
 /// The lock file of a database: beside the file itself, also when `database` is a symbolic link to it.
 fn lock_path(database: &Path) -> PathBuf {
-    let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
-    path.push(".lock");
-    path.into()
+    beside(database, "lock")
 }
 
 #[cfg(test)]
@@ -68,14 +169,14 @@ mod tests {
     fn the_second_is_refused_and_told_who_is_first() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("qyvo.db");
-        let first = Lock::take(&database).unwrap();
+        let mut first = Lock::take(&database).unwrap();
+        first.record(None);
         let refused = Lock::take(&database).unwrap_err();
         assert!(refused.message().contains(&format!("process {}:", std::process::id())), "{refused}");
         drop(first);
         assert!(Lock::take(&database).is_ok());
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_link_leads_to_the_same_lock() {
         let dir = tempfile::tempdir().unwrap();
@@ -84,5 +185,43 @@ mod tests {
         std::os::unix::fs::symlink(&database, &link).unwrap();
         let _first = Lock::take(&link).unwrap();
         assert!(Lock::take(&database).is_err());
+    }
+
+    #[test]
+    fn it_remembers_which_file_was_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("qyvo.db");
+        assert_eq!(Recorded::of(&database), Recorded::Nothing);
+        Lock::take(&database).unwrap().record(None);
+        assert_eq!(Recorded::of(&database), Recorded::Nothing, "a start that ended before there was a database");
+        fs::write(&database, "x").unwrap();
+        let identity = Identity::of(&fs::metadata(&database).unwrap());
+        Lock::take(&database).unwrap().record(Some(identity));
+        assert_eq!(Recorded::of(&database), Recorded::Database(identity.inode));
+        drop(Lock::take(&database).unwrap());
+        assert_eq!(Recorded::of(&database), Recorded::Database(identity.inode), "a start that was refused");
+        for (text, recorded) in [
+            ("", Recorded::Nothing),
+            ("4711\n", Recorded::Unknown),
+            ("4711\ninode 5\n", Recorded::Database(5)),
+            ("4711\nsomething else\n", Recorded::Unknown),
+        ] {
+            assert_eq!(Recorded::parse(text), recorded, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_lock_file_that_is_removed_is_made_anew_unless_another_server_was_faster() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("qyvo.db");
+        let mut first = Lock::take(&database).unwrap();
+        first.record(None);
+        first.keep().unwrap();
+        fs::remove_file(lock_path(&database)).unwrap();
+        first.keep().unwrap();
+        assert!(Lock::take(&database).is_err(), "it is held again");
+        fs::remove_file(lock_path(&database)).unwrap();
+        let _second = Lock::take(&database).unwrap();
+        assert!(first.keep().unwrap_err().message().contains("another server"));
     }
 }

@@ -9,11 +9,13 @@
 
 pub mod addresses;
 pub mod channels;
+mod checkpoint;
 pub mod contacts;
 pub mod counters;
 mod direct;
 pub mod erased;
 pub mod erasure;
+mod file;
 pub mod flows;
 pub mod http_calls;
 pub mod idempotency;
@@ -24,6 +26,8 @@ pub mod merge;
 pub mod messages;
 pub mod outbox;
 pub mod personal;
+mod rescue;
+mod room;
 pub mod routing;
 mod schema;
 pub mod search;
@@ -60,9 +64,13 @@ use tokio::sync::{oneshot, watch};
 
 pub use counters::Counter;
 pub use direct::Direct;
+pub use file::{Begin, is_open_to_all};
+pub use room::{RoomLevel, WriteClass};
 
 use crate::error::{Code, Error, Result};
+use file::OpenFile;
 use lock::Lock;
+use room::Room;
 use writer::{Command, Pending, Writer};
 
 /// A connection, for reading unless it stands in a [`Tx`].
@@ -107,6 +115,11 @@ pub struct Options {
     pub batch: usize,
     /// Pages of 4 KiB in the write-ahead log at which it is written into the database file.
     pub checkpoint_pages: u32,
+    /// Bytes on the disk beside the size of the write-ahead log below which nothing new is written; below half of it
+    /// nothing but what is essential. 0 leaves it to SQLite to find the disk full.
+    pub min_free: u64,
+    /// How to begin where the database is not the file that it was.
+    pub begin: Begin,
 }
 
 impl Options {
@@ -119,6 +132,8 @@ impl Options {
             queue: 4096,
             batch: 512,
             checkpoint_pages: 16_000,
+            min_free: 0,
+            begin: Begin::default(),
         }
     }
 }
@@ -137,23 +152,51 @@ struct Inner {
     closing: AtomicBool,
     writes_begun: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
+    room: Arc<Room>,
+    is_cut_off: Arc<AtomicBool>,
 }
 
 impl Store {
     /// Takes the database's lock, creates the file or brings it forward, and starts the writer.
     ///
     /// # Errors
-    /// `Conflict` when another server runs on the file, or it is not ours, or newer than this program; otherwise
-    /// `Internal`.
+    /// `Conflict` when another server runs on the file, or it is not ours, or newer than this program, or not the file
+    /// that it was (see [`Begin`]); otherwise `Internal`.
     pub fn open(options: &Options) -> Result<Self> {
         let path = &options.path;
-        let lock = Lock::take(path)?;
+        let mut lock = Lock::take(path)?;
+        file::check_before_server(path, lock.recorded(), options.begin)?;
+        if room::release_reserve(path)? {
+            tracing::warn!(
+                "the disk is full: the reserve file beside the database was removed, so that it can be opened"
+            );
+        }
+        lock.record(None);
+        file::make_private(path)?;
         let conn = open_for_writing(path, options.synchronous).map_err(|error| about(path, error))?;
+        let file = OpenFile::remember(path)?;
+        lock.record(Some(file.identity));
+        if is_open_to_all(path) {
+            tracing::warn!("everybody on this machine can read {0}: `chmod o= {0}*` ends that", path.display());
+        }
         let (sender, queue) = sync_channel(options.queue.max(1));
         let (failure, failed) = watch::channel(None);
-        let batch = options.batch.max(1);
+        let (batch, checkpoint_pages) = (options.batch.max(1), options.checkpoint_pages);
         let readers = open_readers(options)?;
-        let writer = Writer { conn, queue, batch, checkpoint_pages: options.checkpoint_pages, failure, lock };
+        let room = Arc::new(Room::new(path, options.min_free));
+        room.measure()?;
+        let is_cut_off = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            conn,
+            queue,
+            batch,
+            checkpoint_pages,
+            failure,
+            lock,
+            file,
+            room: room.clone(),
+            is_cut_off: is_cut_off.clone(),
+        };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -166,6 +209,8 @@ impl Store {
             closing: AtomicBool::new(false),
             writes_begun: AtomicU64::new(0),
             writer: Mutex::new(Some(thread)),
+            room,
+            is_cut_off,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -175,7 +220,7 @@ impl Store {
         self.inner.writes_begun.load(Ordering::Relaxed)
     }
 
-    /// Runs a job in the writer and waits until what it wrote is on the disk.
+    /// Runs a job of the class [`WriteClass::Ongoing`] in the writer and waits until what it wrote is on the disk.
     ///
     /// The job may run twice, after a neighbour in its batch failed; the first run then left nothing. So it must do the
     /// same again, and it should decide before it writes, because an error makes the whole batch run a second time.
@@ -190,8 +235,20 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
+        self.write_as(WriteClass::Ongoing, job).await
+    }
+
+    /// [`Store::write`] for a job of another class, which needs more or less room on the disk.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub async fn write_as<T, F>(&self, class: WriteClass, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
         // A job answers even when it is dropped, so the channel never closes without a value.
-        self.submit(job)?.await.unwrap_or_else(|_| Err(stopped()))
+        self.submit(class, job)?.await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// [`Store::write`] for a plain thread. It must not be called from asynchronous code.
@@ -203,7 +260,19 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(job)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+        self.write_blocking_as(WriteClass::Ongoing, job)
+    }
+
+    /// [`Store::write_as`] for a plain thread. It must not be called from asynchronous code.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn write_blocking_as<T, F>(&self, class: WriteClass, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.submit(class, job)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     /// Reads from one snapshot. It blocks, so asynchronous callers wrap it in `web::block`.
@@ -224,12 +293,40 @@ impl Store {
         !self.inner.closing.load(Ordering::Acquire) && self.inner.failure.borrow().is_none()
     }
 
-    /// Bytes that are free for this process on the disk of the database.
+    /// What the database takes of its disk, and what is free there.
     ///
     /// # Errors
     /// When the file system does not tell.
-    pub fn free_bytes(&self) -> Result<u64> {
-        free_bytes(&self.inner.path)
+    pub fn disk(&self) -> Result<DiskUse> {
+        let path = &self.inner.path;
+        Ok(DiskUse { free: free_bytes(path)?, database: file::length(path), log: file::length(&file::log_of(path)) })
+    }
+
+    /// Which writes the room on the disk lets in, as it was last measured.
+    pub fn room(&self) -> RoomLevel {
+        self.inner.room.level()
+    }
+
+    /// Refuses a write that there is no room for, as the writer would.
+    ///
+    /// # Errors
+    /// `Unavailable` while there is no room for such a write.
+    pub fn check_room(&self, class: WriteClass) -> Result<()> {
+        self.inner.room.check(class)
+    }
+
+    /// Changes how much room is kept (see [`Options::min_free`]), and measures it.
+    ///
+    /// # Errors
+    /// When the free space cannot be read; what was measured before stands.
+    pub fn keep_free(&self, min_free: u64) -> Result<()> {
+        self.inner.room.set_min_free(min_free);
+        self.inner.room.measure()
+    }
+
+    /// No longer waits for a lost file to be saved, which may take minutes where there is no room for a copy.
+    pub fn cut_off(&self) {
+        self.inner.is_cut_off.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the writer has stopped for good, and says why. Nothing but a new process helps then. After an
@@ -263,13 +360,17 @@ impl Store {
         self.inner.close();
     }
 
-    fn submit<T, F>(&self, job: F) -> Result<oneshot::Receiver<Result<T>>>
+    fn submit<T, F>(&self, class: WriteClass, job: F) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
+        // A store that has stopped says so, whatever room there is.
+        if self.is_healthy() {
+            self.inner.room.check(class)?;
+        }
         let (caller, answer) = oneshot::channel();
-        self.enqueue(Command::Write(Box::new(Pending::new(job, caller))))?;
+        self.enqueue(Command::Write(Box::new(Pending::new(job, caller)), class))?;
         self.inner.writes_begun.fetch_add(1, Ordering::Relaxed);
         Ok(answer)
     }
@@ -312,6 +413,17 @@ impl Drop for Inner {
     }
 }
 
+/// Bytes on the disk of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Free for this process.
+    pub free: u64,
+    /// Of the database file.
+    pub database: u64,
+    /// Of its write-ahead log.
+    pub log: u64,
+}
+
 /// A connection inside a write transaction, with the counts that become true when it commits.
 pub struct Tx<'a> {
     conn: &'a Conn,
@@ -348,8 +460,8 @@ impl Deref for Tx<'_> {
 
 /// Bytes that are free for this process on the disk of a file.
 fn free_bytes(path: &Path) -> Result<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs4::available_space(folder.unwrap_or(Path::new(".")))
+    let path = file::real_path(path);
+    fs4::available_space(path.parent().unwrap_or(Path::new("/")))
         .map_err(|error| Error::internal("The free space of the disk cannot be read").caused_by(error))
 }
 
@@ -417,7 +529,7 @@ fn open_readers(options: &Options) -> Result<r2d2::Pool<SqliteConnectionManager>
     let manager = SqliteConnectionManager::file(&options.path)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .with_init(|conn| {
-            conn.busy_timeout(READER_WAIT)?;
+            conn.busy_timeout(writer::BUSY_TIMEOUT)?;
             conn.set_prepared_statement_cache_capacity(STATEMENTS);
             conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
             conn.pragma_update(None, "cache_size", -READER_CACHE)
@@ -481,7 +593,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         let answers: Vec<_> = (0..100)
-            .map(|n: usize| store.submit(move |tx| settings::set(tx, &n.to_string(), "1", now())).unwrap())
+            .map(|n: usize| {
+                store.submit(WriteClass::Ongoing, move |tx| settings::set(tx, &n.to_string(), "1", now())).unwrap()
+            })
             .collect();
         store.close();
         answers.into_iter().for_each(|answer| answer.blocking_recv().unwrap().unwrap());
@@ -545,7 +659,7 @@ mod tests {
                 .collect::<Result<Vec<_>>>()
             })
             .unwrap();
-        assert_eq!(writer, [1, 1, 2, 0, -WRITER_CACHE, 5000, 1]);
+        assert_eq!(writer, [1, 1, 2, 0, -WRITER_CACHE, 2000, 1]);
         let reader = store.read(|conn| Ok([pragma(conn, "query_only")?, pragma(conn, "temp_store")?])).unwrap();
         assert_eq!(reader, [1, 2]);
         assert!(store.read(|conn| Ok(conn.execute("DELETE FROM settings", [])?)).is_err());
@@ -571,7 +685,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         let write = store.write(|tx| settings::set(tx, "a", "1", now()));
-        drop(store.submit(|tx| settings::set(tx, "b", "1", now())).unwrap());
+        drop(store.submit(WriteClass::Ongoing, |tx| settings::set(tx, "b", "1", now())).unwrap());
         write.await.unwrap();
         assert!(store.read(|conn| settings::get(conn, "b")).unwrap().is_some());
     }

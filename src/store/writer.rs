@@ -9,40 +9,52 @@
 //!   because they would halve the throughput of all batches for the sake of the few that fail.
 //! - SQLite gives up the whole transaction (disk full, input or output, memory): no job of the batch happened, and all
 //!   callers are told so. The writer goes on with the next batch.
-//! - The commit fails: nobody knows what is on the disk. All callers of the batch are told that, and the writer stops
-//!   for good. A second fsync may report success for pages that the first one lost, so nothing is tried again; a new
-//!   process has to read what the disk really has.
+//! - The commit finds the disk full (`SQLITE_FULL`): the frame that makes a transaction valid is the last one that is
+//!   written to the log, and it was not. So this, too, is rolled back, and the writer goes on.
+//! - The commit fails otherwise: nobody knows what is on the disk. All callers of the batch are told that, and the
+//!   writer stops for good. A second fsync may report success for pages that the first one lost, so nothing is tried
+//!   again; a new process has to read what the disk really has. No room for SQLite's shared memory
+//!   (`SQLITE_IOERR_SHMSIZE`) is of this kind: it shows when the log has the commit already.
+//! - Another process holds the write lock: the batch, and all that was queued while it waited, is refused.
+//! - The database file is gone, or another one is at its path: the writer stops for good, and what the open file holds
+//!   is brought to a file with a name (`rescue.rs`).
+//!
+//! Twice a second, and before each batch that comes later, the writer looks at the file (`file.rs`) and measures the
+//! room on the disk (`room.rs`), which may let in less than what is queued.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
+use super::checkpoint::{Failed, Log};
 use super::counters::{self, Counter};
+use super::file::{Loss, OpenFile};
 use super::lock::Lock;
-use super::{Tx, rows_of_checkpoint};
+use super::room::{Room, WriteClass};
+use super::{Tx, rescue};
 use crate::error::{Error, Result};
 
 /// How long the queue stays empty before the write-ahead log is emptied, too.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a checkpoint that has to have the log for itself waits for readers.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(100);
 /// How long a batch waits for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// At this many times the checkpoint threshold, readers overlap so that no passive checkpoint can start the log anew.
-const OVERGROWN: u32 = 4;
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the file and the room are looked at while nothing is written.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often batches that are refused are told of in the log.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the queue carries.
 pub(super) enum Command {
-    /// Something to write.
-    Write(Box<dyn Job>),
+    /// Something to write, and what for.
+    Write(Box<dyn Job>, WriteClass),
     /// Empty the write-ahead log after what was queued before, and tell whether it is empty.
     EmptyLog(oneshot::Sender<bool>),
     /// Stop. What was queued before is written first.
@@ -133,50 +145,70 @@ pub(super) struct Writer {
     pub(super) failure: watch::Sender<Option<Arc<str>>>,
     /// Held as long as this thread may write.
     pub(super) lock: Lock,
+    /// The file that it writes to.
+    pub(super) file: OpenFile,
+    /// What the disk has room for.
+    pub(super) room: Arc<Room>,
+    /// Nobody wants to wait any longer for a lost file to be saved.
+    pub(super) is_cut_off: Arc<AtomicBool>,
 }
 
 impl Writer {
     /// Serves the queue until it is told to stop or must.
     pub(super) fn run(mut self) {
-        self.conn.wal_hook(Some(|_, pages| {
-            LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
-            Ok(())
-        }));
         let end = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let fatal = match end {
             Ok(Ok(())) => None,
-            Ok(Err(Fatal(reason))) => Some(reason),
-            Err(panic) => Some(format!("the writer panicked: {}", message_of(panic.as_ref()))),
+            Ok(Err(fatal)) => Some(fatal),
+            Err(panic) => Some(Fatal::Failed(format!("the writer panicked: {}", message_of(panic.as_ref())))),
         };
-        if let Some(reason) = fatal {
+        if let Some(fatal) = &fatal {
             // Closing the last connection would write the log into the database: not after an fsync that failed.
             let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            let reason = match fatal {
+                Fatal::Failed(reason) => reason.clone(),
+                Fatal::Lost(loss) => rescue::reason(&self.file, *loss),
+            };
             self.failure.send_replace(Some(reason.into()));
         }
         // The queue goes first: who is in it is told that nothing was written. The lock goes last.
-        let Self { conn, queue, lock, .. } = self;
+        let Self { conn, queue, lock, file, is_cut_off, .. } = self;
         drop(queue);
+        if let Some(Fatal::Lost(_)) = fatal {
+            rescue::save(&conn, &file, &is_cut_off);
+        }
         drop(conn);
         drop(lock);
     }
 
     fn serve(&mut self) -> Result<(), Fatal> {
-        let mut log = Log { step: self.checkpoint_pages.max(1), last: 0, next: self.checkpoint_pages.max(1) };
+        let mut log = Log::follow(&self.conn, self.checkpoint_pages, self.room.clone());
+        let mut refusals = Refusals::default();
+        let (mut looked_at, mut written_at) = (Instant::now(), Instant::now());
         loop {
-            let first = if LOG_PAGES.get() > 0 {
-                match self.queue.recv_timeout(IDLE) {
-                    Err(RecvTimeoutError::Timeout) => {
-                        log.empty(&self.conn)?;
-                        continue;
-                    }
-                    other => other.ok(),
-                }
-            } else {
-                self.queue.recv().ok()
+            let first = match self.queue.recv_timeout(LOOK) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(log.empty(&self.conn)?),
             };
-            let (batch, then) = self.collect(first);
+            // Half of the interval, so that no more than the whole of it passes between two looks.
+            if looked_at.elapsed() >= LOOK / 2 || self.room.is_stale() {
+                looked_at = Instant::now();
+                self.look(&mut log)?;
+            }
+            let Some(first) = first else {
+                if !log.is_empty() && written_at.elapsed() >= IDLE {
+                    log.empty(&self.conn)?;
+                }
+                continue;
+            };
+            let (batch, mut then) = self.collect(first);
             if !batch.is_empty() {
-                self.write(batch)?;
+                if self.write(batch, &mut refusals)? {
+                    then = Then::Stop;
+                }
+                written_at = Instant::now();
+                log.note();
                 log.keep_short(&self.conn)?;
             }
             match then {
@@ -184,25 +216,45 @@ impl Writer {
                 Then::EmptyLog(caller) => {
                     log.empty(&self.conn)?;
                     // Whether anybody still wants to know changes nothing.
-                    let _ = caller.send(LOG_PAGES.get() == 0);
+                    let _ = caller.send(log.is_empty());
                 }
-                Then::Stop => return log.empty(&self.conn),
+                Then::Stop => return Ok(log.empty(&self.conn)?),
             }
         }
     }
 
-    /// What the queue holds now, up to a batch, and what to do after it.
-    fn collect(&self, first: Option<Command>) -> (Vec<Box<dyn Job>>, Then) {
+    /// Looks whether the file and its lock are still there, and measures the room.
+    fn look(&mut self, log: &mut Log) -> Result<(), Fatal> {
+        if let Some(loss) = self.file.look() {
+            return Err(Fatal::Lost(loss));
+        }
+        self.lock.keep().map_err(|error| Fatal::Failed(error.message().to_owned()))?;
+        // What the log takes is given back before anybody is refused.
+        if self.room.is_short() {
+            log.give_back(&self.conn)?;
+        }
+        // A file system that does not tell leaves it to SQLite to find the disk full.
+        if let Err(error) = self.room.measure() {
+            tracing::debug!(%error, "the room on the disk is not known");
+        }
+        Ok(())
+    }
+
+    /// What the queue holds now, up to a batch, and what to do after it. What there is no room for is refused.
+    fn collect(&self, first: Command) -> (Vec<Box<dyn Job>>, Then) {
         let mut jobs = Vec::new();
-        // A queue whose senders are all gone is a reason to stop, like the command.
-        let Some(mut next) = first else { return (jobs, Then::Stop) };
+        let mut next = first;
+        let batch = self.room.batch(self.batch);
         loop {
             match next {
-                Command::Write(job) => jobs.push(job),
+                Command::Write(job, class) => match self.room.check(class) {
+                    Ok(()) => jobs.push(job),
+                    Err(refusal) => job.refuse(refusal),
+                },
                 Command::EmptyLog(caller) => return (jobs, Then::EmptyLog(caller)),
                 Command::Stop => return (jobs, Then::Stop),
             }
-            if jobs.len() == self.batch {
+            if jobs.len() >= batch {
                 return (jobs, Then::GoOn);
             }
             next = match self.queue.try_recv() {
@@ -212,8 +264,8 @@ impl Writer {
         }
     }
 
-    /// Runs a batch, commits it, and answers every caller.
-    fn write(&self, mut batch: Vec<Box<dyn Job>>) -> Result<(), Fatal> {
+    /// Runs a batch, commits it, and answers every caller. Gives whether it was told to stop meanwhile.
+    fn write(&self, mut batch: Vec<Box<dyn Job>>, refusals: &mut Refusals) -> Result<bool, Fatal> {
         let mut end = self.run_together(&mut batch);
         // A job that is alone in its batch has no neighbours to save.
         if matches!(end, End::Failed) && batch.len() > 1 {
@@ -222,26 +274,48 @@ impl Writer {
         match end {
             End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
             End::Refused(reason) => {
-                tracing::error!(jobs = batch.len(), %reason, "a batch was rolled back");
-                for job in batch {
-                    let reason: Box<dyn std::error::Error + Send + Sync> = reason.as_str().into();
-                    job.refuse(
-                        Error::unavailable("The database could not write; nothing was written").caused_by(reason),
-                    );
-                }
+                refusals.tell(batch.len(), &reason);
+                batch.into_iter().for_each(|job| job.refuse(not_written(&reason)));
+            }
+            End::Full(reason) => {
+                self.room.found_full();
+                refusals.tell(batch.len(), &reason);
+                batch.into_iter().for_each(|job| job.refuse(full(&reason)));
+            }
+            End::Locked(reason) => {
+                // What was queued meanwhile would wait as long once more. It is taken before anybody is answered,
+                // because a caller may send again at once.
+                let (queued, is_stopped) = self.take_queued();
+                refusals.tell(batch.len() + queued.len(), &reason);
+                batch.into_iter().chain(queued).for_each(|job| job.refuse(locked(&reason)));
+                return Ok(is_stopped);
             }
             End::Unknown(reason) => {
                 batch.into_iter().for_each(|job| job.refuse(unknown(&reason)));
-                return Err(Fatal(reason));
+                return Err(Fatal::Failed(reason));
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Takes all jobs out of the queue. Gives whether it was told to stop, too.
+    fn take_queued(&self) -> (Vec<Box<dyn Job>>, bool) {
+        let mut jobs = Vec::new();
+        while let Ok(command) = self.queue.try_recv() {
+            match command {
+                Command::Write(job, _) => jobs.push(job),
+                // Whether anybody still wants to know changes nothing.
+                Command::EmptyLog(caller) => drop(caller.send(false)),
+                Command::Stop => return (jobs, true),
+            }
+        }
+        (jobs, false)
     }
 
     /// Runs all jobs in one transaction, which the first that fails rolls back.
     fn run_together(&self, batch: &mut [Box<dyn Job>]) -> End {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            return refused("Cannot begin to write", &error);
+            return failed("Cannot begin to write", &error);
         }
         let mut counts = HashMap::new();
         for job in batch {
@@ -261,12 +335,12 @@ impl Writer {
     /// Runs each job in a savepoint, so that those that fail leave nothing and the others commit.
     fn run_apart(&self, batch: &mut [Box<dyn Job>]) -> End {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            return refused("Cannot begin to write", &error);
+            return failed("Cannot begin to write", &error);
         }
         let mut counts = HashMap::new();
         for job in batch {
             if let Err(error) = self.execute("SAVEPOINT job") {
-                return self.roll_back(refused("Cannot write", &error));
+                return self.roll_back(failed("Cannot write", &error));
             }
             let tx = Tx::new(&self.conn);
             let succeeded = job.run(&tx);
@@ -280,7 +354,7 @@ impl Writer {
                 self.execute("ROLLBACK TO job")
             };
             if let Err(error) = undone.and_then(|()| self.execute("RELEASE job")) {
-                return self.roll_back(refused("Cannot write", &error));
+                return self.roll_back(failed("Cannot write", &error));
             }
         }
         self.commit(&counts)
@@ -288,17 +362,17 @@ impl Writer {
 
     fn commit(&self, counts: &HashMap<Counter, i64>) -> End {
         if let Err(error) = counters::add_all(&self.conn, counts) {
-            let end = End::Refused(format!("Cannot count: {error}"));
-            return if self.conn.is_autocommit() { end } else { self.roll_back(end) };
+            let text = format!("Cannot count: {error}");
+            return self.roll_back(if is_full(&error) { End::Full(text) } else { End::Refused(text) });
         }
-        match self.execute("COMMIT") {
-            Ok(()) => End::Committed,
-            Err(error) => {
-                // Only to let go of the write lock; what it says changes nothing for the callers.
-                let _ = self.execute("ROLLBACK");
-                End::Unknown(format!("the commit failed: {error}"))
-            }
+        let Err(error) = self.execute("COMMIT") else { return End::Committed };
+        let text = format!("the commit failed: {error}");
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            return self.roll_back(End::Full(text));
         }
+        // Only to let go of the write lock; what it says changes nothing for the callers.
+        let _ = self.execute("ROLLBACK");
+        End::Unknown(text)
     }
 
     /// Rolls back and passes `end` on. A connection that cannot even roll back is of no further use.
@@ -336,87 +410,91 @@ enum End {
     Failed,
     /// It was rolled back for a reason that concerns all of its jobs: none is to blame, and all may try again.
     Refused(String),
+    /// The same because the disk has no room.
+    Full(String),
+    /// It did not begin, because another process has the write lock.
+    Locked(String),
     /// Nobody knows.
     Unknown(String),
 }
 
 /// Why the writer cannot go on.
-struct Fatal(String);
-
-thread_local! {
-    /// Pages in the write-ahead log after this thread's last commit. SQLite's hook takes no closure that could carry it.
-    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+enum Fatal {
+    /// Nobody knows what is on the disk, or somebody else writes there.
+    Failed(String),
+    /// The file is not at its path any more.
+    Lost(Loss),
 }
 
-/// When to write the write-ahead log into the database file. SQLite's own checkpoint inside a commit would let one
-/// caller pay for it, and never shrinks the file.
-struct Log {
-    /// Pages between checkpoints.
-    step: u32,
-    /// Pages after the last commit.
-    last: u32,
-    /// Pages at which the next checkpoint is due.
-    next: u32,
-}
-
-impl Log {
-    /// Checkpoints if the log has grown by a step. Readers are not waited for: what they still need stays in the log.
-    fn keep_short(&mut self, conn: &Connection) -> Result<(), Fatal> {
-        let pages = LOG_PAGES.get();
-        if pages < self.last {
-            // The log began anew, which it does once a checkpoint got to its end.
-            self.next = self.step;
-        }
-        self.last = pages;
-        if pages < self.next {
-            return Ok(());
-        }
-        if pages >= self.step.saturating_mul(OVERGROWN) {
-            self.empty(conn)?;
-        } else {
-            checkpoint(conn, "PASSIVE")?;
-        }
-        // Readers that are still there would let every batch pay for a checkpoint that gets no further.
-        self.next = LOG_PAGES.get().saturating_add(self.step);
-        Ok(())
-    }
-
-    /// Writes the whole log and cuts its file to nothing, unless readers need it for longer than a moment.
-    fn empty(&mut self, conn: &Connection) -> Result<(), Fatal> {
-        // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
-        let _ = conn.busy_timeout(CHECKPOINT_PATIENCE);
-        let done = checkpoint(conn, "TRUNCATE");
-        let _ = conn.busy_timeout(BUSY_TIMEOUT);
-        if done? {
-            LOG_PAGES.set(0);
-            self.last = 0;
-            self.next = self.step;
-        }
-        Ok(())
+impl From<Failed> for Fatal {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed.0)
     }
 }
 
-/// Runs a checkpoint and tells whether it got to the end of the log.
-fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Fatal> {
-    match rows_of_checkpoint(conn, mode) {
-        Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),
-        // The log still has it all, but the database file may have lost pages that a second fsync would call written.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
-            Err(Fatal(format!("a checkpoint failed: {error}")))
+/// Tells the log of batches that were refused, now and then: under load there are thousands.
+#[derive(Default)]
+struct Refusals {
+    told_at: Option<Instant>,
+    jobs: usize,
+}
+
+impl Refusals {
+    fn tell(&mut self, jobs: usize, reason: &str) {
+        self.jobs += jobs;
+        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+            tracing::error!(jobs = self.jobs, %reason, "nothing was written, and callers are told to try again");
+            *self = Self { told_at: Some(Instant::now()), jobs: 0 };
         }
-        // Busy or full: the log keeps what the database file does not have yet.
-        Err(_) => Ok(false),
     }
 }
 
-fn refused(what: &str, error: &rusqlite::Error) -> End {
-    End::Refused(format!("{what}: {error}"))
+/// The end of a batch whose transaction could not begin or go on.
+fn failed(what: &str, error: &rusqlite::Error) -> End {
+    let text = format!("{what}: {error}");
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => End::Full(text),
+        Some(ErrorCode::DatabaseBusy) => End::Locked(text),
+        _ => End::Refused(text),
+    }
 }
 
 /// The end of a batch whose transaction SQLite rolled back by itself while `job` ran.
 fn given_up(job: &dyn Job) -> End {
-    let why = job.error().map_or_else(|| "a write job ended the transaction".to_owned(), ToString::to_string);
-    End::Refused(format!("The database gave up the transaction: {why}"))
+    let error = job.error();
+    let why = error.map_or_else(|| "a write job ended the transaction".to_owned(), ToString::to_string);
+    let text = format!("The database gave up the transaction: {why}");
+    if error.is_some_and(is_full) { End::Full(text) } else { End::Refused(text) }
+}
+
+/// Whether SQLite found the disk full.
+fn is_full(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let found = cause.downcast_ref::<rusqlite::Error>();
+        if found.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn not_written(reason: &str) -> Error {
+    caused_by(Error::unavailable("The database could not write; nothing was written"), reason)
+}
+
+fn full(reason: &str) -> Error {
+    caused_by(Error::unavailable("The server's disk is full; nothing was written"), reason)
+}
+
+fn locked(reason: &str) -> Error {
+    let text = "Another process keeps the database locked; nothing was written: retry in a moment";
+    caused_by(Error::unavailable(text), reason)
+}
+
+fn caused_by(error: Error, reason: &str) -> Error {
+    error.caused_by(reason)
 }
 
 fn unknown(reason: &str) -> Error {
@@ -470,7 +548,7 @@ mod tests {
         let (release, released) = channel::<()>();
         let (begin, begun) = channel();
         let _answer = store
-            .submit(move |_| {
+            .submit(WriteClass::Ongoing, move |_| {
                 let _ = begin.send(());
                 let _ = released.recv();
                 Ok(())
@@ -500,7 +578,7 @@ mod tests {
             .map(|n| {
                 let runs = Arc::clone(&runs);
                 store
-                    .submit(move |tx| {
+                    .submit(WriteClass::Ongoing, move |tx| {
                         runs.fetch_add(1, Ordering::Relaxed);
                         let set = set(n)(tx)?;
                         match n {
@@ -569,9 +647,9 @@ mod tests {
         limit(&store, 4);
         let release = block(&store);
         let large = |tx: &Tx<'_>| settings::set(tx, "large", &"x".repeat(1 << 20), now());
-        let mut answers: Vec<_> = (0..8).map(|n| store.submit(set(n)).unwrap()).collect();
-        let refused = store.submit(large).unwrap();
-        answers.extend((8..16).map(|n| store.submit(set(n)).unwrap()));
+        let mut answers: Vec<_> = (0..8).map(|n| store.submit(WriteClass::Ongoing, set(n)).unwrap()).collect();
+        let refused = store.submit(WriteClass::Ongoing, large).unwrap();
+        answers.extend((8..16).map(|n| store.submit(WriteClass::Ongoing, set(n)).unwrap()));
         drop(release);
         let error = refused.blocking_recv().unwrap().unwrap_err();
         assert_eq!(error.code(), Code::Unavailable, "{error}");
@@ -590,14 +668,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         let release = block(&store);
-        let first = store.submit(set(1)).unwrap();
+        let first = store.submit(WriteClass::Ongoing, set(1)).unwrap();
         let culprit = store
-            .submit(|tx| {
+            .submit(WriteClass::Ongoing, |tx| {
                 tx.execute("ROLLBACK", [])?;
                 Err::<(), _>(Error::unavailable("as SQLite does when the disk fails"))
             })
             .unwrap();
-        let last = store.submit(set(2)).unwrap();
+        let last = store.submit(WriteClass::Ongoing, set(2)).unwrap();
         drop(release);
         for error in [
             first.blocking_recv().unwrap().unwrap_err(),
@@ -618,8 +696,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         let release = block(&store);
-        let mut answers: Vec<_> = (0..4).map(|n| store.submit(set(n)).unwrap()).collect();
-        let poison = store.submit(|tx| {
+        let mut answers: Vec<_> = (0..4).map(|n| store.submit(WriteClass::Ongoing, set(n)).unwrap()).collect();
+        let poison = store.submit(WriteClass::Ongoing, |tx| {
             tx.execute_batch(
                 "PRAGMA defer_foreign_keys = ON;
                  INSERT INTO turns (session_seq, turn, at, record, messages) VALUES (99, 1, 0, '{}', '[]')",
@@ -647,11 +725,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = small(&dir, |options| options.batch = 1);
         let release = block(&store);
-        let poison = store.submit(|tx| {
+        let poison = store.submit(WriteClass::Ongoing, |tx| {
             tx.execute_batch("PRAGMA defer_foreign_keys = ON; INSERT INTO turns VALUES (NULL, 99, 1, 0, '{}', '[]')")?;
             Ok(())
         });
-        let behind = store.submit(set(1)).unwrap();
+        let behind = store.submit(WriteClass::Ongoing, set(1)).unwrap();
         drop(release);
         assert_eq!(poison.unwrap().blocking_recv().unwrap().unwrap_err().code(), Code::OutcomeUnknown);
         assert_eq!(behind.blocking_recv().unwrap().unwrap_err().code(), Code::Unavailable);
@@ -663,7 +741,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = small(&dir, |options| options.queue = 3);
         let release = block(&store);
-        let answers: Vec<_> = (0..3).map(|n| store.submit(set(n)).unwrap()).collect();
+        let answers: Vec<_> = (0..3).map(|n| store.submit(WriteClass::Ongoing, set(n)).unwrap()).collect();
         let refused = store.write_blocking(set(3)).unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable);
         assert!(refused.message().contains("more to write"), "{refused}");
@@ -686,6 +764,29 @@ mod tests {
         other.execute_batch("ROLLBACK").unwrap();
         store.write_blocking(set(1)).unwrap();
         assert!(store.is_healthy());
+    }
+
+    #[test]
+    fn who_is_queued_while_another_process_writes_waits_no_second_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let other = Connection::open(dir.path().join("qyvo.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let first = store.submit(WriteClass::Ongoing, set(1)).unwrap();
+        // The writer is waiting for the lock by now, or takes both of them together.
+        std::thread::sleep(Duration::from_millis(100));
+        let second = store.submit(WriteClass::Ongoing, set(2)).unwrap();
+        let refused = first.blocking_recv().unwrap().unwrap_err();
+        assert!(refused.message().contains("Another process"), "{refused}");
+        let mut second = second;
+        let answered = (0..100).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            second.try_recv().ok()
+        });
+        assert_eq!(answered.expect("it was refused together with the first").unwrap_err().code(), Code::Unavailable);
+        drop(other);
+        store.write_blocking(set(3)).unwrap();
+        assert_eq!(stored(&store), 1);
     }
 
     #[test]
@@ -730,9 +831,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         let release = block(&store);
-        let first = store.submit(set(1)).unwrap();
-        let culprit = store.submit(|tx| Ok(tx.execute("ROLLBACK", [])?)).unwrap();
-        let last = store.submit(set(2)).unwrap();
+        let first = store.submit(WriteClass::Ongoing, set(1)).unwrap();
+        let culprit = store.submit(WriteClass::Ongoing, |tx| Ok(tx.execute("ROLLBACK", [])?)).unwrap();
+        let last = store.submit(WriteClass::Ongoing, set(2)).unwrap();
         drop(release);
         for error in [
             first.blocking_recv().unwrap().unwrap_err(),
@@ -752,8 +853,9 @@ mod tests {
         let store = small(&dir, |options| (options.queue, options.batch) = (2, 1));
         let release = block(&store);
         let held = store.clone();
-        let first = store.submit(move |tx| held.read(generation).and_then(|_| set(1)(tx))).unwrap();
-        let second = store.submit(set(2)).unwrap();
+        let first =
+            store.submit(WriteClass::Ongoing, move |tx| held.read(generation).and_then(|_| set(1)(tx))).unwrap();
+        let second = store.submit(WriteClass::Ongoing, set(2)).unwrap();
         drop(store);
         drop(release);
         assert_eq!(first.blocking_recv().unwrap().unwrap(), 1);

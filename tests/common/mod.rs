@@ -109,6 +109,12 @@ impl Server {
         }
     }
 
+    /// Waits until it has ended by itself, and gives its exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        self.wait_until_dead().await;
+        self.child.wait().unwrap().code()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -32,12 +32,12 @@ use uuid::Uuid;
 
 use super::job::{Hold, Job, Live};
 use super::sweeper::read;
-use super::{Command, Runtime, jittered, wait_for_store};
+use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
 use crate::domain::{HttpCall, Session, WaitKind};
 use crate::engine::Event;
 use crate::error::{Code, Error, Result};
 use crate::store::http_calls::{self, Claimed, NewCall};
-use crate::store::{contacts, sessions};
+use crate::store::{WriteClass, contacts, sessions};
 use fetch::{Answer, Failure, Fetcher};
 
 /// Calls that are claimed at once: those that go out, and those that wait for their turn in memory.
@@ -218,7 +218,7 @@ impl Runtime {
     pub async fn run_calls(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         while let Err(error) = self.store().write(http_calls::release_all).await {
-            tracing::warn!(%error, "HTTP calls of the last run could not be released; it is tried again");
+            tell_refusal(self, &error, "HTTP calls of the last run could not be released; it is tried again");
             tokio::select! {
                 () = &mut stop => return,
                 () = tokio::time::sleep(POLL) => {}
@@ -235,7 +235,7 @@ impl Runtime {
                 Ok(_) if under_way.len() >= CLAIMED => POLL,
                 Ok(_) => pause(self).await,
                 Err(error) => {
-                    tracing::warn!(%error, "HTTP calls could not be claimed; it is tried again");
+                    tell_refusal(self, &error, "HTTP calls could not be claimed; it is tried again");
                     POLL
                 }
             };
@@ -328,8 +328,10 @@ async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Fai
 async fn put_back(runtime: &Runtime, claimed: &Claimed) {
     let (seq, id) = (claimed.seq, claimed.id);
     let at = runtime.clock().now().plus(jittered(PUT_BACK));
-    while let Err(error) = runtime.store().write(move |tx| http_calls::put_back(tx, seq, id, at)).await {
-        tracing::warn!(%error, "an HTTP call could not be put back; it is tried again");
+    while let Err(error) =
+        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::put_back(tx, seq, id, at)).await
+    {
+        tell_refusal(runtime, &error, "an HTTP call could not be put back; it is tried again");
         if !wait_for_store(runtime).await {
             return;
         }
@@ -350,8 +352,10 @@ fn back_off(attempts: u32, retry_after: Option<Duration>) -> Duration {
 async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
     let (seq, id) = (claimed.seq, claimed.id);
     let at = runtime.clock().now().plus(after);
-    while let Err(error) = runtime.store().write(move |tx| http_calls::retry(tx, seq, id, at)).await {
-        tracing::warn!(%error, "that an HTTP call is to be retried could not be recorded; it is tried again");
+    while let Err(error) =
+        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::retry(tx, seq, id, at)).await
+    {
+        tell_refusal(runtime, &error, "that an HTTP call is to be retried could not be recorded; it is tried again");
         if !wait_for_store(runtime).await {
             return;
         }
@@ -367,13 +371,14 @@ async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) 
             // The session cannot be stepped. Without the row its timer fires, and the sweeper deals with it.
             Err(error) if error.code() == Code::Internal => {
                 tracing::error!(call = %id, session_seq, %error, "a session could not take the answer of its HTTP call");
-                let deleted = runtime.store().write(move |tx| http_calls::delete(tx, seq, id)).await;
+                let deleted =
+                    runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::delete(tx, seq, id)).await;
                 if deleted.is_ok() || !wait_for_store(runtime).await {
                     return;
                 }
             }
             Err(error) => {
-                tracing::warn!(call = %id, %error, "the answer of an HTTP call could not be recorded; it is tried again");
+                tell_refusal(runtime, &error, "the answer of an HTTP call could not be recorded; it is tried again");
                 if !wait_for_store(runtime).await {
                     return;
                 }

@@ -24,11 +24,12 @@ use super::job::{Hold, Job, to_json};
 use super::{Command, Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
+use crate::domain::consent::Wish;
 use crate::domain::{FlowId, MessageId, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::engine::Event;
 use crate::error::{Code, Result};
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
-use crate::store::{contacts, outbox};
+use crate::store::{WriteClass, contacts, outbox};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 pub use tell::content;
@@ -208,10 +209,14 @@ impl Runtime {
     /// As [`Runtime::handle`], when the message could not be stored at all.
     pub async fn receive(&self, inbound: Inbound) -> Result<Received> {
         let inbound = Arc::new(inbound);
-        let received = match self.handle(Receive { inbound: inbound.clone(), is_blind: false }).await {
+        let is_opt_out = match inbound.kind {
+            IncomingKind::Reply(kind) => self.is_opt_out(kind, inbound.text.as_deref()),
+            _ => false,
+        };
+        let received = match self.handle(Receive { inbound: inbound.clone(), is_opt_out, is_blind: false }).await {
             Err(error) if error.code() == Code::Internal => {
                 tracing::error!(%error, "a message could not be handled in good order; it is just stored");
-                self.handle(Receive { inbound: inbound.clone(), is_blind: true }).await?
+                self.handle(Receive { inbound: inbound.clone(), is_opt_out, is_blind: true }).await?
             }
             other => other?,
         };
@@ -222,17 +227,29 @@ impl Runtime {
         }
         Ok(received)
     }
+
+    /// Whether a message is a word by which people opt out.
+    pub(super) fn is_opt_out(&self, kind: ReplyKind, text: Option<&str>) -> bool {
+        let typed = text.filter(|_| kind == ReplyKind::Text);
+        typed.is_some_and(|text| self.inner.consent.find(Wish::OptOut, text).is_some())
+    }
 }
 
 /// An [`Inbound`] as one job.
 struct Receive {
     inbound: Arc<Inbound>,
+    /// It is a word by which people opt out, for which there is always room.
+    is_opt_out: bool,
     /// Without reading or stepping any session: for when that fails.
     is_blind: bool,
 }
 
 impl Command for Receive {
     type Outcome = Received;
+
+    fn class(&self) -> WriteClass {
+        if self.is_opt_out { WriteClass::Essential } else { WriteClass::Ongoing }
+    }
 
     fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
         let inbound = self.inbound.as_ref();

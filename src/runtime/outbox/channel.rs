@@ -12,6 +12,7 @@ use crate::runtime::job::{Hold, Job};
 use crate::runtime::sweeper::read;
 use crate::runtime::templates::were_templates_refused;
 use crate::runtime::{Command, Notice, Runtime};
+use crate::store::WriteClass;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::messages::{MessageRow, MessageStatus};
 use crate::store::{Conn, outbox, settings};
@@ -82,6 +83,10 @@ struct UseCredentials {
 
 impl Command for Pause {
     type Outcome = bool;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::Essential
+    }
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         Ok(job.pause_channel(&self.reason, self.explanation.as_deref())?)

@@ -147,7 +147,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
         let pause = match round(runtime, &mut flights).await {
             Ok(pause) => pause,
             Err(error) => {
-                tracing::warn!(%error, "messages could not be claimed; it is tried again");
+                crate::runtime::tell_refusal(runtime, &error, "messages could not be claimed; it is tried again");
                 AFTER_ERROR
             }
         };

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;
-use crate::store::outbox;
+use crate::store::{WriteClass, outbox};
 
 /// Attempts of a message that count, at the most.
 pub(super) const TRIES: u32 = 8;
@@ -68,6 +68,10 @@ pub(super) enum Recorded {
 
 impl Command for Record {
     type Outcome = Recorded;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::Essential
+    }
 
     fn run(&self, job: &Job<'_>) -> Result<Recorded, Hold> {
         // Row numbers are used again after an erasure.

@@ -24,7 +24,8 @@ use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp};
 use crate::error::Result;
-use crate::runtime::{Runtime, jittered, sweeper, wait_for_store};
+use crate::runtime::{Runtime, jittered, sweeper, tell_refusal, wait_for_store};
+use crate::store::WriteClass;
 use crate::store::webhooks::{self, DeliveryRow, Endpoint};
 
 /// How long an endpoint may take to answer.
@@ -96,7 +97,7 @@ impl Runtime {
                             let (runtime, stopping) = (self.clone(), stopping.clone());
                             lanes.start(id, async move {
                                 if let Err(error) = drain(&runtime, id, &stopping).await {
-                                    tracing::warn!(endpoint = %id, %error, "events could not be told; it is tried again");
+                                    tell_refusal(&runtime, &error, "events could not be told; it is tried again");
                                     tokio::time::sleep(POLL).await;
                                 }
                             });
@@ -270,7 +271,7 @@ async fn record(
     }
     loop {
         let (taken, failed) = (taken.clone(), failed.clone());
-        let recorded = runtime.store().write(move |tx| {
+        let recorded = runtime.store().write_as(WriteClass::Essential, move |tx| {
             if !taken.is_empty() {
                 webhooks::set_sent(tx, endpoint, &taken, now)?;
             }
@@ -289,7 +290,7 @@ async fn record(
         match recorded.await {
             Ok(()) => break,
             Err(error) if wait_for_store(runtime).await => {
-                tracing::warn!(endpoint = %endpoint, %error, "what an endpoint said could not be recorded; it is tried again");
+                tell_refusal(runtime, &error, "what an endpoint said could not be recorded; it is tried again");
             }
             Err(error) => return Err(error),
         }
@@ -298,7 +299,7 @@ async fn record(
         tracing::warn!(endpoint = %endpoint, "an endpoint answered 410 Gone and is switched off");
         runtime.reload_endpoints().await?;
         let give_up = move |tx: &crate::store::Tx<'_>| webhooks::give_up_older(tx, endpoint, now, "endpoint_gone", now);
-        while runtime.store().write(give_up).await? > 0 {}
+        while runtime.store().write_as(WriteClass::Essential, give_up).await? > 0 {}
     }
     Ok(())
 }

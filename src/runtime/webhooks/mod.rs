@@ -24,9 +24,9 @@ use super::{Notice, Runtime, sweeper};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Contact, EndpointId, Session, Timestamp};
 use crate::error::Result;
-use crate::store::contacts;
 use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
+use crate::store::{WriteClass, contacts};
 
 /// The events that an endpoint can choose.
 pub const EVENTS: [&str; 15] = [
@@ -334,7 +334,11 @@ impl Runtime {
         });
         let is_known = is_known.await?;
         self.endpoints_changed().await?;
-        while !self.store().write(move |tx| webhooks::delete_some(tx, id, ROWS_PER_JOB)).await? {}
+        while !self
+            .store()
+            .write_as(WriteClass::Essential, move |tx| webhooks::delete_some(tx, id, ROWS_PER_JOB))
+            .await?
+        {}
         Ok(is_known)
     }
 

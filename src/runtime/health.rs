@@ -1,0 +1,127 @@
+//! What keeps the server from doing all of its work, for `/readyz` and the admin page.
+//!
+//! Each part that can be impaired is asked when somebody wants to know; what is kept is only since when.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::Runtime;
+use crate::domain::Timestamp;
+use crate::store::RoomLevel;
+
+/// Something that the server cannot do at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impairment {
+    /// What it is, for programs.
+    pub code: &'static str,
+    /// What it is and what to do, for people. It names no address and no path.
+    pub text: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Since when what is impaired now has been so.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    since: Mutex<BTreeMap<&'static str, Timestamp>>,
+}
+
+/// An impairment that is found, and since when where that is known.
+struct Found {
+    code: &'static str,
+    text: String,
+    since: Option<Timestamp>,
+}
+
+impl Board {
+    /// Notes what is impaired now, and gives it with the time that it began. What has that `prefix` and is not found
+    /// is over.
+    fn note(&self, prefix: &str, found: Vec<Found>, now: Timestamp) -> Vec<Impairment> {
+        let mut known = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|code, _| !code.starts_with(prefix) || found.iter().any(|found| found.code == *code));
+        let mut noted = Vec::with_capacity(found.len());
+        for Found { code, text, since } in found {
+            let first = *known.entry(code).or_insert(now);
+            noted.push(Impairment { code, text, since: since.unwrap_or(first) });
+        }
+        noted
+    }
+}
+
+impl Runtime {
+    /// What keeps the server from doing all of its work; empty while nothing does.
+    pub async fn impairments(&self) -> Vec<Impairment> {
+        let mut all = self.note_room();
+        let now = self.clock().now();
+        let found = match self.channel_state().await {
+            Ok(channel) => {
+                let why = channel.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                match (channel.paused_at, channel.held_until) {
+                    (None, None) => None,
+                    (Some(since), _) => Some(Found {
+                        code: "channel_paused",
+                        text: format!(
+                            "The channel {} is paused{why}: messages wait until somebody resumes it.",
+                            channel.name
+                        ),
+                        since: Some(since),
+                    }),
+                    (None, Some(_)) => Some(Found {
+                        code: "channel_backing_off",
+                        text: format!(
+                            "The channel {} cannot be reached or refuses everything{why}: messages wait, and it is \
+                             tried again by itself.",
+                            channel.name
+                        ),
+                        since: None,
+                    }),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "how the channel stands could not be read");
+                let text = "The database cannot be read at the moment.".to_owned();
+                Some(Found { code: "channel_unknown", text, since: None })
+            }
+        };
+        all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
+        all
+    }
+
+    /// Notes whether the disk has room, so that it is known since when it has not.
+    pub fn note_room(&self) -> Vec<Impairment> {
+        let found = match self.store().room() {
+            RoomLevel::Enough => None,
+            RoomLevel::NothingNew => Some((
+                "disk_nearly_full",
+                "The disk is nearly full: triggers, batches and messages of other systems are refused; replies, \
+                 statuses and timers go on. Free some space.",
+            )),
+            RoomLevel::EssentialOnly => Some((
+                "disk_full",
+                "The disk is full: nothing but erasures, opt-outs and what frees room is written. Free some space.",
+            )),
+        };
+        let found = found.map(|(code, text)| Found { code, text: text.to_owned(), since: None });
+        self.inner.health.note("disk_", found.into_iter().collect(), self.clock().now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_keeps_its_beginning() {
+        let board = Board::default();
+        let at = Timestamp::from_millis;
+        let found = |code| vec![Found { code, text: "t".to_owned(), since: None }];
+        assert_eq!(board.note("disk_", found("disk_full"), at(1))[0].since, at(1));
+        assert_eq!(board.note("channel_", found("channel_paused"), at(2))[0].since, at(2));
+        assert_eq!(board.note("disk_", found("disk_full"), at(3))[0].since, at(1));
+        assert_eq!(board.note("disk_", Vec::new(), at(4)), []);
+        assert_eq!(board.note("disk_", found("disk_full"), at(5))[0].since, at(5), "it is another time");
+        assert_eq!(board.note("channel_", found("channel_paused"), at(6))[0].since, at(2));
+        let known = vec![Found { code: "channel_paused", text: "t".to_owned(), since: Some(at(0)) }];
+        assert_eq!(board.note("channel_", known, at(7))[0].since, at(0), "where it is known it is told");
+    }
+}

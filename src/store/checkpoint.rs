@@ -1,0 +1,153 @@
+//! When the write-ahead log is written into the database file. SQLite's own checkpoint inside a commit would let one
+//! caller pay for it, and never shrinks the file.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::file::{length, log_of};
+use super::room::Room;
+use super::{rows_of_checkpoint, writer};
+
+/// How long a checkpoint that has to have the log for itself waits for readers.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// At this many times the checkpoint threshold, readers overlap so that no passive checkpoint can start the log anew.
+const OVERGROWN: u32 = 4;
+/// Pages between checkpoints while room is short: what the log takes is given back early.
+const STEP_WHEN_SHORT: u32 = 1_000;
+/// Bytes of a page. SQLite's own header of each page in the log is left out of account.
+const PAGE: u64 = 4_096;
+/// Bytes that must be free beside what the database file grows by.
+const MARGIN: u64 = 1 << 20;
+
+thread_local! {
+    /// Pages in the write-ahead log after this thread's last commit. SQLite's hook takes no closure that could carry
+    /// it.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A checkpoint failed in a way that leaves open what is on the disk.
+pub(super) struct Failed(pub(super) String);
+
+/// The write-ahead log of the writer's connection.
+pub(super) struct Log {
+    room: Arc<Room>,
+    /// Pages between checkpoints.
+    step: u32,
+    /// Pages after the last commit.
+    last: u32,
+    /// Pages at which the next checkpoint is due.
+    next: u32,
+    /// The same while room is short.
+    next_when_short: u32,
+}
+
+impl Log {
+    /// Follows the log of a connection, on its thread.
+    pub(super) fn follow(conn: &Connection, checkpoint_pages: u32, room: Arc<Room>) -> Self {
+        conn.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        // A crash leaves a log behind, of which the hook tells nothing before the first commit.
+        let left = conn.path().map_or(0, |path| length(&log_of(Path::new(path))));
+        LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
+        room.wrote(left, 0);
+        let step = checkpoint_pages.max(1);
+        Self { room, step, last: LOG_PAGES.get(), next: step, next_when_short: 0 }
+    }
+
+    /// Whether it holds anything that may not be in the database file.
+    pub(super) fn is_empty(&self) -> bool {
+        LOG_PAGES.get() == 0
+    }
+
+    /// Notes what a batch has written.
+    pub(super) fn note(&mut self) {
+        let pages = LOG_PAGES.get();
+        if pages < self.last {
+            // The log began anew, which it does once a checkpoint got to its end.
+            self.next = self.step;
+            self.next_when_short = 0;
+        }
+        let new = if pages < self.last { pages } else { pages - self.last };
+        self.last = pages;
+        self.room.wrote(u64::from(pages) * PAGE, u64::from(new) * PAGE);
+    }
+
+    /// Checkpoints if the log has grown by a step. Readers are not waited for: what they still need stays in the log.
+    pub(super) fn keep_short(&mut self, conn: &Connection) -> Result<(), Failed> {
+        let pages = LOG_PAGES.get();
+        if pages < self.next {
+            return Ok(());
+        }
+        if pages >= self.step.saturating_mul(OVERGROWN) {
+            self.empty(conn)?;
+        } else if self.fits(conn) {
+            checkpoint(conn, "PASSIVE")?;
+        }
+        // Readers that are still there would let every batch pay for a checkpoint that gets no further.
+        self.next = LOG_PAGES.get().saturating_add(self.step);
+        Ok(())
+    }
+
+    /// Empties the log where room is short, if it has grown by enough since the last time.
+    pub(super) fn give_back(&mut self, conn: &Connection) -> Result<(), Failed> {
+        let pages = LOG_PAGES.get();
+        if pages < self.next_when_short.max(STEP_WHEN_SHORT) {
+            return Ok(());
+        }
+        self.next_when_short = pages.saturating_add(STEP_WHEN_SHORT);
+        self.empty(conn)
+    }
+
+    /// Writes the whole log and cuts its file to nothing, unless readers need it for longer than a moment or the disk
+    /// has no room for what the database file grows by.
+    pub(super) fn empty(&mut self, conn: &Connection) -> Result<(), Failed> {
+        if !self.fits(conn) {
+            return Ok(());
+        }
+        // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
+        let _ = conn.busy_timeout(PATIENCE);
+        let done = checkpoint(conn, "TRUNCATE");
+        let _ = conn.busy_timeout(writer::BUSY_TIMEOUT);
+        if done? {
+            LOG_PAGES.set(0);
+            self.last = 0;
+            self.next = self.step;
+            self.next_when_short = 0;
+            self.room.wrote(0, 0);
+            // The file system may not tell; then what was measured before stands.
+            let _ = self.room.measure();
+        }
+        Ok(())
+    }
+
+    /// Whether the disk has room for a checkpoint. One without would fill the disk and get nowhere. Pages that the
+    /// database file has already are written over.
+    fn fits(&self, conn: &Connection) -> bool {
+        let Some(path) = conn.path().map(Path::new) else { return true };
+        let Ok(free) = super::free_bytes(path) else { return true };
+        if free >= u64::from(LOG_PAGES.get()) * PAGE + MARGIN {
+            return true;
+        }
+        let pages = conn.query_row("PRAGMA page_count", [], |row| row.get::<_, u32>(0));
+        pages.is_ok_and(|pages| free >= (u64::from(pages) * PAGE).saturating_sub(length(path)).saturating_add(MARGIN))
+    }
+}
+
+/// Runs a checkpoint and tells whether it got to the end of the log.
+fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Failed> {
+    match rows_of_checkpoint(conn, mode) {
+        Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),
+        // The log still has it all, but the database file may have lost pages that a second fsync would call written.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+            Err(Failed(format!("a checkpoint failed: {error}")))
+        }
+        // Busy or full: the log keeps what the database file does not have yet.
+        Err(_) => Ok(false),
+    }
+}

@@ -1,0 +1,281 @@
+//! The database file is taken away from under the real binary, under load: it stops answering, what it answered is in a
+//! file with a name, and the next start says what to do in place of beginning anew.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{Server, command, question};
+use rusqlite::Connection;
+use serde_json::json;
+
+/// What a server with a lost file has answered, and what it has left.
+struct Lost {
+    answered: Vec<String>,
+    log: String,
+}
+
+/// Starts a server on `database` in a folder, loads it with triggers, takes its file away and waits until it has ended.
+async fn lose(home: &Path, database: &str, take_away: impl FnOnce()) -> Lost {
+    std::fs::write(home.join("qyvo.toml"), format!("[storage]\npath = {database:?}\n")).unwrap();
+    let mut server = Server::start(home, &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let answered: Arc<Mutex<Vec<(Instant, String)>>> = Arc::default();
+    // Other people each time, because a file may be lost twice.
+    static SERIES: AtomicUsize = AtomicUsize::new(1);
+    let next = Arc::new(AtomicUsize::new(SERIES.fetch_add(1, Ordering::Relaxed) * 100_000));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (answered, next, token, flow) = (answered.clone(), next.clone(), token.clone(), flow.clone());
+            let (url, client) = (server.url("/api/v1/actions/trigger-flow"), server.client.clone());
+            tokio::spawn(async move {
+                loop {
+                    let phone = format!("+1415{:07}", next.fetch_add(1, Ordering::Relaxed));
+                    let body = json!({"flow_id": flow, "phone": phone});
+                    let Ok(answer) = client.post(&url).bearer_auth(&token).json(&body).send().await else { return };
+                    match answer.status().as_u16() {
+                        201 => answered.lock().unwrap().push((Instant::now(), phone)),
+                        503 => {}
+                        other => panic!("{other}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    while answered.lock().unwrap().len() < 100 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    take_away();
+    let lost_at = Instant::now();
+    let code = server.ended().await;
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert_eq!(code, Some(1), "{}", server.log());
+    let answered = answered.lock().unwrap().clone();
+    for (at, phone) in &answered {
+        let late = at.saturating_duration_since(lost_at);
+        assert!(late < Duration::from_millis(1_500), "{phone} was answered {late:?} after the file was gone");
+    }
+    Lost { answered: answered.into_iter().map(|(_, phone)| phone).collect(), log: server.log() }
+}
+
+/// Every answered session is in a file.
+fn assert_whole(database: &Path, answered: &[String]) {
+    let conn = Connection::open(database).unwrap();
+    let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    let sql = "SELECT count(*) FROM sessions s JOIN addresses a USING (contact_seq) WHERE a.value = ?1";
+    let mut count = conn.prepare(sql).unwrap();
+    for phone in answered {
+        assert_eq!(count.query_row([phone], |row| row.get::<_, i64>(0)).unwrap(), 1, "{phone} was answered");
+    }
+}
+
+fn rescued(folder: &Path) -> PathBuf {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = names.filter(|path| path.to_string_lossy().contains("qyvo.db.rescued-")).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+fn start(home: &Path, more: &[&str]) -> Output {
+    command(home, &[&["serve", "--bind", "127.0.0.1:0"], more].concat())
+}
+
+/// The sentence of a start that was refused.
+fn refused(home: &Path, more: &[&str]) -> String {
+    let output = start(home, more);
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn length(path: PathBuf) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_database_is_saved_and_not_begun_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let lost = lose(home.path(), "qyvo.db", || std::fs::remove_file(path("qyvo.db")).unwrap()).await;
+    let copy = rescued(home.path());
+    assert!(lost.log.contains(&copy.display().to_string()), "{}", lost.log);
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_whole(&copy, &lost.answered);
+    let log = length(path("qyvo.db-wal"));
+    assert!(log > 0, "what stands at the path is left alone");
+
+    for more in [&[][..], &["--new"], &["--keep-log"], &["--demo"]] {
+        let told = refused(home.path(), more);
+        assert!(told.contains("qyvo.db-wal holds writes") && told.contains("rescued-"), "{told}");
+    }
+    assert_eq!(command(home.path(), &["token", "list"]).status.code(), Some(1));
+    assert!(!path("qyvo.db").exists());
+    assert_eq!(length(path("qyvo.db-wal")), log);
+    std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+    let told = refused(home.path(), &[]);
+    assert!(told.contains("`qyvo serve --new`") && told.contains("rescued-"), "{told}");
+    std::fs::rename(&copy, path("qyvo.db")).unwrap();
+    let server = Server::start(home.path(), &[]).await;
+    let told = server.command(&["check"]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_is_begun_anew_only_when_that_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    drop(Server::start(home.path(), &[]).await);
+    for file in ["qyvo.db", "qyvo.db-wal", "qyvo.db-shm"] {
+        // After an orderly end there is but one.
+        let _ = std::fs::remove_file(home.path().join(file));
+    }
+    for more in [&[][..], &["--demo"]] {
+        assert!(refused(home.path(), more).contains("`qyvo serve --new`"));
+    }
+    let mut server = Server::start(home.path(), &["--new"]).await;
+    let token = server.token("admin");
+    server.publish(&token, &question(30)).await;
+    server.kill();
+    // It is known from now on, and `--new` does no harm to what is there.
+    server.restart(&["--new"]).await;
+    assert_eq!(server.get(&token, "/api/v1/flows").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_file_replaces_is_saved_and_their_logs_are_not_mixed() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let backup = path("backup.db");
+    let lost = lose(home.path(), "qyvo.db", || {
+        let conn = Connection::open(path("qyvo.db")).unwrap();
+        conn.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+        std::fs::rename(&backup, path("qyvo.db")).unwrap();
+    })
+    .await;
+    let copy = rescued(home.path());
+    assert_whole(&copy, &lost.answered);
+    let log = length(path("qyvo.db-wal"));
+    assert!(log > 0);
+    let told = refused(home.path(), &[]);
+    assert!(told.contains("--keep-log") && told.contains("aside"), "{told}");
+    let told = String::from_utf8(command(home.path(), &["token", "create", "--name", "x"]).stderr).unwrap();
+    assert!(told.contains("another file"), "{told}");
+    assert_eq!(length(path("qyvo.db-wal")), log, "nothing deletes it");
+    std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+    let server = Server::start(home.path(), &[]).await;
+    assert!(server.command(&["check"]).status.success(), "the backup is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_moves_away_has_everything() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let lost = lose(home.path(), "qyvo.db", || std::fs::rename(path("qyvo.db"), path("moved.db")).unwrap()).await;
+    assert!(lost.log.contains("moved.db"), "{}", lost.log);
+    assert_whole(&path("moved.db"), &lost.answered);
+    assert!(refused(home.path(), &[]).contains("There is no database"));
+    assert!(!home.path().read_dir().unwrap().any(|entry| entry.unwrap().path().to_string_lossy().contains("rescued")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    std::fs::create_dir(path("data")).unwrap();
+    let lost = lose(home.path(), "data/qyvo.db", || std::fs::rename(path("data"), path("moved")).unwrap()).await;
+    assert_whole(&path("moved/qyvo.db"), &lost.answered);
+
+    // The folder that moved is whole: its log goes on with its database.
+    symlink(path("moved/qyvo.db"), path("link.db")).unwrap();
+    std::fs::write(path("other.db"), "").unwrap();
+    let lost = lose(home.path(), "link.db", || {
+        std::fs::remove_file(path("link.db")).unwrap();
+        symlink(path("other.db"), path("link.db")).unwrap();
+    })
+    .await;
+    assert_whole(&path("moved/qyvo.db"), &lost.answered);
+
+    std::fs::create_dir(path("gone")).unwrap();
+    let lost = lose(home.path(), "gone/qyvo.db", || std::fs::remove_dir_all(path("gone")).unwrap()).await;
+    assert_whole(&rescued(home.path()), &lost.answered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_folder_keeps_its_log_when_that_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Server::start(home.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let (_, session) = server.trigger(&token, &flow, "+14155550123").await;
+    server.kill();
+    let copied = tempfile::tempdir().unwrap();
+    for file in ["qyvo.db", "qyvo.db-wal", "qyvo.db.lock"] {
+        std::fs::copy(home.path().join(file), copied.path().join(file)).unwrap();
+    }
+    assert!(refused(copied.path(), &[]).contains("--keep-log"));
+    let server = Server::start(copied.path(), &["--keep-log"]).await;
+    let path = format!("/api/v1/sessions/{}", session["id"].as_str().unwrap());
+    assert_eq!(server.get(&token, &path).await["status"], "running", "its log held the answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_name_is_refused_at_the_start_and_told_of_later() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Server::start(home.path(), &[]).await;
+    std::fs::hard_link(home.path().join("qyvo.db"), home.path().join("other.db")).unwrap();
+    let started = Instant::now();
+    while !server.log().contains("hard link") {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", server.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(refused(home.path(), &["--database", "other.db"]).contains("2 names"));
+    server.kill();
+    assert!(refused(home.path(), &[]).contains("2 names"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_is_removed_is_made_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let _server = Server::start(home.path(), &[]).await;
+    let lock = home.path().join("qyvo.db.lock");
+    std::fs::remove_file(&lock).unwrap();
+    let started = Instant::now();
+    while !lock.exists() {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(refused(home.path(), &[]).contains("in use by process"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_is_private_and_what_is_not_is_told_of() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let mut server = Server::start(home.path(), &[]).await;
+    server.token("admin");
+    std::fs::write(path("people.csv"), "phone,name\nnobody,Ana\n").unwrap();
+    assert_eq!(server.command(&["contacts", "import", "people.csv"]).status.code(), Some(1));
+    for name in ["qyvo.db", "qyvo.db-wal", "qyvo.db-shm", "qyvo.db.lock", "qyvo.db.reserve", "people.errors.csv"] {
+        let mode = std::fs::metadata(path(name)).unwrap_or_else(|error| panic!("{name}: {error}")).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert!(!server.log().contains("can read"), "{}", server.log());
+    server.kill();
+    let open = |name: &str| std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(path("qyvo.toml"), "").unwrap();
+    open("qyvo.toml");
+    open("qyvo.db");
+    server.restart(&[]).await;
+    let log = server.log();
+    assert!(log.contains("can read the configuration qyvo.toml") && log.contains("can read qyvo.db:"), "{log}");
+}
