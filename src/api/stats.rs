@@ -37,7 +37,12 @@ pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> 
             Ok(Some(stats))
         }
     });
-    Ok(HttpResponse::Ok().json(stats.await?.ok_or_else(super::flows::not_found)?))
+    let mut stats = stats.await?.ok_or_else(super::flows::not_found)?;
+    // A file system that does not tell is no reason to keep the rest back.
+    if let Ok(disk) = state.runtime.store().disk() {
+        stats["disk"] = json!({"free_bytes": disk.free, "database_bytes": disk.database, "log_bytes": disk.log});
+    }
+    Ok(HttpResponse::Ok().json(stats))
 }
 
 /// How many sessions a flow, or one version of it, has and had.

@@ -239,6 +239,9 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         assert_eq!((&paused["explanation"], &paused["since"]), (&json!("Wrong price"), &json!(crate::support::START)));
         let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
         assert_eq!((&ready["status"], &ready["channel"]["name"]), (&json!("degraded"), &json!("webhook")));
+        let text = "The channel webhook is paused (operator): messages wait until somebody resumes it.";
+        let reasons = json!([{"code": "channel_paused", "text": text, "since": crate::support::START}]);
+        assert_eq!(ready["reasons"], reasons, "what an operator wrote is not for everybody");
         let again = app.post("/channels/webhook/pause", &json!({"reason": "Another"})).await.expect(200);
         assert_eq!(again["explanation"], "Wrong price", "the first reason stands");
 

@@ -221,9 +221,19 @@ async fn without_room_on_the_disk_triggers_wait_and_messages_come_in() {
         let refused = app.trigger(flow, "+4915112345678").await;
         assert_eq!(refused.header("retry-after"), Some("1"));
         assert!(refused.expect(503)["error"].as_str().unwrap().contains("disk"));
+        let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
+        let reason = &ready["reasons"][0];
+        assert_eq!((&ready["status"], &reason["code"]), (&json!("degraded"), &json!("disk_nearly_full")));
+        assert_eq!(reason["since"], crate::support::START);
+        app.advance(60);
+        let later = app.request(Method::GET, "/readyz", None, None).await.expect(200);
+        assert_eq!(later["reasons"][0]["since"], crate::support::START, "since it began");
         assert_eq!(app.say(PHONE, "tea").await["session_id"], started["id"]);
         app.runtime.measure_room(1).unwrap();
+        assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
         app.trigger(flow, "+4915112345678").await.expect(201);
+        let disk = &app.get("/stats").await.expect(200)["disk"];
+        assert!(disk["free_bytes"].as_u64() > Some(0) && disk["database_bytes"].as_u64() > Some(0), "{disk}");
         app.stop().await;
     })
     .await;
