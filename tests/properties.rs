@@ -154,16 +154,17 @@ fn ask() -> impl Strategy<Value = Value> {
     let expects = select(
         &["any", "any", "text", "text", "number", "number", "date", "time", "email", "phone", "media", "location"][..],
     );
-    let bounds = select(vec![
-        json!({}),
-        json!({"min": 2, "max": 30}),
-        json!({"min": "2026-05-07"}),
-        json!({"max": "18:00"}),
-        json!({"pattern": "\\d"}),
-    ]);
+    let bounds = select(vec![json!({}), json!({"pattern": "\\d"}), json!(null)]);
     let save_as = option::of(select(&NAMES[..]));
     (option::of(texts()), expects, bounds, save_as, option::of(texts()), 1..6_u32, option::of(1..4_000_u32)).prop_map(
         |(text, expects, validation, save_as, retry_text, max_attempts, timeout_seconds)| {
+            // Bounds are of the kind of what is expected.
+            let of_kind = match expects {
+                "date" => json!({"min": "2026-05-07"}),
+                "time" => json!({"max": "18:00"}),
+                _ => json!({"min": "2", "max": 30}),
+            };
+            let validation = if validation.is_null() { of_kind } else { validation };
             object(json!({
                 "type": "ask", "text": text, "expects": expects, "validation": validation, "save_as": save_as,
                 "retry_text": retry_text, "max_attempts": max_attempts, "timeout_seconds": timeout_seconds
@@ -232,7 +233,7 @@ fn update_contact() -> impl Strategy<Value = Value> {
 }
 
 fn delay() -> impl Strategy<Value = Value> {
-    let moments = ["2020-01-01", "2026-05-07T08:30:00Z", "2026-05-07T10:40", "{{now}}", "{{context.a}}", "soon"];
+    let moments = ["2020-01-01", "2026-05-07T08:30:00Z", "2026-05-07T10:40", "{{now}}", "{{context.a}}", "1778148000"];
     let length = prop_oneof![
         (1..7_200_u32).prop_map(|seconds| (Some(seconds), None)),
         select(moments.to_vec()).prop_map(|until| (None, Some(until))),

@@ -312,18 +312,6 @@ pub struct Validation {
     pub max: Option<Value>,
 }
 
-impl Validation {
-    /// A bound as a number, if it is one.
-    pub fn number(bound: Option<&Value>) -> Option<f64> {
-        bound.and_then(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()))
-    }
-
-    /// A bound as text (`2026-12-31`, `18:00`), if it is one.
-    pub fn text(bound: Option<&Value>) -> Option<&str> {
-        bound.and_then(Value::as_str).map(str::trim)
-    }
-}
-
 /// Fields of `menu`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -482,11 +470,26 @@ pub struct UpdateContact {
 pub struct Delay {
     /// How long.
     pub seconds: Option<u64>,
-    /// Until when: a template that gives an ISO 8601 moment.
+    /// Until when: a template that gives an ISO 8601 moment, or seconds since 1970.
+    #[serde(default, deserialize_with = "text_or_number")]
     pub until: Option<String>,
     /// What a message does meanwhile.
     #[serde(default)]
     pub on_reply: OnReply,
+}
+
+/// Reads a text, or a number as it is written.
+fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a number")]
+    enum Either {
+        Text(String),
+        Number(serde_json::Number),
+    }
+    Ok(Option::<Either>::deserialize(deserializer)?.map(|either| match either {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    }))
 }
 
 /// What a message does during a delay.

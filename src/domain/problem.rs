@@ -200,6 +200,8 @@ pub mod checks {
         NO_NO_MATCH_EXIT = Warning "no_no_match_exit";
         /// A delay has no length, two, or one out of its range.
         BAD_DELAY = Error "bad_delay";
+        /// A bound of answers is of another kind than they are.
+        BAD_VALIDATION = Error "bad_validation";
         /// An event's name has other characters than such names have.
         BAD_EVENT_NAME = Error "bad_event_name";
 

@@ -9,13 +9,16 @@ use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::bounds::Bounds;
 use super::check::{self, Publishing};
 use super::extract::DateOrder;
+use super::moment;
+use super::number::Writing;
 use super::template::{Leaf, Place, Templates, Text};
 use crate::domain::text::normalize_reply;
 use crate::domain::{
-    Ask, Branch, Delay, FlowDocument, FlowId, FlowKind, Handoff, HttpRequest, LateReply, MediaTemplate, MenuOption,
-    Node, NodeKind, Operator, Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
+    Ask, Branch, Contact, Delay, Expects, FlowDocument, FlowId, FlowKind, Handoff, HttpRequest, LateReply,
+    MediaTemplate, MenuOption, Node, NodeKind, Operator, Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
 };
 
 /// Memory that one pattern may take when compiled.
@@ -105,7 +108,8 @@ pub(super) enum Action {
     Say(Speech),
     Ask {
         prompt: Prompt,
-        ask: Box<Ask>,
+        expects: Expects,
+        bounds: Bounds,
         pattern: Option<Regex>,
     },
     Menu {
@@ -242,6 +246,12 @@ impl CompiledFlow {
         self.places.get(self.document.entry_node.as_deref()?).copied()
     }
 
+    /// The country by which a contact's numbers and dates are read.
+    pub(super) fn country_of(&self, contact: &Contact) -> Option<String> {
+        let of_contact = || contact.phone.as_ref().and_then(|phone| phone.country());
+        self.document.settings.country.clone().or_else(of_contact)
+    }
+
     pub(super) fn node(&self, index: usize) -> &Node {
         &self.document.nodes[index]
     }
@@ -295,6 +305,8 @@ struct Compiler<'a> {
     problems: Vec<Problem>,
     node: &'a str,
     patterns: usize,
+    /// How the flow's author writes numbers.
+    writing: Writing,
 }
 
 impl<'a> Compiler<'a> {
@@ -310,7 +322,8 @@ impl<'a> Compiler<'a> {
             }
         };
         let templates = Templates::new(zone.clone(), templates_at_most);
-        Self { templates, zone, problems, node: "", patterns: 0 }
+        let writing = Writing::of_country(document.settings.country.as_deref());
+        Self { templates, zone, problems, node: "", patterns: 0, writing }
     }
 
     fn action(&mut self, node: &'a Node) -> Action {
@@ -334,7 +347,8 @@ impl<'a> Compiler<'a> {
                     .pattern
                     .as_deref()
                     .and_then(|source| self.pattern("validation.pattern", source)),
-                ask: Box::new(ask.clone()),
+                expects: ask.expects,
+                bounds: self.bounds(ask),
             },
             NodeKind::Menu(menu) => {
                 let mut speech = self.speech(menu.text.as_deref(), menu.template.as_ref());
@@ -403,10 +417,9 @@ impl<'a> Compiler<'a> {
                 remove_tags: update.remove_tags.iter().map(|tag| self.text("remove_tags", tag)).collect(),
                 opt_out: update.opt_out,
             })),
-            NodeKind::Delay(delay) => Action::Delay {
-                until: delay.until.as_deref().map(|text| self.text("until", text)),
-                delay: delay.clone(),
-            },
+            NodeKind::Delay(delay) => {
+                Action::Delay { until: delay.until.as_deref().map(|text| self.until(text)), delay: delay.clone() }
+            }
             NodeKind::WaitForEvent(wait) => Action::AwaitEvent(wait.clone()),
             NodeKind::HttpRequest(request) => Action::Call(Box::new(self.call(request))),
             NodeKind::Handoff(handoff) => {
@@ -516,6 +529,31 @@ impl<'a> Compiler<'a> {
         if problem.id != too_many || !self.problems.iter().any(|one| one.id == too_many) {
             self.problems.push(problem.at(self.node).field(field));
         }
+    }
+
+    /// A moment to wait for. One without templates in it is known now.
+    fn until(&mut self, source: &str) -> Text {
+        let text = self.text("until", source);
+        if let Text::Literal(literal) = &text
+            && moment::of_text(literal, &self.zone).is_none()
+            && !source.contains("{{")
+        {
+            let why = format!(
+                "`{literal}` is no moment in time. Write it as 2026-12-31T09:00, with an offset such as +01:00 if it is \
+                 not on the flow's clock."
+            );
+            self.problems.push(Problem::new(checks::BAD_DELAY, why).at(self.node).field("until"));
+        }
+        text
+    }
+
+    fn bounds(&mut self, ask: &Ask) -> Bounds {
+        let (bounds, bad) = Bounds::read(ask.expects, &ask.validation, self.writing);
+        for (field, why) in bad {
+            let text = format!("The bound cannot be used: {why}.");
+            self.problems.push(Problem::new(checks::BAD_VALIDATION, text).at(self.node).field(field));
+        }
+        bounds
     }
 
     fn case_pattern(&mut self, field: &str, right: &Value) -> Option<Regex> {

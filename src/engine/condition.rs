@@ -3,15 +3,15 @@
 //! Text compares case-folded, NFKC-normalised and trimmed. A value of the wrong type is no match and a warning: numbers
 //! are never compared as text behind the author's back.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::extract::{number_value, parse_number};
-use super::filters::read_moment;
+use super::moment;
+use super::number::{self, Number, Writing};
 use crate::domain::Operator;
 use crate::domain::text::{fold, words};
 
@@ -29,8 +29,8 @@ pub(super) enum Verdict {
 pub(super) struct Surroundings<'a> {
     /// The contact's tags, for `has_tag`.
     pub(super) tags: &'a [String],
-    /// Whether a lone separator in a number is a decimal comma.
-    pub(super) comma_decimal: bool,
+    /// How numbers are written.
+    pub(super) writing: Writing,
     /// In which zone a date without a zone lies.
     pub(super) zone: &'a TimeZone,
 }
@@ -74,11 +74,11 @@ pub(super) fn decide(
         },
         Operator::IsSet => holds(is_set(left), left),
         Operator::IsEmpty => holds(!is_set(left), left),
-        Operator::NumberEq => on_numbers(left, right, around, |a, b| a == b),
-        Operator::NumberLt => on_numbers(left, right, around, |a, b| a < b),
-        Operator::NumberLte => on_numbers(left, right, around, |a, b| a <= b),
-        Operator::NumberGt => on_numbers(left, right, around, |a, b| a > b),
-        Operator::NumberGte => on_numbers(left, right, around, |a, b| a >= b),
+        Operator::NumberEq => on_numbers(left, right, around, Ordering::is_eq),
+        Operator::NumberLt => on_numbers(left, right, around, Ordering::is_lt),
+        Operator::NumberLte => on_numbers(left, right, around, Ordering::is_le),
+        Operator::NumberGt => on_numbers(left, right, around, Ordering::is_gt),
+        Operator::NumberGte => on_numbers(left, right, around, Ordering::is_ge),
         Operator::NumberBetween => between(left, right, around),
         Operator::DateBefore => on_dates(left, right, around, |a, b| a < b),
         Operator::DateAfter => on_dates(left, right, around, |a, b| a > b),
@@ -100,12 +100,10 @@ pub(super) fn as_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => {
-            match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()).and_then(number_value) {
-                Some(whole) => whole.to_string(),
-                None => number.to_string(),
-            }
-        }
+        Value::Number(number) => match Number::of_json(value) {
+            Some(read) => read.to_json().to_string(),
+            None => number.to_string(),
+        },
         other => other.to_string(),
     }
 }
@@ -132,22 +130,10 @@ fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool) -> Ve
     }
 }
 
-fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<f64> {
+fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<Number> {
     match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => {
-            let text = text.trim();
-            let (sign, digits) = match text.strip_prefix('-') {
-                Some(digits) => (-1.0, digits),
-                None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-            };
-            let plain = digits.chars().all(|c| matches!(c, '0'..='9' | '.' | ','));
-            if !plain || !digits.contains(|c: char| c.is_ascii_digit()) {
-                return None;
-            }
-            parse_number(digits, around.comma_decimal).map(|number| sign * number)
-        }
-        _ => None,
+        Value::String(text) => number::whole(text, around.writing),
+        value => Number::of_json(value),
     }
 }
 
@@ -155,9 +141,9 @@ fn no_number(value: &Value) -> Verdict {
     Verdict::WrongType(format!("`{}` is not a number", as_text(value)))
 }
 
-fn on_numbers(left: &Value, right: &Value, around: &Surroundings<'_>, test: impl Fn(f64, f64) -> bool) -> Verdict {
+fn on_numbers(left: &Value, right: &Value, around: &Surroundings<'_>, test: fn(Ordering) -> bool) -> Verdict {
     match (as_number(left, around), as_number(right, around)) {
-        (Some(a), Some(b)) if test(a, b) => Verdict::Holds(number_value(a).unwrap_or_default()),
+        (Some(a), Some(b)) if test(a.compare(b)) => Verdict::Holds(a.to_json()),
         (Some(_), Some(_)) => Verdict::Fails,
         (None, _) => no_number(left),
         (_, None) => no_number(right),
@@ -170,8 +156,8 @@ fn between(left: &Value, right: &Value, around: &Surroundings<'_>) -> Verdict {
         return Verdict::WrongType("`number_between` needs [least, greatest] on its right".to_owned());
     };
     match (as_number(left, around), as_number(low, around), as_number(high, around)) {
-        (Some(value), Some(low), Some(high)) if (low..=high).contains(&value) => {
-            Verdict::Holds(number_value(value).unwrap_or_default())
+        (Some(value), Some(low), Some(high)) if value.compare(low).is_ge() && value.compare(high).is_le() => {
+            Verdict::Holds(value.to_json())
         }
         (Some(_), Some(_), Some(_)) => Verdict::Fails,
         (None, _, _) => no_number(left),
@@ -187,12 +173,9 @@ fn on_dates(
     around: &Surroundings<'_>,
     test: impl Fn(jiff::civil::DateTime, jiff::civil::DateTime) -> bool,
 ) -> Verdict {
-    let read = |value: &Value| match value {
-        Value::String(text) => {
-            let is_date = text.trim().parse::<Date>().is_ok() && text.trim().len() <= 10;
-            read_moment(text, around.zone).map(|zoned| (zoned.datetime(), is_date))
-        }
-        _ => None,
+    let read = |value: &Value| {
+        let is_date = value.as_str().is_some_and(moment::is_date);
+        moment::of_value(value, around.zone).map(|zoned| (zoned.datetime(), is_date))
     };
     let wrong = |value: &Value| Verdict::WrongType(format!("`{}` is not a date", as_text(value)));
     let Some((a, a_is_date)) = read(left) else { return wrong(left) };
@@ -224,7 +207,7 @@ mod tests {
     fn holds(operator: &str, left: Value, right: Value) -> Result<Value, bool> {
         let operator: Operator = serde_json::from_value(json!(operator)).unwrap();
         let tags = ["VIP".to_owned()];
-        let around = Surroundings { tags: &tags, comma_decimal: false, zone: &TimeZone::UTC };
+        let around = Surroundings { tags: &tags, writing: Writing::default(), zone: &TimeZone::UTC };
         let pattern = right.as_str().and_then(|source| Regex::new(&format!("(?i){source}")).ok());
         match decide(operator, &left, &right, pattern.as_ref(), &around) {
             Verdict::Holds(part) => Ok(part),
@@ -272,6 +255,15 @@ mod tests {
             ),
             ("date_eq", json!("2026-05-07T10:00:00Z"), json!("2026-05-07"), Ok(json!("2026-05-07T10:00:00Z"))),
             ("date_eq", json!("soon"), json!("2026-05-07"), Err(true)),
+            ("date_eq", json!(1_778_112_000), json!("2026-05-07T00:00:00Z"), Ok(json!(1_778_112_000))),
+            ("date_eq", json!("1778112000000"), json!("2026-05-07"), Ok(json!("1778112000000"))),
+            ("date_before", json!("5"), json!("2026-05-07"), Err(true)),
+            ("date_before", json!("01/12/2026"), json!("2026-05-07"), Err(true)),
+            ("date_after", json!(true), json!("2026-05-07"), Err(true)),
+            ("number_gt", json!("1.290,50 €"), json!(1000), Ok(json!(1290.5))),
+            ("number_eq", json!("9007199254740993"), json!(9_007_199_254_740_992_u64), Err(false)),
+            ("number_lt", json!("1/2"), json!(10), Err(true)),
+            ("number_lt", json!("3-4"), json!(10), Err(true)),
             ("has_any_word", json!("Yes, please!"), json!("yes ok"), Ok(json!("Yes"))),
             ("has_any_word", json!("yesterday"), json!("yes"), Err(false)),
             ("has_all_words", json!("now I need Help"), json!("help now"), Ok(json!("Help now"))),

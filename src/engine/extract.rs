@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use regex::{Captures, Regex};
-use serde_json::{Number, Value, json};
+use serde_json::{Value, json};
 
+use super::bounds::Bounds;
+use super::number::{self, NoNumber, Number, Writing};
 use crate::domain::text::ascii_digit;
-use crate::domain::{Expects, Phone, Reply, ReplyKind, Validation};
+use crate::domain::{Expects, Phone, Reply, ReplyKind};
 
 /// How replies of one contact to one flow are read.
 #[derive(Debug, Clone)]
@@ -17,8 +19,8 @@ pub(super) struct Locale {
     pub(super) country: Option<String>,
     /// How `5/6/2026` is read.
     pub(super) date_order: DateOrder,
-    /// Whether `1.000,50` is a thousand and a half.
-    pub(super) comma_decimal: bool,
+    /// How numbers are written.
+    pub(super) writing: Writing,
     /// The day on which the reply was received, in the flow's time zone.
     pub(super) today: Date,
 }
@@ -52,16 +54,6 @@ impl DateOrder {
     }
 }
 
-/// Whether people of a country write `1,5` for one and a half.
-pub(super) fn writes_decimal_comma(country: Option<&str>) -> bool {
-    const COUNTRIES: [&str; 51] = [
-        "AL", "AR", "AT", "BA", "BE", "BG", "BO", "BR", "BY", "CL", "CO", "CR", "CZ", "DE", "DK", "EC", "EE", "ES",
-        "FI", "FR", "GE", "GR", "HR", "HU", "ID", "IS", "IT", "KZ", "LT", "LU", "LV", "MA", "MD", "ME", "MK", "NL",
-        "NO", "PL", "PT", "PY", "RO", "RS", "RU", "SE", "SI", "SK", "TN", "TR", "UA", "UY", "VE",
-    ];
-    country.is_some_and(|country| COUNTRIES.contains(&country) || country == "VN" || country == "ZA")
-}
-
 /// An answer that was understood.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answer {
@@ -76,7 +68,7 @@ pub(super) struct Answer {
 pub(super) fn extract(
     reply: &Reply,
     expects: Expects,
-    validation: &Validation,
+    bounds: &Bounds,
     pattern: Option<&Regex>,
     locale: &Locale,
 ) -> Result<Answer, &'static str> {
@@ -89,10 +81,14 @@ pub(super) fn extract(
     let text: String = received.chars().map(plain_digit).collect();
     let parsed = match expects {
         Expects::Any => Some(any_value(reply, received)),
-        Expects::Text => text_value(reply, received, validation),
-        Expects::Number => in_text(reply).and_then(|()| number(&text, locale, validation)),
-        Expects::Date => in_text(reply).and_then(|()| date(&text, locale, validation)),
-        Expects::Time => in_text(reply).and_then(|()| time(&text, validation)),
+        Expects::Text => text_value(reply, received, bounds),
+        Expects::Number => match number::first_in(received, locale.writing, |number| bounds.hold_number(number)) {
+            Ok(number) => Some(number.to_json()),
+            Err(NoNumber::Unclear) => return Err("the number can be read in more than one way"),
+            Err(NoNumber::Missing) => None,
+        },
+        Expects::Date => in_text(reply).and_then(|()| date(&text, locale, bounds)),
+        Expects::Time => in_text(reply).and_then(|()| time(&text, bounds)),
         Expects::Email => in_text(reply).and_then(|()| email(received)),
         Expects::Phone => in_text(reply).and_then(|()| phone(&text, locale)),
         Expects::Media => reply.kind.is_media().then(|| any_value(reply, received)),
@@ -120,11 +116,7 @@ fn in_text(reply: &Reply) -> Option<()> {
 }
 
 fn plain_digit(c: char) -> char {
-    match c {
-        '\u{066b}' => '.',
-        '\u{066c}' => ',',
-        _ => ascii_digit(c).unwrap_or(c),
-    }
+    ascii_digit(c).unwrap_or(c)
 }
 
 fn any_value(reply: &Reply, received: &str) -> Value {
@@ -140,101 +132,23 @@ fn any_value(reply: &Reply, received: &str) -> Value {
     }
 }
 
-fn text_value(reply: &Reply, received: &str, validation: &Validation) -> Option<Value> {
+fn text_value(reply: &Reply, received: &str, bounds: &Bounds) -> Option<Value> {
     let text = received.trim();
     if text.is_empty() || !matches!(reply.kind, ReplyKind::Text | ReplyKind::Tap) {
         return None;
     }
-    let length = text.chars().count() as f64;
-    within(length, validation).then(|| json!(text))
-}
-
-fn within(value: f64, validation: &Validation) -> bool {
-    let above = Validation::number(validation.min.as_ref()).is_none_or(|min| value >= min);
-    let below = Validation::number(validation.max.as_ref()).is_none_or(|max| value <= max);
-    above && below
-}
-
-/// Whether ISO text (dates, times: their order is the order of time) lies within the bounds.
-fn text_within(value: &str, validation: &Validation) -> bool {
-    let above = Validation::text(validation.min.as_ref()).is_none_or(|min| value >= min);
-    let below = Validation::text(validation.max.as_ref()).is_none_or(|max| value <= max);
-    above && below
+    let length = i128::try_from(text.chars().count()).unwrap_or(i128::MAX);
+    bounds.hold_number(Number::Whole(length)).then(|| json!(text))
 }
 
 fn pattern(source: &str) -> Regex {
     Regex::new(source).unwrap_or_else(|error| unreachable!("constant pattern: {error}"))
 }
 
-fn number(text: &str, locale: &Locale, validation: &Validation) -> Option<Value> {
-    static NUMBER: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\d{1,3}(?:[\u{a0}\u{202f}'’]\d{3})+(?:[.,]\d+)?|\d(?:[\d.,]*\d)?|[.,]\d+"));
-    // A blank groups thousands only where the text begins with the number: "1 000 pieces", but not "room 3 100 euros".
-    static SPACED: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*[-+]?(\d{1,3}(?: \d{3})+)(?:[.,]\d+)?(?:\D|$)"));
-    let joined;
-    let text = match SPACED.captures(text).and_then(|found| found.get(1)) {
-        Some(group) => {
-            let digits = group.as_str().replace(' ', "");
-            joined = format!("{}{digits}{}", &text[..group.start()], &text[group.end()..]);
-            &joined
-        }
-        None => text,
-    };
-    NUMBER.find_iter(text).find_map(|found| {
-        let before: Vec<char> = text[..found.start()].chars().rev().take(2).collect();
-        let negative = match before.as_slice() {
-            ['-' | '\u{2212}'] => true,
-            ['-' | '\u{2212}', previous] => !previous.is_alphanumeric(),
-            _ => false,
-        };
-        let value = parse_number(found.as_str(), locale.comma_decimal)?;
-        let value = if negative { -value } else { value };
-        within(value, validation).then(|| number_value(value)).flatten()
-    })
-}
-
-/// A whole number where it is one, so that `3` does not become `3.0`.
-pub(super) fn number_value(value: f64) -> Option<Value> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT {
-        return Some(json!(value as i64));
-    }
-    Number::from_f64(value).map(Value::Number)
-}
-
-/// Reads digits with separators. Of both `.` and `,` the later one is the decimal separator; one kind alone groups
-/// thousands if it stands more than once, or once before exactly three digits and is not the decimal separator of
-/// the locale.
-pub(super) fn parse_number(token: &str, comma_decimal: bool) -> Option<f64> {
-    let token: String = token.chars().filter(|c| matches!(c, '0'..='9' | '.' | ',')).collect();
-    let decimal = match (token.rfind('.'), token.rfind(',')) {
-        (Some(dot), Some(comma)) => Some(dot.max(comma)),
-        (None, None) => None,
-        (Some(at), None) | (None, Some(at)) => {
-            let is_comma = token[at..].starts_with(',');
-            let repeated = token.matches(['.', ',']).count() > 1;
-            let looks_grouped = at > 0 && token.len() - at - 1 == 3;
-            let groups = repeated || (looks_grouped && is_comma != comma_decimal);
-            (!groups).then_some(at)
-        }
-    };
-    let (whole, fraction) = match decimal {
-        Some(at) => (&token[..at], &token[at + 1..]),
-        None => (token.as_str(), ""),
-    };
-    let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
-    format!("{}.{}", if whole.is_empty() { "0" } else { &whole }, if fraction.is_empty() { "0" } else { fraction })
-        .parse()
-        .ok()
-}
-
-fn date(text: &str, locale: &Locale, validation: &Validation) -> Option<Value> {
+fn date(text: &str, locale: &Locale, bounds: &Bounds) -> Option<Value> {
     let text = text.to_lowercase();
-    let accept = |date: Date| {
-        let iso = date.to_string();
-        text_within(&iso, validation).then(|| json!(iso))
-    };
-    dates(&text, locale).into_iter().find_map(accept)
+    let found = dates(&text, locale).into_iter().find(|date| bounds.hold_date(*date));
+    found.map(|date| json!(date.to_string()))
 }
 
 /// All dates in a lower-case text, in the order of their places.
@@ -333,7 +247,7 @@ fn month(name: &str) -> Option<i16> {
     i16::try_from(index + 1).ok()
 }
 
-fn time(text: &str, validation: &Validation) -> Option<Value> {
+fn time(text: &str, bounds: &Bounds) -> Option<Value> {
     static TIME: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
             r"(?i)\b(\d{1,2})\s?(?:[:.]\s?(\d{2})|h\s?(\d{2})?)?\s*(am|pm|a\.m\.?|p\.m\.?|uhr|o'clock)?(?:\W|$)|\b(noon|midnight)\b",
@@ -359,8 +273,7 @@ fn time(text: &str, validation: &Validation) -> Option<Value> {
             }
         };
         let time = Time::new(hour, minute, 0, 0).ok()?;
-        let iso = format!("{:02}:{:02}", time.hour(), time.minute());
-        text_within(&iso, validation).then(|| json!(iso))
+        bounds.hold_time(time).then(|| json!(format!("{:02}:{:02}", time.hour(), time.minute())))
     })
 }
 
@@ -390,13 +303,13 @@ fn phone(text: &str, locale: &Locale) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Timestamp;
+    use crate::domain::{Timestamp, Validation};
 
     fn locale(country: Option<&str>) -> Locale {
         Locale {
             country: country.map(str::to_owned),
             date_order: DateOrder::of_country(country),
-            comma_decimal: writes_decimal_comma(country),
+            writing: Writing::of_country(country),
             today: jiff::civil::date(2026, 5, 7),
         }
     }
@@ -410,7 +323,8 @@ mod tests {
             answers_turn: None,
             received_at: Timestamp::from_millis(0),
         };
-        extract(&reply, expects, validation, None, &locale(country)).map_or(Value::Null, |answer| answer.parsed)
+        let (bounds, _) = Bounds::read(expects, validation, Writing::of_country(country));
+        extract(&reply, expects, &bounds, None, &locale(country)).map_or(Value::Null, |answer| answer.parsed)
     }
 
     fn read(text: &str, expects: Expects, country: Option<&str>) -> Value {
@@ -418,33 +332,11 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_first_number() {
-        for (text, country, expected) in [
-            ("24ans", None, json!(24)),
-            ("1,000", None, json!(1000)),
-            (".51", None, json!(0.51)),
-            ("I am 37.", None, json!(37)),
-            ("-5", None, json!(-5)),
-            ("24-25", None, json!(24)),
-            ("1.000,50", None, json!(1000.5)),
-            ("1,000.50", None, json!(1000.5)),
-            ("12,5", None, json!(12.5)),
-            ("1.000", None, json!(1)),
-            ("1.000", Some("DE"), json!(1000)),
-            ("1,000", Some("DE"), json!(1)),
-            ("1 000", None, json!(1000)),
-            ("1 000 5", None, json!(1000)),
-            ("-1 000 000,5 km", None, json!(-1_000_000.5)),
-            ("room 3 100 euros", None, json!(3)),
-            ("1'000", Some("CH"), json!(1000)),
-            ("٢٤", None, json!(24)),
-            ("none", None, Value::Null),
-        ] {
-            assert_eq!(read(text, Expects::Number, country), expected, "{text} {country:?}");
-        }
+    fn finds_the_first_number_in_the_range() {
         let adult = Validation { min: Some(json!(18)), max: Some(json!("99")), pattern: None };
         assert_eq!(read_with("2 kids, I am 41", Expects::Number, None, &adult), json!(41));
         assert_eq!(read_with("17", Expects::Number, None, &adult), Value::Null);
+        assert_eq!(read_with("2 kids, I am 41 1/2", Expects::Number, None, &adult), Value::Null);
     }
 
     #[test]
@@ -512,7 +404,7 @@ mod tests {
             answers_turn: None,
             received_at: Timestamp::from_millis(0),
         };
-        let extracted = |expects| extract(&image, expects, &Validation::default(), None, &locale(None));
+        let extracted = |expects| extract(&image, expects, &Bounds::None, None, &locale(None));
         let value = json!({"url": "https://x.example/1.jpg", "type": "image"});
         assert_eq!(extracted(Expects::Media).unwrap().parsed, value);
         assert_eq!(extracted(Expects::Any).unwrap().parsed, value);

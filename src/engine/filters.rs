@@ -4,13 +4,17 @@ use jiff::tz::TimeZone;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, State, Value as Dynamic};
 
-use super::template::is_missing;
-use crate::domain::{Phone, Timestamp};
+use super::moment;
+use super::number::{self, Number, Writing};
+use super::template::{WRITING, is_missing, note};
+use crate::domain::Phone;
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
 const MONEY_FUEL: u64 = 60;
 const DATE_FUEL: u64 = 40;
 const PHONE_FUEL: u64 = 600;
+/// Characters of a value that are shown in the trace.
+const NOTE_CHARS: usize = 60;
 
 /// Adds them to a flow's environment, whose dates are shown in `zone`.
 pub(super) fn add(environment: &mut Environment<'static>, zone: TimeZone) {
@@ -18,9 +22,8 @@ pub(super) fn add(environment: &mut Environment<'static>, zone: TimeZone) {
     environment.add_filter("d", default_filter);
     environment.add_filter("money", money);
     environment.add_filter("phone_national", phone_national);
-    environment.add_filter("date", move |state: &State<'_, '_>, value: Dynamic, format: Option<String>| {
-        state.consume_fuel(DATE_FUEL)?;
-        Ok::<_, minijinja::Error>(date(&value, format, &zone))
+    environment.add_filter("date", move |state: &mut State<'_, '_>, value: Dynamic, format: Option<String>| {
+        date(state, value, format, &zone)
     });
 }
 
@@ -30,29 +33,29 @@ fn default_filter(value: Dynamic, other: Rest<Dynamic>) -> Dynamic {
     if is_empty { other.0.into_iter().next().unwrap_or_else(|| Dynamic::from("")) } else { value }
 }
 
-/// `money`: two decimals, thousands grouped; `money('EUR')` names the currency behind. What is no number stays.
-fn money(state: &State<'_, '_>, value: Dynamic, currency: Option<String>) -> Result<Dynamic, minijinja::Error> {
+/// `money`: two decimals, thousands grouped; `money('EUR')` names the currency behind. What is no amount stays, and so
+/// does what is another amount in another country.
+fn money(state: &mut State<'_, '_>, value: Dynamic, currency: Option<String>) -> Result<Dynamic, minijinja::Error> {
     state.consume_fuel(MONEY_FUEL)?;
     if is_missing(&value) {
         return Ok(value);
     }
-    let shown = value.to_string();
-    let Ok(amount) = shown.trim().replace(',', "").parse::<f64>() else { return Ok(value) };
-    if !amount.is_finite() {
-        return Ok(value);
-    }
-    let fixed = format!("{:.2}", amount.abs());
-    let (whole, cents) = fixed.split_once('.').unwrap_or((&fixed, "00"));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
-            grouped.push(',');
+    let amount = match value.kind() {
+        ValueKind::Number => number_of(&value),
+        _ => {
+            let writing = state.lookup(WRITING);
+            let writing = writing.and_then(|value| value.downcast_object_ref::<Writing>().copied());
+            value.as_str().and_then(|text| number::amount(text, writing.unwrap_or_default(), currency.as_deref()))
         }
-        grouped.push(digit);
-    }
-    let sign = if amount < 0.0 && fixed != "0.00" { "-" } else { "" };
+    };
+    let Some(amount) = amount else {
+        if !is_blank(&value) {
+            note(state, &format!("`{}` is not clearly an amount and stands as it came", shortened(&value)));
+        }
+        return Ok(value);
+    };
     let currency = currency.map(|name| format!(" {name}")).unwrap_or_default();
-    Ok(Dynamic::from(format!("{sign}{grouped}.{cents}{currency}")))
+    Ok(Dynamic::from(format!("{}{currency}", amount.to_amount())))
 }
 
 /// `phone_national`: a number as people of its country write it. What is no number stays.
@@ -65,29 +68,41 @@ fn phone_national(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, mini
 }
 
 /// `date`: a moment or a day in the flow's time zone, by a strftime format. What is neither stays.
-fn date(value: &Dynamic, format: Option<String>, zone: &TimeZone) -> Dynamic {
+fn date(
+    state: &mut State<'_, '_>,
+    value: Dynamic,
+    format: Option<String>,
+    zone: &TimeZone,
+) -> Result<Dynamic, minijinja::Error> {
+    state.consume_fuel(DATE_FUEL)?;
+    if is_missing(&value) {
+        return Ok(value);
+    }
     let format = format.unwrap_or_else(|| "%Y-%m-%d".to_owned());
     let zoned = match value.kind() {
-        ValueKind::Number => i64::try_from(value.clone())
-            .ok()
-            .and_then(|seconds| seconds.checked_mul(1000))
-            .map(|millis| Timestamp::from_millis(millis).to_jiff().to_zoned(zone.clone())),
-        _ => value.as_str().and_then(|text| read_moment(text, zone)),
+        ValueKind::Number => number_of(&value).and_then(|number| moment::of_number(number, zone)),
+        _ => value.as_str().and_then(|text| moment::of_text(text, zone)),
     };
-    zoned
-        .and_then(|zoned| jiff::fmt::strtime::format(&format, &zoned).ok())
-        .map_or_else(|| value.clone(), Dynamic::from)
+    let shown = zoned.and_then(|zoned| jiff::fmt::strtime::format(&format, &zoned).ok());
+    if shown.is_none() && !is_blank(&value) {
+        note(state, &format!("`{}` is not shown as a date and stands as it came", shortened(&value)));
+    }
+    Ok(shown.map_or(value, Dynamic::from))
 }
 
-/// Reads an ISO 8601 moment, or a date and time, or a date (its midnight), of `zone`.
-pub(super) fn read_moment(text: &str, zone: &TimeZone) -> Option<jiff::Zoned> {
-    let text = text.trim();
-    if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp.to_jiff().to_zoned(zone.clone()));
+/// The number of a value that is one.
+fn number_of(value: &Dynamic) -> Option<Number> {
+    match i128::try_from(value.clone()) {
+        Ok(whole) => Some(Number::Whole(whole)),
+        Err(_) => f64::try_from(value.clone()).ok().and_then(Number::of_float),
     }
-    let civil = text
-        .parse::<jiff::civil::DateTime>()
-        .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.to_datetime(jiff::civil::Time::midnight())))
-        .ok()?;
-    civil.to_zoned(zone.clone()).ok()
+}
+
+fn is_blank(value: &Dynamic) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// A value for the trace.
+fn shortened(value: &Dynamic) -> String {
+    value.to_string().chars().take(NOTE_CHARS).collect()
 }

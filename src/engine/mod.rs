@@ -8,6 +8,7 @@
 //! Every loop has a limit, and hitting one is a state of the session, not a panic: see [`limits`].
 
 mod awaited;
+mod bounds;
 mod check;
 mod compile;
 mod condition;
@@ -16,6 +17,8 @@ mod filters;
 mod late;
 mod lists;
 mod machine;
+mod moment;
+mod number;
 mod offered;
 mod reply;
 mod sub_flows;

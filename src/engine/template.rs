@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::filters;
 use super::lists::{self, dynamic};
+use super::number::Writing;
 use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
@@ -97,10 +98,17 @@ pub(super) struct Rendered<T> {
     pub(super) value: T,
     /// Paths whose value was missing.
     pub(super) missing: Vec<String>,
+    /// What filters could do nothing with, for the trace.
+    pub(super) notes: Vec<String>,
     pub(super) fuel: u64,
 }
 
+/// What filters read besides the roots. Templates cannot: it is none of [`ROOTS`].
+pub(super) const WRITING: &str = "qyvo_writing";
 const MISSING: &str = "qyvo_missing";
+const NOTES: &str = "qyvo_notes";
+/// Notes of one rendering; more say nothing new.
+const MOST_NOTES: usize = 5;
 const RESULT: &str = "qyvo_result";
 
 impl Templates {
@@ -199,7 +207,8 @@ impl Templates {
         let fuel = captured.state().fuel_levels().map_or(0, |(consumed, _)| consumed);
         let saw_missing = captured.state().get_temp(MISSING).is_some();
         let missing = if saw_missing { missing_paths(paths, scope) } else { Vec::new() };
-        Ok(Rendered { value: captured.into_output(), missing, fuel })
+        let notes = notes(captured.state());
+        Ok(Rendered { value: captured.into_output(), missing, notes, fuel })
     }
 
     /// Evaluates a template that is exactly one `{{…}}` and keeps the type of its value.
@@ -213,7 +222,7 @@ impl Templates {
         let value = captured.state().lookup(RESULT).unwrap_or(Dynamic::UNDEFINED);
         let missing = if is_missing(&value) { missing_paths(paths, scope) } else { Vec::new() };
         let value = serde_json::to_value(&value).unwrap_or(Value::Null);
-        Ok(Rendered { value, missing, fuel })
+        Ok(Rendered { value, missing, notes: notes(captured.state()), fuel })
     }
 }
 
@@ -236,6 +245,8 @@ pub(super) struct TurnScope {
     pub(super) flow: FlowId,
     pub(super) flow_name: String,
     pub(super) now: Timestamp,
+    /// How the contact's numbers are written.
+    pub(super) writing: Writing,
     pub(super) made: MadeRoots,
 }
 
@@ -276,6 +287,7 @@ impl Object for Scope {
     fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
         match key.as_str()? {
             "context" => Some(self.context.clone()),
+            WRITING => Some(Dynamic::from_object(self.turn.writing)),
             "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
@@ -378,6 +390,21 @@ fn render_error(error: &minijinja::Error) -> RenderError {
     RenderError::Failed(error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
 }
 
+/// Notes what a filter could do nothing with. The caller of the rendering reads it afterwards.
+pub(super) fn note(state: &mut State<'_, '_>, text: &str) {
+    let mut all = notes(state);
+    let text = text.replace('\n', " ");
+    if all.len() < MOST_NOTES && !all.contains(&text) {
+        all.push(text);
+        state.set_temp(NOTES, Dynamic::from(all.join("\n")));
+    }
+}
+
+fn notes(state: &State<'_, '_>) -> Vec<String> {
+    let noted = state.get_temp(NOTES);
+    noted.iter().flat_map(|notes| notes.as_str().unwrap_or_default().lines().map(str::to_owned)).collect()
+}
+
 pub(super) fn is_missing(value: &Dynamic) -> bool {
     value.is_undefined() || value.is_none()
 }
@@ -452,6 +479,7 @@ mod tests {
                 flow: FlowId(Uuid::nil()),
                 flow_name: "F".to_owned(),
                 now: "2026-05-07T08:14:23+00:00".parse().unwrap(),
+                writing: Writing::of_country(Some("DE")),
                 made: MadeRoots::default(),
             }),
             visits: 1,

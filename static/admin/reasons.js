@@ -4,6 +4,7 @@
 const WORDS = {
   ambiguous: "Nobody can tell whether the channel took it.",
   auto_reply_limit: "Too many automatic answers went to this person within a minute, as between two machines: nothing is answered by itself until the person has been silent for an hour, or until somebody lets it go on.",
+  bad_time: "A delay was to end at what is no moment in time, or at one more than ten years off.",
   cancelled: "Somebody ended it.",
   channel_paused: "The channel is paused: it goes out when the channel goes on.",
   flow_stopped: "The flow was stopped.",

@@ -15,12 +15,15 @@ use serde_json::Value;
 
 use super::compile::{Action, CompiledCase, CompiledFlow};
 use super::condition::{Surroundings, Verdict, decide};
-use super::extract::writes_decimal_comma;
-use super::filters::read_moment;
+use super::moment;
+use super::number::Writing;
 use super::template::{Text, TurnScope};
 use super::{Change, Effect, Event, Flows, NotLoaded, PathStep, Step, TurnRecord, Warning, limits};
 use crate::domain::{Branch, Contact, Delay, Frame, Reply, Session, Status, Timestamp, Wait, WaitKind};
 use values::{ContextView, compare_cost};
+
+/// The reason of a session whose delay has no moment at which it could end.
+const BAD_TIME: &str = "bad_time";
 
 /// Where the session goes next.
 enum Next {
@@ -375,7 +378,7 @@ impl<'a> Machine<'a> {
             let country = self.country();
             let around = Surroundings {
                 tags: &self.contact.tags,
-                comma_decimal: writes_decimal_comma(country.as_deref()),
+                writing: Writing::of_country(country.as_deref()),
                 zone: &self.flow.zone,
             };
             match decide(case.operator, &left, &right, case.pattern.as_ref(), &around) {
@@ -414,22 +417,34 @@ impl<'a> Machine<'a> {
 
     fn delay(&mut self, index: usize, delay: &Delay, until: Option<&Text>) -> Result<Next, Halt> {
         let follows_a_call = self.follows_a_call();
-        let wake_at = match (delay.seconds, until) {
-            (Some(seconds), _) => Some(self.now.plus(Duration::from_secs(seconds))),
+        let (wake_at, told) = match (delay.seconds, until) {
+            (Some(seconds), _) => {
+                (Some(self.now.plus(Duration::from_secs(seconds))), format!("{seconds} seconds from now"))
+            }
             (None, Some(until)) => {
                 let text = self.text(index, until)?;
-                let moment = read_moment(&text, &self.flow.zone);
-                if moment.is_none() {
-                    self.warn(index, format!("`{text}` is not a moment in time: the delay is skipped"));
-                }
-                moment.map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+                let moment = moment::of_text(&text, &self.flow.zone);
+                let told = format!("`{}`", text.trim().chars().take(100).collect::<String>());
+                (moment.map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())), told)
             }
-            (None, None) => None,
+            (None, None) => (None, "nothing".to_owned()),
         };
-        let Some(wake_at) = wake_at.filter(|wake_at| *wake_at > self.now) else {
-            let why = if wake_at.is_some() { "the moment has passed" } else { "there is no moment to wait for" };
-            return self.leave(index, "next", Some(why.to_owned()));
+        let why = match wake_at {
+            None => Some("is no moment in time"),
+            Some(wake_at) if !moment::is_near(wake_at, self.now) => Some("is more than ten years off"),
+            Some(_) => None,
         };
+        let Some(wake_at) = wake_at.filter(|_| why.is_none()) else {
+            self.warn(index, format!("the delay cannot end: {told} {}", why.unwrap_or_default()));
+            self.stay(index, why);
+            return self.close(Ending::Failed(BAD_TIME.to_owned()));
+        };
+        if wake_at <= self.now {
+            if delay.seconds.is_none() {
+                self.warn(index, format!("{told} has passed: the delay is over at once"));
+            }
+            return self.leave(index, "next", Some("the moment has passed".to_owned()));
+        }
         self.wait_for(WaitKind::Delay, Some(wake_at));
         if let Some(wait) = self.session.wait.as_mut() {
             wait.asked_at = follows_a_call.then_some(self.now);
@@ -467,8 +482,7 @@ impl<'a> Machine<'a> {
     }
 
     fn country(&self) -> Option<String> {
-        let of_flow = self.flow.document.settings.country.clone();
-        of_flow.or_else(|| self.contact.phone.as_ref().and_then(|phone| phone.country()))
+        self.flow.country_of(&self.contact)
     }
 
     fn current(&self) -> Option<usize> {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Halt, Machine, Next, millis};
 use crate::domain::{MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
 use crate::engine::compile::{Action, Prompt};
-use crate::engine::extract::{DateOrder, Locale, extract, writes_decimal_comma};
+use crate::engine::extract::{DateOrder, Locale, extract};
+use crate::engine::number::Writing;
 use crate::engine::reply::{Choice, choose};
 use crate::engine::{Change, limits};
 
@@ -42,11 +43,11 @@ impl Machine<'_> {
         let flow = self.flow.clone();
         let next = match &flow.actions[index] {
             Action::Delay { .. } => self.leave(index, "next", Some("the contact wrote".to_owned())),
-            Action::Ask { prompt, ask, pattern } => {
+            Action::Ask { prompt, expects, bounds, pattern } => {
                 if is_old_tap(reply, &wait) {
                     self.prompt_again(index, prompt, &wait, OLD_TAP)
                 } else {
-                    match extract(reply, ask.expects, &ask.validation, pattern.as_ref(), &self.locale()) {
+                    match extract(reply, *expects, bounds, pattern.as_ref(), &self.locale()) {
                         Ok(answer) => self
                             .save_answer(prompt, answer.parsed, answer.raw)
                             .and_then(|()| self.leave(index, "reply", None)),
@@ -176,7 +177,7 @@ impl Machine<'_> {
         let country = self.country();
         Locale {
             date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
-            comma_decimal: writes_decimal_comma(country.as_deref()),
+            writing: Writing::of_country(country.as_deref()),
             today: self.now.to_jiff().to_zoned(self.flow.zone.clone()).date(),
             country,
         }

@@ -12,6 +12,7 @@ use crate::domain::text::json_depth;
 use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
+use crate::engine::number::Writing;
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
 use crate::engine::{Change, Effect, Warning, limits};
 
@@ -41,7 +42,7 @@ impl Machine<'_> {
             Err(error) => return self.render_failed(index, error).map(|()| String::new()),
         };
         self.burn(rendered.fuel)?;
-        self.warn_missing(index, rendered.missing);
+        self.warn_of(index, rendered.missing, rendered.notes);
         Ok(rendered.value)
     }
 
@@ -55,7 +56,7 @@ impl Machine<'_> {
                     Ok(rendered) => {
                         self.burn(rendered.fuel)?;
                         self.burn_bytes(json_bytes(&rendered.value))?;
-                        self.warn_missing(index, rendered.missing);
+                        self.warn_of(index, rendered.missing, rendered.notes);
                         rendered.value
                     }
                     Err(error) => return self.render_failed(index, error).map(|()| Value::Null),
@@ -97,7 +98,9 @@ impl Machine<'_> {
         self.burn(bytes as u64 / BYTES_PER_FUEL)
     }
 
-    pub(super) fn warn_missing(&mut self, index: usize, missing: Vec<String>) {
+    /// Warns of what a template had to do without, and of what its filters could do nothing with.
+    pub(super) fn warn_of(&mut self, index: usize, missing: Vec<String>, notes: Vec<String>) {
+        notes.into_iter().for_each(|note| self.warn(index, note));
         for path in missing {
             // What the contact has not told is often not there; the author wants to know all the same.
             self.warn(index, format!("`{path}` is missing and gave nothing"));
@@ -189,6 +192,7 @@ impl Machine<'_> {
             flow: self.frame.as_ref().map_or(self.session.flow_id, |frame| frame.flow.id),
             flow_name: self.flow.name().to_owned(),
             now: self.now,
+            writing: Writing::of_country(self.country().as_deref()),
             made: MadeRoots::default(),
         })
     }

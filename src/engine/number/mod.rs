@@ -1,0 +1,546 @@
+//! Reading numbers that people and shops wrote as text, and writing amounts.
+//!
+//! Every number that the engine reads from a text is read here, so that `1.290,50` is the same amount in an answer, in a
+//! condition and in a template. What can be read in more than one way is not read at all: an answer is asked for again,
+//! and an amount stands as it came. A whole number is kept exactly, and so is a fraction of up to 15 digits; what would
+//! change when it is kept is no number.
+
+mod run;
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use minijinja::value::Object;
+use serde_json::{Value, json};
+
+use run::{Reading, Run, is_sign, plain};
+
+/// Characters of a text that is one number as a whole; a longer text is none.
+const SINGLE_CHARS: usize = 100;
+
+/// How the people of a country write numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Writing {
+    /// `1,5` is one and a half, and `1.000` a thousand.
+    decimal_comma: bool,
+    /// `1 000` is a thousand, also in the middle of a sentence.
+    groups_by_blanks: bool,
+    /// `1,00,000` is a hundred thousand.
+    groups_by_two: bool,
+}
+
+/// Templates carry it to the filters.
+impl Object for Writing {
+    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+/// Countries with a decimal comma (Unicode CLDR 48, the country's main language).
+#[rustfmt::skip]
+const DECIMAL_COMMA: [&str; 106] = [
+    "AD", "AL", "AM", "AO", "AR", "AT", "AX", "AZ", "BA", "BE", "BF", "BG", "BI", "BJ", "BL", "BO", "BR", "BY", "CD",
+    "CF", "CG", "CI", "CL", "CM", "CO", "CR", "CU", "CV", "CY", "CZ", "DE", "DJ", "DK", "DZ", "EC", "EE", "ES", "FI",
+    "FO", "FR", "GA", "GE", "GF", "GL", "GN", "GP", "GQ", "GR", "GW", "HR", "HU", "ID", "IS", "IT", "KG", "KM", "KZ",
+    "LB", "LT", "LU", "LV", "LY", "MA", "MC", "MD", "ME", "MF", "MG", "MK", "ML", "MQ", "MR", "MZ", "NC", "NE", "NL",
+    "NO", "PF", "PL", "PM", "PT", "PY", "RE", "RO", "RS", "RU", "SE", "SI", "SK", "SM", "SN", "SR", "ST", "TD", "TG",
+    "TL", "TM", "TN", "TR", "UA", "UY", "UZ", "VE", "VN", "XK", "ZA",
+];
+/// Countries that group digits by blanks (Unicode CLDR 48, the country's main languages).
+#[rustfmt::skip]
+const BLANKS: [&str; 59] = [
+    "AL", "AM", "AT", "AX", "BE", "BF", "BG", "BI", "BJ", "BL", "BY", "CA", "CD", "CF", "CG", "CH", "CI", "CM", "CR",
+    "CZ", "DJ", "DZ", "EE", "ES", "FI", "FR", "GA", "GE", "GF", "GN", "GP", "GQ", "HU", "KG", "KM", "KZ", "LT", "LU",
+    "LV", "MC", "MG", "ML", "MQ", "NC", "NE", "NO", "PF", "PL", "PT", "RE", "RU", "SE", "SK", "SN", "TD", "TG", "UA",
+    "UZ", "ZA",
+];
+/// Countries that count in lakhs and crores.
+const LAKHS: [&str; 6] = ["BD", "BT", "IN", "LK", "NP", "PK"];
+
+impl Writing {
+    /// How they write in a country, by its ISO 3166 code.
+    pub(super) fn of_country(country: Option<&str>) -> Self {
+        let country = country.unwrap_or_default().to_ascii_uppercase();
+        let is_among = |countries: &[&str]| countries.contains(&country.as_str());
+        Self {
+            decimal_comma: is_among(&DECIMAL_COMMA),
+            groups_by_blanks: is_among(&BLANKS),
+            groups_by_two: is_among(&LAKHS),
+        }
+    }
+}
+
+/// A number, exactly as it was written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    /// A whole number that JSON can carry.
+    Whole(i128),
+    /// One with a fraction, or beyond what a whole number can be.
+    Fraction(f64),
+}
+
+impl Number {
+    /// The number of a JSON value that is one.
+    pub(super) fn of_json(value: &Value) -> Option<Self> {
+        let Value::Number(number) = value else { return None };
+        if let Some(whole) = number.as_i128() {
+            return Some(Self::Whole(whole));
+        }
+        number.as_f64().and_then(Self::of_float)
+    }
+
+    /// A float as a number; a whole one up to 2^53 is whole, so that `3.0` is 3.
+    pub(super) fn of_float(value: f64) -> Option<Self> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            return Some(Self::Whole(value as i128));
+        }
+        value.is_finite().then_some(Self::Fraction(value))
+    }
+
+    /// The number of digits with a point before the fraction; `None` where it could not be kept as it is written.
+    fn of_digits(is_negative: bool, whole: &str, fraction: &str) -> Option<Self> {
+        let whole = whole.trim_start_matches('0');
+        let fraction = fraction.trim_end_matches('0');
+        let whole = if whole.is_empty() { "0" } else { whole };
+        if fraction.is_empty() {
+            let value: i128 = whole.parse().ok()?;
+            let value = if is_negative { -value } else { value };
+            return (i64::MIN.into()..=u64::MAX.into()).contains(&value).then_some(Self::Whole(value));
+        }
+        let written = format!("{whole}.{fraction}");
+        let value: f64 = written.parse().ok()?;
+        // Shown shortest, a float is what was written, or it is another number.
+        let is_kept = value.to_string() == written;
+        is_kept.then_some(Self::Fraction(if is_negative { -value } else { value }))
+    }
+
+    /// As a JSON number.
+    pub(super) fn to_json(self) -> Value {
+        match self {
+            Self::Whole(whole) => match (i64::try_from(whole), u64::try_from(whole)) {
+                (Ok(whole), _) => json!(whole),
+                (_, Ok(whole)) => json!(whole),
+                _ => Value::Null,
+            },
+            Self::Fraction(value) => json!(value),
+        }
+    }
+
+    /// Which of two is greater; whole numbers exactly.
+    pub(super) fn compare(self, other: Self) -> Ordering {
+        let float = |number: Self| match number {
+            Self::Whole(whole) => whole as f64,
+            Self::Fraction(value) => value,
+        };
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => a.cmp(&b),
+            (a, b) => float(a).total_cmp(&float(b)),
+        }
+    }
+
+    /// Two decimals, thousands grouped by commas. Half a cent is rounded up, as people round.
+    pub(super) fn to_amount(self) -> String {
+        let (is_negative, digits) = match self {
+            Self::Whole(whole) => (whole < 0, whole.unsigned_abs().to_string()),
+            Self::Fraction(value) => (value < 0.0, value.abs().to_string()),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+        let mut cents: Vec<u8> = whole.bytes().chain(fraction.bytes().chain(*b"00").take(2)).collect();
+        if fraction.as_bytes().get(2).is_some_and(|digit| *digit >= b'5') {
+            let nines = cents.iter().rev().take_while(|digit| **digit == b'9').count();
+            let place = cents.len() - nines;
+            cents[place..].fill(b'0');
+            match place.checked_sub(1) {
+                Some(before) => cents[before] += 1,
+                None => cents.insert(0, b'1'),
+            }
+        }
+        let is_nothing = cents.iter().all(|digit| *digit == b'0');
+        let mut amount = String::from(if is_negative && !is_nothing { "-" } else { "" });
+        let whole = cents.len() - 2;
+        for (index, digit) in cents.iter().enumerate() {
+            match whole.checked_sub(index) {
+                Some(0) => amount.push('.'),
+                Some(left) if index > 0 && left % 3 == 0 => amount.push(','),
+                _ => {}
+            }
+            amount.push(char::from(*digit));
+        }
+        amount
+    }
+}
+
+/// Why a text has no number that can be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoNumber {
+    /// None is in it that fits.
+    Missing,
+    /// What is in it can be read in more than one way.
+    Unclear,
+}
+
+/// The first number in a text that fits. One that is unclear ends the search: nobody knows what it was meant to be.
+pub(super) fn first_in(text: &str, writing: Writing, fits: impl Fn(Number) -> bool) -> Result<Number, NoNumber> {
+    let chars = plain(text);
+    let mut at = 0;
+    while let Some(run) = Run::next(&chars, at) {
+        match run.read(&chars, writing) {
+            Reading::Unclear => return Err(NoNumber::Unclear),
+            Reading::Clear(number) | Reading::ByCountry(number) if fits(number) => return Ok(number),
+            _ => at = run.end,
+        }
+    }
+    Err(NoNumber::Missing)
+}
+
+/// A text that is one number as a whole, with what stands around it.
+struct Single {
+    number: Number,
+    /// It would be the same number in every country.
+    is_clear: bool,
+    /// The words and signs beside it, such as `€`.
+    beside: Vec<String>,
+}
+
+impl Single {
+    fn read(text: &str, writing: Writing) -> Option<Self> {
+        if text.chars().nth(SINGLE_CHARS).is_some() {
+            return None;
+        }
+        let chars = plain(text);
+        let run = Run::next(&chars, 0)?;
+        if Run::next(&chars, run.end).is_some() {
+            return None;
+        }
+        let (number, is_clear) = match run.read(&chars, writing) {
+            Reading::Clear(number) => (number, true),
+            Reading::ByCountry(number) => (number, false),
+            Reading::Unclear => return None,
+        };
+        let before: String = chars[..run.start].iter().filter(|c| !is_sign(**c)).collect();
+        // `12,-` is how shops write that there are no cents.
+        let mut after: String = chars[run.end..].iter().collect();
+        for dashes in [",--", ".--", ",-", ".-", ",–", ".–", ",—", ".—"] {
+            if let Some(rest) = after.strip_prefix(dashes) {
+                after = rest.to_owned();
+                break;
+            }
+        }
+        let beside = before.split_whitespace().chain(after.split_whitespace()).map(str::to_owned).collect();
+        Some(Self { number, is_clear, beside })
+    }
+}
+
+/// The number that a text is, as conditions compare it: alone, or with a currency beside it.
+pub(super) fn whole(text: &str, writing: Writing) -> Option<Number> {
+    let single = Single::read(text, writing)?;
+    single.beside.iter().all(|word| is_currency_word(word)).then_some(single.number)
+}
+
+/// The number that a bound in a document is, and whether it can be read in one way only.
+pub(super) fn bound(value: &Value, writing: Writing) -> Option<(Number, bool)> {
+    match value {
+        Value::String(text) => {
+            let single = Single::read(text, writing).filter(|single| single.beside.is_empty())?;
+            Some((single.number, single.is_clear))
+        }
+        value => Number::of_json(value).map(|number| (number, true)),
+    }
+}
+
+/// The amount that a text is, to be shown with `currency`; `None` where it is not clear how much of what it is.
+pub(super) fn amount(text: &str, writing: Writing, currency: Option<&str>) -> Option<Number> {
+    let single = Single::read(text, writing)?;
+    let is_plain = match single.beside.as_slice() {
+        [] => true,
+        [word] => {
+            let name = word.strip_suffix('.').unwrap_or(word);
+            let is_word = name.chars().all(|c| c.is_alphabetic() || is_currency(c));
+            is_word && currency.is_none_or(|wanted| !is_another_currency(name, wanted))
+        }
+        _ => false,
+    };
+    (single.is_clear && is_plain).then_some(single.number)
+}
+
+/// Signs of currencies whose code is known. `$` is not among them: some thirty currencies have it.
+#[rustfmt::skip]
+const CURRENCIES: [(&str, &[&str]); 21] = [
+    ("€", &["EUR"]), ("£", &["GBP", "EGP", "FKP", "GIP", "SHP", "LBP", "SYP", "SSP"]), ("¥", &["JPY", "CNY"]),
+    ("₹", &["INR"]), ("₽", &["RUB"]), ("₺", &["TRY"]), ("₴", &["UAH"]), ("₩", &["KRW", "KPW"]), ("₫", &["VND"]),
+    ("₪", &["ILS"]), ("฿", &["THB"]), ("₦", &["NGN"]), ("₱", &["PHP"]), ("₡", &["CRC"]), ("₲", &["PYG"]),
+    ("₸", &["KZT"]), ("₾", &["GEL"]), ("₼", &["AZN"]), ("R$", &["BRL"]), ("zł", &["PLN"]), ("Kč", &["CZK"]),
+];
+
+/// Whether a word beside an amount says that it is of another currency than `wanted`, if that is a code.
+fn is_another_currency(word: &str, wanted: &str) -> bool {
+    let is_code = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !is_code(wanted) {
+        return false;
+    }
+    if let Some((_, codes)) = CURRENCIES.iter().find(|(sign, _)| *sign == word) {
+        return !codes.contains(&wanted);
+    }
+    match word {
+        dollars if dollars.ends_with('$') => {
+            CURRENCIES.iter().any(|(sign, codes)| *sign != "R$" && codes.contains(&wanted))
+        }
+        code => is_code(code) && code != wanted,
+    }
+}
+
+fn is_currency_word(word: &str) -> bool {
+    word.chars().all(is_currency)
+        || (word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+        || CURRENCIES.iter().any(|(sign, _)| *sign == word)
+}
+
+/// The general category Sc of Unicode.
+fn is_currency(c: char) -> bool {
+    matches!(c, '$' | '¢'..='¥' | '\u{58f}' | '\u{60b}' | '\u{9f2}' | '\u{9f3}' | '\u{e3f}' | '\u{17db}'
+        | '\u{20a0}'..='\u{20cf}' | '\u{fdfc}' | '\u{fe69}' | '\u{ff04}' | '\u{ffe0}' | '\u{ffe1}' | '\u{ffe5}'
+        | '\u{ffe6}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(text: &str, country: Option<&str>) -> Result<Value, NoNumber> {
+        first_in(text, Writing::of_country(country), |_| true).map(Number::to_json)
+    }
+
+    #[test]
+    fn finds_the_first_number_as_the_country_writes_it() {
+        for (text, country, expected) in [
+            ("24ans", None, json!(24)),
+            (".51", None, json!(0.51)),
+            (",5", None, json!(0.5)),
+            ("no.5", None, json!(5)),
+            ("well...5", None, json!(5)),
+            ("I am 37.", None, json!(37)),
+            ("2 kids, I am 41", None, json!(2)),
+            ("room 12, 3 nights", None, json!(12)),
+            ("room-5", None, json!(5)),
+            ("-5", None, json!(-5)),
+            ("\u{2212}5", None, json!(-5)),
+            ("-$5", None, json!(-5)),
+            ("€-5,50", None, json!(-5.5)),
+            ("+5", None, json!(5)),
+            ("(5)", None, json!(5)),
+            ("5€", None, json!(5)),
+            ("€5", None, json!(5)),
+            ("$1,000.00", None, json!(1000)),
+            ("Rs.500", Some("IN"), json!(500)),
+            ("12,-", Some("DE"), json!(12)),
+            ("12,5", None, json!(12.5)),
+            ("0,99", Some("US"), json!(0.99)),
+            ("1290,50", None, json!(1290.5)),
+            ("1.290,50", None, json!(1290.5)),
+            ("1,290.50", Some("DE"), json!(1290.5)),
+            ("1'290.50", None, json!(1290.5)),
+            ("1’290", Some("CH"), json!(1290)),
+            ("1.000", None, json!(1)),
+            ("1.000", Some("DE"), json!(1000)),
+            ("1.000", Some("us"), json!(1)),
+            ("1,000", None, json!(1000)),
+            ("1,000", Some("DE"), json!(1)),
+            ("1,000", Some("US"), json!(1000)),
+            ("0.125", Some("DE"), json!(0.125)),
+            ("1290.505", Some("DE"), json!(1290.505)),
+            ("1.0000", None, json!(1)),
+            ("1.000.000", None, json!(1_000_000)),
+            ("1 000", None, json!(1000)),
+            ("1\u{a0}290,50", None, json!(1290.5)),
+            ("1\u{202f}290,50 €", None, json!(1290.5)),
+            ("-1 000 000,5", None, json!(-1_000_000.5)),
+            ("room 3 100 euros", Some("FR"), json!(3100)),
+            ("1 000 km", Some("PL"), json!(1000)),
+            ("1,00,000", Some("IN"), json!(100_000)),
+            ("12,34,567.89", Some("IN"), json!(1_234_567.89)),
+            ("1,234,567", Some("IN"), json!(1_234_567)),
+            ("१,००,०००", None, json!(100_000)),
+            ("٢٤", None, json!(24)),
+            ("١٢٣٫٥", None, json!(123.5)),
+            ("١٬٢٣٤٫٥", None, json!(1234.5)),
+            ("２４", None, json!(24)),
+            ("2\u{fe0f}\u{20e3}", None, json!(2)),
+            ("\u{200f}-\u{200e}5", None, json!(-5)),
+            ("00012", None, json!(12)),
+            ("9007199254740993", None, json!(9_007_199_254_740_993_u64)),
+            ("18446744073709551615", None, json!(u64::MAX)),
+            ("我有5个孩子和3只狗", None, json!(5)),
+            ("5 km", None, json!(5)),
+            ("5km", None, json!(5)),
+            ("It costs 37. 5 of us pay", None, json!(37)),
+        ] {
+            assert_eq!(first(text, country), Ok(expected), "{text} {country:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_no_number() {
+        for (text, country) in [
+            ("1/2", None),
+            ("1 / 2", None),
+            ("1½", None),
+            ("3 ½", None),
+            ("3 1/2", None),
+            ("1e5", None),
+            ("1E+5", None),
+            ("1e-5", None),
+            ("10^5", None),
+            ("5²", None),
+            ("3-4", None),
+            ("10–12", None),
+            ("10 - 12", None),
+            ("3 to 4", None),
+            ("de 3 a 4", Some("ES")),
+            ("22/04", None),
+            ("22/04/2026", None),
+            ("2026-05-07", None),
+            ("8:30", None),
+            ("8h30", None),
+            ("1m80", None),
+            ("2x4", None),
+            ("1.2.3", None),
+            ("100.000.00", None),
+            ("1.290,50,10", None),
+            ("1,2.3,4", None),
+            ("1.290 500", None),
+            ("0.000.000", None),
+            ("1 000 2", None),
+            ("1 000 5", Some("FR")),
+            ("room 3 100 euros", None),
+            ("1 000 km", Some("US")),
+            ("12 5", None),
+            ("12, 50", None),
+            ("030 123 456", Some("DE")),
+            ("+49 151 23456789", Some("DE")),
+            ("0151/23456789", Some("DE")),
+            ("1,00,000", Some("US")),
+            ("1,00,000,000", Some("IN")),
+            ("5'10", None),
+            ("5k", None),
+            ("5 K", None),
+            ("2 million", None),
+            ("3 mil", Some("ES")),
+            ("5万", None),
+            ("12月5日", None),
+            ("5 Komma 3", Some("DE")),
+            ("- 5", None),
+            ("–5", None),
+            ("±5", None),
+            ("98765432109876543210", None),
+            ("1234567890123456.78", None),
+        ] {
+            assert_eq!(first(text, country), Err(NoNumber::Unclear), "{text} {country:?}");
+        }
+        for text in ["", "none", "½", "...", "-", "€"] {
+            assert_eq!(first(text, None), Err(NoNumber::Missing), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_what_they_are_in_every_country_or_stand_as_they_came() {
+        let shown = |text: &str, country: Option<&str>, currency: Option<&str>| {
+            amount(text, Writing::of_country(country), currency).map(Number::to_amount)
+        };
+        for (text, expected) in [
+            ("1290,50", "1,290.50"),
+            ("1.290,50", "1,290.50"),
+            ("1,290.50", "1,290.50"),
+            ("1'290.50", "1,290.50"),
+            ("1 290,50", "1,290.50"),
+            ("12,50", "12.50"),
+            ("0,99", "0.99"),
+            ("12.5", "12.50"),
+            ("-5", "-5.00"),
+            ("5", "5.00"),
+            ("1.000.000", "1,000,000.00"),
+            ("0.125", "0.13"),
+            ("1290.505", "1,290.51"),
+            ("12,50 €", "12.50"),
+            ("EUR 12,50", "12.50"),
+            ("12.–", "12.00"),
+            ("Rs. 500", "500.00"),
+            ("9007199254740993", "9,007,199,254,740,993.00"),
+            ("١٬٢٣٤٫٥٠", "1,234.50"),
+        ] {
+            for country in [None, Some("DE"), Some("US")] {
+                assert_eq!(shown(text, country, None).as_deref(), Some(expected), "{text} {country:?}");
+            }
+        }
+        for text in [
+            "1.000",
+            "1,000",
+            "-1.000 €",
+            "12.345",
+            "free",
+            "",
+            "(5)",
+            "1/2",
+            "5k",
+            "3-4",
+            "from 5 to 9",
+            "5%",
+            "2 x 12,50",
+            "1e3",
+            "12,50 € each",
+            "5-",
+            "1.2.3",
+            "100.000.00",
+            "12 5",
+            "8:30",
+        ] {
+            for country in [None, Some("DE"), Some("US")] {
+                assert_eq!(shown(text, country, None), None, "{text} {country:?}");
+            }
+        }
+        for (text, currency, expected) in [
+            ("€5", "EUR", Some("5.00")),
+            ("5 EUR", "EUR", Some("5.00")),
+            ("5 Euro", "EUR", Some("5.00")),
+            ("$5", "MXN", Some("5.00")),
+            ("5 €", "euros", Some("5.00")),
+            ("€5", "USD", None),
+            ("$5", "EUR", None),
+            ("US$5", "EUR", None),
+            ("5 USD", "EUR", None),
+            ("R$ 5", "USD", None),
+        ] {
+            assert_eq!(shown(text, None, Some(currency)).as_deref(), expected, "{text} {currency}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_rounded_as_people_round() {
+        for (value, expected) in [
+            (0.0, "0.00"),
+            (-0.001, "0.00"),
+            (-0.005, "-0.01"),
+            (1.005, "1.01"),
+            (2.675, "2.68"),
+            (9.995, "10.00"),
+            (999_999.995, "1,000,000.00"),
+            (1290.5, "1,290.50"),
+            (1e21, "1,000,000,000,000,000,000,000.00"),
+        ] {
+            assert_eq!(Number::of_float(value).unwrap().to_amount(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn conditions_compare_whole_texts_exactly() {
+        let read = |text: &str| whole(text, Writing::default());
+        let ordering = |a: &str, b: &str| read(a).unwrap().compare(read(b).unwrap());
+        assert_eq!(ordering("9007199254740993", "9007199254740992"), Ordering::Greater);
+        assert_eq!(ordering("1.5", "1,5"), Ordering::Equal);
+        assert_eq!(ordering("-1", "0.5"), Ordering::Less);
+        assert_eq!(read("1.290,50 €"), Some(Number::Fraction(1290.5)));
+        for text in ["5 apples", "nine", "", "5 6", "5%", "(5)", "1/2", "2026-05-07"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

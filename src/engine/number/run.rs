@@ -1,0 +1,339 @@
+//! The digits of a text that belong together, and what number they are.
+
+use unicode_normalization::char::is_combining_mark;
+
+use super::{Number, Writing, is_currency};
+use crate::domain::text::ascii_digit;
+
+/// A text's characters without those that cannot be seen.
+pub(super) fn plain(text: &str) -> Vec<char> {
+    let is_unseen = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fe0f}' | '\u{20e3}')
+    };
+    text.chars().filter(|c| !is_unseen(*c)).collect()
+}
+
+/// Whether digits are of a script of India, where they are grouped by two.
+fn is_of_india(c: char) -> bool {
+    matches!(c, '\u{966}'..='\u{96f}' | '\u{9e6}'..='\u{9ef}' | '\u{a66}'..='\u{a6f}' | '\u{ae6}'..='\u{aef}'
+        | '\u{b66}'..='\u{b6f}' | '\u{be6}'..='\u{bef}' | '\u{c66}'..='\u{c6f}' | '\u{ce6}'..='\u{cef}'
+        | '\u{d66}'..='\u{d6f}')
+}
+
+fn is_digit(c: char) -> bool {
+    ascii_digit(c).is_some()
+}
+
+fn is_minus(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}' | '\u{2011}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}')
+}
+
+/// A dash that is no minus, though it may be meant as one.
+fn is_dash(c: char) -> bool {
+    matches!(c, '\u{2012}'..='\u{2015}' | '\u{2e3a}' | '\u{2e3b}')
+}
+
+pub(super) fn is_sign(c: char) -> bool {
+    is_minus(c) || matches!(c, '+' | '\u{ff0b}')
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphabetic() || is_combining_mark(c)
+}
+
+/// `½` and `²`: numbers that are no digits and change what stands before them.
+fn is_part_of_number(c: char) -> bool {
+    c.is_numeric() && !is_digit(c)
+        || matches!(c, '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{2070}'..='\u{209c}' | '\u{bc}'..='\u{be}')
+}
+
+/// What stands between two groups of digits of one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Separator {
+    Dot,
+    Comma,
+    /// `'` and its like, which only group.
+    Apostrophe,
+    Blank,
+    /// The Arabic sign for thousands.
+    Thousands,
+    /// The Arabic sign before a fraction.
+    Decimal,
+}
+
+impl Separator {
+    fn of(c: char) -> Option<Self> {
+        Some(match c {
+            '.' | '\u{ff0e}' => Self::Dot,
+            ',' | '\u{ff0c}' | '\u{60c}' => Self::Comma,
+            '\'' | '’' | '‘' | '\u{2bc}' | '\u{ff07}' | '´' | '`' => Self::Apostrophe,
+            '\u{66b}' => Self::Decimal,
+            '\u{66c}' => Self::Thousands,
+            c if c.is_whitespace() && !matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}') => Self::Blank,
+            _ => return None,
+        })
+    }
+
+    /// Whether a number may begin with it.
+    fn begins(c: char) -> bool {
+        matches!(Self::of(c), Some(Self::Dot | Self::Comma | Self::Decimal))
+    }
+}
+
+/// Digits that belong together, whether they are a number or not.
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    is_negative: bool,
+    /// It begins with a separator, such as `.51`.
+    leads: bool,
+    /// From where to where each group of digits goes.
+    groups: Vec<(usize, usize)>,
+    separators: Vec<Separator>,
+    is_unclear: bool,
+}
+
+pub(super) enum Reading {
+    /// A number, the same in every country.
+    Clear(Number),
+    /// A number whose one separator means something else in other countries.
+    ByCountry(Number),
+    Unclear,
+}
+
+/// What the signs between two groups of digits make of them.
+enum Between {
+    Joins(Separator),
+    /// They belong together and are no number: a range, a fraction, a date, a time.
+    Confuses,
+    /// A comma and a blank: a list, or in a text of nothing else a number with a slip.
+    Lists,
+    /// Two numbers.
+    Parts,
+}
+
+impl Run {
+    /// The next digits from a place on.
+    pub(super) fn next(chars: &[char], from: usize) -> Option<Self> {
+        let digits_from = |at: usize| chars[at..].iter().take_while(|c| is_digit(**c)).count() + at;
+        let first = from + chars[from..].iter().position(|c| is_digit(*c))?;
+        let before = |at: usize| at.checked_sub(1).map(|at| chars[at]);
+        // A dot right behind a letter belongs to the word: `no.5`.
+        let leads = before(first).is_some_and(Separator::begins)
+            && !before(first - 1).is_some_and(|c| is_of_word(c) || is_digit(c) || Separator::begins(c));
+        let start = first - usize::from(leads);
+        let mut end = digits_from(first);
+        let mut run = Self {
+            start,
+            end,
+            is_negative: false,
+            leads,
+            groups: vec![(first, end)],
+            separators: Vec::new(),
+            is_unclear: is_confused_before(&chars[..start]),
+        };
+        run.is_negative = is_negative(&chars[..start]);
+        while let Some(next) = chars[end..].iter().position(|c| is_digit(*c)).map(|at| at + end) {
+            match between(&chars[end..next]) {
+                Between::Joins(separator) => run.separators.push(separator),
+                Between::Confuses => run.is_unclear = true,
+                Between::Lists if !chars.iter().any(|c| is_of_word(*c)) => run.is_unclear = true,
+                Between::Lists | Between::Parts => break,
+            }
+            end = digits_from(next);
+            run.groups.push((next, end));
+        }
+        run.end = end;
+        run.is_unclear |= is_confused_behind(&chars[end..]);
+        Some(run)
+    }
+
+    pub(super) fn read(&self, chars: &[char], writing: Writing) -> Reading {
+        match self.parts(chars, writing) {
+            Some((whole, fraction, is_clear)) => match Number::of_digits(self.is_negative, &whole, &fraction) {
+                Some(number) if is_clear => Reading::Clear(number),
+                Some(number) => Reading::ByCountry(number),
+                None => Reading::Unclear,
+            },
+            None => Reading::Unclear,
+        }
+    }
+
+    /// The digits before and behind the decimal separator, and whether they are the same in every country.
+    fn parts(&self, chars: &[char], writing: Writing) -> Option<(String, String, bool)> {
+        if self.is_unclear {
+            return None;
+        }
+        let groups: Vec<String> = self
+            .groups
+            .iter()
+            .map(|(from, to)| chars[*from..*to].iter().filter_map(|c| ascii_digit(*c)).collect())
+            .collect();
+        if self.leads {
+            return (groups.len() == 1).then(|| (String::new(), groups[0].clone(), true));
+        }
+        let mut is_clear = true;
+        let last = self.separators.last().copied();
+        let has_fraction = match last {
+            Some(Separator::Decimal) => true,
+            Some(one @ (Separator::Dot | Separator::Comma)) => {
+                let is_alone = self.separators.len() == 1;
+                let (ahead, behind) = (&groups[0], &groups[groups.len() - 1]);
+                if !is_alone {
+                    // Of two kinds the later one is the decimal one; of one kind each groups.
+                    self.separators.iter().filter(|other| **other == one).count() == 1
+                } else if behind.len() == 3 && ahead.len() <= 3 && !ahead.starts_with('0') {
+                    is_clear = false;
+                    (one == Separator::Comma) == writing.decimal_comma
+                } else {
+                    true
+                }
+            }
+            _ => false,
+        };
+        let grouping = &self.separators[..self.separators.len() - usize::from(has_fraction)];
+        let (whole, fraction) = groups.split_at(grouping.len() + 1);
+        if let Some(one) = grouping.first() {
+            let is_of_india = writing.groups_by_two || is_of_india(chars[self.groups[0].0]);
+            let is_grouped = is_grouped(whole, 3) || (is_of_india && is_grouped(whole, 2));
+            let is_uniform = grouping.iter().all(|other| other == one) && *one != Separator::Decimal;
+            if !is_grouped || !is_uniform {
+                return None;
+            }
+            if *one == Separator::Blank && !writing.groups_by_blanks && !self.is_whole_text(chars) {
+                return None;
+            }
+        }
+        Some((whole.concat(), fraction.concat(), is_clear))
+    }
+
+    /// Whether nothing but signs and currencies stands around it.
+    fn is_whole_text(&self, chars: &[char]) -> bool {
+        let is_nothing = |c: &char| c.is_whitespace() || is_sign(*c) || is_currency(*c) || matches!(c, '.' | '!' | ',');
+        chars[..self.start].iter().chain(&chars[self.end..]).all(is_nothing)
+    }
+}
+
+/// Whether digits are grouped by so many, the last group always by three.
+fn is_grouped(groups: &[String], by: usize) -> bool {
+    let [first, middle @ .., last] = groups else { return false };
+    (1..=by).contains(&first.len())
+        && !first.starts_with('0')
+        && middle.iter().all(|group| group.len() == by)
+        && last.len() == 3
+}
+
+/// Whether the text before a number makes it negative.
+fn is_negative(before: &[char]) -> bool {
+    let mut rest = before;
+    // `-€5`
+    while let [head @ .., last] = rest
+        && is_currency(*last)
+    {
+        rest = head;
+    }
+    match rest {
+        [head @ .., last] if is_minus(*last) => !head.last().is_some_and(|c| is_of_word(*c) || is_digit(*c)),
+        _ => false,
+    }
+}
+
+/// Whether the text before a number leaves open what it is: a sign that stands apart, a dash that may be one, `±`, `½`.
+fn is_confused_before(before: &[char]) -> bool {
+    let Some(last) = before.last().copied() else { return false };
+    if last == '±' || last == '∓' || is_part_of_number(last) {
+        return true;
+    }
+    if is_dash(last) {
+        return before.len() < 2 || before[before.len() - 2].is_whitespace();
+    }
+    let is_apart = |c: &char| c.is_whitespace() || is_currency(*c);
+    let signs: Vec<char> = before.iter().copied().filter(|c| !is_apart(c)).collect();
+    let stands_apart = last.is_whitespace() && matches!(signs.as_slice(), [c] if is_minus(*c) || is_dash(*c));
+    stands_apart || matches!(before, [.., a, b] if is_minus(*a) && is_minus(*b))
+}
+
+/// Words between two numbers that make a range of them.
+const RANGES: [&str; 16] =
+    ["to", "till", "until", "bis", "a", "à", "á", "al", "hasta", "ate", "até", "tot", "til", "do", "до", "ile"];
+/// Words and signs behind a number that make more of it.
+#[rustfmt::skip]
+const MULTIPLES: [&str; 55] = [
+    "k", "к", "thousand", "thousands", "million", "millions", "billion", "billions", "mio", "mrd", "mln", "mlrd", "bn",
+    "tsd", "tausend", "millionen", "milliarden", "milliarde", "hundert", "hundred", "hundreds", "mil", "millón", "millon",
+    "millones", "milhão", "milhao", "milhões", "milhoes", "mille", "mila", "milioni", "milione", "тыс", "тысяч", "тысячи",
+    "млн", "миллионов", "миллиона", "bin", "milyon", "lakh", "lakhs", "lac", "crore", "crores", "हज़ार", "हजार", "लाख",
+    "करोड़", "ribu", "juta", "ألف", "مليون", "tys",
+];
+/// Words for the decimal separator.
+const POINTS: [&str; 9] = ["point", "komma", "coma", "punto", "virgule", "vírgula", "virgula", "virgola", "ponto"];
+/// Signs of Chinese, Japanese and Korean for multiples, and for the parts of dates and times.
+const IDEOGRAPHS: &str = "千万萬億亿百兆천만억年月日号號時时點点分秒년월시분";
+
+/// Whether the text behind a number leaves open what it is.
+fn is_confused_behind(behind: &[char]) -> bool {
+    let blanks = behind.iter().take_while(|c| c.is_whitespace()).count();
+    let rest = &behind[blanks..];
+    let Some(first) = rest.first().copied() else { return false };
+    if is_part_of_number(first) {
+        return true;
+    }
+    if blanks == 0 && "千万萬億亿百兆천만억".contains(first) {
+        return true;
+    }
+    let mut words = rest.split(|c| c.is_whitespace()).filter(|word| !word.is_empty()).map(|word| {
+        let word: String = word.iter().take(20).collect();
+        word.to_lowercase().trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned()
+    });
+    let (one, two) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    MULTIPLES.contains(&one.as_str())
+        || one.starts_with("einhalb")
+        || (POINTS.contains(&one.as_str()) && !two.is_empty())
+}
+
+/// What the characters between two groups of digits, of which there is at least one, make of them.
+fn between(chars: &[char]) -> Between {
+    let is_blank = |c: &char| c.is_whitespace();
+    if let [one] = chars {
+        if let Some(separator) = Separator::of(*one) {
+            return Between::Joins(separator);
+        }
+        if IDEOGRAPHS.contains(*one) {
+            return Between::Confuses;
+        }
+    }
+    let inner: Vec<char> = {
+        let from = chars.iter().take_while(|c| is_blank(c)).count();
+        let to = chars.iter().rev().take_while(|c| is_blank(c)).count().min(chars.len() - from);
+        chars[from..chars.len() - to].to_vec()
+    };
+    let has_word = inner.iter().any(|c| is_of_word(*c));
+    if inner.len() == chars.len() {
+        // `8h30`, `1e5`, `2x4` and `1e-5`, but not the words of a script without blanks.
+        let is_short = inner.len() <= 3 && inner.iter().all(|c| u32::from(*c) < 0x590);
+        let is_exponent = matches!(inner.as_slice(), ['e' | 'E', sign] if is_sign(*sign));
+        let is_words = inner.iter().all(|c| is_of_word(*c));
+        return match has_word {
+            true if is_exponent || (is_words && is_short) => Between::Confuses,
+            true => Between::Parts,
+            false => Between::Confuses,
+        };
+    }
+    if inner.is_empty() {
+        return Between::Confuses;
+    }
+    let is_comma = |c: &char| Separator::of(*c) == Some(Separator::Comma);
+    match inner.as_slice() {
+        [c] if is_comma(c) => Between::Lists,
+        // A dot before the blank ends a sentence.
+        [c] if Separator::of(*c) == Some(Separator::Dot) && chars[0] == *c => Between::Parts,
+        [c] if !is_of_word(*c) && !matches!(c, '(' | '"' | '#') && !is_currency(*c) => Between::Confuses,
+        ['x' | 'X' | 'х' | 'Х'] => Between::Confuses,
+        word if word.len() <= 6 => {
+            let word: String = word.iter().collect::<String>().to_lowercase();
+            if RANGES.contains(&word.as_str()) { Between::Confuses } else { Between::Parts }
+        }
+        _ => Between::Parts,
+    }
+}
