@@ -325,7 +325,8 @@ fn make_channel(config: &Config) -> Result<Channel> {
         }
         config::DefaultChannel::Webhook => {
             let (url, secret) = (config.webhook.url.clone(), config.webhook.secret.expose().to_owned());
-            Channel::Webhook(Arc::new(Webhook::new(WebhookOptions { url, secret })?))
+            let webhook = Webhook::new(WebhookOptions { url, secret })?;
+            Channel::Webhook(Arc::new(webhook.taking(config.webhook.text_chars as usize)))
         }
     })
 }

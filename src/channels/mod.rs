@@ -14,6 +14,7 @@ pub mod whatsapp;
 
 use std::sync::Arc;
 
+use crate::domain::TextLimits;
 use outgoing::{Outgoing, Sent};
 use webhook::Webhook;
 use whatsapp::WhatsApp;
@@ -63,6 +64,15 @@ impl Channel {
         match self {
             Self::WhatsApp(_) => true,
             Self::Simulator | Self::Webhook(_) => false,
+        }
+    }
+
+    /// How long the texts of its messages may be. What is longer goes out in parts.
+    pub fn text_limits(&self) -> TextLimits {
+        match self {
+            Self::Simulator => TextLimits::NONE,
+            Self::WhatsApp(_) => whatsapp::TEXT_LIMITS,
+            Self::Webhook(webhook) => webhook.text_limits(),
         }
     }
 

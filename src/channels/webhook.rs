@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Content, Outgoing, Recipient, Refusal, RefusalClass, Sent};
 use super::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::{MessageTemplate, Timestamp};
+use crate::domain::{MessageTemplate, TextLimits, Timestamp};
 use crate::error::{Error, Result};
 
 /// Bytes that are read of an answer: it has an id in it, or an explanation.
@@ -33,9 +33,13 @@ pub struct Webhook {
     client: Client,
     url: Url,
     secret: String,
+    text_limits: TextLimits,
 }
 
 impl Webhook {
+    /// Characters that a receiver takes in one message unless its operator says otherwise, as most messengers do.
+    pub const TEXT_CHARS: usize = 4_096;
+
     /// A channel that posts to a URL.
     ///
     /// # Errors
@@ -48,7 +52,19 @@ impl Webhook {
         if options.secret.trim().is_empty() {
             return Err(Error::invalid("`webhook.secret` is missing: messages are signed with it"));
         }
-        Ok(Self { client: http::client()?, url, secret: options.secret })
+        let text_limits = TextLimits::all(Self::TEXT_CHARS);
+        Ok(Self { client: http::client()?, url, secret: options.secret, text_limits })
+    }
+
+    /// The same for a receiver that takes so many characters in one message.
+    #[must_use]
+    pub fn taking(self, chars: usize) -> Self {
+        Self { text_limits: TextLimits::all(chars), ..self }
+    }
+
+    /// How long the texts of its messages may be.
+    pub fn text_limits(&self) -> TextLimits {
+        self.text_limits
     }
 
     /// Posts a message, signed.

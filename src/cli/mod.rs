@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{self, Config, Flags};
+use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
 use crate::runtime::{Clock, ServerSettings, settings};
@@ -53,7 +54,8 @@ impl Context {
     /// What simulations have to know of how a server with this configuration is set.
     fn server_settings(&self, default_ttl: Duration) -> ServerSettings {
         let config::Routing { opt_out_words, opt_in_words, .. } = &self.config.routing;
-        ServerSettings { default_ttl, words: ConsentWords::new(opt_out_words, opt_in_words).into() }
+        let webhook = TextLimits::all(self.config.webhook.text_chars as usize);
+        ServerSettings { default_ttl, words: ConsentWords::new(opt_out_words, opt_in_words).into(), webhook }
     }
 
     /// The database file, which must be there; says on standard error which one it is.

@@ -486,6 +486,7 @@ mod tests {
             ("[limits]\nrequests_per_minute = -1", "Write for example requests_per_minute = 6000 in [limits]."),
             ("[channel]\ndefault = \"telegram\"", "write `auto`, `simulator`, `whatsapp` or `webhook`"),
             ("[outbox]\nunknown_after = \"0s\"", "1s to 1h are allowed"),
+            ("[webhook]\ntext_chars = 999", "1,000 to 65,536 are allowed"),
             ("[whatsapp]\nphone_number_id = \"1/../2\"", "`1/../2` is not an id"),
             ("[whatsapp]\nmessages_per_second = 0", "1 to 1,000 are allowed"),
             ("[whatsapp]\nresend = \"some\"", "expected one of `none`, `texts`, `all`"),

@@ -200,6 +200,9 @@ pub struct Webhook {
     pub secret: Secret,
     /// Which messages go out again when nobody can tell whether they arrived.
     pub resend: Resend,
+    /// Characters that the receiver takes in one message; longer texts are posted in parts.
+    #[serde(deserialize_with = "values::text_chars")]
+    pub text_chars: u32,
 }
 
 /// Which messages go out again when nobody can tell whether they arrived. Each carries the same id as before.
@@ -385,7 +388,7 @@ impl Default for WhatsApp {
 
 impl Default for Webhook {
     fn default() -> Self {
-        Self { url: String::new(), secret: Secret::default(), resend: Resend::All }
+        Self { url: String::new(), secret: Secret::default(), resend: Resend::All, text_chars: 4_096 }
     }
 }
 

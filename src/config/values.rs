@@ -252,6 +252,15 @@ pub(super) fn per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
         .ok_or_else(|| serde::de::Error::custom(format!("{number} is out of range: 1 to 1,000 are allowed")))
 }
 
+/// Characters of a message, from those of ten short messages of a phone to more than anybody reads in one.
+pub(super) fn text_chars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (1_000..=65_536).contains(number))
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is out of range: 1,000 to 65,536 are allowed")))
+}
+
 /// A part of a path: opaque, but nothing that could lead to another path.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

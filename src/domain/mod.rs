@@ -14,6 +14,7 @@ mod ids;
 mod message;
 mod network;
 mod node;
+mod parts;
 mod phone;
 mod problem;
 pub mod profile;
@@ -38,6 +39,7 @@ pub use node::{
     MenuOption, NODE_TYPES, Node, NodeKind, OnReply, Operator, RandomSplit, RunFlow, SendMessage, SetVariable,
     TemplateUse, UpdateContact, Validation, WaitForEvent,
 };
+pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use send_hours::SendHours;

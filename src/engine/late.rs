@@ -36,6 +36,7 @@ pub fn late_text(
             flow.templates.render(name, paths, &scope).ok()?.value
         }
     };
+    // It may go out in parts.
     let text: String = rendered.chars().take(limits::TEXT_CHARS).collect();
     (!text.trim().is_empty()).then_some(text)
 }

@@ -68,8 +68,9 @@ pub mod limits {
     pub const CALL_GRACE: Duration = Duration::from_secs(5);
     /// Bytes of an HTTP call's address, and of each of its headers.
     pub const ADDRESS_BYTES: usize = 8 * 1024;
-    /// Characters of one rendered text; the rest is cut, with a warning in the trace.
-    pub const TEXT_CHARS: usize = 4_096;
+    /// Characters of one rendered text; the rest is cut, with a warning in the trace. That is eight of the longest
+    /// messages of WhatsApp, which takes 45 at once for one person, and a turn may say a hundred texts.
+    pub const TEXT_CHARS: usize = 32_768;
 }
 
 /// What happens to a session.

@@ -12,7 +12,9 @@ use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
-use crate::domain::{Contact, ContactId, MessageId, OutgoingMessage, Phone, SendHours, Session, Status, Timestamp};
+use crate::domain::{
+    Contact, ContactId, MessageId, OutgoingMessage, Part, Phone, SendHours, Session, Status, Timestamp,
+};
 use crate::engine::{CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
@@ -400,7 +402,8 @@ impl<'a> Job<'a> {
     fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
-        let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, self.now);
+        let limits = self.inner.options.channel.text_limits();
+        let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, (&limits, self.now));
         let Turn { session, contact, said, hours, call, handoffs, record } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
@@ -505,18 +508,22 @@ impl<'a> Job<'a> {
         let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
         let good_until = may_go_at.plus(message_max_age(&live.flow));
         let mut seqs = Vec::with_capacity(said.len());
-        for Said { message, refused } in said {
+        let mut first = MessageId(Uuid::nil());
+        for Said { message, refused, part } in said {
             let status = match (refused, &self.inner.options.channel) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, Channel::Simulator) => MessageStatus::Simulated,
                 (None, Channel::WhatsApp(_) | Channel::Webhook(_)) => MessageStatus::Queued,
             };
             let is_queued = status == MessageStatus::Queued;
-            let body = match hours.filter(|_| is_queued) {
-                Some(hours) => to_json(&Timed { message, hours })?,
-                None => to_json(message)?,
-            };
             let id = MessageId(Uuid::now_v7());
+            let part = part.as_ref().map(|part| {
+                if part.number == 1 {
+                    first = id;
+                }
+                Part { first, number: part.number, of: part.of, options: part.options.clone() }
+            });
+            let body = to_json(&Stored { message, hours: hours.filter(|_| is_queued), part })?;
             let of_session = Some((session.id, session.flow_id));
             self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
             seqs.push(messages::insert_outgoing(
@@ -627,12 +634,17 @@ impl<'a> Job<'a> {
     }
 }
 
-/// A message's JSON with the hours that it must wait for.
+/// A message's JSON as it is stored.
 #[derive(serde::Serialize)]
-struct Timed<'a> {
+struct Stored<'a> {
     #[serde(flatten)]
     message: &'a OutgoingMessage,
-    hours: &'a SendHours,
+    /// The hours that it must wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<&'a SendHours>,
+    /// Which part it is of what its node says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
 }
 
 fn kind_name(message: &OutgoingMessage) -> &'static str {

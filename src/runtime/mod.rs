@@ -53,8 +53,9 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 
 use crate::channels::Channel;
+use crate::channels::webhook::Webhook;
 use crate::domain::consent::ConsentWords;
-use crate::domain::{ContactId, FlowDocument, Timestamp};
+use crate::domain::{ContactId, FlowDocument, TextLimits, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::erased::ErasureKey;
@@ -242,7 +243,11 @@ impl Runtime {
 
     /// What simulations have to know of how this server is set.
     pub fn server_settings(&self) -> ServerSettings {
-        ServerSettings { default_ttl: self.default_ttl(), words: self.inner.consent.clone() }
+        let webhook = match self.channel() {
+            Channel::Webhook(webhook) => webhook.text_limits(),
+            Channel::Simulator | Channel::WhatsApp(_) => TextLimits::all(Webhook::TEXT_CHARS),
+        };
+        ServerSettings { default_ttl: self.default_ttl(), words: self.inner.consent.clone(), webhook }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.

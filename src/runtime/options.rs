@@ -7,8 +7,9 @@ use ipnet::IpNet;
 
 use super::outbox::PER_SECOND;
 use crate::channels::Channel;
-use crate::domain::FlowId;
+use crate::channels::webhook::Webhook;
 use crate::domain::consent::ConsentWords;
+use crate::domain::{FlowId, TextLimits};
 
 /// What the runtime is told when it is made.
 #[derive(Debug, Clone)]
@@ -61,11 +62,13 @@ pub struct ServerSettings {
     pub default_ttl: Duration,
     /// The words that opt out and in.
     pub words: Arc<ConsentWords>,
+    /// How long the texts of messages on the generic webhook may be.
+    pub webhook: TextLimits,
 }
 
 impl From<Duration> for ServerSettings {
     fn from(default_ttl: Duration) -> Self {
-        Self { default_ttl, words: Arc::default() }
+        Self { default_ttl, words: Arc::default(), webhook: TextLimits::all(Webhook::TEXT_CHARS) }
     }
 }
 

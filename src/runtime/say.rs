@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::job::{Hold, Job, to_json};
 use super::{Command, Notice};
 use crate::channels::Channel;
-use crate::domain::{ContactId, MessageId};
-use crate::error::Result;
+use crate::domain::{ContactId, MessageId, Part, cut};
+use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 
@@ -71,7 +71,8 @@ pub(super) struct Words<'a> {
 }
 
 impl Job<'_> {
-    /// Says a text that belongs to no session. It is dropped where it waits for longer than `max_age`.
+    /// Says a text that belongs to no session, in parts if the channel takes it so only, and gives the first of them. It is
+    /// dropped where it waits for longer than `max_age`.
     pub(super) fn say(
         &self,
         contact: &StoredContact,
@@ -79,8 +80,19 @@ impl Job<'_> {
         text: &str,
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
-        let body = json!({"type": "text", "text": text});
-        self.say_words(contact, origin, Words { kind: "text", body: &body }, max_age)
+        let pieces = cut(text, self.inner().options.channel.text_limits().text);
+        let of = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        let mut first = None;
+        for (piece, number) in pieces.into_iter().zip(1..) {
+            let id = MessageId(Uuid::now_v7());
+            let first = *first.get_or_insert(id);
+            let mut body = json!({"type": "text", "text": piece});
+            if of > 1 {
+                body["part"] = json!(Part { first, number, of, options: Vec::new() });
+            }
+            self.queue(contact, (id, origin), Words { kind: "text", body: &body }, max_age)?;
+        }
+        first.ok_or_else(|| Error::internal("A blank text cannot be said"))
     }
 
     /// Says anything that belongs to no session. It is dropped where it waits for longer than `max_age`.
@@ -92,6 +104,17 @@ impl Job<'_> {
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
         let id = MessageId(Uuid::now_v7());
+        self.queue(contact, (id, origin), words, max_age)?;
+        Ok(id)
+    }
+
+    fn queue(
+        &self,
+        contact: &StoredContact,
+        (id, origin): (MessageId, Origin),
+        words: Words<'_>,
+        max_age: Option<Duration>,
+    ) -> Result<()> {
         let status = match self.inner().options.channel {
             Channel::Simulator => MessageStatus::Simulated,
             Channel::WhatsApp(_) | Channel::Webhook(_) => MessageStatus::Queued,
@@ -119,6 +142,6 @@ impl Job<'_> {
             _ => contacts::touch(self.tx(), contact.seq, 1, None, self.now())?,
         }
         self.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, status));
-        Ok(id)
+        Ok(())
     }
 }

@@ -114,8 +114,9 @@ impl Command for SendText {
                 return Ok(Sending::Refused(SendRefusal::WindowClosed));
             }
         }
-        let body = json!({"type": "text", "text": self.text});
-        Ok(job.say_to(found, &self.phone, Words { kind: "text", body: &body })?)
+        let contact = job.addressee(found, &self.phone)?;
+        let id = job.say(&contact, Origin::Api, &self.text, Some(MAX_AGE))?;
+        Ok(Sending::Queued { id, contact_id: contact.contact.id })
     }
 }
 
@@ -169,7 +170,9 @@ impl Command for SendTemplate {
             variables: expected.into_iter().filter_map(|key| value(&key).map(|value| (key, value))).collect(),
         };
         let body = json!({"type": "template", "text": text, "template": named});
-        Ok(job.say_to(found, &self.phone, Words { kind: "template", body: &body })?)
+        let contact = job.addressee(found, &self.phone)?;
+        let id = job.say_words(&contact, Origin::Api, Words { kind: "template", body: &body }, Some(MAX_AGE))?;
+        Ok(Sending::Queued { id, contact_id: contact.contact.id })
     }
 }
 
@@ -191,17 +194,15 @@ impl Job<'_> {
         Ok(if is_opted_out { Err(SendRefusal::OptedOut) } else { Ok(found) })
     }
 
-    /// Says it to the contact, who is made if nobody has the number. That is no consent: `opted_in_at` stays as it is.
-    fn say_to(&self, found: Option<StoredContact>, phone: &Phone, words: Words<'_>) -> Result<Sending> {
-        let contact = match found {
+    /// The contact, who is made if nobody has the number. That is no consent: `opted_in_at` stays as it is.
+    fn addressee(&self, found: Option<StoredContact>, phone: &Phone) -> Result<StoredContact> {
+        Ok(match found {
             Some(contact) => contact,
             None => {
                 let contact = Job::new_contact(phone.clone(), None);
                 let seq = contacts::insert(self.tx(), &contact, "api", self.now())?;
                 StoredContact { seq, contact, created_at: self.now() }
             }
-        };
-        let id = self.say_words(&contact, Origin::Api, words, Some(MAX_AGE))?;
-        Ok(Sending::Queued { id, contact_id: contact.contact.id })
+        })
     }
 }

@@ -3,7 +3,10 @@
 //! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
 //! than a real one.
 
-use crate::domain::{Contact, HttpCall, NodeId, OutgoingMessage, SendHours, Session, Status, Timestamp};
+use crate::domain::{
+    Contact, HttpCall, MessageKind, MessageOption, NodeId, OutgoingMessage, SendHours, Session, Status, TextLimits,
+    Timestamp, parts_of,
+};
 use crate::engine::{self, CompiledFlow, Effect, Event, Flows, NotLoaded, Step, TurnRecord, Warning};
 
 /// An event that was taken.
@@ -39,6 +42,45 @@ pub(super) struct Said {
     pub(super) message: OutgoingMessage,
     /// Why it must not go out, if so.
     pub(super) refused: Option<&'static str>,
+    /// Which part it is, if a node says it in several messages.
+    pub(super) part: Option<PartOf>,
+}
+
+/// A message's place among those in which a node says one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PartOf {
+    /// From 1.
+    pub(super) number: u32,
+    /// How many there are.
+    pub(super) of: u32,
+    /// On the first one, if it has a template: what can be tapped on the last.
+    pub(super) options: Vec<MessageOption>,
+}
+
+/// What is said, as messages that are no longer than the channel takes.
+fn in_parts(said: Vec<Said>, limits: &TextLimits) -> Vec<Said> {
+    let mut groups: Vec<Vec<Said>> = Vec::with_capacity(said.len());
+    for Said { message, refused, .. } in said {
+        let goes_on = groups.last().and_then(|group| group.last()).is_some_and(|before| {
+            // A medium and the text of its node.
+            let is_text = message.kind == MessageKind::Text && message.template.is_none();
+            before.message.kind == MessageKind::Media && before.message.node == message.node && is_text
+        });
+        let parts = parts_of(message, limits).into_iter().map(|message| Said { message, refused, part: None });
+        match groups.last_mut().filter(|_| goes_on) {
+            Some(group) => group.extend(parts),
+            None => groups.push(parts.collect()),
+        }
+    }
+    for group in groups.iter_mut().filter(|group| group.len() > 1) {
+        let of = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        let tapped = group.last().map(|last| last.message.options.clone()).unwrap_or_default();
+        for (said, number) in group.iter_mut().zip(1..) {
+            let options = if said.message.template.is_some() { tapped.clone() } else { Vec::new() };
+            said.part = Some(PartOf { number, of, options });
+        }
+    }
+    groups.into_iter().flatten().collect()
 }
 
 /// Why an event is not taken.
@@ -55,7 +97,8 @@ impl From<NotLoaded> for NotTaken {
     }
 }
 
-/// Takes an event. Afterwards the session may have more to take: see [`next`].
+/// Takes an event. Afterwards the session may have more to take: see [`next`]. `limits` are those of the channel that
+/// says what comes of it.
 ///
 /// # Errors
 /// Why it is not taken.
@@ -65,7 +108,7 @@ pub(super) fn take(
     contact: &Contact,
     session: &Session,
     event: &Event,
-    now: Timestamp,
+    (limits, now): (&TextLimits, Timestamp),
 ) -> Result<Turn, NotTaken> {
     let is_answer = is_answer(session, event, now);
     let Step { mut session, effects, mut record, ignored, .. } =
@@ -86,7 +129,7 @@ pub(super) fn take(
                     (false, true) => Some("session_ended"),
                     (false, false) => None,
                 };
-                said.push(Said { message, refused });
+                said.push(Said { message, refused, part: None });
             }
             Effect::UpdateContact(change) => contact.apply(&change, now),
             Effect::CallHttp(made) => call = Some(made),
@@ -99,6 +142,7 @@ pub(super) fn take(
         Event::DeliveryFailed { code, .. } => Some(code.clone()),
         _ => session.undelivered,
     };
+    let said = in_parts(said, limits);
     let hours = if is_answer { None } else { SendHours::of(&flow.document().settings, &contact) };
     if let Some(hours) = &hours
         && let Some(opening) = hours.opening(now)

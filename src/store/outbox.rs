@@ -183,6 +183,10 @@ const IN_DOUBT: &str = select!(
     "WHERE status = 'unknown' AND next_attempt_at IS NOT NULL AND next_attempt_at <= ?1
      ORDER BY next_attempt_at LIMIT ?2"
 );
+const BEHIND: &str = "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
+        next_attempt_at, claimed_at, origin, good_until, created_at, accepted_at, reason
+    FROM messages WHERE seq > ?1 AND seq <= ?1 + ?2 AND contact_seq = ?3 AND direction = 'out' AND status = ?4
+    ORDER BY seq";
 const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
 
 const PARKED_HEADS: &str = concat!(
@@ -289,6 +293,38 @@ pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32)
     let mut statement = conn.prepare_cached(TOO_OLD_ELSEWHERE)?;
     let rows = statement.query_map((channel, now, limit), read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Which of the messages behind another one are looked for.
+#[derive(Debug, Clone, Copy)]
+pub enum PartsIn<'a> {
+    /// Those that wait to go out.
+    Queue,
+    /// Those that failed for one of these reasons.
+    Dropped(&'a [&'a str]),
+}
+
+/// Messages to the contact of a message, in the `count` rows behind it, in their order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn behind(conn: &Conn, row: &OutboxRow, count: u32, which: PartsIn<'_>) -> Result<Vec<OutboxRow>> {
+    let mut statement = conn.prepare_cached(BEHIND)?;
+    let (status, reasons) = match which {
+        PartsIn::Queue => (MessageStatus::Queued, None),
+        PartsIn::Dropped(reasons) => (MessageStatus::Failed, Some(reasons)),
+    };
+    let found = statement.query_map((row.seq, i64::from(count), row.contact_seq, status), |row| {
+        Ok((read(row)?, row.get::<_, Option<String>>("reason")?))
+    })?;
+    let mut rows = Vec::new();
+    for found in found {
+        let (row, reason) = found?;
+        if reasons.is_none_or(|reasons| reason.is_some_and(|reason| reasons.contains(&reason.as_str()))) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// Parks a queued message until the one before it is settled. Its turn has come: it stands aside no longer.

@@ -24,6 +24,7 @@ mod expired;
 mod kill;
 mod kinds;
 mod lanes;
+mod long;
 mod people;
 mod sends;
 mod shutdown;

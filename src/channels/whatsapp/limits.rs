@@ -4,6 +4,11 @@
 //! message type and its OpenAPI file; those of templates from the docstrings of pywa 4.
 
 use super::super::outgoing::{Refusal, RefusalClass};
+use crate::domain::TextLimits;
+
+/// What goes out in parts when it is longer. It shows no text below a voice note or a sticker.
+pub const TEXT_LIMITS: TextLimits =
+    TextLimits { text: TEXT, menu: INTERACTIVE_TEXT, caption: CAPTION, without_caption: &["audio", "sticker"] };
 
 /// A free text.
 pub(super) const TEXT: usize = 4096;

@@ -15,6 +15,8 @@ mod request;
 mod signature;
 mod templates;
 
+pub use limits::TEXT_LIMITS;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 

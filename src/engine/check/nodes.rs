@@ -182,10 +182,14 @@ fn failure(node: &Node, exit: &str, why: &str, add: &mut impl FnMut(Problem)) {
     }
 }
 
-/// Literal texts over the limit; what templates grow to is cut when it is said.
+/// Literal texts over the limit; what templates grow to is cut when it is said. Up to there a text that is longer than
+/// the channel takes goes out in parts.
 pub(super) fn text_lengths(node: &Node, add: &mut impl FnMut(Problem)) {
     let texts: Vec<(&str, Option<&String>)> = match &node.kind {
-        NodeKind::SendMessage(say) => vec![("text", say.text.as_ref())],
+        NodeKind::SendMessage(say) => {
+            let caption = say.media.as_ref().and_then(|media| media.caption.as_ref());
+            vec![("text", say.text.as_ref()), ("media.caption", caption)]
+        }
         NodeKind::Ask(ask) => vec![("text", ask.text.as_ref()), ("retry_text", ask.retry_text.as_ref())],
         NodeKind::Menu(menu) => vec![("text", menu.text.as_ref()), ("retry_text", menu.retry_text.as_ref())],
         NodeKind::End(end) => vec![("text", end.text.as_ref())],

@@ -9,7 +9,7 @@ use super::compose::{self, Choice, Draft, Languages};
 use super::pace::Pace;
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
-use crate::channels::outgoing::{Outgoing, Recipient};
+use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{MessageId, SendHours, SessionId, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How much earlier we stop: the message takes its time, and Meta's clock is not ours.
 const WINDOW_MARGIN: Duration = Duration::from_secs(60);
 /// Why a message to somebody fails of whom nothing is to be left.
-const ERASED: &str = "erased";
+pub(super) const ERASED: &str = "erased";
 /// Why a message fails whose session is over.
 pub(super) const SESSION_ENDED: &str = "session_ended";
 /// Why a message fails that waited for too long.
@@ -179,6 +179,9 @@ impl Command for Claim {
                 }
             }
             outbox::claim(tx, row.seq, body.as_deref(), now.plus(LEASE), now)?;
+            if let Content::Template { .. } = message.content {
+                job.drop_parts_of_template(&row)?;
+            }
             claimed.attempts.push(Attempt {
                 seq: row.seq,
                 contact_seq: row.contact_seq,

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::channels::outgoing::Content;
 use crate::domain::{
-    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, SendHours, SessionId, TemplateRef, TemplateStatus,
+    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
+    TemplateStatus,
 };
 
 /// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
@@ -43,6 +44,9 @@ pub(super) struct Draft {
     /// What stands in where free text is forbidden.
     #[serde(default)]
     pub(super) template: Option<TemplateRef>,
+    /// Which part it is of what was said in several messages.
+    #[serde(default)]
+    part: Option<Part>,
 }
 
 fn plain_text() -> MessageKind {
@@ -117,7 +121,9 @@ pub(super) fn template(
         let value = named.variables.get(&placeholder.key).filter(|value| !value.trim().is_empty());
         variables.insert(placeholder.key, value.ok_or(MISSING_VARIABLE)?.clone());
     }
-    let taps = message.options.iter().map(|option| tap_id(session, option));
+    // It stands for all parts, also for the last, which has the options.
+    let options = message.part.as_ref().map_or(&message.options, |part| &part.options);
+    let taps = options.iter().map(|option| tap_id(session, option));
     let payloads = template.quick_replies().zip(taps).map(|(_, tap)| tap).collect();
     Ok(Content::Template { template: Box::new(template), variables, payloads })
 }
@@ -267,6 +273,7 @@ mod tests {
             options: vec![option("buy"), option("no")],
             media: None,
             template,
+            part: None,
         }
     }
 

@@ -30,6 +30,7 @@ mod claim;
 mod compose;
 mod hold;
 mod pace;
+mod parts;
 mod progress;
 mod record;
 mod refused;

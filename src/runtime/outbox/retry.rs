@@ -58,14 +58,19 @@ impl Command for Retry {
             // It counts as taken since it was settled, and is not counted again.
             outbox::set_accepted(tx, row.seq)?;
         }
-        outbox::requeue(tx, row.seq, now, 0, None, now)?;
-        outbox::forget_failure(tx, row.seq)?;
-        if row.good_until.is_some() {
-            // It gets the time again that it was given in the first place.
-            let minutes = max_age.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
-            outbox::set_good_until(tx, row.seq, now.plus(Duration::from_secs(u64::from(minutes) * 60)))?;
+        // The parts that were dropped with it go on from it again.
+        let mut again = job.parts_to_retry(&row)?;
+        again.insert(0, row);
+        for row in &again {
+            outbox::requeue(tx, row.seq, now, 0, None, now)?;
+            outbox::forget_failure(tx, row.seq)?;
+            if row.good_until.is_some() {
+                // It gets the time again that it was given in the first place.
+                let minutes = max_age.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
+                outbox::set_good_until(tx, row.seq, now.plus(Duration::from_secs(u64::from(minutes) * 60)))?;
+            }
+            job.notice_progress(row, session.as_ref(), MessageStatus::Queued)?;
         }
-        job.notice_progress(&row, session.as_ref(), MessageStatus::Queued)?;
         job.wake_outbox();
         Ok(Retried::Queued)
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::told::{Medium, Start};
-use crate::domain::{MessageKind, Timestamp};
+use crate::channels::whatsapp;
+use crate::domain::{MessageKind, TextLimits, Timestamp};
 use crate::runtime::turn::Said;
 
 /// Why a text is not sent while the window is closed.
@@ -21,6 +22,15 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// How long the texts of its messages may be.
+    pub(super) fn text_limits(&self, webhook: TextLimits) -> TextLimits {
+        match self.medium {
+            Medium::Simulator => TextLimits::NONE,
+            Medium::Whatsapp => whatsapp::TEXT_LIMITS,
+            Medium::Webhook => webhook,
+        }
+    }
+
     pub(super) fn new(start: &Start) -> Self {
         Self { medium: start.channel, is_open: start.window_open, until: Some(start.now.plus(SPAN)) }
     }
@@ -40,8 +50,31 @@ impl Window {
         (self.is_open, self.until) = (true, Some(now.plus(SPAN)));
     }
 
-    /// Leaves of a message what the channel shows of it. A template without a text beside it stays one everywhere.
-    pub(super) fn choose(&self, said: &mut Said, now: Timestamp) {
+    /// Leaves of each message what the channel shows of it. What is said in parts goes as one template, and no further
+    /// than a part that is not taken.
+    pub(super) fn choose_all(&self, said: &mut [Said], now: Timestamp) {
+        let mut before = None;
+        for said in said {
+            let is_later = said.part.as_ref().is_some_and(|part| part.number > 1);
+            if !is_later {
+                before = None;
+            }
+            said.refused = said.refused.or(before);
+            if said.refused.is_some() {
+                continue;
+            }
+            let had_text = said.message.kind != MessageKind::Template;
+            self.choose(said, now);
+            before = match (said.message.kind, said.refused) {
+                (_, Some(_)) => Some("earlier_part_failed"),
+                (MessageKind::Template, None) if had_text => Some("sent_as_template"),
+                (_, None) => None,
+            };
+        }
+    }
+
+    /// A template without a text beside it stays one everywhere.
+    fn choose(&self, said: &mut Said, now: Timestamp) {
         let message = &mut said.message;
         let is_free = message.text.is_some() || message.media.is_some();
         if self.medium == Medium::Simulator || !is_free {
@@ -52,6 +85,9 @@ impl Window {
         } else if message.template.is_some() {
             message.kind = MessageKind::Template;
             (message.text, message.media) = (None, None);
+            if let Some(part) = &said.part {
+                message.options = part.options.clone();
+            }
         } else {
             said.refused = said.refused.or(Some(CLOSED));
         }

@@ -7,6 +7,7 @@ mod hours;
 mod lanes;
 mod later;
 mod outage;
+mod parts;
 mod progress;
 mod refusals;
 mod worker;
