@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Server, question};
+use qyvo::domain::Timestamp;
+use qyvo::error::Code;
+use qyvo::store::{Options, Store, settings};
 use serde_json::{Value, json};
 
 /// A file system of its own size, gone when dropped.
@@ -34,7 +37,7 @@ impl Disk {
             return Some(Self { folder });
         }
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "these tests have to be run by root");
-        eprintln!("SKIPPED: a file system in memory cannot be mounted here. Run this test as root.");
+        eprintln!("\n*** SKIPPED: a file system in memory cannot be mounted here; run this test as root ***\n");
         None
     }
 
@@ -139,7 +142,7 @@ async fn trigger_until_refused(server: &Server, token: &str, flow: &str, series:
     let flow = flow.to_owned();
     let request = move |n: usize| {
         let phone = format!("+1415{:07}", series as usize * 1_000_000 + n);
-        let body = json!({"flow_id": flow, "phone": phone, "context": {"text": "x".repeat(20_000)}});
+        let body = json!({"flow_id": flow, "phone": phone, "context": {"text": "x".repeat(60_000)}});
         ("/api/v1/actions/trigger-flow", body, phone)
     };
     load(server, token, 8, request, |told| told.refused() >= 50).await
@@ -287,6 +290,74 @@ async fn a_small_disk_that_fills_up_is_outlived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_beside_a_long_log_is_outlived() {
     fill_and_go_on(300, true).await;
+}
+
+#[test]
+fn a_commit_that_finds_the_disk_full_is_rolled_back_and_the_writer_goes_on() {
+    let Some(disk) = Disk::mount(24) else { return };
+    let path = disk.path("qyvo.db");
+    // Nothing is kept free, so that it is SQLite that finds the disk full.
+    let store = Store::open(&Options::new(&path)).unwrap();
+    let now = Timestamp::from_millis(1_778_141_663_250);
+    let write = |n: usize| {
+        let value = "z".repeat(200_000);
+        store.write_blocking(move |tx| settings::set(tx, &n.to_string(), &value, now))
+    };
+    let (mut taken, mut next) = (Vec::new(), 0..);
+    let refused = loop {
+        let n = next.next().unwrap();
+        match write(n) {
+            Ok(()) => taken.push(n),
+            Err(error) => break (n, error),
+        }
+    };
+    assert_eq!(refused.1.code(), Code::Unavailable, "{}", refused.1);
+    assert!(refused.1.to_string().contains("the commit failed: database or disk is full"), "{}", refused.1);
+    assert!(store.is_healthy() && taken.len() > 20);
+    disk.resize(100);
+    let started = Instant::now();
+    let more = next.find(|n| write(*n).is_ok() || started.elapsed() > Duration::from_secs(30)).unwrap();
+    taken.push(more);
+    store.close();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let kept: Vec<usize> = conn
+        .prepare("SELECT key FROM settings ORDER BY CAST(key AS INTEGER)")
+        .unwrap()
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap()
+        .map(|key| key.unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(kept, taken, "what was answered is there, and {} is not", refused.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_another_program_fills_at_a_blow_is_outlived() {
+    let Some(disk) = Disk::mount(200) else { return };
+    let home = disk.home();
+    let server = Server::start(home.path(), &[]).await;
+    let (pid, token) = (server.pid(), server.token("admin"));
+    let flow = server.publish(&token, &question(30)).await;
+    let (published, is_filled) = (flow.clone(), Mutex::new(false));
+    let request = move |n: usize| {
+        let phone = format!("+1415{:07}", 3_000_000 + n);
+        let body = json!({"flow_id": published, "phone": phone, "context": {"text": "x".repeat(10_000)}});
+        ("/api/v1/actions/trigger-flow", body, phone)
+    };
+    let triggers = load(&server, &token, 4, request, |told| {
+        let mut is_filled = is_filled.lock().unwrap();
+        if !*is_filled && told.taken() >= 50 {
+            disk.fill();
+            *is_filled = true;
+        }
+        told.refused() >= 100
+    })
+    .await;
+    assert_eq!(readiness(&server).await.1["reasons"][0]["code"], "disk_full");
+    std::fs::remove_file(disk.path("filler")).unwrap();
+    wait_until_ready(&server).await;
+    let more = trigger_until(&server, &token, &flow).await;
+    assert_eq!(server.pid(), pid);
+    compare(&disk.path("qyvo.db"), &[triggers, more], &Told::default(), &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ const TO_SPARE: u64 = 8 << 20;
 const BYTES_OF_JOB: u64 = 1 << 20;
 /// How long nothing but essential writes are tried after SQLite found the disk full, whatever the free space says: a
 /// quota does not show there.
-const AFTER_FULL: Duration = Duration::from_secs(2);
+const AFTER_FULL: Duration = Duration::from_secs(5);
 /// How long to wait before the reserve is tried again that could not be made.
 const RESERVE_AGAIN: Duration = Duration::from_secs(60);
 
@@ -86,7 +86,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room of a database, of which nothing has been measured yet. Without `min_free` nothing is ever refused.
+    /// The room of a database, of which nothing has been measured yet. Without `min_free` nothing is refused before SQLite
+    /// finds the disk full.
     pub(super) fn new(database: &Path, min_free: u64) -> Self {
         Self {
             database: real_path(database),
@@ -166,9 +167,6 @@ impl Room {
 
     /// SQLite found the disk full, whatever the measurements say.
     pub(super) fn found_full(&self) {
-        if self.min_free.load(Ordering::Relaxed) == 0 {
-            return;
-        }
         *self.full_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AFTER_FULL);
         self.change(RoomLevel::EssentialOnly);
     }
@@ -242,7 +240,9 @@ fn kept_of(min_free: u64) -> u64 {
 /// The level at so many free bytes. A better one than before needs some to spare.
 fn judge(before: RoomLevel, free: u64, log: u64, min_free: u64) -> RoomLevel {
     if min_free == 0 {
-        return RoomLevel::Enough;
+        // Nothing is kept free. A disk that SQLite found full is tried again once it has anything.
+        let is_full = before == RoomLevel::EssentialOnly && free < BYTES_OF_JOB;
+        return if is_full { before } else { RoomLevel::Enough };
     }
     let is_short = |level: RoomLevel, limit: u64| {
         let to_spare = if before >= level { TO_SPARE.min(min_free / 8) } else { 0 };
@@ -312,6 +312,8 @@ mod tests {
         assert_eq!(level(72, 40), RoomLevel::NothingNew);
         assert_eq!(level(71, 40), RoomLevel::EssentialOnly);
         assert_eq!(judge(RoomLevel::Enough, 0, MIB, 0), RoomLevel::Enough, "nothing is to be kept free");
+        assert_eq!(judge(RoomLevel::EssentialOnly, MIB - 1, MIB, 0), RoomLevel::EssentialOnly, "SQLite found it full");
+        assert_eq!(judge(RoomLevel::EssentialOnly, MIB, MIB, 0), RoomLevel::Enough);
         let huge = judge(RoomLevel::Enough, 8 << 30, 0, u64::MAX);
         assert_eq!(huge, RoomLevel::NothingNew, "a limit that no disk can meet does not keep replies out");
     }

@@ -184,7 +184,7 @@ impl Writer {
     fn serve(&mut self) -> Result<(), Fatal> {
         let mut log = Log::follow(&self.conn, self.checkpoint_pages, self.room.clone());
         let mut refusals = Refusals::default();
-        let (mut looked_at, mut written_at) = (Instant::now(), Instant::now());
+        let (mut looked_at, mut idle_since) = (Instant::now(), Instant::now());
         loop {
             let first = match self.queue.recv_timeout(LOOK) {
                 Ok(first) => Some(first),
@@ -197,8 +197,10 @@ impl Writer {
                 self.look(&mut log)?;
             }
             let Some(first) = first else {
-                if !log.is_empty() && written_at.elapsed() >= IDLE {
+                if !log.is_empty() && idle_since.elapsed() >= IDLE {
                     log.empty(&self.conn)?;
+                    // Readers may have kept it from being emptied.
+                    idle_since = Instant::now();
                 }
                 continue;
             };
@@ -207,7 +209,7 @@ impl Writer {
                 if self.write(batch, &mut refusals)? {
                     then = Then::Stop;
                 }
-                written_at = Instant::now();
+                idle_since = Instant::now();
                 log.note();
                 log.keep_short(&self.conn)?;
             }
@@ -637,7 +639,7 @@ mod tests {
         let store = testing::store(&dir);
         let limit = |store: &Store, spare: i64| {
             store
-                .write_blocking(move |tx| {
+                .write_blocking_as(WriteClass::Essential, move |tx| {
                     let pages: i64 = tx.query_row("PRAGMA page_count", [], |row| row.get(0))?;
                     tx.query_row(&format!("PRAGMA max_page_count = {}", pages + spare), [], |_| Ok(()))?;
                     Ok(())
@@ -658,8 +660,8 @@ mod tests {
         let done: i64 = answers.into_iter().map(|answer| i64::from(answer.blocking_recv().unwrap().is_ok())).sum();
         assert_eq!((stored(&store), counted(&store)), (done, done));
         limit(&store, 100_000);
-        store.write_blocking(large).unwrap();
-        store.write_blocking(set(99)).unwrap();
+        store.write_blocking_as(WriteClass::Essential, large).unwrap();
+        store.write_blocking_as(WriteClass::Essential, set(99)).unwrap();
         assert!(store.is_healthy());
     }
 
