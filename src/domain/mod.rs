@@ -46,6 +46,7 @@ pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use template::{
     ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus, check_placeholders,
+    is_in_language, is_same_language, shares_language,
 };
 pub use timestamp::Timestamp;
 

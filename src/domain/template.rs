@@ -171,6 +171,29 @@ impl MessageTemplate {
     }
 }
 
+/// Whether two codes name the same language, `en_US` and `en-us` alike.
+pub fn is_same_language(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
+}
+
+/// Whether two codes have the primary language in common: `pt_BR` serves somebody who reads `pt`.
+pub fn shares_language(one: &str, other: &str) -> bool {
+    let primary = |code: &str| plain(code).split('_').next().unwrap_or_default().to_owned();
+    primary(one) == primary(other)
+}
+
+/// Whether a translation is in the language that is asked for: the same, or the one of a region where either names none.
+/// `pt_BR` is no `pt_PT`.
+pub fn is_in_language(translation: &str, asked: &str) -> bool {
+    let names_region = |code: &str| plain(code).contains('_');
+    let is_general = !names_region(translation) || !names_region(asked);
+    is_same_language(translation, asked) || (is_general && shares_language(translation, asked))
+}
+
+fn plain(code: &str) -> String {
+    code.trim().replace('-', "_").to_lowercase()
+}
+
 /// Checks that each placeholder in a text has a name and both of its ends, so that none is sent to people as it stands.
 ///
 /// # Errors

@@ -69,6 +69,22 @@ pub fn contains_words(haystack: &[String], needle: &[String]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+/// Whether anything of a text can be seen: not only blanks, and characters that show nothing (Unicode,
+/// `Default_Ignorable_Code_Point`, and the fillers and blank patterns beside them).
+pub fn has_visible_character(text: &str) -> bool {
+    let shows = |c: char| {
+        !c.is_whitespace()
+            && !c.is_control()
+            && !matches!(
+                c,
+                '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}'
+                    | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                    | '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{1d159}' | '\u{e0000}'..='\u{e0fff}'
+            )
+    };
+    text.chars().any(shows)
+}
+
 /// How deep a JSON value is nested; a plain value has depth 0.
 pub fn json_depth(value: &serde_json::Value) -> usize {
     use serde_json::Value;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     FlowDocument, MessageTemplate, Node, NodeKind, Placeholder, Problem, TemplateStatus, TemplateUse, checks,
+    is_in_language,
 };
 
 /// What is wrong with the templates that a document names, held against those that the channel has.
@@ -11,8 +12,7 @@ pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> 
     let mut problems = Vec::new();
     for node in &document.nodes {
         if let Some(named) = template_of(node) {
-            let language = named.language.as_deref().or(document.language.as_deref());
-            let found = of_node(node, named, language, offered);
+            let found = of_node(node, named, document.language.as_deref(), offered);
             problems.extend(found.into_iter().map(|problem| problem.at(node.id.as_str())));
         }
     }
@@ -38,11 +38,15 @@ pub(super) fn template_of(node: &Node) -> Option<&TemplateUse> {
     }
 }
 
-fn of_node(node: &Node, named: &TemplateUse, language: Option<&str>, offered: &[MessageTemplate]) -> Vec<Problem> {
+/// `of_flow` is the flow's language.
+fn of_node(node: &Node, named: &TemplateUse, of_flow: Option<&str>, offered: &[MessageTemplate]) -> Vec<Problem> {
     let of_name: Vec<&MessageTemplate> = offered.iter().filter(|template| template.name == named.name).collect();
     if of_name.is_empty() {
         let text = format!("The channel has no template `{}`. Choose another, or add it there first.", named.name);
         return vec![Problem::new(checks::UNKNOWN_TEMPLATE, text).field("template.name")];
+    }
+    if let Some(problem) = named.language.as_deref().and_then(|language| untranslated(named, language, &of_name)) {
+        return vec![problem];
     }
     let is_approved = |template: &&&MessageTemplate| template.status == TemplateStatus::Approved;
     let approved: Vec<&MessageTemplate> = of_name.iter().filter(is_approved).copied().collect();
@@ -57,8 +61,9 @@ fn of_node(node: &Node, named: &TemplateUse, language: Option<&str>, offered: &[
         return vec![Problem::new(checks::TEMPLATE_NOT_APPROVED, text).field("template.name")];
     }
     // In the language asked for, if it is there; in whichever the contact speaks, if not.
+    let language = named.language.as_deref().or(of_flow);
     let asked: Vec<&MessageTemplate> =
-        approved.iter().filter(|one| language.is_some_and(|tag| is_language(&one.language, tag))).copied().collect();
+        approved.iter().filter(|one| language.is_some_and(|tag| is_in_language(&one.language, tag))).copied().collect();
     let possible = if asked.is_empty() { approved } else { asked };
     let mut problems = Vec::new();
     if let Some(problem) = possible.iter().find_map(|template| misfit(named, template)) {
@@ -78,6 +83,28 @@ fn of_node(node: &Node, named: &TemplateUse, language: Option<&str>, offered: &[
         problems.push(Problem::new(checks::TEMPLATE_BUTTONS, text).field("template.name"));
     }
     problems
+}
+
+/// What is wrong with the language that a node wants a template in: it would go out in another one, or not at all.
+fn untranslated(named: &TemplateUse, language: &str, of_name: &[&MessageTemplate]) -> Option<Problem> {
+    let in_language: Vec<_> = of_name.iter().filter(|one| is_in_language(&one.language, language)).collect();
+    let is_approved = |status| status == TemplateStatus::Approved;
+    if in_language.iter().any(|one| is_approved(one.status)) || !of_name.iter().any(|one| is_approved(one.status)) {
+        return None;
+    }
+    let languages: BTreeSet<&str> =
+        of_name.iter().filter(|one| is_approved(one.status)).map(|one| one.language.as_str()).collect();
+    let languages = languages.into_iter().collect::<Vec<_>>().join(", ");
+    let (check, what) = match in_language.first() {
+        None => (checks::UNKNOWN_TEMPLATE, "is not there".to_owned()),
+        Some(one) => (checks::TEMPLATE_NOT_APPROVED, format!("is {}", status_name(one.status))),
+    };
+    let text = format!(
+        "The template `{}` {what} in {language}; it can be sent in {languages}. Choose one of these, or remove the \
+         language, so that it goes in the contact's where there is one.",
+        named.name
+    );
+    Some(Problem::new(check, text).field("template.language"))
 }
 
 /// What does not fit between the variables of a node and the placeholders of a template.
@@ -115,12 +142,6 @@ fn misfit(named: &TemplateUse, template: &MessageTemplate) -> Option<Problem> {
     problem(extra, text)
 }
 
-/// Whether a language is the one asked for, or a region's form of it: `en_US` is `en`, too.
-fn is_language(offered: &str, asked: &str) -> bool {
-    let (offered, asked) = (offered.replace('_', "-").to_lowercase(), asked.replace('_', "-").to_lowercase());
-    offered == asked || offered.split('-').next() == Some(asked.as_str())
-}
-
 fn status_name(status: TemplateStatus) -> &'static str {
     match status {
         TemplateStatus::Approved => "approved",
@@ -129,5 +150,60 @@ fn status_name(status: TemplateStatus) -> &'static str {
         TemplateStatus::Paused => "paused",
         TemplateStatus::Disabled => "disabled",
         TemplateStatus::Other => "in no known status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::{Offered, Publishing, problems_of};
+
+    fn offered(language: &str, status: TemplateStatus) -> MessageTemplate {
+        MessageTemplate {
+            name: "cart".to_owned(),
+            language: language.to_owned(),
+            status,
+            category: String::new(),
+            header: None,
+            body: "Hi".to_owned(),
+            footer: None,
+            buttons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_language_of_a_node_must_be_one_that_the_template_can_be_sent_in() {
+        use TemplateStatus::{Approved, Paused, Rejected};
+        let found = |language: Value, of_flow: Option<&str>, offered: &[MessageTemplate]| {
+            let document = json!({
+                "schema_version": 1, "name": "F", "language": of_flow, "entry_node": "a",
+                "nodes": [{"id": "a", "type": "end", "template": {"name": "cart", "language": language}}]
+            });
+            let publishing =
+                Publishing { templates: Offered::Known(offered), ..Publishing::from(Duration::from_secs(1800)) };
+            let problems = problems_of(&document, publishing);
+            problems.into_iter().map(|it| (it.id, it.field.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let unknown = |id| vec![(id, "template.language".to_owned())];
+        let all =
+            [offered("en_US", Approved), offered("pt_BR", Approved), offered("fr", Paused), offered("it", Rejected)];
+        for language in ["en_US", "en-us", "EN_us", "en", "pt-BR", "pt"] {
+            assert_eq!(found(json!(language), None, &all), [], "{language}");
+        }
+        for language in ["de", "en_GB", "pt_PT", "e", ""] {
+            assert_eq!(found(json!(language), Some("en_US"), &all), unknown("unknown_template"), "{language}");
+        }
+        for language in ["fr", "fr_CA", "it"] {
+            assert_eq!(found(json!(language), None, &all), unknown("template_not_approved"), "{language}");
+        }
+        for of_flow in [None, Some("de"), Some("fr")] {
+            assert_eq!(found(Value::Null, of_flow, &all), [], "the contact may speak another one");
+        }
+        let none = [offered("fr", Paused)];
+        assert_eq!(found(json!("de"), None, &none), [("template_not_approved", "template.name".to_owned())]);
     }
 }

@@ -181,7 +181,8 @@ async fn templates_that_were_never_fetched_are_waited_for_while_the_channel_runs
     let other = world.trigger(flow, &phone(1), cart_context()).await;
     world.settle().await;
     world.cloud.phone(&phone(1)).say("hello?");
-    world.settle().await;
+    world.wait(1).await;
+    world.wait(1).await;
     let kinds: Vec<String> = world.cloud.accepted().into_iter().map(|it| it.kind).collect();
     assert_eq!(kinds, ["interactive", "interactive"], "the question, and once more since it was no answer");
     assert_eq!(world.app.session(&other).await["status"], "running");

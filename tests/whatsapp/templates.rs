@@ -109,3 +109,47 @@ async fn one_page_that_fails_changes_nothing_and_is_tried_again_sooner() {
     let TemplateSync::Done(changed) = after(&world, HOUR).await else { panic!("it was refused") };
     assert_eq!(changed, TemplatesChanged { total: 2, ..TemplatesChanged::default() });
 }
+
+/// Says a template in German, and nothing else.
+fn german() -> Value {
+    json!({"schema_version": 1, "name": "News", "language": "fr", "entry_node": "end", "nodes": [
+        {"id": "end", "type": "end", "template": {"name": "news", "language": "de", "variables": {"1": "{{context.who}}"}}}
+    ]})
+}
+
+#[actix_web::test]
+async fn a_language_that_the_template_has_not_is_refused_and_one_that_it_lost_makes_way_for_the_next() {
+    let world = World::start(|cloud| cloud.add_template(Template::new("news", "en_US").body("Hi {{1}}."))).await;
+    let refused = world.app.post("/flows/import?publish=true", &german()).await.expect(422);
+    let problem = &refused["problems"][0];
+    assert_eq!((&problem["severity"], &problem["field"]), (&json!("error"), &json!("template.language")));
+    assert!(problem["text"].as_str().unwrap().contains("in en_US"), "{problem}");
+    let draft = world.app.post("/flows/import", &german()).await.expect(201);
+    let path = format!("/flows/{}/publish", draft["id"].as_str().unwrap());
+    assert_eq!(world.app.post(&path, &json!({"force": true})).await.expect(422)["problems"][0], *problem);
+    let checked = world.app.post("/flows/validate", &german()).await.expect(200);
+    assert_eq!(checked["problems"][0], *problem);
+
+    world.cloud.add_template(Template::new("news", "de").body("Hallo {{1}}."));
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    let flow = world.app.publish(&german()).await;
+    let go = async |n: usize| {
+        let phone = format!("+1415555{n:04}");
+        world.trigger(flow, &phone, json!({"who": "Ana"})).await;
+        world.wait(1).await;
+        world.cloud.phone(&phone).inbox().last().map(|received| received.body["template"]["language"]["code"].clone())
+    };
+    assert_eq!(go(1).await, Some(json!("de")));
+    world.cloud.remove_template("news");
+    world.cloud.add_template(Template::new("news", "en_US").body("Hi {{1}}."));
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    assert_eq!(go(2).await, Some(json!("en_US")), "any that is approved");
+    world.cloud.add_template(Template::new("news", "fr").body("Salut {{1}}."));
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    assert_eq!(go(3).await, Some(json!("fr")), "the flow's");
+    world.cloud.set_template_status("news", "PAUSED");
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    assert_eq!(go(4).await, None);
+    let failed = world.with_status("failed").await;
+    assert_eq!((failed.len(), &failed[0]["reason"]), (1, &json!("template_paused")));
+}

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
-use crate::domain::{MessageId, SendHours, SessionId, Status, Timestamp};
+use crate::domain::{MessageId, MessageTemplate, SendHours, SessionId, Status, Timestamp, is_same_language};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
@@ -265,19 +265,23 @@ impl Claim {
             Err(reason) => return fails(reason),
             Ok(Choice::Text) => compose::text(&draft, session_id),
             Ok(Choice::Template(named)) => {
-                let flow = match (&named.language, session) {
-                    (None, Some(session)) if !self.is_blind => Some(job.flow(session.flow_seq, session.version)?),
+                let known = templates::named(job.tx(), channel.name(), &named.name)?;
+                if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
+                    return Ok(Err(NotSent::LacksTemplates));
+                }
+                let known: Vec<_> = known.into_iter().map(|row| row.template).collect();
+                // Its language is asked for where the node's is not there.
+                let is_served = named.language.as_ref().is_some_and(|language| {
+                    known.iter().any(|one: &MessageTemplate| is_same_language(&one.language, language))
+                });
+                let flow = match session {
+                    Some(session) if !is_served && !self.is_blind => Some(job.flow(session.flow_seq, session.version)?),
                     _ => None,
                 };
                 let languages = Languages {
                     contact: addressee.language.as_deref(),
                     flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
                 };
-                let known = templates::named(job.tx(), channel.name(), &named.name)?;
-                if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
-                    return Ok(Err(NotSent::LacksTemplates));
-                }
-                let known = known.into_iter().map(|row| row.template).collect();
                 match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
                     Ok(content) => content,
                     Err(reason) => return fails(reason),

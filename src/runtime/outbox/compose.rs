@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::channels::outgoing::Content;
+use crate::domain::text::has_visible_character;
 use crate::domain::{
     MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
-    TemplateStatus,
+    TemplateStatus, is_same_language, shares_language,
 };
 
 /// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
@@ -118,7 +119,7 @@ pub(super) fn template(
     let template = pick(named, languages, known, needs_approval)?;
     let mut variables = BTreeMap::new();
     for placeholder in template.placeholders() {
-        let value = named.variables.get(&placeholder.key).filter(|value| !value.trim().is_empty());
+        let value = named.variables.get(&placeholder.key).filter(|value| has_visible_character(value));
         variables.insert(placeholder.key, value.ok_or(MISSING_VARIABLE)?.clone());
     }
     // It stands for all parts, also for the last, which has the options.
@@ -144,13 +145,7 @@ pub(in crate::runtime) fn any_translation(
         language: language.map(str::to_owned),
         variables: BTreeMap::new(),
     };
-    let languages = Languages { contact, flow: None };
-    if wanted.is_some()
-        && let Ok(template) = pick(&named(wanted), languages, known.clone(), needs_approval)
-    {
-        return Ok(template);
-    }
-    pick(&named(None), languages, known, needs_approval)
+    best(&named(wanted), Languages { contact, flow: None }, known, needs_approval).map(|mut found| found.swap_remove(0))
 }
 
 /// What a stored message keeps of what was sent of it.
@@ -190,17 +185,31 @@ fn tap_id(session: Option<SessionId>, option: &MessageOption) -> String {
     session.map_or_else(|| option.id.clone(), |session| format!("{session}:{}", option.id))
 }
 
-/// The template in the language that the node names; else in the contact's, the flow's, or any.
+/// The template that goes out: the best that the node has variables for. A translation that was changed since the flow
+/// was published, or that its author did not think of, makes way for the next.
 fn pick(
     named: &TemplateRef,
     languages: Languages<'_>,
     known: Vec<MessageTemplate>,
     needs_approval: bool,
 ) -> Result<MessageTemplate, &'static str> {
-    let mut known = known;
-    if let Some(language) = &named.language {
-        known.retain(|template| fits(&template.language, language));
-    }
+    let mut found = best(named, languages, known, needs_approval)?;
+    let has_all = |one: &MessageTemplate| one.placeholders().iter().all(|it| named.variables.contains_key(&it.key));
+    let place = found.iter().position(has_all).ok_or(MISSING_VARIABLE)?;
+    Ok(found.swap_remove(place))
+}
+
+/// The translations that may be sent, the best first, which is the one in the node's language; then in the contact's, in
+/// the flow's, and any other. There is at least one.
+///
+/// # Errors
+/// The reason, if there is none.
+fn best(
+    named: &TemplateRef,
+    languages: Languages<'_>,
+    mut known: Vec<MessageTemplate>,
+    needs_approval: bool,
+) -> Result<Vec<MessageTemplate>, &'static str> {
     let why_not = match known.iter().map(|template| template.status).min_by_key(|status| hope(*status)) {
         None => UNKNOWN_TEMPLATE,
         Some(TemplateStatus::Paused) => TEMPLATE_PAUSED,
@@ -209,14 +218,20 @@ fn pick(
     };
     known.retain(|template| !needs_approval || template.status == TemplateStatus::Approved);
     let wanted = [named.language.as_deref(), languages.contact, languages.flow];
-    let place = wanted.into_iter().flatten().find_map(|language| {
-        let exact = known.iter().position(|template| is_same(&template.language, language));
-        exact.or_else(|| known.iter().position(|template| fits(&template.language, language)))
-    });
-    match place {
-        Some(place) => Ok(known.swap_remove(place)),
-        None => known.into_iter().next().ok_or(why_not),
-    }
+    let wanted: Vec<&str> = wanted.into_iter().flatten().filter(|language| !language.trim().is_empty()).collect();
+    // How far down the list of wishes a translation is: the same language before the same language of another region.
+    let rank = |template: &MessageTemplate| {
+        wanted
+            .iter()
+            .enumerate()
+            .find_map(|(place, language)| match shares_language(&template.language, language) {
+                true => Some((place, !is_same_language(&template.language, language))),
+                false => None,
+            })
+            .unwrap_or((wanted.len(), false))
+    };
+    known.sort_by_key(rank);
+    if known.is_empty() { Err(why_not) } else { Ok(known) }
 }
 
 /// How soon a template may be sent again, the sooner the less.
@@ -231,24 +246,12 @@ fn hope(status: TemplateStatus) -> u8 {
     }
 }
 
-/// Whether two codes name the same language, `en_US` and `en-us` alike.
-fn is_same(one: &str, other: &str) -> bool {
-    let plain = |code: &str| code.replace('-', "_").to_lowercase();
-    plain(one) == plain(other)
-}
-
-/// Whether two codes have the primary language in common: `pt_BR` serves somebody who reads `pt`.
-fn fits(one: &str, other: &str) -> bool {
-    let primary = |code: &str| code.split(['-', '_']).next().unwrap_or_default().to_lowercase();
-    primary(one) == primary(other)
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{ButtonKind, TemplateButton};
+    use crate::domain::{ButtonKind, TemplateButton, TemplateHeader};
 
     const SESSION: SessionId = SessionId(Uuid::from_u128(7));
 
@@ -346,7 +349,13 @@ mod tests {
             &[("de", Approved), ("en_GB", Approved), ("en_US", Approved), ("fr", Approved)];
         let cases: &[Case<'_>] = &[
             (Some("fr"), Some("de"), Some("en_GB"), all, Ok("fr")),
-            (Some("es"), Some("de"), None, all, Err("unknown_template")),
+            (Some("es"), Some("de"), None, all, Ok("de")),
+            (Some("es"), Some("it"), Some("en_GB"), all, Ok("en_GB")),
+            (Some("es"), None, None, all, Ok("de")),
+            (Some(""), None, Some("fr"), all, Ok("fr")),
+            (Some("en-us"), Some("de"), None, all, Ok("en_US")),
+            (Some("EN_us "), None, None, all, Ok("en_US")),
+            (Some("en_AU"), Some("de"), None, all, Ok("en_GB")),
             (Some("en-us"), None, None, all, Ok("en_US")),
             (Some("en"), None, None, all, Ok("en_GB")),
             (None, Some("en-US"), Some("de"), all, Ok("en_US")),
@@ -355,7 +364,8 @@ mod tests {
             (None, Some("es"), Some("it"), all, Ok("de")),
             (None, None, None, all, Ok("de")),
             (None, Some("fr"), None, &[("de", Approved), ("fr", Paused)], Ok("de")),
-            (Some("fr"), Some("de"), None, &[("de", Approved), ("fr", Paused)], Err("template_paused")),
+            (Some("fr"), Some("de"), None, &[("de", Approved), ("fr", Paused)], Ok("de")),
+            (Some("fr"), Some("de"), None, &[("de", Pending), ("fr", Paused)], Err("template_paused")),
             (None, None, None, &[("de", Rejected), ("fr", Paused)], Err("template_paused")),
             (None, None, None, &[("de", Disabled)], Err("template_disabled")),
             (None, None, None, &[("de", Disabled), ("fr", Pending)], Err("template_not_approved")),
@@ -365,16 +375,33 @@ mod tests {
         for (node, contact, flow, templates, expected) in cases {
             let known = templates.iter().map(|(language, status)| known(language, *status)).collect();
             let languages = Languages { contact: *contact, flow: *flow };
-            let picked = pick(&named(*node, &[]), languages, known, true).map(|template| template.language);
+            let picked = pick(&named(*node, &[("1", "")]), languages, known, true).map(|template| template.language);
             assert_eq!(picked.as_deref(), expected.as_ref().copied(), "{node:?} {contact:?} {flow:?}");
         }
-        let by_hand = pick(&named(None, &[]), Languages::default(), vec![known("de", Pending)], false);
+        let by_hand = pick(&named(None, &[("1", "")]), Languages::default(), vec![known("de", Pending)], false);
         assert_eq!(by_hand.map(|template| template.language).as_deref(), Ok("de"));
     }
 
     #[test]
+    fn a_translation_that_wants_what_the_node_has_not_makes_way() {
+        let changed = |language: &str, header: Option<TemplateHeader>, body: &str| MessageTemplate {
+            header,
+            body: body.to_owned(),
+            ..known(language, TemplateStatus::Approved)
+        };
+        let media = Some(TemplateHeader::Media { media: "image".to_owned() });
+        let languages = Languages { contact: Some("de"), flow: None };
+        let node = named(Some("en"), &[("1", "Ana")]);
+        let picked = |known: Vec<MessageTemplate>| pick(&node, languages, known, true).map(|one| one.language);
+        let [more, picture] = [changed("en", None, "Hi {{1}} {{2}}"), changed("de", media, "Hi {{1}}")];
+        let plain = changed("fr", None, "Salut");
+        assert_eq!(picked(vec![more.clone(), picture.clone(), plain]), Ok("fr".to_owned()));
+        assert_eq!(picked(vec![more, picture]), Err("missing_variable"));
+    }
+
+    #[test]
     fn a_blank_variable_is_never_sent() {
-        for variables in [&[][..], &[("1", " ")], &[("2", "Ana")]] {
+        for variables in [&[][..], &[("1", " ")], &[("1", "\u{3164}\u{200b}\u{2800}\u{fe0f}")], &[("2", "Ana")]] {
             let message = menu(Some(named(None, variables)));
             let named = message.template.as_ref().unwrap();
             let approved = vec![known("en", TemplateStatus::Approved)];
