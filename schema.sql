@@ -88,7 +88,8 @@ CREATE TABLE contacts (
     last_message_at INTEGER, -- in either direction
     total_messages INTEGER NOT NULL DEFAULT 0, -- in both directions
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL -- of the profile; messages leave it alone
+    updated_at INTEGER NOT NULL, -- of the profile; messages leave it alone
+    auto_replies_from INTEGER -- an operator has let automatic answers go on: those before it do not count
 ) STRICT;
 
 -- Who was written to or wrote last, and at the far end those that nobody wrote to, the newest of them first.

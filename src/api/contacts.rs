@@ -16,7 +16,10 @@ use crate::domain::profile::{NAME_CHARS, TAG_CHARS, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::{Error, Result};
-use crate::runtime::{ContactUpdated, Found, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact, Whom, find_contact};
+use crate::runtime::{
+    AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact, Whom, find_contact,
+    has_stopped_auto_replies,
+};
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::personal::Told;
 use crate::store::search::{self, Search};
@@ -81,14 +84,32 @@ impl std::str::FromStr for InQuery {
     }
 }
 
+/// `POST /contacts/{id}/allow-auto-replies`: automatic answers that stopped, because there were too many at once, go on.
+pub(super) async fn allow_auto_replies(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    if !state.runtime.handle(AllowAutoReplies { contact_id }).await? {
+        return Err(not_found());
+    }
+    show(&state, contact_id).await
+}
+
 /// `GET /contacts/{id}`: one contact.
 pub(super) async fn get_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     show(&state, id.parse().map_err(|_| not_found())?).await
 }
 
 async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
-    let profile = read(state, move |conn| profile_of(conn, id)).await?.ok_or_else(not_found)?;
-    Ok(HttpResponse::Ok().json(contact_view(&profile)))
+    let now = state.runtime.clock().now();
+    let view = read(state, move |conn| {
+        let Some(profile) = profile_of(conn, id)? else { return Ok(None) };
+        let mut view = contact_view(&profile);
+        view["auto_replies_stopped"] = json!(has_stopped_auto_replies(conn, profile.stored.seq, now)?);
+        Ok(Some(view))
+    });
+    Ok(HttpResponse::Ok().json(view.await?.ok_or_else(not_found)?))
 }
 
 fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {

@@ -72,7 +72,9 @@ pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use fate::{Expectation, Fate};
 pub use health::Impairment;
-pub use inbound::{Handling, Inbound, Quoted, Received, content as inbound_content};
+pub use inbound::{
+    AllowAutoReplies, Handling, Inbound, Quoted, Received, content as inbound_content, has_stopped_auto_replies,
+};
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing, ServerSettings};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::outbox::OutboxRow;
 use super::{Conn, Tx, outbox, sessions};
@@ -67,6 +67,60 @@ pub fn lately_ended(
         ended.extend(sessions::find_by_seq(conn, seq)?);
     }
     Ok(ended)
+}
+
+/// A message from a contact, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardRow {
+    /// When it came.
+    pub at: Timestamp,
+    /// What took it.
+    pub handled: Option<String>,
+    /// Why nothing did.
+    pub reason: Option<String>,
+}
+
+const HEARD: &str = "SELECT direction = 'in', created_at, handled, reason FROM messages INDEXED BY messages_by_contact
+    WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT ?2";
+
+/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; no more than
+/// is among the newest `limit` messages in both directions.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn heard_of(conn: &Conn, contact_seq: i64, at: Timestamp, silence: Duration, limit: u32) -> Result<Vec<HeardRow>> {
+    let mut statement = conn.prepare_cached(HEARD)?;
+    let mut rows = statement.query((contact_seq, limit))?;
+    let (mut heard, mut after) = (Vec::new(), at);
+    while let Some(row) = rows.next()? {
+        let (is_in, at): (bool, Timestamp) = (row.get(0)?, row.get(1)?);
+        if at.plus(silence) <= after {
+            break;
+        }
+        if is_in {
+            heard.push(HeardRow { at, handled: row.get(2)?, reason: row.get(3)? });
+            after = after.min(at);
+        }
+    }
+    Ok(heard)
+}
+
+/// Since when automatic answers to a contact are counted, if an operator has let them go on.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn auto_replies_allowed_from(conn: &Conn, contact_seq: i64) -> Result<Option<Timestamp>> {
+    let mut statement = conn.prepare_cached("SELECT auto_replies_from FROM contacts WHERE seq = ?1")?;
+    Ok(statement.query_row([contact_seq], |row| row.get(0)).optional()?.flatten())
+}
+
+/// Counts automatic answers to a contact from now on.
+///
+/// # Errors
+/// When the database refuses.
+pub fn allow_auto_replies(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE contacts SET auto_replies_from = ?2 WHERE seq = ?1")?.execute((contact_seq, now))?;
+    Ok(())
 }
 
 /// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a wish
@@ -163,6 +217,13 @@ mod tests {
         let found = lately_ended(&tx, contact_seq, week, now()).unwrap();
         let ids: Vec<_> = found.into_iter().map(|stored| stored.session.id).collect();
         assert_eq!(ids, [2, 1, 4].map(testing::session_id));
+    }
+
+    #[test]
+    fn what_a_contact_wrote_lately_is_found_without_reading_more() {
+        let conn = testing::conn();
+        let plan = testing::plan(&conn, HEARD);
+        assert_eq!(plan, "SEARCH messages USING INDEX messages_by_contact (contact_seq=?); ");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod admin;
 mod authoring;
+mod auto_replies;
 mod calls;
 mod channels;
 mod conformance;

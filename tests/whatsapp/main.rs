@@ -25,6 +25,7 @@ mod kill;
 mod kinds;
 mod lanes;
 mod long;
+mod machines;
 mod people;
 mod sends;
 mod shutdown;

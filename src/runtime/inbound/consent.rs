@@ -68,6 +68,9 @@ impl Job<'_> {
         };
         let dropped = routing::fail_queued_confirmations(self.tx(), contact.seq, reason, self.now())?;
         self.tell_dropped(&dropped, reason)?;
+        if !self.may_confirm(contact.seq)? {
+            return Ok(());
+        }
         let languages = [contact.contact.language.as_deref(), language];
         let text = self.inner().consent.confirmation(wish, languages);
         self.say(contact, Origin::Consent, &text, None).map(|_| ())

@@ -2,9 +2,11 @@
 //!
 //! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then the
 //! session whose message is tapped or quoted, a session in handoff, the session that has the floor, keywords, a late
-//! reply, the fallback flow; what nothing takes is stored as unrouted, with the reason. Each message is one write job
+//! reply, the fallback flow, as far as the limit of automatic answers lets these three; what nothing takes is stored as
+//! unrouted, with the reason. Each message is one write job
 //! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
 
+mod auto_replies;
 mod consent;
 pub(super) mod identity;
 mod keywords;
@@ -30,6 +32,7 @@ use crate::engine::Event;
 use crate::error::{Code, Result};
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{WriteClass, contacts, outbox};
+pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 pub use tell::content;

@@ -15,6 +15,8 @@
 //! 8. the fallback flow, if nothing runs;
 //! 9. nothing: it is kept with the reason.
 //!
+//! 5, 7 and 8 answer by themselves, and only as often as [`auto_replies`](super::auto_replies) lets them.
+//!
 //! Who has opted out starts nothing and is told nothing; a session that their own flow opted them out of may still listen.
 //! What was written more than a day before it came, as after an outage it may, gets no further than 3: nobody waits for a
 //! chat's answer to it any more, but a tap still names what it answers.
@@ -28,6 +30,7 @@ use uuid::Uuid;
 use super::super::job::{ContactRow, Hold, Job, Live, message_max_age};
 use super::super::sub_flows::SubFlows;
 use super::super::{trigger, turn};
+use super::auto_replies::{LIMIT, Standing};
 use super::consent::Ending;
 use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
 use crate::domain::consent::{Awaited, Wish, Word};
@@ -302,19 +305,36 @@ impl Router<'_> {
                 Floor::Nobody => {}
             }
         }
+        let mut is_limited = false;
         if !is_opted_out && let Some(start) = self.by_keyword(&lives)? {
-            return Ok(Route::Start(Box::new(start), Handling::Keyword));
+            is_limited = self.is_limited()?;
+            if !is_limited {
+                return Ok(Route::Start(Box::new(start), Handling::Keyword));
+            }
         }
         if !is_named && let Some(index) = lives.iter().position(Live::is_running) {
             return Ok(self.give(lives, index));
         }
-        if !is_opted_out && let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))? {
-            return Ok(late);
+        if !is_limited
+            && !is_opted_out
+            && let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))?
+        {
+            is_limited = self.is_limited()?;
+            if !is_limited {
+                return Ok(late);
+            }
         }
-        if !lives.iter().any(Live::is_running)
+        if !is_limited
+            && !lives.iter().any(Live::is_running)
             && let Some(start) = self.fallback()?
         {
-            return Ok(Route::Start(Box::new(start), Handling::Fallback));
+            is_limited = self.is_limited()?;
+            if !is_limited {
+                return Ok(Route::Start(Box::new(start), Handling::Fallback));
+            }
+        }
+        if is_limited {
+            return Ok(Route::Nowhere(LIMIT));
         }
         Ok(ended.map_or(Route::Nowhere("no_session"), |at| Route::Unheard(at, "session_ended")))
     }
@@ -342,6 +362,19 @@ impl Router<'_> {
     /// Whether it was written too long before it came for a chat to be still about it.
     fn is_stale(&self) -> bool {
         self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at())
+    }
+
+    /// Whether nothing answers by itself any more. That it begins is told once.
+    fn is_limited(&self) -> Result<bool> {
+        let standing = self.job.auto_replies(self.contact.seq, self.inbound.arrival.at())?;
+        if standing == Standing::Reached {
+            tracing::warn!(
+                contact = %self.contact.contact.id,
+                "automatic answers to a person stop, since there were too many within a minute: an operator may let them \
+                 go on, or an hour of silence does"
+            );
+        }
+        Ok(standing != Standing::Free)
     }
 
     /// Gives the message to a session that runs. One whose timer fired has said something since that was not there when

@@ -6,6 +6,7 @@ import { h, replace } from "../dom.js";
 import { scan } from "../jsonmap.js";
 import { gathered, watch } from "../live.js";
 import { fromStored, readOnlyPhone } from "../phone.js";
+import { inWords } from "../reasons.js";
 import { createReplyBox } from "../reply-box.js";
 import { retryButton } from "../retry.js";
 import { timeOf } from "../time.js";
@@ -86,6 +87,8 @@ export function contactView([id], page) {
       ["Source", contact.source ?? "–"],
       ["Opted in", timeOf(contact.opted_in_at, { none: "no" })],
       ["Opted out", contact.opted_out_at ? timeOf(contact.opted_out_at) : h("span", {}, "no ", button("Opt out", () => optOut(), { kind: "small", testid: "contact-opt-out" }))],
+      contact.auto_replies_stopped && ["Automatic answers", h("span", { class: "stack", testid: "contact-auto-replies" }, h("span", { class: "bad" }, "stopped"), inWords("auto_reply_limit"),
+        button("Let them go on", () => allowAutoReplies(), { kind: "small", testid: "contact-allow-auto-replies" }))],
       ["Last reply", timeOf(contact.last_inbound_at, { none: "never" })],
       ["Messages", contact.total_messages],
       ["Added", timeOf(contact.created_at)],
@@ -116,6 +119,11 @@ export function contactView([id], page) {
         replace(profilePlace, profileForm(fresh));
       },
     }).element;
+  }
+
+  async function allowAutoReplies() {
+    draw(await api.post(`${path}/allow-auto-replies`, {}, { signal }));
+    toast("Automatic answers go on.");
   }
 
   async function optOut() {

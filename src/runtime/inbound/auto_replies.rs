@@ -1,0 +1,204 @@
+//! The limit of automatic answers, so that two machines that answer each other come to an end.
+//!
+//! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of them to
+//! one person within a minute, in which no session took a reply, there is no other one until the person has been silent for
+//! an hour, or an operator lets them go on. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that
+//! opt out and in do their work all the same; only their confirmations stop at as many within a minute.
+//!
+//! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something would
+//! answer by itself.
+
+use std::time::Duration;
+
+use super::super::Command;
+use super::super::job::{Hold, Job};
+use super::Handling;
+use crate::domain::{ContactId, Timestamp};
+use crate::error::Result;
+use crate::store::routing::{self, HeardRow};
+use crate::store::{Conn, contacts};
+
+/// Why a message is not answered by itself.
+pub(super) const LIMIT: &str = "auto_reply_limit";
+/// Automatic answers to one person within [`SPAN`], at the most.
+const MOST: usize = 10;
+/// The time in which they are counted.
+const SPAN: Duration = Duration::from_secs(60);
+/// For how long a person has to be silent before there are others.
+const SILENCE: Duration = Duration::from_secs(3600);
+/// Messages in both directions that are looked at: those of a minute, at the pace of a machine, many times over.
+const LOOKED_AT: u32 = 200;
+
+/// How a person stands with the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime) enum Standing {
+    /// There may be another automatic answer.
+    Free,
+    /// There were as many as there may be, just now.
+    Reached,
+    /// There were before, and the person has not been silent since.
+    Over,
+}
+
+/// A message from a person, as far as the limit goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime) struct Earlier {
+    /// When it came.
+    pub(in crate::runtime) at: Timestamp,
+    /// What became of it.
+    pub(in crate::runtime) kind: EarlierKind,
+}
+
+/// What became of a message from a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime) enum EarlierKind {
+    /// It was answered by itself.
+    Answered,
+    /// A session took it.
+    Taken,
+    /// It was not answered because of the limit.
+    Unanswered,
+    /// Anything else.
+    Other,
+}
+
+impl Earlier {
+    fn of(row: &HeardRow) -> Self {
+        let answered = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
+        let kind = match row.handled.as_deref() {
+            Some(handled) if answered.contains(&handled) => EarlierKind::Answered,
+            Some(handled) if handled == Handling::Reply.as_str() => EarlierKind::Taken,
+            _ if row.reason.as_deref() == Some(LIMIT) => EarlierKind::Unanswered,
+            _ => EarlierKind::Other,
+        };
+        Self { at: row.at, kind }
+    }
+}
+
+/// How a person stands by what came before, the newest first. An operator has let answers go on at `allowed_from`.
+pub(in crate::runtime) fn standing(
+    earlier: impl IntoIterator<Item = Earlier>,
+    allowed_from: Option<Timestamp>,
+    now: Timestamp,
+) -> Standing {
+    let (mut answers, mut is_counting, mut after) = (0, true, now);
+    for Earlier { at, kind } in earlier {
+        if at.plus(SILENCE) <= after || allowed_from.is_some_and(|from| at <= from) {
+            break;
+        }
+        match kind {
+            EarlierKind::Unanswered => return Standing::Over,
+            EarlierKind::Taken => is_counting = false,
+            EarlierKind::Answered if is_counting && at.plus(SPAN) > now => answers += 1,
+            EarlierKind::Answered | EarlierKind::Other => {}
+        }
+        after = after.min(at);
+    }
+    if answers < MOST { Standing::Free } else { Standing::Reached }
+}
+
+impl Job<'_> {
+    /// How a contact stands with the limit when a message comes at `at`.
+    pub(super) fn auto_replies(&self, contact_seq: i64, at: Timestamp) -> Result<Standing> {
+        standing_of(self.tx(), contact_seq, at)
+    }
+
+    /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it as
+    /// often as no person does.
+    pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
+        let heard = routing::heard_of(self.tx(), contact_seq, self.now(), SPAN, LOOKED_AT)?;
+        let since = self.now().minus(SPAN);
+        let wishes = [Handling::OptOut, Handling::OptIn].map(Handling::as_str);
+        let is_wish = |row: &&HeardRow| row.handled.as_deref().is_some_and(|handled| wishes.contains(&handled));
+        Ok(heard.iter().filter(|row| row.at > since).filter(is_wish).count() <= MOST)
+    }
+}
+
+/// How a contact stands with the limit at a time.
+fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
+    let heard = routing::heard_of(conn, contact_seq, at, SILENCE, LOOKED_AT)?;
+    let allowed_from = routing::auto_replies_allowed_from(conn, contact_seq)?;
+    Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
+}
+
+/// Whether automatic answers to a contact have stopped.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn has_stopped_auto_replies(conn: &Conn, contact_seq: i64, now: Timestamp) -> Result<bool> {
+    Ok(standing_of(conn, contact_seq, now)? == Standing::Over)
+}
+
+/// Lets automatic answers to somebody go on. The outcome is whether there is such a contact.
+#[derive(Debug, Clone, Copy)]
+pub struct AllowAutoReplies {
+    /// To whom.
+    pub contact_id: ContactId,
+}
+
+impl Command for AllowAutoReplies {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
+        routing::allow_auto_replies(job.tx(), contact.seq, job.now())?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1_778_141_663_250).plus(Duration::from_secs(seconds))
+    }
+
+    /// Messages by their seconds, told in the order in which they came.
+    fn told(all: &[(u64, EarlierKind)], allowed_from: Option<u64>, now: u64) -> Standing {
+        let newest_first = all.iter().rev().map(|(seconds, kind)| Earlier { at: at(*seconds), kind: *kind });
+        standing(newest_first, allowed_from.map(at), at(now))
+    }
+
+    fn answered(seconds: impl Iterator<Item = u64>) -> Vec<(u64, EarlierKind)> {
+        seconds.map(|second| (second, EarlierKind::Answered)).collect()
+    }
+
+    #[test]
+    fn ten_answers_in_a_minute_are_as_many_as_there_are() {
+        assert_eq!(told(&[], None, 0), Standing::Free);
+        assert_eq!(told(&answered(0..9), None, 10), Standing::Free);
+        assert_eq!(told(&answered(0..10), None, 10), Standing::Reached);
+        assert_eq!(told(&answered(0..10), None, 59), Standing::Reached);
+        assert_eq!(told(&answered(0..10), None, 60), Standing::Free, "the first is a minute ago");
+        assert_eq!(told(&answered((0..70).step_by(7)), None, 70), Standing::Free, "nine within a minute");
+    }
+
+    #[test]
+    fn a_reply_that_a_session_took_begins_the_count_anew() {
+        let mut all = answered(0..10);
+        all.push((10, EarlierKind::Taken));
+        assert_eq!(told(&all, None, 11), Standing::Free);
+        all.extend(answered(11..20));
+        assert_eq!(told(&all, None, 20), Standing::Free);
+        all.extend(answered(20..21));
+        assert_eq!(told(&all, None, 21), Standing::Reached);
+        all.push((21, EarlierKind::Unanswered));
+        all.push((22, EarlierKind::Taken));
+        assert_eq!(told(&all, None, 23), Standing::Over, "only silence or an operator ends it");
+    }
+
+    #[test]
+    fn it_is_over_after_an_hour_of_silence_or_when_an_operator_says_so() {
+        let mut all = answered(0..10);
+        all.push((10, EarlierKind::Unanswered));
+        assert_eq!(told(&all, None, 3609), Standing::Over);
+        assert_eq!(told(&all, None, 3610), Standing::Free);
+        assert_eq!(told(&all, Some(11), 12), Standing::Free);
+        assert_eq!(told(&all, Some(9), 12), Standing::Over, "that was before");
+        // Whatever else comes is no silence.
+        all.push((3000, EarlierKind::Other));
+        assert_eq!(told(&all, None, 6599), Standing::Over);
+        assert_eq!(told(&all, None, 6600), Standing::Free);
+    }
+}
