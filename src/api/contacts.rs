@@ -106,7 +106,9 @@ async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
     let view = read(state, move |conn| {
         let Some(profile) = profile_of(conn, id)? else { return Ok(None) };
         let mut view = contact_view(&profile);
-        view["auto_replies_stopped"] = json!(has_stopped_auto_replies(conn, profile.stored.seq, now)?);
+        if has_stopped_auto_replies(conn, profile.stored.seq, now)? {
+            view["auto_replies_stopped"] = json!(true);
+        }
         Ok(Some(view))
     });
     Ok(HttpResponse::Ok().json(view.await?.ok_or_else(not_found)?))

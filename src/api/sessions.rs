@@ -142,7 +142,7 @@ pub(super) fn session_view(conn: &Conn, stored: &StoredSession) -> Result<Value>
 fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
     let session = &stored.session;
     let contact = contacts::find_by_seq(conn, stored.contact_seq)?.map(|stored| stored.contact);
-    Ok(json!({
+    let mut view = json!({
         "id": session.id,
         "flow_id": session.flow_id,
         "flow_name": flows::name_of(conn, stored.flow_seq)?,
@@ -152,7 +152,6 @@ fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
         "status": session.status,
         "reason": session.reason,
         "outcome": session.outcome,
-        "undelivered": session.undelivered,
         "current_node_id": session.current_node,
         "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
         "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
@@ -161,7 +160,11 @@ fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
         "started_at": iso(Some(session.started_at)),
         "last_interaction_at": iso(Some(session.last_interaction_at)),
         "ended_at": iso(session.ended_at),
-    }))
+    });
+    if let Some(code) = &session.undelivered {
+        view["undelivered"] = json!(code);
+    }
+    Ok(view)
 }
 
 /// `GET /sessions/{id}/turns`: the trace, oldest first.

@@ -18,7 +18,9 @@ const DEFAULT_HOURS: i64 = 24;
 /// Hours of the series at most: a month.
 const MAX_HOURS: i64 = 31 * 24;
 /// What sessions come to, each with the counter of the same name.
-const ENDS: [&str; 5] = ["completed", "undelivered", "expired", "failed", "cancelled"];
+const ENDS: [&str; 5] = ["completed", UNDELIVERED, "expired", "failed", "cancelled"];
+/// Those that completed and reached nobody. Told only where there are any.
+const UNDELIVERED: &str = "undelivered";
 
 /// Totals, a series by hour, and of one flow also its versions and nodes.
 pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -59,7 +61,9 @@ pub(super) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -
     for end in ENDS {
         let value = count(end)?;
         ended += value;
-        counts.insert(end.to_owned(), json!(value));
+        if value > 0 || end != UNDELIVERED {
+            counts.insert(end.to_owned(), json!(value));
+        }
     }
     counts.insert("running".to_owned(), json!(started - ended));
     Ok(Value::Object(counts))
@@ -74,7 +78,8 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         .map(|hour| {
             let mut row = Map::new();
             row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
-            for name in ["started"].iter().chain(&ENDS).chain(&["messages_out"]) {
+            let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
+            for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
                 row.insert((*name).to_owned(), json!(0));
             }
             row
@@ -92,8 +97,9 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
             for (hour, value) in counters::by_hour(conn, &counter, *flow_seq, first..last + 1)? {
                 let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
-                if let Some(sum) = row.and_then(|row| row.get_mut(name)) {
-                    *sum = json!(sum.as_i64().unwrap_or(0) + value);
+                if let Some(row) = row {
+                    let sum = row.get(name).and_then(Value::as_i64).unwrap_or(0);
+                    row.insert(name.to_owned(), json!(sum + value));
                 }
             }
         }

@@ -174,14 +174,12 @@ pub(super) fn next(session: &Session) -> Option<Event> {
 }
 
 /// Fails a session that had completed if a message of its last turn could not be delivered: it said what it was to say to
-/// nobody. Gives whether it did.
-pub(super) fn fail_completed(session: &mut Session, turn: u32, code: &str) -> bool {
-    let is_last_word = session.status == Status::Completed && session.turn == turn;
-    if is_last_word {
+/// nobody.
+pub(super) fn fail_completed(session: &mut Session, turn: u32, code: &str) {
+    if session.status == Status::Completed && session.turn == turn {
         session.status = Status::Failed;
         session.reason = Some(code.to_owned());
     }
-    is_last_word
 }
 
 /// The timer of a session that fires next, if one fell due until `until`. Each that fires moves the next beyond the

@@ -156,7 +156,7 @@ async fn an_operator_lets_them_go_on_and_sessions_and_wishes_go_on_meanwhile() {
         assert_eq!(handled(&app.say(PHONE, "hello").await), ("unrouted", Some(LIMIT)));
 
         let allowed = app.post(&path, &json!({})).await.expect(200);
-        assert_eq!((&allowed["id"], &allowed["auto_replies_stopped"]), (&person["id"], &json!(false)));
+        assert_eq!((&allowed["id"], &allowed["auto_replies_stopped"]), (&person["id"], &Value::Null));
         assert_eq!(count(&write(&app, 12, "hello").await, "fallback"), 10);
         assert_eq!(contact(&app, PHONE).await["auto_replies_stopped"], true);
 

@@ -432,18 +432,13 @@ impl Simulation {
         let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
         let (turn, message) = self.shown(index)?;
         let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
-        let event = Event::DeliveryFailed { turn, node, code };
-        if self.fail_completed(&event) {
-            return self.keep(turn::unheard(turn, event, ENDED), Vec::new());
-        }
-        self.tell(event)
+        self.tell(Event::DeliveryFailed { turn, node, code })
     }
 
-    /// What a message that is not delivered means for a session that had completed with it. Gives whether it had.
-    fn fail_completed(&mut self, event: &Event) -> bool {
-        match event {
-            Event::DeliveryFailed { turn, code, .. } => turn::fail_completed(&mut self.state.session, *turn, code),
-            _ => false,
+    /// A session that had completed has failed if the channel does not take its last word.
+    fn fail_completed(&mut self, event: &Event) {
+        if let Event::DeliveryFailed { turn, code, .. } = event {
+            turn::fail_completed(&mut self.state.session, *turn, code);
         }
     }
 
