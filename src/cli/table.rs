@@ -10,8 +10,7 @@ use csv::ByteRecord;
 use encoding_rs::WINDOWS_1252;
 use serde_json::json;
 
-use crate::domain::profile::{NAME_CHARS, TAG_CHARS, is_email, is_language};
-use crate::domain::text::has_odd_characters;
+use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::{ContactChange, Phone, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::import::{Incoming, Moment};
@@ -300,14 +299,16 @@ impl Reader<'_> {
         let taken = match field {
             Field::LeftOut => Ok(()),
             Field::Phone => read_phone(cell, self.country).map(|phone| self.phone = Some(phone)),
-            Field::Name if cell.chars().count() > NAME_CHARS => {
-                Err(format!("the name has more than {NAME_CHARS} characters"))
-            }
-            Field::Name if has_odd_characters(cell) => Err("the name has characters that cannot be seen".to_owned()),
-            Field::Name => {
-                change.name = Some(cell.to_owned());
-                Ok(())
-            }
+            Field::Name => match clean_name(cell) {
+                name if name.is_empty() => Err("the name has no character that can be seen".to_owned()),
+                name if name.chars().count() > NAME_CHARS => {
+                    Err(format!("the name has more than {NAME_CHARS} characters"))
+                }
+                name => {
+                    change.name = Some(name);
+                    Ok(())
+                }
+            },
             Field::Email if !is_email(cell) => Err(format!("`{cell}` is not an email address")),
             Field::Email => {
                 change.email = Some(cell.to_owned());
@@ -333,18 +334,17 @@ impl Reader<'_> {
 }
 
 fn read_phone(cell: &str, country: Option<&str>) -> Result<Phone, String> {
-    // Spreadsheets are told by it that a number is a text.
-    let typed = cell.trim_start_matches('\'');
-    Phone::parse_in_country(typed, country).map_err(|error| {
-        let is_national = country.is_none() && !typed.starts_with('+') && !typed.starts_with("00");
+    Phone::parse_in_country(cell, country).map_err(|error| {
+        let typed = cell.trim_start_matches('\'');
+        let is_national =
+            country.is_none() && typed.starts_with(|c: char| c.is_ascii_digit()) && !typed.starts_with("00");
         let hint = if is_national { "; or say with --country whose numbers these are" } else { "" };
         format!("the phone {error}{hint}")
     })
 }
 
 fn read_tags(cell: &str) -> Result<Vec<String>, String> {
-    let mut tags: Vec<String> =
-        cell.split([',', '|']).map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    let mut tags: Vec<String> = cell.split([',', '|']).map(clean_tag).filter(|tag| !tag.is_empty()).collect();
     tags.sort();
     tags.dedup();
     match tags.iter().find(|tag| tag.chars().count() > TAG_CHARS) {

@@ -1,6 +1,7 @@
 //! What leads to a person: a phone number, the number as WhatsApp writes it, a business-scoped id.
 
 use super::Phone;
+use super::phone::other_form;
 
 /// What kind of address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,63 +57,37 @@ impl AddressKey {
         }
     }
 
-    /// Another number that the same person may be known by, because WhatsApp and people write the numbers of some
-    /// countries differently. Only where the number itself leads to nobody: it may well be somebody else's.
+    /// All addresses that the owner of this one may be known by, the likeliest first: itself, then the same number in the
+    /// other notation and in the other way of writing it.
+    pub fn forms(&self) -> impl Iterator<Item = Self> + use<> {
+        let variant = self.variant();
+        let twin_of_variant = variant.as_ref().and_then(Self::twin);
+        [Some(self.clone()), self.twin(), variant, twin_of_variant].into_iter().flatten()
+    }
+
+    /// [`AddressKey::forms`], and the number as releases have kept it that left what is dialled inside a country in it.
+    pub fn forms_ever_kept(&self) -> impl Iterator<Item = Self> + use<> {
+        let digits = self.value.trim_start_matches('+');
+        let number = if self.kind == AddressKind::Bsuid { None } else { Phone::from_e164(&format!("+{digits}")).ok() };
+        let with_prefix = number.and_then(|number| number.with_trunk_prefix());
+        self.forms().chain(with_prefix.map(|number| Self::of_phone(&number)))
+    }
+
+    /// The same number as WhatsApp, or people, write it elsewhere, in the countries where there are two ways.
     pub fn variant(&self) -> Option<Self> {
         match self.kind {
             AddressKind::Phone => {
-                Some(Self::new(self.kind, format!("+{}", variant_of(self.value.trim_start_matches('+'))?)))
+                Some(Self::new(self.kind, format!("+{}", other_form(self.value.trim_start_matches('+'))?)))
             }
-            AddressKind::WaId => Some(Self::new(self.kind, variant_of(&self.value)?)),
+            AddressKind::WaId => Some(Self::new(self.kind, other_form(&self.value)?)),
             AddressKind::Bsuid => None,
         }
-    }
-}
-
-/// The other way in which a number of these countries is written. Meta's documentation says of the numbers of Brazil and
-/// Mexico that their prefix "may be modified by the Cloud API"; those of Argentina differ likewise.
-fn variant_of(digits: &str) -> Option<String> {
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    match (digits.get(..2)?, digits.len()) {
-        // Mobile numbers of Brazil got a ninth digit; who had WhatsApp before is still known without. Landlines never
-        // got one, and begin with 2 to 5.
-        ("55", 12) if digits.as_bytes()[4] >= b'6' => Some(format!("{}9{}", &digits[..4], &digits[4..])),
-        ("55", 13) if digits.as_bytes()[4] == b'9' && digits.as_bytes()[5] >= b'6' => {
-            Some(format!("{}{}", &digits[..4], &digits[5..]))
-        }
-        // A 1 between country code and number used to tell mobiles of Mexico.
-        ("52", 12) => Some(format!("521{}", &digits[2..])),
-        ("52", 13) if digits.as_bytes()[2] == b'1' => Some(format!("52{}", &digits[3..])),
-        // A 9 tells mobiles of Argentina.
-        ("54", 12) => Some(format!("549{}", &digits[2..])),
-        ("54", 13) if digits.as_bytes()[2] == b'9' => Some(format!("54{}", &digits[3..])),
-        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_of_three_countries_are_written_in_two_ways() {
-        for (one, other) in [
-            ("554188887777", "5541988887777"),
-            ("5512345678", "55123456789"),
-            ("525512345678", "5215512345678"),
-            ("541112345678", "5491112345678"),
-        ] {
-            let has = one.len() > 11;
-            assert_eq!(variant_of(one).as_deref(), has.then_some(other), "{one}");
-            assert_eq!(variant_of(other).as_deref(), has.then_some(one), "{other}");
-        }
-        for alone in ["", "5", "14155550123", "554133334444", "5541933334444", "5521", "52abc5678901", "4915112345678"]
-        {
-            assert_eq!(variant_of(alone), None, "{alone}");
-        }
-    }
 
     #[test]
     fn a_number_has_two_notations() {

@@ -23,6 +23,7 @@ mod session;
 mod template;
 pub mod text;
 mod timestamp;
+pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};

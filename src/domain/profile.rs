@@ -1,5 +1,9 @@
 //! What a contact's profile may hold, whoever writes it.
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::unseen::{is_blank, is_joining, is_unseen};
+
 /// Characters of a name at most.
 pub const NAME_CHARS: usize = 255;
 /// Tags of a contact at most.
@@ -10,6 +14,42 @@ pub const TAG_CHARS: usize = 64;
 const EMAIL_BYTES: usize = 254;
 /// Characters of a language tag at most (BCP 47, section 4.4.1).
 const LANGUAGE_CHARS: usize = 35;
+
+/// A name as it is kept: without what copying leaves in it and nobody sees, and on one line. What joins or shapes the
+/// characters beside it stays. Empty where nothing can be seen.
+pub fn clean_name(text: &str) -> String {
+    if is_blank(text) {
+        return String::new();
+    }
+    let mut name = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        let is_edge = |c: char| c.is_whitespace() || c.is_control() || is_unseen(c);
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            name.push(' ');
+        } else if is_joining(c) {
+            // A joiner joins what is on both sides of it; the others belong to what is before them.
+            let is_between = !name.is_empty() && !name.ends_with(char::is_whitespace);
+            let has_next =
+                !matches!(c, '\u{200c}' | '\u{200d}') || characters.peek().is_some_and(|next| !is_edge(*next));
+            if is_between && has_next {
+                name.push(c);
+            }
+        } else if !is_unseen(c) {
+            name.push(c);
+        }
+    }
+    name.split(' ').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// A tag as it is kept and compared: two that look alike are one. It is composed (NFC), has nothing that cannot be seen,
+/// and one plain blank between its words. Empty where nothing can be seen.
+pub fn clean_tag(text: &str) -> String {
+    let seen: String = text.nfc().filter(|c| !is_unseen(*c)).collect();
+    // Taking out a mark may bring together what composes.
+    let composed: String = seen.nfc().collect();
+    composed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
 
 /// Whether a text has the shape of an email address: whether it is one, only a message to it can tell.
 pub fn is_email(text: &str) -> bool {
@@ -43,6 +83,45 @@ pub fn is_language(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_that_look_alike_are_one() {
+        for tag in
+            ["vip", " vip ", "vi\u{ad}p", "vip\u{3164}", "vip\u{2800}", "vip\u{fe0f}", "vip\u{e0041}", "\u{200b}vip"]
+        {
+            assert_eq!(clean_tag(tag), "vip", "{tag:?}");
+        }
+        assert_eq!(clean_tag("cafe\u{301}"), clean_tag("caf\u{e9}"));
+        assert_eq!(clean_tag("cafe\u{200b}\u{301}"), "caf\u{e9}");
+        assert_eq!(clean_tag("spring\u{a0}\u{3000}sale"), "spring sale");
+        for nothing in ["", " ", "\u{3164}", "\u{2800}\u{ad}", "\u{200b} \u{fe0f}"] {
+            assert_eq!(clean_tag(nothing), "", "{nothing:?}");
+        }
+        assert_ne!(clean_tag("VIP"), clean_tag("vip"));
+    }
+
+    #[test]
+    fn names_lose_what_nobody_sees() {
+        for (text, name) in [
+            ("Jos\u{e9}\u{200b}", "Jos\u{e9}"),
+            ("\u{200f}\u{645}\u{62d}\u{645}\u{62f}", "\u{645}\u{62d}\u{645}\u{62f}"),
+            ("Anna\nMaria", "Anna Maria"),
+            ("Anna\r\nMaria", "Anna Maria"),
+            ("An\u{ad}na\u{feff}", "Anna"),
+            (" \u{202a}Ana\u{202c} ", "Ana"),
+            ("\u{3164}", ""),
+            ("\u{2800} \u{200b}", ""),
+            ("\u{200d}Ana\u{200d}", "Ana"),
+            ("Ana\u{fe0f} B", "Ana\u{fe0f} B"),
+            ("👩\u{200d}💻 Ana ❤\u{fe0f}", "👩\u{200d}💻 Ana ❤\u{fe0f}"),
+            (
+                "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+                "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+            ),
+        ] {
+            assert_eq!(clean_name(text), name, "{text:?}");
+        }
+    }
 
     #[test]
     fn addresses_and_languages_are_known_by_their_shape() {

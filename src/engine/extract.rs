@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::bounds::Bounds;
 use super::number::{self, NoNumber, Number, Writing};
 use crate::domain::text::ascii_digit;
+use crate::domain::unseen::is_unseen;
 use crate::domain::{Expects, Phone, Reply, ReplyKind};
 
 /// How replies of one contact to one flow are read.
@@ -293,11 +294,17 @@ fn email(text: &str) -> Option<Value> {
 }
 
 fn phone(text: &str, locale: &Locale) -> Option<Value> {
-    static PHONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"[+\u{ff0b}]?\(?\d[\d\s().\-/\u{2010}-\u{2015}]{4,}\d"));
-    PHONE.find_iter(text).find_map(|found| {
-        let phone = Phone::parse_in_country(found.as_str(), locale.country.as_deref()).ok()?;
+    // What a spreadsheet has rounded is found with its exponent, so that its digits pass for no number.
+    static PHONE: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"[+\u{ff0b}]?\(?\d[\d\s().,\-/\u{2010}-\u{2015}]{4,}\d(?:[eE]\+?\d+)?|\d[.,]\d+[eE]\+?\d+")
+    });
+    let read = |text: &str| {
+        let phone = Phone::parse_in_country(text, locale.country.as_deref()).ok()?;
         Some(json!(phone.as_str()))
-    })
+    };
+    // The whole text may be a link or have quotation marks; else a number is looked for in it.
+    let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    read(&seen).or_else(|| PHONE.find_iter(&seen).find_map(|found| read(found.as_str().trim_end_matches(','))))
 }
 
 #[cfg(test)]
@@ -389,6 +396,19 @@ mod tests {
         assert_eq!(read("call +1 (415) 555-0123 today", Expects::Phone, None), json!("+14155550123"));
         assert_eq!(read("020 7946 0000", Expects::Phone, Some("GB")), json!("+442079460000"));
         assert_eq!(read("020 7946 0000", Expects::Phone, None), Value::Null);
+        for (text, expected) in [
+            ("+44 07911 123401", "+447911123401"),
+            ("it is +44 07911 123401, thanks", "+447911123401"),
+            ("+628123450009.0", "+628123450009"),
+            ("\u{200f}+1\u{2060}4155550123", "+14155550123"),
+            ("https://wa.me/14155550123", "+14155550123"),
+            ("+1 415 555 0123 or later", "+14155550123"),
+        ] {
+            assert_eq!(read(text, Expects::Phone, None), json!(expected), "{text}");
+        }
+        for text in ["+4915112340003/04", "6.28E+12", "+6.28123E+12", "my number is +4.91511234E+12"] {
+            assert_eq!(read(text, Expects::Phone, Some("DE")), Value::Null, "{text}");
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl ToSql for Phone {
 
 impl FromSql for Phone {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Text::column_result(value).map(|text| text.0)
+        Self::from_e164(value.as_str()?).map_err(FromSqlError::other)
     }
 }
 

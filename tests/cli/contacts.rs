@@ -63,14 +63,14 @@ async fn people_go_in_and_a_second_import_adds_to_them() {
                  \n,,,,,,,\n\
                  +14155550125,Cy,,,,no,,\n";
     std::fs::write(path.join("people.csv"), first).unwrap();
-    let output = told(&import(path, "people.csv", &[]), 1);
-    // A name of two lines has a control character in it.
-    assert!(output.contains("3 rows: 2 created, 0 updated, 0 unchanged, 1 refused"), "{output}");
+    let output = told(&import(path, "people.csv", &[]), 0);
+    assert!(output.contains("3 rows: 3 created, 0 updated, 0 unchanged, 0 refused"), "{output}");
+    assert!(people(path)[1].starts_with("+14155550124 Bo \"B\" Lee - "), "a name of two lines is kept on one");
     let one_line = first.replace("\"Bo \"\"B\"\"\nLee\"", "\"Bo \"\"B\"\"\"");
     let with_note = one_line.replace("Shoe size\n", "note\n").replace("gold,38", "gold,\"two\nlines\"");
     std::fs::write(path.join("people.csv"), with_note).unwrap();
     let output = told(&import(path, "people.csv", &[]), 0);
-    assert!(output.contains("3 rows: 1 created, 1 updated, 1 unchanged, 0 refused"), "{output}");
+    assert!(output.contains("3 rows: 0 created, 2 updated, 1 unchanged, 0 refused"), "{output}");
     assert!(output.contains("Metadata: plan, note"), "{output}");
     assert_eq!(
         people(path),
@@ -482,4 +482,55 @@ async fn who_was_imported_is_found_by_a_search() {
         text.contains("+14155550123")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_spreadsheets_become_no_other_numbers() {
+    let folder = folder().await;
+    let path = folder.path();
+    for (file, text) in [
+        ("trunk.csv", include_str!("files/trunk-zero.csv")),
+        ("float.csv", include_str!("files/float-numbers.csv")),
+        ("unseen.csv", include_str!("files/unseen-marks.csv")),
+    ] {
+        std::fs::write(path.join(file), text).unwrap();
+    }
+    told(&import(path, "trunk.csv", &[]), 0);
+    let output = told(&import(path, "float.csv", &["--country", "ID"]), 0);
+    assert!(output.contains("3 created"), "{output}");
+    told(&import(path, "unseen.csv", &[]), 0);
+    let found = people(path);
+    let names: Vec<String> = found.iter().map(|line| line.split(" - ").next().unwrap().to_owned()).collect();
+    assert_eq!(
+        names,
+        [
+            "+14155550181 Zero width",
+            "+14155550182 Right to left",
+            "+14155550183 Word joiner",
+            "+14155550184 Variation selector",
+            "+14155550185 \u{645}\u{62d}\u{645}\u{62f}",
+            "+14155550186 Jos\u{e9}",
+            "+14155550187 Anna Maria",
+            "+2250707123401 Ivory Coast keeps it",
+            "+33612345601 France",
+            "+390612345601 Italy keeps it",
+            "+447911123401 Kingdom",
+            "+4915112340003 Carl",
+            "+4915123456701 Germany",
+            "+628123450001 Ani",
+            "+628123450002 Budi",
+        ]
+    );
+    let rows = "phone\n4.91511E+12\n+4915112340003/04\n+4915112340003 x5\n0151 12340003 / 0152 12340004\n";
+    std::fs::write(path.join("wrong.csv"), rows).unwrap();
+    let output = told(&import(path, "wrong.csv", &["--country", "DE"]), 1);
+    assert!(output.contains("0 created, 0 updated, 0 unchanged, 4 refused"), "{output}");
+    let errors = std::fs::read_to_string(path.join("wrong.errors.csv")).unwrap();
+    assert!(errors.contains("rounded") && errors.contains("two numbers") && errors.contains("extension"), "{errors}");
+    assert_eq!(people(path), found);
+    // The same people once more, and tags that look alike.
+    std::fs::write(path.join("tags.csv"), "phone,tags\n+44 07911 123401,\"vip,vi\u{ad}p,cafe\u{301}|caf\u{e9}\"\n")
+        .unwrap();
+    told(&import(path, "tags.csv", &[]), 0);
+    assert!(people(path).iter().any(|line| line.starts_with("+447911123401") && line.contains(" caf\u{e9}+vip ")));
 }

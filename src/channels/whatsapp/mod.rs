@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Outgoing, Recipient, Refusal, Sent};
-use crate::domain::MessageTemplate;
+use crate::domain::{MessageTemplate, Phone};
 use crate::error::Result;
 
 pub use incoming::read_delivery;
@@ -204,8 +204,19 @@ impl WhatsApp {
         };
         let known = [to.phone.as_ref().map(|phone| phone.as_str()), to.wa_id.as_deref(), to.bsuid.as_deref()];
         let mut known = known.into_iter().flatten().map(plain).filter(|address| !address.is_empty());
-        self.options.only_to.is_empty()
-            || known.any(|known| self.options.only_to.iter().any(|listed| plain(listed) == known))
+        // A listed number is read as people write numbers, without a plus sign too.
+        let number = |digits: &str| Phone::from_e164(&format!("+{digits}")).ok();
+        let listed: Vec<(String, Option<Phone>)> = self
+            .options
+            .only_to
+            .iter()
+            .map(|listed| (plain(listed), listed.parse().ok().or_else(|| format!("+{}", listed.trim()).parse().ok())))
+            .collect();
+        let names = |known: &str, (text, phone): &(String, Option<Phone>)| {
+            let is_number = || phone.as_ref().zip(number(known)).is_some_and(|(one, other)| one.is_same_number(&other));
+            text == known || is_number()
+        };
+        listed.is_empty() || known.any(|known| listed.iter().any(|listed| names(&known, listed)))
     }
 }
 
@@ -309,7 +320,9 @@ mod tests {
     #[tokio::test]
     async fn staging_writes_to_nobody_but_those_listed() {
         let far_side = FarSide::answering(200, accepted()).await;
-        let only_to = vec!["+1 650-555-1234".to_owned(), "US.13491208655302741918".to_owned()];
+        let only_to =
+            ["+1 650-555-1234", "US.13491208655302741918", "+44 07911 123401", "4915112340003.0", "+5215512345678"];
+        let only_to = only_to.map(str::to_owned).to_vec();
         let channel = WhatsApp::new(WhatsAppOptions { only_to, ..options(&far_side.url) }).unwrap();
         let other = refusal(channel.send(&text_to("+16505551235")).await);
         assert_eq!((other.class, other.code.as_str()), (RefusalClass::Permanent, "not_on_only_to"));
@@ -321,6 +334,9 @@ mod tests {
         for to in [
             Recipient { wa_id: Some("16505551234".to_owned()), ..Recipient::default() },
             Recipient { bsuid: Some("US.13491208655302741918".to_owned()), ..Recipient::default() },
+            Recipient { phone: Some("+447911123401".parse().unwrap()), ..Recipient::default() },
+            Recipient { wa_id: Some("4915112340003".to_owned()), ..Recipient::default() },
+            Recipient { phone: Some("+525512345678".parse().unwrap()), ..Recipient::default() },
         ] {
             assert!(channel.may_write_to(&to), "{to:?}");
         }

@@ -43,13 +43,14 @@ pub(super) fn mark_read(provider_id: &str, typing: bool) -> Value {
 /// `to` always has its plus sign: without one Meta puts the business's own calling code before the digits, and somebody
 /// else may get the message. A business-scoped id goes into `recipient` and never into `to`, where Meta answers 200 and
 /// drops the message. With a number at hand the id stays out: `to` would win, and the number then stays in what Meta
-/// tells of the message.
+/// tells of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its country's
+/// plan has it now.
 fn address(to: &Recipient) -> Result<(&'static str, String), Refusal> {
     if let Some(wa_id) = &to.wa_id {
         return Ok(("to", format!("+{}", wa_id.trim_start_matches('+'))));
     }
     if let Some(phone) = &to.phone {
-        return Ok(("to", phone.as_str().to_owned()));
+        return Ok(("to", phone.in_force().to_string()));
     }
     let bsuid = to.bsuid.as_ref().ok_or_else(|| refuse("no_address", "The contact has no address on WhatsApp"))?;
     Ok(("recipient", bsuid.clone()))
@@ -384,6 +385,12 @@ mod tests {
         let bsuid = Some("BR.13491208655302741918".to_owned());
         let table = [
             (phone.clone(), None, None, ("to", "+5541988887777")),
+            (Some("+554188887777".parse().unwrap()), None, None, ("to", "+5541988887777")),
+            (Some("+22997258007".parse().unwrap()), None, None, ("to", "+2290197258007")),
+            (Some("+22507123401".parse().unwrap()), None, None, ("to", "+2250707123401")),
+            (Some("+5215512345678".parse().unwrap()), None, None, ("to", "+525512345678")),
+            (Some("+541112345678".parse().unwrap()), None, None, ("to", "+541112345678")),
+            (Some("+2290197258007".parse().unwrap()), Some("22997258007".to_owned()), None, ("to", "+22997258007")),
             (phone.clone(), wa_id.clone(), None, ("to", "+554188887777")),
             (None, wa_id.clone(), None, ("to", "+554188887777")),
             (None, Some("+554188887777".to_owned()), None, ("to", "+554188887777")),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use crate::domain::profile::{clean_name, clean_tag};
 use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp};
 
 /// The phone number of a contact for whom none is given: of a range that is kept for fiction.
@@ -48,7 +49,7 @@ pub struct Persona {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Phone number; [`PHONE`] where none is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Phone::deserialize_typed")]
     pub phone: Option<Phone>,
     /// Email address.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,11 +202,11 @@ fn is_true(value: &bool) -> bool {
 impl Persona {
     pub(super) fn contact(&self, id: ContactId, now: Timestamp) -> Contact {
         let phone = self.phone.clone().or_else(|| PHONE.parse().ok());
-        let mut tags = self.tags.clone();
+        let mut tags: Vec<String> = self.tags.iter().map(|tag| clean_tag(tag)).filter(|tag| !tag.is_empty()).collect();
         tags.sort();
         tags.dedup();
         Contact {
-            name: self.name.clone(),
+            name: self.name.as_deref().map(clean_name).filter(|name| !name.is_empty()),
             email: self.email.clone(),
             language: self.language.clone(),
             tags,

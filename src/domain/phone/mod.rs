@@ -1,0 +1,208 @@
+//! Phone numbers as E.164 text.
+
+mod forms;
+mod plan;
+mod typed;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::ParseError;
+pub(super) use forms::other_form;
+use typed::Typed;
+
+/// A phone number in international form: `+` and 7 to 15 digits, the first of them not 0 (ITU-T E.164).
+///
+/// Whether the number is in use, or could be under its country's numbering plan, is not asked: WhatsApp itself
+/// delivers numbers that numbering-plan libraries call invalid.
+///
+/// There are two ways in. What people type and systems export is parsed, which takes off what is no part of the number
+/// ([`FromStr`], [`Phone::parse_in_country`]). What a channel names or the database holds is taken digit by digit
+/// ([`Phone::from_e164`]).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Phone(String);
+
+impl Phone {
+    /// The number with its `+`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number without its `+`.
+    pub fn digits(&self) -> &str {
+        &self.0[1..]
+    }
+
+    /// Takes a number as it is: `+` and digits, of which none is changed.
+    ///
+    /// # Errors
+    /// When it has another form.
+    pub fn from_e164(text: &str) -> Result<Self, ParseError> {
+        let is_number = text.strip_prefix('+').is_some_and(|digits| {
+            (7..=15).contains(&digits.len())
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+                && !digits.starts_with('0')
+        });
+        if is_number { Ok(Self(text.to_owned())) } else { Err(refusal("it must be + and 7 to 15 digits")) }
+    }
+
+    /// The ISO 3166 code of the number's country, where its calling code tells.
+    pub fn country(&self) -> Option<String> {
+        plan::country(self.digits())
+    }
+
+    /// The number as people of its country write it, such as `(415) 555-0123`; the E.164 form where that is unknown.
+    pub fn to_national(&self) -> String {
+        let national = phonenumber::parse(None, &self.0).ok().and_then(|parsed| {
+            // The crate takes the first digit of some numbers for a prefix.
+            let is_whole = plan::split(self.digits()).is_some_and(|(_, rest)| parsed.national().to_string() == rest);
+            is_whole.then(|| parsed.format().mode(phonenumber::Mode::National).to_string())
+        });
+        national.unwrap_or_else(|| self.0.clone())
+    }
+
+    /// The number to send to where WhatsApp has named none: the one of the plan that is in force in its country.
+    pub fn in_force(&self) -> Self {
+        forms::current(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
+    }
+
+    /// The same of two numbers that are one (see [`Phone::is_same_number`]), by which it is known where it is no address.
+    pub fn one_form(&self) -> Self {
+        forms::one_form(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
+    }
+
+    /// The number without what is dialled only inside its country, if it was stored with that and the country's plan knows it
+    /// without.
+    pub fn without_trunk_prefix(&self) -> Option<Self> {
+        if other_form(self.digits()).is_some() {
+            return None;
+        }
+        let digits = plan::without_trunk_prefix(self.digits()).filter(|digits| plan::is_valid(digits))?;
+        Self::of_digits(&digits).ok()
+    }
+
+    /// The number as releases before the prefix was taken off have stored it, where its country has one.
+    pub fn with_trunk_prefix(&self) -> Option<Self> {
+        Self::of_digits(&plan::with_trunk_prefix(self.digits())?).ok()
+    }
+
+    /// Whether both are one number, perhaps in the two ways in which some countries' numbers are written.
+    pub fn is_same_number(&self, other: &Self) -> bool {
+        self == other || other_form(self.digits()).is_some_and(|form| form == other.digits())
+    }
+
+    /// Whether a text is the ISO 3166 code of a country whose numbers are known, such as `ES`.
+    pub fn knows_country(code: &str) -> bool {
+        code.parse::<phonenumber::country::Id>().is_ok()
+    }
+
+    /// Reads a number that a person of `country` (ISO 3166) typed, in national or international form.
+    ///
+    /// # Errors
+    /// When it is not a number in either form.
+    pub fn parse_in_country(text: &str, country: Option<&str>) -> Result<Self, ParseError> {
+        let country = country.and_then(|code| code.parse::<phonenumber::country::Id>().ok());
+        let read_national = |typed: &Typed| country.and_then(|country| plan::read_national(&typed.digits, country));
+        let is_whole =
+            |typed: &Typed| if typed.is_international { is_whole(typed) } else { read_national(typed).is_some() };
+        let typed = typed::read(text, is_whole).map_err(refusal)?;
+        let international = match typed.is_international {
+            true => Self::of_international(&typed),
+            false => Err(refusal("it must begin with + or 00 and the country code")),
+        };
+        if international.is_ok() {
+            return international;
+        }
+        read_national(&typed).map_or(international, |digits| Self::of_digits(&digits))
+    }
+
+    /// Reads an optional number of a JSON document that people write.
+    ///
+    /// # Errors
+    /// When it is no number.
+    pub fn deserialize_typed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        let typed = Option::<String>::deserialize(deserializer)?;
+        typed.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+    }
+
+    /// The number that was typed with its country's code.
+    fn of_international(typed: &Typed) -> Result<Self, ParseError> {
+        let digits = international_digits(&typed.digits);
+        if digits.starts_with('0') {
+            return Err(refusal("a country code does not begin with 0"));
+        }
+        if let Some(without) = typed.without_bracketed_zero.as_deref().map(international_digits)
+            && !plan::is_valid(digits)
+        {
+            // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled always.
+            return Self::of_digits(without);
+        }
+        // Both forms of a number that has two are known; neither has a prefix.
+        let shorter = if other_form(digits).is_none() { plan::without_trunk_prefix(digits) } else { None };
+        Self::of_digits(shorter.as_deref().unwrap_or(digits))
+    }
+
+    fn of_digits(digits: &str) -> Result<Self, ParseError> {
+        match digits.len() {
+            16.. => Err(refusal("it has more than 15 digits")),
+            ..7 => Err(refusal("it has fewer than 7 digits")),
+            _ if digits.starts_with('0') => Err(refusal("a country code does not begin with 0")),
+            _ => Ok(Self(format!("+{digits}"))),
+        }
+    }
+}
+
+fn refusal(why: &str) -> ParseError {
+    ParseError(format!("must be a phone number in international form such as +14155550123: {why}"))
+}
+
+/// What stands behind `+` or `00`.
+fn international_digits(typed: &str) -> &str {
+    typed.strip_prefix('+').or_else(|| typed.strip_prefix("00")).unwrap_or(typed)
+}
+
+/// Whether an international number is one by itself, so that what follows it is something else.
+fn is_whole(typed: &Typed) -> bool {
+    typed.is_international && {
+        let digits = international_digits(&typed.digits);
+        plan::is_valid(digits) || plan::without_trunk_prefix(digits).is_some_and(|shorter| plan::is_valid(&shorter))
+    }
+}
+
+impl fmt::Display for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Phone {
+    type Err = ParseError;
+
+    /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen are
+    /// dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number count for
+    /// nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Self::parse_in_country(text, None)
+    }
+}
+
+impl TryFrom<String> for Phone {
+    type Error = ParseError;
+
+    /// What is stored was parsed before.
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        Self::from_e164(&text)
+    }
+}
+
+impl From<Phone> for String {
+    fn from(phone: Phone) -> Self {
+        phone.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! What the countries' numbering plans say of a number: where its country code ends, which digits are dialled only
+//! inside the country, whether it could be in use.
+//!
+//! The plans are those of the phonenumber crate, which come from Google's libphonenumber. They lag behind the world, and
+//! WhatsApp delivers numbers that they call invalid. So a number is changed by them only where it is impossible as it is
+//! written and the plan knows it without a prefix.
+
+use std::sync::OnceLock;
+
+use phonenumber::Metadata;
+use phonenumber::country::Id;
+use phonenumber::metadata::{DATABASE, Descriptor};
+use regex::{Regex, RegexBuilder};
+
+/// Calling codes of two digits (ITU-T E.164, list of assigned codes). Those that begin with 1 or 7 have one digit, and
+/// all others three.
+const TWO_DIGITS: [u8; 44] = [
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62,
+    63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+];
+
+/// Prefixes that callers in Mexico dialled until 2019 before ten digits.
+const MEXICO_BEFORE_2019: [&str; 3] = ["044", "045", "01"];
+
+/// The calling code of an international number without its `+`, and the rest of the number.
+pub(super) fn split(digits: &str) -> Option<(&str, &str)> {
+    let two: u8 = digits.get(..2)?.parse().ok()?;
+    let length = match digits.as_bytes()[0] {
+        b'1' | b'7' => 1,
+        _ if TWO_DIGITS.contains(&two) => 2,
+        _ => 3,
+    };
+    digits.split_at_checked(length)
+}
+
+/// Whether an international number without its `+` could be in use.
+pub(super) fn is_valid(digits: &str) -> bool {
+    split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
+}
+
+/// The number without the digits that are dialled only inside its country, such as the 0 of +44 07911 …; `None` if it has
+/// none. In some countries the 0 is part of the number: what is possible as it is written stays as it is.
+pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
+    let (code, rest) = split(digits)?;
+    // Most numbers cannot have a prefix, and are not held against patterns.
+    let may_have = match code {
+        "1" | "692" => rest.starts_with(['0', '1']),
+        "7" | "370" | "375" | "993" => rest.starts_with(['0', '8']),
+        "54" => rest.starts_with('0') || rest.len() > 10,
+        _ => rest.starts_with('0'),
+    };
+    if !may_have {
+        return None;
+    }
+    let plans = plans(code);
+    if plans.iter().any(|plan| plan.fits(rest)) {
+        return None;
+    }
+    let of_country = |rest: &str| plans.iter().flat_map(|plan| plan.without_prefix(rest)).collect::<Vec<_>>();
+    let mut shorter = of_country(rest);
+    match code {
+        "52" => {
+            shorter.extend(MEXICO_BEFORE_2019.iter().filter_map(|prefix| rest.strip_prefix(prefix)).map(str::to_owned))
+        }
+        // The 9 of mobile numbers stands before what callers inside Argentina dial.
+        "54" => {
+            let local = rest.strip_prefix('9').map(of_country).unwrap_or_default();
+            shorter.extend(
+                local.into_iter().map(|local| if local.starts_with('9') { local } else { format!("9{local}") }),
+            );
+        }
+        _ => {}
+    }
+    shorter.extend(rest.strip_prefix('0').map(str::to_owned));
+    if let Some(found) = shorter.iter().find(|shorter| plans.iter().any(|plan| plan.fits(shorter))) {
+        return Some(format!("{code}{found}"));
+    }
+    // The plan may not know the number yet. Where no number begins with the prefix, it is a prefix all the same.
+    let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix())?;
+    let is_never_part =
+        (prefix.starts_with('0') && !plans.iter().any(Plan::has_leading_zeros)) || (code == "1" && rest.len() == 11);
+    let found = rest.strip_prefix(prefix).or_else(|| rest.strip_prefix('0'))?;
+    (is_never_part && !found.starts_with('0')).then(|| format!("{code}{found}"))
+}
+
+/// The number with what is dialled before it inside its country; `None` where nothing is.
+pub(super) fn with_trunk_prefix(digits: &str) -> Option<String> {
+    let (code, rest) = split(digits)?;
+    let plans = DATABASE.by_code(&code.parse::<u16>().ok()?)?;
+    let prefix = plans.iter().find_map(|plan| plan.national_prefix())?;
+    Some(format!("{code}{prefix}{rest}"))
+}
+
+/// A number as people of a country write it, perhaps with the country's code but without a `+`: with its calling code.
+pub(super) fn read_national(digits: &str, country: Id) -> Option<String> {
+    let code = DATABASE.by_id(country.as_ref())?.country_code().to_string();
+    let plan = plans(&code).iter().find(|plan| plan.metadata.id() == country.as_ref())?;
+    let with_code = |rest: &str| format!("{code}{rest}");
+    // Countries that share a calling code call each other as if they were one.
+    let fits = |rest: &str| plan.fits(rest) || plans(&code).iter().any(|plan| plan.fits(rest));
+    if let Some(rest) = plan.without_prefix(digits).iter().find(|shorter| fits(shorter)) {
+        return Some(with_code(rest));
+    }
+    // Where numbers are dialled with a prefix, one without it rather begins with the country's code.
+    let rest = digits.strip_prefix(&code).filter(|rest| fits(rest));
+    if rest.is_some() && plan.metadata.national_prefix().is_some() {
+        return Some(digits.to_owned());
+    }
+    if fits(digits) {
+        return Some(with_code(digits));
+    }
+    // What is dialled in this country to call another one; longer ones come with a carrier.
+    let abroad =
+        plan.metadata.international_prefix().and_then(|prefix| prefix.find(digits)).filter(|found| found.start() == 0);
+    if let Some(abroad) = abroad.map(|found| &digits[found.end()..]).filter(|abroad| is_valid(abroad)) {
+        return Some(abroad.to_owned());
+    }
+    if rest.is_some() {
+        return Some(digits.to_owned());
+    }
+    digits.strip_prefix(&code).and_then(|_| without_trunk_prefix(digits)).filter(|found| is_valid(found))
+}
+
+/// The ISO 3166 code of the country of an international number without its `+`.
+pub(super) fn country(digits: &str) -> Option<String> {
+    let (code, rest) = split(digits)?;
+    let plans = plans(code);
+    let is_theirs = |plan: &&Plan| match &plan.leading {
+        Some(leading) => leading.is_match(rest),
+        None => plan.fits(rest),
+    };
+    let plan = if let [only] = plans { Some(only) } else { plans.iter().find(is_theirs) };
+    plan.map(|plan| plan.metadata.id()).filter(|region| region.parse::<Id>().is_ok()).map(str::to_owned)
+}
+
+/// One region's plan, as far as it is asked here.
+struct Plan {
+    metadata: &'static Metadata,
+    /// What numbers begin with that belong to this region, where several share a calling code.
+    leading: Option<Regex>,
+    /// All numbers, roughly, and those of each kind exactly.
+    general: Regex,
+    kinds: Regex,
+}
+
+impl Plan {
+    fn of(metadata: &'static Metadata) -> Option<Self> {
+        let all = metadata.descriptors();
+        let kinds: Vec<&str> = [
+            all.mobile(),
+            all.fixed_line(),
+            all.toll_free(),
+            all.premium_rate(),
+            all.shared_cost(),
+            all.voip(),
+            all.personal_number(),
+            all.pager(),
+            all.uan(),
+            all.voicemail(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|kind| kind.national_number().as_str())
+        .collect();
+        let pattern = |text: &str| RegexBuilder::new(text).ignore_whitespace(true).unicode(false).build().ok();
+        Some(Self {
+            metadata,
+            leading: metadata.leading_digits().and_then(|leading| pattern(&format!("^(?:{})", leading.as_str()))),
+            general: pattern(&format!("^(?:{})$", all.general().national_number().as_str()))?,
+            kinds: pattern(&format!("^(?:(?:{}))$", kinds.join(")|(?:")))?,
+        })
+    }
+
+    /// Whether it has numbers like this one, which is without its calling code.
+    fn fits(&self, rest: &str) -> bool {
+        self.general.is_match(rest) && self.kinds.is_match(rest)
+    }
+
+    /// Whether subscribers' numbers may begin with a 0.
+    fn has_leading_zeros(&self) -> bool {
+        let kinds = [self.metadata.descriptors().fixed_line(), self.metadata.descriptors().mobile()];
+        kinds.into_iter().flatten().filter_map(Descriptor::example).any(|example| example.starts_with('0'))
+    }
+
+    /// What is left of a number without what may stand before it inside its country, the likeliest first: a prefix,
+    /// perhaps with the code of a carrier.
+    fn without_prefix(&self, rest: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(pattern) = self.metadata.national_prefix_for_parsing()
+            && let Some(groups) = pattern.captures(rest)
+            && let Some(whole) = groups.get(0).filter(|whole| whole.start() == 0)
+        {
+            let is_last_there = groups.len() > 1 && groups.get(groups.len() - 1).is_some();
+            match self.metadata.national_prefix_transform_rule() {
+                Some(rule) if is_last_there => found.push(pattern.replace(rest, rule).into_owned()),
+                _ => found.push(rest[whole.end()..].to_owned()),
+            }
+        }
+        found.extend(self.metadata.national_prefix().and_then(|prefix| rest.strip_prefix(prefix)).map(str::to_owned));
+        // Some rules add the area code to what is dialled inside the area; nobody writes that behind a country code.
+        found.retain(|found| found.len() < rest.len());
+        found
+    }
+}
+
+/// The plans of a calling code, the main country's first. Their patterns are compiled when the code is first met.
+fn plans(code: &str) -> &'static [Plan] {
+    static PLANS: [OnceLock<Vec<Plan>>; 1000] = [const { OnceLock::new() }; 1000];
+    let Ok(code) = code.parse::<u16>() else { return &[] };
+    PLANS.get(usize::from(code)).map_or(&[], |plans| {
+        plans.get_or_init(|| {
+            let all = DATABASE.by_code(&code).unwrap_or_default();
+            all.into_iter().filter_map(Plan::of).collect()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples() -> impl Iterator<Item = (&'static Metadata, String)> {
+        DATABASE.iter().flat_map(|plan| {
+            let kinds = plan.descriptors();
+            [kinds.mobile(), kinds.fixed_line(), kinds.toll_free()]
+                .into_iter()
+                .flatten()
+                .filter_map(Descriptor::example)
+                .map(move |example| (plan, example.to_owned()))
+        })
+    }
+
+    #[test]
+    fn every_number_of_every_plan_stays_as_it_is() {
+        for (plan, example) in examples() {
+            let digits = format!("{}{example}", plan.country_code());
+            assert_eq!(split(&digits).unwrap().0, plan.country_code().to_string(), "{}", plan.id());
+            assert!(is_valid(&digits), "{} {digits}", plan.id());
+            assert_eq!(without_trunk_prefix(&digits), None, "{} {digits}", plan.id());
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_every_plan_is_taken_off() {
+        for (plan, example) in examples() {
+            let (code, Some(prefix)) = (plan.country_code(), plan.national_prefix()) else { continue };
+            let expected = Some(format!("{code}{example}"));
+            assert_eq!(without_trunk_prefix(&format!("{code}{prefix}{example}")), expected, "{} {example}", plan.id());
+            let country = plan.id().parse::<Id>();
+            if let Ok(country) = country {
+                for digits in [format!("{prefix}{example}"), example.clone(), format!("{code}{example}")] {
+                    let read = read_national(&digits, country);
+                    assert_eq!(read, expected, "{} {digits}", plan.id());
+                }
+            }
+        }
+    }
+}
