@@ -253,11 +253,16 @@ CREATE TABLE messages (
     -- opted out, and they alone.
     origin TEXT CHECK (origin IN ('flow', 'consent', 'agent', 'api')),
     error TEXT, -- the provider's explanation of the reason
-    good_until INTEGER -- a queued message is dropped after it
+    good_until INTEGER, -- a queued message is dropped after it
+    -- Whose ids provider_id counts among: the number that the message came from. '' where all of a channel's messages share
+    -- their ids, as on WhatsApp, and for those that came before version 5.
+    sender TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
--- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered.
-CREATE UNIQUE INDEX messages_provider_id ON messages (channel, direction, provider_id) WHERE provider_id IS NOT NULL;
+-- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered, and
+-- on the generic webhook people's messages may be numbered for each of them.
+CREATE UNIQUE INDEX messages_provider_id ON messages (channel, direction, provider_id, sender)
+    WHERE provider_id IS NOT NULL;
 -- A conversation, oldest first.
 CREATE INDEX messages_by_contact ON messages (contact_seq);
 -- The outbox, in the order of sending.

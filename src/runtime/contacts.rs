@@ -387,14 +387,18 @@ impl Job<'_> {
     pub(super) fn erased_message(
         &self,
         channel: &str,
-        provider_id: &str,
+        (sender, provider_id): (&str, &str),
         known: Option<&StoredContact>,
     ) -> Result<Option<MessageId>> {
         if known.is_some_and(|known| known.created_at.plus(REDELIVERY) < self.now()) {
             return Ok(None);
         }
         let Some(key) = self.erasure_key()? else { return Ok(None) };
-        let hash = erased::find(self.tx(), &key, Trace::Inbound(channel, provider_id))?;
+        let mut hash = erased::find(self.tx(), &key, Trace::of_message(channel, sender, provider_id))?;
+        if hash.is_none() && !sender.is_empty() {
+            // Of messages from before version 5 nobody noted whose ids theirs were.
+            hash = erased::find(self.tx(), &key, Trace::Inbound(channel, provider_id))?;
+        }
         Ok(hash
             .and_then(|hash| hash.first_chunk().copied())
             .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))

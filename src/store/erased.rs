@@ -26,9 +26,19 @@ pub enum Trace<'a> {
     OptOut(&'a str, &'a str),
     /// A message from a person: the channel, and the channel's id of it.
     Inbound(&'a str, &'a str),
+    /// A message on a channel whose ids count for each sender: the channel, the sender, and the channel's id of it.
+    InboundOf(&'a str, &'a str, &'a str),
 }
 
 impl<'a> Trace<'a> {
+    /// The trace of a message. `sender` is empty where all messages of the channel share their ids.
+    pub fn of_message(channel: &'a str, sender: &'a str, provider_id: &'a str) -> Self {
+        match sender {
+            "" => Self::Inbound(channel, provider_id),
+            sender => Self::InboundOf(channel, sender, provider_id),
+        }
+    }
+
     /// The trace of a phone number.
     pub fn of_phone(phone: &'a Phone) -> Self {
         Self::OptOut("phone", phone.as_str())
@@ -37,7 +47,7 @@ impl<'a> Trace<'a> {
     fn kind(self) -> &'static str {
         match self {
             Self::OptOut(..) => "opt_out",
-            Self::Inbound(..) => "provider_id",
+            Self::Inbound(..) | Self::InboundOf(..) => "provider_id",
         }
     }
 }
@@ -74,13 +84,19 @@ impl ErasureKey {
 
     /// The hash under which a trace is kept.
     pub fn hash(&self, trace: Trace<'_>) -> [u8; 32] {
-        let (Trace::OptOut(first, second) | Trace::Inbound(first, second)) = trace;
+        let parts: &[&str] = match &trace {
+            Trace::OptOut(first, second) | Trace::Inbound(first, second) => &[first, second],
+            Trace::InboundOf(first, second, third) => &[first, second, third],
+        };
         // HMAC fills a short key up with zeros to the length of SHA-256's block.
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&block.into());
-        // No kind and no channel has a NUL in its name, so no two traces are the same bytes.
-        for part in [trace.kind(), "\0", first, "\0", second] {
+        // No kind, channel or sender has a NUL in it, so no two traces of two parts are the same bytes, nor of three. One of
+        // two could be one of three only with an id that begins with a sender and a NUL.
+        mac.update(trace.kind().as_bytes());
+        for part in parts {
+            mac.update(b"\0");
             mac.update(part.as_bytes());
         }
         mac.finalize().into_bytes().into()
@@ -164,6 +180,9 @@ mod tests {
             of([7; 32], Trace::OptOut("phone", "+14155550124")),
             of([7; 32], Trace::OptOut("wa_id", "+14155550123")),
             of([7; 32], Trace::Inbound("phone", "+14155550123")),
+            of([7; 32], Trace::InboundOf("phone", "+14155550123", "")),
+            of([7; 32], Trace::InboundOf("phone", "+14155550123", "5")),
+            of([7; 32], Trace::InboundOf("phone", "+14155550124", "5")),
         ];
         assert!(others.iter().all(|other| *other != of([7; 32], phone)), "{others:?}");
     }

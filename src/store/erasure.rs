@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use super::contacts::{self, Address, StoredContact};
 use super::erased::{self, ErasureKey, Trace};
 use super::{Conn, Tx, http_calls, search_index, secrets};
-use crate::domain::{ContactId, SessionId, Timestamp};
+use crate::domain::{AddressKey, AddressKind, ContactId, SessionId, Timestamp};
 use crate::error::Result;
 
 /// How long a provider may deliver a message again: the ids of younger ones are remembered.
@@ -91,8 +91,13 @@ pub fn begin(
             // It leads to nobody, and whoever comes by it next has decided nothing.
             (Some(_), _) => {}
             (None, Some(_)) => erased::insert(tx, key, trace, now)?,
-            // Erased once before, then back and willing.
-            (None, None) => erased::remove(tx, key, trace)?,
+            // Erased once before, then back and willing, perhaps by the other form of the number.
+            (None, None) => {
+                let kind = AddressKind::ALL.into_iter().find(|known| known.as_str() == kind);
+                for form in kind.iter().flat_map(|kind| AddressKey::new(*kind, &*value).forms_ever_kept()) {
+                    erased::remove(tx, key, Trace::OptOut(form.kind.as_str(), &form.value))?;
+                }
+            }
         }
     }
     remove_tags_and_addresses(tx, *seq)?;
@@ -210,7 +215,7 @@ fn remove_messages(
 ) -> Result<u32> {
     // octet_length() tells a text's size without reading the pages that hold the rest of it.
     let mut newest = tx.prepare_cached(
-        "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' THEN provider_id END, created_at
+        "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' THEN provider_id END, created_at, sender
          FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
     )?;
     let mut delete_stages = tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1")?;
@@ -219,11 +224,12 @@ fn remove_messages(
     while !budget.is_spent() {
         let message = newest.query_row([contact_seq], |row| {
             let (channel, provider_id): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+            let provider_id = provider_id.map(|id| (row.get::<_, String>(5), id));
             Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, channel, provider_id, row.get::<_, Timestamp>(4)?))
         });
         let Some((seq, bytes, channel, provider_id, created_at)) = message.optional()? else { break };
-        if let Some(provider_id) = provider_id.filter(|_| created_at.plus(REDELIVERY) > now) {
-            erased::insert(tx, key, Trace::Inbound(&channel, &provider_id), now)?;
+        if let Some((sender, provider_id)) = provider_id.filter(|_| created_at.plus(REDELIVERY) > now) {
+            erased::insert(tx, key, Trace::of_message(&channel, &sender?, &provider_id), now)?;
         }
         for _ in 0..delete_stages.execute([seq])? {
             budget.spend(0);
@@ -447,6 +453,7 @@ mod tests {
                 session: None,
                 channel: "webhook",
                 provider_id: Some(&provider_id),
+                sender: "",
                 kind: "text",
                 body: "{}",
                 handled: None,

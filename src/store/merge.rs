@@ -139,6 +139,7 @@ mod tests {
             session: None,
             channel: "whatsapp",
             provider_id: Some("a"),
+            sender: "",
             kind: "text",
             body: "{}",
             handled: None,

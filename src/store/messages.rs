@@ -151,6 +151,8 @@ pub struct NewInbound<'a> {
     pub channel: &'a str,
     /// The channel's id of it, by which a second delivery is known.
     pub provider_id: Option<&'a str>,
+    /// Whose ids that counts among: a phone number; empty where all messages of a channel share their ids.
+    pub sender: &'a str,
     /// What it is, such as `text`.
     pub kind: &'a str,
     /// JSON.
@@ -302,12 +304,12 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
 /// Inserts a message from a contact and answers its row.
 ///
 /// # Errors
-/// When the database refuses, as it does if the channel delivered it before: look with [`find_by_provider_id`] first.
+/// When the database refuses, as it does if the channel delivered it before: look with [`find_received`] first.
 pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body, status,
-             reason, handled, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 'in', ?5, ?6, ?7, ?8, 'received', ?9, ?10, ?11, ?11)",
+             reason, handled, created_at, updated_at, sender)
+         VALUES (?1, ?2, ?3, ?4, 'in', ?5, ?6, ?7, ?8, 'received', ?9, ?10, ?11, ?11, ?12)",
     )?
     .execute(params![
         message.id,
@@ -321,11 +323,35 @@ pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
         message.reason,
         message.handled,
         message.created_at,
+        message.sender,
     ])?;
     Ok(tx.last_insert_rowid())
 }
 
-/// The message of a direction that a channel knows by `provider_id`. Each direction has ids of its own: who takes our
+/// The message that came in before under this id. `sender` is whose ids they are (see [`NewInbound`]), and `contact_seq`
+/// the contact that this is now: rows of before version 5 do not say whose ids theirs are, and count as the contact's.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_received(
+    conn: &Conn,
+    channel: &str,
+    (sender, provider_id): (&str, &str),
+    contact_seq: Option<i64>,
+) -> Result<Option<MessageRow>> {
+    let mut statement = conn.prepare_cached(select!(
+        "messages AS m",
+        "WHERE m.channel = ?1 AND m.direction = 'in' AND m.provider_id = ?2 AND m.sender = ?3"
+    ))?;
+    let found = statement.query_row((channel, provider_id, sender), read).optional()?;
+    if found.is_some() || sender.is_empty() {
+        return Ok(found);
+    }
+    let earlier = statement.query_row((channel, provider_id, ""), read).optional()?;
+    Ok(earlier.filter(|earlier| Some(earlier.contact_seq) == contact_seq))
+}
+
+/// The message of a direction that a channel knows by `provider_id`, among the ids that all its messages share. Each direction has ids of its own: who takes our
 /// messages on the generic webhook may number them as the messages of people are numbered.
 ///
 /// # Errors
@@ -336,8 +362,10 @@ pub fn find_by_provider_id(
     direction: Direction,
     provider_id: &str,
 ) -> Result<Option<MessageRow>> {
-    let mut statement = conn
-        .prepare_cached(select!("messages AS m", "WHERE m.channel = ?1 AND m.direction = ?2 AND m.provider_id = ?3"))?;
+    let mut statement = conn.prepare_cached(select!(
+        "messages AS m",
+        "WHERE m.channel = ?1 AND m.direction = ?2 AND m.provider_id = ?3 AND m.sender = ''"
+    ))?;
     Ok(statement.query_row((channel, direction, provider_id), read).optional()?)
 }
 
@@ -604,6 +632,7 @@ mod tests {
             session: None,
             channel: "webhook",
             provider_id,
+            sender: "",
             kind: "text",
             body: "{}",
             handled: None,

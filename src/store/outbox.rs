@@ -545,20 +545,6 @@ pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Res
     Ok(!is_taken)
 }
 
-/// Keeps the number as WhatsApp knows it, so that the person's answers are known to be theirs. One that leads to
-/// somebody already is left alone.
-///
-/// # Errors
-/// When the database refuses.
-pub fn learn_wa_id(tx: &Tx<'_>, contact_seq: i64, wa_id: &str, now: Timestamp) -> Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('wa_id', ?1, ?2, ?3)
-         ON CONFLICT (kind, value) DO NOTHING",
-    )?
-    .execute((wa_id, contact_seq, now))?;
-    Ok(())
-}
-
 /// Notes that a message reached a stage (`sent`, `delivered`, `read`, `played`, `failed`). `false` if that was known.
 ///
 /// # Errors
@@ -714,7 +700,7 @@ pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
         let value: Value = row.get(1)?;
         let Value::Text(value) = value else { continue };
         match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
-            "phone" => addressee.phone = value.parse().ok(),
+            "phone" => addressee.phone = Phone::from_e164(&value).ok(),
             "wa_id" => addressee.wa_id = Some(value),
             "bsuid" => addressee.bsuid = Some(value),
             _ => {}

@@ -349,3 +349,66 @@ async fn of_two_sessions_that_meet_the_one_that_spoke_last_goes_on() {
         Meeting { is_number_older, is_number_first, speaks_first_last }.happen().await;
     }
 }
+
+/// WhatsApp knows one person by another number than the shop does.
+fn elsewhere(number: &str) -> String {
+    if number == "14155550177" { "14155550999".to_owned() } else { number.to_owned() }
+}
+
+#[actix_web::test]
+async fn who_wrote_stop_from_the_number_that_whatsapp_names_is_written_to_no_more() {
+    let world = World::start(|cloud| {
+        cloud.add_template(cart_template());
+        cloud.set_wa_id(elsewhere);
+    })
+    .await;
+    let flow = world.app.publish(&cart()).await;
+    let shops_number = "+14155550177";
+    let person = world.cloud.phone(shops_number);
+    person.say("STOP");
+    world.settle().await;
+    // Nothing tells yet that the shop's number is the same person.
+    let id = world.trigger(flow, shops_number, cart_context()).await;
+    assert_eq!(world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().len(), 2);
+    world.settle().await;
+    assert_eq!(world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().len(), 1);
+    let session = world.app.session(&id).await;
+    assert_eq!((&session["status"], &session["reason"]), (&json!("cancelled"), &json!("opted_out")));
+    let sent = person.inbox().len();
+    for number in [shops_number, "+14155550999"] {
+        let body = json!({"flow_id": flow, "phone": number, "context": cart_context()});
+        let refused = world.app.post("/actions/trigger-flow", &body).await.expect(422);
+        assert_eq!(refused["error"], "Contact has opted out", "{number}");
+    }
+    world.wait(3600).await;
+    assert_eq!(person.inbox().len(), sent);
+    world.assert_all_taken();
+}
+
+/// Numbers of Benin as WhatsApp knows accounts from before the plan grew.
+fn benin(number: &str) -> String {
+    number.strip_prefix("22901").map_or_else(|| number.to_owned(), |rest| format!("229{rest}"))
+}
+
+#[actix_web::test]
+async fn stop_from_the_old_form_of_a_number_reaches_who_was_entered_with_the_new_one() {
+    let world = World::start(|cloud| {
+        cloud.add_template(cart_template());
+        cloud.set_wa_id(benin);
+    })
+    .await;
+    let flow = world.app.publish(&cart()).await;
+    let number = "+2290197258007";
+    world.app.post("/actions/create-contact", &json!({"phone": number})).await.expect(201);
+    let person = world.cloud.phone(number);
+    assert_eq!(person.wa_id().as_deref(), Some("22997258007"));
+    person.say("STOP");
+    world.settle().await;
+    assert_eq!(world.app.get("/contacts").await.expect(200)["data"].as_array().unwrap().len(), 1);
+    for form in [number, "+22997258007"] {
+        let body = json!({"flow_id": flow, "phone": form, "context": cart_context()});
+        world.app.post("/actions/trigger-flow", &body).await.expect(422);
+    }
+    world.settle().await;
+    assert_eq!(world.with_status("queued").await.len(), 0);
+}

@@ -10,14 +10,12 @@ use uuid::Uuid;
 use super::super::job::{Hold, Job};
 use super::consent::Ending;
 use crate::channels::incoming::Sender;
+use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::{Conn, addresses, merge};
-
-/// Characters of a name that a person goes by; what is longer is cut.
-const NAME_CHARS: usize = 255;
 
 /// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
 /// the person's own id is missing.
@@ -28,15 +26,8 @@ pub(in crate::runtime) fn addresses_of(sender: &Sender) -> Vec<AddressKey> {
     let bsuid = text(bsuid).or_else(|| text(parent_bsuid)).map(|id| AddressKey::new(AddressKind::Bsuid, id));
     let wa_id = text(wa_id).map(|digits| AddressKey::new(AddressKind::WaId, digits));
     // One that cannot be a number leads nowhere by itself.
-    let phone = phone.as_deref().and_then(|phone| phone.parse().ok());
+    let phone = phone.as_deref().and_then(|phone| Phone::from_e164(phone).ok());
     bsuid.into_iter().chain(wa_id).chain(phone.as_ref().map(AddressKey::of_phone)).collect()
-}
-
-/// All addresses that the owner of this one may be known by, the likeliest first.
-fn candidates(address: &AddressKey) -> impl Iterator<Item = AddressKey> {
-    let variant = address.variant();
-    let twin_of_variant = variant.as_ref().and_then(AddressKey::twin);
-    [Some(address.clone()), address.twin(), variant, twin_of_variant].into_iter().flatten()
 }
 
 /// The contact that a phone number leads to, however its country's numbers are written.
@@ -45,7 +36,7 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
         return Ok(Some(found));
     }
     // The number itself was just looked for.
-    for candidate in candidates(&AddressKey::of_phone(phone)).skip(1) {
+    for candidate in AddressKey::of_phone(phone).forms().skip(1) {
         if let Some(seq) = addresses::owner(conn, &candidate)? {
             return contacts::find_by_seq(conn, seq);
         }
@@ -55,7 +46,7 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
 
 /// Whether the owner of an address that leads to nobody had opted out and was erased.
 pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
-    for candidate in candidates(address) {
+    for candidate in address.forms_ever_kept() {
         let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
         if erased::find(conn, key, trace)?.is_some() {
             return Ok(true);
@@ -125,7 +116,7 @@ impl Job<'_> {
         // Meta's documentation: the business-scoped id of a person changes with the number. It may also change alone.
         let mut old = addresses::of_contact(self.tx(), contact.seq, AddressKind::Bsuid)?;
         if new.iter().any(|address| address.kind != AddressKind::Bsuid) {
-            old.extend(left.iter().flat_map(candidates));
+            old.extend(left.iter().flat_map(AddressKey::forms));
         }
         for address in old.iter().filter(|address| !new.contains(address)) {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
@@ -148,6 +139,11 @@ impl Job<'_> {
         self.lead_to(seq, shown, is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
     }
 
+    /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row then.
+    pub(super) fn reach(&self, seq: i64, address: &AddressKey, is_blind: bool) -> Result<i64, Hold> {
+        self.lead_to(seq, std::slice::from_ref(address), is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
+    }
+
     /// Makes all these addresses lead to the contact. Who else they led to becomes one with it if `is_same` says so of
     /// the business-scoped ids of both, of which there may be none; otherwise only the addresses change hands. Gives the
     /// contact's row then.
@@ -166,7 +162,7 @@ impl Job<'_> {
                 seq = self.merge(seq, owner, is_blind)?;
             } else {
                 // Two ids are two people: the number goes with the one who shows it now.
-                for candidate in candidates(address) {
+                for candidate in address.forms() {
                     if addresses::owner(self.tx(), &candidate)? == Some(owner) {
                         merge::move_address(self.tx(), &candidate, seq, self.now())?;
                     }
@@ -263,8 +259,8 @@ impl Job<'_> {
         Ok(true)
     }
 
-    fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
-        for candidate in candidates(address) {
+    pub(super) fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
+        for candidate in address.forms() {
             if let Some(owner) = addresses::owner(self.tx(), &candidate)? {
                 return Ok(Some(owner));
             }
@@ -280,13 +276,12 @@ impl Job<'_> {
 
 /// Whether the value has the form of a phone number, so that it can be shown as one.
 fn is_phone(address: &AddressKey) -> bool {
-    address.value.parse::<Phone>().is_ok_and(|phone| phone.as_str() == address.value)
+    Phone::from_e164(&address.value).is_ok()
 }
 
-/// A name as it is kept: on one line, without blanks around it, not too long.
+/// A name as it is kept, and not too long.
 fn tidy_name(name: &str) -> String {
-    let visible: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    visible.trim().chars().take(NAME_CHARS).collect::<String>().trim_end().to_owned()
+    clean_name(name).chars().take(NAME_CHARS).collect::<String>().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -304,7 +299,7 @@ mod tests {
         };
         let shown: Vec<String> = addresses_of(&sender).into_iter().map(|address| address.value).collect();
         assert_eq!(shown, ["US.ENT.1", "554188887777"]);
-        let all: Vec<String> = candidates(&addresses_of(&sender)[1]).map(|address| address.value).collect();
+        let all: Vec<String> = addresses_of(&sender)[1].forms().map(|address| address.value).collect();
         assert_eq!(all, ["554188887777", "+554188887777", "5541988887777", "+5541988887777"]);
     }
 

@@ -5,9 +5,10 @@ use super::super::sweeper::read;
 use super::super::{Command, Runtime};
 use super::identity::addresses_of;
 use crate::channels::incoming::Sender;
-use crate::domain::AddressKey;
-use crate::error::{Code, Result};
+use crate::domain::{AddressKey, AddressKind};
+use crate::error::{Code, Error, Result};
 use crate::store::addresses;
+use crate::store::outbox::{self, OutboxRow};
 
 /// Makes addresses lead to one contact, if any of them leads to one. The outcome is whether there was one.
 #[derive(Debug, Clone)]
@@ -27,6 +28,41 @@ impl Command for Meet {
         }
         job.identify(&self.shown, None, job.channel(), self.is_blind)?;
         Ok(true)
+    }
+}
+
+impl Job<'_> {
+    /// Takes note of the number at which WhatsApp says that a message has reached its contact, and gives the message's row
+    /// as it is then. Where that number leads to somebody else, both are one person, unless each has a business-scoped id
+    /// of their own. One that leads to nobody is kept if it is `kept`.
+    pub(in crate::runtime) fn reached_at(
+        &self,
+        row: OutboxRow,
+        (wa_id, kept): (&str, bool),
+        is_blind: bool,
+    ) -> Result<OutboxRow, Hold> {
+        let address = AddressKey::new(AddressKind::WaId, wa_id);
+        match self.owner_of(&address)? {
+            None if !kept => return Ok(row),
+            Some(owner) if owner == row.contact_seq && !kept => return Ok(row),
+            Some(owner) if owner != row.contact_seq => {
+                let ids = |seq| addresses::of_contact(self.tx(), seq, AddressKind::Bsuid);
+                if !ids(owner)?.is_empty() && !ids(row.contact_seq)?.is_empty() {
+                    return Ok(row);
+                }
+            }
+            _ => {}
+        }
+        // One that is being erased has no address and gets none.
+        if outbox::addressee(self.tx(), row.contact_seq)?.is_none_or(|known| known.is_being_erased) {
+            return Ok(row);
+        }
+        let seq = self.reach(row.contact_seq, &address, is_blind)?;
+        if seq == row.contact_seq {
+            return Ok(row);
+        }
+        let missing = || Error::internal("A message vanished inside a transaction");
+        Ok(outbox::find(self.tx(), row.seq)?.ok_or_else(missing)?)
     }
 }
 

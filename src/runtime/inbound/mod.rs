@@ -27,7 +27,7 @@ use super::{Command, Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::consent::Wish;
-use crate::domain::{FlowId, MessageId, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
+use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::engine::Event;
 use crate::error::{Code, Result};
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
@@ -43,7 +43,7 @@ pub(super) use tell::Marker;
 /// A message from a person, as a channel hands it over.
 #[derive(Debug, Clone)]
 pub struct Inbound {
-    /// The provider's id of it: the same one is never handled twice.
+    /// The provider's id of it: the same one of the same sender is never handled twice.
     pub provider_id: String,
     /// Who sent it.
     pub from: Sender,
@@ -166,6 +166,15 @@ impl Inbound {
         Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, arrival }
     }
 
+    /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic webhook,
+    /// where ids may count for each person. WhatsApp numbers all messages alike, which is the empty text.
+    fn id_sender(&self) -> String {
+        let phone = self.from.phone.as_deref().filter(|_| self.from.wa_id.is_none() && self.from.bsuid.is_none());
+        phone
+            .and_then(|phone| Phone::from_e164(phone).ok())
+            .map_or_else(String::new, |phone| phone.one_form().to_string())
+    }
+
     fn reply(&self, kind: ReplyKind, answers_turn: Option<u32>) -> Reply {
         let bare = |option: &str| route::split_option(option).map_or(option, |(_, bare)| bare).to_owned();
         Reply {
@@ -257,12 +266,14 @@ impl Command for Receive {
     fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
         let inbound = self.inbound.as_ref();
         let channel = job.channel();
-        if let Some(earlier) = messages::find_by_provider_id(job.tx(), channel, Direction::In, &inbound.provider_id)? {
-            return Ok(duplicate(earlier.id, earlier.session_id));
-        }
+        let sender = inbound.id_sender();
+        let id = (sender.as_str(), inbound.provider_id.as_str());
         let shown = identity::addresses_of(&inbound.from);
         let known = job.only_owner(&shown)?;
-        if let Some(message_id) = job.erased_message(channel, &inbound.provider_id, known.as_ref())? {
+        if let Some(earlier) = messages::find_received(job.tx(), channel, id, known.as_ref().map(|known| known.seq))? {
+            return Ok(duplicate(earlier.id, earlier.session_id));
+        }
+        if let Some(message_id) = job.erased_message(channel, id, known.as_ref())? {
             return Ok(duplicate(message_id, None));
         }
         let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.is_blind)?;
@@ -305,6 +316,7 @@ impl Receive {
                 session: session.map(|at| (at.seq, at.turn)),
                 channel: job.channel(),
                 provider_id: Some(&inbound.provider_id),
+                sender: &inbound.id_sender(),
                 kind: inbound.kind.as_str(),
                 body: &to_json(&inbound.body())?,
                 handled: Some(route.handling().as_str()),

@@ -362,7 +362,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         id: attempt.id(),
         number: attempt.number,
         began_at: attempt.message.at,
-        knows_wa_id: attempt.message.to.wa_id.is_some(),
+        wa_id: attempt.message.to.wa_id.clone(),
         sent,
         again_at,
         is_spent: spent.is_spent,

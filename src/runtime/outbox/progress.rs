@@ -74,6 +74,13 @@ impl Command for Unread {
 impl Progressed {
     fn take(&self, job: &Job<'_>, moves_session: bool) -> Result<ProgressOutcome, Hold> {
         let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
+        let row = match &self.progress.recipient.wa_id {
+            // Who could not be reached may not be who was meant.
+            Some(named) if self.progress.stage != Stage::Failed => {
+                job.reached_at(row, (named, false), !moves_session)?
+            }
+            _ => row,
+        };
         let at = self.progress.at.unwrap_or(job.now());
         match self.progress.stage {
             Stage::Failed => self.failed(job, &row, at, moves_session),
@@ -102,7 +109,6 @@ impl Progressed {
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let acceptance = Acceptance {
             provider_id,
-            wa_id: None,
             // Channels tell whole seconds, by a clock of their own.
             at: at.max(began_at).min(job.now()),
             is_certain: true,

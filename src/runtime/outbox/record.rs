@@ -30,8 +30,8 @@ pub(super) struct Record {
     pub(super) number: u32,
     /// When it began.
     pub(super) began_at: Timestamp,
-    /// The number as WhatsApp knows it is known.
-    pub(super) knows_wa_id: bool,
+    /// The number as WhatsApp knows it, if it was known and sent to.
+    pub(super) wa_id: Option<String>,
     pub(super) sent: Sent,
     /// When it goes out again, if it does.
     pub(super) again_at: Timestamp,
@@ -93,9 +93,13 @@ impl Command for Record {
             }
             Sent::Accepted { provider_id, wa_id } => {
                 let is_ours = row.next_attempt_at.is_some();
+                let named = wa_id.as_deref().filter(|named| self.wa_id.as_deref() != Some(*named));
+                let row = match named {
+                    Some(named) => job.reached_at(row, (named, true), !self.moves_session)?,
+                    None => row,
+                };
                 let acceptance = Acceptance {
                     provider_id: provider_id.as_deref(),
-                    wa_id: wa_id.as_deref().filter(|_| !self.knows_wa_id),
                     at: job.now(),
                     is_certain: true,
                     moves_session: self.moves_session,
@@ -192,13 +196,8 @@ impl Command for Decide {
                 job.wake_outbox();
                 job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
             } else {
-                let acceptance = Acceptance {
-                    provider_id: None,
-                    wa_id: None,
-                    at: now,
-                    is_certain: false,
-                    moves_session: !self.is_blind,
-                };
+                let acceptance =
+                    Acceptance { provider_id: None, at: now, is_certain: false, moves_session: !self.is_blind };
                 job.accept(row, &acceptance)?;
             }
         }

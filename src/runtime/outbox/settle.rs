@@ -25,8 +25,6 @@ const SESSIONS_PER_JOB: usize = 64;
 pub(super) struct Acceptance<'a> {
     /// The channel's id of it.
     pub(super) provider_id: Option<&'a str>,
-    /// The number as WhatsApp knows it.
-    pub(super) wa_id: Option<&'a str>,
     /// When.
     pub(super) at: Timestamp,
     /// Somebody said so. Else it merely counts as taken, and stays `unknown`.
@@ -52,14 +50,11 @@ impl Job<'_> {
     /// Settles a message that the channel took, or that counts as taken: its session was prompted then, and has the
     /// timeout's whole span from then on if it was the last of its turn. One that is settled already only learns ids.
     pub(super) fn accept(&self, row: &OutboxRow, acceptance: &Acceptance<'_>) -> Result<()> {
-        let Acceptance { provider_id, wa_id, at, is_certain, moves_session } = *acceptance;
+        let Acceptance { provider_id, at, is_certain, moves_session } = *acceptance;
         if let Some(provider_id) = provider_id
             && !outbox::learn_provider_id(self.tx(), row, provider_id)?
         {
             tracing::warn!(message = %row.id, provider_id, "the channel gave two messages the same id");
-        }
-        if let Some(wa_id) = wa_id {
-            outbox::learn_wa_id(self.tx(), row.contact_seq, wa_id, self.now())?;
         }
         if row.next_attempt_at.is_none() {
             return Ok(());
