@@ -12,7 +12,7 @@ use super::messages::message_with_stages;
 use super::request::{Fields, JsonBody, Query};
 use super::sessions::{session_view, turn_views};
 use super::{State, iso, read};
-use crate::domain::profile::{NAME_CHARS, TAG_CHARS, is_email, is_language};
+use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::{Error, Result};
@@ -185,12 +185,14 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
     Ok(UpdateContact { id, change, tags })
 }
 
-/// A name; an empty text clears it.
+/// A name, without what nobody sees in it; an empty text clears it.
 pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
-    cleared_or(fields, "name", |name| match name {
+    let problem = |name: &str| match clean_name(name) {
+        name if name.is_empty() => Some("must have a character that can be seen".to_owned()),
         name if name.chars().count() > NAME_CHARS => Some(format!("must not be longer than {NAME_CHARS} characters")),
-        name => has_odd_characters(name).then(|| "must not have characters that cannot be seen".to_owned()),
-    })
+        _ => None,
+    };
+    cleared_or(fields, "name", problem).map(|name| clean_name(&name))
 }
 
 /// An email address; an empty text clears it.
@@ -255,7 +257,7 @@ fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
 
 /// Tags in the order in which contacts keep them, each once, and what is wrong with them.
 pub(super) fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut tags: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+    let mut tags: Vec<String> = texts.into_iter().map(clean_tag).collect();
     if tags.iter().any(|tag| !is_tag(tag)) {
         fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters that can be seen."));
     }
@@ -267,7 +269,7 @@ pub(super) fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator
     tags
 }
 
-/// Whether a text can be a tag's name.
+/// Whether a text that [`clean_tag`] has been through can be a tag's name.
 pub(super) fn is_tag(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= TAG_CHARS && !has_odd_characters(text)
 }

@@ -11,6 +11,7 @@ use super::request::{Fields, JsonBody};
 use super::session_events::read_payload;
 use super::{State, actions, compute, iso, publishing};
 use crate::domain::text::json_depth;
+use crate::domain::unseen::is_blank;
 use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, SimulationId, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
@@ -177,7 +178,7 @@ fn read_persona(fields: &mut Fields<'_>) -> Persona {
     let email = short_text(fields, "email");
     let language = short_text(fields, "language");
     let tags = fields.list("tags").cloned().unwrap_or_default();
-    let is_tag = |tag: &Value| tag.as_str().is_some_and(|tag| !tag.is_empty() && tag.chars().count() <= SHORT_CHARS);
+    let is_tag = |tag: &Value| tag.as_str().is_some_and(|tag| !is_blank(tag) && tag.chars().count() <= SHORT_CHARS);
     if tags.len() > TAGS || !tags.iter().all(is_tag) {
         fields.fail("tags", format!("The tags must be at most {TAGS} texts of 1 to {SHORT_CHARS} characters."));
     }

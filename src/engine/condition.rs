@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::moment;
 use super::number::{self, Number, Writing};
 use crate::domain::Operator;
+use crate::domain::profile::clean_tag;
 use crate::domain::text::{fold, words};
 
 /// What came of one case.
@@ -86,8 +87,9 @@ pub(super) fn decide(
         Operator::HasAnyWord => has_words(left, right, |found, _| found > 0),
         Operator::HasAllWords => has_words(left, right, |found, wanted| found == wanted && wanted > 0),
         Operator::HasTag => {
-            let wanted = fold(&as_text(right));
-            match around.tags.iter().find(|tag| fold(tag) == wanted) {
+            // A simulation's contact, and a session's from before an upgrade, may have tags that are not clean.
+            let wanted = fold(&clean_tag(&as_text(right)));
+            match around.tags.iter().find(|tag| fold(&clean_tag(tag)) == wanted) {
                 Some(tag) => Verdict::Holds(json!(tag)),
                 None => Verdict::Fails,
             }
@@ -269,7 +271,9 @@ mod tests {
             ("has_all_words", json!("now I need Help"), json!("help now"), Ok(json!("Help now"))),
             ("has_all_words", json!("help"), json!("help now"), Err(false)),
             ("has_tag", json!(null), json!("vip"), Ok(json!("VIP"))),
+            ("has_tag", json!(null), json!("v\u{ad}ip\u{3164}"), Ok(json!("VIP"))),
             ("has_tag", json!(null), json!("new"), Err(false)),
+            ("has_tag", json!(null), json!("\u{3164}"), Err(false)),
         ] {
             assert_eq!(holds(operator, left.clone(), right.clone()), expected, "{left} {operator} {right}");
         }

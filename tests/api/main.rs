@@ -22,6 +22,7 @@ mod inspection;
 mod mcp;
 mod node;
 mod people;
+mod phones;
 mod public_contacts;
 mod public_limits;
 mod public_messages;

@@ -10,6 +10,7 @@ use crate::api::contacts::{checked_tags, metadata_too_large, read_email, read_me
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
 use crate::api::{State, iso, read};
+use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};
 use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
 use crate::store::contacts::{self, Profile};
@@ -120,7 +121,7 @@ pub(super) fn saved(outcome: ContactSaved, field: &str) -> Result<Box<Profile>, 
 fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let sent = fields.value("tags")?;
     let texts: Option<Vec<&str>> = match sent {
-        Value::String(text) => Some(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect()),
+        Value::String(text) => Some(text.split(',').filter(|tag| !is_blank(tag)).collect()),
         Value::Array(items) => items.iter().map(|item| item.as_str().map(str::trim)).collect(),
         _ => None,
     };

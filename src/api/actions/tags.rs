@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
 use crate::api::{State, read};
 use crate::domain::ContactChange;
-use crate::domain::profile::TAG_CHARS;
+use crate::domain::profile::{TAG_CHARS, clean_tag};
 use crate::runtime::{SaveContact, Whom};
 use crate::store::search;
 
@@ -58,13 +58,13 @@ pub(in crate::api) async fn remove_tag(
 fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
     let mut fields = Fields::of(&body.fields);
     let whom = known(&mut fields)?;
-    let tag = fields.required_text("tag").map(str::trim);
-    if tag.is_some_and(|tag| !is_tag(tag)) {
+    let tag = fields.required_text("tag").map(clean_tag);
+    if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
         fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters that can be seen."));
     }
     fields.finish()?;
     match (whom, tag) {
-        (Some(whom), Some(tag)) => Ok((whom, tag.to_owned())),
+        (Some(whom), Some(tag)) => Ok((whom, tag)),
         _ => Err(ApiError::Validation(Vec::new())),
     }
 }
@@ -75,7 +75,7 @@ pub(in crate::api) async fn list_tags(
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.0);
-    let part = fields.text("name").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
+    let part = fields.text("name").map(clean_tag).filter(|part| !part.is_empty());
     fields.finish()?;
     let names = read(&state, move |conn| search::tags(conn, part.as_deref(), LISTED_AT_MOST)).await?;
     Ok(HttpResponse::Ok().json(names.iter().map(|name| tag_view(name)).collect::<Vec<_>>()))

@@ -8,6 +8,7 @@ use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value};
 
 use super::{Halt, Machine};
+use crate::domain::profile::{clean_name, clean_tag};
 use crate::domain::text::json_depth;
 use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
@@ -203,6 +204,7 @@ impl Machine<'_> {
             None => Ok(None),
         };
         let (name, email, language) = (text(&templates.name)?, text(&templates.email)?, text(&templates.language)?);
+        let name = name.as_deref().map(clean_name);
         let mut metadata = Map::new();
         for (key, leaf) in &templates.metadata {
             metadata.insert(key.clone(), self.value(index, leaf)?);
@@ -242,7 +244,7 @@ impl Machine<'_> {
     fn tags(&mut self, index: usize, templates: &[Text]) -> Result<Vec<String>, Halt> {
         let mut tags = Vec::with_capacity(templates.len());
         for template in templates {
-            let tag = self.text(index, template)?.trim().to_owned();
+            let tag = clean_tag(&self.text(index, template)?);
             if tag.is_empty() {
                 self.warn(index, "a blank tag is left out".to_owned());
             } else {

@@ -13,6 +13,7 @@ use rusqlite::OptionalExtension;
 use super::Conn;
 use super::contacts::{self, Profile};
 use super::search_index::{LONGEST, Person, folded_field};
+use crate::domain::profile::clean_tag;
 use crate::domain::text::fold_for_search;
 use crate::domain::{AddressKey, Phone};
 use crate::error::Result;
@@ -79,7 +80,7 @@ impl Filter {
             None => None,
             Some(tag) => {
                 let mut statement = conn.prepare_cached("SELECT seq FROM tags WHERE name = ?1")?;
-                match statement.query_row([tag], |row| row.get(0)).optional()? {
+                match statement.query_row([clean_tag(tag)], |row| row.get(0)).optional()? {
                     None => return Ok(None),
                     found => found,
                 }
