@@ -29,6 +29,7 @@ pub mod personal;
 mod rescue;
 mod room;
 pub mod routing;
+mod same_people;
 mod schema;
 pub mod search;
 mod search_activity;
@@ -521,7 +522,10 @@ fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     // The writer checkpoints between batches.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
-    schema::CURRENT.prepare(&mut conn)?;
+    for done in schema::CURRENT.prepare(&mut conn)? {
+        // An operator is to see it whatever else is logged: it was not asked for.
+        tracing::warn!("the database was brought forward: {done}");
+    }
     Ok(conn)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use super::same_people;
 use crate::error::{Error, Result};
 
 /// What this version of the program needs in a file.
@@ -11,12 +12,27 @@ pub(super) const CURRENT: Schema = Schema {
     application_id: 0x5179_766F,
     whole: include_str!("../../schema.sql"),
     steps: &[
-        include_str!("migrations/2.sql"),
-        include_str!("migrations/3.sql"),
-        include_str!("migrations/4.sql"),
-        include_str!("migrations/5.sql"),
+        Step::of(include_str!("migrations/2.sql")),
+        Step::of(include_str!("migrations/3.sql")),
+        Step::of(include_str!("migrations/4.sql")),
+        Step { sql: include_str!("migrations/5.sql"), then: Some(same_people::join) },
     ],
 };
+
+/// What brings a file one version forward, in a transaction of its own.
+pub(super) struct Step {
+    /// What changes the schema.
+    sql: &'static str,
+    /// What SQL cannot do with the rows: it runs after it, and says what it has done, a sentence each. It uses the functions
+    /// of the current store, so whoever changes the tables that it writes gives it statements of its own.
+    then: Option<fn(&Connection) -> Result<Vec<String>>>,
+}
+
+impl Step {
+    const fn of(sql: &'static str) -> Self {
+        Self { sql, then: None }
+    }
+}
 
 /// A schema and the way to it.
 pub(super) struct Schema {
@@ -25,7 +41,7 @@ pub(super) struct Schema {
     /// The whole schema, for new files. It sets `application_id` and `user_version`.
     whole: &'static str,
     /// What brings a file of version 1 to 2, of 2 to 3, and so on. A step that has been released never changes.
-    steps: &'static [&'static str],
+    steps: &'static [Step],
 }
 
 /// What a file is, by its header.
@@ -75,31 +91,30 @@ impl Schema {
         }
     }
 
-    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own.
+    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own. Gives
+    /// what was done to its rows, a sentence each.
     ///
     /// # Errors
     /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.
-    pub(super) fn prepare(&self, conn: &mut Connection) -> Result<()> {
+    pub(super) fn prepare(&self, conn: &mut Connection) -> Result<Vec<String>> {
         let first = match self.inspect(conn)? {
-            State::Current => return Ok(()),
+            State::Current => return Ok(Vec::new()),
             State::Empty => {
                 let tx = conn.transaction()?;
                 tx.execute_batch(self.whole)?;
-                return Ok(tx.commit()?);
+                tx.commit()?;
+                return Ok(Vec::new());
             }
             State::Older(version) => version,
         };
+        let mut told = Vec::new();
         for (step, version) in self.steps.iter().zip(1..).filter(|&(_, version)| version >= first) {
-            let tx = conn.transaction()?;
-            tx.execute_batch(step)
-                .and_then(|()| tx.pragma_update(None, "user_version", version + 1))
-                .and_then(|()| tx.commit())
-                .map_err(|error| {
-                    Error::internal(format!("Cannot bring the database from version {version} to the next"))
-                        .caused_by(error)
-                })?;
+            told.extend(take(step, version, conn).map_err(|error| {
+                Error::internal(format!("Cannot bring the database from version {version} to the next"))
+                    .caused_by(error)
+            })?);
         }
-        Ok(())
+        Ok(told)
     }
 
     /// How the file differs from this schema, a sentence for each difference.
@@ -124,6 +139,16 @@ impl Schema {
         );
         Ok(differences)
     }
+}
+
+/// Takes a step from a version to the next.
+fn take(step: &Step, version: i64, conn: &mut Connection) -> Result<Vec<String>> {
+    let tx = conn.transaction()?;
+    tx.execute_batch(step.sql)?;
+    let told = step.then.map_or(Ok(Vec::new()), |then| then(&tx))?;
+    tx.pragma_update(None, "user_version", version + 1)?;
+    tx.commit()?;
+    Ok(told)
 }
 
 /// Every object of a schema, such as "table flows", with the normal form of its definition.
@@ -156,7 +181,7 @@ mod tests {
         application_id: 77,
         whole: "PRAGMA application_id = 77; PRAGMA user_version = 3;
                 CREATE TABLE a (x INTEGER, y TEXT); CREATE INDEX a_by_y ON a (y); -- the index of y",
-        steps: &["ALTER TABLE a ADD COLUMN y TEXT", "CREATE INDEX a_by_y ON a(y)"],
+        steps: &[Step::of("ALTER TABLE a ADD COLUMN y TEXT"), Step::of("CREATE INDEX a_by_y ON a(y)")],
     };
 
     fn version(conn: &Connection) -> i64 {
@@ -223,11 +248,17 @@ mod tests {
     #[test]
     fn a_step_that_fails_keeps_those_before_it() {
         let mut conn = of_version_1();
-        let broken = Schema { steps: &["ALTER TABLE a ADD COLUMN y TEXT", "CREATE TABLE b (x); nonsense"], ..SECOND };
-        let error = broken.prepare(&mut conn).unwrap_err();
-        assert!(error.message().contains("from version 2"), "{error}");
-        assert_eq!(version(&conn), 2);
-        assert!(conn.prepare("SELECT * FROM b").is_err());
+        const TWICE: Step = Step {
+            sql: "CREATE TABLE b (x)",
+            then: Some(|conn| Ok(vec![conn.execute("INSERT INTO b VALUES (1), (nonsense)", [])?.to_string()])),
+        };
+        for second in [Step::of("CREATE TABLE b (x); nonsense"), TWICE] {
+            let steps: &'static [Step] = Box::leak(Box::new([Step::of("ALTER TABLE a ADD COLUMN y TEXT"), second]));
+            let error = Schema { steps, ..SECOND }.prepare(&mut conn).unwrap_err();
+            assert!(error.message().contains("from version 2"), "{error}");
+            assert_eq!(version(&conn), 2);
+            assert!(conn.prepare("SELECT * FROM b").is_err());
+        }
         SECOND.prepare(&mut conn).unwrap();
         assert_eq!(version(&conn), 3);
     }

@@ -459,6 +459,21 @@ pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Mar
     Ok(statement.query_row((seq, code), |row| Ok((read_marked(row)?, row.get(7)?))).optional()?)
 }
 
+/// Cancels one running session without reading it. `None` if it does not run.
+///
+/// # Errors
+/// When the database refuses.
+pub(super) fn mark_one_cancelled(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
+             due_at = NULL, ended_at = ?3,
+             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
+         WHERE seq = ?1 AND status = 'running'
+         RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
+    )?;
+    Ok(statement.query_row((seq, reason, now), read_marked).optional()?)
+}
+
 fn read_marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
     Ok(Marked {
         seq: row.get(0)?,
