@@ -92,7 +92,7 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
     loop {
-        match super::read(state, store::generation).await {
+        match super::read_vital(state, store::generation).await {
             Ok(generation) if seen == Some(generation) => {}
             Ok(generation) => match reload(state).await {
                 Ok(()) => {

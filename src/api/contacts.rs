@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::messages::message_with_stages;
 use super::request::{Fields, JsonBody, Query};
 use super::sessions::{session_view, turn_views};
-use super::{State, iso, read};
+use super::{State, iso, read, read_heavy};
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
@@ -49,11 +49,12 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
     }
     let page = query.page();
     query.finish()?;
+    if is_search {
+        let rows = read_heavy(&state, move |conn| search::find(conn, &search, page.limit)).await?;
+        let data: Vec<Value> = rows.iter().map(contact_view).collect();
+        return Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})));
+    }
     let listed = read(&state, move |conn| {
-        if is_search {
-            let rows = search::find(conn, &search, page.limit)?;
-            return Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": null}));
-        }
         let mut rows = match phone {
             Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
                 Found::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
@@ -450,7 +451,8 @@ impl Export {
             Some(found) if found.seq == contact_seq => query(conn),
             _ => Err(Error::conflict("The contact was erased or merged meanwhile")),
         };
-        let read = web::block(move || store.read(checked)).await;
+        let turn = store.heavy_turn().await?;
+        let read = web::block(move || turn.read(checked)).await;
         read.map_err(|error| Error::internal("A read panicked").caused_by(error))?
     }
 

@@ -327,7 +327,7 @@ async fn read<T: Send + 'static>(
     query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
     let store = store.clone();
-    let found = tokio::task::spawn_blocking(move || store.read(query)).await;
+    let found = tokio::task::spawn_blocking(move || store.read_vital(query)).await;
     Ok(found.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
 }
 

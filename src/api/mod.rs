@@ -97,7 +97,8 @@ impl State {
     async fn admit(&self) -> Result<(), ApiError> {
         let _in_order = self.admitting.lock().await;
         let now = self.runtime.clock().now();
-        let (tokens, logins) = read(self, move |conn| Ok((tokens_of(conn)?, Logins::rows(conn, now)?))).await?;
+        let admitted = move |conn: &Conn| Ok((tokens_of(conn)?, Logins::rows(conn, now)?));
+        let (tokens, logins) = read_vital(self, admitted).await?;
         self.tokens.replace(tokens);
         self.logins.replace(logins);
         Ok(())
@@ -399,6 +400,26 @@ async fn read<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let store = state.runtime.store().clone();
     let result = web::block(move || store.read(query)).await;
+    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+}
+
+/// [`read`] for what must go on while other requests keep all connections busy.
+async fn read_vital<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let store = state.runtime.store().clone();
+    let result = web::block(move || store.read_vital(query)).await;
+    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+}
+
+/// [`read`] for what may take long: a search, an export, a statistic. A few run at once, and the others wait for them.
+async fn read_heavy<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let turn = state.runtime.store().heavy_turn().await?;
+    let result = web::block(move || turn.read(query)).await;
     Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
 }
 

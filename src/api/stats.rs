@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::request::Query;
-use super::{State, iso, read};
+use super::{State, iso, read_heavy};
 use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;
 use crate::store::counters::{self, Counter};
@@ -29,7 +29,7 @@ pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> 
     let hours = query.number("hours", 1..=MAX_HOURS).unwrap_or(DEFAULT_HOURS);
     query.finish()?;
     let now = state.runtime.clock().now();
-    let stats = read(&state, move |conn| match flow_id {
+    let stats = read_heavy(&state, move |conn| match flow_id {
         None => overview(conn, &flows::all_seqs(conn)?, now, hours).map(Some),
         Some(id) => {
             let Some(seq) = flows::seq_of_any(conn, id)? else { return Ok(None) };

@@ -447,8 +447,10 @@ impl Runtime {
     async fn compile(&self, key: FlowKey) -> Result<()> {
         let runtime = self.clone();
         let compiling = tokio::task::spawn_blocking(move || {
-            let document =
-                runtime.inner.store.read(|conn| store::flows::version_document(conn, key.flow_seq, key.version))?;
+            let document = runtime
+                .inner
+                .store
+                .read_vital(|conn| store::flows::version_document(conn, key.flow_seq, key.version))?;
             let document = document.ok_or_else(|| {
                 Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
             })?;

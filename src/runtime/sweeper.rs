@@ -222,13 +222,13 @@ async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy 
     Ok(())
 }
 
-/// Reads from the store on a thread that may block.
+/// Reads for the server's own work, on a thread that may block.
 pub(super) async fn read<T: Send + 'static>(
     runtime: &Runtime,
     query: impl FnOnce(&crate::store::Conn) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let store = runtime.store().clone();
-    tokio::task::spawn_blocking(move || store.read(query))
+    tokio::task::spawn_blocking(move || store.read_vital(query))
         .await
         .map_err(|error| Error::internal("A read panicked").caused_by(error))?
 }

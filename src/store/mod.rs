@@ -26,6 +26,7 @@ pub mod merge;
 pub mod messages;
 pub mod outbox;
 pub mod personal;
+mod readers;
 mod rescue;
 mod room;
 pub mod routing;
@@ -66,11 +67,13 @@ use tokio::sync::{oneshot, watch};
 pub use counters::Counter;
 pub use direct::Direct;
 pub use file::{Begin, is_open_to_all};
+pub use readers::{HeavyTurn, Reads};
 pub use room::{RoomLevel, WriteClass};
 
 use crate::error::{Code, Error, Result};
 use file::OpenFile;
 use lock::Lock;
+use readers::Readers;
 use room::Room;
 use writer::{Command, Pending, Writer};
 
@@ -83,8 +86,6 @@ const STATEMENTS: usize = 256;
 const WRITER_CACHE: i64 = 32 * 1024;
 /// Memory of a reader's page cache, in KiB.
 const READER_CACHE: i64 = 4 * 1024;
-/// How long a read waits for a connection of the pool.
-const READER_WAIT: Duration = Duration::from_secs(5);
 /// How long a command waits for the server's writer.
 const COMMAND_BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -148,7 +149,7 @@ pub struct Store {
 struct Inner {
     path: PathBuf,
     queue: SyncSender<Command>,
-    readers: r2d2::Pool<SqliteConnectionManager>,
+    readers: Readers,
     failure: watch::Receiver<Option<Arc<str>>>,
     closing: AtomicBool,
     writes_begun: AtomicU64,
@@ -281,12 +282,24 @@ impl Store {
     /// # Errors
     /// Those of `f`; `Unavailable` when all connections stay busy.
     pub fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
-        let conn = self.inner.readers.get().map_err(|error| {
-            Error::unavailable("All connections for reading are busy: retry in a moment").caused_by(error)
-        })?;
-        // The transaction makes several statements agree. It ends by its drop, also when `f` panics.
-        let snapshot = conn.unchecked_transaction()?;
-        f(&snapshot)
+        self.inner.readers.ordinary(f)
+    }
+
+    /// [`Store::read`] for what must go on while requests keep all other connections busy: the server's own work,
+    /// log-ins, `/readyz`, the compiling of a flow.
+    ///
+    /// # Errors
+    /// Those of [`Store::read`].
+    pub fn read_vital<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        self.inner.readers.vital(f)
+    }
+
+    /// Waits for the turn of a read that may take long: a search, an export, a statistic. They queue apart.
+    ///
+    /// # Errors
+    /// `Unavailable` when others take too long.
+    pub async fn heavy_turn(&self) -> Result<HeavyTurn> {
+        Ok(HeavyTurn::new(self.clone(), self.inner.readers.heavy().await?))
     }
 
     /// Whether writes are taken.
@@ -529,7 +542,8 @@ fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     Ok(conn)
 }
 
-fn open_readers(options: &Options) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+fn open_readers(options: &Options) -> Result<Readers> {
+    let connections = options.readers.max(1);
     let manager = SqliteConnectionManager::file(&options.path)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .with_init(|conn| {
@@ -538,15 +552,16 @@ fn open_readers(options: &Options) -> Result<r2d2::Pool<SqliteConnectionManager>
             conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
             conn.pragma_update(None, "cache_size", -READER_CACHE)
         });
-    r2d2::Pool::builder()
-        .max_size(options.readers.max(1))
-        .connection_timeout(READER_WAIT)
+    let pool = r2d2::Pool::builder()
+        .max_size(connections)
+        .connection_timeout(readers::WAIT)
         // A connection to a local file does not break while it is idle.
         .test_on_check_out(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .build(manager)
-        .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))
+        .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))?;
+    Ok(Readers::new(pool, connections))
 }
 
 /// What every connection that writes needs.

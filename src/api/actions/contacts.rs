@@ -9,7 +9,7 @@ use crate::api::auth::Principal;
 use crate::api::contacts::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
-use crate::api::{State, iso, read};
+use crate::api::{State, iso, read, read_heavy};
 use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};
 use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
@@ -207,7 +207,7 @@ pub(in crate::api) async fn search_contacts(
 
 /// The contacts that a search fits.
 pub(in crate::api) async fn found_contacts(state: &State, search: Search) -> Result<Value, ApiError> {
-    let found = read(state, move |conn| search::find(conn, &search, FOUND_AT_MOST)).await?;
+    let found = read_heavy(state, move |conn| search::find(conn, &search, FOUND_AT_MOST)).await?;
     Ok(found.iter().map(short_view).collect())
 }
 

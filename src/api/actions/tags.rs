@@ -12,7 +12,7 @@ use crate::api::auth::Principal;
 use crate::api::contacts::is_tag;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
-use crate::api::{State, read};
+use crate::api::{State, read_heavy};
 use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
 use crate::runtime::{SaveContact, Whom};
@@ -77,7 +77,7 @@ pub(in crate::api) async fn list_tags(
     let mut fields = Fields::of(&body.0);
     let part = fields.text("name").map(clean_tag).filter(|part| !part.is_empty());
     fields.finish()?;
-    let names = read(&state, move |conn| search::tags(conn, part.as_deref(), LISTED_AT_MOST)).await?;
+    let names = read_heavy(&state, move |conn| search::tags(conn, part.as_deref(), LISTED_AT_MOST)).await?;
     Ok(HttpResponse::Ok().json(names.iter().map(|name| tag_view(name)).collect::<Vec<_>>()))
 }
 

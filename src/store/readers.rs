@@ -1,0 +1,185 @@
+//! Connections for reading, and how many of them each kind of read may hold at once.
+//!
+//! A search, an export or a statistic may take a good part of a second. They hold two connections at most and queue apart,
+//! so that other reads go on beside them; and all reads of requests together leave one connection to the server's own
+//! work, to log-ins, to `/readyz` and to the compiling of flows.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use r2d2_sqlite::SqliteConnectionManager;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Conn, Direct, Store};
+use crate::error::{Error, Result};
+
+/// How long a read waits for a connection of the pool.
+pub(super) const WAIT: Duration = Duration::from_secs(5);
+/// Heavy reads that run at once.
+const HEAVY: u32 = 2;
+
+/// Something whose database can be read: a server's store, or the file that a command has open.
+pub trait Reads {
+    /// Reads from one snapshot.
+    ///
+    /// # Errors
+    /// Those of `f`, and when the database cannot be read.
+    fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T>;
+}
+
+impl Reads for Store {
+    fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        Self::read(self, f)
+    }
+}
+
+impl Reads for Direct {
+    fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        Self::read(self, f)
+    }
+}
+
+/// The pool, with what ordinary and heavy reads take turns for.
+pub(super) struct Readers {
+    pool: r2d2::Pool<SqliteConnectionManager>,
+    ordinary: Slots,
+    heavy: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Divides a pool of so many connections. Of very few, the kinds share what there is.
+    pub(super) fn new(pool: r2d2::Pool<SqliteConnectionManager>, connections: u32) -> Self {
+        let heavy = HEAVY.min(connections.saturating_sub(2)).max(1);
+        Self {
+            pool,
+            ordinary: Slots::new(connections.saturating_sub(1).max(1)),
+            heavy: Arc::new(Semaphore::new(heavy as usize)),
+        }
+    }
+
+    /// A read of a request.
+    pub(super) fn ordinary<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        let _slot = self.ordinary.take().ok_or_else(busy)?;
+        self.vital(f)
+    }
+
+    /// A read for which one connection is always left.
+    pub(super) fn vital<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        let conn = self.pool.get().map_err(|error| busy().caused_by(error))?;
+        // The transaction makes several statements agree. It ends by its drop, also when `f` panics.
+        let snapshot = conn.unchecked_transaction()?;
+        f(&snapshot)
+    }
+
+    /// A heavy read's turn.
+    pub(super) async fn heavy(&self) -> Result<OwnedSemaphorePermit> {
+        let turn = tokio::time::timeout(WAIT, self.heavy.clone().acquire_owned()).await;
+        turn.map_err(|_| {
+            Error::unavailable("Too many searches, exports or statistics are under way: retry in a moment")
+        })?
+        .map_err(|error| Error::internal("Closed").caused_by(error))
+    }
+}
+
+/// The turn of a heavy read: a search, an export, a statistic. Whoever holds it may read, again and again.
+pub struct HeavyTurn {
+    store: Store,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HeavyTurn {
+    pub(super) fn new(store: Store, permit: OwnedSemaphorePermit) -> Self {
+        Self { store, _permit: permit }
+    }
+
+    /// Reads from one snapshot. It blocks.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+        self.store.read(f)
+    }
+}
+
+fn busy() -> Error {
+    Error::unavailable("All connections for reading are busy: retry in a moment")
+}
+
+/// A count of what may be under way at once, for threads that may block.
+struct Slots {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+impl Slots {
+    fn new(count: u32) -> Self {
+        Self { free: Mutex::new(count), freed: Condvar::new() }
+    }
+
+    /// Waits for a slot; `None` if none was free for [`WAIT`].
+    fn take(&self) -> Option<Slot<'_>> {
+        let until = Instant::now() + WAIT;
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            let left = until.checked_duration_since(Instant::now())?;
+            free = self.freed.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *free -= 1;
+        Some(Slot(self))
+    }
+}
+
+struct Slot<'a>(&'a Slots);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::super::{generation, testing};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn heavy_reads_leave_connections_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        let turns = [store.heavy_turn().await.unwrap(), store.heavy_turn().await.unwrap()];
+        let (begun, has_begun) = channel();
+        let mut ends = Vec::new();
+        let mut threads = Vec::new();
+        for turn in turns {
+            let (end, ended) = channel::<()>();
+            let begun = begun.clone();
+            ends.push(end);
+            threads.push(thread::spawn(move || {
+                turn.read(|conn| {
+                    begun.send(()).unwrap();
+                    // Until the test lets go of its end.
+                    let _ = ended.recv();
+                    generation(conn)
+                })
+            }));
+        }
+        (0..2).for_each(|_| has_begun.recv().unwrap());
+        assert_eq!(store.inner.readers.heavy.available_permits(), 0, "a third one queues");
+        assert_eq!(store.read(generation).unwrap(), 0, "another read is not held up by searches");
+        // The last ordinary connection is taken, too: what must never wait still has one.
+        store
+            .read(|_| {
+                assert_eq!(store.read_vital(generation)?, 0);
+                Ok(())
+            })
+            .unwrap();
+        drop(ends);
+        for thread in threads {
+            assert_eq!(thread.join().unwrap().unwrap(), 0);
+        }
+        assert_eq!(store.heavy_turn().await.unwrap().read(generation).unwrap(), 0, "a turn ends with its holder");
+    }
+}
