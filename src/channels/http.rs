@@ -3,6 +3,7 @@
 //! The difference that matters is whether the far side can have acted: a connection that never came about is retried
 //! freely, an answer that never came is not.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -37,6 +38,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body; of one that breaks off or is too long, what was read of it.
     pub body: Vec<u8>,
+    /// The address that answered, where that is known.
+    pub from: Option<IpAddr>,
 }
 
 /// Why there is no answer.
@@ -103,8 +106,13 @@ pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, No
         let target = response.url().join(value).ok().filter(Url::has_host);
         target.map_or_else(|| "no host".to_owned(), |target| cut(&target.origin().ascii_serialization(), SHOWN))
     });
-    let mut answer =
-        Answer { status: response.status().as_u16(), retry_after: retry_after(headers), location, body: Vec::new() };
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        retry_after: retry_after(headers),
+        location,
+        body: Vec::new(),
+        from: response.remote_addr().map(|address| address.ip()),
+    };
     // A body that breaks off still leaves its status, which whoever reads the answer weighs against what is there.
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = max_body.saturating_sub(answer.body.len());

@@ -328,7 +328,7 @@ mod tests {
         use RefusalClass::*;
         let answer = |status, body: &str, seconds: Option<u64>| {
             let retry_after = seconds.map(Duration::from_secs);
-            read_answer(&Answer { status, retry_after, location: None, body: body.as_bytes().to_vec() })
+            read_answer(&Answer { status, retry_after, location: None, body: body.as_bytes().to_vec(), from: None })
         };
         for (status, seconds, class) in [
             (429, None, ChannelPacing),

@@ -147,7 +147,7 @@ async fn a_start_is_told_once_though_the_first_turn_keeps_events() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_taken_is_told_again_in_order_also_after_a_restart() {
     local(async {
-        let app = TestApp::start().await;
+        let app = TestApp::start_with(allow).await;
         let status = Arc::new(AtomicU16::new(500));
         let told = status.clone();
         let site = Site::start(move |_| answer(told.load(Ordering::SeqCst), "text/plain", b"not\nnow")).await;
@@ -246,10 +246,34 @@ async fn one_event_that_an_endpoint_will_never_take_does_not_hold_up_the_others_
     .await;
 }
 
+/// Lets flows call this machine, so that what it says is shown.
+fn allow(config: &mut qyvo::config::Config) {
+    config.http_request.allow = vec!["127.0.0.1/32".parse().unwrap()];
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_inside_says_is_not_shown() {
+    local(async {
+        let app = TestApp::start().await;
+        for status in [500, 404, 401] {
+            let site = Site::start(move |_| answer(status, "text/plain", b"the secret of the inside")).await;
+            let made = endpoint(&app, &site.url("/"), &[]).await;
+            app.runtime.run_due_webhooks().await.unwrap();
+            assert_eq!(site.seen().len(), 1, "it is told all the same");
+            let failing = shown(&app, &made).await;
+            assert_eq!(failing["last_error"], format!("status {status}"));
+            let listed = app.get(&path_of(&made, "/deliveries")).await.expect(200).to_string();
+            assert!(!listed.contains("secret of the inside"), "{listed}");
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gone_switches_an_endpoint_off() {
     local(async {
-        let app = TestApp::start().await;
+        let app = TestApp::start_with(allow).await;
         let site = Site::start(|_| answer(410, "text/plain", b"moved on")).await;
         let made = endpoint(&app, &site.url("/"), &[]).await;
         let flow = app.publish(&question(30)).await;
@@ -270,7 +294,7 @@ async fn gone_switches_an_endpoint_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_slow_holds_up_no_other_and_its_answer_is_not_read_to_the_end() {
     local(async {
-        let app = TestApp::start().await;
+        let app = TestApp::start_with(allow).await;
         let gate = Arc::new(Notify::new());
         let slow = Site::start_slow(gate.clone(), |_| answer(500, "text/plain", &[b'x'; 500_000])).await;
         let quick = Site::start(|_| taken()).await;

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> Result<Answer, NoAnswer> {
-        Ok(Answer { status, retry_after: None, location: None, body: body.as_bytes().to_vec() })
+        Ok(Answer { status, retry_after: None, location: None, body: body.as_bytes().to_vec(), from: None })
     }
 
     fn refused(status: u16, body: &Value) -> Refusal {
@@ -351,7 +351,7 @@ mod tests {
     fn the_wait_that_is_asked_for_goes_along() {
         let body = json!({"error": {"message": "Rate limit hit", "code": 130429}}).to_string().into_bytes();
         let retry_after = Some(Duration::from_secs(9));
-        let answer = Answer { status: 400, retry_after, location: None, body };
+        let answer = Answer { status: 400, retry_after, location: None, body, from: None };
         match of_send(Ok(answer), "") {
             Sent::Refused(refusal) => assert_eq!(refusal.retry_after, retry_after),
             other => panic!("{other:?}"),

@@ -7,9 +7,13 @@
 //!   the others for a day.
 //! - 410 Gone switches the endpoint off and gives up what is queued for it.
 //!
+//! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an answer
+//! is kept as the reason only if flows may call the address that gave it (see `calls::guard`).
+//!
 //! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
 //! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -24,7 +28,7 @@ use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp};
 use crate::error::Result;
-use crate::runtime::{Runtime, jittered, sweeper, tell_refusal, wait_for_store};
+use crate::runtime::{Runtime, calls, jittered, sweeper, tell_refusal, wait_for_store};
 use crate::store::WriteClass;
 use crate::store::webhooks::{self, DeliveryRow, Endpoint};
 
@@ -220,7 +224,10 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
     if (200..300).contains(&answer.status) {
         return Ok(());
     }
-    let said: String = String::from_utf8_lossy(&answer.body).chars().filter(|c| !c.is_control()).collect();
+    // What services inside the operator's network say is shown to nobody who could not read it there.
+    let may_show = answer.from.is_some_and(|address| calls::may_be_called(runtime, address));
+    let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
+    let said: String = said.chars().filter(|c| !c.is_control()).collect();
     let reason = format!("status {}: {said}", answer.status);
     let reason = http::cut(reason.trim_end_matches([':', ' ']), REASON_CHARS);
     Err(Refusal { status: Some(answer.status), reason, retry_after: answer.retry_after })
