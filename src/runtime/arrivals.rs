@@ -35,11 +35,11 @@ impl Arrivals {
         Self { clock, open: Arc::default() }
     }
 
-    /// Stamps and registers an arrival.
+    /// Stamps and registers an arrival. What lay in a socket while the process stood still has arrived before that.
     pub(super) fn register(&self) -> Arrival {
         let mut open = self.lock();
         open.last += 1;
-        let entry = (self.clock.now(), open.last);
+        let entry = (self.clock.settled(), open.last);
         open.entries.insert(entry);
         Arrival { arrivals: self.clone(), entry }
     }
@@ -47,9 +47,9 @@ impl Arrivals {
     /// The present, if a timer due at `due_at` may fire: it is due, and no reply has arrived that may precede it.
     pub(super) fn may_fire(&self, due_at: Timestamp) -> Option<Timestamp> {
         let open = self.lock();
-        let now = self.clock.now();
+        let settled = self.clock.settled();
         let is_first = open.entries.first().is_none_or(|(oldest, _)| due_at < *oldest);
-        (due_at <= now && is_first).then_some(now)
+        (due_at <= settled && is_first).then_some(self.clock.now())
     }
 
     /// Whether a reply other than `own` is registered that arrived until `until`.

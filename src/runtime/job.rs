@@ -99,6 +99,8 @@ pub struct Job<'a> {
     tx: &'a Tx<'a>,
     inner: &'a Inner,
     now: Timestamp,
+    /// Up to when timers fire in it.
+    settled: Timestamp,
     may_hold: bool,
     nearest_timer: Cell<Option<Timestamp>>,
     dropped: Cell<u64>,
@@ -185,6 +187,7 @@ impl<'a> Job<'a> {
             tx,
             inner,
             now: inner.clock.now(),
+            settled: inner.clock.settled(),
             may_hold,
             nearest_timer: Cell::default(),
             dropped: Cell::default(),
@@ -325,7 +328,7 @@ impl<'a> Job<'a> {
 
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
     pub(super) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
-        match session.due_at().filter(|due_at| *due_at <= self.now) {
+        match session.due_at().filter(|due_at| *due_at <= self.settled) {
             Some(due_at) if self.may_hold && self.inner.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
             _ => Ok(()),
         }
@@ -354,8 +357,9 @@ impl<'a> Job<'a> {
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
     pub(super) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Hold> {
-        // A clock that was set back while the job queued makes nothing due that the present does not.
-        let until = until.min(self.now);
+        // A clock that was set back while the job queued makes nothing due that the present does not; nor does one that
+        // went on while the process stood still, until what came meanwhile has been read.
+        let until = until.min(self.now).min(self.settled);
         if turn::due(&live.session, until).is_none() {
             return Ok(0);
         }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use super::clock::BEAT;
 use super::job::{Hold, Job};
-use super::{Command, KEY_LIFETIME, Runtime, contacts, tell_refusal};
+use super::{Clock, Command, KEY_LIFETIME, Runtime, contacts, tell_refusal};
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
@@ -75,7 +76,7 @@ impl Command for Due {
 pub(super) async fn run_due(runtime: &Runtime) -> Result<usize> {
     let mut fired = 0;
     loop {
-        let now = runtime.clock().now();
+        let now = runtime.clock().settled();
         let limit = u32::try_from(QUEUED_AT_MOST).unwrap_or(u32::MAX);
         let due = read(runtime, move |conn| sessions::due(conn, now, limit)).await?;
         let is_last = due.len() < QUEUED_AT_MOST;
@@ -137,6 +138,7 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
     let mut stop = std::pin::pin!(stop);
     let mut tidied_at: Option<Timestamp> = None;
     let mut tidying: Option<JoinHandle<()>> = None;
+    let _pulse = Pulse::start(runtime.clock().clone());
     loop {
         // Register for the wake-up before looking: a timer armed in between is then not slept through.
         let woken = runtime.inner.sweep.notified();
@@ -177,10 +179,36 @@ pub(super) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future
     }
 }
 
+/// Shows that the process runs for as long as it is kept, so that the clock notices when it stood still.
+struct Pulse(Option<JoinHandle<()>>);
+
+impl Pulse {
+    fn start(clock: Clock) -> Self {
+        if clock.is_by_hand() {
+            return Self(None);
+        }
+        Self(Some(tokio::spawn(async move {
+            loop {
+                clock.beat();
+                tokio::time::sleep(BEAT).await;
+            }
+        })))
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// How long to sleep: until the next timer, at most the interval.
 async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
     if runtime.clock().is_by_hand() {
         return interval;
+    }
+    if let Some(listening) = runtime.clock().listens_for() {
+        return listening.clamp(Duration::from_millis(5), interval);
     }
     let now = runtime.clock().now();
     let next = read(runtime, sessions::next_due).await.ok().flatten();

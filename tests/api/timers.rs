@@ -357,3 +357,30 @@ async fn a_session_that_cannot_go_on_is_failed_and_stops_no_other() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_standstill_what_lies_in_sockets_is_read_before_timers_fire() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let (silent, third) = ("+14155550124", "+14155550125");
+        let session = app.trigger(flow, PHONE).await.expect(201);
+        let other = app.trigger(flow, silent).await.expect(201);
+        app.trigger(flow, third).await.expect(201);
+        app.advance(24);
+        // The timers of all three fall due meanwhile; so does the time to live of nobody.
+        app.clock.stand_still(std::time::Duration::from_secs(60));
+        assert_eq!(app.runtime.run_due().await.unwrap(), 0, "the sweeper lets the sockets speak");
+        assert_eq!(app.say(PHONE, "tea").await["handled"], "reply", "it was sent before its timeout");
+        assert_eq!(app.session(&session["id"]).await["outcome"], "answered");
+        let again = app.trigger(flow, silent).await.expect(200);
+        assert_eq!(again["id"], other["id"], "nor does anybody else fire them");
+        app.advance_millis(999);
+        assert_eq!(app.runtime.run_due().await.unwrap(), 0);
+        app.advance_millis(1);
+        assert_eq!(app.runtime.run_due().await.unwrap(), 2, "a second later they fire");
+        assert_eq!(app.say(third, "tea").await["handled"], "unrouted", "and who writes then is late");
+        app.stop().await;
+    })
+    .await;
+}
