@@ -120,12 +120,23 @@ fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {
     Ok(json!(data))
 }
 
-/// How often each node was left by each exit, over all versions.
+/// How often each node was left by each exit, over all versions, and how many of them ended the conversation without a
+/// word because that exit is not wired.
 fn nodes(conn: &Conn, flow_seq: i64) -> Result<Value> {
-    let mut nodes: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-    for (counter, value) in counters::of_flow(conn, "node.exit", flow_seq, 0..1)? {
-        let Some(node) = counter.node else { continue };
-        *nodes.entry(node.to_string()).or_default().entry(counter.exit.into_owned()).or_default() += value;
+    let mut nodes: BTreeMap<String, [BTreeMap<String, i64>; 2]> = BTreeMap::new();
+    for (place, name) in ["node.exit", "node.leads_nowhere"].into_iter().enumerate() {
+        for (counter, value) in counters::of_flow(conn, name, flow_seq, 0..1)? {
+            let Some(node) = counter.node else { continue };
+            let counts = &mut nodes.entry(node.to_string()).or_default()[place];
+            *counts.entry(counter.exit.into_owned()).or_default() += value;
+        }
     }
-    Ok(nodes.into_iter().map(|(node, exits)| json!({"node": node, "exits": exits})).collect())
+    let view = |(node, [exits, nowhere]): (String, [BTreeMap<String, i64>; 2])| {
+        let mut view = json!({"node": node, "exits": exits});
+        if !nowhere.is_empty() {
+            view["leads_nowhere"] = json!(nowhere);
+        }
+        view
+    };
+    Ok(nodes.into_iter().map(view).collect())
 }

@@ -259,7 +259,7 @@ fn show_turn(out: &mut impl Write, turn: &SimulatedTurn, is_tracing: bool) -> st
     if is_tracing {
         for step in &turn.record.path {
             let exit = step.exit.as_ref().map_or_else(String::new, |exit| format!(" -> {exit}"));
-            let why = step.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            let why = step.reason().map_or_else(String::new, |why| format!(": {why}"));
             writeln!(out, "  [{} {}{exit}{why}]", step.kind, step.node)?;
         }
         for change in &turn.record.changes {

@@ -174,6 +174,15 @@ impl NodeKind {
         }
     }
 
+    /// Whether a conversation that ends at an exit, because that is not wired, ends without a word to the person: after
+    /// their answer, a decision, silence or a failure. After what was said or done it may well end.
+    pub fn ends_without_a_word(&self, exit: &str) -> bool {
+        match self {
+            Self::Ask(_) | Self::Menu(_) | Self::Condition(_) | Self::RandomSplit(_) => true,
+            _ => !["next", "resumed", "completed", "success", "event"].contains(&exit),
+        }
+    }
+
     /// Whether a session stops here until something happens. What a sub-flow does is not known here.
     pub fn waits(&self) -> bool {
         match self {

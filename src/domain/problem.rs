@@ -112,6 +112,8 @@ pub mod checks {
         UNKNOWN_EXIT_TARGET = Error "unknown_exit_target";
         /// A way leads in a circle and never waits.
         LOOP_WITHOUT_WAIT = Error "loop_without_wait";
+        /// The person's choice, or the flow's decision, leads nowhere: nobody hears another word.
+        EXIT_LEADS_NOWHERE = Warning "exit_leads_nowhere";
         /// No way leads to a node.
         UNREACHABLE_NODE = Warning "unreachable_node";
         /// A free text may come when WhatsApp takes templates only.

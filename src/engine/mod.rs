@@ -33,7 +33,8 @@ pub use late::late_text;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::domain::{
@@ -152,22 +153,57 @@ pub enum Effect {
 }
 
 /// One line of a turn's path.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PathStep {
     /// The node.
     pub node: NodeId,
     /// Its type.
-    #[serde(rename = "type")]
     pub kind: String,
     /// The sub-flow that it is in; absent for the root flow.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowPin>,
     /// The exit it was left by; `null` where the session stops or ends.
     pub exit: Option<String>,
     /// Why that exit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
+    /// That the exit is not wired, and the conversation ends with it without a word.
+    pub leads_nowhere: bool,
+}
+
+/// What is said of an exit that leads nowhere.
+const NOWHERE: &str = "this exit leads nowhere";
+
+impl PathStep {
+    /// Why that exit, and that it leads nowhere if it does.
+    pub fn reason(&self) -> Option<String> {
+        match (&self.why, self.leads_nowhere) {
+            (why, false) => why.clone(),
+            (None, true) => Some(NOWHERE.to_owned()),
+            (Some(why), true) => Some(format!("{why}; {NOWHERE}")),
+        }
+    }
+}
+
+impl Serialize for PathStep {
+    /// As the trace shows it: the reason says where an exit leads nowhere.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reason = self.reason();
+        let fields = 3 + usize::from(self.flow.is_some()) + usize::from(reason.is_some());
+        let mut step = serializer.serialize_struct("PathStep", fields + usize::from(self.leads_nowhere))?;
+        step.serialize_field("node", &self.node)?;
+        step.serialize_field("type", &self.kind)?;
+        if let Some(flow) = &self.flow {
+            step.serialize_field("flow", flow)?;
+        }
+        step.serialize_field("exit", &self.exit)?;
+        if let Some(reason) = &reason {
+            step.serialize_field("why", reason)?;
+        }
+        if self.leads_nowhere {
+            step.serialize_field("leads_nowhere", &true)?;
+        }
+        step.end()
+    }
 
 /// A value that a turn wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,7 +224,7 @@ pub struct Warning {
 }
 
 /// The trace of one event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TurnRecord {
     /// The turn, counted from 1. An event that was ignored or kept has the number of the turn before.
     pub turn: u32,

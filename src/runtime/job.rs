@@ -475,6 +475,9 @@ impl<'a> Job<'a> {
                     exit: exit.clone().into(),
                     ..Counter::default()
                 };
+                if step.leads_nowhere {
+                    self.tx.count(Counter { name: "node.leads_nowhere".into(), ..counter.clone() }, 1);
+                }
                 self.tx.count(counter, 1);
             }
         }

@@ -12,6 +12,7 @@ mod connections;
 mod consent;
 mod contacts;
 mod conversations;
+mod dead_ends;
 mod deliveries;
 mod docs;
 mod erasure;

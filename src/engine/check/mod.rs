@@ -59,6 +59,7 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>, publishing: 
     for node in &document.nodes {
         let mut add = |problem: Problem| problems.push(problem.at(node.id.as_str()));
         nodes::exits(node, &ids, &mut add);
+        nodes::dead_ends(node, &mut add);
         nodes::fields(node, &mut add);
         if let NodeKind::Menu(menu) = &node.kind {
             nodes::menu_words(menu, &keywords, &mut add);

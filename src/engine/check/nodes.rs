@@ -9,8 +9,12 @@ use super::super::limits;
 use super::{bad_name, is_name};
 use crate::domain::consent::{is_opt_out_word, is_stop};
 use crate::domain::text::normalize_reply;
-use crate::domain::{Case, Delay, EventName, Handoff, HttpRequest, Menu, Node, NodeKind, Operator, Problem, checks};
+use crate::domain::{
+    Case, Delay, EventName, Handoff, HttpRequest, Menu, MenuOption, Node, NodeKind, Operator, Problem, checks,
+};
 
+/// Exits of a node that are told of by name at most.
+const TOLD: usize = 10;
 const WEEKS_52: u64 = 52 * 7 * 24 * 3600;
 /// Milliseconds that one attempt of a call may take.
 const CALL_MILLIS: u32 = 30_000;
@@ -39,6 +43,45 @@ pub(super) fn exits(node: &Node, ids: &HashMap<&str, usize>, add: &mut impl FnMu
             add(Problem::new(checks::UNKNOWN_EXIT_TARGET, text).field(format!("exits.{exit}")));
         }
     }
+}
+
+/// Choices and decisions after which nobody hears another word: one warning of a node. What happens at silence and
+/// failures is told apart, and an answer to a last question may end a conversation.
+pub(super) fn dead_ends(node: &Node, add: &mut impl FnMut(Problem)) {
+    let exits: Vec<(&str, String)> = match &node.kind {
+        NodeKind::Menu(menu) => {
+            let option = |option: &MenuOption| format!("Option \"{}\"", option.title);
+            menu.options.iter().map(|it| (it.id.as_str(), option(it))).collect()
+        }
+        NodeKind::Condition(condition) => {
+            let case = |(index, case): (usize, &Case)| format!("Case {} (exit `{}`)", index + 1, case.exit);
+            let cases = condition.cases.iter().enumerate().map(|it| (it.1.exit.as_str(), case(it)));
+            cases.chain([("default", "The exit `default`, taken if no case holds,".to_owned())]).collect()
+        }
+        NodeKind::RandomSplit(split) => {
+            // What is never drawn leads nobody anywhere.
+            let has_weight = split.branches.iter().any(|branch| branch.weight > 0);
+            let drawn = split.branches.iter().filter(|branch| !has_weight || branch.weight > 0);
+            drawn.map(|branch| (branch.id.as_str(), format!("Branch \"{}\"", branch.id))).collect()
+        }
+        _ => return,
+    };
+    let dead: Vec<_> = exits.into_iter().filter(|(exit, _)| node.exit(exit).is_none()).collect();
+    let mut text = String::new();
+    for (_, what) in dead.iter().take(TOLD) {
+        text.push_str(&format!("{what} leads nowhere: the conversation ends without a word. "));
+    }
+    if dead.len() > TOLD {
+        text.push_str(&format!("So do {} more. ", dead.len() - TOLD));
+    }
+    let field = match (dead.as_slice(), &node.kind) {
+        ([], _) => return,
+        ([(exit, _)], NodeKind::Menu(_) | NodeKind::RandomSplit(_)) => format!("exits.{exit}"),
+        _ => "exits".to_owned(),
+    };
+    let names: Vec<String> = dead.iter().take(TOLD).map(|(exit, _)| format!("`{exit}`")).collect();
+    text.push_str(&format!("Wire the exit{} {}.", if names.len() == 1 { "" } else { "s" }, names.join(", ")));
+    add(Problem::new(checks::EXIT_LEADS_NOWHERE, text).field(field));
 }
 
 /// Fields whose values cannot be meant.

@@ -328,7 +328,14 @@ impl<'a> Machine<'a> {
             Some(Some(&target)) => Ok(Next::Node(target)),
             // Publishing refuses such a flow; a session of one must still end in a legal state.
             Some(None) => self.close(Ending::Failed("missing_node".to_owned())),
-            None => self.close(Ending::Completed((exit == "no_match").then(|| "no_match".to_owned()))),
+            None => {
+                // A sub-flow's caller goes on.
+                let is_end = self.frame.is_none() && self.flow.node(index).kind.ends_without_a_word(exit);
+                if let Some(step) = self.path.last_mut() {
+                    step.leads_nowhere = is_end;
+                }
+                self.close(Ending::Completed((exit == "no_match").then(|| "no_match".to_owned())))
+            }
         }
     }
 
@@ -345,6 +352,7 @@ impl<'a> Machine<'a> {
             flow: self.frame.as_ref().map(|frame| frame.flow),
             exit: exit.map(str::to_owned),
             why,
+            leads_nowhere: false,
         });
     }
 

@@ -77,15 +77,16 @@ function versions(rows) {
 }
 
 function exits(nodes) {
-  const rows = nodes.flatMap(({ node, exits: counts }) => {
+  const rows = nodes.flatMap(({ node, exits: counts, leads_nowhere: nowhere = {} }) => {
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    return Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([exit, count], index) => ({ node: index === 0 ? node : "", name: node, exit, count, share: all === 0 ? 0 : count / all }));
+    return Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([exit, count], index) => ({ node: index === 0 ? node : "", name: node, exit, count, nowhere: nowhere[exit] ?? 0, share: all === 0 ? 0 : count / all }));
   });
   const heading = h("h2", {}, "Where sessions went");
   if (rows.length === 0) return [heading, emptyState("No session has moved yet", "Trigger the flow, and the exits that its sessions take are counted here.")];
   const list = table({ caption: "Exits by node", columns: [{ label: "Node", kind: "main" }, { label: "Exit" }, { label: "Share", kind: "wide" }, { label: "Times", kind: "number" }] });
-  list.body.append(...rows.map(({ name, exit, count, share }) => list.row([
-    h("code", {}, name), exit, shareBar(share), count.toLocaleString(),
+  list.body.append(...rows.map(({ name, exit, count, nowhere, share }) => list.row([
+    h("code", {}, name), nowhere === 0 ? exit : h("span", {}, exit, " ", h("span", { class: "severity warning" }, `leads nowhere: ${nowhere.toLocaleString()} ended without a word`)),
+    shareBar(share), count.toLocaleString(),
   ])));
   return [heading, list.element];
 }
