@@ -67,9 +67,13 @@ impl App {
         let base = config.clone();
         let settings = Settings::load(&store, move |stored| lay(&base, stored))?;
         // A token that was set on the admin page is as good as one in the file.
-        let mut complete = config.clone();
-        complete.whatsapp.access_token = settings.effective().access_token.0.into();
-        let channel = make_channel(&complete)?;
+        let complete = complete(config, &settings.effective());
+        let live = config.live_channel_with(&complete)?;
+        if let Some(sentence) = live.in_part.as_ref().filter(|_| !live.waits) {
+            tracing::warn!("settings of the database are not used: {sentence} {TAKE_AWAY}");
+        }
+        let channel = make_channel(&complete, &live)?;
+        keep_channel(&store, channel.name(), clock.now())?;
         let is_pinned = !config.admin.password.expose().is_empty();
         let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
         let runtime = Runtime::new(store.clone(), clock, options(&complete, channel));
@@ -131,6 +135,20 @@ impl App {
         Store::open(&store::Options { synchronous, min_free, begin, ..store::Options::new(&storage.path) })
     }
 
+    /// Lays settings of the database under a configuration, as a server does.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
+        lay(config, stored)
+    }
+
+    /// Everything that a start with these settings in the database would refuse, leave out or leave waiting, a sentence
+    /// each.
+    pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
+        problems_at_start(config, stored)
+    }
+
     /// Builds it, calls `ready` and runs it until it is stopped, on this thread and the server's own.
     ///
     /// # Errors
@@ -171,6 +189,7 @@ impl App {
     /// Why the database stopped taking writes, or why the server failed.
     pub async fn run_until_stopped(self) -> Result<()> {
         let Self { runtime, state, server, closing, sweep_interval, .. } = self;
+        runtime.settle_configuration().await?;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
         let (abort, aborted) = watch::channel(false);
@@ -306,9 +325,49 @@ async fn stop_on_signals(
     }
 }
 
+/// A configuration with the keys of channels that the settings of the database hold.
+fn complete(config: &Config, settings: &Effective) -> Config {
+    let mut complete = config.clone();
+    complete.whatsapp.access_token = settings.access_token.0.clone().into();
+    complete
+}
+
+/// As [`App::problems_at_start`].
+fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut stored = stored.clone();
+    if let Err(wrong) = lay(config, &stored) {
+        for (key, sentence) in wrong {
+            problems.push(format!("The setting {key} of the database is left out: {sentence}"));
+            stored.remove(&key);
+        }
+    }
+    let live = lay(config, &stored)
+        .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))
+        .and_then(|laid| {
+            let complete = complete(config, &laid.effective);
+            let live = config.live_channel_with(&complete)?;
+            make_channel(&complete, &live)?;
+            Ok(live)
+        });
+    match live {
+        Ok(live) => problems.extend(live.in_part.map(|sentence| format!("{sentence} {TAKE_AWAY}"))),
+        Err(error) => problems.push(error.to_string()),
+    }
+    problems
+}
+
+/// How to take away what the database holds of a channel.
+const TAKE_AWAY: &str =
+    "The database holds a part: `qyvo settings list` shows it, `qyvo settings unset KEY` takes it away.";
+
 /// The channel that a configuration makes live.
-fn make_channel(config: &Config) -> Result<Channel> {
-    Ok(match config.live_channel()? {
+fn make_channel(config: &Config, live: &config::LiveChannel) -> Result<Channel> {
+    if let (true, Some(sentence)) = (live.waits, &live.in_part) {
+        let lacks = format!("{sentence} {TAKE_AWAY}");
+        return Ok(Channel::Incomplete { name: live.channel.as_str(), lacks });
+    }
+    Ok(match live.channel {
         config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
         config::DefaultChannel::WhatsApp => {
             let keys = &config.whatsapp;
@@ -333,8 +392,8 @@ fn make_channel(config: &Config) -> Result<Channel> {
 
 /// What the runtime is told of a configuration.
 fn options(config: &Config, channel: Channel) -> Options {
-    let resend = match config.live_channel() {
-        Ok(config::DefaultChannel::Webhook) => config.webhook.resend,
+    let resend = match channel {
+        Channel::Webhook(_) => config.webhook.resend,
         _ => config.whatsapp.resend,
     };
     Options {
@@ -369,12 +428,22 @@ fn pin_password(store: &Store, config: &Config, now: domain::Timestamp) -> Resul
         tracing::warn!("the password of the configuration replaces the one that was set before, and ends all log-ins");
     }
     let hash = credentials::hash_password(password)?;
-    // On a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.
+    write_at_start(store, move |tx| credentials::set_password(tx, &hash, None, now))
+}
+
+/// Tells commands on this database which channel its server has.
+fn keep_channel(store: &Store, name: &'static str, now: domain::Timestamp) -> Result<()> {
+    if store.read(runtime::settings::last_channel)?.as_deref() == Some(name) {
+        return Ok(());
+    }
+    write_at_start(store, move |tx| runtime::settings::keep_channel(tx, name, now))
+}
+
+/// Writes on a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.
+fn write_at_start(store: &Store, job: impl Fn(&store::Tx<'_>) -> Result<()> + Send + 'static) -> Result<()> {
     let store = store.clone();
-    let writing = thread::spawn(move || {
-        store.write_blocking_as(store::WriteClass::Essential, move |tx| credentials::set_password(tx, &hash, None, now))
-    });
-    writing.join().unwrap_or_else(|_| Err(Error::internal("Keeping the password panicked")))
+    let writing = thread::spawn(move || store.write_blocking_as(store::WriteClass::Essential, job));
+    writing.join().unwrap_or_else(|_| Err(Error::internal("Writing at the start panicked")))
 }
 
 /// Lays stored settings under the configuration.
@@ -396,10 +465,14 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
     let effective = Effective {
         default_ttl: laid.sessions.default_ttl,
         requests_per_minute: laid.limits.requests_per_minute,
-        public_url: laid.server.public_url,
+        public_url: laid.server.public_url.clone(),
         access_token: Hidden(laid.whatsapp.access_token.expose().to_owned()),
     };
-    Ok(Laid { all, effective })
+    let trouble = match config.live_channel_with(&laid) {
+        Ok(live) => live.in_part,
+        Err(error) => Some(error.message().to_owned()),
+    };
+    Ok(Laid { all, effective, trouble })
 }
 
 /// Notes since when the disk has had no room, until `stop` is done.

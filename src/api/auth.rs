@@ -117,8 +117,13 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
 async fn reload(state: &State) -> Result<(), ApiError> {
     state.admit().await?;
     state.runtime.reload_endpoints().await?;
+    let before = state.settings.effective().access_token;
     state.settings.reload(state.runtime.store()).await?;
     state.follow_settings();
+    let token = state.settings.effective().access_token;
+    if token != before && !token.0.is_empty() {
+        super::channels::use_access_token(state, token.0).await?;
+    }
     Ok(())
 }
 
@@ -129,6 +134,8 @@ pub(crate) struct RateLimit {
     current: RwLock<Arc<Limit>>,
     /// Of tokens with a limit of their own, by their row. Made when the first request comes under it.
     own: RwLock<HashMap<i64, Arc<Limit>>>,
+    /// Of log-ins, where the configured one is lower.
+    of_log_ins: Arc<Limit>,
     clock: DefaultClock,
 }
 
@@ -145,6 +152,10 @@ impl Limit {
     }
 }
 
+/// Requests per minute that a log-in has at least: the page takes some to show a thing, and must be there to raise a limit
+/// that was set too low.
+const LOG_IN_AT_LEAST: u32 = 600;
+
 /// What is left of a caller's rate limit.
 struct Allowance {
     limit: u32,
@@ -154,7 +165,12 @@ struct Allowance {
 impl RateLimit {
     /// A limit of so many requests per minute; 0 is none.
     pub(crate) fn per_minute(limit: u32) -> Self {
-        Self { current: RwLock::new(Limit::new(limit)), own: RwLock::default(), clock: DefaultClock::default() }
+        Self {
+            current: RwLock::new(Limit::new(limit)),
+            own: RwLock::default(),
+            of_log_ins: Limit::new(LOG_IN_AT_LEAST),
+            clock: DefaultClock::default(),
+        }
     }
 
     /// Changes the configured limit; everybody under it begins anew.
@@ -170,7 +186,11 @@ impl RateLimit {
 
     /// The limit that a caller is under. One whose own limit has changed begins anew.
     fn of(&self, principal: &Principal) -> Arc<Limit> {
-        let Some(per_minute) = principal.rate_limit else { return self.current() };
+        let Some(per_minute) = principal.rate_limit else {
+            let current = self.current();
+            let is_too_low = principal.seq < 0 && (1..LOG_IN_AT_LEAST).contains(&current.per_minute);
+            return if is_too_low { self.of_log_ins.clone() } else { current };
+        };
         let is_same = |limit: &&Arc<Limit>| limit.per_minute == per_minute;
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(limit) = own.get(&principal.seq).filter(is_same) {

@@ -56,6 +56,10 @@ pub(super) async fn resume_channel(
     let mut fields = Fields::of(&body.0);
     fields.refuse_unknown();
     fields.finish()?;
+    if let Some(lacks) = state.runtime.channel().lacks() {
+        let error = ApiError::refused(StatusCode::CONFLICT, lacks);
+        return Err(error.hint("What is missing takes effect at the next start of the server."));
+    }
     if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
         let shared = state.clone();
         let token = web::block(move || (shared.read_access_token)()).await;

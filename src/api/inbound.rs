@@ -42,7 +42,7 @@ pub(super) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> 
 fn check_channel(channel: &Channel) -> Result<(), ApiError> {
     match channel {
         Channel::Simulator | Channel::Webhook(_) => Ok(()),
-        Channel::WhatsApp(_) => {
+        Channel::WhatsApp(_) | Channel::Incomplete { .. } => {
             let error = "What people write on WhatsApp is delivered by Meta alone, and WhatsApp is the live channel.";
             Err(ApiError::refused(StatusCode::CONFLICT, error)
                 .hint("Hand messages in where the generic webhook or the simulator is live, as for a test."))

@@ -27,7 +27,7 @@ use crate::store::tokens::Scope;
 use crate::store::{Conn, Store, Tx, WriteClass};
 
 /// The cookie's name.
-const COOKIE: &str = "qyvo_admin";
+pub(super) const COOKIE: &str = "qyvo_admin";
 /// How long a log-in lasts.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Wrong guesses from one network that cost nothing.

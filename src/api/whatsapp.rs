@@ -98,6 +98,8 @@ fn unsigned() -> ApiError {
 fn whatsapp(state: &State) -> Result<Arc<WhatsApp>, ApiError> {
     match state.runtime.channel() {
         Channel::WhatsApp(whatsapp) => Ok(whatsapp.clone()),
+        // Meta delivers again later.
+        Channel::Incomplete { lacks, .. } => Err(ApiError::refused(StatusCode::SERVICE_UNAVAILABLE, lacks.as_str())),
         Channel::Simulator | Channel::Webhook(_) => {
             Err(ApiError::not_found("WhatsApp is not this server's channel.").hint("Set the keys of `whatsapp`."))
         }

@@ -15,9 +15,12 @@ pub mod whatsapp;
 use std::sync::Arc;
 
 use crate::domain::TextLimits;
-use outgoing::{Outgoing, Sent};
+use outgoing::{Outgoing, Refusal, RefusalClass, Sent};
 use webhook::Webhook;
 use whatsapp::WhatsApp;
+
+/// The name of WhatsApp's channel.
+pub const WHATSAPP: &str = "whatsapp";
 
 /// The channel that messages go out on. Clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -30,15 +33,27 @@ pub enum Channel {
     WhatsApp(Arc<WhatsApp>),
     /// The operator's own URL, behind which any other messenger may be.
     Webhook(Arc<Webhook>),
+    /// A channel of which the settings of the database hold a part: its messages wait until the rest is there, or that part
+    /// is taken away.
+    Incomplete {
+        /// The channel's name.
+        name: &'static str,
+        /// What is missing, and what to do.
+        lacks: String,
+    },
 }
+
+/// Why an incomplete channel is paused.
+pub const CONFIGURED_IN_PART: &str = "configured_in_part";
 
 impl Channel {
     /// Its name in the store, in the API and in the configuration.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Simulator => "simulator",
-            Self::WhatsApp(_) => "whatsapp",
+            Self::WhatsApp(_) => WHATSAPP,
             Self::Webhook(_) => "webhook",
+            Self::Incomplete { name, .. } => name,
         }
     }
 
@@ -46,7 +61,7 @@ impl Channel {
     pub fn reaches_phones(&self) -> bool {
         match self {
             Self::Simulator => false,
-            Self::WhatsApp(_) | Self::Webhook(_) => true,
+            Self::WhatsApp(_) | Self::Webhook(_) | Self::Incomplete { .. } => true,
         }
     }
 
@@ -55,6 +70,7 @@ impl Channel {
         match self {
             Self::WhatsApp(_) => true,
             Self::Simulator | Self::Webhook(_) => false,
+            Self::Incomplete { name, .. } => *name == WHATSAPP,
         }
     }
 
@@ -64,6 +80,7 @@ impl Channel {
         match self {
             Self::WhatsApp(_) => true,
             Self::Simulator | Self::Webhook(_) => false,
+            Self::Incomplete { name, .. } => *name == WHATSAPP,
         }
     }
 
@@ -82,6 +99,15 @@ impl Channel {
         match self {
             Self::Simulator | Self::Webhook(_) => true,
             Self::WhatsApp(_) => false,
+            Self::Incomplete { name, .. } => *name != WHATSAPP,
+        }
+    }
+
+    /// Why it takes nothing, if it is configured in part.
+    pub fn lacks(&self) -> Option<&str> {
+        match self {
+            Self::Incomplete { lacks, .. } => Some(lacks),
+            _ => None,
         }
     }
 
@@ -91,6 +117,13 @@ impl Channel {
             Self::Simulator => Sent::Accepted { provider_id: None, wa_id: None },
             Self::WhatsApp(whatsapp) => whatsapp.send(message).await,
             Self::Webhook(webhook) => webhook.send(message).await,
+            Self::Incomplete { lacks, .. } => Sent::Refused(in_part(lacks)),
         }
     }
+}
+
+/// The refusal of a channel that is configured in part.
+pub fn in_part(lacks: &str) -> Refusal {
+    let class = RefusalClass::ChannelDown;
+    Refusal { class, code: CONFIGURED_IN_PART.to_owned(), text: lacks.to_owned(), retry_after: None }
 }

@@ -99,8 +99,8 @@ impl Config {
     /// Puts the configuration together: defaults, the file, `env`, `flags`.
     ///
     /// The file is `flags.config`, else `./qyvo.toml`, else `/etc/qyvo/qyvo.toml`, else none. The variable of the
-    /// key `server.max_body` is `QYVO_SERVER_MAX_BODY`. An empty variable counts as unset, except that it empties a
-    /// list. Variables that belong to no key are left alone, because clients use some of the same prefix.
+    /// key `server.max_body` is `QYVO_SERVER_MAX_BODY`. An empty variable leaves what the file says, goes before what
+    /// the database has, and empties a list. Variables that belong to no key are left alone, because clients use some of the same prefix.
     ///
     /// # Errors
     /// `Invalid` with a sentence that names the file and the key, the variable, or the flag, and says what to write
@@ -140,8 +140,13 @@ impl Config {
             sources.push(name);
         }
         let mut unknown = Vec::new();
-        let table = read_env(&layers.defaults, env, &mut unknown, &mut layers.secret_sources)?;
+        let mut emptied = Vec::new();
+        let table = read_env(&layers.defaults, env, (&mut unknown, &mut emptied), &mut layers.secret_sources)?;
         layers.note_origin(&table, Origin::Environment);
+        // An empty variable leaves what the file says, and goes before what the database has.
+        for key in emptied {
+            layers.origins.entry(key).or_insert(Origin::Environment);
+        }
         layers.add(table, |key, message, example| {
             let variable = variable(key);
             let instead = example.map(|value| write_instead(&variable, value)).unwrap_or_default();
@@ -286,11 +291,11 @@ fn parse_file(name: &str, text: &str) -> Result<Table> {
 }
 
 /// The variables that belong to a key, each read as the type of the key's default. Those that only look so go to
-/// `unknown`.
+/// `unknown`, and the keys of those that are empty to `emptied`.
 fn read_env<K, V>(
     defaults: &Table,
     env: impl IntoIterator<Item = (K, V)>,
-    unknown: &mut Vec<String>,
+    (unknown, emptied): (&mut Vec<String>, &mut Vec<String>),
     secret_sources: &mut BTreeMap<String, SecretSource>,
 ) -> Result<Table>
 where
@@ -308,9 +313,12 @@ where
                 SECRETS.contains(&key.as_str()) && name.strip_suffix("_FILE") == Some(variable.as_str())
             });
             if let Some((_, key, _)) = of_secret {
-                if let Some(secret) = read_secret_file(&name, &value)? {
-                    put(&mut table, key, secret);
-                    secret_sources.insert(key.clone(), SecretSource::Alone(PathBuf::from(&value)));
+                match read_secret_file(&name, &value)? {
+                    Some(secret) => {
+                        put(&mut table, key, secret);
+                        secret_sources.insert(key.clone(), SecretSource::Alone(PathBuf::from(&value)));
+                    }
+                    None => emptied.push(key.clone()),
                 }
                 continue;
             }
@@ -322,9 +330,12 @@ where
         let blame =
             |message: &str| Error::invalid(format!("{variable}: {message}.{}", write_instead(variable, default)));
         let text = value.to_str().ok_or_else(|| blame("the value is not UTF-8"))?;
-        if let Some(value) = read_as(default, text).map_err(|message| blame(&message))? {
-            put(&mut table, key, value);
-            secret_sources.remove(key);
+        match read_as(default, text).map_err(|message| blame(&message))? {
+            Some(value) => {
+                put(&mut table, key, value);
+                secret_sources.remove(key);
+            }
+            None => emptied.push(key.clone()),
         }
     }
     Ok(table)

@@ -276,6 +276,35 @@ impl Config {
     }
 }
 
+/// The channel that a server with settings in its database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveChannel {
+    /// Which; never [`DefaultChannel::Auto`].
+    pub channel: DefaultChannel,
+    /// What the settings of the database hold a part of, in a sentence.
+    pub in_part: Option<String>,
+    /// Whether that is the channel itself: then it is paused, and its messages wait.
+    pub waits: bool,
+}
+
+impl Config {
+    /// The channel that messages go out on if `laid` is this configuration with the settings of the database under it.
+    ///
+    /// # Errors
+    /// `Invalid` when file or environment configure a channel in part. A part that only the database holds stops no start.
+    pub fn live_channel_with(&self, laid: &Self) -> Result<LiveChannel> {
+        let error = match laid.live_channel() {
+            Ok(channel) => return Ok(LiveChannel { channel, in_part: None, waits: false }),
+            Err(error) => error,
+        };
+        let Ok(channel) = self.live_channel() else { return Err(error) };
+        // Who asks for the simulator, or has another channel, does not wait for this one.
+        let waits = channel == DefaultChannel::Simulator && self.channel.default == DefaultChannel::Auto;
+        let channel = if waits { DefaultChannel::WhatsApp } else { channel };
+        Ok(LiveChannel { channel, in_part: Some(error.message().to_owned()), waits })
+    }
+}
+
 /// Whether a channel's keys are all set; half of them is a mistake, and so is none of a channel that is asked for.
 fn is_whole(channel: &str, keys: &[(&str, &str)], is_asked_for: bool) -> Result<bool> {
     let missing: Vec<&str> = keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
@@ -404,6 +433,18 @@ impl Default for Account {
     }
 }
 
+impl DefaultChannel {
+    /// Its name in the configuration, which is also the channel's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Simulator => "simulator",
+            Self::WhatsApp => "whatsapp",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
 impl TryFrom<String> for DefaultChannel {
     type Error = String;
 
@@ -437,5 +478,28 @@ mod tests {
         let error = config("[channel]\ndefault = \"webhook\"").unwrap_err().to_string();
         assert!(error.contains("set webhook.url, webhook.secret"), "{error}");
         assert!(config("[webhook]\nurl = \"https://bot.example\"").is_err());
+    }
+
+    #[test]
+    fn a_part_in_the_database_stops_no_start() {
+        let config = |lines: &str| toml::from_str::<Config>(lines).unwrap();
+        let live = |lines: &str| {
+            let base = config(lines);
+            let token = BTreeMap::from([("whatsapp.access_token".to_owned(), serde_json::json!("t"))]);
+            base.live_channel_with(&base.with_settings(&token).unwrap())
+        };
+        let alone = live("").unwrap();
+        assert_eq!((alone.channel, alone.waits), (DefaultChannel::WhatsApp, true));
+        assert!(alone.in_part.unwrap().contains("set whatsapp.phone_number_id"));
+        let simulator = live("[channel]\ndefault = \"simulator\"").unwrap();
+        assert_eq!((simulator.channel, simulator.waits), (DefaultChannel::Simulator, false));
+        assert!(simulator.in_part.is_some(), "it is told all the same");
+        let webhook = live("[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"").unwrap();
+        assert_eq!((webhook.channel, webhook.waits), (DefaultChannel::Webhook, false));
+        let three = "[whatsapp]\nphone_number_id = \"1\"\nbusiness_account_id = \"2\"\napp_secret = \"s\"";
+        let refused = live(three).unwrap_err().to_string();
+        assert!(refused.contains("set whatsapp.verify_token as well"), "{refused}");
+        let whole = live(&format!("{three}\nverify_token = \"v\"")).unwrap();
+        assert_eq!(whole, LiveChannel { channel: DefaultChannel::WhatsApp, in_part: None, waits: false });
     }
 }

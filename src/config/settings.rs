@@ -68,14 +68,14 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// `None` where a file, the environment or a flag says otherwise.
+    /// `None` where a file, the environment or a flag says otherwise, be it that the key is empty.
     fn with_setting(&self, key: &str, value: &Json) -> Result<Option<Self>, String> {
         if !EDITABLE.contains(&key) {
             return Err("This key cannot be set here.".to_owned());
         }
         let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
         let mut table = Table::try_from(self).map_err(|error| unreadable(&error))?;
-        if self.pinned_by(key, look_up(&table, key)).is_some() {
+        if self.origins.contains_key(key) {
             return Ok(None);
         }
         let value = Value::try_from(value).map_err(|error| unreadable(&error))?;
@@ -105,12 +105,6 @@ impl Config {
         Ok(Some(laid))
     }
 
-    /// Where a value comes from that the page cannot change. An empty secret, as the example file has it, pins nothing.
-    fn pinned_by(&self, key: &str, value: Option<&Value>) -> Option<Origin> {
-        let is_unset = SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(str::is_empty);
-        self.origins.get(key).copied().filter(|_| !is_unset)
-    }
-
     /// Every key, in the order of the sections.
     ///
     /// # Errors
@@ -128,7 +122,7 @@ impl Config {
             if is_secret { Json::from(MASK) } else { shown }
         };
         let key = |key: String| {
-            let origin = self.pinned_by(&key, look_up(&values, &key));
+            let origin = self.origins.get(&key).copied();
             Key {
                 value: json(&key, look_up(&values, &key)),
                 default: json(&key, look_up(&defaults, &key)),
@@ -167,6 +161,7 @@ fn about(key: &str) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::Flags;
     use super::*;
 
     fn settings(pairs: &[(&str, Json)]) -> BTreeMap<String, Json> {
@@ -195,6 +190,26 @@ mod tests {
         );
         assert!(!find("limits.requests_per_minute").is_editable && !find("server.bind").is_editable);
         assert_eq!(find("limits.requests_per_minute").origin, Some(Origin::File));
+    }
+
+    #[test]
+    fn an_empty_key_goes_before_a_setting() {
+        let stored = settings(&[("whatsapp.access_token", json!("t")), ("account.name", json!("Shop"))]);
+        let laid = |flags: &Flags, env: &[(&str, &str)]| {
+            let config = Config::load(flags, env.iter().copied()).unwrap().config;
+            config.with_settings(&stored).unwrap()
+        };
+        let none = Flags::default();
+        assert_eq!(laid(&none, &[]).whatsapp.access_token.expose(), "t");
+        let emptied = laid(&none, &[("QYVO_WHATSAPP_ACCESS_TOKEN", ""), ("QYVO_ACCOUNT_NAME", " ")]);
+        assert_eq!((emptied.whatsapp.access_token.expose(), emptied.account.name.as_str()), ("", "Qyvo"));
+        assert_eq!(laid(&none, &[("QYVO_WHATSAPP_ACCESS_TOKEN_FILE", "")]).whatsapp.access_token.expose(), "");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("qyvo.toml");
+        std::fs::write(&path, "[whatsapp]\naccess_token = \"\"\n[account]\nname = \"File\"").unwrap();
+        let file = Flags { config: Some(path), ..Flags::default() };
+        assert_eq!(laid(&file, &[]).whatsapp.access_token.expose(), "");
+        assert_eq!(laid(&file, &[("QYVO_ACCOUNT_NAME", "")]).account.name, "File", "what the file says stays");
     }
 
     #[test]

@@ -520,7 +520,9 @@ impl<'a> Job<'a> {
             let status = match (refused, &self.inner.options.channel) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, Channel::Simulator) => MessageStatus::Simulated,
-                (None, Channel::WhatsApp(_) | Channel::Webhook(_)) => MessageStatus::Queued,
+                (None, Channel::WhatsApp(_) | Channel::Webhook(_) | Channel::Incomplete { .. }) => {
+                    MessageStatus::Queued
+                }
             };
             let is_queued = status == MessageStatus::Queued;
             let id = MessageId(Uuid::now_v7());

@@ -117,7 +117,7 @@ impl Job<'_> {
     ) -> Result<()> {
         let status = match self.inner().options.channel {
             Channel::Simulator => MessageStatus::Simulated,
-            Channel::WhatsApp(_) | Channel::Webhook(_) => MessageStatus::Queued,
+            Channel::WhatsApp(_) | Channel::Webhook(_) | Channel::Incomplete { .. } => MessageStatus::Queued,
         };
         messages::insert_outgoing(
             self.tx(),

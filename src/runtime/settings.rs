@@ -12,10 +12,13 @@ use serde_json::Value;
 
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::{Conn, Store, settings};
+use crate::store::{Conn, Store, Tx, settings};
 
 /// What keys of ours begin with in the table of settings, which has other rows, too.
 const PREFIX: &str = "config:";
+
+/// The row that says which channel the last server had.
+const LAST_CHANNEL: &str = "last_channel";
 
 /// A key of the configuration as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,12 +69,64 @@ pub struct Laid {
     pub all: Vec<Setting>,
     /// What follows from them.
     pub effective: Effective,
+    /// What the next start would refuse, or leave waiting, in a sentence.
+    pub trouble: Option<String>,
 }
 
 /// What is wrong: keys, each with a sentence.
 pub type Wrong = Vec<(String, String)>;
 
 type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync;
+
+/// What begins the keys by which channels are configured.
+const CHANNEL_SECTIONS: [&str; 3] = ["whatsapp.", "webhook.", "channel."];
+
+/// Holds changes of stored settings against what is stored: each value by itself, and what the next start would make of
+/// them together. Null takes a key away, also one that is not good any more.
+///
+/// # Errors
+/// What is wrong with the changes.
+pub fn vet(
+    lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong>,
+    stored: &BTreeMap<String, Value>,
+    changes: &BTreeMap<String, Value>,
+) -> Result<(), Wrong> {
+    let is_set = |value: &&Value| !value.is_null();
+    let set: BTreeMap<_, _> = changes.iter().filter(|(_, value)| is_set(value)).map(owned).collect();
+    lay(&set)?;
+    let mut before = stored.clone();
+    if let Err(wrong) = lay(&before) {
+        wrong.iter().for_each(|(key, _)| drop(before.remove(key)));
+    }
+    let had_trouble = lay(&before)?.trouble.is_some();
+    let mut after = before;
+    after.retain(|key, _| !changes.contains_key(key));
+    after.extend(set);
+    let Some(trouble) = lay(&after)?.trouble else { return Ok(()) };
+    let of_channel = |key: &String| CHANNEL_SECTIONS.iter().any(|section| key.starts_with(section));
+    let to_blame = changes.iter().filter(|(key, value)| of_channel(key) && (!had_trouble || is_set(value)));
+    let wrong: Wrong = to_blame.map(|(key, _)| (key.clone(), trouble.clone())).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
+}
+
+/// Keeps changes of settings; null takes a key away. Inside a write transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub fn keep(tx: &Tx<'_>, changes: &BTreeMap<String, Value>, now: Timestamp) -> Result<()> {
+    for (key, value) in changes {
+        let key = format!("{PREFIX}{key}");
+        match value {
+            Value::Null => settings::remove(tx, &key)?,
+            value => settings::set(tx, &key, &value.to_string(), now)?,
+        }
+    }
+    Ok(())
+}
 
 /// The settings of a running server.
 pub struct Settings {
@@ -172,26 +227,15 @@ impl Settings {
             }
         };
         let mut wrong: Wrong = changes.keys().filter_map(|key| Some((key.clone(), fixed(key)?))).collect();
-        let set = changes.iter().filter(|(key, value)| !value.is_null() && fixed(key).is_none());
-        if let Err(more) = (self.lay)(&set.map(|(key, value)| (key.clone(), value.clone())).collect()) {
+        let possible = changes.iter().filter(|(key, _)| fixed(key).is_none()).map(owned).collect();
+        if let Err(more) = vet(&self.lay, &self.current().stored, &possible) {
             wrong.extend(more);
         }
         if !wrong.is_empty() {
             wrong.sort();
             return Ok(Err(wrong));
         }
-        store
-            .write(move |tx| {
-                for (key, value) in &changes {
-                    let key = format!("{PREFIX}{key}");
-                    match value {
-                        Value::Null => settings::remove(tx, &key)?,
-                        value => settings::set(tx, &key, &value.to_string(), now)?,
-                    }
-                }
-                Ok(())
-            })
-            .await?;
+        store.write(move |tx| keep(tx, &changes, now)).await?;
         self.read_again(store).await.map(Ok)
     }
 
@@ -204,6 +248,22 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.current().fmt(f)
     }
+}
+
+/// The name of the channel that the last server on this database had; `None` if none has said.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn last_channel(conn: &Conn) -> Result<Option<String>> {
+    Ok(settings::get(conn, LAST_CHANNEL)?.and_then(|json| serde_json::from_str(&json).ok()))
+}
+
+/// Keeps the name of the channel that the server has, for commands that know only the database.
+///
+/// # Errors
+/// When the database refuses.
+pub fn keep_channel(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<()> {
+    settings::set(tx, LAST_CHANNEL, &Value::from(name).to_string(), now)
 }
 
 /// The values that the database holds, by key.

@@ -360,6 +360,68 @@ async fn settings_take_effect_at_once_and_stay() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_locks_its_author_out_has_to_be_confirmed() {
+    local(async {
+        let app = TestApp::start().await;
+        let put = async |query: &str, headers: &[(&str, &str)], url: &str| {
+            let mut request = app.client.put(format!("{}/api/v1/settings{query}", app.base));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Admin));
+            let answer = request.json(&json!({"server.public_url": url})).send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        };
+        let https = "https://qyvo.example.com";
+        let rows = app.rows();
+        for headers in [
+            &[("origin", "http://box.lan:8080")][..],
+            &[("origin", "http://192.168.1.5:8080")],
+            &[("cookie", "qyvo_admin=x"), ("host", "qyvo.example.com")],
+        ] {
+            let (status, refused) = put("", headers, https).await;
+            assert_eq!((status, &refused["confirm"]), (409, &json!("server.public_url")), "{headers:?} {refused}");
+            let text = refused["error"].as_str().unwrap();
+            assert!(text.contains("http://") && text.contains("cannot log in"), "{text}");
+        }
+        assert_eq!(app.rows(), rows);
+        for headers in [
+            &[("origin", "https://qyvo.example.com")][..],
+            &[("origin", "http://localhost:8080")],
+            &[("origin", "http://127.0.0.1:8080")],
+            &[("origin", "http://[::1]:8080")],
+            &[("cookie", "qyvo_admin=x"), ("host", "qyvo.example.com"), ("x-forwarded-proto", "https")],
+            &[],
+        ] {
+            assert_eq!(put("", headers, https).await.0, 200, "{headers:?}");
+        }
+        assert_eq!(put("?confirm=true", &[("origin", "http://box.lan:8080")], https).await.0, 200);
+        assert_eq!(put("", &[("origin", "http://box.lan:8080")], "http://box.lan:8080").await.0, 200);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_too_low_leaves_the_page_enough_to_raise_it() {
+    local(async {
+        let app = set_up().await;
+        let mut ana = Visitor::new(&app);
+        ana.log_in("Ana", PASSWORD).await.expect(200);
+        let low = json!({"limits.requests_per_minute": 1});
+        app.send(Method::PUT, "/settings", &[], Some(&low)).await.expect(200);
+        for _ in 0..30 {
+            ana.get("/flows").await.expect(200);
+        }
+        assert_eq!(ana.get("/flows").await.header("x-ratelimit-limit"), Some("600"));
+        app.get("/flows").await.expect(200);
+        app.get("/flows").await.expect(429);
+        app.stop().await;
+    })
+    .await;
+}
+
 /// Reads server-sent events until `count` have come, and gives kind and data of each.
 async fn events(response: reqwest::Response, count: usize) -> Vec<(String, Value)> {
     let mut stream = response.bytes_stream();

@@ -80,6 +80,8 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // Another host than this machine, which browsers trust also without https.
+            "--host-resolver-rules=MAP box.test 127.0.0.1",
             "--window-size=1440,1000",
             &format!("--user-data-dir={}", profile.path().display()),
         ];

@@ -8,6 +8,7 @@ mod chromium;
 mod common;
 mod docs;
 mod hostile;
+mod https;
 mod people;
 mod story;
 #[path = "../common/tools.rs"]

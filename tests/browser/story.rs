@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::chromium::Browser;
 use crate::common::Server;
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHONE: &str = "+14155550123";
 
 /// The code that the server printed when it started.
@@ -17,13 +17,18 @@ fn set_up_code(server: &Server) -> String {
 
 /// Sets the password and comes in.
 pub(crate) async fn enter(browser: &Browser, server: &Server, name: &str) {
-    browser.open(&server.url("/")).await;
+    set_up(browser, server, &server.url("/"), name).await;
+    browser.find("nav-flows").await;
+}
+
+/// Sets the password at an address.
+pub(crate) async fn set_up(browser: &Browser, server: &Server, address: &str, name: &str) {
+    browser.open(address).await;
     browser.fill("login-code", &set_up_code(server)).await;
     browser.fill("login-password", PASSWORD).await;
     browser.fill("login-password-again", PASSWORD).await;
     browser.fill("login-name", name).await;
     browser.click("login-submit").await;
-    browser.find("nav-flows").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::channels::Channel;
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::channels::whatsapp::{Probe, is_token_refusal};
+use crate::channels::{CONFIGURED_IN_PART, Channel, in_part};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
@@ -70,7 +70,10 @@ struct PauseFor {
 }
 
 /// Lets the channel go on. The outcome is whether it was paused.
-struct Resume;
+struct Resume {
+    /// Only if it was paused for this reason.
+    only: Option<&'static str>,
+}
 
 /// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether it
 /// was paused.
@@ -105,6 +108,12 @@ impl Command for Resume {
     type Outcome = bool;
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        if let Some(only) = self.only {
+            let row = channels::find(job.tx(), job.channel())?;
+            if row.and_then(|row| row.reason).is_none_or(|reason| reason != only) {
+                return Ok(false);
+            }
+        }
         Ok(job.resume_channel()?)
     }
 }
@@ -189,6 +198,7 @@ impl Runtime {
     pub async fn try_channel(&self) -> Tried {
         match self.channel() {
             Channel::Simulator => Tried::Simulated,
+            Channel::Incomplete { lacks, .. } => Tried::Refused(in_part(lacks)),
             Channel::WhatsApp(whatsapp) => {
                 let began_at = self.clock().now();
                 match whatsapp.probe().await {
@@ -246,10 +256,30 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`].
     pub async fn resume_channel(&self) -> Result<bool> {
-        let resumed = self.handle(Resume).await?;
+        let resumed = self.handle(Resume { only: None }).await?;
         self.inner.outbox.forget_hold();
         self.want_templates();
         Ok(resumed)
+    }
+
+    /// Pauses a channel that is configured in part, and lets one go on that was and is whole now. For the start.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`].
+    pub async fn settle_configuration(&self) -> Result<()> {
+        match self.channel() {
+            Channel::Incomplete { name, lacks } => {
+                tracing::warn!(channel = name, "the channel is paused, and messages wait: {lacks}");
+                self.pause_channel(CONFIGURED_IN_PART.to_owned(), Some(lacks.clone())).await?;
+            }
+            Channel::Simulator | Channel::WhatsApp(_) | Channel::Webhook(_) => {
+                // Nothing is written at the usual start.
+                if self.channel_state().await?.reason.as_deref() == Some(CONFIGURED_IN_PART) {
+                    self.handle(Resume { only: Some(CONFIGURED_IN_PART) }).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Gives the channel a new access token, which the next message carries, and lets the channel go on if it was

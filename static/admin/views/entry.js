@@ -39,7 +39,7 @@ function setUp(enter, begin) {
       if (password.value !== again.value) throw new Error("The two passwords differ. Type the same one twice.");
       const actor = readName(name);
       try {
-        enter(await api.post("/admin/set-up", { code: code.value.trim(), password: password.value, name: actor }));
+        enter(await kept(await api.post("/admin/set-up", { code: code.value.trim(), password: password.value, name: actor })));
       } catch (error) {
         if (error.status === 403) throw new Error("That is not the set-up code. The server prints a fresh one each time it starts, until a password is set.");
         // Somebody else was quicker: what is needed now is to log in.
@@ -61,7 +61,7 @@ function logIn(enter) {
       if (password.value === "") throw new Error("Enter the password.");
       const actor = readName(name);
       try {
-        enter(await api.post("/admin/log-in", { password: password.value, name: actor }));
+        enter(await kept(await api.post("/admin/log-in", { password: password.value, name: actor })));
       } catch (error) {
         if (error.status === 401) {
           password.select();
@@ -72,6 +72,14 @@ function logIn(enter) {
     },
   });
   return [h("h1", {}, "Log in"), element];
+}
+
+/** The state after a log-in, once the browser has shown that it keeps the log-in's cookie. */
+async function kept(state) {
+  if ((await api.get("/admin/session")).state === "logged_in") return state;
+  throw new Error(location.protocol === "http:" && /^https:/i.test(state.public_url ?? "")
+    ? `The password is right, but your browser did not keep the cookie: this server expects https. Open ${state.public_url} instead; or, on the server, take the setting away: qyvo settings unset server.public_url`
+    : "The password is right, but your browser did not keep the cookie. Allow cookies for this address, and try again.");
 }
 
 function tooMany(error) {

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { h, replace } from "../dom.js";
-import { button, failure, field, form, pageHeader, prose, status, table, toast } from "../ui.js";
+import { button, confirmDialog, failure, field, form, pageHeader, prose, status, table, toast } from "../ui.js";
 
 const SOURCES = { default: "default", database: "set here", file: "set in the file", environment: "set in the environment" };
 
@@ -45,7 +45,20 @@ export function settingsView(_params, page) {
       placeholder: setting.is_secret ? (isSet ? "set; type another to replace it" : "not set") : null, "aria-labelledby": nameId(setting), testid: "setting-value",
     });
     const save = async (value) => {
-      const { data } = await api.put("/settings", { [setting.key]: value }, { signal: page.signal });
+      const put = (query) => api.put(api.withQuery("/settings", query), { [setting.key]: value }, { signal: page.signal });
+      let answer;
+      try {
+        answer = await put({});
+      } catch (error) {
+        if (error.status !== 409 || error.body.confirm !== setting.key) throw error;
+        return void confirmDialog("This may lock you out", error.body.error, {
+          confirm: "Save all the same", testid: "setting-confirm",
+          action: async () => saved((await put({ confirm: "true" })).data, value),
+        });
+      }
+      saved(answer.data, value);
+    };
+    const saved = (data, value) => {
       toast(value === null ? `${setting.key} has its default again.` : `Saved ${setting.key}.`);
       draw(data);
     };
