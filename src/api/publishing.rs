@@ -10,21 +10,20 @@ use super::error::ApiError;
 use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell};
 use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
 use super::{State, compute, cut, iso, read};
-use crate::domain::{FlowId, Problem, Severity};
+use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
-use crate::runtime::authoring::{self, CheckedDocument, Draft, Published};
-use crate::runtime::test_cases::examine;
+use crate::runtime::authoring::{self, CheckedDocument, Draft};
+use crate::runtime::publishing::{self, Publishable, Published, Refused};
 use crate::store::flows::{self, VersionRow};
-use crate::store::{WriteClass, test_cases};
+use crate::store::WriteClass;
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
 
 /// The answer to a document that has errors.
 pub(super) fn refused(problems: &[Problem]) -> ApiError {
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let text = format!("The flow has {errors} {} to mend.", if errors == 1 { "problem" } else { "problems" });
-    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text).with("problems", json!(problems))
+    let refused = Refused { problems: problems.to_vec() };
+    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("problems", json!(problems))
 }
 
 /// `POST /flows/import?publish=`: creates a flow, or replaces the draft of the one that the document names.
@@ -38,32 +37,48 @@ pub(super) async fn import_flow(
     let publish = query.choice("publish", &[("true", true), ("false", false)]).unwrap_or(false);
     query.finish()?;
     let document = Value::Object(body.fields);
-    // What is only kept need not pass its test cases yet.
-    let cases_of = document.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).filter(|_| publish);
-    let checked = check(&state, document, cases_of).await?.map_err(|problems| refused(&problems))?;
-    if publish && !checked.is_publishable(false) {
-        return Err(refused(&checked.problems));
-    }
+    let import = match publish {
+        true => Import::Published(prepare(&state, document, None, false).await?),
+        // What is only kept need not pass its test cases yet.
+        false => Import::Draft(check(&state, document).await?),
+    };
     let expected = read_if_match(&request)?.flatten();
     let now = state.runtime.clock().now();
     let (new_id, actor) = (FlowId(Uuid::now_v7()), principal.name);
     let imported = state.runtime.store().write(move |tx| {
-        let existing = flows::find_summary(tx, checked.document.id.unwrap_or(new_id))?;
+        let existing = flows::find_summary(tx, import.checked().document.id.unwrap_or(new_id))?;
         match existing {
             Some(existing) if expected.is_some_and(|expected| expected != existing.revision) => {
                 return Ok(Err(existing));
             }
             _ => {}
         }
-        let flow = match publish {
-            true => authoring::import_published(tx, &checked, new_id, None, &actor, now)?.0,
-            false => authoring::import(tx, &checked, new_id, &actor, now)?,
+        let flow = match &import {
+            Import::Published(publishable) => {
+                publishing::import_published(tx, publishable, new_id, None, &actor, now)?.0
+            }
+            Import::Draft(checked) => authoring::import(tx, checked, new_id, &actor, now)?,
         };
         Ok(Ok((flow, existing.is_none())))
     });
     let (flow, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
     tell(&state, &flow.summary);
     flow_answer(&state, if is_new { StatusCode::CREATED } else { StatusCode::OK }, flow).await
+}
+
+/// A document that is imported, checked for what is to become of it.
+enum Import {
+    Draft(CheckedDocument),
+    Published(Publishable),
+}
+
+impl Import {
+    fn checked(&self) -> &CheckedDocument {
+        match self {
+            Self::Draft(checked) => checked,
+            Self::Published(publishable) => publishable.checked(),
+        }
+    }
 }
 
 /// `POST /flows/{id}/publish`: makes the draft the next version, which never changes.
@@ -114,15 +129,13 @@ pub(super) async fn publish(
         return Err(stale(&flow.summary));
     }
     let draft = parse_draft(&flow)?;
-    let checked = check(state, draft, Some(flow.summary.id)).await?.map_err(|problems| refused(&problems))?;
-    if !checked.is_publishable(force) {
-        return Err(refused(&checked.problems));
-    }
+    let publishable = prepare(state, draft, Some(flow.summary.id), force).await?;
     let now = state.runtime.clock().now();
-    let (id, revision, problems) = (flow.summary.id, flow.summary.revision, checked.problems.clone());
+    let (id, revision) = (flow.summary.id, flow.summary.revision);
+    let problems = publishable.checked().problems.clone();
     let publisher = principal.name.clone();
     let published = state.runtime.store().write(move |tx| {
-        let published = authoring::publish(tx, (id, revision), &checked, note.as_deref(), &publisher, now)?;
+        let published = publishing::publish(tx, (id, revision), &publishable, note.as_deref(), &publisher, now)?;
         Ok((published, flows::find_summary(tx, id)?))
     });
     let version = match published.await? {
@@ -247,24 +260,24 @@ fn version_view(row: &VersionRow, current: Option<u32>) -> Value {
     })
 }
 
-/// Checks a document, also against the test cases of the flow `cases_of`: outside the writer and the request's thread,
-/// because compiling and playing take milliseconds each.
-async fn check(
+/// Checks a document that is to be kept: outside the writer and the request's thread, because compiling takes
+/// milliseconds.
+async fn check(state: &web::Data<State>, document: Value) -> Result<CheckedDocument, ApiError> {
+    let runtime = state.runtime.clone();
+    let checking = compute(state, "Checking a flow", move || runtime.check_document(&document, None));
+    checking.await??.map_err(|problems| refused(&problems))
+}
+
+/// Checks a document that is to be published, likewise.
+async fn prepare(
     state: &web::Data<State>,
     document: Value,
-    cases_of: Option<FlowId>,
-) -> Result<Result<CheckedDocument, Vec<Problem>>, ApiError> {
+    id: Option<FlowId>,
+    force: bool,
+) -> Result<Publishable, ApiError> {
     let runtime = state.runtime.clone();
     let checking = compute(state, "Checking a flow", move || {
-        let mut checked = match runtime.check_document(&document, cases_of)? {
-            Ok(checked) => checked,
-            Err(problems) => return Ok::<_, Error>(Err(problems)),
-        };
-        if let Some(id) = cases_of {
-            let cases = runtime.store().read(|conn| test_cases::of_flow(conn, id))?;
-            examine(&mut checked, id, &cases, runtime.server_settings());
-        }
-        Ok(Ok(checked))
+        publishing::prepare(runtime.store(), &runtime.server_facts(), &document, id, force)
     });
-    Ok(checking.await??)
+    checking.await??.map_err(|Refused { problems }| refused(&problems))
 }

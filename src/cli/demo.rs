@@ -4,17 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::App;
 use crate::config::Config;
-use crate::domain::{FlowId, Timestamp, TokenId};
+use crate::domain::{FlowId, TokenId};
 use crate::error::{Error, Result};
-use crate::runtime::authoring::{self, CheckedDocument};
+use crate::runtime::publishing::{self, Refused};
 use crate::runtime::{Clock, credentials};
 use crate::store::flows::{self, FlowRow};
 use crate::store::tokens::Scope;
-use crate::store::{self, Store, Tx, settings};
+use crate::store::{self, Store, settings};
 
 /// The setting that marks a database as the demonstration's own.
 const MARK: &str = "demo";
@@ -57,30 +56,39 @@ pub(super) fn prepare(config: &Config) -> Result<Demo> {
 }
 
 fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
-    let path = super::shown(&config.storage.path);
-    let samples: Vec<CheckedDocument> = SAMPLES
-        .iter()
-        .map(|text| {
-            let value: Value =
-                serde_json::from_str(text).map_err(|error| Error::internal("A sample is no JSON").caused_by(error))?;
-            CheckedDocument::check(&value, config.sessions.default_ttl)
-                .map_err(|problems| Error::internal(format!("A sample is wrong: {problems:?}")))
-        })
-        .collect::<Result<_>>()?;
-    let flow_id = samples.first().and_then(|sample| sample.document.id);
-    let flow_id = flow_id.ok_or_else(|| Error::internal("The first sample has no id"))?;
+    if existed && store.read(|conn| settings::get(conn, MARK))?.is_none() {
+        return Err(Error::conflict(format!(
+            "{} is not a database that --demo made. Run `qyvo serve` on it, or give --demo a file of its own with \
+             --database demo.db",
+            super::shown(&config.storage.path)
+        )));
+    }
+    let facts = super::server_facts(config, store)?;
+    let mut missing = Vec::new();
+    let mut first = None;
+    for text in SAMPLES {
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| Error::internal("A sample is no JSON").caused_by(error))?;
+        let checked = publishing::check(store, &facts, &value, None)?
+            .map_err(|problems| Error::internal(format!("A sample is wrong: {problems:?}")))?;
+        let id = checked.document.id.ok_or_else(|| Error::internal("A sample has no id"))?;
+        first = first.or(Some(id));
+        if !is_missing(store, id, &checked.json)? {
+            continue;
+        }
+        let prepared = publishing::prepare(store, &facts, &value, None, false)?;
+        missing.push(prepared.map_err(|Refused { problems }| {
+            problems.iter().for_each(super::note);
+            Error::invalid(format!("The sample {} cannot be published here", checked.document.name))
+        })?);
+    }
+    let flow_id = first.ok_or_else(|| Error::internal("There is no sample"))?;
     let token = credentials::make_token()?;
     let secret = token.clone();
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
-        if existed && settings::get(tx, MARK)?.is_none() {
-            let text = format!(
-                "{path} is not a database that --demo made. Run `qyvo serve` on it, or give --demo a file of its own with --database demo.db"
-            );
-            return Err(Error::conflict(text));
-        }
-        for sample in &samples {
-            publish_missing(tx, sample, now)?;
+        for sample in &missing {
+            publishing::import_published(tx, sample, flow_id, Some("The sample"), TOKEN, now)?;
         }
         // Only the token of the last start, by its id: the user may have made one of the same name.
         let last = settings::get(tx, MARK)?.and_then(|mark| serde_json::from_str::<Mark>(&mark).ok());
@@ -95,14 +103,10 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
     Ok(Demo { token, flow_id })
 }
 
-/// Publishes a sample unless it is there: what its user made of it stays.
-fn publish_missing(tx: &Tx<'_>, sample: &CheckedDocument, now: Timestamp) -> Result<()> {
-    let id = sample.document.id.unwrap_or(FlowId(Uuid::now_v7()));
-    let is_untouched = |flow: FlowRow| flow.summary.published_version.is_none() && flow.draft == sample.json;
-    if flows::find(tx, id)?.is_none_or(is_untouched) {
-        authoring::import_published(tx, sample, id, Some("The sample"), TOKEN, now)?;
-    }
-    Ok(())
+/// Whether a sample is still to be published: what its user made of it stays.
+fn is_missing(store: &Store, id: FlowId, json: &str) -> Result<bool> {
+    let is_untouched = |flow: FlowRow| flow.summary.published_version.is_none() && flow.draft == json;
+    Ok(store.read(|conn| flows::find(conn, id))?.is_none_or(is_untouched))
 }
 
 impl Demo {

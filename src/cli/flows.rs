@@ -12,13 +12,13 @@ use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
-use crate::runtime::test_cases::{TEST_CASE_FAILED, examine};
-use crate::store::{flows, test_cases};
+use crate::runtime::publishing;
+use crate::store::flows;
 
 /// Who published, in a version's record.
 const ACTOR: &str = "command line";
 
-/// `qyvo flow validate`: prints a document's problems. Opens no database.
+/// `qyvo flow validate`: prints a document's problems, and what it could not check. Opens no database.
 ///
 /// # Errors
 /// When the document has errors; warnings are printed and pass.
@@ -27,43 +27,37 @@ pub fn validate(context: &Context, file: &Path) -> Result<()> {
     if !checked.is_publishable(false) {
         return Err(unpublishable(&checked.problems));
     }
+    for what in publishing::left_unchecked(&checked.document) {
+        note(format_args!("not checked without a server's database: {what}"));
+    }
     out(&format!("{}: {} nodes, no errors", checked.document.name, checked.document.nodes.len()))
 }
 
-/// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names.
+/// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names. Published, it passes the
+/// same checks as on the server.
 ///
 /// # Errors
 /// When the document's shape is wrong, or it is to be published and has errors.
 pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
     let mut direct = context.open()?;
-    let default_ttl = context.default_ttl(&direct)?;
-    let mut checked = check(default_ttl, file)?;
-    if publish && !checked.is_publishable(false) {
-        return Err(unpublishable(&checked.problems));
-    }
-    if let Some(id) = checked.document.id.filter(|_| publish) {
-        let cases = direct.read(|conn| test_cases::of_flow(conn, id))?;
-        examine(&mut checked, id, &cases, context.server_settings(default_ttl));
-        let broken: Vec<&Problem> = checked.problems.iter().filter(|problem| problem.id == TEST_CASE_FAILED).collect();
-        broken.iter().for_each(note);
-        if !broken.is_empty() {
-            return Err(unpublishable(&checked.problems));
-        }
-    }
+    let facts = context.server_facts(&direct)?;
+    let value = read(file)?;
     let now = Clock::system().now();
     let new_id = FlowId(Uuid::now_v7());
-    let (id, version) = direct.write(|tx| {
-        if !publish {
-            return Ok((authoring::import(tx, &checked, new_id, ACTOR, now)?.summary.id, None));
-        }
-        let (flow, version) = authoring::import_published(tx, &checked, new_id, None, ACTOR, now)?;
-        Ok((flow.summary.id, Some(version)))
-    })?;
-    match version {
-        Some(version) => note(format_args!("{} is published as version {version}.", checked.document.name)),
-        None => note(format_args!("{} is a draft; publish it with --publish.", checked.document.name)),
+    if !publish {
+        let checked = publishing::check(&direct, &facts, &value, None)?.map_err(noted)?;
+        checked.problems.iter().for_each(note);
+        let id = direct.write(|tx| Ok(authoring::import(tx, &checked, new_id, ACTOR, now)?.summary.id))?;
+        note(format_args!("{} is a draft; publish it with --publish.", checked.document.name));
+        return out(&id.to_string());
     }
-    out(&id.to_string())
+    let prepared = publishing::prepare(&direct, &facts, &value, None, false)?;
+    let publishable = prepared.inspect_err(|refused| refused.problems.iter().for_each(note))?;
+    publishable.checked().problems.iter().for_each(note);
+    let (flow, version) =
+        direct.write(|tx| publishing::import_published(tx, &publishable, new_id, None, ACTOR, now))?;
+    note(format_args!("{} is published as version {version}.", publishable.checked().document.name));
+    out(&flow.summary.id.to_string())
 }
 
 /// `qyvo flow export`: prints a flow's draft as a document that can be imported.
@@ -95,8 +89,15 @@ pub fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Reads a document and prints its problems. `-` is standard input.
+/// Reads a document, checks it by itself and prints its problems. `-` is standard input.
 pub(super) fn check(default_ttl: Duration, file: &Path) -> Result<CheckedDocument> {
+    let checked = CheckedDocument::check(&read(file)?, default_ttl).map_err(noted)?;
+    checked.problems.iter().for_each(note);
+    Ok(checked)
+}
+
+/// Reads a file as JSON. `-` is standard input.
+fn read(file: &Path) -> Result<Value> {
     let name = file.display();
     let mut text = String::new();
     if file == Path::new("-") {
@@ -105,14 +106,13 @@ pub(super) fn check(default_ttl: Duration, file: &Path) -> Result<CheckedDocumen
         std::fs::read_to_string(file).map(|read| text = read)
     }
     .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))?;
-    let checked = CheckedDocument::check(&value, default_ttl).map_err(|problems| {
-        problems.iter().for_each(note);
-        unpublishable(&problems)
-    })?;
-    checked.problems.iter().for_each(note);
-    Ok(checked)
+    serde_json::from_str(&text).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
+}
+
+/// Prints the problems of a document of the wrong shape, and gives the refusal.
+fn noted(problems: Vec<Problem>) -> Error {
+    problems.iter().for_each(note);
+    unpublishable(&problems)
 }
 
 pub(super) fn unpublishable(problems: &[Problem]) -> Error {

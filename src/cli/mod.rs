@@ -14,14 +14,14 @@ pub mod tokens;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
-use crate::config::{self, Config, Flags};
+use crate::config::{Config, Flags};
 use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
-use crate::runtime::{Clock, ServerSettings, settings};
-use crate::store::{self, Direct};
+use crate::runtime::publishing::ServerFacts;
+use crate::runtime::{Clock, ServerSettings, settings as stored_settings};
+use crate::store::{self, Direct, Reads};
 use crate::{App, telemetry};
 
 /// What every command starts from.
@@ -43,19 +43,9 @@ impl Context {
         Ok(Self { config: loaded.config, sources: loaded.sources })
     }
 
-    /// The time to live of flows that set none, as the server on this database has it.
-    fn default_ttl(&self, direct: &Direct) -> Result<Duration> {
-        let stored = direct.read(settings::stored)?;
-        // What is wrong in the database is left out there, too.
-        let laid = self.config.with_settings(&stored);
-        Ok(laid.map_or(self.config.sessions.default_ttl, |laid| laid.sessions.default_ttl))
-    }
-
-    /// What simulations have to know of how a server with this configuration is set.
-    fn server_settings(&self, default_ttl: Duration) -> ServerSettings {
-        let config::Routing { opt_out_words, opt_in_words, .. } = &self.config.routing;
-        let webhook = TextLimits::all(self.config.webhook.text_chars as usize);
-        ServerSettings { default_ttl, words: ConsentWords::new(opt_out_words, opt_in_words).into(), webhook }
+    /// What the server on this database checks documents against.
+    fn server_facts(&self, reads: &impl Reads) -> Result<ServerFacts> {
+        server_facts(&self.config, reads)
     }
 
     /// The database file, which must be there; says on standard error which one it is.
@@ -76,6 +66,25 @@ pub struct Serve {
     pub new: bool,
     /// With the write-ahead log that stands beside another file than the last server had open.
     pub keep_log: bool,
+}
+
+/// What simulations have to know of how a server with a configuration is set.
+fn server_settings(config: &Config) -> ServerSettings {
+    let words = ConsentWords::new(&config.routing.opt_out_words, &config.routing.opt_in_words).into();
+    let webhook = TextLimits::all(config.webhook.text_chars as usize);
+    ServerSettings { default_ttl: config.sessions.default_ttl, words, webhook }
+}
+
+/// What the server on a database checks documents against. The configuration of a command may lack what that of the server
+/// has, so the channel that the last server had counts, too.
+fn server_facts(config: &Config, reads: &impl Reads) -> Result<ServerFacts> {
+    let (stored, last) =
+        reads.read(|conn| Ok((stored_settings::stored(conn)?, stored_settings::last_channel(conn)?)))?;
+    // What is wrong in the database is left out by the server, too.
+    let laid = config.with_settings(&stored);
+    let laid = laid.as_ref().unwrap_or(config);
+    let configured = config.live_channel_with(laid).ok().map(|live| live.channel.as_str());
+    Ok(ServerFacts::of(server_settings(laid), configured.into_iter().chain(last.as_deref())))
 }
 
 /// `qyvo serve`: runs the server until it is stopped.

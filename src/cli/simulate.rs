@@ -57,7 +57,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     if !checked.is_publishable(false) {
         return Err(flows::unpublishable(&checked.problems));
     }
-    let subject = Subject::of(&checked, None, context.server_settings(context.config.sessions.default_ttl));
+    let subject = Subject::of(&checked, None, super::server_settings(&context.config));
     let start = Start {
         contact: Persona { name: options.name, phone: options.phone, ..Persona::default() },
         context: options.context,

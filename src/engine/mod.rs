@@ -29,6 +29,7 @@ pub use awaited::awaited;
 pub use check::{NO_ENTRY_NODE, Offered, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 pub use late::late_text;
+pub use offered::template_of;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,7 +166,6 @@ pub struct PathStep {
     pub exit: Option<String>,
     /// Why that exit.
     pub why: Option<String>,
-}
     /// That the exit is not wired, and the conversation ends with it without a word.
     pub leads_nowhere: bool,
 }
@@ -204,6 +204,7 @@ impl Serialize for PathStep {
         }
         step.end()
     }
+}
 
 /// A value that a turn wrote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub(super) fn unchecked(document: &FlowDocument) -> Option<Problem> {
 }
 
 /// The channel template that a node names.
-pub(super) fn template_of(node: &Node) -> Option<&TemplateUse> {
+pub fn template_of(node: &Node) -> Option<&TemplateUse> {
     match &node.kind {
         NodeKind::SendMessage(say) => say.template.as_ref(),
         NodeKind::Ask(ask) => ask.template.as_ref(),

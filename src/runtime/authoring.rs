@@ -1,18 +1,15 @@
-//! Flows as their authors handle them: a draft, checked, published as a version that never changes.
+//! Flows as their authors handle them: drafts, and documents that were checked.
 //!
 //! Any JSON object can be a draft, because an author saves what is half done. What is published, or imported, has the
-//! shape of a flow document.
+//! shape of a flow document. [`publishing`](super::publishing) makes versions of them.
 
 use serde_json::{Map, Value, json};
 
-use super::Runtime;
-use super::templates::last_template_sync;
-use super::test_cases::TEST_CASE_FAILED;
-use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp};
-use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Offered, Publishing};
+use crate::domain::{FlowDocument, FlowId, FlowKind, Problem, Severity, Timestamp, checks};
+use crate::engine::{self, CompiledFlow, NO_ENTRY_NODE, Publishing};
 use crate::error::{Error, Result};
+use crate::store::Tx;
 use crate::store::flows::{self, FlowRow, FlowSummary, NewDraft};
-use crate::store::{Conn, Tx, templates};
 
 /// Characters of a flow's name at most, as lists show it.
 const NAME_CHARS: usize = 255;
@@ -46,61 +43,11 @@ impl CheckedDocument {
     }
 }
 
-impl Runtime {
-    /// Checks a document against what is on this server: the templates of its channel, where they need approval, and the
-    /// other flows that are published. `id` is the flow's, where the document does not say.
-    ///
-    /// # Errors
-    /// When the database cannot be read. The problems of a document of the wrong shape are an outcome.
-    pub fn check_document(
-        &self,
-        value: &Value,
-        id: Option<FlowId>,
-    ) -> Result<std::result::Result<CheckedDocument, Vec<Problem>>> {
-        let channel = self.channel();
-        let templates = match channel.has_templates() {
-            // Until they have been fetched once nobody can say which there are; what is sent is checked again then.
-            true => self.store().read(|conn| {
-                if last_template_sync(conn, channel.name())?.at.is_none() {
-                    return Ok(None);
-                }
-                let rows = templates::list(conn, channel.name())?;
-                Ok(Some(rows.into_iter().map(|row| row.template).collect::<Vec<_>>()))
-            })?,
-            false => None,
-        };
-        let offered = match &templates {
-            Some(templates) => Offered::Known(templates),
-            None if channel.has_templates() => Offered::NotFetched,
-            None => Offered::Unasked,
-        };
-        // What cannot be read is not held against the author; the log says it.
-        let published = |id| {
-            let found = self.store().read(|conn| published_document(conn, id));
-            found.unwrap_or_else(|error| {
-                tracing::error!(flow = %id, %error, "a published flow cannot be read");
-                None
-            })
-        };
-        let publishing =
-            Publishing { default_ttl: self.default_ttl(), flow_id: id, flows: Some(&published), templates: offered };
-        Ok(CheckedDocument::check(value, publishing))
-    }
-}
-
-/// The document of a flow that is published.
-fn published_document(conn: &Conn, id: FlowId) -> Result<Option<FlowDocument>> {
-    let Some(flow) = flows::find_published(conn, id)? else { return Ok(None) };
-    let Some(json) = flows::version_document(conn, flow.seq, flow.version)? else { return Ok(None) };
-    let value: Value =
-        serde_json::from_str(&json).map_err(|error| Error::internal("A stored flow is no JSON").caused_by(error))?;
-    Ok(FlowDocument::parse(&value).ok())
-}
-
 /// Whether a document with these problems can be published; `force` overrules a missing entry node and failing test
 /// cases.
 pub fn is_publishable(problems: &[Problem], force: bool) -> bool {
-    let is_overruled = |problem: &Problem| force && [NO_ENTRY_NODE, TEST_CASE_FAILED].contains(&problem.id);
+    let is_overruled =
+        |problem: &Problem| force && [NO_ENTRY_NODE, checks::TEST_CASE_FAILED.id()].contains(&problem.id);
     problems.iter().all(|problem| problem.severity != Severity::Error || is_overruled(problem))
 }
 
@@ -237,53 +184,6 @@ pub fn import(tx: &Tx<'_>, checked: &CheckedDocument, new_id: FlowId, actor: &st
     kept(tx, id)
 }
 
-/// What came of publishing a draft.
-#[derive(Debug, Clone)]
-pub enum Published {
-    /// It is the version of this number.
-    Version(u32),
-    /// Somebody has saved since it was checked; nothing was changed.
-    Stale(FlowSummary),
-    /// There is no such flow.
-    NotFound,
-}
-
-/// Publishes the draft that was checked as the next version: the one of `revision`. Inside a write transaction.
-///
-/// # Errors
-/// When the database refuses.
-pub fn publish(
-    tx: &Tx<'_>,
-    (id, revision): (FlowId, u32),
-    checked: &CheckedDocument,
-    note: Option<&str>,
-    actor: &str,
-    now: Timestamp,
-) -> Result<Published> {
-    let Some(flow) = flows::find_summary(tx, id)? else { return Ok(Published::NotFound) };
-    if flow.revision != revision {
-        return Ok(Published::Stale(flow));
-    }
-    flows::publish(tx, flow.seq, &checked.json, note, actor, now).map(Published::Version)
-}
-
-/// Imports a document and publishes it at once. Inside a write transaction.
-///
-/// # Errors
-/// Those of [`import`].
-pub fn import_published(
-    tx: &Tx<'_>,
-    checked: &CheckedDocument,
-    new_id: FlowId,
-    note: Option<&str>,
-    actor: &str,
-    now: Timestamp,
-) -> Result<(FlowRow, u32)> {
-    let flow = import(tx, checked, new_id, actor, now)?;
-    let version = flows::publish(tx, flow.summary.seq, &checked.json, note, actor, now)?;
-    Ok((kept(tx, flow.summary.id)?, version))
-}
-
 fn refuse_other_kind(flow: &FlowSummary, kind: FlowKind) -> Result<()> {
     if flow.kind == kind {
         return Ok(());
@@ -292,7 +192,7 @@ fn refuse_other_kind(flow: &FlowSummary, kind: FlowKind) -> Result<()> {
     Err(Error::conflict(text))
 }
 
-fn kept(tx: &Tx<'_>, id: FlowId) -> Result<FlowRow> {
+pub(super) fn kept(tx: &Tx<'_>, id: FlowId) -> Result<FlowRow> {
     flows::find(tx, id)?.ok_or_else(|| Error::internal(format!("Flow {id} is gone as soon as it was saved")))
 }
 

@@ -24,6 +24,7 @@ mod live;
 mod options;
 mod outbox;
 mod profiles;
+pub mod publishing;
 mod resume;
 mod say;
 mod search;

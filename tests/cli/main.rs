@@ -70,6 +70,32 @@ async fn flows_go_in_and_come_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
+#[test]
+fn validating_without_a_database_says_what_it_could_not_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = "01936b1e-7c6a-7000-8000-000000000001";
+    let document = json!({
+        "id": "01936b1e-7c6a-7000-8000-000000000002", "schema_version": 1, "name": "Hello", "entry_node": "hello",
+        "nodes": [
+            {"id": "hello", "type": "send_message", "text": "Hi", "template": {"name": "hello_you"},
+             "exits": {"next": "run"}},
+            {"id": "run", "type": "run_flow", "flow_id": other, "exits": {"completed": "end", "failed": "end"}},
+            {"id": "end", "type": "end"}
+        ]
+    });
+    write(folder.path(), "flow.json", &document);
+    let done = command(folder.path(), &["flow", "validate", "flow.json"]);
+    let told = String::from_utf8(done.stderr.clone()).unwrap();
+    out(&done);
+    for what in ["the template `hello_you`", other, "the test cases"] {
+        let line = told.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {told}"));
+        assert!(line.starts_with("not checked without a server's database: "), "{line}");
+    }
+    write(folder.path(), "plain.json", &question(5));
+    let done = command(folder.path(), &["flow", "validate", "plain.json"]);
+    assert!(!String::from_utf8(done.stderr).unwrap().contains("not checked"), "it names nothing outside of itself");
+}
+
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]).await;
     server.kill();

@@ -27,6 +27,7 @@ mod lanes;
 mod long;
 mod machines;
 mod people;
+mod publishing;
 mod sends;
 mod shutdown;
 mod templates;
