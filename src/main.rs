@@ -75,6 +75,9 @@ enum Command {
     /// Bring in the people that another system knows
     #[command(subcommand)]
     Contacts(ContactsCommand),
+    /// Show and change the settings that the admin page keeps in the database
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Look after the admin page
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -117,6 +120,29 @@ enum ContactsCommand {
 enum AdminCommand {
     /// Make a new password for the admin page and print it, alone, on standard output
     ResetPassword,
+}
+
+#[derive(Subcommand)]
+enum SettingsCommand {
+    /// List every key with its value and where that comes from
+    List,
+    /// Print the value of a key, alone; a secret as ***
+    Get {
+        /// The key, such as server.public_url
+        key: String,
+    },
+    /// Keep a value in the database, under what the file and the environment say
+    Set {
+        /// The key, such as server.public_url
+        key: String,
+        /// Its value
+        value: String,
+    },
+    /// Take a key out of the database, such as one that keeps a channel from going
+    Unset {
+        /// The key, such as whatsapp.access_token
+        key: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -201,6 +227,10 @@ fn main() -> ExitCode {
             let reading = contacts::Reading { delimiter, country, columns: maps };
             contacts::import(&context, &file, &contacts::Import { dry_run, refused: errors, reading })
         }
+        Command::Settings(SettingsCommand::List) => cli::settings::list(&context),
+        Command::Settings(SettingsCommand::Get { key }) => cli::settings::get(&context, &key),
+        Command::Settings(SettingsCommand::Set { key, value }) => cli::settings::set(&context, &key, &value),
+        Command::Settings(SettingsCommand::Unset { key }) => cli::settings::unset(&context, &key),
         Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
     });

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod contacts;
 mod demo;
 pub mod flows;
+pub mod settings;
 pub mod simulate;
 mod table;
 pub mod tokens;
@@ -108,6 +109,7 @@ pub fn serve(context: &Context, options: Serve) -> Result<()> {
         tracing::info!("database {}", shown(&config.storage.path));
         let channel = app.runtime().channel();
         match channel.reaches_phones() {
+            true if channel.lacks().is_some() => tracing::info!("channel {}: messages wait", channel.name()),
             true => tracing::info!("channel {}: messages go out", channel.name()),
             false => tracing::info!("channel {}: messages are recorded, none reaches a phone", channel.name()),
         }
@@ -122,7 +124,8 @@ pub fn serve(context: &Context, options: Serve) -> Result<()> {
     Ok(())
 }
 
-/// `qyvo check`: reads the configuration and checks the database file.
+/// `qyvo check`: reads the configuration, checks it with the settings of the database as a start does, and checks the
+/// database file.
 ///
 /// # Errors
 /// When there is a problem.
@@ -133,14 +136,25 @@ pub fn check(context: &Context) -> Result<()> {
     for source in &context.sources {
         note(format_args!("Configuration {source}"));
     }
-    let problems = context.open()?.check()?;
+    let direct = context.open()?;
+    let mut problems = App::problems_at_start(&context.config, &direct.read(stored_settings::stored)?);
+    problems.extend(direct.check()?);
     if problems.is_empty() {
         return out("No problems found");
     }
     for problem in &problems {
         note(problem);
     }
-    Err(Error::invalid(format!("The database has {} problems", problems.len())))
+    let problems = problems.len();
+    Err(Error::invalid(format!(
+        "There {} {problems} problem{}",
+        if problems == 1 { "is" } else { "are" },
+        plural(problems)
+    )))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn shown(path: &Path) -> String {

@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contacts;
+mod settings;
+mod standstill;
 
 use std::path::Path;
 use std::process::Output;
@@ -68,8 +70,6 @@ async fn flows_go_in_and_come_out() {
     assert!(told.contains("qyvo flow list"), "{told}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
 #[test]
 fn validating_without_a_database_says_what_it_could_not_check() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +96,8 @@ fn validating_without_a_database_says_what_it_could_not_check() {
     assert!(!String::from_utf8(done.stderr).unwrap().contains("not checked"), "it names nothing outside of itself");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_refuses_even_an_empty_database_of_another_serve() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]).await;
     server.kill();
