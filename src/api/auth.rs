@@ -152,8 +152,8 @@ impl Limit {
     }
 }
 
-/// Requests per minute that a log-in has at least: the page takes some to show a thing, and must be there to raise a limit
-/// that was set too low.
+/// Requests per minute that a log-in has at least: the page takes some to show a thing, and must be there to raise a
+/// limit that was set too low.
 const LOG_IN_AT_LEAST: u32 = 600;
 
 /// What is left of a caller's rate limit.

@@ -24,8 +24,8 @@ pub(super) async fn list_settings(request: HttpRequest, state: web::Data<State>)
     Ok(HttpResponse::Ok().json(view(&state)))
 }
 
-/// `PUT /settings?confirm=`: sets keys, or resets those with null. Other keys stay as they are. What keeps whoever changes
-/// it from coming back has to be confirmed.
+/// `PUT /settings?confirm=`: sets keys, or resets those with null. Other keys stay as they are. What keeps whoever
+/// changes it from coming back has to be confirmed.
 pub(super) async fn change_settings(
     request: HttpRequest,
     state: web::Data<State>,
@@ -64,16 +64,16 @@ fn refuse_lock_out(request: &HttpRequest, public_url: &str) -> Result<(), ApiErr
         return Ok(());
     };
     let text = format!(
-        "This page is visited at {visited}. Once {PUBLIC_URL} begins with https://, browsers keep its log-in only over https: \
-         whoever visits as you do now cannot log in any more."
+        "This page is visited at {visited}. Once {PUBLIC_URL} begins with https://, browsers keep its log-in only over \
+         https: whoever visits as you do now cannot log in any more."
     );
     Err(ApiError::refused(StatusCode::CONFLICT, text)
         .with("confirm", PUBLIC_URL)
         .hint("Visit the page over https first, or confirm the change: send it again with ?confirm=true."))
 }
 
-/// The address at which a browser visits, if that is over plain http and not on the server's own machine, where browsers
-/// trust it all the same.
+/// The address at which a browser visits, if that is over plain http and not on the server's own machine, where
+/// browsers trust it all the same.
 fn visited(request: &HttpRequest) -> Option<String> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     // A browser says where its page is from. Else only a cookie says that it is one; this server itself speaks http.

@@ -33,8 +33,8 @@ pub enum Channel {
     WhatsApp(Arc<WhatsApp>),
     /// The operator's own URL, behind which any other messenger may be.
     Webhook(Arc<Webhook>),
-    /// A channel of which the settings of the database hold a part: its messages wait until the rest is there, or that part
-    /// is taken away.
+    /// A channel of which the settings of the database hold a part: its messages wait until the rest is there, or that
+    /// part is taken away.
     Incomplete {
         /// The channel's name.
         name: &'static str,

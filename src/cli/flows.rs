@@ -33,8 +33,8 @@ pub fn validate(context: &Context, file: &Path) -> Result<()> {
     out(&format!("{}: {} nodes, no errors", checked.document.name, checked.document.nodes.len()))
 }
 
-/// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names. Published, it passes the
-/// same checks as on the server.
+/// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names. Published, it passes
+/// the same checks as on the server.
 ///
 /// # Errors
 /// When the document's shape is wrong, or it is to be published and has errors.

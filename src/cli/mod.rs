@@ -76,8 +76,8 @@ fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings { default_ttl: config.sessions.default_ttl, words, webhook }
 }
 
-/// What the server on a database checks documents against. The configuration of a command may lack what that of the server
-/// has, so the channel that the last server had counts, too.
+/// What the server on a database checks documents against. The configuration of a command may lack what that of the
+/// server has, so the channel that the last server had counts, too.
 fn server_facts(config: &Config, reads: &impl Reads) -> Result<ServerFacts> {
     let (stored, last) =
         reads.read(|conn| Ok((stored_settings::stored(conn)?, stored_settings::last_channel(conn)?)))?;

@@ -100,7 +100,8 @@ impl Config {
     ///
     /// The file is `flags.config`, else `./qyvo.toml`, else `/etc/qyvo/qyvo.toml`, else none. The variable of the
     /// key `server.max_body` is `QYVO_SERVER_MAX_BODY`. An empty variable leaves what the file says, goes before what
-    /// the database has, and empties a list. Variables that belong to no key are left alone, because clients use some of the same prefix.
+    /// the database has, and empties a list. Variables that belong to no key are left alone, because clients use some
+    /// of the same prefix.
     ///
     /// # Errors
     /// `Invalid` with a sentence that names the file and the key, the variable, or the flag, and says what to write

@@ -291,7 +291,8 @@ impl Config {
     /// The channel that messages go out on if `laid` is this configuration with the settings of the database under it.
     ///
     /// # Errors
-    /// `Invalid` when file or environment configure a channel in part. A part that only the database holds stops no start.
+    /// `Invalid` when file or environment configure a channel in part. A part that only the database holds stops no
+    /// start.
     pub fn live_channel_with(&self, laid: &Self) -> Result<LiveChannel> {
         let error = match laid.live_channel() {
             Ok(channel) => return Ok(LiveChannel { channel, in_part: None, waits: false }),

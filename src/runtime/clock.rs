@@ -1,9 +1,9 @@
 //! The one place that reads the time, and that notices when the process has stood still.
 //!
-//! A virtual machine that was paused, a process that was stopped, a clock that was set forward: to the program it is as if
-//! far more time had passed than it slept. Timers are overdue then, while what people wrote meanwhile still lies in
-//! sockets. So for a second timers fire only as far as they were due before, and what arrives in that second counts as if
-//! it had arrived then.
+//! A virtual machine that was paused, a process that was stopped, a clock that was set forward: to the program it is as
+//! if far more time had passed than it slept. Timers are overdue then, while what people wrote meanwhile still lies in
+//! sockets. So for a second timers fire only as far as they were due before, and what arrives in that second counts as
+//! if it had arrived then.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,7 @@ impl Pulse {
         if let Some(last) = self.last.filter(|last| now.since(*last) > LAPSE) {
             tracing::warn!(
                 from = %last, until = %now,
-                "the process stood still, or the clock was set forward: what has arrived meanwhile is read before timers fire"
+                "the process stood still, or the clock was set forward: what has arrived is read before timers fire"
             );
             self.stood = Some(Stood { from: last, until: now });
             self.last = Some(now);
@@ -83,8 +83,8 @@ impl Clock {
         }
     }
 
-    /// The time up to which timers fire, and at which what arrives counts as arrived: the present, but for a second after
-    /// the process stood still the moment at which that began.
+    /// The time up to which timers fire, and at which what arrives counts as arrived: the present, but for a second
+    /// after the process stood still the moment at which that began.
     pub fn settled(&self) -> Timestamp {
         let now = self.now();
         let mut pulse = self.pulse();

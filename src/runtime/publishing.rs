@@ -61,8 +61,8 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Checks a document against a database: the templates of the channel, where they need approval, and the other flows that
-/// are published. `id` is the flow's, where the document does not say.
+/// Checks a document against a database: the templates of the channel, where they need approval, and the other flows
+/// that are published. `id` is the flow's, where the document does not say.
 ///
 /// # Errors
 /// When the database cannot be read. The problems of a document of the wrong shape are an outcome.
@@ -105,9 +105,9 @@ pub fn check(
     Ok(CheckedDocument::check(value, publishing))
 }
 
-/// Holds a document that is to be published against everything: what [`check`] looks at, and the test cases of its flow.
-/// `id` is the flow's, where the document does not say; `force` overrules a missing entry node and failing test cases.
-/// Takes as long as its test cases play, so not in the writer.
+/// Holds a document that is to be published against everything: what [`check`] looks at, and the test cases of its
+/// flow. `id` is the flow's, where the document does not say; `force` overrules a missing entry node and failing test
+/// cases. Takes as long as its test cases play, so not in the writer.
 ///
 /// # Errors
 /// When the database cannot be read. A refusal is an outcome.

@@ -1,8 +1,8 @@
 //! Connections for reading, and how many of them each kind of read may hold at once.
 //!
-//! A search, an export or a statistic may take a good part of a second. They hold two connections at most and queue apart,
-//! so that other reads go on beside them; and all reads of requests together leave one connection to the server's own
-//! work, to log-ins, to `/readyz` and to the compiling of flows.
+//! A search, an export or a statistic may take a good part of a second. They hold two connections at most and queue
+//! apart, so that other reads go on beside them; and all reads of requests together leave one connection to the
+//! server's own work, to log-ins, to `/readyz` and to the compiling of flows.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -57,8 +57,10 @@ async fn no_way_to_publish_knows_less_than_another() {
     let runs = |id: &str, other: &str| {
         json!({
             "id": id, "schema_version": 1, "name": "Runs the other", "entry_node": "run",
-            "nodes": [{"id": "run", "type": "run_flow", "flow_id": other, "exits": {"completed": "end", "failed": "end"}},
-                      {"id": "end", "type": "end"}]
+            "nodes": [
+                {"id": "run", "type": "run_flow", "flow_id": other, "exits": {"completed": "end", "failed": "end"}},
+                {"id": "end", "type": "end"}
+            ]
         })
     };
     let (is_done, out, told) = import(&world, &runs(first, second));

@@ -7,8 +7,8 @@
 //!   the others for a day.
 //! - 410 Gone switches the endpoint off and gives up what is queued for it.
 //!
-//! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an answer
-//! is kept as the reason only if flows may call the address that gave it (see `calls::guard`).
+//! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an
+//! answer is kept as the reason only if flows may call the address that gave it (see `calls::guard`).
 //!
 //! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
 //! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.

@@ -39,7 +39,8 @@ function setUp(enter, begin) {
       if (password.value !== again.value) throw new Error("The two passwords differ. Type the same one twice.");
       const actor = readName(name);
       try {
-        enter(await kept(await api.post("/admin/set-up", { code: code.value.trim(), password: password.value, name: actor })));
+        const body = { code: code.value.trim(), password: password.value, name: actor };
+        enter(await kept(await api.post("/admin/set-up", body)));
       } catch (error) {
         if (error.status === 403) throw new Error("That is not the set-up code. The server prints a fresh one each time it starts, until a password is set.");
         // Somebody else was quicker: what is needed now is to log in.
@@ -77,9 +78,11 @@ function logIn(enter) {
 /** The state after a log-in, once the browser has shown that it keeps the log-in's cookie. */
 async function kept(state) {
   if ((await api.get("/admin/session")).state === "logged_in") return state;
+  const lost = "The password is right, but your browser did not keep the cookie";
   throw new Error(location.protocol === "http:" && /^https:/i.test(state.public_url ?? "")
-    ? `The password is right, but your browser did not keep the cookie: this server expects https. Open ${state.public_url} instead; or, on the server, take the setting away: qyvo settings unset server.public_url`
-    : "The password is right, but your browser did not keep the cookie. Allow cookies for this address, and try again.");
+    ? `${lost}: this server expects https. Open ${state.public_url} instead; or take the setting away on the server: `
+      + "qyvo settings unset server.public_url"
+    : `${lost}. Allow cookies for this address, and try again.`);
 }
 
 function tooMany(error) {

@@ -85,11 +85,15 @@ function exits(nodes) {
   if (rows.length === 0) return [heading, emptyState("No session has moved yet", "Trigger the flow, and the exits that its sessions take are counted here.")];
   const list = table({ caption: "Exits by node", columns: [{ label: "Node", kind: "main" }, { label: "Exit" }, { label: "Share", kind: "wide" }, { label: "Times", kind: "number" }] });
   list.body.append(...rows.map(({ name, exit, count, nowhere, share }) => list.row([
-    h("code", {}, name), nowhere === 0 ? exit : h("span", {}, exit, " ", h("span", { class: "severity warning" }, `leads nowhere: ${nowhere.toLocaleString()} ended without a word`)),
+    h("code", {}, name), nowhere === 0 ? exit : h("span", {}, exit, " ", deadEnd(nowhere)),
     shareBar(share), count.toLocaleString(),
   ])));
   return [heading, list.element];
 }
+
+/** How many conversations ended without a word, because an exit is not wired. */
+const deadEnd = (count) =>
+  h("span", { class: "severity warning" }, `leads nowhere: ${count.toLocaleString()} ended without a word`);
 
 function shareBar(share) {
   const percent = `${Math.round(share * 100)} %`;

@@ -45,7 +45,8 @@ export function settingsView(_params, page) {
       placeholder: setting.is_secret ? (isSet ? "set; type another to replace it" : "not set") : null, "aria-labelledby": nameId(setting), testid: "setting-value",
     });
     const save = async (value) => {
-      const put = (query) => api.put(api.withQuery("/settings", query), { [setting.key]: value }, { signal: page.signal });
+      const put = (query) =>
+        api.put(api.withQuery("/settings", query), { [setting.key]: value }, { signal: page.signal });
       let answer;
       try {
         answer = await put({});
