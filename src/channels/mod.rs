@@ -90,6 +90,9 @@ impl Channel {
             Self::Simulator => TextLimits::NONE,
             Self::WhatsApp(_) => whatsapp::TEXT_LIMITS,
             Self::Webhook(webhook) => webhook.text_limits(),
+            // What is cut now goes out once the channel is whole.
+            Self::Incomplete { name, .. } if *name == WHATSAPP => whatsapp::TEXT_LIMITS,
+            Self::Incomplete { .. } => TextLimits::all(Webhook::TEXT_CHARS),
         }
     }
 
