@@ -19,13 +19,16 @@ pub(super) const CURRENT: Schema = Schema {
     ],
 };
 
+/// Changes rows, and says what it has done, a sentence each.
+type Then = fn(&Connection) -> Result<Vec<String>>;
+
 /// What brings a file one version forward, in a transaction of its own.
 pub(super) struct Step {
     /// What changes the schema.
     sql: &'static str,
     /// What SQL cannot do with the rows: it runs after it, and says what it has done, a sentence each. It uses the functions
     /// of the current store, so whoever changes the tables that it writes gives it statements of its own.
-    then: Option<fn(&Connection) -> Result<Vec<String>>>,
+    then: Option<Then>,
 }
 
 impl Step {

@@ -74,14 +74,14 @@ impl Phone {
         forms::one_form(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
     }
 
-    /// The number without what is dialled only inside its country, if it was stored with that and the country's plan knows it
-    /// without.
+    /// The number without what is dialled only inside its country, if it was stored with that: what is read when somebody
+    /// types it today.
     pub fn without_trunk_prefix(&self) -> Option<Self> {
+        // Both forms of a number that has two are known; neither has a prefix.
         if other_form(self.digits()).is_some() {
             return None;
         }
-        let digits = plan::without_trunk_prefix(self.digits()).filter(|digits| plan::is_valid(digits))?;
-        Self::of_digits(&digits).ok()
+        Self::of_digits(&plan::without_trunk_prefix(self.digits())?).ok()
     }
 
     /// The number as releases before the prefix was taken off have stored it, where its country has one.
@@ -140,9 +140,9 @@ impl Phone {
             // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled always.
             return Self::of_digits(without);
         }
-        // Both forms of a number that has two are known; neither has a prefix.
-        let shorter = if other_form(digits).is_none() { plan::without_trunk_prefix(digits) } else { None };
-        Self::of_digits(shorter.as_deref().unwrap_or(digits))
+        // A number of 16 digits and more may be one once the prefix is taken off.
+        let as_typed = Self(format!("+{digits}"));
+        as_typed.without_trunk_prefix().map_or_else(|| Self::of_digits(digits), Ok)
     }
 
     fn of_digits(digits: &str) -> Result<Self, ParseError> {

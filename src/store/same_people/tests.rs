@@ -81,8 +81,9 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
     session(&conn, 3, 1, 3, "8");
     session(&conn, 4, 1, 4, "7");
     session(&conn, 5, 2, 4, "NULL");
-    // A prefix alone; one of Italy; one that nobody knows.
+    // A prefix alone, of numbers that the plan knows and does not know yet; one of Italy; one that nobody knows.
     contact(&conn, 5, &["+49015123456701"], "");
+    contact(&conn, 17, &["+4407000000"], "");
     contact(&conn, 6, &["+390612345601"], "");
     contact(&conn, 7, &["+440000000000000"], "");
     // Mexico, known by what WhatsApp calls the number; Ivory Coast; Argentina.
@@ -122,7 +123,7 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
         told,
         [
             "5 contacts joined with another one, because their phone numbers are one number",
-            "2 phone numbers lost the digits that are dialled only inside their country",
+            "3 phone numbers lost the digits that are dialled only inside their country",
             "2 contacts left apart, although their phone numbers are one number",
             "3 tags joined with another one, or renamed, because they look the same",
         ]
@@ -140,6 +141,7 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
         ("+49015123456701", None),
         ("+390612345601", Some(6)),
         ("+440000000000000", Some(7)),
+        ("+447000000", Some(17)),
         ("+525512345678", Some(8)),
         ("+22507123401", Some(10)),
         ("+541112345678", Some(12)),
