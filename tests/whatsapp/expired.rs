@@ -203,8 +203,10 @@ fn is_read(request: &Request) -> bool {
     request.body.get("status").is_some()
 }
 
+type Matches = fn(&Request) -> bool;
+
 /// What is asked of Meta besides sending messages.
-const CALLS: [(&str, fn(&Request) -> bool); 4] = [
+const CALLS: [(&str, Matches); 4] = [
     ("templates", |request| request.path.ends_with("/message_templates")),
     ("number", |request| request.method == "GET" && request.query.contains("display_phone_number")),
     ("subscription", |request| request.path.ends_with("/subscribed_apps")),
