@@ -85,7 +85,8 @@ impl std::str::FromStr for InQuery {
     }
 }
 
-/// `POST /contacts/{id}/allow-auto-replies`: automatic answers that stopped, because there were too many at once, go on.
+/// `POST /contacts/{id}/allow-auto-replies`: automatic answers that stopped, because there were too many at once, go
+/// on.
 pub(super) async fn allow_auto_replies(
     state: web::Data<State>,
     id: web::Path<String>,

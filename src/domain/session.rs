@@ -204,8 +204,8 @@ pub struct Session {
     /// What sub-flows said in the last turn, so that a failed delivery finds the frame that it concerns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spoken: Vec<Spoken>,
-    /// The code with which what it last said could not be delivered, as long as it has said and heard nothing since. One
-    /// that comes to its end so reached nobody, whatever its outcome.
+    /// The code with which what it last said could not be delivered, as long as it has said and heard nothing since.
+    /// One that comes to its end so reached nobody, whatever its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     /// Messages that came during an HTTP call, in the order in which they came. An ended session has none.

@@ -182,8 +182,8 @@ pub fn shares_language(one: &str, other: &str) -> bool {
     primary(one) == primary(other)
 }
 
-/// Whether a translation is in the language that is asked for: the same, or the one of a region where either names none.
-/// `pt_BR` is no `pt_PT`.
+/// Whether a translation is in the language that is asked for: the same, or the one of a region where either names
+/// none. `pt_BR` is no `pt_PT`.
 pub fn is_in_language(translation: &str, asked: &str) -> bool {
     let names_region = |code: &str| plain(code).contains('_');
     let is_general = !names_region(translation) || !names_region(asked);

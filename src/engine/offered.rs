@@ -22,8 +22,8 @@ pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> 
 /// That nothing can be said of the templates that a document names, because the channel has never told which it has.
 pub(super) fn unchecked(document: &FlowDocument) -> Option<Problem> {
     let node = document.nodes.iter().find(|node| template_of(node).is_some())?;
-    let text = "The templates could not be checked, because they were never fetched from the channel. Do so on the page \
-                Templates once the channel answers; until then what needs a template waits.";
+    let text = "The templates could not be checked, because they were never fetched from the channel. Do so on the \
+                page Templates once the channel answers; until then what needs a template waits.";
     Some(Problem::new(checks::TEMPLATES_NOT_CHECKED, text).at(node.id.as_str()).field("template"))
 }
 

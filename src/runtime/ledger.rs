@@ -92,8 +92,8 @@ impl Ledger<'_> {
 }
 
 impl Ledger<'_> {
-    /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed from
-    /// then on. Gives which it was.
+    /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed
+    /// from then on. Gives which it was.
     pub(super) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
         let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
         let of_flow =
@@ -105,8 +105,8 @@ impl Ledger<'_> {
     }
 }
 
-/// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an end
-/// of its flow, is none of those that completed.
+/// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an
+/// end of its flow, is none of those that completed.
 pub(super) fn counted_as(session: &Session) -> &'static str {
     match session.status {
         Status::Completed if session.undelivered.is_some() => "session.undelivered",

@@ -100,9 +100,10 @@ impl Runtime {
         }
     }
 
-    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure, and once somebody
-    /// has given the channel another access token or let it go on. Ends at once where there is nothing to fetch. While the
-    /// clock is moved by hand it fetches them once, and leaves the rest to [`Runtime::run_due_templates`].
+    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure, and once
+    /// somebody has given the channel another access token or let it go on. Ends at once where there is nothing to
+    /// fetch. While the clock is moved by hand it fetches them once, and leaves the rest to
+    /// [`Runtime::run_due_templates`].
     pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         loop {

@@ -173,8 +173,8 @@ pub(super) fn next(session: &Session) -> Option<Event> {
     engine::next_queued(session)
 }
 
-/// Fails a session that had completed if a message of its last turn could not be delivered: it said what it was to say to
-/// nobody.
+/// Fails a session that had completed if a message of its last turn could not be delivered: it said what it was to say
+/// to nobody.
 pub(super) fn fail_completed(session: &mut Session, turn: u32, code: &str) {
     if session.status == Status::Completed && session.turn == turn {
         session.status = Status::Failed;

@@ -390,7 +390,8 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
 /// What a queued message's `reason` says that waits in its place until the channel's templates have been fetched.
 pub const WAITS_FOR_TEMPLATES: &str = "waits_for_templates";
 
-/// Has the head of a lane, and with it the lane, wait for the channel's templates: until [`templates_came`], or `until`.
+/// Has the head of a lane, and with it the lane, wait for the channel's templates: until [`templates_came`], or
+/// `until`.
 ///
 /// # Errors
 /// When the database refuses.
@@ -409,8 +410,8 @@ pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) ->
     Ok(statement.execute((channel, now, WAITS_FOR_TEMPLATES, limit))?)
 }
 
-/// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person has written. Answers whether
-/// there is one.
+/// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person
+/// has written. Answers whether there is one.
 ///
 /// # Errors
 /// When the database refuses.

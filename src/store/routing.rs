@@ -83,8 +83,8 @@ pub struct HeardRow {
 const HEARD: &str = "SELECT direction = 'in', created_at, handled, reason FROM messages INDEXED BY messages_by_contact
     WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT ?2";
 
-/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; no more than
-/// is among the newest `limit` messages in both directions.
+/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; no more
+/// than is among the newest `limit` messages in both directions.
 ///
 /// # Errors
 /// When the database cannot be read.

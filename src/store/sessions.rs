@@ -444,8 +444,8 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
 }
 
-/// Fails a session that had completed, because what it said in its last turn could not be delivered, and gives when it had
-/// ended. `None` if it has not completed.
+/// Fails a session that had completed, because what it said in its last turn could not be delivered, and gives when it
+/// had ended. `None` if it has not completed.
 ///
 /// # Errors
 /// When the database refuses.

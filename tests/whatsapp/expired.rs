@@ -1,5 +1,5 @@
-//! The access token is not good, or the account is not, before the first message: whatever is asked for first pauses the
-//! channel, and nothing is lost.
+//! The access token is not good, or the account is not, before the first message: whatever is asked for first pauses
+//! the channel, and nothing is lost.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -13,7 +13,8 @@ async fn an_auto_reply_that_answers_every_message_of_ours_gets_ten() {
     world
         .app
         .publish(&json!({
-            "schema_version": 1, "name": "Hours", "settings": {"keywords": ["hi"], "late_reply": {"text": "We are closed."}},
+            "schema_version": 1, "name": "Hours",
+            "settings": {"keywords": ["hi"], "late_reply": {"text": "We are closed."}},
             "entry_node": "end", "nodes": [{"id": "end", "type": "end", "text": "We are open from nine."}]}))
         .await;
     let machine = world.cloud.phone(PHONE);

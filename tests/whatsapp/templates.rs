@@ -113,7 +113,8 @@ async fn one_page_that_fails_changes_nothing_and_is_tried_again_sooner() {
 /// Says a template in German, and nothing else.
 fn german() -> Value {
     json!({"schema_version": 1, "name": "News", "language": "fr", "entry_node": "end", "nodes": [
-        {"id": "end", "type": "end", "template": {"name": "news", "language": "de", "variables": {"1": "{{context.who}}"}}}
+        {"id": "end", "type": "end",
+         "template": {"name": "news", "language": "de", "variables": {"1": "{{context.who}}"}}}
     ]})
 }
 

@@ -131,7 +131,8 @@ fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
         // The account: blocked, restricted, payment, registration, display name, spam, classification. Trying on makes
         // 131048 worse.
         33 | 368 | 130497 | 131031 | 131037 | 131042 | 131045 | 131048 | 131064 => RefusalClass::ChannelDown,
-        // The number's registration: not registered, not verified, its PIN, taken off too often. No message concerns it.
+        // The number's registration: not registered, not verified, its PIN, taken off too often. No message concerns
+        // it.
         133000..=133016 => RefusalClass::ChannelDown,
         _ if error.get("is_transient").and_then(Value::as_bool) == Some(true) => RefusalClass::Transient,
         _ if status == 429 => RefusalClass::ChannelPacing,

@@ -97,8 +97,8 @@ impl WhatsApp {
         *self.access_token.write().unwrap_or_else(PoisonError::into_inner) = token.trim().into();
     }
 
-    /// A digest of what the account is reached with, as a JSON text: another one means that the token, the number or the
-    /// account is another one.
+    /// A digest of what the account is reached with, as a JSON text: another one means that the token, the number or
+    /// the account is another one.
     pub fn credentials_digest(&self) -> String {
         let token = self.access_token();
         let parts = [&self.options.phone_number_id, &self.options.business_account_id, &*token];

@@ -1,12 +1,13 @@
 //! The limit of automatic answers, so that two machines that answer each other come to an end.
 //!
-//! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of them to
-//! one person within a minute, in which no session took a reply, there is no other one until the person has been silent for
-//! an hour, or an operator lets them go on. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that
-//! opt out and in do their work all the same; only their confirmations stop at as many within a minute.
+//! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
+//! them to one person within a minute, in which no session took a reply, there is no other one until the person has
+//! been silent for an hour, or an operator lets them go on. What comes meanwhile is kept as unrouted with the reason
+//! [`LIMIT`]. Words that opt out and in do their work all the same; only their confirmations stop at as many within a
+//! minute.
 //!
-//! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something would
-//! answer by itself.
+//! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
+//! would answer by itself.
 
 use std::time::Duration;
 
@@ -103,8 +104,8 @@ impl Job<'_> {
         standing_of(self.tx(), contact_seq, at)
     }
 
-    /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it as
-    /// often as no person does.
+    /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it
+    /// as often as no person does.
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
         let heard = routing::heard_of(self.tx(), contact_seq, self.now(), SPAN, LOOKED_AT)?;
         let since = self.now().minus(SPAN);

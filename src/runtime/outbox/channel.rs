@@ -75,12 +75,12 @@ struct Resume {
     only: Option<&'static str>,
 }
 
-/// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether it
-/// was paused.
+/// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether
+/// it was paused.
 struct UseCredentials {
     digest: String,
-    /// The server starts: only what is not what was refused mends anything, and as the number may be another one, it mends
-    /// whatever the provider had to say.
+    /// The server starts: only what is not what was refused mends anything, and as the number may be another one, it
+    /// mends whatever the provider had to say.
     is_start: bool,
 }
 
@@ -184,8 +184,8 @@ impl Job<'_> {
 }
 
 impl Runtime {
-    /// Takes note of what a refusal of any call but that of a message says of the channel as a whole: one that concerns the
-    /// account, the number or the access token pauses it, as it would have paused it as the answer to a message.
+    /// Takes note of what a refusal of any call but that of a message says of the channel as a whole: one that concerns
+    /// the account, the number or the access token pauses it, as it would have paused it as the answer to a message.
     pub(in crate::runtime) async fn heed(&self, refusal: &Refusal, began_at: Timestamp) {
         if refusal.class == RefusalClass::ChannelDown
             && let Err(error) = self.handle(PauseFor { refusal: refusal.clone(), began_at }).await

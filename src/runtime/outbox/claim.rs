@@ -34,8 +34,8 @@ pub(super) const TOO_OLD: &str = "too_old";
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited: what
 /// stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
-/// After what a message that waits for the channel's templates is looked at again, should nobody have said that they are
-/// there.
+/// After what a message that waits for the channel's templates is looked at again, should nobody have said that they
+/// are there.
 const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
 /// Why a message fails to somebody who is reached nowhere.
 const NO_ADDRESS: &str = "no_address";

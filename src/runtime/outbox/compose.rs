@@ -199,8 +199,8 @@ fn pick(
     Ok(found.swap_remove(place))
 }
 
-/// The translations that may be sent, the best first, which is the one in the node's language; then in the contact's, in
-/// the flow's, and any other. There is at least one.
+/// The translations that may be sent, the best first, which is the one in the node's language; then in the contact's,
+/// in the flow's, and any other. There is at least one.
 ///
 /// # Errors
 /// The reason, if there is none.
