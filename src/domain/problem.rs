@@ -130,6 +130,8 @@ pub mod checks {
         TEXT_TOO_LONG = Error "text_too_long";
         /// A medium is of no kind that can be sent.
         BAD_MEDIA_KIND = Error "bad_media_kind";
+        /// A medium's address that can never be fetched.
+        BAD_MEDIA_URL = Error "bad_media_url";
 
         // Templates of the channel.
 
@@ -152,6 +154,8 @@ pub mod checks {
         BAD_HTTP_URL = Error "bad_http_url";
         /// A header that cannot be sent, or that is not an author's.
         BAD_HTTP_HEADER = Error "bad_http_header";
+        /// A body whose values cannot be escaped where they stand.
+        BAD_HTTP_BODY = Error "bad_http_body";
         /// An attempt of a call may take too long, or no time at all.
         BAD_HTTP_TIMEOUT = Error "bad_http_timeout";
         /// A call is tried too often.

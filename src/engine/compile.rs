@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::bounds::Bounds;
@@ -14,15 +13,15 @@ use super::check::{self, Publishing};
 use super::extract::DateOrder;
 use super::moment;
 use super::number::Writing;
-use super::template::{Leaf, Place, Templates, Text};
+use super::pattern::Pattern;
+use super::template::{Leaf, Place, Templates, Text, has_tags};
+use super::{address, body};
 use crate::domain::text::normalize_reply;
 use crate::domain::{
     Ask, Branch, Contact, Delay, Expects, FlowDocument, FlowId, FlowKind, Handoff, HttpRequest, LateReply,
     MediaTemplate, MenuOption, Node, NodeKind, Operator, Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
 };
 
-/// Memory that one pattern may take when compiled.
-const PATTERN_BYTES: usize = 256 * 1024;
 /// Patterns that a flow may have.
 const PATTERNS: usize = 200;
 /// Templates that a flow may have. Each takes some 10 KB when compiled, however small it is.
@@ -98,7 +97,7 @@ pub(super) struct CompiledCase {
     pub(super) left: Leaf,
     pub(super) operator: Operator,
     pub(super) right: Leaf,
-    pub(super) pattern: Option<Regex>,
+    pub(super) pattern: Option<Pattern>,
     pub(super) exit: String,
 }
 
@@ -110,7 +109,7 @@ pub(super) enum Action {
         prompt: Prompt,
         expects: Expects,
         bounds: Bounds,
-        pattern: Option<Regex>,
+        pattern: Option<Pattern>,
     },
     Menu {
         prompt: Prompt,
@@ -148,6 +147,10 @@ pub(super) struct CallTemplates {
     pub(super) url: Text,
     pub(super) headers: Vec<(String, Text)>,
     pub(super) body: Leaf,
+    /// The content type of a text that has no header for it.
+    pub(super) text_type: &'static str,
+    /// Whether the author wrote steps of only dots into the address.
+    pub(super) has_dots: bool,
     pub(super) timeout_ms: u32,
     pub(super) max_retries: u32,
     pub(super) save_as: Option<String>,
@@ -464,6 +467,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn call(&mut self, request: &HttpRequest) -> CallTemplates {
+        let (body, text_type) = self.body(request);
         CallTemplates {
             method: request.method.clone(),
             url: self.compile("url", &request.url, Place::Address),
@@ -472,11 +476,39 @@ impl<'a> Compiler<'a> {
                 .iter()
                 .map(|(name, value)| (name.to_lowercase(), self.text(&format!("headers.{name}"), value)))
                 .collect(),
-            body: self.leaf("body", &request.body),
+            body,
+            text_type,
+            has_dots: address::has_dots(&request.url),
             timeout_ms: request.timeout_ms,
             max_retries: request.max_retries,
             save_as: request.save_as.clone(),
         }
+    }
+
+    /// The body of a call, and the content type that it has if it is a text and no header says another.
+    fn body(&mut self, request: &HttpRequest) -> (Leaf, &'static str) {
+        let Value::String(source) = &request.body else {
+            if !body::takes_json(&request.headers) {
+                let why = "The body is JSON and the header `content-type` says something else. Remove the header, or \
+                           write the body as a text.";
+                self.problems.push(Problem::new(checks::BAD_HTTP_BODY, why).at(self.node).field("body"));
+            }
+            return (self.leaf("body", &request.body), body::PLAIN);
+        };
+        let kind = body::Kind::of(&request.headers, source);
+        if kind == body::Kind::Plain || !has_tags(source) {
+            return (self.leaf("body", &request.body), kind.default_type());
+        }
+        let guarded = body::guard(source, kind);
+        if let Some(why) = guarded.problems.first() {
+            let text = format!("{why}.");
+            self.problems.push(Problem::new(checks::BAD_HTTP_BODY, text).at(self.node).field("body"));
+        }
+        let text = self.templates.compile_guarded(source, &guarded.source).unwrap_or_else(|problem| {
+            self.refuse("body", problem);
+            Text::Literal(String::new())
+        });
+        (Leaf::Text(text), kind.default_type())
     }
 
     fn media(&mut self, media: &MediaTemplate) -> Media {
@@ -556,7 +588,7 @@ impl<'a> Compiler<'a> {
         bounds
     }
 
-    fn case_pattern(&mut self, field: &str, right: &Value) -> Option<Regex> {
+    fn case_pattern(&mut self, field: &str, right: &Value) -> Option<Pattern> {
         if let Value::String(source) = right {
             return self.pattern(field, source);
         }
@@ -565,7 +597,7 @@ impl<'a> Compiler<'a> {
         None
     }
 
-    fn pattern(&mut self, field: &str, source: &str) -> Option<Regex> {
+    fn pattern(&mut self, field: &str, source: &str) -> Option<Pattern> {
         self.patterns += 1;
         if self.patterns > PATTERNS {
             if self.patterns == PATTERNS + 1 {
@@ -574,15 +606,11 @@ impl<'a> Compiler<'a> {
             }
             return None;
         }
-        match RegexBuilder::new(source).case_insensitive(true).size_limit(PATTERN_BYTES).build() {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
-                let text = format!("The pattern `{source}` cannot be used: {reason}. Correct it.");
-                self.problems.push(Problem::new(checks::BAD_PATTERN, text).at(self.node).field(field));
-                None
-            }
+        let (pattern, why) = Pattern::compile(source);
+        if let Some(why) = why {
+            let text = format!("The pattern `{source}` cannot be used: {why}. Correct it.");
+            self.problems.push(Problem::new(checks::BAD_PATTERN, text).at(self.node).field(field));
         }
+        pattern
     }
 }

@@ -7,11 +7,11 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
-use regex::Regex;
 use serde_json::{Value, json};
 
 use super::moment;
 use super::number::{self, Number, Writing};
+use super::pattern::Pattern;
 use crate::domain::Operator;
 use crate::domain::profile::clean_tag;
 use crate::domain::text::{fold, words};
@@ -41,7 +41,7 @@ pub(super) fn decide(
     operator: Operator,
     left: &Value,
     right: &Value,
-    pattern: Option<&Regex>,
+    pattern: Option<&Pattern>,
     around: &Surroundings<'_>,
 ) -> Verdict {
     let holds = |yes: bool, part: &Value| if yes { Verdict::Holds(part.clone()) } else { Verdict::Fails };
@@ -60,12 +60,10 @@ pub(super) fn decide(
         },
         Operator::StartsWith => on_text(left, right, |text, part| !part.is_empty() && text.starts_with(part)),
         Operator::EndsWith => on_text(left, right, |text, part| !part.is_empty() && text.ends_with(part)),
-        Operator::Matches => {
-            match pattern.and_then(|pattern| pattern.find(&as_text(left)).map(|m| m.as_str().to_owned())) {
-                Some(part) => Verdict::Holds(json!(part)),
-                None => Verdict::Fails,
-            }
-        }
+        Operator::Matches => match pattern.and_then(|pattern| pattern.find(&as_text(left)).map(str::to_owned)) {
+            Some(part) => Verdict::Holds(json!(part)),
+            None => Verdict::Fails,
+        },
         Operator::In => match right {
             Value::Array(items) => {
                 let wanted = fold(&as_text(left));
@@ -210,7 +208,7 @@ mod tests {
         let operator: Operator = serde_json::from_value(json!(operator)).unwrap();
         let tags = ["VIP".to_owned()];
         let around = Surroundings { tags: &tags, writing: Writing::default(), zone: &TimeZone::UTC };
-        let pattern = right.as_str().and_then(|source| Regex::new(&format!("(?i){source}")).ok());
+        let pattern = right.as_str().and_then(|source| Pattern::compile(source).0);
         match decide(operator, &left, &right, pattern.as_ref(), &around) {
             Verdict::Holds(part) => Ok(part),
             Verdict::Fails => Err(false),

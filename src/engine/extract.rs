@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::bounds::Bounds;
 use super::number::{self, NoNumber, Number, Writing};
+use super::pattern::Pattern;
 use crate::domain::text::ascii_digit;
 use crate::domain::unseen::is_unseen;
 use crate::domain::{Expects, Phone, Reply, ReplyKind};
@@ -70,12 +71,12 @@ pub(super) fn extract(
     reply: &Reply,
     expects: Expects,
     bounds: &Bounds,
-    pattern: Option<&Regex>,
+    pattern: Option<&Pattern>,
     locale: &Locale,
 ) -> Result<Answer, &'static str> {
     let received = reply.text.as_deref().unwrap_or_default();
     if let Some(pattern) = pattern
-        && !pattern.is_match(received)
+        && pattern.find(received).is_none()
     {
         return Err("the pattern is not found in the text");
     }

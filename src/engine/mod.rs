@@ -7,7 +7,9 @@
 //!
 //! Every loop has a limit, and hitting one is a state of the session, not a panic: see [`limits`].
 
+mod address;
 mod awaited;
+mod body;
 mod bounds;
 mod check;
 mod compile;
@@ -20,6 +22,7 @@ mod machine;
 mod moment;
 mod number;
 mod offered;
+mod pattern;
 mod reply;
 mod sub_flows;
 mod template;

@@ -13,9 +13,9 @@ use minijinja::value::Object;
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
 use serde_json::{Value, json};
 
-use super::filters;
 use super::lists::{self, dynamic};
 use super::number::Writing;
+use super::{body, filters};
 use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
@@ -123,6 +123,7 @@ impl Templates {
         environment.set_formatter(format_value);
         lists::restrict(&mut environment);
         filters::add(&mut environment, zone);
+        body::add_filters(&mut environment);
         Self { environment, count: 0, at_most }
     }
 
@@ -136,9 +137,22 @@ impl Templates {
     /// # Errors
     /// A problem without its place: the syntax is wrong, or a root is unknown.
     pub(super) fn compile(&mut self, source: &str, place: Place) -> Result<Text, Problem> {
-        if !["{{", "{%", "{#"].iter().any(|open| source.contains(open)) {
+        if !has_tags(source) {
             return Ok(Text::Literal(source.to_owned()));
         }
+        let bare = single_expression(source);
+        self.add(source, source, bare, place)
+    }
+
+    /// Compiles a text in the place of the one that its author wrote, of which problems tell.
+    ///
+    /// # Errors
+    /// As [`Templates::compile`].
+    pub(super) fn compile_guarded(&mut self, source: &str, guarded: &str) -> Result<Text, Problem> {
+        if has_tags(source) { self.add(source, guarded, None, Place::Text) } else { self.compile(source, Place::Text) }
+    }
+
+    fn add(&mut self, source: &str, run: &str, bare: Option<&str>, place: Place) -> Result<Text, Problem> {
         check_size(source)?;
         if let Some(why) = lists::forbidden(source) {
             return Err(Problem::new(checks::BAD_TEMPLATE, format!("The template `{source}` {why}.")));
@@ -147,7 +161,6 @@ impl Templates {
             let text = format!("The flow has more than {} templates. Split it.", self.at_most);
             return Err(Problem::new(checks::TOO_MANY_TEMPLATES, text));
         }
-        let bare = single_expression(source);
         self.count += 1;
         let suffix = match place {
             Place::Link if bare.is_none() => "link",
@@ -159,7 +172,7 @@ impl Templates {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
             Problem::new(checks::BAD_TEMPLATE, format!("The template `{source}` cannot be read: {detail}. Correct it."))
         };
-        self.environment.add_template_owned(name.clone(), source.to_owned()).map_err(|error| bad(&error))?;
+        self.environment.add_template_owned(name.clone(), run.to_owned()).map_err(|error| bad(&error))?;
         let typed = bare.is_some();
         if let Some(expression) = bare {
             let typed_source = format!("{{% set {RESULT} = ({expression}) %}}");
@@ -294,6 +307,11 @@ impl Object for Scope {
     }
 }
 
+/// Whether anything is filled in.
+pub(super) fn has_tags(source: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|open| source.contains(open))
+}
+
 /// Refuses what the template library's recursion could not bear: it walks an expression as deep as it has operators.
 fn check_size(source: &str) -> Result<(), Problem> {
     let too_large = |what: String| {
@@ -340,7 +358,7 @@ pub(super) fn tag_length(text: &str) -> usize {
 }
 
 /// The inside of a text that is exactly one `{{…}}`.
-fn single_expression(source: &str) -> Option<&str> {
+pub(super) fn single_expression(source: &str) -> Option<&str> {
     let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.trim_matches('-');
     (!inner.contains("{{") && !inner.contains("}}") && !inner.trim().is_empty()).then_some(inner)
@@ -405,6 +423,11 @@ fn notes(state: &State<'_, '_>) -> Vec<String> {
     noted.iter().flat_map(|notes| notes.as_str().unwrap_or_default().lines().map(str::to_owned)).collect()
 }
 
+/// Notes that a value was missing: state of one rendering, which its caller reads afterwards.
+pub(super) fn note_missing(state: &mut State<'_, '_>) {
+    state.set_temp(MISSING, Dynamic::from(true));
+}
+
 pub(super) fn is_missing(value: &Dynamic) -> bool {
     value.is_undefined() || value.is_none()
 }
@@ -425,11 +448,11 @@ fn missing_paths(paths: &[String], scope: &Scope) -> Vec<String> {
 /// Writes a value into the output: missing ones as nothing, percent-encoded inside links.
 fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic) -> Result<(), minijinja::Error> {
     if is_missing(value) {
-        // Interior state of one rendering; the caller reads it afterwards.
-        state.set_temp(MISSING, Dynamic::from(true));
+        note_missing(state);
         return Ok(());
     }
     if state.name().ends_with(".link") {
+        refuse_dots(&value.to_string())?;
         let encoded = state.apply_filter("urlencode", &[Dynamic::from(value.to_string())])?;
         return Ok(out.write_str(encoded.as_str().unwrap_or_default())?);
     }
@@ -439,21 +462,20 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic
     minijinja::escape_formatter(out, state, value)
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3). Steps of only dots mean other steps,
-/// encoded or not (WHATWG URL, section 4.4), so that they are refused.
+/// Percent-encodes a step of an address. Steps of only dots mean other steps, encoded or not (WHATWG URL, section 4.4),
+/// so that they are refused.
 fn encode_step(text: &str) -> Result<String, minijinja::Error> {
-    if text == "." || text == ".." {
+    refuse_dots(text)?;
+    Ok(body::percent(text))
+}
+
+/// Refuses a value of an address that leads up its path.
+fn refuse_dots(text: &str) -> Result<(), minijinja::Error> {
+    if text.split(['/', '\\']).any(|step| step == "." || step == "..") {
         let why = "dots alone do not belong into an address";
         return Err(minijinja::Error::new(ErrorKind::InvalidOperation, why));
     }
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    Ok(encoded)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -541,6 +563,8 @@ mod tests {
     fn values_in_links_are_percent_encoded() {
         let (link, _) = render_in("https://shop.example/{{context.path}}", Place::Link);
         assert_eq!(link, "https://shop.example/a%20b/%C3%BC%3F%26");
+        let (link, _) = render_in("https://shop.example/{{'../private/' ~ context.n}}", Place::Link);
+        assert!(link.starts_with("failed"), "{link}");
         let (link, _) = render_in("{{context.path}}", Place::Link);
         assert_eq!(link, "a b/ü?&", "a value that is the whole link stands as it is");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::limits;
+use super::super::{address, limits};
 use super::{bad_name, is_name};
 use crate::domain::consent::{is_opt_out_word, is_stop};
 use crate::domain::text::normalize_reply;
@@ -103,6 +103,9 @@ pub(super) fn fields(node: &Node, add: &mut impl FnMut(Problem)) {
                     let text = format!("`{}` is no kind of medium. Use one of {}.", media.kind, KINDS.join(", "));
                     add(Problem::new(checks::BAD_MEDIA_KIND, text).field("media.kind"));
                 }
+                if let Some(why) = address::problem(&media.url) {
+                    add(Problem::new(checks::BAD_MEDIA_URL, why).field("media.url"));
+                }
             }
         }
         NodeKind::Ask(ask) => name("save_as", ask.save_as.as_ref()),
@@ -184,10 +187,15 @@ fn request_fields(request: &HttpRequest, add: &mut impl FnMut(Problem)) {
     }
     let url = request.url.trim().to_lowercase();
     let is_web = ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|it| !it.is_empty()));
-    // Of an address that begins with a value it is known only when it is called.
-    if !is_web && !url.starts_with("{{") {
-        let text = "The address is not one that can be called. Write it with https://.";
-        add(Problem::new(checks::BAD_HTTP_URL, text).field("url"));
+    // Of an address that is one value it is known only when it is called.
+    let why = match address::problem(&request.url) {
+        None if !is_web && !url.starts_with("{{") => {
+            Some("The address is not one that can be called. Write it with https://.".to_owned())
+        }
+        why => why,
+    };
+    if let Some(why) = why {
+        add(Problem::new(checks::BAD_HTTP_URL, why).field("url"));
     }
     let mut seen = HashSet::new();
     for (name, value) in &request.headers {

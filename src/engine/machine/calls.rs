@@ -10,6 +10,7 @@ use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, WaitKind};
 use crate::engine::compile::{Action, CallTemplates};
 use crate::engine::template::{Leaf, Text};
 use crate::engine::{Change, Effect, limits};
+use crate::engine::{address, body};
 
 impl Machine<'_> {
     /// Makes an HTTP call and waits for its answer. What cannot be called takes `failure` at once.
@@ -109,6 +110,13 @@ impl Machine<'_> {
             let shown: String = url.chars().take(100).collect();
             return Ok(Err(format!("`{shown}` {NO_WEB_ADDRESS}")));
         }
+        // Several values may make such a step together.
+        if !templates.has_dots
+            && address::has_dots(&url)
+            && !matches!(templates.url, Text::Template { typed: true, .. })
+        {
+            return Ok(Err("steps of only dots lead to another address".to_owned()));
+        }
         let mut headers = BTreeMap::new();
         for (name, value) in &templates.headers {
             let value = self.whole_text(index, value)?.trim().to_owned();
@@ -120,14 +128,19 @@ impl Machine<'_> {
         }
         let body = match &templates.body {
             Leaf::Text(text @ (Text::Literal(_) | Text::Template { typed: false, .. })) => {
-                Value::String(self.whole_text(index, text)?)
+                match self.rendered(index, text)? {
+                    Some(text) => Value::String(text),
+                    None => return Ok(Err("its body cannot be filled in safely".to_owned())),
+                }
             }
             leaf => self.value(index, leaf)?,
         };
+        let is_form = headers.get("content-type").is_some_and(|content_type| body::is_form(content_type));
         let (body, content_type) = match body {
             Value::Null => (None, None),
-            Value::String(text) => (Some(text), Some("text/plain; charset=utf-8")),
-            json => (Some(json.to_string()), Some("application/json")),
+            Value::String(text) => (Some(text), Some(templates.text_type)),
+            Value::Object(fields) if is_form => (Some(body::form_of(&fields)), None),
+            json => (Some(json.to_string()), Some(body::JSON)),
         };
         if body.as_ref().is_some_and(|body| body.len() > limits::STATE_BYTES) {
             return Ok(Err(format!("the body is larger than {} bytes", limits::STATE_BYTES)));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::compile::{Action, CompiledCase, CompiledFlow};
-use super::condition::{Surroundings, Verdict, decide};
+use super::condition::{Surroundings, Verdict, as_text, decide};
 use super::moment;
 use super::number::Writing;
 use super::template::{Text, TurnScope};
@@ -88,6 +88,8 @@ pub(super) struct Machine<'a> {
     queued: Option<Reply>,
     passed: u32,
     fuel: u64,
+    /// What patterns have used of their own fuel.
+    pattern_fuel: u64,
     /// Size of the context as JSON, counted when a node first writes into it.
     context_bytes: Option<usize>,
     /// Size of what is counted with the context: kept events, queued replies, and the contexts of other frames.
@@ -126,6 +128,7 @@ impl<'a> Machine<'a> {
             queued: None,
             passed: 0,
             fuel: 0,
+            pattern_fuel: 0,
             context_bytes: None,
             held_bytes: None,
             context_view: None,
@@ -383,6 +386,11 @@ impl<'a> Machine<'a> {
             let left = self.value(index, &case.left)?;
             let right = self.value(index, &case.right)?;
             self.burn(1 + compare_cost(case.operator, &left) + compare_cost(case.operator, &right))?;
+            if let Some(pattern) = &case.pattern
+                && !self.affords(index, pattern, &as_text(&left))
+            {
+                continue;
+            }
             let country = self.country();
             let around = Surroundings {
                 tags: &self.contact.tags,

@@ -46,6 +46,10 @@ impl Machine<'_> {
             Action::Ask { prompt, expects, bounds, pattern } => {
                 if is_old_tap(reply, &wait) {
                     self.prompt_again(index, prompt, &wait, OLD_TAP)
+                } else if let Some(pattern) = pattern
+                    && !self.affords(index, pattern, reply.text.as_deref().unwrap_or_default())
+                {
+                    self.no_match(index, prompt, &wait, "the text is too long for the pattern")
                 } else {
                     match extract(reply, *expects, bounds, pattern.as_ref(), &self.locale()) {
                         Ok(answer) => self

@@ -63,7 +63,11 @@ impl Machine<'_> {
             None => None,
         };
         let filename = match &media.filename {
-            Some(filename) => Some(self.text(index, filename)?),
+            // A name is one line and no path.
+            Some(filename) => {
+                let is_no_part = |c: char| c.is_control() || matches!(c, '/' | '\\');
+                Some(self.text(index, filename)?.replace(is_no_part, "_"))
+            }
             None => None,
         };
         let text_is_caption = caption.is_none() && media.kind != "audio";

@@ -14,6 +14,7 @@ use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
 use crate::engine::number::Writing;
+use crate::engine::pattern::{self, Pattern};
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
 use crate::engine::{Change, Effect, Warning, limits};
 
@@ -33,18 +34,23 @@ impl Machine<'_> {
 
     /// Renders a text of any length.
     pub(super) fn whole_text(&mut self, index: usize, text: &Text) -> Result<String, Halt> {
+        Ok(self.rendered(index, text)?.unwrap_or_default())
+    }
+
+    /// Renders a text of any length. `None` if its template failed on these values, which is a warning.
+    pub(super) fn rendered(&mut self, index: usize, text: &Text) -> Result<Option<String>, Halt> {
         let (name, paths) = match text {
-            Text::Literal(text) => return Ok(text.clone()),
+            Text::Literal(text) => return Ok(Some(text.clone())),
             Text::Template { name, paths, .. } => (name, paths),
         };
         let scope = self.scope(index);
         let rendered = match self.flow.templates.render(name, paths, &scope) {
             Ok(rendered) => rendered,
-            Err(error) => return self.render_failed(index, error).map(|()| String::new()),
+            Err(error) => return self.render_failed(index, error).map(|()| None),
         };
         self.burn(rendered.fuel)?;
         self.warn_of(index, rendered.missing, rendered.notes);
-        Ok(rendered.value)
+        Ok(Some(rendered.value))
     }
 
     /// Fills in a JSON value; a string of exactly one `{{…}}` becomes a value of that type.
@@ -92,6 +98,22 @@ impl Machine<'_> {
     pub(super) fn burn(&mut self, fuel: u64) -> Result<(), Halt> {
         self.fuel += fuel;
         if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
+    }
+
+    /// Whether the turn can afford to search a text for a pattern; it is paid for then. What it cannot afford is not found,
+    /// and a warning, so that nobody ends a session by a long message.
+    pub(super) fn affords(&mut self, index: usize, pattern: &Pattern, text: &str) -> bool {
+        let cost = pattern.cost(text);
+        if self.pattern_fuel + cost > TURN_FUEL {
+            self.warn(index, "a pattern was not looked for: with the text it is too much for one turn".to_owned());
+            return false;
+        }
+        if text.len() > pattern::TEXT_BYTES {
+            let bytes = pattern::TEXT_BYTES;
+            self.warn(index, format!("a pattern was looked for in the first {bytes} bytes of a text only"));
+        }
+        self.pattern_fuel += cost;
+        true
     }
 
     /// Copying and comparing values costs the writer's time, too.
