@@ -1,7 +1,7 @@
 //! Text bodies of HTTP calls: a value stays within the place that it stands in, whatever somebody has typed.
 //!
-//! The body is escaped by its content type. In JSON a value stands in a string, or is a JSON value of its own; in a form
-//! it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an object), a
+//! The body is escaped by its content type. In JSON a value stands in a string, or is a JSON value of its own; in a
+//! form it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an object), a
 //! flow is not published, and one that was published before calls only with values that mean the same everywhere.
 
 use std::collections::BTreeMap;
@@ -87,7 +87,8 @@ fn looks_like_json(body: &str) -> bool {
     (is_object && body.ends_with('}')) || (body.starts_with('[') && body.ends_with(']'))
 }
 
-/// A body whose values are escaped, and why some of them cannot be, as the end of a sentence that begins with the value.
+/// A body whose values are escaped, and why some of them cannot be, as the end of a sentence that begins with the
+/// value.
 pub(super) struct Guarded {
     pub(super) source: String,
     pub(super) problems: Vec<String>,
@@ -180,8 +181,8 @@ const KEY: &str =
     "stands where the key of an object is, and nobody who writes to you may choose that. Write the key out";
 const ESCAPE: &str = "stands inside of an escape. Remove the backslash before it";
 const PLACE: &str = "stands where no JSON value can be. Put it into quotation marks";
-const BRANCHES: &str = "stands in a string in one branch and outside of it in another. Write the quotation marks within \
-                        the branches, or the body as a JSON object";
+const BRANCHES: &str = "stands in a string in one branch and outside of it in another. Write the quotation marks \
+                        within the branches, or the body as a JSON object";
 
 fn json_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>)> {
     let mut filters: Vec<(&'static str, Option<&'static str>)> = Vec::new();

@@ -571,8 +571,8 @@ impl<'a> Compiler<'a> {
             && !source.contains("{{")
         {
             let why = format!(
-                "`{literal}` is no moment in time. Write it as 2026-12-31T09:00, with an offset such as +01:00 if it is \
-                 not on the flow's clock."
+                "`{literal}` is no moment in time. Write it as 2026-12-31T09:00, with an offset such as +01:00 if it \
+                 is not on the flow's clock."
             );
             self.problems.push(Problem::new(checks::BAD_DELAY, why).at(self.node).field("until"));
         }

@@ -1,7 +1,7 @@
 //! Patterns of flows, and what it costs to look for them.
 //!
-//! The library's time is linear in the text, but the factor is the pattern's size: `[ab]*a[ab]{300}c` takes 300 times as
-//! long as a word. So a pattern must be one that a small automaton can look for, only the beginning of a long text is
+//! The library's time is linear in the text, but the factor is the pattern's size: `[ab]*a[ab]{300}c` takes 300 times
+//! as long as a word. So a pattern must be one that a small automaton can look for, only the beginning of a long text is
 //! searched, and size times length counts as fuel.
 
 use std::collections::BTreeSet;
@@ -16,8 +16,8 @@ use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, 
 pub(super) const TEXT_BYTES: usize = 4 * 1024;
 /// Memory that one pattern may take when compiled.
 const PATTERN_BYTES: usize = 256 * 1024;
-/// Steps (places of the pattern times bytes of the text) that cost one unit of fuel. Measured with regex 1.12: 4 KB cost
-/// 0.1 to 0.4 ms the first time, for patterns of some ten places, and 0.01 ms afterwards.
+/// Steps (places of the pattern times bytes of the text) that cost one unit of fuel. Measured with regex 1.12: 4 KB
+/// cost 0.1 to 0.4 ms the first time, for patterns of some ten places, and 0.01 ms afterwards.
 const STEPS_PER_FUEL: u64 = 16;
 /// How much more a step costs of a pattern that has no small automaton. Only flows that were published before such were
 /// refused have any.
@@ -39,7 +39,8 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// Compiles a pattern, which ignores case. Beside it stands why it cannot be published, if so; it may run all the same.
+    /// Compiles a pattern, which ignores case. Beside it stands why it cannot be published, if so; it may run all the
+    /// same.
     pub(super) fn compile(source: &str) -> (Option<Self>, Option<String>) {
         let regex = match RegexBuilder::new(source).case_insensitive(true).size_limit(PATTERN_BYTES).build() {
             Ok(regex) => regex,
@@ -65,8 +66,8 @@ impl Pattern {
         1 + self.steps.saturating_mul(bytes) / STEPS_PER_FUEL
     }
 
-    /// The first part of a text that it fits. Of a long text the beginning is searched, and what reaches to where that ends
-    /// is not taken: nobody knows whether it would end there.
+    /// The first part of a text that it fits. Of a long text the beginning is searched, and what reaches to where that
+    /// ends is not taken: nobody knows whether it would end there.
     pub(super) fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
         let searched = &text[..text.floor_char_boundary(TEXT_BYTES)];
         let found = self.regex.find(searched)?;

@@ -100,8 +100,8 @@ impl Machine<'_> {
         if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
     }
 
-    /// Whether the turn can afford to search a text for a pattern; it is paid for then. What it cannot afford is not found,
-    /// and a warning, so that nobody ends a session by a long message.
+    /// Whether the turn can afford to search a text for a pattern; it is paid for then. What it cannot afford is not
+    /// found, and a warning, so that nobody ends a session by a long message.
     pub(super) fn affords(&mut self, index: usize, pattern: &Pattern, text: &str) -> bool {
         let cost = pattern.cost(text);
         if self.pattern_fuel + cost > TURN_FUEL {

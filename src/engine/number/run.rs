@@ -261,8 +261,9 @@ const RANGES: [&str; 16] =
 #[rustfmt::skip]
 const MULTIPLES: [&str; 55] = [
     "k", "к", "thousand", "thousands", "million", "millions", "billion", "billions", "mio", "mrd", "mln", "mlrd", "bn",
-    "tsd", "tausend", "millionen", "milliarden", "milliarde", "hundert", "hundred", "hundreds", "mil", "millón", "millon",
-    "millones", "milhão", "milhao", "milhões", "milhoes", "mille", "mila", "milioni", "milione", "тыс", "тысяч", "тысячи",
+    "tsd", "tausend", "millionen", "milliarden", "milliarde", "hundert", "hundred", "hundreds", "mil", "millón",
+    "millon", "millones", "milhão", "milhao", "milhões", "milhoes", "mille", "mila", "milioni", "milione", "тыс",
+    "тысяч", "тысячи",
     "млн", "миллионов", "миллиона", "bin", "milyon", "lakh", "lakhs", "lac", "crore", "crores", "हज़ार", "हजार", "लाख",
     "करोड़", "ribu", "juta", "ألف", "مليون", "tys",
 ];
