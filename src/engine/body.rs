@@ -1,8 +1,9 @@
 //! Text bodies of HTTP calls: a value stays within the place that it stands in, whatever somebody has typed.
 //!
 //! The body is escaped by its content type. In JSON a value stands in a string, or is a JSON value of its own; in a
-//! form it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an object), a
-//! flow is not published, and one that was published before calls only with values that mean the same everywhere.
+//! form it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an
+//! object), a flow is not published, and one that was published before calls only with values that mean the same
+//! everywhere.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! Patterns of flows, and what it costs to look for them.
 //!
 //! The library's time is linear in the text, but the factor is the pattern's size: `[ab]*a[ab]{300}c` takes 300 times
-//! as long as a word. So a pattern must be one that a small automaton can look for, only the beginning of a long text is
-//! searched, and size times length counts as fuel.
+//! as long as a word. So a pattern must be one that a small automaton can look for, only the beginning of a long text
+//! is searched, and size times length counts as fuel.
 
 use std::collections::BTreeSet;
 

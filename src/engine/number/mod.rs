@@ -1,9 +1,9 @@
 //! Reading numbers that people and shops wrote as text, and writing amounts.
 //!
 //! Every number that the engine reads from a text is read here, so that `1.290,50` is the same amount in an answer, in
-//! a condition and in a template. What can be read in more than one way is not read at all: an answer is asked for again,
-//! and an amount stands as it came. A whole number is kept exactly, and so is a fraction of up to 15 digits; what would
-//! change when it is kept is no number.
+//! a condition and in a template. What can be read in more than one way is not read at all: an answer is asked for
+//! again, and an amount stands as it came. A whole number is kept exactly, and so is a fraction of up to 15 digits;
+//! what would change when it is kept is no number.
 
 mod run;
 
