@@ -9,6 +9,7 @@ use qyvo::cli::{self, Context, contacts, simulate};
 use qyvo::config::Flags;
 use qyvo::domain::{Phone, Timestamp};
 use qyvo::store::tokens::Scope;
+use qyvo::telemetry;
 use serde_json::{Map, Value};
 
 /// Runs conversation flows from one binary and one SQLite file.
@@ -234,13 +235,15 @@ fn main() -> ExitCode {
         Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
     });
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("qyvo: {error}");
+            telemetry::say(&format!("qyvo: {error}"));
             ExitCode::FAILURE
         }
-    }
+    };
+    telemetry::flush();
+    code
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {

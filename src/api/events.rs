@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -125,7 +124,6 @@ pub(super) async fn watch_events(
     };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
         // A proxy that gathers an answer before it passes it on would keep everything to itself.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(stream::unfold(connection, next)))

@@ -48,6 +48,7 @@ use crate::runtime::Runtime;
 use crate::runtime::settings::Settings;
 use crate::store::Conn;
 use crate::store::tokens::{Scope, live as tokens_of};
+use crate::telemetry::Sparing;
 use error::ApiError;
 use request::BodyLimit;
 
@@ -59,6 +60,9 @@ pub(crate) use whatsapp::UNPROVEN_BYTES;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// Says which requests were turned away. Callers send them again and again, and the log has better things to hold.
+static TURNED_AWAY: Sparing = Sparing::new();
 
 /// Flows that are compiled or played for requests at once.
 pub(crate) const COMPILED_AT_ONCE: usize = 4;
@@ -359,7 +363,8 @@ fn nothing_at(path: &str) -> HttpResponse {
     ApiError::not_found(&format!("There is nothing at {path}.")).error_response()
 }
 
-/// What surrounds every request: its id, one line in the log, and the body of a failure that only the log explains.
+/// What surrounds every request: its id, one line in the log, the headers that keep its answer from being stored or
+/// taken for something else, and the body of a failure that only the log explains.
 pub(crate) async fn surround(
     request: ServiceRequest,
     next: Next<BoxBody>,
@@ -373,7 +378,11 @@ pub(crate) async fn surround(
         Some(failed @ ApiError::Failed(error)) => {
             match error.code() {
                 Code::Internal | Code::OutcomeUnknown => tracing::error!(request_id = %id, %error, "a request failed"),
-                _ => tracing::warn!(request_id = %id, %error, "a request was turned away"),
+                _ => {
+                    if let Some(others) = TURNED_AWAY.let_through() {
+                        tracing::warn!(request_id = %id, others, %error, "a request was turned away");
+                    }
+                }
             }
             Some(failed.body(Some(&id)))
         }
@@ -382,9 +391,15 @@ pub(crate) async fn surround(
     if let Some(body) = body.filter(|_| response.status().is_server_error()) {
         response = response.map_body(|_, _| BoxBody::new(body.to_string()));
     }
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        headers.insert(HeaderName::from_static("x-request-id"), value);
     }
+    // Files say themselves how long they may be kept. Everything else is somebody's, or of this moment.
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The pattern and not the path: ids stay out of the log.
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
     let status = response.status().as_u16();

@@ -163,8 +163,7 @@ fn shown(path: &Path) -> String {
 
 /// A line on standard error.
 fn note(line: impl Display) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    telemetry::say(&line.to_string());
 }
 
 /// A text of somebody else's, so that it moves nothing on the terminal.

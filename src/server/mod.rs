@@ -24,6 +24,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
+use crate::telemetry::Sparing;
 use pace::{Answer, Connection, Pace, Patience};
 use peers::Peers;
 
@@ -42,6 +43,9 @@ const FIRST_REQUEST: Duration = Duration::from_secs(5);
 const DISCONNECT: Duration = Duration::from_secs(1);
 /// How long a connection may make no progress.
 const PATIENCE: Patience = Patience { begun: Duration::from_secs(30), idle: Duration::from_secs(90) };
+
+/// Says which connections were closed.
+static REFUSED: Sparing = Sparing::new();
 
 /// Where the server listens and whom it takes.
 #[derive(Debug, Clone)]
@@ -118,6 +122,9 @@ fn admit(
     let peer = stream.peer_addr().ok();
     let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let Some(admitted) = peers.admit(address) else {
+        if let Some(others) = REFUSED.let_through() {
+            tracing::warn!(peer = %address, others, "a connection beyond server.connections_per_peer was closed");
+        }
         return Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into()));
     };
     Ok((Connection::new(stream, PATIENCE, admitted), Protocol::Http1, peer))

@@ -24,6 +24,7 @@ mod mcp;
 mod node;
 mod people;
 mod phones;
+mod private_answers;
 mod public_contacts;
 mod public_limits;
 mod public_messages;

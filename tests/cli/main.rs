@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contacts;
+mod log;
 mod settings;
 mod standstill;
 

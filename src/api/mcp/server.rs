@@ -17,6 +17,10 @@ use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, NEW_KEY};
 use crate::error::{Code, Error};
+use crate::telemetry::Sparing;
+
+/// Says which tools turned their callers away.
+static TURNED_AWAY: Sparing = Sparing::new();
 
 /// Where the guide is found.
 const GUIDE_URI: &str = "qyvo://guide/flow-document";
@@ -170,7 +174,11 @@ fn log(tool: Tool, id: &str, error: &Error) {
         Code::Internal | Code::OutcomeUnknown => {
             tracing::error!(request_id = id, tool, %error, "a tool of an assistant failed");
         }
-        _ => tracing::warn!(request_id = id, tool, %error, "a tool of an assistant was turned away"),
+        _ => {
+            if let Some(others) = TURNED_AWAY.let_through() {
+                tracing::warn!(request_id = id, tool, others, %error, "a tool of an assistant was turned away");
+            }
+        }
     }
 }
 

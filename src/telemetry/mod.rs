@@ -1,14 +1,29 @@
 //! Telemetry: what the server says about itself on standard error.
 
+mod lines;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFilter, LogFormat};
 use crate::error::{Error, Result};
+use lines::Lines;
+
+/// How long the end of the program waits for the log to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+/// How long a thread that panics waits for it.
+const FLUSH_PANIC: Duration = Duration::from_millis(200);
+/// How often lines of one kind come that any number of requests can cause.
+const SPARINGLY: Duration = Duration::from_secs(1);
+
+/// The log, once it is started.
+static LOG: OnceLock<Lines> = OnceLock::new();
 
 /// The module that panics are logged under, for directives such as `qyvo::panic=off`.
 const PANICS: &str = "qyvo::panic";
@@ -22,16 +37,67 @@ pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
         .map_err(|error| Error::invalid(format!("The log filter `{filter}` cannot be read")).caused_by(error))?;
     // The subscriber would report a failed write on standard error, where writing just failed, and that panics: a
     // server must outlive the terminal or the log collector it was started from.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(directives).with_writer(std::io::stderr).log_internal_errors(false);
+    let cannot_start = |error| Error::internal("The thread that writes the log cannot be started").caused_by(error);
+    let log = Lines::start(std::io::stderr(), tell_lost).map_err(cannot_start)?;
+    let writer = log.clone();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(directives)
+        .with_writer(move || writer.clone())
+        .log_internal_errors(false);
     match format {
         LogFormat::Text if std::io::stderr().is_terminal() => builder.try_init(),
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     }
     .map_err(|error| Error::internal("Logging cannot be started twice in one process").caused_by(error))?;
+    let _ = LOG.set(log);
     log_panics();
     Ok(())
+}
+
+/// A line on standard error, between those of the log where there is one. It is not part of the log: no collector that
+/// reads levels or JSON needs it.
+pub fn say(line: &str) {
+    let line = format!("{line}\n");
+    match LOG.get() {
+        Some(log) => log.push(line.as_bytes()),
+        // Nobody is left to tell when standard error is closed.
+        None => drop(std::io::stderr().write_all(line.as_bytes())),
+    }
+}
+
+/// Waits until what was logged is written, for two seconds at most: for the end of the program.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush(FLUSH);
+    }
+}
+
+fn tell_lost(lines: u64) {
+    tracing::warn!(lines, "lines of the log were lost, because standard error was read too slowly");
+}
+
+/// Lets one line a second through, of a kind that any number of requests can cause.
+#[derive(Debug, Default)]
+pub struct Sparing(Mutex<(Option<Instant>, u64)>);
+
+impl Sparing {
+    /// Nothing has come through yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
+    /// Whether a line may come now; then the number of those that did not since the last one.
+    pub fn let_through(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, skipped) = &mut *state;
+        if last.is_some_and(|last| last.elapsed() < SPARINGLY) {
+            *skipped += 1;
+            return None;
+        }
+        *last = Some(Instant::now());
+        Some(std::mem::take(skipped))
+    }
 }
 
 /// The filter, without the protocol library's warnings of what assistants send that is wrong: they are told, and a log
@@ -47,7 +113,14 @@ fn quieted(filter: &LogFilter) -> String {
 fn log_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if tracing::enabled!(target: PANICS, Level::ERROR) { log_panic(panic) } else { before(panic) }
+        if !tracing::enabled!(target: PANICS, Level::ERROR) {
+            return before(panic);
+        }
+        log_panic(panic);
+        // It may have been the main thread's, and then this was the last line.
+        if let Some(log) = LOG.get() {
+            log.flush(FLUSH_PANIC);
+        }
     }));
 }
 
@@ -69,8 +142,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -96,6 +168,15 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || std::panic::catch_unwind(panic).unwrap_err());
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn lines_of_one_kind_come_once_a_second() {
+        let sparing = Sparing::new();
+        assert_eq!(sparing.let_through(), Some(0));
+        assert_eq!((sparing.let_through(), sparing.let_through()), (None, None));
+        sparing.0.lock().unwrap().0 = Instant::now().checked_sub(SPARINGLY);
+        assert_eq!(sparing.let_through(), Some(2));
     }
 
     #[test]
@@ -125,7 +206,7 @@ mod tests {
         assert_eq!(event["message"], "A thread panicked: the shelf is empty");
         assert_eq!(event["level"], "ERROR");
         assert_eq!(event["target"], PANICS);
-        assert!(event["location"].as_str().unwrap().starts_with("src/telemetry.rs:"), "{event}");
+        assert!(event["location"].as_str().unwrap().starts_with("src/telemetry/mod.rs:"), "{event}");
         assert!(event["thread"].as_str().unwrap().contains("panics_are_logged"), "{event}");
 
         let lines = caught("info", || std::panic::panic_any(7));
