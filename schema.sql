@@ -424,9 +424,11 @@ CREATE TABLE logins (
 
 -- Wrong passwords, so that guessing stays slow across restarts.
 CREATE TABLE failed_logins (
-    network TEXT NOT NULL PRIMARY KEY, -- where they came from: an IPv4 address, or the /64 of an IPv6 one
-    failures INTEGER NOT NULL, -- since the last success
-    last_at INTEGER NOT NULL
+    -- where they came from: an IPv4 address, or the /64 of an IPv6 one; * for all that nobody has logged in from
+    network TEXT NOT NULL PRIMARY KEY,
+    failures INTEGER NOT NULL, -- since the last success; 0 for *
+    last_at INTEGER NOT NULL, -- for *: until when its share of guesses is used up
+    right_at INTEGER -- when the right password came from there last
 ) STRICT, WITHOUT ROWID;
 
 -- What must be known of people who were erased, without knowing them: HMAC-SHA-256 under a key in `secrets`.

@@ -46,19 +46,20 @@ pub(super) async fn set_up_admin(
     state.logins.check_code(store, &network, &code, now).await?;
     let hash = state.logins.hash_password(&password).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
-    let kept = secret.clone();
+    let (kept, from) = (secret.clone(), network.clone());
     let is_first = store.write_as(WriteClass::Essential, move |tx| {
         if credentials::password(tx)?.is_some() {
             return Ok(false);
         }
         credentials::set_password(tx, &hash, None, now)?;
+        logins::add_known(tx, &from, now)?;
         login::insert(tx, &kept, &actor, now)?;
         Ok(true)
     });
     if !is_first.await? {
         return Err(state.logins.already_set_up());
     }
-    tracing::info!(name, "the password of the admin page was set");
+    tracing::info!(actor = name, network, "the password of the admin page was set");
     logged_in(&state, secret, name).await
 }
 
@@ -91,6 +92,7 @@ pub(super) async fn log_in_admin(
     if !is_in.await? {
         return Err(login::wrong_password());
     }
+    tracing::info!(actor = name, network, "somebody logged in to the admin page");
     logged_in(&state, secret, name).await
 }
 
@@ -99,6 +101,7 @@ pub(super) async fn log_out_admin(state: web::Data<State>, principal: Principal)
     let seq = login_of(&principal)?;
     state.runtime.store().write_as(WriteClass::Essential, move |tx| logins::delete(tx, seq)).await?;
     state.admit().await?;
+    tracing::info!(actor = %principal.name, "somebody logged out of the admin page");
     Ok(HttpResponse::NoContent().cookie(login::no_cookie(state.is_secure())).finish())
 }
 
@@ -140,6 +143,7 @@ pub(super) async fn change_password(
         return Err(wrong());
     }
     state.admit().await?;
+    tracing::info!(actor = %principal.name, "the password of the admin page was changed");
     Ok(HttpResponse::NoContent().finish())
 }
 

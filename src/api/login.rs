@@ -4,7 +4,6 @@
 //! it is checked and is taken back if it was right: many at once are no faster than one after the other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
@@ -19,7 +18,8 @@ use tokio::sync::oneshot;
 
 use super::auth::Principal;
 use super::error::ApiError;
-use crate::domain::Timestamp;
+use super::forwarded;
+use crate::domain::{Network, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::credentials;
 use crate::store::logins::{self, Failures, LoginRow};
@@ -36,6 +36,12 @@ const FREE_GUESSES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 /// How long a guess waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// Wrong passwords in an hour from all networks together that nobody has logged in from: half of them at once, and the
+/// other half in the course of the hour. Whoever has logged in from a network comes in from there whatever others do.
+const UNKNOWN_GUESSES: u32 = 100;
+/// The share of an hour that such a guess uses up, and how far ahead of the time they may be.
+const GUESS_SHARE: Duration = Duration::from_secs(3600 / (UNKNOWN_GUESSES as u64 / 2));
+const SHARES: Duration = Duration::from_secs(3600);
 /// Passwords that wait to be hashed: each takes some 50 ms.
 const HASHES_WAITING: usize = 64;
 
@@ -126,7 +132,7 @@ impl Logins {
         password: &str,
         now: Timestamp,
     ) -> Result<String, ApiError> {
-        self.guess(store, network, now).await?;
+        self.guess(store, network, now, true).await?;
         let hash: String = read(store, credentials::password).await?.ok_or_else(|| {
             ApiError::refused(StatusCode::CONFLICT, "No password is set yet.")
                 .hint("Set one with the code that the server printed when it started.")
@@ -134,9 +140,21 @@ impl Logins {
         let (password, kept) = (password.to_owned(), hash.clone());
         let is_right = self.hashing.run(move || credentials::is_password(&password, &kept)).await?;
         if !is_right {
+            tracing::info!(network, "a wrong password was given for the admin page");
             return Err(wrong_password());
         }
-        self.forgive(store, network).await?;
+        let network = network.to_owned();
+        store
+            .write(move |tx| {
+                if !logins::is_known(tx, &network)?
+                    && let Some(used) = logins::used_up_to(tx)?
+                {
+                    logins::set_used_up_to(tx, used.minus(GUESS_SHARE))?;
+                }
+                logins::clear_failures(tx, &network)?;
+                logins::add_known(tx, &network, now)
+            })
+            .await?;
         Ok(hash)
     }
 
@@ -152,10 +170,11 @@ impl Logins {
         now: Timestamp,
     ) -> Result<(), ApiError> {
         let Some(right) = self.set_up_code() else { return Err(self.already_set_up()) };
-        self.guess(store, network, now).await?;
+        self.guess(store, network, now, false).await?;
         let bare = |code: &str| code.replace(['-', ' '], "").to_ascii_uppercase();
         // Compared by their hashes, so that the time it takes tells nothing.
         if credentials::fingerprint(&bare(code)) != credentials::fingerprint(&bare(right)) {
+            tracing::info!(network, "a wrong set-up code was given for the admin page");
             let error = ApiError::refused(StatusCode::FORBIDDEN, "The set-up code is wrong.");
             return Err(error.hint("The server prints it when it starts; it is another one each time."));
         }
@@ -176,18 +195,34 @@ impl Logins {
         self.hashing.run(move || credentials::hash_password(&password)).await?.map_err(ApiError::from)
     }
 
-    /// Counts a guess as wrong, unless it comes too early.
-    async fn guess(&self, store: &Store, network: &str, now: Timestamp) -> Result<(), ApiError> {
+    /// Counts a guess as wrong, unless it comes too early. A password is also counted for all networks together; the
+    /// set-up code is not, for nobody can guess it at any pace, and its owner's network is not known yet.
+    async fn guess(&self, store: &Store, network: &str, now: Timestamp, is_password: bool) -> Result<(), ApiError> {
         // Looked at before anything is written: nobody who must wait takes the writer's time.
         let mine = network.to_owned();
-        let failures = read(store, move |conn| logins::failures(conn, &mine)).await?;
-        refuse_early(wait_of(failures, now))?;
+        let found = read(store, move |conn| Throttle::read(conn, &mine, is_password)).await?;
+        if !found.is_ahead_of(now) {
+            refuse_early(found.wait(now))?;
+        }
         let network = network.to_owned();
         let wait = store
             .write_as(WriteClass::Essential, move |tx| {
-                let wait = wait_of(logins::failures(tx, &network)?, now);
+                let mut found = Throttle::read(tx, &network, is_password)?;
+                if found.is_ahead_of(now) {
+                    // The clock was ahead when they were made. They wait from now on, and not until then.
+                    logins::take_back_to(tx, now)?;
+                    if let Some(used) = found.used_up_to {
+                        logins::set_used_up_to(tx, used.min(now.plus(SHARES)))?;
+                    }
+                    found = Throttle::read(tx, &network, is_password)?;
+                }
+                let wait = found.wait(now);
                 if wait.is_zero() {
                     logins::add_failure(tx, &network, now)?;
+                    if found.counts_for_all {
+                        let used = found.used_up_to.map_or(now, |used| used.max(now));
+                        logins::set_used_up_to(tx, used.plus(GUESS_SHARE))?;
+                    }
                 }
                 Ok(wait)
             })
@@ -202,35 +237,14 @@ impl Logins {
 
     /// The network that a request comes from: the unit in which guesses are counted.
     pub(super) fn network_of(&self, request: &HttpRequest) -> String {
-        let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return "unknown".to_owned() };
-        let is_trusted = |address: &IpAddr| self.trusted.iter().any(|network| network.contains(address));
-        let forwarded: Vec<&str> = request
-            .headers()
-            .get_all("x-forwarded-for")
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .collect();
-        let mut address = peer;
-        if !forwarded.is_empty() && !is_trusted(&peer) && !self.has_warned.swap(true, Ordering::Relaxed) {
+        let Some((address, is_ignored)) = forwarded::caller(request, &self.trusted) else {
+            return "unknown".to_owned();
+        };
+        if is_ignored && !self.has_warned.swap(true, Ordering::Relaxed) {
+            let peer = address;
             tracing::warn!(%peer, "X-Forwarded-For of a proxy that server.trusted_proxies does not name is ignored");
         }
-        for hop in forwarded.iter().rev() {
-            if !is_trusted(&address) {
-                break;
-            }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(hop) => address = hop.to_canonical(),
-                Err(_) => break,
-            }
-        }
-        match address {
-            IpAddr::V4(address) => address.to_string(),
-            // One customer of a provider has at least so many.
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        }
+        Network::of(address).to_string()
     }
 
     fn known(&self) -> Arc<Known> {
@@ -302,9 +316,36 @@ pub(super) fn csrf_token(secret: &str) -> String {
     hex::encode(credentials::fingerprint(&format!("csrf:{secret}")))
 }
 
-/// How long the next guess of a network has to wait.
-fn wait_of(failures: Option<Failures>, now: Timestamp) -> Duration {
-    failures.map_or(Duration::ZERO, |failures| failures.last_at.plus(pause(failures.count)).since(now))
+/// What decides how long the next guess from a network has to wait.
+struct Throttle {
+    failures: Option<Failures>,
+    /// The guess counts for all networks that nobody has logged in from.
+    counts_for_all: bool,
+    /// What those have used up.
+    used_up_to: Option<Timestamp>,
+}
+
+impl Throttle {
+    fn read(conn: &Conn, network: &str, is_password: bool) -> Result<Self> {
+        let counts_for_all = is_password && !logins::is_known(conn, network)?;
+        let used_up_to = if counts_for_all { logins::used_up_to(conn)? } else { None };
+        Ok(Self { failures: logins::failures(conn, network)?, counts_for_all, used_up_to })
+    }
+
+    /// Whether it was written by a clock that was ahead of this one.
+    fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.failures.is_some_and(|failures| failures.last_at > now)
+            || self.used_up_to.is_some_and(|used| used > now.plus(SHARES))
+    }
+
+    fn wait(&self, now: Timestamp) -> Duration {
+        let own = self.failures.map_or(Duration::ZERO, |failures| {
+            failures.last_at.plus(pause(failures.count)).since(now).min(pause(failures.count))
+        });
+        let of_all =
+            self.used_up_to.map_or(Duration::ZERO, |used| used.since(now.plus(SHARES.saturating_sub(GUESS_SHARE))));
+        own.max(of_all.min(GUESS_SHARE))
+    }
 }
 
 fn refuse_early(wait: Duration) -> Result<(), ApiError> {
@@ -333,8 +374,6 @@ async fn read<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
     use super::*;
 
     #[test]
@@ -342,35 +381,5 @@ mod tests {
         let seconds: Vec<u64> = (4..14).map(|failures| pause(failures).as_secs()).collect();
         assert_eq!(seconds, [0, 15, 30, 60, 120, 240, 480, 900, 900, 900]);
         assert_eq!(pause(u32::MAX), LONGEST_WAIT);
-    }
-
-    #[test]
-    fn a_proxy_is_believed_only_if_it_is_trusted() {
-        let logins = |trusted: &[&str]| Logins {
-            state: RwLock::default(),
-            code: String::new(),
-            is_pinned: false,
-            trusted: trusted.iter().map(|network| network.parse().unwrap()).collect(),
-            has_warned: AtomicBool::new(false),
-            hashing: Hashing::start().unwrap(),
-        };
-        let network = |trusted: &[&str], peer: &str, forwarded: &str| {
-            let request = TestRequest::default()
-                .peer_addr(format!("{peer}:1").parse().unwrap())
-                .insert_header(("X-Forwarded-For", forwarded))
-                .to_http_request();
-            logins(trusted).network_of(&request)
-        };
-        assert_eq!(network(&[], "192.0.2.1", "198.51.100.7"), "192.0.2.1");
-        assert_eq!(network(&["192.0.2.0/24"], "192.0.2.1", "198.51.100.7"), "198.51.100.7");
-        let chain = "203.0.113.9, 198.51.100.7, 192.0.2.2";
-        assert_eq!(
-            network(&["192.0.2.0/24"], "192.0.2.1", chain),
-            "198.51.100.7",
-            "what it told itself is not believed"
-        );
-        assert_eq!(network(&["192.0.2.0/24"], "192.0.2.1", "nonsense"), "192.0.2.1");
-        assert_eq!(network(&[], "[2001:db8:1:2:3:4:5:6]", ""), "2001:db8:1:2::/64");
-        assert_eq!(network(&[], "[::ffff:192.0.2.1]", ""), "192.0.2.1");
     }
 }

@@ -9,6 +9,7 @@ mod dropdowns;
 mod error;
 mod events;
 mod flows;
+mod forwarded;
 mod health;
 mod inbound;
 mod login;

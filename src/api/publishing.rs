@@ -44,7 +44,7 @@ pub(super) async fn import_flow(
     };
     let expected = read_if_match(&request)?.flatten();
     let now = state.runtime.clock().now();
-    let (new_id, actor) = (FlowId(Uuid::now_v7()), principal.name);
+    let (new_id, actor, importer) = (FlowId(Uuid::now_v7()), principal.name.clone(), principal.name);
     let imported = state.runtime.store().write(move |tx| {
         let existing = flows::find_summary(tx, import.checked().document.id.unwrap_or(new_id))?;
         match existing {
@@ -62,6 +62,9 @@ pub(super) async fn import_flow(
         Ok(Ok((flow, existing.is_none())))
     });
     let (flow, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
+    if let Some(version) = flow.summary.published_version.filter(|_| publish) {
+        tracing::info!(actor = %importer, flow = %flow.summary.id, version, "a flow was published");
+    }
     tell(&state, &flow.summary);
     flow_answer(&state, if is_new { StatusCode::CREATED } else { StatusCode::OK }, flow).await
 }
@@ -146,6 +149,7 @@ pub(super) async fn publish(
         (Published::Stale(flow), _) => return Err(stale(&flow)),
         (Published::NotFound, _) => return Err(not_found()),
     };
+    tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
     Ok(json!({
         "id": id,
         "name": flow.summary.name,

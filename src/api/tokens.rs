@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, Query};
 use super::{State, iso, part, read};
@@ -27,7 +28,11 @@ pub(super) async fn list_tokens(request: HttpRequest, state: web::Data<State>) -
 }
 
 /// `POST /tokens`: makes a token and shows it once.
-pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+pub(super) async fn create_token(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let name = fields.required_text("name").map(|name| name.trim().to_owned());
     if let Some(Err(wrong)) = name.as_deref().map(credentials::check_token_name) {
@@ -46,7 +51,9 @@ pub(super) async fn create_token(state: web::Data<State>, body: JsonBody) -> Res
         let row = tokens::list(tx)?.into_iter().find(|row| row.id == id);
         row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))
     });
-    let mut view = token_view(&row.await?);
+    let row = row.await?;
+    tracing::info!(actor = %principal.name, token = %row.id, scope = row.scope.as_str(), "a token was made");
+    let mut view = token_view(&row);
     view["token"] = json!(secret);
     state.admit().await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(view))
@@ -76,13 +83,18 @@ pub(super) async fn change_token(
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
-pub(super) async fn revoke_token(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn revoke_token(
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let id: TokenId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
     if !state.runtime.store().write_as(WriteClass::Essential, move |tx| tokens::revoke(tx, id, now)).await? {
         return Err(not_found());
     }
     state.admit().await?;
+    tracing::info!(actor = %principal.name, token = %id, "a token was revoked");
     Ok(HttpResponse::NoContent().finish())
 }
 

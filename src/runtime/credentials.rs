@@ -139,12 +139,14 @@ pub fn password(conn: &crate::store::Conn) -> Result<Option<String>> {
     secrets::get(conn, PASSWORD)
 }
 
-/// Sets the admin page's password, and ends every log-in but the one to `keep`. Inside a write transaction.
+/// Sets the admin page's password, and ends every log-in but the one to `keep`. Wrong guesses at the one before are
+/// forgotten. Inside a write transaction.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn set_password(tx: &Tx<'_>, hash: &str, keep: Option<i64>, now: Timestamp) -> Result<()> {
     secrets::set(tx, PASSWORD, hash, now)?;
+    logins::clear_all_failures(tx)?;
     logins::delete_all(tx, keep)
 }
 

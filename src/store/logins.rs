@@ -1,10 +1,17 @@
 //! Who is logged in on the admin page, and who guessed its password wrong.
 
+use std::time::Duration;
+
 use rusqlite::OptionalExtension;
 
 use super::{Conn, Tx};
 use crate::domain::Timestamp;
 use crate::error::Result;
+
+/// How long a network is known from which the right password came.
+const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Stands in the place of a network for all those that are not known.
+const UNKNOWN_NETWORKS: &str = "*";
 
 /// Somebody who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +76,15 @@ pub fn delete_all(tx: &Tx<'_>, keep: Option<i64>) -> Result<()> {
     Ok(())
 }
 
-/// Forgets log-ins that have ended at `now`, and wrong guesses older than `before`.
+/// Forgets log-ins that have ended at `now`, wrong guesses older than `before`, and networks that nobody has logged in
+/// from for 90 days.
 ///
 /// # Errors
 /// When the database refuses.
 pub fn prune(tx: &Tx<'_>, now: Timestamp, before: Timestamp) -> Result<()> {
     tx.prepare_cached("DELETE FROM logins WHERE expires_at <= ?1")?.execute([now])?;
-    tx.prepare_cached("DELETE FROM failed_logins WHERE last_at < ?1")?.execute([before])?;
+    tx.prepare_cached("DELETE FROM failed_logins WHERE last_at < ?1 AND ifnull(right_at < ?2, 1)")?
+        .execute((before, now.minus(KNOWN_FOR)))?;
     Ok(())
 }
 
@@ -88,6 +97,16 @@ pub fn failures(conn: &Conn, network: &str) -> Result<Option<Failures>> {
     let found =
         statement.query_row([network], |row| Ok(Failures { count: row.get(0)?, last_at: row.get(1)? })).optional()?;
     Ok(found)
+}
+
+/// Whether somebody has logged in from a network.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn is_known(conn: &Conn, network: &str) -> Result<bool> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM failed_logins WHERE network = ?1 AND right_at IS NOT NULL")?;
+    Ok(statement.exists([network])?)
 }
 
 /// Counts a wrong guess.
@@ -108,7 +127,63 @@ pub fn add_failure(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
 /// # Errors
 /// When the database refuses.
 pub fn clear_failures(tx: &Tx<'_>, network: &str) -> Result<()> {
-    tx.prepare_cached("DELETE FROM failed_logins WHERE network = ?1")?.execute([network])?;
+    tx.prepare_cached("DELETE FROM failed_logins WHERE network = ?1 AND right_at IS NULL")?.execute([network])?;
+    tx.prepare_cached("UPDATE failed_logins SET failures = 0 WHERE network = ?1")?.execute([network])?;
+    Ok(())
+}
+
+/// Forgets the wrong guesses from all networks. Those that are known stay so.
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear_all_failures(tx: &Tx<'_>) -> Result<()> {
+    tx.execute("DELETE FROM failed_logins WHERE right_at IS NULL", ())?;
+    tx.execute("UPDATE failed_logins SET failures = 0", ())?;
+    Ok(())
+}
+
+/// Notes that the right password came from a network.
+///
+/// # Errors
+/// When the database refuses.
+pub fn add_known(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO failed_logins (network, failures, last_at, right_at) VALUES (?1, 0, ?2, ?2)
+         ON CONFLICT DO UPDATE SET right_at = excluded.right_at",
+    )?
+    .execute((network, now))?;
+    Ok(())
+}
+
+/// Takes wrong guesses that are later than `now` for guesses of now: the clock was ahead when they were made.
+///
+/// # Errors
+/// When the database refuses.
+pub fn take_back_to(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE failed_logins SET last_at = ?1 WHERE last_at > ?1 AND network <> ?2")?
+        .execute((now, UNKNOWN_NETWORKS))?;
+    Ok(())
+}
+
+/// The time that the wrong guesses from networks that are not known have used up, each a share of an hour: guesses are
+/// refused while it is too far ahead.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn used_up_to(conn: &Conn) -> Result<Option<Timestamp>> {
+    Ok(failures(conn, UNKNOWN_NETWORKS)?.map(|failures| failures.last_at))
+}
+
+/// Sets what [`used_up_to`] gives.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_used_up_to(tx: &Tx<'_>, at: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO failed_logins (network, failures, last_at) VALUES (?1, 0, ?2)
+         ON CONFLICT DO UPDATE SET last_at = excluded.last_at",
+    )?
+    .execute((UNKNOWN_NETWORKS, at))?;
     Ok(())
 }
 
@@ -149,7 +224,33 @@ mod tests {
         assert_eq!(failures(&tx, "192.0.2.1").unwrap(), None);
         prune(&tx, now(), later).unwrap();
         assert!(failures(&tx, "192.0.2.2").unwrap().is_some());
+        add_known(&tx, "192.0.2.3", now()).unwrap();
         prune(&tx, now(), later.plus(Duration::from_secs(1))).unwrap();
         assert_eq!(failures(&tx, "192.0.2.2").unwrap(), None);
+        assert!(is_known(&tx, "192.0.2.3").unwrap(), "a network that somebody logged in from is known for longer");
+        prune(&tx, now().plus(KNOWN_FOR * 2), later.plus(KNOWN_FOR)).unwrap();
+        assert!(!is_known(&tx, "192.0.2.3").unwrap());
+    }
+
+    #[test]
+    fn all_guesses_are_forgotten_and_those_of_a_wrong_clock_are_taken_back() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let ahead = now().plus(Duration::from_secs(60));
+        add_failure(&tx, "192.0.2.1", ahead).unwrap();
+        set_used_up_to(&tx, ahead).unwrap();
+        take_back_to(&tx, now()).unwrap();
+        assert_eq!(failures(&tx, "192.0.2.1").unwrap(), Some(Failures { count: 1, last_at: now() }));
+        assert_eq!(used_up_to(&tx).unwrap(), Some(ahead), "this one is ahead when the clock is right, too");
+        add_known(&tx, "192.0.2.1", now()).unwrap();
+        clear_failures(&tx, "192.0.2.1").unwrap();
+        assert!(is_known(&tx, "192.0.2.1").unwrap());
+        add_failure(&tx, "192.0.2.1", now()).unwrap();
+        add_failure(&tx, "192.0.2.2", now()).unwrap();
+        clear_all_failures(&tx).unwrap();
+        assert_eq!(used_up_to(&tx).unwrap(), None);
+        assert_eq!(failures(&tx, "192.0.2.1").unwrap().unwrap().count, 0);
+        assert_eq!(failures(&tx, "192.0.2.2").unwrap(), None);
+        assert!(is_known(&tx, "192.0.2.1").unwrap());
     }
 }

@@ -162,6 +162,103 @@ async fn guessing_gets_slower_also_across_a_restart() {
     .await;
 }
 
+/// Tries a password from a network behind a trusted proxy.
+async fn guess_from(app: &TestApp, network: &str, password: &str) -> u16 {
+    let request = app
+        .client
+        .post(format!("{}/api/v1/admin/log-in", app.base))
+        .header("X-Forwarded-For", network)
+        .json(&json!({"name": "Eve", "password": password}));
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_holds_nobody_up() {
+    local(async {
+        let app = set_up().await;
+        let clock = app.clock.clone();
+        let guess = async |app: &TestApp, password: &str| Visitor::new(app).log_in("Eve", password).await;
+        let right = clock.now();
+        app.advance(365 * 24 * 3600);
+        for _ in 0..5 {
+            guess(&app, "wrong password").await.expect(401);
+        }
+        clock.set(right);
+        let folder = app.stop().await;
+        let app = TestApp::start_in(folder, clock, |_| {}).await;
+        assert_eq!(guess(&app, PASSWORD).await.header("retry-after"), Some("15"), "no longer than the pause");
+        app.advance(14);
+        assert_eq!(guess(&app, PASSWORD).await.header("retry-after"), Some("1"), "and it goes by");
+        app.advance(1);
+        guess(&app, PASSWORD).await.expect(200);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_password_ends_the_wait_for_the_one_before() {
+    local(async {
+        let app = set_up().await;
+        for _ in 0..5 {
+            Visitor::new(&app).log_in("Eve", "wrong password").await.expect(401);
+        }
+        Visitor::new(&app).log_in("Ana", PASSWORD).await.expect(429);
+        let now = app.clock.now();
+        let hash = qyvo::runtime::credentials::hash_password("another password").unwrap();
+        let store = app.runtime.store();
+        store.write(move |tx| qyvo::runtime::credentials::set_password(tx, &hash, None, now)).await.unwrap();
+        Visitor::new(&app).log_in("Ana", "another password").await.expect(200);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_from_many_networks_are_bounded_together_and_the_owner_comes_in() {
+    local(async {
+        let mut app = TestApp::start_with(|config| {
+            config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+            config.admin.password = PASSWORD.to_owned().into();
+        })
+        .await;
+        let owner = "198.51.100.7:4711";
+        assert_eq!(guess_from(&app, owner, PASSWORD).await, 200);
+        // A process of an hour, each guess from another network.
+        let mut wrong = 0;
+        for minute in 0..60 {
+            for n in 0..3 {
+                let network = format!("[2001:db8:{minute:x}:{n}::1]:80");
+                match guess_from(&app, &network, "wrong password").await {
+                    401 => wrong += 1,
+                    status => assert_eq!(status, 429),
+                }
+            }
+            app.advance(60);
+        }
+        assert!((90..=101).contains(&wrong), "{wrong} guesses in an hour");
+        assert_eq!(guess_from(&app, "203.0.113.1", PASSWORD).await, 200, "a share of the hour is free again");
+        for n in 0..9 {
+            guess_from(&app, &format!("203.0.113.{n}"), "wrong password").await;
+        }
+        assert_eq!(guess_from(&app, "203.0.113.99", PASSWORD).await, 429);
+        assert_eq!(guess_from(&app, owner, PASSWORD).await, 200, "from where somebody has logged in before");
+        assert_eq!(guess_from(&app, owner, "wrong password").await, 401);
+        // Neither a restart makes guessing faster.
+        let clock = app.clock.clone();
+        let folder = app.stop().await;
+        app = TestApp::start_in(folder, clock, |config| {
+            config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+            config.admin.password = PASSWORD.to_owned().into();
+        })
+        .await;
+        assert_eq!(guess_from(&app, "203.0.113.99", PASSWORD).await, 429);
+        assert_eq!(guess_from(&app, owner, PASSWORD).await, 200);
+        app.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_survives_a_restart_and_ends_after_a_week_or_with_the_password() {
     local(async {
