@@ -25,8 +25,8 @@ pub(crate) fn sample() -> Value {
 
 /// Publishes the sample in a new store and gives its id.
 pub(crate) fn publish_sample(store: &Store) -> FlowId {
-    let facts = ServerFacts { default_ttl: TTL, approving_channel: None };
-    let prepared = publishing::prepare(store, facts, &sample(), None, false).expect("a new store can be read");
+    let facts = ServerFacts { settings: TTL.into(), approving_channel: None };
+    let prepared = publishing::prepare(store, &facts, &sample(), None, false).expect("a new store can be read");
     let publishable = prepared.expect("the sample can be published");
     let id = publishable.checked().document.id.expect("the sample has an id");
     let now = Clock::system().now();

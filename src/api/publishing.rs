@@ -14,8 +14,8 @@ use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft};
 use crate::runtime::publishing::{self, Publishable, Published, Refused};
-use crate::store::flows::{self, VersionRow};
 use crate::store::WriteClass;
+use crate::store::flows::{self, VersionRow};
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;

@@ -248,7 +248,9 @@ impl Runtime {
     pub fn server_settings(&self) -> ServerSettings {
         let webhook = match self.channel() {
             Channel::Webhook(webhook) => webhook.text_limits(),
-            Channel::Simulator | Channel::WhatsApp(_) | Channel::Incomplete { .. } => TextLimits::all(Webhook::TEXT_CHARS),
+            Channel::Simulator | Channel::WhatsApp(_) | Channel::Incomplete { .. } => {
+                TextLimits::all(Webhook::TEXT_CHARS)
+            }
         };
         ServerSettings { default_ttl: self.default_ttl(), words: self.inner.consent.clone(), webhook }
     }
