@@ -11,6 +11,7 @@ mod country_zone;
 mod document;
 mod http_call;
 mod ids;
+mod link;
 mod message;
 mod network;
 mod node;
@@ -33,6 +34,7 @@ pub use ids::{
     ContactId, EndpointId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId,
     TokenId,
 };
+pub use link::encode_link;
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use network::Network;
 pub use node::{

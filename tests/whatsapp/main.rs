@@ -24,6 +24,7 @@ mod expired;
 mod kill;
 mod kinds;
 mod lanes;
+mod links;
 mod long;
 mod machines;
 mod people;

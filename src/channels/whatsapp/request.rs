@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::outgoing::{Content, Outgoing, Recipient, Refusal};
 use super::limits::{self, checked, refuse};
-use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader};
+use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader, encode_link};
 
 /// What opens a list. A message does not tell its language, and most that WhatsApp is used in know this word.
 const LIST_BUTTON: &str = "Menu";
@@ -143,7 +143,9 @@ fn medium(media: &MediaRef, caption: Option<&str>) -> Result<(&'static str, Valu
     Ok((kind, view))
 }
 
-fn link<'a>(field: &str, url: &'a str) -> Result<&'a str, Refusal> {
+/// A link as Meta's servers fetch it. Those of flows are encoded already, which does not matter here.
+fn link(field: &str, url: &str) -> Result<String, Refusal> {
+    let url = encode_link(url);
     let is_link = url.parse::<reqwest::Url>().is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
     if is_link { Ok(url) } else { Err(refuse("bad_media", format!("{field} is not an http or https URL"))) }
 }
@@ -168,9 +170,9 @@ fn template(
                 ("quick_reply", json!({"type": "payload", "payload": checked(&field, payload, limits::PAYLOAD)?}))
             }
             ButtonKind::Url if button.url.as_deref().is_some_and(|url| placeholder_in(url).is_some()) => {
-                let suffix = values.get(&key)?;
+                let suffix = encode_link(values.get(&key)?);
                 let field = format!("The variable `{key}`");
-                ("url", json!({"type": "text", "text": checked(&field, suffix, limits::URL_SUFFIX)?}))
+                ("url", json!({"type": "text", "text": checked(&field, &suffix, limits::URL_SUFFIX)?}))
             }
             ButtonKind::CopyCode => ("copy_code", json!({"type": "coupon_code", "coupon_code": values.get(&key)?})),
             ButtonKind::Url | ButtonKind::PhoneNumber | ButtonKind::Other => continue,

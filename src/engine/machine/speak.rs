@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Halt, Machine};
-use crate::domain::{MediaRef, MessageKind, MessageOption, OutgoingMessage, TemplateRef};
+use crate::domain::{MediaRef, MessageKind, MessageOption, OutgoingMessage, TemplateRef, encode_link};
 use crate::engine::Effect;
 use crate::engine::compile::{ChannelTemplate, Media, Speech};
 use crate::engine::template::Text;
@@ -57,7 +57,7 @@ impl Machine<'_> {
 
     /// A medium with its caption, which is the node's text where the medium has none and can bear one.
     fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
-        let url = self.text(index, &media.url)?;
+        let url = encode_link(&self.text(index, &media.url)?);
         let caption = match &media.caption {
             Some(caption) => Some(self.text(index, caption)?),
             None => None,
