@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, DefaultChannel, Flags};
 use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
@@ -73,7 +73,13 @@ pub struct Serve {
 fn server_settings(config: &Config) -> ServerSettings {
     let words = ConsentWords::new(&config.routing.opt_out_words, &config.routing.opt_in_words).into();
     let webhook = TextLimits::all(config.webhook.text_chars as usize);
-    ServerSettings { default_ttl: config.sessions.default_ttl, words, webhook }
+    let settings =
+        ServerSettings { default_ttl: config.sessions.default_ttl, words, live: TextLimits::NONE, webhook };
+    match config.live_channel() {
+        Ok(DefaultChannel::WhatsApp) => settings.on_channel("whatsapp"),
+        Ok(DefaultChannel::Webhook) => settings.on_channel("webhook"),
+        _ => settings,
+    }
 }
 
 /// What the server on a database checks documents against. The configuration of a command may lack what that of the

@@ -252,7 +252,8 @@ impl Runtime {
                 TextLimits::all(Webhook::TEXT_CHARS)
             }
         };
-        ServerSettings { default_ttl: self.default_ttl(), words: self.inner.consent.clone(), webhook }
+        let (default_ttl, words) = (self.default_ttl(), self.inner.consent.clone());
+        ServerSettings { default_ttl, words, live: self.channel().text_limits(), webhook }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.

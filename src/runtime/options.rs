@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::outbox::PER_SECOND;
 use crate::channels::Channel;
 use crate::channels::webhook::Webhook;
+use crate::channels::whatsapp;
 use crate::domain::consent::ConsentWords;
 use crate::domain::{FlowId, TextLimits};
 
@@ -62,13 +63,29 @@ pub struct ServerSettings {
     pub default_ttl: Duration,
     /// The words that opt out and in.
     pub words: Arc<ConsentWords>,
-    /// How long the texts of messages on the generic webhook may be.
+    /// How long the texts of messages on the channel in use may be.
+    pub live: TextLimits,
+    /// How long those on the generic webhook may be.
     pub webhook: TextLimits,
+}
+
+impl ServerSettings {
+    /// The same of a server whose channel in use has this name.
+    #[must_use]
+    pub fn on_channel(self, name: &str) -> Self {
+        let live = match name {
+            "whatsapp" => whatsapp::TEXT_LIMITS,
+            "webhook" => self.webhook,
+            _ => TextLimits::NONE,
+        };
+        Self { live, ..self }
+    }
 }
 
 impl From<Duration> for ServerSettings {
     fn from(default_ttl: Duration) -> Self {
-        Self { default_ttl, words: Arc::default(), webhook: TextLimits::all(Webhook::TEXT_CHARS) }
+        let (live, webhook) = (TextLimits::NONE, TextLimits::all(Webhook::TEXT_CHARS));
+        Self { default_ttl, words: Arc::default(), live, webhook }
     }
 }
 

@@ -156,6 +156,8 @@ async fn a_simulation_on_whatsapp_shows_the_same_parts() {
     world.settle().await;
     assert_eq!(texts, world.cloud.phone(PHONE).texts());
     assert!(texts.len() > 2);
+    let unnamed = world.app.post("/simulations", &json!({"flow": document})).await.expect(201);
+    assert_eq!(unnamed["turns"][0]["messages"].as_array().unwrap().len(), texts.len(), "as on the server's channel");
     let closed = simulate(false).await;
     assert_eq!((&closed[0]["type"], &closed[0]["status"]), (&json!("template"), &json!("simulated")));
     assert_eq!((&closed[1]["status"], &closed[1]["reason"]), (&json!("failed"), &json!("sent_as_template")));

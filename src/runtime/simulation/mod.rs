@@ -60,8 +60,8 @@ pub struct Subject {
     pub bytes: usize,
     /// The words that opt out and in.
     pub words: Arc<ConsentWords>,
-    /// How long the texts of messages on the generic webhook may be.
-    pub webhook: TextLimits,
+    /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
+    pub texts: (TextLimits, TextLimits),
 }
 
 /// Why an event was refused. Nothing has changed then, the clock included.
@@ -148,10 +148,10 @@ struct Heard {
 impl Subject {
     /// A document that can be published, or could be but for its test cases.
     pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
-        let ServerSettings { default_ttl, words, webhook } = server.into();
+        let ServerSettings { default_ttl, words, live, webhook } = server.into();
         let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
         let flow_id = flow_id.or(checked.document.id);
-        Self { flow, flow_id, version: None, bytes: checked.json.len(), words, webhook }
+        Self { flow, flow_id, version: None, bytes: checked.json.len(), words, texts: (live, webhook) }
     }
 
     /// A version that was published, from its stored JSON.
@@ -159,9 +159,16 @@ impl Subject {
     /// # Errors
     /// When it cannot be run at all.
     pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
-        let ServerSettings { default_ttl, words, webhook } = server.into();
+        let ServerSettings { default_ttl, words, live, webhook } = server.into();
         let flow = Arc::new(super::compile_document(document, default_ttl)?);
-        Ok(Self { flow, flow_id: Some(flow_id), version: Some(version), bytes: document.len(), words, webhook })
+        Ok(Self {
+            flow,
+            flow_id: Some(flow_id),
+            version: Some(version),
+            bytes: document.len(),
+            words,
+            texts: (live, webhook),
+        })
     }
 }
 
@@ -488,7 +495,7 @@ impl Simulation {
             Some(flow) => Lookup::Ready { version: 0, flow: flow.clone() },
             None => Lookup::NotPublished,
         };
-        let limits = self.state.window.text_limits(self.subject.webhook);
+        let limits = self.state.window.text_limits(self.subject.texts);
         let taken = turn::take(&self.subject.flow, &lookup, contact, session, event, (&limits, *now));
         let Turn { session, contact, mut said, call, record, .. } = taken.map_err(|why| match why {
             NotTaken::Ignored(why) => Refused::because(why),
@@ -599,9 +606,9 @@ mod tests {
 
     pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
         let document = FlowDocument::parse(&document).unwrap();
-        let ServerSettings { default_ttl, words, webhook } = TTL.into();
+        let ServerSettings { default_ttl, words, live, webhook } = TTL.into();
         let flow = Arc::new(CompiledFlow::load(document, default_ttl));
-        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words, webhook };
+        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words, texts: (live, webhook) };
         let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
         start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()

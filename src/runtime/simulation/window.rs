@@ -22,10 +22,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// How long the texts of its messages may be.
-    pub(super) fn text_limits(&self, webhook: TextLimits) -> TextLimits {
+    /// How long the texts of its messages may be. Where no channel is named they are shown as on the server's own.
+    pub(super) fn text_limits(&self, (live, webhook): (TextLimits, TextLimits)) -> TextLimits {
         match self.medium {
-            Medium::Simulator => TextLimits::NONE,
+            Medium::Simulator => live,
             Medium::Whatsapp => whatsapp::TEXT_LIMITS,
             Medium::Webhook => webhook,
         }
