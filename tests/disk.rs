@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/wait.rs"]
+mod wait;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

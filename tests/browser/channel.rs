@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::chromium::Browser;
 use crate::common::Server;
-use crate::common::wait::until;
 use crate::story::enter;
+use crate::wait::until;
 
 const PHONE: &str = "+14155550123";
 

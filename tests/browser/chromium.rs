@@ -11,8 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::wait::PATIENCE;
 use crate::tools::skip;
+use crate::wait::PATIENCE;
 
 /// Chromium, driven by its own driver; both end when it is dropped.
 pub(crate) struct Browser {

@@ -13,3 +13,5 @@ mod people;
 mod story;
 #[path = "../common/tools.rs"]
 mod tools;
+#[path = "../common/wait.rs"]
+mod wait;

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::chromium::Browser;
-use crate::common::wait::until;
 use crate::common::{Server, question};
 use crate::story::enter;
+use crate::wait::until;
 
 const PEOPLE: &str = "phone,name,email,tags
 +34600111222,Zo\u{eb} Quetzal,zoe@example.org,lead

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::common::wait::until;
 use crate::common::{Server, command};
+use crate::wait::until;
 
 /// A folder with a database that no server runs on.
 async fn folder() -> tempfile::TempDir {

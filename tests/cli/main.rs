@@ -8,13 +8,15 @@ mod contacts;
 mod log;
 mod settings;
 mod standstill;
+#[path = "../common/wait.rs"]
+mod wait;
 
 use std::path::Path;
 use std::process::Output;
 
-use common::wait::until;
 use common::{Server, command, question};
 use serde_json::{Value, json};
+use wait::until;
 
 fn out(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

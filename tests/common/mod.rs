@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) mod wait;
-
-use wait::{PATIENCE, until};
+use crate::wait::{PATIENCE, until};
 
 /// A server, killed when dropped.
 pub(crate) struct Server {

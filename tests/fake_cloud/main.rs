@@ -11,4 +11,6 @@ mod sending;
 mod support;
 #[path = "../common/tools.rs"]
 mod tools;
+#[path = "../common/wait.rs"]
+mod wait;
 mod webhooks;

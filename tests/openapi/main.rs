@@ -10,6 +10,8 @@ mod schemathesis;
 #[path = "../common/tools.rs"]
 mod tools;
 mod typescript;
+#[path = "../common/wait.rs"]
+mod wait;
 
 /// The description that the server serves.
 const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static/openapi.yaml");

@@ -17,8 +17,8 @@ use super::graph;
 use super::pacing::Pacing;
 use super::phones::Phone;
 use super::state::{Accepted, Refused, Request, State, Template, WindowRefusal};
-use super::wait::PATIENCE;
 use super::webhooks::{Delivery, Posted, Status, sign};
+use crate::wait::PATIENCE;
 
 /// Milliseconds since 1970.
 pub(crate) type Now = Arc<dyn Fn() -> i64 + Send + Sync>;

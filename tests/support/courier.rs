@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cloud::Shared;
 use super::state::State;
-use super::wait::PATIENCE;
 use super::webhooks::{Parcel, Posted, sign};
+use crate::wait::PATIENCE;
 
 /// What a test asks of it.
 pub(super) enum Command {

@@ -43,8 +43,6 @@ mod pacing;
 mod phones;
 mod state;
 mod templates;
-#[path = "../common/wait.rs"]
-mod wait;
 mod webhooks;
 
 pub(crate) use cloud::{FakeCloud, Setup, by_hand};

@@ -5,8 +5,8 @@ use tempfile::TempDir;
 
 use crate::meta::{Delivery, FakeCloud, Pacing, Phone, Setup};
 use crate::process::Server;
-pub(crate) use crate::process::wait::{patiently, until};
 use crate::support::PHONE;
+pub(crate) use crate::wait::{patiently, until};
 use crate::world::{cart, cart_context, cart_template};
 
 /// Says two things and asks a third.

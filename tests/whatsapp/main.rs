@@ -35,3 +35,5 @@ mod templates;
 mod token;
 mod told;
 mod trouble;
+#[path = "../common/wait.rs"]
+mod wait;
