@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::ServerSettings;
 use super::authoring::CheckedDocument;
+use super::contacts::OPTED_OUT;
 use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, NotTaken, Turn};
 use crate::domain::consent::ConsentWords;
@@ -412,7 +413,12 @@ impl Simulation {
     /// A message from the contact, as a channel hands it over.
     fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
         if !self.is_running() {
-            return Err(Refused::because(if heard.names_session { "session_ended" } else { "no_session" }));
+            let why = match heard.names_session {
+                _ if self.state.contact.opted_out_at.is_some() => OPTED_OUT,
+                true => "session_ended",
+                false => "no_session",
+            };
+            return Err(Refused::because(why));
         }
         let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
         let fired = match typed {
@@ -427,6 +433,10 @@ impl Simulation {
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
         if fired == 0 {
             return self.apply(&Event::Reply(reply));
+        }
+        // Of somebody who opted out no session hears once it has ended.
+        if !self.is_running() && self.state.contact.opted_out_at.is_some() {
+            return Ok(());
         }
         reply.answers_turn = None;
         let why = turn::too_late(&self.state.session);
