@@ -24,10 +24,21 @@ pub(crate) struct TestApp {
     pub(crate) client: reqwest::Client,
     pub(crate) clock: Clock,
     pub(crate) runtime: qyvo::runtime::Runtime,
+    /// Before the folder, so that it is dropped first.
+    _closing: CloseOnDrop,
     pub(crate) folder: TempDir,
     pub(crate) set_up_code: Option<String>,
     server: actix_web::dev::ServerHandle,
     running: tokio::task::JoinHandle<qyvo::error::Result<()>>,
+}
+
+/// Closes the database of a server that nobody stopped: it would find its file gone once the folder is.
+struct CloseOnDrop(qyvo::store::Store);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// An answer, read.
@@ -97,7 +108,8 @@ impl TestApp {
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { base, client, clock, runtime, folder, set_up_code, server, running }
+        let _closing = CloseOnDrop(runtime.store().clone());
+        Self { base, client, clock, runtime, _closing, folder, set_up_code, server, running }
     }
 
     /// Stops in good order and gives the folder, to start again.
