@@ -10,7 +10,7 @@ use super::text::normalize_reply;
 ///
 /// Left out is what people mostly answer to a question, such as `cancel`, `end` and `quit`, though operators of short
 /// messages count these: whoever cancels an order must not vanish from the list. What people also answer, and what
-/// opts out in its language all the same, is in [`ALSO_ANSWERS`].
+/// opts out in its language all the same, is in `ALSO_ANSWERS`.
 pub const OPT_OUT_WORDS: &[(&str, &[&str])] = &[
     ("en", &["stop", "stop all", "stopall", "unsubscribe", "opt out", "opt-out", "optout"]),
     ("ar", &["توقف", "إيقاف", "ايقاف", "إلغاء الاشتراك", "الغاء الاشتراك"]),
