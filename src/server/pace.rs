@@ -207,6 +207,8 @@ pub(super) struct Connection<T> {
     stuck_since: Option<Instant>,
     /// Wakes the connection when it may have to be closed; too early where it has made progress meanwhile.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes.
+    wakes: Option<Waker>,
     _admitted: Admitted,
 }
 
@@ -222,6 +224,7 @@ impl<T> Connection<T> {
             is_resumed: false,
             stuck_since: None,
             timer: None,
+            wakes: None,
             _admitted: admitted,
         }
     }
@@ -238,10 +241,18 @@ impl<T> Connection<T> {
         if self.pace.answering.get() > 0 && !self.is_resumed {
             self.has_mark = true;
         }
-        for (index, byte) in bytes.iter().enumerate() {
+        let mut next = 0;
+        while let Some(byte) = bytes.get(next) {
+            if matched == 0 && *byte != MARK[0] {
+                let Some(skipped) = memchr::memchr(MARK[0], &bytes[next..]) else { break };
+                next += skipped;
+                continue;
+            }
+            let index = next;
+            next += 1;
             matched = match *byte {
                 byte if byte == MARK[matched] => matched + 1,
-                b'H' => 1,
+                byte if byte == MARK[0] => 1,
                 _ => 0,
             };
             if matched < MARK.len() {
@@ -284,8 +295,13 @@ impl<T> Connection<T> {
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if timer.deadline() > due || timer.is_elapsed() {
                 timer.as_mut().reset(due);
+                self.wakes = None;
+            }
+            if self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Ok(());
             }
             if timer.as_mut().poll(cx).is_pending() {
+                self.wakes = Some(cx.waker().clone());
                 return Ok(());
             }
             if timer.deadline() >= due {
@@ -347,10 +363,11 @@ impl<T: AsyncRead + Unpin> Connection<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check_progress(cx)?;
         let polled = this.poll_portion(cx, buffer);
         if polled.is_pending() {
             this.end_portion();
+            // actix-http reads until there is nothing more, so this comes after each portion.
+            this.check_progress(cx)?;
         }
         polled
     }
@@ -359,10 +376,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.check_progress(cx)?;
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
         if written.is_pending() {
             this.stuck_since.get_or_insert_with(Instant::now);
+            this.check_progress(cx)?;
         } else if this.stuck_since.is_some() {
             // Not over yet: more of the answer may wait, and `poll_flush` comes when nothing does.
             this.stuck_since = Some(Instant::now());
@@ -372,7 +389,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check_progress(cx)?;
         if this.stuck_since.take().is_some() {
             this.pace.read_on();
         }
