@@ -29,6 +29,13 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// The country (ISO 3166) by which what the contact types is read: that of the flow, if it names one, else that of
+    /// the phone number.
+    pub fn country(&self, of_flow: Option<&str>) -> Option<String> {
+        let of_phone = || self.phone.as_ref().and_then(Phone::country);
+        of_flow.map(str::to_owned).or_else(of_phone)
+    }
+
     /// A contact of whom nothing but the phone number is known.
     pub fn new(id: ContactId, phone: Option<Phone>) -> Self {
         Self {

@@ -251,8 +251,7 @@ impl CompiledFlow {
 
     /// The country by which a contact's numbers and dates are read.
     pub(super) fn country_of(&self, contact: &Contact) -> Option<String> {
-        let of_contact = || contact.phone.as_ref().and_then(|phone| phone.country());
-        self.document.settings.country.clone().or_else(of_contact)
+        contact.country(self.document.settings.country.as_deref())
     }
 
     pub(super) fn node(&self, index: usize) -> &Node {

@@ -43,9 +43,11 @@ fn money(state: &mut State<'_, '_>, value: Dynamic, currency: Option<String>) ->
     let amount = match value.kind() {
         ValueKind::Number => number_of(&value),
         _ => {
-            let writing = state.lookup(WRITING);
-            let writing = writing.and_then(|value| value.downcast_object_ref::<Writing>().copied());
-            value.as_str().and_then(|text| number::amount(text, writing.unwrap_or_default(), currency.as_deref()))
+            let writing = || {
+                let writing = state.lookup(WRITING);
+                writing.and_then(|value| value.downcast_object_ref::<Writing>().copied()).unwrap_or_default()
+            };
+            value.as_str().and_then(|text| number::amount(text, writing, currency.as_deref()))
         }
     };
     let Some(amount) = amount else {

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::CompiledFlow;
 use super::lists::dynamic;
-use super::number::Writing;
 use super::template::{MadeRoots, Scope, Text, TurnScope};
 use crate::domain::{Contact, Session, SessionInput, Timestamp};
 use crate::engine::limits;
@@ -28,7 +27,7 @@ pub fn late_text(
                 flow: session.flow_id,
                 flow_name: flow.name().to_owned(),
                 now,
-                writing: Writing::of_country(flow.country_of(contact).as_deref()),
+                country: flow.document.settings.country.clone(),
                 made: MadeRoots::default(),
             };
             let context = dynamic(&Value::Object(session.context.clone()));

@@ -258,8 +258,8 @@ pub(super) struct TurnScope {
     pub(super) flow: FlowId,
     pub(super) flow_name: String,
     pub(super) now: Timestamp,
-    /// How the contact's numbers are written.
-    pub(super) writing: Writing,
+    /// The country that the flow names.
+    pub(super) country: Option<String>,
     pub(super) made: MadeRoots,
 }
 
@@ -271,6 +271,7 @@ pub(super) struct MadeRoots {
     session: OnceLock<Dynamic>,
     flow: OnceLock<Dynamic>,
     now: OnceLock<Dynamic>,
+    writing: OnceLock<Dynamic>,
 }
 
 impl TurnScope {
@@ -291,6 +292,10 @@ impl TurnScope {
             "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
             "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.flow_name}))),
             "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds())),
+            WRITING => made.writing.get_or_init(|| {
+                let country = self.contact.country(self.country.as_deref());
+                Dynamic::from_object(Writing::of_country(country.as_deref()))
+            }),
             _ => return None,
         })
     }
@@ -300,7 +305,6 @@ impl Object for Scope {
     fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
         match key.as_str()? {
             "context" => Some(self.context.clone()),
-            WRITING => Some(Dynamic::from_object(self.turn.writing)),
             "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
@@ -501,7 +505,7 @@ mod tests {
                 flow: FlowId(Uuid::nil()),
                 flow_name: "F".to_owned(),
                 now: "2026-05-07T08:14:23+00:00".parse().unwrap(),
-                writing: Writing::of_country(Some("DE")),
+                country: Some("DE".to_owned()),
                 made: MadeRoots::default(),
             }),
             visits: 1,

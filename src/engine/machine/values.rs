@@ -13,7 +13,6 @@ use crate::domain::text::json_depth;
 use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
-use crate::engine::number::Writing;
 use crate::engine::pattern::{self, Pattern};
 use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
 use crate::engine::{Change, Effect, Warning, limits};
@@ -215,7 +214,7 @@ impl Machine<'_> {
             flow: self.frame.as_ref().map_or(self.session.flow_id, |frame| frame.flow.id),
             flow_name: self.flow.name().to_owned(),
             now: self.now,
-            writing: Writing::of_country(self.country().as_deref()),
+            country: self.flow.document.settings.country.clone(),
             made: MadeRoots::default(),
         })
     }

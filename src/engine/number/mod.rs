@@ -249,9 +249,13 @@ pub(super) fn bound(value: &Value, writing: Writing) -> Option<(Number, bool)> {
     }
 }
 
-/// The amount that a text is, to be shown with `currency`; `None` where it is not clear how much of what it is.
-pub(super) fn amount(text: &str, writing: Writing, currency: Option<&str>) -> Option<Number> {
-    let single = Single::read(text, writing)?;
+/// The amount that a text is, to be shown with `currency`; `None` where it is not clear how much of what it is. `writing`
+/// is asked for only where it may matter: finding out a contact's country costs more than all else.
+pub(super) fn amount(text: &str, writing: impl FnOnce() -> Writing, currency: Option<&str>) -> Option<Number> {
+    if let Some(amount) = clear_amount(text) {
+        return Some(amount);
+    }
+    let single = Single::read(text, writing())?;
     let is_plain = match single.beside.as_slice() {
         [] => true,
         [word] => {
@@ -262,6 +266,15 @@ pub(super) fn amount(text: &str, writing: Writing, currency: Option<&str>) -> Op
         _ => false,
     };
     (single.is_clear && is_plain).then_some(single.number)
+}
+
+/// An amount as systems write it, such as `129.00`: digits alone, or with one or two more behind a point. That is the same
+/// in every country.
+fn clear_amount(text: &str) -> Option<Number> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_clear = text.len() <= SINGLE_CHARS && fraction.len() <= 2 && are_digits(whole) && are_digits(fraction);
+    if is_clear { Number::of_digits(false, whole, fraction) } else { None }
 }
 
 /// Signs of currencies whose code is known. `$` is not among them: some thirty currencies have it.
@@ -443,9 +456,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_clear_at_a_glance_reads_the_same_in_every_country() {
+        let mut texts = vec![String::new()];
+        let mut clear = 0;
+        for _ in 0..7 {
+            texts = texts.iter().flat_map(|text| "015.".chars().map(move |c| format!("{text}{c}"))).collect();
+            for text in &texts {
+                let Some(number) = clear_amount(text) else { continue };
+                clear += 1;
+                for country in [None, Some("DE"), Some("FR"), Some("IN")] {
+                    let single = Single::read(text, Writing::of_country(country)).unwrap();
+                    assert_eq!((single.number, single.is_clear), (number, true), "{text} in {country:?}");
+                    assert!(single.beside.is_empty(), "{text}");
+                }
+            }
+        }
+        assert!(clear > 1000, "{clear}");
+    }
+
+    #[test]
     fn amounts_are_what_they_are_in_every_country_or_stand_as_they_came() {
         let shown = |text: &str, country: Option<&str>, currency: Option<&str>| {
-            amount(text, Writing::of_country(country), currency).map(Number::to_amount)
+            amount(text, || Writing::of_country(country), currency).map(Number::to_amount)
         };
         for (text, expected) in [
             ("1290,50", "1,290.50"),
