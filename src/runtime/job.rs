@@ -532,7 +532,12 @@ impl<'a> Job<'a> {
                 }
                 Part { first, number: part.number, of: part.of, options: part.options.clone() }
             });
-            let body = to_json(&Stored { message, hours: hours.filter(|_| is_queued), part })?;
+            let hours = hours.filter(|_| is_queued);
+            let body = match (hours, &part) {
+                // The flattened form costs more, and most messages have neither.
+                (None, None) => to_json(message)?,
+                _ => to_json(&Stored { message, hours, part })?,
+            };
             let of_session = Some((session.id, session.flow_id));
             self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
             seqs.push(messages::insert_outgoing(
