@@ -3,6 +3,8 @@
 //! What may stand between digits is dropped, what cannot be part of a number is refused with a sentence. A number must
 //! never become another one: a fraction, an extension or a second number is no further digits.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
 use super::super::text::ascii_digit;
@@ -35,7 +37,10 @@ const CHAT_IDS: [&str; 2] = ["@s.whatsapp.net", "@c.us"];
 /// Why it is no number, for the person who sent it.
 pub(super) fn read(text: &str, is_whole: impl Fn(&Typed) -> bool) -> Result<Typed, &'static str> {
     // What is neither a digit nor ASCII yet may become so: full-width forms, blanks of any width.
-    let seen: String = text.nfkc().filter(|c| !is_unseen(*c)).map(|c| ascii_digit(c).unwrap_or(c)).collect();
+    let seen: Cow<'_, str> = match text.is_ascii() {
+        true => text.into(),
+        false => text.nfkc().filter(|c| !is_unseen(*c)).map(|c| ascii_digit(c).unwrap_or(c)).collect(),
+    };
     let (number, is_link) = without_surroundings(&seen);
     let number = without_fraction(number, |head| gather(head).is_ok_and(|head| is_whole(&head)))?;
     if let Some((head, _)) = number.split_once('/')
