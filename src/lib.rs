@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App as WebApp, web};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,13 +106,7 @@ impl App {
         let port = listener.local_addr().map_err(cannot_serve)?.port();
         let shared = state.clone();
         let server = server::serve(listener, options, move || {
-            // Clients put a path behind a base URL that ends with a slash: `//api/v1/…` is `/api/v1/…`.
-            let one_slash = NormalizePath::new(TrailingSlash::MergeOnly);
-            WebApp::new()
-                .app_data(shared.clone())
-                .configure(api::configure)
-                .wrap(from_fn(api::surround))
-                .wrap(one_slash)
+            WebApp::new().app_data(shared.clone()).configure(api::configure).wrap(from_fn(api::surround))
         })
         .map_err(cannot_serve)?;
         let sweep_interval = config.sessions.sweep_interval;

@@ -37,7 +37,7 @@ use std::time::Instant;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
 use serde_json::{Value, json};
@@ -366,13 +366,18 @@ fn nothing_at(path: &str) -> HttpResponse {
 
 /// What surrounds every request: its id, one line in the log, the headers that keep its answer from being stored or
 /// taken for something else, and the body of a failure that only the log explains.
+///
+/// Clients put a path behind a base URL that ends with a slash, so `//api/v1/…` is `/api/v1/…`.
 pub(crate) async fn surround(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let id = Uuid::now_v7().to_string();
     let method = request.method().clone();
+    if request.path().contains("//") {
+        merge_slashes(&mut request);
+    }
     let mut response = next.call(request).await?;
     let failure = response.response().error().and_then(|error| error.as_error::<ApiError>());
     let body = match failure {
@@ -407,6 +412,26 @@ pub(crate) async fn surround(
     let millis = started.elapsed().as_secs_f64() * 1000.0;
     tracing::debug!(request_id = %id, %method, route, status, millis, "request");
     Ok(response)
+}
+
+/// Makes one slash of several in a request's path. actix-web's `NormalizePath` does the same by a regular expression on
+/// every request, which was an eighth of what a request costs.
+fn merge_slashes(request: &mut ServiceRequest) {
+    let mut path = request.path().to_owned();
+    while path.contains("//") {
+        path = path.replace("//", "/");
+    }
+    if let Some(query) = request.uri().query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    // Fewer slashes leave a valid path valid.
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
 }
 
 /// Reads from the store on a thread that may block.
