@@ -306,8 +306,8 @@ fn receive(listener: std::net::TcpListener) -> Arc<Mutex<Vec<String>>> {
 async fn who_is_opted_out_hears_no_more_of_what_runs_beside_the_import() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let text = format!("[webhook]\nurl = \"http://127.0.0.1:{port}/\"\nsecret = \"s\"\n");
+    let address = crate::address::unused();
+    let text = format!("[webhook]\nurl = \"http://{address}/\"\nsecret = \"s\"\n");
     std::fs::write(path.join("qyvo.toml"), text).unwrap();
     let server = Server::start(path, &[]).await;
     let token = server.token("admin");
@@ -348,7 +348,7 @@ async fn who_is_opted_out_hears_no_more_of_what_runs_beside_the_import() {
     assert_eq!(column(path, counted), ["message.failed 2", "session.cancelled 2"]);
 
     // The server goes by it: what it still sends is the other person's, and no reply finds a session.
-    let posted = receive(std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let posted = receive(std::net::TcpListener::bind(address).unwrap());
     until("the first message", async || !posted.lock().unwrap().is_empty()).await;
     let received = server.say(&token, gone, "tea").await;
     assert_eq!((&received["handled"], &received["session_id"]), (&Value::from("unrouted"), &Value::Null));

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/address.rs"]
+mod address;
 #[path = "../common/mod.rs"]
 mod common;
 mod contacts;

@@ -27,14 +27,11 @@ fn binary(folder: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn spawn(folder: &Path, port: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+/// Starts a server on a port that the system chooses: one that a test chose might be another's by then.
+fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
     let log = std::fs::File::create(folder.join("server.log")).unwrap();
     binary(folder)
-        .args(["serve", "--bind", &format!("127.0.0.1:{port}")])
+        .args(["serve", "--bind", "127.0.0.1:0"])
         .args(arguments)
         .env("QYVO_LIMITS_REQUESTS_PER_MINUTE", "0")
         .envs(environment.iter().copied())
@@ -51,12 +48,11 @@ impl Server {
 
     /// Starts it with more in its environment, which a restart forgets.
     pub(crate) async fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let port = free_port();
-        let child = spawn(folder, port, arguments, environment);
+        let child = spawn(folder, arguments, environment);
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let mut server = Self { client, folder: folder.to_owned(), port, child };
+        let mut server = Self { client, folder: folder.to_owned(), port: 0, child };
         server.wait().await;
         server
     }
@@ -68,8 +64,8 @@ impl Server {
 
     /// The same with variables in its environment.
     pub(crate) async fn restart_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
-        self.port = free_port();
-        self.child = spawn(&self.folder, self.port, arguments, environment);
+        self.port = 0;
+        self.child = spawn(&self.folder, arguments, environment);
         self.client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         self.wait().await;
     }
@@ -77,9 +73,16 @@ impl Server {
     /// Waits until it is ready.
     async fn wait(&mut self) {
         let started = Instant::now();
-        let url = self.url("/readyz");
         while started.elapsed() < PATIENCE {
-            if self.client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+            if self.port == 0 {
+                self.port = port_in(&self.log()).unwrap_or(0);
+            } else if self
+                .client
+                .get(self.url("/readyz"))
+                .send()
+                .await
+                .is_ok_and(|response| response.status().is_success())
+            {
                 return;
             }
             assert!(self.child.try_wait().unwrap().is_none(), "it stopped: {}", self.log());
@@ -189,6 +192,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The port that a server says in its log that it listens on.
+fn port_in(log: &str) -> Option<u16> {
+    let (_, address) = log.split_once("listening on http://")?;
+    // A line that has no end yet may lack digits.
+    address.split_once('\n')?.0.trim().rsplit_once(':')?.1.parse().ok()
 }
 
 /// Runs a command to its end in a folder.

@@ -120,8 +120,12 @@ async fn what_the_server_answers_is_what_is_described() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let server =
-        Server::start_with(folder.path(), &[], &[("QYVO_ADMIN_PASSWORD", PASSWORD), ("QYVO_LOG_LEVEL", "warn")]).await;
+    let server = Server::start_with(
+        folder.path(),
+        &[],
+        &[("QYVO_ADMIN_PASSWORD", PASSWORD), ("QYVO_LOG_LEVEL", "warn,qyvo::cli=info")],
+    )
+    .await;
     let token = server.token("admin");
     furnish(&server, &token).await;
     let (cookie, csrf) = log_in(&server).await;

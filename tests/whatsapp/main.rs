@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/address.rs"]
+mod address;
 #[path = "../support/mod.rs"]
 mod meta;
 #[path = "../common/mod.rs"]
