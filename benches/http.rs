@@ -5,9 +5,7 @@
 //! The server and its client share one machine. The client is one thread that waits on all connections at once and
 //! parses nothing but a status and a length, so that most of the machine is left to the server.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,9 +20,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
+#[path = "support/server.rs"]
+mod server;
 #[path = "support/mod.rs"]
 mod support;
 
+use server::Server;
 use support::{Bare, Phones, context, publish_sample};
 
 /// Connections, each with one request under way.
@@ -37,50 +38,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ROWS: usize = 10_000;
 /// Commits of the bare SQL that the ratio is made with.
 const BARE_COMMITS: usize = 100;
-
-/// The server, which ends with this value.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_qyvo"))
-            .args(["serve", "--bind", "127.0.0.1:0", "--database"])
-            .arg(folder.join("qyvo.db"))
-            .current_dir(folder)
-            .env("QYVO_LIMITS_REQUESTS_PER_MINUTE", "0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server's binary");
-        let log = child.stderr.take().expect("a pipe");
-        let mut lines = BufReader::new(log).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("listening on http://").map(|(_, address)| address.trim().to_owned()))
-            .expect("the server says where it listens");
-        // A full pipe would hold the server up.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("server: {line}")));
-        Self { child, address }
-    }
-
-    /// A line of the kernel's account of the server's memory, in MiB.
-    fn memory(&self, name: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok());
-        kib.map_or(f64::NAN, |kib| kib / 1024.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a round of requests came to.
 struct Round {
@@ -269,7 +226,7 @@ fn main() {
     let (flow_id, secret) = prepare(folder.path());
     let mut bare = Bare::new(folder.path(), Uuid::now_v7().as_u64_pair().1);
     let bare_before = bare_per_second(&mut bare);
-    let server = Server::start(folder.path());
+    let server = Server::start(folder.path(), &[("QYVO_LIMITS_REQUESTS_PER_MINUTE", "0")]);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let values = Value::Object(context());
     let context = values.clone();
