@@ -35,6 +35,9 @@ use super::peers::Admitted;
 const AHEAD: usize = 64 * 1024;
 /// Bytes of an answer that are copied for the socket at once.
 const SLICE: usize = 16 * 1024;
+/// Bytes of answers after which a connection lets the others go on. A socket that takes all it is offered would keep its
+/// thread for as long as the answer is.
+const SHARE: usize = 64 * 1024;
 /// What stands in every request line.
 const MARK: &[u8] = b"HTTP/1.";
 
@@ -205,6 +208,8 @@ pub(super) struct Connection<T> {
     is_resumed: bool,
     /// Since when the socket has taken nothing of what it is offered.
     stuck_since: Option<Instant>,
+    /// Bytes that the socket has taken since the others were let go on.
+    taken: usize,
     /// Wakes the connection when it may have to be closed; too early where it has made progress meanwhile.
     timer: Option<Pin<Box<Sleep>>>,
     /// Whom the timer wakes.
@@ -223,6 +228,7 @@ impl<T> Connection<T> {
             is_cut: false,
             is_resumed: false,
             stuck_since: None,
+            taken: 0,
             timer: None,
             wakes: None,
             _admitted: admitted,
@@ -376,7 +382,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.taken >= SHARE {
+            this.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(length)) = &written {
+            this.taken += length;
+        }
         if written.is_pending() {
             this.stuck_since.get_or_insert_with(Instant::now);
             this.check_progress(cx)?;

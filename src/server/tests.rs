@@ -1,14 +1,17 @@
 //! What a connection is given of its input, and when it is closed.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_http::body::BoxBody;
 use actix_http::{HttpService, Protocol, Request, Response};
 use actix_service::{Service, ServiceFactory, fn_service};
 use futures_util::StreamExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
@@ -160,6 +163,22 @@ async fn every_request_is_answered_in_turn_however_its_bytes_arrive() {
         let text = String::from_utf8(answers).unwrap();
         assert_eq!(text.matches("HTTP/1.1 200 OK").count(), expected.len());
     }
+}
+
+#[actix_web::test]
+async fn a_connection_that_takes_all_it_is_offered_lets_others_go_on() {
+    let admitted = Peers::new(0, Vec::new()).admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let mut connection = Connection::new(tokio::io::join(tokio::io::empty(), tokio::io::sink()), PATIENCE, admitted);
+    let piece = [b'.'; 4096];
+    let mut runs = vec![0];
+    for _ in 0..100 {
+        let written = poll_fn(|cx| Poll::Ready(Pin::new(&mut connection).poll_write(cx, &piece))).await;
+        match written {
+            Poll::Ready(written) => *runs.last_mut().unwrap() += written.unwrap(),
+            Poll::Pending => runs.push(0),
+        }
+    }
+    assert_eq!(runs[..5], [64 * 1024; 5]);
 }
 
 #[actix_web::test]
