@@ -6,11 +6,10 @@ mod common;
 #[path = "common/wait.rs"]
 mod wait;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Server, question};
+use common::{Begun, Callers, Server, question};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,37 +22,17 @@ async fn every_answered_session_survives_a_kill_under_load() {
     let token = server.token("admin");
     let flow = server.publish(&token, &question(30)).await;
 
-    let answered = Arc::new(Mutex::new(Vec::new()));
-    let next = Arc::new(AtomicUsize::new(0));
-    let callers: Vec<_> = (0..16)
-        .map(|_| {
-            let (answered, next, token, flow) = (answered.clone(), next.clone(), token.clone(), flow.clone());
-            let (url, client) = (server.url("/api/v1/actions/trigger-flow"), server.client.clone());
-            tokio::spawn(async move {
-                loop {
-                    let phone = format!("+1415{:07}", next.fetch_add(1, Ordering::Relaxed));
-                    let body = json!({"flow_id": flow, "phone": phone});
-                    let Ok(response) = client.post(&url).bearer_auth(&token).json(&body).send().await else { return };
-                    let Ok(body) = response.json::<serde_json::Value>().await else { return };
-                    answered.lock().unwrap().push((phone, body["id"].as_str().unwrap().to_owned()));
-                }
-            })
-        })
-        .collect();
-    until("300 answers", async || answered.lock().unwrap().len() >= 300).await;
+    let callers = Callers::start(&server, &token, &flow, 16);
+    callers.until(300).await;
     server.kill();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    let answered = answered.lock().unwrap().clone();
-    assert!(answered.len() >= 300);
+    let answered = callers.end().await;
 
     server.restart(&[]).await;
-    for (phone, id) in &answered {
+    for Begun { phone, id, .. } in &answered {
         let session = server.get(&token, &format!("/api/v1/sessions/{id}")).await;
         assert_eq!(session["status"], "running", "{phone}");
     }
-    let (phone, id) = &answered[0];
+    let Begun { phone, id, .. } = &answered[0];
     let again = server.trigger(&token, &flow, phone).await;
     assert_eq!((again.0, again.1["id"].as_str()), (200, Some(id.as_str())));
     let received = server.say(&token, phone, "tea").await;

@@ -10,13 +10,10 @@ mod wait;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{Server, command, question};
+use common::{Begun, Callers, Server, command, question};
 use rusqlite::Connection;
-use serde_json::json;
 
 /// What a server with a lost file has answered, and what it has left.
 struct Lost {
@@ -30,44 +27,18 @@ async fn lose(home: &Path, database: &str, take_away: impl FnOnce()) -> Lost {
     let mut server = Server::start(home, &[]).await;
     let token = server.token("admin");
     let flow = server.publish(&token, &question(30)).await;
-    let answered: Arc<Mutex<Vec<(Instant, String)>>> = Arc::default();
-    // Other people each time, because a file may be lost twice.
-    static SERIES: AtomicUsize = AtomicUsize::new(1);
-    let next = Arc::new(AtomicUsize::new(SERIES.fetch_add(1, Ordering::Relaxed) * 100_000));
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (answered, next, token, flow) = (answered.clone(), next.clone(), token.clone(), flow.clone());
-            let (url, client) = (server.url("/api/v1/actions/trigger-flow"), server.client.clone());
-            tokio::spawn(async move {
-                loop {
-                    let phone = format!("+1415{:07}", next.fetch_add(1, Ordering::Relaxed));
-                    let body = json!({"flow_id": flow, "phone": phone});
-                    let Ok(answer) = client.post(&url).bearer_auth(&token).json(&body).send().await else { return };
-                    match answer.status().as_u16() {
-                        201 => answered.lock().unwrap().push((Instant::now(), phone)),
-                        503 => {}
-                        other => panic!("{other}"),
-                    }
-                }
-            })
-        })
-        .collect();
-    while answered.lock().unwrap().len() < 100 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let callers = Callers::start(&server, &token, &flow, 4);
+    callers.until(100).await;
     take_away();
     let lost_at = Instant::now();
     let code = server.ended().await;
-    for caller in callers {
-        caller.await.unwrap();
-    }
+    let answered = callers.end().await;
     assert_eq!(code, Some(1), "{}", server.log());
-    let answered = answered.lock().unwrap().clone();
-    for (at, phone) in &answered {
+    for Begun { at, phone, .. } in &answered {
         let late = at.saturating_duration_since(lost_at);
         assert!(late < Duration::from_millis(1_500), "{phone} was answered {late:?} after the file was gone");
     }
-    Lost { answered: answered.into_iter().map(|(_, phone)| phone).collect(), log: server.log() }
+    Lost { answered: answered.into_iter().map(|begun| begun.phone).collect(), log: server.log() }
 }
 
 /// Every answered session is in a file.

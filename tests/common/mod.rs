@@ -5,9 +5,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::wait::{PATIENCE, until};
@@ -191,6 +194,63 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A session that a caller was told of.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) at: Instant,
+    pub(crate) phone: String,
+    pub(crate) id: String,
+}
+
+/// Callers that trigger a flow for one new person after another until the server is gone.
+pub(crate) struct Callers {
+    begun: Arc<Mutex<Vec<Begun>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Callers {
+    pub(crate) fn start(server: &Server, token: &str, flow: &str, callers: usize) -> Self {
+        // Other people each time, because a server may be loaded twice.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let begun: Arc<Mutex<Vec<Begun>>> = Arc::default();
+        let call = |_| {
+            let (begun, token, flow) = (begun.clone(), token.to_owned(), flow.to_owned());
+            let (url, client) = (server.url("/api/v1/actions/trigger-flow"), server.client.clone());
+            tokio::spawn(async move {
+                loop {
+                    let phone = format!("+1415{:07}", NEXT.fetch_add(1, Ordering::Relaxed));
+                    let body = json!({"flow_id": flow, "phone": phone});
+                    let Ok(answer) = client.post(&url).bearer_auth(&token).json(&body).send().await else { return };
+                    let status = answer.status().as_u16();
+                    let Ok(body) = answer.json::<Value>().await else { return };
+                    match status {
+                        201 => {
+                            let id = body["id"].as_str().unwrap().to_owned();
+                            begun.lock().unwrap().push(Begun { at: Instant::now(), phone, id });
+                        }
+                        503 => {}
+                        other => panic!("{other}: {body}"),
+                    }
+                }
+            })
+        };
+        Self { tasks: (0..callers).map(call).collect(), begun }
+    }
+
+    /// Waits until so many sessions have begun.
+    pub(crate) async fn until(&self, sessions: usize) {
+        until("the sessions to begin", async || self.begun.lock().unwrap().len() >= sessions).await;
+    }
+
+    /// Waits until the server is gone, and gives what it has answered.
+    pub(crate) async fn end(self) -> Vec<Begun> {
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        self.begun.lock().unwrap().clone()
     }
 }
 
