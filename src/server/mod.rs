@@ -37,8 +37,9 @@ const SEND_BUFFER: usize = 128 * 1024;
 const SHUTDOWN_SECONDS: u64 = 10;
 /// How long a connection may stay silent between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long the first request of a connection may take to arrive, without its body.
-const FIRST_REQUEST: Duration = Duration::from_secs(5);
+/// The time in which a connection's first request has to arrive is that of [`Connection`]. actix-http looks at its own
+/// before it looks into the socket, and would refuse what lies there after the process stood still.
+const NO_LIMIT: Duration = Duration::ZERO;
 /// How long a connection that is closed for a reason of ours may take to read that.
 const DISCONNECT: Duration = Duration::from_secs(1);
 /// How long a connection may make no progress.
@@ -101,7 +102,7 @@ where
                 async move { stopping.notified().await }
             })
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(FIRST_REQUEST)
+            .client_request_timeout(NO_LIMIT)
             .client_disconnect_timeout(DISCONNECT)
             .local_addr(address)
             .on_connect_ext(|connection: &Connection<TcpStream>, data| {

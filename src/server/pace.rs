@@ -12,8 +12,9 @@
 //!
 //! The socket is read all the same until there is something that must wait, so that a caller who goes away is noticed.
 //!
-//! A connection that makes no progress is closed: one that takes nothing of an answer, and one that has begun a request
-//! and does not finish it. How long a request's body may take is the handler's business.
+//! A connection that makes no progress is closed: one that takes nothing of an answer, one that has begun a request and
+//! does not finish it, and one that never begins. How long a request's body may take is the handler's business.
+//! The socket is read before the time is looked at: what lies in it after the process stood still has come in time.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -44,7 +45,7 @@ const MARK: &[u8] = b"HTTP/1.";
 /// How long a connection may make no progress before it is closed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// With an answer that it is to take, or a request that it has begun.
+    /// With an answer that it is to take, a request that it has begun, or its first one.
     pub(super) begun: Duration,
     /// Between two requests; actix-http itself closes it earlier unless bytes have come that are no request yet.
     pub(super) idle: Duration,
@@ -75,7 +76,7 @@ impl Pace {
             has_body: Cell::new(false),
             ahead: Cell::new(0),
             is_arriving: Cell::new(false),
-            closes_at: Cell::new(None),
+            closes_at: Cell::new(Some(Instant::now() + patience.begun)),
             patience,
             reader: RefCell::new(None),
         }

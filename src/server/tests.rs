@@ -39,7 +39,7 @@ impl Served {
         let handler = fn_service(move |request: Request| answer(request, noted.clone()));
         let http = HttpService::build()
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(FIRST_REQUEST)
+            .client_request_timeout(NO_LIMIT)
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(|connection: &Connection<DuplexStream>, data| {
                 data.insert(connection.pace());
@@ -197,6 +197,20 @@ async fn a_large_body_comes_in_whole_and_one_that_nobody_reads_does_not() {
     served.client.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 200 OK");
     assert!(served.seconds_open().await <= 3, "the rest of the body is not waited for");
+}
+
+#[actix_web::test]
+async fn a_connection_without_a_request_is_closed() {
+    tokio::time::pause();
+    let begun = PATIENCE.begun.as_secs();
+    let expected = begun..=begun + 2;
+
+    let silent = Served::start().await;
+    assert!(expected.contains(&silent.seconds_open().await), "its first request never begins");
+
+    let mut first = Served::start().await;
+    first.push(b"GET /one HTTP/1.1\r\nHo").await;
+    assert!(expected.contains(&first.seconds_open().await), "its first request never ends");
 }
 
 #[actix_web::test]
