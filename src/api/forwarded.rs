@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use actix_web::HttpRequest;
 use ipnet::IpNet;
 
-/// Who calls: the peer, or whom the nearest proxy names that is not trusted itself. `None` for a peer that is not known.
-/// The second value says that a peer which is not trusted names somebody.
+/// Who calls: the peer, or whom the nearest proxy names that is not trusted itself. `None` for a peer that is not
+/// known. The second value says that a peer which is not trusted names somebody.
 pub(super) fn caller(request: &HttpRequest, trusted: &[IpNet]) -> Option<(IpAddr, bool)> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));

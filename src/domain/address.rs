@@ -57,8 +57,8 @@ impl AddressKey {
         }
     }
 
-    /// All addresses that the owner of this one may be known by, the likeliest first: itself, then the same number in the
-    /// other notation and in the other way of writing it.
+    /// All addresses that the owner of this one may be known by, the likeliest first: itself, then the same number in
+    /// the other notation and in the other way of writing it.
     pub fn forms(&self) -> impl Iterator<Item = Self> + use<> {
         let variant = self.variant();
         let twin_of_variant = variant.as_ref().and_then(Self::twin);

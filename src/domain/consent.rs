@@ -234,7 +234,8 @@ struct Words {
 #[derive(Debug, Clone)]
 struct Known {
     language: Option<String>,
-    /// It is one of [`ALSO_ANSWERS`]. Never so for the operator's words, which were chosen for those whom they write to.
+    /// It is one of [`ALSO_ANSWERS`]. Never so for the operator's words, which were chosen for those whom they write
+    /// to.
     is_also_answer: bool,
 }
 

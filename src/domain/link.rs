@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// A link with everything percent-encoded that may not stand in one (RFC 3986, section 2), such as blanks and letters with
-/// marks. A `%` that begins no escape is one more. The host stays as it is: names there are written otherwise.
+/// A link with everything percent-encoded that may not stand in one (RFC 3986, section 2), such as blanks and letters
+/// with marks. A `%` that begins no escape is one more. The host stays as it is: names there are written otherwise.
 pub fn encode_link(link: &str) -> String {
     let link = link.trim();
     let host = link.find("://").map_or(0, |scheme| scheme + 3);

@@ -42,8 +42,8 @@ pub fn clean_name(text: &str) -> String {
     name.split(' ').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
-/// A tag as it is kept and compared: two that look alike are one. It is composed (NFC), has nothing that cannot be seen,
-/// and one plain blank between its words. Empty where nothing can be seen.
+/// A tag as it is kept and compared: two that look alike are one. It is composed (NFC), has nothing that cannot be
+/// seen, and one plain blank between its words. Empty where nothing can be seen.
 pub fn clean_tag(text: &str) -> String {
     let seen: String = text.nfc().filter(|c| !is_unseen(*c)).collect();
     // Taking out a mark may bring together what composes.

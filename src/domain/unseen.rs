@@ -1,7 +1,7 @@
 //! Characters that cannot be seen: what copying, spreadsheets and keyboards leave in names, numbers and tags.
 
-/// Whether a character shows nothing where it stands: default ignorable (Unicode, DerivedCoreProperties.txt), a mark that
-/// turns the direction of writing, or the two that show a blank without being white space.
+/// Whether a character shows nothing where it stands: default ignorable (Unicode, DerivedCoreProperties.txt), a mark
+/// that turns the direction of writing, or the two that show a blank without being white space.
 pub fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -26,10 +26,19 @@ pub fn is_unseen(c: char) -> bool {
     )
 }
 
-/// Whether a character joins others or picks one of their forms, so that it matters between characters that are seen: the
-/// joiners of emoji and of Persian and Indian scripts, the selectors of an emoji's look, the tags of regional flags.
+/// Whether a character joins others or picks one of their forms, so that it matters between characters that are seen:
+/// the joiners of emoji and of Persian and Indian scripts, the selectors of an emoji's look, the tags of regional
+/// flags.
 pub(super) fn is_joining(c: char) -> bool {
-    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{180b}'..='\u{180f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
+    matches!(
+        c,
+        '\u{200c}'
+            | '\u{200d}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{e0020}'..='\u{e007f}'
+            | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// Whether nothing of a text can be seen.

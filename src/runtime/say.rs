@@ -71,8 +71,8 @@ pub(super) struct Words<'a> {
 }
 
 impl Job<'_> {
-    /// Says a text that belongs to no session, in parts if the channel takes it so only, and gives the first of them. It is
-    /// dropped where it waits for longer than `max_age`.
+    /// Says a text that belongs to no session, in parts if the channel takes it so only, and gives the first of them.
+    /// It is dropped where it waits for longer than `max_age`.
     pub(super) fn say(
         &self,
         contact: &StoredContact,

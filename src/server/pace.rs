@@ -36,8 +36,8 @@ use super::peers::Admitted;
 const AHEAD: usize = 64 * 1024;
 /// Bytes of an answer that are copied for the socket at once.
 const SLICE: usize = 16 * 1024;
-/// Bytes of answers after which a connection lets the others go on. A socket that takes all it is offered would keep its
-/// thread for as long as the answer is.
+/// Bytes of answers after which a connection lets the others go on. A socket that takes all it is offered would keep
+/// its thread for as long as the answer is.
 const SHARE: usize = 64 * 1024;
 /// What stands in every request line.
 const MARK: &[u8] = b"HTTP/1.";

@@ -328,8 +328,9 @@ pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
     Ok(tx.last_insert_rowid())
 }
 
-/// The message that came in before under this id. `sender` is whose ids they are (see [`NewInbound`]), and `contact_seq`
-/// the contact that this is now: rows of before version 5 do not say whose ids theirs are, and count as the contact's.
+/// The message that came in before under this id. `sender` is whose ids they are (see [`NewInbound`]), and
+/// `contact_seq` the contact that this is now: rows of before version 5 do not say whose ids theirs are, and count as
+/// the contact's.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -351,8 +352,9 @@ pub fn find_received(
     Ok(earlier.filter(|earlier| Some(earlier.contact_seq) == contact_seq))
 }
 
-/// The message of a direction that a channel knows by `provider_id`, among the ids that all its messages share. Each direction has ids of its own: who takes our
-/// messages on the generic webhook may number them as the messages of people are numbered.
+/// The message of a direction that a channel knows by `provider_id`, among the ids that all its messages share. Each
+/// direction has ids of its own: who takes our messages on the generic webhook may number them as the messages of
+/// people are numbered.
 ///
 /// # Errors
 /// When the database cannot be read.

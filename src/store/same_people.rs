@@ -1,8 +1,9 @@
 //! Rows of an older file that are one person's, or one tag's, by the rules of version 5.
 //!
-//! Before it a number kept the digits that are dialled only inside its country, the two ways of writing the numbers of some
-//! countries led to two contacts, and tags that look alike were several. Each contact that is joined goes through the same
-//! statements as when two turn out to be one person while the server runs. What cannot be joined stays as it is.
+//! Before it a number kept the digits that are dialled only inside its country, the two ways of writing the numbers of
+//! some countries led to two contacts, and tags that look alike were several. Each contact that is joined goes through
+//! the same statements as when two turn out to be one person while the server runs. What cannot be joined stays as it
+//! is.
 
 use std::collections::HashMap;
 
@@ -73,7 +74,8 @@ impl Numbers<'_> {
         Ok(())
     }
 
-    /// Joins the owner of an address with that of another form of the same number. An address for which that fails is left.
+    /// Joins the owner of an address with that of another form of the same number. An address for which that fails is
+    /// left.
     fn look_at(&mut self, address: &AddressKey) -> Result<()> {
         let stored = (address.kind == AddressKind::Phone).then(|| Phone::from_e164(&address.value).ok()).flatten();
         let mended = stored.and_then(|phone| phone.without_trunk_prefix()).map(|phone| AddressKey::of_phone(&phone));

@@ -26,8 +26,8 @@ type Then = fn(&Connection) -> Result<Vec<String>>;
 pub(super) struct Step {
     /// What changes the schema.
     sql: &'static str,
-    /// What SQL cannot do with the rows: it runs after it, and says what it has done, a sentence each. It uses the functions
-    /// of the current store, so whoever changes the tables that it writes gives it statements of its own.
+    /// What SQL cannot do with the rows: it runs after it, and says what it has done, a sentence each. It uses the
+    /// functions of the current store, so whoever changes the tables that it writes gives it statements of its own.
     then: Option<Then>,
 }
 
@@ -94,8 +94,8 @@ impl Schema {
         }
     }
 
-    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own. Gives
-    /// what was done to its rows, a sentence each.
+    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own.
+    /// Gives what was done to its rows, a sentence each.
     ///
     /// # Errors
     /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.

@@ -421,7 +421,8 @@ pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Resul
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
+             state = CASE WHEN json_valid(state)
+                 THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = ?1 AND status = 'running' AND due_at <= ?3
          RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
     )?;
@@ -436,7 +437,8 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
+             state = CASE WHEN json_valid(state)
+                 THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = (SELECT seq FROM sessions INDEXED BY sessions_running
                       WHERE contact_seq = ?1 AND status = 'running' LIMIT 1)
          RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
@@ -467,7 +469,8 @@ pub(super) fn mark_one_cancelled(tx: &Tx<'_>, seq: i64, reason: &str, now: Times
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
              due_at = NULL, ended_at = ?3,
-             state = CASE WHEN json_valid(state) THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
+             state = CASE WHEN json_valid(state)
+                 THEN json_remove(state, '$.wait', '$.kept_events', '$.queued_replies') ELSE state END
          WHERE seq = ?1 AND status = 'running'
          RETURNING seq, flow_seq, version, turn, id, (SELECT id FROM flows WHERE flows.seq = flow_seq), contact_seq",
     )?;

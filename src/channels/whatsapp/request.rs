@@ -43,8 +43,8 @@ pub(super) fn mark_read(provider_id: &str, typing: bool) -> Value {
 /// `to` always has its plus sign: without one Meta puts the business's own calling code before the digits, and somebody
 /// else may get the message. A business-scoped id goes into `recipient` and never into `to`, where Meta answers 200 and
 /// drops the message. With a number at hand the id stays out: `to` would win, and the number then stays in what Meta
-/// tells of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its country's
-/// plan has it now.
+/// tells of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its
+/// country's plan has it now.
 fn address(to: &Recipient) -> Result<(&'static str, String), Refusal> {
     if let Some(wa_id) = &to.wa_id {
         return Ok(("to", format!("+{}", wa_id.trim_start_matches('+'))));

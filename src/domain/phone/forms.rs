@@ -1,7 +1,7 @@
 //! Numbers that are written in two ways: as the country's plan has them now, and as WhatsApp or people still do.
 //!
-//! Both ways are one number, and lead to one person. Which of them a message is sent to is another question: the one that
-//! WhatsApp itself has named, else the one of the plan in force ([`current`]).
+//! Both ways are one number, and lead to one person. Which of them a message is sent to is another question: the one
+//! that WhatsApp itself has named, else the one of the plan in force ([`current`]).
 
 /// The other way in which a number is written, without its `+`.
 pub(in crate::domain) fn other_form(digits: &str) -> Option<String> {
@@ -75,8 +75,8 @@ fn argentina(digits: &str) -> Option<String> {
     }
 }
 
-/// The digits that stand before a number of eight digits of Ivory Coast since 2021, by what it begins with: for mobiles the
-/// second digit told the operator (Moov, MTN, Orange), for landlines the third.
+/// The digits that stand before a number of eight digits of Ivory Coast since 2021, by what it begins with: for mobiles
+/// the second digit told the operator (Moov, MTN, Orange), for landlines the third.
 fn operator_of_ivory_coast(eight: &str) -> Option<&'static str> {
     let digits = eight.as_bytes();
     Some(match (digits[0], digits[1], digits[2]) {

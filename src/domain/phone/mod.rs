@@ -69,13 +69,14 @@ impl Phone {
         forms::current(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
     }
 
-    /// The same of two numbers that are one (see [`Phone::is_same_number`]), by which it is known where it is no address.
+    /// The same of two numbers that are one (see [`Phone::is_same_number`]), by which it is known where it is no
+    /// address.
     pub fn one_form(&self) -> Self {
         forms::one_form(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
     }
 
-    /// The number without what is dialled only inside its country, if it was stored with that: what is read when somebody
-    /// types it today.
+    /// The number without what is dialled only inside its country, if it was stored with that: what is read when
+    /// somebody types it today.
     pub fn without_trunk_prefix(&self) -> Option<Self> {
         // Both forms of a number that has two are known; neither has a prefix.
         if other_form(self.digits()).is_some() {
@@ -137,7 +138,8 @@ impl Phone {
         if let Some(without) = typed.without_bracketed_zero.as_deref().map(international_digits)
             && !plan::is_valid(digits)
         {
-            // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled always.
+            // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled
+            // always.
             return Self::of_digits(without);
         }
         // A number of 16 digits and more may be one once the prefix is taken off.
@@ -181,9 +183,9 @@ impl fmt::Display for Phone {
 impl FromStr for Phone {
     type Err = ParseError;
 
-    /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen are
-    /// dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number count for
-    /// nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
+    /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen
+    /// are dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number
+    /// count for nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse_in_country(text, None)
     }

@@ -1,9 +1,9 @@
 //! What the countries' numbering plans say of a number: where its country code ends, which digits are dialled only
 //! inside the country, whether it could be in use.
 //!
-//! The plans are those of the phonenumber crate, which come from Google's libphonenumber. They lag behind the world, and
-//! WhatsApp delivers numbers that they call invalid. So a number is changed by them only where it is impossible as it is
-//! written and the plan knows it without a prefix.
+//! The plans are those of the phonenumber crate, which come from Google's libphonenumber. They lag behind the world,
+//! and WhatsApp delivers numbers that they call invalid. So a number is changed by them only where it is impossible as
+//! it is written and the plan knows it without a prefix.
 
 use std::sync::OnceLock;
 
@@ -38,8 +38,8 @@ pub(super) fn is_valid(digits: &str) -> bool {
     split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
 }
 
-/// The number without the digits that are dialled only inside its country, such as the 0 of +44 07911 …; `None` if it has
-/// none. In some countries the 0 is part of the number: what is possible as it is written stays as it is.
+/// The number without the digits that are dialled only inside its country, such as the 0 of +44 07911 …; `None` if it
+/// has none. In some countries the 0 is part of the number: what is possible as it is written stays as it is.
 pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, rest) = split(digits)?;
     // Most numbers cannot have a prefix, and are not held against patterns.

@@ -31,7 +31,8 @@ const CHAT_LINKS: [&str; 4] =
 /// What stands behind the digits in the ids of WhatsApp Web.
 const CHAT_IDS: [&str; 2] = ["@s.whatsapp.net", "@c.us"];
 
-/// Reads a number. `is_whole` tells whether a text is a whole number by itself, so that what follows it is something else.
+/// Reads a number. `is_whole` tells whether a text is a whole number by itself, so that what follows it is something
+/// else.
 ///
 /// # Errors
 /// Why it is no number, for the person who sent it.
@@ -79,8 +80,8 @@ fn without_surroundings(text: &str) -> (&str, bool) {
     (number.trim(), false)
 }
 
-/// Takes off the zeros that spreadsheets and data frames put behind the decimal point of a number, and refuses what they
-/// rounded.
+/// Takes off the zeros that spreadsheets and data frames put behind the decimal point of a number, and refuses what
+/// they rounded.
 fn without_fraction(number: &str, is_whole: impl Fn(&str) -> bool) -> Result<&str, &'static str> {
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
     let bytes = number.as_bytes();

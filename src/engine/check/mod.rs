@@ -143,7 +143,8 @@ fn keywords(document: &FlowDocument, problems: &mut Vec<Problem>) {
     for (index, keyword) in document.settings.keywords.iter().enumerate() {
         if is_opt_out_word(keyword) {
             let text = format!(
-                "Whoever types `{keyword}` opts out of all messages instead of starting the flow. Choose another keyword."
+                "Whoever types `{keyword}` opts out of all messages instead of starting the flow. Choose another \
+                 keyword."
             );
             let field = format!("settings.keywords[{index}]");
             problems.push(Problem::new(checks::KEYWORD_IS_OPT_OUT_WORD, text).field(field));

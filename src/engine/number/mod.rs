@@ -249,8 +249,8 @@ pub(super) fn bound(value: &Value, writing: Writing) -> Option<(Number, bool)> {
     }
 }
 
-/// The amount that a text is, to be shown with `currency`; `None` where it is not clear how much of what it is. `writing`
-/// is asked for only where it may matter: finding out a contact's country costs more than all else.
+/// The amount that a text is, to be shown with `currency`; `None` where it is not clear how much of what it is.
+/// `writing` is asked for only where it may matter: finding out a contact's country costs more than all else.
 pub(super) fn amount(text: &str, writing: impl FnOnce() -> Writing, currency: Option<&str>) -> Option<Number> {
     if let Some(amount) = clear_amount(text) {
         return Some(amount);
@@ -268,8 +268,8 @@ pub(super) fn amount(text: &str, writing: impl FnOnce() -> Writing, currency: Op
     (single.is_clear && is_plain).then_some(single.number)
 }
 
-/// An amount as systems write it, such as `129.00`: digits alone, or with one or two more behind a point. That is the same
-/// in every country.
+/// An amount as systems write it, such as `129.00`: digits alone, or with one or two more behind a point. That is the
+/// same in every country.
 fn clear_amount(text: &str) -> Option<Number> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -139,7 +139,8 @@ impl Job<'_> {
         self.lead_to(seq, shown, is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
     }
 
-    /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row then.
+    /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row
+    /// then.
     pub(super) fn reach(&self, seq: i64, address: &AddressKey, is_blind: bool) -> Result<i64, Hold> {
         self.lead_to(seq, std::slice::from_ref(address), is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
     }

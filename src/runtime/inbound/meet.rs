@@ -32,9 +32,9 @@ impl Command for Meet {
 }
 
 impl Job<'_> {
-    /// Takes note of the number at which WhatsApp says that a message has reached its contact, and gives the message's row
-    /// as it is then. Where that number leads to somebody else, both are one person, unless each has a business-scoped id
-    /// of their own. One that leads to nobody is kept if it is `kept`.
+    /// Takes note of the number at which WhatsApp says that a message has reached its contact, and gives the message's
+    /// row as it is then. Where that number leads to somebody else, both are one person, unless each has a
+    /// business-scoped id of their own. One that leads to nobody is kept if it is `kept`.
     pub(in crate::runtime) fn reached_at(
         &self,
         row: OutboxRow,

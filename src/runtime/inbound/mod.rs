@@ -166,8 +166,8 @@ impl Inbound {
         Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, arrival }
     }
 
-    /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic webhook,
-    /// where ids may count for each person. WhatsApp numbers all messages alike, which is the empty text.
+    /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic
+    /// webhook, where ids may count for each person. WhatsApp numbers all messages alike, which is the empty text.
     fn id_sender(&self) -> String {
         let phone = self.from.phone.as_deref().filter(|_| self.from.wa_id.is_none() && self.from.bsuid.is_none());
         phone

@@ -6,7 +6,8 @@ use crate::engine::{self, Event, Lookup};
 use crate::runtime::contacts::OPTED_OUT;
 
 impl Simulation {
-    /// What the contact is told who opted out or in last. It belongs to no turn, and is in none of [`Simulation::turns`].
+    /// What the contact is told who opted out or in last. It belongs to no turn, and is in none of
+    /// [`Simulation::turns`].
     pub fn confirmation(&self) -> Option<&str> {
         self.state.confirmation.as_deref()
     }
