@@ -160,6 +160,37 @@ async fn a_database_that_moves_away_has_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_or_a_shared_memory_that_is_removed_stops_it_and_loses_nothing() {
+    for file in ["qyvo.db-wal", "qyvo.db-shm"] {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        let lost = lose(home.path(), "qyvo.db", || std::fs::remove_file(path(file)).unwrap()).await;
+        assert!(lost.log.contains("everything that was answered is in the database"), "{file}: {}", lost.log);
+        let server = Server::start(home.path(), &[]).await;
+        let told = server.command(&["check"]);
+        assert!(told.status.success(), "{file}: {}", String::from_utf8_lossy(&told.stderr));
+        drop(server);
+        assert_whole(&path("qyvo.db"), &lost.answered);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_removed_with_all_that_is_beside_it_is_not_begun_anew_either() {
+    let home = tempfile::tempdir().unwrap();
+    let lost = lose(home.path(), "qyvo.db", || {
+        for ending in ["", "-wal", "-shm", ".lock", ".reserve"] {
+            // The reserve may not have been made yet.
+            let _ = std::fs::remove_file(home.path().join(format!("qyvo.db{ending}")));
+        }
+    })
+    .await;
+    assert_whole(&rescued(home.path()), &lost.answered);
+    let told = refused(home.path(), &[]);
+    assert!(told.contains("`qyvo serve --new`") && told.contains("rescued-"), "{told}");
+    drop(Server::start(home.path(), &["--new"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too() {
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);

@@ -49,6 +49,8 @@ impl Identity {
 pub(super) struct OpenFile {
     pub(super) path: PathBuf,
     pub(super) identity: Identity,
+    /// SQLite's own files beside it, which are there for as long as it is open.
+    beside: Vec<(PathBuf, Identity)>,
     /// That there are other names has been told.
     is_warned: bool,
 }
@@ -60,6 +62,9 @@ pub(super) enum Loss {
     Gone,
     /// Another file is there.
     Replaced,
+    /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log without
+    /// a name then, and other processes do not see who writes.
+    LogGone,
 }
 
 impl OpenFile {
@@ -71,7 +76,10 @@ impl OpenFile {
         // SQLite, too, makes a relative path absolute when it opens the file.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
-        Ok(Self { identity: Identity::of(&file), path, is_warned: false })
+        let beside = [log_of(&path), shared_memory_of(&path)];
+        let beside = beside.into_iter().filter_map(|path| Some((Identity::of(&fs::metadata(&path).ok()?), path)));
+        let beside = beside.map(|(identity, path)| (path, identity)).collect();
+        Ok(Self { identity: Identity::of(&file), path, beside, is_warned: false })
     }
 
     /// Compares the file at the path with the open one. What cannot be looked at now is taken to be there.
@@ -83,6 +91,13 @@ impl OpenFile {
         };
         if Identity::of(&file) != self.identity {
             return Some(Loss::Replaced);
+        }
+        let is_other = |(path, identity): &(PathBuf, Identity)| match fs::metadata(path) {
+            Ok(file) => Identity::of(&file) != *identity,
+            Err(error) => is_absent(&error),
+        };
+        if self.beside.iter().any(is_other) {
+            return Some(Loss::LogGone);
         }
         if file.nlink() > 1 && !self.is_warned {
             tracing::warn!(
@@ -120,11 +135,11 @@ pub(super) fn check_before_server(path: &Path, recorded: Recorded, begin: Begin)
                 rescued_beside(path),
             )));
         }
-        if recorded.is_of_database() && !begin.anew {
+        let rescued = rescued_beside(path);
+        if (recorded.is_of_database() || !rescued.is_empty()) && !begin.anew {
             return Err(Error::conflict(format!(
-                "There is no database at {shown} any more, though a server has run on it: its lock file is still \
-                 there. Put the database back{}, or begin with an empty one by `qyvo serve --new`",
-                rescued_beside(path),
+                "There is no database at {shown} any more, though a server has run on it. Put the database \
+                 back{rescued}, or begin with an empty one by `qyvo serve --new`"
             )));
         }
         return Ok(());
@@ -227,8 +242,18 @@ pub(super) fn beside(database: &Path, word: &str) -> PathBuf {
 
 /// The write-ahead log of a database.
 pub(super) fn log_of(database: &Path) -> PathBuf {
+    of_sqlite(database, "-wal")
+}
+
+/// What processes that have a database open share of its log.
+fn shared_memory_of(database: &Path) -> PathBuf {
+    of_sqlite(database, "-shm")
+}
+
+/// A file of SQLite beside the database.
+fn of_sqlite(database: &Path, ending: &str) -> PathBuf {
     let mut path = real_path(database).into_os_string();
-    path.push("-wal");
+    path.push(ending);
     path.into()
 }
 

@@ -37,12 +37,15 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
     match loss {
         Loss::Gone => format!("the database is not at {} any more", file.path.display()),
         Loss::Replaced => format!("another file was put in the place of the database at {}", file.path.display()),
+        Loss::LogGone => {
+            format!("the write-ahead log or the shared memory beside {} was removed or replaced", file.path.display())
+        }
     }
 }
 
 /// Brings to a file with a name what the open file and its log hold, and logs where it is. Where there is no room for a
 /// copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
-pub(super) fn save(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) {
+pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) {
     // Readers end within a moment; whoever stays is no reason to lose what can be written.
     let is_complete = ["FULL", "PASSIVE"].iter().any(|mode| match rows_of_checkpoint(conn, mode) {
         Ok((blocked, in_log, written)) => !blocked && in_log == written,
@@ -53,6 +56,11 @@ pub(super) fn save(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) 
     });
     let path = file.path.display();
     match whereabouts(file.identity) {
+        Whereabouts::Moved(_) if is_complete && loss == Loss::LogGone => tracing::error!(
+            file = %path,
+            "everything that was answered is in the database: leave {path}-wal and {path}-shm to the server, and start it \
+             again"
+        ),
         Whereabouts::Moved(to) if is_complete => tracing::error!(
             file = %to.display(),
             "everything that was answered is in this file, which was the database: put it back at {path}, and move \

@@ -174,8 +174,8 @@ impl Writer {
         // The queue goes first: who is in it is told that nothing was written. The lock goes last.
         let Self { conn, queue, lock, file, is_cut_off, .. } = self;
         drop(queue);
-        if let Some(Fatal::Lost(_)) = fatal {
-            rescue::save(&conn, &file, &is_cut_off);
+        if let Some(Fatal::Lost(loss)) = fatal {
+            rescue::save(&conn, &file, loss, &is_cut_off);
         }
         drop(conn);
         drop(lock);
