@@ -140,7 +140,8 @@ impl Phone {
         {
             // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled
             // always.
-            return Self::of_digits(without);
+            let without = plan::without_trunk_prefix(without).unwrap_or_else(|| without.to_owned());
+            return Self::of_digits(&without);
         }
         // A number of 16 digits and more may be one once the prefix is taken off.
         let as_typed = Self(format!("+{digits}"));

@@ -71,7 +71,9 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         }
         _ => {}
     }
-    shorter.extend(rest.strip_prefix('0').map(str::to_owned));
+    // Some write the prefix twice, once in brackets.
+    let without_zeros = rest.trim_start_matches('0');
+    shorter.extend([rest.strip_prefix('0'), Some(without_zeros)].into_iter().flatten().map(str::to_owned));
     if let Some(found) = shorter.iter().find(|shorter| plans.iter().any(|plan| plan.fits(shorter))) {
         return Some(format!("{code}{found}"));
     }
