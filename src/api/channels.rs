@@ -161,12 +161,15 @@ fn word(channel: &ChannelState) -> &'static str {
 pub(super) async fn impairment(state: &State) -> Result<Option<Value>, ApiError> {
     let channel = state.runtime.channel_state().await?;
     let is_going = channel.paused_at.is_none() && channel.held_until.is_none();
+    // Whoever asks need not have logged in, and what a webhook's far side answers may be its inside.
+    let is_told = !matches!(state.runtime.channel(), Channel::Webhook(_));
+    let explanation = channel.explanation.as_ref().filter(|_| is_told);
     Ok((!is_going).then(|| {
         json!({
             "name": channel.name,
             "state": word(&channel),
             "reason": channel.reason,
-            "explanation": channel.explanation,
+            "explanation": explanation,
             "since": iso(channel.paused_at),
         })
     }))

@@ -239,6 +239,7 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         assert_eq!((&paused["explanation"], &paused["since"]), (&json!("Wrong price"), &json!(crate::support::START)));
         let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
         assert_eq!((&ready["status"], &ready["channel"]["name"]), (&json!("degraded"), &json!("webhook")));
+        assert_eq!(ready["channel"]["explanation"], Value::Null, "what a far side said may be its inside");
         let text = "The channel webhook is paused (operator): messages wait until somebody resumes it.";
         let reasons = json!([{"code": "channel_paused", "text": text, "since": crate::support::START}]);
         assert_eq!(ready["reasons"], reasons, "what an operator wrote is not for everybody");
