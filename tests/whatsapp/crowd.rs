@@ -112,6 +112,7 @@ async fn a_thousand_people_at_once_hear_each_message_once_and_in_order() {
     let sessions: Vec<Value> = starting.buffered(AT_ONCE).collect().await;
     world.drain().await;
     for turn in 1..=TURNS {
+        world.assert_nothing_in_doubt().await;
         for person in &people {
             assert_eq!(person.phone.texts(), person.script()[..turn], "turn {turn} of {}", person.name);
             person.phone.say(&person.answer(turn));

@@ -103,6 +103,7 @@ async fn trigger_all(world: &World) {
 /// Each of the 400 people has one template, and nothing failed.
 async fn assert_all_arrived(world: &World) {
     world.drain().await;
+    world.assert_nothing_in_doubt().await;
     let mut inboxes = BTreeMap::new();
     for accepted in world.cloud.accepted() {
         assert_eq!(accepted.kind, "template");
@@ -110,7 +111,6 @@ async fn assert_all_arrived(world: &World) {
     }
     assert_eq!(inboxes.len(), 400, "everybody");
     assert!(inboxes.values().all(|count| *count == 1), "and nobody twice");
-    assert_eq!(world.with_status("failed").await, [] as [Value; 0]);
     let flows = world.app.get("/flows").await.expect(200);
     let failed: i64 =
         flows["data"].as_array().unwrap().iter().map(|it| it["sessions"]["failed"].as_i64().unwrap()).sum();

@@ -102,11 +102,16 @@ impl World {
         }
     }
 
-    /// Nothing is on its way, in doubt or lost, and no session waits for anything.
-    pub(crate) async fn assert_at_rest(&self) {
+    /// Nothing is on its way, in doubt or lost.
+    pub(crate) async fn assert_nothing_in_doubt(&self) {
         for status in ["queued", "sending", "unknown", "failed"] {
             assert_eq!(self.with_status(status).await, [] as [Value; 0], "{status}");
         }
+    }
+
+    /// [`World::assert_nothing_in_doubt`], and no session waits for anything.
+    pub(crate) async fn assert_at_rest(&self) {
+        self.assert_nothing_in_doubt().await;
         let running = self.app.get("/sessions?status=running").await.expect(200);
         assert_eq!(running["data"], json!([]));
     }
