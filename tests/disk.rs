@@ -294,6 +294,30 @@ async fn a_disk_that_fills_up_beside_a_long_log_is_outlived() {
     fill_and_go_on(300, true).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_be_erased_is_erased_when_another_file_has_taken_the_last_byte() {
+    let Some(disk) = Disk::mount(120) else { return };
+    let home = disk.home();
+    let server = Server::start(home.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let triggers = trigger_until(&server, &token, &flow).await;
+    assert!(disk.path("qyvo.db.reserve").exists());
+    disk.fill();
+    let phones = triggers.taken.lock().unwrap().clone();
+    // It is known to be full once a write was refused, or within the half second.
+    wait::until("the disk to be found full", async || readiness(&server).await.1["reasons"][0]["code"] == "disk_full")
+        .await;
+    erase(&server, &token, &phones[0]).await;
+    assert_eq!(server.say(&token, &phones[1], "STOP").await["handled"], "opt_out");
+    assert!(!disk.path("qyvo.db.reserve").exists(), "it was for this");
+    std::fs::remove_file(disk.path("filler")).unwrap();
+    wait_until_ready(&server).await;
+    wait::until("the reserve to be made anew", async || disk.path("qyvo.db.reserve").exists()).await;
+    drop(server);
+    compare(&disk.path("qyvo.db"), &[triggers], &Told::default(), &phones[..1]);
+}
+
 #[test]
 fn a_commit_that_finds_the_disk_full_is_rolled_back_and_the_writer_goes_on() {
     let Some(disk) = Disk::mount(24) else { return };

@@ -171,6 +171,18 @@ impl Room {
         self.change(RoomLevel::EssentialOnly);
     }
 
+    /// Gives the reserve to what must be written. Gives whether there was one.
+    pub(super) fn use_reserve(&self) -> bool {
+        let is_freed =
+            self.has_reserve.swap(false, Ordering::Relaxed) && fs::remove_file(reserve_path(&self.database)).is_ok();
+        if is_freed {
+            tracing::warn!(
+                "the disk is full: the reserve file beside the database was removed for what must be written"
+            );
+        }
+        is_freed
+    }
+
     /// Measures the room, and makes the reserve where there is enough of it.
     ///
     /// # Errors

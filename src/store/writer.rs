@@ -38,7 +38,7 @@ use super::checkpoint::{Failed, Log};
 use super::counters::{self, Counter};
 use super::file::{Loss, OpenFile};
 use super::lock::Lock;
-use super::room::{Room, WriteClass};
+use super::room::{Room, RoomLevel, WriteClass};
 use super::{Tx, rescue};
 use crate::error::{Error, Result};
 
@@ -268,10 +268,10 @@ impl Writer {
 
     /// Runs a batch, commits it, and answers every caller. Gives whether it was told to stop meanwhile.
     fn write(&self, mut batch: Vec<Box<dyn Job>>, refusals: &mut Refusals) -> Result<bool, Fatal> {
-        let mut end = self.run_together(&mut batch);
-        // A job that is alone in its batch has no neighbours to save.
-        if matches!(end, End::Failed) && batch.len() > 1 {
-            end = self.run_apart(&mut batch);
+        let is_essential = self.room.level() == RoomLevel::EssentialOnly;
+        let mut end = self.run_and_commit(&mut batch);
+        if is_essential && matches!(end, End::Full(_)) && self.room.use_reserve() {
+            end = self.run_and_commit(&mut batch);
         }
         match end {
             End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
@@ -298,6 +298,13 @@ impl Writer {
             }
         }
         Ok(false)
+    }
+
+    /// Runs a batch and commits it, without those that fail.
+    fn run_and_commit(&self, batch: &mut [Box<dyn Job>]) -> End {
+        let end = self.run_together(batch);
+        // A job that is alone in its batch has no neighbours to save.
+        if matches!(end, End::Failed) && batch.len() > 1 { self.run_apart(batch) } else { end }
     }
 
     /// Takes all jobs out of the queue. Gives whether it was told to stop, too.
