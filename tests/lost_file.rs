@@ -156,6 +156,17 @@ async fn a_database_that_moves_away_has_everything() {
     assert!(lost.log.contains("moved.db"), "{}", lost.log);
     assert_whole(&path("moved.db"), &lost.answered);
     assert!(refused(home.path(), &[]).contains("There is no database"));
+    // It is used where it is now, and put back: what was added there is not written over by a log from before.
+    assert_eq!(length(path("qyvo.db-wal")), 0);
+    let conn = Connection::open(path("moved.db")).unwrap();
+    conn.execute_batch("UPDATE flows SET name = 'Changed elsewhere'; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    std::fs::rename(path("moved.db"), path("qyvo.db")).unwrap();
+    let server = Server::start(home.path(), &[]).await;
+    let names = Connection::open(path("qyvo.db")).unwrap();
+    let name: String = names.query_row("SELECT name FROM flows", [], |row| row.get(0)).unwrap();
+    assert_eq!(name, "Changed elsewhere");
+    drop(server);
     assert!(!home.path().read_dir().unwrap().any(|entry| entry.unwrap().path().to_string_lossy().contains("rescued")));
 }
 

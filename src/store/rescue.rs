@@ -1,8 +1,9 @@
 //! What becomes of an open database whose file is not at its path any more.
 //!
 //! The open file has everything that was answered, together with its write-ahead log. So the log is written into it,
-//! and where nothing but this process holds the file, its contents are copied to a file of another name. The log and
-//! the shared memory at the path are left alone: they may by now be beside somebody else's file.
+//! and where nothing but this process holds the file, its contents are copied to a file of another name. What stands at
+//! the path is left alone, as it may by now be beside somebody else's file; only the log that is open is emptied where
+//! the file has moved.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -46,8 +47,12 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
 /// Brings to a file with a name what the open file and its log hold, and logs where it is. Where there is no room for a
 /// copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
 pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) {
+    // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
+    // open: were the file put back one day, SQLite would write old pages over what has been added since.
+    let is_moved = loss == Loss::Gone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
+    let modes = if is_moved { &["TRUNCATE", "FULL", "PASSIVE"][..] } else { &["FULL", "PASSIVE"] };
     // Readers end within a moment; whoever stays is no reason to lose what can be written.
-    let is_complete = ["FULL", "PASSIVE"].iter().any(|mode| match rows_of_checkpoint(conn, mode) {
+    let is_complete = modes.iter().any(|mode| match rows_of_checkpoint(conn, mode) {
         Ok((blocked, in_log, written)) => !blocked && in_log == written,
         Err(error) => {
             tracing::error!(%error, "the write-ahead log could not be written into the open database");
