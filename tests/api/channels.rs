@@ -48,6 +48,9 @@ impl Meta {
                 async move { answer }
             }))
         })
+        // A busy machine must not make a doubt of a message: see the library's five seconds.
+        .client_request_timeout(std::time::Duration::ZERO)
+        .keep_alive(crate::wait::PATIENCE)
         .workers(1)
         .disable_signals()
         .bind("127.0.0.1:0")

@@ -442,6 +442,10 @@ fn serve(
         };
         let server = HttpServer::new(app)
             .on_connect(graph::keep_connection)
+            // Meta does not close a connection on which a request is on its way. On a busy machine the library's five
+            // seconds for a first request, and between two, would: what was sent then is in doubt.
+            .client_request_timeout(Duration::ZERO)
+            .keep_alive(PATIENCE)
             .workers(1)
             .disable_signals()
             .listen(listener)
