@@ -73,7 +73,10 @@ pub(crate) fn bind(options: &Options) -> Result<TcpListener> {
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
-    listen().map_err(|error: std::io::Error| Error::invalid(format!("Cannot listen on {address}")).caused_by(error))
+    listen().map_err(|error: std::io::Error| {
+        let text = format!("Cannot listen on {address} (`--bind` or server.bind chooses another address)");
+        Error::invalid(text).caused_by(error)
+    })
 }
 
 /// Serves an application on a socket, on threads of its own, once what is given back is awaited.
