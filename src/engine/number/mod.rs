@@ -199,6 +199,8 @@ struct Single {
     number: Number,
     /// It would be the same number in every country.
     is_clear: bool,
+    /// It has one separator before exactly three digits.
+    may_be_thousands: bool,
     /// The words and signs beside it, such as `€`.
     beside: Vec<String>,
 }
@@ -228,7 +230,7 @@ impl Single {
             }
         }
         let beside = before.split_whitespace().chain(after.split_whitespace()).map(str::to_owned).collect();
-        Some(Self { number, is_clear, beside })
+        Some(Self { number, is_clear, may_be_thousands: run.may_be_thousands(), beside })
     }
 }
 
@@ -265,7 +267,7 @@ pub(super) fn amount(text: &str, writing: impl FnOnce() -> Writing, currency: Op
         }
         _ => false,
     };
-    (single.is_clear && is_plain).then_some(single.number)
+    (single.is_clear && !single.may_be_thousands && is_plain).then_some(single.number)
 }
 
 /// An amount as systems write it, such as `129.00`: digits alone, or with one or two more behind a point. That is the
@@ -387,6 +389,9 @@ mod tests {
             ("5 km", None, json!(5)),
             ("5km", None, json!(5)),
             ("It costs 37. 5 of us pay", None, json!(37)),
+            ("5 and more", None, json!(5)),
+            ("5 y pico", Some("ES"), json!(5)),
+            ("2 kids and 3 dogs", None, json!(2)),
         ] {
             assert_eq!(first(text, country), Ok(expected), "{text} {country:?}");
         }
@@ -443,6 +448,20 @@ mod tests {
             ("12月5日", None),
             ("5 Komma 3", Some("DE")),
             ("- 5", None),
+            ("between 5 and 10", None),
+            ("entre 5 y 10", Some("ES")),
+            ("zwischen 5 und 10", Some("DE")),
+            ("5 or 6", None),
+            ("5 through 10", None),
+            ("5 and a half", None),
+            ("5 y media", Some("ES")),
+            ("5 et demi", Some("FR")),
+            ("5 und ein halbes", Some("DE")),
+            ("5 buçuk", Some("TR")),
+            ("minus 5", None),
+            ("Minus  5 degrees", None),
+            ("menos 5", Some("ES")),
+            ("minus €5", None),
             ("–5", None),
             ("±5", None),
             ("98765432109876543210", None),
@@ -491,8 +510,9 @@ mod tests {
             ("-5", "-5.00"),
             ("5", "5.00"),
             ("1.000.000", "1,000,000.00"),
-            ("0.125", "0.13"),
-            ("1290.505", "1,290.51"),
+            ("0.1250", "0.13"),
+            ("1290.5050", "1,290.51"),
+            ("1'290", "1,290.00"),
             ("12,50 €", "12.50"),
             ("EUR 12,50", "12.50"),
             ("12.–", "12.00"),
@@ -507,6 +527,12 @@ mod tests {
         for text in [
             "1.000",
             "1,000",
+            "0,999",
+            "0.125",
+            ".999",
+            "1290.505",
+            "5 and a half",
+            "minus 5",
             "-1.000 €",
             "12.345",
             "free",

@@ -208,6 +208,14 @@ impl Run {
         Some((whole.concat(), fraction.concat(), is_clear))
     }
 
+    /// Whether it has one separator, with exactly three digits behind it, so that it may be a thousandth or thousands.
+    pub(super) fn may_be_thousands(&self) -> bool {
+        let [.., (from, to)] = self.groups.as_slice() else { return false };
+        let separators = self.separators.len() + usize::from(self.leads);
+        let is_of_two_meanings = matches!(self.separators.last(), None | Some(Separator::Dot | Separator::Comma));
+        separators == 1 && to - from == 3 && is_of_two_meanings
+    }
+
     /// Whether nothing but signs and currencies stands around it.
     fn is_whole_text(&self, chars: &[char]) -> bool {
         let is_nothing = |c: &char| c.is_whitespace() || is_sign(*c) || is_currency(*c) || matches!(c, '.' | '!' | ',');
@@ -239,7 +247,8 @@ fn is_negative(before: &[char]) -> bool {
     }
 }
 
-/// Whether the text before a number leaves open what it is: a sign that stands apart, a dash that may be one, `±`, `½`.
+/// Whether the text before a number leaves open what it is: a sign that stands apart or is a word, a dash that may be
+/// one, `±`, `½`.
 fn is_confused_before(before: &[char]) -> bool {
     let Some(last) = before.last().copied() else { return false };
     if last == '±' || last == '∓' || is_part_of_number(last) {
@@ -251,12 +260,36 @@ fn is_confused_before(before: &[char]) -> bool {
     let is_apart = |c: &char| c.is_whitespace() || is_currency(*c);
     let signs: Vec<char> = before.iter().copied().filter(|c| !is_apart(c)).collect();
     let stands_apart = last.is_whitespace() && matches!(signs.as_slice(), [c] if is_minus(*c) || is_dash(*c));
-    stands_apart || matches!(before, [.., a, b] if is_minus(*a) && is_minus(*b))
+    let word: Vec<char> = before.iter().rev().copied().skip_while(is_apart).take_while(|c| is_of_word(*c)).collect();
+    let word: String = word.into_iter().rev().collect::<String>().to_lowercase();
+    stands_apart || MINUS.contains(&word.as_str()) || matches!(before, [.., a, b] if is_minus(*a) && is_minus(*b))
 }
 
-/// Words between two numbers that make a range of them.
-const RANGES: [&str; 16] =
-    ["to", "till", "until", "bis", "a", "à", "á", "al", "hasta", "ate", "até", "tot", "til", "do", "до", "ile"];
+/// Words between two numbers that make something else of them: a range, a choice, a sum.
+#[rustfmt::skip]
+const CONJUNCTIONS: [&str; 58] = [
+    "to", "till", "until", "through", "thru", "bis", "a", "à", "á", "al", "hasta", "ate", "até", "tot", "til", "do",
+    "до", "ile", "sampai", "إلى", "से",
+    "and", "or", "of", "by", "y", "o", "u", "e", "et", "ou", "und", "oder", "en", "och", "eller", "og", "i", "lub", "и",
+    "или", "ve", "veya", "dan", "atau", "và", "أو", "و", "और", "या",
+    "plus", "minus", "times", "más", "mais", "menos", "moins", "mal",
+];
+/// Words before a number that make it negative.
+#[rustfmt::skip]
+const MINUS: [&str; 15] = [
+    "minus", "menos", "moins", "meno", "min", "mínus", "минус", "eksi", "ناقص", "سالب", "माइनस", "negative", "negativo",
+    "negativ", "négatif",
+];
+/// Words by which a fraction is added, and such fractions: `5 and a half`, `5 y media`.
+const ADDING: [&str; 13] = ["and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và"];
+#[rustfmt::skip]
+const FRACTIONS: [&str; 29] = [
+    "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio", "media", "cuarto",
+    "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia", "kwart", "halv", "pół",
+    "половиной", "yarım", "nửa",
+];
+/// Words for a half that stand right behind a number.
+const HALVES: [&str; 4] = ["buçuk", "setengah", "rưỡi", "ونصف"];
 /// Words and signs behind a number that make more of it.
 #[rustfmt::skip]
 const MULTIPLES: [&str; 55] = [
@@ -287,10 +320,14 @@ fn is_confused_behind(behind: &[char]) -> bool {
         let word: String = word.iter().take(20).collect();
         word.to_lowercase().trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned()
     });
-    let (one, two) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut next = || words.next().unwrap_or_default();
+    let (one, two, three) = (next(), next(), next());
+    let is_fraction = |word: &String| FRACTIONS.contains(&word.as_str());
     MULTIPLES.contains(&one.as_str())
+        || HALVES.contains(&one.as_str())
         || one.starts_with("einhalb")
         || (POINTS.contains(&one.as_str()) && !two.is_empty())
+        || (ADDING.contains(&one.as_str()) && (is_fraction(&two) || is_fraction(&three)))
 }
 
 /// What the characters between two groups of digits, of which there is at least one, make of them.
@@ -331,9 +368,9 @@ fn between(chars: &[char]) -> Between {
         [c] if Separator::of(*c) == Some(Separator::Dot) && chars[0] == *c => Between::Parts,
         [c] if !is_of_word(*c) && !matches!(c, '(' | '"' | '#') && !is_currency(*c) => Between::Confuses,
         ['x' | 'X' | 'х' | 'Х'] => Between::Confuses,
-        word if word.len() <= 6 => {
+        word if word.len() <= 8 => {
             let word: String = word.iter().collect::<String>().to_lowercase();
-            if RANGES.contains(&word.as_str()) { Between::Confuses } else { Between::Parts }
+            if CONJUNCTIONS.contains(&word.as_str()) { Between::Confuses } else { Between::Parts }
         }
         _ => Between::Parts,
     }
