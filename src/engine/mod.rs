@@ -242,6 +242,19 @@ pub struct TurnRecord {
     pub warnings: Vec<Warning>,
 }
 
+impl TurnRecord {
+    /// Why a reply that was taken is no answer to a question, if so: it is `queued` for after a call, was `not_asked`
+    /// for, or is a `no_match`.
+    pub fn no_answer(&self) -> Option<&'static str> {
+        let Some(first) = self.path.first() else { return Some("queued") };
+        match (first.kind.as_str(), first.exit.as_deref()) {
+            ("ask" | "menu", None | Some("no_match")) => Some("no_match"),
+            ("ask" | "menu", Some(_)) => None,
+            _ => Some("not_asked"),
+        }
+    }
+}
+
 /// What came of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {

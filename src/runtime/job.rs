@@ -155,6 +155,9 @@ pub(super) enum ContactRow {
     New(&'static str),
 }
 
+/// What became of a reply: taken, with why it is no answer, if so; or why it changed nothing.
+type Taken = Result<Option<&'static str>, &'static str>;
+
 /// A session at hand, with all that a step needs.
 pub(super) struct Live {
     /// Its row; `None` before it is first persisted.
@@ -393,17 +396,22 @@ impl<'a> Job<'a> {
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
     pub(super) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
-        if let Some(why) = self.apply_one(live, event)? {
-            return Ok(Some(why));
-        }
-        while let Some(event) = turn::next(&live.session) {
-            self.apply_one(live, &event)?;
-        }
-        Ok(None)
+        Ok(self.apply_reply(live, event)?.err())
     }
 
-    /// One event of [`Job::apply`].
-    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
+    /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
+    pub(super) fn apply_reply(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
+        let taken = self.apply_one(live, event)?;
+        if taken.is_ok() {
+            while let Some(event) = turn::next(&live.session) {
+                let _ = self.apply_one(live, &event)?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// One event of [`Job::apply_reply`].
+    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.inner.options.channel.text_limits();
@@ -413,7 +421,7 @@ impl<'a> Job<'a> {
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
             Err(NotTaken::Ignored(why)) => {
                 self.trace_ignored(live, event, why)?;
-                return Ok(Some(why));
+                return Ok(Err(why));
             }
         };
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
@@ -493,7 +501,7 @@ impl<'a> Job<'a> {
             self.emit_session(ended(session.status), contact_seq, &live.contact, &session)?;
         }
         live.session = session;
-        Ok(None)
+        Ok(Ok(record.no_answer()))
     }
 
     /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that

@@ -76,11 +76,14 @@ pub struct HeardRow {
     pub at: Timestamp,
     /// What took it.
     pub handled: Option<String>,
-    /// Why nothing did.
+    /// Why nothing did, or why what took it could do nothing with it.
     pub reason: Option<String>,
+    /// What it says, as JSON.
+    pub body: String,
 }
 
-const HEARD: &str = "SELECT direction = 'in', created_at, handled, reason FROM messages INDEXED BY messages_by_contact
+const HEARD: &str =
+    "SELECT direction = 'in', created_at, handled, reason, body FROM messages INDEXED BY messages_by_contact
     WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT ?2";
 
 /// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; no more
@@ -98,7 +101,7 @@ pub fn heard_of(conn: &Conn, contact_seq: i64, at: Timestamp, silence: Duration,
             break;
         }
         if is_in {
-            heard.push(HeardRow { at, handled: row.get(2)?, reason: row.get(3)? });
+            heard.push(HeardRow { at, handled: row.get(2)?, reason: row.get(3)?, body: row.get(4)? });
             after = after.min(at);
         }
     }

@@ -91,6 +91,36 @@ async fn two_machines_end_after_ten_answers_whatever_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_machine_says_to_a_question_does_not_begin_the_count_anew() {
+    local(async {
+        let options = json!([{"id": "tea", "title": "Tea"}, {"id": "mate", "title": "Mate"}]);
+        for (how, node) in [
+            ("menu", json!({"type": "menu", "text": "Which?", "options": options})),
+            ("number", json!({"type": "ask", "text": "How many?", "expects": "number", "max_attempts": 2})),
+            ("any text", json!({"type": "ask", "text": "Who are you?"})),
+            ("delay", json!({"type": "delay", "seconds": 600, "on_reply": "continue"})),
+        ] {
+            let app = TestApp::start().await;
+            let mut flow = json!({"schema_version": 1, "name": how, "settings": {"late_reply": {"restart_at": "n"}},
+                "entry_node": "end", "nodes": [node, {"id": "end", "type": "end", "text": "Thank you."}]});
+            flow["nodes"][0]["id"] = json!("n");
+            flow["nodes"][0]["exits"] = match how {
+                "menu" => json!({"tea": "end", "mate": "end", "no_match": "end"}),
+                "delay" => json!({"next": "end"}),
+                _ => json!({"reply": "end", "no_match": "end"}),
+            };
+            let id = app.publish(&flow).await;
+            app.trigger(id, PHONE).await.expect(201);
+            let all = write(&app, 60, "I am away.").await;
+            assert_eq!(count(&all, "late_reply"), 10, "{how}: {all:?}");
+            assert_eq!(all[59], ("unrouted".to_owned(), Some(LIMIT.to_owned())), "{how}");
+            app.stop().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kinds_of_answers_count_together_and_people_apart() {
     local(async {
         let app = with_fallback().await;

@@ -2,13 +2,15 @@
 //!
 //! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
-//! been silent for an hour, or an operator lets them go on. What comes meanwhile is kept as unrouted with the reason
-//! [`LIMIT`]. Words that opt out and in do their work all the same; only their confirmations stop at as many within a
-//! minute.
+//! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked and is not the
+//! very message that was answered automatically: a machine says the same to a menu and to a question for any text. What
+//! comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same;
+//! only their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::Command;
@@ -55,7 +57,7 @@ pub(in crate::runtime) struct Earlier {
 pub(in crate::runtime) enum EarlierKind {
     /// It was answered by itself.
     Answered,
-    /// A session took it.
+    /// A session took it as an answer to what it had asked.
     Taken,
     /// It was not answered because of the limit.
     Unanswered,
@@ -64,16 +66,26 @@ pub(in crate::runtime) enum EarlierKind {
 }
 
 impl Earlier {
-    fn of(row: &HeardRow) -> Self {
-        let answered = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
-        let kind = match row.handled.as_deref() {
-            Some(handled) if answered.contains(&handled) => EarlierKind::Answered,
-            Some(handled) if handled == Handling::Reply.as_str() => EarlierKind::Taken,
-            _ if row.reason.as_deref() == Some(LIMIT) => EarlierKind::Unanswered,
-            _ => EarlierKind::Other,
-        };
-        Self { at: row.at, kind }
+    /// What came before, in the order of the rows.
+    fn all(rows: &[HeardRow]) -> impl Iterator<Item = Self> {
+        let answered: HashSet<&str> = rows.iter().filter(|row| is_answered(row)).map(|row| row.body.as_str()).collect();
+        rows.iter().map(move |row| {
+            let is_reply = row.handled.as_deref() == Some(Handling::Reply.as_str());
+            let kind = match row.reason.as_deref() {
+                _ if is_answered(row) => EarlierKind::Answered,
+                Some(LIMIT) => EarlierKind::Unanswered,
+                None if is_reply && !answered.contains(row.body.as_str()) => EarlierKind::Taken,
+                _ => EarlierKind::Other,
+            };
+            Self { at: row.at, kind }
+        })
     }
+}
+
+/// Whether a message was answered by itself.
+fn is_answered(row: &HeardRow) -> bool {
+    let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
+    row.handled.as_deref().is_some_and(|handled| answering.contains(&handled))
 }
 
 /// How a person stands by what came before, the newest first. An operator has let answers go on at `allowed_from`.
@@ -119,7 +131,7 @@ impl Job<'_> {
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
     let heard = routing::heard_of(conn, contact_seq, at, SILENCE, LOOKED_AT)?;
     let allowed_from = routing::auto_replies_allowed_from(conn, contact_seq)?;
-    Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
+    Ok(standing(Earlier::all(&heard), allowed_from, at))
 }
 
 /// Whether automatic answers to a contact have stopped.

@@ -181,11 +181,16 @@ pub(super) fn follow(
     match route {
         Route::To(mut live) => {
             let answers_turn = answered_turn(job, inbound, live.session.id)?;
-            if let Some(why) = job.apply(&mut live, &event(inbound.reply(kind, answers_turn)))? {
-                received.handling = Handling::Ignored;
-                received.reason = Some(why.to_owned());
-                messages::set_handled(job.tx(), stored.seq, Handling::Ignored.as_str(), Some(why), live.seq)?;
-            }
+            let (handling, why) = match job.apply_reply(&mut live, &event(inbound.reply(kind, answers_turn)))? {
+                Ok(None) => return Ok(()),
+                Ok(Some(why)) => (Handling::Reply, why),
+                Err(why) => {
+                    received.handling = Handling::Ignored;
+                    received.reason = Some(why.to_owned());
+                    (Handling::Ignored, why)
+                }
+            };
+            messages::set_handled(job.tx(), stored.seq, handling.as_str(), Some(why), live.seq)?;
         }
         Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
         // Timers that were overdue may have changed the contact.
