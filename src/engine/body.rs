@@ -36,17 +36,37 @@ pub(super) enum Kind {
     Plain,
     /// A type whose escape is not known, or that is not known itself.
     Other,
+    /// No header says what it is, and its signs may mean something to whoever reads it.
+    Unsaid,
 }
 
 impl Kind {
-    /// By the content type that the headers give; without one a text that looks like JSON is taken for it.
+    /// By the content type that the headers give; without one by what is written around the values.
     pub(super) fn of(headers: &BTreeMap<String, String>, body: &str) -> Self {
         let given = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         match given {
             Some((_, value)) => Self::of_type(value),
-            None if looks_like_json(body) => Self::Json,
-            None => Self::Plain,
+            None => Self::of_text(&written(body)),
         }
+    }
+
+    /// By what is [`written`] in it.
+    fn of_text(written: &str) -> Self {
+        let written = written.trim();
+        let is_within = |open: char, close: char| written.starts_with(open) && written.ends_with(close);
+        if is_within('{', '}') || is_within('[', ']') {
+            return Self::Json;
+        }
+        let is_field = |field: &str| {
+            let name = field.split_once('=').map(|(name, _)| name);
+            name.is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+        };
+        let solid: String = written.chars().filter(|c| !c.is_whitespace()).collect();
+        let is_data = written.split('&').all(is_field)
+            || written.starts_with(['<', '"'])
+            || written.contains(['{', '}', '[', ']'])
+            || solid.contains("\":");
+        if is_data { Self::Unsaid } else { Self::Plain }
     }
 
     fn of_type(content_type: &str) -> Self {
@@ -82,10 +102,14 @@ pub(super) fn form_of(fields: &Map<String, Value>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-fn looks_like_json(body: &str) -> bool {
-    let body = body.trim();
-    let is_object = body.starts_with('{') && !["{{", "{%", "{#"].iter().any(|tag| body.starts_with(tag));
-    (is_object && body.ends_with('}')) || (body.starts_with('[') && body.ends_with(']'))
+/// What is written in a body besides its values, each of which is a letter here, and its tags.
+fn written(body: &str) -> String {
+    let texts = pieces(body).into_iter().map(|piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Value(_) => "v",
+        Piece::Tag(..) => "",
+    });
+    texts.collect()
 }
 
 /// A body whose values are escaped, and why some of them cannot be, as the end of a sentence that begins with the
@@ -102,10 +126,19 @@ pub(super) fn guard(body: &str, kind: Kind) -> Guarded {
         Kind::Plain => return Guarded { source: body.to_owned(), problems: Vec::new() },
         Kind::Json => json_filters(&pieces),
         Kind::Form => form_filters(&pieces),
-        Kind::Other => Vec::new(),
+        Kind::Other | Kind::Unsaid => Vec::new(),
     };
-    let unknown = "stands in a body whose content type has no escape that is known here. Write the body as a JSON \
-                   object, or with the content type application/json, application/x-www-form-urlencoded or text/plain";
+    let unknown = match kind {
+        Kind::Unsaid => {
+            "stands in a body of which nothing says what it is. Write the body as a JSON object, or add the header \
+             content-type: application/json, application/x-www-form-urlencoded, or text/plain where it is nothing but \
+             text"
+        }
+        _ => {
+            "stands in a body whose content type has no escape that is known here. Write the body as a JSON object, or \
+             with the content type application/json, application/x-www-form-urlencoded or text/plain"
+        }
+    };
     filters.resize(pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count(), (HARMLESS, Some(unknown)));
     let mut filters = filters.into_iter();
     let mut guarded = Guarded { source: String::with_capacity(body.len() + 64), problems: Vec::new() };
@@ -440,12 +473,27 @@ mod tests {
             (Some(""), "x", Kind::Other),
             (None, " {\"a\":\"{{n}}\"}\n", Kind::Json),
             (None, "[{{n}}]", Kind::Json),
-            (None, "[1] {{n}}", Kind::Plain),
+            (None, "{% if n %}{\"a\":\"{{n}}\"}{% endif %}", Kind::Json),
+            (None, "{% for one in list %}{\"a\":\"{{one}}\"}\n{% endfor %}", Kind::Json),
+            (None, "{% raw %}{\"a\":\"{% endraw %}{{n}}\"}", Kind::Json),
+            (None, "{# of the shop #}{\"a\":\"{{n}}\"}", Kind::Json),
+            (None, "{{n}}{\"a\":\"{{n}}\"}", Kind::Unsaid),
+            (None, "{{n}}\"a\" : \"{{n}}\"{{n}}", Kind::Unsaid),
+            (None, "They say \"{{n}}\".", Kind::Plain),
             (None, "{{n}}", Kind::Plain),
             (None, "{% if n %}{{n}}{% endif %}", Kind::Plain),
-            (None, "a={{n}}", Kind::Plain),
+            (None, "Order {{n}} (5 = five) & more: {{n}}", Kind::Plain),
+            (None, "a={{n}}", Kind::Unsaid),
+            (None, "name={{n}}&y=1", Kind::Unsaid),
+            (None, "{% if n %}name={{n}}{% endif %}", Kind::Unsaid),
+            (None, "[1] {{n}}", Kind::Unsaid),
+            (None, "callback({\"a\":\"{{n}}\"})", Kind::Unsaid),
+            (None, "\"{{n}}\"", Kind::Unsaid),
+            (None, "<name>{{n}}</name>", Kind::Unsaid),
         ] {
             assert_eq!(kind(header, body), expected, "{header:?} {body}");
+            let is_sent_raw = render(body, expected).is_ok_and(|text| text.contains(TYPED));
+            assert_eq!(is_sent_raw, expected == Kind::Plain, "{header:?} {body}");
         }
     }
 }
