@@ -150,12 +150,30 @@ async fn a_database_that_another_file_replaces_is_saved_and_their_logs_are_not_m
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_moves_away_has_everything() {
+    for is_replaced in [false, true] {
+        moves_away(is_replaced).await;
+    }
+}
+
+async fn moves_away(is_replaced: bool) {
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);
-    let lost = lose(home.path(), "qyvo.db", || std::fs::rename(path("qyvo.db"), path("moved.db")).unwrap()).await;
+    let lost = lose(home.path(), "qyvo.db", || {
+        let backup = path("backup.db");
+        if is_replaced {
+            Connection::open(path("qyvo.db")).unwrap().execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+        }
+        std::fs::rename(path("qyvo.db"), path("moved.db")).unwrap();
+        if is_replaced {
+            std::fs::rename(backup, path("qyvo.db")).unwrap();
+        }
+    })
+    .await;
     assert!(lost.log.contains("moved.db"), "{}", lost.log);
     assert_whole(&path("moved.db"), &lost.answered);
-    assert!(refused(home.path(), &[]).contains("There is no database"));
+    if !is_replaced {
+        assert!(refused(home.path(), &[]).contains("There is no database"));
+    }
     // It is used where it is now, and put back: what was added there is not written over by a log from before.
     assert_eq!(length(path("qyvo.db-wal")), 0);
     let conn = Connection::open(path("moved.db")).unwrap();
@@ -208,6 +226,7 @@ async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too
     std::fs::create_dir(path("data")).unwrap();
     let lost = lose(home.path(), "data/qyvo.db", || std::fs::rename(path("data"), path("moved")).unwrap()).await;
     assert_whole(&path("moved/qyvo.db"), &lost.answered);
+    assert!(refused(home.path(), &[]).contains("There is no folder"));
 
     // The folder that moved is whole: its log goes on with its database.
     symlink(path("moved/qyvo.db"), path("link.db")).unwrap();
@@ -218,6 +237,14 @@ async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too
     })
     .await;
     assert_whole(&path("moved/qyvo.db"), &lost.answered);
+
+    std::fs::remove_file(path("link.db")).unwrap();
+    symlink(path("moved/qyvo.db"), path("link.db")).unwrap();
+    let lost = lose(home.path(), "link.db", || std::fs::remove_file(path("link.db")).unwrap()).await;
+    assert_whole(&path("moved/qyvo.db"), &lost.answered);
+    assert!(refused(home.path(), &[]).contains("There is no database"));
+    symlink(path("moved/qyvo.db"), path("link.db")).unwrap();
+    drop(Server::start(home.path(), &[]).await);
 
     std::fs::create_dir(path("gone")).unwrap();
     let lost = lose(home.path(), "gone/qyvo.db", || std::fs::remove_dir_all(path("gone")).unwrap()).await;

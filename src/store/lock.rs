@@ -6,7 +6,8 @@
 //! on two files of the same name. Where somebody else removes it, it is made and locked anew.
 //!
 //! The file says which process holds it and which file it had open, by the inode: the next start knows from that
-//! whether the database was taken away or replaced.
+//! whether the database was taken away or replaced. It stands beside the file itself; where the database is opened by a
+//! symbolic link, a copy of what it says stands beside the link, for a start that finds the link gone or led elsewhere.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -35,7 +36,19 @@ pub(super) enum Recorded {
 impl Recorded {
     /// Reads the lock file of a database, whoever holds it.
     pub(super) fn of(database: &Path) -> Self {
-        fs::read_to_string(lock_path(database)).map_or(Self::Nothing, |text| Self::parse(&text))
+        Self::read(&lock_path(database)).or_of_link(database)
+    }
+
+    fn read(lock: &Path) -> Self {
+        fs::read_to_string(lock).map_or(Self::Nothing, |text| Self::parse(&text))
+    }
+
+    /// What stands beside the symbolic link, where nothing is said beside the file that it leads to.
+    fn or_of_link(self, database: &Path) -> Self {
+        match copy_path(database) {
+            Some(copy) if self == Self::Nothing => Self::read(&copy),
+            _ => self,
+        }
     }
 
     fn parse(text: &str) -> Self {
@@ -58,6 +71,8 @@ impl Recorded {
 pub(super) struct Lock {
     file: File,
     path: PathBuf,
+    /// Where a copy of it stands, if the database is opened by a symbolic link.
+    copy: Option<PathBuf>,
     recorded: Recorded,
 }
 
@@ -65,11 +80,19 @@ impl Lock {
     /// Takes the lock of `database`.
     ///
     /// # Errors
-    /// `Conflict` when another server holds it, with that server's process id; `Internal` when the lock file cannot be
-    /// made.
+    /// `Conflict` when another server holds it, with that server's process id, and when there is no folder for it;
+    /// `Internal` when the lock file cannot be made.
     pub(super) fn take(database: &Path) -> Result<Self> {
         let path = lock_path(database);
-        let broken = |error| Error::internal(format!("Cannot use the lock file {}", path.display())).caused_by(error);
+        let broken = |error: io::Error| match path.parent() {
+            Some(folder) if is_absent(&error) && !folder.is_dir() => Error::conflict(format!(
+                "There is no folder {}, in which the database {} is to be. If it was moved or is not mounted, put it back \
+                 or set `storage.path` to where it is now; for a new database, create it",
+                folder.display(),
+                database.display()
+            )),
+            _ => Error::internal(format!("Cannot use the lock file {}", path.display())).caused_by(error),
+        };
         let mut file = open(&path).map_err(broken)?;
         let held = match file.try_lock() {
             Ok(()) => false,
@@ -89,7 +112,7 @@ impl Lock {
                 database.display()
             )));
         }
-        Ok(Self { recorded: Recorded::parse(&text), file, path })
+        Ok(Self { recorded: Recorded::parse(&text).or_of_link(database), file, path, copy: copy_path(database) })
     }
 
     /// What the file said when it was taken, or what was recorded since.
@@ -105,22 +128,24 @@ impl Lock {
             (None, recorded) => recorded,
         };
         // A full disk may have no room for it. The lock holds all the same.
-        if let Err(error) = self.write() {
+        let text = self.text();
+        if let Err(error) = overwrite(&mut self.file, &text) {
             tracing::warn!(path = %self.path.display(), %error, "the lock file could not be written");
+        }
+        if let Some(copy) = &self.copy
+            && let Err(error) = open(copy).and_then(|mut file| overwrite(&mut file, &text))
+        {
+            tracing::warn!(path = %copy.display(), %error, "the copy of the lock file could not be written");
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn text(&self) -> String {
         let line = match self.recorded {
             Recorded::Nothing => format!("\n{NONE}"),
             Recorded::Unknown => String::new(),
             Recorded::Database(inode) => format!("\n{INODE}{inode}"),
         };
-        let text = format!("{}{line}\n", std::process::id());
-        // Over what is there, which needs no room, and only then cut.
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.set_len(text.len() as u64)
+        format!("{}{line}\n", std::process::id())
     }
 
     /// Looks whether the lock file is still there, and makes and locks it anew where it is not.
@@ -152,6 +177,13 @@ impl Lock {
     }
 }
 
+/// Writes over what is there, which needs no room, and only then cuts it.
+fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
 }
@@ -159,6 +191,16 @@ fn open(path: &Path) -> io::Result<File> {
 /// The lock file of a database: beside the file itself, also when `database` is a symbolic link to it.
 fn lock_path(database: &Path) -> PathBuf {
     beside(database, "lock")
+}
+
+/// Where a copy of what the lock file says stands: beside `database` where that is a symbolic link. Once the link is
+/// gone, that is the place of the lock file.
+fn copy_path(database: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(database).is_ok_and(|file| file.is_symlink());
+    let mut name = database.file_name().filter(|_| is_link)?.to_owned();
+    name.push(".lock");
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(name))
 }
 
 #[cfg(test)]
@@ -185,6 +227,36 @@ mod tests {
         std::os::unix::fs::symlink(&database, &link).unwrap();
         let _first = Lock::take(&link).unwrap();
         assert!(Lock::take(&database).is_err());
+    }
+
+    #[test]
+    fn what_was_open_by_a_link_is_known_when_the_link_is_gone_or_leads_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, link) = (dir.path().join("data"), dir.path().join("link.db"));
+        fs::create_dir(&folder).unwrap();
+        let database = folder.join("qyvo.db");
+        fs::write(&database, "x").unwrap();
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        let identity = Identity::of(&fs::metadata(&database).unwrap());
+        Lock::take(&link).unwrap().record(Some(identity));
+        for path in [&database, &link] {
+            assert_eq!(Recorded::of(path), Recorded::Database(identity.inode));
+        }
+        fs::remove_file(&link).unwrap();
+        assert_eq!(Recorded::of(&link), Recorded::Database(identity.inode));
+        assert_eq!(Lock::take(&link).unwrap().recorded(), Recorded::Database(identity.inode));
+        std::os::unix::fs::symlink(folder.join("other.db"), &link).unwrap();
+        assert_eq!(Recorded::of(&link), Recorded::Database(identity.inode));
+        // What is said beside the file comes first.
+        Lock::take(&folder.join("other.db")).unwrap().record(Some(Identity::of(&fs::metadata(&folder).unwrap())));
+        assert_ne!(Recorded::of(&link), Recorded::Database(identity.inode));
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = Lock::take(&dir.path().join("data/qyvo.db")).unwrap_err();
+        assert!(told.message().starts_with("There is no folder ") && told.message().contains("/data, "), "{told}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! The open file has everything that was answered, together with its write-ahead log. So the log is written into it,
 //! and where nothing but this process holds the file, its contents are copied to a file of another name. What stands at
-//! the path is left alone, as it may by now be beside somebody else's file; only the log that is open is emptied where
-//! the file has moved.
+//! the path is left alone, as it may by now be somebody else's file; only the log that is open is emptied where the file
+//! has moved: beside another file it would damage that one.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -49,7 +49,7 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
 pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) {
     // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
     // open: were the file put back one day, SQLite would write old pages over what has been added since.
-    let is_moved = loss == Loss::Gone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
+    let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
     let modes = if is_moved { &["TRUNCATE", "FULL", "PASSIVE"][..] } else { &["FULL", "PASSIVE"] };
     // Readers end within a moment; whoever stays is no reason to lose what can be written.
     let is_complete = modes.iter().any(|mode| match rows_of_checkpoint(conn, mode) {
