@@ -53,6 +53,14 @@ impl Runtime {
     pub async fn impairments(&self) -> Vec<Impairment> {
         let mut all = self.note_room();
         let now = self.clock().now();
+        let locked = self.store().is_locked().then(|| Found {
+            code: "database_locked",
+            text: "Another process keeps the database locked, and every write is refused. End that process, or let it \
+                   finish: a tool with an open transaction, or a backup that locks the file."
+                .to_owned(),
+            since: None,
+        });
+        all.extend(self.inner.health.note("database_", locked.into_iter().collect(), now));
         let found = match self.channel_state().await {
             Ok(channel) => {
                 let why = channel.reason.map_or_else(String::new, |reason| format!(" ({reason})"));

@@ -156,6 +156,7 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     room: Arc<Room>,
     is_cut_off: Arc<AtomicBool>,
+    is_locked: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -187,7 +188,7 @@ impl Store {
         let readers = open_readers(options)?;
         let room = Arc::new(Room::new(path, options.min_free));
         room.measure()?;
-        let is_cut_off = Arc::new(AtomicBool::new(false));
+        let (is_cut_off, is_locked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let writer = Writer {
             conn,
             queue,
@@ -198,6 +199,7 @@ impl Store {
             file,
             room: room.clone(),
             is_cut_off: is_cut_off.clone(),
+            is_locked: is_locked.clone(),
         };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
@@ -213,6 +215,7 @@ impl Store {
             writer: Mutex::new(Some(thread)),
             room,
             is_cut_off,
+            is_locked,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -305,6 +308,11 @@ impl Store {
     /// Whether writes are taken.
     pub fn is_healthy(&self) -> bool {
         !self.inner.closing.load(Ordering::Acquire) && self.inner.failure.borrow().is_none()
+    }
+
+    /// Whether another process keeps the database locked for longer than writes wait.
+    pub fn is_locked(&self) -> bool {
+        self.inner.is_locked.load(Ordering::Relaxed)
     }
 
     /// What the database takes of its disk, and what is free there.

@@ -26,7 +26,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -151,6 +151,8 @@ pub(super) struct Writer {
     pub(super) room: Arc<Room>,
     /// Nobody wants to wait any longer for a lost file to be saved.
     pub(super) is_cut_off: Arc<AtomicBool>,
+    /// Another process keeps the database locked: the last batch was refused for it, or still would be.
+    pub(super) is_locked: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -231,6 +233,9 @@ impl Writer {
             return Err(Fatal::Lost(loss));
         }
         self.lock.keep().map_err(|error| Fatal::Failed(error.message().to_owned()))?;
+        if self.is_locked.load(Ordering::Relaxed) {
+            self.is_locked.store(!self.can_begin(), Ordering::Relaxed);
+        }
         // What the log takes is given back before anybody is refused.
         if self.room.is_short() {
             log.give_back(&self.conn)?;
@@ -273,6 +278,7 @@ impl Writer {
         if is_essential && matches!(end, End::Full(_)) && self.room.use_reserve() {
             end = self.run_and_commit(&mut batch);
         }
+        self.is_locked.store(matches!(end, End::Locked(_)), Ordering::Relaxed);
         match end {
             End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
             End::Refused(reason) => {
@@ -298,6 +304,14 @@ impl Writer {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a transaction can begin, without waiting for one.
+    fn can_begin(&self) -> bool {
+        let _ = self.conn.busy_timeout(Duration::ZERO);
+        let can_begin = self.execute("BEGIN IMMEDIATE").and_then(|()| self.execute("ROLLBACK")).is_ok();
+        let _ = self.conn.busy_timeout(BUSY_TIMEOUT);
+        can_begin
     }
 
     /// Runs a batch and commits it, without those that fail.
@@ -768,9 +782,19 @@ mod tests {
         store.write_blocking(|tx| Ok(tx.busy_timeout(Duration::from_millis(1))?)).unwrap();
         let other = Connection::open(dir.path().join("qyvo.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(!store.is_locked());
         let refused = store.write_blocking(set(1)).unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        assert!(store.is_locked());
+        std::thread::sleep(2 * LOOK);
+        assert!(store.is_locked(), "still");
         other.execute_batch("ROLLBACK").unwrap();
+        // It is noticed though nobody writes.
+        let is_free = (0..2_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            !store.is_locked()
+        });
+        assert!(is_free);
         store.write_blocking(set(1)).unwrap();
         assert!(store.is_healthy());
     }

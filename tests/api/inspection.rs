@@ -240,6 +240,25 @@ async fn without_room_on_the_disk_triggers_wait_and_messages_come_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_another_process_locks_the_database_it_is_not_ready() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let other = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = app.trigger(flow, PHONE).await;
+        assert!(refused.expect(503)["error"].as_str().unwrap().contains("Another process"));
+        let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
+        assert_eq!((&ready["status"], &ready["reasons"][0]["code"]), (&json!("degraded"), &json!("database_locked")));
+        drop(other);
+        app.trigger(flow, PHONE).await.expect(201);
+        assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_commit_the_server_stops_with_the_reason() {
     local(async {
         let app = TestApp::start().await;
