@@ -274,11 +274,7 @@ async fn a_second_name_is_refused_at_the_start_and_told_of_later() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Server::start(home.path(), &[]).await;
     std::fs::hard_link(home.path().join("qyvo.db"), home.path().join("other.db")).unwrap();
-    let started = Instant::now();
-    while !server.log().contains("hard link") {
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", server.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait::until("the second name to be told of", async || server.log().contains("hard link")).await;
     assert!(refused(home.path(), &["--database", "other.db"]).contains("2 names"));
     server.kill();
     assert!(refused(home.path(), &[]).contains("2 names"));
@@ -290,12 +286,7 @@ async fn a_lock_file_that_is_removed_is_made_anew() {
     let _server = Server::start(home.path(), &[]).await;
     let lock = home.path().join("qyvo.db.lock");
     std::fs::remove_file(&lock).unwrap();
-    let started = Instant::now();
-    while !lock.exists() {
-        assert!(started.elapsed() < Duration::from_secs(10));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    wait::until("the lock file", async || std::fs::read_to_string(&lock).is_ok_and(|text| !text.is_empty())).await;
     assert!(refused(home.path(), &[]).contains("in use by process"));
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::support::TestApp;
+use crate::wait::patiently;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -20,7 +20,7 @@ async fn is_served(stream: &mut TcpStream) -> bool {
         return false;
     }
     let mut answer = [0; 1024];
-    let read = timeout(Duration::from_secs(30), stream.read(&mut answer)).await.unwrap();
+    let read = patiently("an answer", stream.read(&mut answer)).await;
     read.is_ok_and(|length| answer[..length].starts_with(b"HTTP/1.1 200 OK"))
 }
 
@@ -86,6 +86,6 @@ async fn pipelined_requests_with_bodies_are_all_answered_in_turn() {
     let (mut reader, mut writer) = connect(&app).await.into_split();
     tokio::task::spawn_local(async move { writer.write_all(requests.as_bytes()).await.map(|()| writer) });
     let mut answers = String::new();
-    timeout(Duration::from_secs(60), reader.read_to_string(&mut answers)).await.unwrap().unwrap();
+    patiently("the answers", reader.read_to_string(&mut answers)).await.unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 51, "{answers}");
 }

@@ -107,7 +107,7 @@ impl TestApp {
         let running = tokio::task::spawn_local(app.run_until_stopped());
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(crate::wait::PATIENCE).build().unwrap();
         let _closing = CloseOnDrop(runtime.store().clone());
         Self { base, client, clock, runtime, _closing, folder, set_up_code, server, running }
     }

@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 /// A server whose log is a pipe that this test reads as it likes.
 struct Logged {
@@ -35,7 +34,7 @@ impl Logged {
     /// Sends requests one after the other; each is a line of the log.
     fn ask(&self, requests: usize) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(crate::wait::PATIENCE)).unwrap();
         let mut answer = [0; 4096];
         for n in 0..requests {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

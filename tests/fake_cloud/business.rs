@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -63,7 +62,7 @@ impl Business {
         let url = take_webhooks(Arc::clone(&arrived), Arc::clone(&answers));
         let setup = Setup { webhook_url: Some(url), now: by_hand(&clock), pacing: Pacing::OFF, ..Setup::default() };
         let cloud = FakeCloud::start(setup);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = reqwest::Client::builder().timeout(crate::wait::PATIENCE).build().unwrap();
         Self { cloud, clock, client, arrived, answers }
     }
 
