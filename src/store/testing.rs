@@ -31,6 +31,23 @@ pub(super) fn store(dir: &TempDir) -> Store {
     Store::open(&options(dir)).unwrap()
 }
 
+/// A store that is closed when it is dropped, whoever has handles to it still.
+pub(crate) struct CloseOnDrop(pub(crate) Store);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl std::ops::Deref for CloseOnDrop {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.0
+    }
+}
+
 pub(super) fn flow_id(n: u128) -> FlowId {
     FlowId(Uuid::from_u128(n))
 }

@@ -30,17 +30,19 @@ use crate::domain::{
 };
 use crate::runtime::{CancelSession, Clock, OnRunning, Options, Resend, Trigger, Triggered, Whom};
 use crate::store::messages::{MessageRow, MessageStatus, NewOutgoing, Origin};
+use crate::store::testing::CloseOnDrop;
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
 
 const ANA: &str = "+14155550123";
 const BEN: &str = "+14155550124";
 
-/// A runtime on a file, and the clock that it goes by.
+/// A runtime on a file, and the clock that it goes by. Whoever drops it closes the file before its folder goes: a store
+/// that finds its file gone saves what it had into the working directory.
 struct Desk {
-    dir: TempDir,
-    store: Store,
+    store: CloseOnDrop,
     clock: Clock,
     runtime: Runtime,
+    dir: TempDir,
 }
 
 fn whatsapp() -> Channel {
@@ -117,7 +119,7 @@ impl Desk {
             .unwrap();
         let runtime = Runtime::new(store.clone(), clock.clone(), options);
         bring_into_order(&runtime).await.unwrap();
-        let desk = Self { dir, store, clock, runtime };
+        let desk = Self { store: CloseOnDrop(store), clock, runtime, dir };
         for phone in [ANA, BEN] {
             desk.meet(phone).await;
         }
@@ -126,11 +128,11 @@ impl Desk {
 
     /// Starts again on the same file.
     async fn restart(self, options: Options) -> Self {
-        let Self { dir, store, clock, runtime } = self;
+        let Self { store, clock, runtime, dir } = self;
         drop(runtime);
         let runtime = Runtime::new(store.clone(), clock.clone(), options);
         bring_into_order(&runtime).await.unwrap();
-        Self { dir, store, clock, runtime }
+        Self { store, clock, runtime, dir }
     }
 
     /// Somebody writes for the first time, which opens the window.

@@ -55,7 +55,7 @@ async fn the_worker_posts_to_the_webhook_and_stops_in_good_order() {
         tokio::spawn(async move { runtime.run_outbox(async move { drop(stopped.await) }).await })
     };
     let clock = runtime.clock().clone();
-    let desk = Desk { dir, store, clock, runtime };
+    let desk = Desk { store: CloseOnDrop(store), clock, runtime, dir };
     desk.start(speech(), ANA).await;
     for expected in ["One", "Two", "Three"] {
         let text = tokio::time::timeout(seconds(30), arrivals.recv()).await.unwrap().unwrap();
