@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::text::normalize_reply;
+use super::typed::exact;
 
 /// The words that opt out unless the operator names others, by language (BCP 47). A typed message counts if all of it
 /// is such a word.
@@ -248,7 +248,7 @@ impl ConsentWords {
 
     /// The word that a typed message is, if it says this and nothing else.
     pub fn find(&self, wish: Wish, text: &str) -> Option<Word<'_>> {
-        let normal = normalize_reply(text);
+        let normal = exact(text);
         // Emoji around the word say nothing against it.
         let bare = normal.trim_matches(|c: char| !c.is_alphanumeric());
         let known = &self.of(wish).known;
@@ -298,11 +298,11 @@ impl Words {
         let all: Vec<(Option<&str>, &str)> = if is_own { own } else { built_in().collect() };
         let also_answers: HashSet<String> = match is_own {
             true => HashSet::new(),
-            false => ALSO_ANSWERS.iter().map(|word| normalize_reply(word)).collect(),
+            false => ALSO_ANSWERS.iter().map(|word| exact(word)).collect(),
         };
         let mut known = HashMap::with_capacity(all.len());
         for (language, word) in &all {
-            let word = normalize_reply(word);
+            let word = exact(word);
             let is_also_answer = also_answers.contains(&word);
             // A word of several languages tells the first of them.
             known.entry(word).or_insert_with(|| Known { language: language.map(str::to_owned), is_also_answer });
@@ -437,7 +437,7 @@ mod tests {
         let mut seen = HashSet::new();
         for (language, words) in OPT_OUT_WORDS.iter().chain(OPT_IN_WORDS) {
             for word in *words {
-                let normal = normalize_reply(word);
+                let normal = exact(word);
                 assert!(!normal.is_empty() && seen.insert((language, normal)), "{language} {word}");
             }
         }

@@ -130,6 +130,11 @@ impl ReplyKind {
     pub fn is_media(self) -> bool {
         matches!(self, Self::Image | Self::Video | Self::Audio | Self::Document | Self::Sticker)
     }
+
+    /// Whether its text was written by the person, as a message or as the caption of a medium.
+    pub fn is_written(self) -> bool {
+        self == Self::Text || self.is_media()
+    }
 }
 
 /// A message from a person, as the engine sees it.
@@ -151,4 +156,11 @@ pub struct Reply {
     pub answers_turn: Option<u32>,
     /// When the request that brought it arrived: what decides whether it was in time.
     pub received_at: Timestamp,
+}
+
+impl Reply {
+    /// What the person wrote: a text, or the caption of a medium.
+    pub fn written(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| self.kind.is_written())
+    }
 }

@@ -24,6 +24,7 @@ mod session;
 mod template;
 pub mod text;
 mod timestamp;
+pub mod typed;
 pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};

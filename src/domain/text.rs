@@ -1,4 +1,4 @@
-//! How text is compared: one normal form for replies, option titles and conditions; and how deep JSON is nested.
+//! Texts: how they are folded for searching, their words, and how deep JSON is nested.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ pub fn ascii_digit(c: char) -> Option<char> {
     ZEROS.iter().find(|&&zero| (zero..zero + 10).contains(&code)).and_then(|zero| char::from_digit(code - zero, 10))
 }
 
-/// NFKC, case folded, trimmed: the form in which conditions compare text.
+/// NFKC, case folded, trimmed: the form in which tags are compared.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.trim().to_ascii_lowercase();
@@ -39,23 +39,6 @@ pub fn fold_for_search(text: &str) -> String {
     if folded.is_ascii() { folded } else { folded.replace("i\u{307}", "i").replace('\u{131}', "i") }
 }
 
-/// The form in which replies are matched: [`fold`], runs of white space as one blank, punctuation and symbols at the
-/// edges stripped, digits of any script and keycap emoji as ASCII digits.
-pub fn normalize_reply(text: &str) -> String {
-    let digits: String = text
-        .chars()
-        // A keycap emoji such as 2️⃣ is a digit, a variation selector and U+20E3.
-        .filter(|c| !matches!(c, '\u{20e3}' | '\u{fe0f}' | '\u{200b}'..='\u{200f}' | '\u{feff}'))
-        .map(|c| ascii_digit(c).unwrap_or(c))
-        .collect();
-    let folded = fold(&digits);
-    let collapsed = folded.split_whitespace().collect::<Vec<_>>().join(" ");
-    let edge = |c: char| !(c.is_alphanumeric() || is_mark(c) || is_emoji(c));
-    let trimmed = collapsed.trim_matches(edge);
-    // Text that is all punctuation ("?", "...") is compared as it stands.
-    if trimmed.is_empty() { collapsed } else { trimmed.to_owned() }
-}
-
 /// The words of a text: runs of letters, marks, digits, `_` and `'`; every emoji is a word of its own.
 pub fn words(text: &str) -> Vec<String> {
     static WORD: LazyLock<Regex> = LazyLock::new(|| {
@@ -69,30 +52,6 @@ pub fn contains_words(haystack: &[String], needle: &[String]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Whether anything of a text can be seen: not only blanks, and characters that show nothing (Unicode,
-/// `Default_Ignorable_Code_Point`, and the fillers and blank patterns beside them).
-pub fn has_visible_character(text: &str) -> bool {
-    let shows = |c: char| {
-        !c.is_whitespace()
-            && !c.is_control()
-            && !matches!(
-                c,
-                '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}'
-                    | '\u{180b}'..='\u{180f}'
-                    | '\u{200b}'..='\u{200f}'
-                    | '\u{202a}'..='\u{202e}'
-                    | '\u{2060}'..='\u{206f}'
-                    | '\u{2800}'
-                    | '\u{fe00}'..='\u{fe0f}'
-                    | '\u{feff}'
-                    | '\u{ffa0}'
-                    | '\u{1d159}'
-                    | '\u{e0000}'..='\u{e0fff}'
-            )
-    };
-    text.chars().any(shows)
-}
-
 /// How deep a JSON value is nested; a plain value has depth 0.
 pub fn json_depth(value: &serde_json::Value) -> usize {
     use serde_json::Value;
@@ -101,16 +60,6 @@ pub fn json_depth(value: &serde_json::Value) -> usize {
         Value::Object(fields) => 1 + fields.values().map(json_depth).max().unwrap_or(0),
         _ => 0,
     }
-}
-
-fn is_mark(c: char) -> bool {
-    unicode_normalization::char::is_combining_mark(c)
-}
-
-fn is_emoji(c: char) -> bool {
-    static EMOJI: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\p{Extended_Pictographic}$").unwrap_or_else(|error| unreachable!("{error}")));
-    !c.is_ascii() && EMOJI.is_match(c.encode_utf8(&mut [0; 4]))
 }
 
 /// Whether a name has characters that cannot be seen or that turn others around: they would let one name pass for
@@ -127,26 +76,6 @@ pub fn has_odd_characters(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn replies_lose_case_edges_and_odd_spaces() {
-        for (typed, normal) in [
-            ("  Check   OUT!! ", "check out"),
-            ("“Yes”", "yes"),
-            ("ＹＥＳ", "yes"),
-            ("Straße", "strasse"),
-            ("٢", "2"),
-            ("2️⃣", "2"),
-            ("2.", "2"),
-            ("(2)", "2"),
-            ("?", "?"),
-            ("👍", "👍"),
-            ("İstanbul", "i\u{307}stanbul"),
-            ("don't", "don't"),
-        ] {
-            assert_eq!(normalize_reply(typed), normal, "{typed}");
-        }
-    }
 
     #[test]
     fn words_are_letters_marks_digits_and_single_emoji() {

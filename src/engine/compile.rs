@@ -16,7 +16,7 @@ use super::number::Writing;
 use super::pattern::Pattern;
 use super::template::{Leaf, Place, Templates, Text, has_tags};
 use super::{address, body};
-use crate::domain::text::normalize_reply;
+use crate::domain::typed::Typed;
 use crate::domain::{
     Ask, Branch, Contact, Delay, Expects, FlowDocument, FlowId, FlowKind, Handoff, HttpRequest, LateReply,
     MediaTemplate, MenuOption, Node, NodeKind, Operator, Problem, Severity, Survey, TemplateUse, WaitForEvent, checks,
@@ -113,7 +113,7 @@ pub(super) enum Action {
     },
     Menu {
         prompt: Prompt,
-        synonyms: Vec<Vec<String>>,
+        synonyms: Vec<Vec<Typed>>,
         allow_numbers: bool,
     },
     Branch {
@@ -367,7 +367,7 @@ impl<'a> Compiler<'a> {
                     synonyms: menu
                         .options
                         .iter()
-                        .map(|option| option.synonyms.iter().map(|text| normalize_reply(text)).collect())
+                        .map(|option| option.synonyms.iter().map(|text| Typed::of(text)).collect())
                         .collect(),
                     allow_numbers: menu.allow_numbers,
                 }

@@ -1,10 +1,10 @@
 //! The operators of `condition`.
 //!
-//! Text compares case-folded, NFKC-normalised and trimmed. A value of the wrong type is no match and a warning: numbers
+//! How text is compared stands in [`typed`](crate::domain::typed). A value of the wrong type is no match and a warning: numbers
 //! are never compared as text behind the author's back.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ use super::pattern::Pattern;
 use crate::domain::Operator;
 use crate::domain::profile::clean_tag;
 use crate::domain::text::{fold, words};
+use crate::domain::typed::{self, same_letters};
+use crate::domain::unseen::is_blank;
 
 /// What came of one case.
 pub(super) enum Verdict {
@@ -44,31 +46,25 @@ pub(super) fn decide(
     pattern: Option<&Pattern>,
     around: &Surroundings<'_>,
 ) -> Verdict {
-    let holds = |yes: bool, part: &Value| if yes { Verdict::Holds(part.clone()) } else { Verdict::Fails };
+    let holds = |yes: bool, part: &Value| if yes { Verdict::Holds(trimmed(part)) } else { Verdict::Fails };
     match operator {
         Operator::Equals => holds(same(left, right), left),
         Operator::NotEquals => holds(!same(left, right), left),
         Operator::Contains => match left {
-            Value::Array(items) => {
-                let wanted = fold(&as_text(right));
-                match items.iter().find(|item| fold(&as_text(item)) == wanted) {
-                    Some(item) => Verdict::Holds(item.clone()),
-                    None => Verdict::Fails,
-                }
-            }
-            _ => on_text(left, right, |text, part| !part.is_empty() && text.contains(part)),
+            Value::Array(items) => match items.iter().find(|item| same(item, right)) {
+                Some(item) => Verdict::Holds(trimmed(item)),
+                None => Verdict::Fails,
+            },
+            _ => on_text(left, right, |text, part| text.contains(part), false),
         },
-        Operator::StartsWith => on_text(left, right, |text, part| !part.is_empty() && text.starts_with(part)),
-        Operator::EndsWith => on_text(left, right, |text, part| !part.is_empty() && text.ends_with(part)),
+        Operator::StartsWith => on_text(left, right, |text, part| text.starts_with(part), false),
+        Operator::EndsWith => on_text(left, right, |text, part| text.ends_with(part), true),
         Operator::Matches => match pattern.and_then(|pattern| pattern.find(&as_text(left)).map(str::to_owned)) {
             Some(part) => Verdict::Holds(json!(part)),
             None => Verdict::Fails,
         },
         Operator::In => match right {
-            Value::Array(items) => {
-                let wanted = fold(&as_text(left));
-                holds(items.iter().any(|item| fold(&as_text(item)) == wanted), left)
-            }
+            Value::Array(items) => holds(items.iter().any(|item| same(left, item)), left),
             _ => Verdict::WrongType("`in` needs a list on its right".to_owned()),
         },
         Operator::IsSet => holds(is_set(left), left),
@@ -109,25 +105,33 @@ pub(super) fn as_text(value: &Value) -> String {
 }
 
 fn same(left: &Value, right: &Value) -> bool {
-    fold(&as_text(left)) == fold(&as_text(right))
+    typed::is_same(&as_text(left), &as_text(right))
+}
+
+/// A value as it is kept: a text without the blanks at its edges.
+fn trimmed(value: &Value) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| json!(text.trim()))
 }
 
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
+        Value::String(text) => !is_blank(text),
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
     }
 }
 
-fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool) -> Verdict {
-    if test(&fold(&as_text(left)), &fold(&as_text(right))) {
-        Verdict::Holds(json!(as_text(right).trim()))
-    } else {
-        Verdict::Fails
+/// Compares the letters of two texts; nothing is a part of none. What is kept is the part of `left`, the first of such or
+/// the last.
+fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool, is_last: bool) -> Verdict {
+    let (text, wanted) = (as_text(left), as_text(right));
+    let part = same_letters(&wanted);
+    if part.is_empty() || !test(&same_letters(&text), &part) {
+        return Verdict::Fails;
     }
+    Verdict::Holds(json!(typed::part(&text, &wanted, is_last).unwrap_or(wanted.trim())))
 }
 
 fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<Number> {
@@ -187,16 +191,23 @@ fn on_dates(
     if test(cut(a), cut(b)) { Verdict::Holds(left.clone()) } else { Verdict::Fails }
 }
 
+/// Compares words; `test` gets how many of the wanted ones are there, and how many there are. What is kept are those of
+/// `left`, each once, in their order there.
 fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -> Verdict {
-    let text = as_text(left);
-    let shown = words(&text);
-    let present: HashMap<String, &String> = shown.iter().map(|word| (fold(word), word)).collect();
-    let wanted: Vec<String> = match right {
-        Value::Array(items) => items.iter().flat_map(|item| words(&as_text(item))).collect(),
+    let wanted: HashSet<String> = match right {
+        Value::Array(items) => items.iter().flat_map(|item| words(&as_text(item))).collect::<Vec<_>>(),
         other => words(&as_text(other)),
+    }
+    .iter()
+    .map(|word| same_letters(word))
+    .collect();
+    let shown = words(&as_text(left));
+    let mut seen = HashSet::new();
+    let is_found = |word: &&String| {
+        let letters = same_letters(word);
+        wanted.contains(&letters) && seen.insert(letters)
     };
-    let found: Vec<&str> =
-        wanted.iter().filter_map(|word| present.get(&fold(word))).map(|word| word.as_str()).collect();
+    let found: Vec<&str> = shown.iter().filter(is_found).map(String::as_str).collect();
     if test(found.len(), wanted.len()) { Verdict::Holds(json!(found.join(" "))) } else { Verdict::Fails }
 }
 
@@ -219,15 +230,25 @@ mod tests {
     #[test]
     fn every_operator_holds_and_fails() {
         for (operator, left, right, expected) in [
-            ("equals", json!(" STRASSE "), json!("straße"), Ok(json!(" STRASSE "))),
+            ("equals", json!(" STRASSE "), json!("straße"), Ok(json!("STRASSE"))),
+            ("equals", json!("Don’t know"), json!("don't know"), Ok(json!("Don’t know"))),
+            ("equals", json!("Yes!"), json!("yes"), Ok(json!("Yes!"))),
+            ("equals", json!("sí"), json!("si"), Err(false)),
+            ("equals", json!("-5"), json!("5"), Err(false)),
+            ("equals", json!(" Blue Car "), json!("blue car"), Ok(json!("Blue Car"))),
+            ("contains", json!("Say HELLO you"), json!("hello"), Ok(json!("HELLO"))),
+            ("ends_with", json!("say hello, HELLO"), json!("hello"), Ok(json!("HELLO"))),
+            ("has_any_word", json!("a red car"), json!("RED blue red"), Ok(json!("red"))),
+            ("has_any_word", json!("Blue, RED and blue"), json!("red blue"), Ok(json!("Blue RED"))),
+            ("is_set", json!("\u{3164}"), json!(null), Err(false)),
             ("equals", json!(5.0), json!("5"), Ok(json!(5.0))),
             ("equals", json!("5"), json!("5.0"), Err(false)),
             ("not_equals", json!("a"), json!("b"), Ok(json!("a"))),
-            ("contains", json!("I like Tea"), json!("tea"), Ok(json!("tea"))),
+            ("contains", json!("I like Tea"), json!("tea"), Ok(json!("Tea"))),
             ("contains", json!("x"), json!(""), Err(false)),
             ("contains", json!(["a", "B"]), json!("b"), Ok(json!("B"))),
-            ("starts_with", json!("Hello"), json!("he"), Ok(json!("he"))),
-            ("ends_with", json!("Hello "), json!("LO"), Ok(json!("LO"))),
+            ("starts_with", json!("Hello"), json!("he"), Ok(json!("He"))),
+            ("ends_with", json!("Hello "), json!("LO"), Ok(json!("lo"))),
             ("matches", json!("Order AB-12 please"), json!(r"[a-z]{2}-\d+"), Ok(json!("AB-12"))),
             ("in", json!("b"), json!(["a", "B"]), Ok(json!("b"))),
             ("in", json!("c"), json!(["a", "B"]), Err(false)),
@@ -266,7 +287,7 @@ mod tests {
             ("number_lt", json!("3-4"), json!(10), Err(true)),
             ("has_any_word", json!("Yes, please!"), json!("yes ok"), Ok(json!("Yes"))),
             ("has_any_word", json!("yesterday"), json!("yes"), Err(false)),
-            ("has_all_words", json!("now I need Help"), json!("help now"), Ok(json!("Help now"))),
+            ("has_all_words", json!("now I need Help"), json!("help now"), Ok(json!("now Help"))),
             ("has_all_words", json!("help"), json!("help now"), Err(false)),
             ("has_tag", json!(null), json!("vip"), Ok(json!("VIP"))),
             ("has_tag", json!(null), json!("v\u{ad}ip\u{3164}"), Ok(json!("VIP"))),

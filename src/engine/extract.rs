@@ -11,7 +11,7 @@ use super::bounds::Bounds;
 use super::number::{self, NoNumber, Number, Writing};
 use super::pattern::Pattern;
 use crate::domain::text::ascii_digit;
-use crate::domain::unseen::is_unseen;
+use crate::domain::unseen::{is_blank, is_unseen};
 use crate::domain::{Expects, Phone, Reply, ReplyKind};
 
 /// How replies of one contact to one flow are read.
@@ -92,6 +92,7 @@ pub(super) fn extract(
         Expects::Date => in_text(reply).and_then(|()| date(&text, locale, bounds)),
         Expects::Time => in_text(reply).and_then(|()| time(&text, bounds)),
         Expects::Email => in_text(reply).and_then(|()| email(received)),
+        Expects::Phone if reply.kind == ReplyKind::Contacts => card_phone(reply, locale),
         Expects::Phone => in_text(reply).and_then(|()| phone(&text, locale)),
         Expects::Media => reply.kind.is_media().then(|| any_value(reply, received)),
         Expects::Location => (reply.kind == ReplyKind::Location).then(|| any_value(reply, received)),
@@ -136,7 +137,7 @@ fn any_value(reply: &Reply, received: &str) -> Value {
 
 fn text_value(reply: &Reply, received: &str, bounds: &Bounds) -> Option<Value> {
     let text = received.trim();
-    if text.is_empty() || !matches!(reply.kind, ReplyKind::Text | ReplyKind::Tap) {
+    if is_blank(text) || !(reply.kind.is_written() || reply.kind == ReplyKind::Tap) {
         return None;
     }
     let length = i128::try_from(text.chars().count()).unwrap_or(i128::MAX);
@@ -306,6 +307,18 @@ fn phone(text: &str, locale: &Locale) -> Option<Value> {
     // The whole text may be a link or have quotation marks; else a number is looked for in it.
     let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
     read(&seen).or_else(|| PHONE.find_iter(&seen).find_map(|found| read(found.as_str().trim_end_matches(','))))
+}
+
+/// The first number of the address-book entries that somebody shares: as WhatsApp knows it, else as it is written.
+fn card_phone(reply: &Reply, locale: &Locale) -> Option<Value> {
+    let entries = reply.payload.as_ref()?;
+    let entries = entries.get("contacts").unwrap_or(entries).as_array()?;
+    let numbers = entries.iter().filter_map(|entry| entry.get("phones")?.as_array()).flatten();
+    numbers.into_iter().find_map(|number| {
+        let part = |key: &str| number.get(key).and_then(Value::as_str);
+        let known = part("wa_id").and_then(|id| phone(&format!("+{}", id.trim_start_matches('+')), locale));
+        known.or_else(|| part("phone").and_then(|text| phone(text, locale)))
+    })
 }
 
 #[cfg(test)]

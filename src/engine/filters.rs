@@ -7,7 +7,7 @@ use minijinja::{Environment, State, Value as Dynamic};
 use super::moment;
 use super::number::{self, Number, Writing};
 use super::template::{WRITING, is_missing, note};
-use crate::domain::Phone;
+use crate::domain::{Phone, unseen};
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
 const MONEY_FUEL: u64 = 60;
@@ -29,7 +29,7 @@ pub(super) fn add(environment: &mut Environment<'static>, zone: TimeZone) {
 
 /// `default`: stands in for missing, null and empty values.
 fn default_filter(value: Dynamic, other: Rest<Dynamic>) -> Dynamic {
-    let is_empty = is_missing(&value) || value.as_str().is_some_and(|text| text.trim().is_empty());
+    let is_empty = is_missing(&value) || value.as_str().is_some_and(unseen::is_blank);
     if is_empty { other.0.into_iter().next().unwrap_or_else(|| Dynamic::from("")) } else { value }
 }
 
@@ -101,7 +101,7 @@ fn number_of(value: &Dynamic) -> Option<Number> {
 }
 
 fn is_blank(value: &Dynamic) -> bool {
-    value.as_str().is_some_and(|text| text.trim().is_empty())
+    value.as_str().is_some_and(unseen::is_blank)
 }
 
 /// A value for the trace.

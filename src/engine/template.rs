@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::lists::{self, dynamic};
 use super::number::Writing;
 use super::{body, filters};
-use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks};
+use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -436,6 +436,11 @@ pub(super) fn is_missing(value: &Dynamic) -> bool {
     value.is_undefined() || value.is_none()
 }
 
+/// Whether nothing of a value can be seen. One blank or line break is what an author writes between two values.
+fn shows_nothing(text: &str) -> bool {
+    unseen::is_blank(text) && !matches!(text, "" | " " | "\n")
+}
+
 fn missing_paths(paths: &[String], scope: &Scope) -> Vec<String> {
     let root = std::sync::Arc::new(scope.clone());
     let is_absent = |path: &&String| {
@@ -451,7 +456,7 @@ fn missing_paths(paths: &[String], scope: &Scope) -> Vec<String> {
 
 /// Writes a value into the output: missing ones as nothing, percent-encoded inside links.
 fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic) -> Result<(), minijinja::Error> {
-    if is_missing(value) {
+    if is_missing(value) || value.as_str().is_some_and(shows_nothing) {
         note_missing(state);
         return Ok(());
     }

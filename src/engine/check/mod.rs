@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::sub_flows::{SubFlows, exits_at_once};
 use super::{offered, window};
 use crate::domain::consent::is_opt_out_word;
-use crate::domain::text::normalize_reply;
+use crate::domain::typed::Typed;
 use crate::domain::{FlowDocument, FlowId, LateReply, MessageTemplate, Node, NodeKind, Problem, checks};
 
 /// The one error that publishing by force overrules.
@@ -55,7 +55,7 @@ pub(super) fn graph(document: &FlowDocument, ttl: Option<Duration>, publishing: 
     late_reply(document, &mut problems);
     inputs(document, &mut problems);
     let roots = roots(document, &ids, &mut problems);
-    let keywords: HashSet<String> = document.settings.keywords.iter().map(|keyword| normalize_reply(keyword)).collect();
+    let keywords: Vec<Typed> = document.settings.keywords.iter().map(|keyword| Typed::of(keyword)).collect();
     for node in &document.nodes {
         let mut add = |problem: Problem| problems.push(problem.at(node.id.as_str()));
         nodes::exits(node, &ids, &mut add);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::{address, limits};
 use super::{bad_name, is_name};
 use crate::domain::consent::{is_opt_out_word, is_stop};
-use crate::domain::text::normalize_reply;
+use crate::domain::typed::Typed;
 use crate::domain::{
     Case, Delay, EventName, Handoff, HttpRequest, Menu, MenuOption, Node, NodeKind, Operator, Problem, checks,
 };
@@ -298,18 +298,20 @@ fn menu_fields(menu: &Menu, add: &mut impl FnMut(Problem)) {
 }
 
 /// What people type to choose an option, where it means something else, too. Titles with templates are not known yet.
-pub(super) fn menu_words(menu: &Menu, keywords: &HashSet<String>, add: &mut impl FnMut(Problem)) {
+pub(super) fn menu_words(menu: &Menu, keywords: &[Typed], add: &mut impl FnMut(Problem)) {
     let mut titles = HashSet::new();
     for (index, option) in menu.options.iter().enumerate() {
         let title = (format!("options[{index}].title"), &option.title);
         let synonyms = option.synonyms.iter().enumerate();
         let synonyms = synonyms.map(|(place, word)| (format!("options[{index}].synonyms[{place}]"), word));
         for (field, word) in std::iter::once(title).chain(synonyms) {
-            let normal = normalize_reply(word);
-            if word.contains("{{") || normal.is_empty() {
+            let typed = Typed::of(word);
+            if word.contains("{{") || typed.is_empty() {
                 continue;
             }
-            if is_opt_out_word(word) {
+            // Whoever types the title `🔽 Álto` leaves the accent and the sign out.
+            let like = typed.loose.as_ref().filter(|like| is_opt_out_word(like));
+            if let Some(word) = is_opt_out_word(word).then_some(word).or(like) {
                 let text = match is_stop(word) {
                     true => format!(
                         "Whoever types `{word}` opts out of all messages instead of choosing the option, which can only \
@@ -321,7 +323,7 @@ pub(super) fn menu_words(menu: &Menu, keywords: &HashSet<String>, add: &mut impl
                     ),
                 };
                 add(Problem::new(checks::TITLE_IS_OPT_OUT_WORD, text).field(field));
-            } else if keywords.contains(&normal) {
+            } else if keywords.iter().any(|keyword| keyword.exact == typed.exact || keyword.is_like(&typed)) {
                 let text = format!(
                     "`{word}` is a keyword of this flow, too: typed after the conversation has ended, it starts a new \
                      one. Reword it, or remove the keyword."
@@ -329,8 +331,8 @@ pub(super) fn menu_words(menu: &Menu, keywords: &HashSet<String>, add: &mut impl
                 add(Problem::new(checks::TITLE_IS_KEYWORD, text).field(field));
             }
         }
-        let title = normalize_reply(&option.title);
-        if !option.title.contains("{{") && !title.is_empty() && !titles.insert(title) {
+        let title = Typed::of(&option.title);
+        if !option.title.contains("{{") && !title.is_empty() && !titles.insert(title.exact) {
             let text = format!(
                 "Two options have the title `{}`: typed, it always means the first, and WhatsApp refuses such buttons. \
                  Reword one.",

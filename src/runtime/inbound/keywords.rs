@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::super::job::{Hold, Job};
 use super::super::{Runtime, sweeper};
 use crate::domain::FlowId;
-use crate::domain::text::normalize_reply;
+use crate::domain::typed::Typed;
 use crate::error::Result;
 use crate::store::routing;
 
@@ -26,8 +26,18 @@ pub(in crate::runtime) struct Keywords {
 #[derive(Debug)]
 struct Index {
     publications: i64,
-    /// By a word's normal form: the flows that it starts, the one that was published last first.
-    flows: HashMap<String, Vec<FlowId>>,
+    /// By a word's exact form: the flows that it starts, the one that was published last first.
+    exact: HashMap<String, Vec<FlowId>>,
+    /// The same by its loose form.
+    loose: HashMap<String, Vec<FlowId>>,
+}
+
+impl Index {
+    /// The flows that a text starts: those with the word, else the only one with such a word.
+    fn flows_of(&self, typed: &Typed) -> Vec<FlowId> {
+        let like = || self.loose.get(typed.loose.as_deref()?).filter(|flows| flows.len() == 1);
+        self.exact.get(&typed.exact).or_else(like).cloned().unwrap_or_default()
+    }
 }
 
 impl Keywords {
@@ -47,16 +57,22 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
         if known == Some(publications) {
             return Ok(None);
         }
-        let mut flows: HashMap<String, Vec<FlowId>> = HashMap::new();
-        for row in routing::keywords(conn)? {
-            let word = normalize_reply(&row.word);
+        let (mut exact, mut loose) = (HashMap::new(), HashMap::new());
+        let add = |flows: &mut HashMap<String, Vec<FlowId>>, word: String, flow: FlowId| {
             let of_word = flows.entry(word).or_default();
-            if !of_word.contains(&row.flow_id) {
-                of_word.push(row.flow_id);
+            if !of_word.contains(&flow) {
+                of_word.push(flow);
+            }
+        };
+        for row in routing::keywords(conn)? {
+            let Typed { exact: word, loose: like, .. } = Typed::of(&row.word);
+            add(&mut exact, word, row.flow_id);
+            if let Some(like) = like {
+                add(&mut loose, like, row.flow_id);
             }
         }
-        flows.remove("");
-        Ok(Some(Index { publications, flows }))
+        exact.remove("");
+        Ok(Some(Index { publications, exact, loose }))
     });
     if let Some(index) = index.await? {
         *keywords.index.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(index));
@@ -65,12 +81,12 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
 }
 
 impl Job<'_> {
-    /// The flows that a text in its normal form starts, as far as is known without looking at them: the one that was
-    /// published last first. Holds the job when anything was published since the words were read.
-    pub(super) fn flows_of_keyword(&self, word: &str) -> Result<Vec<FlowId>, Hold> {
+    /// The flows that a text starts, as far as is known without looking at them: the one that was published last first.
+    /// Holds the job when anything was published since the words were read.
+    pub(super) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Hold> {
         let publications = routing::publications(self.tx())?;
         match self.inner().keywords.current() {
-            Some(index) if index.publications == publications => Ok(index.flows.get(word).cloned().unwrap_or_default()),
+            Some(index) if index.publications == publications => Ok(index.flows_of(typed)),
             _ => Err(Hold::NeedsKeywords),
         }
     }

@@ -34,7 +34,7 @@ use super::auto_replies::{LIMIT, Standing};
 use super::consent::Ending;
 use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
 use crate::domain::consent::{Awaited, Wish, Word};
-use crate::domain::text::normalize_reply;
+use crate::domain::typed::Typed;
 use crate::domain::{FlowId, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
@@ -132,7 +132,8 @@ pub(super) fn choose(
     if let Some(consent) = consent.filter(|consent| lives.is_empty() || consent.word.counts(Awaited::ThisText)) {
         return Ok(consent.route(lives));
     }
-    let keyword = typed.map(normalize_reply).filter(|word| !word.is_empty());
+    let written = inbound.text.as_deref().filter(|_| kind.is_written());
+    let keyword = written.map(Typed::of).filter(|word| !word.is_empty());
     Router { job, inbound, kind, contact: contact.clone(), keyword, consent, waits: Vec::new(), settled: Vec::new() }
         .choose(lives)
 }
@@ -246,8 +247,8 @@ struct Router<'a> {
     inbound: &'a Inbound,
     kind: ReplyKind,
     contact: StoredContact,
-    /// What was typed, in its normal form.
-    keyword: Option<String>,
+    /// What was written, as a keyword may be.
+    keyword: Option<Typed>,
     /// The word by which the person opts out or in, perhaps.
     consent: Option<Consent<'a>>,
     /// What each of the sessions waited for when the message came.
@@ -429,7 +430,10 @@ impl Router<'_> {
         let Some(word) = &self.keyword else { return Ok(None) };
         for flow_id in self.job.flows_of_keyword(word)? {
             let Some(start) = self.start_of(flow_id, Map::new())? else { continue };
-            let still_has = |keyword: &String| normalize_reply(keyword) == *word;
+            let still_has = |keyword: &String| {
+                let keyword = Typed::of(keyword);
+                keyword.exact == word.exact || keyword.is_like(word)
+            };
             if start.flow.document().settings.keywords.iter().any(still_has) && !runs(lives, start.published.seq) {
                 return Ok(Some(start));
             }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::channels::outgoing::Content;
-use crate::domain::text::has_visible_character;
+use crate::domain::unseen::is_blank;
 use crate::domain::{
     MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
     TemplateStatus, is_same_language, shares_language,
@@ -119,7 +119,7 @@ pub(super) fn template(
     let template = pick(named, languages, known, needs_approval)?;
     let mut variables = BTreeMap::new();
     for placeholder in template.placeholders() {
-        let value = named.variables.get(&placeholder.key).filter(|value| has_visible_character(value));
+        let value = named.variables.get(&placeholder.key).filter(|value| !is_blank(value));
         variables.insert(placeholder.key, value.ok_or(MISSING_VARIABLE)?.clone());
     }
     // It stands for all parts, also for the last, which has the options.
