@@ -5,6 +5,7 @@
 //! again, and an amount stands as it came. A whole number is kept exactly, and so is a fraction of up to 15 digits;
 //! what would change when it is kept is no number.
 
+mod currency;
 mod run;
 
 use std::cmp::Ordering;
@@ -237,7 +238,7 @@ impl Single {
 /// The number that a text is, as conditions compare it: alone, or with a currency beside it.
 pub(super) fn whole(text: &str, writing: Writing) -> Option<Number> {
     let single = Single::read(text, writing)?;
-    single.beside.iter().all(|word| is_currency_word(word)).then_some(single.number)
+    single.beside.iter().all(|word| currency::is_one(word)).then_some(single.number)
 }
 
 /// The number that a bound in a document is, and whether it can be read in one way only.
@@ -260,11 +261,7 @@ pub(super) fn amount(text: &str, writing: impl FnOnce() -> Writing, currency: Op
     let single = Single::read(text, writing())?;
     let is_plain = match single.beside.as_slice() {
         [] => true,
-        [word] => {
-            let name = word.strip_suffix('.').unwrap_or(word);
-            let is_word = name.chars().all(|c| c.is_alphabetic() || is_currency(c));
-            is_word && currency.is_none_or(|wanted| !is_another_currency(name, wanted))
-        }
+        [word] => currency.map_or_else(|| currency::is_one(word), |wanted| currency::may_be(word, wanted)),
         _ => false,
     };
     (single.is_clear && !single.may_be_thousands && is_plain).then_some(single.number)
@@ -277,45 +274,6 @@ fn clear_amount(text: &str) -> Option<Number> {
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_clear = text.len() <= SINGLE_CHARS && fraction.len() <= 2 && are_digits(whole) && are_digits(fraction);
     if is_clear { Number::of_digits(false, whole, fraction) } else { None }
-}
-
-/// Signs of currencies whose code is known. `$` is not among them: some thirty currencies have it.
-#[rustfmt::skip]
-const CURRENCIES: [(&str, &[&str]); 21] = [
-    ("€", &["EUR"]), ("£", &["GBP", "EGP", "FKP", "GIP", "SHP", "LBP", "SYP", "SSP"]), ("¥", &["JPY", "CNY"]),
-    ("₹", &["INR"]), ("₽", &["RUB"]), ("₺", &["TRY"]), ("₴", &["UAH"]), ("₩", &["KRW", "KPW"]), ("₫", &["VND"]),
-    ("₪", &["ILS"]), ("฿", &["THB"]), ("₦", &["NGN"]), ("₱", &["PHP"]), ("₡", &["CRC"]), ("₲", &["PYG"]),
-    ("₸", &["KZT"]), ("₾", &["GEL"]), ("₼", &["AZN"]), ("R$", &["BRL"]), ("zł", &["PLN"]), ("Kč", &["CZK"]),
-];
-
-/// Whether a word beside an amount says that it is of another currency than `wanted`, if that is a code.
-fn is_another_currency(word: &str, wanted: &str) -> bool {
-    let is_code = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    if !is_code(wanted) {
-        return false;
-    }
-    if let Some((_, codes)) = CURRENCIES.iter().find(|(sign, _)| *sign == word) {
-        return !codes.contains(&wanted);
-    }
-    match word {
-        dollars if dollars.ends_with('$') => {
-            CURRENCIES.iter().any(|(sign, codes)| *sign != "R$" && codes.contains(&wanted))
-        }
-        code => is_code(code) && code != wanted,
-    }
-}
-
-fn is_currency_word(word: &str) -> bool {
-    word.chars().all(is_currency)
-        || (word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
-        || CURRENCIES.iter().any(|(sign, _)| *sign == word)
-}
-
-/// The general category Sc of Unicode.
-fn is_currency(c: char) -> bool {
-    matches!(c, '$' | '¢'..='¥' | '\u{58f}' | '\u{60b}' | '\u{9f2}' | '\u{9f3}' | '\u{e3f}' | '\u{17db}'
-        | '\u{20a0}'..='\u{20cf}' | '\u{fdfc}' | '\u{fe69}' | '\u{ff04}' | '\u{ffe0}' | '\u{ffe1}' | '\u{ffe5}'
-        | '\u{ffe6}')
 }
 
 #[cfg(test)]
@@ -551,6 +509,13 @@ mod tests {
             "100.000.00",
             "12 5",
             "8:30",
+            "5 GB",
+            "5 kg",
+            "5 Tage",
+            "5 try",
+            "99¢",
+            "5 ABC",
+            "5.50 CR",
         ] {
             for country in [None, Some("DE"), Some("US")] {
                 assert_eq!(shown(text, country, None), None, "{text} {country:?}");
@@ -567,6 +532,55 @@ mod tests {
             ("US$5", "EUR", None),
             ("5 USD", "EUR", None),
             ("R$ 5", "USD", None),
+            ("€5", "eur", Some("5.00")),
+            ("5 eur", "EUR", Some("5.00")),
+            ("5 try", "TRY", Some("5.00")),
+            ("€5", "€", Some("5.00")),
+            ("$5", "$", Some("5.00")),
+            ("5 USD", "$", Some("5.00")),
+            ("HK$5", "$", None),
+            ("US$5", "USD", Some("5.00")),
+            ("C$5", "CAD", Some("5.00")),
+            ("AU$ 5", "AUD", Some("5.00")),
+            ("100 kr", "SEK", Some("100.00")),
+            ("100 kr.", "DKK", Some("100.00")),
+            ("500 Ft", "HUF", Some("500.00")),
+            ("50 lei", "RON", Some("50.00")),
+            ("20 Fr.", "CHF", Some("20.00")),
+            ("Rs. 500", "PKR", Some("500.00")),
+            ("5 zł", "PLN", Some("5.00")),
+            ("5円", "JPY", Some("5.00")),
+            ("¥5", "CNY", Some("5.00")),
+            ("5 руб.", "RUB", Some("5.00")),
+            ("R500", "ZAR", Some("500.00")),
+            ("5 dollars", "USD", Some("5.00")),
+            ("5", "points", Some("5.00")),
+            ("5 points", "points", Some("5.00")),
+            ("5 GB", "EUR", None),
+            ("5 kg", "EUR", None),
+            ("5 Tage", "EUR", None),
+            ("5 dollars", "EUR", None),
+            ("5 usd", "EUR", None),
+            ("5 Pfund", "EUR", None),
+            ("500 Ft", "EUR", None),
+            ("5 ft", "HUF", None),
+            ("100 kr", "EUR", None),
+            ("50 lei", "EUR", None),
+            ("20 Fr.", "EUR", None),
+            ("5 円", "EUR", None),
+            ("US$5", "CAD", None),
+            ("HK$5", "USD", None),
+            ("99¢", "USD", None),
+            ("50 Cent", "EUR", None),
+            ("5.50 CR", "USD", None),
+            ("DR 5.50", "USD", None),
+            ("1.5M", "EUR", None),
+            ("2 mld", "EUR", None),
+            ("500 rb", "IDR", None),
+            ("€5", "usd", None),
+            ("€5", "$", None),
+            ("$5", "€", None),
+            ("5 €", "points", None),
         ] {
             assert_eq!(shown(text, None, Some(currency)).as_deref(), expected, "{text} {currency}");
         }
@@ -597,8 +611,13 @@ mod tests {
         assert_eq!(ordering("1.5", "1,5"), Ordering::Equal);
         assert_eq!(ordering("-1", "0.5"), Ordering::Less);
         assert_eq!(read("1.290,50 €"), Some(Number::Fraction(1290.5)));
-        for text in ["5 apples", "nine", "", "5 6", "5%", "(5)", "1/2", "2026-05-07"] {
+        assert_eq!(read("5 USD"), Some(Number::Whole(5)));
+        assert_eq!(read("100 kr"), Some(Number::Whole(100)));
+        for text in ["5 apples", "nine", "", "5 6", "5%", "(5)", "1/2", "2026-05-07", "99¢"] {
             assert_eq!(read(text), None, "{text}");
+        }
+        for word in ["MLD", "TIS", "BIO", "TRD", "CRO", "DOZ", "PCT", "THO", "ABC"] {
+            assert_eq!(read(&format!("5 {word}")), None, "{word}");
         }
     }
 }

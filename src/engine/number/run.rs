@@ -2,7 +2,8 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::{Number, Writing, is_currency};
+use super::currency::is_currency;
+use super::{Number, Writing};
 use crate::domain::text::ascii_digit;
 
 /// A text's characters without those that cannot be seen.
