@@ -2,7 +2,8 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::currency::is_currency;
+use super::currency::{self, is_currency};
+use super::multiples::{is_multiple, is_multiple_before};
 use super::{Number, Writing};
 use crate::domain::text::ascii_digit;
 
@@ -93,6 +94,8 @@ pub(super) struct Run {
     groups: Vec<(usize, usize)>,
     separators: Vec<Separator>,
     is_unclear: bool,
+    /// Countries in which what stands behind it makes more of it.
+    is_unclear_where: Option<fn(Writing) -> bool>,
 }
 
 pub(super) enum Reading {
@@ -133,6 +136,7 @@ impl Run {
             groups: vec![(first, end)],
             separators: Vec::new(),
             is_unclear: is_confused_before(&chars[..start]),
+            is_unclear_where: None,
         };
         run.is_negative = is_negative(&chars[..start]);
         while let Some(next) = chars[end..].iter().position(|c| is_digit(*c)).map(|at| at + end) {
@@ -146,8 +150,19 @@ impl Run {
             run.groups.push((next, end));
         }
         run.end = end;
-        run.is_unclear |= is_confused_behind(&chars[end..]);
+        match behind(&chars[..start], &chars[end..], run.has_cents()) {
+            Behind::Leaves => {}
+            Behind::Confuses => run.is_unclear = true,
+            Behind::ConfusesWhere(holds) => run.is_unclear_where = Some(holds),
+        }
         Some(run)
+    }
+
+    /// Whether it surely has a fraction: one separator, with other than three digits behind it.
+    fn has_cents(&self) -> bool {
+        let is_decimal = matches!(self.separators.as_slice(), [Separator::Dot | Separator::Comma | Separator::Decimal]);
+        let (from, to) = self.groups[self.groups.len() - 1];
+        self.leads || (is_decimal && to - from != 3)
     }
 
     pub(super) fn read(&self, chars: &[char], writing: Writing) -> Reading {
@@ -163,7 +178,7 @@ impl Run {
 
     /// The digits before and behind the decimal separator, and whether they are the same in every country.
     fn parts(&self, chars: &[char], writing: Writing) -> Option<(String, String, bool)> {
-        if self.is_unclear {
+        if self.is_unclear || self.is_unclear_where.is_some_and(|holds| holds(writing)) {
             return None;
         }
         let groups: Vec<String> = self
@@ -259,11 +274,22 @@ fn is_confused_before(before: &[char]) -> bool {
         return before.len() < 2 || before[before.len() - 2].is_whitespace();
     }
     let is_apart = |c: &char| c.is_whitespace() || is_currency(*c);
+    // `-(5)`
+    let opened = before.iter().rposition(|c| !is_apart(c) && *c != '(').map_or(0, |at| at + 1);
+    if before[opened..].contains(&'(')
+        && let [head @ .., sign] = &before[..opened]
+        && (is_minus(*sign) || is_dash(*sign))
+    {
+        return !head.last().is_some_and(|c| is_of_word(*c) || is_digit(*c));
+    }
     let signs: Vec<char> = before.iter().copied().filter(|c| !is_apart(c)).collect();
     let stands_apart = last.is_whitespace() && matches!(signs.as_slice(), [c] if is_minus(*c) || is_dash(*c));
     let word: Vec<char> = before.iter().rev().copied().skip_while(is_apart).take_while(|c| is_of_word(*c)).collect();
     let word: String = word.into_iter().rev().collect::<String>().to_lowercase();
-    stands_apart || MINUS.contains(&word.as_str()) || matches!(before, [.., a, b] if is_minus(*a) && is_minus(*b))
+    // `halb 5` is half past four.
+    let is_half = matches!(word.as_str(), "half" | "halb" | "halv");
+    let changes_it = is_half || MINUS.contains(&word.as_str()) || is_multiple_before(&word);
+    stands_apart || changes_it || matches!(before, [.., a, b] if is_minus(*a) && is_minus(*b))
 }
 
 /// Words between two numbers that make something else of them: a range, a choice, a sum.
@@ -282,53 +308,123 @@ const MINUS: [&str; 15] = [
     "negativ", "négatif",
 ];
 /// Words by which a fraction is added, and such fractions: `5 and a half`, `5 y media`.
-const ADDING: [&str; 13] = ["and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và"];
+const ADDING: [&str; 15] = ["&", "+", "and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và"];
 #[rustfmt::skip]
 const FRACTIONS: [&str; 29] = [
     "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio", "media", "cuarto",
     "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia", "kwart", "halv", "pół",
     "половиной", "yarım", "nửa",
 ];
-/// Words for a half that stand right behind a number.
-const HALVES: [&str; 4] = ["buçuk", "setengah", "rưỡi", "ونصف"];
-/// Words and signs behind a number that make more of it.
+/// Words right behind a number that change it: halves, parts, powers.
 #[rustfmt::skip]
-const MULTIPLES: [&str; 55] = [
-    "k", "к", "thousand", "thousands", "million", "millions", "billion", "billions", "mio", "mrd", "mln", "mlrd", "bn",
-    "tsd", "tausend", "millionen", "milliarden", "milliarde", "hundert", "hundred", "hundreds", "mil", "millón",
-    "millon", "millones", "milhão", "milhao", "milhões", "milhoes", "mille", "mila", "milioni", "milione", "тыс",
-    "тысяч", "тысячи",
-    "млн", "миллионов", "миллиона", "bin", "milyon", "lakh", "lakhs", "lac", "crore", "crores", "हज़ार", "हजार", "लाख",
-    "करोड़", "ribu", "juta", "ألف", "مليون", "tys",
+const CHANGING: [&str; 20] = [
+    "buçuk", "setengah", "rưỡi", "ونصف",
+    "half", "halves", "third", "thirds", "quarter", "quarters", "fifths", "eighths", "drittel", "viertel", "fünftel",
+    "achtel", "tercio", "tercios", "squared", "cubed",
 ];
 /// Words for the decimal separator.
-const POINTS: [&str; 9] = ["point", "komma", "coma", "punto", "virgule", "vírgula", "virgula", "virgola", "ponto"];
+#[rustfmt::skip]
+const POINTS: [&str; 18] = [
+    "point", "dot", "punkt", "punt", "komma", "comma", "koma", "coma", "punto", "virgule", "vírgula", "virgula",
+    "virgola", "ponto", "przecinek", "virgül", "nokta", "запятая",
+];
+/// Words behind a number and before one of `ZEROS`: `5 below zero`, `5 Grad unter null`.
+#[rustfmt::skip]
+const BELOW: [&str; 14] = [
+    "below", "under", "unter", "bajo", "debajo", "sotto", "abaixo", "dessous", "sous", "onder", "ниже", "нижче",
+    "poniżej", "pod",
+];
+#[rustfmt::skip]
+const ZEROS: [&str; 11] = [
+    "zero", "zéro", "null", "cero", "nul", "noll", "нуля", "zera", "nulou", "nulom", "freezing",
+];
 /// Signs of Chinese, Japanese and Korean for multiples, and for the parts of dates and times.
 const IDEOGRAPHS: &str = "千万萬億亿百兆천만억年月日号號時时點点分秒년월시분";
 
-/// Whether the text behind a number leaves open what it is.
-fn is_confused_behind(behind: &[char]) -> bool {
+/// Signs of Chinese, Japanese and Korean for multiples.
+const MULTIPLYING: &str = "千万萬億亿百兆천만억";
+
+/// Words behind a number that are looked at.
+const BEHIND_WORDS: usize = 6;
+/// Characters of a word that are looked at.
+const WORD_CHARS: usize = 30;
+
+/// What the text behind a number makes of it.
+enum Behind {
+    Leaves,
+    /// It is open what number was meant.
+    Confuses,
+    /// The same, in these countries.
+    ConfusesWhere(fn(Writing) -> bool),
+}
+
+/// What the text behind a number makes of it; `before` and `has_cents` tell what a letter is short for.
+fn behind(before: &[char], behind: &[char], has_cents: bool) -> Behind {
     let blanks = behind.iter().take_while(|c| c.is_whitespace()).count();
     let rest = &behind[blanks..];
-    let Some(first) = rest.first().copied() else { return false };
-    if is_part_of_number(first) {
-        return true;
+    let Some(first) = rest.first().copied() else { return Behind::Leaves };
+    let is_only_minus = rest.iter().all(|c| is_minus(*c) || is_dash(*c) || c.is_whitespace());
+    if is_part_of_number(first) || MULTIPLYING.contains(first) || is_only_minus {
+        return Behind::Confuses;
     }
-    if blanks == 0 && "千万萬億亿百兆천만억".contains(first) {
-        return true;
+    let tokens = rest.split(|c| c.is_whitespace() || is_minus(*c)).filter(|token| !token.is_empty()).take(BEHIND_WORDS);
+    let written: Vec<String> = tokens.map(first_word).collect();
+    let words: Vec<String> = written.iter().map(|word| word.to_lowercase()).collect();
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let is_fraction = |word: &str| FRACTIONS.contains(&word);
+    let is_zero = |word: &String| ZEROS.contains(&word.as_str());
+    let is_below_zero =
+        |(at, word): (usize, &String)| BELOW.contains(&word.as_str()) && words[at + 1..].iter().take(2).any(is_zero);
+    // What links a multiple to its number: `20 de mii`, `5 na libo`.
+    let multiple = if matches!(word(0), "de" | "na" | "ka") { word(1) } else { word(0) };
+    // `5 min` are minutes, and `5 negative answers` are five.
+    let is_adjective = word(0).starts_with("neg") && !word(1).is_empty();
+    let is_minus_behind = MINUS.contains(&word(0)) && word(0) != "min" && !is_adjective;
+    let is_confused = is_multiple(multiple)
+        || CHANGING.contains(&word(0))
+        || word(0).starts_with("einhalb")
+        || is_minus_behind
+        || (POINTS.contains(&word(0)) && !word(1).is_empty())
+        || (ADDING.contains(&word(0)) && (is_fraction(word(1)) || is_fraction(word(2))))
+        || words.iter().enumerate().any(is_below_zero);
+    if is_confused {
+        return Behind::Confuses;
     }
-    let mut words = rest.split(|c| c.is_whitespace()).filter(|word| !word.is_empty()).map(|word| {
-        let word: String = word.iter().take(20).collect();
-        word.to_lowercase().trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned()
-    });
-    let mut next = || words.next().unwrap_or_default();
-    let (one, two, three) = (next(), next(), next());
-    let is_fraction = |word: &String| FRACTIONS.contains(&word.as_str());
-    MULTIPLES.contains(&one.as_str())
-        || HALVES.contains(&one.as_str())
-        || one.starts_with("einhalb")
-        || (POINTS.contains(&one.as_str()) && !two.is_empty())
-        || (ADDING.contains(&one.as_str()) && (is_fraction(&two) || is_fraction(&three)))
+    let letter = written.first().map_or("", String::as_str);
+    let is_money = || {
+        let after = &rest[letter.chars().count()..];
+        let is_sign = |c: Option<&char>| c.is_some_and(|c| is_currency(*c));
+        let named = before.iter().collect::<String>();
+        is_sign(before.iter().rfind(|c| !c.is_whitespace()))
+            || is_sign(after.iter().find(|c| !c.is_whitespace()))
+            || named.split_whitespace().next_back().is_some_and(currency::is_one)
+            || written.get(1).is_some_and(|word| currency::is_one(word))
+    };
+    match letter {
+        "M" | "B" | "MM" => Behind::Confuses,
+        // `5m` may be metres, and `5t` tonnes.
+        "m" | "b" if (has_cents && blanks == 0) || is_money() => Behind::Confuses,
+        "t" | "T" if is_money() => Behind::Confuses,
+        "L" => Behind::ConfusesWhere(|writing| writing.groups_by_two),
+        "l" if is_money() => Behind::ConfusesWhere(|writing| writing.groups_by_two),
+        // Millions in Portuguese, and miles in English.
+        "mi" if matches!(word(1), "" | "de") || currency::is_one(word(1)) => {
+            Behind::ConfusesWhere(|writing| writing.decimal_comma)
+        }
+        // Milliards in French and Swedish, and months in Danish.
+        "md" | "Md" => Behind::ConfusesWhere(|writing| writing.groups_by_blanks),
+        _ => Behind::Leaves,
+    }
+}
+
+/// What a text without blanks begins with: a word, or `&` and `+`, which add.
+fn first_word(token: &[char]) -> String {
+    if let ['&' | '+'] = token {
+        return token.iter().collect();
+    }
+    let is_inside = |c: &&char| is_of_word(**c) || c.is_numeric() || matches!(**c, '\'' | '’');
+    let word: String = token.iter().take(WORD_CHARS).take_while(is_inside).collect();
+    word.trim_end_matches(['\'', '’']).to_owned()
 }
 
 /// What the characters between two groups of digits, of which there is at least one, make of them.
