@@ -12,8 +12,8 @@ pub(super) fn is_multiple(word: &str) -> bool {
     let is_compound = || COMPOUNDS.iter().any(|end| word.ends_with(end)) && !word.starts_with("jahr");
     // Where no blank ends the word, the next one may follow: `พันบาท`.
     let begins_with_one = || {
-        let ends = word.char_indices().map(|(at, _)| at).skip(2);
-        word.starts_with(is_without_blanks) && ends.into_iter().any(|end| is_listed(&word[..end]))
+        let mut ends = word.char_indices().map(|(at, _)| at).skip(2);
+        word.starts_with(is_without_blanks) && ends.any(|end| is_listed(&word[..end]))
     };
     is_listed(&word) || is_compound() || begins_with_one()
 }

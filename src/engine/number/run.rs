@@ -140,13 +140,14 @@ impl Run {
         };
         run.is_negative = is_negative(&chars[..start]);
         while let Some(next) = chars[end..].iter().position(|c| is_digit(*c)).map(|at| at + end) {
-            match between(&chars[end..next]) {
+            let next_end = digits_from(next);
+            match between(&chars[end..next], next_end - next, &chars[next_end..]) {
                 Between::Joins(separator) => run.separators.push(separator),
                 Between::Confuses => run.is_unclear = true,
                 Between::Lists if !chars.iter().any(|c| is_of_word(*c)) => run.is_unclear = true,
                 Between::Lists | Between::Parts => break,
             }
-            end = digits_from(next);
+            end = next_end;
             run.groups.push((next, end));
         }
         run.end = end;
@@ -294,13 +295,27 @@ fn is_confused_before(before: &[char]) -> bool {
 
 /// Words between two numbers that make something else of them: a range, a choice, a sum.
 #[rustfmt::skip]
-const CONJUNCTIONS: [&str; 58] = [
-    "to", "till", "until", "through", "thru", "bis", "a", "à", "á", "al", "hasta", "ate", "até", "tot", "til", "do",
-    "до", "ile", "sampai", "إلى", "से",
-    "and", "or", "of", "by", "y", "o", "u", "e", "et", "ou", "und", "oder", "en", "och", "eller", "og", "i", "lub", "и",
-    "или", "ve", "veya", "dan", "atau", "và", "أو", "و", "और", "या",
+const CONJUNCTIONS: [&str; 129] = [
+    "to", "up to", "till", "until", "through", "thru", "bis", "bis zu", "a", "à", "á", "al", "hasta", "ate", "até",
+    "tot", "tot en met", "t/m", "til", "till och med", "do", "až", "az", "la", "până la", "pana la", "fino a",
+    "jusqu'à", "jusqu’à", "jusque", "đến", "den", "έως", "εως", "ως", "μέχρι", "до", "по", "ile", "sampai", "hingga",
+    "إلى", "الى", "حتى", "تا", "עד", "से",
+    "and", "or", "and/or", "of", "by", "y", "o", "od", "u", "y/o", "o bien", "e", "e/o", "e/ou", "et", "et/ou", "ou",
+    "ou bien", "und", "und/oder", "oder", "en", "en/of", "och", "eller", "og", "i", "lub", "ja", "tai", "és", "vagy",
+    "și", "si", "sau", "nebo", "alebo", "ili", "и", "или", "і", "або", "ve", "veya", "dan", "atau", "và", "και",
+    "أو", "و", "او", "או", "ו", "और", "या", "หรือ",
+    "out of", "von", "de", "sur", "su", "van", "av", "из", "vs", "versus", "over", "per", "por", "durch", "divided by",
+    "hoch", "elevado a", "to the power of",
     "plus", "minus", "times", "más", "mais", "menos", "moins", "mal",
 ];
+/// Such words of scripts without blanks.
+const UNSPACED_CHOICES: [&str; 9] = ["或", "或者", "和", "と", "か", "または", "또는", "หรือ", "และ"];
+/// Those for a range, which may have a unit before them: `5個から7個`.
+const UNSPACED_RANGES: [&str; 5] = ["至", "到", "から", "부터", "ถึง"];
+/// Units that take a part without a name behind them: `5 ft 10`, `1 m 80`, `8 h 30`.
+const ADDING_UNITS: [&str; 6] = ["m", "h", "ft", "feet", "foot", "uhr"];
+/// Characters of a text between two numbers that may link them.
+const LINK_CHARS: usize = 32;
 /// Words before a number that make it negative.
 #[rustfmt::skip]
 const MINUS: [&str; 15] = [
@@ -427,8 +442,9 @@ fn first_word(token: &[char]) -> String {
     word.trim_end_matches(['\'', '’']).to_owned()
 }
 
-/// What the characters between two groups of digits, of which there is at least one, make of them.
-fn between(chars: &[char]) -> Between {
+/// What the characters between two groups of digits, of which there is at least one, make of them; `next_digits` is
+/// the size of the second group, and `behind` what follows it.
+fn between(chars: &[char], next_digits: usize, behind: &[char]) -> Between {
     let is_blank = |c: &char| c.is_whitespace();
     if let [one] = chars {
         if let Some(separator) = Separator::of(*one) {
@@ -444,6 +460,15 @@ fn between(chars: &[char]) -> Between {
         chars[from..chars.len() - to].to_vec()
     };
     let has_word = inner.iter().any(|c| is_of_word(*c));
+    if inner.len() <= LINK_CHARS {
+        let text: String = inner.iter().collect();
+        let is_amount = currency::is_one(&text) && (chars.len() == inner.len() || chars.last().is_some_and(is_blank));
+        let adds = next_digits <= 2 && ADDING_UNITS.contains(&text.to_lowercase().as_str());
+        // `5€ 50` and `5 euros 50`, but not `$5 $10`.
+        if (next_digits == 2 && is_amount) || adds || is_unspaced_link(&text) || is_link(&text, behind) {
+            return Between::Confuses;
+        }
+    }
     if inner.len() == chars.len() {
         // `8h30`, `1e5`, `2x4` and `1e-5`, but not the words of a script without blanks.
         let is_short = inner.len() <= 3 && inner.iter().all(|c| u32::from(*c) < 0x590);
@@ -465,10 +490,43 @@ fn between(chars: &[char]) -> Between {
         [c] if Separator::of(*c) == Some(Separator::Dot) && chars[0] == *c => Between::Parts,
         [c] if !is_of_word(*c) && !matches!(c, '(' | '"' | '#') && !is_currency(*c) => Between::Confuses,
         ['x' | 'X' | 'х' | 'Х'] => Between::Confuses,
-        word if word.len() <= 8 => {
-            let word: String = word.iter().collect::<String>().to_lowercase();
-            if CONJUNCTIONS.contains(&word.as_str()) { Between::Confuses } else { Between::Parts }
-        }
+        dots if chars[0].is_whitespace() && dots.iter().all(|c| *c == '.') => Between::Confuses,
         _ => Between::Parts,
     }
+}
+
+/// Whether a text between two numbers links them, with or without their currencies and their common unit: `to`, `€ -`,
+/// `kg to` before `7 kg`.
+fn is_link(text: &str, behind: &[char]) -> bool {
+    let is_conjunction = |text: &str| {
+        let is_sign = |c: char| is_minus(c) || is_dash(c) || matches!(c, '~' | '/' | '&' | '+');
+        let mut chars = text.chars();
+        let is_one_sign = matches!((chars.next(), chars.next()), (Some(c), None) if is_sign(c));
+        is_one_sign || CONJUNCTIONS.contains(&text.to_lowercase().as_str())
+    };
+    if is_conjunction(text) {
+        return true;
+    }
+    let mut spaced = String::new();
+    for c in text.chars() {
+        match c {
+            c if is_currency(c) || matches!(c, '%' | '°') => spaced.push(' '),
+            c if is_minus(c) || is_dash(c) || matches!(c, '~' | '/') => spaced.extend([' ', c, ' ']),
+            c => spaced.push(c),
+        }
+    }
+    let words: Vec<&str> = spaced.split_whitespace().filter(|word| !currency::is_one(word)).collect();
+    let is_unit = |unit: &str| {
+        let blanks = behind.iter().take_while(|c| c.is_whitespace()).count();
+        let token = behind[blanks..].split(|c| c.is_whitespace()).next().unwrap_or_default();
+        unit.to_lowercase() == first_word(token).to_lowercase()
+    };
+    is_conjunction(&words.join(" "))
+        || matches!(words.as_slice(), [unit, rest @ ..] if is_conjunction(&rest.join(" ")) && is_unit(unit))
+}
+
+/// Whether words of a script without blanks make a range or a choice of two numbers.
+fn is_unspaced_link(text: &str) -> bool {
+    let is_range = |range: &&str| text.ends_with(*range) && text.chars().count() <= range.chars().count() + 2;
+    UNSPACED_CHOICES.contains(&text) || UNSPACED_RANGES.iter().any(is_range)
 }
