@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ParseError;
 pub(super) use forms::other_form;
+use plan::Fit;
 use typed::Typed;
 
 /// A phone number in international form: `+` and 7 to 15 digits, the first of them not 0 (ITU-T E.164).
@@ -107,9 +108,11 @@ impl Phone {
     pub fn parse_in_country(text: &str, country: Option<&str>) -> Result<Self, ParseError> {
         let country = country.and_then(|code| code.parse::<phonenumber::country::Id>().ok());
         let read_national = |typed: &Typed| country.and_then(|country| plan::read_national(&typed.digits, country));
-        let is_whole =
-            |typed: &Typed| if typed.is_international { is_whole(typed) } else { read_national(typed).is_some() };
-        let typed = typed::read(text, is_whole).map_err(refusal)?;
+        let fit = |typed: &Typed| match typed.is_international {
+            true => fit(international_digits(&typed.digits)),
+            false => read_national(typed).map_or(Fit::Unknown, |digits| plan::fit(&digits)),
+        };
+        let typed = typed::read(text, fit).map_err(refusal)?;
         let international = match typed.is_international {
             true => Self::of_international(&typed),
             false => Err(refusal("it must begin with + or 00 and the country code")),
@@ -167,12 +170,14 @@ fn international_digits(typed: &str) -> &str {
     typed.strip_prefix('+').or_else(|| typed.strip_prefix("00")).unwrap_or(typed)
 }
 
-/// Whether an international number is one by itself, so that what follows it is something else.
-fn is_whole(typed: &Typed) -> bool {
-    typed.is_international && {
-        let digits = international_digits(&typed.digits);
-        plan::is_valid(digits) || plan::without_trunk_prefix(digits).is_some_and(|shorter| plan::is_valid(&shorter))
+/// How well an international number is known, in whichever way it is written.
+fn fit(digits: &str) -> Fit {
+    let as_typed = plan::fit(digits);
+    if as_typed.is_known() {
+        return as_typed;
     }
+    let others = [other_form(digits), plan::without_trunk_prefix(digits)];
+    others.into_iter().flatten().map(|other| plan::fit(&other)).fold(as_typed, Fit::max)
 }
 
 impl fmt::Display for Phone {
@@ -187,6 +192,7 @@ impl FromStr for Phone {
     /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen
     /// are dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number
     /// count for nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
+    /// Digits that no plan knows are a number too, but not behind a whole one.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse_in_country(text, None)
     }

@@ -33,6 +33,39 @@ pub(super) fn split(digits: &str) -> Option<(&str, &str)> {
     digits.split_at_checked(length)
 }
 
+/// How well a plan knows a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// No number of the country begins like it, or has that many digits.
+    Unknown,
+    /// It has the form of the country's numbers, in a range that is not in use.
+    Possible,
+    /// Its range is in use, but not for mobiles.
+    Landline,
+    /// Its range is in use, perhaps for mobiles.
+    Mobile,
+}
+
+impl Fit {
+    /// Whether the number could be in use.
+    pub(super) fn is_known(self) -> bool {
+        self >= Self::Landline
+    }
+}
+
+/// How well the plans of its calling code know an international number without its `+`.
+pub(super) fn fit(digits: &str) -> Fit {
+    let Some((code, rest)) = split(digits) else { return Fit::Unknown };
+    let mut best = Fit::Unknown;
+    for plan in plans(code) {
+        best = best.max(plan.fit(rest));
+        if best == Fit::Mobile {
+            break;
+        }
+    }
+    best
+}
+
 /// Whether an international number without its `+` could be in use.
 pub(super) fn is_valid(digits: &str) -> bool {
     split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
@@ -143,6 +176,8 @@ struct Plan {
     /// All numbers, roughly, and those of each kind exactly.
     general: Regex,
     kinds: Regex,
+    /// Mobile numbers, once somebody asks for them.
+    mobile: OnceLock<Option<Regex>>,
 }
 
 impl Plan {
@@ -164,18 +199,43 @@ impl Plan {
         .flatten()
         .map(|kind| kind.national_number().as_str())
         .collect();
-        let pattern = |text: &str| RegexBuilder::new(text).ignore_whitespace(true).unicode(false).build().ok();
         Some(Self {
             metadata,
             leading: metadata.leading_digits().and_then(|leading| pattern(&format!("^(?:{})", leading.as_str()))),
             general: pattern(&format!("^(?:{})$", all.general().national_number().as_str()))?,
             kinds: pattern(&format!("^(?:(?:{}))$", kinds.join(")|(?:")))?,
+            mobile: OnceLock::new(),
         })
     }
 
     /// Whether it has numbers like this one, which is without its calling code.
     fn fits(&self, rest: &str) -> bool {
         self.general.is_match(rest) && self.kinds.is_match(rest)
+    }
+
+    fn fit(&self, rest: &str) -> Fit {
+        if !self.is_possible(rest) {
+            Fit::Unknown
+        } else if !self.kinds.is_match(rest) {
+            Fit::Possible
+        } else if !self.is_mobile(rest) {
+            Fit::Landline
+        } else {
+            Fit::Mobile
+        }
+    }
+
+    fn is_mobile(&self, rest: &str) -> bool {
+        let pattern = self.mobile.get_or_init(|| {
+            let kind = self.metadata.descriptors().mobile()?;
+            pattern(&format!("^(?:{})$", kind.national_number().as_str()))
+        });
+        pattern.as_ref().is_some_and(|pattern| pattern.is_match(rest))
+    }
+
+    /// Whether a number has the form of this region's, be its range in use or not.
+    fn is_possible(&self, rest: &str) -> bool {
+        self.general.is_match(rest)
     }
 
     /// Whether subscribers' numbers may begin with a 0.
@@ -203,6 +263,11 @@ impl Plan {
         found.retain(|found| found.len() < rest.len());
         found
     }
+}
+
+/// A pattern of the plans, in which blanks mean nothing.
+fn pattern(text: &str) -> Option<Regex> {
+    RegexBuilder::new(text).ignore_whitespace(true).unicode(false).build().ok()
 }
 
 /// The plans of a calling code, the main country's first. Their patterns are compiled when the code is first met.

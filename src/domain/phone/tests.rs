@@ -87,12 +87,34 @@ fn the_fraction_of_a_spreadsheet_is_no_digit() {
         ("00628123450009.0", "+628123450009"),
         ("+4915112340003.0", "+4915112340003"),
         ("+4915112340003.", "+4915112340003"),
+        ("+628123450009.0.0", "+628123450009"),
+        ("+628123450009.00.0", "+628123450009"),
+        ("+628123450009.000.0", "+628123450009"),
+        ("+628123450009.0.", "+628123450009"),
+        ("+628123450009. 0", "+628123450009"),
+        ("+628123450009 .0", "+628123450009"),
+        ("+628123450009..0", "+628123450009"),
+        ("+628123450009.0 0", "+628123450009"),
+        ("+628123450009\u{b7}0", "+628123450009"),
+        ("+628123450009\u{387}0", "+628123450009"),
+        ("+628123450009\u{2024}0", "+628123450009"),
+        ("+628123450009\u{ff0e}0", "+628123450009"),
+        ("+62 812 345 0009.0.0", "+628123450009"),
+        ("+62 812 345 0009.000", "+628123450009"),
+        ("wa.me/628123450009.0", "+628123450009"),
+        // The plan does not know its range.
+        ("+56 9 1234 5678.0", "+56912345678"),
+        ("+56912345678.0.0", "+56912345678"),
         // Groups of digits that end like one.
         ("+33.6.12.34.56.00", "+33612345600"),
         ("+33 6 12 34 56.00", "+33612345600"),
         ("+1 415.555.0000", "+14155550000"),
         ("+1415555.0000", "+14155550000"),
         ("+62.812.345.000", "+62812345000"),
+        ("+33.6.12.34.00.00", "+33612340000"),
+        ("+33.6.1.2.3.4.5.6.7.0", "+33612345670"),
+        ("+33.6.1.2.3.4.5.6.0.0", "+33612345600"),
+        ("+33\u{b7}6\u{b7}12\u{b7}34\u{b7}56\u{b7}78", "+33612345678"),
     ] {
         assert_eq!(read(text).as_deref(), Some(expected), "{text}");
     }
@@ -104,6 +126,12 @@ fn the_fraction_of_a_spreadsheet_is_no_digit() {
         "+6.28e12",
         "+628123450009.5",
         "+628123450009.25",
+        "+628123450009. 5",
+        "+628123450009. 25",
+        "+628123450009.5.",
+        "+628123450009\u{b7}5",
+        "+628123450009 0.0",
+        "+999 12 345 678.0.0",
         "4915112340003.0",
     ] {
         let error = text.parse::<Phone>().unwrap_err().0;
@@ -113,7 +141,12 @@ fn the_fraction_of_a_spreadsheet_is_no_digit() {
     for text in ["628123450009.0", "08123450009.0", "0812 3450 009.0", "8123450009,0", "628123450009"] {
         assert_eq!(in_indonesia(text).as_deref(), Some("+628123450009"), "{text}");
     }
+    assert_eq!(in_indonesia("08123450009.0.0").as_deref(), Some("+628123450009"));
     assert_eq!((in_indonesia("6.28E+12"), in_indonesia("08123450009.5")), (None, None));
+    let in_france = |text| Phone::parse_in_country(text, Some("FR")).ok().map(String::from);
+    for text in ["06.12.34.56.70", "06.12.34.56.70.0", "06.12.34.56.70.0.0"] {
+        assert_eq!(in_france(text).as_deref(), Some("+33612345670"), "{text}");
+    }
 }
 
 #[test]
@@ -249,6 +282,71 @@ fn what_follows_a_number_is_no_further_digits() {
 }
 
 #[test]
+fn digits_behind_a_whole_number_are_none_of_it() {
+    const SINGLE: &str = "a single digit stands behind a whole number";
+    const BRACKETS: &str = "it has digits in brackets behind the number";
+    const MORE: &str = "it has more digits than a number of that country";
+    const NOTE: &str = "it has a raised or circled digit";
+    for (text, country, why) in [
+        ("+628123450009 (2)", None, BRACKETS),
+        ("+628123450009 (10)", None, BRACKETS),
+        ("+628123450009 (0)", None, BRACKETS),
+        ("+628123450009 [2]", None, BRACKETS),
+        ("+628123450009(2", None, BRACKETS),
+        ("+628123450009 \u{ff08}2\u{ff09}", None, BRACKETS),
+        ("+628123450009 (1) 0", None, BRACKETS),
+        ("628123450009 (2)@c.us", None, BRACKETS),
+        ("0812-3450-009 (2)", Some("ID"), BRACKETS),
+        ("+628123450009-2", None, SINGLE),
+        ("+628123450009 0", None, SINGLE),
+        ("+628123450009\u{2013}2", None, SINGLE),
+        ("+628123450009 1 0", None, SINGLE),
+        ("+62 812 3450 009 2", None, SINGLE),
+        ("+62 0812 3450 009 2", None, SINGLE),
+        ("wa.me/628123450009-2", None, SINGLE),
+        ("08123450009-2", Some("ID"), SINGLE),
+        ("+1 415 555 0123 1", None, SINGLE),
+        ("+229 97258007-2", None, SINGLE),
+        ("+628123450009-123", None, MORE),
+        ("+628123450009 12 34", None, MORE),
+        ("+628123450009.123", None, MORE),
+        ("+14155550123-10", None, MORE),
+        ("+1 415 555 0123 4567", None, MORE),
+        ("+4915112340003-04", None, MORE),
+        ("+442079460000-2", None, MORE),
+        // The plan does not know the range, only how long its numbers are.
+        ("+56 9 1234 5678 (2)", None, BRACKETS),
+        ("+56 9 1234 5678-2", None, MORE),
+        ("+56912345678-10", None, MORE),
+        ("+628123450009\u{b2}", None, NOTE),
+        ("+628123450009 \u{2475}", None, NOTE),
+        ("+628123450009\u{1f100}", None, NOTE),
+    ] {
+        let error = Phone::parse_in_country(text, country).map_err(|error| error.0);
+        assert!(error.as_ref().is_err_and(|error| error.contains(why)), "{text}: {error:?}");
+    }
+    // However long a text is, it is answered at once.
+    for text in ["+1".to_owned() + &" 1".repeat(200_000), "+1".to_owned() + &".0".repeat(200_000)] {
+        assert_eq!(read(&text), None);
+    }
+    // Groups that a number of its length may have.
+    for (text, expected) in [
+        ("+628123450009-10", "+62812345000910"),
+        ("+7 495 345-67-89", "+74953456789"),
+        ("+1 (415) 555-0199", "+14155550199"),
+        ("+1 415 555 (0199)", "+14155550199"),
+        ("+49 30 12 34 56 7", "+49301234567"),
+        ("+49 89 1234-0", "+498912340"),
+        ("+358 40 123 45 67", "+358401234567"),
+        ("+43 664 12 34 567", "+436641234567"),
+        ("+ 6 2 8 1 2 3 4 5 0 0 0 9", "+628123450009"),
+        ("0(0)44 7911 123401", "+447911123401"),
+    ] {
+        assert_eq!(read(text).as_deref(), Some(expected), "{text}");
+    }
+}
+
+#[test]
 fn what_is_taken_as_it_is_is_not_changed() {
     // Forms that WhatsApp delivers for Brazil and Mexico, and one that an earlier release has stored.
     for text in ["+554188887777", "+5215512345678", "+4407911123401"] {
@@ -322,7 +420,9 @@ fn the_national_form_has_all_the_digits() {
 
 proptest::proptest! {
     #[test]
-    fn whatever_is_read_is_read_as_the_same_again(text in "\\+?(1|7|225|229|241|33|36|370|375|39|44|49|52|54|55|86)?[0-9 .,/()-]{6,14}") {
+    fn whatever_is_read_is_read_as_the_same_again(
+        text in "\\+?(1|7|225|226|229|241|33|36|370|375|39|44|49|52|54|55|56|62|86)?[0-9 .,/()\u{b7}-]{6,14}",
+    ) {
         if let Ok(phone) = text.parse::<Phone>() {
             proptest::prop_assert_eq!(Phone::from_e164(phone.as_str()), Ok(phone.clone()));
             proptest::prop_assert_eq!(phone.as_str().parse::<Phone>(), Ok(phone.clone()), "{}", text);
