@@ -6,8 +6,10 @@ use uuid::Uuid;
 use crate::support::{TestApp, local, question};
 
 /// As it is written, and the number that it is.
-const WRITTEN: [(&str, &str); 11] = [
+const WRITTEN: [(&str, &str); 13] = [
     ("+44 07911 123401", "+447911123401"),
+    ("+44 044 7911 123402", "+447911123402"),
+    ("+56 09 1234 5678", "+56912345678"),
     ("+49 0151 23456701", "+4915123456701"),
     ("+33 06 12 34 56 01", "+33612345601"),
     ("+39 06 1234 5601", "+390612345601"),
@@ -21,7 +23,7 @@ const WRITTEN: [(&str, &str); 11] = [
 ];
 
 /// What must not become a number.
-const REFUSED: [&str; 10] = [
+const REFUSED: [&str; 11] = [
     "4.91511E+12",
     "+6.28E+12",
     "+4915112340003/04",
@@ -31,6 +33,7 @@ const REFUSED: [&str; 10] = [
     "+628123450009.5",
     "+628123450009 (2)",
     "+628123450009-2",
+    "+229 0 97258007",
     "\u{200b}\u{2060}",
 ];
 

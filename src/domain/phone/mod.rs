@@ -144,11 +144,24 @@ impl Phone {
             // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled
             // always.
             let without = plan::without_trunk_prefix(without).unwrap_or_else(|| without.to_owned());
-            return Self::of_digits(&without);
+            return Self::of_whole(&without);
         }
         // A number of 16 digits and more may be one once the prefix is taken off.
         let as_typed = Self(format!("+{digits}"));
-        as_typed.without_trunk_prefix().map_or_else(|| Self::of_digits(digits), Ok)
+        as_typed.without_trunk_prefix().map_or_else(|| Self::of_whole(digits), Ok)
+    }
+
+    /// The number of which nothing more can be taken off.
+    fn of_whole(digits: &str) -> Result<Self, ParseError> {
+        let number = Self::of_digits(digits)?;
+        let is_older_form = || other_form(digits).is_some_and(|other| plan::is_valid(&other));
+        match plan::impossible_start(digits) {
+            Some(first) if !is_older_form() => Err(refusal(&format!(
+                "the {first} behind the country code is no part of a number of that country: leave it out and check \
+                 the digits behind it"
+            ))),
+            _ => Ok(number),
+        }
     }
 
     fn of_digits(digits: &str) -> Result<Self, ParseError> {
@@ -192,7 +205,7 @@ impl FromStr for Phone {
     /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen
     /// are dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number
     /// count for nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
-    /// Digits that no plan knows are a number too, but not behind a whole one.
+    /// Digits that no plan knows are a number too, but not behind a whole one, nor after a 0 that is part of none.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse_in_country(text, None)
     }

@@ -71,10 +71,22 @@ pub(super) fn is_valid(digits: &str) -> bool {
     split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
 }
 
+/// The digit behind the calling code with which no number of the country can begin, or none that is as long: it is
+/// dialled only inside the country, or was until its plan changed.
+pub(super) fn impossible_start(digits: &str) -> Option<char> {
+    let (code, rest) = split(digits)?;
+    let first = rest.chars().next().filter(|first| *first == '0' || (*first == '1' && code == "1"))?;
+    let plans = plans(code);
+    let is_part = plans.is_empty()
+        || plans.iter().any(|plan| plan.is_possible(rest) || (plan.has_leading_zeros() && plan.has_length(rest)));
+    (!is_part).then_some(first)
+}
+
 /// The number without the digits that are dialled only inside its country, such as the 0 of +44 07911 …; `None` if it
 /// has none. In some countries the 0 is part of the number: what is possible as it is written stays as it is.
 pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, rest) = split(digits)?;
+    let twice = rest.trim_start_matches('0').strip_prefix(code);
     // Most numbers cannot have a prefix, and are not held against patterns.
     let may_have = match code {
         "1" | "692" => rest.starts_with(['0', '1']),
@@ -82,12 +94,20 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         "54" => rest.starts_with('0') || rest.len() > 10,
         _ => rest.starts_with('0'),
     };
-    if !may_have {
+    if !may_have && twice.is_none() {
         return None;
     }
     let plans = plans(code);
     if plans.iter().any(|plan| plan.fits(rest)) {
         return None;
+    }
+    let fits = |shorter: &str| plans.iter().any(|plan| plan.fits(shorter));
+    let is_possible = |rest: &str| plans.iter().any(|plan| plan.is_possible(rest));
+    let without_zeros = rest.trim_start_matches('0');
+    // The country's code is there twice only if a number of the country could not begin with the same digits.
+    let without_code = twice.map(|twice| twice.trim_start_matches('0')).filter(|_| !is_possible(without_zeros));
+    if !may_have {
+        return without_code.filter(|found| fits(found)).map(|found| format!("{code}{found}"));
     }
     let of_country = |rest: &str| plans.iter().flat_map(|plan| plan.without_prefix(rest)).collect::<Vec<_>>();
     let mut shorter = of_country(rest);
@@ -105,25 +125,40 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         _ => {}
     }
     // Some write the prefix twice, once in brackets.
-    let without_zeros = rest.trim_start_matches('0');
-    shorter.extend([rest.strip_prefix('0'), Some(without_zeros)].into_iter().flatten().map(str::to_owned));
-    if let Some(found) = shorter.iter().find(|shorter| plans.iter().any(|plan| plan.fits(shorter))) {
+    shorter
+        .extend([rest.strip_prefix('0'), Some(without_zeros), without_code].into_iter().flatten().map(str::to_owned));
+    if let Some(found) = shorter.iter().find(|shorter| fits(shorter)) {
         return Some(format!("{code}{found}"));
     }
-    // The plan may not know the number yet. Where no number begins with the prefix, it is a prefix all the same.
-    let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix())?;
-    let is_never_part =
-        (prefix.starts_with('0') && !plans.iter().any(Plan::has_leading_zeros)) || (code == "1" && rest.len() == 11);
-    let found = rest.strip_prefix(prefix).or_else(|| rest.strip_prefix('0'))?;
-    (is_never_part && !found.starts_with('0')).then(|| format!("{code}{found}"))
+    // The plan may not know the number yet. Where no number begins with the prefix, it is a prefix all the same, if
+    // what is left has the form or at least the length of the country's numbers. Some plans know of none any more.
+    let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix());
+    let is_never_part = match rest.starts_with('0') {
+        true => !is_possible(rest) && !plans.iter().any(Plan::has_leading_zeros),
+        false => code == "1" && rest.len() == 11,
+    };
+    if !is_never_part {
+        return None;
+    }
+    let by_prefix = prefix.and_then(|prefix| rest.strip_prefix(prefix));
+    let after_zero = rest.strip_prefix('0');
+    let of_form = [by_prefix, after_zero].into_iter().flatten().find(|found| is_possible(found));
+    let of_length = || {
+        let is_prefix = prefix.is_some_and(|prefix| prefix.starts_with('0'));
+        let found = by_prefix.or(after_zero).filter(|found| is_prefix && !found.starts_with('0'))?;
+        plans.iter().any(|plan| plan.has_length(found)).then_some(found)
+    };
+    of_form.or_else(of_length).map(|found| format!("{code}{found}"))
 }
 
-/// The number with what is dialled before it inside its country; `None` where nothing is.
+/// The number with what is or was dialled before it inside its country; `None` where nothing is.
 pub(super) fn with_trunk_prefix(digits: &str) -> Option<String> {
     let (code, rest) = split(digits)?;
-    let plans = DATABASE.by_code(&code.parse::<u16>().ok()?)?;
-    let prefix = plans.iter().find_map(|plan| plan.national_prefix())?;
-    Some(format!("{code}{prefix}{rest}"))
+    let plans = plans(code);
+    let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix());
+    // Some countries had one, and where none begins a number, a 0 was kept as one.
+    let had_zero = || (!plans.is_empty() && !plans.iter().any(Plan::has_leading_zeros)).then_some("0");
+    Some(format!("{code}{}{rest}", prefix.or_else(had_zero)?))
 }
 
 /// A number as people of a country write it, perhaps with the country's code but without a `+`: with its calling code.
@@ -178,12 +213,14 @@ struct Plan {
     kinds: Regex,
     /// Mobile numbers, once somebody asks for them.
     mobile: OnceLock<Option<Regex>>,
+    /// How many digits the numbers of any kind have.
+    lengths: Vec<u16>,
 }
 
 impl Plan {
     fn of(metadata: &'static Metadata) -> Option<Self> {
         let all = metadata.descriptors();
-        let kinds: Vec<&str> = [
+        let kinds: Vec<&Descriptor> = [
             all.mobile(),
             all.fixed_line(),
             all.toll_free(),
@@ -197,14 +234,16 @@ impl Plan {
         ]
         .into_iter()
         .flatten()
-        .map(|kind| kind.national_number().as_str())
         .collect();
+        let lengths = kinds.iter().flat_map(|kind| kind.possible_length()).copied().collect();
+        let kinds: Vec<&str> = kinds.into_iter().map(|kind| kind.national_number().as_str()).collect();
         Some(Self {
             metadata,
             leading: metadata.leading_digits().and_then(|leading| pattern(&format!("^(?:{})", leading.as_str()))),
             general: pattern(&format!("^(?:{})$", all.general().national_number().as_str()))?,
             kinds: pattern(&format!("^(?:(?:{}))$", kinds.join(")|(?:")))?,
             mobile: OnceLock::new(),
+            lengths,
         })
     }
 
@@ -236,6 +275,11 @@ impl Plan {
     /// Whether a number has the form of this region's, be its range in use or not.
     fn is_possible(&self, rest: &str) -> bool {
         self.general.is_match(rest)
+    }
+
+    /// Whether a number has as many digits as some of this region.
+    fn has_length(&self, rest: &str) -> bool {
+        self.lengths.iter().any(|length| usize::from(*length) == rest.len())
     }
 
     /// Whether subscribers' numbers may begin with a 0.

@@ -203,11 +203,64 @@ fn the_prefix_that_is_dialled_inside_a_country_is_left_out() {
         ("+358 041 2345678", "+358412345678"),
         ("+212 0650 123456", "+212650123456"),
         ("+1 0 415 555 0123", "+14155550123"),
+        // The country's code is there twice, and the plan has no longer a prefix.
+        ("+44 044 7911 123401", "+447911123401"),
+        ("+44 44 7911 123401", "+447911123401"),
+        ("+44 0 44 07911 123401", "+447911123401"),
+        ("+1 01 4155550123", "+14155550123"),
+        ("+7 7 916 123 02 21", "+79161230221"),
+        ("+56 09 1234 5678", "+56912345678"),
+        ("+56 (09) 1234 5678", "+56912345678"),
+        ("+56 (0)9 1234 5678", "+56912345678"),
+        ("+53 05 1234567", "+5351234567"),
+        ("+1 0 999 555 0123", "+19995550123"),
         // A number that the plan does not know yet.
         ("+44 07000 000", "+447000000"),
         ("+49 0199 9999999999", "+491999999999999"),
     ] {
         assert_eq!(read(text).unwrap_or_default(), expected, "{text}");
+    }
+}
+
+#[test]
+fn refuses_a_start_that_no_number_of_the_country_has() {
+    for text in [
+        "+229 0 97258007",
+        "+225 0 07 12 34 01",
+        "+44 044 4444 444444",
+        "+54 011 2345 678",
+        "+52 0 55 1234 567",
+        "+55 00 6123 4567",
+        "+1 0 415 555 012",
+        "+1 1 415 555 012",
+        "+1 155 555 0123",
+        "+7 0123456789012",
+    ] {
+        let error = text.parse::<Phone>().map_err(|error| error.0);
+        let is_told = |error: &String| error.contains("behind the country code is no part of a number of that country");
+        assert!(error.as_ref().is_err_and(is_told), "{text}: {error:?}");
+    }
+    // Ranges that the plan may come to know, and countries that it does not.
+    for text in ["+56 9 1234 5678", "+229 02 97258007", "+226 03 12 34 56", "+39 0999 999999", "+999 0123456"] {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!(read(text), Some(format!("+{digits}")), "{text}");
+    }
+    // A 0 in brackets says itself that it is left out.
+    assert_eq!(read("+229 (0) 97258007").as_deref(), Some("+22997258007"));
+}
+
+#[test]
+fn a_number_is_known_as_it_was_stored_with_a_prefix() {
+    for (number, stored) in [
+        ("+447911123401", Some("+4407911123401")),
+        ("+56912345678", Some("+560912345678")),
+        ("+390612345601", None),
+        ("+2290197258007", None),
+        ("+9991234567", None),
+    ] {
+        let with_prefix = Phone::from_e164(number).unwrap().with_trunk_prefix();
+        assert_eq!(with_prefix.as_ref().map(Phone::as_str), stored, "{number}");
+        assert!(with_prefix.is_none_or(|kept| kept.without_trunk_prefix().unwrap().as_str() == number), "{number}");
     }
 }
 
@@ -227,6 +280,7 @@ fn a_zero_that_is_part_of_a_number_stays() {
         "+241 06 03 12 34",
         "+241 01 44 12 34",
         "+242 06 123 4567",
+        "+226 05 12 34 56",
         "+227 93 12 34 56",
         "+7 800 123 45 67",
         "+7 812 123 45 67",
