@@ -169,6 +169,12 @@ async fn readiness(server: &Server) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
+/// It is known once a write was refused, or at the next look.
+async fn wait_until_full(server: &Server) {
+    let is_full = async || readiness(server).await.1["reasons"][0]["code"] == "disk_full";
+    wait::until("the disk to be found full", is_full).await;
+}
+
 async fn wait_until_ready(server: &Server) {
     wait::until("the server to be ready", async || readiness(server).await.1["status"] == "ready").await;
 }
@@ -306,9 +312,7 @@ async fn who_is_to_be_erased_is_erased_when_another_file_has_taken_the_last_byte
     assert!(disk.path("qyvo.db.reserve").exists());
     disk.fill();
     let phones = triggers.taken.lock().unwrap().clone();
-    // It is known to be full once a write was refused, or within the half second.
-    wait::until("the disk to be found full", async || readiness(&server).await.1["reasons"][0]["code"] == "disk_full")
-        .await;
+    wait_until_full(&server).await;
     erase(&server, &token, &phones[0]).await;
     assert_eq!(server.say(&token, &phones[1], "STOP").await["handled"], "opt_out");
     assert!(!disk.path("qyvo.db.reserve").exists(), "it was for this");
@@ -379,7 +383,7 @@ async fn a_disk_that_another_program_fills_at_a_blow_is_outlived() {
         told.refused() >= 100
     })
     .await;
-    assert_eq!(readiness(&server).await.1["reasons"][0]["code"], "disk_full");
+    wait_until_full(&server).await;
     std::fs::remove_file(disk.path("filler")).unwrap();
     wait_until_ready(&server).await;
     let more = trigger_until(&server, &token, &flow).await;

@@ -19,12 +19,14 @@ impl Mortal {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Begins a request that starts a flow, and keeps back its last byte, which it gives as well.
+    /// Begins a request that starts a flow, until the server has read its head and waits for the body, and keeps back the
+    /// last byte of that, which it gives as well.
     async fn begin_trigger(&self, flow: &str, phone: &str) -> (TcpStream, u8) {
         let body = json!({"flow_id": flow, "phone": phone}).to_string();
         let head = format!(
             "POST /api/v1/actions/trigger-flow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+             Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\
+             Connection: close\r\n\r\n",
             self.token,
             body.len()
         );
@@ -32,6 +34,9 @@ impl Mortal {
         let mut stream = TcpStream::connect(address.trim_start_matches("http://").trim_end_matches('/')).await.unwrap();
         let (last, rest) = body.as_bytes().split_last().unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
+        let mut interim = [0; 25];
+        patiently("the server to read", stream.read_exact(&mut interim)).await.unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream.write_all(rest).await.unwrap();
         stream.flush().await.unwrap();
         (stream, *last)
