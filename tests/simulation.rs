@@ -13,11 +13,11 @@
 //! Conversations that call an HTTP endpoint are not compared: what the network answers, and when, a simulation is told.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "common/wait.rs"]
-mod wait;
 #[path = "api/support.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod support;
+#[path = "common/wait.rs"]
+mod wait;
 
 use std::path::Path;
 use std::time::Duration;

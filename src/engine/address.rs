@@ -19,7 +19,16 @@ pub(super) fn problem(source: &str) -> Option<String> {
     }
     let authority = plain.split_once("://")?.1.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
+    let (host, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        // What stands right behind the bracket is neither host nor port.
+        Some((host, port)) => (host, port.strip_prefix(':').map_or_else(|| format!("?{port}"), str::to_owned)),
+        None => host.split_once(':').map_or((host, String::new()), |(host, port)| (host, port.to_owned())),
+    };
+    if port.contains(VALUE) && !port.chars().eq([VALUE]) {
+        let why = "A value stands right behind the host or its port and would become part of it. Put a `/` before the \
+                   value.";
+        return Some(why.to_owned());
+    }
     let behind = &host[host.rfind(VALUE)? + VALUE.len_utf8()..];
     let is_whole = host.chars().eq([VALUE]);
     let is_below = behind.starts_with('.') && behind.len() > 1;
@@ -70,6 +79,10 @@ mod tests {
             "https://api.{{context.path}}",
             "https://shop.{{context.top}}/x",
             "https://u:{{context.p}}@shop.example{{context.path}}:80/x",
+            "http://shop.example:18999{{context.path}}",
+            "http://[::1]:80{{context.path}}",
+            "http://[::1]{{context.path}}",
+            "http://shop.example:{{context.port}}{{context.path}}",
         ] {
             assert!(problem(source).is_some(), "{source}");
         }
@@ -81,6 +94,7 @@ mod tests {
             "https://{{context.host}}/x",
             "https://{{context.host}}:8443/x",
             "https://shop.example:{{context.port}}/x",
+            "https://[::1]:{{context.port}}/x?{{context.q}}",
             "https://u:{{context.p}}@shop.example/x",
             "https://shop.example?q={{context.q}}",
             "https://shop.example/a",

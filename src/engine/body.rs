@@ -91,6 +91,11 @@ pub(super) fn is_form(content_type: &str) -> bool {
     Kind::of_type(content_type) == Kind::Form
 }
 
+/// Whether a text with values in it is JSON around them.
+pub(super) fn is_json_text(source: &str) -> bool {
+    Kind::of_text(&written(source)) == Kind::Json
+}
+
 /// Whether JSON can be sent as a body of the content type that the headers give.
 pub(super) fn takes_json(headers: &BTreeMap<String, String>) -> bool {
     Kind::of(headers, "{}") != Kind::Other
@@ -201,12 +206,26 @@ fn filtered(tag: &str, filter: &str) -> String {
     format!("{{{{{head} ({body})|{filter} {tail}}}}}")
 }
 
+/// What a string of JSON may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum StringState {
+    /// Nothing but blanks stands in it yet.
+    Empty,
+    /// It begins with a bracket, as JSON does.
+    Opens,
+    /// It has quotation marks besides, so that its values would have to be escaped twice.
+    Nested,
+    Text,
+}
+
 /// Where a text of JSON is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct JsonState {
     in_string: bool,
     /// Characters of an escape that are still to come.
     escape: u8,
+    /// What the string is, as far as it has been read.
+    string: StringState,
     /// The last character outside of strings.
     last: Option<char>,
 }
@@ -214,13 +233,15 @@ struct JsonState {
 const KEY: &str =
     "stands where the key of an object is, and nobody who writes to you may choose that. Write the key out";
 const ESCAPE: &str = "stands inside of an escape. Remove the backslash before it";
+const NESTED: &str = "stands in JSON that is written as a string, where it would have to be escaped twice. Write the \
+                      body as a JSON object: a text in it that is JSON is escaped as such";
 const PLACE: &str = "stands where no JSON value can be. Put it into quotation marks";
 const BRANCHES: &str = "stands in a string in one branch and outside of it in another. Write the quotation marks \
                         within the branches, or the body as a JSON object";
 
 fn json_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>)> {
     let mut filters: Vec<(&'static str, Option<&'static str>)> = Vec::new();
-    let mut now = JsonState { in_string: false, escape: 0, last: None };
+    let mut now = JsonState { in_string: false, escape: 0, string: StringState::Empty, last: None };
     let mut branches: Vec<JsonState> = Vec::new();
     let mut is_uneven = false;
     // Values of the string, or the value, that has just ended: the next character says whether that was a key.
@@ -230,6 +251,12 @@ fn json_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>
             Piece::Text(text) => {
                 for c in text.chars() {
                     if now.in_string {
+                        now.string = match (now.string, now.escape, c) {
+                            (StringState::Empty, 0, '{' | '[') => StringState::Opens,
+                            (StringState::Empty, _, c) if !c.is_whitespace() => StringState::Text,
+                            (StringState::Opens, 1, '"') => StringState::Nested,
+                            (state, _, _) => state,
+                        };
                         match (now.escape, c) {
                             (0, '\\') => now.escape = 1,
                             (0, '"') => {
@@ -252,13 +279,21 @@ fn json_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>
                         }
                         ended.clear();
                         now.in_string = c == '"';
+                        now.string = StringState::Empty;
                         now.last = Some(c);
                     }
                 }
             }
             Piece::Value(_) if now.in_string => {
                 open.push(filters.len());
-                filters.push(if now.escape == 0 { (IN_STRING, None) } else { (HARMLESS, Some(ESCAPE)) });
+                filters.push(match (now.escape, now.string) {
+                    (0, StringState::Nested) => (HARMLESS, Some(NESTED)),
+                    (0, _) => (IN_STRING, None),
+                    _ => (HARMLESS, Some(ESCAPE)),
+                });
+                if now.string == StringState::Empty {
+                    now.string = StringState::Text;
+                }
             }
             Piece::Value(_) => {
                 let begins = now.last.is_none_or(|last| "[,:".contains(last));
@@ -403,6 +438,7 @@ mod tests {
             (r#"{"hi":"{{word}}: {{ n | upper }}"}"#, json!({"hi": format!("Ann Lee: {}", TYPED.to_uppercase())})),
             (r#"[{{list}}, {{missing}}, "{{missing}}"]"#, json!([["a\"b", {"c": null}], null, ""])),
             (r#"{"a":"\"{{n}}\\"}"#, json!({"a": format!("\"{TYPED}\\")})),
+            (r#"{"a":"He said \"{{n}}\" [sic]"}"#, json!({"a": format!("He said \"{TYPED}\" [sic]")})),
             (
                 r#"[{% for one in list %}{"of":"{{one}}"}{% if not loop.last %},{% endif %}{% endfor %}]"#,
                 json!([{"of": "a\"b"}, {"of": "{'c': None}"}]),
@@ -432,6 +468,8 @@ mod tests {
             r#"{"a": {{n}}5}"#,
             r#"{"a": {% if five %}"{% endif %}{{n}}{% if five %}"{% endif %}}"#,
             r#"{"a": "{{n}}"#,
+            r#"{"a": "{\"name\":\"{{n}}\"}"}"#,
+            r#"{"a": "[1, {\"b\": {{n}}}]"}"#,
         ] {
             assert!(problems(body, Kind::Json) > 0, "{body}");
             assert!(render(body, Kind::Json).is_err(), "{body}");

@@ -492,22 +492,40 @@ impl<'a> Compiler<'a> {
                            write the body as a text.";
                 self.problems.push(Problem::new(checks::BAD_HTTP_BODY, why).at(self.node).field("body"));
             }
-            return (self.leaf("body", &request.body), body::PLAIN);
+            return (self.body_value(&request.body), body::PLAIN);
         };
         let kind = body::Kind::of(&request.headers, source);
         if kind == body::Kind::Plain || !has_tags(source) {
             return (self.leaf("body", &request.body), kind.default_type());
         }
+        (Leaf::Text(self.guarded(source, kind)), kind.default_type())
+    }
+
+    /// A part of a body that is JSON. A text in it that is JSON itself keeps its values in their places, too.
+    fn body_value(&mut self, value: &Value) -> Leaf {
+        match value {
+            Value::String(source) if has_tags(source) && body::is_json_text(source) => {
+                Leaf::Text(self.guarded(source, body::Kind::Json))
+            }
+            Value::Array(items) => Leaf::List(items.iter().map(|item| self.body_value(item)).collect()),
+            Value::Object(fields) => {
+                Leaf::Object(fields.iter().map(|(key, value)| (key.clone(), self.body_value(value))).collect())
+            }
+            plain => self.leaf("body", plain),
+        }
+    }
+
+    /// A text of a body with its values escaped.
+    fn guarded(&mut self, source: &str, kind: body::Kind) -> Text {
         let guarded = body::guard(source, kind);
         if let Some(why) = guarded.problems.first() {
             let text = format!("{why}.");
             self.problems.push(Problem::new(checks::BAD_HTTP_BODY, text).at(self.node).field("body"));
         }
-        let text = self.templates.compile_guarded(source, &guarded.source).unwrap_or_else(|problem| {
+        self.templates.compile_guarded(source, &guarded.source).unwrap_or_else(|problem| {
             self.refuse("body", problem);
             Text::Literal(String::new())
-        });
-        (Leaf::Text(text), kind.default_type())
+        })
     }
 
     fn media(&mut self, media: &MediaTemplate) -> Media {

@@ -1,6 +1,7 @@
 //! Reading moments in time: ISO 8601, and seconds or milliseconds since 1970.
 
 use jiff::civil::{DateTime, Time};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
 use serde_json::Value;
@@ -10,6 +11,8 @@ use crate::domain::Timestamp;
 
 /// Years that a moment to wait for may be off; one that is further is a slip.
 const YEARS: i16 = 10;
+/// Seconds that an offset may have: those of Kiribati, the furthest.
+const MOST_OFFSET_SECONDS: i32 = 14 * 3600;
 
 /// The moment that a text tells: ISO 8601, where a date is its midnight and a time without an offset one of `zone`; or
 /// seconds since 1970 (from 1973 on: fewer digits are another number), or milliseconds, of 13 digits.
@@ -23,6 +26,11 @@ pub(super) fn of_text(text: &str, zone: &TimeZone) -> Option<Zoned> {
             (8, "") => midnight(text, zone),
             _ => None,
         };
+    }
+    // No clock is further from that of Greenwich than this.
+    let offset = Pieces::parse(text).ok().and_then(|pieces| pieces.to_numeric_offset());
+    if offset.is_some_and(|offset| offset.seconds().abs() > MOST_OFFSET_SECONDS) {
+        return None;
     }
     // A zone in brackets stands beside an offset or in place of it.
     if text.contains('[') {

@@ -78,16 +78,13 @@ pub struct HeardRow {
     pub handled: Option<String>,
     /// Why nothing did, or why what took it could do nothing with it.
     pub reason: Option<String>,
-    /// What it says, as JSON.
-    pub body: String,
 }
 
-const HEARD: &str =
-    "SELECT direction = 'in', created_at, handled, reason, body FROM messages INDEXED BY messages_by_contact
-    WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT ?2";
+const HEARD: &str = "SELECT created_at, handled, reason FROM messages INDEXED BY messages_by_contact
+    WHERE contact_seq = ?1 AND direction = 'in' ORDER BY seq DESC LIMIT ?2";
 
-/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; no more
-/// than is among the newest `limit` messages in both directions.
+/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
+/// most.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -96,14 +93,12 @@ pub fn heard_of(conn: &Conn, contact_seq: i64, at: Timestamp, silence: Duration,
     let mut rows = statement.query((contact_seq, limit))?;
     let (mut heard, mut after) = (Vec::new(), at);
     while let Some(row) = rows.next()? {
-        let (is_in, at): (bool, Timestamp) = (row.get(0)?, row.get(1)?);
+        let at: Timestamp = row.get(0)?;
         if at.plus(silence) <= after {
             break;
         }
-        if is_in {
-            heard.push(HeardRow { at, handled: row.get(2)?, reason: row.get(3)?, body: row.get(4)? });
-            after = after.min(at);
-        }
+        heard.push(HeardRow { at, handled: row.get(1)?, reason: row.get(2)? });
+        after = after.min(at);
     }
     Ok(heard)
 }

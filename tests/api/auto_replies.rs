@@ -91,14 +91,14 @@ async fn two_machines_end_after_ten_answers_whatever_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_machine_says_to_a_question_does_not_begin_the_count_anew() {
+async fn what_a_machine_says_to_a_question_ends_too() {
     local(async {
         let options = json!([{"id": "tea", "title": "Tea"}, {"id": "mate", "title": "Mate"}]);
-        for (how, node) in [
-            ("menu", json!({"type": "menu", "text": "Which?", "options": options})),
-            ("number", json!({"type": "ask", "text": "How many?", "expects": "number", "max_attempts": 2})),
-            ("any text", json!({"type": "ask", "text": "Who are you?"})),
-            ("delay", json!({"type": "delay", "seconds": 600, "on_reply": "continue"})),
+        for (how, answers, node) in [
+            ("menu", 10, json!({"type": "menu", "text": "Which?", "options": options})),
+            ("number", 10, json!({"type": "ask", "text": "How many?", "expects": "number", "max_attempts": 2})),
+            ("delay", 10, json!({"type": "delay", "seconds": 600, "on_reply": "continue"})),
+            ("any text", 30, json!({"type": "ask", "text": "Who are you?"})),
         ] {
             let app = TestApp::start().await;
             let mut flow = json!({"schema_version": 1, "name": how, "settings": {"late_reply": {"restart_at": "n"}},
@@ -111,11 +111,30 @@ async fn what_a_machine_says_to_a_question_does_not_begin_the_count_anew() {
             };
             let id = app.publish(&flow).await;
             app.trigger(id, PHONE).await.expect(201);
-            let all = write(&app, 60, "I am away.").await;
-            assert_eq!(count(&all, "late_reply"), 10, "{how}: {all:?}");
-            assert_eq!(all[59], ("unrouted".to_owned(), Some(LIMIT.to_owned())), "{how}");
+            let all = write(&app, 80, "I am away.").await;
+            assert_eq!(count(&all, "late_reply"), answers, "{how}: {all:?}");
+            assert_eq!(all[79], ("unrouted".to_owned(), Some(LIMIT.to_owned())), "{how}");
             app.stop().await;
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_that_say_much_end_after_ten_answers_too() {
+    local(async {
+        let app = TestApp::start().await;
+        let say = |n: usize| {
+            let next = format!("n{}", n + 1);
+            json!({"id": format!("n{n}"), "type": "send_message", "text": "Hello", "exits": {"next": next}})
+        };
+        let mut nodes: Vec<Value> = (0..40).map(say).collect();
+        nodes.push(json!({"id": "n40", "type": "end"}));
+        app.publish(&json!({"schema_version": 1, "name": "Long", "settings": {"keywords": ["hello"]},
+            "entry_node": "n0", "nodes": nodes}))
+            .await;
+        assert_eq!(count(&write(&app, 30, "hello").await, "keyword"), 10);
+        app.stop().await;
     })
     .await;
 }

@@ -28,7 +28,10 @@ impl Machine<'_> {
             return Ok(whole);
         }
         self.warn(index, format!("a text is longer than {} characters and was cut", limits::TEXT_CHARS));
-        Ok(whole.chars().take(limits::TEXT_CHARS).collect())
+        let cut: String = whole.chars().take(limits::TEXT_CHARS).collect();
+        // Not within a word, if it has any.
+        let end = cut.rfind(char::is_whitespace).filter(|end| *end > 0 && *end * 2 > cut.len()).unwrap_or(cut.len());
+        Ok(cut[..end].to_owned())
     }
 
     /// Renders a text of any length.

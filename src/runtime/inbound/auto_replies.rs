@@ -2,15 +2,14 @@
 //!
 //! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
-//! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked and is not the
-//! very message that was answered automatically: a machine says the same to a menu and to a question for any text. What
-//! comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same;
-//! only their confirmations stop at as many within a minute.
+//! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked. Since a question
+//! for any text is answered by a machine, too, thirty within ten minutes are the end whatever came between. What comes
+//! meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same; only
+//! their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::Command;
@@ -27,10 +26,13 @@ pub(super) const LIMIT: &str = "auto_reply_limit";
 const MOST: usize = 10;
 /// The time in which they are counted.
 const SPAN: Duration = Duration::from_secs(60);
+/// The same whatever sessions took meanwhile, and the time in which these are counted.
+const MOST_AT_ALL: usize = 30;
+const SPAN_AT_ALL: Duration = Duration::from_secs(600);
 /// For how long a person has to be silent before there are others.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// Messages in both directions that are looked at: those of a minute, at the pace of a machine, many times over.
-const LOOKED_AT: u32 = 200;
+/// Messages from a person that are looked at: those of ten minutes, at three a second.
+const LOOKED_AT: u32 = 2_000;
 
 /// How a person stands with the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,26 +68,17 @@ pub(in crate::runtime) enum EarlierKind {
 }
 
 impl Earlier {
-    /// What came before, in the order of the rows.
-    fn all(rows: &[HeardRow]) -> impl Iterator<Item = Self> {
-        let answered: HashSet<&str> = rows.iter().filter(|row| is_answered(row)).map(|row| row.body.as_str()).collect();
-        rows.iter().map(move |row| {
-            let is_reply = row.handled.as_deref() == Some(Handling::Reply.as_str());
-            let kind = match row.reason.as_deref() {
-                _ if is_answered(row) => EarlierKind::Answered,
-                Some(LIMIT) => EarlierKind::Unanswered,
-                None if is_reply && !answered.contains(row.body.as_str()) => EarlierKind::Taken,
-                _ => EarlierKind::Other,
-            };
-            Self { at: row.at, kind }
-        })
+    fn of(row: &HeardRow) -> Self {
+        let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
+        let kind = match (row.handled.as_deref(), row.reason.as_deref()) {
+            (_, Some(LIMIT)) => EarlierKind::Unanswered,
+            (Some(handled), _) if answering.contains(&handled) => EarlierKind::Answered,
+            // With a reason it is no answer to what was asked.
+            (Some(handled), None) if handled == Handling::Reply.as_str() => EarlierKind::Taken,
+            _ => EarlierKind::Other,
+        };
+        Self { at: row.at, kind }
     }
-}
-
-/// Whether a message was answered by itself.
-fn is_answered(row: &HeardRow) -> bool {
-    let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
-    row.handled.as_deref().is_some_and(|handled| answering.contains(&handled))
 }
 
 /// How a person stands by what came before, the newest first. An operator has let answers go on at `allowed_from`.
@@ -94,7 +87,7 @@ pub(in crate::runtime) fn standing(
     allowed_from: Option<Timestamp>,
     now: Timestamp,
 ) -> Standing {
-    let (mut answers, mut is_counting, mut after) = (0, true, now);
+    let (mut answers, mut at_all, mut is_counting, mut after) = (0, 0, true, now);
     for Earlier { at, kind } in earlier {
         if at.plus(SILENCE) <= after || allowed_from.is_some_and(|from| at <= from) {
             break;
@@ -102,12 +95,15 @@ pub(in crate::runtime) fn standing(
         match kind {
             EarlierKind::Unanswered => return Standing::Over,
             EarlierKind::Taken => is_counting = false,
-            EarlierKind::Answered if is_counting && at.plus(SPAN) > now => answers += 1,
-            EarlierKind::Answered | EarlierKind::Other => {}
+            EarlierKind::Answered => {
+                answers += usize::from(is_counting && at.plus(SPAN) > now);
+                at_all += usize::from(at.plus(SPAN_AT_ALL) > now);
+            }
+            EarlierKind::Other => {}
         }
         after = after.min(at);
     }
-    if answers < MOST { Standing::Free } else { Standing::Reached }
+    if answers < MOST && at_all < MOST_AT_ALL { Standing::Free } else { Standing::Reached }
 }
 
 impl Job<'_> {
@@ -131,7 +127,7 @@ impl Job<'_> {
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
     let heard = routing::heard_of(conn, contact_seq, at, SILENCE, LOOKED_AT)?;
     let allowed_from = routing::auto_replies_allowed_from(conn, contact_seq)?;
-    Ok(standing(Earlier::all(&heard), allowed_from, at))
+    Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
 }
 
 /// Whether automatic answers to a contact have stopped.
@@ -199,6 +195,17 @@ mod tests {
         all.push((21, EarlierKind::Unanswered));
         all.push((22, EarlierKind::Taken));
         assert_eq!(told(&all, None, 23), Standing::Over, "only silence or an operator ends it");
+    }
+
+    #[test]
+    fn thirty_answers_in_ten_minutes_are_the_end_whatever_came_between() {
+        let talk = |pause: usize, n: u64| -> Vec<_> {
+            let kinds = [EarlierKind::Answered, EarlierKind::Taken].into_iter().cycle();
+            (0..n).step_by(pause).zip(kinds).collect()
+        };
+        assert_eq!(told(&talk(10, 580), None, 580), Standing::Free, "29 of them");
+        assert_eq!(told(&talk(10, 590), None, 590), Standing::Reached);
+        assert_eq!(told(&talk(11, 3_000), None, 3_000), Standing::Free, "28 in any ten minutes");
     }
 
     #[test]
