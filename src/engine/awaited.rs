@@ -16,8 +16,13 @@ pub fn awaited(
     session: &Session,
     (text, received_at): (&str, Timestamp),
 ) -> Result<Awaited, NotLoaded> {
-    let Some(wait) = session.wait.as_ref().filter(|wait| wait.kind == WaitKind::Reply) else {
-        return Ok(Awaited::Nothing);
+    let wait = match &session.wait {
+        // The person who has taken over may have asked something.
+        Some(wait) if wait.kind == WaitKind::Handoff && session.status == Status::Running => {
+            return Ok(Awaited::Anything);
+        }
+        Some(wait) if wait.kind == WaitKind::Reply => wait,
+        _ => return Ok(Awaited::Nothing),
     };
     let is_too_early = wait.asked_at.is_some_and(|asked_at| received_at < asked_at);
     if session.status != Status::Running || is_too_early {

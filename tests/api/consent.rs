@@ -91,6 +91,26 @@ async fn an_open_question_takes_words_that_people_also_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_a_person_who_has_taken_over_is_an_answer_unless_it_says_stop() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app
+            .publish(&json!({"schema_version": 1, "name": "Help", "entry_node": "agent",
+                             "nodes": [{"id": "agent", "type": "handoff", "note": "Somebody asks."}]}))
+            .await;
+        app.trigger(flow, PHONE).await.expect(201);
+        for text in ["Alto", "baja", "sair"] {
+            assert_eq!(handled(&app, text).await, "handoff", "{text}");
+            assert!(!is_opted_out(&app).await, "{text}");
+        }
+        assert_eq!(handled(&app, "dar de baja").await, "opt_out");
+        assert!(is_opted_out(&app).await);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_session_that_would_get_the_message_turns_a_word_into_an_answer() {
     local(async {
         let app = TestApp::start().await;

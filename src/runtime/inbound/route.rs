@@ -1,6 +1,6 @@
 //! Which way a message goes. The order is the contract; the first that fits takes it:
 //!
-//! 1. a typed word that opts out, unless the session that would take it by 2 or 4 waits for just that answer (see
+//! 1. a typed word that opts out, unless the session that would take it by 2, 3 or 4 waits for just that answer (see
 //!    [`Word::counts`]); one that opts in, from who has opted out, by the same rule;
 //! 2. the live session whose message is tapped or quoted;
 //! 3. a session in handoff: the person who has taken over reads it;
@@ -350,10 +350,11 @@ impl Router<'_> {
     fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
         let index = match named {
             Some(named) => named,
-            None if self.is_stale() || lives.iter().any(|live| self.is_in_handoff(live)) => None,
-            None => match self.floor(lives) {
-                Floor::Of(index) => Some(index),
-                Floor::LeftBy(_) | Floor::Nobody => None,
+            None => match (lives.iter().position(|live| self.is_in_handoff(live)), self.floor(lives)) {
+                (Some(index), _) => Some(index),
+                _ if self.is_stale() => None,
+                (None, Floor::Of(index)) => Some(index),
+                (None, Floor::LeftBy(_) | Floor::Nobody) => None,
             },
         };
         let Some(index) = index.filter(|index| !self.settled[*index]) else { return Ok(Awaited::Nothing) };
