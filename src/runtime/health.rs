@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::Runtime;
+use super::sweeper::read;
+use super::templates::were_templates_refused;
 use crate::domain::Timestamp;
 use crate::store::RoomLevel;
 
@@ -65,7 +67,7 @@ impl Runtime {
             Ok(channel) => {
                 let why = channel.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 match (channel.paused_at, channel.held_until) {
-                    (None, None) => None,
+                    (None, None) => self.templates_not_fetched().await,
                     (Some(since), _) => Some(Found {
                         code: "channel_paused",
                         text: format!(
@@ -93,6 +95,21 @@ impl Runtime {
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
         all
+    }
+
+    /// That messages wait for templates which the channel does not hand over.
+    async fn templates_not_fetched(&self) -> Option<Found> {
+        let name = self.channel().name();
+        let were_refused = read(self, move |conn| were_templates_refused(conn, name)).await;
+        let were_refused = self.channel().has_templates() && were_refused.unwrap_or_default();
+        were_refused.then(|| Found {
+            code: "channel_templates_not_fetched",
+            text: format!(
+                "The templates of the channel {name} could not be fetched yet: messages that need one wait, and the fetch \
+                 is tried again by itself. The page of the templates says why."
+            ),
+            since: None,
+        })
     }
 
     /// Notes whether the disk has room, so that it is known since when it has not.

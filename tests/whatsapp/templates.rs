@@ -48,6 +48,25 @@ async fn after(world: &World, pause: Duration) -> TemplateSync {
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[actix_web::test]
+async fn templates_that_were_never_fetched_are_a_reason_not_to_be_ready() {
+    let world = World::start_unsynced(|cloud| {
+        cloud.add_template(cart_template());
+        cloud.when(100, is_page, Fault::html());
+    })
+    .await;
+    assert_ne!(world.app.post("/templates/sync", &json!({})).await.status, 200);
+    let ready = async || world.app.request(reqwest::Method::GET, "/readyz", None, None).await.expect(200);
+    let view = ready().await;
+    assert_eq!(
+        (&view["status"], &view["reasons"][0]["code"]),
+        (&json!("degraded"), &json!("channel_templates_not_fetched"))
+    );
+    world.cloud.clear_faults();
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    assert_eq!(ready().await, json!({"status": "ready"}));
+}
+
+#[actix_web::test]
 async fn what_meta_paused_is_seen_within_the_hour() {
     let world = World::start(|cloud| {
         cloud.add_template(cart_template());
