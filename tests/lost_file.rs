@@ -149,6 +149,66 @@ async fn a_database_that_another_file_replaces_is_saved_and_their_logs_are_not_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_copied_over_stops_it_and_is_not_mixed_with_its_log() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let backup = path("backup.db");
+    {
+        let server = Server::start(home.path(), &[]).await;
+        let conn = Connection::open(path("qyvo.db")).unwrap();
+        conn.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+        drop((conn, server));
+    }
+    // What is written over the file keeps its inode.
+    let copy = || std::fs::write(path("qyvo.db"), std::fs::read(&backup).unwrap()).unwrap();
+    let write = |text: &str| {
+        let conn = Connection::open(path("qyvo.db")).unwrap();
+        conn.execute_batch(&format!(
+            "CREATE TABLE {text} AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 \
+                                     FROM n WHERE i < 20000) SELECT i, hex(randomblob(50)) FROM n"
+        ))
+        .unwrap();
+    };
+    write("filling");
+    let lost = lose(home.path(), "qyvo.db", copy).await;
+    assert!(lost.log.contains("another file was copied over the database"), "{}", lost.log);
+    std::fs::remove_file(path("qyvo.db-shm")).unwrap();
+    assert!(length(path("qyvo.db-wal")) > 0);
+
+    // The same with the server killed before: the log is older than what was copied.
+    let later = std::time::SystemTime::now() + Duration::from_secs(120);
+    std::fs::File::options().write(true).open(path("qyvo.db")).unwrap().set_modified(later).unwrap();
+    let told = refused(home.path(), &[]);
+    assert!(told.contains("--keep-log") && told.contains("qyvo.db-wal"), "{told}");
+    std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+    copy();
+    let server = Server::start(home.path(), &[]).await;
+    assert!(server.command(&["check"]).status.success(), "the backup is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vacuum_of_somebody_else_stops_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path(), &[]).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let file = home.path().join("qyvo.db");
+    let conn = Connection::open(&file).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE filling AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE \
+                        i < 20000) SELECT i, hex(randomblob(50)) FROM n; PRAGMA wal_checkpoint(TRUNCATE)",
+    )
+    .unwrap();
+    let long = length(file.clone());
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    conn.execute_batch("DROP TABLE filling; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    wait::until("the file to be shorter", async || length(file.clone()) < long / 2).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(server.trigger(&token, &flow, "+14155550123").await.0, 201, "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_moves_away_has_everything() {
     for is_replaced in [false, true] {
         moves_away(is_replaced).await;
@@ -275,9 +335,11 @@ async fn a_second_name_is_refused_at_the_start_and_told_of_later() {
     let mut server = Server::start(home.path(), &[]).await;
     std::fs::hard_link(home.path().join("qyvo.db"), home.path().join("other.db")).unwrap();
     wait::until("the second name to be told of", async || server.log().contains("hard link")).await;
-    assert!(refused(home.path(), &["--database", "other.db"]).contains("2 names"));
+    assert!(refused(home.path(), &["--database", "other.db"]).contains("in use by another process"));
     server.kill();
-    assert!(refused(home.path(), &[]).contains("2 names"));
+    for name in ["qyvo.db", "other.db"] {
+        assert!(refused(home.path(), &["--database", name]).contains("2 names"), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

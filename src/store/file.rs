@@ -12,12 +12,16 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::lock::Recorded;
 use crate::error::{Error, Result};
 
 /// Permissions of the files that are made: nobody else may read what people wrote.
 pub(super) const PRIVATE: u32 = 0o600;
+
+/// How long after its log a database may be written: a checkpoint follows a commit within seconds.
+const LATER: Duration = Duration::from_secs(60);
 
 /// Symbolic links that are followed at most where the last of them leads to nothing.
 const LINKS: usize = 8;
@@ -53,6 +57,8 @@ pub(super) struct OpenFile {
     beside: Vec<(PathBuf, Identity)>,
     /// That there are other names has been told.
     is_warned: bool,
+    /// Its length when it was last looked at.
+    length: u64,
 }
 
 /// Why the open file is not the one at its path any more.
@@ -62,6 +68,8 @@ pub(super) enum Loss {
     Gone,
     /// Another file is there.
     Replaced,
+    /// The file is shorter than it was: somebody copied another one over it.
+    Overwritten,
     /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log without
     /// a name then, and other processes do not see who writes.
     LogGone,
@@ -79,7 +87,17 @@ impl OpenFile {
         let beside = [log_of(&path), shared_memory_of(&path)];
         let beside = beside.into_iter().filter_map(|path| Some((Identity::of(&fs::metadata(&path).ok()?), path)));
         let beside = beside.map(|(identity, path)| (path, identity)).collect();
-        Ok(Self { identity: Identity::of(&file), path, beside, is_warned: false })
+        Ok(Self { identity: Identity::of(&file), length: file.len(), path, beside, is_warned: false })
+    }
+
+    /// Whether it is SQLite that has shortened the file, as somebody's `VACUUM` does: then the database has fewer bytes
+    /// than the file had, and else as many or more.
+    pub(super) fn takes_length(&mut self, database_bytes: u64) -> bool {
+        let is_shortened = database_bytes < self.length;
+        if is_shortened {
+            self.length = length(&self.path);
+        }
+        is_shortened
     }
 
     /// Compares the file at the path with the open one. What cannot be looked at now is taken to be there.
@@ -92,6 +110,10 @@ impl OpenFile {
         if Identity::of(&file) != self.identity {
             return Some(Loss::Replaced);
         }
+        if file.len() < self.length {
+            return Some(Loss::Overwritten);
+        }
+        self.length = file.len();
         let is_other = |(path, identity): &(PathBuf, Identity)| match fs::metadata(path) {
             Ok(file) => Identity::of(&file) != *identity,
             Err(error) => is_absent(&error),
@@ -161,7 +183,22 @@ pub(super) fn check_before_server(path: &Path, recorded: Recorded, begin: Begin)
         Recorded::Database(inode) if inode != file.ino() && has_log && !begin.keep_log => {
             Err(Error::conflict(of_another(path, &log)))
         }
+        Recorded::Database(_) if has_log && !begin.keep_log && is_later(&file, &log) => Err(Error::conflict(format!(
+            "{shown} was written after {}, as by a copy over it: the writes there belong to what it was before and would \
+             damage it. If it was restored, move that file aside first; if nobody wrote over it, start once with `qyvo \
+             serve --keep-log`, which takes the writes in",
+            log.display()
+        ))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a database was written so long after its log as no checkpoint does.
+fn is_later(file: &fs::Metadata, log: &Path) -> bool {
+    let written = fs::metadata(log).and_then(|log| log.modified());
+    match (file.modified(), written) {
+        (Ok(file), Ok(log)) => file.duration_since(log).is_ok_and(|later| later > LATER),
+        _ => false,
     }
 }
 

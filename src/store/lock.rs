@@ -3,7 +3,9 @@
 //! SQLite lets many processes write in turn, and that is what the command line relies on. Two servers on one file
 //! would each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it
 //! when the process ends, however it ends; the file itself stays, because removing it would let two servers hold locks
-//! on two files of the same name. Where somebody else removes it, it is made and locked anew.
+//! on two files of the same name. Where somebody else removes it, it is made and locked anew. The database itself is
+//! locked likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The descriptor
+//! for that is never closed before SQLite's own, since that would give SQLite's locks up.
 //!
 //! The file says which process holds it and which file it had open, by the inode: the next start knows from that
 //! whether the database was taken away or replaced. It stands beside the file itself; where the database is opened by a
@@ -74,6 +76,8 @@ pub(super) struct Lock {
     /// Where a copy of it stands, if the database is opened by a symbolic link.
     copy: Option<PathBuf>,
     recorded: Recorded,
+    /// The database, once there is one.
+    database: Option<File>,
 }
 
 impl Lock {
@@ -93,31 +97,47 @@ impl Lock {
             )),
             _ => Error::internal(format!("Cannot use the lock file {}", path.display())).caused_by(error),
         };
-        let mut file = open(&path).map_err(broken)?;
-        let held = match file.try_lock() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(error)) => return Err(broken(error)),
-        };
-        let mut text = String::new();
-        // The sentence below stands without the process id, too.
-        let _ = file.read_to_string(&mut text);
-        if held {
+        let in_use = || {
+            // The sentence stands without the process id, too.
+            let text = fs::read_to_string(&path).unwrap_or_default();
             let holder = match text.lines().next().map(str::trim) {
                 None | Some("") => "another process".to_owned(),
                 Some(pid) => format!("process {pid}"),
             };
-            return Err(Error::conflict(format!(
+            Error::conflict(format!(
                 "{} is in use by {holder}: only one server can run on a database",
                 database.display()
-            )));
+            ))
+        };
+        let held_database = lock_database(database).map_err(|()| in_use())?;
+        let mut file = open(&path).map_err(broken)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use()),
+            Err(TryLockError::Error(error)) => return Err(broken(error)),
         }
-        Ok(Self { recorded: Recorded::parse(&text).or_of_link(database), file, path, copy: copy_path(database) })
+        let mut text = String::new();
+        // What cannot be read says nothing.
+        let _ = file.read_to_string(&mut text);
+        let recorded = Recorded::parse(&text).or_of_link(database);
+        Ok(Self { file, path, copy: copy_path(database), recorded, database: held_database })
     }
 
     /// What the file said when it was taken, or what was recorded since.
     pub(super) fn recorded(&self) -> Recorded {
         self.recorded
+    }
+
+    /// Locks the database that has been made since, too.
+    ///
+    /// # Errors
+    /// `Conflict` when another server was faster.
+    pub(super) fn hold(&mut self, database: &Path) -> Result<()> {
+        if self.database.is_none() {
+            let in_use = |()| Error::conflict(format!("{} is in use by another server", database.display()));
+            self.database = lock_database(database).map_err(in_use)?;
+        }
+        Ok(())
     }
 
     /// Writes down which process holds the lock, and which database it has open; none before it has opened one that is
@@ -174,6 +194,16 @@ impl Lock {
             ))),
             Err(TryLockError::Error(_)) => Ok(()),
         }
+    }
+}
+
+/// Locks a database that is there. Where that is not possible the lock file has to do.
+fn lock_database(path: &Path) -> Result<Option<File>, ()> {
+    let Ok(file) = File::open(path) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(()),
+        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -295,5 +325,22 @@ mod tests {
         fs::remove_file(lock_path(&database)).unwrap();
         let _second = Lock::take(&database).unwrap();
         assert!(first.keep().unwrap_err().message().contains("another server"));
+    }
+
+    #[test]
+    fn who_removes_the_lock_file_starts_no_second_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("qyvo.db");
+        fs::write(&database, "x").unwrap();
+        let first = Lock::take(&database).unwrap();
+        fs::remove_file(lock_path(&database)).unwrap();
+        assert!(Lock::take(&database).unwrap_err().message().contains("in use"));
+        assert!(!lock_path(&database).exists(), "the first makes it anew");
+        drop(first);
+        let mut none = Lock::take(&dir.path().join("new.db")).unwrap();
+        fs::write(dir.path().join("new.db"), "x").unwrap();
+        none.hold(&dir.path().join("new.db")).unwrap();
+        fs::remove_file(lock_path(&dir.path().join("new.db"))).unwrap();
+        assert!(Lock::take(&dir.path().join("new.db")).is_err());
     }
 }

@@ -176,6 +176,7 @@ impl Store {
         }
         lock.record(None);
         file::make_private(path)?;
+        lock.hold(path)?;
         let conn = open_for_writing(path, options.synchronous).map_err(|error| about(path, error))?;
         let file = OpenFile::remember(path)?;
         lock.record(Some(file.identity));

@@ -38,6 +38,7 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
     match loss {
         Loss::Gone => format!("the database is not at {} any more", file.path.display()),
         Loss::Replaced => format!("another file was put in the place of the database at {}", file.path.display()),
+        Loss::Overwritten => format!("another file was copied over the database at {}", file.path.display()),
         Loss::LogGone => {
             format!("the write-ahead log or the shared memory beside {} was removed or replaced", file.path.display())
         }
@@ -47,6 +48,15 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
 /// Brings to a file with a name what the open file and its log hold, and logs where it is. Where there is no room for a
 /// copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
 pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) {
+    if loss == Loss::Overwritten {
+        let path = file.path.display();
+        tracing::error!(
+            file = %path,
+            "what the database held is gone, and nothing more is written to the file: stop the server before a backup is \
+             restored. Copy the backup to {path} once more, move {path}-wal and {path}-shm aside, and start the server again"
+        );
+        return;
+    }
     // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
     // open: were the file put back one day, SQLite would write old pages over what has been added since.
     let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));

@@ -229,8 +229,10 @@ impl Writer {
 
     /// Looks whether the file and its lock are still there, and measures the room.
     fn look(&mut self, log: &mut Log) -> Result<(), Fatal> {
-        if let Some(loss) = self.file.look() {
-            return Err(Fatal::Lost(loss));
+        match self.file.look() {
+            None => {}
+            Some(Loss::Overwritten) if self.is_shortened_by_sqlite() => {}
+            Some(loss) => return Err(Fatal::Lost(loss)),
         }
         self.lock.keep().map_err(|error| Fatal::Failed(error.message().to_owned()))?;
         if self.is_locked.load(Ordering::Relaxed) {
@@ -304,6 +306,12 @@ impl Writer {
             }
         }
         Ok(false)
+    }
+
+    fn is_shortened_by_sqlite(&mut self) -> bool {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let bytes = self.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        bytes.is_ok_and(|bytes| self.file.takes_length(u64::try_from(bytes).unwrap_or_default()))
     }
 
     /// Whether a transaction can begin, without waiting for one.
