@@ -44,13 +44,16 @@ pub(super) fn choose(reply: &Reply, options: &[MessageOption], synonyms: &[Vec<T
     if allow_numbers && let Some(index) = numbered(&typed.exact, &offered.titles) {
         return option(index, "number of the option");
     }
-    let forms: [(fn(&Typed) -> Option<&str>, _); 2] = [
-        (|text| Some(&text.exact), "the only option whose words occur"),
-        (|text| text.loose.as_deref(), "the only option whose words occur, without accents and decoration"),
-    ];
-    for (form, why) in forms {
-        let typed_words = form(&typed).map(words).unwrap_or_default();
-        let occurs = |text: &Typed| form(text).is_some_and(|text| contains_words(&typed_words, &words(text)));
+    for (is_loose, why) in [
+        (false, "the only option whose words occur"),
+        (true, "the only option whose words occur, without accents and decoration"),
+    ] {
+        let words_of = |text: &Typed| match is_loose {
+            true => text.loose.as_deref().map(words).unwrap_or_default(),
+            false => words(&text.exact),
+        };
+        let typed_words = words_of(&typed);
+        let occurs = |text: &Typed| contains_words(&typed_words, &words_of(text));
         let mut found = (0..options.len()).filter(|&index| offered.texts(index).any(occurs));
         match (found.next(), found.next()) {
             (Some(index), None) => return option(index, why),
