@@ -64,6 +64,10 @@ pub fn same_letters(text: &str) -> String {
         let folded: String = caseless::default_case_fold_str(&composed).chars().filter_map(self::plain).collect();
         folded.nfkc().collect()
     };
+    let is_collapsed = !folded.contains("  ") && !folded.contains(|c: char| c.is_whitespace() && c != ' ');
+    if is_collapsed && !folded.starts_with(' ') && !folded.ends_with(' ') {
+        return folded;
+    }
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -79,6 +83,9 @@ fn exact_of(letters: &str) -> String {
 
 /// Whether two texts are the same as a condition says it: by their letters, or by their [`exact`] form.
 pub fn is_same(one: &str, other: &str) -> bool {
+    if is_plain(one) && is_plain(other) {
+        return one.eq_ignore_ascii_case(other);
+    }
     let (one, other) = (same_letters(one), same_letters(other));
     one == other || exact_of(&one) == exact_of(&other)
 }
@@ -103,6 +110,14 @@ pub fn loose(text: &str) -> Option<String> {
     let composed: String = unaccented.nfc().collect();
     let trimmed = composed.trim_matches(|c: char| !c.is_alphanumeric() && !is_combining_mark(c));
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// Whether nothing of a text changes but the case: what most values are.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()].into_iter().flatten().all(u8::is_ascii_alphanumeric);
+    let are_blanks = |pair: &[u8]| pair == b"  ";
+    ends && bytes.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'`') && !bytes.windows(2).any(are_blanks)
 }
 
 /// A character in its plain form; `None` of one that cannot be seen.
@@ -258,6 +273,12 @@ mod tests {
         }
         assert!(is_same("Don’t know", "don't know") && is_same("Yes!", "yes") && is_same("?", "?"));
         assert!(!is_same("-5", "5") && !is_same(".5", "5") && !is_same("5%", "5") && !is_same("C", "C++"));
+        for (one, other) in [("Gold", "gold"), ("Gold", "Silver"), ("a b", "A  b"), ("", ""), ("5", "5.0"), ("a", "a ")]
+        {
+            let (letters, others) = (same_letters(one), same_letters(other));
+            let is_so = letters == others || exact(one) == exact(other);
+            assert_eq!(is_same(one, other), is_so, "{one} {other}");
+        }
         assert!(!is_same("si", "sí") && !is_same("?", "!") && !is_same("?", ""));
     }
 
