@@ -52,6 +52,21 @@ async fn the_title_or_synonym_of_an_option_is_the_answer_and_stop_never_is() {
             let said = app.talk(&session["contact_id"]).await;
             assert_eq!(said.last().unwrap(), &format!("out Level GOT {level} [simulated]"), "{text}");
         }
+        let decorated = asks(
+            "Decorated",
+            json!({"type": "menu", "timeout_seconds": 60,
+                   "options": [{"id": "high", "title": "🔼 Álto"}, {"id": "low", "title": "2. Baja"},
+                               {"id": "out", "title": "Sa\u{ad}ir"}],
+                   "exits": {"high": "got", "low": "got", "out": "got"}}),
+        );
+        let flow_of_decorated = app.publish(&decorated).await;
+        for (text, level) in [("alto", "high"), ("ALTO!", "high"), ("baja", "low"), ("Baja.", "low"), ("sair", "out")] {
+            let session = app.trigger(flow_of_decorated, PHONE).await.expect(201);
+            assert_eq!(handled(&app, text).await, "reply", "{text}");
+            assert!(!is_opted_out(&app).await, "{text}");
+            let said = app.talk(&session["contact_id"]).await;
+            assert_eq!(said.last().unwrap(), &format!("out Decorated GOT {level} [simulated]"), "{text}");
+        }
         for text in ["STOP", "🛑 stop", "alto", "dar de baja"] {
             let session = app.trigger(flow, PHONE).await.expect(201);
             assert_eq!(handled(&app, text).await, "opt_out", "{text}");

@@ -142,6 +142,44 @@ async fn a_keyword_hijacks_no_answer_and_is_ignored_by_no_delay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_keyword_is_known_without_accents_and_decoration_where_one_flow_has_it() {
+    local(async {
+        let app = TestApp::start().await;
+        let says = |name: &str, keywords: &[&str]| {
+            json!({"schema_version": 1, "name": name, "entry_node": "end", "settings": {"keywords": keywords},
+                   "nodes": [{"id": "end", "type": "end", "text": name}]})
+        };
+        app.publish(&says("Information", &["Información", "What's new", "🍕 Menú"])).await;
+        app.publish(&says("Potato", &["papa"])).await;
+        app.publish(&says("Father", &["papá"])).await;
+        for (n, (text, said)) in [
+            ("informacion", "Information"),
+            ("INFORMACIÓN!", "Information"),
+            ("What’s new?", "Information"),
+            ("menu", "Information"),
+            ("papa", "Potato"),
+            ("Papá", "Father"),
+            ("Menú 👍", "Information"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let phone = format!("+1415555{n:04}");
+            assert_eq!(handled(&app.say(&phone, text).await), ("keyword", None), "{text}");
+            let list = app.get(&format!("/contacts?phone={}", phone.replace('+', "%2B"))).await.expect(200);
+            let talk = app.talk(&list["data"][0]["id"]).await;
+            assert_eq!(talk.last().unwrap(), &format!("out {said} [simulated]"), "{text}");
+        }
+        assert_eq!(handled(&app.say(PHONE, "pàpa").await), ("unrouted", Some("no_session")), "it may be either");
+        let caption = json!({"id": "p", "from": PHONE, "type": "image", "text": "menú",
+                             "media": {"url": "https://m.example/p.jpg"}});
+        assert_eq!(app.post("/inbound", &caption).await.expect(202)["handled"], "keyword");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_flows_with_a_keyword_the_one_published_last_starts() {
     local(async {
         let app = TestApp::start().await;

@@ -3,8 +3,8 @@
 //! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
 //! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked. Since a question
-//! for any text is answered by a machine, too, thirty within ten minutes are the end whatever came between. What comes
-//! meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same; only
+//! for any text is answered by a machine, too, it is the end as well after thirty within ten minutes that led to such a
+//! reply. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same; only
 //! their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
@@ -26,9 +26,9 @@ pub(super) const LIMIT: &str = "auto_reply_limit";
 const MOST: usize = 10;
 /// The time in which they are counted.
 const SPAN: Duration = Duration::from_secs(60);
-/// The same whatever sessions took meanwhile, and the time in which these are counted.
-const MOST_AT_ALL: usize = 30;
-const SPAN_AT_ALL: Duration = Duration::from_secs(600);
+/// Automatic answers after each of which a session took a reply, at the most, and the time in which they are counted.
+const MOST_ROUNDS: usize = 30;
+const SPAN_OF_ROUNDS: Duration = Duration::from_secs(600);
 /// For how long a person has to be silent before there are others.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// Messages from a person that are looked at: those of ten minutes, at three a second.
@@ -87,23 +87,25 @@ pub(in crate::runtime) fn standing(
     allowed_from: Option<Timestamp>,
     now: Timestamp,
 ) -> Standing {
-    let (mut answers, mut at_all, mut is_counting, mut after) = (0, 0, true, now);
+    let (mut answers, mut is_counting, mut after) = (0, true, now);
+    let (mut rounds, mut has_reply) = (0, false);
     for Earlier { at, kind } in earlier {
         if at.plus(SILENCE) <= after || allowed_from.is_some_and(|from| at <= from) {
             break;
         }
         match kind {
             EarlierKind::Unanswered => return Standing::Over,
-            EarlierKind::Taken => is_counting = false,
+            EarlierKind::Taken => (is_counting, has_reply) = (false, true),
             EarlierKind::Answered => {
                 answers += usize::from(is_counting && at.plus(SPAN) > now);
-                at_all += usize::from(at.plus(SPAN_AT_ALL) > now);
+                rounds += usize::from(has_reply && at.plus(SPAN_OF_ROUNDS) > now);
+                has_reply = false;
             }
             EarlierKind::Other => {}
         }
         after = after.min(at);
     }
-    if answers < MOST && at_all < MOST_AT_ALL { Standing::Free } else { Standing::Reached }
+    if answers < MOST && rounds < MOST_ROUNDS { Standing::Free } else { Standing::Reached }
 }
 
 impl Job<'_> {
@@ -198,14 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn thirty_answers_in_ten_minutes_are_the_end_whatever_came_between() {
+    fn thirty_answers_that_led_to_replies_within_ten_minutes_are_the_end() {
         let talk = |pause: usize, n: u64| -> Vec<_> {
             let kinds = [EarlierKind::Answered, EarlierKind::Taken].into_iter().cycle();
             (0..n).step_by(pause).zip(kinds).collect()
         };
-        assert_eq!(told(&talk(10, 580), None, 580), Standing::Free, "29 of them");
-        assert_eq!(told(&talk(10, 590), None, 590), Standing::Reached);
+        assert_eq!(told(&talk(5, 290), None, 290), Standing::Free, "29 of them");
+        assert_eq!(told(&talk(5, 300), None, 300), Standing::Reached);
         assert_eq!(told(&talk(11, 3_000), None, 3_000), Standing::Free, "28 in any ten minutes");
+        assert_eq!(told(&answered((0..700).step_by(7)), None, 700), Standing::Free, "nobody replied to these");
     }
 
     #[test]
