@@ -1,6 +1,6 @@
 //! The operators of `condition`.
 //!
-//! How text is compared stands in [`typed`](crate::domain::typed). A value of the wrong type is no match and a warning: numbers
+//! How text is compared stands in [`typed`]. A value of the wrong type is no match and a warning: numbers
 //! are never compared as text behind the author's back.
 
 use std::cmp::Ordering;

@@ -110,7 +110,7 @@ const SIGNS: [(&[&str], &[&str]); 107] = [
 
 /// Names, in lower case, and codes that are seen in lower case and are no words. Pounds are weighed as well.
 #[rustfmt::skip]
-const NAMES: [(&[&str], &[&str]); 32] = [
+const NAMES: [(&[&str], &[&str]); 31] = [
     (&["eur", "euro", "euros", "euroa", "евро", "ευρώ", "ευρω", "يورو", "אירו", "ユーロ", "欧元", "歐元", "유로"], &["EUR"]),
     (&["dollar", "dollars", "dólar", "dólares", "dolar", "dolares", "dollari", "доллар", "доллара", "долларов", "دولار",
        "ドル", "달러"], &DOLLARS),
@@ -122,7 +122,7 @@ const NAMES: [(&[&str], &[&str]); 32] = [
     (&["huf", "forint"], &["HUF"]), (&["ron"], &["RON"]), (&["uah", "гривень", "гривен", "гривны"], &["UAH"]),
     (&["rub", "рубль", "рубля", "рублей"], &["RUB"]), (&["idr", "rupiah"], &["IDR"]),
     (&["rupee", "rupees", "रुपये", "रुपए"], &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
-    (&["zar", "rand"], &["ZAR"]), (&["ngn", "naira"], &["NGN"]), (&["thb", "baht", "บาท"], &["THB"]),
+    (&["ngn", "naira"], &["NGN"]), (&["thb", "baht", "บาท"], &["THB"]),
     (&["vnd", "đồng"], &["VND"]), (&["lira"], &["TRY"]),
     (&["franc", "francs"], &["CHF", "XOF", "XAF", "XPF", "CDF"]),
     (&["peso", "pesos"], &["MXN", "ARS", "CLP", "COP", "CUP", "DOP", "PHP", "UYU"]),
