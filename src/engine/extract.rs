@@ -156,7 +156,7 @@ fn date(text: &str, locale: &Locale, bounds: &Bounds) -> Option<Value> {
 
 /// All dates in a lower-case text, in the order of their places.
 fn dates(text: &str, locale: &Locale) -> Vec<Date> {
-    static YEAR_FIRST: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})\b"));
+    static YEAR_FIRST: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})(?:\b|t)"));
     static NUMERIC: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"\b(\d{1,2})\s?[-/. ]\s?(\d{1,2})\s?[-/. ]\s?(\d{4}|\d{1,2})\b"));
     static DAY_NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -364,6 +364,7 @@ mod tests {
     fn reads_dates_as_the_country_writes_them() {
         for (text, country, expected) in [
             ("2026-12-31", None, json!("2026-12-31")),
+            ("2026-05-07T10:00:00Z", None, json!("2026-05-07")),
             ("5/6/2026", None, json!("2026-06-05")),
             ("5/6/2026", Some("US"), json!("2026-05-06")),
             ("13/25/2026", None, Value::Null),

@@ -326,8 +326,8 @@ const MINUS: [&str; 15] = [
 const ADDING: [&str; 15] = ["&", "+", "and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và"];
 #[rustfmt::skip]
 const FRACTIONS: [&str; 29] = [
-    "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio", "media", "cuarto",
-    "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia", "kwart", "halv", "pół",
+    "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio", "media",
+    "cuarto", "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia", "kwart", "halv", "pół",
     "половиной", "yarım", "nửa",
 ];
 /// Words right behind a number that change it: halves, parts, powers.
