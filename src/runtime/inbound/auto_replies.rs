@@ -4,8 +4,8 @@
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
 //! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked. Since a question
 //! for any text is answered by a machine, too, it is the end as well after thirty within ten minutes that led to such a
-//! reply. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all the same; only
-//! their confirmations stop at as many within a minute.
+//! reply. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all
+//! the same; only their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.
