@@ -3,6 +3,7 @@
 //! Compiling costs milliseconds and happens outside the writer; a [`CompiledFlow`] is shared and never changes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -39,7 +40,7 @@ mod weights {
 /// A flow that the engine can run.
 #[derive(Debug)]
 pub struct CompiledFlow {
-    pub(super) document: FlowDocument,
+    pub(super) document: Arc<FlowDocument>,
     pub(super) templates: Templates,
     pub(super) actions: Vec<Action>,
     pub(super) places: HashMap<String, usize>,
@@ -213,6 +214,7 @@ impl CompiledFlow {
             + document.nodes.len() * weights::NODE
             + templates.len() * weights::TEMPLATE
             + patterns.min(PATTERNS) * weights::PATTERN;
+        let document = Arc::new(document);
         (Self { document, templates, actions, places, ttl, zone, date_order, late_text, weight }, problems)
     }
 

@@ -25,9 +25,8 @@ pub fn late_text(
                 input: Some(input),
                 session: session.id,
                 flow: session.flow_id,
-                flow_name: flow.name().to_owned(),
+                document: flow.document.clone(),
                 now,
-                country: flow.document.settings.country.clone(),
                 made: MadeRoots::default(),
             };
             let context = dynamic(&Value::Object(session.context.clone()));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::lists::{self, dynamic};
 use super::number::Writing;
 use super::{body, filters};
-use crate::domain::{Contact, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
+use crate::domain::{Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -256,10 +256,9 @@ pub(super) struct TurnScope {
     pub(super) input: Option<SessionInput>,
     pub(super) session: SessionId,
     pub(super) flow: FlowId,
-    pub(super) flow_name: String,
+    /// The flow's own.
+    pub(super) document: Arc<FlowDocument>,
     pub(super) now: Timestamp,
-    /// The country that the flow names.
-    pub(super) country: Option<String>,
     pub(super) made: MadeRoots,
 }
 
@@ -290,10 +289,10 @@ impl TurnScope {
                 None => dynamic(&json!({"text": "", "id": "", "type": ""})),
             }),
             "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
-            "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.flow_name}))),
+            "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.document.name}))),
             "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds())),
             WRITING => made.writing.get_or_init(|| {
-                let country = self.contact.country(self.country.as_deref());
+                let country = self.contact.country(self.document.settings.country.as_deref());
                 Dynamic::from_object(Writing::of_country(country.as_deref()))
             }),
             _ => return None,
@@ -495,6 +494,7 @@ mod tests {
     use crate::domain::{ContactId, ReplyKind};
 
     fn scope() -> Scope {
+        let document = json!({"schema_version": 1, "name": "F", "settings": {"country": "DE"}, "nodes": []});
         Scope {
             context: dynamic(&json!({
                 "cart_total": "1290.5", "n": 3, "empty": "", "nothing": null, "evil": "{{contact.name}}",
@@ -508,9 +508,8 @@ mod tests {
                 input: Some(SessionInput { text: "hi".to_owned(), id: None, kind: ReplyKind::Text }),
                 session: SessionId(Uuid::nil()),
                 flow: FlowId(Uuid::nil()),
-                flow_name: "F".to_owned(),
+                document: Arc::new(FlowDocument::parse(&document).unwrap()),
                 now: "2026-05-07T08:14:23+00:00".parse().unwrap(),
-                country: Some("DE".to_owned()),
                 made: MadeRoots::default(),
             }),
             visits: 1,

@@ -215,9 +215,8 @@ impl Machine<'_> {
             input: self.session.input.clone(),
             session: self.session.id,
             flow: self.frame.as_ref().map_or(self.session.flow_id, |frame| frame.flow.id),
-            flow_name: self.flow.name().to_owned(),
+            document: self.flow.document.clone(),
             now: self.now,
-            country: self.flow.document.settings.country.clone(),
             made: MadeRoots::default(),
         })
     }
