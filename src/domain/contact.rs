@@ -1,9 +1,11 @@
 //! A contact as the engine sees it.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ContactId, Phone, Timestamp};
+use super::country_zone::zone_of;
+use super::{ContactId, Phone, Settings, Timestamp};
 
 /// One person, with what flows may read of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,21 @@ impl Contact {
     pub fn country(&self, of_flow: Option<&str>) -> Option<String> {
         let of_phone = || self.phone.as_ref().and_then(Phone::country);
         of_flow.map(str::to_owned).or_else(of_phone)
+    }
+
+    /// On which clock the contact is in a flow: that of `settings.timezone`, else of the country of the phone number,
+    /// else of `settings.country`, else UTC. Whatever a flow says, reads or does at a time of day goes by it.
+    ///
+    /// A country of several zones has the one in which most of its people live, the United States the Central one.
+    /// Finding out a number's country costs a good part of a turn: ask only where a time of day matters.
+    pub fn time_zone(&self, settings: &Settings) -> TimeZone {
+        let named = settings.timezone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        named.unwrap_or_else(|| {
+            let of_number = self.phone.as_ref().and_then(Phone::country).and_then(|code| zone_of(&code));
+            let of_flow = || settings.country.as_deref().and_then(|code| zone_of(&code.to_uppercase()));
+            let name = of_number.or_else(of_flow);
+            name.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
+        })
     }
 
     /// A contact of whom nothing but the phone number is known.
@@ -107,4 +124,41 @@ pub struct ContactChange {
     /// `true` opts the person out, `false` undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opt_out: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_is_the_flows_else_the_numbers_else_the_countrys() {
+        let zone = |number: Option<&str>, timezone: Option<&str>, country: Option<&str>| {
+            let contact = Contact::new(ContactId(Uuid::nil()), number.map(|number| number.parse().unwrap()));
+            let (timezone, country) = (timezone.map(str::to_owned), country.map(str::to_owned));
+            let zone = contact.time_zone(&Settings { timezone, country, ..Settings::default() });
+            zone.iana_name().unwrap().to_owned()
+        };
+        let (german, toll_free) = (Some("+4915112345678"), Some("+80012345678"));
+        for (number, timezone, country, expected) in [
+            (german, Some("Asia/Tokyo"), Some("FR"), "Asia/Tokyo"),
+            (None, Some("Asia/Tokyo"), None, "Asia/Tokyo"),
+            (german, None, Some("FR"), "Europe/Berlin"),
+            (Some("+61412345678"), None, None, "Australia/Sydney"),
+            (Some("+40712345678"), None, None, "Europe/Bucharest"),
+            (Some("+5215512345678"), None, None, "America/Mexico_City"),
+            (Some("+919812345678"), None, None, "Asia/Kolkata"),
+            (Some("+14155550123"), None, None, "America/Chicago"),
+            (toll_free, None, Some("FR"), "Europe/Paris"),
+            (None, None, Some("fr"), "Europe/Paris"),
+            (None, None, None, "UTC"),
+            (toll_free, None, None, "UTC"),
+            (None, None, Some("ZZ"), "UTC"),
+            // Publishing refuses it; what was published before goes on as if it were not there.
+            (german, Some("Europe/Bonn"), None, "Europe/Berlin"),
+        ] {
+            assert_eq!(zone(number, timezone, country), expected, "{number:?} {timezone:?} {country:?}");
+        }
+    }
 }

@@ -6,7 +6,6 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::country_zone::zone_of;
 use super::{Contact, SendWindow, Settings, Timestamp};
 
 /// Minutes of a day.
@@ -27,20 +26,11 @@ impl SendHours {
     /// the first word.
     pub const CONVERSATION: Duration = Duration::from_secs(300);
 
-    /// The hours that a flow's settings give a contact, if they give any that can be read.
-    ///
-    /// The clock is that of `settings.timezone`, else of the country of the contact's number, else of
-    /// `settings.country`, else UTC. A country of several zones has the one in which most of its people live, the United
-    /// States the Central one.
+    /// The hours that a flow's settings give a contact, if they give any that can be read, on the contact's clock.
     pub fn of(settings: &Settings, contact: &Contact) -> Option<Self> {
         let window = settings.send_window.clone().filter(SendWindow::is_valid)?;
-        let of_number = || contact.phone.as_ref().and_then(|phone| phone.country()).and_then(|code| zone_of(&code));
-        let of_flow = || settings.country.as_deref().and_then(|code| zone_of(&code.to_uppercase()));
-        let zone = match &settings.timezone {
-            Some(zone) if TimeZone::get(zone).is_ok() => zone.clone(),
-            _ => of_number().or_else(of_flow).unwrap_or("UTC").to_owned(),
-        };
-        Some(Self { window, zone })
+        let zone = contact.time_zone(settings);
+        Some(Self { window, zone: zone.iana_name().unwrap_or("UTC").to_owned() })
     }
 
     /// When the hours begin next, if `at` is outside of them. Always later than `at`.
@@ -165,22 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_the_flows_else_the_numbers_else_the_countrys() {
+    fn the_hours_are_on_the_clock_of_the_contact() {
         let window = Some(SendWindow { from: "09:00".to_owned(), to: "18:00".to_owned() });
-        let phone = |number: &str| Contact::new(ContactId(Uuid::nil()), Some(number.parse().unwrap()));
-        let nobody = Contact::new(ContactId(Uuid::nil()), None);
+        let mexican = Contact::new(ContactId(Uuid::nil()), Some("+5215512345678".parse().unwrap()));
         let plain = Settings { send_window: window, ..Settings::default() };
-        let zone = |settings: &Settings, contact: &Contact| SendHours::of(settings, contact).unwrap().zone;
-        assert_eq!(zone(&plain, &phone("+4915112345678")), "Europe/Berlin");
-        assert_eq!(zone(&plain, &phone("+919812345678")), "Asia/Kolkata");
-        assert_eq!(zone(&plain, &nobody), "UTC");
-        let french = Settings { country: Some("fr".to_owned()), ..plain.clone() };
-        assert_eq!(
-            (zone(&french, &nobody), zone(&french, &phone("+4915112345678"))),
-            ("Europe/Paris".into(), "Europe/Berlin".into())
-        );
-        let fixed = Settings { timezone: Some("Asia/Tokyo".to_owned()), ..french };
-        assert_eq!(zone(&fixed, &phone("+4915112345678")), "Asia/Tokyo");
-        assert_eq!(SendHours::of(&Settings::default(), &nobody), None);
+        let opens = |settings: &Settings| opening(&SendHours::of(settings, &mexican).unwrap(), "2026-05-07T08:00:00Z");
+        assert_eq!(opens(&plain), some("2026-05-07T15:00:00+00:00"));
+        let fixed = Settings { timezone: Some("europe/berlin".to_owned()), ..plain };
+        assert_eq!(opens(&fixed), None);
+        assert_eq!(SendHours::of(&Settings::default(), &mexican), None);
     }
 }
