@@ -73,12 +73,12 @@ pub struct Settings {
     pub send_window: Option<SendWindow>,
     /// Minutes after which a message that is still queued is dropped.
     pub message_max_age_minutes: Option<u32>,
-    /// ISO 3166 country by which replies are read; the clock of `send_window` where neither `timezone` nor the contact's
-    /// number tells.
+    /// ISO 3166 country by which replies are read; the contact's clock where neither `timezone` nor the number tells.
     pub country: Option<String>,
     /// `dmy`, `mdy` or `ymd`: how dates such as 5/6/2026 are read.
     pub date_order: Option<String>,
-    /// IANA time zone in which dates are shown, and of `send_window`.
+    /// IANA time zone of the clock that every contact is on in this flow, wherever they live: see
+    /// [`Contact::time_zone`](super::Contact::time_zone).
     pub timezone: Option<String>,
 }
 

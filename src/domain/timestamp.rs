@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::ParseError;
@@ -52,6 +53,11 @@ impl Timestamp {
     /// ISO 8601 in UTC with whole seconds, the form of the HTTP API: `2026-05-07T08:14:23+00:00`.
     pub fn to_iso_seconds(self) -> String {
         self.to_jiff().strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
+    }
+
+    /// ISO 8601 with whole seconds on a zone's clock, with its offset: `2026-05-07T10:14:23+02:00`.
+    pub fn to_iso_seconds_in(self, zone: &TimeZone) -> String {
+        self.to_jiff().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
     }
 
     /// The same moment in the calendar library's type.
@@ -108,6 +114,22 @@ mod tests {
         assert_eq!(split.to_iso_seconds(), "2026-05-07T08:14:23+00:00");
         assert_eq!(split.since(whole), Duration::from_millis(250));
         assert_eq!(split.to_string().parse::<Timestamp>(), Ok(split));
+    }
+
+    #[test]
+    fn a_zones_clock_shows_the_same_moment() {
+        for (at, zone, shown) in [
+            ("2026-01-07T08:14:23.250Z", "Europe/Bucharest", "2026-01-07T10:14:23+02:00"),
+            ("2026-05-07T08:14:23Z", "Europe/Bucharest", "2026-05-07T11:14:23+03:00"),
+            ("2026-05-07T03:14:23Z", "America/St_Johns", "2026-05-07T00:44:23-02:30"),
+            ("2026-05-07T20:14:23Z", "Australia/Sydney", "2026-05-08T06:14:23+10:00"),
+            ("2026-05-07T08:14:23Z", "UTC", "2026-05-07T08:14:23+00:00"),
+        ] {
+            let at: Timestamp = at.parse().unwrap();
+            let text = at.to_iso_seconds_in(&TimeZone::get(zone).unwrap());
+            assert_eq!(text, shown);
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_iso_seconds(), at.to_iso_seconds());
+        }
     }
 
     #[test]

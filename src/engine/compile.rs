@@ -45,7 +45,6 @@ pub struct CompiledFlow {
     pub(super) actions: Vec<Action>,
     pub(super) places: HashMap<String, usize>,
     pub(super) ttl: Option<Duration>,
-    pub(super) zone: TimeZone,
     pub(super) date_order: Option<DateOrder>,
     /// What is said to a message that comes after a session's end.
     pub(super) late_text: Option<Text>,
@@ -202,7 +201,7 @@ impl CompiledFlow {
         let mut compiler = Compiler::new(&document, templates_at_most);
         let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
         let late_text = compiler.late_text(document.settings.late_reply.as_ref());
-        let Compiler { templates, zone, problems, patterns, .. } = compiler;
+        let Compiler { templates, problems, patterns, .. } = compiler;
         let ttl = match (document.settings.session_ttl_minutes, document.kind) {
             (Some(minutes), _) => Some(Duration::from_secs(u64::from(minutes) * 60)),
             (None, FlowKind::Flow) => Some(default_ttl),
@@ -215,7 +214,7 @@ impl CompiledFlow {
             + templates.len() * weights::TEMPLATE
             + patterns.min(PATTERNS) * weights::PATTERN;
         let document = Arc::new(document);
-        (Self { document, templates, actions, places, ttl, zone, date_order, late_text, weight }, problems)
+        (Self { document, templates, actions, places, ttl, date_order, late_text, weight }, problems)
     }
 
     /// What people call the flow.
@@ -305,7 +304,6 @@ fn errors_first(problems: &mut [Problem]) {
 
 struct Compiler<'a> {
     templates: Templates,
-    zone: TimeZone,
     problems: Vec<Problem>,
     node: &'a str,
     patterns: usize,
@@ -316,18 +314,13 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(document: &'a FlowDocument, templates_at_most: usize) -> Self {
         let mut problems = Vec::new();
-        let zone = match document.settings.timezone.as_deref().map(TimeZone::get) {
-            None => TimeZone::UTC,
-            Some(Ok(zone)) => zone,
-            Some(Err(_)) => {
-                let text = "The time zone is not known. Use a name such as Europe/Berlin.";
-                problems.push(Problem::new(checks::UNKNOWN_TIMEZONE, text).field("settings.timezone"));
-                TimeZone::UTC
-            }
-        };
-        let templates = Templates::new(zone.clone(), templates_at_most);
+        if document.settings.timezone.as_deref().is_some_and(|name| TimeZone::get(name).is_err()) {
+            let text = "The time zone is not known. Use a name such as Europe/Berlin.";
+            problems.push(Problem::new(checks::UNKNOWN_TIMEZONE, text).field("settings.timezone"));
+        }
+        let templates = Templates::new(templates_at_most);
         let writing = Writing::of_country(document.settings.country.as_deref());
-        Self { templates, zone, problems, node: "", patterns: 0, writing }
+        Self { templates, problems, node: "", patterns: 0, writing }
     }
 
     fn action(&mut self, node: &'a Node) -> Action {
@@ -582,16 +575,16 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A moment to wait for. One without templates in it is known now.
+    /// A moment to wait for. Whether one without templates in it is any is known now, whatever the zone.
     fn until(&mut self, source: &str) -> Text {
         let text = self.text("until", source);
         if let Text::Literal(literal) = &text
-            && moment::of_text(literal, &self.zone).is_none()
+            && moment::of_text(literal, &TimeZone::UTC).is_none()
             && !source.contains("{{")
         {
             let why = format!(
                 "`{literal}` is no moment in time. Write it as 2026-12-31T09:00, with an offset such as +01:00 if it \
-                 is not on the flow's clock."
+                 is not on the contact's clock."
             );
             self.problems.push(Problem::new(checks::BAD_DELAY, why).at(self.node).field("until"));
         }

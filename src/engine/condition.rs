@@ -28,14 +28,15 @@ pub(super) enum Verdict {
     WrongType(String),
 }
 
-/// The surroundings of a comparison.
+/// The surroundings of a comparison. What comes of the contact's country is asked for where it matters: finding that
+/// out takes longer than comparing.
 pub(super) struct Surroundings<'a> {
     /// The contact's tags, for `has_tag`.
     pub(super) tags: &'a [String],
     /// How numbers are written.
-    pub(super) writing: Writing,
+    pub(super) writing: &'a dyn Fn() -> Writing,
     /// In which zone a date without a zone lies.
-    pub(super) zone: &'a TimeZone,
+    pub(super) zone: &'a dyn Fn() -> TimeZone,
 }
 
 /// Decides one case; `pattern` is the compiled `right` of `matches`.
@@ -136,7 +137,7 @@ fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool, is_la
 
 fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<Number> {
     match value {
-        Value::String(text) => number::whole(text, around.writing),
+        Value::String(text) => number::whole(text, (around.writing)()),
         value => Number::of_json(value),
     }
 }
@@ -179,7 +180,7 @@ fn on_dates(
 ) -> Verdict {
     let read = |value: &Value| {
         let is_date = value.as_str().is_some_and(moment::is_date);
-        moment::of_value(value, around.zone).map(|zoned| (zoned.datetime(), is_date))
+        moment::of_value(value, &(around.zone)()).map(|zoned| (zoned.datetime(), is_date))
     };
     let wrong = |value: &Value| Verdict::WrongType(format!("`{}` is not a date", as_text(value)));
     let Some((a, a_is_date)) = read(left) else { return wrong(left) };
@@ -218,7 +219,7 @@ mod tests {
     fn holds(operator: &str, left: Value, right: Value) -> Result<Value, bool> {
         let operator: Operator = serde_json::from_value(json!(operator)).unwrap();
         let tags = ["VIP".to_owned()];
-        let around = Surroundings { tags: &tags, writing: Writing::default(), zone: &TimeZone::UTC };
+        let around = Surroundings { tags: &tags, writing: &Writing::default, zone: &|| TimeZone::UTC };
         let pattern = right.as_str().and_then(|source| Pattern::compile(source).0);
         match decide(operator, &left, &right, pattern.as_ref(), &around) {
             Verdict::Holds(part) => Ok(part),

@@ -23,7 +23,7 @@ pub(super) struct Locale {
     pub(super) date_order: DateOrder,
     /// How numbers are written.
     pub(super) writing: Writing,
-    /// The day on which the reply was received, in the flow's time zone.
+    /// The day on which the reply was received, on the contact's clock.
     pub(super) today: Date,
 }
 

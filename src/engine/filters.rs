@@ -6,7 +6,7 @@ use minijinja::{Environment, State, Value as Dynamic};
 
 use super::moment;
 use super::number::{self, Number, Writing};
-use super::template::{WRITING, is_missing, note};
+use super::template::{WRITING, ZONE, Zone, is_missing, note};
 use crate::domain::{Phone, unseen};
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
@@ -16,15 +16,13 @@ const PHONE_FUEL: u64 = 600;
 /// Characters of a value that are shown in the trace.
 const NOTE_CHARS: usize = 60;
 
-/// Adds them to a flow's environment, whose dates are shown in `zone`.
-pub(super) fn add(environment: &mut Environment<'static>, zone: TimeZone) {
+/// Adds them to a flow's environment.
+pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("default", default_filter);
     environment.add_filter("d", default_filter);
     environment.add_filter("money", money);
     environment.add_filter("phone_national", phone_national);
-    environment.add_filter("date", move |state: &mut State<'_, '_>, value: Dynamic, format: Option<String>| {
-        date(state, value, format, &zone)
-    });
+    environment.add_filter("date", date);
 }
 
 /// `default`: stands in for missing, null and empty values.
@@ -69,21 +67,18 @@ fn phone_national(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, mini
     }
 }
 
-/// `date`: a moment or a day in the flow's time zone, by a strftime format. What is neither stays.
-fn date(
-    state: &mut State<'_, '_>,
-    value: Dynamic,
-    format: Option<String>,
-    zone: &TimeZone,
-) -> Result<Dynamic, minijinja::Error> {
+/// `date`: a moment or a day on the contact's clock, by a strftime format. What is neither stays.
+fn date(state: &mut State<'_, '_>, value: Dynamic, format: Option<String>) -> Result<Dynamic, minijinja::Error> {
     state.consume_fuel(DATE_FUEL)?;
     if is_missing(&value) {
         return Ok(value);
     }
     let format = format.unwrap_or_else(|| "%Y-%m-%d".to_owned());
+    let zone = state.lookup(ZONE).and_then(|value| value.downcast_object::<Zone>());
+    let zone = zone.map_or(TimeZone::UTC, |zone| zone.0.clone());
     let zoned = match value.kind() {
-        ValueKind::Number => number_of(&value).and_then(|number| moment::of_number(number, zone)),
-        _ => value.as_str().and_then(|text| moment::of_text(text, zone)),
+        ValueKind::Number => number_of(&value).and_then(|number| moment::of_number(number, &zone)),
+        _ => value.as_str().and_then(|text| moment::of_text(text, &zone)),
     };
     let shown = zoned.and_then(|zoned| jiff::fmt::strtime::format(&format, &zoned).ok());
     if shown.is_none() && !is_blank(&value) {

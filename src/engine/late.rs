@@ -56,7 +56,7 @@ mod tests {
             "nodes": [{"id": "bye", "type": "end"}]
         });
         let flow = CompiledFlow::load(FlowDocument::parse(&document).unwrap(), Duration::from_secs(1800));
-        let mut contact = Contact::new(ContactId(Uuid::nil()), None);
+        let mut contact = Contact::new(ContactId(Uuid::nil()), Some("+40712345678".parse().unwrap()));
         contact.name = Some("Ana".to_owned());
         let now = Timestamp::from_millis(0);
         let beginning = Beginning {
@@ -77,6 +77,8 @@ mod tests {
         let text = "Hi {{contact.name}}, `{{input.text}}` for {{context.cart.total}} came too late{{context.gone}}.";
         assert_eq!(said(json!({"text": text})).unwrap(), "Hi Ana, `buy` for 7 came too late.");
         assert_eq!(said(json!({"text": "Too late."})).as_deref(), Some("Too late."));
+        let clock = "{{now|date('%H:%M')}} {{now}}";
+        assert_eq!(said(json!({"text": clock})).as_deref(), Some("02:00 1970-01-01T02:00:00+02:00"));
         for nothing in [
             json!({"text": " "}),
             json!({"text": "{{context.gone}}"}),

@@ -103,8 +103,9 @@ pub(super) struct Rendered<T> {
     pub(super) fuel: u64,
 }
 
-/// What filters read besides the roots. Templates cannot: it is none of [`ROOTS`].
+/// What filters read besides the roots. Templates cannot: they are none of [`ROOTS`].
 pub(super) const WRITING: &str = "qyvo_writing";
+pub(super) const ZONE: &str = "qyvo_zone";
 const MISSING: &str = "qyvo_missing";
 const NOTES: &str = "qyvo_notes";
 /// Notes of one rendering; more say nothing new.
@@ -112,8 +113,8 @@ const MOST_NOTES: usize = 5;
 const RESULT: &str = "qyvo_result";
 
 impl Templates {
-    /// No templates yet and later at most so many, for a flow whose dates are shown in `zone`.
-    pub(super) fn new(zone: TimeZone, at_most: usize) -> Self {
+    /// No templates yet and later at most so many.
+    pub(super) fn new(at_most: usize) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
@@ -122,7 +123,7 @@ impl Templates {
         environment.set_fuel(Some(TURN_FUEL));
         environment.set_formatter(format_value);
         lists::restrict(&mut environment);
-        filters::add(&mut environment, zone);
+        filters::add(&mut environment);
         body::add_filters(&mut environment);
         Self { environment, count: 0, at_most }
     }
@@ -248,8 +249,8 @@ pub(super) struct Scope {
     pub(super) visits: u32,
 }
 
-/// What templates can read that is the same in all of a turn. Few templates read any of it, so each root is made when
-/// one first does.
+/// What templates can read that is the same in all of a turn, and what it takes to read what people write. Little of it
+/// is read in most turns, so each part is made when something first reads it.
 #[derive(Debug)]
 pub(super) struct TurnScope {
     pub(super) contact: Contact,
@@ -262,7 +263,7 @@ pub(super) struct TurnScope {
     pub(super) made: MadeRoots,
 }
 
-/// The roots of a [`TurnScope`] that were read already.
+/// The parts of a [`TurnScope`] that were read already.
 #[derive(Debug, Default)]
 pub(super) struct MadeRoots {
     contact: OnceLock<Dynamic>,
@@ -270,10 +271,22 @@ pub(super) struct MadeRoots {
     session: OnceLock<Dynamic>,
     flow: OnceLock<Dynamic>,
     now: OnceLock<Dynamic>,
-    writing: OnceLock<Dynamic>,
+    writing: OnceLock<Writing>,
+    zone: OnceLock<TimeZone>,
 }
 
 impl TurnScope {
+    /// How the contact writes numbers.
+    pub(super) fn writing(&self) -> Writing {
+        let of_flow = self.document.settings.country.as_deref();
+        *self.made.writing.get_or_init(|| Writing::of_country(self.contact.country(of_flow).as_deref()))
+    }
+
+    /// On which clock the contact is.
+    pub(super) fn zone(&self) -> &TimeZone {
+        self.made.zone.get_or_init(|| self.contact.time_zone(&self.document.settings))
+    }
+
     fn root(&self, name: &str) -> Option<&Dynamic> {
         let made = &self.made;
         Some(match name {
@@ -290,11 +303,7 @@ impl TurnScope {
             }),
             "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
             "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.document.name}))),
-            "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds())),
-            WRITING => made.writing.get_or_init(|| {
-                let country = self.contact.country(self.document.settings.country.as_deref());
-                Dynamic::from_object(Writing::of_country(country.as_deref()))
-            }),
+            "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds_in(self.zone()))),
             _ => return None,
         })
     }
@@ -304,9 +313,21 @@ impl Object for Scope {
     fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
         match key.as_str()? {
             "context" => Some(self.context.clone()),
+            WRITING => Some(Dynamic::from_object(self.turn.writing())),
+            ZONE => Some(Dynamic::from_object(Zone(self.turn.zone().clone()))),
             "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
+    }
+}
+
+/// The contact's time zone as templates carry it to the filters.
+#[derive(Debug)]
+pub(super) struct Zone(pub(super) TimeZone);
+
+impl Object for Zone {
+    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
     }
 }
 
@@ -494,7 +515,9 @@ mod tests {
     use crate::domain::{ContactId, ReplyKind};
 
     fn scope() -> Scope {
-        let document = json!({"schema_version": 1, "name": "F", "settings": {"country": "DE"}, "nodes": []});
+        let document = json!({"schema_version": 1, "name": "F", "nodes": [], "settings": {
+            "country": "DE", "timezone": "Europe/Berlin"
+        }});
         Scope {
             context: dynamic(&json!({
                 "cart_total": "1290.5", "n": 3, "empty": "", "nothing": null, "evil": "{{contact.name}}",
@@ -517,7 +540,7 @@ mod tests {
     }
 
     fn render_in(source: &str, place: Place) -> (String, Vec<String>) {
-        let mut templates = Templates::new(TimeZone::get("Europe/Berlin").unwrap(), 99);
+        let mut templates = Templates::new(99);
         match templates.compile(source, place).unwrap() {
             Text::Literal(text) => (text, Vec::new()),
             Text::Template { name, paths, .. } => match templates.render(&name, &paths, &scope()) {
@@ -579,7 +602,7 @@ mod tests {
 
     #[test]
     fn a_single_expression_keeps_its_type() {
-        let mut templates = Templates::new(TimeZone::UTC, 99);
+        let mut templates = Templates::new(99);
         let mut evaluate = |source: &str| match templates.compile(source, Place::Text).unwrap() {
             Text::Template { name, paths, typed: true } => {
                 templates.evaluate(&name, &paths, &scope()).ok().map(|rendered| rendered.value)
@@ -594,7 +617,7 @@ mod tests {
 
     #[test]
     fn unknown_roots_and_bad_syntax_are_problems() {
-        let mut templates = Templates::new(TimeZone::UTC, 99);
+        let mut templates = Templates::new(99);
         let mut problem = |source: &str| templates.compile(source, Place::Text).err().map(|problem| problem.id);
         assert_eq!(problem("{{cart_total}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.shoe_size}}"), Some("unknown_template_root"));
@@ -606,7 +629,7 @@ mod tests {
 
     #[test]
     fn templates_that_would_exhaust_the_stack_are_refused() {
-        let mut templates = Templates::new(TimeZone::UTC, 99);
+        let mut templates = Templates::new(99);
         let mut problem = |source: String| templates.compile(&source, Place::Text).err().map(|problem| problem.id);
         let large = Some("template_too_large");
         for repeated in ["1+", "1~", "-", "not ", "1 and ", "1 if 0 else ", "2**"] {

@@ -16,7 +16,6 @@ use serde_json::Value;
 use super::compile::{Action, CompiledCase, CompiledFlow};
 use super::condition::{Surroundings, Verdict, as_text, decide};
 use super::moment;
-use super::number::Writing;
 use super::template::{Text, TurnScope};
 use super::{Change, Effect, Event, Flows, NotLoaded, PathStep, Step, TurnRecord, Warning, limits};
 use crate::domain::{Branch, Contact, Delay, Frame, Reply, Session, Status, Timestamp, Wait, WaitKind};
@@ -96,7 +95,8 @@ pub(super) struct Machine<'a> {
     held_bytes: Option<usize>,
     /// The context as templates read it, made when a template first does.
     context_view: Option<ContextView>,
-    /// The rest of what templates read, made when a template first does; gone when the contact changes.
+    /// The rest of what templates read, and of how people write, made when something first asks for it; gone when the
+    /// contact changes, or the flow.
     turn_scope: Option<Arc<TurnScope>>,
 }
 
@@ -391,12 +391,9 @@ impl<'a> Machine<'a> {
             {
                 continue;
             }
-            let country = self.country();
-            let around = Surroundings {
-                tags: &self.contact.tags,
-                writing: Writing::of_country(country.as_deref()),
-                zone: &self.flow.zone,
-            };
+            let turn = self.turn_scope();
+            let around =
+                Surroundings { tags: &turn.contact.tags, writing: &|| turn.writing(), zone: &|| turn.zone().clone() };
             match decide(case.operator, &left, &right, case.pattern.as_ref(), &around) {
                 Verdict::Holds(part) => {
                     if let Some(name) = save_as {
@@ -439,7 +436,7 @@ impl<'a> Machine<'a> {
             }
             (None, Some(until)) => {
                 let text = self.text(index, until)?;
-                let moment = moment::of_text(&text, &self.flow.zone);
+                let moment = moment::of_text(&text, self.turn_scope().zone());
                 let told = format!("`{}`", text.trim().chars().take(100).collect::<String>());
                 (moment.map(|zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond())), told)
             }

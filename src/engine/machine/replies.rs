@@ -1,9 +1,10 @@
 //! Replies: asking for one, taking it, and asking again when it does not fit.
 
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next, millis};
-use crate::domain::{MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
+use crate::domain::{Expects, MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
 use crate::engine::compile::{Action, Prompt};
 use crate::engine::extract::{DateOrder, Locale, extract};
 use crate::engine::number::Writing;
@@ -51,7 +52,7 @@ impl Machine<'_> {
                 {
                     self.no_match(index, prompt, &wait, "the text is too long for the pattern")
                 } else {
-                    match extract(reply, *expects, bounds, pattern.as_ref(), &self.locale()) {
+                    match extract(reply, *expects, bounds, pattern.as_ref(), &self.locale(*expects)) {
                         Ok(answer) => self
                             .save_answer(prompt, answer.parsed, answer.raw)
                             .and_then(|()| self.leave(index, "reply", None)),
@@ -177,12 +178,14 @@ impl Machine<'_> {
         self.assign(index, &format!("{name}_raw"), raw)
     }
 
-    fn locale(&self) -> Locale {
+    fn locale(&mut self, expects: Expects) -> Locale {
         let country = self.country();
+        // Only dates are read by it, and it takes as long to find out as the country.
+        let zone = if expects == Expects::Date { self.turn_scope().zone().clone() } else { TimeZone::UTC };
         Locale {
             date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
             writing: Writing::of_country(country.as_deref()),
-            today: self.now.to_jiff().to_zoned(self.flow.zone.clone()).date(),
+            today: self.now.to_jiff().to_zoned(zone).date(),
             country,
         }
     }

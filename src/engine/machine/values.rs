@@ -196,21 +196,18 @@ impl Machine<'_> {
     /// What templates read at a node.
     pub(super) fn scope(&mut self, index: usize) -> Scope {
         let context = self.context_view.get_or_insert_with(|| ContextView::new(&self.session.context)).clone();
-        // A menu notes the tapped option in the input, and a node may change the contact.
-        let turn = match &self.turn_scope {
-            Some(turn) if turn.input == self.session.input => turn.clone(),
-            _ => {
-                let turn = self.make_turn_scope();
-                self.turn_scope = Some(turn.clone());
-                turn
-            }
-        };
+        let turn = self.turn_scope();
         let visits = self.session.visits.get(&self.flow.node(index).id).copied().unwrap_or(0);
         Scope { context: Dynamic::from_object(context), turn, visits }
     }
 
-    pub(super) fn make_turn_scope(&self) -> Arc<TurnScope> {
-        Arc::new(TurnScope {
+    /// What is the same for all that the flow that runs reads in this turn.
+    pub(super) fn turn_scope(&mut self) -> Arc<TurnScope> {
+        // A menu notes the tapped option in the input, and a node may change the contact.
+        if let Some(turn) = self.turn_scope.as_ref().filter(|turn| turn.input == self.session.input) {
+            return turn.clone();
+        }
+        let turn = Arc::new(TurnScope {
             contact: self.contact.clone(),
             input: self.session.input.clone(),
             session: self.session.id,
@@ -218,7 +215,9 @@ impl Machine<'_> {
             document: self.flow.document.clone(),
             now: self.now,
             made: MadeRoots::default(),
-        })
+        });
+        self.turn_scope = Some(turn.clone());
+        turn
     }
 
     pub(super) fn update_contact(&mut self, index: usize, templates: &ContactTemplates) -> Result<(), Halt> {

@@ -86,6 +86,35 @@ async fn what_comes_at_night_waits_for_the_morning_with_its_timeout_and_its_time
 }
 
 #[tokio::test]
+async fn the_hours_a_delay_and_what_is_said_are_on_one_clock() {
+    const EVA: &str = "+525512345678";
+    let flow = |entry: &str, text: &str| {
+        json!({"schema_version": 1, "name": "T", "settings": {"send_window": {"from": "09:00", "to": "20:00"}},
+            "entry_node": entry, "nodes": [
+            {"id": "wait", "type": "delay", "until": "2026-05-07T09:00", "exits": {"next": "say"}},
+            {"id": "say", "type": "send_message", "text": text}
+        ]})
+    };
+    let desk = Desk::new(whatsapp()).await;
+    desk.meet(EVA).await;
+    desk.clock.advance(seconds(3600));
+    desk.start(flow("say", "Good morning"), EVA).await;
+    let reminder = desk.start(flow("wait", "It is {{now|date('%H:%M')}}"), EVA).await;
+    let nine: Timestamp = "2026-05-07T15:00:00+00:00".parse().unwrap();
+    assert_eq!(desk.session(reminder).wait.unwrap().wake_at, Some(nine));
+    desk.clock.set(nine.minus(seconds(1)));
+    assert_eq!((desk.runtime.run_due().await.unwrap(), desk.claim().await), (0, vec![]));
+    assert_eq!(desk.statuses(EVA), [("queued", Some("send_window".to_owned()))]);
+    desk.clock.set(nine);
+    assert_eq!(desk.runtime.run_due().await.unwrap(), 1);
+    for expected in ["Good morning", "It is 09:00"] {
+        let attempt = desk.claim_one().await;
+        assert_eq!(text(&attempt), expected);
+        desk.answer(&attempt, accepted(expected)).await;
+    }
+}
+
+#[tokio::test]
 async fn by_day_nothing_waits_and_neither_do_others_at_night() {
     let desk = Desk::new(whatsapp()).await;
     desk.start(by_day(question()), ANA).await;
