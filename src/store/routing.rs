@@ -78,26 +78,46 @@ pub struct HeardRow {
     pub handled: Option<String>,
     /// Why nothing did, or why what took it could do nothing with it.
     pub reason: Option<String>,
+    /// A session began with it and went on by itself: a timer of it fired.
+    pub went_on: bool,
 }
 
-const HEARD: &str = "SELECT created_at, handled, reason FROM messages INDEXED BY messages_by_contact
-    WHERE contact_seq = ?1 AND direction = 'in' ORDER BY seq DESC LIMIT ?2";
+/// Whether a session went on by itself is looked up of messages after `?3` alone, and not where it could have been another
+/// session, which had begun before.
+const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
+        m.created_at > ?3 AND m.handled IN ('keyword', 'late_reply', 'fallback') AND EXISTS (
+            SELECT 1 FROM sessions AS s JOIN turns AS t INDEXED BY turns_by_session ON t.session_seq = s.seq
+            WHERE s.seq = m.session_seq AND s.started_at >= m.created_at
+                AND t.record ->> '$.stimulus.type' IN ('timeout', 'expire'))
+    FROM messages AS m INDEXED BY messages_by_contact
+    WHERE m.contact_seq = ?1 AND m.direction = 'in' ORDER BY m.seq DESC LIMIT ?2";
 
 /// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
-/// most.
+/// most. Which sessions went on by themselves is told of those that began less than `span` before `at`.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn heard_of(conn: &Conn, contact_seq: i64, at: Timestamp, silence: Duration, limit: u32) -> Result<Vec<HeardRow>> {
+pub fn heard_of(
+    conn: &Conn,
+    contact_seq: i64,
+    at: Timestamp,
+    (silence, span): (Duration, Duration),
+    limit: u32,
+) -> Result<Vec<HeardRow>> {
     let mut statement = conn.prepare_cached(HEARD)?;
-    let mut rows = statement.query((contact_seq, limit))?;
+    let mut rows = statement.query((contact_seq, limit, at.minus(span)))?;
     let (mut heard, mut after) = (Vec::new(), at);
     while let Some(row) = rows.next()? {
         let at: Timestamp = row.get(0)?;
         if at.plus(silence) <= after {
             break;
         }
-        heard.push(HeardRow { at, handled: row.get(1)?, reason: row.get(2)? });
+        heard.push(HeardRow {
+            at,
+            handled: row.get(1)?,
+            reason: row.get(2)?,
+            went_on: row.get::<_, Option<_>>(3)?.unwrap_or(false),
+        });
         after = after.min(at);
     }
     Ok(heard)
@@ -221,7 +241,9 @@ mod tests {
     fn what_a_contact_wrote_lately_is_found_without_reading_more() {
         let conn = testing::conn();
         let plan = testing::plan(&conn, HEARD);
-        assert_eq!(plan, "SEARCH messages USING INDEX messages_by_contact (contact_seq=?); ");
+        let (messages, rest) = plan.split_once("; ").unwrap();
+        assert_eq!(messages, "SEARCH m USING INDEX messages_by_contact (contact_seq=?)");
+        assert!(!rest.contains("SCAN") && !rest.contains("TEMP") && rest.contains("turns_by_session"), "{plan}");
     }
 
     #[test]

@@ -120,6 +120,87 @@ async fn what_a_machine_says_to_a_question_ends_too() {
     .await;
 }
 
+/// How often the other machine looks.
+const TICK_MILLIS: usize = 500;
+
+/// Ten minutes with another machine that writes once, and then so long after the last message that it got. Gives how its
+/// messages were handled.
+async fn ten_minutes(app: &TestApp, after_millis: u64) -> Vec<(String, Option<String>)> {
+    let (mut due, mut seen, mut all) = (Some(0), 0, Vec::new());
+    for now in (0..600_000).step_by(TICK_MILLIS) {
+        app.runtime.run_due().await.unwrap();
+        if due.take_if(|at| *at <= now).is_some() {
+            let received = app.say(PHONE, "I am away.").await;
+            let (handled, reason) = handled(&received);
+            all.push((handled.to_owned(), reason.map(str::to_owned)));
+        }
+        let count = "SELECT count(*) FROM messages WHERE direction = 'out'";
+        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        let said: u32 = conn.query_row(count, [], |row| row.get(0)).unwrap();
+        if said > seen {
+            due = Some(now + after_millis);
+        }
+        seen = said;
+        app.advance_millis(TICK_MILLIS as u64);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_machines_end_whatever_becomes_of_the_sessions_that_they_start() {
+    local(async {
+        let options = json!([{"id": "tea", "title": "Tea"}, {"id": "mate", "title": "Mate"}]);
+        let menu = |attempts: u32| {
+            json!([{"id": "n", "type": "menu", "text": "Which?", "options": options, "max_attempts": attempts,
+                    "exits": {"tea": "end", "mate": "end", "no_match": "end"}}])
+        };
+        let delay = |on_reply: &str| {
+            json!({"id": "d", "type": "delay", "seconds": 7, "on_reply": on_reply, "exits": {"next": "end"}})
+        };
+        let text = json!({"id": "n", "type": "send_message", "text": "One moment.", "exits": {"next": "d"}});
+        let mut without_text = delay("ignore");
+        without_text["id"] = json!("n");
+        for (how, after_millis, is_restarted, nodes) in [
+            ("a menu whose attempts are used up", 2_000, false, menu(3)),
+            ("the same from a late reply", 2_500, true, menu(2)),
+            ("one attempt", 3_500, false, menu(1)),
+            (
+                "a question that times out",
+                7_000,
+                false,
+                json!([{"id": "n", "type": "ask", "text": "Who?", "timeout_seconds": 4,
+                        "exits": {"reply": "end", "timeout": "end"}}]),
+            ),
+            ("a delay that ignores what comes", 500, false, json!([text, delay("ignore")])),
+            ("a delay and no more", 500, false, json!([without_text])),
+        ] {
+            let app = TestApp::start_with(|config| {
+                if !is_restarted {
+                    config.routing.fallback_flow = FALLBACK.to_owned();
+                }
+            })
+            .await;
+            let mut flow = json!({"id": FALLBACK, "schema_version": 1, "name": how, "settings": {}, "entry_node": "n",
+                "nodes": nodes});
+            flow["nodes"].as_array_mut().unwrap().push(json!({"id": "end", "type": "end", "text": "Thank you."}));
+            if is_restarted {
+                flow["settings"] = json!({"late_reply": {"restart_at": "n"}});
+            }
+            let id = app.publish(&flow).await;
+            if is_restarted {
+                app.trigger(id, PHONE).await.expect(201);
+            }
+            let all = ten_minutes(&app, after_millis).await;
+            let answers = count(&all, "fallback") + count(&all, "late_reply");
+            assert_eq!(answers, 30, "{how}: of {}", all.len());
+            let last = all.last().unwrap();
+            assert_eq!(*last, ("unrouted".to_owned(), Some(LIMIT.to_owned())), "{how}: {answers} of {}", all.len());
+            app.stop().await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_that_say_much_end_after_ten_answers_too() {
     local(async {

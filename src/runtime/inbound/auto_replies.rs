@@ -2,9 +2,13 @@
 //!
 //! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
-//! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked. Since a question
-//! for any text is answered by a machine, too, it is the end as well after thirty within ten minutes that led to such a
-//! reply. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all
+//! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked.
+//!
+//! Since a question for any text is answered by a machine, too, and a flow may take its time, it is the end as well after
+//! thirty within ten minutes that led to more: a session took another message of the person, whether or not that fitted,
+//! or the session that began went on by itself, because a timer of it fired. A person may well write every ten seconds to
+//! what answers with a text and is over, but nobody goes through thirty conversations in ten minutes, however often the
+//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all
 //! the same; only their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
@@ -26,7 +30,7 @@ pub(super) const LIMIT: &str = "auto_reply_limit";
 const MOST: usize = 10;
 /// The time in which they are counted.
 const SPAN: Duration = Duration::from_secs(60);
-/// Automatic answers after each of which a session took a reply, at the most, and the time in which they are counted.
+/// Automatic answers that led to more, at the most, and the time in which they are counted.
 const MOST_ROUNDS: usize = 30;
 const SPAN_OF_ROUNDS: Duration = Duration::from_secs(600);
 /// For how long a person has to be silent before there are others.
@@ -57,10 +61,14 @@ pub(in crate::runtime) struct Earlier {
 /// What became of a message from a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum EarlierKind {
-    /// It was answered by itself.
+    /// It was answered by itself, and that was all.
     Answered,
+    /// It was answered by itself with a session that went on by itself.
+    Begun,
     /// A session took it as an answer to what it had asked.
     Taken,
+    /// A session heard it and did not take it as an answer: it did not fit, or nothing was asked.
+    Heard,
     /// It was not answered because of the limit.
     Unanswered,
     /// Anything else.
@@ -70,11 +78,14 @@ pub(in crate::runtime) enum EarlierKind {
 impl Earlier {
     fn of(row: &HeardRow) -> Self {
         let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
+        let heard = [Handling::Reply, Handling::Ignored].map(Handling::as_str);
         let kind = match (row.handled.as_deref(), row.reason.as_deref()) {
             (_, Some(LIMIT)) => EarlierKind::Unanswered,
+            (Some(handled), _) if answering.contains(&handled) && row.went_on => EarlierKind::Begun,
             (Some(handled), _) if answering.contains(&handled) => EarlierKind::Answered,
             // With a reason it is no answer to what was asked.
             (Some(handled), None) if handled == Handling::Reply.as_str() => EarlierKind::Taken,
+            (Some(handled), _) if heard.contains(&handled) => EarlierKind::Heard,
             _ => EarlierKind::Other,
         };
         Self { at: row.at, kind }
@@ -88,18 +99,20 @@ pub(in crate::runtime) fn standing(
     now: Timestamp,
 ) -> Standing {
     let (mut answers, mut is_counting, mut after) = (0, true, now);
-    let (mut rounds, mut has_reply) = (0, false);
+    let (mut rounds, mut led_to_more) = (0, false);
     for Earlier { at, kind } in earlier {
         if at.plus(SILENCE) <= after || allowed_from.is_some_and(|from| at <= from) {
             break;
         }
         match kind {
             EarlierKind::Unanswered => return Standing::Over,
-            EarlierKind::Taken => (is_counting, has_reply) = (false, true),
-            EarlierKind::Answered => {
+            EarlierKind::Taken => (is_counting, led_to_more) = (false, true),
+            EarlierKind::Heard => led_to_more = true,
+            EarlierKind::Answered | EarlierKind::Begun => {
+                led_to_more |= kind == EarlierKind::Begun;
                 answers += usize::from(is_counting && at.plus(SPAN) > now);
-                rounds += usize::from(has_reply && at.plus(SPAN_OF_ROUNDS) > now);
-                has_reply = false;
+                rounds += usize::from(led_to_more && at.plus(SPAN_OF_ROUNDS) > now);
+                led_to_more = false;
             }
             EarlierKind::Other => {}
         }
@@ -117,7 +130,7 @@ impl Job<'_> {
     /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it
     /// as often as no person does.
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
-        let heard = routing::heard_of(self.tx(), contact_seq, self.now(), SPAN, LOOKED_AT)?;
+        let heard = routing::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), LOOKED_AT)?;
         let since = self.now().minus(SPAN);
         let wishes = [Handling::OptOut, Handling::OptIn].map(Handling::as_str);
         let is_wish = |row: &&HeardRow| row.handled.as_deref().is_some_and(|handled| wishes.contains(&handled));
@@ -127,7 +140,7 @@ impl Job<'_> {
 
 /// How a contact stands with the limit at a time.
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
-    let heard = routing::heard_of(conn, contact_seq, at, SILENCE, LOOKED_AT)?;
+    let heard = routing::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), LOOKED_AT)?;
     let allowed_from = routing::auto_replies_allowed_from(conn, contact_seq)?;
     Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
 }
@@ -200,11 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn thirty_answers_that_led_to_replies_within_ten_minutes_are_the_end() {
-        let talk = |pause: usize, n: u64| -> Vec<_> {
-            let kinds = [EarlierKind::Answered, EarlierKind::Taken].into_iter().cycle();
-            (0..n).step_by(pause).zip(kinds).collect()
+    fn thirty_answers_that_led_to_more_within_ten_minutes_are_the_end() {
+        let of = |kinds: &[EarlierKind], pause: usize, n: u64| -> Vec<_> {
+            (0..n).step_by(pause).zip(kinds.iter().copied().cycle()).collect()
         };
+        let talk = |pause, n| of(&[EarlierKind::Answered, EarlierKind::Taken], pause, n);
+        let wrong = [EarlierKind::Answered, EarlierKind::Heard, EarlierKind::Heard, EarlierKind::Heard];
+        assert_eq!(told(&of(&wrong, 2, 232), None, 232), Standing::Free, "29 of them");
+        assert_eq!(told(&of(&wrong, 2, 240), None, 240), Standing::Reached);
+        assert_eq!(told(&of(&wrong, 8, 3_000), None, 3_000), Standing::Free, "a person who is wrong all the time");
+        assert_eq!(told(&of(&[EarlierKind::Begun], 7, 203), None, 203), Standing::Free, "29 of them");
+        assert_eq!(told(&of(&[EarlierKind::Begun], 7, 210), None, 210), Standing::Reached);
+        assert_eq!(told(&of(&[EarlierKind::Answered, EarlierKind::Heard], 1, 20), None, 20), Standing::Reached);
         assert_eq!(told(&talk(5, 290), None, 290), Standing::Free, "29 of them");
         assert_eq!(told(&talk(5, 300), None, 300), Standing::Reached);
         assert_eq!(told(&talk(11, 3_000), None, 3_000), Standing::Free, "28 in any ten minutes");

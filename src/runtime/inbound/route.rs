@@ -377,8 +377,8 @@ impl Router<'_> {
         if standing == Standing::Reached {
             tracing::warn!(
                 contact = %self.contact.contact.id,
-                "automatic answers to a person stop, since there were too many within a minute: an operator may let \
-                 them go on, or an hour of silence does"
+                "automatic answers to a person stop, since there were too many at once: an operator may let them go on, or \
+                 an hour of silence does"
             );
         }
         Ok(standing != Standing::Free)
