@@ -312,6 +312,20 @@ async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_another_name_that_is_removed_is_saved_by_a_name_that_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let lost = lose(home.path(), "qyvo.db", || {
+        std::fs::hard_link(path("qyvo.db"), path("other.db")).unwrap();
+        std::fs::remove_file(path("qyvo.db")).unwrap();
+    })
+    .await;
+    let copy = rescued(home.path());
+    assert!(lost.log.contains(&copy.display().to_string()) && !lost.log.contains("(deleted)"), "{}", lost.log);
+    assert_whole(&copy, &lost.answered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copied_folder_keeps_its_log_when_that_is_said() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Server::start(home.path(), &[]).await;

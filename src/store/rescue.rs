@@ -6,7 +6,6 @@
 //! has moved: beside another file it would damage that one.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -147,7 +146,7 @@ fn copy_to(conn: &Connection, copy: &Path) -> Result<()> {
 }
 
 /// Finds the open file among the descriptors of this process, as the kernel lists them. Where it lists none, the file
-/// is taken to be removed.
+/// is taken to be removed; so it is where the name is no more by which it was opened, whatever other names it has.
 fn whereabouts(identity: Identity) -> Whereabouts {
     let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     for descriptor in descriptors.map(|entry| entry.path()) {
@@ -155,8 +154,9 @@ fn whereabouts(identity: Identity) -> Whereabouts {
         if Identity::of(&open) != identity {
             continue;
         }
+        let leads_there = |name: &PathBuf| fs::metadata(name).is_ok_and(|file| Identity::of(&file) == identity);
         return match fs::read_link(&descriptor) {
-            Ok(name) if open.nlink() > 0 => Whereabouts::Moved(name),
+            Ok(name) if leads_there(&name) => Whereabouts::Moved(name),
             _ => Whereabouts::Removed,
         };
     }
@@ -165,6 +165,8 @@ fn whereabouts(identity: Identity) -> Whereabouts {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -178,7 +180,10 @@ mod tests {
         assert_eq!(whereabouts(identity), Whereabouts::Moved(path.clone()));
         fs::rename(&path, &moved).unwrap();
         assert_eq!(whereabouts(identity), Whereabouts::Moved(moved.clone()));
+        fs::hard_link(&moved, &path).unwrap();
         fs::remove_file(&moved).unwrap();
+        assert_eq!(whereabouts(identity), Whereabouts::Removed, "the kernel knows the name that is gone");
+        fs::remove_file(&path).unwrap();
         assert_eq!(whereabouts(identity), Whereabouts::Removed);
     }
 
