@@ -7,7 +7,7 @@ mod common;
 #[path = "common/wait.rs"]
 mod wait;
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -187,6 +187,65 @@ async fn a_database_that_is_copied_over_stops_it_and_is_not_mixed_with_its_log()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_longer_file_or_a_part_of_one_over_the_database_stops_it_too() {
+    for is_part in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        let lost = lose(home.path(), "qyvo.db", || {
+            let conn = Connection::open(path("qyvo.db")).unwrap();
+            conn.execute("VACUUM INTO ?1", [path("other.db").to_str().unwrap()]).unwrap();
+            let other = Connection::open(path("other.db")).unwrap();
+            other.execute_batch("CREATE TABLE filling AS SELECT randomblob(5000000)").unwrap();
+            // The last to close would empty the log, should the server have ended by then.
+            drop((conn, other));
+            let other = std::fs::read(path("other.db")).unwrap();
+            if is_part {
+                let file = std::fs::File::options().write(true).open(path("qyvo.db")).unwrap();
+                file.write_all_at(&other[..1 << 20], 0).unwrap();
+            } else {
+                std::fs::write(path("qyvo.db"), other).unwrap();
+            }
+        })
+        .await;
+        assert!(lost.log.contains("copied over"), "{}", lost.log);
+        let told = refused(home.path(), &[]);
+        assert!(told.contains("copied over") && told.contains("--keep-log"), "{told}");
+        let told = String::from_utf8(command(home.path(), &["token", "list"]).stderr).unwrap();
+        assert!(told.contains("copied over"), "{told}");
+        std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+        std::fs::copy(path("other.db"), path("qyvo.db")).unwrap();
+        drop(Server::start(home.path(), &[]).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_emptied_or_written_over_stops_it_and_is_not_taken_in_by_the_next_start() {
+    for is_older in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        drop(Server::start(home.path(), &[]).await);
+        // What is in the database is safe.
+        let conn = Connection::open(path("qyvo.db")).unwrap();
+        conn.execute_batch("CREATE TABLE extra (x); PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(conn);
+        let lost = lose(home.path(), "qyvo.db", || {
+            let log = if is_older { std::fs::read(path("qyvo.db-wal")).unwrap() } else { Vec::new() };
+            std::thread::sleep(Duration::from_millis(if is_older { 300 } else { 0 }));
+            std::fs::write(path("qyvo.db-wal"), log).unwrap();
+        })
+        .await;
+        assert!(lost.log.contains("was emptied or written over"), "{}", lost.log);
+        let told = refused(home.path(), &[]);
+        assert!(told.contains("was emptied or written over") && told.contains("aside"), "{told}");
+        std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+        drop(Server::start(home.path(), &[]).await);
+        let conn = Connection::open(path("qyvo.db")).unwrap();
+        let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!((check.as_str(), conn.execute("DROP TABLE extra", []).is_ok()), ("ok", true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_vacuum_of_somebody_else_stops_nothing() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(home.path(), &[]).await;
@@ -309,6 +368,62 @@ async fn a_folder_that_moves_or_goes_and_a_link_that_leads_elsewhere_stop_it_too
     std::fs::create_dir(path("gone")).unwrap();
     let lost = lose(home.path(), "gone/qyvo.db", || std::fs::remove_dir_all(path("gone")).unwrap()).await;
     assert_whole(&rescued(home.path()), &lost.answered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_in_the_place_of_the_one_that_moved_is_not_begun_anew() {
+    for is_link in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        std::fs::create_dir(path("first")).unwrap();
+        if is_link {
+            std::fs::create_dir(path("empty")).unwrap();
+            symlink(path("first"), path("data")).unwrap();
+        } else {
+            std::fs::rename(path("first"), path("data")).unwrap();
+        }
+        let lost = lose(home.path(), "data/qyvo.db", || {
+            if is_link {
+                std::fs::remove_file(path("data")).unwrap();
+                symlink(path("empty"), path("data")).unwrap();
+            } else {
+                std::fs::rename(path("data"), path("first")).unwrap();
+                std::fs::create_dir(path("data")).unwrap();
+            }
+        })
+        .await;
+        assert_whole(&path("first/qyvo.db"), &lost.answered);
+        for more in [&[][..], &["--demo"]] {
+            let told = refused(home.path(), more);
+            assert!(told.contains("`qyvo serve --new`") && told.contains("first/qyvo.db"), "{told}");
+        }
+        let _ = std::fs::remove_dir_all(path("data"));
+        let _ = std::fs::remove_file(path("data"));
+        std::fs::rename(path("first"), path("data")).unwrap();
+        drop(Server::start(home.path(), &[]).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_to_a_backup_is_followed_with_a_warning() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    symlink(path("first.db"), path("link.db")).unwrap();
+    let lost = lose(home.path(), "link.db", || {
+        let conn = Connection::open(path("first.db")).unwrap();
+        conn.execute("VACUUM INTO ?1", [path("backup.db").to_str().unwrap()]).unwrap();
+        std::fs::remove_file(path("link.db")).unwrap();
+        symlink(path("backup.db"), path("link.db")).unwrap();
+    })
+    .await;
+    assert_whole(&path("first.db"), &lost.answered);
+    let told = |log: String| log.contains("another file than the one that the last server had open");
+    let mut server = Server::start(home.path(), &[]).await;
+    let log = server.log();
+    assert!(told(log.clone()) && log.contains("first.db"), "{log}");
+    server.kill();
+    server.restart(&[]).await;
+    assert!(!told(server.log()), "it is known by now");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use super::file::{length, log_of};
+use super::foreign_writes::Own;
 use super::room::Room;
-use super::{rows_of_checkpoint, writer};
+use super::{is_damage, rows_of_checkpoint, writer};
 
 /// How long a checkpoint that has to have the log for itself waits for readers.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -29,8 +30,13 @@ thread_local! {
     static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// A checkpoint failed in a way that leaves open what is on the disk.
-pub(super) struct Failed(pub(super) String);
+/// Why there must not be another checkpoint.
+pub(super) enum Failed {
+    /// It is not known what is on the disk.
+    Unknown(String),
+    /// The file is damaged.
+    Damaged(String),
+}
 
 /// The write-ahead log of the writer's connection.
 pub(super) struct Log {
@@ -43,6 +49,8 @@ pub(super) struct Log {
     next: u32,
     /// The same while room is short.
     next_when_short: u32,
+    /// How often it was written into the database file, or that was tried.
+    checkpoints: u64,
 }
 
 impl Log {
@@ -57,12 +65,17 @@ impl Log {
         LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
         room.wrote(left, 0);
         let step = checkpoint_pages.max(1);
-        Self { room, step, last: LOG_PAGES.get(), next: step, next_when_short: 0 }
+        Self { room, step, last: LOG_PAGES.get(), next: step, next_when_short: 0, checkpoints: 0 }
     }
 
     /// Whether it holds anything that may not be in the database file.
     pub(super) fn is_empty(&self) -> bool {
         LOG_PAGES.get() == 0
+    }
+
+    /// What this thread has done with it.
+    pub(super) fn own(&self) -> Own {
+        Own { frames: LOG_PAGES.get(), checkpoints: self.checkpoints }
     }
 
     /// Notes what a batch has written.
@@ -87,6 +100,7 @@ impl Log {
         if pages >= self.step.saturating_mul(OVERGROWN) {
             self.empty(conn)?;
         } else if self.fits(conn) {
+            self.checkpoints += 1;
             checkpoint(conn, "PASSIVE")?;
         }
         // Readers that are still there would let every batch pay for a checkpoint that gets no further.
@@ -112,6 +126,7 @@ impl Log {
         }
         // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
         let _ = conn.busy_timeout(PATIENCE);
+        self.checkpoints += 1;
         let done = checkpoint(conn, "TRUNCATE");
         let _ = conn.busy_timeout(writer::BUSY_TIMEOUT);
         if done? {
@@ -145,8 +160,9 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Failed> {
         Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),
         // The log still has it all, but the database file may have lost pages that a second fsync would call written.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
-            Err(Failed(format!("a checkpoint failed: {error}")))
+            Err(Failed::Unknown(format!("a checkpoint failed: {error}")))
         }
+        Err(error) if is_damage(&error) => Err(Failed::Damaged(format!("a checkpoint failed: {error}"))),
         // Busy or full: the log keeps what the database file does not have yet.
         Err(_) => Ok(false),
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::OpenFlags;
 
-use super::lock::Recorded;
+use super::lock::{Ending, Recorded};
 use super::schema::{self, State};
 use super::{Conn, Tx, counters, file};
 use crate::error::{Error, Result};
@@ -29,6 +29,9 @@ impl Direct {
             )));
         }
         file::check_before_command(path, Recorded::of(path))?;
+        if let Some(ending) = Ending::of(path).filter(|ending| ending.is_damage) {
+            file::check_after_damage(path, &ending.told, file::Begin::default())?;
+        }
         let conn = Conn::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.busy_timeout(super::COMMAND_BUSY_TIMEOUT)?;
         match schema::CURRENT.inspect(&conn).map_err(|error| super::about(path, error))? {

@@ -68,11 +68,13 @@ pub(super) enum Loss {
     Gone,
     /// Another file is there.
     Replaced,
-    /// The file is shorter than it was: somebody copied another one over it.
+    /// Somebody copied another one over it.
     Overwritten,
     /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log without
     /// a name then, and other processes do not see who writes.
     LogGone,
+    /// The write-ahead log was emptied, or another one was copied over it.
+    LogOverwritten,
 }
 
 impl OpenFile {
@@ -193,6 +195,31 @@ pub(super) fn check_before_server(path: &Path, recorded: Recorded, begin: Begin)
     }
 }
 
+/// Refuses a database or a log that was written over while the last server ran, as it said when it ended.
+///
+/// # Errors
+/// `Conflict` with a sentence that says what to do.
+pub(super) fn check_after_damage(path: &Path, told: &str, begin: Begin) -> Result<()> {
+    let log = log_of(path);
+    // Also one that is empty: it may be that because somebody emptied it, and whoever moves it aside has read this.
+    if !log.exists() || begin.keep_log {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "The last server on {} ended because {told}. What was in {} is gone, or may not fit what is there now and would \
+         damage it. Move that file aside and put a backup of the database in its place, or begin with the database as it stands; \
+         `qyvo serve --keep-log` takes the writes in all the same",
+        path.display(),
+        log.display()
+    )))
+}
+
+/// Whether a database is there and is another file than one of those that are known.
+pub(super) fn is_another(path: &Path, known: [Recorded; 2]) -> bool {
+    let file = fs::metadata(path).ok().filter(|file| file.len() > 0);
+    file.is_some_and(|file| known.iter().any(|one| matches!(one, Recorded::Database(inode) if *inode != file.ino())))
+}
+
 /// Whether a database was written so long after its log as no checkpoint does.
 fn is_later(file: &fs::Metadata, log: &Path) -> bool {
     let written = fs::metadata(log).and_then(|log| log.modified());
@@ -283,7 +310,7 @@ pub(super) fn log_of(database: &Path) -> PathBuf {
 }
 
 /// What processes that have a database open share of its log.
-fn shared_memory_of(database: &Path) -> PathBuf {
+pub(super) fn shared_memory_of(database: &Path) -> PathBuf {
     of_sqlite(database, "-shm")
 }
 

@@ -8,7 +8,8 @@
 //! for that is never closed before SQLite's own, since that would give SQLite's locks up.
 //!
 //! The file says which process holds it and which file it had open, by the inode: the next start knows from that
-//! whether the database was taken away or replaced. It stands beside the file itself; where the database is opened by a
+//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and says all that also
+//! where its path leads by then, as to an empty folder in the place of the one that has moved. It stands beside the file itself; where the database is opened by a
 //! symbolic link, a copy of what it says stands beside the link, for a start that finds the link gone or led elsewhere.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -23,6 +24,9 @@ use crate::error::{Error, Result};
 const INODE: &str = "inode ";
 /// What stands there while no database has been made.
 const NONE: &str = "none";
+/// What stands before why the last server ended: its file was taken away, or written over.
+const LOST: &str = "lost: ";
+const DAMAGED: &str = "damaged: ";
 
 /// What a lock file says of the database that the last server had open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,38 @@ impl Recorded {
     }
 }
 
+/// Why the last server ended, if it lost its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The file or its log was written over: what stands there may not fit together.
+    pub(super) is_damage: bool,
+    /// As a sentence without its end.
+    pub(super) told: String,
+}
+
+impl Ending {
+    /// Reads the lock file of a database, whoever holds it.
+    pub(super) fn of(database: &Path) -> Option<Self> {
+        Self::read(&lock_path(database))
+    }
+
+    fn read(lock: &Path) -> Option<Self> {
+        fs::read_to_string(lock).ok().and_then(|text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let line = text.lines().nth(2)?;
+        let of = |mark: &str, is_damage| Some(Self { is_damage, told: line.strip_prefix(mark)?.to_owned() });
+        of(LOST, false).or_else(|| of(DAMAGED, true))
+    }
+
+    fn line(&self) -> String {
+        // A path may have any character.
+        let told = self.told.replace(|one: char| one.is_control(), " ");
+        format!("\n{}{told}", if self.is_damage { DAMAGED } else { LOST })
+    }
+}
+
 /// The lock on one database; dropping it gives the database up.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -76,6 +112,12 @@ pub(super) struct Lock {
     /// Where a copy of it stands, if the database is opened by a symbolic link.
     copy: Option<PathBuf>,
     recorded: Recorded,
+    /// What the copy said when the lock was taken.
+    of_link: Recorded,
+    /// Why the last server ended, or this one does.
+    ending: Option<Ending>,
+    /// A file that says the same where the path leads now.
+    elsewhere: Option<File>,
     /// The database, once there is one.
     database: Option<File>,
 }
@@ -120,7 +162,38 @@ impl Lock {
         // What cannot be read says nothing.
         let _ = file.read_to_string(&mut text);
         let recorded = Recorded::parse(&text).or_of_link(database);
-        Ok(Self { file, path, copy: copy_path(database), recorded, database: held_database })
+        let copy = copy_path(database);
+        let of_link = copy.as_deref().map_or(Recorded::Nothing, Recorded::read);
+        // What the copy says is of whatever the link led to, and not of the files that it leads to now.
+        let of_copy = || Some(Ending { is_damage: false, ..Ending::read(copy.as_deref()?)? });
+        let ending = Ending::parse(&text).or_else(of_copy);
+        Ok(Self { file, path, copy, recorded, of_link, ending, elsewhere: None, database: held_database })
+    }
+
+    /// What the file and its copy beside a symbolic link said when it was taken.
+    pub(super) fn known(&self) -> [Recorded; 2] {
+        [self.recorded, self.of_link]
+    }
+
+    /// Why the last server ended, if it lost its file.
+    pub(super) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Writes down why this server ends, for the next start, also where the path leads now if nothing is said there.
+    pub(super) fn end(&mut self, database: &Path, ending: Ending) {
+        self.ending = Some(ending);
+        self.write();
+        let here = lock_path(database);
+        if self.elsewhere.is_none() {
+            self.elsewhere = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(here).ok();
+        }
+        let text = self.text();
+        if let Some(file) = &mut self.elsewhere
+            && let Err(error) = overwrite(file, &text)
+        {
+            tracing::warn!(%error, "another lock file could not be written");
+        }
     }
 
     /// What the file said when it was taken, or what was recorded since.
@@ -147,6 +220,11 @@ impl Lock {
             (Some(database), _) => Recorded::Database(database.inode),
             (None, recorded) => recorded,
         };
+        self.ending = None;
+        self.write();
+    }
+
+    fn write(&mut self) {
         // A full disk may have no room for it. The lock holds all the same.
         let text = self.text();
         if let Err(error) = overwrite(&mut self.file, &text) {
@@ -165,7 +243,8 @@ impl Lock {
             Recorded::Unknown => String::new(),
             Recorded::Database(inode) => format!("\n{INODE}{inode}"),
         };
-        format!("{}{line}\n", std::process::id())
+        let ending = self.ending.as_ref().map_or_else(String::new, Ending::line);
+        format!("{}{line}{ending}\n", std::process::id())
     }
 
     /// Looks whether the lock file is still there, and makes and locks it anew where it is not.
@@ -310,6 +389,34 @@ mod tests {
         ] {
             assert_eq!(Recorded::parse(text), recorded, "{text:?}");
         }
+    }
+
+    #[test]
+    fn why_a_server_ended_is_known_to_the_next_one_also_where_its_path_leads_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("data");
+        let database = folder.join("qyvo.db");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&database, "x").unwrap();
+        let identity = Identity::of(&fs::metadata(&database).unwrap());
+        let lost = |told: &str| Ending { is_damage: false, told: told.to_owned() };
+        let mut lock = Lock::take(&database).unwrap();
+        lock.record(Some(identity));
+        fs::rename(&folder, dir.path().join("moved")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        lock.end(&database, lost("it is gone"));
+        lock.end(&database, lost("it is gone; all is in\nmoved"));
+        drop(lock);
+        for path in [&database, &dir.path().join("moved/qyvo.db")] {
+            let lock = Lock::take(path).unwrap();
+            assert_eq!(lock.ending(), Some(&lost("it is gone; all is in moved")));
+            assert_eq!(lock.recorded(), Recorded::Database(identity.inode));
+        }
+        let mut lock = Lock::take(&database).unwrap();
+        lock.record(None);
+        assert_eq!((lock.ending(), Ending::of(&database)), (None, None), "a server runs again");
+        lock.end(&database, Ending { is_damage: true, ..lost("it was written over") });
+        assert!(Ending::of(&database).unwrap().is_damage);
     }
 
     #[test]

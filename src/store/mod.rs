@@ -17,6 +17,7 @@ pub mod erased;
 pub mod erasure;
 mod file;
 pub mod flows;
+mod foreign_writes;
 pub mod http_calls;
 pub mod idempotency;
 pub mod leftovers;
@@ -72,8 +73,9 @@ pub use room::{RoomLevel, WriteClass};
 
 use crate::error::{Code, Error, Result};
 use file::OpenFile;
+use foreign_writes::{Files, Watch};
 use lock::Lock;
-use readers::Readers;
+use readers::{Damage, Readers};
 use room::Room;
 use writer::{Command, Pending, Writer};
 
@@ -157,6 +159,8 @@ struct Inner {
     room: Arc<Room>,
     is_cut_off: Arc<AtomicBool>,
     is_locked: Arc<AtomicBool>,
+    /// It goes after the readers: its end gives up all locks that this process has on the files.
+    _files: Option<Arc<Files>>,
 }
 
 impl Store {
@@ -168,7 +172,7 @@ impl Store {
     pub fn open(options: &Options) -> Result<Self> {
         let path = &options.path;
         let mut lock = Lock::take(path)?;
-        file::check_before_server(path, lock.recorded(), options.begin)?;
+        check_last(&lock, options)?;
         if room::release_reserve(path)? {
             tracing::warn!(
                 "the disk is full: the reserve file beside the database was removed, so that it can be opened"
@@ -186,7 +190,9 @@ impl Store {
         let (sender, queue) = sync_channel(options.queue.max(1));
         let (failure, failed) = watch::channel(None);
         let (batch, checkpoint_pages) = (options.batch.max(1), options.checkpoint_pages);
-        let readers = open_readers(options)?;
+        let damage = Damage::default();
+        let readers = open_readers(options, damage.clone())?;
+        let files = Files::open(path);
         let room = Arc::new(Room::new(path, options.min_free));
         room.measure()?;
         let (is_cut_off, is_locked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -198,6 +204,8 @@ impl Store {
             failure,
             lock,
             file,
+            watch: files.clone().map(Watch::new),
+            damage,
             room: room.clone(),
             is_cut_off: is_cut_off.clone(),
             is_locked: is_locked.clone(),
@@ -217,6 +225,7 @@ impl Store {
             room,
             is_cut_off,
             is_locked,
+            _files: files,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -514,6 +523,46 @@ fn code_of(error: &rusqlite::Error) -> Code {
     }
 }
 
+/// What SQLite said, where that is behind an error.
+fn cause(error: &Error) -> Option<&rusqlite::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        source = cause.source();
+    }
+    None
+}
+
+/// Whether SQLite finds the file damaged, or no database of its own. What a virtual table finds wrong with its own rows is
+/// no damage of the file: the index for searching can be made anew.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            && error.extended_code != rusqlite::ffi::SQLITE_CORRUPT_VTAB
+    })
+}
+
+/// Refuses what must not be opened after the way in which the last server ended, and tells of what is not as it was.
+fn check_last(lock: &Lock, options: &Options) -> Result<()> {
+    let (path, begin) = (&options.path, options.begin);
+    let ending = lock.ending();
+    if let Some(damage) = ending.filter(|ending| ending.is_damage) {
+        file::check_after_damage(path, &damage.told, begin)?;
+        tracing::warn!("the last server on {} ended because {}", path.display(), damage.told);
+    }
+    let told = ending.map_or_else(String::new, |ending| format!(". The last server ended because {}", ending.told));
+    file::check_before_server(path, lock.recorded(), begin).map_err(|error| match error.code() {
+        Code::Conflict => Error::conflict(format!("{}{told}", error.message())),
+        _ => error,
+    })?;
+    if file::is_another(path, lock.known()) {
+        tracing::warn!("{} is another file than the one that the last server had open{told}", path.display());
+    }
+    Ok(())
+}
+
 fn stopped() -> Error {
     Error::unavailable("The server takes no more writes: nothing was written")
 }
@@ -551,7 +600,7 @@ fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     Ok(conn)
 }
 
-fn open_readers(options: &Options) -> Result<Readers> {
+fn open_readers(options: &Options, damage: Damage) -> Result<Readers> {
     let connections = options.readers.max(1);
     let manager = SqliteConnectionManager::file(&options.path)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -570,7 +619,7 @@ fn open_readers(options: &Options) -> Result<Readers> {
         .max_lifetime(None)
         .build(manager)
         .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))?;
-    Ok(Readers::new(pool, connections))
+    Ok(Readers::new(pool, connections, damage))
 }
 
 /// What every connection that writes needs.

@@ -4,7 +4,7 @@
 //! apart, so that other reads go on beside them; and all reads of requests together leave one connection to the
 //! server's own work, to log-ins, to `/readyz` and to the compiling of flows.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -44,16 +44,21 @@ pub(super) struct Readers {
     pool: r2d2::Pool<SqliteConnectionManager>,
     ordinary: Slots,
     heavy: Arc<Semaphore>,
+    damage: Damage,
 }
+
+/// What a reader has found, if it found the file damaged: the writer stops for it.
+pub(super) type Damage = Arc<OnceLock<String>>;
 
 impl Readers {
     /// Divides a pool of so many connections. Of very few, the kinds share what there is.
-    pub(super) fn new(pool: r2d2::Pool<SqliteConnectionManager>, connections: u32) -> Self {
+    pub(super) fn new(pool: r2d2::Pool<SqliteConnectionManager>, connections: u32, damage: Damage) -> Self {
         let heavy = HEAVY.min(connections.saturating_sub(2)).max(1);
         Self {
             pool,
             ordinary: Slots::new(connections.saturating_sub(1).max(1)),
             heavy: Arc::new(Semaphore::new(heavy as usize)),
+            damage,
         }
     }
 
@@ -67,8 +72,13 @@ impl Readers {
     pub(super) fn vital<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
         let conn = self.pool.get().map_err(|error| busy().caused_by(error))?;
         // The transaction makes several statements agree. It ends by its drop, also when `f` panics.
-        let snapshot = conn.unchecked_transaction()?;
-        f(&snapshot)
+        let outcome = conn.unchecked_transaction().map_err(Error::from).and_then(|snapshot| f(&snapshot));
+        if let Err(error) = &outcome
+            && super::cause(error).is_some_and(super::is_damage)
+        {
+            self.damage.get_or_init(|| format!("a read failed: {error}"));
+        }
+        outcome
     }
 
     /// A heavy read's turn.

@@ -41,21 +41,48 @@ pub(super) fn reason(file: &OpenFile, loss: Loss) -> String {
         Loss::LogGone => {
             format!("the write-ahead log or the shared memory beside {} was removed or replaced", file.path.display())
         }
+        Loss::LogOverwritten => {
+            format!("the write-ahead log beside {} was emptied or written over", file.path.display())
+        }
     }
 }
 
-/// Brings to a file with a name what the open file and its log hold, and logs where it is. Where there is no room for a
-/// copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
-pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) {
-    if loss == Loss::Overwritten {
-        let path = file.path.display();
+/// Whether what is lost was written over, so that nothing may be written to either file any more.
+pub(super) fn is_damage(loss: Loss) -> bool {
+    matches!(loss, Loss::Overwritten | Loss::LogOverwritten)
+}
+
+/// Says what to do with a database of which a part was written over, or that SQLite finds damaged.
+pub(super) fn tell_of_damage(file: &OpenFile, loss: Option<Loss>) {
+    let path = file.path.display();
+    if loss.is_none() {
         tracing::error!(
             file = %path,
-            "what the database held is gone, and nothing more is written to the file: stop the server before a backup is \
-             restored. Copy the backup to {path} once more, move {path}-wal and {path}-shm aside, and start the server again"
+            "nothing more is written to the file. If somebody wrote over it, or over {path}-wal, or the disk is broken, put \
+             back a backup, and move {path}-wal and {path}-shm aside before the server is started again; `qyvo check` says \
+             what is wrong with a file"
         );
         return;
     }
+    if loss == Some(Loss::LogOverwritten) {
+        tracing::error!(
+            file = %path,
+            "what was answered since the log was last written into the database is gone, and nothing more is written: put \
+             back a backup, or begin with {path} as it stands. Move {path}-wal and {path}-shm aside for either, and start \
+             the server again"
+        );
+        return;
+    }
+    tracing::error!(
+        file = %path,
+        "what the database held is gone, and nothing more is written to the file: stop the server before a backup is \
+         restored. Copy the backup to {path} once more, move {path}-wal and {path}-shm aside, and start the server again"
+    );
+}
+
+/// Brings to a file with a name what the open file and its log hold, logs where it is, and gives that file. Where there is
+/// no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
+pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) -> Option<PathBuf> {
     // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
     // open: were the file put back one day, SQLite would write old pages over what has been added since.
     let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
@@ -70,21 +97,27 @@ pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &
     });
     let path = file.path.display();
     match whereabouts(file.identity) {
-        Whereabouts::Moved(_) if is_complete && loss == Loss::LogGone => tracing::error!(
-            file = %path,
-            "everything that was answered is in the database: leave {path}-wal and {path}-shm to the server, and start it \
-             again"
-        ),
-        Whereabouts::Moved(to) if is_complete => tracing::error!(
-            file = %to.display(),
-            "everything that was answered is in this file, which was the database: put it back at {path}, and move \
-             {path}-wal and {path}-shm aside if they are there"
-        ),
+        Whereabouts::Moved(to) if is_complete && loss == Loss::LogGone => {
+            tracing::error!(
+                file = %path,
+                "everything that was answered is in the database: leave {path}-wal and {path}-shm to the server, and \
+                 start it again"
+            );
+            Some(to)
+        }
+        Whereabouts::Moved(to) if is_complete => {
+            tracing::error!(
+                file = %to.display(),
+                "everything that was answered is in this file, which was the database: put it back at {path}, and move \
+                 {path}-wal and {path}-shm aside if they are there"
+            );
+            Some(to)
+        }
         _ => copy(conn, file, is_cut_off),
     }
 }
 
-fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) {
+fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) -> Option<PathBuf> {
     let path = file.path.display();
     for attempt in 1..=ATTEMPTS {
         let error = match copy_once(conn, &file.path) {
@@ -94,13 +127,13 @@ fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) {
                     "everything that was answered was copied to this file: put it at {path}, and move {path}-wal and \
                      {path}-shm aside if they are there"
                 );
-                return;
+                return Some(to);
             }
             Err(error) => error,
         };
         if attempt == ATTEMPTS || is_cut_off.load(Ordering::Relaxed) {
             tracing::error!(%error, "the database could not be copied; it ends with this process");
-            return;
+            return None;
         }
         tracing::error!(
             %error,
@@ -111,6 +144,7 @@ fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) {
             std::thread::sleep(TICK);
         }
     }
+    None
 }
 
 /// Copies the database beside its path, or where that is not possible into the working directory or the system's

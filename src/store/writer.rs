@@ -18,6 +18,8 @@
 //! - Another process holds the write lock: the batch, and all that was queued while it waited, is refused.
 //! - The database file is gone, or another one is at its path: the writer stops for good, and what the open file holds
 //!   is brought to a file with a name (`rescue.rs`).
+//! - SQLite finds the file damaged, in a job, a checkpoint or a read, or somebody writes over it or its log (`foreign_writes.rs`): the
+//!   writer stops for good and writes nothing more. Whoever would be answered later would be told of a write that is lost.
 //!
 //! Twice a second, and before each batch that comes later, the writer looks at the file (`file.rs`) and measures the
 //! room on the disk (`room.rs`), which may let in less than what is queued.
@@ -37,9 +39,11 @@ use tokio::sync::{oneshot, watch};
 use super::checkpoint::{Failed, Log};
 use super::counters::{self, Counter};
 use super::file::{Loss, OpenFile};
-use super::lock::Lock;
+use super::foreign_writes::Watch;
+use super::lock::{Ending, Lock};
+use super::readers::Damage;
 use super::room::{Room, RoomLevel, WriteClass};
-use super::{Tx, rescue};
+use super::{Tx, cause, is_damage, rescue};
 use crate::error::{Error, Result};
 
 /// How long the queue stays empty before the write-ahead log is emptied, too.
@@ -147,6 +151,10 @@ pub(super) struct Writer {
     pub(super) lock: Lock,
     /// The file that it writes to.
     pub(super) file: OpenFile,
+    /// Whether somebody else writes to it, where that can be seen.
+    pub(super) watch: Option<Watch>,
+    /// What a reader found.
+    pub(super) damage: Damage,
     /// What the disk has room for.
     pub(super) room: Arc<Room>,
     /// Nobody wants to wait any longer for a lost file to be saved.
@@ -170,14 +178,30 @@ impl Writer {
             let reason = match fatal {
                 Fatal::Failed(reason) => reason.clone(),
                 Fatal::Lost(loss) => rescue::reason(&self.file, *loss),
+                Fatal::Damaged(why) => damaged(why),
             };
             self.failure.send_replace(Some(reason.into()));
         }
         // The queue goes first: who is in it is told that nothing was written. The lock goes last.
-        let Self { conn, queue, lock, file, is_cut_off, .. } = self;
+        let Self { conn, queue, mut lock, file, is_cut_off, .. } = self;
         drop(queue);
-        if let Some(Fatal::Lost(loss)) = fatal {
-            rescue::save(&conn, &file, loss, &is_cut_off);
+        match fatal {
+            Some(Fatal::Lost(loss)) => {
+                let is_damage = rescue::is_damage(loss);
+                let told = rescue::reason(&file, loss);
+                lock.end(&file.path, Ending { is_damage, told: told.clone() });
+                if is_damage {
+                    rescue::tell_of_damage(&file, Some(loss));
+                } else if let Some(saved) = rescue::save(&conn, &file, loss, &is_cut_off) {
+                    let told = format!("{told}; everything that was answered is in {}", saved.display());
+                    lock.end(&file.path, Ending { is_damage, told });
+                }
+            }
+            Some(Fatal::Damaged(why)) => {
+                lock.end(&file.path, Ending { is_damage: true, told: damaged(&why) });
+                rescue::tell_of_damage(&file, None);
+            }
+            Some(Fatal::Failed(_)) | None => {}
         }
         drop(conn);
         drop(lock);
@@ -208,8 +232,15 @@ impl Writer {
             };
             let (batch, mut then) = self.collect(first);
             if !batch.is_empty() {
-                if self.write(batch, &mut refusals)? {
-                    then = Then::Stop;
+                match self.write(batch, &mut refusals) {
+                    Ok(true) => then = Then::Stop,
+                    Ok(false) => {}
+                    // Whose doing it is says more than what SQLite makes of it.
+                    Err(Fatal::Damaged(why)) => {
+                        self.look_for_others(&log)?;
+                        return Err(Fatal::Damaged(why));
+                    }
+                    Err(fatal) => return Err(fatal),
                 }
                 idle_since = Instant::now();
                 log.note();
@@ -234,6 +265,10 @@ impl Writer {
             Some(Loss::Overwritten) if self.is_shortened_by_sqlite() => {}
             Some(loss) => return Err(Fatal::Lost(loss)),
         }
+        self.look_for_others(log)?;
+        if let Some(why) = self.damage.get() {
+            return Err(Fatal::Damaged(why.clone()));
+        }
         self.lock.keep().map_err(|error| Fatal::Failed(error.message().to_owned()))?;
         if self.is_locked.load(Ordering::Relaxed) {
             self.is_locked.store(!self.can_begin(), Ordering::Relaxed);
@@ -247,6 +282,14 @@ impl Writer {
             tracing::debug!(%error, "the room on the disk is not known");
         }
         Ok(())
+    }
+
+    /// Looks whether somebody else has written to the files.
+    fn look_for_others(&mut self, log: &Log) -> Result<(), Fatal> {
+        match self.watch.as_mut().and_then(|watch| watch.look(log.own())) {
+            Some(loss) => Err(Fatal::Lost(loss)),
+            None => Ok(()),
+        }
     }
 
     /// What the queue holds now, up to a batch, and what to do after it. What there is no room for is refused.
@@ -304,6 +347,10 @@ impl Writer {
                 batch.into_iter().for_each(|job| job.refuse(unknown(&reason)));
                 return Err(Fatal::Failed(reason));
             }
+            End::Damaged(reason) => {
+                batch.into_iter().for_each(|job| job.refuse(not_written(&reason)));
+                return Err(Fatal::Damaged(reason));
+            }
         }
         Ok(false)
     }
@@ -356,7 +403,7 @@ impl Writer {
                 return given_up(job.as_ref());
             }
             if !succeeded {
-                return self.roll_back(End::Failed);
+                return self.roll_back(damage_of(job.as_ref()).unwrap_or(End::Failed));
             }
             tx.merge_counts(&mut counts);
         }
@@ -378,6 +425,9 @@ impl Writer {
             if self.conn.is_autocommit() {
                 return given_up(job.as_ref());
             }
+            if let Some(end) = damage_of(job.as_ref()) {
+                return self.roll_back(end);
+            }
             let undone = if succeeded {
                 tx.merge_counts(&mut counts);
                 Ok(())
@@ -393,8 +443,8 @@ impl Writer {
 
     fn commit(&self, counts: &HashMap<Counter, i64>) -> End {
         if let Err(error) = counters::add_all(&self.conn, counts) {
-            let text = format!("Cannot count: {error}");
-            return self.roll_back(if is_full(&error) { End::Full(text) } else { End::Refused(text) });
+            let end = end_by(cause(&error), format!("Cannot count: {error}"));
+            return self.roll_back(end);
         }
         let Err(error) = self.execute("COMMIT") else { return End::Committed };
         let text = format!("the commit failed: {error}");
@@ -447,19 +497,26 @@ enum End {
     Locked(String),
     /// Nobody knows.
     Unknown(String),
+    /// It was rolled back because the file is damaged, so that nothing may be written any more.
+    Damaged(String),
 }
 
 /// Why the writer cannot go on.
 enum Fatal {
     /// Nobody knows what is on the disk, or somebody else writes there.
     Failed(String),
-    /// The file is not at its path any more.
+    /// The file is not at its path any more, or was written over.
     Lost(Loss),
+    /// SQLite finds the file damaged.
+    Damaged(String),
 }
 
 impl From<Failed> for Fatal {
     fn from(failed: Failed) -> Self {
-        Self::Failed(failed.0)
+        match failed {
+            Failed::Unknown(reason) => Self::Failed(reason),
+            Failed::Damaged(reason) => Self::Damaged(reason),
+        }
     }
 }
 
@@ -484,31 +541,36 @@ impl Refusals {
 fn failed(what: &str, error: &rusqlite::Error) -> End {
     let text = format!("{what}: {error}");
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => End::Full(text),
         Some(ErrorCode::DatabaseBusy) => End::Locked(text),
+        _ => end_by(Some(error), text),
+    }
+}
+
+/// The end of a batch that SQLite has refused, by what it said.
+fn end_by(error: Option<&rusqlite::Error>, text: String) -> End {
+    match error {
+        Some(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => End::Full(text),
+        Some(error) if is_damage(error) => End::Damaged(text),
         _ => End::Refused(text),
     }
+}
+
+/// The end of a batch in which a job found the file damaged.
+fn damage_of(job: &dyn Job) -> Option<End> {
+    let error = job.error()?;
+    cause(error).is_some_and(is_damage).then(|| End::Damaged(format!("a write failed: {error}")))
+}
+
+/// Why a server ends whose file is damaged, as a sentence without its end.
+fn damaged(why: &str) -> String {
+    format!("the database is damaged, as by another file that was copied over it or its log: {why}")
 }
 
 /// The end of a batch whose transaction SQLite rolled back by itself while `job` ran.
 fn given_up(job: &dyn Job) -> End {
     let error = job.error();
     let why = error.map_or_else(|| "a write job ended the transaction".to_owned(), ToString::to_string);
-    let text = format!("The database gave up the transaction: {why}");
-    if error.is_some_and(is_full) { End::Full(text) } else { End::Refused(text) }
-}
-
-/// Whether SQLite found the disk full.
-fn is_full(error: &Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let found = cause.downcast_ref::<rusqlite::Error>();
-        if found.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+    end_by(error.and_then(cause), format!("The database gave up the transaction: {why}"))
 }
 
 fn not_written(reason: &str) -> Error {
@@ -548,7 +610,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::testing::{self, now};
-    use super::super::{Options, Store, generation, settings};
+    use super::super::{Direct, Options, Store, generation, settings};
     use super::*;
     use crate::error::Code;
 
@@ -749,6 +811,57 @@ mod tests {
         assert_eq!(store.write_blocking(set(9)).unwrap_err().code(), Code::Unavailable);
         assert_eq!(stored(&store), 0);
         store.close();
+    }
+
+    /// Fails as SQLite does where a file is damaged, or only what a virtual table keeps in it.
+    fn malformed(extended_code: i32) -> Result<()> {
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(extended_code), None).into())
+    }
+
+    #[test]
+    fn a_job_or_a_reader_that_finds_the_file_damaged_stops_the_writer() {
+        use rusqlite::ffi::{SQLITE_CORRUPT, SQLITE_CORRUPT_INDEX, SQLITE_NOTADB};
+
+        for code in [SQLITE_CORRUPT, SQLITE_CORRUPT_INDEX, SQLITE_NOTADB] {
+            for (is_read, neighbours) in [(true, 0), (false, 0), (false, 2)] {
+                let dir = tempfile::tempdir().unwrap();
+                let store = testing::store(&dir);
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                assert!(runtime.block_on(store.empty_log()).unwrap());
+                if is_read {
+                    store.read(|_| malformed(code)).unwrap_err();
+                } else {
+                    let release = block(&store);
+                    let others: Vec<_> =
+                        (0..neighbours).map(|n| store.submit(WriteClass::Ongoing, set(n)).unwrap()).collect();
+                    let culprit = store.submit(WriteClass::Ongoing, move |_| malformed(code)).unwrap();
+                    drop(release);
+                    let refused = culprit.blocking_recv().unwrap().unwrap_err();
+                    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+                    for other in others {
+                        assert_eq!(other.blocking_recv().unwrap().unwrap_err().code(), Code::Unavailable);
+                    }
+                }
+                let failed = runtime.block_on(store.failed());
+                assert!(failed.message().contains("the database is damaged"), "{failed}");
+                assert_eq!(store.write_blocking(set(9)).unwrap_err().code(), Code::Unavailable);
+                drop(store);
+                // Its log would be written into whatever is there now.
+                std::fs::write(dir.path().join("qyvo.db-wal"), "writes").unwrap();
+                let refused = Store::open(&testing::options(&dir)).err().unwrap();
+                assert!(refused.message().contains("the database is damaged"), "{refused}");
+                assert!(Direct::open(&dir.path().join("qyvo.db")).is_err());
+                std::fs::remove_file(dir.path().join("qyvo.db-wal")).unwrap();
+                drop(Store::open(&testing::options(&dir)).unwrap());
+            }
+        }
+        // What can be made anew from the rest of the file is no damage of it.
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        store.read(|_| malformed(rusqlite::ffi::SQLITE_CORRUPT_VTAB)).unwrap_err();
+        store.write_blocking(|_| malformed(rusqlite::ffi::SQLITE_CORRUPT_VTAB)).unwrap_err();
+        std::thread::sleep(2 * LOOK);
+        store.write_blocking(set(1)).unwrap();
     }
 
     #[test]
