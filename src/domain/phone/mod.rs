@@ -16,8 +16,9 @@ use typed::Typed;
 
 /// A phone number in international form: `+` and 7 to 15 digits, the first of them not 0 (ITU-T E.164).
 ///
-/// Whether the number is in use, or could be under its country's numbering plan, is not asked: WhatsApp itself
-/// delivers numbers that numbering-plan libraries call invalid.
+/// Whether the number is in use, or its range is one of its country's, is not asked: WhatsApp itself delivers numbers
+/// that numbering-plan libraries call invalid. What is typed must have a country's code, and as many digits as some
+/// number of that country.
 ///
 /// There are two ways in. What people type and systems export is parsed, which takes off what is no part of the number
 /// ([`FromStr`], [`Phone::parse_in_country`]). What a channel names or the database holds is taken digit by digit
@@ -142,7 +143,10 @@ impl Phone {
             && !plan::is_valid(digits)
         {
             // "+44 (0)20 ..." shows the prefix that is dialled only inside the country; the 0 of Italy is dialled
-            // always.
+            // always, and where none is dialled, the number is another country's.
+            if !plan::has_trunk_zero(digits) {
+                return Err(no_part('0'));
+            }
             let without = plan::without_trunk_prefix(without).unwrap_or_else(|| without.to_owned());
             return Self::of_whole(&without);
         }
@@ -154,12 +158,19 @@ impl Phone {
     /// The number of which nothing more can be taken off.
     fn of_whole(digits: &str) -> Result<Self, ParseError> {
         let number = Self::of_digits(digits)?;
-        let is_older_form = || other_form(digits).is_some_and(|other| plan::is_valid(&other));
-        match plan::impossible_start(digits) {
-            Some(first) if !is_older_form() => Err(refusal(&format!(
-                "the {first} behind the country code is no part of a number of that country: leave it out and check \
-                 the digits behind it"
-            ))),
+        if let Some(code) = plan::unassigned_code(digits) {
+            return Err(refusal(&format!("no country has the code {code}")));
+        }
+        let has_other_form = |is_one: fn(&str) -> bool| other_form(digits).is_some_and(|other| is_one(&other));
+        if let Some(first) = plan::impossible_start(digits)
+            && !has_other_form(plan::is_valid)
+        {
+            return Err(no_part(first));
+        }
+        match plan::impossible_length(digits) {
+            Some(length) if !has_other_form(|other| plan::impossible_length(other).is_none()) => {
+                Err(refusal(&format!("no number of that country has {length} digits behind the country code")))
+            }
             _ => Ok(number),
         }
     }
@@ -176,6 +187,14 @@ impl Phone {
 
 fn refusal(why: &str) -> ParseError {
     ParseError(format!("must be a phone number in international form such as +14155550123: {why}"))
+}
+
+/// Refuses a digit that is dialled only inside a country, or never was.
+fn no_part(first: char) -> ParseError {
+    refusal(&format!(
+        "the {first} behind the country code is no part of a number of that country: leave it out and check the \
+         digits behind it"
+    ))
 }
 
 /// What stands behind `+` or `00`.
@@ -205,7 +224,8 @@ impl FromStr for Phone {
     /// Takes what people paste and spreadsheets write: blanks, dashes, dots, slashes, brackets and what cannot be seen
     /// are dropped, digits of any script are read, `00` stands for `+`, a link or quotation marks around the number
     /// count for nothing, and neither do the `.0` of a data frame and the 0 that is dialled only inside the country.
-    /// Digits that no plan knows are a number too, but not behind a whole one, nor after a 0 that is part of none.
+    /// Digits that no plan knows are a number too, but not behind a whole one, nor after a 0 that is part of none, nor
+    /// more or fewer than numbers of the country have.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse_in_country(text, None)
     }

@@ -19,6 +19,9 @@ const TWO_DIGITS: [u8; 44] = [
     63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
 ];
 
+/// Calling codes that are assigned (the same list), and of which the plans say nothing.
+const WITHOUT_PLAN: [&str; 3] = ["379", "991", "997"];
+
 /// Prefixes that callers in Mexico dialled until 2019 before ten digits.
 const MEXICO_BEFORE_2019: [&str; 3] = ["044", "045", "01"];
 
@@ -71,6 +74,25 @@ pub(super) fn is_valid(digits: &str) -> bool {
     split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
 }
 
+/// The calling code of an international number without its `+`, if nobody has such a code.
+pub(super) fn unassigned_code(digits: &str) -> Option<&str> {
+    let (code, _) = split(digits)?;
+    (plans(code).is_empty() && !WITHOUT_PLAN.contains(&code)).then_some(code)
+}
+
+/// How many digits a number has behind its calling code, if no number of the country has so many.
+pub(super) fn impossible_length(digits: &str) -> Option<usize> {
+    let (code, rest) = split(digits)?;
+    let plans = plans(code);
+    let may_be = |plan: &Plan| plan.lengths.is_empty() || plan.has_length(rest) || plan.is_possible(rest);
+    (!plans.is_empty() && !plans.iter().any(may_be)).then_some(rest.len())
+}
+
+/// Whether a 0 is dialled before the numbers inside their country, and is no part of them.
+pub(super) fn has_trunk_zero(digits: &str) -> bool {
+    split(digits).is_some_and(|(code, _)| plans(code).iter().any(Plan::has_trunk_zero))
+}
+
 /// The digit behind the calling code with which no number of the country can begin, or none that is as long: it is
 /// dialled only inside the country, or was until its plan changed.
 pub(super) fn impossible_start(digits: &str) -> Option<char> {
@@ -83,10 +105,11 @@ pub(super) fn impossible_start(digits: &str) -> Option<char> {
 }
 
 /// The number without the digits that are dialled only inside its country, such as the 0 of +44 07911 …; `None` if it
-/// has none. In some countries the 0 is part of the number: what is possible as it is written stays as it is.
+/// has none. In some countries the 0 is part of the number: what is possible as it is written stays as it is. Where a
+/// country dials no 0, what stands behind it is another country's number, and no digit is taken off that.
 pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, rest) = split(digits)?;
-    let twice = rest.trim_start_matches('0').strip_prefix(code);
+    let has_code_twice = rest.trim_start_matches('0').starts_with(code);
     // Most numbers cannot have a prefix, and are not held against patterns.
     let may_have = match code {
         "1" | "692" => rest.starts_with(['0', '1']),
@@ -94,7 +117,7 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         "54" => rest.starts_with('0') || rest.len() > 10,
         _ => rest.starts_with('0'),
     };
-    if !may_have && twice.is_none() {
+    if !may_have && !has_code_twice {
         return None;
     }
     let plans = plans(code);
@@ -103,9 +126,14 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
     }
     let fits = |shorter: &str| plans.iter().any(|plan| plan.fits(shorter));
     let is_possible = |rest: &str| plans.iter().any(|plan| plan.is_possible(rest));
-    let without_zeros = rest.trim_start_matches('0');
-    // The country's code is there twice only if a number of the country could not begin with the same digits.
-    let without_code = twice.map(|twice| twice.trim_start_matches('0')).filter(|_| !is_possible(without_zeros));
+    let has_zero = plans.iter().any(Plan::has_trunk_zero);
+    let zeros: &[char] = if has_zero { &['0'] } else { &[] };
+    let after_zero = rest.strip_prefix('0').filter(|_| has_zero);
+    // The country's code is there twice only if a number of the country could not begin with the same digits. Before
+    // the second one some write the 00 of calls to another country.
+    let first = rest.strip_prefix("00").unwrap_or(rest).trim_start_matches(zeros);
+    let without_code =
+        first.strip_prefix(code).map(|twice| twice.trim_start_matches(zeros)).filter(|_| !is_possible(first));
     if !may_have {
         return without_code.filter(|found| fits(found)).map(|found| format!("{code}{found}"));
     }
@@ -125,8 +153,9 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         _ => {}
     }
     // Some write the prefix twice, once in brackets.
-    shorter
-        .extend([rest.strip_prefix('0'), Some(without_zeros), without_code].into_iter().flatten().map(str::to_owned));
+    shorter.extend(
+        [after_zero, Some(rest.trim_start_matches(zeros)), without_code].into_iter().flatten().map(str::to_owned),
+    );
     if let Some(found) = shorter.iter().find(|shorter| fits(shorter)) {
         return Some(format!("{code}{found}"));
     }
@@ -141,7 +170,6 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         return None;
     }
     let by_prefix = prefix.and_then(|prefix| rest.strip_prefix(prefix));
-    let after_zero = rest.strip_prefix('0');
     let of_form = [by_prefix, after_zero].into_iter().flatten().find(|found| is_possible(found));
     let of_length = || {
         let is_prefix = prefix.is_some_and(|prefix| prefix.starts_with('0'));
@@ -151,14 +179,11 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
     of_form.or_else(of_length).map(|found| format!("{code}{found}"))
 }
 
-/// The number with what is or was dialled before it inside its country; `None` where nothing is.
+/// The number with what is dialled before it inside its country; `None` where nothing is.
 pub(super) fn with_trunk_prefix(digits: &str) -> Option<String> {
     let (code, rest) = split(digits)?;
-    let plans = plans(code);
-    let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix());
-    // Some countries had one, and where none begins a number, a 0 was kept as one.
-    let had_zero = || (!plans.is_empty() && !plans.iter().any(Plan::has_leading_zeros)).then_some("0");
-    Some(format!("{code}{}{rest}", prefix.or_else(had_zero)?))
+    let prefix = plans(code).iter().find_map(|plan| plan.metadata.national_prefix())?;
+    Some(format!("{code}{prefix}{rest}"))
 }
 
 /// A number as people of a country write it, perhaps with the country's code but without a `+`: with its calling code.
@@ -169,7 +194,10 @@ pub(super) fn read_national(digits: &str, country: Id) -> Option<String> {
     // Countries that share a calling code call each other as if they were one.
     let fits = |rest: &str| plan.fits(rest) || plans(&code).iter().any(|plan| plan.fits(rest));
     if let Some(rest) = plan.without_prefix(digits).iter().find(|shorter| fits(shorter)) {
-        return Some(with_code(rest));
+        let found = with_code(rest);
+        // "049 151 …" may be the country's code behind one 0 of the two: which of both numbers is meant, nobody knows.
+        let is_code = rest.starts_with(&code) && fit(rest) == Fit::Mobile && fit(&found) != Fit::Mobile;
+        return (!is_code).then_some(found);
     }
     // Where numbers are dialled with a prefix, one without it rather begins with the country's code.
     let rest = digits.strip_prefix(&code).filter(|rest| fits(rest));
@@ -286,6 +314,12 @@ impl Plan {
     fn has_leading_zeros(&self) -> bool {
         let kinds = [self.metadata.descriptors().fixed_line(), self.metadata.descriptors().mobile()];
         kinds.into_iter().flatten().filter_map(Descriptor::example).any(|example| example.starts_with('0'))
+    }
+
+    /// Whether a 0 is dialled before the numbers of this region.
+    fn has_trunk_zero(&self) -> bool {
+        let of_parsing = || self.metadata.national_prefix_for_parsing()?.find("0").map(|found| found.range());
+        self.metadata.national_prefix() == Some("0") || of_parsing() == Some(0..1)
     }
 
     /// What is left of a number without what may stand before it inside its country, the likeliest first: a prefix,

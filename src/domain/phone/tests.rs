@@ -72,7 +72,36 @@ fn refuses_what_is_no_international_number() {
     ] {
         assert_eq!(read(text), None, "{text}");
     }
-    assert!("+123456789012345".parse::<Phone>().is_ok(), "15 digits are the most");
+    assert!("+491999999999999".parse::<Phone>().is_ok(), "15 digits are the most");
+}
+
+#[test]
+fn refuses_codes_that_nobody_has_and_lengths_that_no_number_has() {
+    const CODE: &str = "no country has the code";
+    const LENGTH: &str = "digits behind the country code";
+    for (text, why) in [
+        ("+8 912 345 67 89", CODE),
+        ("+99 9123456789", CODE),
+        ("+384 44 123 456", CODE),
+        ("+999 0123456", CODE),
+        ("+210 1234567", CODE),
+        ("+1 44 7911 123401", LENGTH),
+        ("+1 8 912 345 67 89", LENGTH),
+        ("+441 07911 123401", LENGTH),
+        ("+380 80 67 123 4567", LENGTH),
+        ("+1415555", LENGTH),
+        ("+123456789012345", LENGTH),
+        ("+34 600 1122", LENGTH),
+    ] {
+        for country in [None, Some("GB"), Some("DE")] {
+            let error = Phone::parse_in_country(text, country).map_err(|error| error.0);
+            assert!(error.as_ref().is_err_and(|error| error.contains(why)), "{text} {country:?}: {error:?}");
+        }
+    }
+    for text in ["+628123450009", "+80012345678", "+883510012345678", "+37912345678", "+99771234567", "+5215512345678"]
+    {
+        assert_eq!(read(text).as_deref(), Some(text));
+    }
 }
 
 #[test]
@@ -162,7 +191,6 @@ fn the_prefix_that_is_dialled_inside_a_country_is_left_out() {
         ("+49 0151 23456701", "+4915123456701"),
         ("+49 (0)30 123456", "+4930123456"),
         ("+33 06 12 34 56 01", "+33612345601"),
-        ("+34 0612 345 601", "+34612345601"),
         ("+36 06 20 123 4567", "+36201234567"),
         ("+36 (06) 20 123 4567", "+36201234567"),
         ("+7 8 916 123-02-21", "+79161230221"),
@@ -199,21 +227,16 @@ fn the_prefix_that_is_dialled_inside_a_country_is_left_out() {
         ("+31 06 12345678", "+31612345678"),
         ("+32 0470 12 34 56", "+32470123456"),
         ("+46 070 123 45 67", "+46701234567"),
-        ("+48 0 512 345 678", "+48512345678"),
         ("+358 041 2345678", "+358412345678"),
         ("+212 0650 123456", "+212650123456"),
-        ("+1 0 415 555 0123", "+14155550123"),
         // The country's code is there twice, and the plan has no longer a prefix.
         ("+44 044 7911 123401", "+447911123401"),
         ("+44 44 7911 123401", "+447911123401"),
         ("+44 0 44 07911 123401", "+447911123401"),
-        ("+1 01 4155550123", "+14155550123"),
+        ("+44 0044 7911 123401", "+447911123401"),
+        ("+1 001 415 555 0123", "+14155550123"),
         ("+7 7 916 123 02 21", "+79161230221"),
-        ("+56 09 1234 5678", "+56912345678"),
-        ("+56 (09) 1234 5678", "+56912345678"),
-        ("+56 (0)9 1234 5678", "+56912345678"),
         ("+53 05 1234567", "+5351234567"),
-        ("+1 0 999 555 0123", "+19995550123"),
         // A number that the plan does not know yet.
         ("+44 07000 000", "+447000000"),
         ("+49 0199 9999999999", "+491999999999999"),
@@ -232,6 +255,25 @@ fn refuses_a_start_that_no_number_of_the_country_has() {
         "+52 0 55 1234 567",
         "+55 00 6123 4567",
         "+1 0 415 555 012",
+        "+1 0 415 555 0123",
+        "+1 01 4155550123",
+        // Numbers of other countries, which without the 0 would be somebody's here.
+        "+1 07717 312345",
+        "+1 (0)20 7946 0018",
+        "+1 0803 123 4567",
+        "+1 07911 123401",
+        "+34 06 12 34 56 01",
+        "+34 (0)6 12 34 56 01",
+        "+48 0512 345 678",
+        "+56 09 1234 5678",
+        "+56 (0)9 1234 5678",
+        "+52 055 1234 5678",
+        "+7 0916 123 0221",
+        "+36 020 123 4567",
+        "+420 0601 123 456",
+        "+351 0912 345 678",
+        "+65 0812 345 67",
+        "+229 (0) 97258007",
         "+1 1 415 555 012",
         "+1 155 555 0123",
         "+7 0123456789012",
@@ -241,19 +283,19 @@ fn refuses_a_start_that_no_number_of_the_country_has() {
         assert!(error.as_ref().is_err_and(is_told), "{text}: {error:?}");
     }
     // Ranges that the plan may come to know, and countries that it does not.
-    for text in ["+56 9 1234 5678", "+229 02 97258007", "+226 03 12 34 56", "+39 0999 999999", "+999 0123456"] {
+    for text in ["+56 9 1234 5678", "+229 02 97258007", "+226 03 12 34 56", "+39 0999 999999", "+997 0123456"] {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         assert_eq!(read(text), Some(format!("+{digits}")), "{text}");
     }
-    // A 0 in brackets says itself that it is left out.
-    assert_eq!(read("+229 (0) 97258007").as_deref(), Some("+22997258007"));
+    let of_britain = Phone::parse_in_country("+1 07911 123401", Some("GB"));
+    assert!(of_britain.is_err(), "{of_britain:?}");
 }
 
 #[test]
 fn a_number_is_known_as_it_was_stored_with_a_prefix() {
     for (number, stored) in [
         ("+447911123401", Some("+4407911123401")),
-        ("+56912345678", Some("+560912345678")),
+        ("+56912345678", None),
         ("+390612345601", None),
         ("+2290197258007", None),
         ("+9991234567", None),
@@ -453,10 +495,13 @@ fn reads_national_numbers_of_a_known_country() {
         ("2079460000", "GB", "+442079460000"),
         ("+44 07911 123401", "DE", "+447911123401"),
         ("44 07911 123401", "GB", "+447911123401"),
+        ("04921 123456", "DE", "+494921123456"),
     ] {
         let read = Phone::parse_in_country(text, Some(country)).map(String::from);
         assert_eq!(read.as_deref(), Ok(expected), "{text} {country}");
     }
+    // A 0 too few, or a landline.
+    assert!(Phone::parse_in_country("049 151 12340003", Some("DE")).is_err());
 }
 
 #[test]
