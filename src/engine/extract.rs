@@ -304,9 +304,23 @@ fn phone(text: &str, locale: &Locale) -> Option<Value> {
         let phone = Phone::parse_in_country(text, locale.country.as_deref()).ok()?;
         Some(json!(phone.as_str()))
     };
+    // A letter or a digit beside what was found is a part of it that was typed wrong, such as an O for a 0, also in a
+    // group of its own. Some scripts have no blanks between words.
+    const LETTER: &str =
+        r"[\p{L}\p{N}--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]";
+    const GROUP: &str = r"(?:[OoIl]+\d|\d+[OoIl])[OoIl\d]*";
+    static GOES_ON: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"^(?:{LETTER}|[ ./-]{GROUP}\b)")));
+    static BEGAN: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"(?:{LETTER}|\b{GROUP}[ ./-])$")));
+    const LOOK_BACK_CHARS: usize = 16;
     // The whole text may be a link or have quotation marks; else a number is looked for in it.
     let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
-    read(&seen).or_else(|| PHONE.find_iter(&seen).find_map(|found| read(found.as_str().trim_end_matches(','))))
+    let is_whole = |found: &regex::Match<'_>| {
+        let before = &seen[..found.start()];
+        let from = before.char_indices().rev().take(LOOK_BACK_CHARS).last().map_or(0, |(at, _)| at);
+        !GOES_ON.is_match(&seen[found.end()..]) && !BEGAN.is_match(&before[from..])
+    };
+    let found = || PHONE.find_iter(&seen).filter(is_whole).find_map(|found| read(found.as_str().trim_end_matches(',')));
+    read(&seen).or_else(found)
 }
 
 /// The first number of the address-book entries that somebody shares: as WhatsApp knows it, else as it is written.
@@ -414,6 +428,7 @@ mod tests {
         for (text, expected) in [
             ("+44 07911 123401", "+447911123401"),
             ("it is +44 07911 123401, thanks", "+447911123401"),
+            ("\u{7535}\u{8bdd}+14155550123\u{8c22}\u{8c22}", "+14155550123"),
             ("+628123450009.0", "+628123450009"),
             ("\u{200f}+1\u{2060}4155550123", "+14155550123"),
             ("https://wa.me/14155550123", "+14155550123"),
@@ -422,6 +437,18 @@ mod tests {
             assert_eq!(read(text, Expects::Phone, None), json!(expected), "{text}");
         }
         for text in ["+4915112340003/04", "6.28E+12", "+6.28123E+12", "my number is +4.91511234E+12"] {
+            assert_eq!(read(text, Expects::Phone, Some("DE")), Value::Null, "{text}");
+        }
+        for text in [
+            "+1415555O123",
+            "+1415555l123",
+            "it is +4915112340O03",
+            "+49 151 1234 O003",
+            "+49 151 1234 0O3",
+            "O151 12340003",
+            "l5l 12340003",
+            "0151 l2340003",
+        ] {
             assert_eq!(read(text, Expects::Phone, Some("DE")), Value::Null, "{text}");
         }
     }
