@@ -12,7 +12,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Serde};
 use minijinja::{Environment, Error, ErrorKind, State, Value as Dynamic};
 use serde_json::Value;
 
-use super::template::tag_length;
+use super::pieces::{Piece, pieces};
 
 /// Functions of the library that make values which contain themselves, or that tell of the program.
 const NO_FUNCTIONS: [&str; 3] = ["namespace", "dict", "debug"];
@@ -61,16 +61,14 @@ pub(super) fn restrict(environment: &mut Environment<'static>) {
 pub(super) fn forbidden(source: &str) -> Option<String> {
     let mut multiplies = false;
     let mut makes_lists = None;
-    let mut rest = source;
-    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
-        let is_tag = rest[open..].starts_with("{%");
-        let length = tag_length(&rest[open..]);
-        if rest[open..].starts_with("{#") {
-            rest = &rest[open + length..];
-            continue;
-        }
-        let inner = rest[open + 2..open + length].trim_start_matches(['-', '+']).trim_start();
-        rest = &rest[open + length..];
+    for piece in pieces(source) {
+        // What is not read is refused by the library.
+        let (is_tag, tag) = match piece {
+            Piece::Value(tag) => (false, tag),
+            Piece::Tag(_, tag) => (true, tag),
+            Piece::Text(_) | Piece::Comment(_) | Piece::Unread(_) => continue,
+        };
+        let inner = tag[2..].trim_start_matches(['-', '+']).trim_start();
         let words = words(inner);
         if is_tag {
             let first = words.first().map_or("", |(word, _)| *word);
@@ -78,11 +76,6 @@ pub(super) fn forbidden(source: &str) -> Option<String> {
                 return Some(format!(
                     "uses the tag `{first}`. Only if, for and raw can be used: keep values with set_variable"
                 ));
-            }
-            if first == "raw" {
-                let end = rest.find("endraw").map_or(rest.len(), |at| at + "endraw".len());
-                rest = &rest[end..];
-                continue;
             }
             if first == "for" && words.iter().any(|(word, _)| *word == "recursive") {
                 return Some("loops recursively. Leave out `recursive`".to_owned());
@@ -247,6 +240,7 @@ mod tests {
             ("{{ range(9) * 9 }}", "`range`"),
             ("{{ 'a' in ['a'] * 9 }}", "`[…]`"),
             ("{{ context.list[0:2] * 9 }}", "`[…:…]`"),
+            ("{% raw %}endraw {{ \" {% endraw %}{{ ['a'] * 9 }}", "`[…]`"),
         ] {
             let told = forbidden(source).unwrap_or_else(|| panic!("{source} passes"));
             assert!(told.contains(why), "{source}: {told}");

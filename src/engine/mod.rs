@@ -23,6 +23,7 @@ mod moment;
 mod number;
 mod offered;
 mod pattern;
+mod pieces;
 mod reply;
 mod sub_flows;
 mod template;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::lists::{self, dynamic};
 use super::number::Writing;
+use super::pieces::{Piece, pieces};
 use super::{body, filters};
 use crate::domain::{Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
 
@@ -343,17 +344,17 @@ fn check_size(source: &str) -> Result<(), Problem> {
         Err(Problem::new(checks::TEMPLATE_TOO_LARGE, format!("The template `{shown}…` {what}. Split it.")))
     };
     let mut tags = 0;
-    let mut rest = source;
-    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
-        let length = tag_length(&rest[open..]);
-        if length > TAG_BYTES {
+    for piece in pieces(source) {
+        let (Piece::Value(tag) | Piece::Tag(_, tag) | Piece::Comment(tag) | Piece::Unread(tag)) = piece else {
+            continue;
+        };
+        if tag.len() > TAG_BYTES {
             return too_large(format!("has a tag of more than {TAG_BYTES} bytes"));
         }
         tags += 1;
         if tags > TAGS {
             return too_large(format!("has more than {TAGS} tags"));
         }
-        rest = &rest[open + length..];
     }
     Ok(())
 }
