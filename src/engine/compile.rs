@@ -499,8 +499,10 @@ impl<'a> Compiler<'a> {
     /// A part of a body that is JSON. A text in it that is JSON itself keeps its values in their places, too.
     fn body_value(&mut self, value: &Value) -> Leaf {
         match value {
-            Value::String(source) if has_tags(source) && body::is_json_text(source) => {
-                Leaf::Text(self.guarded(source, body::Kind::Json))
+            Value::String(source) if has_tags(source) => {
+                let kind = body::Kind::of_part(source);
+                let is_guarded = kind == body::Kind::Json || !body::guard(source, kind).problems.is_empty();
+                if is_guarded { Leaf::Text(self.guarded(source, kind)) } else { self.leaf("body", value) }
             }
             Value::Array(items) => Leaf::List(items.iter().map(|item| self.body_value(item)).collect()),
             Value::Object(fields) => {

@@ -2,17 +2,25 @@
 //!
 //! The body is escaped by its content type. In JSON a value stands in a string, or is a JSON value of its own; in a
 //! form it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an
-//! object), a flow is not published, and one that was published before calls only with values that mean the same
-//! everywhere.
+//! object, JSON that stands in a text), a flow is not published, and one that was published before calls only with
+//! values that mean the same everywhere.
+
+mod form;
+mod json;
+mod look;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, State, Value as Dynamic};
+use regex::{Regex, RegexSet};
 use serde_json::{Map, Value};
 
 use super::condition::as_text;
-use super::template::{is_missing, note_missing, tag_length};
+use super::pieces::{Piece, inside, pieces};
+use super::template::{is_missing, note_missing};
 
 /// The content type of bodies that are JSON.
 pub(super) const JSON: &str = "application/json";
@@ -28,12 +36,34 @@ const HARMLESS: &str = "qyvo_harmless";
 /// Bytes of a value that are escaped for one unit of fuel.
 const BYTES_PER_FUEL: usize = 64;
 
+/// Stands for a value in what is [`written`] in a body.
+const VALUE: char = '\u{0}';
+/// A link in a sentence, whose `=` and `&` make no form of it.
+const LINK: &str = r"(?:^|[\s(<])https?://[^\s<>]*";
+/// What sentences do not have and data does: brackets and tags, keys in or before quotation marks, fields of forms, the
+/// parts of a multipart body, operations of GraphQL and calls of functions.
+const SIGNS_OF_DATA: [&str; 11] = [
+    r"[{}\[\]]",
+    r"<[A-Za-z/!?\x00]",
+    r#"^""#,
+    r#""\s*:"#,
+    r#"[A-Za-z0-9_\x00]:["']"#,
+    r#""\s*,\s*\w+\s*:"#,
+    r"^[^\s=&]*=|&[^\s=&]+=",
+    r#"\S=["']?\x00"#,
+    r"(?i)content-(?:disposition|type)\s*:|^--\S",
+    r"^(?:query|mutation|subscription|fragment)\s*\w*\s*\(",
+    r"(?s)^[A-Za-z_$][\w.$]*\(.*\);?$",
+];
+
 /// How the values of a body are escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Json,
     Form,
     Plain,
+    /// A text within JSON, which is escaped as a whole.
+    Part,
     /// A type whose escape is not known, or that is not known itself.
     Other,
     /// No header says what it is, and its signs may mean something to whoever reads it.
@@ -57,16 +87,17 @@ impl Kind {
         if is_within('{', '}') || is_within('[', ']') {
             return Self::Json;
         }
-        let is_field = |field: &str| {
-            let name = field.split_once('=').map(|(name, _)| name);
-            name.is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
-        };
-        let solid: String = written.chars().filter(|c| !c.is_whitespace()).collect();
-        let is_data = written.split('&').all(is_field)
-            || written.starts_with(['<', '"'])
-            || written.contains(['{', '}', '[', ']'])
-            || solid.contains("\":");
-        if is_data { Self::Unsaid } else { Self::Plain }
+        static WITHOUT: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(LINK).unwrap_or_else(|error| unreachable!("constant pattern: {error}")));
+        static SIGNS: LazyLock<RegexSet> = LazyLock::new(|| {
+            RegexSet::new(SIGNS_OF_DATA).unwrap_or_else(|error| unreachable!("constant pattern: {error}"))
+        });
+        if SIGNS.is_match(&WITHOUT.replace_all(written, " ")) { Self::Unsaid } else { Self::Plain }
+    }
+
+    /// Of a text within JSON.
+    pub(super) fn of_part(source: &str) -> Self {
+        if Self::of_text(&written(source)) == Self::Json { Self::Json } else { Self::Part }
     }
 
     fn of_type(content_type: &str) -> Self {
@@ -91,11 +122,6 @@ pub(super) fn is_form(content_type: &str) -> bool {
     Kind::of_type(content_type) == Kind::Form
 }
 
-/// Whether a text with values in it is JSON around them.
-pub(super) fn is_json_text(source: &str) -> bool {
-    Kind::of_text(&written(source)) == Kind::Json
-}
-
 /// Whether JSON can be sent as a body of the content type that the headers give.
 pub(super) fn takes_json(headers: &BTreeMap<String, String>) -> bool {
     Kind::of(headers, "{}") != Kind::Other
@@ -107,14 +133,17 @@ pub(super) fn form_of(fields: &Map<String, Value>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// What is written in a body besides its values, each of which is a letter here, and its tags.
+/// What is written in a body besides its values, for each of which [`VALUE`] stands, and its tags.
 fn written(body: &str) -> String {
-    let texts = pieces(body).into_iter().map(|piece| match piece {
-        Piece::Text(text) => text,
-        Piece::Value(_) => "v",
-        Piece::Tag(..) => "",
-    });
-    texts.collect()
+    let mut written = String::with_capacity(body.len());
+    for piece in pieces(body) {
+        match piece {
+            Piece::Text(text) | Piece::Unread(text) => written.push_str(text),
+            Piece::Value(_) => written.push(VALUE),
+            Piece::Tag(..) | Piece::Comment(_) => {}
+        }
+    }
+    written
 }
 
 /// A body whose values are escaped, and why some of them cannot be, as the end of a sentence that begins with the
@@ -127,10 +156,11 @@ pub(super) struct Guarded {
 /// Escapes the values of a body.
 pub(super) fn guard(body: &str, kind: Kind) -> Guarded {
     let pieces = pieces(body);
-    let mut filters: Vec<(&'static str, Option<&'static str>)> = match kind {
+    let mut filters: Vec<Treatment> = match kind {
         Kind::Plain => return Guarded { source: body.to_owned(), problems: Vec::new() },
-        Kind::Json => json_filters(&pieces),
-        Kind::Form => form_filters(&pieces),
+        Kind::Json => json::filters(&pieces),
+        Kind::Form => form::filters(&pieces),
+        Kind::Part => look::filters(&pieces),
         Kind::Other | Kind::Unsaid => Vec::new(),
     };
     let unknown = match kind {
@@ -149,199 +179,34 @@ pub(super) fn guard(body: &str, kind: Kind) -> Guarded {
     let mut guarded = Guarded { source: String::with_capacity(body.len() + 64), problems: Vec::new() };
     for piece in pieces {
         match piece {
-            Piece::Text(text) | Piece::Tag(_, text) => guarded.source.push_str(text),
+            Piece::Text(text) | Piece::Tag(_, text) | Piece::Comment(text) => guarded.source.push_str(text),
             Piece::Value(tag) => {
                 let (filter, problem) = filters.next().unwrap_or((HARMLESS, None));
                 guarded.problems.extend(problem.map(|why| format!("`{tag}` {why}")));
                 guarded.source.push_str(&filtered(tag, filter));
             }
+            // Nothing of it may go out, should the library read it after all.
+            Piece::Unread(_) => guarded.source.push_str(UNREADABLE),
         }
     }
     guarded
 }
 
-/// A part of a template's text.
-enum Piece<'a> {
-    Text(&'a str),
-    /// `{{…}}`
-    Value(&'a str),
-    /// `{%…%}` with its first word, or a comment.
-    Tag(&'a str, &'a str),
-}
+/// The filter of a value, and why it cannot be escaped where it stands.
+type Treatment = (&'static str, Option<&'static str>);
 
-fn pieces(source: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = source;
-    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
-        let length = tag_length(&rest[open..]);
-        let (text, tag) = (&rest[..open], &rest[open..open + length]);
-        pieces.push(Piece::Text(text));
-        rest = &rest[open + length..];
-        if tag.starts_with("{{") {
-            pieces.push(Piece::Value(tag));
-            continue;
-        }
-        let inner = tag[2..].trim_start_matches(['-', '+']).trim_start();
-        let word = inner.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        pieces.push(Piece::Tag(if tag.starts_with("{%") { word } else { "" }, tag));
-        if tag.starts_with("{%") && word == "raw" {
-            let end = rest.find("endraw").and_then(|at| rest[..at].rfind("{%")).unwrap_or(rest.len());
-            pieces.push(Piece::Text(&rest[..end]));
-            rest = &rest[end..];
-        }
-    }
-    pieces.push(Piece::Text(rest));
-    pieces
-}
+/// A value that nothing is done to.
+const AS_IT_IS: &str = "";
+/// A template that no library can read.
+const UNREADABLE: &str = "{{";
 
 /// `{{ … }}` with a filter behind all that stands in it.
 fn filtered(tag: &str, filter: &str) -> String {
-    let inner = tag.strip_prefix("{{").and_then(|tag| tag.strip_suffix("}}"));
-    let Some(inner) = inner else { return tag.to_owned() };
-    let is_control = |c: char| c == '-' || c == '+';
-    let head = if inner.starts_with(is_control) { &inner[..1] } else { "" };
-    let body = &inner[head.len()..];
-    let tail = if body.ends_with('-') { "-" } else { "" };
-    let body = &body[..body.len() - tail.len()];
-    format!("{{{{{head} ({body})|{filter} {tail}}}}}")
-}
-
-/// What a string of JSON may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum StringState {
-    /// Nothing but blanks stands in it yet.
-    Empty,
-    /// It begins with a bracket, as JSON does.
-    Opens,
-    /// It has quotation marks besides, so that its values would have to be escaped twice.
-    Nested,
-    Text,
-}
-
-/// Where a text of JSON is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct JsonState {
-    in_string: bool,
-    /// Characters of an escape that are still to come.
-    escape: u8,
-    /// What the string is, as far as it has been read.
-    string: StringState,
-    /// The last character outside of strings.
-    last: Option<char>,
-}
-
-const KEY: &str =
-    "stands where the key of an object is, and nobody who writes to you may choose that. Write the key out";
-const ESCAPE: &str = "stands inside of an escape. Remove the backslash before it";
-const NESTED: &str = "stands in JSON that is written as a string, where it would have to be escaped twice. Write the \
-                      body as a JSON object: a text in it that is JSON is escaped as such";
-const PLACE: &str = "stands where no JSON value can be. Put it into quotation marks";
-const BRANCHES: &str = "stands in a string in one branch and outside of it in another. Write the quotation marks \
-                        within the branches, or the body as a JSON object";
-
-fn json_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>)> {
-    let mut filters: Vec<(&'static str, Option<&'static str>)> = Vec::new();
-    let mut now = JsonState { in_string: false, escape: 0, string: StringState::Empty, last: None };
-    let mut branches: Vec<JsonState> = Vec::new();
-    let mut is_uneven = false;
-    // Values of the string, or the value, that has just ended: the next character says whether that was a key.
-    let (mut open, mut ended) = (Vec::new(), Vec::new());
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => {
-                for c in text.chars() {
-                    if now.in_string {
-                        now.string = match (now.string, now.escape, c) {
-                            (StringState::Empty, 0, '{' | '[') => StringState::Opens,
-                            (StringState::Empty, _, c) if !c.is_whitespace() => StringState::Text,
-                            (StringState::Opens, 1, '"') => StringState::Nested,
-                            (state, _, _) => state,
-                        };
-                        match (now.escape, c) {
-                            (0, '\\') => now.escape = 1,
-                            (0, '"') => {
-                                now.in_string = false;
-                                now.last = Some('"');
-                                ended.append(&mut open);
-                            }
-                            (0, _) => {}
-                            (1, 'u') => now.escape = 5,
-                            (1, _) => now.escape = 0,
-                            (2, _) => now.escape = 0,
-                            (_, _) => now.escape -= 1,
-                        }
-                    } else if !c.is_whitespace() {
-                        if c == ':' {
-                            ended.iter().for_each(|at: &usize| filters[*at] = (HARMLESS, Some(KEY)));
-                        } else if !",]}".contains(c) {
-                            let bare = ended.iter().filter(|at| filters[**at].0 == AS_VALUE).copied();
-                            bare.collect::<Vec<_>>().iter().for_each(|at| filters[*at] = (HARMLESS, Some(PLACE)));
-                        }
-                        ended.clear();
-                        now.in_string = c == '"';
-                        now.string = StringState::Empty;
-                        now.last = Some(c);
-                    }
-                }
-            }
-            Piece::Value(_) if now.in_string => {
-                open.push(filters.len());
-                filters.push(match (now.escape, now.string) {
-                    (0, StringState::Nested) => (HARMLESS, Some(NESTED)),
-                    (0, _) => (IN_STRING, None),
-                    _ => (HARMLESS, Some(ESCAPE)),
-                });
-                if now.string == StringState::Empty {
-                    now.string = StringState::Text;
-                }
-            }
-            Piece::Value(_) => {
-                let begins = now.last.is_none_or(|last| "[,:".contains(last));
-                ended.push(filters.len());
-                filters.push(if begins { (AS_VALUE, None) } else { (HARMLESS, Some(PLACE)) });
-                now.last = Some('0');
-            }
-            Piece::Tag("if" | "for", _) => branches.push(now),
-            Piece::Tag("elif" | "else" | "endif" | "endfor", tag) => {
-                let before = branches.last().copied().unwrap_or(now);
-                is_uneven |= (before.in_string, before.escape) != (now.in_string, now.escape);
-                if tag.contains("end") {
-                    branches.pop();
-                } else {
-                    now.last = before.last;
-                    ended.clear();
-                }
-            }
-            Piece::Tag(..) => {}
-        }
+    if filter == AS_IT_IS {
+        return tag.to_owned();
     }
-    if is_uneven || now.in_string {
-        filters.iter_mut().for_each(|filter| *filter = (HARMLESS, Some(BRANCHES)));
-    }
-    filters
-}
-
-fn form_filters(pieces: &[Piece<'_>]) -> Vec<(&'static str, Option<&'static str>)> {
-    let why =
-        "stands where the name of a field is, and nobody who writes to you may choose that. Write it behind a `=`";
-    let mut is_value = false;
-    let mut filters = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => {
-                for c in text.chars() {
-                    match c {
-                        '&' => is_value = false,
-                        '=' => is_value = true,
-                        _ => {}
-                    }
-                }
-            }
-            Piece::Value(_) => filters.push(if is_value { (IN_FORM, None) } else { (HARMLESS, Some(why)) }),
-            Piece::Tag(..) => {}
-        }
-    }
-    filters
+    let (head, inner, tail) = inside(tag);
+    format!("{{{{{head} ({inner})|{filter} {tail}}}}}")
 }
 
 /// Adds the filters that escape.
@@ -448,6 +313,23 @@ mod tests {
             (r#"{"a":"{{ n if word else '}}' }}"}"#, json!({"a": TYPED})),
             (r#"{"a":"{% raw %}{{n}}{% endraw %}{{n}}"}"#, json!({"a": format!("{{{{n}}}}{TYPED}")})),
             ("{{n}}", json!(TYPED)),
+            (
+                r#"{"a":"{% raw %}use endraw to close{% endraw %}","b":"{{n}}"}"#,
+                json!({"a": "use endraw to close", "b": TYPED}),
+            ),
+            (r#"{"a":"[sic] {{word}} [5] [{{n}}]"}"#, json!({"a": format!("[sic] Ann Lee [5] [{TYPED}]")})),
+            (
+                r#"{"a":"{\"b\": [{{ word | tojson }}, {{q|tojson}}]}"}"#,
+                json!({"a": "{\"b\": [\"Ann Lee\", \"\\\"\"]}"}),
+            ),
+            (
+                r#"{"a":"{% for one in list %}{{one}}, {% endfor %}and {% if n %}[{{n}}]{% else %}-{% endif %}"}"#,
+                json!({"a": format!("a\"b, {{'c': None}}, and [{TYPED}]")}),
+            ),
+            (
+                r#"[{% for one in list %}{{one}}{% if not loop.last %},{% endif %}{% endfor %}]"#,
+                json!(["a\"b", {"c": null}]),
+            ),
         ] {
             assert_eq!(problems(body, Kind::Json), 0, "{body}: {:?}", guard(body, Kind::Json).problems);
             let text = render(body, Kind::Json).unwrap();
@@ -470,11 +352,30 @@ mod tests {
             r#"{"a": "{{n}}"#,
             r#"{"a": "{\"name\":\"{{n}}\"}"}"#,
             r#"{"a": "[1, {\"b\": {{n}}}]"}"#,
+            r#"{"a":"data={\"b\":\"{{n}}\"}"}"#,
+            r#"{"a":"{{word}}{\"b\":\"{{n}}\"}"}"#,
+            r#"{"a":"\n{\"b\":\"{{n}}\"}"}"#,
+            r#"{"a":"{\u0022b\u0022:\u0022{{n}}\u0022}"}"#,
+            r#"{"a":"\u007b\u0022b\u0022:{{n}}}"}"#,
+            r#"{"a":"[{{n}}]"}"#,
+            r#"{"a":"Data: [{{n}}]"}"#,
+            r#"{"a":"Items [\"{{n}}\"]"}"#,
+            r#"{"a":"{{word}}\"b\":\"{{n}}\""}"#,
+            r#"{"a":"{\"b\":\"{{ n | tojson }}\"}"}"#,
+            r#"{"a":"{\"b\":{{ n ~ n | tojson }}}"}"#,
+            r#"{"a":"{% for one in list %}{{n}}{ {% endfor %}"}"#,
+            r#"{"a":"{% if five %}{ {% endif %}{{n}}"}"#,
+            r#"{"b":1,{% if five %}"{{n}}"{% else %}"a"{% endif %}: 1}"#,
         ] {
             assert!(problems(body, Kind::Json) > 0, "{body}");
             assert!(render(body, Kind::Json).is_err(), "{body}");
         }
-        for body in ["<name>{{n}}</name>", "query { user(name: \"{{n}}\") { id } }", "{{n}}"] {
+        for body in [
+            "<name>{{n}}</name>",
+            "{% raw %}endraw{% endraw %}<a>{{n}}</a>",
+            "query { user(name: \"{{n}}\") { id } }",
+            "{{n}}",
+        ] {
             assert!(problems(body, Kind::Other) > 0, "{body}");
             assert!(render(body, Kind::Other).is_err(), "{body}");
         }
@@ -486,12 +387,48 @@ mod tests {
     fn values_of_forms_are_percent_encoded() {
         assert_eq!(render("a={{word}}&b={{n}}", Kind::Form).unwrap(), format!("a=Ann%20Lee&b={}", percent(TYPED)));
         assert_eq!(problems("a={{word}}&b={{n}}", Kind::Form), 0);
-        for body in ["{{n}}=1", "a=1&{{n}}", "{{n}}"] {
+        for body in [
+            "{{n}}=1",
+            "a=1&{{n}}",
+            "{{n}}",
+            "a=1;{{n}}=2",
+            "a=%{{n}}",
+            r#"payload={"text":"{{n}}"}"#,
+            r#"payload={"text":{{n}}}"#,
+            "payload=%7B%22text%22:%22{{n}}%22%7D",
+            "payload=[{{n}}]",
+            "{% if five %}a={% endif %}{{n}}",
+            "a={% for one in list %}{{n}}&{% endfor %}",
+        ] {
             assert_eq!(problems(body, Kind::Form), 1, "{body}");
             assert!(render(body, Kind::Form).is_err(), "{body}");
         }
+        for (body, sent) in [
+            ("a={% raw %}endraw{% endraw %}&b={{n}}", format!("a=endraw&b={}", percent(TYPED))),
+            ("a=1;b={{n}}&c[]={{n}}", format!("a=1;b={0}&c[]={0}", percent(TYPED))),
+            ("p={\"a\":{{q|tojson}}}", "p={\"a\":%22%5C%22%22}".to_owned()),
+            (
+                "{% for one in [1, 2] %}{% if not loop.first %}&{% endif %}a={{n}}{% endfor %}",
+                format!("a={0}&a={0}", percent(TYPED)),
+            ),
+        ] {
+            assert_eq!(problems(body, Kind::Form), 0, "{body}");
+            assert_eq!(render(body, Kind::Form).unwrap(), sent, "{body}");
+        }
         let fields = json!({"a b": "x&y=1", "n": 5, "list": ["&"]});
         assert_eq!(form_of(fields.as_object().unwrap()), "a%20b=x%26y%3D1&n=5&list=%5B%22%26%22%5D");
+    }
+
+    #[test]
+    fn json_in_a_part_of_json_is_no_text() {
+        for source in ["data={\"b\":\"{{n}}\"}", "{{n}}{\"b\":\"{{n}}\"}", "Data: [{{n}}]"] {
+            assert_eq!((Kind::of_part(source), problems(source, Kind::Part)), (Kind::Part, 1), "{source}");
+            assert!(render(source, Kind::Part).is_err(), "{source}");
+        }
+        for source in ["He said \"{{n}}\" [{{n}}]", "data={\"b\":{{n|tojson}}}", "{{n}}"] {
+            assert_eq!((Kind::of_part(source), problems(source, Kind::Part)), (Kind::Part, 0), "{source}");
+        }
+        assert_eq!(Kind::of_part("{\"b\":\"{{n}}\"}"), Kind::Json);
     }
 
     #[test]
@@ -528,6 +465,26 @@ mod tests {
             (None, "callback({\"a\":\"{{n}}\"})", Kind::Unsaid),
             (None, "\"{{n}}\"", Kind::Unsaid),
             (None, "<name>{{n}}</name>", Kind::Unsaid),
+            (None, "{{n}}<a>{{n}}</a>", Kind::Unsaid),
+            (None, "Order: <a>{{n}}</a>", Kind::Unsaid),
+            (None, "hello&name={{n}}", Kind::Unsaid),
+            (None, "=1&name={{n}}", Kind::Unsaid),
+            (None, "full name={{n}}&role=user", Kind::Unsaid),
+            (None, "full name={{n}}", Kind::Unsaid),
+            (None, "a:\"{{n}}\",b:1", Kind::Unsaid),
+            (None, "--x\r\nContent-Disposition: form-data; name=a\r\n\r\n{{n}}\r\n--x--", Kind::Unsaid),
+            (None, "\r\nContent-Disposition: form-data\r\n\r\n{{n}}", Kind::Unsaid),
+            (None, "mutation(n: {{n}})", Kind::Unsaid),
+            (None, "query Of(n: {{n}})", Kind::Unsaid),
+            (None, "go({{n}});", Kind::Unsaid),
+            (None, "{\"a\":\"{{n}}\"}\n{\"b\":\"{{n}}\"}", Kind::Json),
+            (
+                None,
+                "{{n}} <3 & more (2 items): \"{{n}}\", at 5 < 6, see https://shop.example/?a=1&id={{n}}",
+                Kind::Plain,
+            ),
+            (None, "Name: {{n}}\nRole: user", Kind::Plain),
+            (None, "He said: \"{{n}}\"", Kind::Plain),
         ] {
             assert_eq!(kind(header, body), expected, "{header:?} {body}");
             let is_sent_raw = render(body, expected).is_ok_and(|text| text.contains(TYPED));
