@@ -1,18 +1,22 @@
 //! Addresses with values in them: which can never work, and which a value would lead elsewhere.
 
-use super::template::{single_expression, tag_length};
+use super::body;
+use super::pieces::{Piece, inside, pieces, split_outside};
+use super::template::single_expression;
 
 /// Stands for a value where an address is looked at without them.
 const VALUE: char = '\u{0}';
+/// Stands for values and texts that are joined in a way that is not looked into.
+const JOINED: char = '\u{1}';
 
 /// Why an address can never work, or would let a value choose the host, as a sentence.
 pub(super) fn problem(source: &str) -> Option<String> {
-    if single_expression(source).is_some() {
-        return None;
-    }
-    let plain = without_values(source);
+    // An address has no line breaks and tabs: whoever reads one leaves them out (WHATWG URL, section 4.4).
+    let is_single = single_expression(source).is_some();
+    let plain = replaced(source, |tag| unfolded(tag, !is_single));
+    let plain: String = plain.chars().filter(|c| !"\t\n\r".contains(*c)).collect();
     let plain = plain.trim();
-    if plain.starts_with(VALUE) {
+    if plain.starts_with(VALUE) && !is_single {
         let why = "The address begins with a value and goes on: values within an address are percent-encoded, so that \
                    this can never be one. Write its beginning out, or put the whole address into one value.";
         return Some(why.to_owned());
@@ -24,6 +28,13 @@ pub(super) fn problem(source: &str) -> Option<String> {
         Some((host, port)) => (host, port.strip_prefix(':').map_or_else(|| format!("?{port}"), str::to_owned)),
         None => host.split_once(':').map_or((host, String::new()), |(host, port)| (host, port.to_owned())),
     };
+    if host.is_empty() {
+        return Some("There is no host behind `://`. Write one there.".to_owned());
+    }
+    if host.contains(JOINED) || port.contains(JOINED) {
+        let why = "A value is joined to a text in the host or the port. Write the text outside of the braces.";
+        return Some(why.to_owned());
+    }
     if port.contains(VALUE) && !port.chars().eq([VALUE]) {
         let why = "A value stands right behind the host or its port and would become part of it. Put a `/` before the \
                    value.";
@@ -39,7 +50,7 @@ pub(super) fn problem(source: &str) -> Option<String> {
 
 /// Whether an address has steps of only dots in its path, which lead up (WHATWG URL, section 4.4).
 pub(super) fn has_dots(address: &str) -> bool {
-    let plain = without_values(address);
+    let plain = replaced(address, |_| VALUE.to_string());
     let path = plain.split_once("://").map_or(plain.as_str(), |(_, rest)| rest);
     let path = path.split(['?', '#']).next().unwrap_or_default();
     path.split(['/', '\\']).skip(1).any(|step| {
@@ -48,19 +59,39 @@ pub(super) fn has_dots(address: &str) -> bool {
     })
 }
 
-fn without_values(source: &str) -> String {
+/// An address with something else in the place of its values.
+fn replaced(source: &str, by: impl Fn(&str) -> String) -> String {
     let mut plain = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(open) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
-        let length = tag_length(&rest[open..]);
-        plain.push_str(&rest[..open]);
-        if rest[open..].starts_with("{{") {
-            plain.push(VALUE);
+    for piece in pieces(source) {
+        match piece {
+            Piece::Text(text) => plain.push_str(text),
+            Piece::Value(tag) => plain.push_str(&by(tag)),
+            Piece::Tag(..) | Piece::Comment(_) | Piece::Unread(_) => {}
         }
-        rest = &rest[open + length..];
     }
-    plain.push_str(rest);
     plain
+}
+
+/// `{{'a' ~ b}}` as if it were written `a{{b}}`, perhaps with what of it is percent-encoded.
+fn unfolded(tag: &str, is_encoded: bool) -> String {
+    let (_, inner, _) = inside(tag);
+    let parts = split_outside(inner, '~').into_iter().map(|part| {
+        let part = part.trim();
+        let is_text = |quote: char| {
+            let text = part.strip_prefix(quote)?.strip_suffix(quote)?;
+            (!text.contains([quote, '\\'])).then_some(text)
+        };
+        if let Some(text) = is_text('"').or_else(|| is_text('\'')) {
+            return if is_encoded { body::percent(text) } else { text.to_owned() };
+        }
+        // Whatever makes one text of several.
+        let has_text = part.contains(['"', '\'']);
+        let begins_with_text = part.starts_with(['"', '\'', '(', '[']);
+        let is_joined = part.contains(['~', '+'])
+            || (begins_with_text && ["join", "replace", "format"].iter().any(|filter| part.contains(filter)));
+        if has_text && is_joined { JOINED.to_string() } else { VALUE.to_string() }
+    });
+    parts.collect()
 }
 
 #[cfg(test)]
@@ -83,6 +114,20 @@ mod tests {
             "http://[::1]:80{{context.path}}",
             "http://[::1]{{context.path}}",
             "http://shop.example:{{context.port}}{{context.path}}",
+            "http://{{\"127.0.0.1\" ~ context.n}}:80/x",
+            "http://{{'127.0.0.1' ~ context.n if context.n else 'shop.example'}}/x",
+            "http://{{('127.0.0.1' ~ context.n)|lower}}/x",
+            "http://{{['127.0.0.1', context.n]|join}}/x",
+            "http://{{'127.0.0.1' + context.n}}/x",
+            "http://shop.example{{'/' ~ context.n}}",
+            "http://shop.example:{{'80' ~ context.n}}/x",
+            "{{'http://127.0.0.1' ~ context.n}}",
+            "http:///host{{context.n}}:80/x",
+            "http://\\host{{context.n}}:80/x",
+            "http://\t/host{{context.n}}/x",
+            "http://:80/x",
+            "https://",
+            "http://{% raw %}endraw{{% endraw %}{{context.path}}/x",
         ] {
             assert!(problem(source).is_some(), "{source}");
         }
@@ -98,6 +143,11 @@ mod tests {
             "https://u:{{context.p}}@shop.example/x",
             "https://shop.example?q={{context.q}}",
             "https://shop.example/a",
+            "https://{{context.shop ~ '.example.com'}}/x",
+            "https://{{'a.example' if context.test else 'b.example'}}/x",
+            "https://shop.example/{{'orders-' ~ context.id}}",
+            "{{context.base ~ '/orders'}}",
+            "{{'https://shop.example/' ~ context.path}}",
         ] {
             assert_eq!(problem(source), None, "{source}");
         }

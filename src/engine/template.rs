@@ -359,29 +359,6 @@ fn check_size(source: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The length of the tag that a text begins with; to the text's end if it is not closed.
-pub(super) fn tag_length(text: &str) -> usize {
-    let close = match text.as_bytes().get(1) {
-        Some(b'%') => "%}",
-        Some(b'#') => "#}",
-        _ => "}}",
-    };
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(2) {
-        match quote {
-            Some(_) if escaped => escaped = false,
-            Some(_) if c == '\\' => escaped = true,
-            Some(open) if c == open => quote = None,
-            Some(_) => {}
-            None if close != "#}" && (c == '"' || c == '\'') => quote = Some(c),
-            None if text[at..].starts_with(close) => return at + close.len(),
-            None => {}
-        }
-    }
-    text.len()
-}
-
 /// The inside of a text that is exactly one `{{…}}`.
 pub(super) fn single_expression(source: &str) -> Option<&str> {
     let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
