@@ -99,17 +99,24 @@ pub fn loose(text: &str) -> Option<String> {
     let rest = LISTED.find(text).map_or("", |found| &text[found.end()..]);
     // `1.5 kg` is no item of a list, and neither is `1.` alone.
     let has_item = rest.chars().next().is_some_and(|c| !c.is_numeric()) && rest.chars().any(char::is_alphanumeric);
-    let bare = same_letters(if has_item { rest } else { text });
-    let mut unaccented = String::with_capacity(bare.len());
-    for c in bare.nfkd().filter(|c| !is_accent(*c)) {
+    let composed = unaccented(&same_letters(if has_item { rest } else { text }));
+    let trimmed = composed.trim_matches(|c: char| !c.is_alphanumeric() && !is_combining_mark(c));
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// [`same_letters`] without their accents.
+pub fn unaccented(letters: &str) -> String {
+    if letters.is_ascii() {
+        return letters.to_owned();
+    }
+    let mut unaccented = String::with_capacity(letters.len());
+    for c in letters.nfkd().filter(|c| !is_accent(*c)) {
         match without_stroke(c) {
             Some(letters) => unaccented.push_str(letters),
             None => unaccented.push(c),
         }
     }
-    let composed: String = unaccented.nfc().collect();
-    let trimmed = composed.trim_matches(|c: char| !c.is_alphanumeric() && !is_combining_mark(c));
-    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+    unaccented.nfc().collect()
 }
 
 /// Whether nothing of a text changes but the case: what most values are.
