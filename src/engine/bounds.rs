@@ -68,6 +68,11 @@ impl Bounds {
         (bounds, bad)
     }
 
+    /// Whether there are any for dates.
+    pub(super) fn are_set(&self) -> bool {
+        matches!(self, Self::Days(range) if range.min.is_some() || range.max.is_some())
+    }
+
     /// Whether a number lies within them.
     pub(super) fn hold_number(&self, number: Number) -> bool {
         match self {

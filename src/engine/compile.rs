@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::bounds::Bounds;
 use super::check::{self, Publishing};
-use super::extract::DateOrder;
+use super::date::DateOrder;
 use super::moment;
 use super::number::Writing;
 use super::pattern::Pattern;

@@ -2,14 +2,16 @@
 
 use std::sync::LazyLock;
 
-use jiff::ToSpan;
-use jiff::civil::{Date, Time};
-use regex::{Captures, Regex};
+use jiff::civil::Date;
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::bounds::Bounds;
+use super::date::{self, DateOrder, NoDate};
 use super::number::{self, NoNumber, Number, Writing};
 use super::pattern::Pattern;
+use super::time_of_day::{self, NoTime};
+use super::words::Languages;
 use crate::domain::text::ascii_digit;
 use crate::domain::unseen::{is_blank, is_unseen};
 use crate::domain::{Expects, Phone, Reply, ReplyKind};
@@ -19,40 +21,19 @@ use crate::domain::{Expects, Phone, Reply, ReplyKind};
 pub(super) struct Locale {
     /// ISO 3166 country, of the flow's settings or the contact's number.
     pub(super) country: Option<String>,
-    /// How `5/6/2026` is read.
-    pub(super) date_order: DateOrder,
+    /// How `5/6/2026` is read, if the flow says so.
+    pub(super) date_order: Option<DateOrder>,
     /// How numbers are written.
     pub(super) writing: Writing,
+    /// Whose words are read: the contact's language and the flow's (BCP 47).
+    pub(super) languages: [Option<String>; 2],
     /// The day on which the reply was received, on the contact's clock.
     pub(super) today: Date,
 }
 
-/// Order of day, month and year.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DateOrder {
-    DayMonthYear,
-    MonthDayYear,
-    YearMonthDay,
-}
-
-impl DateOrder {
-    /// The setting's text as an order.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "dmy" => Some(Self::DayMonthYear),
-            "mdy" => Some(Self::MonthDayYear),
-            "ymd" => Some(Self::YearMonthDay),
-            _ => None,
-        }
-    }
-
-    /// The order that people of a country write.
-    pub(super) fn of_country(country: Option<&str>) -> Self {
-        match country {
-            Some("US" | "PH" | "PR" | "GU" | "FM" | "PW" | "MH") => Self::MonthDayYear,
-            Some("CN" | "JP" | "KR" | "KP" | "TW" | "HK" | "HU" | "LT" | "MN" | "IR" | "SE") => Self::YearMonthDay,
-            _ => Self::DayMonthYear,
-        }
+impl Locale {
+    fn languages(&self) -> Languages {
+        Languages::of(self.languages.iter().flatten().map(String::as_str), self.country.as_deref())
     }
 }
 
@@ -84,13 +65,32 @@ pub(super) fn extract(
     let parsed = match expects {
         Expects::Any => Some(any_value(reply, received)),
         Expects::Text => text_value(reply, received, bounds),
-        Expects::Number => match number::first_in(received, locale.writing, |number| bounds.hold_number(number)) {
-            Ok(number) => Some(number.to_json()),
+        Expects::Number => match number::first_in(received, locale.writing, |number| bounds.hold_number(number))
+            .or_else(|error| number::in_words(received, locale.writing, &locale.languages(), error))
+        {
+            Ok(_) if !is_digits(received) && number::is_open(received, &locale.languages()) => {
+                return Err("the number is told as one of several");
+            }
+            Ok(number) => bounds.hold_number(number).then(|| number.to_json()),
             Err(NoNumber::Unclear) => return Err("the number can be read in more than one way"),
             Err(NoNumber::Missing) => None,
         },
-        Expects::Date => in_text(reply).and_then(|()| date(&text, locale, bounds)),
-        Expects::Time => in_text(reply).and_then(|()| time(&text, bounds)),
+        Expects::Date if reply.text.is_some() => {
+            let languages = locale.languages();
+            let order = locale.date_order.unwrap_or_else(|| DateOrder::of_country(locale.country.as_deref()));
+            let around = date::Around { order, languages: &languages, today: locale.today };
+            match date::read(received, &around, bounds) {
+                Ok(date) => Some(json!(date.to_string())),
+                Err(NoDate::Unclear) => return Err("more than one day can be meant"),
+                Err(NoDate::Missing) => None,
+            }
+        }
+        Expects::Time if reply.text.is_some() => match time_of_day::read(received, &locale.languages()) {
+            Ok(time) if bounds.hold_time(time) => Some(json!(time.strftime("%H:%M").to_string())),
+            Err(NoTime::Unclear) => return Err("more than one time can be meant"),
+            Ok(_) | Err(NoTime::Missing) => None,
+        },
+        Expects::Date | Expects::Time => None,
         Expects::Email => in_text(reply).and_then(|()| email(received)),
         Expects::Phone if reply.kind == ReplyKind::Contacts => card_phone(reply, locale),
         Expects::Phone => in_text(reply).and_then(|()| phone(&text, locale)),
@@ -111,6 +111,11 @@ pub(super) fn extract(
             Expects::Location => "no location",
         }),
     }
+}
+
+/// Whether nothing is said beside a number.
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Typed text, taps and captions can be read; a voice note or a place cannot.
@@ -146,138 +151,6 @@ fn text_value(reply: &Reply, received: &str, bounds: &Bounds) -> Option<Value> {
 
 fn pattern(source: &str) -> Regex {
     Regex::new(source).unwrap_or_else(|error| unreachable!("constant pattern: {error}"))
-}
-
-fn date(text: &str, locale: &Locale, bounds: &Bounds) -> Option<Value> {
-    let text = text.to_lowercase();
-    let found = dates(&text, locale).into_iter().find(|date| bounds.hold_date(*date));
-    found.map(|date| json!(date.to_string()))
-}
-
-/// All dates in a lower-case text, in the order of their places.
-fn dates(text: &str, locale: &Locale) -> Vec<Date> {
-    static YEAR_FIRST: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})(?:\b|t)"));
-    static NUMERIC: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\b(\d{1,2})\s?[-/. ]\s?(\d{1,2})\s?[-/. ]\s?(\d{4}|\d{1,2})\b"));
-    static DAY_NAME: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"\b(\d{1,2})(?:st|nd|rd|th|\.|º)?\s+(?:of\s+|de\s+)?(\p{L}{3,})\.?,?(?:\s+(?:de\s+)?(\d{4}))?\b")
-    });
-    static NAME_DAY: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"\b(\p{L}{3,})\.?\s+(\d{1,2})(?:st|nd|rd|th)?(?:,?\s+(\d{4}))?\b"));
-    static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(today|tomorrow|yesterday)\b"));
-
-    let group =
-        |found: &Captures<'_>, index: usize| found.get(index).and_then(|part| part.as_str().parse::<i16>().ok());
-    let mut found: Vec<(usize, Date)> = Vec::new();
-    let mut add = |at: &Captures<'_>, date: Option<Date>| {
-        found.extend(date.map(|date| (at.get(0).map_or(0, |whole| whole.start()), date)));
-    };
-    for at in YEAR_FIRST.captures_iter(text) {
-        add(&at, day(group(&at, 1), group(&at, 2), group(&at, 3)));
-    }
-    for at in NUMERIC.captures_iter(text) {
-        let (first, second, third) = (group(&at, 1), group(&at, 2), group(&at, 3).map(full_year));
-        let read = match locale.date_order {
-            // A year of one digit is no year.
-            DateOrder::MonthDayYear | DateOrder::DayMonthYear if at.get(3).is_some_and(|part| part.len() == 1) => None,
-            DateOrder::MonthDayYear => day(third, first, second).or_else(|| day(third, second, first)),
-            DateOrder::YearMonthDay if at.get(3).is_some_and(|part| part.len() < 4) => {
-                day(first.map(full_year), second, group(&at, 3)).or_else(|| day(third, second, first))
-            }
-            _ => day(third, second, first).or_else(|| day(third, first, second)),
-        };
-        add(&at, read);
-    }
-    for at in DAY_NAME.captures_iter(text) {
-        add(&at, named_day(group(&at, 3), at.get(2).map_or("", |name| name.as_str()), group(&at, 1), locale.today));
-    }
-    for at in NAME_DAY.captures_iter(text) {
-        add(&at, named_day(group(&at, 3), at.get(1).map_or("", |name| name.as_str()), group(&at, 2), locale.today));
-    }
-    for at in WORD.captures_iter(text) {
-        let shifted = match at.get(1).map(|word| word.as_str()) {
-            Some("tomorrow") => locale.today.checked_add(1.day()),
-            Some("yesterday") => locale.today.checked_sub(1.day()),
-            _ => Ok(locale.today),
-        };
-        add(&at, shifted.ok());
-    }
-    found.sort_by_key(|(place, _)| *place);
-    found.into_iter().map(|(_, date)| date).collect()
-}
-
-fn day(year: Option<i16>, month: Option<i16>, day: Option<i16>) -> Option<Date> {
-    Date::new(year?, i8::try_from(month?).ok()?, i8::try_from(day?).ok()?).ok()
-}
-
-/// Two digits of a year: 69 to 99 are of the 1900s (POSIX).
-fn full_year(year: i16) -> i16 {
-    match year {
-        0..=68 => 2000 + year,
-        69..=99 => 1900 + year,
-        _ => year,
-    }
-}
-
-/// A day of a named month; without a year the next one to come.
-fn named_day(year: Option<i16>, name: &str, number: Option<i16>, today: Date) -> Option<Date> {
-    let month = month(name)?;
-    if year.is_some() {
-        return day(year, Some(month), number);
-    }
-    let this_year = day(Some(today.year()), Some(month), number)?;
-    if this_year >= today { Some(this_year) } else { day(Some(today.year() + 1), Some(month), number) }
-}
-
-/// The month that a name of English, German, French, Spanish, Portuguese or Italian means, short forms included.
-fn month(name: &str) -> Option<i16> {
-    const MONTHS: [&[&str]; 12] = [
-        &["january", "januar", "janvier", "enero", "janeiro", "gennaio"],
-        &["february", "februar", "février", "fevrier", "febrero", "fevereiro", "febbraio"],
-        &["march", "märz", "maerz", "mars", "marzo", "março", "marco"],
-        &["april", "avril", "abril", "aprile"],
-        &["may", "mai", "mayo", "maio", "maggio"],
-        &["june", "juni", "juin", "junio", "junho", "giugno"],
-        &["july", "juli", "juillet", "julio", "julho", "luglio"],
-        &["august", "août", "aout", "agosto"],
-        &["september", "septembre", "septiembre", "setembro", "settembre"],
-        &["october", "oktober", "octobre", "octubre", "outubro", "ottobre"],
-        &["november", "novembre", "noviembre", "novembro"],
-        &["december", "dezember", "décembre", "decembre", "diciembre", "dezembro", "dicembre"],
-    ];
-    let fits = |full: &&str| *full == name || (full.starts_with(name) && (3..=5).contains(&name.chars().count()));
-    let index = MONTHS.iter().position(|names| names.iter().any(&fits))?;
-    i16::try_from(index + 1).ok()
-}
-
-fn time(text: &str, bounds: &Bounds) -> Option<Value> {
-    static TIME: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(
-            r"(?i)\b(\d{1,2})\s?(?:[:.]\s?(\d{2})|h\s?(\d{2})?)?\s*(am|pm|a\.m\.?|p\.m\.?|uhr|o'clock)?(?:\W|$)|\b(noon|midnight)\b",
-        )
-    });
-    TIME.captures_iter(text).find_map(|found| {
-        let part = |index: usize| found.get(index).map(|part| part.as_str());
-        let (hour, minute) = match part(5) {
-            Some(word) => (if word.eq_ignore_ascii_case("noon") { 12 } else { 0 }, 0),
-            None => {
-                let hour: i8 = part(1)?.parse().ok()?;
-                let minute: i8 = part(2).or(part(3)).unwrap_or("0").parse().ok()?;
-                let has_hour_mark = found.get(0)?.as_str().to_lowercase().contains('h');
-                let half = part(4).map(|word| word.to_lowercase().chars().next().unwrap_or_default());
-                match half {
-                    Some('a' | 'p') if !(1..=12).contains(&hour) => return None,
-                    Some('a') => (hour % 12, minute),
-                    Some('p') => (hour % 12 + 12, minute),
-                    // A bare number is no time of day.
-                    None if part(2).is_none() && !has_hour_mark => return None,
-                    _ => (hour, minute),
-                }
-            }
-        };
-        let time = Time::new(hour, minute, 0, 0).ok()?;
-        bounds.hold_time(time).then(|| json!(format!("{:02}:{:02}", time.hour(), time.minute())))
-    })
 }
 
 fn email(text: &str) -> Option<Value> {
@@ -343,8 +216,9 @@ mod tests {
     fn locale(country: Option<&str>) -> Locale {
         Locale {
             country: country.map(str::to_owned),
-            date_order: DateOrder::of_country(country),
+            date_order: None,
             writing: Writing::of_country(country),
+            languages: [None, None],
             today: jiff::civil::date(2026, 5, 7),
         }
     }
@@ -412,7 +286,11 @@ mod tests {
             ("18 Uhr", json!("18:00")),
             ("25:00", Value::Null),
             ("13pm", Value::Null),
-            ("7", Value::Null),
+            ("7", json!("07:00")),
+            ("at 7 or 8", Value::Null),
+            ("table for 4", Value::Null),
+            ("4 of us at half past 8 pm", json!("20:30")),
+            (&format!("8 pm{}", " and so on".repeat(100)), Value::Null),
         ] {
             assert_eq!(read(text, Expects::Time, None), expected, "{text}");
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Halt, Machine, Next, millis};
 use crate::domain::{Expects, MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
 use crate::engine::compile::{Action, Prompt};
-use crate::engine::extract::{DateOrder, Locale, extract};
+use crate::engine::extract::{Locale, extract};
 use crate::engine::number::Writing;
 use crate::engine::reply::{Choice, choose};
 use crate::engine::{Change, limits};
@@ -183,8 +183,9 @@ impl Machine<'_> {
         // Only dates are read by it, and it takes as long to find out as the country.
         let zone = if expects == Expects::Date { self.turn_scope().zone().clone() } else { TimeZone::UTC };
         Locale {
-            date_order: self.flow.date_order.unwrap_or_else(|| DateOrder::of_country(country.as_deref())),
+            date_order: self.flow.date_order,
             writing: Writing::of_country(country.as_deref()),
+            languages: [self.contact.language.clone(), self.flow.document.language.clone()],
             today: self.now.to_jiff().to_zoned(zone).date(),
             country,
         }

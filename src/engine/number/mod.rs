@@ -8,12 +8,15 @@
 mod currency;
 mod multiples;
 mod run;
+mod spelled;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use minijinja::value::Object;
 use serde_json::{Value, json};
+
+pub(super) use spelled::{in_words, is_open};
 
 use run::{Reading, Run, is_sign, plain};
 

@@ -31,18 +31,20 @@ fn is_without_blanks(c: char) -> bool {
 
 /// What people write and these formats lack, in order.
 #[rustfmt::skip]
-const MORE: [&str; 111] = [
-    "centaine", "centaines", "centinaia", "centos", "cientos", "crores", "docena", "docenas", "douzaine",
-    "douzaines", "dozen", "dozens", "dozijn", "dozzina", "dozzine", "duizenden", "dussin", "dutzend",
-    "dutzende", "duzia", "duzias", "dúzia", "dúzias", "düzine", "grand", "hajar", "hazaar", "hazar",
-    "honderd", "hundert", "hunderte", "hundra", "hundred", "hundrede", "hundreder", "hundreds", "k", "karod",
-    "keur", "lac", "lacs", "lakhs", "lusin", "migliaia", "migliaio", "milhares", "milheiro", "milionech",
-    "milionem", "milliardes", "milliers", "ngan", "ngàn", "ratus", "rbu", "sataa", "sataatuhatta", "stovek",
-    "stovky", "sute", "sută", "száz", "százezer", "tausende", "teur", "thousands", "tisíců", "trăm", "tucat",
-    "tucet", "tucty", "tuctů", "tusentals", "tuzin", "tuziny", "tuzinów", "tysiącach", "tízezer",
-    "tūkstančius", "tỉ", "yüz", "χιλιάδων", "дюжин", "дюжина", "дюжины", "к", "миллиарды", "миллионы", "сот",
-    "сотен", "сотни", "сотня", "тисячу", "тысячу", "тыщ", "тыща", "тыщи", "хиляда", "אלפים", "מאות", "الاف",
-    "الف", "صد", "مئات", "مئة", "مائة", "लाखों", "सौ", "हज़ारों", "ร้อย", "ሺ",
+const MORE: [&str; 134] = [
+    "belas", "centaine", "centaines", "centinaia", "centos", "chục", "cientos", "crores", "crs", "darjan",
+    "docena", "docenas", "douzaine", "douzaines", "dozen", "dozens", "dozijn", "dozzina", "dozzine",
+    "duizenden", "dussin", "dutzend", "dutzende", "duzia", "duzias", "dúzia", "dúzias", "düzine", "grand",
+    "hajaar", "hajar", "hazaar", "hazar", "honderd", "hundert", "hunderte", "hundra", "hundred", "hundrede",
+    "hundreder", "hundreds", "k", "karod", "karor", "keur", "lac", "lacs", "lakhs", "lks", "lusin", "migliaia",
+    "migliaio", "milhares", "milheiro", "milionech", "milionem", "milliardes", "milliers", "mươi", "ngan",
+    "ngàn", "puluh", "ratus", "rbu", "sataa", "sataatuhatta", "sau", "stovek", "stovky", "sute", "sută", "száz",
+    "százezer", "tausende", "teur", "thousands", "tisíců", "trăm", "tucat", "tucet", "tucty", "tuctů",
+    "tusentals", "tuzin", "tuziny", "tuzinów", "tysiącach", "tízezer", "tūkstančius", "tỉ", "yüz", "χιλιάδων",
+    "десятков", "десяток", "дюжин", "дюжина", "дюжины", "к", "кк", "миллиарды", "миллионы", "сот", "сотен",
+    "сотни", "сотня", "т.р", "тисячу", "тр", "тысячу", "тыщ", "тыща", "тыщи", "хиляда", "אלפים", "מאות", "الاف",
+    "الف", "دستة", "صد", "مئات", "مئة", "مائة", "दर्जन", "लाखों", "सौ", "हज़ारों", "শত", "ร้อย", "สิบ", "ሺ",
+    "十", "打", "백", "십",
 ];
 
 /// Such words behind a number, in order: those of the compact decimal formats of all locales of Unicode CLDR 49, in

@@ -295,18 +295,19 @@ fn is_confused_before(before: &[char]) -> bool {
 
 /// Words between two numbers that make something else of them: a range, a choice, a sum.
 #[rustfmt::skip]
-const CONJUNCTIONS: [&str; 129] = [
+const CONJUNCTIONS: [&str; 163] = [
     "to", "up to", "till", "until", "through", "thru", "bis", "bis zu", "a", "à", "á", "al", "hasta", "ate", "até",
     "tot", "tot en met", "t/m", "til", "till och med", "do", "až", "az", "la", "până la", "pana la", "fino a",
     "jusqu'à", "jusqu’à", "jusque", "đến", "den", "έως", "εως", "ως", "μέχρι", "до", "по", "ile", "sampai", "hingga",
-    "إلى", "الى", "حتى", "تا", "עד", "से",
-    "and", "or", "and/or", "of", "by", "y", "o", "od", "u", "y/o", "o bien", "e", "e/o", "e/ou", "et", "et/ou", "ou",
-    "ou bien", "und", "und/oder", "oder", "en", "en/of", "och", "eller", "og", "i", "lub", "ja", "tai", "és", "vagy",
-    "și", "si", "sau", "nebo", "alebo", "ili", "и", "или", "і", "або", "ve", "veya", "dan", "atau", "và", "και",
-    "أو", "و", "او", "או", "ו", "और", "या", "หรือ",
-    "out of", "von", "de", "sur", "su", "van", "av", "из", "vs", "versus", "over", "per", "por", "durch", "divided by",
-    "hoch", "elevado a", "to the power of",
-    "plus", "minus", "times", "más", "mais", "menos", "moins", "mal",
+    "إلى", "الى", "حتى", "تا", "עד", "से", "and", "or", "and/or", "of", "by", "y", "o", "od", "u", "y/o", "o bien",
+    "e", "e/o", "e/ou", "et", "et/ou", "ou", "ou bien", "und", "und/oder", "oder", "en", "en/of", "och", "eller",
+    "og", "i", "lub", "ja", "tai", "és", "vagy", "și", "si", "sau", "nebo", "alebo", "ili", "и", "или", "і", "або",
+    "ve", "veya", "dan", "atau", "và", "και", "أو", "و", "او", "או", "ו", "और", "या", "หรือ", "out of", "von", "de",
+    "sur", "su", "van", "av", "из", "vs", "versus", "over", "per", "por", "durch", "divided by", "hoch", "elevado a",
+    "to the power of", "plus", "minus", "times", "más", "mais", "menos", "moins", "mal", "ó", "eða", "ose", "edo",
+    "nó", "හෝ", "fois", "vezes", "veces", "razy", "krát", "kali", "tambah", "cộng", "nhân", "più", "плюс", "artı",
+    "çarpı", "زائد", "ضرب", "entre", "diviso", "dividido", "multiplicado", "на", "multiplied by", "to the",
+    "dividido por", "multiplicado por", "divisé par", "multiplié par", "up to maybe", "to about",
 ];
 /// Such words of scripts without blanks.
 const UNSPACED_CHOICES: [&str; 9] = ["或", "或者", "和", "と", "か", "または", "또는", "หรือ", "และ"];
@@ -318,40 +319,46 @@ const ADDING_UNITS: [&str; 6] = ["m", "h", "ft", "feet", "foot", "uhr"];
 const LINK_CHARS: usize = 32;
 /// Words before a number that make it negative.
 #[rustfmt::skip]
-const MINUS: [&str; 15] = [
-    "minus", "menos", "moins", "meno", "min", "mínus", "минус", "eksi", "ناقص", "سالب", "माइनस", "negative", "negativo",
-    "negativ", "négatif",
+const MINUS: [&str; 33] = [
+    "minus", "menos", "moins", "meno", "min", "mínus", "минус", "eksi", "ناقص", "سالب", "माइनस", "negative",
+    "negativo", "negativ", "négatif", "miinus", "mínusz", "mīnus", "μείον", "мінус", "منفی", "מינוס", "âm", "ลบ", "負",
+    "负", "零下", "マイナス", "마이너스", "영하", "neg", "minusgrader", "мінуси",
 ];
 /// Words by which a fraction is added, and such fractions: `5 and a half`, `5 y media`.
-const ADDING: [&str; 15] = ["&", "+", "and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và"];
+const ADDING: [&str; 25] = [
+    "&", "+", "and", "y", "e", "et", "ed", "und", "en", "och", "og", "i", "с", "ve", "và", "és", "a", "ja", "și", "ir",
+    "и", "з", "και", "و", "ו",
+];
 #[rustfmt::skip]
-const FRACTIONS: [&str; 29] = [
-    "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio", "media",
-    "cuarto", "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia", "kwart", "halv", "pół",
-    "половиной", "yarım", "nửa",
+pub(super) const FRACTIONS: [&str; 43] = [
+    "half", "quarter", "quarters", "third", "thirds", "halb", "halbe", "halbes", "viertel", "drittel", "medio",
+    "media", "cuarto", "tercio", "demi", "demie", "quart", "tiers", "mezzo", "mezza", "quarto", "meio", "meia",
+    "kwart", "halv", "pół", "половиной", "yarım", "nửa", "fél", "půl", "pol", "puoli", "jumătate", "половина",
+    "половиною", "pusė", "μισό", "نص", "نصف", "نیم", "חצי", "kwartier",
 ];
 /// Words right behind a number that change it: halves, parts, powers.
 #[rustfmt::skip]
-const CHANGING: [&str; 20] = [
-    "buçuk", "setengah", "rưỡi", "ونصف",
-    "half", "halves", "third", "thirds", "quarter", "quarters", "fifths", "eighths", "drittel", "viertel", "fünftel",
-    "achtel", "tercio", "tercios", "squared", "cubed",
+const CHANGING: [&str; 25] = [
+    "buçuk", "setengah", "rưỡi", "ونصف", "half", "halves", "third", "thirds", "quarter", "quarters", "fifths",
+    "eighths", "drittel", "viertel", "fünftel", "achtel", "tercio", "tercios", "squared", "cubed", "ونص", "וחצי", "半",
+    "반", "ครึ่ง",
 ];
 /// Words for the decimal separator.
 #[rustfmt::skip]
-const POINTS: [&str; 18] = [
+const POINTS: [&str; 24] = [
     "point", "dot", "punkt", "punt", "komma", "comma", "koma", "coma", "punto", "virgule", "vírgula", "virgula",
-    "virgola", "ponto", "przecinek", "virgül", "nokta", "запятая",
+    "virgola", "ponto", "przecinek", "virgül", "nokta", "запятая", "נקודה", "פסיק", "点", "τελεία", "точка", "kropka",
 ];
 /// Words behind a number and before one of `ZEROS`: `5 below zero`, `5 Grad unter null`.
 #[rustfmt::skip]
-const BELOW: [&str; 14] = [
+const BELOW: [&str; 18] = [
     "below", "under", "unter", "bajo", "debajo", "sotto", "abaixo", "dessous", "sous", "onder", "ниже", "нижче",
-    "poniżej", "pod",
+    "poniżej", "pod", "sob", "alatt", "alla", "altında",
 ];
 #[rustfmt::skip]
-const ZEROS: [&str; 11] = [
-    "zero", "zéro", "null", "cero", "nul", "noll", "нуля", "zera", "nulou", "nulom", "freezing",
+const ZEROS: [&str; 14] = [
+    "zero", "zéro", "null", "cero", "nul", "noll", "нуля", "zera", "nulou", "nulom", "freezing", "nulla", "nolla",
+    "sıfırın",
 ];
 /// Signs of Chinese, Japanese and Korean for multiples, and for the parts of dates and times.
 const IDEOGRAPHS: &str = "千万萬億亿百兆천만억年月日号號時时點点分秒년월시분";
