@@ -1,12 +1,16 @@
 //! The filters of ours: `default`, `money`, `date` and `phone_national`.
 
+use std::borrow::Cow;
+
+use jiff::Zoned;
 use jiff::tz::TimeZone;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, State, Value as Dynamic};
 
 use super::moment;
 use super::number::{self, Number, Writing};
-use super::template::{WRITING, ZONE, Zone, is_missing, note};
+use super::template::{LANGUAGE, WRITING, ZONE, Zone, is_missing, note};
+use super::words::{self, Meaning};
 use crate::domain::{Phone, unseen};
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
@@ -80,11 +84,47 @@ fn date(state: &mut State<'_, '_>, value: Dynamic, format: Option<String>) -> Re
         ValueKind::Number => number_of(&value).and_then(|number| moment::of_number(number, &zone)),
         _ => value.as_str().and_then(|text| moment::of_text(text, &zone)),
     };
-    let shown = zoned.and_then(|zoned| jiff::fmt::strtime::format(&format, &zoned).ok());
+    let language = || state.lookup(LANGUAGE).and_then(|value| value.as_str().map(str::to_owned));
+    let shown = zoned.and_then(|zoned| {
+        let format = with_names(&format, &zoned, language);
+        jiff::fmt::strtime::format(format.as_ref(), &zoned).ok()
+    });
     if shown.is_none() && !is_blank(&value) {
         note(state, &format!("`{}` is not shown as a date and stands as it came", shortened(&value)));
     }
     Ok(shown.map_or(value, Dynamic::from))
+}
+
+/// A format whose names of days and months are those of a language, which is asked for only where there are any.
+fn with_names<'a>(format: &'a str, zoned: &Zoned, language: impl FnOnce() -> Option<String>) -> Cow<'a, str> {
+    let has_names = ["%A", "%a", "%B", "%b", "%h"].iter().any(|directive| format.contains(directive));
+    let Some(language) = has_names.then(language).flatten() else { return Cow::Borrowed(format) };
+    let day = Meaning::Weekday(zoned.weekday().to_monday_one_offset().unsigned_abs());
+    let month = Meaning::Month(zoned.month().unsigned_abs());
+    let mut named = String::with_capacity(format.len());
+    let mut rest = format.chars();
+    while let Some(c) = rest.next() {
+        named.push(c);
+        if c != '%' {
+            continue;
+        }
+        let Some(directive) = rest.next() else { break };
+        let name = match directive {
+            'A' => words::name(&language, day, false),
+            'a' => words::name(&language, day, true),
+            'B' => words::name(&language, month, false),
+            'b' | 'h' => words::name(&language, month, true),
+            _ => None,
+        };
+        match name {
+            Some(name) => {
+                named.pop();
+                named.push_str(&name.replace('%', "%%"));
+            }
+            None => named.push(directive),
+        }
+    }
+    Cow::Owned(named)
 }
 
 /// The number of a value that is one.

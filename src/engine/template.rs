@@ -107,6 +107,7 @@ pub(super) struct Rendered<T> {
 /// What filters read besides the roots. Templates cannot: they are none of [`ROOTS`].
 pub(super) const WRITING: &str = "qyvo_writing";
 pub(super) const ZONE: &str = "qyvo_zone";
+pub(super) const LANGUAGE: &str = "qyvo_language";
 const MISSING: &str = "qyvo_missing";
 const NOTES: &str = "qyvo_notes";
 /// Notes of one rendering; more say nothing new.
@@ -288,6 +289,11 @@ impl TurnScope {
         self.made.zone.get_or_init(|| self.contact.time_zone(&self.document.settings))
     }
 
+    /// The language (BCP 47) in which days and months are named: the contact's, else the flow's.
+    fn language(&self) -> Option<&str> {
+        self.contact.language.as_deref().or(self.document.language.as_deref())
+    }
+
     fn root(&self, name: &str) -> Option<&Dynamic> {
         let made = &self.made;
         Some(match name {
@@ -316,6 +322,7 @@ impl Object for Scope {
             "context" => Some(self.context.clone()),
             WRITING => Some(Dynamic::from_object(self.turn.writing())),
             ZONE => Some(Dynamic::from_object(Zone(self.turn.zone().clone()))),
+            LANGUAGE => self.turn.language().map(Dynamic::from),
             "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
