@@ -204,6 +204,8 @@ pub mod checks {
         TIMEOUT_BEYOND_TTL = Warning "timeout_beyond_ttl";
         /// Nothing is wired for answers that do not fit.
         NO_NO_MATCH_EXIT = Warning "no_no_match_exit";
+        /// A date or a time is asked for, and nobody says how to write it.
+        NO_EXAMPLE = Warning "no_example";
         /// A delay has no length, two, or one out of its range.
         BAD_DELAY = Error "bad_delay";
         /// A bound of answers is of another kind than they are.

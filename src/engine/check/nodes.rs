@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::super::template::has_tags;
 use super::super::{address, limits};
 use super::{bad_name, is_name};
 use crate::domain::consent::{is_opt_out_word, is_stop};
+use crate::domain::text::ascii_digit;
 use crate::domain::typed::Typed;
 use crate::domain::{
-    Case, Delay, EventName, Handoff, HttpRequest, Menu, MenuOption, Node, NodeKind, Operator, Problem, checks,
+    Ask, Case, Delay, EventName, Expects, Handoff, HttpRequest, Menu, MenuOption, Node, NodeKind, Operator, Problem,
+    checks,
 };
 
 /// Exits of a node that are told of by name at most.
@@ -363,6 +366,7 @@ pub(super) fn wait(node: &Node, ttl: Option<Duration>, add: &mut impl FnMut(Prob
         NodeKind::Ask(ask) => {
             timeout(node, ask.timeout_seconds, "the contact does not answer", add);
             answers(node, ask.timeout_seconds, ask.max_attempts, ttl, add);
+            example(ask, add);
         }
         NodeKind::Menu(menu) => {
             timeout(node, menu.timeout_seconds, "the contact does not answer", add);
@@ -409,6 +413,26 @@ fn answers(node: &Node, timeout: Option<u64>, attempts: u32, ttl: Option<Duratio
             ttl.as_secs() / 60
         );
         add(Problem::new(checks::TIMEOUT_BEYOND_TTL, text).field("timeout_seconds"));
+    }
+}
+
+/// Whether somebody who is asked for a day or a time is shown how to write one: digits in the question do, and so does
+/// what is filled in.
+fn example(ask: &Ask, add: &mut impl FnMut(Problem)) {
+    let (what, such) = match ask.expects {
+        Expects::Date => ("date", "24/12 or 24 December"),
+        Expects::Time => ("time", "18:30"),
+        _ => return,
+    };
+    let shows = |text: &Option<String>| {
+        text.as_deref().is_some_and(|text| has_tags(text) || text.chars().any(|c| ascii_digit(c).is_some()))
+    };
+    if ask.template.is_none() && !shows(&ask.text) && !shows(&ask.retry_text) {
+        let text = format!(
+            "People write a {what} in many ways, and an answer that could be another {what} is asked for again. Give one \
+             in the text or in `retry_text`, such as {such}."
+        );
+        add(Problem::new(checks::NO_EXAMPLE, text).field("text"));
     }
 }
 
