@@ -24,8 +24,12 @@ static TURNED_AWAY: Sparing = Sparing::new();
 
 /// Where the guide is found.
 const GUIDE_URI: &str = "qyvo://guide/flow-document";
-/// The guide: the whole flow document, with an example.
-const GUIDE: &str = include_str!("../../../static/guide/flow-document.md");
+/// The guide: the whole flow document with an example, and what its questions understand.
+const GUIDE: &str = concat!(
+    include_str!("../../../static/guide/flow-document.md"),
+    "\n",
+    include_str!("../../../static/guide/what-people-may-type.md")
+);
 /// What an assistant should know before it calls anything.
 const INSTRUCTIONS: &str = "\
 Qyvo runs conversation flows with people over WhatsApp or a webhook. A flow is a document of nodes; a session is one \
