@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -37,6 +38,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) writing: &'a dyn Fn() -> Writing,
     /// In which zone a date without a zone lies.
     pub(super) zone: &'a dyn Fn() -> TimeZone,
+    /// The day that a text tells as people write it.
+    pub(super) day: &'a dyn Fn(&str) -> Option<Date>,
 }
 
 /// Decides one case; `pattern` is the compiled `right` of `matches`.
@@ -176,18 +179,19 @@ fn on_dates(
     left: &Value,
     right: &Value,
     around: &Surroundings<'_>,
-    test: impl Fn(jiff::civil::DateTime, jiff::civil::DateTime) -> bool,
+    test: impl Fn(DateTime, DateTime) -> bool,
 ) -> Verdict {
     let read = |value: &Value| {
         let is_date = value.as_str().is_some_and(moment::is_date);
-        moment::of_value(value, &(around.zone)()).map(|zoned| (zoned.datetime(), is_date))
+        let moment = moment::of_value(value, &(around.zone)()).map(|zoned| (zoned.datetime(), is_date));
+        moment.or_else(|| (around.day)(value.as_str()?).map(|day| (day.to_datetime(Time::midnight()), true)))
     };
     let wrong = |value: &Value| Verdict::WrongType(format!("`{}` is not a date", as_text(value)));
     let Some((a, a_is_date)) = read(left) else { return wrong(left) };
     let Some((b, b_is_date)) = read(right) else { return wrong(right) };
     let whole_days = a_is_date || b_is_date;
-    let cut = |moment: jiff::civil::DateTime| {
-        if whole_days { moment.date().to_datetime(jiff::civil::Time::midnight()) } else { moment }
+    let cut = |moment: DateTime| {
+        if whole_days { moment.date().to_datetime(Time::midnight()) } else { moment }
     };
     if test(cut(a), cut(b)) { Verdict::Holds(left.clone()) } else { Verdict::Fails }
 }
@@ -219,7 +223,7 @@ mod tests {
     fn holds(operator: &str, left: Value, right: Value) -> Result<Value, bool> {
         let operator: Operator = serde_json::from_value(json!(operator)).unwrap();
         let tags = ["VIP".to_owned()];
-        let around = Surroundings { tags: &tags, writing: &Writing::default, zone: &|| TimeZone::UTC };
+        let around = Surroundings { tags: &tags, writing: &Writing::default, zone: &|| TimeZone::UTC, day: &|_| None };
         let pattern = right.as_str().and_then(|source| Pattern::compile(source).0);
         match decide(operator, &left, &right, pattern.as_ref(), &around) {
             Verdict::Holds(part) => Ok(part),

@@ -9,13 +9,15 @@ use minijinja::{Environment, State, Value as Dynamic};
 
 use super::moment;
 use super::number::{self, Number, Writing};
-use super::template::{LANGUAGE, WRITING, ZONE, Zone, is_missing, note};
+use super::template::{DAYS, Days, LANGUAGE, WRITING, ZONE, Zone, is_missing, note};
 use super::words::{self, Meaning};
 use crate::domain::{Phone, unseen};
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
 const MONEY_FUEL: u64 = 60;
 const DATE_FUEL: u64 = 40;
+/// And what it costs to read a day as people write it.
+const DAY_FUEL: u64 = 600;
 const PHONE_FUEL: u64 = 600;
 /// Characters of a value that are shown in the trace.
 const NOTE_CHARS: usize = 60;
@@ -71,7 +73,8 @@ fn phone_national(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, mini
     }
 }
 
-/// `date`: a moment or a day on the contact's clock, by a strftime format. What is neither stays.
+/// `date`: a moment or a day on the contact's clock, by a strftime format; a day also as people write it. What is neither
+/// stays.
 fn date(state: &mut State<'_, '_>, value: Dynamic, format: Option<String>) -> Result<Dynamic, minijinja::Error> {
     state.consume_fuel(DATE_FUEL)?;
     if is_missing(&value) {
@@ -82,7 +85,17 @@ fn date(state: &mut State<'_, '_>, value: Dynamic, format: Option<String>) -> Re
     let zone = zone.map_or(TimeZone::UTC, |zone| zone.0.clone());
     let zoned = match value.kind() {
         ValueKind::Number => number_of(&value).and_then(|number| moment::of_number(number, &zone)),
-        _ => value.as_str().and_then(|text| moment::of_text(text, &zone)),
+        _ => match value.as_str().map(|text| (text, moment::of_text(text, &zone))) {
+            // `22/04/2026`, `el 15`: what a question for a date would take.
+            Some((text, None)) => {
+                state.consume_fuel(DAY_FUEL)?;
+                let days = state.lookup(DAYS).and_then(|value| value.downcast_object::<Days>());
+                let day = days.and_then(|days| days.0.day_in(text));
+                day.and_then(|day| day.to_zoned(zone.clone()).ok())
+            }
+            Some((_, zoned)) => zoned,
+            None => None,
+        },
     };
     let language = || state.lookup(LANGUAGE).and_then(|value| value.as_str().map(str::to_owned));
     let shown = zoned.and_then(|zoned| {

@@ -7,15 +7,19 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
 use serde_json::{Value, json};
 
+use super::bounds::Bounds;
+use super::date::{self, Around, DateOrder};
 use super::lists::{self, dynamic};
 use super::number::Writing;
 use super::pieces::{Piece, pieces};
+use super::words::Languages;
 use super::{body, filters};
 use crate::domain::{Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
 
@@ -108,6 +112,7 @@ pub(super) struct Rendered<T> {
 pub(super) const WRITING: &str = "qyvo_writing";
 pub(super) const ZONE: &str = "qyvo_zone";
 pub(super) const LANGUAGE: &str = "qyvo_language";
+pub(super) const DAYS: &str = "qyvo_days";
 const MISSING: &str = "qyvo_missing";
 const NOTES: &str = "qyvo_notes";
 /// Notes of one rendering; more say nothing new.
@@ -294,6 +299,19 @@ impl TurnScope {
         self.contact.language.as_deref().or(self.document.language.as_deref())
     }
 
+    /// The day that a text tells, read as the answer to a question for one would be.
+    pub(super) fn day_in(&self, text: &str) -> Option<Date> {
+        let settings = &self.document.settings;
+        let country = self.contact.country(settings.country.as_deref());
+        let named = [&self.contact.language, &self.document.language].into_iter().flatten().map(String::as_str);
+        let around = Around {
+            order: DateOrder::of(settings.date_order.as_deref(), country.as_deref()),
+            languages: &Languages::of(named, country.as_deref()),
+            today: self.now.to_jiff().to_zoned(self.zone().clone()).date(),
+        };
+        date::read(text, &around, &Bounds::None).ok()
+    }
+
     fn root(&self, name: &str) -> Option<&Dynamic> {
         let made = &self.made;
         Some(match name {
@@ -323,9 +341,20 @@ impl Object for Scope {
             WRITING => Some(Dynamic::from_object(self.turn.writing())),
             ZONE => Some(Dynamic::from_object(Zone(self.turn.zone().clone()))),
             LANGUAGE => self.turn.language().map(Dynamic::from),
+            DAYS => Some(Dynamic::from_object(Days(self.turn.clone()))),
             "node" => Some(dynamic(&json!({"visits": self.visits}))),
             name => self.turn.root(name).cloned(),
         }
+    }
+}
+
+/// What reads a day as the contact writes it, as templates carry it to the filters.
+#[derive(Debug)]
+pub(super) struct Days(pub(super) Arc<TurnScope>);
+
+impl Object for Days {
+    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
     }
 }
 

@@ -392,8 +392,12 @@ impl<'a> Machine<'a> {
                 continue;
             }
             let turn = self.turn_scope();
-            let around =
-                Surroundings { tags: &turn.contact.tags, writing: &|| turn.writing(), zone: &|| turn.zone().clone() };
+            let around = Surroundings {
+                tags: &turn.contact.tags,
+                writing: &|| turn.writing(),
+                zone: &|| turn.zone().clone(),
+                day: &|text| turn.day_in(text),
+            };
             match decide(case.operator, &left, &right, case.pattern.as_ref(), &around) {
                 Verdict::Holds(part) => {
                     if let Some(name) = save_as {
