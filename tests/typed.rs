@@ -17,8 +17,8 @@ use uuid::Uuid;
 const UNSEEN: [char; 9] =
     ['\u{ad}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202c}', '\u{2060}', '\u{2066}', '\u{feff}'];
 
-/// What somebody typed in answer to a question on 7 May 2026, and what was meant; null where nobody can know. 1,950
-/// replies in 25 languages (`tests/typed/replies.json` and `more_replies.json`), invented without the code in sight.
+/// What somebody typed in answer to a question on 7 May 2026, and what was meant; null where nobody can know. 2,250
+/// replies in 25 languages (three files in `tests/typed/`), invented without the code in sight.
 #[derive(Deserialize)]
 struct Typed {
     lang: String,
@@ -32,6 +32,7 @@ fn replies() -> Vec<Typed> {
     let read = |text: &str| -> Vec<Typed> { serde_json::from_str(text).unwrap() };
     let mut all = read(include_str!("typed/replies.json"));
     all.extend(read(include_str!("typed/more_replies.json")));
+    all.extend(read(include_str!("typed/last_replies.json")));
     all
 }
 

@@ -36,6 +36,11 @@ impl DateOrder {
         Some(Self { whole, month_first: Some(month_first) })
     }
 
+    /// The order of a flow's setting, else that of a country.
+    pub(super) fn of(setting: Option<&str>, country: Option<&str>) -> Self {
+        setting.and_then(Self::parse).unwrap_or_else(|| Self::of_country(country))
+    }
+
     /// The order that people of a country write; without a country the one of most of the world.
     pub(super) fn of_country(country: Option<&str>) -> Self {
         let (whole, without_year) = country.and_then(words::orders_of).unwrap_or(("dmy", "dm"));
@@ -135,7 +140,10 @@ impl Reader<'_> {
             Meaning::Weekday(day) => Some(day),
             _ => None,
         });
-        if let Some(days) = relative {
+        let is_changed = meanings.iter().any(|meaning| matches!(meaning, Meaning::Changed | Meaning::Limit));
+        if is_changed {
+            self.is_open = true;
+        } else if let Some(days) = relative {
             match self.around.today.checked_add(days.days()) {
                 Ok(date) => self.told.push(date.into()),
                 Err(_) => self.is_open = true,
@@ -472,10 +480,6 @@ impl Reader<'_> {
         let is_all = items.len() <= end - at + usize::from(items.sign(end, ".").is_some());
         let is_numbered = items.sign(end, ".").is_some() && items.len() <= 4;
         if !is_marked && !has_ending && !is_all && !is_numbered {
-            return None;
-        }
-        // `el 15 personas` counts something.
-        if is_marked && !has_ending && matches!(items.at(end), Some(Item::Word(_))) && self.items.len() > end + 1 {
             return None;
         }
         let today = self.around.today;

@@ -85,27 +85,20 @@ impl Reader<'_> {
                 && at.checked_sub(1).is_some_and(|before| self.items.number(before).is_some());
             return;
         };
+        let leaves_open = |meaning: &Meaning| {
+            is_part_of_hour(*meaning) || matches!(meaning, Meaning::Changed | Meaning::Limit | Meaning::AtFromSix)
+        };
         let halves: Vec<Meaning> = meanings.iter().copied().filter(|meaning| meaning.is_part_of_day()).collect();
-        if meanings.iter().any(|meaning| is_name(*meaning)) {
-            return;
-        }
-        match halves[..] {
-            [half] => self.halves.push(half),
-            [] if meanings
-                .iter()
-                .any(|meaning| matches!(meaning, Meaning::Changed | Meaning::Limit | Meaning::AtFromSix)) =>
-            {
-                self.is_open = true
-            }
-            [] if meanings.iter().any(|meaning| is_part_of_hour(*meaning)) => self.is_open = true,
-            [] => {}
-            _ => {
-                // One word for several: `дня` is noon and the afternoon, `matin` am and the morning.
-                let part = halves
-                    .iter()
-                    .find(|half| !matches!(half, Meaning::Noon | Meaning::Midnight | Meaning::Am | Meaning::Pm));
-                self.halves.extend(part.or(halves.first()).copied());
-            }
+        if halves.is_empty() {
+            self.is_open |= meanings.iter().any(leaves_open);
+        } else if !meanings.iter().any(|meaning| is_name(*meaning)) {
+            // One word for several: `дня` is noon and the afternoon, `du matin` the morning and the end of the night.
+            let is_exact = |half: &&Meaning| {
+                matches!(half, Meaning::Noon | Meaning::Midnight | Meaning::Am | Meaning::Pm | Meaning::Night(..))
+            };
+            let part =
+                halves.iter().find(|half| **half == Meaning::Morning).or(halves.iter().find(|half| !is_exact(half)));
+            self.halves.extend(part.or(halves.first()).copied());
         }
     }
 

@@ -7,7 +7,7 @@
 mod phrases;
 mod tokens;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -233,17 +233,17 @@ struct Names {
 #[derive(Deserialize)]
 struct Cldr {
     countries: HashMap<String, Vec<String>>,
-    languages: HashMap<String, Language>,
+    languages: BTreeMap<String, Language>,
 }
 
 #[derive(Deserialize)]
 struct Language {
     months: Vec<Vec<String>>,
     days: Vec<Vec<String>>,
-    relative: HashMap<String, Vec<String>>,
+    relative: BTreeMap<String, Vec<String>>,
     in_days: Vec<String>,
     in_weeks: Vec<String>,
-    periods: HashMap<String, Period>,
+    periods: BTreeMap<String, Period>,
     /// From nought to a hundred.
     cardinals: Vec<Vec<String>>,
     /// From two hundred to nine.
@@ -251,7 +251,7 @@ struct Language {
     /// From the noughth on.
     ordinals: Vec<Vec<String>>,
     /// By the power of ten.
-    multiples: HashMap<u8, Vec<String>>,
+    multiples: BTreeMap<u8, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -263,8 +263,7 @@ struct Period {
 
 static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let cldr: Cldr = serde_json::from_str(include_str!("cldr.json")).unwrap_or_else(|error| unreachable!("{error}"));
-    let mut languages: Vec<String> = cldr.languages.keys().cloned().collect();
-    languages.sort_unstable();
+    let languages: Vec<String> = cldr.languages.keys().cloned().collect();
     let mut phrases = Vec::new();
     let mut names = HashMap::new();
     for (name, language) in cldr.languages {
