@@ -522,7 +522,7 @@ fn at_night(minutes: i32, from: i32, to: i32) -> Option<i32> {
         _ => [Some(minutes), Some(minutes + HALF_DAY)],
     };
     let lies_in = |minutes: &i32| {
-        [*minutes, *minutes + DAY, *minutes - DAY].iter().any(|minutes| (from - EARLIER..=to + LATER).contains(minutes))
+        [*minutes, *minutes + DAY, *minutes - DAY].iter().any(|minutes| (from - EARLIER..=to + HOUR).contains(minutes))
     };
     let mut found = candidates.into_iter().flatten().filter(lies_in);
     let first = found.next()?;

@@ -163,6 +163,7 @@ pub(super) fn find(tokens: &[Token], at: usize, languages: &Languages) -> Option
             break;
         }
         let same = words.phrases[start..].iter().take_while(|entry| *entry.phrase == *phrase);
+        let same = same.filter(|entry| has_accents_of(&tokens[at..=index], entry));
         let of_rank = |rank: u8| -> Vec<Meaning> {
             let known = same.clone().filter(|entry| languages.rank(entry.language) == Some(rank));
             known.map(|entry| entry.meaning).collect()
@@ -195,6 +196,8 @@ fn least_letters(meaning: Meaning) -> usize {
 /// A phrase in the form of its tokens, beside what it means in a language.
 struct Entry {
     phrase: Box<str>,
+    /// With its accents, where it has any.
+    accented: Option<Box<str>>,
     language: u8,
     meaning: Meaning,
 }
@@ -269,9 +272,10 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     for (name, language) in cldr.languages {
         let at = languages.iter().position(|other| *other == name).unwrap_or_default() as u8;
         let mut add = |text: &str, meaning| {
-            let phrase = phrase_of(text);
+            let (phrase, accented) = phrase_of(text);
             if !phrase.is_empty() {
-                phrases.push(Entry { phrase: phrase.into(), language: at, meaning });
+                let accented = (accented != phrase).then(|| accented.into());
+                phrases.push(Entry { phrase: phrase.into(), accented, language: at, meaning });
             }
         };
         language.add_to(&mut add);
@@ -299,7 +303,10 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     }
     phrases.sort_by(|one, other| one.phrase.cmp(&other.phrase).then(one.language.cmp(&other.language)));
     phrases.dedup_by(|one, other| {
-        one.phrase == other.phrase && one.language == other.language && one.meaning == other.meaning
+        one.phrase == other.phrase
+            && one.accented == other.accented
+            && one.language == other.language
+            && one.meaning == other.meaning
     });
     let country = |mut parts: Vec<String>| {
         let languages = parts.split_off(2.min(parts.len()));
@@ -379,11 +386,24 @@ fn numbered(names: &[Vec<String>]) -> impl Iterator<Item = (&str, u8)> {
     names.iter().zip(1..).flat_map(|(forms, number)| forms.iter().map(move |form| (form.as_str(), number)))
 }
 
-/// The words of a phrase with a blank between them; none where it has signs that are no words.
-fn phrase_of(text: &str) -> String {
+/// The words of a phrase with a blank between them, without their accents and with them; none where it has signs that
+/// are no words.
+fn phrase_of(text: &str) -> (String, String) {
     let tokens = tokens(text);
     if tokens.iter().any(|token| matches!(token.kind, Kind::Sign(_))) {
-        return String::new();
+        return (String::new(), String::new());
     }
-    tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
+    let join = |part: fn(&Token) -> &str| tokens.iter().map(part).collect::<Vec<_>>().join(" ");
+    (join(|token| &token.text), join(|token| &token.written))
+}
+
+/// Whether words can be those of an entry: people leave accents out, and write none where there is none. `geçe` is not
+/// `gece`.
+fn has_accents_of(tokens: &[Token], entry: &Entry) -> bool {
+    let accented = entry.accented.as_deref().unwrap_or(&entry.phrase);
+    tokens.iter().zip(accented.split(' ')).all(|(token, word)| {
+        let is_plain = !token.text.is_ascii() || token.written.is_ascii();
+        is_plain
+            || token.written.chars().zip(word.chars()).all(|(typed, letter)| typed.is_ascii() || !letter.is_ascii())
+    })
 }
