@@ -15,7 +15,7 @@ use crate::domain::{Phone, unseen};
 
 /// What a filter of ours costs beside its instruction, by how long a release build takes for one.
 const MONEY_FUEL: u64 = 60;
-const DATE_FUEL: u64 = 40;
+const DATE_FUEL: u64 = 56;
 /// And what it costs to read a day as people write it.
 const DAY_FUEL: u64 = 600;
 const PHONE_FUEL: u64 = 600;
