@@ -8,8 +8,8 @@
 //! thirty within ten minutes that led to more: a session took another message of the person, whether or not that fitted,
 //! or the session that began went on by itself, because a timer of it fired. A person may well write every ten seconds to
 //! what answers with a text and is over, but nobody goes through thirty conversations in ten minutes, however often the
-//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and in do their work all
-//! the same; only their confirmations stop at as many within a minute.
+//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and
+//! in do their work all the same; only their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.
