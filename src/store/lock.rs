@@ -147,7 +147,8 @@ impl Lock {
                 Some(pid) => format!("process {pid}"),
             };
             Error::conflict(format!(
-                "{} is in use by {holder}: only one server can run on a database",
+                "{} is in use by {holder}: only one server can run on a database. Stop that one, or name another file with \
+                 --database",
                 database.display()
             ))
         };
