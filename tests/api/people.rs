@@ -80,6 +80,67 @@ async fn somebody_without_a_number_is_somebody() {
     .await;
 }
 
+/// A message whose sender's profile has that name.
+async fn send_as(app: &TestApp, id: &str, digits: &str, name: &Value) {
+    let mut whole = delivery(&[text(id, &number(digits), "hello")]);
+    whole["entry"][0]["changes"][0]["value"]["contacts"][0]["profile"]["name"] = name.clone();
+    deliver(app, &whole).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_profile_fills_an_empty_one_and_replaces_none() {
+    local(async {
+        let app = start().await;
+        let person = json!({"phone": "+14155550123", "name": "Dr. Lovelace"});
+        app.post("/actions/create-contact", &person).await.expect(201);
+        app.post("/actions/create-contact", &json!({"phone": "+14155550124"})).await.expect(201);
+        for (n, name) in ["Ada", "Countess", ""].iter().enumerate() {
+            send_as(&app, &format!("a{n}"), "14155550123", &json!(name)).await;
+            send_as(&app, &format!("b{n}"), "14155550124", &json!(name)).await;
+        }
+        send_as(&app, "c", "14155550125", &Value::Null).await;
+        assert_eq!(by_phone(&app, "+14155550123").await["name"], "Dr. Lovelace");
+        assert_eq!(by_phone(&app, "+14155550124").await["name"], "Ada");
+        assert_eq!(by_phone(&app, "+14155550125").await["name"], Value::Null);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_said_as_it_is_whatever_it_looks_like() {
+    local(async {
+        let app = start().await;
+        let names = [
+            "O&apos;Brien",
+            "<b>Ana</b>",
+            "{{contact.phone}}",
+            "{% raw %}",
+            "None",
+            "null",
+            "undefined",
+            "Robert'); DROP TABLE contacts;--",
+            "%s %n",
+            "a\\nb",
+        ];
+        let mut flow = question(300);
+        flow["nodes"][0]["text"] = json!("Hi {{contact.name|default('there')}}, tea?");
+        let flow = app.publish(&flow).await;
+        for (n, name) in names.iter().enumerate() {
+            let digits = format!("141555501{n:02}");
+            send_as(&app, &format!("w{n}"), &digits, &json!(name)).await;
+            let session = app.trigger(flow, &format!("+{digits}")).await.expect(201);
+            let contact = session["contact_id"].as_str().unwrap().to_owned();
+            assert_eq!(app.get(&format!("/contacts/{contact}")).await.expect(200)["name"], *name);
+            let said = app.get(&format!("/contacts/{contact}/messages")).await.expect(200);
+            let said: Vec<&str> = said["data"].as_array().unwrap().iter().filter_map(|m| m["text"].as_str()).collect();
+            assert!(said.contains(&format!("Hi {name}, tea?").as_str()), "{name}: {said:?}");
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_contacts_that_meet_in_a_delivery_become_the_older_one() {
     local(async {
