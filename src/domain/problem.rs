@@ -78,6 +78,8 @@ pub mod checks {
         TOO_MANY_TEMPLATES = Error "too_many_templates";
         /// A template reads what does not exist.
         UNKNOWN_TEMPLATE_ROOT = Error "unknown_template_root";
+        /// A template calls a filter, a test or a function that is not there, or with the wrong number of arguments.
+        UNKNOWN_TEMPLATE_CALL = Error "unknown_template_call";
         /// A pattern cannot be compiled.
         BAD_PATTERN = Error "bad_pattern";
         /// The flow has more patterns than memory is set aside for.

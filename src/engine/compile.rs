@@ -182,7 +182,7 @@ impl CompiledFlow {
     /// be published by force, and its trigger is refused.
     pub fn compile<'a>(document: FlowDocument, publishing: impl Into<Publishing<'a>>) -> (Option<Self>, Vec<Problem>) {
         let publishing = publishing.into();
-        let (flow, mut found) = Self::build(document, publishing.default_ttl, TEMPLATES);
+        let (flow, mut found) = Self::build(document, publishing.default_ttl, Templates::checked(TEMPLATES));
         found.extend(check::graph(&flow.document, flow.ttl, &publishing));
         errors_first(&mut found);
         let runs =
@@ -194,11 +194,11 @@ impl CompiledFlow {
     /// started on, also after a later release of this program has come to check more. A template or pattern that it
     /// cannot read any more is blank.
     pub fn load(document: FlowDocument, default_ttl: Duration) -> Self {
-        Self::build(document, default_ttl, usize::MAX).0
+        Self::build(document, default_ttl, Templates::published()).0
     }
 
-    fn build(document: FlowDocument, default_ttl: Duration, templates_at_most: usize) -> (Self, Vec<Problem>) {
-        let mut compiler = Compiler::new(&document, templates_at_most);
+    fn build(document: FlowDocument, default_ttl: Duration, templates: Templates) -> (Self, Vec<Problem>) {
+        let mut compiler = Compiler::new(&document, templates);
         let actions = document.nodes.iter().map(|node| compiler.action(node)).collect();
         let late_text = compiler.late_text(document.settings.late_reply.as_ref());
         let Compiler { templates, problems, patterns, .. } = compiler;
@@ -273,7 +273,7 @@ pub fn problems_of<'a>(document: &Value, publishing: impl Into<Publishing<'a>>) 
     let is_whole = found.is_empty();
     let Some(document) = document else { return found };
     let entry = document.entry_node.clone();
-    let (flow, of_fields) = CompiledFlow::build(document, publishing.default_ttl, TEMPLATES);
+    let (flow, of_fields) = CompiledFlow::build(document, publishing.default_ttl, Templates::checked(TEMPLATES));
     found.extend(of_fields);
     // What is only wrong because a node could not be read is not told: it may be right.
     let leads_to_unread = |problem: &Problem| {
@@ -312,13 +312,12 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(document: &'a FlowDocument, templates_at_most: usize) -> Self {
+    fn new(document: &'a FlowDocument, templates: Templates) -> Self {
         let mut problems = Vec::new();
         if document.settings.timezone.as_deref().is_some_and(|name| TimeZone::get(name).is_err()) {
             let text = "The time zone is not known. Use a name such as Europe/Berlin.";
             problems.push(Problem::new(checks::UNKNOWN_TIMEZONE, text).field("settings.timezone"));
         }
-        let templates = Templates::new(templates_at_most);
         let writing = Writing::of_country(document.settings.country.as_deref());
         Self { templates, problems, node: "", patterns: 0, writing }
     }

@@ -11,6 +11,7 @@ mod address;
 mod awaited;
 mod body;
 mod bounds;
+mod callables;
 mod check;
 mod compile;
 mod condition;

@@ -20,7 +20,7 @@ use super::lists::{self, dynamic};
 use super::number::Writing;
 use super::pieces::{Piece, pieces};
 use super::words::Languages;
-use super::{body, filters};
+use super::{body, callables, filters};
 use crate::domain::{Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
@@ -88,6 +88,8 @@ pub(super) struct Templates {
     environment: Environment<'static>,
     count: usize,
     at_most: usize,
+    /// Whether what a template calls is looked for before it runs.
+    is_checked: bool,
 }
 
 /// Why a template gave nothing.
@@ -120,8 +122,13 @@ const MOST_NOTES: usize = 5;
 const RESULT: &str = "qyvo_result";
 
 impl Templates {
-    /// No templates yet and later at most so many.
-    pub(super) fn new(at_most: usize) -> Self {
+    /// No templates yet and later at most so many, for a document that is to be published.
+    pub(super) fn checked(at_most: usize) -> Self {
+        Self { at_most, is_checked: true, ..Self::published() }
+    }
+
+    /// No templates yet, for a document that was published and runs on as it did.
+    pub(super) fn published() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
@@ -132,7 +139,13 @@ impl Templates {
         lists::restrict(&mut environment);
         filters::add(&mut environment);
         body::add_filters(&mut environment);
-        Self { environment, count: 0, at_most }
+        Self { environment, count: 0, at_most: usize::MAX, is_checked: false }
+    }
+
+    /// What the templates are compiled with.
+    #[cfg(test)]
+    pub(super) fn environment(&self) -> &Environment<'static> {
+        &self.environment
     }
 
     /// How many templates were compiled.
@@ -181,6 +194,9 @@ impl Templates {
             Problem::new(checks::BAD_TEMPLATE, format!("The template `{source}` cannot be read: {detail}. Correct it."))
         };
         self.environment.add_template_owned(name.clone(), run.to_owned()).map_err(|error| bad(&error))?;
+        if let Some(why) = self.is_checked.then(|| callables::wrong_call(&self.environment, run)).flatten() {
+            return Err(Problem::new(checks::UNKNOWN_TEMPLATE_CALL, format!("In `{source}`: {why}.")));
+        }
         let typed = bare.is_some();
         if let Some(expression) = bare {
             let typed_source = format!("{{% set {RESULT} = ({expression}) %}}");
@@ -554,7 +570,7 @@ mod tests {
     }
 
     fn render_in(source: &str, place: Place) -> (String, Vec<String>) {
-        let mut templates = Templates::new(99);
+        let mut templates = Templates::published();
         match templates.compile(source, place).unwrap() {
             Text::Literal(text) => (text, Vec::new()),
             Text::Template { name, paths, .. } => match templates.render(&name, &paths, &scope()) {
@@ -616,7 +632,7 @@ mod tests {
 
     #[test]
     fn a_single_expression_keeps_its_type() {
-        let mut templates = Templates::new(99);
+        let mut templates = Templates::published();
         let mut evaluate = |source: &str| match templates.compile(source, Place::Text).unwrap() {
             Text::Template { name, paths, typed: true } => {
                 templates.evaluate(&name, &paths, &scope()).ok().map(|rendered| rendered.value)
@@ -631,19 +647,19 @@ mod tests {
 
     #[test]
     fn unknown_roots_and_bad_syntax_are_problems() {
-        let mut templates = Templates::new(99);
+        let mut templates = Templates::published();
         let mut problem = |source: &str| templates.compile(source, Place::Text).err().map(|problem| problem.id);
         assert_eq!(problem("{{cart_total}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.shoe_size}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.metadata.shoe_size}}"), None);
         assert_eq!(problem("{{context.cart_total"), Some("bad_template"));
-        assert_eq!(problem("{{context.a|no_such_filter}}"), None);
+        assert_eq!(problem("{{context.a|no_such_filter}}"), None, "a version that was published goes on");
         assert_eq!(problem("{% for i in range(3) %}{{i}}{% endfor %}"), None);
     }
 
     #[test]
     fn templates_that_would_exhaust_the_stack_are_refused() {
-        let mut templates = Templates::new(99);
+        let mut templates = Templates::published();
         let mut problem = |source: String| templates.compile(&source, Place::Text).err().map(|problem| problem.id);
         let large = Some("template_too_large");
         for repeated in ["1+", "1~", "-", "not ", "1 and ", "1 if 0 else ", "2**"] {
