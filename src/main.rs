@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use qyvo::cli::{self, Context, contacts, simulate};
 use qyvo::config::Flags;
 use qyvo::domain::{Phone, Timestamp};
+use qyvo::runtime::publishing::Consent;
 use qyvo::store::tokens::Scope;
 use qyvo::telemetry;
 use serde_json::{Map, Value};
@@ -188,9 +189,12 @@ enum FlowCommand {
     Import {
         /// The document; `-` reads standard input
         file: PathBuf,
-        /// Publish it, too
+        /// Publish it, too; of what is live already no version is made
         #[arg(long)]
         publish: bool,
+        /// Publish it with this warning, such as unreachable_node; may be repeated
+        #[arg(long, value_name = "WARNING", value_delimiter = ',', requires = "publish", value_parser = warning)]
+        accept: Vec<&'static str>,
     },
     /// Print a flow's draft as a document
     Export {
@@ -216,7 +220,9 @@ fn main() -> ExitCode {
         Command::Token(TokenCommand::List) => cli::tokens::list(&context),
         Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(&context, &id),
         Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(&context, &file),
-        Command::Flow(FlowCommand::Import { file, publish }) => cli::flows::import(&context, &file, publish),
+        Command::Flow(FlowCommand::Import { file, publish, accept }) => {
+            cli::flows::import(&context, &file, publish.then(|| Consent { force: false, accept }).as_ref())
+        }
         Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
         Command::Flow(FlowCommand::List) => cli::flows::list(&context),
         Command::Simulate { file, context: passed, now, seed, phone, name, trace } => {
@@ -262,6 +268,12 @@ fn mapping(text: &str) -> Result<(String, String), String> {
     // The name of a column may have a = in it, that of a field has none.
     let (column, field) = text.rsplit_once('=').ok_or("write COLUMN=FIELD, such as 'Mobile number=phone'")?;
     Ok((column.to_owned(), field.to_owned()))
+}
+
+fn warning(text: &str) -> Result<&'static str, String> {
+    let mut consent = Consent::default();
+    consent.accept(text)?;
+    consent.accept.pop().ok_or_else(|| "name a warning".to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

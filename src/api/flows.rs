@@ -233,8 +233,12 @@ pub(super) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
 /// The whole of a flow, with its revision as the ETag.
 pub(super) async fn flow_answer(state: &State, status: StatusCode, flow: FlowRow) -> Result<HttpResponse, ApiError> {
     let revision = flow.summary.revision;
-    let view = flow_view(state, flow).await?;
-    Ok(HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view))
+    Ok(view_answer(status, revision, flow_view(state, flow).await?))
+}
+
+/// A flow's view as an answer.
+pub(super) fn view_answer(status: StatusCode, revision: u32, view: Value) -> HttpResponse {
+    HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view)
 }
 
 /// The whole of a flow: its draft, too, and what is wrong with that.

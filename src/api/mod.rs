@@ -213,6 +213,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/flows/{id}/duplicate", ADMIN, || web::to(flows::duplicate_flow)),
     entry(Method::POST, "/flows/{id}/publish", ADMIN, || web::to(publishing::publish_flow)),
     entry(Method::POST, "/flows/{id}/unpublish", ADMIN, || web::to(publishing::unpublish_flow)),
+    entry(Method::GET, "/flows/{id}/stop", ADMIN, || web::to(publishing::foresee_stop)),
     entry(Method::POST, "/flows/{id}/stop", ADMIN, || web::to(publishing::stop_flow)),
     entry(Method::POST, "/flows/{id}/trigger-batch", TRIGGER, || web::to(trigger_batch::trigger_batch)).limited(trigger_batch::BATCH_BYTES),
     entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),

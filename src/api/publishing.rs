@@ -7,26 +7,42 @@ use uuid::Uuid;
 
 use super::auth::Principal;
 use super::error::ApiError;
-use super::flows::{find, flow_answer, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell};
+use super::flows::{
+    find, flow_view, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell, view_answer,
+};
 use super::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
 use super::{State, compute, cut, iso, read};
 use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft};
-use crate::runtime::publishing::{self, Publishable, Published, Refused};
+use crate::runtime::publishing::{self, Consent, Publishable, Published, Refused};
 use crate::store::WriteClass;
 use crate::store::flows::{self, VersionRow};
+use crate::store::sessions;
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
 
 /// The answer to a document that has errors.
 pub(super) fn refused(problems: &[Problem]) -> ApiError {
-    let refused = Refused { problems: problems.to_vec() };
-    ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("problems", json!(problems))
+    unpublishable(Refused::of(problems.to_vec(), &Consent::default()))
 }
 
-/// `POST /flows/import?publish=`: creates a flow, or replaces the draft of the one that the document names.
+/// The answer to a document that is not published.
+fn unpublishable(refused: Refused) -> ApiError {
+    let answer = ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string());
+    let ids = json!(refused.to_accept());
+    let answer = answer.with("problems", json!(refused.problems));
+    if ids == json!([]) {
+        return answer;
+    }
+    let hint = format!(
+        "Wire an exit to each of these nodes or remove it. If they are meant to stay, publish with \"accept\": {ids}."
+    );
+    answer.with("accept", ids).hint(&hint)
+}
+
+/// `POST /flows/import?publish=&accept=`: creates a flow, or replaces the draft of the one that the document names.
 pub(super) async fn import_flow(
     request: HttpRequest,
     state: web::Data<State>,
@@ -35,10 +51,16 @@ pub(super) async fn import_flow(
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
     let publish = query.choice("publish", &[("true", true), ("false", false)]).unwrap_or(false);
+    let mut consent = Consent::default();
+    for id in query.text("accept").iter().flat_map(|ids| ids.split(',')) {
+        if let Err(sentence) = consent.accept(id.trim()) {
+            query.fail("accept", sentence);
+        }
+    }
     query.finish()?;
     let document = Value::Object(body.fields);
     let import = match publish {
-        true => Import::Published(prepare(&state, document, None, false).await?),
+        true => Import::Published(prepare(&state, document, None, consent).await?),
         // What is only kept need not pass its test cases yet.
         false => Import::Draft(check(&state, document).await?),
     };
@@ -53,20 +75,27 @@ pub(super) async fn import_flow(
             }
             _ => {}
         }
-        let flow = match &import {
+        let (flow, published) = match &import {
             Import::Published(publishable) => {
-                publishing::import_published(tx, publishable, new_id, None, &actor, now)?.0
+                let (flow, published) = publishing::import_published(tx, publishable, new_id, (None, &actor), now)?;
+                (flow, Some(published))
             }
-            Import::Draft(checked) => authoring::import(tx, checked, new_id, &actor, now)?,
+            Import::Draft(checked) => (authoring::import(tx, checked, new_id, &actor, now)?, None),
         };
-        Ok(Ok((flow, existing.is_none())))
+        Ok(Ok((flow, published, existing.is_none())))
     });
-    let (flow, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
-    if let Some(version) = flow.summary.published_version.filter(|_| publish) {
+    let (flow, published, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
+    if let Some(Published::Version(version)) = published {
         tracing::info!(actor = %importer, flow = %flow.summary.id, version, "a flow was published");
     }
     tell(&state, &flow.summary);
-    flow_answer(&state, if is_new { StatusCode::CREATED } else { StatusCode::OK }, flow).await
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let revision = flow.summary.revision;
+    let mut view = flow_view(&state, flow).await?;
+    if let Some(published) = published {
+        view["unchanged"] = json!(matches!(published, Published::Unchanged(_)));
+    }
+    Ok(view_answer(status, revision, view))
 }
 
 /// A document that is imported, checked for what is to become of it.
@@ -94,10 +123,11 @@ pub(super) async fn publish_flow(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.0);
     let note = read_note(&mut fields);
-    let force = fields.boolean("force").unwrap_or(false);
+    let mut consent = read_accept(&mut fields);
+    consent.force = fields.boolean("force").unwrap_or(false);
     fields.refuse_unknown();
     fields.finish()?;
-    let publication = Publication { note, force, expected: read_if_match(&request)?.flatten() };
+    let publication = Publication { note, consent, expected: read_if_match(&request)?.flatten() };
     Ok(HttpResponse::Ok().json(publish(&state, &id, &principal, publication).await?))
 }
 
@@ -105,8 +135,8 @@ pub(super) async fn publish_flow(
 pub(super) struct Publication {
     /// What its publisher has to say of it.
     pub(super) note: Option<String>,
-    /// Whether a missing entry node and failing test cases do not matter.
-    pub(super) force: bool,
+    /// What does not keep it from being published.
+    pub(super) consent: Consent,
     /// The revision that its publisher has read; `None` is any.
     pub(super) expected: Option<u32>,
 }
@@ -120,19 +150,32 @@ pub(super) fn read_note(fields: &mut Fields<'_>) -> Option<String> {
     note
 }
 
-/// Makes the draft of the flow with that id the next version, and tells which that is.
+/// The warnings that a publisher accepts.
+pub(super) fn read_accept(fields: &mut Fields<'_>) -> Consent {
+    let mut consent = Consent::default();
+    for id in fields.list("accept").into_iter().flatten() {
+        let accepted =
+            id.as_str().map_or_else(|| Err("The accept must be a list of names.".to_owned()), |id| consent.accept(id));
+        if let Err(sentence) = accepted {
+            fields.fail("accept", sentence);
+        }
+    }
+    consent
+}
+
+/// Makes the draft of the flow with that id the next version, unless it is live already, and tells which that is.
 pub(super) async fn publish(
     state: &web::Data<State>,
     id: &str,
     principal: &Principal,
-    Publication { note, force, expected }: Publication,
+    Publication { note, consent, expected }: Publication,
 ) -> Result<Value, ApiError> {
     let flow = find(state, id).await?;
     if expected.is_some_and(|expected| expected != flow.summary.revision) {
         return Err(stale(&flow.summary));
     }
     let draft = parse_draft(&flow)?;
-    let publishable = prepare(state, draft, Some(flow.summary.id), force).await?;
+    let publishable = prepare(state, draft, Some(flow.summary.id), consent).await?;
     let now = state.runtime.clock().now();
     let (id, revision) = (flow.summary.id, flow.summary.revision);
     let problems = publishable.checked().problems.clone();
@@ -141,20 +184,22 @@ pub(super) async fn publish(
         let published = publishing::publish(tx, (id, revision), &publishable, note.as_deref(), &publisher, now)?;
         Ok((published, flows::find_summary(tx, id)?))
     });
-    let version = match published.await? {
+    let (version, published_at, is_unchanged) = match published.await? {
         (Published::Version(version), summary) => {
             summary.iter().for_each(|summary| tell(state, summary));
-            version
+            tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
+            (version, Some(now), false)
         }
+        (Published::Unchanged(version), summary) => (version, summary.and_then(|flow| flow.published_at), true),
         (Published::Stale(flow), _) => return Err(stale(&flow)),
         (Published::NotFound, _) => return Err(not_found()),
     };
-    tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
     Ok(json!({
         "id": id,
         "name": flow.summary.name,
         "version": version,
-        "published_at": iso(Some(now)),
+        "published_at": iso(published_at),
+        "unchanged": is_unchanged,
         "problems": problems,
     }))
 }
@@ -171,6 +216,16 @@ pub(super) async fn unpublish_flow(state: web::Data<State>, id: web::Path<String
     let flow = unpublished.await?.ok_or_else(not_found)?;
     tell(&state, &flow);
     Ok(HttpResponse::Ok().json(read(&state, move |conn| summary_view(conn, &flow)).await?))
+}
+
+/// `GET /flows/{id}/stop`: what stopping the flow would end, for a question before it.
+pub(super) async fn foresee_stop(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let counted = read(&state, move |conn| {
+        flows::seq_of(conn, id)?.map(|seq| sessions::count_running_of_flow(conn, seq)).transpose()
+    });
+    let (running, queued) = counted.await?.ok_or_else(not_found)?;
+    Ok(HttpResponse::Ok().json(json!({"id": id, "running_sessions": running, "queued_messages": queued})))
 }
 
 /// `POST /flows/{id}/stop`: unpublishes, cancels the flow's sessions and drops what they have queued.
@@ -277,11 +332,11 @@ async fn prepare(
     state: &web::Data<State>,
     document: Value,
     id: Option<FlowId>,
-    force: bool,
+    consent: Consent,
 ) -> Result<Publishable, ApiError> {
     let runtime = state.runtime.clone();
     let checking = compute(state, "Checking a flow", move || {
-        publishing::prepare(runtime.store(), &runtime.server_facts(), &document, id, force)
+        publishing::prepare(runtime.store(), &runtime.server_facts(), &document, id, &consent)
     });
-    checking.await??.map_err(|Refused { problems }| refused(&problems))
+    checking.await??.map_err(unpublishable)
 }

@@ -9,7 +9,7 @@ use crate::App;
 use crate::config::Config;
 use crate::domain::{FlowId, TokenId};
 use crate::error::{Error, Result};
-use crate::runtime::publishing::{self, Refused};
+use crate::runtime::publishing::{self, Consent, Refused};
 use crate::runtime::{Clock, credentials};
 use crate::store::flows::{self, FlowRow};
 use crate::store::tokens::Scope;
@@ -76,8 +76,8 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
         if !is_missing(store, id, &checked.json)? {
             continue;
         }
-        let prepared = publishing::prepare(store, &facts, &value, None, false)?;
-        missing.push(prepared.map_err(|Refused { problems }| {
+        let prepared = publishing::prepare(store, &facts, &value, None, &Consent::default())?;
+        missing.push(prepared.map_err(|Refused { problems, .. }| {
             problems.iter().for_each(super::note);
             Error::invalid(format!("The sample {} cannot be published here", checked.document.name))
         })?);
@@ -88,7 +88,7 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
         for sample in &missing {
-            publishing::import_published(tx, sample, flow_id, Some("The sample"), TOKEN, now)?;
+            publishing::import_published(tx, sample, flow_id, (Some("The sample"), TOKEN), now)?;
         }
         // Only the token of the last start, by its id: the user may have made one of the same name.
         let last = settings::get(tx, MARK)?.and_then(|mark| serde_json::from_str::<Mark>(&mark).ok());

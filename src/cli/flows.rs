@@ -12,7 +12,7 @@ use crate::domain::{FlowId, Problem, Severity};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
-use crate::runtime::publishing;
+use crate::runtime::publishing::{self, Consent, Published};
 use crate::store::flows;
 
 /// Who published, in a version's record.
@@ -34,29 +34,37 @@ pub fn validate(context: &Context, file: &Path) -> Result<()> {
 }
 
 /// `qyvo flow import`: creates a flow, or replaces the draft of the one that the document names. Published, it passes
-/// the same checks as on the server.
+/// the same checks as on the server; `consent` is what its publisher overrules.
 ///
 /// # Errors
-/// When the document's shape is wrong, or it is to be published and has errors.
-pub fn import(context: &Context, file: &Path, publish: bool) -> Result<()> {
+/// When the document's shape is wrong, or it is to be published and has errors or warnings that have to be accepted.
+pub fn import(context: &Context, file: &Path, publish: Option<&Consent>) -> Result<()> {
     let mut direct = context.open()?;
     let facts = context.server_facts(&direct)?;
     let value = read(file)?;
     let now = Clock::system().now();
     let new_id = FlowId(Uuid::now_v7());
-    if !publish {
+    let Some(consent) = publish else {
         let checked = publishing::check(&direct, &facts, &value, None)?.map_err(noted)?;
         checked.problems.iter().for_each(note);
         let id = direct.write(|tx| Ok(authoring::import(tx, &checked, new_id, ACTOR, now)?.summary.id))?;
         note(format_args!("{} is a draft; publish it with --publish.", checked.document.name));
         return out(&id.to_string());
-    }
-    let prepared = publishing::prepare(&direct, &facts, &value, None, false)?;
+    };
+    let prepared = publishing::prepare(&direct, &facts, &value, None, consent)?;
     let publishable = prepared.inspect_err(|refused| refused.problems.iter().for_each(note))?;
     publishable.checked().problems.iter().for_each(note);
-    let (flow, version) =
-        direct.write(|tx| publishing::import_published(tx, &publishable, new_id, None, ACTOR, now))?;
-    note(format_args!("{} is published as version {version}.", publishable.checked().document.name));
+    let (flow, published) =
+        direct.write(|tx| publishing::import_published(tx, &publishable, new_id, (None, ACTOR), now))?;
+    let name = &publishable.checked().document.name;
+    match published {
+        Published::Unchanged(version) => {
+            note(format_args!("{name} is published as version {version} already: nothing has changed."));
+        }
+        _ => {
+            note(format_args!("{name} is published as version {}.", flow.summary.published_version.unwrap_or_default()))
+        }
+    }
     out(&flow.summary.id.to_string())
 }
 

@@ -263,6 +263,19 @@ pub fn publish(
     Ok(version)
 }
 
+/// Writes the draft as what is published is written, which says the same.
+///
+/// # Errors
+/// When the database refuses.
+pub fn reset_draft(tx: &Tx<'_>, flow_seq: i64) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE flows SET draft = v.document FROM flow_versions AS v
+         WHERE seq = ?1 AND v.flow_seq = seq AND v.version = published_version AND draft IS NOT v.document",
+    )?
+    .execute([flow_seq])?;
+    Ok(())
+}
+
 /// Stops new sessions of a flow; those that run go on. Answers whether the flow was published.
 ///
 /// # Errors

@@ -123,6 +123,22 @@ pub fn running_of_flow(conn: &Conn, flow_seq: i64, after: i64, limit: u32) -> Re
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many sessions run in a flow, and how many of their messages have not gone out yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn count_running_of_flow(conn: &Conn, flow_seq: i64) -> Result<(i64, i64)> {
+    let mut statement = conn.prepare_cached(COUNT_RUNNING)?;
+    Ok(statement.query_row([flow_seq], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+const COUNT_RUNNING: &str = "
+    SELECT count(*), coalesce(sum((
+        SELECT count(*) FROM messages AS m INDEXED BY messages_queued_by_session
+        WHERE m.session_seq = s.seq AND m.status = 'queued'
+    )), 0)
+    FROM sessions AS s INDEXED BY sessions_by_flow WHERE s.flow_seq = ?1 AND s.status = 'running'";
+
 /// What a list of sessions is narrowed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -308,11 +308,25 @@ async fn a_flow_is_drafted_by_one_token_and_published_by_another() {
         );
         assert_eq!(app.rows(), before);
 
-        let published = call(&app, Scope::Admin, "publish_flow", arguments).await;
+        let published = call(&app, Scope::Admin, "publish_flow", arguments.clone()).await;
         assert_eq!((&published["version"], &published["id"]), (&json!(1), id));
+        let again = call(&app, Scope::Admin, "publish_flow", arguments).await;
+        assert_eq!((&again["version"], &again["unchanged"]), (&json!(1), &json!(true)));
         let listed = call(&app, Scope::Api, "list_flows", json!({"status": "published"})).await;
         assert_eq!((&listed["data"][0]["id"], &listed["data"][1]), (id, &Value::Null));
         assert_eq!(call(&app, Scope::Api, "list_flows", json!({"status": "draft"})).await["data"], json!([]));
+
+        let lost = json!({"schema_version": 1, "name": "Lost", "entry_node": "a",
+                          "nodes": [{"id": "a", "type": "end"}, {"id": "b", "type": "end"}]});
+        let lost = call(&app, Scope::Admin, "create_flow", json!({"document": lost})).await;
+        let arguments = json!({"id": lost["id"], "revision": lost["revision"]});
+        let refused = refusal(&app, Scope::Admin, "publish_flow", arguments).await;
+        assert!(
+            refused.starts_with("No way leads to `b`.\n") && refused.contains(r#""accept": ["unreachable_node"]"#),
+            "{refused}"
+        );
+        let arguments = json!({"id": lost["id"], "revision": lost["revision"], "accept": ["unreachable_node"]});
+        assert_eq!(call(&app, Scope::Admin, "publish_flow", arguments).await["version"], 1);
 
         let broken = call(&app, Scope::Admin, "create_flow", json!({"document": bad})).await;
         let arguments = json!({"id": broken["id"], "revision": broken["revision"]});

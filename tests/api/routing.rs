@@ -196,6 +196,9 @@ async fn of_two_flows_with_a_keyword_the_one_published_last_starts() {
         let mut again = greeter("One", &["menu"]);
         again["id"] = json!(one);
         app.publish(&again).await;
+        assert_eq!(flow_of("menu").await, json!(two), "what is live already is not published again");
+        again["name"] = json!("One, again");
+        app.publish(&again).await;
         assert_eq!(flow_of("menu").await, json!(one));
         app.post(&format!("/flows/{one}/unpublish"), &json!({})).await.expect(200);
         assert_eq!(flow_of("menu").await, json!(two));

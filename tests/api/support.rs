@@ -190,7 +190,7 @@ impl TestApp {
 
     /// Publishes a document and gives its id.
     pub(crate) async fn publish(&self, document: &Value) -> FlowId {
-        let flow = self.post("/flows/import?publish=true", document).await;
+        let flow = self.post("/flows/import?publish=true&accept=unreachable_node", document).await;
         assert!(flow.status.is_success(), "{}", flow.body);
         flow.body["id"].as_str().unwrap().parse().unwrap()
     }

@@ -321,6 +321,33 @@ async fn an_import_that_breaks_a_test_case_publishes_nothing() {
     write(folder.path(), "changed.json", &document);
     let told = refused(&server.command(&["flow", "import", "changed.json", "--publish"]));
     assert!(told.contains("Test case \"Coffee\" breaks at turn 2 (the tap on \"coffee\")"), "{told}");
-    assert!(out(&server.command(&["flow", "list"])).contains("published v2"));
+    assert!(out(&server.command(&["flow", "list"])).contains("published v1"));
     out(&server.command(&["flow", "import", "changed.json"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_of_what_is_live_makes_no_version_and_lost_nodes_have_to_be_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]).await;
+    let mut document = question(5);
+    write(folder.path(), "flow.json", &document);
+    let id = out(&server.command(&["flow", "import", "flow.json", "--publish"])).trim().to_owned();
+    document["id"] = json!(id);
+    std::fs::write(folder.path().join("flow.json"), serde_json::to_string_pretty(&document).unwrap()).unwrap();
+    let again = server.command(&["flow", "import", "flow.json", "--publish"]);
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(told.contains("is published as version 1 already: nothing has changed."), "{told}");
+    assert_eq!(out(&again).trim(), id);
+
+    document["nodes"].as_array_mut().unwrap().push(json!({"id": "lost", "type": "end"}));
+    write(folder.path(), "flow.json", &document);
+    let told = refused(&server.command(&["flow", "import", "flow.json", "--publish"]));
+    assert!(told.contains("No way leads to `lost`.") && told.contains("--accept unreachable_node"), "{told}");
+    let unknown = server.command(&["flow", "import", "flow.json", "--publish", "--accept", "lost"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("these are: `unreachable_node`"));
+    assert_eq!(server.command(&["flow", "import", "flow.json", "--accept", "unreachable_node"]).status.code(), Some(2));
+    assert!(out(&server.command(&["flow", "list"])).contains("published v1"));
+    out(&server.command(&["flow", "import", "flow.json", "--publish", "--accept", "unreachable_node"]));
+    assert!(out(&server.command(&["flow", "list"])).contains("published v2"));
 }

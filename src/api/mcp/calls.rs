@@ -12,7 +12,7 @@ use crate::api::actions::messages::{read_message, read_variables, send_once};
 use crate::api::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::publishing::{Publication, publish, read_note};
+use crate::api::publishing::{Publication, publish, read_accept, read_note};
 use crate::api::request::{Fields, MAX_KEY, Page};
 use crate::api::sessions::{self, Wanted, session_view, turns_view};
 use crate::api::{State, cut_out, flows, read};
@@ -98,9 +98,10 @@ async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: 
         fields.fail("revision", "The revision field is required: it is the one that get_flow gave with the draft.");
     }
     let note = read_note(&mut fields);
+    let consent = read_accept(&mut fields);
     close(fields)?;
     let expected = revision.map(|revision| u32::try_from(revision).unwrap_or(u32::MAX));
-    publish(state, &id, caller, Publication { note, force: false, expected }).await
+    publish(state, &id, caller, Publication { note, consent, expected }).await
 }
 
 async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rmcp::model::{self, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use crate::runtime::publishing::TO_ACCEPT;
 use crate::store::tokens::Scope;
 
 /// How a flow document looks, as short as an assistant can work with. The guide has all of it.
@@ -240,6 +241,13 @@ impl Tool {
                                  "description": "The revision of the draft that is meant, as get_flow gave it: \
                                                  nothing is published that somebody has changed since."},
                     "note": {"type": "string", "maxLength": 1000, "description": "What this version changes."},
+                    "accept": {
+                        "type": "array",
+                        "items": {"type": "string", "enum": TO_ACCEPT.iter().map(|check| check.id()).collect::<Vec<_>>()},
+                        "description": "Warnings that otherwise keep the flow from being published, as the refusal \
+                                        names them. Ask the person first: a node that no way leads to is a mistake \
+                                        more often than not.",
+                    },
                 }),
                 &["id", "revision"],
             ),
@@ -358,7 +366,13 @@ impl Tool {
             Self::CreateFlow => with(flow(), json!({"problems": problems()})),
             Self::ValidateFlow => with(json!({"is_publishable": {"type": "boolean"}}), json!({"problems": problems()})),
             Self::PublishFlow => with(
-                json!({"id": text(), "name": text(), "version": {"type": "integer"}, "published_at": text()}),
+                json!({
+                    "id": text(),
+                    "name": text(),
+                    "version": {"type": "integer"},
+                    "published_at": text(),
+                    "unchanged": {"type": "boolean", "description": "Whether it was live already: no version was made."},
+                }),
                 json!({"problems": problems()}),
             ),
             Self::TriggerFlow => {

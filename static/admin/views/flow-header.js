@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { h, replace } from "../dom.js";
 import { format, scan } from "../jsonmap.js";
 import { timeOf } from "../time.js";
-import { button, checkbox, confirmDialog, dialog, download, field, fileName, form, pageHeader, status, toast } from "../ui.js";
+import { button, checkbox, confirmDialog, counted, dialog, download, field, fileName, form, pageHeader, status, toast } from "../ui.js";
 import { problemList } from "./flow-document.js";
 
 export const backToFlows = () => h("p", { class: "back" }, h("a", { href: "#/flows" }, "Flows"));
@@ -56,6 +56,8 @@ function moreMenu(flow) {
 
 /** Problems that publishing by force overrules. */
 const OVERRULED = ["no_entry_node", "test_case_failed"];
+/** Warnings that have to be accepted. */
+const TO_ACCEPT = ["unreachable_node"];
 
 async function publish(flow) {
   if (flow.isDirty) {
@@ -64,6 +66,7 @@ async function publish(flow) {
   const problems = h("div", {});
   const note = h("input", { type: "text", maxlength: "1000", testid: "publish-note" });
   const force = checkbox("Publish all the same", { testid: "publish-force" });
+  const accept = checkbox("The nodes that no way leads to are meant to stay", { testid: "publish-accept" });
   const done = await dialog(`Publish “${flow.summary.name}”`, (close) => {
     const parts = form([
       h("p", {}, flow.summary.published_version
@@ -72,11 +75,14 @@ async function publish(flow) {
       problems,
       field("Note", note, { hint: "What changed, for the list of versions." }),
       force.element,
+      accept.element,
     ], {
       submit: "Publish", testid: "publish-confirm", errorTestid: "publish-error",
       cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
       async action() {
-        const body = { note: note.value.trim() || undefined, force: force.input.checked || undefined };
+        const body = {
+          note: note.value.trim() || undefined, force: force.input.checked || undefined, accept: accept.input.checked ? TO_ACCEPT : undefined,
+        };
         try {
           close(await api.post(`${flow.path}/publish`, body, { headers: { "If-Match": `"${flow.summary.revision}"` } }));
         } catch (error) {
@@ -91,8 +97,13 @@ async function publish(flow) {
       const canForce = errors.length > 0 && errors.every((problem) => OVERRULED.includes(problem.id));
       force.element.hidden = !canForce;
       if (!canForce) force.input.checked = false;
-      const update = () => { parts.confirm.disabled = errors.length > 0 && !force.input.checked; };
+      const mustAccept = found.some((problem) => TO_ACCEPT.includes(problem.id));
+      accept.element.hidden = !mustAccept;
+      // What is live already needs no leave.
+      const isOpen = () => mustAccept && !accept.input.checked && flow.summary.has_changes;
+      const update = () => { parts.confirm.disabled = (errors.length > 0 && !force.input.checked) || isOpen(); };
       force.input.onchange = update;
+      accept.input.onchange = update;
       update();
       replace(problems, found.length > 0 && [
         h("h3", {}, errors.length > 0 ? "To mend first" : "Worth a look"),
@@ -103,29 +114,35 @@ async function publish(flow) {
     return parts.element;
   });
   if (done) {
-    toast(`Published version ${done.version}.`);
+    toast(done.unchanged ? `Nothing has changed: version ${done.version} is live already, and there is no new one.` : `Published version ${done.version}.`);
     await flow.reload();
   }
 }
 
 async function unpublish(flow) {
-  await confirmDialog(`Unpublish “${flow.summary.name}”?`, "It can no longer be triggered. Sessions that are running go on to their end.", {
-    confirm: "Unpublish", testid: "unpublish-confirm", kind: "primary",
+  const { running_sessions: running } = await api.get(`${flow.path}/stop`);
+  await confirmDialog(`Unpublish “${flow.summary.name}”?`, `It can no longer be triggered. ${running > 0 ? `${counted(running, "session that is running goes", "sessions that are running go")} on to ${running === 1 ? "its" : "their"} end.` : "No session of it is running."}`, {
+    confirm: "Unpublish", testid: "unpublish-confirm",
     action: async () => flow.takeSummary(await api.post(`${flow.path}/unpublish`)) ?? true,
   });
 }
 
+/** Sessions that are ended without the flow's name being typed. */
+const FEW_SESSIONS = 100;
+
 async function stop(flow) {
-  const done = await confirmDialog(`Stop “${flow.summary.name}”?`,
-    "It is unpublished, all its running sessions are cancelled, and their messages that are still queued are dropped. This cannot be undone.", {
-      confirm: "Stop", testid: "stop-confirm", action: () => api.post(`${flow.path}/stop`),
-    });
+  const { running_sessions: running, queued_messages: queued } = await api.get(`${flow.path}/stop`);
+  const ends = running === 0
+    ? "No session of it is running."
+    : `${counted(running, "running session is", "running sessions are")} cancelled, and ${counted(queued, "message of theirs that is", "messages of theirs that are")} still queued ${queued === 1 ? "is" : "are"} dropped.`;
+  const done = await confirmDialog(`Stop “${flow.summary.name}”?`, `It is unpublished. ${ends} This cannot be undone.`, {
+    confirm: "Stop", testid: "stop-confirm", typed: running > FEW_SESSIONS ? flow.summary.name : null,
+    action: () => api.post(`${flow.path}/stop`),
+  });
   if (!done) return;
   toast(`Stopped: ${counted(done.cancelled, "session was", "sessions were")} cancelled, ${counted(done.dropped_messages, "message", "messages")} dropped.`);
   await flow.reload();
 }
-
-const counted = (count, one, many) => `${count ?? 0} ${count === 1 ? one : many}`;
 
 async function exportFlow(flow) {
   const { text } = await api.send("GET", `${flow.path}/export`);

@@ -120,7 +120,10 @@ async fn the_closed_window_is_not_silent() {
     let (world, anna) = with_anna().await;
     let imported = world
         .app
-        .post("/flows/import?publish=true", &after_a_day(json!({"reply": null, "no_match": null, "timeout": null})))
+        .post(
+            "/flows/import?publish=true&accept=unreachable_node",
+            &after_a_day(json!({"reply": null, "no_match": null, "timeout": null})),
+        )
         .await
         .expect(201);
     let warned = imported["problems"].as_array().unwrap().iter();
