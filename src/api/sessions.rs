@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::messages::message_view;
 use super::request::{Fields, OptionalJsonBody, Page, Query};
 use super::{State, iso, read};
-use crate::domain::{ContactId, FlowId, SessionId, Status};
+use crate::domain::{ContactId, FlowId, SessionId, Status, session_reason_in_words};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
@@ -135,7 +135,29 @@ async fn session_answer(state: &State, id: SessionId) -> Result<HttpResponse, Ap
 pub(super) fn session_view(conn: &Conn, stored: &StoredSession) -> Result<Value> {
     let mut view = session_row(conn, stored)?;
     view["context"] = json!(stored.session.context);
+    view["reason_text"] = json!(reason_text(conn, stored)?);
     Ok(view)
+}
+
+/// Why a session did not come to its end, in words; `null` where nothing more is known than its status and reason.
+fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
+    let session = &stored.session;
+    if session.status != Status::Expired {
+        return Ok(session.reason.as_deref().and_then(session_reason_in_words).map(str::to_owned));
+    }
+    let record: Value = match turns::last_expiry(conn, stored.seq)? {
+        None => Value::Null,
+        Some(record) => serde_json::from_str(&record)
+            .map_err(|error| Error::internal("A stored turn is no JSON").caused_by(error))?,
+    };
+    let silent = record["path"].as_array().and_then(|path| path.first());
+    let told = silent.and_then(|step| Some((step["node"].as_str()?, step["why"].as_str()?)));
+    Ok(match (told, &session.current_node) {
+        (Some((node, why)), _) => Some(format!("At `{node}`: {why}.")),
+        // It expired before traces told more.
+        (None, Some(node)) => Some(format!("Nothing came at `{node}` for as long as a session of this flow lives.")),
+        (None, None) => None,
+    })
 }
 
 /// A session as lists show it.

@@ -19,6 +19,7 @@ mod parts;
 mod phone;
 mod problem;
 pub mod profile;
+mod reason;
 mod send_hours;
 mod session;
 mod template;
@@ -46,6 +47,7 @@ pub use node::{
 pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
+pub use reason::session_reason_in_words;
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use template::{

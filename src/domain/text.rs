@@ -1,6 +1,7 @@
 //! Texts: how they are folded for searching, their words, and how deep JSON is nested.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
@@ -31,12 +32,84 @@ pub fn fold(text: &str) -> String {
     folded.nfkc().collect()
 }
 
-/// The form in which parts of names are searched: [`fold`], and every I of Turkish as the i of everybody else, since who
-/// searches for a name may have another keyboard than who wrote it.
-pub fn fold_for_search(text: &str) -> String {
+/// The form in which email addresses are compared: [`fold`], and every I of Turkish as the i of everybody else.
+pub fn fold_case(text: &str) -> String {
     let folded = fold(text);
     // The letter with a dot folds to an i with a combining dot (Unicode, CaseFolding.txt).
     if folded.is_ascii() { folded } else { folded.replace("i\u{307}", "i").replace('\u{131}', "i") }
+}
+
+/// The form in which parts of names are searched: [`fold_case`], and without what another keyboard, or a hand in a hurry,
+/// leaves out: accents, the vowel signs of Arabic and Hebrew, the strokes of letters, what cannot be seen. The two
+/// syllabaries of Japanese are one, as are the forms that Arabic letters have in other languages.
+pub fn fold_for_search(text: &str) -> String {
+    let folded = fold_case(text);
+    if folded.is_ascii() {
+        return folded;
+    }
+    let mut plain = String::with_capacity(folded.len());
+    for c in folded.nfd() {
+        match plain_letters(c) {
+            Some(letters) => plain.push_str(letters),
+            None => plain.extend(plain_letter(c)),
+        }
+    }
+    // What was no mark of its own, such as the parts of a Hangul syllable, is one letter again.
+    plain.nfc().collect::<String>().trim().to_owned()
+}
+
+/// What stands for letters that are no letter with a mark, by Unicode, and that people type so all the same.
+fn plain_letters(c: char) -> Option<&'static str> {
+    Some(match c {
+        'ł' => "l",
+        'ø' => "o",
+        'đ' | 'ɖ' | 'ð' => "d",
+        'ħ' => "h",
+        'ŧ' => "t",
+        'ŋ' => "n",
+        'ı' => "i",
+        'ə' => "e",
+        'ɓ' => "b",
+        'ɗ' => "d",
+        'ƙ' => "k",
+        'ƴ' => "y",
+        'ĸ' => "k",
+        'ſ' => "s",
+        'þ' => "th",
+        'æ' => "ae",
+        'œ' => "oe",
+        'ß' => "ss",
+        'ґ' => "г",
+        'ё' => "е",
+        // The forms of Arabic letters in other languages, and those that many type one for the other.
+        'ى' | 'ی' | 'ې' => "ي",
+        'ک' => "ك",
+        'ة' | 'ہ' | 'ە' | 'ھ' => "ه",
+        'ٱ' => "ا",
+        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2bb}' | '\u{2b9}' | '\u{2c8}' | '`' | '\u{b4}' => "'",
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{5be}' => "-",
+        _ => return None,
+    })
+}
+
+/// A character without what is left out; nothing for what is left out itself.
+fn plain_letter(c: char) -> Option<char> {
+    match c {
+        // Accents over any letter.
+        '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe20}'..='\u{fe2f}'
+        // The points of Hebrew.
+        | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}' | '\u{5c2}' | '\u{5c4}' | '\u{5c5}' | '\u{5c7}'
+        // The vowel signs of Arabic, the hamza over and under letters, and what only makes a word longer.
+        | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}'
+        | '\u{6df}'..='\u{6e8}' | '\u{6ea}'..='\u{6ed}' | '\u{8d3}'..='\u{8ff}'
+        // What cannot be seen.
+        | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{61c}' => None,
+        // Katakana as hiragana.
+        '\u{30a1}'..='\u{30f6}' => char::from_u32(u32::from(c) - 0x60),
+        c => ascii_digit(c).or(Some(c)),
+    }
 }
 
 /// The words of a text: runs of letters, marks, digits, `_` and `'`; every emoji is a word of its own.
@@ -50,6 +123,20 @@ pub fn words(text: &str) -> Vec<String> {
 /// Whether the words of `needle` occur in `haystack` side by side.
 pub fn contains_words(haystack: &[String], needle: &[String]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// A span of time in its two largest units, such as `1 minute` or `1 hour 30 minutes`; parts of a second do not count.
+pub fn span_in_words(span: Duration) -> String {
+    let mut rest = span.as_secs();
+    let mut parts: Vec<String> = Vec::new();
+    for (unit, seconds) in [("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)] {
+        let count = rest / seconds;
+        rest %= seconds;
+        if count > 0 && parts.len() < 2 {
+            parts.push(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }));
+        }
+    }
+    if parts.is_empty() { "0 seconds".to_owned() } else { parts.join(" ") }
 }
 
 /// How deep a JSON value is nested; a plain value has depth 0.

@@ -1,5 +1,7 @@
 //! The trace of sessions, a row for each event that was taken.
 
+use rusqlite::OptionalExtension;
+
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::Timestamp;
@@ -55,6 +57,18 @@ pub fn list(conn: &Conn, session_seq: i64, after_seq: i64, limit: u32) -> Result
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The record of the last turn of a session in which its time to live ran out, as JSON.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn last_expiry(conn: &Conn, session_seq: i64) -> Result<Option<String>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT record FROM turns WHERE session_seq = ?1 AND record ->> '$.stimulus.type' = 'expire'
+         ORDER BY seq DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([session_seq], |row| row.get(0)).optional()?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { inWords } from "./reasons.js";
 import { duration, inFull, timeInFull } from "./time.js";
-import { facts, jsonBlock, status } from "./ui.js";
+import { facts, jsonBlock, prose, status } from "./ui.js";
 
 /** What a session waits for, in words. */
 export const waitsFor = (kind) => (kind === "handoff" ? "a person" : kind === "http" ? "an HTTP call" : kind ?? "–");
@@ -19,7 +19,8 @@ export function sessionFacts(session, now) {
   return facts([
     ["Status", status(session.status, { testid: "session-status" })],
     session.outcome && ["Outcome", session.outcome],
-    session.reason && ["Reason", h("span", { class: "stack" }, h("code", {}, session.reason), inWords(session.reason))],
+    (session.reason || session.reason_text) && ["Reason", h("span", { class: "stack", testid: "session-reason" },
+      session.reason && h("code", {}, session.reason), h("span", {}, prose(session.reason_text ?? inWords(session.reason) ?? "")))],
     session.undelivered && ["Not delivered", h("span", { class: "stack" }, h("code", {}, session.undelivered), inWords(session.undelivered))],
     session.current_node_id && ["Node", h("code", {}, session.current_node_id)],
     session.status === "running" && ["Waits for", waitsFor(session.waiting_for)],

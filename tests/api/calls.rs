@@ -36,6 +36,26 @@ fn green() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_not_made_says_why() {
+    local(async {
+        let app = TestApp::start().await;
+        for (url, why) in [
+            ("http://10.1.2.3/colour", "10.1.2.3 is no address of the public internet (private); the operator can allow its network with `http_request.allow`"),
+            ("http://localhost/colour", "`localhost` is this machine (loopback)"),
+        ] {
+            let flow = app.publish(&calling(url, 0)).await;
+            let session = app.trigger(flow, PHONE).await.expect(201);
+            assert_eq!(app.runtime.run_due_calls().await.unwrap(), 1);
+            let step = app.turns(&session["id"]).await.pop().unwrap()["path"][0].clone();
+            assert_eq!((&step["exit"], &step["why"]), (&json!("failure"), &json!(format!("no answer: {why}"))));
+            assert_eq!(app.session(&session["id"]).await["context"]["answer"]["body"]["error"], why);
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flow_goes_on_with_the_answer() {
     local(async {
         let app = TestApp::start_with(allow).await;

@@ -22,7 +22,7 @@ async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
                 "current_node_id": "ask", "waiting_for": "reply", "wake_at": "2026-05-07T08:00:30+00:00",
                 "expires_at": "2026-05-07T08:30:00+00:00", "context": {"cart": {"id": 7, "total": 0.1}}, "turn": 1,
                 "started_at": "2026-05-07T08:00:00+00:00", "last_interaction_at": "2026-05-07T08:00:00+00:00",
-                "ended_at": null
+                "ended_at": null, "reason_text": null
             })
         );
         app.advance(10);

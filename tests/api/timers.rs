@@ -41,6 +41,17 @@ async fn a_session_expires_to_the_second() {
         let ended = app.session(&session["id"]).await;
         assert_eq!((&ended["status"], &ended["ended_at"]), (&json!("expired"), &json!("2026-05-07T08:01:00+00:00")));
         assert_eq!(app.runtime.run_due().await.unwrap(), 0);
+        let node = &document["nodes"][0];
+        let wired = if node["exits"]["timeout"].is_string() {
+            "so that its exit `timeout` was not taken"
+        } else {
+            "and its exit `timeout` is not wired"
+        };
+        let why = format!("1 minute without an answer; the node has no `timeout_seconds`, {wired}");
+        let last = app.turns(&session["id"]).await.pop().unwrap();
+        let step = json!({"node": node["id"], "type": node["type"], "exit": null, "why": why});
+        assert_eq!(last["path"], json!([step]));
+        assert_eq!(ended["reason_text"], format!("At `{}`: {why}.", node["id"].as_str().unwrap()));
         app.stop().await;
     })
     .await;

@@ -12,6 +12,9 @@ use crate::engine::template::{Leaf, Text};
 use crate::engine::{Change, Effect, limits};
 use crate::engine::{address, body};
 
+/// Characters of why a call has no answer that the trace shows.
+const REASON_CHARS: usize = 300;
+
 impl Machine<'_> {
     /// Makes an HTTP call and waits for its answer. What cannot be called takes `failure` at once.
     pub(super) fn call(&mut self, index: usize, templates: &CallTemplates) -> Result<Next, Halt> {
@@ -47,7 +50,11 @@ impl Machine<'_> {
         self.session.input = None;
         // The wait is over, and takes the time to live along from here.
         self.renew_ttl();
-        let why = if status == 0 { "no answer".to_owned() } else { format!("status {status}") };
+        let why = match (status, body.get("error").and_then(Value::as_str)) {
+            (0, Some(why)) => format!("no answer: {}", why.chars().take(REASON_CHARS).collect::<String>()),
+            (0, None) => "no answer".to_owned(),
+            (status, _) => format!("status {status}"),
+        };
         let next = self.pass_answer(index, status, body.clone(), &why);
         self.proceed(next);
         Ok(())

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::values::json_bytes;
 use super::{Ending, Halt, Machine, Next, Running};
-use crate::domain::text::json_depth;
+use crate::domain::text::{json_depth, span_in_words};
 use crate::domain::{FlowPin, Frame, NodeId, Session, Spoken, Status, WaitKind};
 use crate::engine::compile::{Action, SubFlow};
 use crate::engine::{Lookup, limits};
@@ -123,6 +124,9 @@ impl Machine<'_> {
     /// The time to live has run out: of the flow that runs, and of every caller that has no use for it.
     pub(super) fn expire(&mut self) {
         let expired_at = self.session.expires_at;
+        if let Some((index, why)) = self.silence() {
+            self.stay(index, Some(&why));
+        }
         while self.has_caller() {
             let (index, context) = match self.come_back() {
                 Ok(back) => back,
@@ -146,6 +150,31 @@ impl Machine<'_> {
         self.end(Status::Expired, None);
         // It was over then, however late this is noticed.
         self.session.ended_at = expired_at;
+    }
+
+    /// Where nothing came for as long as the session lives, and why it did not go on by itself.
+    fn silence(&self) -> Option<(usize, String)> {
+        let (index, wait) = (self.current()?, self.session.wait.as_ref()?);
+        let node = self.flow.node(index);
+        let ttl = self.root.ttl?;
+        let lived = span_in_words(ttl);
+        let (what, wired) = match wait.kind {
+            WaitKind::Reply => (format!("{lived} without an answer"), node.exit("timeout").is_some()),
+            WaitKind::Event => (format!("{lived} without the event"), node.exit("timeout").is_some()),
+            WaitKind::Delay | WaitKind::Http | WaitKind::Handoff => {
+                return Some((index, format!("{lived} have passed")));
+            }
+        };
+        let timer = match wait.timeout.map(Duration::from_millis) {
+            None => "the node has no `timeout_seconds`".to_owned(),
+            Some(span) if span < ttl => format!("its timeout of {} began too late to end first", span_in_words(span)),
+            Some(span) => {
+                format!("its timeout of {} is not shorter than the flow's time to live", span_in_words(span))
+            }
+        };
+        let exit =
+            if wired { "so that its exit `timeout` was not taken" } else { "and its exit `timeout` is not wired" };
+        Some((index, format!("{what}; {timer}, {exit}")))
     }
 
     /// Takes the failure of a message to the frame that said it, where that frame still is.
