@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (

@@ -42,18 +42,16 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
     let mut filter = |name| query.text(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let search = Search { query: filter("query"), tag: filter("tag"), email: None };
     let is_search = search != Search::default();
-    for (name, is_sent) in [("phone", phone.is_some()), ("cursor", is_search && query.has("cursor"))] {
-        if is_search && is_sent {
-            query.fail(name, format!("The {name} cannot be used together with query or tag."));
+    if is_search {
+        if phone.is_some() {
+            query.fail("phone", "The phone cannot be used together with query or tag.");
         }
+        let (limit, after) = (query.limit(), query.cursor(place_of));
+        query.finish()?;
+        return Ok(HttpResponse::Ok().json(found_view(&state, search, after, limit).await?));
     }
     let page = query.page();
     query.finish()?;
-    if is_search {
-        let rows = read_heavy(&state, move |conn| search::find(conn, &search, page.limit)).await?;
-        let data: Vec<Value> = rows.iter().map(contact_view).collect();
-        return Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})));
-    }
     let listed = read(&state, move |conn| {
         let mut rows = match phone {
             Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
@@ -68,6 +66,34 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
         Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": next}))
     });
     Ok(HttpResponse::Ok().json(listed.await?))
+}
+
+/// A part of what a search finds, and how many there are in all.
+async fn found_view(
+    state: &State,
+    search: Search,
+    after: Option<search::Place>,
+    limit: u32,
+) -> Result<Value, ApiError> {
+    let found = read_heavy(state, move |conn| search::find_page(conn, &search, after, limit)).await?;
+    let data: Vec<Value> = found.profiles.iter().map(contact_view).collect();
+    let mut view = json!({"data": data, "next_cursor": found.next.map(cursor_of)});
+    if let Some((total, is_exact)) = found.total {
+        view["total"] = json!(total);
+        view["is_total_exact"] = json!(is_exact);
+    }
+    Ok(view)
+}
+
+/// The cursor behind somebody: when they were last in touch, if ever, and their row.
+fn cursor_of((at, seq): search::Place) -> String {
+    at.map_or_else(|| format!(".{seq}"), |at| format!("{at}.{seq}"))
+}
+
+fn place_of(cursor: &str) -> Option<search::Place> {
+    let (at, seq) = cursor.split_once('.')?;
+    let at = if at.is_empty() { None } else { Some(at.parse().ok()?) };
+    Some((at, seq.parse().ok()?))
 }
 
 /// A phone number in a query, where a `+` that nobody escaped has become a blank.

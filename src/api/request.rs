@@ -529,15 +529,30 @@ impl Query {
         chosen
     }
 
+    /// `limit`.
+    pub(super) fn limit(&mut self) -> u32 {
+        let limit = self.number("limit", 1..=i64::from(MAX_LIMIT)).and_then(|limit| u32::try_from(limit).ok());
+        limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// A `cursor` that is read by this list alone.
+    pub(super) fn cursor<T>(&mut self, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let cursor = read(&self.text("cursor")?);
+        if cursor.is_none() {
+            self.fail("cursor", CURSOR);
+        }
+        cursor
+    }
+
     /// `limit` and `cursor`.
     pub(super) fn page(&mut self) -> Page {
-        let limit = self.number("limit", 1..=i64::from(MAX_LIMIT)).and_then(|limit| u32::try_from(limit).ok());
+        let limit = self.limit();
         let sent = self.text("cursor");
         let cursor = sent.as_ref().and_then(|cursor| cursor.parse().ok()).filter(|cursor: &i64| *cursor >= 0);
         if sent.is_some() && cursor.is_none() {
             self.fail("cursor", CURSOR);
         }
-        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor }
+        Page { limit, cursor }
     }
 
     /// Notes an error.

@@ -16,6 +16,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/3.sql")),
         Step::of(include_str!("migrations/4.sql")),
         Step { sql: include_str!("migrations/5.sql"), then: Some(same_people::join) },
+        Step::of(include_str!("migrations/6.sql")),
     ],
 };
 

@@ -219,7 +219,8 @@ pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     Ok(done.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX)).saturating_add(followed).min(limit))
 }
 
-/// A field of a person, or a part of one that is sought, as it is compared.
+/// A field of a person, or a part of one that is sought, as it is compared. Whoever changes the folding of
+/// `fold_for_search` has all that it changes indexed anew, as `migrations/6.sql` does.
 pub(super) fn folded_field(field: &str) -> String {
     fold_for_search(field).replace(BETWEEN, " ")
 }

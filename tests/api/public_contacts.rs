@@ -372,9 +372,16 @@ async fn a_search_gives_fifty_by_their_last_message() {
         assert_eq!(ids(&app, json!({"tag": "unknown"})).await.len(), 0);
 
         let listed = app.get("/contacts?query=person&limit=3").await.expect(200);
-        assert_eq!(listed["next_cursor"], Value::Null);
-        let listed: Vec<&Value> = listed["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
-        assert_eq!(listed, expected.iter().take(3).collect::<Vec<_>>());
+        assert_eq!((&listed["total"], &listed["is_total_exact"]), (&json!(60), &json!(true)));
+        let behind = format!("/contacts?query=person&limit=200&cursor={}", listed["next_cursor"].as_str().unwrap());
+        let rest = app.get(&behind).await.expect(200);
+        assert_eq!((&rest["next_cursor"], &rest["total"]), (&Value::Null, &Value::Null));
+        assert_eq!(rest["data"].as_array().unwrap().len(), 57);
+        let listed: Vec<&Value> =
+            [&listed, &rest].iter().flat_map(|page| page["data"].as_array().unwrap()).map(|one| &one["id"]).collect();
+        assert_eq!(&listed[..50], expected.iter().collect::<Vec<_>>());
+        let wrong = app.get("/contacts?query=person&cursor=7").await.expect(422);
+        assert_eq!(wrong["errors"]["cursor"][0], "The cursor must be a `next_cursor` of this list.");
         assert_eq!(app.get("/contacts?tag=vip").await.expect(200)["data"].as_array().unwrap().len(), 1);
         assert_eq!(app.get("/contacts?query=%2B1415&tag=vip").await.expect(200)["data"].as_array().unwrap().len(), 1);
         assert_eq!(app.get("/contacts?query=%20").await.expect(200)["data"].as_array().unwrap().len(), 50);

@@ -48,6 +48,7 @@ async fn a_person_is_found_by_a_part_of_what_is_known() {
         ("\u{4f1f}", &["\u{738b}\u{4f1f}"]),
         ("ipek@", &["\u{130}pek Y\u{131}lmaz"]),
         ("yilmaz", &["\u{130}pek Y\u{131}lmaz"]),
+        ("quetzal zoe", &["Zo\u{eb} Quetzal"]),
         ("%", &["50% Off GmbH"]),
         ("5550123", &["+14155550123"]),
         ("+34 600 111 222", &["Zo\u{eb} Quetzal"]),
@@ -63,10 +64,30 @@ async fn a_person_is_found_by_a_part_of_what_is_known() {
     browser.says("No contact has this").await;
     lists(&browser, &[]).await;
     browser.look("contacts-not-found").await;
+    browser.fill("contacts-query", "ipek").await;
+    browser.fill("contacts-tag", "lead").await;
+    browser.click("contacts-find").await;
+    lists(&browser, &["\u{130}pek Y\u{131}lmaz"]).await;
+    browser.look("contacts-tag").await;
+    browser.fill("contacts-tag", "customer").await;
+    browser.click("contacts-find").await;
+    lists(&browser, &[]).await;
     browser.fill("contacts-query", "").await;
+    browser.fill("contacts-tag", "").await;
     browser.click("contacts-find").await;
     browser.says("+14155550123").await;
     assert_eq!(listed(&browser).await.len(), 5, "nothing sought is everybody");
+
+    let many: String = (0..60).map(|n| format!("+346002{n:05},Ada Lovelace {n}\n")).collect();
+    std::fs::write(&file, format!("phone,name\n{many}")).unwrap();
+    assert!(server.command(&["contacts", "import", file.to_str().unwrap()]).status.success());
+    browser.fill("contacts-query", "lovelace ada").await;
+    browser.click("contacts-find").await;
+    browser.says("The first 50 of 60.").await;
+    browser.look("contacts-many").await;
+    browser.click_label("Show more").await;
+    until("all to be listed", async || listed(&browser).await.len() == 60).await;
+    assert_eq!(browser.find("contacts-count").await.text().await.unwrap(), "");
 
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");

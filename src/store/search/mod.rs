@@ -14,7 +14,7 @@ use super::Conn;
 use super::contacts::{self, Profile};
 use super::search_index::{LONGEST, Person, folded_field};
 use crate::domain::profile::clean_tag;
-use crate::domain::text::fold_for_search;
+use crate::domain::text::{fold_case, fold_for_search};
 use crate::domain::{AddressKey, Phone};
 use crate::error::Result;
 
@@ -29,6 +29,24 @@ pub struct Search {
     pub email: Option<String>,
 }
 
+/// Contacts that are counted at most; of more it is only told that there are more.
+pub const COUNTED: usize = 1_000;
+
+/// Where somebody stands in the order of a search: when a message last went either way, in milliseconds since the Unix
+/// epoch, and the row.
+pub type Place = (Option<i64>, i64);
+
+/// A part of what a search finds.
+#[derive(Debug)]
+pub struct FoundPage {
+    /// The contacts.
+    pub profiles: Vec<Profile>,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<Place>,
+    /// How many there are in all, [`COUNTED`] at most, and whether there are no more; `None` but for the first part.
+    pub total: Option<(usize, bool)>,
+}
+
 /// The `limit` contacts that a search fits and that were last in touch, then those that nobody was in touch with, the
 /// newest first.
 ///
@@ -37,10 +55,35 @@ pub struct Search {
 pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     let Some(filter) = Filter::of(conn, search)? else { return Ok(Vec::new()) };
     let mut profiles = Vec::new();
-    for seq in way::find_seqs(conn, &filter, &way::BOUNDS, limit as usize)? {
+    for seq in way::find_seqs(conn, &filter, &way::BOUNDS, None, limit as usize)? {
         profiles.extend(contacts::profile(conn, seq)?);
     }
     Ok(profiles)
+}
+
+/// As [`find`], in parts: those behind the place `after`, if one is given. Who is written to meanwhile goes to the
+/// beginning, and is in no later part.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_page(conn: &Conn, search: &Search, after: Option<Place>, limit: u32) -> Result<FoundPage> {
+    let limit = limit as usize;
+    let Some(filter) = Filter::of(conn, search)? else {
+        return Ok(FoundPage { profiles: Vec::new(), next: None, total: after.is_none().then_some((0, true)) });
+    };
+    let wanted = if after.is_none() { limit.max(COUNTED) } else { limit };
+    let seqs = way::find_seqs(conn, &filter, &way::BOUNDS, after, wanted + 1)?;
+    let total = after.is_none().then(|| (seqs.len().min(COUNTED), seqs.len() <= COUNTED));
+    let mut profiles = Vec::new();
+    let mut last = None;
+    for &seq in seqs.iter().take(limit) {
+        // Only who was erased a moment ago has no row.
+        if let Some(person) = Person::find(conn, seq, false)? {
+            last = Some(person.place());
+            profiles.extend(contacts::profile(conn, seq)?);
+        }
+    }
+    Ok(FoundPage { profiles, next: last.filter(|_| seqs.len() > limit), total })
 }
 
 /// Names of tags that have `part` in them, whatever the case, in the order of their bytes, at most `limit`.
@@ -66,11 +109,27 @@ pub fn tags(conn: &Conn, part: Option<&str>, limit: usize) -> Result<Vec<String>
 
 /// A search, ready to be held against contacts.
 struct Filter {
-    /// Texts one of which must be there, folded; none for everybody.
-    needles: Vec<String>,
+    /// What may be sought, one of which must be there; none for everybody.
+    wanted: Vec<Wanted>,
     tag_seq: Option<i64>,
-    /// Folded.
-    email: Option<String>,
+    email: Option<Email>,
+}
+
+/// Words that must all be there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    /// Folded, at least one.
+    words: Vec<String>,
+    /// Digits with which a phone number begins as people of its country write it.
+    national: Option<String>,
+}
+
+/// A whole email address that is sought.
+struct Email {
+    /// As it is compared.
+    whole: String,
+    /// As the index has it.
+    indexed: String,
 }
 
 impl Filter {
@@ -86,13 +145,14 @@ impl Filter {
                 }
             }
         };
-        let needles = search.query.as_deref().map(needles).unwrap_or_default();
-        Ok(Some(Self { needles, tag_seq, email: search.email.as_deref().map(folded_field) }))
+        let wanted = search.query.as_deref().map(wanted).unwrap_or_default();
+        let email =
+            search.email.as_deref().map(|email| Email { whole: fold_case(email), indexed: folded_field(email) });
+        Ok(Some(Self { wanted, tag_seq, email }))
     }
 
     fn fits(&self, conn: &Conn, person: &Person, text: &str) -> Result<bool> {
-        let fits_query = self.needles.is_empty() || self.needles.iter().any(|needle| text.contains(needle));
-        if !fits_query || !self.email.as_ref().is_none_or(|email| has_email(person, email)) {
+        if !self.fits_text(text) || !self.email.as_ref().is_none_or(|email| has_email(person, &email.whole)) {
             return Ok(false);
         }
         let Some(tag_seq) = self.tag_seq else { return Ok(true) };
@@ -101,46 +161,95 @@ impl Filter {
         Ok(statement.query_row((person.seq, tag_seq), |row| row.get(0))?)
     }
 
-    /// Whether anything that is sought may be in a phone number, which takes longer to read than all the rest.
-    fn needs_phones(&self) -> bool {
-        self.needles.iter().any(|needle| needle.chars().all(|c| c.is_ascii_digit() || c == '+'))
+    /// Whether somebody with this text is among those who are sought by it.
+    fn fits_text(&self, text: &str) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted.fits(text))
     }
 
-    /// What a person is held against the needles by; nothing where there are none.
-    fn text_of(&self, person: &Person) -> String {
-        if self.needles.is_empty() { String::new() } else { person.text() }
+    /// Whether anything that is sought may be in a phone number, which takes longer to read than all the rest.
+    fn needs_phones(&self) -> bool {
+        let is_number = |word: &String| word.chars().all(|c| c.is_ascii_digit() || c == '+');
+        self.wanted.iter().any(|wanted| wanted.words.iter().any(is_number))
     }
+
+    /// What a person is held against what is sought by; nothing where there is nothing.
+    fn text_of(&self, person: &Person) -> String {
+        if self.wanted.is_empty() { String::new() } else { person.text() }
+    }
+}
+
+impl Wanted {
+    fn text(words: Vec<String>) -> Self {
+        Self { words, national: None }
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        self.words.iter().all(|word| text.contains(word.as_str()))
+            && self.national.as_ref().is_none_or(|digits| has_national(text, digits))
+    }
+
+    /// Whether everybody whom another fits is fitted by this one, too.
+    fn covers(&self, other: &Self) -> bool {
+        self.national.is_none() && self.words.iter().all(|word| other.words.iter().any(|longer| longer.contains(word)))
+    }
+}
+
+/// Whether one of the numbers of a person's text begins with these digits as people of its country write it.
+fn has_national(text: &str, digits: &str) -> bool {
+    let numbers = text.lines().filter(|line| line.starts_with('+')).filter_map(|line| line.parse::<Phone>().ok());
+    numbers.map(|number| number.to_national()).any(|national| {
+        let national: String = national.chars().filter(char::is_ascii_digit).collect();
+        national.starts_with(digits)
+    })
 }
 
 /// Whether somebody has a folded email address. Most are of ASCII, for which nothing has to be folded.
 fn has_email(person: &Person, email: &str) -> bool {
     person.email.as_ref().is_some_and(|own| match own.is_ascii() {
         true => own.eq_ignore_ascii_case(email),
-        false => folded_field(own) == email,
+        false => fold_case(own) == email,
     })
 }
 
-/// What is looked for: the text; the number alone where it is a phone number, or a part of one, as people write it; and
-/// where it is a whole one, that number and the other one by which people of its country may be known.
-fn needles(query: &str) -> Vec<String> {
+/// What is looked for: the words of the text, in any order; the number alone where it is a phone number, or a part of one,
+/// as people write it, also with the digit that stands before it within its country; and where it is a whole one, that
+/// number and the other one by which people of its country may be known.
+fn wanted(query: &str) -> Vec<Wanted> {
     let text = folded_field(query);
     let is_number = text.chars().all(|c| c.is_ascii_digit() || " +()-./".contains(c));
     let number: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
     let phone = query.parse::<Phone>().ok();
     let known = phone.clone().or_else(|| format!("+{number}").parse().ok().filter(|_| is_number));
     let variant = known.and_then(|known| AddressKey::of_phone(&known).variant());
-    let number = Some(number).filter(|number| is_number && number.len() >= LONGEST);
-    let mut needles = vec![text];
-    needles.extend(number);
-    needles.extend(phone.map(String::from));
-    needles.extend(variant.map(|variant| variant.value));
-    needles.retain(|needle| !needle.is_empty());
-    // Whoever has a text has each of its parts, too.
-    let all = needles.clone();
-    needles.retain(|needle| !all.iter().any(|part| part != needle && needle.contains(part.as_str())));
-    needles.sort_unstable();
-    needles.dedup();
-    needles
+    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let all_words = words.clone();
+    // Whoever has a word has each of its parts, too.
+    words.retain(|word| !all_words.iter().any(|longer| longer != word && longer.contains(word.as_str())));
+    words.sort_unstable();
+    words.dedup();
+    let mut all = vec![Wanted::text(words)];
+    if is_number && number.len() >= LONGEST {
+        all.extend(within_country(&number));
+        all.push(Wanted::text(vec![number]));
+    }
+    all.extend(phone.map(|phone| Wanted::text(vec![phone.into()])));
+    all.extend(variant.map(|variant| Wanted::text(vec![variant.value])));
+    all.retain(|wanted| !wanted.words.is_empty());
+    all.sort_unstable();
+    all.dedup();
+    let others = all.clone();
+    all.retain(|wanted| !others.iter().any(|other| other != wanted && other.covers(wanted)));
+    all
+}
+
+/// A number that begins with what people of many countries dial before a number of their own, without it: a 0, in Hungary
+/// 06, in Russia and around it an 8 (ITU-T, National Numbering Plans). Whether it is so in the country of a number that
+/// has the rest is looked at there.
+fn within_country(number: &str) -> impl Iterator<Item = Wanted> {
+    let rests = ["06", "0", "8"].into_iter().filter_map(|prefix| number.strip_prefix(prefix));
+    rests
+        .filter(|rest| rest.len() >= LONGEST && rest.starts_with(|c: char| c != '0'))
+        .map(|rest| Wanted { words: vec![rest.to_owned()], national: Some(number.to_owned()) })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! Nobody is left out: whose last message is beyond what the blocks know has been walked past, whom the index has as they
 //! were waits in its queue and is looked at, and of all others it knows the place.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -44,7 +44,9 @@ const UNINDEXED: u32 = 1_000;
 const SAMPLED: u64 = 200;
 /// The golden ratio as a part of 2 to the power of 64.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-/// Runs of each length that are looked at.
+/// Words whose runs are looked at.
+const WORDS: usize = 8;
+/// Runs of each length of a word that are looked at.
 const COUNTED: usize = 48;
 /// Runs that the index is asked for at most, and so many only where it has few contacts for each further one.
 const ASKED: usize = 4;
@@ -52,17 +54,47 @@ const ASKED_OF_RARE: usize = 8;
 /// A run is rare if it is in one of so many of the sample.
 const RARE: usize = 50;
 
-/// The rows of the first `limit` contacts that fit.
+/// Everybody in the order of the answer.
+const ALL: &str = select_person!(
+    "FROM contacts AS c WHERE NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+     ORDER BY c.last_message_at DESC, c.seq DESC"
+);
+/// Those behind somebody who was in touch and who were in touch themselves.
+pub(super) const BEHIND: &str = select_person!(
+    "FROM contacts AS c WHERE (c.last_message_at, c.seq) < (?2, ?3)
+         AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+     ORDER BY c.last_message_at DESC, c.seq DESC"
+);
+/// Those of a lower row who were never in touch.
+pub(super) const NEVER_IN_TOUCH: &str = select_person!(
+    "FROM contacts AS c WHERE c.last_message_at IS NULL AND c.seq < ?2
+         AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+     ORDER BY c.seq DESC"
+);
+
+/// The rows of the first `limit` contacts that fit, of those behind the place `after` if one is given.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(super) fn find_seqs(conn: &Conn, filter: &Filter, bounds: &Bounds, limit: usize) -> Result<Vec<i64>> {
-    let mut statement = conn.prepare_cached(select_person!(
-        "FROM contacts AS c WHERE NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
-         ORDER BY c.last_message_at DESC, c.seq DESC"
-    ))?;
-    let rows = statement.query([filter.needs_phones()])?;
-    let mut walk = Walk { conn, filter, limit, rows, found: Vec::new(), at: None };
+pub(super) fn find_seqs(
+    conn: &Conn,
+    filter: &Filter,
+    bounds: &Bounds,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<i64>> {
+    let has_phones = filter.needs_phones();
+    let mut first = conn.prepare_cached(if after.is_none() { ALL } else { BEHIND })?;
+    let mut second = conn.prepare_cached(NEVER_IN_TOUCH)?;
+    let rows = match after {
+        None => [Some(first.query([has_phones])?), None],
+        Some((Some(at), seq)) => {
+            [Some(first.query((has_phones, at, seq))?), Some(second.query((has_phones, i64::MAX))?)]
+        }
+        Some((None, seq)) => [Some(second.query((has_phones, seq))?), None],
+    };
+    let rows = rows.into_iter().flatten().collect();
+    let mut walk = Walk { conn, filter, limit, rows, found: Vec::new(), at: after };
     if walk.go(bounds.stride)? {
         return Ok(walk.found);
     }
@@ -85,7 +117,7 @@ pub(super) fn find_seqs(conn: &Conn, filter: &Filter, bounds: &Bounds, limit: us
     let missing = limit - walk.found.len();
     let mut aside = unindexed(conn)?;
     if let Some(email) = &filter.email {
-        aside.extend(with_email(conn, email, bounds.same_email)?);
+        aside.extend(with_email(conn, &email.whole, bounds.same_email)?);
     }
     let mut rest = first_fitting(conn, filter, walk.ahead_of(aside), missing)?;
     match walk.indexed(&questions, bounds.kept, bounds.few)? {
@@ -111,7 +143,8 @@ struct Walk<'a> {
     conn: &'a Conn,
     filter: &'a Filter,
     limit: usize,
-    rows: rusqlite::Rows<'a>,
+    /// One after another.
+    rows: VecDeque<rusqlite::Rows<'a>>,
     /// Rows of those that fit so far.
     found: Vec<i64>,
     /// Who was looked at last.
@@ -125,7 +158,11 @@ impl Walk<'_> {
             if self.found.len() >= self.limit {
                 return Ok(true);
             }
-            let Some(row) = self.rows.next()? else { return Ok(true) };
+            let Some(rows) = self.rows.front_mut() else { return Ok(true) };
+            let Some(row) = rows.next()? else {
+                self.rows.pop_front();
+                continue;
+            };
             let person = Person::read(row)?;
             let text = self.filter.text_of(&person);
             if self.filter.fits(self.conn, &person, &text)? {
@@ -133,7 +170,7 @@ impl Walk<'_> {
             }
             self.at = Some(person.place());
         }
-        Ok(self.found.len() >= self.limit)
+        Ok(self.found.len() >= self.limit || self.rows.is_empty())
     }
 
     /// Whether a place has not been looked at yet.
@@ -150,12 +187,12 @@ impl Walk<'_> {
     /// What the index was told of them is looked at first, since it is read sooner than what is so now. Where that has
     /// changed they are in the queue, and looked at for that.
     fn fits_at(&self, place: Place) -> Result<bool> {
-        if !self.filter.needles.is_empty() {
+        if !self.filter.wanted.is_empty() {
             let mut statement = self.conn.prepare_cached("SELECT text FROM search_texts WHERE contact_seq = ?1")?;
             let mut rows = statement.query([place.1])?;
             let Some(row) = rows.next()? else { return Ok(false) };
             let text: String = row.get(0)?;
-            if !self.filter.needles.iter().any(|needle| text.contains(needle.as_str())) {
+            if !self.filter.fits_text(&text) {
                 return Ok(false);
             }
         }
@@ -262,18 +299,20 @@ impl First {
     }
 }
 
-/// What to ask the index: a question for each needle; none where everybody fits.
+/// What to ask the index: a question for each of what is wanted; none where everybody fits.
 fn questions(conn: &Conn, filter: &Filter) -> Result<Vec<String>> {
-    let email = filter.email.as_ref().filter(|email| !email.is_empty());
-    let texts = if filter.needles.is_empty() && email.is_none() { Vec::new() } else { sample(conn)? };
-    let quoted = |needle: &String| -> Vec<String> {
-        telling_runs(needle, &texts).into_iter().map(|run| format!("\"{}\"", word(run))).collect()
+    let email = filter.email.as_ref().map(|email| &email.indexed).filter(|email| !email.is_empty());
+    let texts = if filter.wanted.is_empty() && email.is_none() { Vec::new() } else { sample(conn)? };
+    let quoted = |words: &[String]| -> Vec<String> {
+        telling_runs(words, &texts).into_iter().map(|run| format!("\"{}\"", word(run))).collect()
     };
-    let everybody: Vec<String> = email.map(quoted).unwrap_or_default();
+    let everybody: Vec<String> = email.map(|email| quoted(std::slice::from_ref(email))).unwrap_or_default();
     let everybody: Vec<String> = everybody.into_iter().chain(filter.tag_seq.map(tag_word)).collect();
-    let needles =
-        if filter.needles.is_empty() { vec![Vec::new()] } else { filter.needles.iter().map(quoted).collect() };
-    let questions = needles.into_iter().map(|runs| [runs, everybody.clone()].concat().join(" AND "));
+    let wanted = match filter.wanted.is_empty() {
+        true => vec![Vec::new()],
+        false => filter.wanted.iter().map(|wanted| quoted(&wanted.words)).collect(),
+    };
+    let questions = wanted.into_iter().map(|runs| [runs, everybody.clone()].concat().join(" AND "));
     Ok(questions.filter(|question| !question.is_empty()).collect())
 }
 
@@ -290,13 +329,14 @@ fn sample(conn: &Conn) -> Result<Vec<String>> {
     seqs.map(|seq| Ok(statement.query_row([seq], |row| row.get(0)).optional()?.unwrap_or_default())).collect()
 }
 
-/// Runs of a needle that together are in as few texts of a sample as possible: what many people have takes the index long
-/// to go through, and what the same people have tells it nothing new.
-fn telling_runs<'a>(needle: &'a str, sample: &[String]) -> Vec<&'a str> {
-    let mut candidates: Vec<(&str, usize)> = longest_runs(needle)
-        .into_iter()
-        .map(|run| (run, sample.iter().filter(|text| text.contains(run)).count()))
-        .collect();
+/// Runs of some words that together are in as few texts of a sample as possible: what many people have takes the index
+/// long to go through, and what the same people have tells it nothing new.
+fn telling_runs<'a>(words: &'a [String], sample: &[String]) -> Vec<&'a str> {
+    let mut runs: Vec<&str> = words.iter().take(WORDS).flat_map(|word| longest_runs(word)).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let mut candidates: Vec<(&str, usize)> =
+        runs.into_iter().map(|run| (run, sample.iter().filter(|text| text.contains(run)).count())).collect();
     let mut left: Vec<&String> = sample.iter().collect();
     let mut chosen = Vec::new();
     while chosen.len() < ASKED_OF_RARE {
@@ -314,12 +354,12 @@ fn telling_runs<'a>(needle: &'a str, sample: &[String]) -> Vec<&'a str> {
     chosen
 }
 
-/// The runs of a needle that the index has and that are in no longer one, each once.
-fn longest_runs(needle: &str) -> Vec<&str> {
-    let length = LONGEST.min(needle.chars().count());
-    let mut runs: Vec<&str> = runs_of(needle, length).take(COUNTED).collect();
+/// The runs of a word that the index has and that are in no longer one, each once.
+fn longest_runs(word: &str) -> Vec<&str> {
+    let length = LONGEST.min(word.chars().count());
+    let mut runs: Vec<&str> = runs_of(word, length).take(COUNTED).collect();
     for length in DIGITS {
-        runs.extend(digits_of(needle, length).take(COUNTED));
+        runs.extend(digits_of(word, length).take(COUNTED));
     }
     runs.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
     runs.dedup();

@@ -3,10 +3,7 @@
 import * as api from "../api.js";
 import { h, keyed } from "../dom.js";
 import { timeOf } from "../time.js";
-import { emptyState, field, form, pageHeader, pagedList, table } from "../ui.js";
-
-/** The server shows no more of what it finds; the page of a list may have as many. */
-const FOUND_AT_MOST = 200;
+import { emptyState, field, form, number, pageHeader, pagedList, table } from "../ui.js";
 
 export function contactsView(_params, page) {
   const list = table({
@@ -14,31 +11,42 @@ export function contactsView(_params, page) {
     columns: [{ label: "Contact", kind: "main" }, { label: "Tags", kind: "wide" }, { label: "Language" }, { label: "Messages", kind: "number" }, { label: "Last message" }, { label: "Added" }],
   });
   const sought = h("input", { type: "search", autocomplete: "off", placeholder: "Ana, example.org, 415555", testid: "contacts-query" });
-  let wanted = "";
+  const tag = h("input", { type: "search", autocomplete: "off", placeholder: "Any", testid: "contacts-tag" });
+  const count = h("p", { class: "muted", role: "status", testid: "contacts-count" });
+  let wanted = {};
+  let total = null;
+  const isSearch = () => Boolean(wanted.query || wanted.tag);
   const contacts = pagedList({
     list,
-    load: (query) => api.get(api.withQuery("/contacts", wanted === "" ? query : { query: wanted, limit: FOUND_AT_MOST }), { signal: page.signal }),
+    async load(query) {
+      const answer = await api.get(api.withQuery("/contacts", { ...query, ...wanted }), { signal: page.signal });
+      if (!query.cursor) total = answer.total === undefined ? null : { count: answer.total, isExact: answer.is_total_exact };
+      return answer;
+    },
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => row(item, list.row));
+      count.textContent = total && total.count > items.length ? `The first ${number(items.length)} of ${total.isExact ? "" : "more than "}${number(total.count)}.` : "";
     },
-    empty: () => (wanted
-      ? emptyState("No contact has this", "A part of the name, the email address or the phone number is enough, in capitals or not.")
+    empty: () => (isSearch()
+      ? emptyState("No contact has this", "Parts of the name, the email address or the phone number are enough, in any order, with or without accents. A tag has to be whole.")
       : emptyState("No contact yet", "A contact is made when a flow is triggered for a phone number, or when somebody writes in.")),
   });
-  const search = form([field("Find by name, email or phone number", sought)], {
+  const search = form([field("Find by name, email or phone number", sought), field("Tag", tag)], {
     submit: "Find", testid: "contacts-find", kind: "",
     async action() {
-      wanted = sought.value.trim();
+      wanted = { query: sought.value.trim() || undefined, tag: tag.value.trim() || undefined };
       await contacts.restart();
     },
   });
   search.element.classList.add("inline");
   // The cross in a search field empties it: then all are wanted again.
-  sought.addEventListener("search", () => {
-    if (sought.value === "" && wanted !== "") search.element.requestSubmit();
-  });
+  for (const input of [sought, tag]) {
+    input.addEventListener("search", () => {
+      if (input.value === "" && isSearch()) search.element.requestSubmit();
+    });
+  }
   contacts.reload();
-  return { title: "Contacts", element: h("div", {}, pageHeader("Contacts"), search.element, list.element, contacts.foot) };
+  return { title: "Contacts", element: h("div", {}, pageHeader("Contacts"), search.element, count, list.element, contacts.foot) };
 }
 
 function row(contact, make) {
