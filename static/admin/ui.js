@@ -190,21 +190,40 @@ export function dialog(title, build, { testid, wide = false } = {}) {
     });
     document.body.append(element);
     element.showModal();
-    // The browser's first choice may be a button; a form's first field is nearer to what one came for.
-    element.querySelector("input:not([type=checkbox]), textarea, select")?.focus();
+    // What cannot be undone is never one key press away. Elsewhere the browser's first choice may be a button; a form's
+    // first field is nearer to what one came for.
+    const safe = element.querySelector("[data-safe]")
+      ?? (element.querySelector("button.danger") && element.querySelector(".actions button:not(.danger)"));
+    (safe || element.querySelector("input:not([type=checkbox]), textarea, select"))?.focus();
   });
 }
 
-/** Asks before something that cannot be undone. The action runs inside, so that its error can be read and tried again. */
-export function confirmDialog(title, text, { confirm, testid, kind = "danger", action, more }) {
+/**
+ * Asks before something that cannot be undone, or that somebody else would notice. The action runs inside, so that its
+ * error can be read and tried again. `typed` is a text that has to be typed first: of what hits many at once.
+ */
+export function confirmDialog(title, text, { confirm, testid, kind = "danger", action, more, typed }) {
+  const input = typed && h("input", { type: "text", autocomplete: "off", spellcheck: "false", testid: `${testid}-typed` });
   return dialog(title, (close) => {
-    const cancel = h("button", { type: "button", onclick: () => close(undefined) }, "Cancel");
-    return form([h("p", {}, text), more], {
+    const cancel = h("button", { type: "button", testid: `${testid}-cancel`, "data-safe": "true", onclick: () => close(undefined) }, "Cancel");
+    return form([h("p", {}, text), more, typed && field(`Type ${typed} to confirm`, input)], {
       submit: confirm, kind, testid, cancel,
-      action: async () => close((await action()) ?? true),
+      async action() {
+        if (typed && bare(input.value) !== bare(typed)) throw new Error(`That is not ${typed}.`);
+        close((await action()) ?? true);
+      },
     }).element;
   });
 }
+
+/** A typed text by what it says: blanks and the signs of phone numbers tell nothing. */
+const bare = (text) => text.normalize("NFC").replaceAll(/[\s()-]/g, "");
+
+/** Whom a question is about. */
+export const personOf = (contact) => [contact?.name, contact?.phone].filter(Boolean).join(", ") || "this contact";
+
+/** A count with the word for it. */
+export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
 
 /** Shows something large and has one button. */
 export function tellDialog(title, ...content) {

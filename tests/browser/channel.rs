@@ -203,6 +203,8 @@ async fn a_system_of_the_operator_is_told_of_what_happens() {
     browser.says("session.started").await;
     browser.look("webhook").await;
     browser.click("webhook-pause").await;
+    browser.look("webhook-pause").await;
+    browser.click("webhook-pause-confirm").await;
     browser.says("what happens meanwhile is not told to it").await;
     browser.click("webhook-delete").await;
     browser.click("webhook-delete-confirm").await;
@@ -255,6 +257,11 @@ async fn a_message_that_is_refused_says_why_and_is_sent_again() {
 
     browser.open(&server.url(&format!("/admin/#/sessions/{}", started["id"].as_str().unwrap()))).await;
     browser.click("session-resume").await;
+    browser.says(&format!("goes on with {PHONE}, and answers them by itself again")).await;
+    browser.look("give-back").await;
+    let stands = server.get(&token, &format!("/api/v1/sessions/{}", started["id"].as_str().unwrap())).await;
+    assert_eq!(stands["status"], "running", "one click gives nothing back");
+    browser.click("session-resume-confirm").await;
     browser.says("completed").await;
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");

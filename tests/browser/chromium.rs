@@ -191,6 +191,11 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Presses Enter where the focus is, as somebody does who does not read.
+    pub(crate) async fn press_enter(&self) {
+        self.client.active_element().await.unwrap().send_keys("\u{e007}").await.unwrap();
+    }
+
     /// Chooses a file or an option by its raw value.
     pub(crate) async fn choose_file(&self, testid: &str, path: &str) {
         let selector = format!("[data-testid=\"{testid}\"]");

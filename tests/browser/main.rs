@@ -6,6 +6,7 @@ mod channel;
 mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
+mod dangers;
 mod docs;
 mod hostile;
 mod https;

@@ -10,7 +10,7 @@ import { inWords } from "../reasons.js";
 import { createReplyBox } from "../reply-box.js";
 import { retryButton } from "../retry.js";
 import { timeOf } from "../time.js";
-import { button, confirmDialog, download, facts, failure, field, fileName, form, pageHeader, toast } from "../ui.js";
+import { button, confirmDialog, counted, download, facts, failure, field, fileName, form, pageHeader, personOf, toast } from "../ui.js";
 import { tags } from "./contacts.js";
 import { sessionList } from "./sessions.js";
 
@@ -86,7 +86,7 @@ export function contactView([id], page) {
       ["Tags", tags(contact.tags)],
       ["Source", contact.source ?? "–"],
       ["Opted in", timeOf(contact.opted_in_at, { none: "no" })],
-      ["Opted out", contact.opted_out_at ? timeOf(contact.opted_out_at) : h("span", {}, "no ", button("Opt out", () => optOut(), { kind: "small", testid: "contact-opt-out" }))],
+      ["Opted out", contact.opted_out_at ? timeOf(contact.opted_out_at) : h("span", {}, "no ", button("Opt out", () => optOut(contact), { kind: "small", testid: "contact-opt-out" }))],
       contact.auto_replies_stopped && ["Automatic answers", h("span", { class: "stack", testid: "contact-auto-replies" }, h("span", { class: "bad" }, "stopped"), inWords("auto_reply_limit"),
         button("Let them go on", () => allowAutoReplies(), { kind: "small", testid: "contact-allow-auto-replies" }))],
       ["Last reply", timeOf(contact.last_inbound_at, { none: "never" })],
@@ -126,8 +126,15 @@ export function contactView([id], page) {
     toast("Automatic answers go on.");
   }
 
-  async function optOut() {
-    const done = await confirmDialog("Opt this contact out?", "All their running sessions end, and no flow reaches them any more. Only they themselves can undo this.", {
+  /** Sessions of theirs that would end, in words. */
+  async function running() {
+    const { data, next_cursor: more } = await api.get(api.withQuery("/sessions", { contact_id: id, status: "running", limit: 200 }), { signal });
+    if (data.length === 0) return "No session of theirs is running.";
+    return more ? "More than 200 running sessions of theirs end." : `${counted(data.length, "running session of theirs ends", "running sessions of theirs end")}.`;
+  }
+
+  async function optOut(contact) {
+    const done = await confirmDialog("Opt this contact out?", `${personOf(contact)}: no flow reaches them any more. ${await running()} Only they themselves can undo this.`, {
       confirm: "Opt out", testid: "contact-opt-out-confirm", action: () => api.patch(path, { opted_out: true }),
     });
     if (done) {
@@ -138,14 +145,9 @@ export function contactView([id], page) {
 
   async function erase(contact) {
     const phoneText = contact.phone ?? contact.id;
-    const typed = h("input", { type: "text", autocomplete: "off", testid: "contact-erase-phone" });
     const done = await confirmDialog("Erase this contact?",
-      "Everything that is stored on this person is erased: profile, messages, sessions and their traces. Running sessions end first. This cannot be undone.", {
-        confirm: "Erase", testid: "contact-erase-confirm", more: field(`Type ${phoneText} to confirm`, typed),
-        action: () => {
-          if (typed.value.replaceAll(/[\s()-]/g, "") !== phoneText) throw new Error(`That is not ${phoneText}.`);
-          return api.del(path);
-        },
+      `Everything that is stored on ${personOf(contact)} is erased: profile, messages, sessions and their traces. ${await running()} This cannot be undone.`, {
+        confirm: "Erase", testid: "contact-erase-confirm", typed: phoneText, action: () => api.del(path),
       });
     if (!done) return;
     const { sessions: count = 0, messages: said = 0 } = done.erased ?? {};

@@ -55,7 +55,7 @@ function lost(flow) {
 async function restore(flow, version) {
   const done = await confirmDialog(`Restore version ${version}?`,
     `Its document replaces the draft.${lost(flow)} Nothing is published by this.`, {
-      confirm: "Restore", testid: "version-restore-confirm", kind: "primary",
+      confirm: "Restore", testid: "version-restore-confirm", kind: flow.summary.has_changes ? "danger" : "primary",
       action: () => api.send("POST", `${flow.path}/versions/${version}/restore`, { headers: { "If-Match": `"${flow.summary.revision}"` } }),
     });
   if (!done) return;

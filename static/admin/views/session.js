@@ -7,7 +7,8 @@ import { readOnlyPhone } from "../phone.js";
 import { sessionFacts } from "../session-facts.js";
 import { timeOf } from "../time.js";
 import { conversationOf, createTrace } from "../trace.js";
-import { button, confirmDialog, failure, field, liveMark, pageHeader, toast } from "../ui.js";
+import { button, confirmDialog, failure, field, liveMark, pageHeader, personOf, toast } from "../ui.js";
+import { giveBack } from "./sessions.js";
 
 export function sessionView([id], page) {
   const { signal } = page;
@@ -57,9 +58,9 @@ export function sessionView([id], page) {
       above: back(),
       actions: [
         live.element,
-        isRunning && session.waiting_for === "handoff" && button("Give back to the flow", resume, { kind: "primary", testid: "session-resume" }),
-        isRunning && session.wake_at && button("Fire the timer now", fireTimeout, { testid: "session-fire-timeout" }),
-        isRunning && button("Cancel", cancel, { testid: "session-cancel" }),
+        isRunning && session.waiting_for === "handoff" && button("Give back to the flow", () => resume(session), { kind: "primary", testid: "session-resume" }),
+        isRunning && session.wake_at && button("Fire the timer now", () => fireTimeout(session), { testid: "session-fire-timeout" }),
+        isRunning && button("Cancel", () => cancel(session), { testid: "session-cancel" }),
       ],
       intro: h("span", { class: "facts-line" },
         h("a", { href: `#/flows/${session.flow_id}` }, session.flow_name ?? "Deleted flow"),
@@ -77,21 +78,25 @@ export function sessionView([id], page) {
     trace.show(turns);
   }
 
-  async function resume() {
-    await api.post(`${path}/resume`, {}, { signal });
+  async function resume(session) {
+    if (!(await giveBack(session))) return;
     toast("The flow goes on.");
     await load();
   }
 
-  async function fireTimeout() {
-    await api.post(`${path}/fire-timeout`, {}, { signal });
+  async function fireTimeout(session) {
+    const at = session.current_node_id ? ` at ${session.current_node_id}` : "";
+    const done = await confirmDialog("Fire the timer now?", `${personOf(session.contact)}: the flow goes on${at} as if the time had passed. This cannot be undone.`, {
+      confirm: "Fire the timer", testid: "session-fire-confirm", action: () => api.post(`${path}/fire-timeout`, {}),
+    });
+    if (!done) return;
     toast("The timer was fired.");
     await load();
   }
 
-  async function cancel() {
+  async function cancel(session) {
     const reason = h("input", { type: "text", maxlength: "255" });
-    const done = await confirmDialog("Cancel this session?", "It ends now, and its queued messages are dropped. This cannot be undone.", {
+    const done = await confirmDialog("Cancel this session?", `The conversation of ${personOf(session.contact)} with ${session.flow_name ?? "a deleted flow"} ends now, and its queued messages are dropped. This cannot be undone.`, {
       confirm: "Cancel the session", testid: "session-cancel-confirm", more: field("Reason", reason, { hint: "For the trace; may stay empty." }),
       action: () => api.post(`${path}/cancel`, { reason: reason.value.trim() || undefined }),
     });

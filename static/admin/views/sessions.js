@@ -6,7 +6,14 @@ import { gathered, watch } from "../live.js";
 import { inWords } from "../reasons.js";
 import { waitsFor } from "../session-facts.js";
 import { timeOf } from "../time.js";
-import { button, emptyState, field, liveMark, pageHeader, pagedList, status, table, toast, toastError } from "../ui.js";
+import { button, confirmDialog, emptyState, field, liveMark, pageHeader, pagedList, personOf, status, table, toast, toastError } from "../ui.js";
+
+/** Gives a conversation back to its flow, if that is meant: the list moves, and another row may be under the pointer. */
+export function giveBack(session) {
+  return confirmDialog("Give back to the flow?", `The flow ${session.flow_name ?? ""} goes on with ${personOf(session.contact)}, and answers them by itself again.`, {
+    confirm: "Give back", testid: "session-resume-confirm", kind: "primary", action: () => api.post(`/sessions/${session.id}/resume`, {}),
+  });
+}
 
 /** Stands among the statuses: what waits for a person runs, too. */
 const HANDOFF = "handoff";
@@ -79,7 +86,7 @@ export function sessionList(signal, filter, { live, hideFlow = false, hideContac
   }
 
   async function resume(session) {
-    await api.post(`/sessions/${session.id}/resume`, {}, { signal });
+    if (!(await giveBack(session))) return;
     toast("The flow goes on.");
     await sessions.reload();
   }

@@ -59,6 +59,14 @@ export function settingsView(_params, page) {
       }
       saved(answer.data, value);
     };
+    const reset = async () => {
+      const done = await confirmDialog(`Reset ${setting.key}?`, setting.is_secret
+        ? "The stored value is deleted, and nobody can read it any more. This cannot be undone."
+        : `It is ${written(setting.value)} now, and has its default again.`, {
+        confirm: "Reset", testid: "setting-reset-confirm", action: async () => true,
+      });
+      if (done) await save(null);
+    };
     const saved = (data, value) => {
       toast(value === null ? `${setting.key} has its default again.` : `Saved ${setting.key}.`);
       draw(data);
@@ -66,7 +74,7 @@ export function settingsView(_params, page) {
     const parts = form([input], {
       submit: "Save", testid: "setting-save", kind: "small",
       action: () => save(parsed(input.value, setting)),
-      cancel: setting.source === "database" && button("Reset", () => save(null), { kind: "small quiet", testid: "setting-reset" }),
+      cancel: setting.source === "database" && button("Reset", reset, { kind: "small quiet", testid: "setting-reset" }),
     });
     parts.element.classList.add("setting");
     return parts.element;

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { h, keyed, replace } from "../dom.js";
 import { inWords } from "../reasons.js";
 import { timeInFull, timeOf } from "../time.js";
-import { button, confirmDialog, emptyState, facts, failure, jsonBlock, number, pageHeader, pagedList, status, table, tellDialog, toast } from "../ui.js";
+import { button, confirmDialog, counted, emptyState, facts, failure, jsonBlock, number, pageHeader, pagedList, status, table, tellDialog, toast } from "../ui.js";
 import { editEndpoint, eventsOf, showSecret, stateOf } from "./webhooks.js";
 
 export function webhookView([id], page) {
@@ -52,7 +52,7 @@ export function webhookView([id], page) {
         button("Send a test", test, { testid: "webhook-test" }),
         button("Edit", async () => (await editEndpoint(endpoint)) && load(), { testid: "webhook-edit" }),
         endpoint.is_active
-          ? button("Pause", () => change({ is_active: false }, "Paused: what happens meanwhile is not told to it."), { testid: "webhook-pause" })
+          ? button("Pause", pause, { testid: "webhook-pause" })
           : button("Resume", () => change({ is_active: true }, "It is told again."), { kind: "primary", testid: "webhook-resume" }),
         button("New secret", rotate, { testid: "webhook-rotate" }),
         button("Delete", remove, { kind: "danger", testid: "webhook-delete" }),
@@ -76,6 +76,15 @@ export function webhookView([id], page) {
     await load();
   }
 
+  async function pause() {
+    const done = await confirmDialog("Pause this endpoint?", `It is not told of what happens until somebody resumes it, and not afterwards either.`, {
+      confirm: "Pause", testid: "webhook-pause-confirm", action: () => api.patch(path, { is_active: false }),
+    });
+    if (!done) return;
+    toast("Paused: what happens meanwhile is not told to it.");
+    await load();
+  }
+
   async function test() {
     await api.post(`${path}/test`, {}, { signal });
     toast("A webhook.test is on its way. It stands below.");
@@ -90,7 +99,8 @@ export function webhookView([id], page) {
   }
 
   async function remove() {
-    const done = await confirmDialog("Delete this endpoint?", "What waits for it is dropped, and it is told of nothing any more. This cannot be undone.", {
+    const { url, queued } = await api.get(path, { signal });
+    const done = await confirmDialog("Delete this endpoint?", `${url} is told of nothing any more. ${queued > 0 ? `${counted(queued, "event that waits for it is", "events that wait for it are")} dropped.` : "Nothing waits for it."} This cannot be undone.`, {
       confirm: "Delete", testid: "webhook-delete-confirm", action: () => api.del(path),
     });
     if (!done) return;
