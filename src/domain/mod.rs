@@ -9,6 +9,7 @@ pub mod consent;
 mod contact;
 mod country_zone;
 mod document;
+mod held;
 mod http_call;
 mod ids;
 mod link;
@@ -31,6 +32,7 @@ pub mod unseen;
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
+pub use held::{Held, Holder};
 pub use http_call::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED};
 pub use ids::{
     ContactId, EndpointId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId,

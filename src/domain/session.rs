@@ -87,6 +87,9 @@ pub struct Wait {
     /// have been accepted. `None` for a delay until a moment that stands fast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+    /// The moment that a delay waits for, where `wake_at` is later because somebody else holds the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<Timestamp>,
     /// When the node was entered, if what entered it goes on from an HTTP call: a message from before that is not meant
     /// for it. `None` where the contact's own message or a timer led here, and where nothing was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,6 +28,7 @@ mod offered;
 mod pattern;
 mod pieces;
 mod reply;
+mod standstill;
 mod sub_flows;
 mod template;
 mod time_of_day;
@@ -39,6 +40,7 @@ pub use check::{NO_ENTRY_NODE, Offered, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 pub use late::late_text;
 pub use offered::template_of;
+pub use standstill::{Move, move_timers};
 
 use std::sync::Arc;
 use std::time::Duration;

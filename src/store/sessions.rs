@@ -633,6 +633,7 @@ mod tests {
                 attempts: 2,
                 wake_at: Some(Timestamp::from_millis(i64::MAX)),
                 timeout: Some(u64::MAX),
+                moment: Some(at(4)),
                 asked_at: Some(at(2)),
                 options: vec![option("yes", None), option("no", Some("\u{0}\u{1F600}"))],
             }),

@@ -483,6 +483,7 @@ impl<'a> Machine<'a> {
             attempts: 0,
             wake_at,
             timeout: wake_at.map(|wake_at| millis(wake_at.since(self.now))),
+            moment: None,
             asked_at: None,
             options: Vec::new(),
         });

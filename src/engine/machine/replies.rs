@@ -107,6 +107,7 @@ impl Machine<'_> {
             attempts: earlier.map_or(0, |wait| wait.attempts),
             wake_at: prompt.timeout.map(|timeout| self.now.plus(timeout)),
             timeout: prompt.timeout.map(millis),
+            moment: None,
             asked_at,
             options,
         });
