@@ -18,10 +18,15 @@ pub(crate) fn check(raw: &[u8]) {
     };
     for item in items {
         match item {
-            Item::Message(message) => {
+            Item::Message(message) | Item::Overheard(message) => {
                 assert!(!message.provider_id.trim().is_empty(), "a message without an id: {message:?}");
                 assert!(is_somebody(&message.from), "a message without a sender: {message:?}");
             }
+            Item::Echo(echo) => {
+                assert!(!echo.provider_id.trim().is_empty(), "an echo without an id: {echo:?}");
+                assert!(is_somebody(&echo.to), "an echo to nobody: {echo:?}");
+            }
+            Item::Handover(handover) => assert!(is_somebody(&handover.person), "with whom? {handover:?}"),
             Item::Progress(progress) => {
                 assert!(progress.provider_id.is_some() || progress.message_id.is_some(), "of which? {progress:?}");
             }

@@ -5,13 +5,19 @@
 use serde_json::Value;
 
 use super::outgoing::RefusalClass;
-use crate::domain::{MessageId, ReplyKind, Timestamp};
+use crate::domain::{Holder, MessageId, ReplyKind, Timestamp};
 
 /// One thing that a provider's delivery tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A person sent something.
     Message(Box<IncomingMessage>),
+    /// A person sent something while another system of the provider holds the conversation.
+    Overheard(Box<IncomingMessage>),
+    /// Somebody else wrote to a person on the same number.
+    Echo(Box<Echo>),
+    /// A conversation changed hands.
+    Handover(Box<Handover>),
     /// A message of ours got on.
     Progress(Box<Progress>),
     /// A template's status changed.
@@ -53,6 +59,40 @@ pub struct IncomingMessage {
     pub reply_to: Option<String>,
     /// Medium, place, contacts, order, as the provider describes it.
     pub payload: Option<Value>,
+}
+
+/// A message to a person that did not go out from here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Echo {
+    /// The provider's id of it: the same one is handled once, and its progress is told by it.
+    pub provider_id: String,
+    /// Our id of it, should it be ours after all.
+    pub message_id: Option<MessageId>,
+    /// Who wrote it.
+    pub by: Holder,
+    /// To whom.
+    pub to: Sender,
+    /// When it was written, as the provider says.
+    pub sent_at: Option<Timestamp>,
+    /// What it is.
+    pub kind: IncomingKind,
+    /// Its text or caption.
+    pub text: Option<String>,
+    /// The provider's id of the message that it quotes, edits, takes back or reacts to.
+    pub reply_to: Option<String>,
+    /// What else it has, as the provider describes it.
+    pub payload: Option<Value>,
+}
+
+/// A conversation changed hands between us and another system of the provider.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Handover {
+    /// The conversation with whom.
+    pub person: Sender,
+    /// Whether it is ours from now on.
+    pub to_us: bool,
+    /// When, as the provider says.
+    pub at: Option<Timestamp>,
 }
 
 /// Who sent a message, by whatever the provider tells. At least one of the first four is there.

@@ -21,7 +21,7 @@ fn read(file: &str) -> Vec<String> {
 }
 
 /// An item in one line.
-fn shown(item: &Item) -> String {
+pub(super) fn shown(item: &Item) -> String {
     match item {
         Item::Message(message) => {
             let mut line = format!("{} from {}", message.kind.as_str(), person(&message.from));
@@ -33,6 +33,17 @@ fn shown(item: &Item) -> String {
                 line.push_str(&format!(" new={}/{}", payload["wa_id"], payload["bsuid"]));
             }
             line
+        }
+        Item::Overheard(message) => format!("overheard {}", shown(&Item::Message(message.clone()))),
+        Item::Echo(echo) => {
+            let mut line = format!("{} {} to {}", echo.by.as_str(), echo.kind.as_str(), person(&echo.to));
+            for (name, part) in [("text", &echo.text), ("of", &echo.reply_to)] {
+                line.extend(part.iter().flat_map(|part| [" ", name, "=", part.as_str()].map(str::to_owned)));
+            }
+            line
+        }
+        Item::Handover(handover) => {
+            format!("{} with {}", if handover.to_us { "we are" } else { "standby is" }, person(&handover.person))
         }
         Item::Progress(progress) => {
             let ids = (progress.provider_id.as_deref(), progress.message_id.map(|_| "ours"));
@@ -63,11 +74,16 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     ("button_reply.json", &["tap from Ana text=Check out option=SESSION:buy to=OURS"]),
     ("contacts.json", &["contacts from Ana"]),
     ("document.json", &["document from Ana text=CV"]),
+    ("echo_edit.json", &["colleague edit to 5541988887777/BR.OLD text=I found it of=wamid.EARLIER"]),
+    ("echo_revoke.json", &["colleague revoke to 5541988887777 of=wamid.EARLIER"]),
+    ("echo_text.json", &["colleague text to Ana text=I will look for it"]),
     ("edit.json", &["edit from Ana text=I meant 3 to=wamid.EARLIER"]),
     ("edit_caption.json", &["edit from Ana text=new to=wamid.EARLIER"]),
     ("errors.json", &["notice 130429: error: Rate limit hit: Message failed to send because there were too many"]),
     ("form_reply.json", &["unsupported from Ana to=OURS"]),
     ("group.json", &["unknown: it was written to a group"]),
+    ("handover.json", &["we are with 5541988887777"]),
+    ("handover_odd.json", &["unknown: a conversation changed hands in a way that is not known"]),
     (
         "id_changed.json",
         &[
@@ -149,6 +165,14 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     ("reaction_removed.json", &["reaction from Ana to=OURS"]),
     ("revoke.json", &["revoke from Ana to=wamid.EARLIER"]),
     ("sender_in_contacts_only.json", &["text from Ana text=Hi"]),
+    (
+        "standby.json",
+        &[
+            "overheard text from Ana text=Where is it?",
+            "standby text to Ana text=On its way",
+            "Delivered of wamid.HBgMSTANDBY0002/- to Ana",
+        ],
+    ),
     ("status_bare.json", &["Read of -/ours to -"]),
     ("status_delivered.json", &["Delivered of OURS/ours to Ana"]),
     (

@@ -13,7 +13,7 @@ use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Send
 use super::super::outgoing::RefusalClass;
 use super::Unreadable;
 use super::repair::repaired;
-use super::{answer, changes};
+use super::{answer, changes, echoes};
 use crate::domain::{ReplyKind, Timestamp};
 
 /// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it as
@@ -57,6 +57,9 @@ fn read_change(change: &Value, phone_number_id: &str, items: &mut Vec<Item>) {
         return items.push(unknown("it is for another number of the account", change.clone()));
     }
     let field = text(Some(change), "field").unwrap_or_default();
+    if echoes::FIELDS.contains(&field.as_str()) {
+        return echoes::read(&field, value, (change, phone_number_id), items);
+    }
     if field != "messages" && !field.is_empty() {
         return changes::read_news(&field, value, change, items);
     }
@@ -81,7 +84,7 @@ fn read_change(change: &Value, phone_number_id: &str, items: &mut Vec<Item>) {
     }
 }
 
-fn read_message(message: &Value, contacts: &Contacts) -> Item {
+pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
     let refuse = |why: &str| unknown(why, message.clone());
     let Some(provider_id) = text(Some(message), "id") else {
         return refuse("a message has no id");
@@ -107,16 +110,16 @@ fn read_message(message: &Value, contacts: &Contacts) -> Item {
 }
 
 /// What a message says, by its type.
-struct Said {
-    kind: IncomingKind,
-    text: Option<String>,
+pub(super) struct Said {
+    pub(super) kind: IncomingKind,
+    pub(super) text: Option<String>,
     option: Option<String>,
-    reply_to: Option<String>,
-    payload: Option<Value>,
+    pub(super) reply_to: Option<String>,
+    pub(super) payload: Option<Value>,
 }
 
 impl Said {
-    fn of(message: &Value, system: Option<&Value>) -> Self {
+    pub(super) fn of(message: &Value, system: Option<&Value>) -> Self {
         let kind = text(Some(message), "type").unwrap_or_default();
         let body = message.get(&kind).filter(|body| !body.is_null());
         let reply = |kind: ReplyKind| Self {
@@ -215,7 +218,7 @@ fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
     }
 }
 
-fn read_status(status: &Value, contacts: &Contacts) -> Item {
+pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Item {
     let refuse = |why: &str| unknown(why, status.clone());
     let stage = match text(Some(status), "status").unwrap_or_default().as_str() {
         "sent" => Stage::Sent,
@@ -246,14 +249,14 @@ fn read_status(status: &Value, contacts: &Contacts) -> Item {
 
 /// The `contacts` beside messages or statuses, matched to them by what both say of a person and never by their place: a
 /// batch has fewer contacts than messages when one person wrote twice, and in any order.
-struct Contacts {
+pub(super) struct Contacts {
     all: Vec<Sender>,
     /// The contacts belong to this many messages.
     count: usize,
 }
 
 impl Contacts {
-    fn of(value: &Value, count: usize) -> Self {
+    pub(super) fn of(value: &Value, count: usize) -> Self {
         let all = value.get("contacts").and_then(Value::as_array).into_iter().flatten().map(|contact| {
             let profile = contact.get("profile");
             Sender {
@@ -268,7 +271,7 @@ impl Contacts {
     }
 
     /// Who wrote a message; `None` if nothing tells.
-    fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Sender> {
+    pub(super) fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Sender> {
         let mut told = Sender {
             wa_id: number(message, "from"),
             // A number's field with an id in it is an id.

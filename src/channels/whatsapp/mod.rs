@@ -7,6 +7,7 @@ mod answer;
 mod changes;
 #[cfg(test)]
 mod corpus;
+mod echoes;
 mod incoming;
 mod limits;
 mod options;
