@@ -89,7 +89,12 @@ CREATE TABLE contacts (
     total_messages INTEGER NOT NULL DEFAULT 0, -- in both directions
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL, -- of the profile; messages leave it alone
-    auto_replies_from INTEGER -- an operator has let automatic answers go on: those before it do not count
+    auto_replies_from INTEGER, -- an operator has let automatic answers go on: those before it do not count
+    -- Who else holds the conversation, or held it last: somebody in the WhatsApp Business app, another system of Meta. What
+    -- the person's sessions have armed stands that much later from the first moment on.
+    held_by TEXT CHECK (held_by IN ('colleague', 'standby')),
+    held_since INTEGER,
+    held_until INTEGER
 ) STRICT;
 
 -- Who was written to or wrote last, and at the far end those that nobody wrote to, the newest of them first.
@@ -256,7 +261,9 @@ CREATE TABLE messages (
     good_until INTEGER, -- a queued message is dropped after it
     -- Whose ids provider_id counts among: the number that the message came from. '' where all of a channel's messages share
     -- their ids, as on WhatsApp, and for those that came before version 5.
-    sender TEXT NOT NULL DEFAULT ''
+    sender TEXT NOT NULL DEFAULT '',
+    -- Of a message to a contact that this server did not send, who wrote it; origin is NULL then.
+    elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby'))
 ) STRICT;
 
 -- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered, and

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::Json;
 use super::{Conn, Tx, addresses, search_index};
-use crate::domain::{AddressKey, Contact, ContactId, Phone, Timestamp};
+use crate::domain::{AddressKey, Contact, ContactId, Held, Phone, Timestamp};
 use crate::error::Result;
 
 /// A contact and its row.
@@ -20,6 +20,9 @@ pub struct StoredContact {
     pub contact: Contact,
     /// When it was first heard of.
     pub created_at: Timestamp,
+    /// Who else holds the conversation, or held it last.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
 /// A contact with what its page shows beside it.
@@ -67,7 +70,7 @@ macro_rules! select {
                 c.name, c.email, c.language,
                 (SELECT json_group_array(t.name ORDER BY t.name)
                  FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
-                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at",
+                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at, c.held_by, c.held_since, c.held_until",
             $more,
             " ",
             $from
@@ -311,6 +314,33 @@ pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>
     Ok(())
 }
 
+/// Who else holds the conversation with a contact, or held it last.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn held(conn: &Conn, seq: i64) -> Result<Option<Held>> {
+    let mut statement = conn.prepare_cached("SELECT held_by, held_since, held_until FROM contacts WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| read_held(row, 0)).optional()?.flatten())
+}
+
+/// Notes who else holds the conversation with a contact. The timers of its sessions are moved by whoever notes it.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_held(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
+    let Held { by, since, until } = held;
+    tx.prepare_cached("UPDATE contacts SET held_by = ?2, held_since = ?3, held_until = ?4 WHERE seq = ?1")?
+        .execute((seq, by, since, until))?;
+    Ok(())
+}
+
+pub(super) fn read_held(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Held>> {
+    match (row.get(first)?, row.get(first + 1)?, row.get(first + 2)?) {
+        (Some(by), Some(since), Some(until)) => Ok(Some(Held { by, since, until })),
+        _ => Ok(None),
+    }
+}
+
 fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     tx.prepare_cached("INSERT INTO tags (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tag])?;
     tx.prepare_cached("INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2 ON CONFLICT DO NOTHING")?
@@ -330,17 +360,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
         opted_in_at: row.get(8)?,
         opted_out_at: row.get(9)?,
     };
-    Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(10)? })
+    Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(10)?, held: read_held(row, 11)? })
 }
 
 fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
     Ok(Profile {
         stored: read(row)?,
-        source: row.get(11)?,
-        last_inbound_at: row.get(12)?,
-        last_message_at: row.get(13)?,
-        total_messages: row.get(14)?,
-        updated_at: row.get(15)?,
+        source: row.get(14)?,
+        last_inbound_at: row.get(15)?,
+        last_message_at: row.get(16)?,
+        total_messages: row.get(17)?,
+        updated_at: row.get(18)?,
     })
 }
 
@@ -376,7 +406,7 @@ mod tests {
         let contact = full(1);
         let seq = insert(&tx, &contact, "trigger", now()).unwrap();
         let keys: Vec<_> = contact.metadata.keys().cloned().collect();
-        let stored = Some(StoredContact { seq, contact, created_at: now() });
+        let stored = Some(StoredContact { seq, contact, created_at: now(), held: None });
         assert_eq!(find_by_id(&tx, testing::contact_id(1)).unwrap(), stored);
         let found = find_by_phone(&tx, &phone(100)).unwrap();
         assert_eq!(found, stored);
@@ -385,7 +415,10 @@ mod tests {
         assert_eq!(find_by_id(&tx, testing::contact_id(2)).unwrap(), None);
         let bare = Contact::new(testing::contact_id(3), None);
         let seq = insert(&tx, &bare, "api", now()).unwrap();
-        assert_eq!(find_by_id(&tx, bare.id).unwrap(), Some(StoredContact { seq, contact: bare, created_at: now() }));
+        assert_eq!(
+            find_by_id(&tx, bare.id).unwrap(),
+            Some(StoredContact { seq, contact: bare, created_at: now(), held: None })
+        );
     }
 
     #[test]
@@ -457,7 +490,7 @@ mod tests {
         tx.execute("INSERT INTO contact_redirects VALUES (?1, ?2)", (testing::contact_id(9), seq)).unwrap();
         assert_eq!(
             find_by_id(&tx, testing::contact_id(9)).unwrap(),
-            Some(StoredContact { seq, contact, created_at: now() })
+            Some(StoredContact { seq, contact, created_at: now(), held: None })
         );
     }
 

@@ -106,7 +106,8 @@ pub fn begin(
     tx.prepare_cached(
         "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
              opted_in_at = NULL, opted_out_at = ?3, last_inbound_at = NULL, last_message_at = NULL, total_messages = 0,
-             created_at = ?3, updated_at = ?3
+             created_at = ?3, updated_at = ?3,
+             held_by = NULL, held_since = NULL, held_until = NULL
          WHERE seq = ?1",
     )?
     .execute((seq, stub_id, now))?;
@@ -215,7 +216,8 @@ fn remove_messages(
 ) -> Result<u32> {
     // octet_length() tells a text's size without reading the pages that hold the rest of it.
     let mut newest = tx.prepare_cached(
-        "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' THEN provider_id END, created_at, sender
+        "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' OR elsewhere IS NOT NULL THEN provider_id END,
+             created_at, sender
          FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
     )?;
     let mut delete_stages = tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1")?;

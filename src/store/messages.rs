@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::outbox::OutboxRow;
 use super::values::{Json, enum_as_name};
 use super::{Conn, Tx, outbox};
-use crate::domain::{ContactId, MessageId, SessionId, Timestamp};
+use crate::domain::{ContactId, Holder, MessageId, SessionId, Timestamp};
 use crate::error::Result;
 
 /// Rows that [`list`] looks at for a page.
@@ -85,6 +85,10 @@ pub enum Origin {
     Agent,
     /// The operator's own systems.
     Api,
+    /// A person in the WhatsApp Business app. It went out past this server.
+    Colleague,
+    /// Another system of Meta that held the conversation. It went out past this server.
+    Standby,
 }
 
 impl Origin {
@@ -95,12 +99,31 @@ impl Origin {
             Self::Consent => "consent",
             Self::Agent => "agent",
             Self::Api => "api",
+            Self::Colleague => "colleague",
+            Self::Standby => "standby",
+        }
+    }
+
+    /// Whether somebody else sent it, so that nothing can be done about it here.
+    pub fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Colleague | Self::Standby)
+    }
+}
+
+impl From<Holder> for Origin {
+    fn from(holder: Holder) -> Self {
+        match holder {
+            Holder::Colleague => Self::Colleague,
+            Holder::Standby => Self::Standby,
         }
     }
 }
 
 enum_as_name! {
-    Origin: [Origin::Flow, Origin::Consent, Origin::Agent, Origin::Api],
+    Holder: [Holder::Colleague, Holder::Standby],
+    Origin: [
+        Origin::Flow, Origin::Consent, Origin::Agent, Origin::Api, Origin::Colleague, Origin::Standby,
+    ],
     Direction: [Direction::In, Direction::Out],
     MessageStatus: [
         MessageStatus::Received, MessageStatus::Queued, MessageStatus::Sending, MessageStatus::Simulated,
@@ -134,6 +157,29 @@ pub struct NewOutgoing<'a> {
     pub origin: Origin,
     /// When a message that has not gone out by then is dropped.
     pub good_until: Option<Timestamp>,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// A message to a contact that somebody else wrote on the same number.
+#[derive(Debug, Clone, Copy)]
+pub struct NewElsewhere<'a> {
+    /// Public id.
+    pub id: MessageId,
+    /// Row of the contact.
+    pub contact_seq: i64,
+    /// The channel's name.
+    pub channel: &'a str,
+    /// The channel's id of it, by which a second delivery is known, and its statuses are.
+    pub provider_id: &'a str,
+    /// Who wrote it.
+    pub by: Holder,
+    /// What it is, such as `text`.
+    pub kind: &'a str,
+    /// JSON.
+    pub body: &'a str,
+    /// When it went out.
+    pub sent_at: Timestamp,
     /// Now.
     pub created_at: Timestamp,
 }
@@ -224,7 +270,8 @@ macro_rules! select {
         concat!(
             "SELECT m.seq, m.id, m.contact_seq, c.id, m.session_seq, s.id, m.turn, m.direction, m.channel,
                 m.provider_id, m.type, m.body, m.status, m.reason, m.handled, m.attempts, m.next_attempt_at,
-                m.claimed_at, m.accepted_at, m.created_at, m.updated_at, m.origin, m.error, m.good_until
+                m.claimed_at, m.accepted_at, m.created_at, m.updated_at, coalesce(m.origin, m.elsewhere), m.error,
+                m.good_until
              FROM ",
             $from,
             " JOIN contacts AS c ON c.seq = m.contact_seq LEFT JOIN sessions AS s ON s.seq = m.session_seq ",
@@ -297,6 +344,30 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
         message.origin,
         message.good_until,
         outbox::parked(),
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// Inserts a message to a contact that somebody else sent, and answers its row.
+///
+/// # Errors
+/// When the database refuses, as it does if the channel told of it before: look first.
+pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO messages (id, contact_seq, direction, channel, provider_id, type, body, status, accepted_at,
+             created_at, updated_at, elsewhere)
+         VALUES (?1, ?2, 'out', ?3, ?4, ?5, ?6, 'sent', ?7, ?8, ?8, ?9)",
+    )?
+    .execute(params![
+        message.id,
+        message.contact_seq,
+        message.channel,
+        message.provider_id,
+        message.kind,
+        message.body,
+        message.sent_at,
+        message.created_at,
+        message.by,
     ])?;
     Ok(tx.last_insert_rowid())
 }

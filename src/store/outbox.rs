@@ -5,8 +5,8 @@
 //! `next_attempt_at` is the end of time, so that whoever looks for what is due does not come upon them again and again.
 //! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
 //!
-//! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]) *steps aside*, and with it all that its session says
-//! later: others go out past them, so that what somebody asks for at night does not wait until the morning for what
+//! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]), or for somebody else to let go of the conversation
+//! ([`hold_for_other`]), *steps aside*, and with it all that its session says later: others go out past them, so that what somebody asks for at night does not wait until the morning for what
 //! nobody has asked for. The session's own messages keep their order, and whatever is under way or in doubt holds its
 //! lane for all.
 
@@ -14,8 +14,8 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::messages::{MessageStatus, Origin};
-use super::{Conn, Tx};
-use crate::domain::{ContactId, FlowId, MessageId, Phone, SessionId, Status, Timestamp};
+use super::{Conn, Tx, contacts};
+use crate::domain::{ContactId, FlowId, Held, MessageId, Phone, SessionId, Status, Timestamp};
 use crate::error::Result;
 
 /// When a message may go out that waits for the one before it: not before that one is settled.
@@ -92,6 +92,8 @@ pub struct Addressee {
     pub last_inbound_at: Option<Timestamp>,
     /// Nothing of the person is to be left.
     pub is_being_erased: bool,
+    /// Who else holds the conversation, or held it last.
+    pub held: Option<Held>,
     /// The newest phone number.
     pub phone: Option<Phone>,
     /// The newest number as WhatsApp knows it.
@@ -116,21 +118,22 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
-                next_attempt_at, claimed_at, origin, good_until, created_at, accepted_at
+                next_attempt_at, claimed_at, coalesce(origin, elsewhere), good_until, created_at, accepted_at
              FROM messages ",
             $rest
         )
     };
 }
 
-/// Whether a message `o` has stepped aside: it waits for its hours, or for an earlier one of its session that does. Only
-/// what a session says does so, which an agent's and the server's own messages are not.
+/// Whether a message `o` has stepped aside: it waits for its hours or until somebody else has let go of the conversation,
+/// or for an earlier one of its session that does. Only what a flow says does so, which an agent's and the server's own
+/// messages are not.
 macro_rules! is_aside {
     () => {
         "EXISTS (SELECT 1 FROM messages AS h INDEXED BY messages_lane
                  WHERE h.contact_seq = o.contact_seq AND h.next_attempt_at IS NOT NULL AND h.channel = o.channel
-                     AND h.session_seq = o.session_seq AND h.seq <= o.seq AND h.status = 'queued'
-                     AND h.reason = 'send_window')"
+                     AND (h.seq = o.seq OR h.session_seq = o.session_seq AND h.seq < o.seq) AND h.status = 'queued'
+                     AND h.reason IN ('send_window', 'colleague', 'standby'))"
     };
 }
 
@@ -170,6 +173,11 @@ const RELEASE: &str = concat!(
 const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3, reason = NULL
     WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND channel = ?1 AND status = 'queued' AND reason IN (?4, ?5)
         AND next_attempt_at > ?3";
+const MOVE_GOOD_UNTIL: &str = "UPDATE messages INDEXED BY messages_lane SET good_until = good_until + ?2
+    WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued' AND origin = 'flow'";
+const STOP_HOLDING: &str = "UPDATE messages INDEXED BY messages_lane SET next_attempt_at = ?2
+    WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued'
+        AND reason IN ('colleague', 'standby') AND next_attempt_at > ?2";
 const TEMPLATES_CAME: &str = "UPDATE messages SET next_attempt_at = ?2, reason = NULL
     WHERE seq IN (SELECT seq FROM messages INDEXED BY messages_outbox
                   WHERE status = 'queued' AND next_attempt_at > ?2 AND channel = ?1 AND reason = ?3 LIMIT ?4)";
@@ -184,7 +192,7 @@ const IN_DOUBT: &str = select!(
      ORDER BY next_attempt_at LIMIT ?2"
 );
 const BEHIND: &str = "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
-        next_attempt_at, claimed_at, origin, good_until, created_at, accepted_at, reason
+        next_attempt_at, claimed_at, coalesce(origin, elsewhere), good_until, created_at, accepted_at, reason
     FROM messages WHERE seq > ?1 AND seq <= ?1 + ?2 AND contact_seq = ?3 AND direction = 'out' AND status = ?4
     ORDER BY seq";
 const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
@@ -384,6 +392,36 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
         "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
     )?
     .execute((seq, until, good_until, WAITS_FOR_HOURS))?;
+    Ok(())
+}
+
+/// Has a message step aside until somebody else has let go of the conversation. What goes out past it is released by
+/// [`release`].
+///
+/// # Errors
+/// When the database refuses.
+pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
+    tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
+        .execute((seq, held.until, held.by))?;
+    Ok(())
+}
+
+/// Gives what flows have queued for a contact so many milliseconds more to go out in, or less: it does not grow old while
+/// somebody else holds the conversation.
+///
+/// # Errors
+/// When the database refuses.
+pub fn move_good_until(tx: &Tx<'_>, contact_seq: i64, millis: i64) -> Result<()> {
+    tx.prepare_cached(MOVE_GOOD_UNTIL)?.execute((contact_seq, millis))?;
+    Ok(())
+}
+
+/// Has a contact's messages decided on again that have stepped aside for somebody else, because that may be over.
+///
+/// # Errors
+/// When the database refuses.
+pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(STOP_HOLDING)?.execute((contact_seq, now))?;
     Ok(())
 }
 
@@ -678,7 +716,7 @@ pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> 
 pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
     let mut statement = conn.prepare_cached(
         "SELECT c.id, c.language, c.opted_out_at, c.last_inbound_at,
-             EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
+             EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq), c.held_by, c.held_since, c.held_until
          FROM contacts AS c WHERE c.seq = ?1",
     )?;
     let found = statement.query_row([contact_seq], |row| {
@@ -688,6 +726,7 @@ pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
             opted_out_at: row.get(2)?,
             last_inbound_at: row.get(3)?,
             is_being_erased: row.get(4)?,
+            held: contacts::read_held(row, 5)?,
             ..Addressee::default()
         })
     });
@@ -843,6 +882,8 @@ mod tests {
             (HOLDS_BACK, "messages_lane (contact_seq=?"),
             (RELEASE, "messages_lane (contact_seq=?)"),
             (STOP_WAITING, "messages_lane (contact_seq=?)"),
+            (MOVE_GOOD_UNTIL, "messages_lane (contact_seq=?)"),
+            (STOP_HOLDING, "messages_lane (contact_seq=?)"),
             (UNSETTLED_OF_TURN, "messages_lane (contact_seq=?)"),
             (TOO_OLD_ELSEWHERE, "messages_outbox (next_attempt_at>?)"),
             (IN_DOUBT, "messages_in_doubt (next_attempt_at"),

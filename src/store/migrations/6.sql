@@ -5,3 +5,11 @@
 INSERT INTO search_queue (contact_seq)
 SELECT contact_seq FROM search_texts
 WHERE length(text) <> length(CAST(text AS BLOB)) AND contact_seq NOT IN (SELECT contact_seq FROM search_queue);
+
+-- Who else holds the conversation with a person.
+ALTER TABLE contacts ADD COLUMN held_by TEXT CHECK (held_by IN ('colleague', 'standby'));
+ALTER TABLE contacts ADD COLUMN held_since INTEGER;
+ALTER TABLE contacts ADD COLUMN held_until INTEGER;
+
+-- Messages to people that somebody else wrote on the same number.
+ALTER TABLE messages ADD COLUMN elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby'));
