@@ -402,6 +402,7 @@ fn options(config: &Config, channel: Channel) -> Options {
             opt_out_words: config.routing.opt_out_words.clone(),
             opt_in_words: config.routing.opt_in_words.clone(),
             fallback_flow: config.routing.fallback_flow.parse().ok(),
+            colleague_pause: config.routing.colleague_pause,
         },
         allow: config.http_request.allow.clone(),
         ..Options::new(channel, config.sessions.default_ttl)

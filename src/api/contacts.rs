@@ -14,11 +14,11 @@ use super::sessions::{session_view, turn_views};
 use super::{State, iso, read, read_heavy};
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
-use crate::domain::{ContactChange, ContactId, ParseError, Phone};
+use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::{
-    AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, TAGS_PER_CONTACT, UpdateContact, Whom, find_contact,
-    has_stopped_auto_replies,
+    AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, ResumeContact, TAGS_PER_CONTACT, UpdateContact, Whom,
+    find_contact, has_stopped_auto_replies,
 };
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::personal::Told;
@@ -52,6 +52,7 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
     }
     let page = query.page();
     query.finish()?;
+    let now = state.runtime.clock().now();
     let listed = read(&state, move |conn| {
         let mut rows = match phone {
             Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
@@ -63,7 +64,7 @@ pub(super) async fn list_contacts(request: HttpRequest, state: web::Data<State>)
             None => contacts::list(conn, page.cursor, page.limit + 1)?,
         };
         let next = super::cut(&mut rows, page.limit, |row| row.stored.seq);
-        Ok(json!({"data": rows.iter().map(contact_view).collect::<Vec<_>>(), "next_cursor": next}))
+        Ok(json!({"data": rows.iter().map(|row| contact_view(row, now)).collect::<Vec<_>>(), "next_cursor": next}))
     });
     Ok(HttpResponse::Ok().json(listed.await?))
 }
@@ -76,7 +77,8 @@ async fn found_view(
     limit: u32,
 ) -> Result<Value, ApiError> {
     let found = read_heavy(state, move |conn| search::find_page(conn, &search, after, limit)).await?;
-    let data: Vec<Value> = found.profiles.iter().map(contact_view).collect();
+    let now = state.runtime.clock().now();
+    let data: Vec<Value> = found.profiles.iter().map(|row| contact_view(row, now)).collect();
     let mut view = json!({"data": data, "next_cursor": found.next.map(cursor_of)});
     if let Some((total, is_exact)) = found.total {
         view["total"] = json!(total);
@@ -124,6 +126,15 @@ pub(super) async fn allow_auto_replies(
     show(&state, contact_id).await
 }
 
+/// `POST /contacts/{id}/resume`: flows go on, though somebody else has held the conversation.
+pub(super) async fn resume_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    if !state.runtime.handle(ResumeContact { contact_id }).await? {
+        return Err(not_found());
+    }
+    show(&state, contact_id).await
+}
+
 /// `GET /contacts/{id}`: one contact.
 pub(super) async fn get_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     show(&state, id.parse().map_err(|_| not_found())?).await
@@ -133,7 +144,7 @@ async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
     let now = state.runtime.clock().now();
     let view = read(state, move |conn| {
         let Some(profile) = profile_of(conn, id)? else { return Ok(None) };
-        let mut view = contact_view(&profile);
+        let mut view = contact_view(&profile, now);
         if has_stopped_auto_replies(conn, profile.stored.seq, now)? {
             view["auto_replies_stopped"] = json!(true);
         }
@@ -149,8 +160,9 @@ fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
     }
 }
 
-fn contact_view(profile: &Profile) -> Value {
+fn contact_view(profile: &Profile, now: Timestamp) -> Value {
     let contact = &profile.stored.contact;
+    let held = profile.stored.held.filter(|held| held.is_on(now));
     json!({
         "id": contact.id,
         "phone": contact.phone,
@@ -165,6 +177,8 @@ fn contact_view(profile: &Profile) -> Value {
         "last_inbound_at": iso(profile.last_inbound_at),
         "last_message_at": iso(profile.last_message_at),
         "total_messages": profile.total_messages,
+        "held_by": held.map(|held| held.by),
+        "held_until": iso(held.map(|held| held.until)),
         "created_at": iso(Some(profile.stored.created_at)),
         "updated_at": iso(Some(profile.updated_at)),
     })
@@ -314,8 +328,9 @@ pub(super) async fn delete_contact(state: web::Data<State>, id: web::Path<String
 /// needs neither much memory nor a long read.
 pub(super) async fn export_contact(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
     let head = read(&state, move |conn| match profile_of(conn, id)? {
-        Some(profile) => export_head(conn, &profile).map(Some),
+        Some(profile) => export_head(conn, &profile, now).map(Some),
         None => Ok(None),
     });
     let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
@@ -331,7 +346,7 @@ pub(super) async fn export_contact(state: web::Data<State>, id: web::Path<String
 }
 
 /// The beginning of an export, up to its sessions.
-fn export_head(conn: &Conn, profile: &Profile) -> Result<(i64, String)> {
+fn export_head(conn: &Conn, profile: &Profile, now: Timestamp) -> Result<(i64, String)> {
     let seq = profile.stored.seq;
     let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
     let former_ids = contacts::former_ids(conn, seq)?;
@@ -340,7 +355,7 @@ fn export_head(conn: &Conn, profile: &Profile) -> Result<(i64, String)> {
         .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
         .collect();
     let head = json!({
-        "contact": contact_view(profile),
+        "contact": contact_view(profile, now),
         "addresses": addresses,
         "former_ids": former_ids,
         "pacing": pacing,
@@ -396,10 +411,11 @@ impl Export {
         let mut text = String::new();
         match part {
             Part::Session { after } => {
+                let now = self.state.runtime.clock().now();
                 let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
                     Some(stored) => {
                         let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
-                        let mut view = session_view(conn, stored)?;
+                        let mut view = session_view(conn, stored, now)?;
                         view["http_calls"] = personal::calls_of(conn, stored.seq)?.into();
                         Ok(Some((view.to_string(), place)))
                     }

@@ -101,6 +101,7 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
                 .map(Value::Object)
                 .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
             sent_at,
+            is_overheard: false,
             arrival: Arc::new(arrival),
         }),
         _ => Err(ApiError::Validation(Vec::new())),

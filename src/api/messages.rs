@@ -122,6 +122,10 @@ pub(super) async fn retry_message(state: web::Data<State>, id: web::Path<String>
         Retried::SessionEnded => {
             refused("session_ended", "The conversation that it belongs to is over: start the flow again.")
         }
+        Retried::SentElsewhere => refused(
+            "sent_elsewhere",
+            "This server did not send it: it was written in the WhatsApp Business app or by Meta.",
+        ),
         Retried::OtherChannel => refused(
             "other_channel",
             "It was for a channel that is not in use, or for the simulator, which sends nothing.",

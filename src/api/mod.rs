@@ -197,6 +197,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::PATCH, "/contacts/{id}", ADMIN, || web::to(contacts::update_contact)),
     entry(Method::DELETE, "/contacts/{id}", ADMIN, || web::to(contacts::delete_contact)),
     entry(Method::POST, "/contacts/{id}/allow-auto-replies", ADMIN, || web::to(contacts::allow_auto_replies)),
+    entry(Method::POST, "/contacts/{id}/resume", ADMIN, || web::to(contacts::resume_contact)),
     entry(Method::GET, "/contacts/{id}/export", ADMIN, || web::to(contacts::export_contact)),
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
     entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),

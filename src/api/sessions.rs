@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::messages::message_view;
 use super::request::{Fields, OptionalJsonBody, Page, Query};
 use super::{State, iso, read};
-use crate::domain::{ContactId, FlowId, SessionId, Status, session_reason_in_words};
+use crate::domain::{ContactId, FlowId, SessionId, Status, Timestamp, session_reason_in_words};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
@@ -51,6 +51,7 @@ pub(super) struct Wanted {
 /// A page of the list of sessions, newest first.
 pub(super) async fn list_view(state: &State, wanted: Wanted, page: Page) -> Result<Value, ApiError> {
     let Wanted { flow_id, contact_id, status, in_handoff } = wanted;
+    let now = state.runtime.clock().now();
     let listed = read(state, move |conn| {
         // What nobody has, no session has: an unknown flow or contact is an empty list.
         let flow_seq = flow_id.map(|id| flows::seq_of_any(conn, id)).transpose()?;
@@ -65,7 +66,7 @@ pub(super) async fn list_view(state: &State, wanted: Wanted, page: Page) -> Resu
             false => sessions::list(conn, &filter, page.cursor, page.limit + 1)?,
         };
         let next = super::cut(&mut rows, page.limit, |row| row.seq);
-        let data = rows.iter().map(|row| session_row(conn, row)).collect::<Result<Vec<_>>>()?;
+        let data = rows.iter().map(|row| session_row(conn, row, now)).collect::<Result<Vec<_>>>()?;
         Ok(json!({"data": data, "next_cursor": next}))
     });
     listed.await
@@ -124,16 +125,17 @@ async fn moved(state: &State, id: SessionId, ended: Ended) -> Result<HttpRespons
 }
 
 async fn session_answer(state: &State, id: SessionId) -> Result<HttpResponse, ApiError> {
+    let now = state.runtime.clock().now();
     let found = read(state, move |conn| {
         let Some(stored) = sessions::find_by_id(conn, id)? else { return Ok(None) };
-        session_view(conn, &stored).map(Some)
+        session_view(conn, &stored, now).map(Some)
     });
     Ok(HttpResponse::Ok().json(found.await?.ok_or_else(not_found)?))
 }
 
-/// A session with its context.
-pub(super) fn session_view(conn: &Conn, stored: &StoredSession) -> Result<Value> {
-    let mut view = session_row(conn, stored)?;
+/// A session with its context, as it stands at a time.
+pub(super) fn session_view(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Value> {
+    let mut view = session_row(conn, stored, now)?;
     view["context"] = json!(stored.session.context);
     view["reason_text"] = json!(reason_text(conn, stored)?);
     Ok(view)
@@ -161,9 +163,13 @@ fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
 }
 
 /// A session as lists show it.
-fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
+fn session_row(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Value> {
     let session = &stored.session;
-    let contact = contacts::find_by_seq(conn, stored.contact_seq)?.map(|stored| stored.contact);
+    let contact = contacts::find_by_seq(conn, stored.contact_seq)?;
+    // Somebody else has the conversation, so that the session stands still.
+    let held = contact.as_ref().and_then(|contact| contact.held);
+    let held = held.filter(|held| held.is_on(now) && session.status == Status::Running);
+    let contact = contact.map(|stored| stored.contact);
     let mut view = json!({
         "id": session.id,
         "flow_id": session.flow_id,
@@ -178,6 +184,8 @@ fn session_row(conn: &Conn, stored: &StoredSession) -> Result<Value> {
         "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
         "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
         "expires_at": iso(session.expires_at),
+        "held_by": held.map(|held| held.by),
+        "held_until": iso(held.map(|held| held.until)),
         "turn": session.turn,
         "started_at": iso(Some(session.started_at)),
         "last_interaction_at": iso(Some(session.last_interaction_at)),

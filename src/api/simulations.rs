@@ -219,7 +219,7 @@ fn short_text(fields: &mut Fields<'_>, name: &'static str) -> Option<String> {
 /// Reads an event. `None` where something is missing, which is among the errors then.
 pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
     type Read = fn(&mut Fields<'_>) -> Option<Stimulus>;
-    const KINDS: [(&str, Read); 12] = [
+    const KINDS: [(&str, Read); 13] = [
         ("reply", |fields| {
             let text = read_text(fields, "text");
             if text.is_none() && fields.value("text").is_none() {
@@ -269,6 +269,7 @@ pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
             }
             Some(Stimulus::Window { open: open? })
         }),
+        ("colleague", |fields| Some(Stimulus::Colleague { text: read_text(fields, "text") })),
         ("cancel", |fields| Some(Stimulus::Cancel { reason: short_text(fields, "reason") })),
     ];
     fields.required_text("type")?;
@@ -360,6 +361,7 @@ fn simulation_view(simulation: &Simulation, turns: &[SimulatedTurn]) -> Map<Stri
         "seed": start.seed,
         "channel": start.channel,
         "window_open": simulation.is_window_open(),
+        "held_until": iso(simulation.held_until()),
         "confirmation": simulation.confirmation(),
         "contact": {
             "name": contact.name,

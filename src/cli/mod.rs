@@ -73,7 +73,8 @@ pub struct Serve {
 fn server_settings(config: &Config) -> ServerSettings {
     let words = ConsentWords::new(&config.routing.opt_out_words, &config.routing.opt_in_words).into();
     let webhook = TextLimits::all(config.webhook.text_chars as usize);
-    let settings = ServerSettings { default_ttl: config.sessions.default_ttl, words, live: TextLimits::NONE, webhook };
+    let (default_ttl, colleague_pause) = (config.sessions.default_ttl, config.routing.colleague_pause);
+    let settings = ServerSettings { default_ttl, words, colleague_pause, live: TextLimits::NONE, webhook };
     match config.live_channel() {
         Ok(DefaultChannel::WhatsApp) => settings.on_channel("whatsapp"),
         Ok(DefaultChannel::Webhook) => settings.on_channel("webhook"),

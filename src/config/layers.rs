@@ -503,6 +503,7 @@ mod tests {
             ("[whatsapp]\nmessages_per_second = 0", "1 to 1,000 are allowed"),
             ("[whatsapp]\nresend = \"some\"", "expected one of `none`, `texts`, `all`"),
             ("[routing]\nopt_out_words = [\"de: \"]", "a word is blank"),
+            ("[routing]\ncolleague_pause = \"30s\"", "1m to 7d are allowed, and 0s for none"),
             ("[routing]\nfallback_flow = \"7\"", "is not the id of a flow"),
             ("[log]\nlevel = \"verbose\"", "`log.level`: `verbose` is not a log level"),
             ("[log]\nlevel = \"qyvo=loud\"", "`log.level`: `qyvo=loud` is not a log filter"),

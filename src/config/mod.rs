@@ -227,7 +227,7 @@ pub struct Outbox {
 }
 
 /// Where messages from people go.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routing {
     /// Words that opt out, such as `stop` or `de:stopp`; empty for those of the server.
@@ -239,6 +239,9 @@ pub struct Routing {
     /// Id of the flow that takes what no session and no keyword wants; empty for none.
     #[serde(deserialize_with = "values::flow_id")]
     pub fallback_flow: String,
+    /// For how long flows are silent after a colleague has written in the WhatsApp Business app; zero: they are not.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::colleague_pause")]
+    pub colleague_pause: Duration,
 }
 
 /// What flows may call.
@@ -425,6 +428,17 @@ impl Default for Webhook {
 impl Default for Outbox {
     fn default() -> Self {
         Self { unknown_after: Duration::from_secs(60) }
+    }
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            opt_out_words: Vec::new(),
+            opt_in_words: Vec::new(),
+            fallback_flow: String::new(),
+            colleague_pause: Duration::from_secs(3600),
+        }
     }
 }
 

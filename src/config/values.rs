@@ -235,6 +235,17 @@ pub(super) fn sweep_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     Ok(interval)
 }
 
+pub(super) fn colleague_pause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let pause: Duration = humantime_serde::deserialize(deserializer)?;
+    if !pause.is_zero() && !(Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600)).contains(&pause) {
+        let shown = humantime::format_duration(pause);
+        return Err(serde::de::Error::custom(format!(
+            "{shown} is out of range: 1m to 7d are allowed, and 0s for none"
+        )));
+    }
+    Ok(pause)
+}
+
 pub(super) fn unknown_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let span: Duration = humantime_serde::deserialize(deserializer)?;
     if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span) {

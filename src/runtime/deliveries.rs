@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::arrivals::Arrival;
 use super::inbound::addresses_of;
 use super::{Inbound, ProgressOutcome, Runtime};
-use crate::channels::incoming::{IncomingKind, Item, Stage};
+use crate::channels::incoming::{IncomingKind, Item, Sender, Stage};
 use crate::channels::whatsapp;
 use crate::error::{Error, Result};
 use crate::store::{Counter, strays, templates};
@@ -31,7 +31,7 @@ impl Runtime {
     /// delivering all of it again.
     pub async fn take_delivery(&self, items: Vec<Item>, arrival: Arrival) -> Result<()> {
         let arrival = Arc::new(arrival);
-        let messages = items.iter().filter(|item| matches!(item, Item::Message(_))).count();
+        let messages = items.iter().filter(|item| matches!(item, Item::Message(_) | Item::Overheard(_))).count();
         self.count_inbound(u32::try_from(messages).unwrap_or(u32::MAX));
         let outcomes = stream::iter(lanes(items)).map(|lane| {
             let arrival = arrival.clone();
@@ -63,7 +63,7 @@ impl Runtime {
 
     fn is_opt_out_item(&self, item: &Item) -> bool {
         match item {
-            Item::Message(message) => match message.kind {
+            Item::Message(message) | Item::Overheard(message) => match message.kind {
                 IncomingKind::Reply(kind) => self.is_opt_out(kind, message.text.as_deref()),
                 _ => false,
             },
@@ -74,6 +74,9 @@ impl Runtime {
     async fn take_item(&self, item: Item, arrival: &Arc<Arrival>) -> Result<()> {
         match item {
             Item::Message(message) => self.receive(Inbound::of(*message, arrival.clone())).await.map(|_| ()),
+            Item::Overheard(message) => self.receive(Inbound::overheard(*message, arrival.clone())).await.map(|_| ()),
+            Item::Echo(echo) => self.take_echo(*echo, arrival.clone()).await,
+            Item::Handover(handover) => self.take_handover(*handover, arrival.clone()).await,
             Item::Progress(progress) => {
                 // Who could not be reached may not be who was meant.
                 let recipient = (progress.stage != Stage::Failed).then(|| progress.recipient.clone());
@@ -121,11 +124,14 @@ impl Runtime {
 fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
     let mut lanes: Vec<Vec<(usize, Item)>> = Vec::new();
     let mut lane_of: HashMap<String, usize> = HashMap::new();
+    let of_person = |person: &Sender| -> Vec<String> {
+        addresses_of(person).into_iter().map(|address| format!("{address:?}")).collect()
+    };
     for (index, item) in items.into_iter().enumerate() {
         let keys: Vec<String> = match &item {
-            Item::Message(message) => {
-                addresses_of(&message.from).into_iter().map(|address| format!("{:?}", address)).collect()
-            }
+            Item::Message(message) | Item::Overheard(message) => of_person(&message.from),
+            Item::Handover(handover) => of_person(&handover.person),
+            Item::Echo(echo) => of_person(&echo.to).into_iter().chain([echo.provider_id.clone()]).collect(),
             Item::Progress(progress) => {
                 let ours = progress.message_id.map(|id| id.to_string());
                 ours.into_iter().chain(progress.provider_id.clone()).collect()
@@ -162,7 +168,7 @@ fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
+    use crate::channels::incoming::{IncomingKind, IncomingMessage};
     use crate::domain::ReplyKind;
 
     fn message(n: usize, wa_id: Option<&str>, bsuid: Option<&str>) -> Item {

@@ -1,5 +1,6 @@
 //! What all commands do inside the writer: find the contact, settle what is overdue, step a session and persist it.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{
-    Contact, ContactId, MessageId, OutgoingMessage, Part, Phone, SendHours, Session, Status, Timestamp,
+    Contact, ContactId, Held, MessageId, OutgoingMessage, Part, Phone, SendHours, Session, Status, Timestamp,
 };
-use crate::engine::{CompiledFlow, Event};
+use crate::engine::{self, CompiledFlow, Event, Move};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
@@ -168,6 +169,8 @@ pub(super) struct Live {
     pub(super) contact_row: ContactRow,
     pub(super) session: Session,
     pub(super) prompted_at: Option<Timestamp>,
+    /// Who else holds the conversation, or held it last.
+    pub(super) held: Option<Held>,
 }
 
 impl Live {
@@ -268,7 +271,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn notice_session(&self, session: &Session) {
+    pub(super) fn notice_session(&self, session: &Session) {
         self.notice(|| Notice::Session {
             id: session.id,
             flow_id: session.flow_id,
@@ -319,6 +322,7 @@ impl<'a> Job<'a> {
             contact_row: ContactRow::Stored(contact.seq),
             session: stored.session,
             prompted_at: stored.prompted_at,
+            held: contact.held,
         })
     }
 
@@ -388,7 +392,7 @@ impl<'a> Job<'a> {
         if let ContactRow::Stored(seq) = live.contact_row
             && let Some(stored) = contacts::find_by_seq(self.tx, seq)?
         {
-            live.contact = stored.contact;
+            (live.contact, live.held) = (stored.contact, stored.held);
         }
         Ok(())
     }
@@ -415,8 +419,15 @@ impl<'a> Job<'a> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.inner.options.channel.text_limits();
-        let turn = turn::take(&live.flow, &lookup, &live.contact, &live.session, event, (&limits, self.now));
-        let Turn { session, contact, said, hours, call, handoffs, record } = match turn {
+        // While somebody else holds the conversation its timers stand later by what is left of that.
+        let held = self.holder(live.held).map(|held| (held, held.rest(self.now)));
+        let before = held.map_or(Cow::Borrowed(&live.session), |(_, rest)| {
+            let mut before = live.session.clone();
+            engine::move_timers(&mut before, Move::Back(rest), self.now);
+            Cow::Owned(before)
+        });
+        let turn = turn::take(&live.flow, &lookup, &live.contact, &before, event, (&limits, self.now));
+        let Turn { mut session, contact, said, hours, call, handoffs, record } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
             Err(NotTaken::Ignored(why)) => {
@@ -424,6 +435,9 @@ impl<'a> Job<'a> {
                 return Ok(Err(why));
             }
         };
+        if let Some((held, rest)) = held {
+            engine::move_timers(&mut session, Move::On(rest), held.until);
+        }
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
         // What waits in the outbox counts, and has the floor, once the channel took it.
         let is_out = matches!(self.inner.options.channel, Channel::Simulator);
@@ -519,8 +533,9 @@ impl<'a> Job<'a> {
         session: &Session,
         (said, hours): (&[Said], Option<&SendHours>),
     ) -> Result<Vec<i64>> {
-        // What waits for its hours does not grow old by that.
+        // What waits for its hours, or for somebody else, does not grow old by that.
         let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
+        let may_go_at = self.holder(live.held).map_or(may_go_at, |held| may_go_at.max(held.until));
         let good_until = may_go_at.plus(message_max_age(&live.flow));
         let mut seqs = Vec::with_capacity(said.len());
         let mut first = MessageId(Uuid::nil());

@@ -16,6 +16,7 @@ mod deliveries;
 mod event;
 mod fate;
 mod health;
+mod held;
 pub mod import;
 mod inbound;
 mod job;
@@ -73,6 +74,7 @@ pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use fate::{Expectation, Fate};
 pub use health::Impairment;
+pub use held::ResumeContact;
 pub use inbound::{
     AllowAutoReplies, Handling, Inbound, Quoted, Received, content as inbound_content, has_stopped_auto_replies,
 };
@@ -253,7 +255,8 @@ impl Runtime {
             }
         };
         let (default_ttl, words) = (self.default_ttl(), self.inner.consent.clone());
-        ServerSettings { default_ttl, words, live: self.channel().text_limits(), webhook }
+        let colleague_pause = self.inner.options.routing.colleague_pause;
+        ServerSettings { default_ttl, words, colleague_pause, live: self.channel().text_limits(), webhook }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.

@@ -12,6 +12,9 @@ use crate::channels::whatsapp;
 use crate::domain::consent::ConsentWords;
 use crate::domain::{FlowId, TextLimits};
 
+/// For how long flows are silent after a colleague's message, unless the server is told otherwise.
+pub(super) const COLLEAGUE_PAUSE: Duration = Duration::from_secs(3600);
+
 /// What the runtime is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -44,7 +47,7 @@ pub enum Resend {
 }
 
 /// Where messages from people go.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Routing {
     /// Words that opt out, each perhaps with its language before it (`de:stopp`); empty for those of
     /// [`consent`](crate::domain::consent).
@@ -53,6 +56,20 @@ pub struct Routing {
     pub opt_in_words: Vec<String>,
     /// The flow that takes what no session and no keyword wants.
     pub fallback_flow: Option<FlowId>,
+    /// For how long flows are silent after a colleague has written to the person in the WhatsApp Business app; zero: they
+    /// are not.
+    pub colleague_pause: Duration,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            opt_out_words: Vec::new(),
+            opt_in_words: Vec::new(),
+            fallback_flow: None,
+            colleague_pause: COLLEAGUE_PAUSE,
+        }
+    }
 }
 
 /// What a server is set to, as far as a simulated conversation depends on it. A [`Duration`] is one that sets nothing
@@ -63,6 +80,8 @@ pub struct ServerSettings {
     pub default_ttl: Duration,
     /// The words that opt out and in.
     pub words: Arc<ConsentWords>,
+    /// For how long flows are silent after a colleague's message.
+    pub colleague_pause: Duration,
     /// How long the texts of messages on the channel in use may be.
     pub live: TextLimits,
     /// How long those on the generic webhook may be.
@@ -85,7 +104,7 @@ impl ServerSettings {
 impl From<Duration> for ServerSettings {
     fn from(default_ttl: Duration) -> Self {
         let (live, webhook) = (TextLimits::NONE, TextLimits::all(Webhook::TEXT_CHARS));
-        Self { default_ttl, words: Arc::default(), live, webhook }
+        Self { default_ttl, words: Arc::default(), colleague_pause: COLLEAGUE_PAUSE, live, webhook }
     }
 }
 

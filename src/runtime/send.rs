@@ -201,7 +201,7 @@ impl Job<'_> {
             None => {
                 let contact = Job::new_contact(phone.clone(), None);
                 let seq = contacts::insert(self.tx(), &contact, "api", self.now())?;
-                StoredContact { seq, contact, created_at: self.now() }
+                StoredContact { seq, contact, created_at: self.now(), held: None }
             }
         })
     }

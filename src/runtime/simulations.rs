@@ -128,9 +128,10 @@ mod tests {
                               "nodes": [{"id": "ask", "type": "ask", "text": "Name?"}]});
         let document = FlowDocument::parse(&document).unwrap();
         let flow = Arc::new(CompiledFlow::load(document, LIFETIME));
-        let crate::runtime::ServerSettings { words, live, webhook, .. } = LIFETIME.into();
+        let crate::runtime::ServerSettings { words, colleague_pause, live, webhook, .. } = LIFETIME.into();
+        let texts = (live, webhook);
         let subject =
-            Subject { flow, flow_id: None, version: None, bytes: document_bytes, words, texts: (live, webhook) };
+            Subject { flow, flow_id: None, version: None, bytes: document_bytes, words, colleague_pause, texts };
         let start: Start = serde_json::from_value(json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7})).unwrap();
         Simulation::start(subject, start).unwrap()
     }

@@ -309,6 +309,7 @@ fn in_words(event: &Stimulus) -> String {
         Stimulus::Window { open: true } => "the window's opening".to_owned(),
         Stimulus::Window { open: false } => "the window's closing".to_owned(),
         Stimulus::Cancel { .. } => "the cancelling".to_owned(),
+        Stimulus::Colleague { .. } => "what the colleague wrote".to_owned(),
     }
 }
 

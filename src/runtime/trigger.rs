@@ -221,12 +221,12 @@ impl Trigger {
         flow_name: String,
     ) -> Result<Triggered, Hold> {
         let now = job.now();
-        let (contact, contact_row) = match found {
-            Found::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api")),
+        let (contact, contact_row, held) = match found {
+            Found::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api"), None),
             // What settling an overdue session changed about the contact must be seen.
             Found::Known(known) => {
                 let known = self.with_consent(job, known.contact.id, now)?;
-                (known.contact, ContactRow::Stored(known.seq))
+                (known.contact, ContactRow::Stored(known.seq), known.held)
             }
             Found::Unknown | Found::Mismatch => return Err(Error::internal("A trigger without a contact").into()),
         };
@@ -242,7 +242,7 @@ impl Trigger {
         };
         let session = engine::begin(&flow, beginning, now);
         let contact_id = contact.id;
-        let mut live = Live { seq: None, flow_seq, flow, contact, contact_row, session, prompted_at: None };
+        let mut live = Live { seq: None, flow_seq, flow, contact, contact_row, session, prompted_at: None, held };
         job.apply(&mut live, &Event::Start)?;
         Ok(Triggered::Started { id: SessionId(id), flow_name, contact_id })
     }

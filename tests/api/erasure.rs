@@ -87,6 +87,7 @@ async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {
         reply_to: None,
         payload: None,
         sent_at: None,
+        is_overheard: false,
         arrival: Arc::new(runtime.arrive()),
     };
     runtime.receive(inbound).await.unwrap()

@@ -21,6 +21,7 @@ fn reply(app: &TestApp, text: &str) -> Inbound {
         reply_to: None,
         payload: None,
         sent_at: None,
+        is_overheard: false,
         arrival: Arc::new(app.runtime.arrive()),
     }
 }

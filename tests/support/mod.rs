@@ -17,6 +17,8 @@
 //! - **Receiving.** [`FakeCloud::set_delivery`] says how webhooks go out: held, doubled, shuffled, in batches, without
 //!   `delivered`, statuses apart. [`FakeCloud::deliver`] posts what is due and gives the answers;
 //!   [`FakeCloud::post_raw`] posts any body with any signature, [`FakeCloud::verify_webhook`] makes the challenge.
+//! - **Others.** [`Phone::hear_colleague`] is what somebody writes in the Business app, [`Phone::say_to_agent`],
+//!   [`Phone::hear_agent`] and [`Phone::hand_over`] what becomes of a conversation with an agent of Meta's.
 //! - **Phones.** [`FakeCloud::phone`] has a number, [`FakeCloud::user_without_phone`] only a BSUID.
 //!
 //! It imitates, after Meta's documentation of 2026 and its OpenAPI file v23.0: the bearer token (190), the path's ids,
@@ -39,6 +41,7 @@ mod faults;
 mod graph;
 mod limits;
 mod messages;
+mod others;
 mod pacing;
 mod phones;
 mod state;

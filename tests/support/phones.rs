@@ -14,8 +14,8 @@ use super::webhooks::Status;
 /// A person with a phone. What they send goes out as webhooks; each method that sends gives the wamid.
 #[derive(Clone)]
 pub(crate) struct Phone {
-    shared: Arc<Shared>,
-    user: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) user: usize,
 }
 
 /// A message on the screen, in the order of acceptance. One that was sent twice is there twice.

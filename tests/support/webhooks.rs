@@ -204,7 +204,7 @@ impl State {
     }
 
     /// What every value of the field `messages` begins with.
-    fn envelope_value(&self) -> Value {
+    pub(super) fn envelope_value(&self) -> Value {
         json!({
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": self.business_digits(), "phone_number_id": self.setup.phone_number_id},
@@ -212,7 +212,7 @@ impl State {
     }
 
     /// A person as `contacts` shows them: the number only if the person shows it or the business has used it.
-    fn contact(&self, user: usize, number_was_used: bool) -> Value {
+    pub(super) fn contact(&self, user: usize, number_was_used: bool) -> Value {
         let person = &self.users[user];
         let mut contact = json!({"profile": {"name": person.name}, "user_id": person.bsuid});
         if let Some(username) = &person.username {

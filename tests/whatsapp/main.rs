@@ -23,6 +23,7 @@ mod complaints;
 mod crash;
 mod crowd;
 mod expired;
+mod held;
 mod kill;
 mod kinds;
 mod lanes;

@@ -129,13 +129,14 @@ async fn list_sessions(state: &State, mut fields: Fields<'_>) -> Result<Value, A
 }
 
 async fn get_session(state: &State, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
+    let now = state.runtime.clock().now();
     let id = fields.required_text("id").unwrap_or_default().to_owned();
     let page = fields.page();
     close(fields)?;
     let id: SessionId = id.parse().map_err(|_| sessions::not_found())?;
     let found = read(state, move |conn| {
         let Some(stored) = store::sessions::find_by_id(conn, id)? else { return Ok(None) };
-        let mut view = session_view(conn, &stored)?;
+        let mut view = session_view(conn, &stored, now)?;
         let turns = turns_view(conn, stored.seq, page)?;
         view["turns"] = turns["data"].clone();
         view["next_cursor"] = turns["next_cursor"].clone();

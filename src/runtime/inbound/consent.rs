@@ -23,10 +23,16 @@ pub(super) enum Ending {
 }
 
 impl Job<'_> {
-    /// Opts a person out. `language` is the word's. Who had opted out before gets no second confirmation.
-    pub(super) fn opt_out(&self, contact: &StoredContact, language: Option<&str>, ending: Ending) -> Result<(), Hold> {
+    /// Opts a person out. `language` is the word's; without any, not even an unknown one, nothing is confirmed. Who had opted
+    /// out before gets no second confirmation.
+    pub(super) fn opt_out(
+        &self,
+        contact: &StoredContact,
+        language: Option<Option<&str>>,
+        ending: Ending,
+    ) -> Result<(), Hold> {
         self.opt_out_unheard(contact, ending)?;
-        if contact.contact.opted_out_at.is_none() {
+        if let (Some(language), None) = (language, contact.contact.opted_out_at) {
             self.confirm(Wish::OptOut, contact, language)?;
         }
         Ok(())
@@ -48,14 +54,16 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Opts a person in again.
-    pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<&str>) -> Result<(), Hold> {
+    /// Opts a person in again. `language` as in [`Job::opt_out`].
+    pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<Option<&str>>) -> Result<(), Hold> {
         let mut opted_in = contact.contact.clone();
         opted_in.opted_out_at = None;
         // The consent from before was taken back: this one is new.
         opted_in.opted_in_at = Some(self.now());
         contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
-        self.confirm(Wish::OptIn, contact, language)?;
+        if let Some(language) = language {
+            self.confirm(Wish::OptIn, contact, language)?;
+        }
         Ok(self.emit_consent("contact.opted_in", contact.seq)?)
     }
 

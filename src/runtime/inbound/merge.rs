@@ -48,6 +48,14 @@ impl Job<'_> {
         }
         // What timers did that were overdue must not be undone.
         let (keep, gone) = (self.contact(keep.seq)?, self.contact(gone.seq)?);
+        let held = [&keep, &gone].into_iter().filter_map(|contact| contact.held).max_by_key(|held| held.until);
+        if let Some(held) = held.filter(|held| !is_blind && held.is_on(self.now())) {
+            // Whoever holds the conversation with one of them holds it with both.
+            for contact in [&keep, &gone] {
+                let from = self.holder(contact.held).map_or(self.now(), |held| held.until);
+                self.move_hold(contact.seq, from, &held)?;
+            }
+        }
         merge::unite(self.tx(), &keep, &gone, self.now())?;
         self.notice(|| Notice::Everything);
         Ok(keep.seq)

@@ -1,13 +1,14 @@
 //! A message from a person: whose it is, and what takes it.
 //!
-//! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then the
-//! session whose message is tapped or quoted, a session in handoff, the session that has the floor, keywords, a late
+//! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then whoever
+//! else holds the conversation (see [`super::held`]), the session whose message is tapped or quoted, a session in handoff, the session that has the floor, keywords, a late
 //! reply, the fallback flow, as far as the limit of automatic answers lets these three; what nothing takes is stored as
 //! unrouted, with the reason. Each message is one write job
 //! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
 
 mod auto_replies;
 mod consent;
+mod echo;
 pub(super) mod identity;
 mod keywords;
 mod meet;
@@ -22,12 +23,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::arrivals::Arrival;
+use super::held::{STANDBY, Sign};
 use super::job::{Hold, Job, to_json};
 use super::{Command, Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::consent::Wish;
-use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
+use crate::domain::{FlowId, Holder, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::engine::Event;
 use crate::error::{Code, Result};
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
@@ -59,6 +61,8 @@ pub struct Inbound {
     pub payload: Option<Value>,
     /// When it was written, as the channel says.
     pub sent_at: Option<Timestamp>,
+    /// It was said while another system of the provider holds the conversation: nothing of ours answers it.
+    pub is_overheard: bool,
     /// When the delivery came here that it was in.
     pub arrival: Arc<Arrival>,
 }
@@ -86,6 +90,8 @@ pub enum Handling {
     OptIn,
     /// It is for the person who has taken over the session.
     Handoff,
+    /// It is for whoever else holds the conversation; the reason says who.
+    Held,
     /// It started a flow by one of its keywords.
     Keyword,
     /// It came after its session had ended, and the flow answered as it does then.
@@ -109,6 +115,7 @@ impl Handling {
             Self::OptOut => "opt_out",
             Self::OptIn => "opt_in",
             Self::Handoff => "handoff",
+            Self::Held => "held",
             Self::Keyword => "keyword",
             Self::LateReply => "late_reply",
             Self::Fallback => "fallback",
@@ -163,7 +170,12 @@ impl Inbound {
     pub fn of(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
         let IncomingMessage { provider_id, from, sent_at, kind, text, option, reply_to, payload } = message;
         let reply_to = reply_to.map(Quoted::Provider);
-        Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, arrival }
+        Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, is_overheard: false, arrival }
+    }
+
+    /// The same of one that was said to another system of the provider.
+    pub fn overheard(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
+        Self { is_overheard: true, ..Self::of(message, arrival) }
     }
 
     /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic
@@ -277,6 +289,7 @@ impl Command for Receive {
             return Ok(duplicate(message_id, None));
         }
         let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.is_blind)?;
+        let contact = if self.is_blind { contact } else { self.note_holder(job, contact)? };
         let route = match (inbound.kind, self.is_blind) {
             (IncomingKind::Reply(kind), false) => route::choose(job, inbound, kind, &contact)?,
             (IncomingKind::Reply(kind), true) => route::choose_blindly(job, inbound, kind),
@@ -303,6 +316,23 @@ impl Command for Receive {
 }
 
 impl Receive {
+    /// Who holds the conversation by what a message shows: another system of the provider, where it was said to that; and
+    /// not that any more, where it came to us since the last that was said to that.
+    fn note_holder(&self, job: &Job<'_>, contact: contacts::StoredContact) -> Result<contacts::StoredContact, Hold> {
+        let IncomingKind::Reply(_) = self.inbound.kind else { return Ok(contact) };
+        let heard_at = self.inbound.arrival.at();
+        let at = self.inbound.sent_at.map_or(heard_at, |at| at.min(heard_at));
+        let standby = job.holder(contact.held).filter(|held| held.by == Holder::Standby);
+        if self.inbound.is_overheard {
+            job.hold_for_other(&contact, Sign { by: Holder::Standby, at, arrival: &self.inbound.arrival })?;
+        } else if standby.is_some_and(|held| at >= held.until.minus(STANDBY)) {
+            job.let_go(&contact)?;
+        } else {
+            return Ok(contact);
+        }
+        Ok(job.contact(contact.seq)?)
+    }
+
     /// Stores the message, and tells whoever wants to hear of it.
     fn store(&self, job: &Job<'_>, contact: &contacts::StoredContact, route: &Route) -> Result<Stored, Hold> {
         let inbound = self.inbound.as_ref();

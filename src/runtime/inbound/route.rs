@@ -17,6 +17,8 @@
 //!
 //! 5, 7 and 8 answer by themselves, and only as often as [`auto_replies`](super::auto_replies) lets them.
 //!
+//! While somebody else holds the conversation there is only 1, and 3 where that is a colleague: the rest is kept for them.
+//!
 //! Who has opted out starts nothing and is told nothing; a session that their own flow opted them out of may still listen.
 //! What was written more than a day before it came, as after an outage it may, gets no further than 3: nobody waits for a
 //! chat's answer to it any more, but a tap still names what it answers.
@@ -35,7 +37,7 @@ use super::consent::Ending;
 use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
-use crate::domain::{FlowId, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
+use crate::domain::{FlowId, Holder, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
 use crate::store::contacts::StoredContact;
@@ -67,6 +69,8 @@ pub(super) enum Route {
     Start(Box<Start>, Handling),
     /// A flow says something to it, though its session has ended.
     Say(StoredTurn, String, Duration),
+    /// To whoever holds the conversation in place of the session that would have taken it.
+    Held(Option<StoredTurn>, Holder),
     /// It is shown in the conversation and does nothing.
     Noted,
 }
@@ -88,6 +92,7 @@ impl Route {
             Self::To(_) => Handling::Reply,
             Self::Unheard(..) | Self::Nowhere(_) => Handling::Unrouted,
             Self::Handoff(_) => Handling::Handoff,
+            Self::Held(..) => Handling::Held,
             Self::OptOut(..) => Handling::OptOut,
             Self::OptIn(_) => Handling::OptIn,
             Self::Start(_, handling) => *handling,
@@ -99,6 +104,7 @@ impl Route {
     pub(super) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Unheard(_, why) | Self::Nowhere(why) => Some(why),
+            Self::Held(_, by) => Some(by.as_str()),
             _ => None,
         }
     }
@@ -109,6 +115,7 @@ impl Route {
             Self::To(live) => live.seq.map(|seq| StoredTurn::of(seq, &live.session)),
             Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, ..) => Some(*at),
             Self::Start(start, _) => start.after,
+            Self::Held(at, _) => *at,
             Self::Nowhere(_) | Self::OptOut(..) | Self::OptIn(_) | Self::Noted => None,
         }
     }
@@ -193,10 +200,20 @@ pub(super) fn follow(
             };
             messages::set_handled(job.tx(), stored.seq, handling.as_str(), Some(why), live.seq)?;
         }
+        Route::Held(Some(at), by) => {
+            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.as_str())?;
+        }
         Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
         // Timers that were overdue may have changed the contact.
-        Route::OptOut(language, ending) => job.opt_out(&job.contact(contact.seq)?, language.as_deref(), ending)?,
-        Route::OptIn(language) => job.opt_in(&job.contact(contact.seq)?, language.as_deref())?,
+        // While another system has the conversation, the wish is not confirmed either.
+        Route::OptOut(language, ending) => {
+            let language = (!inbound.is_overheard).then_some(language.as_deref());
+            job.opt_out(&job.contact(contact.seq)?, language, ending)?;
+        }
+        Route::OptIn(language) => {
+            let language = (!inbound.is_overheard).then_some(language.as_deref());
+            job.opt_in(&job.contact(contact.seq)?, language)?;
+        }
         Route::Say(at, text, max_age) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
             // Timers that were overdue may have changed the contact.
@@ -210,7 +227,7 @@ pub(super) fn follow(
             received.session_id = Some(id);
             messages::set_handled(job.tx(), stored.seq, handling.as_str(), None, seq)?;
         }
-        Route::Handoff(_) | Route::Nowhere(_) | Route::Noted => {}
+        Route::Handoff(_) | Route::Held(None, _) | Route::Nowhere(_) | Route::Noted => {}
     }
     Ok(())
 }
@@ -282,6 +299,9 @@ impl Router<'_> {
         {
             return Ok(consent.route(lives));
         }
+        if let Some(held) = self.job.holder(self.contact.held) {
+            return Ok(self.for_holder(&lives, named.as_ref().and_then(|named| named.place(&lives)), held.by));
+        }
         let mut ended = None;
         match named {
             Some(Named::Session(named)) => match place(&named, &lives) {
@@ -343,6 +363,20 @@ impl Router<'_> {
             return Ok(Route::Nowhere(LIMIT));
         }
         Ok(ended.map_or(Route::Nowhere("no_session"), |at| Route::Unheard(at, "session_ended")))
+    }
+
+    /// Keeps the message for whoever else holds the conversation. Who has taken a session over reads it as ever, while
+    /// another system has nothing from it. `named`: the live one that it names.
+    fn for_holder(&self, lives: &[Live], named: Option<usize>, by: Holder) -> Route {
+        let in_handoff = named.into_iter().chain(0..lives.len()).find(|index| self.is_in_handoff(&lives[*index]));
+        if let (Holder::Colleague, Some(index)) = (by, in_handoff) {
+            return Route::Handoff(at(&lives[index]));
+        }
+        let floor = || match self.floor(lives) {
+            Floor::Of(index) => Some(index),
+            Floor::LeftBy(_) | Floor::Nobody => None,
+        };
+        Route::Held(named.or_else(floor).map(|index| at(&lives[index])), by)
     }
 
     /// What the session waits for that would take the message as an answer: the live one that it names, else the one
@@ -524,7 +558,7 @@ impl Start {
         contact_seq: i64,
     ) -> Result<(Option<i64>, SessionId), Hold> {
         let Self { published, flow, context, at, after: _ } = self;
-        let contact = job.contact(contact_seq)?.contact;
+        let StoredContact { contact, held, .. } = job.contact(contact_seq)?;
         let id = Uuid::now_v7();
         let beginning = Beginning {
             id: SessionId(id),
@@ -546,6 +580,7 @@ impl Start {
             contact_row: ContactRow::Stored(contact_seq),
             session,
             prompted_at: None,
+            held,
         };
         job.apply(&mut live, &Event::Start)?;
         Ok((live.seq, SessionId(id)))

@@ -10,7 +10,7 @@ use super::pace::Pace;
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
-use crate::domain::{MessageId, MessageTemplate, SendHours, SessionId, Status, Timestamp, is_same_language};
+use crate::domain::{Held, MessageId, MessageTemplate, SendHours, SessionId, Status, Timestamp, is_same_language};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
@@ -93,6 +93,8 @@ enum Decision {
     HeldBack,
     /// It steps aside until then, when the hours begin in which its flow may speak first.
     Wait(Timestamp),
+    /// It steps aside until somebody else has let go of the conversation.
+    WaitForOther(Held),
     /// It waits in its place until the channel's templates are there.
     WaitForTemplates,
     /// It will never go out.
@@ -105,6 +107,8 @@ enum Decision {
 enum NotSent {
     /// The hours in which its flow may speak first begin then.
     Waits(Timestamp),
+    /// Somebody else holds the conversation.
+    IsHeld(Held),
     /// The channel's templates were never fetched, so that nobody knows whether there is the one that it names.
     LacksTemplates,
     /// It never will, for this reason.
@@ -145,6 +149,11 @@ impl Command for Claim {
                     let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
                     outbox::hold_for_hours(tx, row.seq, opening, good_until)?;
                     // What other sessions and people say goes out past it.
+                    claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
+                    continue;
+                }
+                Decision::WaitForOther(held) => {
+                    outbox::hold_for_other(tx, row.seq, &held)?;
                     claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
                     continue;
                 }
@@ -204,6 +213,7 @@ impl Claim {
         match self.prepare(job, row, session.as_ref())? {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
             Err(NotSent::Waits(opening)) => Ok(Decision::Wait(opening)),
+            Err(NotSent::IsHeld(held)) => Ok(Decision::WaitForOther(held)),
             Err(NotSent::LacksTemplates) => Ok(Decision::WaitForTemplates),
             Err(NotSent::Fails(reason)) => {
                 if self.moves_session(reason) {
@@ -238,6 +248,9 @@ impl Claim {
         }
         if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
             return fails(SESSION_ENDED);
+        }
+        if let Some(held) = job.holder(addressee.held).filter(|_| row.origin == Origin::Flow) {
+            return Ok(Err(NotSent::IsHeld(held)));
         }
         if row.good_until.is_some_and(|good_until| good_until < now) {
             return fails(TOO_OLD);

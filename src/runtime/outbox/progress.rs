@@ -136,6 +136,18 @@ impl Progressed {
         Ok(if is_news { ProgressOutcome::Noted } else { ProgressOutcome::Known })
     }
 
+    /// A message that somebody else sent could not be delivered: it is shown, and nothing is done about it here.
+    fn failed_elsewhere(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome> {
+        if row.status != MessageStatus::Sent {
+            return Ok(ProgressOutcome::Known);
+        }
+        let refusal = self.refusal();
+        outbox::fail(job.tx(), row.seq, &refusal.code, Some(&refusal.text), job.now())?;
+        job.tell_stage(row, "failed", None, at, Some((&refusal.code, Some(&refusal.text))))?;
+        job.notice_progress(row, None, MessageStatus::Failed)?;
+        Ok(ProgressOutcome::Noted)
+    }
+
     fn failed(
         &self,
         job: &Job<'_>,
@@ -152,6 +164,9 @@ impl Progressed {
             if outbox::learn_provider_id(job.tx(), &row, provider_id)? {
                 row.provider_id = Some(provider_id.to_owned());
             }
+        }
+        if row.origin.is_elsewhere() {
+            return Ok(self.failed_elsewhere(job, &row, at)?);
         }
         let refusal = self.refusal();
         let began_at = row.claimed_at.unwrap_or(row.created_at);

@@ -32,6 +32,8 @@ pub enum Retried {
     SessionEnded,
     /// It was for a channel that is not the one in use.
     OtherChannel,
+    /// Somebody else sent it.
+    SentElsewhere,
 }
 
 impl Command for Retry {
@@ -42,6 +44,9 @@ impl Command for Retry {
         let Some(row) = outbox::find_by_id(tx, self.id)? else { return Ok(Retried::NotFound) };
         if !matches!(row.status, MessageStatus::Failed | MessageStatus::Unknown) {
             return Ok(Retried::NotFailed);
+        }
+        if row.origin.is_elsewhere() {
+            return Ok(Retried::SentElsewhere);
         }
         if row.channel != job.channel() || matches!(job.inner().options.channel, Channel::Simulator) {
             return Ok(Retried::OtherChannel);

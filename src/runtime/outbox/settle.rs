@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::compose::Draft;
+use super::compose::{self, Draft};
 use crate::channels::Channel;
-use crate::domain::{ContactChange, Status, Timestamp};
+use crate::domain::{ContactChange, Held, Holder, Status, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job, Live};
@@ -72,6 +72,7 @@ impl Job<'_> {
             }
             self.prompted(row, (seq, session), at, moves_session)?;
         }
+        self.take_control(row, is_certain)?;
         self.notice_progress(row, session.as_ref(), status)?;
         // Nobody else tells of what this channel does with a message.
         if is_certain && matches!(self.inner().options.channel, Channel::Webhook(_)) {
@@ -87,6 +88,25 @@ impl Job<'_> {
             Some(live) if live.is_running() => self.wait_for_replies(&live.session),
             _ => Ok(()),
         }
+    }
+
+    /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that had
+    /// it does not.
+    fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
+        if !is_certain || !self.inner().options.channel.has_window() {
+            return Ok(());
+        }
+        let held = self.holder(contacts::held(self.tx(), row.contact_seq)?);
+        let is_ours_since = |held: &Held| {
+            held.by == Holder::Standby && row.claimed_at.is_some_and(|claimed_at| claimed_at >= held.since)
+        };
+        if held.is_some_and(|held| is_ours_since(&held))
+            && !serde_json::from_str(&row.body).is_ok_and(|body| compose::was_template(&body))
+            && let Some(contact) = contacts::find_by_seq(self.tx(), row.contact_seq)?
+        {
+            self.let_go(&contact)?;
+        }
+        Ok(())
     }
 
     /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its trace
@@ -232,12 +252,17 @@ impl Job<'_> {
         if session.status != Status::Running {
             return Ok(());
         }
+        // While somebody else holds the conversation, the span counts from the end of that.
+        let counts_from = match contacts::held(self.tx(), row.contact_seq)? {
+            Some(held) => at.plus(held.rest(at)),
+            None => at,
+        };
         if let Some(turn) = row.turn
             && moves_session
             && session.has_span
             && !outbox::is_turn_unsettled(self.tx(), self.channel(), row.contact_seq, (seq, turn))?
             && let Some(mut stored) = sessions::find_by_seq(self.tx(), seq)?
-            && rearm(&mut stored.session, turn, at)
+            && rearm(&mut stored.session, turn, counts_from)
         {
             let prompted_at = stored.prompted_at.map_or(at, |earlier| earlier.max(at));
             sessions::update(self.tx(), seq, &stored.session, Some(prompted_at))?;

@@ -9,6 +9,7 @@
 //! template, as the channel's window has it: the contact's messages open it for 24 hours.
 
 mod consent;
+mod held;
 mod told;
 mod window;
 
@@ -28,8 +29,8 @@ use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, NotTaken, Turn};
 use crate::domain::consent::ConsentWords;
 use crate::domain::{
-    Contact, ContactId, FlowDocument, FlowId, HttpCall, OutgoingMessage, Reply, ReplyKind, Session, SessionId, Status,
-    TextLimits, Timestamp,
+    Contact, ContactId, FlowDocument, FlowId, Held, Holder, HttpCall, OutgoingMessage, Reply, ReplyKind, Session,
+    SessionId, Status, TextLimits, Timestamp,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
 use crate::error::Result;
@@ -61,6 +62,8 @@ pub struct Subject {
     pub bytes: usize,
     /// The words that opt out and in.
     pub words: Arc<ConsentWords>,
+    /// For how long the flow is silent after a colleague's message.
+    pub colleague_pause: Duration,
     /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
     pub texts: (TextLimits, TextLimits),
 }
@@ -124,6 +127,8 @@ struct State {
     contact: Contact,
     /// What the contact is told who opts out or in.
     confirmation: Option<String>,
+    /// A colleague holds the conversation, or held it last.
+    held: Option<Held>,
 }
 
 /// What comes of an event besides its turn.
@@ -149,10 +154,10 @@ struct Heard {
 impl Subject {
     /// A document that can be published, or could be but for its test cases.
     pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
-        let ServerSettings { default_ttl, words, live, webhook } = server.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = server.into();
         let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
         let flow_id = flow_id.or(checked.document.id);
-        Self { flow, flow_id, version: None, bytes: checked.json.len(), words, texts: (live, webhook) }
+        Self { flow, flow_id, version: None, bytes: checked.json.len(), words, colleague_pause, texts: (live, webhook) }
     }
 
     /// A version that was published, from its stored JSON.
@@ -160,7 +165,7 @@ impl Subject {
     /// # Errors
     /// When it cannot be run at all.
     pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
-        let ServerSettings { default_ttl, words, live, webhook } = server.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = server.into();
         let flow = Arc::new(super::compile_document(document, default_ttl)?);
         Ok(Self {
             flow,
@@ -168,6 +173,7 @@ impl Subject {
             version: Some(version),
             bytes: document.len(),
             words,
+            colleague_pause,
             texts: (live, webhook),
         })
     }
@@ -192,7 +198,7 @@ impl Simulation {
         };
         let session = engine::begin(&subject.flow, beginning, now);
         let bytes = json_bytes(&start);
-        let state = State { now, window: Window::new(&start), session, contact, confirmation: None };
+        let state = State { now, window: Window::new(&start), session, contact, confirmation: None, held: None };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
@@ -351,6 +357,7 @@ impl Simulation {
                 self.state.window.set(*open);
                 Ok(())
             }
+            Stimulus::Colleague { .. } => self.hear_colleague(),
             Stimulus::Cancel { reason } => {
                 self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| "cancelled".to_owned()) })
             }
@@ -428,6 +435,9 @@ impl Simulation {
             },
             None => self.settle()?,
         };
+        if self.is_for_colleague() {
+            return Err(Refused::because(Holder::Colleague.as_str()));
+        }
         self.state.window.hear(self.state.now);
         let Heard { kind, text, option, payload, answers_turn, .. } = heard;
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
@@ -500,19 +510,24 @@ impl Simulation {
 
     /// Takes one event. Gives what comes of it besides.
     fn apply_one(&mut self, event: &Event) -> Result<After, Refused> {
-        let State { now, session, contact, .. } = &self.state;
+        let State { now, contact, .. } = &self.state;
+        let before = self.as_if_not_held();
         let lookup = |id: FlowId, _| match self.flows.get(&id) {
             Some(flow) => Lookup::Ready { version: 0, flow: flow.clone() },
             None => Lookup::NotPublished,
         };
         let limits = self.state.window.text_limits(self.subject.texts);
-        let taken = turn::take(&self.subject.flow, &lookup, contact, session, event, (&limits, *now));
-        let Turn { session, contact, mut said, call, record, .. } = taken.map_err(|why| match why {
+        let taken = turn::take(&self.subject.flow, &lookup, contact, &before, event, (&limits, *now));
+        let Turn { session, contact, mut said, call, mut record, .. } = taken.map_err(|why| match why {
             NotTaken::Ignored(why) => Refused::because(why),
             NotTaken::NotLoaded => Refused::because("a sub-flow is missing"),
         })?;
         self.state.session = session;
         self.state.contact = contact;
+        self.hold_on();
+        if said.iter().any(|said| said.refused.is_none()) {
+            self.warn_of_colleague(&mut record);
+        }
         self.state.window.choose_all(&mut said, self.state.now);
         let closed = said.iter().find(|said| said.refused == Some(window::CLOSED));
         let undelivered = closed.map(|said| Event::DeliveryFailed {
@@ -616,9 +631,10 @@ mod tests {
 
     pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
         let document = FlowDocument::parse(&document).unwrap();
-        let ServerSettings { default_ttl, words, live, webhook } = TTL.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = TTL.into();
         let flow = Arc::new(CompiledFlow::load(document, default_ttl));
-        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words, texts: (live, webhook) };
+        let texts = (live, webhook);
+        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words, colleague_pause, texts };
         let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
         start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()

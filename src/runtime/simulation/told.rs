@@ -186,6 +186,12 @@ pub enum Stimulus {
         /// Which of the two.
         open: bool,
     },
+    /// A colleague writes to the contact in the WhatsApp Business app: the flow is silent for a while.
+    Colleague {
+        /// What.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
     /// Somebody ends the session.
     Cancel {
         /// Why.

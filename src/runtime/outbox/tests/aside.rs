@@ -68,6 +68,7 @@ impl Desk {
             reply_to: None,
             payload: None,
             sent_at: None,
+            is_overheard: false,
             arrival: Arc::new(self.runtime.arrive()),
         };
         self.runtime.receive(inbound).await.unwrap();

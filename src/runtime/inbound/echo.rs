@@ -1,0 +1,155 @@
+//! What others say to a person on our number: it is kept in the conversation, and flows are silent for a while.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::arrivals::Arrival;
+use super::super::held::Sign;
+use super::super::job::{Hold, Job, to_json};
+use super::super::{Command, Notice, Runtime};
+use super::addresses_of;
+use crate::channels::incoming::{Echo, Handover, IncomingKind};
+use crate::domain::{Holder, MessageId};
+use crate::error::{Code, Result};
+use crate::store::messages::{self, Direction, MessageStatus, NewElsewhere};
+use crate::store::{contacts, outbox};
+
+/// Takes an [`Echo`].
+struct TakeEcho {
+    echo: Arc<Echo>,
+    arrival: Arc<Arrival>,
+    /// Without reading any session: for when that fails. It is kept, and holds nothing.
+    is_blind: bool,
+}
+
+/// What came of an [`Echo`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Echoed {
+    /// It is in the conversation.
+    Kept,
+    /// It was there before, is a message of this server, or is one of somebody who was erased.
+    Known,
+}
+
+impl Command for TakeEcho {
+    type Outcome = Echoed;
+
+    fn run(&self, job: &Job<'_>) -> Result<Echoed, Hold> {
+        let (tx, channel, echo) = (job.tx(), job.channel(), self.echo.as_ref());
+        let is_ours = match echo.message_id {
+            Some(id) => outbox::find_by_id(tx, id)?.is_some(),
+            None => false,
+        };
+        if is_ours || messages::find_by_provider_id(tx, channel, Direction::Out, &echo.provider_id)?.is_some() {
+            return Ok(Echoed::Known);
+        }
+        let shown = addresses_of(&echo.to);
+        let known = job.only_owner(&shown)?;
+        if job.erased_message(channel, ("", &echo.provider_id), known.as_ref())?.is_some() {
+            return Ok(Echoed::Known);
+        }
+        let contact = job.identify(&shown, echo.to.name.as_deref(), channel, self.is_blind)?;
+        let heard_at = self.arrival.at();
+        let sent_at = echo.sent_at.map_or(heard_at, |at| at.min(heard_at));
+        let id = MessageId(Uuid::now_v7());
+        messages::insert_elsewhere(
+            tx,
+            &NewElsewhere {
+                id,
+                contact_seq: contact.seq,
+                channel,
+                provider_id: &echo.provider_id,
+                by: echo.by,
+                kind: echo.kind.as_str(),
+                body: &to_json(&body(echo))?,
+                sent_at,
+                created_at: job.now(),
+            },
+        )?;
+        if matches!(echo.kind, IncomingKind::Reply(_)) {
+            contacts::touch(tx, contact.seq, 1, None, sent_at)?;
+        }
+        job.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, MessageStatus::Sent));
+        // Who takes a message back, or puts an emoji on one, has not begun to talk.
+        if !self.is_blind && matches!(echo.kind, IncomingKind::Reply(_) | IncomingKind::Edit) {
+            job.hold_for_other(&contact, Sign { by: echo.by, at: sent_at, arrival: &self.arrival })?;
+        }
+        Ok(Echoed::Kept)
+    }
+}
+
+fn body(echo: &Echo) -> Value {
+    let mut body = json!({});
+    for (key, value) in [
+        ("text", echo.text.as_ref().map(|text| json!(text))),
+        ("reply_to", echo.reply_to.as_ref().map(|id| json!(id))),
+        ("media", echo.payload.clone()),
+        ("sent_at", echo.sent_at.map(|at| json!(at))),
+    ] {
+        if let Some(value) = value {
+            body[key] = value;
+        }
+    }
+    body
+}
+
+/// Takes a [`Handover`]. The outcome is whether anybody is known by what it names.
+struct TakeHandover {
+    handover: Handover,
+    arrival: Arc<Arrival>,
+}
+
+impl Command for TakeHandover {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let Handover { person, to_us, at } = &self.handover;
+        // Of somebody else there is nothing that could be held, and nothing to show.
+        let Some(contact) = job.only_owner(&addresses_of(person))? else { return Ok(false) };
+        let heard_at = self.arrival.at();
+        let at = at.map_or(heard_at, |at| at.min(heard_at));
+        if !to_us {
+            job.hold_for_other(&contact, Sign { by: Holder::Standby, at, arrival: &self.arrival })?;
+        } else if contact.held.is_some_and(|held| held.by == Holder::Standby && at >= held.since) {
+            job.let_go(&contact)?;
+        }
+        Ok(true)
+    }
+}
+
+impl Runtime {
+    /// Takes what somebody else said to a person on our number, whatever is wrong with the person's sessions.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`], when it could not be stored at all.
+    pub(in crate::runtime) async fn take_echo(&self, echo: Echo, arrival: Arc<Arrival>) -> Result<()> {
+        let echo = Arc::new(echo);
+        let take = |is_blind| TakeEcho { echo: echo.clone(), arrival: arrival.clone(), is_blind };
+        match self.handle(take(false)).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "what a colleague wrote could not be handled in good order; it is just stored");
+                self.handle(take(true)).await.map(drop)
+            }
+            other => other.map(drop),
+        }
+    }
+
+    /// Takes that a conversation changed hands.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`].
+    pub(in crate::runtime) async fn take_handover(&self, handover: Handover, arrival: Arc<Arrival>) -> Result<()> {
+        match self.handle(TakeHandover { handover, arrival }).await {
+            Err(error) if error.code() == Code::Internal => {
+                // What is said next on either side tells as much.
+                tracing::error!(%error, "that a conversation changed hands could not be handled; it is left at that");
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    }
+}
