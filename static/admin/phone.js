@@ -106,22 +106,25 @@ function bubble(message, { onTap, actions }) {
   if (message.note) return h("li", { class: "bubble-note" }, message.note);
   const isIn = message.direction === "in";
   if (isNote(message)) {
-    return h("li", { class: "bubble-note", testid: "phone-note" }, h("span", { class: "visually-hidden" }, isIn ? "The contact: " : "The flow: "), noteText(message));
+    return h("li", { class: "bubble-note", testid: "phone-note" }, h("span", { class: "visually-hidden" }, isIn ? "The contact: " : message.origin === "colleague" ? "A person of ours: " : message.origin === "standby" ? "Another system of Meta: " : "The flow: "), noteText(message));
   }
   const asTemplate = !isIn && message.sent?.as === "template";
   const said = asTemplate ? message.sent.text : captionOf(message);
   const extra = carried(message);
   const element = h("li", { class: `bubble ${isIn ? "in" : "out"}`, testid: "phone-bubble", "data-direction": message.direction },
-    h("span", { class: "visually-hidden" }, isIn ? "The contact: " : message.origin === "agent" ? "A person of ours: " : "The flow: "),
+    h("span", { class: "visually-hidden" }, isIn ? "The contact: " : message.origin === "agent" || message.origin === "colleague" ? "A person of ours: " : message.origin === "standby" ? "Another system of Meta: " : "The flow: "),
     extra,
     said && h("p", { class: "bubble-text" }, said),
     isIn && !said && !extra && h("p", { class: "bubble-text muted" }, tapped(message)),
     !isIn && !said && !extra && message.template && h("p", { class: "bubble-text muted" }, `Template ${message.template.name}`),
     h("span", { class: "bubble-foot" },
       message.origin === "agent" && h("span", {}, "written by a person"),
+      message.origin === "colleague" && h("span", {}, "written in the Business app"),
+      message.origin === "standby" && h("span", {}, "written by Meta's agent"),
       asTemplate && h("span", { title: "Sent because the channel forbids free text" }, `as template ${message.sent.name} (${message.sent.language})`),
       !asTemplate && !message.sent && message.template && said && h("span", { title: "Sent instead where the channel forbids free text" }, `template ${message.template.name}`),
       !isIn && progress(message),
+      isIn && message.handled === "held" && h("span", { class: "bubble-status" }, message.reason === "standby" ? "for Meta's agent" : "for the colleague"),
       isIn && message.handled === "unrouted" && h("span", { class: "bubble-status bad" }, `not routed${message.reason ? `: ${message.reason}` : ""}`),
       message.at && h("time", { datetime: message.at, title: inFull(message.at) }, hourOf(message.at))),
     actions?.(message));

@@ -30,6 +30,8 @@ const WORDS = {
   operator: "Somebody paused the channel.",
   opted_out: "The contact has opted out.",
   restarted: "The flow was triggered anew for this contact.",
+  colleague: "A colleague has written to this person in the WhatsApp Business app: flows are silent for a while, and what the person writes is for the colleague.",
+  standby: "Another system of Meta, such as Meta Business Agent, holds the conversation: flows are silent until it gives the conversation back or is silent itself for a day.",
   send_window: "It waits for the hours in which the flow may speak first, or until the person writes.",
   sent_as_template: "The template that went out stands for it.",
   session_ended: "The conversation was over by then.",

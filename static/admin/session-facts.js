@@ -24,6 +24,7 @@ export function sessionFacts(session, now) {
     session.undelivered && ["Not delivered", h("span", { class: "stack" }, h("code", {}, session.undelivered), inWords(session.undelivered))],
     session.current_node_id && ["Node", h("code", {}, session.current_node_id)],
     session.status === "running" && ["Waits for", waitsFor(session.waiting_for)],
+    session.held_by && ["Stands still", h("span", { class: "stack", testid: "session-held" }, h("span", {}, `until ${inFull(session.held_until)}`), inWords(session.held_by))],
     session.wake_at && session.status === "running" && ["Timer fires", when(session.wake_at)],
     session.expires_at && session.status === "running" && ["Expires", when(session.expires_at)],
     ["Context", Object.keys(session.context ?? {}).length > 0

@@ -89,6 +89,8 @@ export function contactView([id], page) {
       ["Opted out", contact.opted_out_at ? timeOf(contact.opted_out_at) : h("span", {}, "no ", button("Opt out", () => optOut(contact), { kind: "small", testid: "contact-opt-out" }))],
       contact.auto_replies_stopped && ["Automatic answers", h("span", { class: "stack", testid: "contact-auto-replies" }, h("span", { class: "bad" }, "stopped"), inWords("auto_reply_limit"),
         button("Let them go on", () => allowAutoReplies(), { kind: "small", testid: "contact-allow-auto-replies" }))],
+      contact.held_by && ["Held", h("span", { class: "stack", testid: "contact-held" }, h("span", {}, `${contact.held_by === "colleague" ? "by a colleague" : "by Meta"} until `, timeOf(contact.held_until)), inWords(contact.held_by),
+        button("Let flows go on", () => resume(), { kind: "small", testid: "contact-resume" }))],
       ["Last reply", timeOf(contact.last_inbound_at, { none: "never" })],
       ["Messages", contact.total_messages],
       ["Added", timeOf(contact.created_at)],
@@ -124,6 +126,12 @@ export function contactView([id], page) {
   async function allowAutoReplies() {
     draw(await api.post(`${path}/allow-auto-replies`, {}, { signal }));
     toast("Automatic answers go on.");
+  }
+
+  async function resume() {
+    draw(await api.post(`${path}/resume`, {}, { signal }));
+    toast("Flows go on.");
+    await sessions.reload();
   }
 
   /** Sessions of theirs that would end, in words. */

@@ -58,7 +58,7 @@ function messageList(name, reason, signal) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "stack" },
           h("span", { class: "clamp" }, isNote(item) ? noteText(item) : (item.sent?.as === "template" && item.sent.text) || item.text || (item.template ? `Template ${item.template.name}` : mediaWord(item.type, item.media))),
-          h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : item.origin === "agent" ? "from a person of ours" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`, item.sent?.as === "template" && ` · as template ${item.sent.name}`, item.attempts > 1 && ` · ${item.attempts} attempts`)),
+          h("span", { class: "muted small-text" }, item.direction === "in" ? "from the contact" : item.origin === "agent" || item.origin === "colleague" ? "from a person of ours" : item.origin === "standby" ? "from another system of Meta" : "from us", ` · ${item.type}`, item.channel && ` · ${item.channel}`, item.sent?.as === "template" && ` · as template ${item.sent.name}`, item.attempts > 1 && ` · ${item.attempts} attempts`)),
         status(item.handled === "unrouted" ? "unrouted" : item.status),
         item.reason ? h("span", { class: "stack" }, h("code", {}, item.reason), whyNot(item.reason, item.error) && h("span", { class: "muted small-text" }, whyNot(item.reason, item.error))) : "–",
         h("span", { class: "stack" }, item.contact_id ? h("a", { href: `#/contacts/${item.contact_id}` }, item.contact?.name || item.contact?.phone || "Contact") : "–", item.session_id && h("a", { href: `#/sessions/${item.session_id}` }, "Session")),
