@@ -421,7 +421,8 @@ impl<'a> Job<'a> {
         let limits = self.inner.options.channel.text_limits();
         // While somebody else holds the conversation its timers stand later by what is left of that.
         let held = self.holder(live.held).map(|held| (held, held.rest(self.now)));
-        let before = held.map_or(Cow::Borrowed(&live.session), |(_, rest)| {
+        // One that begins has not been moved yet.
+        let before = held.filter(|_| live.seq.is_some()).map_or(Cow::Borrowed(&live.session), |(_, rest)| {
             let mut before = live.session.clone();
             engine::move_timers(&mut before, Move::Back(rest), self.now);
             Cow::Owned(before)

@@ -132,7 +132,7 @@ macro_rules! is_aside {
     () => {
         "EXISTS (SELECT 1 FROM messages AS h INDEXED BY messages_lane
                  WHERE h.contact_seq = o.contact_seq AND h.next_attempt_at IS NOT NULL AND h.channel = o.channel
-                     AND (h.seq = o.seq OR h.session_seq = o.session_seq AND h.seq < o.seq) AND h.status = 'queued'
+                     AND h.seq <= o.seq AND (h.seq = o.seq OR h.session_seq = o.session_seq) AND h.status = 'queued'
                      AND h.reason IN ('send_window', 'colleague', 'standby'))"
     };
 }

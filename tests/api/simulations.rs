@@ -106,6 +106,47 @@ async fn time_fires_what_falls_due_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_colleague_silences_the_flow_and_its_clock_stands_still() {
+    local(async {
+        let app = TestApp::start().await;
+        let ask = json!({
+            "schema_version": 1, "name": "Ask", "entry_node": "ask", "settings": {"session_ttl_minutes": 30},
+            "nodes": [{"id": "ask", "type": "ask", "text": "Name?", "timeout_seconds": 600,
+                       "exits": {"timeout": "again", "reply": "wait"}},
+                      {"id": "again", "type": "ask", "text": "Still there?"},
+                      {"id": "wait", "type": "wait_for_event", "event": "paid", "timeout_seconds": 60,
+                       "exits": {"event": "thanks", "timeout": "again"}},
+                      {"id": "thanks", "type": "ask", "text": "Thank you", "timeout_seconds": 60}]
+        });
+        let begun = start(&app, json!({"flow": ask, "now": "2030-01-01T00:00:00+00:00"})).await;
+        assert_eq!(begun["held_until"], json!(null));
+        event(&app, &begun, json!({"type": "advance", "seconds": 60})).await;
+        let held = event(&app, &begun, json!({"type": "colleague", "text": "I will look"})).await;
+        assert_eq!(held["held_until"], "2030-01-01T01:01:00+00:00");
+        let timers = (&held["session"]["wake_at"], &held["session"]["expires_at"]);
+        assert_eq!(timers, (&json!("2030-01-01T01:10:00+00:00"), &json!("2030-01-01T01:30:00+00:00")));
+        assert_eq!(refused(&app, &begun, json!({"type": "reply", "text": "Ann"})).await, "colleague");
+        event(&app, &begun, json!({"type": "advance", "seconds": 1800})).await;
+        let longer = event(&app, &begun, json!({"type": "colleague"})).await;
+        assert_eq!(longer["session"]["wake_at"], "2030-01-01T01:40:00+00:00");
+        let over = event(&app, &begun, json!({"type": "advance", "seconds": 3600})).await;
+        assert_eq!((&over["held_until"], &over["turns"]), (&json!(null), &json!([])));
+        event(&app, &begun, json!({"type": "reply", "text": "Ann"})).await;
+        // What happens meanwhile is taken, and what comes of it waits.
+        event(&app, &begun, json!({"type": "colleague"})).await;
+        event(&app, &begun, json!({"type": "advance", "seconds": 600})).await;
+        let paid = event(&app, &begun, json!({"type": "event", "name": "paid"})).await;
+        assert_eq!((texts(&paid["turn"]), &paid["now"]), (vec!["Thank you"], &json!("2030-01-01T01:41:00+00:00")));
+        assert!(paid["turn"]["warnings"].to_string().contains("A colleague holds the conversation"), "{paid}");
+        assert_eq!(paid["session"]["wake_at"], "2030-01-01T02:32:00+00:00");
+        let stopped = event(&app, &begun, json!({"type": "reply", "text": "STOP"})).await;
+        assert_eq!(stopped["session"]["reason"], "opted_out");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tap_of_an_older_message_prompts_again() {
     local(async {
         let app = TestApp::start().await;

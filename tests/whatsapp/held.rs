@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::meta::{Delivery, Phone};
+use crate::crash::{Mortal, until};
+use crate::meta::{Delivery, Pacing, Phone};
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held as webhooks_held};
 
@@ -29,7 +30,7 @@ async fn asked() -> (World, Phone, Value) {
 }
 
 async fn asked_with(change: impl FnOnce(&mut qyvo::config::Config)) -> (World, Phone, Value) {
-    let world = World::start_with(crate::meta::Pacing::OFF, |cloud| cloud.add_template(cart_template()), change).await;
+    let world = World::start_with(Pacing::OFF, |cloud| cloud.add_template(cart_template()), change).await;
     let flow = world.app.publish(&question()).await;
     let anna = world.cloud.phone(PHONE);
     anna.say("hello");
@@ -547,4 +548,34 @@ async fn a_timer_that_falls_due_as_the_echo_comes_fires_before_it_or_after_the_p
     assert_eq!(anna.texts(), ["Tea?"], "what the timer says waits");
     world.wait(HOUR).await;
     assert_eq!(anna.texts(), ["Tea?", "Still there?"]);
+}
+
+#[actix_web::test]
+async fn what_holds_a_conversation_outlives_a_kill_and_is_told_of_once() {
+    let mut mortal = Mortal::start("", &[], Pacing::OFF).await;
+    let (talk, _) = mortal.publish().await;
+    let anna = mortal.cloud.phone(PHONE);
+    anna.say("hello");
+    mortal.cloud.settle().await;
+    let (_, session) = mortal.trigger(&talk, PHONE).await.unwrap();
+    anna.wait_for(3).await;
+    let id = session["id"].as_str().unwrap().to_owned();
+    // The process dies while the delivery is under way, at no moment that anybody chose; Meta delivers again.
+    mortal.cloud.set_delivery(Delivery { twice: true, falling: vec![0; 200], ..Delivery::default() });
+    anna.hear_colleague("I am looking for it");
+    mortal.server.kill();
+    mortal.restart().await;
+    until("the echo", async || mortal.session(&id).await["held_by"] == "colleague").await;
+    let contact = format!("/api/v1/contacts/{}", session["contact_id"].as_str().unwrap());
+    let held = mortal.server.get(&mortal.token, &contact).await["held_until"].clone();
+    mortal.server.kill();
+    mortal.restart().await;
+    let person = mortal.server.get(&mortal.token, &contact).await;
+    assert_eq!((&person["held_by"], &person["held_until"]), (&json!("colleague"), &held));
+    let session = mortal.session(&id).await;
+    assert!(seconds(&held, &session["wake_at"]) > 500, "{session}");
+    let listed = mortal.server.get(&mortal.token, &format!("{contact}/messages?limit=200")).await;
+    let echoes = listed["data"].as_array().unwrap().iter().filter(|one| one["origin"] == "colleague").count();
+    assert_eq!(echoes, 1);
+    mortal.assert_at_rest().await;
 }
