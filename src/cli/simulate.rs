@@ -22,6 +22,7 @@ What you type is what the contact writes. Commands begin with a slash; // writes
   /expire       lets time go by until the session expires
   /event NAME   tells the session of an event; JSON after the name is its payload
   /resume       gives a session in handoff back to its flow
+  /colleague    lets a colleague write in the Business app: the flow is silent for a while
   /cancel       ends the session
   /state        shows where the session stands
   /trace        shows the path with its reasons, or no more
@@ -142,6 +143,7 @@ impl<W: Write> Chat<W> {
             "/expire" => Ok(Stimulus::Expire),
             "/event" => read_event(rest),
             "/resume" => Ok(Stimulus::Resume),
+            "/colleague" => Ok(Stimulus::Colleague { text: (!rest.is_empty()).then(|| rest.to_owned()) }),
             "/cancel" => Ok(Stimulus::Cancel { reason: None }),
             "/state" => {
                 self.show_state()?;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::crash::{Mortal, until};
 use crate::meta::{Delivery, Pacing, Phone};
+use crate::site::{Site, answer};
 use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held as webhooks_held};
 
@@ -548,6 +549,85 @@ async fn a_timer_that_falls_due_as_the_echo_comes_fires_before_it_or_after_the_p
     assert_eq!(anna.texts(), ["Tea?"], "what the timer says waits");
     world.wait(HOUR).await;
     assert_eq!(anna.texts(), ["Tea?", "Still there?"]);
+}
+
+#[actix_web::test]
+async fn a_call_under_way_is_answered_and_what_comes_of_it_waits() {
+    let site = Site::start(|_| answer(200, "application/json", br#"{"colour": "green"}"#)).await;
+    let world = World::start_with(
+        Pacing::OFF,
+        |_| {},
+        |config| config.http_request.allow = vec!["127.0.0.1/32".parse().unwrap()],
+    )
+    .await;
+    let flow = world
+        .app
+        .publish(
+            &json!({"schema_version": 1, "name": "Call", "entry_node": "call", "settings": {"session_ttl_minutes": 30},
+            "nodes": [
+                {"id": "call", "type": "http_request", "method": "GET", "url": site.url("/colour"), "save_as": "answer",
+                 "exits": {"success": "ask"}},
+                {"id": "ask", "type": "ask", "text": "Is {{context.answer.body.colour}} fine?", "timeout_seconds": 600,
+                 "exits": {"timeout": "call"}}]}),
+        )
+        .await;
+    let anna = world.cloud.phone(PHONE);
+    anna.say("hello");
+    world.settle().await;
+    let id = world.trigger(flow, PHONE, json!({})).await;
+    let watchdog = world.app.session(&id).await["wake_at"].clone();
+    anna.hear_colleague("Hello");
+    world.settle().await;
+    assert_eq!(world.app.session(&id).await["wake_at"], watchdog, "the call is not waited for any longer");
+    world.app.advance(5);
+    assert_eq!(world.app.runtime.run_due_calls().await.unwrap(), 1);
+    world.settle().await;
+    let session = world.app.session(&id).await;
+    assert_eq!((&session["current_node_id"], anna.inbox().len()), (&json!("ask"), 0));
+    let until = contact(&world).await["held_until"].clone();
+    assert_eq!((seconds(&until, &session["wake_at"]), seconds(&until, &session["expires_at"])), (600, 1800));
+    world.wait(HOUR).await;
+    assert_eq!(anna.texts(), ["Is green fine?"]);
+    anna.say("It is");
+    world.settle().await;
+    world.assert_all_taken();
+    world.assert_at_rest().await;
+}
+
+#[actix_web::test]
+async fn a_text_of_a_session_that_is_over_steps_aside_as_well() {
+    let (world, anna, _) = asked().await;
+    anna.say("yes");
+    world.settle().await;
+    world.app.post("/channels/whatsapp/pause", &json!({"reason": "maintenance"})).await.expect(200);
+    anna.say("and milk?");
+    world.settle().await;
+    assert_eq!(last(&world).await, json!(["text", "Too late.", "flow", "queued", null, "channel_paused"]));
+    anna.hear_colleague("Of course");
+    world.settle().await;
+    world.app.post("/channels/whatsapp/resume", &json!({})).await.expect(200);
+    world.settle().await;
+    let path = format!("/contacts/{}/messages", contact(&world).await["id"].as_str().unwrap());
+    world.app.post(&path, &json!({"text": "An agent"})).await.expect(202);
+    world.settle().await;
+    assert_eq!(anna.texts(), ["Tea?", "Fine.", "An agent"]);
+    world.wait(HOUR).await;
+    assert_eq!(anna.texts()[3..], ["Too late."]);
+    world.assert_at_rest().await;
+}
+
+#[actix_web::test]
+async fn what_was_said_to_another_system_is_answered_by_nothing_however_late_it_comes() {
+    let (world, anna, id) = asked().await;
+    world.cloud.set_delivery(webhooks_held());
+    anna.say_to_agent("yes");
+    world.app.advance(26 * HOUR);
+    world.app.runtime.run_due().await.unwrap();
+    world.settle().await;
+    assert_eq!(last(&world).await, json!(["text", "yes", null, "received", "held", "standby"]));
+    assert_eq!((contact(&world).await["held_by"].clone(), anna.texts().len()), (Value::Null, 1));
+    assert_eq!(world.app.session(&id).await["status"], "expired");
+    world.assert_all_taken();
 }
 
 #[actix_web::test]

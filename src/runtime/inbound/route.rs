@@ -299,8 +299,13 @@ impl Router<'_> {
         {
             return Ok(consent.route(lives));
         }
-        if let Some(held) = self.job.holder(self.contact.held) {
-            return Ok(self.for_holder(&lives, named.as_ref().and_then(|named| named.place(&lives)), held.by));
+        // What was said to another system is answered by nothing, however late it comes.
+        let holder = match self.inbound.is_overheard {
+            true => Some(Holder::Standby),
+            false => self.job.holder(self.contact.held).map(|held| held.by),
+        };
+        if let Some(by) = holder {
+            return Ok(self.for_holder(&lives, named.as_ref().and_then(|named| named.place(&lives)), by));
         }
         let mut ended = None;
         match named {
