@@ -14,7 +14,7 @@ use super::sessions::{session_view, turn_views};
 use super::{State, iso, read, read_heavy};
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
-use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};
+use crate::domain::{ContactChange, ContactId, Held, ParseError, Phone, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::{
     AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, ResumeContact, TAGS_PER_CONTACT, UpdateContact, Whom,
@@ -162,8 +162,7 @@ fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
 
 fn contact_view(profile: &Profile, now: Timestamp) -> Value {
     let contact = &profile.stored.contact;
-    let held = profile.stored.held.filter(|held| held.is_on(now));
-    json!({
+    let mut view = json!({
         "id": contact.id,
         "phone": contact.phone,
         "name": contact.name,
@@ -177,11 +176,19 @@ fn contact_view(profile: &Profile, now: Timestamp) -> Value {
         "last_inbound_at": iso(profile.last_inbound_at),
         "last_message_at": iso(profile.last_message_at),
         "total_messages": profile.total_messages,
-        "held_by": held.map(|held| held.by),
-        "held_until": iso(held.map(|held| held.until)),
         "created_at": iso(Some(profile.stored.created_at)),
         "updated_at": iso(Some(profile.updated_at)),
-    })
+    });
+    show_holder(&mut view, profile.stored.held.filter(|held| held.is_on(now)));
+    view
+}
+
+/// Who else holds a conversation, and until when; told only where somebody does.
+pub(super) fn show_holder(view: &mut Value, held: Option<Held>) {
+    if let Some(held) = held {
+        view["held_by"] = json!(held.by);
+        view["held_until"] = json!(iso(Some(held.until)));
+    }
 }
 
 /// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.

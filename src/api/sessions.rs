@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::contacts::show_holder;
 use super::error::ApiError;
 use super::messages::message_view;
 use super::request::{Fields, OptionalJsonBody, Page, Query};
@@ -184,13 +185,12 @@ fn session_row(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Va
         "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
         "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
         "expires_at": iso(session.expires_at),
-        "held_by": held.map(|held| held.by),
-        "held_until": iso(held.map(|held| held.until)),
         "turn": session.turn,
         "started_at": iso(Some(session.started_at)),
         "last_interaction_at": iso(Some(session.last_interaction_at)),
         "ended_at": iso(session.ended_at),
     });
+    show_holder(&mut view, held);
     if let Some(code) = &session.undelivered {
         view["undelivered"] = json!(code);
     }

@@ -279,6 +279,17 @@ async fn deliver(server: &Server, raw: &[u8]) {
     assert_eq!(answer.status(), 200);
 }
 
+/// The channel of a server to which deliveries come.
+const WHATSAPP: [(&str, &str); 6] = [
+    ("QYVO_WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+    ("QYVO_WHATSAPP_BUSINESS_ACCOUNT_ID", "102290129340398"),
+    ("QYVO_WHATSAPP_ACCESS_TOKEN", "token"),
+    ("QYVO_WHATSAPP_APP_SECRET", "app-secret"),
+    ("QYVO_WHATSAPP_VERIFY_TOKEN", "verify"),
+    // Nobody answers there, and this is about what comes in.
+    ("QYVO_WHATSAPP_API_BASE", "http://127.0.0.1:9"),
+];
+
 fn change(field: &str, value: &Value) -> Vec<u8> {
     let entry = json!({"id": "1", "changes": [{"field": field, "value": value}]});
     json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string().into_bytes()
@@ -289,16 +300,7 @@ async fn what_nothing_took_of_deliveries_is_shown_with_the_reason() {
     const HOSTILE: &str = "<img src=x onerror=window.hacked=1>";
     let Some(browser) = Browser::start().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let whatsapp = [
-        ("QYVO_WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
-        ("QYVO_WHATSAPP_BUSINESS_ACCOUNT_ID", "102290129340398"),
-        ("QYVO_WHATSAPP_ACCESS_TOKEN", "token"),
-        ("QYVO_WHATSAPP_APP_SECRET", "app-secret"),
-        ("QYVO_WHATSAPP_VERIFY_TOKEN", "verify"),
-        // Nobody answers there, and this is about what comes in.
-        ("QYVO_WHATSAPP_API_BASE", "http://127.0.0.1:9"),
-    ];
-    let server = Server::start_with(folder.path(), &[], &whatsapp).await;
+    let server = Server::start_with(folder.path(), &[], &WHATSAPP).await;
     enter(&browser, &server, "Ola").await;
     browser.click("nav-channel").await;
     browser.says("Nothing was left over").await;
@@ -335,6 +337,42 @@ async fn what_nothing_took_of_deliveries_is_shown_with_the_reason() {
     browser.says("account_review_update").await;
     let open = "return document.querySelectorAll('[data-testid=stray] details[open]').length";
     assert_eq!(browser.run(open).await, json!(3));
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "{complaints:#?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_a_conversation_is_shown_and_flows_are_let_go_on() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &[], &WHATSAPP).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let (status, session) = server.trigger(&token, &flow, PHONE).await;
+    assert_eq!(status, 201);
+    let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": "106540352242922"});
+    let to = PHONE.trim_start_matches('+');
+    let echo =
+        json!({"from": "15550783881", "to": to, "id": "wamid.E", "type": "text", "text": {"body": "I will look"}});
+    deliver(&server, &change("smb_message_echoes", &json!({"metadata": metadata, "message_echoes": [echo]}))).await;
+    let message = json!({"from": to, "id": "wamid.M", "type": "text", "text": {"body": "Thank you"}});
+    deliver(&server, &change("messages", &json!({"metadata": metadata, "messages": [message]}))).await;
+
+    enter(&browser, &server, "Ola").await;
+    browser.open(&server.url(&format!("/admin/#/sessions/{}", session["id"].as_str().unwrap()))).await;
+    browser.find("session-held").await;
+    browser.says("what the person writes is for the colleague").await;
+    browser.look("session-held").await;
+    browser.open(&server.url(&format!("/admin/#/contacts/{}", session["contact_id"].as_str().unwrap()))).await;
+    browser.find("contact-held").await;
+    browser.says("written in the Business app").await;
+    browser.says("for the colleague").await;
+    browser.look("contact-held").await;
+    browser.click("contact-resume").await;
+    browser.says("Flows go on").await;
+    let gone = "return document.querySelector('[data-testid=contact-held]') === null";
+    until("the hold to be gone", async || browser.run(gone).await == json!(true)).await;
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");
     browser.close().await;
