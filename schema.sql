@@ -90,8 +90,8 @@ CREATE TABLE contacts (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL, -- of the profile; messages leave it alone
     auto_replies_from INTEGER, -- an operator has let automatic answers go on: those before it do not count
-    -- Who else holds the conversation, or held it last: somebody in the WhatsApp Business app, another system of Meta. What
-    -- the person's sessions have armed stands that much later from the first moment on.
+    -- Who else holds the conversation, or held it last: somebody in the WhatsApp Business app, another system of Meta.
+    -- What the person's sessions have armed stands that much later from the first moment on.
     held_by TEXT CHECK (held_by IN ('colleague', 'standby')),
     held_since INTEGER,
     held_until INTEGER

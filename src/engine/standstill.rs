@@ -1,9 +1,9 @@
 //! Moving the timers of a session, because somebody else holds the conversation: its clock stands still meanwhile.
 //!
-//! When that begins, every timer moves on by its length; when it ends early, back by what is left of it. So what is armed
-//! stands as far beyond the end as it has to go from then, and whoever looks for what is due finds nothing of a session
-//! that stands still. An event that comes in between is taken by the session as it would be without (moved back by what is
-//! left), and what comes of it is moved on again.
+//! When that begins, every timer moves on by its length; when it ends early, back by what is left of it. So what is
+//! armed stands as far beyond the end as it has to go from then, and whoever looks for what is due finds nothing of a
+//! session that stands still. An event that comes in between is taken by the session as it would be without (moved back
+//! by what is left), and what comes of it is moved on again.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ impl Move {
     }
 }
 
-/// Moves the timers of a running session. A call that is under way goes on, so that the wait for it stays; a delay until a
-/// moment ends at that moment, but not before `not_before`.
+/// Moves the timers of a running session. A call that is under way goes on, so that the wait for it stays; a delay
+/// until a moment ends at that moment, but not before `not_before`.
 pub fn move_timers(session: &mut Session, by: Move, not_before: Timestamp) {
     if session.status != Status::Running {
         return;
@@ -139,8 +139,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_moves_on_and_back_again_is_as_it_was(wake_at in 1..9_000_i64, length in 1..9_000_i64, now in 0..9_000_i64,
-            is_span: bool) {
+        fn what_moves_on_and_back_again_is_as_it_was(
+            wake_at in 1..9_000_i64, length in 1..9_000_i64, now in 0..9_000_i64, is_span: bool,
+        ) {
             // A timer that is armed is in the future, and what is left of the time is, too.
             prop_assume!(wake_at > now && length > now);
             let before = session(WaitKind::Delay, wake_at, is_span.then_some(1));

@@ -1,8 +1,8 @@
 //! A conversation that somebody else holds: flows are silent meanwhile, and their clocks stand still.
 //!
-//! It begins with what is heard of others on the same number (a colleague's message in the WhatsApp Business app, a message
-//! while another system of Meta has the conversation), lasts for a while after the last such sign, and ends early when an
-//! operator says so, when Meta gives the conversation back, or when a message of ours takes it back.
+//! It begins with what is heard of others on the same number (a colleague's message in the WhatsApp Business app, a
+//! message while another system of Meta has the conversation), lasts for a while after the last such sign, and ends
+//! early when an operator says so, when Meta gives the conversation back, or when a message of ours takes it back.
 //!
 //! The contact's row says who holds the conversation, and all that is armed is moved at once: see
 //! [`engine::move_timers`]. So the sweeper, settling, and whoever looks for what is due need not know of it. What does:
@@ -24,9 +24,9 @@ use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{outbox, sessions};
 
-/// For how long another system of Meta is taken to hold a conversation after the last that was heard of it: a window for
-/// free text, after which it could not answer either. A conversation must not be silent for ever because nobody said that
-/// it was given back.
+/// For how long another system of Meta is taken to hold a conversation after the last that was heard of it: a window
+/// for free text, after which it could not answer either. A conversation must not be silent for ever because nobody
+/// said that it was given back.
 pub(super) const STANDBY: Duration = Duration::from_secs(24 * 3600);
 
 /// A sign that somebody else holds a conversation.
@@ -49,8 +49,8 @@ impl Job<'_> {
         }
     }
 
-    /// Takes a sign that somebody else holds the conversation with a contact: it begins, or lasts longer. One that is too
-    /// old, or older than what is known by now, changes nothing.
+    /// Takes a sign that somebody else holds the conversation with a contact: it begins, or lasts longer. One that is
+    /// too old, or older than what is known by now, changes nothing.
     pub(super) fn hold_for_other(&self, contact: &StoredContact, sign: Sign<'_>) -> Result<(), Hold> {
         let now = self.now();
         let at = sign.at.min(now);
@@ -84,8 +84,8 @@ impl Job<'_> {
         }
     }
 
-    /// Has the timers of a contact's sessions, and the age of what they have queued, go by an end that was at `from`, or is
-    /// new, and is at `held.until` now.
+    /// Has the timers of a contact's sessions, and the age of what they have queued, go by an end that was at `from`,
+    /// or is new, and is at `held.until` now.
     pub(super) fn move_hold(&self, contact_seq: i64, from: Timestamp, held: &Held) -> Result<()> {
         let (tx, now) = (self.tx(), self.now());
         let by = Move::between(from, held.until);

@@ -56,8 +56,8 @@ pub struct Routing {
     pub opt_in_words: Vec<String>,
     /// The flow that takes what no session and no keyword wants.
     pub fallback_flow: Option<FlowId>,
-    /// For how long flows are silent after a colleague has written to the person in the WhatsApp Business app; zero: they
-    /// are not.
+    /// For how long flows are silent after a colleague has written to the person in the WhatsApp Business app; zero:
+    /// they are not.
     pub colleague_pause: Duration,
 }
 

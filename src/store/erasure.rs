@@ -216,8 +216,8 @@ fn remove_messages(
 ) -> Result<u32> {
     // octet_length() tells a text's size without reading the pages that hold the rest of it.
     let mut newest = tx.prepare_cached(
-        "SELECT seq, octet_length(body), channel, CASE WHEN direction = 'in' OR elsewhere IS NOT NULL THEN provider_id END,
-             created_at, sender
+        "SELECT seq, octet_length(body), channel,
+             CASE WHEN direction = 'in' OR elsewhere IS NOT NULL THEN provider_id END, created_at, sender
          FROM messages WHERE contact_seq = ?1 ORDER BY seq DESC LIMIT 1",
     )?;
     let mut delete_stages = tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1")?;

@@ -6,9 +6,9 @@
 //! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
 //!
 //! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]), or for somebody else to let go of the conversation
-//! ([`hold_for_other`]), *steps aside*, and with it all that its session says later: others go out past them, so that what somebody asks for at night does not wait until the morning for what
-//! nobody has asked for. The session's own messages keep their order, and whatever is under way or in doubt holds its
-//! lane for all.
+//! ([`hold_for_other`]), *steps aside*, and with it all that its session says later: others go out past them, so that
+//! what somebody asks for at night does not wait until the morning for what nobody has asked for. The session's own
+//! messages keep their order, and whatever is under way or in doubt holds its lane for all.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
@@ -125,9 +125,9 @@ macro_rules! select {
     };
 }
 
-/// Whether a message `o` has stepped aside: it waits for its hours or until somebody else has let go of the conversation,
-/// or for an earlier one of its session that does. Only what a flow says does so, which an agent's and the server's own
-/// messages are not.
+/// Whether a message `o` has stepped aside: it waits for its hours or until somebody else has let go of the
+/// conversation, or for an earlier one of its session that does. Only what a flow says does so, which an agent's and
+/// the server's own messages are not.
 macro_rules! is_aside {
     () => {
         "EXISTS (SELECT 1 FROM messages AS h INDEXED BY messages_lane
@@ -406,8 +406,8 @@ pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     Ok(())
 }
 
-/// Gives what flows have queued for a contact so many milliseconds more to go out in, or less: it does not grow old while
-/// somebody else holds the conversation.
+/// Gives what flows have queued for a contact so many milliseconds more to go out in, or less: it does not grow old
+/// while somebody else holds the conversation.
 ///
 /// # Errors
 /// When the database refuses.

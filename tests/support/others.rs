@@ -89,7 +89,9 @@ impl Phone {
                 "sender": {"phone_number": state.users[self.user].wa_id},
                 "timestamp": (state.now() / 1000).to_string(),
                 "type": "control_passed",
-                "control_passed": {"previous_owner_role": previous, "new_owner_role": new, "metadata": "customer_request"},
+                "control_passed": {
+                    "previous_owner_role": previous, "new_owner_role": new, "metadata": "customer_request",
+                },
             });
             state.push_event("messaging_handovers", value);
         });

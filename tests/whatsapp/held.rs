@@ -316,7 +316,8 @@ async fn a_session_in_handoff_stays_with_who_has_it() {
     let flow = world
         .app
         .publish(&json!({"schema_version": 1, "name": "Help", "entry_node": "agent",
-            "nodes": [{"id": "agent", "type": "handoff", "exits": {"resumed": "bye"}}, {"id": "bye", "type": "end", "text": "Bye."}]}))
+            "nodes": [{"id": "agent", "type": "handoff", "exits": {"resumed": "bye"}},
+                {"id": "bye", "type": "end", "text": "Bye."}]}))
         .await;
     let anna = world.cloud.phone(PHONE);
     anna.say("hello");

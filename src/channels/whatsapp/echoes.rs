@@ -2,9 +2,10 @@
 //!
 //! `smb_message_echoes` tells what a person writes in the WhatsApp Business app that has the same number. While another
 //! system of Meta (Meta Business Agent) holds a conversation, both sides of it come on `standby`; `messaging_handovers`
-//! tells that it changed hands. The shape of the first is from Meta's reference; those of the others are as their receivers
-//! have seen them since July 2026: all of `standby` lies one level deeper, in an object of that name, an echo's content
-//! in `message`, and a handover names our number in `recipient` and the person in `sender`. The flat forms are read, too.
+//! tells that it changed hands. The shape of the first is from Meta's reference; those of the others are as their
+//! receivers have seen them since July 2026: all of `standby` lies one level deeper, in an object of that name, an
+//! echo's content in `message`, and a handover names our number in `recipient` and the person in `sender`. The flat
+//! forms are read, too.
 
 use serde_json::{Map, Value, json};
 
@@ -197,9 +198,8 @@ mod tests {
     const NUMBER: &str = "106540352242922";
 
     fn lines(field: &str, value: &Value) -> Vec<String> {
-        let delivery = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "time": 1_790_000_000, "changes": [
-            {"field": field, "value": value},
-        ]}]});
+        let entry = json!({"id": "1", "time": 1_790_000_000, "changes": [{"field": field, "value": value}]});
+        let delivery = json!({"object": "whatsapp_business_account", "entry": [entry]});
         read_delivery(delivery.to_string().as_bytes(), NUMBER).unwrap().iter().map(shown).collect()
     }
 
@@ -338,7 +338,8 @@ mod tests {
             }
         };
         let nested = json!({"id": "wamid.E", "timestamp": "1790000000",
-                            "message": {"to": "16505551234", "type": "text", "text": {"body": "x"}, "biz_opaque_callback_data": id}});
+                            "message": {
+            "to": "16505551234", "type": "text", "text": {"body": "x"}, "biz_opaque_callback_data": id}});
         assert_eq!(read(nested).message_id, Some(id.parse().unwrap()));
         assert_eq!(read(echo(&json!({"biz_opaque_callback_data": "theirs"}))).message_id, None);
         let at = |rest: Value| read(echo(&rest)).sent_at.map(|at| at.as_millis());
@@ -406,7 +407,8 @@ mod tests {
     #[test]
     fn who_has_the_conversation_is_read_from_how_it_changed_hands() {
         let agent = json!({"previous_owner_app_id": "1", "previous_owner_app_role": "meta_business_agent",
-                           "previous_owner_role": "ai_agent", "new_owner_role": "escalation", "metadata": "customer_request"});
+                           "previous_owner_role": "ai_agent", "new_owner_role": "escalation",
+                           "metadata": "customer_request"});
         let (ours, theirs) = ("we are with 16505551234", "standby is with 16505551234");
         for (kind, details, expected) in [
             ("control_passed", agent.clone(), ours),

@@ -23,8 +23,8 @@ pub(super) enum Ending {
 }
 
 impl Job<'_> {
-    /// Opts a person out. `language` is the word's; without any, not even an unknown one, nothing is confirmed. Who had opted
-    /// out before gets no second confirmation.
+    /// Opts a person out. `language` is the word's; without any, not even an unknown one, nothing is confirmed. Who had
+    /// opted out before gets no second confirmation.
     pub(super) fn opt_out(
         &self,
         contact: &StoredContact,

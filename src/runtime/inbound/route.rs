@@ -17,7 +17,8 @@
 //!
 //! 5, 7 and 8 answer by themselves, and only as often as [`auto_replies`](super::auto_replies) lets them.
 //!
-//! While somebody else holds the conversation there is only 1, and 3 where that is a colleague: the rest is kept for them.
+//! While somebody else holds the conversation there is only 1, and 3 where that is a colleague: the rest is kept for
+//! them.
 //!
 //! Who has opted out starts nothing and is told nothing; a session that their own flow opted them out of may still listen.
 //! What was written more than a day before it came, as after an outage it may, gets no further than 3: nobody waits for a

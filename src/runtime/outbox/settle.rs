@@ -90,8 +90,8 @@ impl Job<'_> {
         }
     }
 
-    /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that had
-    /// it does not.
+    /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that
+    /// had it does not.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
         if !is_certain || !self.inner().options.channel.has_window() {
             return Ok(());
