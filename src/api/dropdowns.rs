@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::request::Query;
 use super::{State, read};
-use crate::domain::{FlowKind, Placeholder, TemplateId, TemplateStatus};
+use crate::domain::{FlowKind, Placeholder, TemplateId};
 use crate::store::{flows, templates};
 
 /// `GET /dropdowns/flows`: what `trigger-flow` can start.
@@ -31,10 +31,8 @@ async fn published(state: &State, kind: FlowKind) -> Result<HttpResponse, ApiErr
 pub(super) async fn list_template_choices(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let channel = state.runtime.channel().name();
     let groups = read(&state, move |conn| templates::groups(conn, channel)).await?;
-    let is_approved = |group: &&templates::TemplateGroup| {
-        group.translations.iter().any(|row| row.template.status == TemplateStatus::Approved)
-    };
-    let choices = groups.iter().filter(is_approved).map(|group| json!({"id": group.id, "label": group.name}));
+    let choices =
+        groups.iter().filter(|group| group.can_be_sent()).map(|group| json!({"id": group.id, "label": group.name}));
     Ok(HttpResponse::Ok().json(choices.collect::<Vec<_>>()))
 }
 

@@ -36,11 +36,13 @@ const STATUSES: [(&str, TemplateStatus); 6] = [
     ("disabled", TemplateStatus::Disabled),
     ("other", TemplateStatus::Other),
 ];
-const BUTTON_KINDS: [(&str, ButtonKind); 5] = [
+const BUTTON_KINDS: [(&str, ButtonKind); 7] = [
     ("quick_reply", ButtonKind::QuickReply),
     ("url", ButtonKind::Url),
     ("phone_number", ButtonKind::PhoneNumber),
     ("copy_code", ButtonKind::CopyCode),
+    ("flow", ButtonKind::Flow),
+    ("catalog", ButtonKind::Catalog),
     ("other", ButtonKind::Other),
 ];
 
@@ -190,6 +192,7 @@ fn template_view(state: &State, row: &TemplateRow) -> Value {
     view["channel"] = json!(row.channel);
     view["provider_id"] = json!(row.provider_id);
     view["placeholders"] = json!(placeholders);
+    view["unfillable"] = json!(row.template.unfillable);
     view["is_editable"] = json!(!(channel.has_templates() && channel.name() == row.channel));
     view["created_at"] = iso(Some(row.created_at));
     view["updated_at"] = iso(Some(row.updated_at));
@@ -241,7 +244,8 @@ fn read_template(fields: &Map<String, Value>) -> Result<MessageTemplate, ApiErro
     let buttons = read_buttons(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
-    Ok(MessageTemplate { name, language, status, category, header, body, footer, buttons })
+    let unfillable = Vec::new();
+    Ok(MessageTemplate { name, language, status, category, header, body, footer, buttons, unfillable })
 }
 
 fn read_header(fields: &mut Fields<'_>) -> Option<TemplateHeader> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Content, Outgoing, Recipient, Refusal, RefusalClass, Sent};
 use super::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::{MessageTemplate, TextLimits, Timestamp};
+use crate::domain::{MessageTemplate, TextLimits, Timestamp, web_link};
 use crate::error::{Error, Result};
 
 /// Bytes that are read of an answer: it has an id in it, or an explanation.
@@ -45,7 +45,7 @@ impl Webhook {
     /// # Errors
     /// `Invalid`, naming the key of the configuration, when an option is missing or wrong.
     pub fn new(options: WebhookOptions) -> Result<Self> {
-        let url = options.url.parse::<Url>().ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        let url = web_link(&options.url).and_then(|url| url.parse::<Url>().ok());
         let Some(url) = url else {
             return Err(Error::invalid("`webhook.url` must be an http or https URL"));
         };
@@ -286,6 +286,7 @@ mod tests {
                 TemplateButton { kind: ButtonKind::Url, text: "Open".to_owned(), url: None, phone_number: None },
                 TemplateButton { kind: ButtonKind::QuickReply, text: "Yes".to_owned(), url: None, phone_number: None },
             ],
+            unfillable: Vec::new(),
         };
         let variables = BTreeMap::from([("1".to_owned(), "Ann".to_owned()), ("name".to_owned(), "Bo".to_owned())]);
         for (given, expected) in [

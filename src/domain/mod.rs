@@ -38,7 +38,7 @@ pub use ids::{
     ContactId, EndpointId, EventName, FlowId, MessageId, NodeId, SessionId, SimulationId, TemplateId, TestCaseId,
     TokenId,
 };
-pub use link::encode_link;
+pub use link::{is_encoded_path, link_suffix, web_link};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
 pub use network::Network;
 pub use node::{

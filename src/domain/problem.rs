@@ -143,6 +143,8 @@ pub mod checks {
         UNKNOWN_TEMPLATE = Error "unknown_template";
         /// The template cannot be sent, or not now.
         TEMPLATE_NOT_APPROVED = Error "template_not_approved";
+        /// The template has a part that nothing here can fill.
+        TEMPLATE_CANNOT_BE_FILLED = Error "template_cannot_be_filled";
         /// The variables are not those that the template has.
         TEMPLATE_VARIABLES = Error "template_variables";
         /// The template's buttons are not as many as the menu's options.

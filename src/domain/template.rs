@@ -27,6 +27,10 @@ pub struct MessageTemplate {
     /// Its buttons, in the channel's order; a button's place in this list is the index that the channel knows it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buttons: Vec<TemplateButton>,
+    /// The parts that keep it from being sent, because they take values with each message that nothing here can give:
+    /// in words, each with the channel's name for it, such as `a carousel of cards (CAROUSEL)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfillable: Vec<String>,
 }
 
 /// Whether a template may be sent.
@@ -110,6 +114,10 @@ pub enum ButtonKind {
     PhoneNumber,
     /// Copies a code.
     CopyCode,
+    /// Opens a form.
+    Flow,
+    /// Opens the catalog.
+    Catalog,
     /// Something else.
     Other,
 }
@@ -124,6 +132,12 @@ pub struct Placeholder {
 }
 
 impl MessageTemplate {
+    /// Why it cannot be sent whatever values there are, as the end of a sentence that begins with its name.
+    pub fn cannot_be_sent(&self) -> Option<String> {
+        let parts = self.unfillable.join(", ");
+        (!parts.is_empty()).then(|| format!("cannot be sent from here, because it has {parts}"))
+    }
+
     /// The placeholders of its body, each once, in their order: `1` or `name`.
     pub fn body_placeholders(&self) -> Vec<String> {
         placeholders_in(&self.body)
@@ -150,6 +164,11 @@ impl MessageTemplate {
             }
         }
         all
+    }
+
+    /// The button that a placeholder such as `button.0` belongs to.
+    pub fn button_of(&self, key: &str) -> Option<&TemplateButton> {
+        self.buttons.get(key.strip_prefix("button.")?.parse::<usize>().ok()?)
     }
 
     /// The indexes of its quick-reply buttons, which stand for the options of a menu in their order.
@@ -275,6 +294,7 @@ mod tests {
                 button(ButtonKind::Url, "Home", Some("https://shop.example")),
                 button(ButtonKind::QuickReply, "No", None),
             ],
+            unfillable: Vec::new(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::body;
 use super::pieces::{Piece, inside, pieces, split_outside};
-use super::template::single_expression;
+use super::template::{has_tags, single_expression};
+use crate::domain::web_link;
 
 /// Stands for a value where an address is looked at without them.
 const VALUE: char = '\u{0}';
@@ -20,6 +21,13 @@ pub(super) fn problem(source: &str) -> Option<String> {
         let why = "The address begins with a value and goes on: values within an address are percent-encoded, so that \
                    this can never be one. Write its beginning out, or put the whole address into one value.";
         return Some(why.to_owned());
+    }
+    // Of an address that is one value it is known only when it is used.
+    if !plain.starts_with(VALUE) && !plain.starts_with(JOINED) && !begins_link(plain) {
+        return Some("The address is not one of the web. Write it with https://.".to_owned());
+    }
+    if !has_tags(source) && web_link(source).is_none() {
+        return Some("The address cannot be read as one: look at its host and its port.".to_owned());
     }
     let authority = plain.split_once("://")?.1.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -46,6 +54,14 @@ pub(super) fn problem(source: &str) -> Option<String> {
     (!is_whole && !is_below).then(|| {
         "A value stands right behind the host and would become part of its name. Put a `/` before the value.".to_owned()
     })
+}
+
+/// Whether a text begins as a link to the web does.
+pub(super) fn begins_link(text: &str) -> bool {
+    let text = text.trim_start().as_bytes();
+    ["https://", "http://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme.as_bytes())))
 }
 
 /// Whether an address has steps of only dots in its path, which lead up (WHATWG URL, section 4.4).

@@ -452,7 +452,12 @@ impl<'a> Compiler<'a> {
                 variables: template
                     .variables
                     .iter()
-                    .map(|(name, text)| (name.clone(), self.text(&format!("template.variables.{name}"), text)))
+                    .map(|(name, text)| {
+                        // A link to a medium: what stands in it is no more than a part of it.
+                        let begins_link = name == "header.1" && address::begins_link(text);
+                        let place = if begins_link { Place::Link } else { Place::Text };
+                        (name.clone(), self.compile(&format!("template.variables.{name}"), text, place))
+                    })
                     .collect(),
             }),
             options: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::address;
 use crate::domain::{
     FlowDocument, MessageTemplate, Node, NodeKind, Placeholder, Problem, TemplateStatus, TemplateUse, checks,
     is_in_language,
@@ -60,6 +61,14 @@ fn of_node(node: &Node, named: &TemplateUse, of_flow: Option<&str>, offered: &[M
         );
         return vec![Problem::new(checks::TEMPLATE_NOT_APPROVED, text).field("template.name")];
     }
+    let sendable: Vec<&MessageTemplate> = approved.iter().filter(|one| one.unfillable.is_empty()).copied().collect();
+    let approved = match approved.iter().find_map(|one| one.cannot_be_sent()).filter(|_| sendable.is_empty()) {
+        Some(why) => {
+            let text = format!("The template `{}` {why}. Choose another, or have one approved without it.", named.name);
+            return vec![Problem::new(checks::TEMPLATE_CANNOT_BE_FILLED, text).field("template.name")];
+        }
+        None => sendable,
+    };
     // In the language asked for, if it is there; in whichever the contact speaks, if not.
     let language = named.language.as_deref().or(of_flow);
     let asked: Vec<&MessageTemplate> =
@@ -126,10 +135,10 @@ fn misfit(named: &TemplateUse, template: &MessageTemplate) -> Option<Problem> {
             );
             return problem(key, text);
         };
-        let is_link = value.starts_with("https://") || value.starts_with("http://") || value.starts_with("{{");
-        if *is_media && !is_link {
-            let text = format!("`{key}` is a link to the medium above the template. Write it with https://.");
-            return problem(key, text);
+        // What begins with a value stands as that is, so that it may go on.
+        let why = if *is_media && !value.starts_with("{{") { address::problem(value) } else { None };
+        if let Some(why) = why {
+            return problem(key, format!("`{key}` is a link to the medium above the template. {why}"));
         }
     }
     let extra = named.variables.keys().find(|key| !placeholders.iter().any(|known| known.key == **key))?;
@@ -172,6 +181,7 @@ mod tests {
             body: "Hi".to_owned(),
             footer: None,
             buttons: Vec::new(),
+            unfillable: Vec::new(),
         }
     }
 

@@ -21,7 +21,9 @@ use super::number::Writing;
 use super::pieces::{Piece, pieces};
 use super::words::Languages;
 use super::{body, callables, filters};
-use crate::domain::{Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, unseen};
+use crate::domain::{
+    Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, is_encoded_path, unseen,
+};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -75,7 +77,7 @@ pub(super) enum Leaf {
 pub(super) enum Place {
     /// Plain text.
     Text,
-    /// A link: values are percent-encoded, unless the whole link is one value.
+    /// A link: values are percent-encoded, unless they are already, or the whole link is one value.
     Link,
     /// The address of a call: as a link, but a value stays within the step of the path that it stands in, so that what
     /// somebody types never leads to another endpoint.
@@ -511,8 +513,13 @@ fn format_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Dynamic
         return Ok(());
     }
     if state.name().ends_with(".link") {
-        refuse_dots(&value.to_string())?;
-        let encoded = state.apply_filter("urlencode", &[Dynamic::from(value.to_string())])?;
+        let text = value.to_string();
+        refuse_dots(&text)?;
+        if is_encoded_path(&text) {
+            refuse_dots(&text.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/"))?;
+            return Ok(out.write_str(&text)?);
+        }
+        let encoded = state.apply_filter("urlencode", &[Dynamic::from(text)])?;
         return Ok(out.write_str(encoded.as_str().unwrap_or_default())?);
     }
     if state.name().ends_with(".address") {

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::Command;
 use super::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
-use super::outbox::{any_translation, is_window_open};
+use super::outbox::{BAD_TEMPLATE, any_translation, is_window_open};
 use super::say::Words;
-use crate::domain::{AddressKey, ContactId, MessageId, Phone, TemplateId, TemplateRef};
+use crate::domain::{AddressKey, ContactId, MessageId, Phone, TemplateId, TemplateRef, web_link};
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
@@ -74,6 +74,11 @@ pub enum SendRefusal {
     NotApproved {
         /// Such as `template_paused`.
         reason: String,
+    },
+    /// Every language that may be sent has parts that nothing here can fill.
+    Unfillable {
+        /// What it has, as the end of a sentence that begins with the template's name.
+        why: String,
     },
     /// What stands for a medium is no link.
     NoLink {
@@ -138,11 +143,13 @@ impl Command for SendTemplate {
         };
         let found = job.reachable(&self.phone)?;
         let of_contact = found.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.contact.language.clone());
-        let known = group.translations.into_iter().map(|row| row.template).collect();
         let languages = (self.language.as_deref(), of_contact.as_deref());
         let needs_approval = job.inner().options.channel.has_templates();
+        let unfillable = group.translations.iter().find_map(|row| row.template.cannot_be_sent());
+        let known = group.translations.into_iter().map(|row| row.template).collect();
         let template = match any_translation(&group.name, languages, known, needs_approval) {
             Ok(template) => template,
+            Err(BAD_TEMPLATE) => return refused(SendRefusal::Unfillable { why: unfillable.unwrap_or_default() }),
             Err(reason) => return refused(SendRefusal::NotApproved { reason: reason.to_owned() }),
         };
         let placeholders = template.placeholders();
@@ -152,7 +159,7 @@ impl Command for SendTemplate {
         if !missing.is_empty() {
             return refused(SendRefusal::MissingVariables { expected, missing });
         }
-        let is_link = |value: &String| ["https://", "http://"].iter().any(|scheme| value.trim().starts_with(scheme));
+        let is_link = |value: &String| web_link(value).is_some();
         let of_media = placeholders.into_iter().filter(|placeholder| placeholder.is_media);
         if let Some(no_link) = of_media.map(|media| media.key).find(|key| !self.variables.get(key).is_some_and(is_link))
         {

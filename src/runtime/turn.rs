@@ -9,6 +9,9 @@ use crate::domain::{
 };
 use crate::engine::{self, CompiledFlow, Effect, Event, Flows, NotLoaded, Step, TurnRecord, Warning};
 
+/// Why a message cannot go out: what stands for its medium is no link.
+pub(super) const BAD_MEDIA: &str = "bad_media";
+
 /// An event that was taken.
 pub(super) struct Turn {
     /// The session after it.

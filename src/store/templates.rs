@@ -51,11 +51,20 @@ impl TemplateGroup {
         Some(Self { id: group_id(&first.channel, &name), name, created_at, translations })
     }
 
-    /// The translation that stands for all: the first that is approved, by language; without any the first at all.
+    /// The translation that stands for all: the first that can be sent, by language; else the first that is approved;
+    /// without any the first at all.
     pub fn shown(&self) -> Option<&MessageTemplate> {
         let mut all = self.translations.iter().map(|row| &row.template);
-        let approved = all.clone().find(|template| template.status == TemplateStatus::Approved);
-        approved.or_else(|| all.next())
+        let approved = all.clone().filter(|template| template.status == TemplateStatus::Approved);
+        let sendable = approved.clone().find(|template| template.unfillable.is_empty());
+        sendable.or_else(|| approved.clone().next()).or_else(|| all.next())
+    }
+
+    /// Whether it can be sent, in one language at least.
+    pub fn can_be_sent(&self) -> bool {
+        let can =
+            |template: &MessageTemplate| template.status == TemplateStatus::Approved && template.unfillable.is_empty();
+        self.translations.iter().any(|row| can(&row.template))
     }
 }
 
@@ -264,6 +273,7 @@ mod tests {
             body: "Hi {{1}}".to_owned(),
             footer: None,
             buttons: Vec::new(),
+            unfillable: Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@
 const WORDS = {
   ambiguous: "Nobody can tell whether the channel took it.",
   auto_reply_limit: "Too many automatic answers went to this person within a minute, as between two machines: nothing is answered by itself until the person has been silent for an hour, or until somebody lets it go on.",
+  bad_media: "What stands for the medium is no http or https link.",
+  bad_template: "The template has a part that takes values which cannot be given from here; the page Templates says which.",
   bad_time: "A delay was to end at what is no moment in time, or at one more than ten years off.",
   cancelled: "Somebody ended it.",
   depth_limit: "Too many sub-flows were in each other at once: look for one that runs itself.",

@@ -4,7 +4,7 @@ import { h, replace } from "./dom.js";
 import { field } from "./ui.js";
 
 const HEADERS = { image: "Image", video: "Video", document: "Document" };
-const BUTTONS = { quick_reply: "", url: "opens a page", phone_number: "dials", copy_code: "copies a code", other: "" };
+const BUTTONS = { quick_reply: "", url: "opens a page", phone_number: "dials", copy_code: "copies a code", flow: "opens a form", catalog: "opens the catalog", other: "" };
 
 /** A placeholder's name as a person reads it. */
 export function placeholderLabel({ key, is_media: isMedia }) {

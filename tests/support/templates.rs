@@ -312,6 +312,11 @@ fn check_button(index: usize, button: &Value, given: Option<&Value>) -> Result<(
             let payload = require_text(&parameter["payload"], "buttons: payload of a quick reply")?;
             at_most(payload, 256, 131009, "buttons: payload of a quick reply")
         }
+        // Forms and catalogs have to be named, whatever they are filled with.
+        kind @ ("FLOW" | "CATALOG") => match given {
+            Some(_) => require_sub_type(index, given, &kind.to_lowercase()),
+            None => Err(GraphError::new(131009, format!("buttons: Button at index {index} of type {kind} is missing"))),
+        },
         _ => Ok(()),
     }
 }

@@ -173,3 +173,73 @@ async fn a_language_that_the_template_has_not_is_refused_and_one_that_it_lost_ma
     let failed = world.with_status("failed").await;
     assert_eq!((failed.len(), &failed[0]["reason"]), (1, &json!("template_paused")));
 }
+
+#[actix_web::test]
+async fn what_cannot_be_filled_is_refused_by_name_everywhere() {
+    let cards = json!({"type": "CAROUSEL", "cards": []});
+    let world = World::start(|cloud| {
+        let mut carousel = Template::new("cards", "en").body("Look {{1}}");
+        carousel.components.push(cards);
+        cloud.add_template(carousel);
+        cloud.add_template(Template::new("plain", "en").body("Hi {{1}}"));
+        let form = json!({"type": "FLOW", "text": "Book", "flow_id": "1"});
+        cloud.add_template(Template::new("form", "en").body("Hi {{1}}").button(form));
+    })
+    .await;
+    let why = "a carousel of cards (CAROUSEL)";
+    let listed = world.app.post("/actions/list-templates", &json!({})).await.expect(200);
+    let of = |name: &str| listed.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
+    assert_eq!((&of("cards")["status"], &of("cards")["unfillable"]), (&json!("APPROVED"), &json!([why])));
+    assert!(of("plain").get("unfillable").is_none());
+    let got = world.app.post("/actions/get-template", &json!({"template_id": of("cards")["id"]})).await.expect(200);
+    assert_eq!(got["unfillable"], json!([why]));
+    let labels: Vec<_> = world
+        .app
+        .get("/dropdowns/templates")
+        .await
+        .expect(200)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["label"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(labels, ["form", "plain"]);
+
+    let flow = |name: &str| {
+        json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [
+            {"id": "a", "type": "send_message", "template": {"name": name, "variables": {"1": "you"}},
+             "exits": {"next": "b", "delivery_failed": "lost"}},
+            {"id": "b", "type": "end", "outcome": "said"}, {"id": "lost", "type": "end", "outcome": "lost"}]})
+    };
+    let problems = world.app.post("/flows/validate", &flow("cards")).await.expect(200)["problems"].clone();
+    let problem = problems.as_array().unwrap().iter().find(|one| one["id"] == "template_cannot_be_filled").unwrap();
+    assert!(problem["severity"] == "error" && problem["text"].as_str().unwrap().contains(why), "{problem}");
+
+    let before = world.app.rows();
+    let send = |name: &str| json!({"phone": PHONE, "template_id": of(name)["id"], "variables": {"1": "you"}});
+    let refused = world.app.post("/actions/send-template-message", &send("cards")).await.expect(422);
+    assert!(refused["error"].as_str().unwrap().contains(why), "{refused}");
+    assert_eq!(refused["error_code"], "bad_template");
+    assert_eq!(world.app.rows(), before, "nothing is stored");
+
+    // One that has become so since its flow was published.
+    let id = world.app.publish(&flow("plain")).await;
+    let mut offer = Template::new("plain", "en").body("Hi {{1}}");
+    offer.components.push(json!({"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"text": "Now"}}));
+    world.cloud.add_template(offer);
+    world.app.post("/templates/sync", &json!({})).await.expect(200);
+    let session = world.trigger(id, PHONE, json!({})).await;
+    world.settle().await;
+    assert_eq!(world.app.session(&session).await["outcome"], "lost");
+    assert!(world.cloud.accepted().is_empty());
+
+    // A form is named without values.
+    let id = world.app.publish(&flow("form")).await;
+    let session = world.trigger(id, PHONE, json!({})).await;
+    world.settle().await;
+    assert_eq!(world.app.session(&session).await["outcome"], "said");
+    assert_eq!(
+        world.cloud.accepted()[0].body["template"]["components"][1],
+        json!({"type": "button", "sub_type": "flow", "index": "0"})
+    );
+}

@@ -161,6 +161,7 @@ fn refused(refusal: SendRefusal) -> ApiError {
         SendRefusal::WindowClosed => window_closed(),
         SendRefusal::TemplateNotFound => template_not_found(),
         SendRefusal::NotApproved { reason } => not_approved(&reason),
+        SendRefusal::Unfillable { why } => bad_template(Some(&why)),
         SendRefusal::NoLink { key } => {
             let field = format!("variables.{key}");
             let text =
@@ -181,6 +182,7 @@ fn failed(reason: &str, error: Option<String>) -> ApiError {
         "opted_out" => opted_out(),
         "window_closed" | "131047" => window_closed(),
         "template_paused" | "template_disabled" | "template_not_approved" | "unknown_template" => not_approved(reason),
+        "bad_template" => bad_template(None),
         _ => {
             let error = error.unwrap_or_else(|| format!("The message was not sent: {}.", reason.replace('_', " ")));
             // Meta's codes are numbers; ours and those of the webhook channel are words.
@@ -195,6 +197,13 @@ fn window_closed() -> ApiError {
         "Texts go out until a minute before the 24 hours are over. Send a template instead: it may go out at any \
              time, and their answer opens the 24 hours.",
     )
+}
+
+fn bad_template(why: Option<&str>) -> ApiError {
+    let why = why.unwrap_or("has a part that nothing here can fill");
+    unprocessable(format!("The template {why}."))
+        .with("error_code", "bad_template")
+        .hint("Choose another template, or have one approved without that part.")
 }
 
 fn not_approved(reason: &str) -> ApiError {

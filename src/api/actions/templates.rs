@@ -81,14 +81,18 @@ pub(in crate::api) async fn get_public_template(
 fn summary(group: &TemplateGroup) -> Value {
     let category = group.shown().map(|template| template.category.as_str()).filter(|category| !category.is_empty());
     let languages: Vec<&str> = group.translations.iter().map(|row| row.template.language.as_str()).collect();
-    json!({
+    let mut view = json!({
         "id": group.id,
         "name": group.name,
         "category": category,
         "status": Approval::of(group).as_str(),
         "languages": languages,
         "created_at": iso(Some(group.created_at)),
-    })
+    });
+    if let Some(shown) = group.shown().filter(|shown| !shown.unfillable.is_empty()) {
+        view["unfillable"] = json!(shown.unfillable);
+    }
+    view
 }
 
 fn details(template: &MessageTemplate) -> Map<String, Value> {
@@ -119,6 +123,8 @@ fn button(button: &TemplateButton) -> Value {
         ButtonKind::Url => "URL",
         ButtonKind::PhoneNumber => "PHONE_NUMBER",
         ButtonKind::CopyCode => "COPY_CODE",
+        ButtonKind::Flow => "FLOW",
+        ButtonKind::Catalog => "CATALOG",
         ButtonKind::Other => "OTHER",
     };
     let mut view = json!({"type": kind, "text": button.text});

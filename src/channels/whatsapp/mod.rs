@@ -5,6 +5,7 @@
 
 mod answer;
 mod changes;
+mod components;
 #[cfg(test)]
 mod corpus;
 mod echoes;

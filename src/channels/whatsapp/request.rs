@@ -6,8 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::super::outgoing::{Content, Outgoing, Recipient, Refusal};
 use super::limits::{self, checked, refuse};
-use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader, encode_link};
+use crate::domain::unseen::is_blank;
+use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader, link_suffix, web_link};
 
+/// Characters that the end of a file name has which tells its kind, at most.
+const FILE_KIND: usize = 10;
 /// What opens a list. A message does not tell its language, and most that WhatsApp is used in know this word.
 const LIST_BUTTON: &str = "Menu";
 
@@ -137,17 +140,28 @@ fn medium(media: &MediaRef, caption: Option<&str>) -> Result<(&'static str, Valu
         }
         view["caption"] = json!(checked("The caption", caption, limits::CAPTION)?);
     }
-    if let (true, Some(filename)) = (kind == "document", &media.filename) {
-        view["filename"] = json!(checked("The document's file name", filename, limits::FILENAME)?);
+    if let Some(filename) = media.filename.as_deref().filter(|_| kind == "document").and_then(filename) {
+        view["filename"] = json!(filename);
     }
     Ok((kind, view))
 }
 
 /// A link as Meta's servers fetch it. Those of flows are encoded already, which does not matter here.
 fn link(field: &str, url: &str) -> Result<String, Refusal> {
-    let url = encode_link(url);
-    let is_link = url.parse::<reqwest::Url>().is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
-    if is_link { Ok(url) } else { Err(refuse("bad_media", format!("{field} is not an http or https URL"))) }
+    web_link(url).ok_or_else(|| refuse("bad_media", format!("{field} is not an http or https URL")))
+}
+
+/// A document's name, if it has one: cut to what WhatsApp takes, and still of its kind.
+fn filename(name: &str) -> Option<String> {
+    let length = name.chars().count();
+    if is_blank(name) || length <= limits::FILENAME {
+        return Some(name.to_owned()).filter(|name| !is_blank(name));
+    }
+    let is_kind = |kind: &&str| kind.chars().count() <= FILE_KIND && !kind.contains(char::is_whitespace);
+    let kind =
+        name.rsplit_once('.').map(|(_, kind)| kind).filter(is_kind).map_or_else(String::new, |k| format!(".{k}"));
+    let stem: String = name.chars().take(limits::FILENAME - kind.chars().count()).collect();
+    Some(format!("{}{kind}", stem.trim_end()))
 }
 
 fn template(
@@ -155,6 +169,9 @@ fn template(
     variables: &BTreeMap<String, String>,
     payloads: &[String],
 ) -> Result<Value, Refusal> {
+    if let Some(why) = template.cannot_be_sent() {
+        return Err(refuse("bad_template", format!("The template `{}` {why}", template.name)));
+    }
     let values = Values { template: &template.name, variables };
     let mut components = Vec::new();
     components.extend(header(template, &values)?);
@@ -170,19 +187,21 @@ fn template(
                 ("quick_reply", json!({"type": "payload", "payload": checked(&field, payload, limits::PAYLOAD)?}))
             }
             ButtonKind::Url if button.url.as_deref().is_some_and(|url| placeholder_in(url).is_some()) => {
-                let suffix = encode_link(values.get(&key)?);
+                let suffix = link_suffix(values.get(&key)?);
                 let field = format!("The variable `{key}`");
                 ("url", json!({"type": "text", "text": checked(&field, &suffix, limits::URL_SUFFIX)?}))
             }
             ButtonKind::CopyCode => ("copy_code", json!({"type": "coupon_code", "coupon_code": values.get(&key)?})),
+            // Meta wants them named ("131009") and leaves their values to itself.
+            ButtonKind::Flow => ("flow", Value::Null),
+            ButtonKind::Catalog => ("catalog", Value::Null),
             ButtonKind::Url | ButtonKind::PhoneNumber | ButtonKind::Other => continue,
         };
-        components.push(json!({
-            "type": "button",
-            "sub_type": sub_type,
-            "index": index.to_string(),
-            "parameters": [parameter],
-        }));
+        let mut component = json!({"type": "button", "sub_type": sub_type, "index": index.to_string()});
+        if !parameter.is_null() {
+            component["parameters"] = json!([parameter]);
+        }
+        components.push(component);
     }
     let mut view = json!({"name": template.name, "language": {"code": template.language}});
     if !components.is_empty() {
@@ -305,6 +324,7 @@ mod tests {
             body: body.to_owned(),
             footer: None,
             buttons,
+            unfillable: Vec::new(),
         }
     }
 

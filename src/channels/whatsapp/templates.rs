@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::super::outgoing::{Refusal, RefusalClass};
-use super::FetchedTemplate;
+use super::{FetchedTemplate, components};
 use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateStatus};
 
 /// The fields of a template that are asked for.
@@ -87,7 +87,9 @@ fn read_template(entry: &Value) -> Option<FetchedTemplate> {
         body: String::new(),
         footer: None,
         buttons: Vec::new(),
+        unfillable: Vec::new(),
     };
+    template.unfillable = components::unfillable(entry);
     for component in entry.get("components").and_then(Value::as_array).into_iter().flatten() {
         match text(component, "type").unwrap_or_default().to_ascii_uppercase().as_str() {
             "BODY" => template.body = text(component, "text").unwrap_or_default(),
@@ -97,7 +99,7 @@ fn read_template(entry: &Value) -> Option<FetchedTemplate> {
                 let buttons = component.get("buttons").and_then(Value::as_array);
                 template.buttons = buttons.into_iter().flatten().map(read_button).collect();
             }
-            // Cards, offers and what else there may be takes no values from a flow.
+            // What they keep from being sent is among `unfillable`.
             _ => {}
         }
     }
@@ -119,19 +121,24 @@ fn read_button(button: &Value) -> TemplateButton {
     let kind = match text(button, "type").unwrap_or_default().to_ascii_uppercase().as_str() {
         "QUICK_REPLY" => ButtonKind::QuickReply,
         "URL" => ButtonKind::Url,
+        // Its link is Meta's own, and the code is the end of it.
+        "OTP" => ButtonKind::Url,
         "PHONE_NUMBER" => ButtonKind::PhoneNumber,
         "COPY_CODE" => ButtonKind::CopyCode,
+        "FLOW" => ButtonKind::Flow,
+        "CATALOG" => ButtonKind::Catalog,
         _ => ButtonKind::Other,
     };
+    let is_code = text(button, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("OTP"));
     TemplateButton {
         kind,
         text: text(button, "text").unwrap_or_default(),
-        url: text(button, "url"),
+        url: text(button, "url").or_else(|| is_code.then(|| "{{1}}".to_owned())),
         phone_number: text(button, "phone_number"),
     }
 }
 
-fn text(value: &Value, key: &str) -> Option<String> {
+pub(super) fn text(value: &Value, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
@@ -187,8 +194,13 @@ mod tests {
                     button(ButtonKind::Url, "Abrir", Some("https://shop.example/{{1}}")),
                     button(ButtonKind::PhoneNumber, "Ligar", None),
                     button(ButtonKind::CopyCode, "Copiar", None),
-                    button(ButtonKind::Other, "Form", None),
+                    button(ButtonKind::Flow, "Form", None),
                     button(ButtonKind::Other, "", None),
+                ],
+                unfillable: vec![
+                    "a button that is not known here".to_owned(),
+                    "an offer for a limited time (LIMITED_TIME_OFFER)".to_owned(),
+                    "a part that is not known here".to_owned(),
                 ],
             },
         };

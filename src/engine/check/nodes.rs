@@ -188,16 +188,7 @@ fn request_fields(request: &HttpRequest, add: &mut impl FnMut(Problem)) {
         let text = format!("`{}` is no method that can be called. Use one of {}.", request.method, METHODS.join(", "));
         add(Problem::new(checks::BAD_HTTP_METHOD, text).field("method"));
     }
-    let url = request.url.trim().to_lowercase();
-    let is_web = ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|it| !it.is_empty()));
-    // Of an address that is one value it is known only when it is called.
-    let why = match address::problem(&request.url) {
-        None if !is_web && !url.starts_with("{{") => {
-            Some("The address is not one that can be called. Write it with https://.".to_owned())
-        }
-        why => why,
-    };
-    if let Some(why) = why {
+    if let Some(why) = address::problem(&request.url) {
         add(Problem::new(checks::BAD_HTTP_URL, why).field("url"));
     }
     let mut seen = HashSet::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next};
-use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, WaitKind};
+use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, WaitKind, web_link};
 use crate::engine::compile::{Action, CallTemplates};
 use crate::engine::template::{Leaf, Text};
 use crate::engine::{Change, Effect, limits};
@@ -113,10 +113,10 @@ impl Machine<'_> {
     /// A call with its templates filled in, or why it cannot be made.
     fn fill_in(&mut self, index: usize, templates: &CallTemplates) -> Result<Result<HttpCall, String>, Halt> {
         let url = self.whole_text(index, &templates.url)?.trim().to_owned();
-        if !is_web_address(&url) {
+        let Some(link) = called_address(&url) else {
             let shown: String = url.chars().take(100).collect();
             return Ok(Err(format!("`{shown}` {NO_WEB_ADDRESS}")));
-        }
+        };
         // Several values may make such a step together.
         if !templates.has_dots
             && address::has_dots(&url)
@@ -158,7 +158,7 @@ impl Machine<'_> {
         Ok(Ok(HttpCall {
             node: self.flow.node(index).id.clone(),
             method: templates.method.clone(),
-            url,
+            url: link,
             headers,
             body,
             timeout_ms: templates.timeout_ms,
@@ -173,11 +173,9 @@ fn patience(call: &HttpCall) -> Duration {
     attempt * call.max_retries.saturating_add(1) + limits::CALL_GRACE
 }
 
-fn is_web_address(url: &str) -> bool {
-    let host = ["https://", "http://"].iter().find_map(|scheme| {
-        let head = url.get(..scheme.len())?;
-        head.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
-    });
-    let is_plain = |host: &str| host.starts_with(|c: char| c.is_alphanumeric() || c == '[');
-    host.is_some_and(is_plain) && url.len() <= limits::ADDRESS_BYTES && !url.chars().any(char::is_control)
+/// The address as it is called. Line breaks and what is too long for any server are refused rather than mended: who
+/// puts them there is not the author.
+fn called_address(url: &str) -> Option<String> {
+    let is_sound = url.len() <= limits::ADDRESS_BYTES && !url.chars().any(char::is_control);
+    web_link(url).filter(|link| is_sound && link.len() <= limits::ADDRESS_BYTES)
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{Halt, Machine};
-use crate::domain::{MediaRef, MessageKind, MessageOption, OutgoingMessage, TemplateRef, encode_link};
+use crate::domain::unseen::is_blank;
+use crate::domain::{MediaRef, MessageKind, MessageOption, NO_WEB_ADDRESS, OutgoingMessage, TemplateRef, web_link};
 use crate::engine::Effect;
 use crate::engine::compile::{ChannelTemplate, Media, Speech};
 use crate::engine::template::Text;
+
+/// Characters that a trace shows of what is no link.
+const SHOWN_OF_LINK: usize = 100;
 
 impl Machine<'_> {
     /// Says what a node says, with `instead` in place of its text, and gives the options as shown.
@@ -57,7 +61,7 @@ impl Machine<'_> {
 
     /// A medium with its caption, which is the node's text where the medium has none and can bear one.
     fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
-        let url = encode_link(&self.text(index, &media.url)?);
+        let url = self.media_link(index, media)?;
         let caption = match &media.caption {
             Some(caption) => Some(self.text(index, caption)?),
             None => None,
@@ -66,7 +70,7 @@ impl Machine<'_> {
             // A name is one line and no path.
             Some(filename) => {
                 let is_no_part = |c: char| c.is_control() || matches!(c, '/' | '\\');
-                Some(self.text(index, filename)?.replace(is_no_part, "_"))
+                Some(self.text(index, filename)?.replace(is_no_part, "_")).filter(|name| !is_blank(name))
             }
             None => None,
         };
@@ -82,6 +86,17 @@ impl Machine<'_> {
             self.effects.push(Effect::Send(OutgoingMessage { kind: MessageKind::Text, text, template: None, ..plain }));
         }
         Ok(())
+    }
+
+    /// A medium's link. What is none stays as it came: the channel's way out refuses it, and the trace says why.
+    fn media_link(&mut self, index: usize, media: &Media) -> Result<String, Halt> {
+        let url = self.text(index, &media.url)?;
+        if let Some(link) = web_link(&url) {
+            return Ok(link);
+        }
+        let shown: String = url.trim().chars().take(SHOWN_OF_LINK).collect();
+        self.warn(index, format!("the {} cannot be sent: `{shown}` {NO_WEB_ADDRESS}", media.kind));
+        Ok(url.trim().to_owned())
     }
 
     fn channel_template(&mut self, index: usize, template: &ChannelTemplate) -> Result<TemplateRef, Halt> {

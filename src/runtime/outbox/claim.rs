@@ -276,7 +276,10 @@ impl Claim {
         let session_id: Option<SessionId> = session.map(|session| session.id);
         let content = match compose::choose(&draft, takes_text) {
             Err(reason) => return fails(reason),
-            Ok(Choice::Text) => compose::text(&draft, session_id),
+            Ok(Choice::Text) => match compose::text(&draft, session_id) {
+                Ok(content) => content,
+                Err(reason) => return fails(reason),
+            },
             Ok(Choice::Template(named)) => {
                 let known = templates::named(job.tx(), channel.name(), &named.name)?;
                 if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::channels::outgoing::Content;
 use crate::domain::unseen::is_blank;
 use crate::domain::{
-    MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
-    TemplateStatus, is_same_language, shares_language,
+    ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
+    TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
 };
+use crate::runtime::turn::BAD_MEDIA;
 
 /// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
 pub(super) const WINDOW_CLOSED: &str = "window_closed";
@@ -22,6 +23,8 @@ const TEMPLATE_PAUSED: &str = "template_paused";
 const TEMPLATE_DISABLED: &str = "template_disabled";
 /// Why: the channel has not approved the template.
 const TEMPLATE_NOT_APPROVED: &str = "template_not_approved";
+/// Why: the template has a part that nothing here can fill.
+pub(in crate::runtime) const BAD_TEMPLATE: &str = "bad_template";
 /// Why: a value that the template needs is blank.
 const MISSING_VARIABLE: &str = "missing_variable";
 
@@ -87,10 +90,16 @@ pub(super) fn choose(message: &Draft, takes_text: bool) -> Result<Choice<'_>, &'
 }
 
 /// The text of a message, with its medium or its options.
-pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Content {
+///
+/// # Errors
+/// The reason, if it cannot be sent.
+pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Result<Content, &'static str> {
     let text = message.text.clone();
-    match (message.kind, &message.media) {
-        (MessageKind::Media, Some(media)) => Content::Media { media: media.clone(), caption: text },
+    Ok(match (message.kind, &message.media) {
+        (MessageKind::Media, Some(media)) => {
+            let url = web_link(&media.url).ok_or(BAD_MEDIA)?;
+            Content::Media { media: MediaRef { url, ..media.clone() }, caption: text }
+        }
         _ if message.options.is_empty() => Content::Text(text.unwrap_or_default()),
         _ => {
             let options = message
@@ -100,7 +109,7 @@ pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Content {
                 .collect();
             Content::Menu { text: text.unwrap_or_default(), options }
         }
-    }
+    })
 }
 
 /// The template that a message names, in the language that fits, filled in. `known` are the channel's of that name;
@@ -119,8 +128,13 @@ pub(super) fn template(
     let template = pick(named, languages, known, needs_approval)?;
     let mut variables = BTreeMap::new();
     for placeholder in template.placeholders() {
-        let value = named.variables.get(&placeholder.key).filter(|value| !is_blank(value));
-        variables.insert(placeholder.key, value.ok_or(MISSING_VARIABLE)?.clone());
+        let value = named.variables.get(&placeholder.key).filter(|value| !is_blank(value)).ok_or(MISSING_VARIABLE)?;
+        let value = match template.button_of(&placeholder.key).map(|button| button.kind) {
+            _ if placeholder.is_media => web_link(value).ok_or(BAD_MEDIA)?,
+            Some(ButtonKind::Url) => link_suffix(value),
+            _ => value.clone(),
+        };
+        variables.insert(placeholder.key, value);
     }
     // It stands for all parts, also for the last, which has the options.
     let options = message.part.as_ref().map_or(&message.options, |part| &part.options);
@@ -217,6 +231,13 @@ fn best(
         Some(_) => TEMPLATE_NOT_APPROVED,
     };
     known.retain(|template| !needs_approval || template.status == TemplateStatus::Approved);
+    // Only what a channel has approved has parts that are the channel's own.
+    if needs_approval && !known.is_empty() {
+        known.retain(|template| template.unfillable.is_empty());
+        if known.is_empty() {
+            return Err(BAD_TEMPLATE);
+        }
+    }
     let wanted = [named.language.as_deref(), languages.contact, languages.flow];
     let wanted: Vec<&str> = wanted.into_iter().flatten().filter(|language| !language.trim().is_empty()).collect();
     // How far down the list of wishes a translation is: the same language before the same language of another region.
@@ -251,7 +272,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{ButtonKind, TemplateButton, TemplateHeader};
+    use crate::domain::{TemplateButton, TemplateHeader};
 
     const SESSION: SessionId = SessionId(Uuid::from_u128(7));
 
@@ -295,6 +316,7 @@ mod tests {
                 button(ButtonKind::QuickReply),
                 button(ButtonKind::QuickReply),
             ],
+            unfillable: Vec::new(),
         }
     }
 
@@ -313,7 +335,7 @@ mod tests {
 
     #[test]
     fn taps_carry_their_session() {
-        let Content::Menu { text: said, options } = text(&menu(None), Some(SESSION)) else { panic!() };
+        let Ok(Content::Menu { text: said, options }) = text(&menu(None), Some(SESSION)) else { panic!() };
         assert_eq!(said, "Your cart");
         assert_eq!(
             options.iter().map(|option| option.id.clone()).collect::<Vec<_>>(),
@@ -322,7 +344,7 @@ mod tests {
         assert_eq!(options[0].title, "BUY");
         let media = MediaRef { kind: "image".to_owned(), url: "https://a.example/b.png".to_owned(), filename: None };
         let picture = Draft { kind: MessageKind::Media, media: Some(media.clone()), ..menu(None) };
-        assert_eq!(text(&picture, None), Content::Media { media, caption: Some("Your cart".to_owned()) });
+        assert_eq!(text(&picture, None), Ok(Content::Media { media, caption: Some("Your cart".to_owned()) }));
         let message = menu(Some(named(None, &[("1", "Ana")])));
         let approved = vec![known("en", TemplateStatus::Approved)];
         let content =
@@ -333,6 +355,42 @@ mod tests {
         let noted = note(&content.unwrap());
         assert_eq!(noted["text"], "Hi Ana");
         assert!(was_template(&json!({"sent": noted})) && !was_template(&json!({"text": "Hi"})));
+    }
+
+    #[test]
+    fn links_are_encoded_and_what_is_none_is_not_sent() {
+        let picture = |url: &str| {
+            let media = MediaRef { kind: "image".to_owned(), url: url.to_owned(), filename: None };
+            Draft { kind: MessageKind::Media, media: Some(media), ..menu(None) }
+        };
+        let Ok(Content::Media { media, .. }) = text(&picture("https://münchen.example/a b"), None) else { panic!() };
+        assert_eq!(media.url, "https://xn--mnchen-3ya.example/a%20b");
+        assert_eq!(text(&picture("www.a.example/b.png"), None), Err("bad_media"));
+        let link = |kind, url: &str| TemplateButton {
+            kind,
+            text: "B".to_owned(),
+            url: Some(url.to_owned()),
+            phone_number: None,
+        };
+        let sale = || MessageTemplate {
+            header: Some(TemplateHeader::Media { media: "image".to_owned() }),
+            body: "Hi".to_owned(),
+            buttons: vec![link(ButtonKind::Url, "https://a.example/{{1}}"), link(ButtonKind::CopyCode, "")],
+            ..known("en", TemplateStatus::Approved)
+        };
+        let filled = |header: &str, needs_approval, template| {
+            let variables = [("header.1", header), ("button.0", "c/é"), ("button.1", "A B")];
+            let message = menu(Some(named(None, &variables)));
+            let named = message.template.as_ref().unwrap();
+            super::template(&message, named, None, Languages::default(), vec![template], needs_approval)
+        };
+        let Ok(Content::Template { variables, .. }) = filled("https://a.example/ä", true, sale()) else { panic!() };
+        assert_eq!(variables["header.1"], "https://a.example/%C3%A4");
+        assert_eq!((variables["button.0"].as_str(), variables["button.1"].as_str()), ("c/%C3%A9", "A B"));
+        assert_eq!(filled("a.example/b", true, sale()), Err("bad_media"));
+        let cards = || MessageTemplate { unfillable: vec!["a carousel of cards (CAROUSEL)".to_owned()], ..sale() };
+        assert_eq!(filled("https://a.example/", true, cards()), Err("bad_template"));
+        assert!(filled("https://a.example/", false, cards()).is_ok(), "who approves nothing has no parts of its own");
     }
 
     #[test]

@@ -54,7 +54,7 @@ use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
-pub(super) use compose::any_translation;
+pub(super) use compose::{BAD_TEMPLATE, any_translation};
 pub(super) use hold::Outbox;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::told::{Medium, Start};
 use crate::channels::whatsapp;
-use crate::domain::{MessageKind, TextLimits, Timestamp};
-use crate::runtime::turn::Said;
+use crate::domain::{MessageKind, TextLimits, Timestamp, web_link};
+use crate::runtime::turn::{BAD_MEDIA, Said};
 
 /// Why a text is not sent while the window is closed.
 pub(super) const CLOSED: &str = "window_closed";
+/// Why the channel's way out takes a message from nobody, which its session is told.
+pub(super) const UNDELIVERED: [&str; 2] = [CLOSED, BAD_MEDIA];
 /// For how long a message from the contact opens it (Cloud API, customer service windows).
 const SPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -65,6 +67,9 @@ impl Window {
             }
             let had_text = said.message.kind != MessageKind::Template;
             self.choose(said, now);
+            if said.message.media.as_ref().is_some_and(|media| web_link(&media.url).is_none()) {
+                said.refused = said.refused.or(Some(BAD_MEDIA));
+            }
             before = match (said.message.kind, said.refused) {
                 (_, Some(_)) => Some("earlier_part_failed"),
                 (MessageKind::Template, None) if had_text => Some("sent_as_template"),

@@ -53,8 +53,9 @@ export async function askForNode(text, tree) {
 export async function askForTemplate(text, tree) {
   const nodes = nodesOf(tree).filter(({ type }) => SPEAKING.has(type));
   if (nodes.length === 0) throw new Error("No node of this document says anything. Add one first.");
-  const { data: templates } = await api.get("/templates?status=approved");
-  if (templates.length === 0) throw new Error("There is no approved template. See the page Templates.");
+  const { data: approved } = await api.get("/templates?status=approved");
+  const templates = approved.filter((one) => one.unfillable.length === 0);
+  if (templates.length === 0) throw new Error("There is no approved template that can be sent from here. See the page Templates.");
   return dialog("Use a template", (close) => {
     const target = h("select", { testid: "template-node" }, nodes.map(({ id, type }) => h("option", { value: id }, `${id} (${type})`)));
     const choice = h("select", { testid: "template-choice" }, templates.map((one) => h("option", { value: one.id }, `${one.name} (${one.language})`)));

@@ -26,7 +26,9 @@ export function templatesView(_params, page) {
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "stack" }, h("span", { class: "strong" }, item.name), item.category && h("span", { class: "muted small-text" }, item.category.toLowerCase())),
-        h("code", {}, item.language), status(item.status, { testid: "template-status" }),
+        h("code", {}, item.language), item.unfillable.length > 0
+          ? h("span", { class: "stack" }, status(item.status, { testid: "template-status" }), h("span", { class: "muted small-text", testid: "template-unfillable" }, `Cannot be sent from here: it has ${item.unfillable.join(", ")}.`))
+          : status(item.status, { testid: "template-status" }),
         h("span", { class: "clamp" }, item.body),
         item.placeholders.length > 0 ? item.placeholders.map(placeholderLabel).join(", ") : "–",
         timeOf(item.updated_at),

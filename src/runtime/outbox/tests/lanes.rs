@@ -113,6 +113,7 @@ async fn silence_is_broken_with_a_template_and_conversation_with_text() {
         body: "Hi {{1}}".to_owned(),
         footer: None,
         buttons: Vec::new(),
+        unfillable: Vec::new(),
     };
     let (kept, now) = (template.clone(), desk.clock.now());
     desk.store
