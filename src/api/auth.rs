@@ -1,11 +1,13 @@
 //! Who calls: tokens, scopes and the rate limit.
 //!
 //! Tokens and log-ins are looked up in memory, by the SHA-256 of what was sent; the database is not read on the way in.
-//! Changes made by the command line are followed through the database's generation.
+//! Changes made by the command line are followed through the database's generation, which is looked at twice a second, and
+//! before a token is refused that is not known.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::State;
 use super::error::ApiError;
+use super::unknown_tokens::UnknownTokens;
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
 use crate::store::{self, Store, tokens, tokens::Scope};
@@ -54,17 +57,22 @@ impl FromRequest for Principal {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     live: RwLock<Arc<HashMap<[u8; 32], Principal>>>,
+    /// The database's generation when they were read, or before.
+    generation: AtomicI64,
+    unknown: UnknownTokens,
 }
 
 impl Tokens {
     /// Reads the tokens of a store.
     pub(crate) fn load(store: &Store) -> Result<Self> {
         let tokens = Self::default();
-        tokens.replace(store.read(tokens::live)?);
+        let (generation, rows) = store.read(|conn| Ok((store::generation(conn)?, tokens::live(conn)?)))?;
+        tokens.replace(generation, rows);
         Ok(tokens)
     }
 
-    pub(super) fn replace(&self, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+    /// Puts tokens in force that were read at that generation of the database, or later.
+    pub(super) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
         let live = rows
             .into_iter()
             .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
@@ -72,6 +80,16 @@ impl Tokens {
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+        self.generation.store(generation, Ordering::SeqCst);
+    }
+
+    /// The database's generation that they are of.
+    pub(super) fn generation(&self) -> i64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn unknown(&self) -> &UnknownTokens {
+        &self.unknown
     }
 
     /// Whether the token in a row is still taken.
@@ -80,10 +98,10 @@ impl Tokens {
         live.values().any(|principal| principal.seq == seq)
     }
 
-    fn find(&self, token: &str) -> Option<Principal> {
-        let hash: [u8; 32] = Sha256::digest(token).into();
+    /// Whose a token with that hash is.
+    pub(super) fn of_hash(&self, hash: &[u8; 32]) -> Option<Principal> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.get(&hash).cloned()
+        live.get(hash).cloned()
     }
 }
 
@@ -233,7 +251,7 @@ pub(super) async fn authenticate(
         let error = Error::internal("The application's state is missing");
         return Ok(request.error_response(ApiError::from(error)));
     };
-    let principal = match identify(&state, &request) {
+    let principal = match identify(&state, &request).await {
         Ok(principal) => principal,
         Err(error) => return Ok(request.error_response(error)),
     };
@@ -256,13 +274,19 @@ pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool
 }
 
 /// Who calls: by a token if one is sent, else by the admin page's cookie.
-fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
+async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
     if let Some(header) = request.headers().get(AUTHORIZATION) {
         let bearer = header.to_str().ok().and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        return bearer.and_then(|token| state.tokens.find(token)).ok_or(ApiError::Unauthenticated);
+        let token = bearer.ok_or(ApiError::Unauthenticated)?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let found = match state.tokens.of_hash(&hash) {
+            None => UnknownTokens::look_for(state, hash).await?,
+            known => known,
+        };
+        return found.ok_or(ApiError::Unauthenticated);
     }
     let now = state.runtime.clock().now();
     let (principal, csrf_token) = state.logins.find(request.headers(), now).ok_or(ApiError::Unauthenticated)?;

@@ -64,13 +64,22 @@ async fn flows_go_in_and_come_out() {
 
     // The server serves what the command line published.
     let token = server.token("trigger");
-    let mut status = 401;
-    until("the server to learn of the token", async || {
-        status = server.trigger(&token, &id, "+14155550123").await.0;
-        status != 401
-    })
-    .await;
-    assert_eq!(status, 201);
+    assert_eq!(server.trigger(&token, &id, "+14155550123").await.0, 201, "a new token works at once");
+    // One that is not there is refused, and does not keep the next new one out.
+    let unknown = format!("qyvo_{}", "0".repeat(64));
+    assert_eq!(server.trigger(&unknown, &id, "+14155550123").await.0, 401);
+    for _ in 0..5 {
+        let token = server.token("trigger");
+        let both = futures::future::join(
+            server.trigger(&token, &id, "+14155550124"),
+            server.trigger(&token, &id, "+14155550125"),
+        );
+        let (one, other) = both.await;
+        assert!(
+            [200, 201].contains(&one.0) && [200, 201].contains(&other.0),
+            "callers share a look: {one:?} {other:?}"
+        );
+    }
     let told = refused(&server.command(&["flow", "export", "01936b1e-7c6a-7000-8000-000000000001"]));
     assert!(told.contains("qyvo flow list"), "{told}");
 }
