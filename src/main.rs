@@ -58,6 +58,9 @@ enum Command {
         /// What a trigger would pass, as JSON
         #[arg(long, value_name = "JSON", value_parser = object, default_value = "{}", hide_default_value = true)]
         context: Map<String, Value>,
+        /// What somebody writes that begins it, such as a keyword, in place of a trigger
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
         /// When it begins, such as 2026-05-07T08:00:00Z [default: now]
         #[arg(long, value_name = "TIME")]
         now: Option<Timestamp>,
@@ -225,8 +228,8 @@ fn main() -> ExitCode {
         }
         Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
         Command::Flow(FlowCommand::List) => cli::flows::list(&context),
-        Command::Simulate { file, context: passed, now, seed, phone, name, trace } => {
-            let options = simulate::Options { context: passed, now, seed, phone, name, trace };
+        Command::Simulate { file, context: passed, message, now, seed, phone, name, trace } => {
+            let options = simulate::Options { context: passed, message, now, seed, phone, name, trace };
             simulate::simulate(&context, &file, options)
         }
         Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, country, maps }) => {

@@ -126,6 +126,7 @@ impl Pair {
         let start = Start {
             contact: persona,
             context: object(&golden["context"]),
+            message: None,
             now: start_of_all(),
             // A trigger takes the low half of the session's id.
             seed: session.as_u64_pair().1,

@@ -51,6 +51,46 @@ fn check_channel(channel: &Channel) -> Result<(), ApiError> {
 }
 
 fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let provider_id = fields.required_text("id");
+    if provider_id.is_some_and(|id| id.len() > 255) {
+        fields.fail("id", "The id must not be longer than 255 bytes.");
+    }
+    let from: Option<Phone> = fields.required("from");
+    let Content { kind, text, option, media } = read_content(&mut fields);
+    let reply_to: Option<MessageId> = fields.parsed("reply_to");
+    let sent_at: Option<Timestamp> = fields.parsed("timestamp");
+    fields.refuse_unknown();
+    fields.finish()?;
+    match (provider_id, from, kind) {
+        (Some(provider_id), Some(from), Some(kind)) => Ok(Inbound {
+            provider_id: provider_id.to_owned(),
+            from: Sender { phone: Some(from.as_str().to_owned()), ..Sender::default() },
+            kind: IncomingKind::Reply(kind),
+            text,
+            option,
+            reply_to: reply_to.map(Quoted::Ours),
+            payload: media
+                .map(Value::Object)
+                .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
+            sent_at,
+            is_overheard: false,
+            arrival: Arc::new(arrival),
+        }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+/// What a message is, apart from whose.
+pub(super) struct Content {
+    pub(super) kind: Option<ReplyKind>,
+    pub(super) text: Option<String>,
+    pub(super) option: Option<String>,
+    pub(super) media: Option<Map<String, Value>>,
+}
+
+/// Reads what a message is. What is wrong with it is noted in the fields.
+pub(super) fn read_content(fields: &mut Fields<'_>) -> Content {
     const KINDS: [(&str, ReplyKind); 9] = [
         ("text", ReplyKind::Text),
         ("tap", ReplyKind::Tap),
@@ -62,50 +102,23 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
         ("location", ReplyKind::Location),
         ("contacts", ReplyKind::Contacts),
     ];
-    let mut fields = Fields::of(&body.fields);
-    let provider_id = fields.required_text("id");
-    if provider_id.is_some_and(|id| id.len() > 255) {
-        fields.fail("id", "The id must not be longer than 255 bytes.");
-    }
-    let from: Option<Phone> = fields.required("from");
     let kind = fields.required_text("type").and_then(|_| fields.choice("type", &KINDS));
-    let text = fields.text("text");
-    if text.is_some_and(|text| text.chars().count() > TEXT_CHARS) {
+    let text = fields.text("text").map(str::to_owned);
+    if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS) {
         fields.fail("text", format!("The text must not be longer than {TEXT_CHARS} characters."));
     }
-    let option = fields.text("option");
-    let reply_to: Option<MessageId> = fields.parsed("reply_to");
-    let sent_at: Option<Timestamp> = fields.parsed("timestamp");
-    let media = fields.object("media");
-    if media.is_some_and(|media| json_depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
+    let option = fields.text("option").map(str::to_owned);
+    let media = fields.object("media").cloned();
+    if media.as_ref().is_some_and(|media| json_depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
         fields.fail("media", format!("The media must not be nested deeper than {MEDIA_DEPTH} levels."));
     }
     match kind {
         Some(ReplyKind::Text) if text.is_none() => fields.fail("text", "The text field is required for a text."),
         Some(ReplyKind::Tap) if option.is_none() => fields.fail("option", "The option field is required for a tap."),
-        Some(ReplyKind::Location) => check_location(media, &mut fields),
+        Some(ReplyKind::Location) => check_location(media.as_ref(), fields),
         _ => {}
     }
-    fields.refuse_unknown();
-    fields.finish()?;
-    match (provider_id, from, kind) {
-        (Some(provider_id), Some(from), Some(kind)) => Ok(Inbound {
-            provider_id: provider_id.to_owned(),
-            from: Sender { phone: Some(from.as_str().to_owned()), ..Sender::default() },
-            kind: IncomingKind::Reply(kind),
-            text: text.map(str::to_owned),
-            option: option.map(str::to_owned),
-            reply_to: reply_to.map(Quoted::Ours),
-            payload: media
-                .cloned()
-                .map(Value::Object)
-                .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
-            sent_at,
-            is_overheard: false,
-            arrival: Arc::new(arrival),
-        }),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    Content { kind, text, option, media }
 }
 
 fn check_location(media: Option<&Map<String, Value>>, fields: &mut Fields<'_>) {

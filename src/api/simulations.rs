@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::inbound::{MEDIA_DEPTH, TEXT_CHARS};
+use super::inbound::{Content, MEDIA_DEPTH, TEXT_CHARS, read_content};
 use super::request::{Fields, JsonBody};
 use super::session_events::read_payload;
 use super::{State, actions, compute, iso, publishing};
@@ -16,7 +16,8 @@ use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, Simulatio
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
 use crate::runtime::simulation::{
-    HttpStub, Medium, Persona, Refused, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject,
+    HttpStub, Medium, NotStarted, Opening, Persona, Refused, SimulatedMessage, SimulatedTurn, Simulation, Start,
+    Stimulus, Subject,
 };
 use crate::store::flows as flow_rows;
 
@@ -50,7 +51,10 @@ pub(super) async fn start_simulation(state: web::Data<State>, body: JsonBody) ->
     let answer = in_background(state.clone(), move || {
         let subject = find_subject(&state, source)?;
         let kind = subject.flow.document().kind;
-        let simulation = Simulation::start(subject, start).map_err(|refusal| actions::refused(kind, refusal))?;
+        let simulation = Simulation::start(subject, start).map_err(|refusal| match refusal {
+            NotStarted::Trigger(refusal) => actions::refused(kind, refusal),
+            NotStarted::Message(text) => ApiError::Validation(vec![("message".to_owned(), text)]),
+        })?;
         let view = simulation_view(&simulation, simulation.turns());
         let id = state.runtime.simulations().keep(simulation);
         Ok(with_id(id, view))
@@ -140,12 +144,17 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
     let contact = fields.object("contact");
     let contact = contact.map(|contact| fields.within("contact", contact, read_persona)).unwrap_or_default();
     let context = actions::read_context(fields);
+    let message = fields.object("message");
+    let message = message.and_then(|message| fields.within("message", message, read_opening));
+    if message.is_some() && !context.is_empty() {
+        fields.fail("context", "A message brings no context: send one of the two.");
+    }
     let now = fields.parsed("now").unwrap_or(now);
     let seed = fields.whole_number("seed").unwrap_or(seed);
     let channels = [("simulator", Medium::Simulator), ("whatsapp", Medium::Whatsapp), ("webhook", Medium::Webhook)];
     let channel = fields.choice("channel", &channels).unwrap_or_default();
     // A business that speaks first on WhatsApp has no window yet.
-    let window_open = fields.boolean("window_open").unwrap_or(channel != Medium::Whatsapp);
+    let window_open = fields.boolean("window_open").unwrap_or(channel != Medium::Whatsapp || message.is_some());
     let flows = fields.object("flows").cloned().unwrap_or_default();
     for (id, document) in &flows {
         let place = format!("flows.{id}");
@@ -169,7 +178,14 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
         fields.within(&place, stub, read_stub)
     });
     let http = http.collect();
-    Start { contact, context, now, seed, channel, window_open, flows, http }
+    Start { contact, context, message, now, seed, channel, window_open, flows, http }
+}
+
+/// The message that begins it.
+fn read_opening(fields: &mut Fields<'_>) -> Option<Opening> {
+    let Content { kind, text, option, media } = read_content(fields);
+    fields.refuse_unknown();
+    Some(Opening { kind: kind?, text, option, media: media.unwrap_or_default() })
 }
 
 fn read_persona(fields: &mut Fields<'_>) -> Persona {

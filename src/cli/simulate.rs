@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Context, flows};
-use crate::domain::{Phone, Status, Timestamp};
+use crate::domain::{Phone, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
-use crate::runtime::simulation::{Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject};
+use crate::runtime::simulation::{
+    NotStarted, Opening, Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject,
+};
 use crate::runtime::{Clock, TriggerRefusal};
 
 const HELP: &str = "\
@@ -34,6 +36,8 @@ What you type is what the contact writes. Commands begin with a slash; // writes
 pub struct Options {
     /// What a trigger would pass.
     pub context: Map<String, Value>,
+    /// The message that begins it, in place of a trigger.
+    pub message: Option<String>,
     /// When; now, if not given.
     pub now: Option<Timestamp>,
     /// Decides random splits; another one each time, if not given.
@@ -58,10 +62,19 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     if !checked.is_publishable(false) {
         return Err(flows::unpublishable(&checked.problems));
     }
+    if options.message.is_some() && !options.context.is_empty() {
+        return Err(Error::invalid("A message brings no context: give one of the two"));
+    }
     let subject = Subject::of(&checked, None, super::server_settings(&context.config));
     let start = Start {
         contact: Persona { name: options.name, phone: options.phone, ..Persona::default() },
         context: options.context,
+        message: options.message.map(|text| Opening {
+            kind: ReplyKind::Text,
+            text: Some(text),
+            option: None,
+            media: Map::new(),
+        }),
         now: options.now.unwrap_or_else(|| Clock::system().now()),
         seed: options.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1 >> 11),
         channel: Default::default(),
@@ -82,9 +95,10 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     chat.run(stdin.lock()).map_err(|error| Error::internal("The chat broke off").caused_by(error))
 }
 
-fn refused(refusal: TriggerRefusal) -> Error {
+fn refused(refusal: NotStarted) -> Error {
     match refusal {
-        TriggerRefusal::BadInputs { errors } => {
+        NotStarted::Message(text) => Error::invalid(text),
+        NotStarted::Trigger(TriggerRefusal::BadInputs { errors }) => {
             let texts: Vec<&str> = errors.iter().map(|(_, text)| text.as_str()).collect();
             Error::invalid(format!("{} Pass it with --context", texts.join(" ")))
         }

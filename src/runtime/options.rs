@@ -86,6 +86,8 @@ pub struct ServerSettings {
     pub live: TextLimits,
     /// How long those on the generic webhook may be.
     pub webhook: TextLimits,
+    /// The flow that messages start which nothing else takes.
+    pub fallback: Option<FlowId>,
 }
 
 impl ServerSettings {
@@ -104,7 +106,7 @@ impl ServerSettings {
 impl From<Duration> for ServerSettings {
     fn from(default_ttl: Duration) -> Self {
         let (live, webhook) = (TextLimits::NONE, TextLimits::all(Webhook::TEXT_CHARS));
-        Self { default_ttl, words: Arc::default(), colleague_pause: COLLEAGUE_PAUSE, live, webhook }
+        Self { default_ttl, words: Arc::default(), colleague_pause: COLLEAGUE_PAUSE, live, webhook, fallback: None }
     }
 }
 

@@ -129,9 +129,16 @@ mod tests {
         let document = FlowDocument::parse(&document).unwrap();
         let flow = Arc::new(CompiledFlow::load(document, LIFETIME));
         let crate::runtime::ServerSettings { words, colleague_pause, live, webhook, .. } = LIFETIME.into();
-        let texts = (live, webhook);
-        let subject =
-            Subject { flow, flow_id: None, version: None, bytes: document_bytes, words, colleague_pause, texts };
+        let subject = Subject {
+            flow,
+            flow_id: None,
+            version: None,
+            bytes: document_bytes,
+            words,
+            colleague_pause,
+            is_fallback: false,
+            texts: (live, webhook),
+        };
         let start: Start = serde_json::from_value(json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7})).unwrap();
         Simulation::start(subject, start).unwrap()
     }

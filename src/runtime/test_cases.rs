@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::ServerSettings;
 use super::authoring::CheckedDocument;
-use super::simulation::{SimulatedTurn, Simulation, Start, Stimulus, Subject};
+use super::simulation::{NotStarted, SimulatedTurn, Simulation, Start, Stimulus, Subject};
 use super::trigger::TriggerRefusal;
 use crate::domain::{FlowId, MessageKind, OutgoingMessage, Problem, Severity, Status, WaitKind, checks};
 use crate::error::{Error, Result};
@@ -313,9 +313,10 @@ fn in_words(event: &Stimulus) -> String {
     }
 }
 
-fn refusal_text(refusal: &TriggerRefusal) -> String {
+fn refusal_text(refusal: &NotStarted) -> String {
     match refusal {
-        TriggerRefusal::BadInputs { errors } => {
+        NotStarted::Message(text) => text.clone(),
+        NotStarted::Trigger(TriggerRefusal::BadInputs { errors }) => {
             errors.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ")
         }
         _ => "the flow has no entry node".to_owned(),

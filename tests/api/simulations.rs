@@ -341,3 +341,65 @@ async fn a_simulation_is_kept_for_an_hour_and_a_thousand_at_most() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_begins_it_where_it_would_begin_the_real_thing() {
+    local(async {
+        let app = TestApp::start().await;
+        let mut document = json!({
+            "schema_version": 1, "name": "Info", "entry_node": "ask", "settings": {"keywords": ["Información"]},
+            "nodes": [
+                {"id": "ask", "type": "ask", "text": "You wrote {{input.text}} ({{input.type}}). Your name?",
+                 "save_as": "name", "exits": {"reply": "end", "no_match": "end", "timeout": "end"}, "timeout_seconds": 60},
+                {"id": "end", "type": "end", "text": "Hi {{context.name}}"}
+            ]
+        });
+        let flow = app.publish(&document).await;
+        for text in ["informacion", "¡INFORMACIÓN!"] {
+            let begun = start(&app, json!({"flow_id": flow, "message": {"type": "text", "text": text}})).await;
+            // In earnest.
+            let phone = format!("+1415555{:04}", 200 + text.len());
+            let told = app.say(&phone, text).await;
+            assert_eq!(told["handled"], "keyword", "{text}");
+            let turns = app.turns(&told["session_id"]).await;
+            let said = |turn: &Value| turn["messages"][0]["text"].clone();
+            assert_eq!(said(&begun["turns"][0]), said(&turns[0]), "{text}");
+            assert_eq!(said(&turns[0]), format!("You wrote {text} (text). Your name?"));
+            let path = |turn: &Value| turn["path"].clone();
+            assert_eq!(path(&begun["turns"][0]), path(&turns[0]));
+            let done = event(&app, &begun, json!({"type": "reply", "text": "Ann"})).await;
+            assert_eq!(texts(&done["turn"]), ["Hi Ann"]);
+            // It is played again as a test case.
+            let case = json!({"name": text, "simulation_id": begun["id"]});
+            let path = format!("/flows/{flow}/test-cases");
+            let kept = app.post(&path, &case).await.expect(201);
+            assert_eq!(kept["script"]["start"]["message"], json!({"type": "text", "text": text}));
+            let run = app.post(&format!("{path}/run"), &json!({})).await.expect(200);
+            assert!(run["data"].as_array().unwrap().iter().all(|case| case["passed"] == true), "{run}");
+        }
+        let rows = app.rows();
+        for (message, field, why) in [
+            (json!({"type": "text", "text": "hello"}), "message", "Información"),
+            (json!({"type": "text", "text": "STOP"}), "message", "opts out"),
+            (json!({"type": "audio"}), "message", "keywords"),
+            (json!({"type": "text"}), "message.text", "required"),
+            (json!({"type": "tap"}), "message.option", "required"),
+            (json!({"text": "informacion"}), "message.type", "required"),
+            (json!({"type": "text", "text": "informacion", "from": "x"}), "message.from", "not known"),
+        ] {
+            let refused = app.post("/simulations", &json!({"flow_id": flow, "message": message})).await.expect(422);
+            let text = refused["errors"][field][0].as_str().unwrap_or_else(|| panic!("{message}: {refused}"));
+            assert!(text.contains(why), "{text}");
+        }
+        let both = json!({"flow_id": flow, "message": {"type": "text", "text": "informacion"}, "context": {"a": 1}});
+        let refused = app.post("/simulations", &both).await.expect(422);
+        assert!(refused["errors"]["context"].is_array(), "{refused}");
+        document["settings"] = json!({});
+        let none = json!({"flow": document, "message": {"type": "text", "text": "informacion"}});
+        let refused = app.post("/simulations", &none).await.expect(422);
+        assert!(refused["errors"]["message"][0].as_str().unwrap().contains("no keywords"), "{refused}");
+        assert_eq!(app.rows(), rows);
+        app.stop().await;
+    })
+    .await;
+}

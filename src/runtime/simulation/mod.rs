@@ -10,6 +10,7 @@
 
 mod consent;
 mod held;
+mod opening;
 mod told;
 mod window;
 
@@ -37,6 +38,7 @@ use crate::error::Result;
 
 use window::Window;
 
+pub use opening::Opening;
 pub use told::{HttpStub, Medium, PHONE, Persona, Start, Stimulus};
 
 /// Events that a simulation takes at most.
@@ -48,6 +50,21 @@ pub const BYTES: usize = 4 * 1024 * 1024;
 const UNDELIVERABLE: &str = "131026";
 /// Why nothing that needs a running session is taken any more.
 const ENDED: &str = "the session has ended";
+
+/// Why a simulation does not begin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotStarted {
+    /// A trigger would be refused for it.
+    Trigger(TriggerRefusal),
+    /// The message that was to begin it does not. The sentence says what it does.
+    Message(String),
+}
+
+impl From<TriggerRefusal> for NotStarted {
+    fn from(refusal: TriggerRefusal) -> Self {
+        Self::Trigger(refusal)
+    }
+}
 
 /// What is simulated.
 #[derive(Debug, Clone)]
@@ -64,6 +81,8 @@ pub struct Subject {
     pub words: Arc<ConsentWords>,
     /// For how long the flow is silent after a colleague's message.
     pub colleague_pause: Duration,
+    /// Whether messages start it that nothing else takes.
+    pub is_fallback: bool,
     /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
     pub texts: (TextLimits, TextLimits),
 }
@@ -154,10 +173,12 @@ struct Heard {
 impl Subject {
     /// A document that can be published, or could be but for its test cases.
     pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
-        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = server.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
         let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
         let flow_id = flow_id.or(checked.document.id);
-        Self { flow, flow_id, version: None, bytes: checked.json.len(), words, colleague_pause, texts: (live, webhook) }
+        let is_fallback = flow_id.is_some() && flow_id == fallback;
+        let (bytes, texts) = (checked.json.len(), (live, webhook));
+        Self { flow, flow_id, version: None, bytes, words, colleague_pause, is_fallback, texts }
     }
 
     /// A version that was published, from its stored JSON.
@@ -165,7 +186,7 @@ impl Subject {
     /// # Errors
     /// When it cannot be run at all.
     pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
-        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = server.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
         let flow = Arc::new(super::compile_document(document, default_ttl)?);
         Ok(Self {
             flow,
@@ -174,20 +195,25 @@ impl Subject {
             bytes: document.len(),
             words,
             colleague_pause,
+            is_fallback: fallback == Some(flow_id),
             texts: (live, webhook),
         })
     }
 }
 
 impl Simulation {
-    /// Starts a session, as a trigger would, and runs its first turn.
+    /// Starts a session, as a trigger would, or the message that begins it, and runs its first turn.
     ///
     /// # Errors
-    /// What a trigger would be refused for that is not about the contact: no entry node, bad inputs.
-    pub fn start(subject: Subject, start: Start) -> Result<Self, TriggerRefusal> {
+    /// What a trigger would be refused for that is not about the contact: no entry node, bad inputs. What becomes of a
+    /// message that starts no session of the flow.
+    pub fn start(subject: Subject, start: Start) -> Result<Self, NotStarted> {
+        if let Some(message) = &start.message {
+            message.check(&subject)?;
+        }
         trigger::check_start(&subject.flow, &start.context)?;
         let now = start.now;
-        let contact = start.contact.contact(ContactId(id(now, !start.seed)), now);
+        let contact = start.contact.contact(ContactId(id(now, !start.seed)), now, start.message.is_none());
         let beginning = Beginning {
             id: SessionId(id(now, start.seed)),
             flow_id: subject.flow_id.unwrap_or(FlowId(Uuid::nil())),
@@ -196,9 +222,14 @@ impl Simulation {
             context: start.context.clone(),
             seed: start.seed,
         };
-        let session = engine::begin(&subject.flow, beginning, now);
+        let mut session = engine::begin(&subject.flow, beginning, now);
         let bytes = json_bytes(&start);
-        let state = State { now, window: Window::new(&start), session, contact, confirmation: None, held: None };
+        let mut window = Window::new(&start);
+        if let Some(message) = &start.message {
+            session.input = Some(message.input());
+            window.hear(now);
+        }
+        let state = State { now, window, session, contact, confirmation: None, held: None };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
@@ -529,11 +560,9 @@ impl Simulation {
             self.warn_of_colleague(&mut record);
         }
         self.state.window.choose_all(&mut said, self.state.now);
-        let closed = said.iter().find(|said| said.refused == Some(window::CLOSED));
-        let undelivered = closed.map(|said| Event::DeliveryFailed {
-            turn: record.turn,
-            node: said.message.node.clone(),
-            code: window::CLOSED.to_owned(),
+        let undelivered = said.iter().find_map(|said| {
+            let code = said.refused.filter(|why| window::UNDELIVERED.contains(why))?;
+            Some(Event::DeliveryFailed { turn: record.turn, node: said.message.node.clone(), code: code.to_owned() })
         });
         self.keep(record, said)?;
         Ok(After { call, undelivered })
@@ -630,14 +659,26 @@ mod tests {
     }
 
     pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
+        try_simulate(document, with).unwrap()
+    }
+
+    pub(super) fn try_simulate(document: Value, with: Value) -> Result<Simulation, NotStarted> {
         let document = FlowDocument::parse(&document).unwrap();
-        let ServerSettings { default_ttl, words, colleague_pause, live, webhook } = TTL.into();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, .. } = TTL.into();
         let flow = Arc::new(CompiledFlow::load(document, default_ttl));
-        let texts = (live, webhook);
-        let subject = Subject { flow, flow_id: None, version: None, bytes: 1_000, words, colleague_pause, texts };
+        let subject = Subject {
+            flow,
+            flow_id: None,
+            version: None,
+            bytes: 1_000,
+            words,
+            colleague_pause,
+            is_fallback: false,
+            texts: (live, webhook),
+        };
         let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
         start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
-        Simulation::start(subject, serde_json::from_value(start).unwrap()).unwrap()
+        Simulation::start(subject, serde_json::from_value(start).unwrap())
     }
 
     fn question(timeout: Value) -> Simulation {

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::opening::Opening;
 use crate::domain::profile::{clean_name, clean_tag};
-use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp};
+use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp, web_link};
 
 /// The phone number of a contact for whom none is given: of a range that is kept for fiction.
 pub const PHONE: &str = "+14155550123";
@@ -19,6 +20,9 @@ pub struct Start {
     /// What the trigger passes.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub context: Map<String, Value>,
+    /// The message that begins it, in place of a trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Opening>,
     /// When it begins.
     pub now: Timestamp,
     /// Decides all random splits.
@@ -99,7 +103,9 @@ impl HttpStub {
     /// Whether it answers a call.
     pub(super) fn fits(&self, call: &HttpCall) -> bool {
         let is_method = |method: &String| method.eq_ignore_ascii_case(&call.method);
-        self.method.as_ref().is_none_or(is_method) && self.url.as_ref().is_none_or(|url| *url == call.url)
+        // Calls have their addresses percent-encoded.
+        let is_address = |url: &String| *url == call.url || web_link(url).as_ref() == Some(&call.url);
+        self.method.as_ref().is_none_or(is_method) && self.url.as_ref().is_none_or(is_address)
     }
 }
 
@@ -206,7 +212,7 @@ fn is_true(value: &bool) -> bool {
 }
 
 impl Persona {
-    pub(super) fn contact(&self, id: ContactId, now: Timestamp) -> Contact {
+    pub(super) fn contact(&self, id: ContactId, now: Timestamp, has_consent: bool) -> Contact {
         let phone = self.phone.clone().or_else(|| PHONE.parse().ok());
         let mut tags: Vec<String> = self.tags.iter().map(|tag| clean_tag(tag)).filter(|tag| !tag.is_empty()).collect();
         tags.sort();
@@ -217,8 +223,8 @@ impl Persona {
             language: self.language.clone(),
             tags,
             metadata: self.metadata.clone(),
-            // Whoever triggers by phone has the person's consent.
-            opted_in_at: Some(now),
+            // Whoever triggers by phone has the person's consent; a message is none.
+            opted_in_at: has_consent.then_some(now),
             ..Contact::new(id, phone)
         }
     }

@@ -13,6 +13,7 @@ import { contextInput, eventControls, layout, nodeLink, readContext, remembered,
 /** The trial. It goes on where it was when one comes back to it from another tab. */
 export function simulationTrial(flow, signal) {
   const contextArea = contextInput(flow);
+  const message = remembered(flow, "message", "", h("input", { type: "text", autocomplete: "off", testid: "try-message" }));
   const name = remembered(flow, "name", "Ada", h("input", { type: "text", autocomplete: "off" }));
   const phoneNumber = remembered(flow, "phone", "", h("input", { type: "tel", autocomplete: "off", placeholder: SAMPLE_PHONE }));
   const language = remembered(flow, "language", "", h("input", { type: "text", autocomplete: "off", placeholder: "en" }));
@@ -24,6 +25,7 @@ export function simulationTrial(flow, signal) {
 
   const begin = form([
     field("Context", contextArea, { hint: "What the trigger passes, as JSON." }),
+    field("Begins with the message", message, { hint: "What somebody writes, such as a keyword, in place of a trigger. Empty: a trigger." }),
     h("details", {}, h("summary", {}, "Contact"),
       h("div", { class: "stack-fields" }, field("Name", name), field("Phone", phoneNumber), field("Language", language))),
   ], { submit: "Start", testid: "phone-start", errorTestid: "try-error", action: startOver });
@@ -34,7 +36,9 @@ export function simulationTrial(flow, signal) {
     const contact = { name: name.value.trim() || undefined, phone: phoneNumber.value.trim() || undefined, language: language.value.trim() || undefined };
     const parts = [`"flow": ${flow.text}`];
     if (Object.values(contact).some(Boolean)) parts.push(`"contact": ${JSON.stringify(contact)}`);
-    const passed = readContext(contextArea);
+    const written = message.value.trim();
+    const passed = written ? null : readContext(contextArea);
+    if (written) parts.push(`"message": ${JSON.stringify({ type: "text", text: written })}`);
     if (passed) parts.push(`"context": ${passed}`);
     let answer;
     try {
@@ -45,7 +49,7 @@ export function simulationTrial(flow, signal) {
       throw error;
     }
     const state = JSON.parse(answer.text);
-    running = { id: state.id, startedAt: state.now, turns: [], text: flow.text };
+    running = { id: state.id, startedAt: state.now, turns: [], text: flow.text, message: written };
     flow.trial.running = running;
     take(state);
     phone.input.focus();
@@ -62,6 +66,7 @@ export function simulationTrial(flow, signal) {
     const { state, turns } = running;
     const isRunning = state.session.status === "running";
     const said = conversationOf(turns);
+    if (running.message) said.unshift({ id: "opening", direction: "in", type: "text", text: running.message, at: running.startedAt });
     if (!isRunning) said.push({ id: "end", note: endNote(state.session) });
     phone.setTitle(name.value.trim() || "Contact");
     phone.setClock(clockText(running.startedAt, state.now), inFull(state.now));
