@@ -45,6 +45,9 @@ const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
 /// How soon it is noted that the disk has no room.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Looks at the disk for one at everything that may impair the server.
+const LOOKS_PER_WHOLE: u32 = 15;
+
 /// The whole program, wired and bound to its port.
 pub struct App {
     runtime: Runtime,
@@ -226,7 +229,7 @@ impl App {
                 async move { runtime.run_search_index(until).await }
             }),
         ];
-        let warden = actix_web::rt::spawn(watch_room(runtime, until_stopped()));
+        let warden = actix_web::rt::spawn(watch_health(runtime, until_stopped()));
         let templates = {
             let (runtime, until) = (templates_of, until_stopped());
             tokio::spawn(async move { runtime.keep_templates(until).await })
@@ -470,11 +473,17 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
     Ok(Laid { all, effective, trouble })
 }
 
-/// Notes since when the disk has had no room, until `stop` is done.
-async fn watch_room(runtime: Runtime, stop: impl Future<Output = ()>) {
+/// Notes since when the disk has had no room, and now and then what else impairs the server, until `stop` is done: so that
+/// the log has it also where nobody asks.
+async fn watch_health(runtime: Runtime, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
+    let mut looks = 0_u32;
     loop {
         runtime.note_room();
+        if looks % LOOKS_PER_WHOLE == 0 {
+            runtime.impairments().await;
+        }
+        looks = looks.wrapping_add(1);
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(ROOM_INTERVAL) => {}

@@ -29,6 +29,7 @@ mod test_cases;
 mod tokens;
 mod trigger_batch;
 mod triggers;
+mod unknown_tokens;
 mod webhook_endpoints;
 mod whatsapp;
 
@@ -47,8 +48,8 @@ use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::settings::Settings;
-use crate::store::Conn;
 use crate::store::tokens::{Scope, live as tokens_of};
+use crate::store::{Conn, generation};
 use crate::telemetry::Sparing;
 use error::ApiError;
 use request::BodyLimit;
@@ -102,9 +103,10 @@ impl State {
     async fn admit(&self) -> Result<(), ApiError> {
         let _in_order = self.admitting.lock().await;
         let now = self.runtime.clock().now();
-        let admitted = move |conn: &Conn| Ok((tokens_of(conn)?, Logins::rows(conn, now)?));
-        let (tokens, logins) = read_vital(self, admitted).await?;
-        self.tokens.replace(tokens);
+        // The generation first: what is written meanwhile is then read once more.
+        let admitted = move |conn: &Conn| Ok((generation(conn)?, tokens_of(conn)?, Logins::rows(conn, now)?));
+        let (generation, tokens, logins) = read_vital(self, admitted).await?;
+        self.tokens.replace(generation, tokens);
         self.logins.replace(logins);
         Ok(())
     }
@@ -250,6 +252,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::PATCH, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::update_endpoint)),
     entry(Method::DELETE, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::delete_endpoint)),
     entry(Method::POST, "/webhook-endpoints/{id}/test", ADMIN, || web::to(webhook_endpoints::test_endpoint)),
+    entry(Method::POST, "/webhook-endpoints/{id}/try-now", ADMIN, || web::to(webhook_endpoints::try_endpoint)),
     entry(Method::POST, "/webhook-endpoints/{id}/rotate-secret", ADMIN, || web::to(webhook_endpoints::rotate_secret)),
     entry(Method::GET, "/webhook-endpoints/{id}/deliveries", ADMIN, || web::to(webhook_endpoints::list_deliveries)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),

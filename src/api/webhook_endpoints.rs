@@ -90,15 +90,22 @@ pub(super) async fn rotate_secret(state: web::Data<State>, id: web::Path<String>
     Ok(HttpResponse::Ok().json(view))
 }
 
-/// `POST /webhook-endpoints/{id}/test`: queues `webhook.test`.
+/// `POST /webhook-endpoints/{id}/test`: posts `webhook.test` once, beside what is queued.
 pub(super) async fn test_endpoint(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     match state.runtime.test_endpoint(parse_id(&id)?).await? {
         EndpointTested::Queued { delivery } => Ok(HttpResponse::Accepted().json(json!({"delivery_id": delivery}))),
-        EndpointTested::Inactive => {
-            let error = ApiError::refused(StatusCode::CONFLICT, "The webhook endpoint is switched off.");
-            Err(error.hint("Send PATCH with is_active true first."))
-        }
+        EndpointTested::Inactive => Err(switched_off()),
         EndpointTested::NotFound => Err(not_found()),
+    }
+}
+
+/// `POST /webhook-endpoints/{id}/try-now`: has what is queued tried at once.
+pub(super) async fn try_endpoint(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id = parse_id(&id)?;
+    match state.runtime.try_endpoint_now(id).await? {
+        Some(_) => Ok(HttpResponse::Accepted().json(view_of(&state, id).await?.ok_or_else(not_found)?)),
+        None if view_of(&state, id).await?.is_none() => Err(not_found()),
+        None => Err(switched_off()),
     }
 }
 
@@ -117,10 +124,16 @@ pub(super) async fn list_deliveries(
         let Some(endpoint) = webhooks::find_endpoint(conn, id)? else { return Ok(None) };
         let mut rows = webhooks::list_deliveries(conn, endpoint.seq, status, page.cursor, page.limit + 1)?;
         let next = cut(&mut rows, page.limit, |row| row.seq);
-        let data = rows.iter().map(delivery_view).collect::<Result<Vec<_>>>()?;
+        let first = webhooks::first_queued(conn, endpoint.seq)?;
+        let data = rows.iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
         Ok(Some(json!({"data": data, "next_cursor": next})))
     });
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
+}
+
+fn switched_off() -> ApiError {
+    let error = ApiError::refused(StatusCode::CONFLICT, "The webhook endpoint is switched off.");
+    error.hint("Send PATCH with is_active true first.")
 }
 
 fn parse_id(id: &str) -> Result<EndpointId, ApiError> {
@@ -191,7 +204,10 @@ fn endpoint_view(endpoint: &Endpoint, queued: u32) -> Value {
     })
 }
 
-fn delivery_view(row: &DeliveryRow) -> Result<Value> {
+/// `first` is what is queued before all else: the others wait for it and have no time of their own.
+fn delivery_view(row: &DeliveryRow, first: Option<&DeliveryRow>) -> Result<Value> {
+    let is_in_queue = row.status == DeliveryStatus::Queued && row.next_attempt_at.is_some();
+    let behind = first.filter(|first| is_in_queue && first.seq < row.seq);
     let body: Map<String, Value> = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored delivery is no JSON").caused_by(error))?;
     Ok(json!({
@@ -200,7 +216,8 @@ fn delivery_view(row: &DeliveryRow) -> Result<Value> {
         "status": row.status.as_str(),
         "reason": row.reason,
         "attempts": row.attempts,
-        "next_attempt_at": iso(row.next_attempt_at),
+        "next_attempt_at": iso(row.next_attempt_at.filter(|_| behind.is_none())),
+        "behind": behind.map(|first| json!({"id": first.id, "event": first.event})),
         "body": body,
         "created_at": iso(Some(row.created_at)),
         "updated_at": iso(Some(row.updated_at)),

@@ -16,12 +16,13 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
+use crate::channels;
 use crate::config::{Config, DefaultChannel, Flags};
 use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
 use crate::runtime::publishing::ServerFacts;
-use crate::runtime::{Clock, ServerSettings, settings as stored_settings};
+use crate::runtime::{Clock, ServerSettings, health, settings as stored_settings};
 use crate::store::{self, Direct, Reads};
 use crate::{App, telemetry};
 
@@ -73,8 +74,9 @@ pub struct Serve {
 fn server_settings(config: &Config) -> ServerSettings {
     let words = ConsentWords::new(&config.routing.opt_out_words, &config.routing.opt_in_words).into();
     let webhook = TextLimits::all(config.webhook.text_chars as usize);
+    let fallback = config.routing.fallback_flow.parse().ok();
     let (default_ttl, colleague_pause) = (config.sessions.default_ttl, config.routing.colleague_pause);
-    let settings = ServerSettings { default_ttl, words, colleague_pause, live: TextLimits::NONE, webhook };
+    let settings = ServerSettings { default_ttl, words, colleague_pause, live: TextLimits::NONE, webhook, fallback };
     match config.live_channel() {
         Ok(DefaultChannel::WhatsApp) => settings.on_channel("whatsapp"),
         Ok(DefaultChannel::Webhook) => settings.on_channel("webhook"),
@@ -145,6 +147,19 @@ pub fn check(context: &Context) -> Result<()> {
     let direct = context.open()?;
     let mut problems = App::problems_at_start(&context.config, &direct.read(stored_settings::stored)?);
     problems.extend(direct.check()?);
+    if !direct.has_room(context.config.storage.min_free.bytes() as u64)? {
+        let min_free = context.config.storage.min_free;
+        problems.push(format!(
+            "The disk has less than {min_free} free (storage.min_free) beside what the log takes: a server refuses triggers. \
+             Free some space."
+        ));
+    }
+    let live = match context.config.live_channel() {
+        Ok(DefaultChannel::WhatsApp) => Some(channels::WHATSAPP),
+        Ok(DefaultChannel::Webhook) => Some("webhook"),
+        _ => None,
+    };
+    problems.extend(direct.read(|conn| health::kept_troubles(conn, live, Clock::system().now()))?);
     if problems.is_empty() {
         return out("No problems found");
     }

@@ -4,12 +4,56 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Runtime;
 use super::sweeper::read;
 use super::templates::were_templates_refused;
 use crate::domain::Timestamp;
-use crate::store::RoomLevel;
+use crate::error::Result;
+use crate::store::webhooks::{self, Behind};
+use crate::store::{Conn, RoomLevel, channels};
+
+/// How long an event waits for its endpoint before that is worth a word: a restart of the far side is over by then.
+const BEHIND_AFTER: Duration = Duration::from_secs(60);
+
+/// What a database has of what impairs its server, a sentence each, for who looks at it without one: a channel that is
+/// paused, of the name, and endpoints that do not take their events.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) fn kept_troubles(conn: &Conn, channel: Option<&str>, now: Timestamp) -> Result<Vec<String>> {
+    let mut troubles = Vec::new();
+    if let Some(name) = channel
+        && let Some(row) = channels::find(conn, name)?.filter(|row| row.paused_at.is_some())
+    {
+        let why = row.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        troubles.push(format!("The channel {name} is paused{why}: messages wait until somebody resumes it."));
+    }
+    troubles.extend(webhooks_behind(&webhooks::behind_since(conn, now.minus(BEHIND_AFTER))?).map(|(_, text)| text));
+    Ok(troubles)
+}
+
+/// That endpoints do not take their events, and since when the first waits. It names no address.
+fn webhooks_behind(behind: &[Behind]) -> Option<(Timestamp, String)> {
+    let first = behind.first()?;
+    let queued: u32 = behind.iter().map(|one| one.queued).sum();
+    let names: Vec<String> = behind
+        .iter()
+        .take(3)
+        .map(|one| match one.description.trim() {
+            "" => one.endpoint.to_string(),
+            description => format!("\u{201c}{description}\u{201d}"),
+        })
+        .collect();
+    let more = if behind.len() > names.len() { ", …" } else { "" };
+    let text = format!(
+        "{queued} events wait for webhook endpoints that do not take them ({}{more}): they are tried again by themselves for \
+         24 hours. The page Webhooks says why.",
+        names.join(", ")
+    );
+    Some((first.since, text))
+}
 
 /// Something that the server cannot do at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +84,19 @@ impl Board {
     /// is over.
     fn note(&self, prefix: &str, found: Vec<Found>, now: Timestamp) -> Vec<Impairment> {
         let mut known = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|code, _| !code.starts_with(prefix) || found.iter().any(|found| found.code == *code));
+        known.retain(|code, _| {
+            let goes_on = !code.starts_with(prefix) || found.iter().any(|found| found.code == *code);
+            if !goes_on {
+                tracing::info!(code, "the server does this again");
+            }
+            goes_on
+        });
         let mut noted = Vec::with_capacity(found.len());
         for Found { code, text, since } in found {
-            let first = *known.entry(code).or_insert(now);
+            let first = *known.entry(code).or_insert_with(|| {
+                tracing::warn!(code, "the server is degraded: {text}");
+                now
+            });
             noted.push(Impairment { code, text, since: since.unwrap_or(first) });
         }
         noted
@@ -94,6 +147,15 @@ impl Runtime {
             }
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
+        let behind = match read(self, move |conn| webhooks::behind_since(conn, now.minus(BEHIND_AFTER))).await {
+            Ok(behind) => webhooks_behind(&behind),
+            Err(error) => {
+                tracing::warn!(%error, "how the webhook endpoints stand could not be read");
+                None
+            }
+        };
+        let behind = behind.map(|(since, text)| Found { code: "webhooks_behind", text, since: Some(since) });
+        all.extend(self.inner.health.note("webhooks_", behind.into_iter().collect(), now));
         all
     }
 

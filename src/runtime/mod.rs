@@ -15,7 +15,7 @@ pub mod credentials;
 mod deliveries;
 mod event;
 mod fate;
-mod health;
+pub(crate) mod health;
 mod held;
 pub mod import;
 mod inbound;
@@ -255,8 +255,9 @@ impl Runtime {
             }
         };
         let (default_ttl, words) = (self.default_ttl(), self.inner.consent.clone());
-        let colleague_pause = self.inner.options.routing.colleague_pause;
-        ServerSettings { default_ttl, words, colleague_pause, live: self.channel().text_limits(), webhook }
+        let routing = &self.inner.options.routing;
+        let (colleague_pause, fallback) = (routing.colleague_pause, routing.fallback_flow);
+        ServerSettings { default_ttl, words, colleague_pause, live: self.channel().text_limits(), webhook, fallback }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.

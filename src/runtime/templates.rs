@@ -327,6 +327,7 @@ mod tests {
             body: body.to_owned(),
             footer: None,
             buttons: Vec::new(),
+            unfillable: Vec::new(),
         };
         FetchedTemplate { provider_id: format!("{name}-{language}"), template }
     }

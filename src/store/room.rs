@@ -118,8 +118,8 @@ impl Room {
         }
         Err(Error::unavailable(match class {
             WriteClass::New => {
-                "The server's disk is nearly full: no session is started and no message taken until there is room \
-                 again."
+                "The server's disk is nearly full: until there is room again no session is started and no message of \
+                 another system is sent. What people write is taken."
             }
             WriteClass::Ongoing | WriteClass::Essential => {
                 "The server's disk is full: nothing but erasures and opt-outs is written until there is room again."

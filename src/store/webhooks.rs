@@ -1,7 +1,8 @@
 //! Who wants to hear what happens here, and what is to be told to them.
 //!
 //! The deliveries of one endpoint are told in the order of their rows. Only the first of those that are queued is ever
-//! tried, so `next_attempt_at` of that one says when its endpoint is tried again.
+//! tried, so `next_attempt_at` of that one says when its endpoint is tried again. A test is in no queue: it has no
+//! `next_attempt_at`, holds up nothing and is held up by nothing.
 
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -143,7 +144,7 @@ pub struct DeliveryRow {
     pub reason: Option<String>,
     /// Attempts so far.
     pub attempts: u32,
-    /// When a queued one is tried, or tried again, once those before it are done.
+    /// When a queued one is tried, or tried again, once those before it are done; `None` of a test.
     pub next_attempt_at: Option<Timestamp>,
     /// When it was queued.
     pub created_at: Timestamp,
@@ -279,6 +280,104 @@ pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Adds a test of an endpoint, which is in no queue. Nothing happens if the endpoint is gone or switched off by now.
+///
+/// # Errors
+/// When the database refuses.
+pub fn insert_test(tx: &Tx<'_>, test: &NewDelivery<'_>) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO webhook_deliveries (id, endpoint_seq, event, body, status, created_at, updated_at)
+         SELECT ?1, seq, ?3, ?4, 'queued', ?5, ?5 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
+    )?
+    .execute(params![test.id.as_bytes(), test.endpoint, test.event, test.body, test.created_at])?;
+    Ok(())
+}
+
+/// The tests that were not made, such as before the last end of the server, each with its endpoint. Looks at everything
+/// that is queued.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn tests(conn: &Conn) -> Result<Vec<(EndpointId, Uuid)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT e.id, d.id FROM webhook_endpoints AS e JOIN webhook_deliveries AS d ON d.endpoint_seq = e.seq
+         WHERE e.is_active = 1 AND d.status = 'queued' AND d.next_attempt_at IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, Uuid::from_bytes(row.get(1)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A test that was not made yet, with its endpoint; `None` if that is gone or switched off.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_test(conn: &Conn, endpoint: EndpointId, id: Uuid) -> Result<Option<(Endpoint, DeliveryRow)>> {
+    let Some(endpoint) = find_endpoint(conn, endpoint)?.filter(|endpoint| endpoint.is_active) else { return Ok(None) };
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
+         FROM webhook_deliveries
+         WHERE id = ?1 AND endpoint_seq = ?2 AND status = 'queued' AND next_attempt_at IS NULL",
+    )?;
+    let row = statement.query_row(params![id.as_bytes(), endpoint.seq], read_delivery).optional()?;
+    Ok(row.map(|row| (endpoint, row)))
+}
+
+/// The first of what is queued for an endpoint, for which the others wait.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
+         FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
+         WHERE endpoint_seq = ?1 AND status = 'queued' AND next_attempt_at IS NOT NULL ORDER BY seq LIMIT 1",
+    )?;
+    Ok(statement.query_row([endpoint_seq], read_delivery).optional()?)
+}
+
+/// Lets the first of what is queued for an endpoint be tried at once. Answers whether anything is queued.
+///
+/// # Errors
+/// When the database refuses.
+pub fn try_now(tx: &Tx<'_>, endpoint_seq: i64, now: Timestamp) -> Result<bool> {
+    let Some(first) = first_queued(tx, endpoint_seq)? else { return Ok(false) };
+    tx.prepare_cached("UPDATE webhook_deliveries SET next_attempt_at = ?2 WHERE seq = ?1 AND next_attempt_at > ?2")?
+        .execute((first.seq, now))?;
+    Ok(true)
+}
+
+/// What the active endpoints have not taken since before a time.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn behind_since(conn: &Conn, before: Timestamp) -> Result<Vec<Behind>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT e.id, e.description, d.created_at,
+             (SELECT count(*) FROM webhook_deliveries AS c WHERE c.endpoint_seq = e.seq AND c.status = 'queued')
+         FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
+             ON d.seq = (SELECT min(q.seq) FROM webhook_deliveries AS q
+                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued' AND q.next_attempt_at IS NOT NULL)
+         WHERE e.is_active = 1 AND d.created_at < ?1 ORDER BY d.created_at",
+    )?;
+    let rows = statement.query_map([before], |row| {
+        Ok(Behind { endpoint: row.get(0)?, description: row.get(1)?, since: row.get(2)?, queued: row.get(3)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An active endpoint that does not take what is queued for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Public id.
+    pub endpoint: EndpointId,
+    /// What people call it.
+    pub description: String,
+    /// When the first was queued that it has not taken.
+    pub since: Timestamp,
+    /// How many wait.
+    pub queued: u32,
+}
+
 /// The active endpoints with something queued, each with the time of its next attempt.
 ///
 /// # Errors
@@ -287,7 +386,7 @@ pub fn waiting(conn: &Conn) -> Result<Vec<(EndpointId, Timestamp)>> {
     let mut statement = conn.prepare_cached(
         "SELECT e.id, d.next_attempt_at FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
              ON d.seq = (SELECT min(q.seq) FROM webhook_deliveries AS q
-                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued')
+                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued' AND q.next_attempt_at IS NOT NULL)
          WHERE e.is_active = 1",
     )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -308,7 +407,7 @@ pub fn next_deliveries(
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
          FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
-         WHERE endpoint_seq = ?1 AND status = 'queued' ORDER BY seq LIMIT ?2",
+         WHERE endpoint_seq = ?1 AND status = 'queued' AND next_attempt_at IS NOT NULL ORDER BY seq LIMIT ?2",
     )?;
     let rows = statement.query_map((endpoint.seq, limit), read_delivery)?;
     let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -397,7 +496,8 @@ pub fn defer_first(tx: &Tx<'_>, endpoint: EndpointId, until: Timestamp) -> Resul
     tx.prepare_cached(
         "UPDATE webhook_deliveries SET next_attempt_at = ?2
          WHERE seq = (SELECT min(seq) FROM webhook_deliveries
-                      WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1) AND status = 'queued')",
+                      WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1) AND status = 'queued'
+                          AND next_attempt_at IS NOT NULL)",
     )?
     .execute((endpoint, until))?;
     Ok(())
@@ -575,6 +675,34 @@ mod tests {
     }
 
     #[test]
+    fn a_test_is_in_no_queue() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let one = endpoint(&tx, 1, &[]);
+        let id = Uuid::from_u128(1);
+        let test =
+            NewDelivery { id, endpoint: one, contact_seq: None, event: "webhook.test", body: "{}", created_at: now() };
+        insert_test(&tx, &test).unwrap();
+        let seq = find_endpoint(&tx, one).unwrap().unwrap().seq;
+        let minute = now().plus(Duration::from_secs(60));
+        assert_eq!((waiting(&tx).unwrap(), queued(&tx, one, now())), (vec![], vec![]));
+        assert!(!try_now(&tx, seq, now()).unwrap() && behind_since(&tx, minute).unwrap().is_empty());
+        assert_eq!(tests(&tx).unwrap(), [(one, id)]);
+        queue(&tx, one, 2, now());
+        queue(&tx, one, 3, now());
+        assert_eq!(queued(&tx, one, now()), [2, 3]);
+        set_attempt_failed(&tx, row(&tx, 2), "status 500", Some(minute), now()).unwrap();
+        assert!(try_now(&tx, seq, now()).unwrap());
+        assert_eq!((queued(&tx, one, now()), first_queued(&tx, seq).unwrap().unwrap().id.as_u128()), (vec![2, 3], 2));
+        assert_eq!(behind_since(&tx, now()).unwrap(), []);
+        let behind = Behind { endpoint: one, description: String::new(), since: now(), queued: 3 };
+        assert_eq!(behind_since(&tx, minute).unwrap(), [behind]);
+        let (_, made) = find_test(&tx, one, id).unwrap().unwrap();
+        set_sent(&tx, one, &[(made.seq, made.id)], now()).unwrap();
+        assert_eq!((find_test(&tx, one, id).unwrap(), tests(&tx).unwrap()), (None, vec![]));
+    }
+
+    #[test]
     fn what_is_old_is_given_up_and_the_next_waits() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
@@ -600,10 +728,10 @@ mod tests {
         for sql in [
             "SELECT e.id, d.next_attempt_at FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
              ON d.seq = (SELECT min(q.seq) FROM webhook_deliveries AS q
-                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued')
+                         WHERE q.endpoint_seq = e.seq AND q.status = 'queued' AND q.next_attempt_at IS NOT NULL)
              WHERE e.is_active = 1",
             "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_outbox
-             WHERE endpoint_seq = ?1 AND status = 'queued' ORDER BY seq LIMIT ?2",
+             WHERE endpoint_seq = ?1 AND status = 'queued' AND next_attempt_at IS NOT NULL ORDER BY seq LIMIT ?2",
             "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_by_endpoint
              WHERE endpoint_seq = ?1 AND seq < ?2 AND (?3 IS NULL OR status = ?3) ORDER BY seq DESC LIMIT ?4",
             "SELECT seq FROM webhook_deliveries INDEXED BY webhook_deliveries_by_age

@@ -38,11 +38,11 @@ export function channelBanner(known, signal) {
   async function look() {
     if (document.hidden || signal.aborted) return;
     try {
-      const channel = await liveChannel({ signal });
-      const mark = JSON.stringify([channel?.state, channel?.reason, channel?.explanation]);
+      const [channel, troubles] = await Promise.all([liveChannel({ signal }), otherTroubles(signal)]);
+      const mark = JSON.stringify([channel?.state, channel?.reason, channel?.explanation, troubles]);
       if (mark === shown) return;
       shown = mark;
-      replace(element, channel?.state === "paused" ? pausedBanner(channel) : simulatorBanner(known));
+      replace(element, channel?.state === "paused" ? pausedBanner(channel) : simulatorBanner(known), ...troubles.map(troubleBanner));
     } catch (error) {
       // What is on screen says by itself when the server cannot be reached.
       if (!api.isAbort(error)) console.warn(error);
@@ -53,6 +53,17 @@ export function channelBanner(known, signal) {
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
   look();
   return element;
+}
+
+/** What else keeps the server from doing all of its work. A paused channel has a banner of its own. */
+async function otherTroubles(signal) {
+  const response = await fetch("/readyz", { signal, headers: { Accept: "application/json" } });
+  const { reasons = [] } = await response.json();
+  return reasons.filter(({ code }) => code !== "channel_paused").map(({ code, text }) => ({ code, text }));
+}
+
+function troubleBanner({ code, text }) {
+  return h("section", { class: "banner", "aria-label": "Server", testid: `banner-${code}` }, text);
 }
 
 function pausedBanner(channel) {

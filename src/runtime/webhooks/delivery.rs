@@ -10,6 +10,8 @@
 //! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an
 //! answer is kept as the reason only if flows may call the address that gave it (see `calls::guard`).
 //!
+//! A test goes beside all that, once, and whoever made it sees what came of it.
+//!
 //! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
 //! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
 
@@ -26,7 +28,7 @@ use uuid::Uuid;
 
 use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::{EndpointId, Timestamp};
+use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
 use crate::runtime::{Runtime, calls, jittered, sweeper, tell_refusal, wait_for_store};
 use crate::store::WriteClass;
@@ -65,13 +67,20 @@ impl Runtime {
         let (_stop, stopping) = watch::channel(false);
         let now = self.clock().now();
         let mut lanes = JoinSet::new();
+        for (endpoint, id) in self.inner.teller.take_tests() {
+            let runtime = self.clone();
+            lanes.spawn(async move { test(&runtime, endpoint, id).await });
+        }
+        let mut attempts = 0;
+        while let Some(tested) = lanes.join_next().await {
+            attempts += tested.unwrap_or(Ok(0))?;
+        }
         for (id, due_at) in sweeper::read(self, webhooks::waiting).await? {
             if due_at <= now {
                 let (runtime, stopping) = (self.clone(), stopping.clone());
                 lanes.spawn(async move { drain(&runtime, id, &stopping).await });
             }
         }
-        let mut attempts = 0;
         while let Some(drained) = lanes.join_next().await {
             attempts += drained.unwrap_or(Ok(0))?;
         }
@@ -87,10 +96,22 @@ impl Runtime {
         }
         let (stopper, stopping) = watch::channel(false);
         let mut lanes = Lanes::default();
+        match sweeper::read(self, webhooks::tests).await {
+            Ok(left) => left.into_iter().for_each(|(endpoint, id)| self.inner.teller.make_test(endpoint, id)),
+            Err(error) => tracing::warn!(%error, "which tests were not made could not be read"),
+        }
         loop {
             // Register for the wake-up before looking: what is queued in between is then not slept through.
             let woken = self.inner.teller.wake.notified();
             let mut pause = POLL;
+            for (endpoint, id) in self.inner.teller.take_tests() {
+                let runtime = self.clone();
+                lanes.tasks.spawn(async move {
+                    if let Err(error) = test(&runtime, endpoint, id).await {
+                        tell_refusal(&runtime, &error, "an endpoint could not be tested");
+                    }
+                });
+            }
             match sweeper::read(self, webhooks::waiting).await {
                 Ok(waiting) => {
                     let now = self.clock().now();
@@ -114,7 +135,7 @@ impl Runtime {
                 () = &mut stop => break,
                 () = woken => {}
                 () = tokio::time::sleep(pause) => {}
-                () = lanes.one_ends(), if !lanes.busy.is_empty() => {}
+                () = lanes.one_ends(), if !lanes.tasks.is_empty() => {}
             }
         }
         stopper.send_replace(true);
@@ -188,6 +209,18 @@ async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<boo
     Ok(attempts)
 }
 
+/// Posts a test, once and beside what is queued for its endpoint. Gives how many attempts there were.
+async fn test(runtime: &Runtime, endpoint: EndpointId, id: Uuid) -> Result<usize> {
+    let found = sweeper::read(runtime, move |conn| webhooks::find_test(conn, endpoint, id)).await?;
+    let Some((endpoint, row)) = found else { return Ok(0) };
+    let (taken, failed) = match post(runtime, &endpoint, &row).await {
+        Ok(()) => (vec![(row.seq, row.id)], None),
+        Err(refusal) => (Vec::new(), Some((row, refusal))),
+    };
+    record(runtime, endpoint.id, taken, failed).await?;
+    Ok(1)
+}
+
 /// Why an endpoint has not taken a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refusal {
@@ -209,7 +242,7 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
         .map_err(|why| silent(why.clone()))?;
     let unix = runtime.clock().now().as_millis().div_euclid(1000);
     let request = client
-        .post(&endpoint.url)
+        .post(web_link(&endpoint.url).as_ref().unwrap_or(&endpoint.url))
         .timeout(TIMEOUT)
         .header(CONTENT_TYPE, "application/json")
         .header(SIGNATURE_HEADER, sign(&endpoint.secret, unix, row.body.as_bytes()))
@@ -251,7 +284,9 @@ fn judge(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> Verdict {
     if refusal.status == Some(410) {
         return Verdict::Gone;
     }
-    if is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY {
+    // Somebody waits for a test, and makes another one if need be.
+    let is_test = row.next_attempt_at.is_none();
+    if is_test || (is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY) {
         return Verdict::Faulty;
     }
     if now.since(row.created_at) >= GIVE_UP_AFTER {

@@ -22,7 +22,7 @@ use super::ledger::Ledger;
 use super::turn::Handoff;
 use super::{Notice, Runtime, sweeper};
 use crate::domain::text::has_odd_characters;
-use crate::domain::{Contact, EndpointId, Session, Timestamp};
+use crate::domain::{Contact, EndpointId, Session, Timestamp, web_link};
 use crate::error::Result;
 use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
@@ -71,6 +71,8 @@ pub(super) struct Teller {
     listeners: RwLock<Option<Vec<Listener>>>,
     /// Held from reading the endpoints until they are in force: an older reading never replaces a newer one.
     reloading: Mutex<()>,
+    /// Tests that are to be made: they are in no queue.
+    tests: std::sync::Mutex<Vec<(EndpointId, Uuid)>>,
     /// Rung when something is queued.
     wake: Notify,
 }
@@ -79,6 +81,16 @@ impl Teller {
     /// Wakes the worker, after the commit that queued something.
     pub(super) fn ring(&self) {
         self.wake.notify_one();
+    }
+
+    /// Has a test made, after the commit that has its row.
+    fn make_test(&self, endpoint: EndpointId, id: Uuid) {
+        self.tests.lock().unwrap_or_else(PoisonError::into_inner).push((endpoint, id));
+        self.ring();
+    }
+
+    fn take_tests(&self) -> Vec<(EndpointId, Uuid)> {
+        std::mem::take(&mut *self.tests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -217,7 +229,7 @@ fn told_of_contact(contact: &Contact) -> Value {
 /// What came of making an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointMade {
-    /// It is made, and its test is queued.
+    /// It is made, and its test is on its way.
     Made {
         /// Its id.
         id: EndpointId,
@@ -234,7 +246,7 @@ pub enum EndpointMade {
 /// What came of testing an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointTested {
-    /// The test is queued.
+    /// The test is on its way.
     Queued {
         /// The delivery's id.
         delivery: Uuid,
@@ -255,7 +267,7 @@ pub fn secret_hint(secret: &str) -> String {
 /// # Errors
 /// What is wrong with it, to stand behind "The url".
 pub fn check_endpoint_url(url: &str) -> Result<(), String> {
-    let parsed = url.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let parsed = web_link(url).and_then(|url| url.parse::<Url>().ok());
     let Some(parsed) = parsed.filter(|_| url.len() <= URL_BYTES && !has_odd_characters(url)) else {
         return Err(format!("must be an http or https URL of at most {URL_BYTES} bytes"));
     };
@@ -290,10 +302,13 @@ impl Runtime {
             }
             let new = NewEndpoint { id, url: &url, description: &description, events: &events, secret: &kept };
             webhooks::insert_endpoint(tx, &new, now)?;
-            queue_test(tx, id, test, now)?;
+            keep_test(tx, id, test, now)?;
             Ok(EndpointMade::Made { id, secret: kept.clone() })
         });
         let made = made.await?;
+        if matches!(made, EndpointMade::Made { .. }) {
+            self.inner.teller.make_test(id, test);
+        }
         self.endpoints_changed().await?;
         Ok(made)
     }
@@ -342,7 +357,7 @@ impl Runtime {
         Ok(is_known)
     }
 
-    /// Queues `webhook.test` for an endpoint, behind what is queued for it already.
+    /// Posts `webhook.test` to an endpoint, beside what is queued for it and once.
     ///
     /// # Errors
     /// When the store takes no writes.
@@ -350,15 +365,33 @@ impl Runtime {
         let (delivery, now) = (Uuid::now_v7(), self.clock().now());
         let tested = self.store().write(move |tx| match webhooks::find_endpoint(tx, id)? {
             Some(endpoint) if endpoint.is_active => {
-                queue_test(tx, id, delivery, now)?;
+                keep_test(tx, id, delivery, now)?;
                 Ok(EndpointTested::Queued { delivery })
             }
             Some(_) => Ok(EndpointTested::Inactive),
             None => Ok(EndpointTested::NotFound),
         });
         let tested = tested.await?;
-        self.inner.teller.ring();
+        if let EndpointTested::Queued { delivery } = tested {
+            self.inner.teller.make_test(id, delivery);
+        }
         Ok(tested)
+    }
+
+    /// Has the first of what is queued for an endpoint tried at once, whenever it was to be. Gives whether anything is
+    /// queued; `None` if there is no such endpoint, or none that is switched on.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub async fn try_endpoint_now(&self, id: EndpointId) -> Result<Option<bool>> {
+        let now = self.clock().now();
+        let tried = self.store().write(move |tx| match webhooks::find_endpoint(tx, id)? {
+            Some(endpoint) if endpoint.is_active => webhooks::try_now(tx, endpoint.seq, now).map(Some),
+            _ => Ok(None),
+        });
+        let tried = tried.await?;
+        self.inner.teller.ring();
+        Ok(tried)
     }
 
     /// Puts the endpoints of the database in force, such as after another process has changed them.
@@ -384,8 +417,8 @@ fn fresh_secret() -> Result<String> {
     Ok(format!("{SECRET_PREFIX}{}", make_secret()?))
 }
 
-fn queue_test(tx: &crate::store::Tx<'_>, endpoint: EndpointId, id: Uuid, now: Timestamp) -> Result<()> {
+fn keep_test(tx: &crate::store::Tx<'_>, endpoint: EndpointId, id: Uuid, now: Timestamp) -> Result<()> {
     let body = to_json(&json!({"event": TEST_EVENT, "webhook_id": endpoint, "timestamp": now.to_iso_seconds()}))?;
     let delivery = NewDelivery { id, endpoint, contact_seq: None, event: TEST_EVENT, body: &body, created_at: now };
-    webhooks::insert_delivery(tx, &delivery)
+    webhooks::insert_test(tx, &delivery)
 }

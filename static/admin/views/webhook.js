@@ -23,7 +23,7 @@ export function webhookView([id], page) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("code", {}, item.event), status(item.status, { testid: "delivery-status" }), number(item.attempts),
         item.reason ? h("span", { class: "stack" }, h("span", { class: "clamp" }, item.reason), inWords(item.reason) && h("span", { class: "muted small-text" }, inWords(item.reason))) : "–",
-        item.status === "queued" ? timeOf(item.next_attempt_at) : "–", timeOf(item.created_at),
+        nextTry(item), timeOf(item.created_at),
         h("div", { class: "actions" }, button("Body", () => tellDialog(item.event, jsonBlock(item.body, "What is told")), { kind: "small", testid: "delivery-body" })),
       ], { testid: "delivery-row" }));
     },
@@ -50,6 +50,7 @@ export function webhookView([id], page) {
       actions: [
         button("Refresh", load, { kind: "quiet" }),
         button("Send a test", test, { testid: "webhook-test" }),
+        endpoint.is_active && endpoint.queued > 0 && endpoint.failing_since && button("Try now", tryNow, { testid: "webhook-try" }),
         button("Edit", async () => (await editEndpoint(endpoint)) && load(), { testid: "webhook-edit" }),
         endpoint.is_active
           ? button("Pause", pause, { testid: "webhook-pause" })
@@ -91,6 +92,12 @@ export function webhookView([id], page) {
     await load();
   }
 
+  async function tryNow() {
+    await api.post(`${path}/try-now`, {}, { signal });
+    toast("What waits is tried now.");
+    await load();
+  }
+
   async function rotate() {
     const done = await confirmDialog("Make a new secret?", "Requests are signed with the new one from now on, and your system refuses them until it knows it.", {
       confirm: "Make a new secret", testid: "webhook-rotate-confirm", action: () => api.post(`${path}/rotate-secret`),
@@ -110,6 +117,13 @@ export function webhookView([id], page) {
 
   load();
   return { title: "Webhook", element };
+}
+
+/** When a delivery is tried next, or what it waits for. */
+function nextTry(item) {
+  if (item.status !== "queued") return "–";
+  if (item.behind) return h("span", { testid: "delivery-behind" }, `behind ${item.behind.event}`);
+  return item.next_attempt_at && new Date(item.next_attempt_at) > new Date() ? timeOf(item.next_attempt_at) : "now";
 }
 
 const back = () => h("p", { class: "back" }, h("a", { href: "#/webhooks" }, "Webhooks"));
