@@ -16,7 +16,6 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use crate::channels;
 use crate::config::{Config, DefaultChannel, Flags};
 use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
@@ -155,7 +154,7 @@ pub fn check(context: &Context) -> Result<()> {
         ));
     }
     let live = match context.config.live_channel() {
-        Ok(DefaultChannel::WhatsApp) => Some(channels::WHATSAPP),
+        Ok(DefaultChannel::WhatsApp) => Some("whatsapp"),
         Ok(DefaultChannel::Webhook) => Some("webhook"),
         _ => None,
     };

@@ -64,8 +64,8 @@ pub(super) struct PartOf {
 fn in_parts(said: Vec<Said>, limits: &TextLimits) -> Vec<Said> {
     let mut groups: Vec<Vec<Said>> = Vec::with_capacity(said.len());
     for Said { message, refused, .. } in said {
-        let goes_on = groups.last().and_then(|group| group.last()).is_some_and(|before| {
-            // A medium and the text of its node.
+        let goes_on = groups.last().and_then(|group| group.first()).is_some_and(|before| {
+            // A medium, perhaps with a caption that follows it, and the text of its node.
             let is_text = message.kind == MessageKind::Text && message.template.is_none();
             before.message.kind == MessageKind::Media && before.message.node == message.node && is_text
         });

@@ -220,7 +220,8 @@ async fn without_room_on_the_disk_triggers_wait_and_messages_come_in() {
         app.runtime.measure_room(u64::MAX).unwrap();
         let refused = app.trigger(flow, "+4915112345678").await;
         assert_eq!(refused.header("retry-after"), Some("1"));
-        assert!(refused.expect(503)["error"].as_str().unwrap().contains("disk"));
+        let error = refused.expect(503)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("disk") && error.contains("What people write is taken"), "{error}");
         let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
         let reason = &ready["reasons"][0];
         assert_eq!((&ready["status"], &reason["code"]), (&json!("degraded"), &json!("disk_nearly_full")));

@@ -18,7 +18,6 @@ use std::process::Output;
 
 use common::{Server, command, question};
 use serde_json::{Value, json};
-use wait::until;
 
 fn out(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -205,6 +204,11 @@ async fn check_finds_damage_and_names_a_bad_key() {
     let mut server = Server::start(folder.path(), &[]).await;
     assert_eq!(out(&server.command(&["check"])), "No problems found\n");
     server.kill();
+    std::fs::write(folder.path().join("qyvo.toml"), "[storage]\nmin_free = \"999999GiB\"\n").unwrap();
+    let full = command(folder.path(), &["check"]);
+    let told = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(full.status.code() == Some(1) && told.contains("storage.min_free"), "{told}");
+    std::fs::remove_file(folder.path().join("qyvo.toml")).unwrap();
     let conn = rusqlite::Connection::open(folder.path().join("qyvo.db")).unwrap();
     conn.execute_batch("DROP INDEX sessions_running").unwrap();
     drop(conn);
@@ -222,6 +226,24 @@ fn chat(folder: &Path, arguments: &[&str], lines: &str) -> Output {
     let mut all = vec!["simulate"];
     all.extend(arguments);
     common::command_with_input(folder, &all, lines)
+}
+
+#[test]
+fn a_keyword_begins_the_chat_as_it_begins_the_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = json!({
+        "schema_version": 1, "name": "Info", "entry_node": "ask", "settings": {"keywords": ["info"]},
+        "nodes": [{"id": "ask", "type": "ask", "text": "You wrote {{input.text}}. Your name?"}]
+    });
+    write(folder.path(), "info.json", &document);
+    assert_eq!(
+        out(&chat(folder.path(), &["info.json", "--message", "INFO!"], "/quit\n")),
+        "You wrote INFO!. Your name?\n"
+    );
+    let told = refused(&chat(folder.path(), &["info.json", "--message", "hello"], ""));
+    assert!(told.contains("whose keywords are \u{201c}info\u{201d}"), "{told}");
+    let told = refused(&chat(folder.path(), &["info.json", "--message", "info", "--context", "{\"a\": 1}"], ""));
+    assert!(told.contains("brings no context"), "{told}");
 }
 
 #[test]

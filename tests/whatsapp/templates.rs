@@ -209,7 +209,7 @@ async fn what_cannot_be_filled_is_refused_by_name_everywhere() {
         json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [
             {"id": "a", "type": "send_message", "template": {"name": name, "variables": {"1": "you"}},
              "exits": {"next": "b", "delivery_failed": "lost"}},
-            {"id": "b", "type": "end", "outcome": "said"}, {"id": "lost", "type": "end", "outcome": "lost"}]})
+            {"id": "b", "type": "delay", "seconds": 1}, {"id": "lost", "type": "end", "outcome": "lost"}]})
     };
     let problems = world.app.post("/flows/validate", &flow("cards")).await.expect(200)["problems"].clone();
     let problem = problems.as_array().unwrap().iter().find(|one| one["id"] == "template_cannot_be_filled").unwrap();
@@ -237,7 +237,7 @@ async fn what_cannot_be_filled_is_refused_by_name_everywhere() {
     let id = world.app.publish(&flow("form")).await;
     let session = world.trigger(id, PHONE, json!({})).await;
     world.settle().await;
-    assert_eq!(world.app.session(&session).await["outcome"], "said");
+    assert_eq!(world.app.session(&session).await["current_node_id"], "b");
     assert_eq!(
         world.cloud.accepted()[0].body["template"]["components"][1],
         json!({"type": "button", "sub_type": "flow", "index": "0"})

@@ -390,6 +390,24 @@ mod tests {
     }
 
     #[test]
+    fn a_documents_name_is_cut_before_its_kind_and_left_off_where_it_is_blank() {
+        let long = "é".repeat(300);
+        for (name, shown) in [
+            ("a.pdf", Some("a.pdf".to_owned())),
+            (" \u{200b}", None),
+            ("", None),
+            (&format!("{long}.pdf"), Some(format!("{}.pdf", "é".repeat(236)))),
+            (&long, Some("é".repeat(240))),
+            (&format!("{long}. A sentence"), Some("é".repeat(240))),
+        ] {
+            assert_eq!(filename(name), shown, "{name}");
+            let media = MediaRef { filename: Some(name.to_owned()), ..media("document") };
+            let body = body_of(&outgoing(Content::Media { media, caption: None })).unwrap();
+            assert_eq!(body["document"].get("filename").and_then(Value::as_str), shown.as_deref());
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_on_buttons_becomes_a_list() {
         let kind = |options| body_of(&outgoing(menu_of(options))).unwrap()["interactive"]["type"].clone();
         let long = "x".repeat(21);

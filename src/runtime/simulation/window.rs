@@ -151,6 +151,47 @@ mod tests {
     }
 
     #[test]
+    fn a_caption_that_cannot_be_shown_follows_its_medium_and_goes_with_it() {
+        let document = |kind: &str, caption: &str| {
+            let media = json!({"kind": kind, "url": "https://a.example/f", "caption": caption});
+            let template = json!({"name": "news", "variables": {}});
+            json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [
+                {"id": "a", "type": "send_message", "media": media, "text": "More", "template": template,
+                 "exits": {"next": "b"}},
+                {"id": "b", "type": "delay", "seconds": 60}]})
+        };
+        let long = "word ".repeat(300);
+        for (kind, caption) in [("audio", "Listen"), ("image", long.as_str())] {
+            let open = simulate_on(document(kind, caption), json!({"channel": "whatsapp"}));
+            let said: Vec<_> =
+                open.messages().map(|said| (said.message.text.as_deref().map(str::trim), said.refused)).collect();
+            assert_eq!(said, [(None, None), (Some(caption.trim()), None), (Some("More"), None)], "{kind}");
+            let closed = simulate_on(document(kind, caption), json!({"channel": "whatsapp", "window_open": false}));
+            let refused: Vec<_> = closed.messages().map(|said| said.refused).collect();
+            assert_eq!(refused, [None, Some("sent_as_template"), Some("sent_as_template")], "{kind}");
+            assert_eq!(closed.session().status, Status::Running, "the template went for all of it");
+        }
+        // The generic webhook shows whatever there is below whatever there is.
+        let webhook = simulate_on(document("audio", "Listen"), json!({"channel": "webhook"}));
+        let said: Vec<_> = webhook.messages().map(|said| said.message.text.as_deref()).collect();
+        assert_eq!(said, [Some("Listen"), Some("More")]);
+    }
+
+    #[test]
+    fn what_is_no_link_is_not_sent_wherever_it_is_tried() {
+        let media = json!({"kind": "image", "url": "{{context.u}}"});
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "a", "nodes": [
+            {"id": "a", "type": "send_message", "media": media, "exits": {"next": "b"}},
+            {"id": "b", "type": "delay", "seconds": 60}]});
+        for channel in ["simulator", "webhook", "whatsapp"] {
+            let tried = |url: &str| simulate_on(document.clone(), json!({"channel": channel, "context": {"u": url}}));
+            let session = tried("www.a.example/x.jpg").session().clone();
+            assert_eq!((session.status, session.reason.as_deref()), (Status::Failed, Some("bad_media")), "{channel}");
+            assert_eq!(tried("https://a.example/x y.jpg").session().status, Status::Running, "{channel}");
+        }
+    }
+
+    #[test]
     fn somebody_can_open_and_close_it() {
         let mut simulation = simulate_on(flow(json!({})), json!({"channel": "whatsapp"}));
         assert!(simulation.messages().all(|said| said.message.template.is_none()));
