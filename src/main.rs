@@ -100,7 +100,7 @@ enum ContactsCommand {
     /// opted out is in no conversation any more; but who has opted in by a word here stays in unless opted_out_at is
     /// later than that word. Exits with 1 if a row was refused.
     Import {
-        /// The file, in UTF-8 or Windows-1252
+        /// The file
         file: PathBuf,
         /// Only tell what would come of it
         #[arg(long)]
@@ -109,9 +109,13 @@ enum ContactsCommand {
         /// of a dry run as NAME.dry-run.errors.csv]
         #[arg(long, value_name = "FILE")]
         errors: Option<PathBuf>,
-        /// What stands between the cells: a character, or `tab` [default: found in the first row]
+        /// What stands between the cells: a character, or `tab` [default: found in the first rows]
         #[arg(long, value_parser = delimiter)]
         delimiter: Option<u8>,
+        /// What the file is in, such as windows-1251 or shift_jis (labels of the WHATWG Encoding Standard) [default:
+        /// found out; where that is not sure nothing goes in, and the likely ones are listed with how names read]
+        #[arg(long, value_name = "NAME")]
+        encoding: Option<String>,
         /// Whose national numbers are in the file, as an ISO 3166 code such as ES [default: numbers need a + or 00]
         #[arg(long, value_name = "CODE")]
         country: Option<String>,
@@ -232,9 +236,9 @@ fn main() -> ExitCode {
             let options = simulate::Options { context: passed, message, now, seed, phone, name, trace };
             simulate::simulate(&context, &file, options)
         }
-        Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, country, maps }) => {
+        Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, encoding, country, maps }) => {
             let country = country.map(|code| code.trim().to_uppercase());
-            let reading = contacts::Reading { delimiter, country, columns: maps };
+            let reading = contacts::Reading { delimiter, encoding, country, columns: maps };
             contacts::import(&context, &file, &contacts::Import { dry_run, refused: errors, reading })
         }
         Command::Settings(SettingsCommand::List) => cli::settings::list(&context),

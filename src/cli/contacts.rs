@@ -55,9 +55,7 @@ pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
         )));
     }
     let direct = context.open()?;
-    if !table.is_utf8() {
-        note(format_args!("{} is not UTF-8 and is read as Windows-1252", file.display()));
-    }
+    table.notes().iter().for_each(|said| note(plain(said)));
     let keys: Vec<String> = table.metadata_keys().map(plain).collect();
     if !keys.is_empty() {
         note(format_args!("Metadata: {}", keys.join(", ")));
@@ -80,12 +78,13 @@ pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
     };
     let ended = run.take_all(&stop);
     run.progress.end();
-    let Run { refused, counts, last_line, .. } = run;
+    let Run { table, refused, counts, last_line, .. } = run;
     let ended = ended.inspect_err(|_| {
         note(format_args!("{}; it ended after line {last_line}", counts.sentence(options.dry_run)));
     })?;
     let refused_path = refused.finish()?;
     note(counts.sentence(options.dry_run));
+    table.last_notes().iter().for_each(|said| note(plain(said)));
     if counts.stay_in > 0 {
         note(format_args!(
             "{} of them stay opted in, because the person has asked for it here since: where it was earlier, opted_out_at \

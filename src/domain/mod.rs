@@ -9,6 +9,7 @@ pub mod consent;
 mod contact;
 mod country_zone;
 mod document;
+pub mod file_kind;
 mod held;
 mod http_call;
 mod ids;
@@ -27,6 +28,7 @@ mod template;
 pub mod text;
 mod timestamp;
 pub mod typed;
+pub mod unicode_form;
 pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};

@@ -31,7 +31,7 @@ fn told(output: &Output, code: i32) -> String {
 }
 
 /// Phone, name, email, language, tags, metadata, whether opted in, whether opted out, source.
-fn people(folder: &Path) -> Vec<String> {
+pub(crate) fn people(folder: &Path) -> Vec<String> {
     let conn = Connection::open(folder.join("qyvo.db")).unwrap();
     let mut statement = conn
         .prepare(

@@ -1,0 +1,464 @@
+//! Which encoding a file is in that is not UTF-8, by what its words look like in each and by whose numbers it has.
+//!
+//! Spreadsheets write what their machine is set to, so the country of most numbers tells which encodings are likely. A
+//! reading counts only if its words look like words: letters of one script, capitals where capitals stand. What two
+//! readings could be is for a person to say: a wrong name is worse than a question.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{
+    BIG5, EUC_JP, EUC_KR, Encoding, GBK, IBM866, ISO_8859_2, ISO_8859_4, ISO_8859_5, ISO_8859_6, ISO_8859_7,
+    ISO_8859_8, ISO_8859_13, ISO_8859_15, ISO_8859_16, KOI8_U, MACINTOSH, SHIFT_JIS, WINDOWS_874, WINDOWS_1250,
+    WINDOWS_1251, WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
+    X_MAC_CYRILLIC,
+};
+use regex::Regex;
+
+use crate::domain::Phone;
+use crate::domain::unseen::is_unseen;
+
+/// Every encoding that a file is held against, in the order in which they are told of.
+const CANDIDATES: [&Encoding; 28] = [
+    WINDOWS_1252,
+    WINDOWS_1250,
+    WINDOWS_1251,
+    WINDOWS_1253,
+    WINDOWS_1254,
+    WINDOWS_1255,
+    WINDOWS_1256,
+    WINDOWS_1257,
+    WINDOWS_1258,
+    WINDOWS_874,
+    ISO_8859_2,
+    ISO_8859_4,
+    ISO_8859_5,
+    ISO_8859_6,
+    ISO_8859_7,
+    ISO_8859_8,
+    ISO_8859_13,
+    ISO_8859_15,
+    ISO_8859_16,
+    KOI8_U,
+    IBM866,
+    MACINTOSH,
+    X_MAC_CYRILLIC,
+    SHIFT_JIS,
+    EUC_JP,
+    GBK,
+    BIG5,
+    EUC_KR,
+];
+
+const WESTERN: &[&Encoding] = &[WINDOWS_1252, MACINTOSH];
+/// The encodings that files of a country are in. Those of all others are [`WESTERN`].
+const HOMES: [(&str, &[&Encoding]); 13] = [
+    ("PL CZ SK HU SI HR BA ME RO AL MD", &[WINDOWS_1250, ISO_8859_2]),
+    ("RU UA BY BG RS MK KZ KG MN TJ UZ TM BA ME MD", &[WINDOWS_1251, KOI8_U, IBM866, ISO_8859_5, X_MAC_CYRILLIC]),
+    ("GR CY", &[WINDOWS_1253, ISO_8859_7]),
+    ("TR AZ CY", &[WINDOWS_1254]),
+    ("IL", &[WINDOWS_1255, ISO_8859_8]),
+    ("EG SA AE BH DZ IQ IR JO KW LB LY MA OM PS QA SD SY TN YE AF PK MR", &[WINDOWS_1256, ISO_8859_6]),
+    ("LT LV EE", &[WINDOWS_1257, ISO_8859_13]),
+    ("TH", &[WINDOWS_874]),
+    ("JP", &[SHIFT_JIS, EUC_JP]),
+    ("CN SG", &[GBK]),
+    ("TW HK MO", &[BIG5]),
+    ("KR KP", &[EUC_KR]),
+    ("VN", &[WINDOWS_1258]),
+];
+
+/// Letters beyond ASCII of the languages of Western Europe, but for those of Icelandic.
+const WESTERN_LETTERS: &str = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸªº’‘“”„–—´«»·";
+const ICELANDIC_LETTERS: &str = "þðýÞÐÝ";
+/// Words from which a guess is taken for sure that is not the usual Western one.
+const ENOUGH_WORDS: usize = 3;
+/// Readings that a question names at most.
+const READINGS: usize = 6;
+/// Bytes of lines that are kept to judge by.
+const SAMPLE_BYTES: usize = 128 * 1024;
+/// Bytes of a line that are kept.
+const LINE_BYTES: usize = 2_048;
+/// Numbers from which the country is taken.
+const NUMBERS: usize = 300;
+
+/// What came of guessing.
+pub(super) enum Guess {
+    /// It is this one.
+    Sure(&'static Encoding),
+    /// It may be one of these, the likeliest first, each with what a name reads like in it.
+    Unsure(Vec<(&'static Encoding, String)>),
+}
+
+/// The lines of a file that tell its encoding, and the numbers that tell its country.
+#[derive(Default)]
+pub(super) struct Samples {
+    /// Lines with anything beyond ASCII in them.
+    lines: Vec<Vec<u8>>,
+    bytes: usize,
+    current: Vec<u8>,
+    is_long: bool,
+    finished: u64,
+    after_return: bool,
+    /// How often numbers of each country were met.
+    countries: HashMap<String, usize>,
+    numbers: usize,
+    /// Lines beyond ASCII that are UTF-8.
+    pub(super) utf8_lines: u64,
+    /// Lines that are not.
+    pub(super) other_lines: u64,
+    pub(super) has_japanese_escape: bool,
+}
+
+impl Samples {
+    /// The line that is read, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.finished + 1
+    }
+
+    /// Takes the next bytes of the file.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let is_second = *byte == b'\n' && self.after_return;
+            self.after_return = *byte == b'\r';
+            match byte {
+                _ if is_second => {}
+                b'\n' | b'\r' => self.end(),
+                _ if self.current.len() < LINE_BYTES => self.current.push(*byte),
+                _ => self.is_long = true,
+            }
+        }
+    }
+
+    /// Ends a line.
+    pub(super) fn end(&mut self) {
+        self.finished += 1;
+        if self.numbers < NUMBERS {
+            self.count_numbers();
+        }
+        self.has_japanese_escape |= [&b"\x1b$B"[..], b"\x1b$@", b"\x1b(J"]
+            .iter()
+            .any(|escape| memchr::memmem::find(&self.current, escape).is_some());
+        if !self.current.is_ascii() {
+            if !self.is_long {
+                let is_utf8 = std::str::from_utf8(&self.current).is_ok();
+                *(if is_utf8 { &mut self.utf8_lines } else { &mut self.other_lines }) += 1;
+            }
+            if self.bytes < SAMPLE_BYTES {
+                self.bytes += self.current.len();
+                self.lines.push(std::mem::take(&mut self.current));
+            }
+        }
+        self.current.clear();
+        self.is_long = false;
+    }
+
+    fn count_numbers(&mut self) {
+        static NUMBER: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r"(?:\+|\b00)[1-9][0-9 ()./-]{5,20}[0-9]").ok());
+        let text: String =
+            self.current.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect();
+        for found in NUMBER.iter().flat_map(|number| number.find_iter(&text)) {
+            if let Some(country) = found.as_str().parse::<Phone>().ok().and_then(|phone| phone.country()) {
+                self.numbers += 1;
+                *self.countries.entry(country).or_default() += 1;
+            }
+        }
+    }
+
+    /// The country of most numbers.
+    fn country(&self) -> Option<&str> {
+        let counted = self.countries.iter().max_by_key(|(country, count)| (**count, std::cmp::Reverse(*country)));
+        counted.map(|(country, _)| country.as_str())
+    }
+
+    /// What the first name beyond ASCII reads like. A line with a number in it goes before the names of the columns.
+    pub(super) fn first_reading(&self, encoding: &'static Encoding) -> Option<String> {
+        let has_number = |line: &&Vec<u8>| line.iter().filter(|byte| byte.is_ascii_digit()).count() >= 6;
+        let line = self.lines.iter().find(has_number).or(self.lines.first())?;
+        let (text, _) = encoding.decode_without_bom_handling(line);
+        let cell = text.split([',', ';', '\t', '|', '"']).map(str::trim).find(|cell| !cell.is_ascii())?;
+        Some(cell.chars().filter(|c| !c.is_control()).take(40).collect())
+    }
+
+    /// A cell that was read as Windows-1252 though it was UTF-8, and what it was, if all cells beyond ASCII are such.
+    pub(super) fn garbled(&self) -> Option<(String, String)> {
+        let mut first = None;
+        for line in &self.lines {
+            let text = String::from_utf8_lossy(line);
+            for cell in text.split([',', ';', '\t', '|', '"']).map(str::trim).filter(|cell| !cell.is_ascii()) {
+                let (bytes, _, is_lost) = WINDOWS_1252.encode(cell);
+                let meant = std::str::from_utf8(&bytes).ok().filter(|_| !is_lost)?;
+                first.get_or_insert_with(|| (cell.to_owned(), meant.to_owned()));
+            }
+        }
+        first
+    }
+}
+
+/// A way to read the samples.
+struct Reading {
+    encoding: &'static Encoding,
+    /// The words beyond ASCII.
+    words: BTreeSet<String>,
+}
+
+/// Guesses the encoding of a file of which that much is known. `country` is whose national numbers it has.
+pub(super) fn guess(samples: &Samples, country: Option<&str>) -> Guess {
+    let country = samples.country().or(country);
+    let homes = homes_of(country);
+    let readings: Vec<Reading> =
+        CANDIDATES.iter().filter_map(|encoding| Reading::of(samples, encoding)).filter(Reading::is_plausible).collect();
+    let detected = detect(samples, country);
+    if let Some(sure) = the_sure_one(&readings, &homes, detected, country) {
+        return Guess::Sure(sure);
+    }
+    let is_likely = |encoding: &'static Encoding| homes.contains(&encoding);
+    let mut ordered: Vec<&'static Encoding> = readings.iter().map(|reading| reading.encoding).collect();
+    ordered.sort_by_key(|encoding| (*encoding != detected, !is_likely(encoding)));
+    let mut told = HashSet::new();
+    let mut named: Vec<_> = ordered
+        .into_iter()
+        .filter_map(|encoding| samples.first_reading(encoding).map(|reading| (encoding, reading)))
+        .filter(|(_, reading)| told.insert(reading.clone()))
+        .collect();
+    named.truncate(READINGS);
+    Guess::Unsure(named)
+}
+
+/// The one reading that nothing speaks against.
+fn the_sure_one(
+    readings: &[Reading],
+    homes: &[&'static Encoding],
+    detected: &'static Encoding,
+    country: Option<&str>,
+) -> Option<&'static Encoding> {
+    let first = readings.first()?;
+    let has_enough = |reading: &Reading| reading.words.len() >= ENOUGH_WORDS;
+    let is_home = |reading: &&Reading| homes.contains(&reading.encoding);
+    if readings.iter().all(|reading| reading.words == first.words) {
+        let best = readings.iter().find(is_home);
+        return best.or(Some(first).filter(|first| has_enough(first))).map(|reading| reading.encoding);
+    }
+    let at_home: Vec<&Reading> = readings.iter().filter(is_home).collect();
+    let found = readings.iter().find(|reading| reading.encoding == detected);
+    // Of several encodings of a country the detector knows which; those that it does not know are what is left.
+    let likely = match found {
+        Some(found) => at_home.iter().find(|reading| reading.words == found.words)?,
+        None => at_home.first().filter(|first| at_home.iter().all(|reading| reading.words == first.words))?,
+    };
+    let is_usual = likely.encoding == WINDOWS_1252 && likely.is_western(country);
+    (is_usual || has_enough(likely)).then_some(likely.encoding)
+}
+
+fn homes_of(country: Option<&str>) -> Vec<&'static Encoding> {
+    let of_country = |codes: &str| country.is_some_and(|country| codes.split(' ').any(|code| code == country));
+    let found: Vec<_> = HOMES
+        .iter()
+        .filter(|(codes, _)| of_country(codes))
+        .flat_map(|(_, encodings)| encodings.iter().copied())
+        .collect();
+    if found.is_empty() { WESTERN.to_vec() } else { found }
+}
+
+fn detect(samples: &Samples, country: Option<&str>) -> &'static Encoding {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    for line in &samples.lines {
+        detector.feed(line, false);
+        detector.feed(b"\n", false);
+    }
+    detector.feed(b"", true);
+    let domain = country.map(str::to_ascii_lowercase).filter(|code| code.bytes().all(|byte| byte.is_ascii_lowercase()));
+    detector.guess(domain.as_ref().map(String::as_bytes), Utf8Detection::Deny)
+}
+
+impl Reading {
+    /// Reads the samples; `None` where the encoding has no such bytes, or control characters for them.
+    fn of(samples: &Samples, encoding: &'static Encoding) -> Option<Self> {
+        let mut words = BTreeSet::new();
+        for line in &samples.lines {
+            let text = encoding.decode_without_bom_handling_and_without_replacement(line)?;
+            let is_odd =
+                |c: char| (c.is_control() && !c.is_ascii()) || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fffd}');
+            if text.contains(is_odd) {
+                return None;
+            }
+            let ends = |c: char| {
+                c.is_whitespace()
+                    || c.is_ascii_digit()
+                    || (c.is_ascii_punctuation() && c != '\'')
+                    || c.is_ascii_control()
+            };
+            words.extend(text.split(ends).filter(|word| !word.is_ascii()).map(str::to_owned));
+        }
+        Some(Self { encoding, words })
+    }
+
+    /// Whether its words look like words; one in ten may be anything.
+    fn is_plausible(&self) -> bool {
+        let odd = self.words.iter().filter(|word| !is_word(word)).count();
+        odd * 10 <= self.words.len()
+    }
+
+    /// Whether it has no letters but those of Western Europe.
+    fn is_western(&self, country: Option<&str>) -> bool {
+        let is_icelandic = matches!(country, Some("IS" | "FO"));
+        let fits = |c: char| {
+            c.is_ascii()
+                || !c.is_alphabetic()
+                || WESTERN_LETTERS.contains(c)
+                || (is_icelandic && ICELANDIC_LETTERS.contains(c))
+        };
+        self.words.iter().all(|word| word.chars().all(fits))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Latin,
+    Greek,
+    Cyrillic,
+    Hebrew,
+    Arabic,
+    Thai,
+    EastAsian,
+    HalfKana,
+    Other,
+}
+
+/// The script of a letter or mark; `None` for what is neither.
+fn script_of(c: char) -> Option<Script> {
+    Some(match c {
+        'ª' | 'º' => return None,
+        '\u{300}'..='\u{36f}' => return None,
+        '\u{5b0}'..='\u{5ea}' | '\u{5f0}'..='\u{5f2}' => Script::Hebrew,
+        '\u{610}'..='\u{6ff}' => Script::Arabic,
+        '\u{e01}'..='\u{e5b}' => Script::Thai,
+        '\u{3005}' | '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => Script::EastAsian,
+        '\u{ff66}'..='\u{ff9f}' => Script::HalfKana,
+        '\u{370}'..='\u{3ff}' if c.is_alphabetic() => Script::Greek,
+        '\u{400}'..='\u{52f}' => Script::Cyrillic,
+        _ if !c.is_alphabetic() => return None,
+        'A'..='Z' | 'a'..='z' | '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => Script::Latin,
+        _ => Script::Other,
+    })
+}
+
+/// Whether what stands in a name beside letters without being one.
+fn is_beside_letters(c: char) -> bool {
+    is_unseen(c)
+        || matches!(
+            c,
+            '\'' | '’'
+                | '‘'
+                | '‚'
+                | '“'
+                | '”'
+                | '„'
+                | '«'
+                | '»'
+                | '‹'
+                | '›'
+                | '–'
+                | '—'
+                | '´'
+                | '·'
+                | '…'
+                | 'ª'
+                | 'º'
+                | '־'
+                | '׳'
+                | '״'
+                | '・'
+                | '「'
+                | '」'
+                | '（'
+                | '）'
+                | '、'
+                | '　'
+                | '～'
+                | '－'
+                | '\u{300}'..='\u{36f}'
+        )
+}
+
+/// Whether a run of characters without blanks could be a word of some language.
+fn is_word(word: &str) -> bool {
+    let characters: Vec<char> = word.chars().collect();
+    let scripts: Vec<Option<Script>> = characters.iter().map(|c| script_of(*c)).collect();
+    let letters = scripts.iter().flatten().count();
+    if letters == 0 {
+        return characters
+            .iter()
+            .all(|c| is_beside_letters(*c) || matches!(c, '€' | '£' | '°' | '№' | '®' | '™' | '•'));
+    }
+    let Some(script) = scripts.iter().flatten().next().copied() else { return false };
+    if script == Script::Other || scripts.iter().flatten().any(|one| *one != script) {
+        return false;
+    }
+    let stands_alone = |c: char| is_beside_letters(c) || c == '°';
+    if characters.iter().zip(&scripts).any(|(c, script)| script.is_none() && !stands_alone(*c)) {
+        return false;
+    }
+    // A quotation mark at the foot of the line opens and never closes, and is what é is in other encodings.
+    if characters.iter().enumerate().any(|(at, c)| matches!(c, '‚' | '„' | '…') && at > 0) {
+        return false;
+    }
+    has_case_of_a_word(&characters)
+        && match script {
+            Script::Latin => !has_too_many_marks(&characters),
+            Script::Greek | Script::Hebrew | Script::Arabic => has_ends_at_the_end(&characters),
+            Script::Cyrillic => !matches!(characters[0], 'ь' | 'ъ' | 'Ь' | 'Ъ'),
+            Script::HalfKana => letters > 1,
+            Script::Thai | Script::EastAsian | Script::Other => true,
+        }
+}
+
+/// Capitals stand at the beginning, or everywhere.
+fn has_case_of_a_word(characters: &[char]) -> bool {
+    characters.windows(2).enumerate().all(|(at, pair)| {
+        let [before, c] = pair else { return true };
+        let is_beyond = !before.is_ascii() || !c.is_ascii();
+        let is_capital_inside = before.is_lowercase() && c.is_uppercase();
+        let next = characters.get(at + 2);
+        let is_second_capital =
+            before.is_uppercase() && c.is_uppercase() && next.is_some_and(|next| next.is_lowercase());
+        !(is_beyond && (is_capital_inside || is_second_capital))
+    })
+}
+
+/// Letters with marks are few in a word of Latin letters.
+fn has_too_many_marks(characters: &[char]) -> bool {
+    let letters = characters.iter().filter(|c| c.is_alphabetic()).count();
+    let marked = characters.iter().filter(|c| c.is_alphabetic() && !c.is_ascii()).count();
+    let longest = characters.split(|c| c.is_ascii()).map(<[char]>::len).max().unwrap_or_default();
+    (letters >= 2 && marked == letters) || (letters >= 4 && marked * 4 >= letters * 3) || longest >= 4
+}
+
+/// Some letters stand at the end of words only, or never there.
+fn has_ends_at_the_end(characters: &[char]) -> bool {
+    let last = characters.iter().rposition(|c| c.is_alphabetic()).unwrap_or_default();
+    characters.iter().enumerate().all(|(at, c)| match c {
+        'ς' | 'ך' | 'ם' | 'ן' | 'ף' | 'ץ' | 'ة' | 'ى' => {
+            characters.get(at + 1).is_none_or(|next| !next.is_alphabetic())
+        }
+        'σ' => at < last,
+        _ => true,
+    })
+}
+
+/// What to write behind `--encoding`.
+pub(super) fn label(encoding: &'static Encoding) -> String {
+    encoding.name().to_ascii_lowercase()
+}
+
+/// An encoding's name for people.
+pub(super) fn shown_name(encoding: &'static Encoding) -> String {
+    let name = encoding.name();
+    match name.strip_prefix("windows-") {
+        Some(page) => format!("Windows-{page}"),
+        None if name.starts_with("UTF-16") => "UTF-16".to_owned(),
+        None => name.to_owned(),
+    }
+}
