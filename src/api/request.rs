@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::State;
 use super::auth::Principal;
 use super::error::ApiError;
-use crate::domain::{ContactId, ParseError, Phone};
+use crate::domain::{ContactId, ParseError, Phone, json_text, what_instead};
 use crate::error::Error;
 use crate::runtime::{IdempotencyKey, Whom};
 
@@ -66,13 +66,16 @@ impl FromRequest for JsonBody {
 }
 
 fn parse_object(raw: &Bytes) -> Result<Map<String, Value>, ApiError> {
-    let value = serde_json::from_slice(raw).map_err(|error| {
+    let value = json_text::parse(raw).map_err(|error| {
         let text = format!("The body is not valid JSON: {error}.");
         ApiError::refused(StatusCode::BAD_REQUEST, text)
     })?;
     match value {
         Value::Object(fields) => Ok(fields),
-        _ => Err(ApiError::Validation(vec![("body".to_owned(), "The body must be a JSON object.".to_owned())])),
+        other => {
+            let instead = what_instead(&other).map(|text| format!(" {text}")).unwrap_or_default();
+            Err(ApiError::Validation(vec![("body".to_owned(), format!("The body must be a JSON object.{instead}"))]))
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! batch that broke off in the middle goes on where it did when it is sent again, and rows that were answered before are
 //! answered the same way.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use super::actions::{self, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
 use super::request::{Fields, about, idempotency_key, is_json, kept_body, media_type, too_large};
-use crate::domain::{FlowId, FlowKind};
+use crate::domain::unicode_form::json_as_utf8;
+use crate::domain::{FlowId, FlowKind, json_text};
 use crate::error::{Code, Error};
 use crate::runtime::{BatchBegun, BeginBatch, IdempotencyKey, Trigger, TriggerRefusal};
 
@@ -48,8 +50,6 @@ const ROWS_AT_ONCE: usize = 64;
 /// What the idempotency keys of batches and of their rows belong to.
 const BATCH_ROUTE: &str = "trigger-batch";
 const ROW_ROUTE: &str = "trigger-batch-row";
-/// What programs write before a text in UTF-8. It belongs to the file that the rows were in.
-const BOM: &[u8] = b"\xef\xbb\xbf";
 /// One JSON value a line. There is no registered type; these are in use.
 const NDJSON: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
@@ -93,7 +93,10 @@ pub(super) async fn trigger_batch(
     let (raw, _room) = kept_body(&request, payload, BATCH_TIMEOUT, &state.batches.bytes).await?;
     let _place = state.batches.batches.try_acquire().map_err(|_| full())?;
     let key = about(idempotency_key(&request, &principal, BATCH_ROUTE, &raw)?, flow_id.0);
-    let raw = if raw.starts_with(BOM) { raw.slice(BOM.len()..) } else { raw };
+    let raw = match json_as_utf8(&raw) {
+        Cow::Borrowed(same) => raw.slice_ref(same),
+        Cow::Owned(text) => Bytes::from(text),
+    };
     let rows = split(&raw, form).await?;
     let (begun, is_replay) = run_once(&state, key.clone(), BeginBatch { flow_id }).await?;
     let kind = match begun {
@@ -184,7 +187,7 @@ fn split_lines(body: &[u8]) -> Vec<Range<usize>> {
 /// The elements of an array, the first [`MAX_ROWS`] and one more.
 fn split_array(body: &[u8]) -> Result<Vec<Range<usize>>, ApiError> {
     // What is wrong, and at which line and column, the parser says best of the whole.
-    let wrong = || match serde_json::from_slice::<IgnoredAny>(body) {
+    let wrong = || match json_text::parse::<IgnoredAny>(body) {
         Err(error) => ApiError::refused(StatusCode::BAD_REQUEST, format!("The body is not valid JSON: {error}.")),
         Ok(_) => {
             let text = "The body must be a JSON array with an object for each contact.";

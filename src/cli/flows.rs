@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Context, note, out};
-use crate::domain::{FlowId, Problem, Severity};
+use crate::domain::{FlowId, Problem, Severity, json_text};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
@@ -107,14 +107,14 @@ pub(super) fn check(default_ttl: Duration, file: &Path) -> Result<CheckedDocumen
 /// Reads a file as JSON. `-` is standard input.
 fn read(file: &Path) -> Result<Value> {
     let name = file.display();
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map(|_| ())
+        std::io::stdin().read_to_end(&mut bytes).map(|_| ())
     } else {
-        std::fs::read_to_string(file).map(|read| text = read)
+        std::fs::read(file).map(|read| bytes = read)
     }
     .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
-    serde_json::from_str(&text).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
+    json_text::parse(&bytes).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
 }
 
 /// Prints the problems of a document of the wrong shape, and gives the refusal.

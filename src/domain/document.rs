@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{FlowId, Node, NodeId, Problem, checks};
+use super::{FlowId, Node, NodeId, Problem, checks, what_instead};
 
 /// At most this many nodes in a flow.
 const MAX_NODES: usize = 1_000;
@@ -197,6 +197,10 @@ impl FlowDocument {
             let text =
                 format!("The document has {size} bytes; at most {} are allowed. Split the flow.", Self::MAX_BYTES);
             problems.push(Problem::new(checks::DOCUMENT_TOO_LARGE, text));
+            return survey;
+        }
+        if let Some(text) = what_instead(document) {
+            problems.push(Problem::new(checks::FOREIGN_DOCUMENT, text));
             return survey;
         }
         let Value::Object(fields) = document else {

@@ -51,6 +51,8 @@ pub mod checks {
     checks! {
         // The document's shape.
 
+        /// It is another program's file, or has something around it.
+        FOREIGN_DOCUMENT = Error "foreign_document";
         /// A value is missing, unknown or of the wrong type.
         WRONG_SHAPE = Error "wrong_shape";
         /// The document has too many bytes.

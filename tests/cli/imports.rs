@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::Output;
 
 use encoding_rs::Encoding;
+use qyvo::cli::contacts::{Import, Reading};
+use qyvo::cli::{self, Context};
+use qyvo::config::Flags;
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -66,32 +69,42 @@ impl Desk {
         self.0.path()
     }
 
-    fn import(&self, bytes: &[u8], arguments: &[&str]) -> Output {
+    /// Puts a file there, beside an empty database.
+    fn put(&self, bytes: &[u8]) {
         let conn = Connection::open(self.path().join("qyvo.db")).unwrap();
         conn.pragma_update(None, "foreign_keys", false).unwrap();
         conn.execute_batch("DELETE FROM contact_tags; DELETE FROM addresses; DELETE FROM contacts;").unwrap();
         drop(conn);
         let _ = std::fs::remove_file(self.path().join("people.errors.csv"));
         std::fs::write(self.path().join("people.csv"), bytes).unwrap();
+    }
+
+    fn import(&self, bytes: &[u8], arguments: &[&str]) -> Output {
+        self.put(bytes);
         command(self.path(), &[&["contacts", "import", "people.csv"], arguments].concat())
     }
 
-    /// Imports people, and looks what they are called afterwards.
-    fn came_of(&self, file: &File<'_>, bytes: &[u8], arguments: &[&str]) -> (Came, String) {
-        let output = self.import(bytes, arguments);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    /// Imports people without a process of its own, of which there would be hundreds, and looks what they are called
+    /// afterwards.
+    fn came_of(&self, file: &File<'_>, bytes: &[u8], encoding: Option<&str>) -> (Came, String) {
+        self.put(bytes);
+        let database = Some(self.path().join("qyvo.db"));
+        let context = Context::load(Flags { config: None, database, bind: None }).unwrap();
+        let reading = Reading { encoding: encoding.map(str::to_owned), ..Reading::default() };
+        let options = Import { reading, ..Import::default() };
+        let imported = cli::contacts::import(&context, &self.path().join("people.csv"), &options);
         let found: Vec<String> = people(self.path())
             .iter()
             .map(|line| line.split(" - - - ").next().unwrap_or_default().to_owned())
             .collect();
         let expected: Vec<String> =
             (0..file.names.len()).map(|index| format!("{} {}", file.number(index), file.names[index])).collect();
-        let came = match output.status.code() {
-            Some(0) if found == expected => Came::Right,
-            Some(1) if found.is_empty() => Came::Refused,
+        let came = match &imported {
+            Ok(()) if found == expected => Came::Right,
+            Err(_) if found.is_empty() => Came::Refused,
             _ => Came::Wrong,
         };
-        (came, told)
+        (came, imported.map_or_else(|error| error.to_string(), |()| format!("{found:?}")))
     }
 }
 
@@ -166,7 +179,7 @@ async fn names_of_every_language_are_read_in_every_form_of_unicode() {
             let (encoding, has_mark) = UNICODE[(index * 3 + turn) % UNICODE.len()];
             let file = File { phone: &language.phone, names: &language.names, form: index + turn };
             let mark = if has_mark { "\u{feff}" } else { "" };
-            let (came, told) = desk.came_of(&file, &encoded(&(mark.to_owned() + &file.text()), encoding), &[]);
+            let (came, told) = desk.came_of(&file, &encoded(&(mark.to_owned() + &file.text()), encoding), None);
             count += 1;
             if came != Came::Right {
                 wrong.push(format!("{} in {encoding}, mark {has_mark}: {came:?} {told}", language.language));
@@ -185,19 +198,19 @@ async fn names_in_older_encodings_are_read_rightly_or_refused() {
         for (turn, encoding) in language.encodings.iter().enumerate() {
             let whole = File { phone: &language.phone, names: &language.names, form: index + turn };
             let bytes = encoded(&whole.text(), encoding);
-            let (came, told) = desk.came_of(&whole, &bytes, &[]);
+            let (came, told) = desk.came_of(&whole, &bytes, None);
             seen.push((format!("whole: {} in {encoding}", language.language), came, told));
-            let (came, told) = desk.came_of(&whole, &bytes, &["--encoding", encoding]);
+            let (came, told) = desk.came_of(&whole, &bytes, Some(encoding));
             seen.push((format!("told: {} in {encoding}", language.language), came, told));
             let one = File { phone: &language.phone, names: &language.names[..1], form: index + turn };
-            let (came, told) = desk.came_of(&one, &encoded(&one.text(), encoding), &[]);
+            let (came, told) = desk.came_of(&one, &encoded(&one.text(), encoding), None);
             seen.push((format!("one: {} in {encoding}", language.language), came, told));
             assert!(!language.country.is_empty());
         }
     }
     for case in names().abroad {
         let file = File { phone: &case.phone, names: &case.names, form: 0 };
-        let (came, told) = desk.came_of(&file, &encoded(&file.text(), &case.encoding), &[]);
+        let (came, told) = desk.came_of(&file, &encoded(&file.text(), &case.encoding), None);
         seen.push((format!("abroad: {}", case.case), came, told));
     }
     let of = |kind: &str, came: Came| seen.iter().filter(|one| one.0.starts_with(kind) && one.1 == came).count();
@@ -293,4 +306,25 @@ async fn files_of_spreadsheets_and_other_programs_are_read_as_meant() {
         .collect();
     println!("{} of {} right", cases.len() - wrong.len(), cases.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_from_the_field_are_read_as_meant() {
+    let desk = Desk::new().await;
+    let cut = desk.import(include_bytes!("files/cells-left-off.csv"), &[]);
+    assert!(cut.status.success(), "{cut:?}");
+    assert_eq!(people(desk.path()).len(), 3);
+    let tags = desk.import(include_bytes!("files/quoted-tags.csv"), &[]);
+    assert!(tags.status.success(), "{tags:?}");
+    assert!(people(desk.path())[0].contains(" Spring sale+VIP "), "{:?}", people(desk.path()));
+    assert!(desk.import(include_bytes!("files/utf16.csv"), &[]).status.success());
+    assert_eq!(people(desk.path()).len(), 1);
+    let cyrillic = include_bytes!("files/cyrillic-1251.csv");
+    let asked = desk.import(cyrillic, &[]);
+    let told = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert_eq!((asked.status.code(), people(desk.path()).len()), (Some(1), 0), "one short name is not enough: {told}");
+    assert!(told.contains("`Иван` with --encoding windows-1251") && told.contains("nothing was imported"), "{told}");
+    let answered = desk.import(cyrillic, &["--encoding", "windows-1251"]);
+    assert!(String::from_utf8_lossy(&answered.stderr).contains("Windows-1251: `Иван`"), "{answered:?}");
+    assert!(people(desk.path())[0].ends_with("Иван - - - {} - - csv_import"), "{:?}", people(desk.path()));
 }

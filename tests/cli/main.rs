@@ -7,6 +7,7 @@ mod address;
 #[path = "../common/mod.rs"]
 mod common;
 mod contacts;
+mod documents;
 mod imports;
 mod log;
 mod settings;

@@ -39,12 +39,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::State;
 use super::auth::Principal;
 use super::error::ApiError;
 use super::request::json_bytes;
+use crate::domain::json_text;
+use crate::domain::unicode_form::json_as_utf8;
 use crate::error::Error;
 use server::Server;
 
@@ -63,8 +66,10 @@ pub(super) async fn receive_mcp(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     guard::check(&request, &state.settings.effective().public_url)?;
-    let body = json_bytes(&request, payload).await?;
-    if let Err(error) = serde_json::from_slice::<Value>(&body) {
+    // The SDK knows UTF-8 without a mark only.
+    let body = json_as_utf8(&json_bytes(&request, payload).await?).into_owned();
+    let body = Bytes::from(body);
+    if let Err(error) = json_text::parse::<IgnoredAny>(&body) {
         return Ok(not_a_message(PARSE_ERROR, &format!("The body is not valid JSON: {error}.")));
     }
     let server = Server::new(state, principal);

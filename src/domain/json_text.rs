@@ -1,0 +1,125 @@
+//! JSON as people and programs hand it in: in any form of Unicode, and if it is none, a sentence that says what it is.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use super::file_kind::FileKind;
+use super::foreign;
+use super::unicode_form::{UnicodeForm, json_as_utf8};
+
+/// Why bytes are no JSON, as the end of a sentence about them: "is not JSON: …" is its whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotJson(String);
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotJson {}
+
+/// Reads JSON in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+///
+/// # Errors
+/// What the bytes are instead, as far as that can be told, and where the mistake is, by line and column.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotJson> {
+    let text = json_as_utf8(bytes);
+    serde_json::from_slice(&text).map_err(|error| NotJson(what_else(&text, &error)))
+}
+
+/// What a text is that is no JSON.
+fn what_else(bytes: &[u8], error: &serde_json::Error) -> String {
+    let place = || format!("line {}, column {}", error.line(), error.column());
+    if let Some((form, _)) = UnicodeForm::marked(bytes) {
+        return format!("it begins as {} and does not go on so: save it as UTF-8", form.name());
+    }
+    if let Some(kind) = FileKind::of(bytes) {
+        return format!("it is {}", kind.name);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        let good = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
+        let line = memchr::memchr_iter(b'\n', &bytes[..good]).count() + 1;
+        return format!("line {line} has a character that is not in UTF-8: save it as UTF-8");
+    };
+    let begin = text.trim_start();
+    if begin.is_empty() {
+        return "it is empty".to_owned();
+    }
+    if begin.starts_with("```") {
+        return "it is wrapped in the marks of a chat: take out the lines with ``` before and after it".to_owned();
+    }
+    if ["export ", "module.exports", "const ", "var ", "let ", "import "].iter().any(|word| begin.starts_with(word)) {
+        return "it is a program: hand in the value that it makes, as JSON".to_owned();
+    }
+    if let Some(what) = yaml(begin) {
+        return what;
+    }
+    match mistake(text, error) {
+        Some(what) => format!("{what}, at {}", place()),
+        None if error.is_eof() => format!("it ends too early, at {}: is the end of it missing?", place()),
+        None => error.to_string(),
+    }
+}
+
+/// Says that a text is YAML, if its first lines look so.
+fn yaml(text: &str) -> Option<String> {
+    let is_key = |line: &str| {
+        let key = line.split_once(':').filter(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
+        key.is_some_and(|(key, _)| {
+            !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$' | ' '))
+        })
+    };
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let first = lines.next()?;
+    if first.trim_end() != "---" && !is_key(first.strip_prefix("- ").unwrap_or(first)) {
+        return None;
+    }
+    let what = foreign::program_of_yaml(text).map(|sentence| format!(" {sentence}")).unwrap_or_default();
+    Some(format!("it is YAML, and a flow document is JSON.{what}").trim_end_matches('.').to_owned())
+}
+
+/// The usual mistakes of JSON that people write, by what stands where the parser stopped.
+fn mistake(text: &str, error: &serde_json::Error) -> Option<String> {
+    let line = text.lines().nth(error.line().checked_sub(1)?).unwrap_or_default();
+    let at = line.floor_char_boundary(error.column().saturating_sub(1).min(line.len()));
+    let here = &line[at..];
+    let before = text_before(text, error.line(), at);
+    let before = before.trim_end();
+    let first = here.chars().next();
+    Some(
+        match first {
+            Some('/' | '#') => "it has a comment, and JSON has none: take it out",
+            Some('}' | ']') if before.ends_with(',') => "it has a comma before a closing bracket: take the comma out",
+            Some(',') if before.ends_with(['{', '[', ',', ':']) => "it has a comma where a value should be",
+            Some('\'') => "it has a text in single quotation marks, and JSON knows double ones only",
+            Some('“' | '”' | '„' | '‘' | '’' | '«') => {
+                "it has typographic quotation marks, as word processors make them: write plain ones"
+            }
+            Some('"') if error.to_string().starts_with("expected `,`") => "a comma is missing before it",
+            Some(c) if (c.is_alphabetic() || c == '_') && error.to_string().starts_with("key must") => {
+                "it has a key without quotation marks"
+            }
+            _ if here.starts_with("True") || here.starts_with("False") || here.starts_with("None") => {
+                "it has a word of Python: write true, false or null"
+            }
+            _ if ["NaN", "Infinity", "undefined"].iter().any(|word| here.starts_with(word)) => {
+                "it has a word of JavaScript that JSON has not: write null"
+            }
+            _ if error.to_string().starts_with("trailing characters") => {
+                "there is more after the end of the document: hand in one document at a time"
+            }
+            _ if error.to_string().starts_with("control character") => {
+                "it has a line break within a text: write \\n in its place"
+            }
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}
+
+fn text_before(text: &str, line: usize, at: usize) -> &str {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    &text[..text.floor_char_boundary((start + at).min(text.len()))]
+}
