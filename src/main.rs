@@ -94,8 +94,9 @@ enum Command {
 enum ContactsCommand {
     /// Create and update contacts from a CSV file, also while the server runs
     ///
-    /// The first row names the columns: phone, name, email, language, tags (separated by , or |), opted_in_at and
-    /// opted_out_at (a time, or yes or no). Every other column becomes metadata. Contacts are found by their phone; tags
+    /// A row names the columns: phone, name (or first_name and last_name), email, language, tags (separated by , ; or |),
+    /// opted_in_at and opted_out_at (a time, or yes or no); the names that other programs give them are known, too. Every
+    /// other column becomes metadata. Titles above that row and a last row of totals are left out. Contacts are found by their phone; tags
     /// are added, metadata is merged, and what is blank stays as it is. Nobody who has opted out is opted in. Whoever is
     /// opted out is in no conversation any more; but who has opted in by a word here stays in unless opted_out_at is
     /// later than that word. Exits with 1 if a row was refused.
@@ -189,12 +190,12 @@ enum ScopeName {
 enum FlowCommand {
     /// Check a flow document and print its problems
     Validate {
-        /// The document; `-` reads standard input
+        /// The document, JSON in UTF-8 or UTF-16; `-` reads standard input
         file: PathBuf,
     },
     /// Create a flow, or replace its draft, and print its id, alone, on standard output
     Import {
-        /// The document; `-` reads standard input
+        /// The document, JSON in UTF-8 or UTF-16; `-` reads standard input
         file: PathBuf,
         /// Publish it, too; of what is live already no version is made
         #[arg(long)]

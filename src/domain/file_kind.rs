@@ -80,6 +80,9 @@ fn zipped(start: &[u8]) -> FileKind {
         FileKind::new("a Word document", Advice::SaveAs)
     } else if has("[Content_Types].xml") || has("xl/") || has("docProps/") {
         FileKind::new("an Excel workbook", Advice::SaveAs)
+    } else if start.len() < 31 {
+        // The name of the first file begins there.
+        FileKind::new("a workbook or another zip archive", Advice::SaveAs)
     } else {
         FileKind::new("a zip archive", Advice::Unpack)
     }

@@ -120,8 +120,9 @@ pub fn what_instead(value: &Value) -> Option<String> {
     if let Some(place) = place_of_ours(value) {
         return Some(format!("The flow document is inside, at `{place}`: import that part alone."));
     }
-    let name = PROGRAMS.iter().find(|(_, is_of)| is_of(value)).map(|(name, _)| *name)?;
-    Some(sentence(name))
+    let first = value.as_array().and_then(|items| items.first());
+    let program = |value: &Value| PROGRAMS.iter().find(|(_, is_of)| is_of(value)).map(|(name, _)| *name);
+    program(value).or_else(|| first.and_then(program)).map(sentence)
 }
 
 /// The sentence on a file of another program, by its name, which may have an article before it.

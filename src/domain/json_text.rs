@@ -31,7 +31,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotJson> {
 
 /// What a text is that is no JSON.
 fn what_else(bytes: &[u8], error: &serde_json::Error) -> String {
-    let place = || format!("line {}, column {}", error.line(), error.column());
+    let place = || match (error.line(), error.column()) {
+        // Of a line break it says that it is on the line behind it.
+        (line @ 2.., 0) => format!("the end of line {}", line - 1),
+        (line, column) => format!("line {line}, column {column}"),
+    };
     if let Some((form, _)) = UnicodeForm::marked(bytes) {
         return format!("it begins as {} and does not go on so: save it as UTF-8", form.name());
     }

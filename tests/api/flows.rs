@@ -4,7 +4,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, PHONE, TestApp, local, question};
+use qyvo::store::tokens::Scope;
+
+use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
 
 fn path_of(flow: &Value) -> String {
     format!("/flows/{}", flow["id"].as_str().unwrap())
@@ -131,6 +133,61 @@ async fn a_half_done_draft_is_kept_and_says_what_is_wrong() {
         let checked = app.post("/flows/validate", &question(30)).await.expect(200);
         assert_eq!(checked["is_publishable"], true);
         assert_eq!(app.rows(), before, "validating saves nothing");
+        app.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_windows_are_read_and_files_of_other_programs_are_named() {
+    local(async {
+        let app = TestApp::start().await;
+        let post = async |path: &str, bytes: Vec<u8>| {
+            let request = app.client.post(format!("{}{path}", app.base)).bearer_auth(secret(Scope::Admin));
+            read(request.header("Content-Type", "application/json").body(bytes)).await
+        };
+        let marked = |text: &str| format!("\u{feff}{text}");
+        let utf16 = |text: &str| marked(text).encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let document = question(30).to_string();
+        post("/api/v1/flows/import", marked(&document).into_bytes()).await.expect(201);
+        post("/api/v1/flows/import?publish=true", utf16(&document)).await.expect(201);
+        let checked = post("/api/v1/flows/validate", marked(&document).into_bytes()).await.expect(200);
+        assert_eq!(checked["is_publishable"], true);
+        let flow = app.publish(&question(30)).await;
+        let trigger = json!({"flow_id": flow, "phone": PHONE, "context": {"name": "Åsa 😀"}}).to_string();
+        let started = post("/api/v1/actions/trigger-flow", marked(&trigger).into_bytes()).await.expect(201);
+        assert_eq!(app.session(&started["id"]).await["context"], json!({"name": "Åsa 😀"}));
+        let other = trigger.replace(PHONE, "+14155550177");
+        let started = post("/api/v1/actions/trigger-flow", utf16(&other)).await.expect(201);
+        assert_eq!(app.session(&started["id"]).await["context"], json!({"name": "Åsa 😀"}));
+        let rows = format!("[{}]", trigger.replace(PHONE, "+14155550178"));
+        let batch = post(&format!("/api/v1/flows/{flow}/trigger-batch"), utf16(&rows)).await.expect(200);
+        assert_eq!(batch["started"], 1);
+        let listed = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#;
+        let request = app.client.post(format!("{}/mcp", app.base)).bearer_auth(secret(Scope::Admin));
+        let request = request.header("Content-Type", "application/json");
+        let request = request.header("Accept", "application/json, text/event-stream").body(marked(listed));
+        assert!(read(request).await.expect(200)["result"]["tools"].is_array());
+
+        let before = app.rows();
+        let n8n =
+            json!({"name": "x", "nodes": [{"parameters": {}, "type": "n8n-nodes-base.start"}], "connections": {}});
+        let checked = app.post("/flows/validate", &n8n).await.expect(200);
+        assert_eq!((checked["problems"].as_array().unwrap().len(), &checked["is_publishable"]), (1, &json!(false)));
+        assert_eq!(checked["problems"][0]["id"], "foreign_document");
+        assert!(checked["problems"][0]["text"].as_str().unwrap().contains("n8n"), "{checked}");
+        let refused = app.post("/flows/import", &n8n).await.expect(422);
+        assert!(refused["problems"][0]["text"].as_str().unwrap().contains("n8n"), "{refused}");
+        let node_red = json!([{"id": "a", "type": "tab"}, {"id": "b", "type": "inject", "wires": []}]);
+        let refused = app.post("/flows/import", &node_red).await.expect(422);
+        assert!(refused["errors"]["body"][0].as_str().unwrap().contains("Node-RED"), "{refused}");
+        let wrapped = app.post("/flows/validate", &json!({"flow": question(30)})).await.expect(200);
+        assert!(wrapped["problems"][0]["text"].as_str().unwrap().contains("`flow`"), "{wrapped}");
+        let broken = post("/api/v1/flows/import", b"{\n  // mine\n}".to_vec()).await.expect(400);
+        assert!(broken["error"].as_str().unwrap().contains("comment"), "{broken}");
+        let page = post("/api/v1/flows/import", b"<!doctype html><p>".to_vec()).await.expect(400);
+        assert!(page["error"].as_str().unwrap().contains("HTML"), "{page}");
+        assert_eq!(app.rows(), before, "what is refused changes nothing");
         app.stop().await;
     })
     .await;

@@ -175,11 +175,8 @@ impl Samples {
 
     /// What the first name beyond ASCII reads like. A line with a number in it goes before the names of the columns.
     pub(super) fn first_reading(&self, encoding: &'static Encoding) -> Option<String> {
-        let has_number = |line: &&Vec<u8>| line.iter().filter(|byte| byte.is_ascii_digit()).count() >= 6;
-        let line = self.lines.iter().find(has_number).or(self.lines.first())?;
-        let (text, _) = encoding.decode_without_bom_handling(line);
-        let cell = text.split([',', ';', '\t', '|', '"']).map(str::trim).find(|cell| !cell.is_ascii())?;
-        Some(cell.chars().filter(|c| !c.is_control()).take(40).collect())
+        let line = self.lines.iter().find(|line| has_number(line)).or(self.lines.first())?;
+        name_in(&encoding.decode_without_bom_handling(line).0)
     }
 
     /// A cell that was read as Windows-1252 though it was UTF-8, and what it was, if all cells beyond ASCII are such.
@@ -195,6 +192,24 @@ impl Samples {
         }
         first
     }
+}
+
+/// Whether a line is likely to be a person's and not that of the columns.
+fn has_number(line: &[u8]) -> bool {
+    line.iter().filter(|byte| byte.is_ascii_digit()).count() >= 6
+}
+
+/// What the first name beyond ASCII is in the beginning of a text.
+pub(super) fn first_name(head: &str) -> Option<String> {
+    let mut lines = head.lines().filter(|line| !line.is_ascii());
+    let first = lines.clone().next()?;
+    name_in(lines.find(|line| has_number(line.as_bytes())).unwrap_or(first))
+}
+
+/// The first cell of a line that is beyond ASCII.
+fn name_in(line: &str) -> Option<String> {
+    let cell = line.split([',', ';', '\t', '|', '"']).map(str::trim).find(|cell| !cell.is_ascii())?;
+    Some(cell.chars().filter(|c| !c.is_control()).take(40).collect())
 }
 
 /// A way to read the samples.
@@ -248,8 +263,12 @@ fn the_sure_one(
         Some(found) => at_home.iter().find(|reading| reading.words == found.words)?,
         None => at_home.first().filter(|first| at_home.iter().all(|reading| reading.words == first.words))?,
     };
-    let is_usual = likely.encoding == WINDOWS_1252 && likely.is_western(country);
-    (is_usual || has_enough(likely)).then_some(likely.encoding)
+    // What is usual needs no more than usual letters, and what has others is likely to be another encoding's.
+    match likely.encoding == WINDOWS_1252 {
+        true => likely.is_western(country),
+        false => has_enough(likely),
+    }
+    .then_some(likely.encoding)
 }
 
 fn homes_of(country: Option<&str>) -> Vec<&'static Encoding> {
@@ -399,6 +418,12 @@ fn is_word(word: &str) -> bool {
     }
     let stands_alone = |c: char| is_beside_letters(c) || c == '°';
     if characters.iter().zip(&scripts).any(|(c, script)| script.is_none() && !stands_alone(*c)) {
+        return false;
+    }
+    // A dash within a word is what ñ is in another encoding; names are joined by a hyphen.
+    let is_letter = |at: Option<usize>| at.and_then(|at| characters.get(at)).is_some_and(|c| c.is_alphabetic());
+    let is_inside = |at: usize| is_letter(at.checked_sub(1)) && is_letter(Some(at + 1));
+    if characters.iter().enumerate().any(|(at, c)| matches!(c, '–' | '—') && is_inside(at)) {
         return false;
     }
     // A quotation mark at the foot of the line opens and never closes, and is what é is in other encodings.

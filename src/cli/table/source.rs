@@ -142,7 +142,7 @@ impl Source {
             )));
         }
         source.check_to_the_end(path)?;
-        source.note = source.what_to_say(path, &survey, told.is_some());
+        source.note = source.what_to_say(path, told.is_some());
         Ok(source)
     }
 
@@ -181,23 +181,21 @@ impl Source {
         }
     }
 
-    fn what_to_say(&self, path: &Path, survey: &Survey, is_told: bool) -> Option<String> {
-        let shown = path.display();
-        let name = self.coding.name();
-        let encoding = match self.coding {
-            Coding::Encoding(encoding) if encoding != UTF_8 => encoding,
-            Coding::Encoding(_) if is_told => return Some(format!("{shown} is read as UTF-8")),
-            Coding::Encoding(_) => return None,
-            Coding::Utf32(_) => return Some(format!("{shown} is read as {name}")),
+    /// Says how the file is read, with a name that shows whether that is right.
+    fn what_to_say(&self, path: &Path, is_told: bool) -> Option<String> {
+        if self.coding == Coding::Encoding(UTF_8) && !is_told {
+            return None;
+        }
+        let head = self.head(PIECE).unwrap_or_default();
+        let name = encoding::first_name(&String::from_utf8_lossy(&head));
+        let sample = name.map(|name| format!(": `{name}`")).unwrap_or_default();
+        let is_guess = matches!(self.coding, Coding::Encoding(encoding)
+            if ![UTF_8, encoding_rs::UTF_16LE, encoding_rs::UTF_16BE, ISO_2022_JP].contains(&encoding));
+        let (not, hint) = match is_guess && !is_told {
+            true => ("is not UTF-8 and ", ". If that is wrong, name the encoding with --encoding"),
+            false => ("", ""),
         };
-        let sample = survey.samples.first_reading(encoding);
-        Some(match (is_told, sample) {
-            (true, Some(sample)) => format!("{shown} is read as {name}: `{sample}`"),
-            (false, Some(sample)) if !encoding.name().starts_with("UTF-16") => {
-                format!("{shown} is not UTF-8 and is read as {name}: `{sample}`. If that is wrong, use --encoding")
-            }
-            _ => format!("{shown} is read as {name}"),
-        })
+        Some(format!("{} {not}is read as {}{sample}{hint}", path.display(), self.coding.name()))
     }
 }
 

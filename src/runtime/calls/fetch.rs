@@ -14,6 +14,7 @@ use super::guard::{Guard, Guarded, Refused, System};
 use crate::channels::http;
 use crate::domain::HttpCall;
 use crate::domain::text::json_depth;
+use crate::domain::unicode_form::json_as_utf8;
 use crate::engine::limits;
 use crate::error::Result;
 
@@ -209,10 +210,12 @@ fn value_of(body: &[u8], is_json: bool) -> Value {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Value::Null;
     }
+    // Files of PHP and of .NET begin with a byte order mark, and so do the answers that they make.
+    let json = json_as_utf8(body);
     let looks_like_json =
-        is_json || body.trim_ascii_start().starts_with(b"{") || body.trim_ascii_start().starts_with(b"[");
+        is_json || json.trim_ascii_start().starts_with(b"{") || json.trim_ascii_start().starts_with(b"[");
     if looks_like_json
-        && let Ok(value) = serde_json::from_slice::<Value>(body)
+        && let Ok(value) = serde_json::from_slice::<Value>(&json)
         // A session keeps it beside the status, one level down; what is nested deeper could not be read from it again.
         && json_depth(&value) < limits::DEPTH
     {
@@ -292,7 +295,9 @@ mod tests {
 
     #[test]
     fn a_body_is_json_where_it_says_or_looks_so() {
-        let table: [(&[u8], bool, Value); 11] = [
+        let table: [(&[u8], bool, Value); 13] = [
+            (b"\xef\xbb\xbf{\"a\": 1}", false, json!({"a": 1})),
+            (b"\xef\xbb\xbf7", true, json!(7)),
             (b"", true, json!(null)),
             (b" \r\n", false, json!(null)),
             (b" {\"a\": 1}", false, json!({"a": 1})),
