@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::http::{Answer, NoAnswer, cut};
 use super::super::outgoing::{Refusal, RefusalClass, Sent};
+use super::codes;
 
 /// Characters that are kept of an explanation.
 const SHOWN: usize = 500;
@@ -107,44 +108,21 @@ pub(super) fn class_of_status(error: &Value) -> RefusalClass {
     integer(error.get("code")).map_or(RefusalClass::Permanent, |code| class_of(code, error, 200))
 }
 
-/// What Meta's codes call for, by its page of error codes (2026-09-11) and the general ones of the Graph API.
+/// What Meta's codes call for: what the table of them says, else what the error says of itself, else its status.
 fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
     // The object in the path does not exist or is not ours to see: a wrong phone-number id, or a permission withdrawn. Meta
     // files it under 100, wrong parameter, but it is about the channel and not about the message.
     const NO_SUCH_OBJECT: i64 = 33;
-    match code {
-        131056 => RefusalClass::RecipientPacing,
-        4 | 17 | 613 | 80007 | 80008 | 130429 => RefusalClass::ChannelPacing,
-        1 | 2 | 131000 | 131016 | 131057 | 133004 => RefusalClass::Transient,
-        131047 => RefusalClass::WindowClosed,
-        131050 => RefusalClass::OptedOut,
-        100 if integer(error.get("error_subcode")) == Some(NO_SUCH_OBJECT) => RefusalClass::ChannelDown,
-        // Not for this person: test list, blocked, marketing cap, experiment, business-scoped id.
-        130403 | 130472 | 131021 | 131026 | 131030 | 131049 | 131062 => RefusalClass::Permanent,
-        // Not in this form.
-        100 | 131008 | 131009 | 131051 | 131052 | 131053 => RefusalClass::Permanent,
-        // Not with this template.
-        132000 | 132001 | 132005 | 132007 | 132012 | 132015 | 132016 | 132018 | 132068 | 132069 => {
-            RefusalClass::Permanent
-        }
-        _ if is_of_token(code) => RefusalClass::ChannelDown,
-        // The account: blocked, restricted, payment, registration, display name, spam, classification. Trying on makes
-        // 131048 worse.
-        33 | 368 | 130497 | 131031 | 131037 | 131042 | 131045 | 131048 | 131064 => RefusalClass::ChannelDown,
-        // The number's registration: not registered, not verified, its PIN, taken off too often. No message concerns
-        // it.
-        133000..=133016 => RefusalClass::ChannelDown,
-        _ if error.get("is_transient").and_then(Value::as_bool) == Some(true) => RefusalClass::Transient,
-        _ if status == 429 => RefusalClass::ChannelPacing,
-        _ if status >= 500 => RefusalClass::Transient,
-        _ => RefusalClass::Permanent,
+    if code == 100 && integer(error.get("error_subcode")) == Some(NO_SUCH_OBJECT) {
+        return RefusalClass::ChannelDown;
     }
-}
-
-/// Whether a code concerns the access token, or what it may do: what another token may mend (Meta, "Authorization
-/// errors" of the Cloud API, and the Graph API's general ones).
-pub(super) fn is_of_token(code: i64) -> bool {
-    matches!(code, 0 | 3 | 5 | 10 | 101 | 102 | 104 | 190 | 200..=299 | 131005)
+    match codes::class_of(code) {
+        Some(class) => class,
+        None if error.get("is_transient").and_then(Value::as_bool) == Some(true) => RefusalClass::Transient,
+        None if status == 429 => RefusalClass::ChannelPacing,
+        None if status >= 500 => RefusalClass::Transient,
+        None => RefusalClass::Permanent,
+    }
 }
 
 /// Meta's message and, where they say more, its details.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod changes;
+mod codes;
 mod components;
 #[cfg(test)]
 mod corpus;
@@ -64,7 +65,7 @@ pub struct Probe {
 
 /// Whether a refusal's code concerns the access token, or what it may do: what another token may mend.
 pub fn is_token_refusal(code: &str) -> bool {
-    code.parse().is_ok_and(answer::is_of_token)
+    code.parse().is_ok_and(codes::is_of_token)
 }
 
 /// A delivery that is not JSON.
