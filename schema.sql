@@ -94,7 +94,9 @@ CREATE TABLE contacts (
     -- What the person's sessions have armed stands that much later from the first moment on.
     held_by TEXT CHECK (held_by IN ('colleague', 'standby')),
     held_since INTEGER,
-    held_until INTEGER
+    held_until INTEGER,
+    marketing_only INTEGER NOT NULL DEFAULT 0, -- opted_out_at concerns marketing alone: a conversation goes on
+    marketing_choice_at INTEGER -- when the person last told the channel whether marketing is wanted
 ) STRICT;
 
 -- Who was written to or wrote last, and at the far end those that nobody wrote to, the newest of them first.
@@ -263,7 +265,8 @@ CREATE TABLE messages (
     -- their ids, as on WhatsApp, and for those that came before version 5.
     sender TEXT NOT NULL DEFAULT '',
     -- Of a message to a contact that this server did not send, who wrote it; origin is NULL then.
-    elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby'))
+    elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby')),
+    pricing TEXT -- what it costs, as the channel says; JSON
 ) STRICT;
 
 -- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered, and

@@ -22,6 +22,8 @@ pub enum Item {
     Progress(Box<Progress>),
     /// A template's status changed.
     Template(TemplateNews),
+    /// A person has said to the provider whether marketing messages are wanted.
+    Preference(Preference),
     /// Something about the account or the channel as a whole, to be shown to the operator.
     Notice {
         /// Short, such as the provider's code.
@@ -189,4 +191,15 @@ pub struct TemplateNews {
     pub status: String,
     /// Why, where the provider says.
     pub reason: Option<String>,
+}
+
+/// Whether a person wants marketing messages, as the person has told the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// Who.
+    pub from: Sender,
+    /// Whether they are wanted.
+    pub wants_marketing: bool,
+    /// When the person said so, as the provider says.
+    pub at: Option<Timestamp>,
 }

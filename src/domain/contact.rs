@@ -28,6 +28,10 @@ pub struct Contact {
     pub opted_in_at: Option<Timestamp>,
     /// Since when the person is not to be written to.
     pub opted_out_at: Option<Timestamp>,
+    /// That the person has opted out of marketing alone, as channels offer it: nothing is begun with them and no template
+    /// goes to them, while a conversation in which they have written goes on. Only together with `opted_out_at`.
+    #[serde(default)]
+    pub marketing_only: bool,
 }
 
 impl Contact {
@@ -65,6 +69,7 @@ impl Contact {
             metadata: Map::new(),
             opted_in_at: None,
             opted_out_at: None,
+            marketing_only: false,
         }
     }
 
@@ -92,10 +97,16 @@ impl Contact {
             }
         }
         match change.opt_out {
-            Some(true) => self.opted_out_at = self.opted_out_at.or(Some(now)),
-            Some(false) => self.opted_out_at = None,
+            Some(true) => (self.opted_out_at, self.marketing_only) = (self.opted_out_at.or(Some(now)), false),
+            Some(false) => (self.opted_out_at, self.marketing_only) = (None, false),
             None => {}
         }
+    }
+
+    /// Whether nothing may be said to the person, not even in a conversation that goes on. Whether one may be begun is a
+    /// matter of `opted_out_at` alone.
+    pub fn is_opted_out(&self) -> bool {
+        self.opted_out_at.is_some() && !self.marketing_only
     }
 }
 

@@ -67,6 +67,7 @@ impl Runtime {
                 IncomingKind::Reply(kind) => self.is_opt_out(kind, message.text.as_deref()),
                 _ => false,
             },
+            Item::Preference(preference) => !preference.wants_marketing,
             _ => false,
         }
     }
@@ -97,15 +98,20 @@ impl Runtime {
                     None => Ok(()),
                 }
             }
+            Item::Preference(preference) => self.take_preference(preference).await,
             Item::Template(news) => {
-                let (channel, status, now) =
-                    (self.channel().name(), whatsapp::template_status(&news.status), self.clock().now());
+                let (channel, now) = (self.channel().name(), self.clock().now());
                 tracing::info!(
                     template = news.name,
                     language = news.language,
                     status = news.status,
                     "a template's status"
                 );
+                let Some(status) = whatsapp::template_event(&news.status) else {
+                    // What it is now only the list of them says.
+                    self.want_templates();
+                    return Ok(());
+                };
                 let setting = self
                     .store()
                     .write(move |tx| templates::set_status(tx, channel, (&news.name, &news.language), status, now));
@@ -120,22 +126,25 @@ impl Runtime {
     }
 }
 
+/// What the items of one person have in common.
+fn keys_of(person: &Sender) -> Vec<String> {
+    addresses_of(person).into_iter().map(|address| format!("{address:?}")).collect()
+}
+
 /// The items of a delivery that must keep their order, apart from those that need not.
 fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
     let mut lanes: Vec<Vec<(usize, Item)>> = Vec::new();
     let mut lane_of: HashMap<String, usize> = HashMap::new();
-    let of_person = |person: &Sender| -> Vec<String> {
-        addresses_of(person).into_iter().map(|address| format!("{address:?}")).collect()
-    };
     for (index, item) in items.into_iter().enumerate() {
         let keys: Vec<String> = match &item {
-            Item::Message(message) | Item::Overheard(message) => of_person(&message.from),
-            Item::Handover(handover) => of_person(&handover.person),
-            Item::Echo(echo) => of_person(&echo.to).into_iter().chain([echo.provider_id.clone()]).collect(),
+            Item::Message(message) | Item::Overheard(message) => keys_of(&message.from),
+            Item::Handover(handover) => keys_of(&handover.person),
+            Item::Echo(echo) => keys_of(&echo.to).into_iter().chain([echo.provider_id.clone()]).collect(),
             Item::Progress(progress) => {
                 let ours = progress.message_id.map(|id| id.to_string());
                 ours.into_iter().chain(progress.provider_id.clone()).collect()
             }
+            Item::Preference(preference) => keys_of(&preference.from),
             Item::Template(_) => vec!["templates".to_owned()],
             Item::Notice { .. } | Item::Unknown { .. } => Vec::new(),
         };
@@ -168,7 +177,7 @@ fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::incoming::{IncomingKind, IncomingMessage};
+    use crate::channels::incoming::IncomingMessage;
     use crate::domain::ReplyKind;
 
     fn message(n: usize, wa_id: Option<&str>, bsuid: Option<&str>) -> Item {

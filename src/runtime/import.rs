@@ -113,7 +113,7 @@ pub fn save(tx: &Tx<'_>, incoming: &Incoming, now: Timestamp) -> Result<Outcome>
         _ if matches!(plan.outcome.saved, Saved::Unchanged | Saved::Refused(_)) => {}
         Some((seq, before)) => {
             contacts::update(tx, *seq, &plan.contact, before, now)?;
-            if before.opted_out_at.is_none() && plan.contact.opted_out_at.is_some() {
+            if !before.is_opted_out() && plan.contact.is_opted_out() {
                 end_conversations(tx, *seq, &plan.contact, now)?;
             }
             search_index::defer(tx, *seq)?;
@@ -171,14 +171,14 @@ fn plan(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Plan> {
     contact.apply(change, now);
     contact.opted_in_at = contact.opted_in_at.or(opted_in.map(|moment| moment.or(now)));
     let mut stays_in = false;
-    if let (Some(moment), None) = (opted_out, contact.opted_out_at) {
+    if let Some(moment) = opted_out.filter(|_| !contact.is_opted_out()) {
         let own_word = match &before {
             Some((seq, _)) => messages::last_handled_at(conn, *seq, Handling::OptIn.as_str())?,
             None => None,
         };
-        stays_in = is_undone(*moment, *opted_in, own_word);
+        stays_in = is_undone(moment, *opted_in, own_word);
         if !stays_in {
-            contact.opted_out_at = Some(moment.or(now));
+            (contact.opted_out_at, contact.marketing_only) = (Some(moment.or(now)), false);
         }
     }
     let metadata_fits = change.metadata.is_empty()

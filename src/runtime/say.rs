@@ -52,7 +52,7 @@ impl Command for Answer {
 
     fn run(&self, job: &Job<'_>) -> Result<Answered, Hold> {
         let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(Answered::NotFound) };
-        if !self.is_by_person && contact.contact.opted_out_at.is_some() {
+        if !self.is_by_person && contact.contact.is_opted_out() {
             return Ok(Answered::OptedOut);
         }
         // Who opts out while it waits is looked at again when it goes out, by the same rule.

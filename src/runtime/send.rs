@@ -106,7 +106,7 @@ impl Command for SendText {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Sending, Hold> {
-        let found = match job.reachable(&self.phone)? {
+        let found = match job.reachable(&self.phone, false)? {
             Ok(found) => found,
             Err(refusal) => return Ok(Sending::Refused(refusal)),
         };
@@ -141,7 +141,7 @@ impl Command for SendTemplate {
         let Some(group) = templates::find_group(job.tx(), job.channel(), self.template_id)? else {
             return refused(SendRefusal::TemplateNotFound);
         };
-        let found = job.reachable(&self.phone)?;
+        let found = job.reachable(&self.phone, true)?;
         let of_contact = found.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.contact.language.clone());
         let languages = (self.language.as_deref(), of_contact.as_deref());
         let needs_approval = job.inner().options.channel.has_templates();
@@ -188,14 +188,15 @@ fn is_said(outcome: &Sending) -> bool {
 }
 
 impl Job<'_> {
-    /// The contact of a number, if it has one already.
+    /// The contact of a number, if it has one already. A text may go to who has opted out of marketing alone, a template
+    /// may not.
     ///
     /// # Errors
     /// The inner one is why nothing may be said to the person.
-    fn reachable(&self, phone: &Phone) -> Result<Result<Option<StoredContact>, SendRefusal>> {
+    fn reachable(&self, phone: &Phone, is_template: bool) -> Result<Result<Option<StoredContact>, SendRefusal>> {
         let found = self.find_by_phone(phone)?;
         let is_opted_out = match &found {
-            Some(known) => known.contact.opted_out_at.is_some(),
+            Some(known) => known.contact.is_opted_out() || (is_template && known.contact.marketing_only),
             None => self.had_opted_out(&AddressKey::of_phone(phone))?,
         };
         Ok(if is_opted_out { Err(SendRefusal::OptedOut) } else { Ok(found) })

@@ -127,7 +127,7 @@ pub(super) fn take(
     for effect in effects {
         match effect {
             Effect::Send(message) => {
-                let refused = match (contact.opted_out_at.is_some(), is_over) {
+                let refused = match (contact.is_opted_out(), is_over) {
                     (true, _) => Some("opted_out"),
                     (false, true) => Some("session_ended"),
                     (false, false) => None,

@@ -70,7 +70,8 @@ macro_rules! select {
                 c.name, c.email, c.language,
                 (SELECT json_group_array(t.name ORDER BY t.name)
                  FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
-                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at, c.held_by, c.held_since, c.held_until",
+                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at, c.held_by, c.held_since, c.held_until,
+                c.marketing_only",
             $more,
             " ",
             $from
@@ -208,12 +209,13 @@ pub fn insert_with_messages(
     now: Timestamp,
 ) -> Result<i64> {
     let last_message_at = (messages > 0).then_some(now);
-    let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at } = contact;
+    let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at, marketing_only } =
+        contact;
     tx.prepare_cached(
         "INSERT INTO contacts
              (id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at,
-              total_messages, last_message_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
+              total_messages, last_message_at, marketing_only)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         id,
@@ -227,6 +229,7 @@ pub fn insert_with_messages(
         now,
         messages,
         last_message_at,
+        marketing_only,
     ])?;
     let seq = tx.last_insert_rowid();
     if let Some(phone) = phone {
@@ -248,13 +251,14 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     if contact == before {
         return Ok(());
     }
-    let Contact { id: _, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at } = contact;
+    let Contact { id: _, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at, marketing_only } =
+        contact;
     tx.prepare_cached(
         "UPDATE contacts SET name = ?2, email = ?3, language = ?4, metadata = ?5, opted_in_at = ?6, opted_out_at = ?7,
-             updated_at = ?8
+             updated_at = ?8, marketing_only = ?9
          WHERE seq = ?1",
     )?
-    .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now))?;
+    .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now, marketing_only))?;
     if *name != before.name || *email != before.email || *tags != before.tags {
         search_index::mark(tx, seq)?;
     }
@@ -348,6 +352,20 @@ fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     Ok(())
 }
 
+/// Takes note of when a person has told the channel whether marketing is wanted. `false` if that is no news: something as
+/// late or later is known.
+///
+/// # Errors
+/// When the database refuses.
+pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<bool> {
+    let noted = tx
+        .prepare_cached(
+            "UPDATE contacts SET marketing_choice_at = ?2 WHERE seq = ?1 AND coalesce(marketing_choice_at < ?2, 1)",
+        )?
+        .execute((seq, at))?;
+    Ok(noted > 0)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
     let contact = Contact {
         id: row.get(1)?,
@@ -359,6 +377,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
         metadata: row.get::<_, Json<_>>(7)?.0,
         opted_in_at: row.get(8)?,
         opted_out_at: row.get(9)?,
+        marketing_only: row.get(14)?,
     };
     Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(10)?, held: read_held(row, 11)? })
 }
@@ -366,11 +385,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
 fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
     Ok(Profile {
         stored: read(row)?,
-        source: row.get(14)?,
-        last_inbound_at: row.get(15)?,
-        last_message_at: row.get(16)?,
-        total_messages: row.get(17)?,
-        updated_at: row.get(18)?,
+        source: row.get(15)?,
+        last_inbound_at: row.get(16)?,
+        last_message_at: row.get(17)?,
+        total_messages: row.get(18)?,
+        updated_at: row.get(19)?,
     })
 }
 

@@ -27,6 +27,7 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
     }
     united.opted_in_at = earliest(united.opted_in_at, other.opted_in_at);
     united.opted_out_at = earliest(united.opted_out_at, other.opted_out_at);
+    united.marketing_only = united.opted_out_at.is_some() && !keep.contact.is_opted_out() && !other.is_opted_out();
     contacts::update(tx, keep.seq, &united, &keep.contact, now)?;
     let pair = (keep.seq, gone.seq);
     tx.prepare_cached(
@@ -36,6 +37,9 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
                  coalesce(max(contacts.last_inbound_at, o.last_inbound_at), contacts.last_inbound_at, o.last_inbound_at),
              last_message_at =
                  coalesce(max(contacts.last_message_at, o.last_message_at), contacts.last_message_at, o.last_message_at),
+             marketing_choice_at = coalesce(
+                 max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
+                 o.marketing_choice_at),
              created_at = min(contacts.created_at, o.created_at)
          FROM contacts AS o WHERE contacts.seq = ?1 AND o.seq = ?2",
     )?

@@ -262,6 +262,8 @@ pub struct MessageRow {
     pub error: Option<String>,
     /// When it is dropped if it has not gone out by then.
     pub good_until: Option<Timestamp>,
+    /// What it costs, as the channel says; JSON.
+    pub pricing: Option<String>,
 }
 
 /// The columns that [`read`] takes, from `m`.
@@ -271,7 +273,7 @@ macro_rules! select {
             "SELECT m.seq, m.id, m.contact_seq, c.id, m.session_seq, s.id, m.turn, m.direction, m.channel,
                 m.provider_id, m.type, m.body, m.status, m.reason, m.handled, m.attempts, m.next_attempt_at,
                 m.claimed_at, m.accepted_at, m.created_at, m.updated_at, coalesce(m.origin, m.elsewhere), m.error,
-                m.good_until
+                m.good_until, m.pricing
              FROM ",
             $from,
             " JOIN contacts AS c ON c.seq = m.contact_seq LEFT JOIN sessions AS s ON s.seq = m.session_seq ",
@@ -610,6 +612,33 @@ pub fn set_progress(
     Ok(())
 }
 
+/// Records what a message costs, as the channel says. `true` if nothing was known of that before.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_pricing(tx: &Tx<'_>, seq: i64, pricing: &str) -> Result<bool> {
+    let was_unknown: Option<bool> = tx
+        .prepare_cached("SELECT pricing IS NULL FROM messages WHERE seq = ?1")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached("UPDATE messages SET pricing = ?2 WHERE seq = ?1 AND pricing IS NOT ?2")?
+        .execute((seq, pricing))?;
+    Ok(was_unknown == Some(true))
+}
+
+/// Whether a person has said anything in a session, the message that started it included.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn has_written_in(conn: &Conn, contact_seq: i64, session_seq: i64) -> Result<bool> {
+    let mut statement = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messages
+         WHERE contact_seq = ?1 AND session_seq = ?2 AND direction = 'in'
+             AND handled IN ('reply', 'keyword', 'fallback', 'late_reply', 'handoff'))",
+    )?;
+    Ok(statement.query_row((contact_seq, session_seq), |row| row.get(0))?)
+}
+
 /// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
 /// and answers them as they are then. What waited behind them may go out.
 ///
@@ -669,6 +698,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         origin: row.get(21)?,
         error: row.get(22)?,
         good_until: row.get(23)?,
+        pricing: row.get(24)?,
     })
 }
 
@@ -748,6 +778,7 @@ mod tests {
                 origin: Some(Origin::Flow),
                 error: None,
                 good_until: Some(now().plus(Duration::from_secs(60))),
+                pricing: None,
             }
         );
         let simulated = NewOutgoing { status: MessageStatus::Simulated, next_attempt_at: None, ..outgoing(6, 1, None) };

@@ -88,6 +88,8 @@ pub struct Addressee {
     pub language: Option<String>,
     /// Since when the person is not to be written to.
     pub opted_out_at: Option<Timestamp>,
+    /// That this concerns marketing alone.
+    pub marketing_only: bool,
     /// When the person last wrote.
     pub last_inbound_at: Option<Timestamp>,
     /// Nothing of the person is to be left.
@@ -716,7 +718,8 @@ pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> 
 pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
     let mut statement = conn.prepare_cached(
         "SELECT c.id, c.language, c.opted_out_at, c.last_inbound_at,
-             EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq), c.held_by, c.held_since, c.held_until
+             EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq), c.held_by, c.held_since, c.held_until,
+             c.marketing_only
          FROM contacts AS c WHERE c.seq = ?1",
     )?;
     let found = statement.query_row([contact_seq], |row| {
@@ -727,6 +730,7 @@ pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
             last_inbound_at: row.get(3)?,
             is_being_erased: row.get(4)?,
             held: contacts::read_held(row, 5)?,
+            marketing_only: row.get(8)?,
             ..Addressee::default()
         })
     });

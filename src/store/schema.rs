@@ -16,7 +16,8 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/3.sql")),
         Step::of(include_str!("migrations/4.sql")),
         Step::of(include_str!("migrations/5.sql")),
-        // A file of version 5 has been through it. Nothing is left to join then.
+        // It was part of the step before and uses the current store, which needs these columns. Where it has run already it
+        // finds nothing.
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
     ],
 };

@@ -1,14 +1,17 @@
-//! News: of a person's new number or id, of a template's status, of the account.
+//! News: of a person's new number, id or wishes, of a template, of the account.
 
 use serde_json::{Map, Value};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Sender, TemplateNews};
-use super::incoming::{is_scoped_id, number, scoped_id, text, timestamp, unknown};
+use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, Sender, TemplateNews};
+use super::catalog::{self, Treatment};
+use super::incoming::{Contacts, is_scoped_id, number, scoped_id, text, timestamp, unknown};
 
 /// What a delivery about anything but messages says. `field` is what Meta calls it.
 pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut Vec<Item>) {
     match field {
         "message_template_status_update" => items.push(template_news(value, change)),
+        "template_category_update" => items.push(category_news(value, change)),
+        "user_preferences" => read_preferences(value, change, items),
         "user_id_update" => {
             let updates = value.get("user_id_update");
             let updates = updates
@@ -19,24 +22,22 @@ pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut 
             }
             items.extend(updates.into_iter().map(read_id_update));
         }
-        "account_update"
-        | "account_alerts"
-        | "account_review_update"
-        | "account_settings_update"
-        | "business_capability_update"
-        | "business_status_update"
-        | "message_template_quality_update"
-        | "message_template_components_update"
-        | "template_category_update"
-        | "phone_number_name_update"
-        | "phone_number_quality_update"
-        | "security" => items.push(notice(field, value, change)),
-        _ => items.push(unknown(&format!("deliveries of the field `{field}` are not known"), change.clone())),
+        _ => match catalog::treatment(catalog::FIELDS, field) {
+            Some(Treatment::Shown(means)) => {
+                let of_event = text(Some(value), "event").and_then(|event| catalog::account_event(&event));
+                items.push(notice(field, value, change, of_event.unwrap_or(means)));
+            }
+            Some(Treatment::Ignored(why)) => tracing::debug!(field, why, "a delivery is ignored"),
+            Some(Treatment::Handled) | None => {
+                items.push(unknown(&format!("deliveries of the field `{field}` are not known"), change.clone()));
+            }
+        },
     }
 }
 
-/// Something that the operator should see. `subject` is what Meta calls it, for want of a code.
-pub(super) fn notice(subject: &str, about: &Value, raw: &Value) -> Item {
+/// Something that the operator should see. `subject` is what Meta calls it, for want of a code; `means` says what it is
+/// and what to do, and is empty where nothing is known of that.
+pub(super) fn notice(subject: &str, about: &Value, raw: &Value, means: &str) -> Item {
     let code = text(Some(about), "code").or_else(|| text(Some(about), "event"));
     let details = explanation(about).unwrap_or_else(|| {
         // Plain values say it all; nested ones are in the raw form.
@@ -52,8 +53,67 @@ pub(super) fn notice(subject: &str, about: &Value, raw: &Value) -> Item {
     if !details.is_empty() {
         sentence = format!("{sentence}: {details}");
     }
-    let code = code.unwrap_or_else(|| subject.to_owned());
-    Item::Notice { code, text: super::http::cut(&sentence, 500), raw: raw.clone() }
+    let room = 500_usize.saturating_sub(means.chars().count());
+    let mut sentence = super::http::cut(&sentence, room);
+    if !means.is_empty() {
+        sentence = format!("{sentence}. {means}");
+    }
+    Item::Notice { code: code.unwrap_or_else(|| subject.to_owned()), text: sentence, raw: raw.clone() }
+}
+
+/// A template's category, which decides what it costs: Meta tells of a change before it comes, and when it is done.
+fn category_news(value: &Value, change: &Value) -> Item {
+    let part = |key: &str| text(Some(value), key);
+    let (Some(name), Some(language)) = (part("message_template_name"), part("message_template_language")) else {
+        return unknown("a template's category changes, and it does not say which", change.clone());
+    };
+    let (previous, new, correct) = (part("previous_category"), part("new_category"), part("correct_category"));
+    let text = match (previous, new, correct) {
+        (Some(previous), Some(new), _) => {
+            format!(
+                "The template `{name}` ({language}) is of the category {new} now and was {previous}: it costs what \
+                     messages of {new} cost."
+            )
+        }
+        // What Meta calls new is the category of the day then.
+        (None, Some(current), Some(correct)) => {
+            format!(
+                "The template `{name}` ({language}) will be of the category {correct} and is {current}: change its \
+                     text or ask for a review in WhatsApp Manager, if that is wrong."
+            )
+        }
+        (_, Some(new), None) | (_, None, Some(new)) => {
+            format!("The template `{name}` ({language}) will be of the category {new}.")
+        }
+        _ => return unknown("a template's category changes, and it does not say to what", change.clone()),
+    };
+    Item::Notice { code: "template_category_update".to_owned(), text, raw: change.clone() }
+}
+
+/// What people have chosen about marketing messages in the app.
+fn read_preferences(value: &Value, change: &Value, items: &mut Vec<Item>) {
+    let Some(list) = value.get("user_preferences").and_then(Value::as_array).filter(|list| !list.is_empty()) else {
+        return items.push(unknown("somebody's preferences are not in it", change.clone()));
+    };
+    let contacts = Contacts::of(value, list.len());
+    for preference in list {
+        let refuse = |why: &str| unknown(why, preference.clone());
+        let word = |key: &str| text(Some(preference), key).map(|word| word.to_lowercase());
+        items.push(match (contacts.person_of(preference), word("category").as_deref(), word("value").as_deref()) {
+            (None, ..) => refuse("a preference does not say whose it is"),
+            (_, category, _) if category != Some("marketing_messages") => {
+                refuse("it is a preference about something that is not known")
+            }
+            (Some(from), _, Some("stop")) => Item::Preference(preference_of(from, false, preference)),
+            // Whoever signs up by a link wants them, too.
+            (Some(from), _, Some("resume" | "signup")) => Item::Preference(preference_of(from, true, preference)),
+            _ => refuse("somebody's preference is not known"),
+        });
+    }
+}
+
+fn preference_of(from: Sender, wants_marketing: bool, preference: &Value) -> Preference {
+    Preference { from, wants_marketing, at: timestamp(preference) }
 }
 
 /// What an error of Meta says in words.
@@ -77,7 +137,8 @@ pub(super) fn of_person(system: &Value, message: &Value) -> Value {
     if let Some(wa_id) = wa_id.filter(|wa_id| Some(wa_id) != number(message, "from").as_ref()) {
         payload.insert("wa_id".to_owned(), wa_id.into());
     }
-    let bsuid = scoped_id(system, "user_id");
+    // An account may be told the ids of its portfolio alone.
+    let bsuid = scoped_id(system, "user_id").or_else(|| scoped_id(system, "parent_user_id"));
     if let Some(bsuid) = bsuid.filter(|bsuid| Some(bsuid) != scoped_id(message, "from_user_id").as_ref()) {
         payload.insert("bsuid".to_owned(), bsuid.into());
     }
@@ -92,7 +153,7 @@ pub(super) fn has_new_address(payload: &Value) -> bool {
 /// The id that a person had before it changed: as such, or out of the sentence "User … changed from … to …". A person's
 /// name stands in that sentence too, so that only its end counts, and only if it leads to the new id that is told.
 pub(super) fn previous_id(system: &Value) -> Option<String> {
-    scoped_id(system, "previous_user_id").or_else(|| {
+    scoped_id(system, "previous_user_id").or_else(|| scoped_id(system, "previous_parent_user_id")).or_else(|| {
         let new = scoped_id(system, "user_id")?;
         let sentence = text(Some(system), "body")?;
         let rest = sentence.trim_end().strip_suffix(new.as_str())?.strip_suffix(" to ")?;

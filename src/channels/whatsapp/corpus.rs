@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use super::super::incoming::{IncomingKind, Item, Sender};
 use super::read_delivery;
 
@@ -10,6 +12,49 @@ const NUMBER: &str = "106540352242922";
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/webhook")
+}
+
+/// Deliveries as other people's clients describe them (pywa, whatsapp-api-js, whatsapp-business, @whatsapp-cloudapi/types,
+/// @kapso/whatsapp-cloud-api, hiws): a line each, with what it says.
+fn described() -> Vec<Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/whatsapp/deliveries.jsonl");
+    let lines = std::fs::read_to_string(path).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How what is read of a described delivery differs from what it says; `None` if it does not.
+fn difference(described: &Value) -> Option<String> {
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [
+        {"field": described["field"], "value": described["value"]},
+    ]}]});
+    let items = read_delivery(body.to_string().as_bytes(), NUMBER).unwrap();
+    let read: Vec<String> = items.iter().map(|item| shortened(&shown(item))).collect();
+    let says: Vec<&str> = described["says"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let is_said = |(read, said): (&String, &&str)| match said.strip_suffix('…') {
+        Some(start) => read.starts_with(start),
+        None => read == said,
+    };
+    if read.len() != says.len() || !read.iter().zip(&says).all(is_said) {
+        return Some(format!("{read:?}"));
+    }
+    let found = match items.first() {
+        Some(Item::Message(message)) => json!({"payload": message.payload}),
+        Some(Item::Progress(progress)) => {
+            json!({"pricing": progress.pricing, "class": progress.class.map(|class| format!("{class:?}"))})
+        }
+        _ => json!({}),
+    };
+    let mut more = ["payload", "pricing", "class"].into_iter().filter(|key| described.get(*key).is_some());
+    more.find(|key| found[key] != described[key]).map(|key| format!("{key}: {}", found[key]))
+}
+
+#[test]
+fn each_delivery_that_others_describe_is_read_for_what_it_says() {
+    let described = described();
+    assert!(described.len() > 280, "only {}", described.len());
+    let wrong: Vec<String> =
+        described.iter().filter_map(|one| difference(one).map(|read| format!("{}: {read}", one["name"]))).collect();
+    assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), described.len(), wrong.join("\n"));
 }
 
 fn read(file: &str) -> Vec<String> {
@@ -53,6 +98,10 @@ pub(super) fn shown(item: &Item) -> String {
             line.extend(progress.text.iter().map(|text| format!(" {text}")));
             line
         }
+        Item::Preference(preference) => {
+            let wish = if preference.wants_marketing { "wanted" } else { "not wanted" };
+            format!("marketing {wish} by {}", person(&preference.from))
+        }
         Item::Template(news) => format!("template {}/{} {} {:?}", news.name, news.language, news.status, news.reason),
         Item::Notice { code, text, .. } => format!("notice {code}: {text}"),
         Item::Unknown { why, .. } => format!("unknown: {why}"),
@@ -69,7 +118,12 @@ fn person(sender: &Sender) -> String {
 
 /// What each file says. `Ana` is 5541988887777, known by her id and her name as well.
 const DELIVERIES: &[(&str, &[&str])] = &[
-    ("account_update.json", &["notice DISABLED_UPDATE: account update: DISABLED_UPDATE"]),
+    (
+        "account_update.json",
+        &[
+            "notice DISABLED_UPDATE: account update: DISABLED_UPDATE. The account was disabled or let go on: see Account quality in WhatsApp Manager. While it is disabled the channel pauses at the first refusal, and the queue is kept.",
+        ],
+    ),
     ("batch.json", &["text from Ana text=one", "text from 16505551234/US.9 (Bo) text=two", "text from Ana text=three"]),
     ("button_reply.json", &["tap from Ana text=Check out option=SESSION:buy to=OURS"]),
     ("contacts.json", &["contacts from Ana"]),
@@ -113,7 +167,7 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     (
         "number_quality.json",
         &[
-            "notice DOWNGRADE: phone number quality update: DOWNGRADE: display_phone_number: 15550783881, current_limit: TIER_1K",
+            "notice DOWNGRADE: phone number quality update: DOWNGRADE: display_phone_number: 15550783881, current_limit: TIER_1K. The number's quality, or how many people it may write to first, has changed: see WhatsApp Manager.",
         ],
     ),
     ("odd_contact_of_somebody_else.json", &["text from 5541988887777/BR.OLD text=x"]),
@@ -160,7 +214,7 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     ),
     ("order.json", &["order from Ana text=please"]),
     ("other_number.json", &["unknown: it is for another number of the account"]),
-    ("preferences.json", &["unknown: deliveries of the field `user_preferences` are not known"]),
+    ("preferences.json", &["marketing not wanted by 16505551234"]),
     ("reaction.json", &["reaction from Ana text=👍 to=OURS"]),
     ("reaction_removed.json", &["reaction from Ana to=OURS"]),
     ("revoke.json", &["revoke from Ana to=wamid.EARLIER"]),

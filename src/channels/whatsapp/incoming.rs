@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Sender, Stage};
 use super::super::outgoing::RefusalClass;
 use super::Unreadable;
+use super::catalog::{self, Treatment};
 use super::repair::repaired;
 use super::{answer, changes, echoes};
 use crate::domain::{ReplyKind, Timestamp};
@@ -72,11 +73,11 @@ fn read_change(change: &Value, phone_number_id: &str, items: &mut Vec<Item>) {
             continue;
         };
         let contacts = Contacts::of(value, list.len());
-        items.extend(list.iter().map(|one| match key {
-            "messages" => read_message(one, &contacts),
+        items.extend(list.iter().filter_map(|one| match key {
+            "messages" => Some(read_message(one, &contacts)),
             "statuses" => read_status(one, &contacts),
-            _ if one.is_object() => changes::notice("error", one, one),
-            _ => unknown("an error is none", one.clone()),
+            _ if one.is_object() => Some(changes::notice("error", one, one, "")),
+            _ => Some(unknown("an error is none", one.clone())),
         }));
     }
     if is_empty {
@@ -97,6 +98,7 @@ pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
         return refuse("a message has no sender");
     };
     let said = Said::of(message, system);
+    let from = Sender { wa_id: from.wa_id.clone().or_else(|| own_number(message)), ..from };
     Item::Message(Box::new(IncomingMessage {
         provider_id,
         from,
@@ -149,7 +151,7 @@ impl Said {
             "document" => medium(ReplyKind::Document),
             "sticker" => medium(ReplyKind::Sticker),
             "location" => reply(ReplyKind::Location),
-            "contacts" => reply(ReplyKind::Contacts),
+            "contacts" => Self { payload: body.map(|cards| cards_of(cards, message)), ..reply(ReplyKind::Contacts) },
             "order" => Self { text: text(body, "text"), ..reply(ReplyKind::Order) },
             // Without an emoji it takes an earlier one back.
             "reaction" => Self { text: text(body, "emoji"), ..about_earlier(IncomingKind::Reaction, "message_id") },
@@ -194,47 +196,95 @@ fn edited_text(body: Option<&Value>) -> Option<String> {
 /// The payload with what else a message tells: the ad that led to it, the product that it is about, and why it cannot be
 /// shown.
 fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
+    let is_true = |value: &&Value| value.as_bool() == Some(true);
+    let known =
+        text(Some(message), "type").is_none_or(|kind| catalog::treatment(catalog::MESSAGE_TYPES, &kind).is_some());
     let extras = [
         ("referral", message.get("referral")),
         ("referred_product", message.pointer("/context/referred_product")),
+        ("forwarded", message.pointer("/context/forwarded").filter(is_true)),
+        ("frequently_forwarded", message.pointer("/context/frequently_forwarded").filter(is_true)),
         ("errors", message.get("errors")),
+        // Of what is not known nothing else says what it is.
+        ("type", message.get("type").filter(|_| !known)),
     ];
     let extras = extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));
     let extras: Map<String, Value> = extras.filter(|(_, value)| !value.is_null()).collect();
-    if extras.is_empty() {
-        return payload;
-    }
     match payload {
+        None if extras.is_empty() => None,
         None => Some(Value::Object(extras)),
         Some(Value::Object(mut fields)) => {
             extras.into_iter().for_each(|(key, value)| _ = fields.entry(key).or_insert(value));
             Some(Value::Object(fields))
         }
-        Some(list) => {
-            let mut fields = Map::from_iter([("items".to_owned(), list)]);
+        // Of what should be an object and is none, nothing is lost.
+        Some(other) => {
+            let mut fields = Map::from_iter([("value".to_owned(), other)]);
             fields.extend(extras);
             Some(Value::Object(fields))
         }
     }
 }
 
-pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Item {
+/// The address-book entries of a message as an object, with whether they answer a request for the person's own number.
+fn cards_of(cards: &Value, message: &Value) -> Value {
+    let mut payload = json!({"contacts": cards});
+    if let Some(origin) = origin_of(cards, message) {
+        payload["origin"] = origin.into();
+    }
+    payload
+}
+
+/// Where address-book entries come from: Meta says so of the message or of each entry.
+fn origin_of(cards: &Value, message: &Value) -> Option<String> {
+    text(Some(message), "origin").or_else(|| text(cards.get(0), "origin"))
+}
+
+/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that. Anybody
+/// may share anybody's card.
+fn own_number(message: &Value) -> Option<String> {
+    let cards = message.get("contacts")?;
+    if origin_of(cards, message)?.to_lowercase() != "contact_request" {
+        return None;
+    }
+    let phones = cards.get(0)?.get("phones")?;
+    number(phones.get(0)?, "wa_id").or_else(|| {
+        // Without the code of its country it could be anybody's.
+        let written = text(phones.get(0), "phone").filter(|phone| phone.trim_start().starts_with('+'))?;
+        let digits: String = written.chars().filter(char::is_ascii_digit).collect();
+        number(&json!({"phone": digits}), "phone")
+    })
+}
+
+/// `None` for what nothing has to be kept of.
+pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Option<Item> {
     let refuse = |why: &str| unknown(why, status.clone());
-    let stage = match text(Some(status), "status").unwrap_or_default().as_str() {
+    let word = text(Some(status), "status").unwrap_or_default();
+    let stage = match word.as_str() {
+        // A payment that fails is not a message that fails, and a call is none at all.
+        _ if text(Some(status), "type").is_some_and(|kind| kind != "message") => {
+            return Some(refuse("it is the status of a payment or a call, and not of a message"));
+        }
         "sent" => Stage::Sent,
         "failed" => Stage::Failed,
         "delivered" => Stage::Delivered,
         "read" => Stage::Read,
         "played" => Stage::Played,
-        _ => return refuse("a message of ours has a status that is not known"),
+        word => {
+            return match catalog::treatment(catalog::STATUSES, word) {
+                Some(Treatment::Ignored(_)) => None,
+                Some(Treatment::Shown(means)) => Some(refuse(means)),
+                Some(Treatment::Handled) | None => Some(refuse("a message of ours has a status that is not known")),
+            };
+        }
     };
     let provider_id = text(Some(status), "id");
     let message_id = text(Some(status), "biz_opaque_callback_data").and_then(|id| id.parse().ok());
     if provider_id.is_none() && message_id.is_none() {
-        return refuse("a status does not say of which message");
+        return Some(refuse("a status does not say of which message"));
     }
     let error = status.get("errors").and_then(|errors| errors.get(0)).filter(|_| stage == Stage::Failed);
-    Item::Progress(Box::new(Progress {
+    Some(Item::Progress(Box::new(Progress {
         provider_id,
         message_id,
         stage,
@@ -244,7 +294,7 @@ pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Item {
         code: error.and_then(|error| text(Some(error), "code")),
         text: error.and_then(changes::explanation),
         pricing: status.get("pricing").filter(|pricing| !pricing.is_null()).cloned(),
-    }))
+    })))
 }
 
 /// The `contacts` beside messages or statuses, matched to them by what both say of a person and never by their place: a
@@ -290,6 +340,21 @@ impl Contacts {
         // One contact and one message leave no doubt. A system message is about somebody's new address.
         let [only] = self.all.as_slice() else { return None };
         (self.count == 1 && system.is_none() && is_somebody(only)).then(|| only.clone())
+    }
+
+    /// Who has said what they wish; `None` if nothing tells.
+    pub(super) fn person_of(&self, preference: &Value) -> Option<Sender> {
+        let person = self.completed(Sender {
+            wa_id: number(preference, "wa_id"),
+            bsuid: scoped_id(preference, "user_id").or_else(|| scoped_id(preference, "wa_id")),
+            parent_bsuid: scoped_id(preference, "parent_user_id"),
+            ..Sender::default()
+        });
+        if is_somebody(&person) {
+            return Some(person);
+        }
+        let [only] = self.all.as_slice() else { return None };
+        (self.count == 1 && is_somebody(only)).then(|| only.clone())
     }
 
     /// To whom a message of ours went, as far as its status tells.
@@ -398,7 +463,7 @@ mod tests {
         let photo = json!({"type": "image", "image": {"id": "7"}, "referral": {"source_id": "120"}});
         assert_eq!(message(&photo).payload, Some(json!({"id": "7", "referral": {"source_id": "120"}})));
         let people = json!({"type": "contacts", "contacts": [{"name": {}}], "referral": {"source_id": "120"}});
-        let payload = json!({"items": [{"name": {}}], "referral": {"source_id": "120"}});
+        let payload = json!({"contacts": [{"name": {}}], "referral": {"source_id": "120"}});
         assert_eq!(message(&people).payload, Some(payload));
         let unsupported = message(&json!({"type": "unsupported", "errors": [{"code": 131051}]}));
         assert_eq!(unsupported.kind, IncomingKind::Reply(ReplyKind::Unsupported));

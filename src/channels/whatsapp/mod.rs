@@ -4,6 +4,7 @@
 //! otherwise. Host, version and the id in the path are configuration: Meta changes the latter two.
 
 mod answer;
+mod catalog;
 mod changes;
 mod codes;
 mod components;
@@ -34,7 +35,7 @@ use crate::error::Result;
 
 pub use incoming::read_delivery;
 pub use options::WhatsAppOptions;
-pub use templates::template_status;
+pub use templates::template_event;
 
 /// Bytes that are read of an answer about a message.
 const MAX_ANSWER: usize = 256 * 1024;

@@ -15,7 +15,7 @@ pub(super) const PER_PAGE: &str = "100";
 pub(super) const MAX_PAGES: usize = 500;
 
 /// The status that Meta's word for it means, in a list of templates or in a notice about one.
-pub fn template_status(word: &str) -> TemplateStatus {
+pub(super) fn template_status(word: &str) -> TemplateStatus {
     match word.to_ascii_uppercase().as_str() {
         // A flagged template is about to lose its approval, and may be sent until it does.
         "APPROVED" | "REINSTATED" | "UNPAUSED" | "FLAGGED" => TemplateStatus::Approved,
@@ -24,6 +24,16 @@ pub fn template_status(word: &str) -> TemplateStatus {
         "PAUSED" => TemplateStatus::Paused,
         "DISABLED" => TemplateStatus::Disabled,
         _ => TemplateStatus::Other,
+    }
+}
+
+/// The status that a template has after an event; `None` where that is whatever it was before, so that it has to be asked
+/// for.
+pub fn template_event(word: &str) -> Option<TemplateStatus> {
+    match word.to_ascii_uppercase().as_str() {
+        // Taken away: it cannot be sent until it is back.
+        "ARCHIVED" | "DELETED" | "PENDING_DELETION" => Some(TemplateStatus::Other),
+        other => Some(template_status(other)).filter(|status| *status != TemplateStatus::Other),
     }
 }
 

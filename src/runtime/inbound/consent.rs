@@ -32,7 +32,7 @@ impl Job<'_> {
         ending: Ending,
     ) -> Result<(), Hold> {
         self.opt_out_unheard(contact, ending)?;
-        if let (Some(language), None) = (language, contact.contact.opted_out_at) {
+        if let (Some(language), false) = (language, contact.contact.is_opted_out()) {
             self.confirm(Wish::OptOut, contact, language)?;
         }
         Ok(())
@@ -42,13 +42,14 @@ impl Job<'_> {
     pub(super) fn opt_out_unheard(&self, contact: &StoredContact, ending: Ending) -> Result<(), Hold> {
         let mut opted_out = contact.contact.clone();
         opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));
+        opted_out.marketing_only = false;
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
         match ending {
             Ending::InOrder(lives) => self.cancel_all(lives, OPTED_OUT)?,
             Ending::Blind => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
         }
         self.drop_queued_of(contact.seq, OPTED_OUT)?;
-        if contact.contact.opted_out_at.is_none() {
+        if !contact.contact.is_opted_out() {
             self.emit_consent("contact.opted_out", contact.seq)?;
         }
         Ok(())
@@ -56,15 +57,21 @@ impl Job<'_> {
 
     /// Opts a person in again. `language` as in [`Job::opt_out`].
     pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<Option<&str>>) -> Result<(), Hold> {
-        let mut opted_in = contact.contact.clone();
-        opted_in.opted_out_at = None;
-        // The consent from before was taken back: this one is new.
-        opted_in.opted_in_at = Some(self.now());
-        contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
+        self.opt_in_unheard(contact)?;
         if let Some(language) = language {
             self.confirm(Wish::OptIn, contact, language)?;
         }
-        Ok(self.emit_consent("contact.opted_in", contact.seq)?)
+        Ok(())
+    }
+
+    /// The same without a word to the person.
+    pub(super) fn opt_in_unheard(&self, contact: &StoredContact) -> Result<()> {
+        let mut opted_in = contact.contact.clone();
+        (opted_in.opted_out_at, opted_in.marketing_only) = (None, false);
+        // The consent from before was taken back: this one is new.
+        opted_in.opted_in_at = Some(self.now());
+        contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
+        self.emit_consent("contact.opted_in", contact.seq)
     }
 
     /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not so

@@ -185,7 +185,7 @@ impl Job<'_> {
     /// Whether one of these addresses, new here, belonged to somebody who had opted out and was erased. A contact that has
     /// such an address already and is not opted out has opted in again since.
     fn inherits_opt_out(&self, seq: i64, shown: &[AddressKey]) -> Result<bool> {
-        if self.contact(seq)?.contact.opted_out_at.is_some() {
+        if self.contact(seq)?.contact.is_opted_out() {
             return Ok(false);
         }
         let mut inherits = false;

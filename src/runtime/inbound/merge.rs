@@ -17,7 +17,7 @@ impl Job<'_> {
         let (one, other) = (self.contact(one)?, self.contact(other)?);
         let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
         let (keep, gone) = if is_first { (one, other) } else { (other, one) };
-        let is_one_opted_out = keep.contact.opted_out_at.is_some() != gone.contact.opted_out_at.is_some();
+        let is_one_opted_out = keep.contact.is_opted_out() != gone.contact.is_opted_out();
         // Whatever may hold the job comes before anything is written.
         let mut ending = Vec::new();
         if is_blind {
@@ -37,7 +37,7 @@ impl Job<'_> {
                 ending.push((self.live(loser, contact.clone())?, MERGED));
             }
         }
-        let is_opted_out = keep.contact.opted_out_at.is_some() || gone.contact.opted_out_at.is_some();
+        let is_opted_out = keep.contact.is_opted_out() || gone.contact.is_opted_out();
         for (live, reason) in ending {
             self.cancel_all(vec![live], reason)?;
         }

@@ -13,6 +13,7 @@ pub(super) mod identity;
 mod keywords;
 mod meet;
 mod merge;
+mod preferences;
 mod route;
 mod tell;
 

@@ -294,7 +294,7 @@ impl Router<'_> {
                 self.job.refresh(live)?;
             }
         }
-        let is_opted_out = self.contact.contact.opted_out_at.is_some();
+        let is_opted_out = self.contact.contact.is_opted_out();
         if let Some(consent) = self.consent
             && consent.word.counts(self.awaited(&lives, named.as_ref().map(|named| named.place(&lives)))?)
         {

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::runtime::templates::were_templates_fetched;
-use crate::store::messages::{MessageStatus, Origin};
+use crate::store::messages::{self, MessageStatus, Origin};
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
 use crate::store::{channels, templates};
 
@@ -39,6 +39,8 @@ const AFTER_OPENING: Duration = Duration::from_secs(3600);
 const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
 /// Why a message fails to somebody who is reached nowhere.
 const NO_ADDRESS: &str = "no_address";
+/// Why a template fails to somebody who has opted out of marketing: Meta's code for just that.
+const NO_MARKETING: &str = "131050";
 /// Why a message fails that this version cannot read.
 const UNREADABLE: &str = "unreadable";
 
@@ -243,8 +245,16 @@ impl Claim {
         if addressee.is_being_erased {
             return fails(ERASED);
         }
-        if addressee.opted_out_at.is_some() && ![Origin::Consent, Origin::Agent].contains(&row.origin) {
-            return fails(OPTED_OUT);
+        let reaches_all = [Origin::Consent, Origin::Agent].contains(&row.origin);
+        let no_marketing = addressee.marketing_only && !reaches_all;
+        if addressee.opted_out_at.is_some() && !reaches_all {
+            let is_begun = match row.session_seq {
+                Some(seq) if addressee.marketing_only => !messages::has_written_in(job.tx(), row.contact_seq, seq)?,
+                _ => !addressee.marketing_only,
+            };
+            if is_begun {
+                return fails(OPTED_OUT);
+            }
         }
         if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
             return fails(SESSION_ENDED);
@@ -280,6 +290,8 @@ impl Claim {
                 Ok(content) => content,
                 Err(reason) => return fails(reason),
             },
+            // Of the conversation that goes on, the session hears of it.
+            Ok(Choice::Template(_)) if no_marketing => return fails(NO_MARKETING),
             Ok(Choice::Template(named)) => {
                 let known = templates::named(job.tx(), channel.name(), &named.name)?;
                 if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {

@@ -124,8 +124,11 @@ impl Progressed {
             Stage::Played => (&["played", "read"], MessageStatus::Read),
         };
         let mut is_news = was_open;
+        if let Some(pricing) = &self.progress.pricing {
+            job.note_pricing(row, pricing)?;
+        }
         for name in names {
-            is_news |= job.tell_stage(row, name, provider_id, at, None)?;
+            is_news |= job.tell_priced_stage(row, name, provider_id, at, self.progress.pricing.as_ref())?;
         }
         let before = if was_open { MessageStatus::Sent } else { row.status };
         if rank(status) > rank(before) {

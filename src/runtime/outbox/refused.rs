@@ -8,7 +8,7 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::store::contacts;
-use crate::store::messages::MessageStatus;
+use crate::store::messages::{self, MessageStatus};
 use crate::store::outbox::{self, OutboxRow};
 
 /// That a channel refused an attempt.
@@ -63,9 +63,19 @@ impl Refused<'_> {
             }
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
-                self.fail(job, row, false)?;
-                let is_ending =
-                    contact.map_or(Ok(false), |contact| job.opt_out_at_channel(&contact, !self.moves_session))?;
+                // A session that ends with it hears of nothing any more.
+                let goes_on = match row.session_seq {
+                    Some(seq) => messages::has_written_in(tx, row.contact_seq, seq)?,
+                    None => false,
+                };
+                self.fail(job, row, self.moves_session && goes_on)?;
+                let is_ending = match contact {
+                    Some(contact) => {
+                        contacts::note_marketing_choice(tx, contact.seq, self.at)?;
+                        job.opt_out_of_marketing(&contact, !self.moves_session)?
+                    }
+                    None => false,
+                };
                 return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
             // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.

@@ -4,19 +4,30 @@ use serde_json::{Map, Value, json};
 
 use super::compose::{self, Draft};
 use crate::channels::Channel;
-use crate::domain::{ContactChange, Held, Holder, Status, Timestamp};
+use crate::domain::{Held, Holder, Status, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
-use crate::runtime::job::{Hold, Job, Live};
+use crate::runtime::job::{Hold, Job, Live, to_json};
 use crate::runtime::ledger::Ledger;
 use crate::runtime::{Notice, turn};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{Direction, MessageStatus};
+use crate::store::messages::{self, Direction, MessageStatus};
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
 use crate::store::{Counter, sessions};
 
 /// Why sessions of who opts out end, and why messages to them fail.
 pub(super) const OPTED_OUT: &str = "opted_out";
+/// What Meta calls the categories by which it bills (2026). Others are counted together.
+const PRICED: [&str; 8] = [
+    "authentication",
+    "authentication_international",
+    "marketing",
+    "marketing_lite",
+    "referral_conversion",
+    "service",
+    "utility",
+    "group_service",
+];
 /// Sessions that one job ends.
 const SESSIONS_PER_JOB: usize = 64;
 
@@ -151,22 +162,38 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Opts a person out who told the channel so: all sessions end, what they have queued is dropped. `true` if there may
-    /// be more sessions than one job ends. `is_blind`: without reading them, because one cannot be read.
-    pub(super) fn opt_out_at_channel(&self, contact: &StoredContact, is_blind: bool) -> Result<bool, Hold> {
+    /// Opts a person out of marketing who told the channel so. What was begun with them ends: sessions in which they have
+    /// not written, and what is queued for them. A conversation of theirs goes on. `true` if there may be more sessions
+    /// than one job ends. `is_blind`: without reading them, because one cannot be read; then all of them end.
+    pub(in crate::runtime) fn opt_out_of_marketing(
+        &self,
+        contact: &StoredContact,
+        is_blind: bool,
+    ) -> Result<bool, Hold> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
         let lives = if is_blind { Vec::new() } else { self.running(contact, SESSIONS_PER_JOB, true)? };
-        let is_ending = lives.len() == SESSIONS_PER_JOB;
+        let are_all = lives.len() < SESSIONS_PER_JOB;
+        let mut begun = Vec::new();
+        let mut goes_on = false;
+        for live in lives {
+            match live.seq {
+                Some(seq) if messages::has_written_in(self.tx(), contact.seq, seq)? => goes_on = true,
+                _ => begun.push(live),
+            }
+        }
         let mut after = contact.contact.clone();
-        after.apply(&ContactChange { opt_out: Some(true), ..ContactChange::default() }, self.now());
+        (after.opted_out_at, after.marketing_only) = (Some(self.now()), true);
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
-        self.cancel_all(lives, OPTED_OUT)?;
+        self.cancel_all(begun, OPTED_OUT)?;
         while is_blind && self.cancel_unread(contact.seq, OPTED_OUT)? {}
-        self.drop_queued_of(contact.seq, OPTED_OUT)?;
+        if !goes_on {
+            // Where one goes on, each message is looked at when it would go out.
+            self.drop_queued_of(contact.seq, OPTED_OUT)?;
+        }
         self.emit_consent("contact.opted_out", contact.seq)?;
-        Ok(is_ending)
+        Ok(!are_all && !goes_on)
     }
 
     /// Drops what flows and systems have queued for a contact.
@@ -200,7 +227,37 @@ impl Job<'_> {
         at: Timestamp,
         failure: Option<(&str, Option<&str>)>,
     ) -> Result<bool> {
-        self.ledger().tell_stage(row, stage, provider_id, at, failure)
+        self.ledger().tell_stage(row, stage, provider_id, at, failure, None)
+    }
+
+    /// The same with what the message costs, if the channel says so beside.
+    pub(super) fn tell_priced_stage(
+        &self,
+        row: &OutboxRow,
+        stage: &'static str,
+        provider_id: Option<&str>,
+        at: Timestamp,
+        pricing: Option<&Value>,
+    ) -> Result<bool> {
+        self.ledger().tell_stage(row, stage, provider_id, at, None, pricing)
+    }
+
+    /// Takes note of what a message costs, and counts it the first time, by what the channel calls its category.
+    pub(super) fn note_pricing(&self, row: &OutboxRow, pricing: &Value) -> Result<()> {
+        if !messages::set_pricing(self.tx(), row.seq, &to_json(pricing)?)? {
+            return Ok(());
+        }
+        let category = pricing.get("category").and_then(Value::as_str).unwrap_or_default();
+        // The channel's words, but not as many as it likes.
+        let category = PRICED.iter().find(|known| **known == category).unwrap_or(&"other");
+        let kind = match pricing.get("billable").and_then(Value::as_bool) {
+            Some(false) => "free",
+            _ => "billable",
+        };
+        let total = Counter { name: format!("message.{kind}.{category}").into(), ..Counter::default() };
+        self.tx().count(Counter { hour: Counter::hour_of(self.now()), ..total.clone() }, 1);
+        self.tx().count(total, 1);
+        Ok(())
     }
 
     /// What a message's session looks like; `None` without one, or once it is gone.
@@ -298,7 +355,7 @@ impl Ledger<'_> {
         for row in dropped {
             // What was behind them may go out.
             self.bells.message();
-            self.tell_stage(row, "failed", None, self.now, Some((reason, None)))?;
+            self.tell_stage(row, "failed", None, self.now, Some((reason, None)), None)?;
             if let Some(seq) = row.session_seq
                 && let Some(session) = outbox::session(self.tx, seq)?
             {
@@ -315,6 +372,7 @@ impl Ledger<'_> {
         provider_id: Option<&str>,
         at: Timestamp,
         failure: Option<(&str, Option<&str>)>,
+        pricing: Option<&Value>,
     ) -> Result<bool> {
         if !outbox::add_stage(self.tx, row.seq, stage, at)? {
             return Ok(false);
@@ -335,6 +393,9 @@ impl Ledger<'_> {
             if let Some((code, text)) = failure {
                 body.insert("error_code".to_owned(), json!(code));
                 body.insert("error_message".to_owned(), json!(text));
+            }
+            if let Some(pricing) = pricing {
+                body.insert("pricing".to_owned(), pricing.clone());
             }
             Value::Object(body)
         })?;

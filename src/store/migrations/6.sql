@@ -13,3 +13,10 @@ ALTER TABLE contacts ADD COLUMN held_until INTEGER;
 
 -- Messages to people that somebody else wrote on the same number.
 ALTER TABLE messages ADD COLUMN elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby'));
+
+-- What a message costs, as the channel says.
+ALTER TABLE messages ADD COLUMN pricing TEXT;
+
+-- People opt out of marketing alone, and in again, in WhatsApp itself.
+ALTER TABLE contacts ADD COLUMN marketing_only INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contacts ADD COLUMN marketing_choice_at INTEGER;

@@ -1,0 +1,73 @@
+//! What people tell the channel itself of their wishes: that they want no marketing, and that they want it again.
+
+use super::super::contacts::OPTED_OUT;
+use super::super::job::{Hold, Job};
+use super::super::{Command, Runtime, contacts as people};
+use super::identity::addresses_of;
+use crate::channels::incoming::Preference;
+use crate::error::{Code, Result};
+use crate::store::{WriteClass, contacts};
+
+/// A [`Preference`] as one job.
+///
+/// It is the same wish as a refusal because of it, and undone by the person alone: by another preference, or by a word
+/// that opts in. An opt-out by a word is none of its business. Of somebody unknown a contact is made, because whoever
+/// triggers a flow for that number later must hear of the wish.
+#[derive(Debug, Clone)]
+struct Prefer {
+    preference: Preference,
+    /// Without reading any session: for when one of them cannot be.
+    is_blind: bool,
+}
+
+impl Command for Prefer {
+    /// The row of the contact, if there are more sessions to end than one job ends.
+    type Outcome = Option<i64>;
+
+    fn class(&self) -> WriteClass {
+        if self.preference.wants_marketing { WriteClass::Ongoing } else { WriteClass::Essential }
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Hold> {
+        let Preference { from, wants_marketing, at } = &self.preference;
+        let contact = job.identify(&addresses_of(from), from.name.as_deref(), job.channel(), self.is_blind)?;
+        // Deliveries come in any order and more than once; a clock that is ahead must not outlast a later wish.
+        let at = at.map_or(job.now(), |at| at.min(job.now()));
+        if !wants_marketing && !self.is_blind {
+            // What may hold the job must not come after what makes a second run take this for no news.
+            job.running(&contact, usize::MAX, true)?;
+        }
+        if !contacts::note_marketing_choice(job.tx(), contact.seq, at)? {
+            return Ok(None);
+        }
+        if *wants_marketing {
+            if contact.contact.marketing_only {
+                job.opt_in_unheard(&contact)?;
+            }
+            return Ok(None);
+        }
+        let is_ending = job.opt_out_of_marketing(&contact, self.is_blind)?;
+        Ok(is_ending.then_some(contact.seq))
+    }
+}
+
+impl Runtime {
+    /// Takes what a person has told the channel of their wishes.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`]. Nothing is lost by telling it again.
+    pub(in crate::runtime) async fn take_preference(&self, preference: Preference) -> Result<()> {
+        let prefer = Prefer { preference, is_blind: false };
+        let ending = match self.handle(prefer.clone()).await {
+            Err(error) if error.code() == Code::Internal => {
+                tracing::error!(%error, "somebody opts out of marketing, and sessions are just marked");
+                self.handle(Prefer { is_blind: true, ..prefer }).await?
+            }
+            other => other?,
+        };
+        match ending {
+            Some(contact_seq) => people::end_sessions(self, contact_seq, OPTED_OUT).await,
+            None => Ok(()),
+        }
+    }
+}
