@@ -173,6 +173,7 @@ fn contact_view(profile: &Profile, now: Timestamp) -> Value {
         "source": profile.source,
         "opted_in_at": iso(contact.opted_in_at),
         "opted_out_at": iso(contact.opted_out_at),
+        "opted_out_of": contact.opted_out_at.map(|_| if contact.marketing_only { "marketing" } else { "everything" }),
         "last_inbound_at": iso(profile.last_inbound_at),
         "last_message_at": iso(profile.last_message_at),
         "total_messages": profile.total_messages,

@@ -57,7 +57,7 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
         fields.fail("id", "The id must not be longer than 255 bytes.");
     }
     let from: Option<Phone> = fields.required("from");
-    let Content { kind, text, option, media } = read_content(&mut fields);
+    let Content { kind, text, option, media, referral } = read_content(&mut fields);
     let reply_to: Option<MessageId> = fields.parsed("reply_to");
     let sent_at: Option<Timestamp> = fields.parsed("timestamp");
     fields.refuse_unknown();
@@ -70,9 +70,7 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
             text,
             option,
             reply_to: reply_to.map(Quoted::Ours),
-            payload: media
-                .map(Value::Object)
-                .or_else(|| (!matches!(kind, ReplyKind::Text | ReplyKind::Tap)).then(|| json!({}))),
+            payload: payload_of(kind, media, referral),
             sent_at,
             is_overheard: false,
             arrival: Arc::new(arrival),
@@ -87,6 +85,8 @@ pub(super) struct Content {
     pub(super) text: Option<String>,
     pub(super) option: Option<String>,
     pub(super) media: Option<Map<String, Value>>,
+    /// The ad or post that led to it.
+    pub(super) referral: Option<Map<String, Value>>,
 }
 
 /// Reads what a message is. What is wrong with it is noted in the fields.
@@ -112,13 +112,31 @@ pub(super) fn read_content(fields: &mut Fields<'_>) -> Content {
     if media.as_ref().is_some_and(|media| json_depth(&Value::Object(media.clone())) > MEDIA_DEPTH) {
         fields.fail("media", format!("The media must not be nested deeper than {MEDIA_DEPTH} levels."));
     }
+    let referral = fields.object("referral").cloned();
+    if referral.as_ref().is_some_and(|referral| json_depth(&Value::Object(referral.clone())) > MEDIA_DEPTH) {
+        fields.fail("referral", format!("The referral must not be nested deeper than {MEDIA_DEPTH} levels."));
+    }
     match kind {
         Some(ReplyKind::Text) if text.is_none() => fields.fail("text", "The text field is required for a text."),
         Some(ReplyKind::Tap) if option.is_none() => fields.fail("option", "The option field is required for a tap."),
         Some(ReplyKind::Location) => check_location(media.as_ref(), fields),
         _ => {}
     }
-    Content { kind, text, option, media }
+    Content { kind, text, option, media, referral }
+}
+
+/// What is kept beside the text: the medium, and the ad or post that led to the message.
+fn payload_of(
+    kind: ReplyKind,
+    media: Option<Map<String, Value>>,
+    referral: Option<Map<String, Value>>,
+) -> Option<Value> {
+    let has_media = !matches!(kind, ReplyKind::Text | ReplyKind::Tap);
+    let mut payload = media.or_else(|| (has_media || referral.is_some()).then(Map::new))?;
+    if let Some(referral) = referral {
+        payload.insert("referral".to_owned(), Value::Object(referral));
+    }
+    Some(Value::Object(payload))
 }
 
 fn check_location(media: Option<&Map<String, Value>>, fields: &mut Fields<'_>) {

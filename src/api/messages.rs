@@ -11,7 +11,7 @@ use super::request::{Fields, JsonBody, Page, Query, about, idempotency_key};
 use super::{State, iso, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
-use crate::runtime::{Answer, Answered, Retried, why_it_waits};
+use crate::runtime::{Answer, Answered, Retried, about_inbound, described_media, why_it_waits};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
@@ -171,7 +171,12 @@ pub(super) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Value> {
         "type": row.kind,
         "text": body["text"],
         "options": null,
-        "media": body["media"],
+        "media": match &body["media"] {
+            Value::Null => Value::Null,
+            media => described_media(media.clone()),
+        },
+        "referral": about_inbound(body.get("media"), "referral"),
+        "pricing": row.pricing.as_deref().and_then(|pricing| serde_json::from_str::<Value>(pricing).ok()),
         "template": body["template"],
         "sent": body["sent"],
         "status": row.status.as_str(),

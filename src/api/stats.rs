@@ -30,7 +30,13 @@ pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> 
     query.finish()?;
     let now = state.runtime.clock().now();
     let stats = read_heavy(&state, move |conn| match flow_id {
-        None => overview(conn, &flows::all_seqs(conn)?, now, hours).map(Some),
+        None => {
+            let mut stats = overview(conn, &flows::all_seqs(conn)?, now, hours)?;
+            for (counter, name) in [("message.billable", "billable"), ("message.free", "free")] {
+                stats["totals"]["messages"][name] = by_category(conn, counter)?;
+            }
+            Ok(Some(stats))
+        }
         Some(id) => {
             let Some(seq) = flows::seq_of_any(conn, id)? else { return Ok(None) };
             let mut stats = overview(conn, &[seq], now, hours)?;
@@ -105,6 +111,16 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         }
     }
     Ok(json!({"totals": {"sessions": sessions, "messages": {"out": messages}}, "series": series}))
+}
+
+/// How many messages of ours the channel has put a price on, by what it calls their category.
+fn by_category(conn: &Conn, name: &str) -> Result<Value> {
+    let counts = counters::of_flow(conn, name, 0, 0..1)?;
+    Ok(counts
+        .into_iter()
+        .map(|(counter, value)| (counter.exit.into_owned(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into())
 }
 
 fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {

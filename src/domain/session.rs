@@ -110,6 +110,45 @@ pub struct Input {
     /// What kind of message it was.
     #[serde(rename = "type")]
     pub kind: ReplyKind,
+    /// The ad or post that led to it, as the channel describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Map<String, Value>>,
+    /// The product that it asks about, as the channel describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referred_product: Option<Map<String, Value>>,
+}
+
+impl Input {
+    /// Bytes of JSON that are kept of a referral or a product: a session keeps it for a turn and more.
+    const ABOUT_BYTES: usize = 8 * 1024;
+
+    /// The input that a message is. `option` is the chosen one, if that is known.
+    pub fn of(kind: ReplyKind, text: Option<&str>, option: Option<&str>, payload: Option<&Value>) -> Self {
+        let about =
+            |key: &str| payload.and_then(|payload| payload.get(key)).and_then(Value::as_object).map(Self::bounded);
+        Self {
+            text: text.unwrap_or_default().to_owned(),
+            id: option.map(str::to_owned),
+            kind,
+            referral: about("referral"),
+            referred_product: about("referred_product"),
+        }
+    }
+
+    /// What is kept of what a channel tells beside a message: without its longest values, where it is too long.
+    fn bounded(about: &Map<String, Value>) -> Map<String, Value> {
+        let bytes = |value: &Value| serde_json::to_string(value).map_or(usize::MAX, |json| json.len());
+        let mut sized: Vec<(usize, &String)> =
+            about.iter().map(|(key, value)| (bytes(value).saturating_add(key.len() + 6), key)).collect();
+        sized.sort_unstable();
+        let mut room = Self::ABOUT_BYTES;
+        let fits = |(size, key): (usize, &String)| {
+            room = room.checked_sub(size)?;
+            Some(key.clone())
+        };
+        let kept: Vec<String> = sized.into_iter().map_while(fits).collect();
+        about.iter().filter(|(key, _)| kept.contains(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
 }
 
 /// An event from outside that came before the session waited for it.
@@ -242,5 +281,27 @@ impl Session {
     /// Whether the timer that falls due next is the time to live; on a tie it is.
     pub fn expires_next(&self) -> bool {
         self.expires_at.is_some() && self.due_at() == self.expires_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_an_ad_is_kept_and_bounded() {
+        let input = |payload: Value| Input::of(ReplyKind::Text, Some("Hi"), None, Some(&payload));
+        let ad = json!({"source_id": "120", "welcome_message": {"text": "Hello"}});
+        assert_eq!(input(json!({"referral": ad})).referral.map(Value::Object), Some(ad));
+        for none in [json!({}), json!([]), json!({"referral": null}), json!({"referral": "x"})] {
+            assert_eq!(input(none), Input::of(ReplyKind::Text, Some("Hi"), None, None));
+        }
+        let long = json!({"referral": {"body": "x".repeat(9_000), "source_id": "1", "ctwa_clid": "y".repeat(4_000)}});
+        let kept: Vec<String> = input(long).referral.unwrap().keys().cloned().collect();
+        assert_eq!(kept, ["source_id", "ctwa_clid"], "the longest goes first");
+        let old: Input = serde_json::from_value(json!({"text": "Hi", "type": "text"})).unwrap();
+        assert_eq!(old, Input::of(ReplyKind::Text, Some("Hi"), None, None));
     }
 }

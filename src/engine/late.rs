@@ -68,7 +68,7 @@ mod tests {
             seed: 1,
         };
         let session = begin(&flow, beginning, now);
-        let input = SessionInput { text: "buy".to_owned(), id: None, kind: ReplyKind::Text };
+        let input = SessionInput::of(ReplyKind::Text, Some("buy"), None, None);
         late_text(&flow, &contact, &session, input, now)
     }
 

@@ -36,7 +36,7 @@ const TAGS: usize = 200;
 const ROOTS: [(&str, &[&str]); 7] = [
     ("context", &[]),
     ("contact", &["name", "phone", "email", "language", "tags", "metadata"]),
-    ("input", &["text", "id", "type"]),
+    ("input", &["text", "id", "type", "referral", "referred_product"]),
     ("session", &["id"]),
     ("flow", &["id", "name"]),
     ("node", &["visits"]),
@@ -341,7 +341,9 @@ impl TurnScope {
                 }))
             }),
             "input" => made.input.get_or_init(|| match &self.input {
-                Some(input) => dynamic(&json!({"text": input.text, "id": input.id, "type": input.kind})),
+                Some(SessionInput { text, id, kind, referral, referred_product }) => dynamic(&json!({
+                    "text": text, "id": id, "type": kind, "referral": referral, "referred_product": referred_product,
+                })),
                 None => dynamic(&json!({"text": "", "id": "", "type": ""})),
             }),
             "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
@@ -565,7 +567,12 @@ mod tests {
                     name: Some("Ann".to_owned()),
                     ..Contact::new(ContactId(Uuid::nil()), Some("+442079460000".parse().unwrap()))
                 },
-                input: Some(SessionInput { text: "hi".to_owned(), id: None, kind: ReplyKind::Text }),
+                input: Some(SessionInput::of(
+                    ReplyKind::Text,
+                    Some("hi"),
+                    None,
+                    Some(&json!({"referral": {"source_id": "120", "welcome_message": {"text": "Hello"}}})),
+                )),
                 session: SessionId(Uuid::nil()),
                 flow: FlowId(Uuid::nil()),
                 document: Arc::new(FlowDocument::parse(&document).unwrap()),
@@ -598,6 +605,13 @@ mod tests {
         assert_eq!(render("{{context.evil}}"), "{{contact.name}}");
         assert_eq!(render("{{context.n + 1}} {{node.visits}}"), "4 1");
         assert_eq!(render("no template { here }"), "no template { here }");
+        let (text, missing) = render_in(
+            "{{input.referral.source_id}} {{input.referral.welcome_message.text}}{{input.referral.ctwa_clid}}\
+             {{input.referred_product.catalog_id}}",
+            Place::Text,
+        );
+        assert_eq!(text, "120 Hello");
+        assert_eq!(missing, ["input.referral.ctwa_clid", "input.referred_product.catalog_id"]);
     }
 
     #[test]
@@ -659,6 +673,8 @@ mod tests {
         assert_eq!(problem("{{cart_total}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.shoe_size}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{contact.metadata.shoe_size}}"), None);
+        assert_eq!(problem("{{input.referral.ctwa_clid}} {{input.referred_product.catalog_id}}"), None);
+        assert_eq!(problem("{{input.order}}"), Some("unknown_template_root"));
         assert_eq!(problem("{{context.cart_total"), Some("bad_template"));
         assert_eq!(problem("{{context.a|no_such_filter}}"), None, "a version that was published goes on");
         assert_eq!(problem("{% for i in range(3) %}{{i}}{% endfor %}"), None);

@@ -76,7 +76,8 @@ pub use fate::{Expectation, Fate};
 pub use health::Impairment;
 pub use held::ResumeContact;
 pub use inbound::{
-    AllowAutoReplies, Handling, Inbound, Quoted, Received, content as inbound_content, has_stopped_auto_replies,
+    AllowAutoReplies, Handling, Inbound, Quoted, Received, about as about_inbound, content as inbound_content,
+    described as described_media, has_stopped_auto_replies,
 };
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;

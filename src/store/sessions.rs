@@ -648,7 +648,12 @@ mod tests {
             .as_object()
             .unwrap()
             .clone(),
-            input: Some(SessionInput { text: String::new(), id: Some("yes".to_owned()), kind: ReplyKind::Tap }),
+            input: Some(SessionInput::of(
+                ReplyKind::Tap,
+                None,
+                Some("yes"),
+                Some(&serde_json::json!({"referral": {"source_id": "1"}, "referred_product": {"catalog_id": "2"}})),
+            )),
             kept_events: vec![KeptEvent { name: "order.paid".parse().unwrap(), payload: json!({"total": [0.1]}) }],
             frames: vec![Frame {
                 id: 2,

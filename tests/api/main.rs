@@ -21,6 +21,7 @@ mod events;
 mod flows;
 mod inspection;
 mod mcp;
+mod meta_tells;
 mod node;
 mod people;
 mod phones;

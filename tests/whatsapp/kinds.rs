@@ -88,8 +88,8 @@ fn answers() -> Vec<Kind> {
             ("contacts", unrouted),
             |phone| phone.send_contact("Grace Hopper", "+14155550199"),
             vec![
-                ("/media/0/name/formatted_name", json!("Grace Hopper")),
-                ("/media/0/phones/0/wa_id", json!("14155550199")),
+                ("/media/contacts/0/name/formatted_name", json!("Grace Hopper")),
+                ("/media/contacts/0/phones/0/wa_id", json!("14155550199")),
             ],
         ),
         kind(
@@ -120,7 +120,7 @@ fn answers() -> Vec<Kind> {
             "a type of tomorrow",
             ("unsupported", unrouted),
             |phone| phone.send(json!({"type": "hologram", "hologram": {"id": "7"}})),
-            vec![("/media/id", json!("7"))],
+            vec![("/media/id", json!("7")), ("/media/type", json!("hologram"))],
         ),
     ]
 }

@@ -21,7 +21,7 @@ delivery_failed); condition {cases: [{left, operator, right, exit}]} (those exit
 (next); http_request {method, url, headers, body, save_as} (success, failure); delay {seconds} (next); wait_for_event \
 {event, timeout_seconds} (event, timeout); run_flow {flow_id} (completed, expired, failed); handoff {note} (resumed, \
 timeout); end {outcome, text}.
-Texts are templates: {{context.*}}, {{contact.name|phone|email|tags|metadata.*}}, {{input.text}}, with |default('…'). \
+Texts are templates: {{context.*}}, {{contact.name|phone|email|tags|metadata.*}}, {{input.text|referral.*}}, with |default('…'). \
 On WhatsApp a first message needs a template beside its text: \"template\": {\"name\", \"variables\": {\"1\": …}}. The \
 resource qyvo://guide/flow-document has every field and an example.";
 

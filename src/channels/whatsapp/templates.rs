@@ -277,5 +277,13 @@ mod tests {
         ] {
             assert_eq!(template_status(word), status, "{word}");
         }
+        // An event that does not say what the template is now has the list asked for.
+        for word in ["UNARCHIVED", "LOCKED", "LIMIT_EXCEEDED", "something new"] {
+            assert_eq!(template_event(word), None, "{word}");
+        }
+        for word in ["ARCHIVED", "DELETED", "PENDING_DELETION"] {
+            assert_eq!(template_event(word), Some(TemplateStatus::Other), "{word}");
+        }
+        assert_eq!(template_event("paused"), Some(TemplateStatus::Paused));
     }
 }

@@ -39,8 +39,7 @@ impl Machine<'_> {
         }
         self.session.last_interaction_at = self.now;
         self.renew_ttl();
-        self.session.input =
-            Some(SessionInput { text: reply.text.clone().unwrap_or_default(), id: None, kind: reply.kind });
+        self.session.input = Some(SessionInput::of(reply.kind, reply.text.as_deref(), None, reply.payload.as_ref()));
         let flow = self.flow.clone();
         let next = match &flow.actions[index] {
             Action::Delay { .. } => self.leave(index, "next", Some("the contact wrote".to_owned())),

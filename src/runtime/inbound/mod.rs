@@ -38,7 +38,7 @@ use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
-pub use tell::content;
+pub use tell::{about, content, described};
 
 use route::Route;
 pub(super) use tell::Marker;
@@ -202,7 +202,10 @@ impl Inbound {
 
     /// What a flow that it starts reads as `{{input}}`.
     fn input(&self, kind: ReplyKind) -> SessionInput {
-        SessionInput { text: self.text.clone().unwrap_or_default(), id: None, kind }
+        // No option of the flow that begins, but the payload of the button that was tapped.
+        let option = self.option.as_deref().filter(|_| kind == ReplyKind::Tap);
+        let bare = option.map(|option| route::split_option(option).map_or(option, |(_, bare)| bare));
+        SessionInput::of(kind, self.text.as_deref(), bare, self.payload.as_ref())
     }
 
     fn body(&self) -> Value {

@@ -1,5 +1,7 @@
 //! What people tell the channel itself of their wishes: that they want no marketing, and that they want it again.
 
+use std::time::Duration;
+
 use super::super::contacts::OPTED_OUT;
 use super::super::job::{Hold, Job};
 use super::super::{Command, Runtime, contacts as people};
@@ -7,6 +9,9 @@ use super::identity::addresses_of;
 use crate::channels::incoming::Preference;
 use crate::error::{Code, Result};
 use crate::store::{WriteClass, contacts};
+
+/// How far the channel's clock may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(300);
 
 /// A [`Preference`] as one job.
 ///
@@ -31,8 +36,8 @@ impl Command for Prefer {
     fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Hold> {
         let Preference { from, wants_marketing, at } = &self.preference;
         let contact = job.identify(&addresses_of(from), from.name.as_deref(), job.channel(), self.is_blind)?;
-        // Deliveries come in any order and more than once; a clock that is ahead must not outlast a later wish.
-        let at = at.map_or(job.now(), |at| at.min(job.now()));
+        // Deliveries come in any order and more than once; a clock that is far ahead must not outlast a later wish.
+        let at = at.filter(|at| *at <= job.now().plus(AHEAD)).unwrap_or(job.now());
         if !wants_marketing && !self.is_blind {
             // What may hold the job must not come after what makes a second run take this for no news.
             job.running(&contact, usize::MAX, true)?;

@@ -250,11 +250,11 @@ impl Job<'_> {
         let category = pricing.get("category").and_then(Value::as_str).unwrap_or_default();
         // The channel's words, but not as many as it likes.
         let category = PRICED.iter().find(|known| **known == category).unwrap_or(&"other");
-        let kind = match pricing.get("billable").and_then(Value::as_bool) {
-            Some(false) => "free",
-            _ => "billable",
+        let name = match pricing.get("billable").and_then(Value::as_bool) {
+            Some(false) => "message.free",
+            _ => "message.billable",
         };
-        let total = Counter { name: format!("message.{kind}.{category}").into(), ..Counter::default() };
+        let total = Counter { name: name.into(), exit: (*category).into(), ..Counter::default() };
         self.tx().count(Counter { hour: Counter::hour_of(self.now()), ..total.clone() }, 1);
         self.tx().count(total, 1);
         Ok(())
