@@ -27,6 +27,7 @@ pub(crate) fn check(raw: &[u8]) {
                 assert!(is_somebody(&echo.to), "an echo to nobody: {echo:?}");
             }
             Item::Handover(handover) => assert!(is_somebody(&handover.person), "with whom? {handover:?}"),
+            Item::Preference(preference) => assert!(is_somebody(&preference.from), "whose? {preference:?}"),
             Item::Progress(progress) => {
                 assert!(progress.provider_id.is_some() || progress.message_id.is_some(), "of which? {progress:?}");
             }

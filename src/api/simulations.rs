@@ -183,9 +183,10 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
 
 /// The message that begins it.
 fn read_opening(fields: &mut Fields<'_>) -> Option<Opening> {
-    let Content { kind, text, option, media } = read_content(fields);
+    let Content { kind, text, option, media, referral } = read_content(fields);
     fields.refuse_unknown();
-    Some(Opening { kind: kind?, text, option, media: media.unwrap_or_default() })
+    let (media, referral) = (media.unwrap_or_default(), referral.unwrap_or_default());
+    Some(Opening { kind: kind?, text, option, media, referral })
 }
 
 fn read_persona(fields: &mut Fields<'_>) -> Persona {

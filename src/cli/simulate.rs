@@ -74,6 +74,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
             text: Some(text),
             option: None,
             media: Map::new(),
+            referral: Map::new(),
         }),
         now: options.now.unwrap_or_else(|| Clock::system().now()),
         seed: options.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1 >> 11),

@@ -59,7 +59,7 @@ pub(super) const FIELDS: &[Entry] = &[
         "message_template_quality_update",
         Shown("How people take to a template has changed. At the lowest quality Meta pauses it."),
     ),
-    ("messaging_handovers", Shown("Control of a conversation has gone to another system of Meta, or come back.")),
+    ("messaging_handovers", Handled),
     ("partner_solutions", Shown("A partner's solution has changed, which concerns partners of Meta.")),
     (
         "payment_configuration_update",
@@ -84,8 +84,8 @@ pub(super) const FIELDS: &[Entry] = &[
         ),
     ),
     ("smb_app_state_sync", Shown("The contacts of the WhatsApp Business app. They are not taken over.")),
-    ("smb_message_echoes", Shown("A message that a colleague has written in the WhatsApp Business app.")),
-    ("standby", Shown("A message that came while another system of Meta held the conversation.")),
+    ("smb_message_echoes", Handled),
+    ("standby", Handled),
     (
         "template_correct_category_detection",
         Shown(

@@ -76,8 +76,8 @@ fn read_standby(value: &Value, change: &Value, items: &mut Vec<Item>) {
     let of_echoes = people(echoes.len());
     items.extend(echoes.into_iter().map(|echo| read_echo(echo, Holder::Standby, &of_echoes)));
     let of_statuses = people(statuses.len());
-    items.extend(statuses.into_iter().map(|status| read_status(status, &of_statuses)));
-    items.extend(list(within, "errors").into_iter().map(|error| changes::notice("error", error, error)));
+    items.extend(statuses.into_iter().filter_map(|status| read_status(status, &of_statuses)));
+    items.extend(list(within, "errors").into_iter().map(|error| changes::notice("error", error, error, "")));
     if items.len() == before {
         items.push(unknown("there are no messages, echoes or statuses in it", change.clone()));
     }
@@ -147,7 +147,10 @@ fn read_handover(value: &Value, change: &Value, phone_number_id: &str) -> Item {
     };
     let details = words.iter().find_map(|word| value.get(word)).unwrap_or(&Value::Null);
     let to_us = match (happened, role(details, "new_owner"), role(details, "previous_owner")) {
-        (Happened::Requested, ..) => return changes::notice("conversation control requested", value, change),
+        (Happened::Requested, ..) => {
+            let means = "Another system of Meta asks for a conversation. It gets it when nothing of ours is sent.";
+            return changes::notice("conversation control requested", value, change, means);
+        }
         (_, Some(Role::Agent), _) => false,
         // Who gave it away told us because we have it now; who took it, because we have it no more, unless it was the
         // agent that had it.

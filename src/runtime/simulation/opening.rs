@@ -1,7 +1,7 @@
 //! The message that a simulation begins with: it starts the flow where a message from somebody new would.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{NotStarted, Subject};
 use crate::domain::consent::Wish;
@@ -24,12 +24,16 @@ pub struct Opening {
     /// The medium or the place as the channel describes it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub media: Map<String, Value>,
+    /// The ad or post that led to it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub referral: Map<String, Value>,
 }
 
 impl Opening {
     /// What the session's first turn reads as `{{input}}`.
     pub(super) fn input(&self) -> SessionInput {
-        SessionInput { text: self.text.clone().unwrap_or_default(), id: None, kind: self.kind }
+        let payload = (!self.referral.is_empty()).then(|| json!({"referral": self.referral}));
+        SessionInput::of(self.kind, self.text.as_deref(), None, payload.as_ref())
     }
 
     /// Whether it starts the flow: by a keyword, else where the flow is the one that all other messages start.
@@ -90,6 +94,11 @@ mod tests {
             assert!(simulation.is_window_open(), "the contact has written");
             assert_eq!(simulation.contact().opted_in_at, None, "a message is no consent");
         }
+        let mut from_ad = document();
+        from_ad["nodes"][0]["text"] = json!("Seen {{input.referral.source_id}}");
+        let message = json!({"type": "text", "text": "informacion", "referral": {"source_id": "120"}});
+        let from_ad = try_simulate(from_ad, json!({"message": message})).unwrap();
+        assert_eq!(from_ad.messages().next().unwrap().message.text.as_deref(), Some("Seen 120"));
         let caption = begun(json!({"type": "image", "text": "informacion", "media": {"id": "1"}})).unwrap();
         assert_eq!(caption.messages().next().unwrap().message.text.as_deref(), Some("You said informacion (image)"));
     }
