@@ -33,7 +33,10 @@ pub(super) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> 
         None => {
             let mut stats = overview(conn, &flows::all_seqs(conn)?, now, hours)?;
             for (counter, name) in [("message.billable", "billable"), ("message.free", "free")] {
-                stats["totals"]["messages"][name] = by_category(conn, counter)?;
+                let counts = by_category(conn, counter)?;
+                if !counts.is_empty() {
+                    stats["totals"]["messages"][name] = Value::Object(counts);
+                }
             }
             Ok(Some(stats))
         }
@@ -114,13 +117,9 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
 }
 
 /// How many messages of ours the channel has put a price on, by what it calls their category.
-fn by_category(conn: &Conn, name: &str) -> Result<Value> {
+fn by_category(conn: &Conn, name: &str) -> Result<Map<String, Value>> {
     let counts = counters::of_flow(conn, name, 0, 0..1)?;
-    Ok(counts
-        .into_iter()
-        .map(|(counter, value)| (counter.exit.into_owned(), json!(value)))
-        .collect::<Map<_, _>>()
-        .into())
+    Ok(counts.into_iter().map(|(counter, value)| (counter.exit.into_owned(), json!(value))).collect())
 }
 
 fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {

@@ -61,6 +61,7 @@ async fn contacts_are_listed_newest_first_and_found_by_number() {
             json!({
                 "id": ids[2], "phone": PHONE, "name": null, "email": null, "language": null, "tags": [], "metadata": {},
                 "source": "api", "opted_in_at": "2026-05-07T08:00:00+00:00", "opted_out_at": null,
+                "opted_out_of": null,
                 "last_inbound_at": "2026-05-07T08:00:03+00:00", "last_message_at": "2026-05-07T08:00:03+00:00",
                 "total_messages": 3, "created_at": "2026-05-07T08:00:00+00:00", "updated_at": "2026-05-07T08:00:00+00:00"
             })

@@ -2,9 +2,6 @@
 //! UTC; the flows that wait may speak first from 07:00 to 20:00.
 
 use super::*;
-use crate::channels::incoming::IncomingKind;
-use crate::domain::ReplyKind;
-use crate::runtime::Inbound;
 
 const NIGHT: &str = "2026-05-07T22:00:00+00:00";
 const OPENING: &str = "2026-05-08T07:00:00+00:00";
@@ -56,22 +53,6 @@ impl Desk {
         self.clock.set(OPENING.parse::<Timestamp>().unwrap().minus(seconds(1)));
         assert_eq!(self.claim().await, [], "a second too early");
         self.clock.set(OPENING.parse().unwrap());
-    }
-
-    async fn write(&self, phone: &str, text: &str) {
-        let inbound = Inbound {
-            provider_id: Uuid::now_v7().to_string(),
-            from: Sender { phone: Some(phone.parse().unwrap()), ..Sender::default() },
-            kind: IncomingKind::Reply(ReplyKind::Text),
-            text: Some(text.to_owned()),
-            option: None,
-            reply_to: None,
-            payload: None,
-            sent_at: None,
-            is_overheard: false,
-            arrival: Arc::new(self.runtime.arrive()),
-        };
-        self.runtime.receive(inbound).await.unwrap();
     }
 }
 

@@ -1,9 +1,6 @@
 //! Messages that wait for the hours in which their flow may speak first. The clock begins at 08:14 UTC.
 
 use super::*;
-use crate::channels::incoming::IncomingKind;
-use crate::domain::ReplyKind;
-use crate::runtime::Inbound;
 
 const NIGHT: &str = "2026-05-07T21:00:00+00:00";
 const OPENING: &str = "2026-05-08T06:00:00+00:00";
@@ -28,22 +25,6 @@ impl Desk {
         let desk = Self::new(channel).await;
         desk.clock.set(NIGHT.parse().unwrap());
         desk
-    }
-
-    async fn hear(&self, phone: &str, text: &str) {
-        let inbound = Inbound {
-            provider_id: Uuid::now_v7().to_string(),
-            from: Sender { phone: Some(phone.parse().unwrap()), ..Sender::default() },
-            kind: IncomingKind::Reply(ReplyKind::Text),
-            text: Some(text.to_owned()),
-            option: None,
-            reply_to: None,
-            payload: None,
-            sent_at: None,
-            is_overheard: false,
-            arrival: Arc::new(self.runtime.arrive()),
-        };
-        self.runtime.receive(inbound).await.unwrap();
     }
 }
 
@@ -146,7 +127,7 @@ async fn whoever_writes_at_night_gets_what_waits_and_then_the_answer_at_once() {
     desk.start(thankful(), ANA).await;
     let ben = desk.start(thankful(), BEN).await;
     assert_eq!(desk.claim().await, []);
-    desk.hear(ANA, "Well").await;
+    desk.write(ANA, "Well").await;
     let first = desk.claim_one().await;
     assert_eq!(text(&first), "How are you?");
     desk.answer(&first, accepted("1")).await;
@@ -173,7 +154,7 @@ async fn a_delay_speaks_first_but_a_short_one_in_a_conversation_does_not() {
     for (phone, delay) in [(ANA, 90), (BEN, 600)] {
         desk.start(after(delay), phone).await;
         desk.answer(&desk.claim_one().await, accepted(phone)).await;
-        desk.hear(phone, "Hi").await;
+        desk.write(phone, "Hi").await;
     }
     desk.clock.set(day.plus(seconds(90)));
     assert_eq!(desk.runtime.run_due().await.unwrap(), 1);

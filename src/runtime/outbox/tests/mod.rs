@@ -21,14 +21,15 @@ use uuid::Uuid;
 
 use super::claim::Attempt;
 use super::*;
-use crate::channels::incoming::{Progress, Sender, Stage};
+use crate::channels::incoming::{IncomingKind, Progress, Sender, Stage};
 use crate::channels::outgoing::{Content, Refusal, RefusalClass};
 use crate::channels::webhook::{Webhook, WebhookOptions};
 use crate::channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use crate::domain::{
-    Contact, ContactId, FlowId, FlowKind, MessageId, MessageTemplate, Phone, Session, SessionId, Status, TemplateId,
+    Contact, ContactId, FlowId, FlowKind, MessageId, MessageTemplate, Phone, ReplyKind, Session, SessionId, Status,
+    TemplateId,
 };
-use crate::runtime::{CancelSession, Clock, OnRunning, Options, Resend, Trigger, Triggered, Whom};
+use crate::runtime::{CancelSession, Clock, Inbound, OnRunning, Options, Resend, Trigger, Triggered, Whom};
 use crate::store::messages::{MessageRow, MessageStatus, NewOutgoing, Origin};
 use crate::store::testing::CloseOnDrop;
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
@@ -170,6 +171,23 @@ impl Desk {
             Triggered::Started { id, .. } => id,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Somebody writes.
+    async fn write(&self, phone: &str, text: &str) {
+        let inbound = Inbound {
+            provider_id: Uuid::now_v7().to_string(),
+            from: Sender { phone: Some(phone.parse().unwrap()), ..Sender::default() },
+            kind: IncomingKind::Reply(ReplyKind::Text),
+            text: Some(text.to_owned()),
+            option: None,
+            reply_to: None,
+            payload: None,
+            sent_at: None,
+            is_overheard: false,
+            arrival: Arc::new(self.runtime.arrive()),
+        };
+        self.runtime.receive(inbound).await.unwrap();
     }
 
     async fn claim(&self) -> Vec<Attempt> {

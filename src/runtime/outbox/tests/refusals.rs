@@ -197,6 +197,39 @@ async fn who_told_the_channel_to_stop_is_not_written_to_again() {
 }
 
 #[tokio::test]
+async fn who_stops_marketing_in_a_conversation_is_answered_and_gets_no_template() {
+    let desk = Desk::new(whatsapp()).await;
+    let conversation = json!({"schema_version": 1, "name": "C", "entry_node": "a", "nodes": [
+        {"id": "a", "type": "ask", "text": "How are you?", "exits": {"reply": "b"}},
+        {"id": "b", "type": "delay", "seconds": 90_000, "exits": {"next": "c"}},
+        {"id": "c", "type": "ask", "text": "And now?", "template": {"name": "cart"}, "timeout_seconds": 60,
+         "exits": {"reply": "done", "timeout": "done", "delivery_failed": "lost"}},
+        {"id": "done", "type": "end", "outcome": "done"},
+        {"id": "lost", "type": "end", "outcome": "lost"}
+    ]});
+    let session = desk.start(conversation, ANA).await;
+    desk.answer(&desk.claim_one().await, accepted("a1")).await;
+    desk.write(ANA, "fine").await;
+    desk.start(speech(), ANA).await;
+    desk.answer(&desk.claim_one().await, refused(RefusalClass::OptedOut, "131050")).await;
+    let of_speech = ["One", "Two", "Three"].len();
+    assert_eq!(desk.claim().await, [], "nothing that was begun goes out");
+    assert_eq!(desk.statuses(ANA).iter().filter(|(status, _)| *status == "failed").count(), of_speech);
+    assert_eq!(desk.session(session).status, Status::Running);
+    assert_eq!(desk.heard("contact.opted_out").len(), 1);
+    // What is said in the window is no marketing.
+    let id = desk.say(ANA, Origin::Api, "Thank you").await;
+    let attempt = desk.claim_one().await;
+    assert_eq!(attempt.id(), id);
+    desk.answer(&attempt, accepted("a2")).await;
+    desk.clock.advance(seconds(90_000));
+    assert_eq!(desk.runtime.run_due().await.unwrap(), 1);
+    assert_eq!(desk.claim().await, []);
+    assert_eq!(desk.statuses(ANA).last(), Some(&("failed", Some("131050".to_owned()))));
+    assert_eq!(desk.outcome(session), (Status::Completed, Some("lost".to_owned())));
+}
+
+#[tokio::test]
 async fn a_session_that_cannot_be_read_keeps_nobody_from_opting_out() {
     for by_status in [false, true] {
         let desk = Desk::new(whatsapp()).await;
