@@ -86,7 +86,9 @@ export function contactView([id], page) {
       ["Tags", tags(contact.tags)],
       ["Source", contact.source ?? "–"],
       ["Opted in", timeOf(contact.opted_in_at, { none: "no" })],
-      ["Opted out", contact.opted_out_at ? timeOf(contact.opted_out_at) : h("span", {}, "no ", button("Opt out", () => optOut(contact), { kind: "small", testid: "contact-opt-out" }))],
+      ["Opted out", contact.opted_out_at
+        ? h("span", {}, timeOf(contact.opted_out_at), contact.opted_out_of === "marketing" && " of marketing")
+        : h("span", {}, "no ", button("Opt out", () => optOut(contact), { kind: "small", testid: "contact-opt-out" }))],
       contact.auto_replies_stopped && ["Automatic answers", h("span", { class: "stack", testid: "contact-auto-replies" }, h("span", { class: "bad" }, "stopped"), inWords("auto_reply_limit"),
         button("Let them go on", () => allowAutoReplies(), { kind: "small", testid: "contact-allow-auto-replies" }))],
       contact.held_by && ["Held", h("span", { class: "stack", testid: "contact-held" }, h("span", {}, `${contact.held_by === "colleague" ? "by a colleague" : "by Meta"} until `, timeOf(contact.held_until)), inWords(contact.held_by),

@@ -53,7 +53,8 @@ function row(contact, make) {
   return make([
     h("span", { class: "stack" }, h("a", { href: `#/contacts/${contact.id}`, class: "strong" }, contact.name || contact.phone || "Contact"),
       contact.name && h("span", { class: "muted small-text" }, contact.phone),
-      contact.opted_out_at && h("span", { class: "small-text bad" }, "opted out")),
+      contact.opted_out_at && h("span", { class: "small-text bad" },
+        contact.opted_out_of === "marketing" ? "no marketing" : "opted out")),
     tags(contact.tags), contact.language || "–", contact.total_messages, timeOf(contact.last_message_at), timeOf(contact.created_at),
   ], { testid: "contact-row" });
 }
