@@ -111,8 +111,8 @@ const YAML: [(&str, &[&str]); 6] = [
     ("an OpenAPI description", &["openapi:"]),
 ];
 
-/// What a value is that was handed in for a flow document and is none: a sentence that says so, and what to do. `None` for
-/// what may be one, or what nobody knows.
+/// What a value is that was handed in for a flow document and is none: a sentence that says so, and what to do. `None`
+/// for what may be one, or what nobody knows.
 pub fn what_instead(value: &Value) -> Option<String> {
     if looks_like_ours(value) {
         return None;
@@ -156,7 +156,9 @@ fn looks_like_ours(value: &Value) -> bool {
 /// Where inside a value a flow document is, as `data[0].document`.
 fn place_of_ours(value: &Value) -> Option<String> {
     fn search(value: &Value, place: &str, levels: usize) -> Option<String> {
-        if !place.is_empty() && looks_like_ours(value) {
+        // Nodes alone may be another program's that has something around them.
+        let is_ours = value.get("schema_version").is_some() || value.get("entry_node").is_some();
+        if !place.is_empty() && value.is_object() && is_ours {
             return Some(place.to_owned());
         }
         if levels == 0 {
@@ -164,8 +166,8 @@ fn place_of_ours(value: &Value) -> Option<String> {
         }
         match value {
             Value::Object(fields) => fields.iter().find_map(|(key, inner)| {
-                let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                search(inner, &place, levels - 1)
+                let dot = if place.is_empty() { "" } else { "." };
+                search(inner, &format!("{place}{dot}{key}"), levels - 1)
             }),
             // The first of many will do.
             Value::Array(items) => items.first().and_then(|inner| search(inner, &format!("{place}[0]"), levels - 1)),

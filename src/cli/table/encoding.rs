@@ -82,6 +82,8 @@ const SAMPLE_BYTES: usize = 128 * 1024;
 const LINE_BYTES: usize = 2_048;
 /// Numbers from which the country is taken.
 const NUMBERS: usize = 300;
+/// Lines in which those are looked for.
+const NUMBERED_LINES: u64 = 3_000;
 
 /// What came of guessing.
 pub(super) enum Guess {
@@ -134,7 +136,7 @@ impl Samples {
     /// Ends a line.
     pub(super) fn end(&mut self) {
         self.finished += 1;
-        if self.numbers < NUMBERS {
+        if self.numbers < NUMBERS && self.finished <= NUMBERED_LINES {
             self.count_numbers();
         }
         self.has_japanese_escape |= [&b"\x1b$B"[..], b"\x1b$@", b"\x1b(J"]
