@@ -54,6 +54,14 @@ impl Field {
         })
     }
 
+    /// Its key in the metadata, if it has one.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Metadata(key) | Self::GivenName(key) | Self::FamilyName(key) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The field that somebody names for a column, `column`.
     fn told(field: &str, column: &str) -> Result<Self> {
         match field.trim() {
@@ -263,7 +271,7 @@ pub(super) fn read(header: &[String], told: &[(String, String)]) -> Result<Colum
     let mut read = Vec::with_capacity(fields.len());
     for (name, field) in header.iter().zip(fields) {
         let field = field.unwrap_or_else(|| Field::Metadata(name.clone()));
-        if matches!(field, Field::Metadata(_)) && read.contains(&field) {
+        if field.key().is_some_and(|key| read.iter().any(|other: &Field| other.key() == Some(key))) {
             return Err(twice(name));
         }
         read.push(field);

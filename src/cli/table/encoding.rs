@@ -489,3 +489,75 @@ pub(super) fn shown_name(encoding: &'static Encoding) -> String {
         None => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_look_like_words_in_one_encoding_only() {
+        for word in [
+            "José",
+            "Đokić",
+            "Żak",
+            "Świętosława",
+            "D’Amico",
+            "O'Súilleabháin",
+            "Иван",
+            "Ґонтар",
+            "Παπαδόπουλος",
+            "יוסי",
+            "أحمد",
+            "สมชาย",
+            "山田",
+            "さくら",
+            "김민준",
+            "ÁNGELA",
+            "€",
+            "ªº",
+        ] {
+            assert!(is_word(word), "{word}");
+        }
+        for word in [
+            "Èâàí",
+            "JosÃ©",
+            "ê–igo",
+            "JosŽ",
+            "JŸrgen",
+            "Ko³odziej",
+            "иВАН",
+            "Muсoz",
+            "Παπαδόπουλοσ",
+            "£ukasz",
+            "Jos‚",
+            "םולש",
+        ] {
+            assert!(!is_word(word), "{word}");
+        }
+    }
+
+    fn guessed(text: &str, encoding: &'static Encoding) -> Option<&'static Encoding> {
+        let mut samples = Samples::default();
+        samples.take(&encoding.encode(text).0);
+        samples.end();
+        match guess(&samples, None) {
+            Guess::Sure(encoding) => Some(encoding),
+            Guess::Unsure(readings) => {
+                assert!(readings.iter().any(|(one, _)| *one == encoding), "what it is must be among what is told");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn the_country_of_the_numbers_and_enough_words_tell_the_encoding() {
+        let russian = "+79161234501,Екатерина Соловьёва\n+79161234502,Дмитрий Кузнецов\n";
+        assert_eq!(guessed(russian, WINDOWS_1251), Some(WINDOWS_1251));
+        assert_eq!(guessed(russian, KOI8_U), Some(KOI8_U));
+        assert_eq!(guessed("+79161234501,Иван\n", WINDOWS_1251), None, "one short name is not enough");
+        assert_eq!(guessed("+34612345678,José\n", WINDOWS_1252), Some(WINDOWS_1252), "the usual needs no more");
+        assert_eq!(guessed("12,José\n", WINDOWS_1252), Some(WINDOWS_1252));
+        assert_eq!(guessed("+4915123456701,Þahin\n", WINDOWS_1252), None, "no letter of any language in Germany");
+        assert_eq!(guessed("+3546101201,Þórður\n", WINDOWS_1252), Some(WINDOWS_1252));
+    }
+}

@@ -203,10 +203,7 @@ impl Table {
 
     /// Columns that become metadata because they have no other meaning: the keys.
     pub(super) fn metadata_keys(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter_map(|field| match field {
-            Field::Metadata(key) | Field::GivenName(key) | Field::FamilyName(key) => Some(key.as_str()),
-            _ => None,
-        })
+        self.fields.iter().filter_map(Field::key)
     }
 
     /// The next row that has anything in it. A moment that is only said to be is `now`.
