@@ -477,7 +477,8 @@ fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong>
 /// the log has it also where nobody asks.
 async fn watch_health(runtime: Runtime, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
-    let mut looks = 0_u32;
+    // Not at the very start, which has better things to do.
+    let mut looks = 1_u32;
     loop {
         runtime.note_room();
         if looks % LOOKS_PER_WHOLE == 0 {
