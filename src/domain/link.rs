@@ -29,7 +29,7 @@ pub fn web_link(text: &str) -> Option<String> {
     if host.is_empty() {
         return None;
     }
-    let mut link = format!("{scheme}://");
+    let mut link = format!("{}://", scheme.to_ascii_lowercase());
     if let Some(user) = user {
         link.push_str(&percent_encoded(user));
         link.push('@');

@@ -86,7 +86,7 @@ async fn what_is_no_link_takes_delivery_failed_and_the_trace_says_why() {
     assert_eq!(world.app.session(&session).await["current_node_id"], "b");
     assert_eq!(
         world.cloud.accepted().last().unwrap().body["image"]["link"],
-        "HTTPS://xn--mnchen-3ya.example/Gr%C3%B6%C3%9Fe%201.jpg?sig=a+b%2Fc~!*'()"
+        "https://xn--mnchen-3ya.example/Gr%C3%B6%C3%9Fe%201.jpg?sig=a+b%2Fc~!*'()"
     );
 
     // A header's link by value, of a flow and of a system.
