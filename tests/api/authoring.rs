@@ -1,6 +1,5 @@
 //! `POST /flows/import` and `/flows/{id}/publish`.
 
-use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{PHONE, TestApp, local, question};
@@ -60,7 +59,7 @@ async fn what_is_live_already_makes_no_version() {
         }
         assert_eq!(app.rows(), rows, "nothing has changed");
         // A draft that only looks different.
-        let draft = app.send(Method::PUT, &format!("/flows/{id}"), &[], Some(&turned)).await.expect(200);
+        let draft = app.post("/flows/import", &turned).await.expect(200);
         assert_eq!(draft["has_changes"], true);
         assert_eq!(app.post(&publish, &json!({})).await.expect(200)["unchanged"], true);
         assert_eq!(app.get(&format!("/flows/{id}")).await.expect(200)["has_changes"], false);

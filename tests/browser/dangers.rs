@@ -88,6 +88,7 @@ async fn nodes_that_no_way_leads_to_are_published_with_a_tick() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
+    server.publish(&token, &question(60)).await;
     let mut document = question(60);
     document["nodes"].as_array_mut().unwrap().push(json!({"id": "lost", "type": "end"}));
     let draft = server.send(&token, "POST", "/api/v1/flows/import", &document).await;

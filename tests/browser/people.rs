@@ -87,7 +87,7 @@ async fn a_person_is_found_by_a_part_of_what_is_known() {
     browser.look("contacts-many").await;
     browser.click_label("Show more").await;
     until("all to be listed", async || listed(&browser).await.len() == 60).await;
-    assert_eq!(browser.find("contacts-count").await.text().await.unwrap(), "");
+    assert!(!browser.text().await.contains("The first"), "all are there");
 
     let complaints = browser.complaints().await;
     assert!(complaints.is_empty(), "{complaints:#?}");

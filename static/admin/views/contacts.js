@@ -31,7 +31,7 @@ export function contactsView(_params, page) {
       ? emptyState("No contact has this", "Parts of the name, the email address or the phone number are enough, in any order, with or without accents. A tag has to be whole.")
       : emptyState("No contact yet", "A contact is made when a flow is triggered for a phone number, or when somebody writes in.")),
   });
-  const search = form([field("Find by name, email or phone number", sought), field("Tag", tag)], {
+  const search = form([field("Name, email or number", sought), field("Tag", tag)], {
     submit: "Find", testid: "contacts-find", kind: "",
     async action() {
       wanted = { query: sought.value.trim() || undefined, tag: tag.value.trim() || undefined };

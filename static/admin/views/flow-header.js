@@ -134,7 +134,7 @@ async function stop(flow) {
   const { running_sessions: running, queued_messages: queued } = await api.get(`${flow.path}/stop`);
   const ends = running === 0
     ? "No session of it is running."
-    : `${counted(running, "running session is", "running sessions are")} cancelled, and ${counted(queued, "message of theirs that is", "messages of theirs that are")} still queued ${queued === 1 ? "is" : "are"} dropped.`;
+    : `${counted(running, "running session is", "running sessions are")} cancelled, and ${queued === 0 ? "no message of theirs is queued" : `${counted(queued, "queued message of theirs is", "queued messages of theirs are")} dropped`}.`;
   const done = await confirmDialog(`Stop “${flow.summary.name}”?`, `It is unpublished. ${ends} This cannot be undone.`, {
     confirm: "Stop", testid: "stop-confirm", typed: running > FEW_SESSIONS ? flow.summary.name : null,
     action: () => api.post(`${flow.path}/stop`),

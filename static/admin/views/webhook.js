@@ -78,7 +78,7 @@ export function webhookView([id], page) {
   }
 
   async function pause() {
-    const done = await confirmDialog("Pause this endpoint?", `It is not told of what happens until somebody resumes it, and not afterwards either.`, {
+    const done = await confirmDialog("Pause this endpoint?", "What happens while it is paused is not told to it, not even later.", {
       confirm: "Pause", testid: "webhook-pause-confirm", action: () => api.patch(path, { is_active: false }),
     });
     if (!done) return;
