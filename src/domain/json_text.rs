@@ -75,13 +75,16 @@ fn yaml(text: &str) -> Option<String> {
             !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$' | ' '))
         })
     };
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).take(5);
+    let is_of_yaml = |line: &str| line.starts_with([' ', '\t', '-']) || is_key(line);
     let first = lines.next()?;
-    if first.trim_end() != "---" && !is_key(first.strip_prefix("- ").unwrap_or(first)) {
+    let begins = first.trim_end() == "---" || is_key(first.strip_prefix("- ").unwrap_or(first));
+    // One line alone may be any sentence with a colon in it.
+    if !begins || lines.clone().next().is_none() || !lines.all(is_of_yaml) {
         return None;
     }
     let what = foreign::program_of_yaml(text).map(|sentence| format!(" {sentence}")).unwrap_or_default();
-    Some(format!("it is YAML, and a flow document is JSON.{what}").trim_end_matches('.').to_owned())
+    Some(format!("it is YAML: write it as JSON.{what}").trim_end_matches('.').to_owned())
 }
 
 /// The usual mistakes of JSON that people write, by what stands where the parser stopped.

@@ -165,7 +165,7 @@ async fn bodies_of_windows_are_read_and_files_of_other_programs_are_named() {
         assert_eq!(batch["started"], 1);
         let listed = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#;
         let request = app.client.post(format!("{}/mcp", app.base)).bearer_auth(secret(Scope::Admin));
-        let request = request.header("Content-Type", "application/json");
+        let request = request.header("Content-Type", "application/json").header("mcp-protocol-version", "2025-11-25");
         let request = request.header("Accept", "application/json, text/event-stream").body(marked(listed));
         assert!(read(request).await.expect(200)["result"]["tools"].is_array());
 
