@@ -128,6 +128,57 @@ def serialize_lines(context, value):
     """JSON one a line, which the description has as a text."""
     return value.encode() if isinstance(value, str) else str(value).encode()
 
+BLANK = {"enum": ["", None]}
+EMPTY_ARRAY = {"type": "array", "maxItems": 0}
+# Parts of requests in which a blank is a value like any other, or wrong.
+NOT_WIDENED = {"FlowDocument", "Draft", "Json", "Context"}
+
+
+def widened(schema, schemas):
+    """The same schema, which takes a blank for each of its optional properties."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        if name in NOT_WIDENED or name.endswith("OrBlank"):
+            return schema
+        if name + "OrBlank" not in schemas:
+            # Named before it is there, because schemas may refer to themselves.
+            schemas[name + "OrBlank"] = {}
+            schemas[name + "OrBlank"].update(widened(schemas[name], schemas))
+        return schema | {"$ref": f"#/components/schemas/{name}OrBlank"}
+    schema = dict(schema)
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in schema:
+            schema[key] = [widened(one, schemas) for one in schema[key]]
+    if isinstance(schema.get("items"), dict):
+        schema["items"] = widened(schema["items"], schemas)
+    if "properties" in schema:
+        required = schema.get("required", [])
+        schema["properties"] = {
+            name: widened(one, schemas) if name in required else or_blank(one, schemas)
+            for name, one in schema["properties"].items()
+        }
+    return schema
+
+
+def or_blank(schema, schemas):
+    described = schemas[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    is_object = "object" in described.get("type", []) or "properties" in described or "anyOf" in described
+    return {"anyOf": [widened(schema, schemas), BLANK] + [EMPTY_ARRAY] * is_object}
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Says in schemas what the description says in words: in optional parts of a request a blank counts as absent."""
+    schemas = raw_schema["components"]["schemas"]
+    for methods in raw_schema["paths"].values():
+        # Beside the operations of a path stand the parameters that they share.
+        for operation in (one for one in methods.values() if isinstance(one, dict)):
+            for parameter in operation.get("parameters", []):
+                if parameter.get("in") == "query" and not parameter.get("required"):
+                    parameter["schema"] = {"anyOf": [parameter["schema"], {"const": ""}]}
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = widened(content["schema"], schemas)
+
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
