@@ -32,6 +32,8 @@ pub(super) enum ApiError {
     CrossSite,
     /// An idempotency key came back with another request.
     KeyReused,
+    /// A body is in a coding that is not taken.
+    UnknownCoding(String),
     /// A rule of the product says no.
     Refused { status: StatusCode, error: String, extra: Map<String, Value> },
     /// Fields are wrong: each with its sentences, in the order found.
@@ -83,6 +85,10 @@ impl ApiError {
                 "error": "This Idempotency-Key was used with another body.",
                 "hint": NEW_KEY,
             }),
+            Self::UnknownCoding(coding) => json!({
+                "error": format!("The body has the Content-Encoding `{coding}`, which is not taken."),
+                "hint": "Send it as it is, or compressed by gzip alone.",
+            }),
             Self::Refused { error, extra, .. } => {
                 let mut body = json!({"error": error});
                 body.as_object_mut().into_iter().for_each(|fields| fields.extend(extra.clone()));
@@ -123,6 +129,7 @@ impl ResponseError for ApiError {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Refused { status, .. } => *status,
             Self::KeyReused | Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed(error) => match error.code() {
@@ -148,6 +155,10 @@ impl ResponseError for ApiError {
             }
             Self::TooManyGuesses { retry_after } => {
                 response.insert_header((header::RETRY_AFTER, retry_after.to_string()));
+            }
+            // Says what is taken (RFC 9110, section 12.5.3).
+            Self::UnknownCoding(_) => {
+                response.insert_header((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity")));
             }
             Self::Failed(error) if error.code() == Code::Unavailable => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER.to_string()));

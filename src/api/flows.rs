@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::auth::Principal;
+use super::coding::plain_tag;
 use super::error::ApiError;
 use super::request::{Fields, JsonBody, OptionalJsonBody, Query};
 use super::stats::session_counts;
@@ -276,7 +277,8 @@ pub(super) fn read_if_match(request: &HttpRequest) -> Result<Option<Option<u32>>
     if text == "*" {
         return Ok(Some(None));
     }
-    let bare = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    // Whoever got the draft compressed has another tag of the same revision.
+    let bare = plain_tag(text.strip_prefix("W/").unwrap_or(text).trim_matches('"'));
     let revision = bare.parse().map_err(|_| {
         ApiError::refused(StatusCode::BAD_REQUEST, "If-Match must be the ETag of the draft, such as \"7\".")
     })?;

@@ -4,6 +4,7 @@ mod actions;
 mod admin;
 mod auth;
 mod channels;
+mod coding;
 mod contacts;
 mod dropdowns;
 mod error;
@@ -370,7 +371,7 @@ fn nothing_at(path: &str) -> HttpResponse {
 }
 
 /// What surrounds every request: its id, one line in the log, the headers that keep its answer from being stored or
-/// taken for something else, and the body of a failure that only the log explains.
+/// taken for something else, the body of a failure that only the log explains, and the coding that its client takes.
 ///
 /// Clients put a path behind a base URL that ends with a slash, so `//api/v1/…` is `/api/v1/…`.
 pub(crate) async fn surround(
@@ -416,7 +417,7 @@ pub(crate) async fn surround(
     let status = response.status().as_u16();
     let millis = started.elapsed().as_secs_f64() * 1000.0;
     tracing::debug!(request_id = %id, %method, route, status, millis, "request");
-    Ok(response)
+    Ok(coding::compress(response).await)
 }
 
 /// Makes one slash of several in a request's path. actix-web's `NormalizePath` does the same by a regular expression on

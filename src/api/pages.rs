@@ -1,13 +1,17 @@
 //! The files that are part of the program: the admin page, and the API's description with the page that shows it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::coding::{Coding, Effort, WORTH, encode, is_compressible, leave_as_it_is, unpack};
 use super::error::ApiError;
+use crate::error::Error;
 
 /// What the page may load, and who may show it: its own files and nothing else.
 const POLICY: &str =
@@ -31,8 +35,8 @@ pub(super) async fn redirect_to_admin() -> HttpResponse {
 /// `GET /admin/…`: the page and what it loads.
 pub(super) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    match Files::get(&format!("admin/{name}")) {
-        Some(file) => answer(&request, file, None),
+    match Found::at(&format!("admin/{name}")) {
+        Some(file) => answer(&request, file).await,
         None => super::nothing_at(request.path()),
     }
 }
@@ -42,40 +46,83 @@ pub(super) async fn redirect_to_docs() -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
-/// `GET /docs/…`: the page that shows the API, and what it loads. What is large is kept compressed and sent so, for every
-/// browser takes it.
+/// `GET /docs/…`: the page that shows the API, and what it loads.
 pub(super) async fn get_docs_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let mut response = if let Some(file) = Files::get(&format!("docs/{name}")) {
-        answer(&request, file, None)
-    } else if let Some(file) = Files::get(&format!("docs/{name}.gz")) {
-        let content_type = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
-        let mut response = answer(&request, file, Some(&with_charset(content_type)));
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        return super::nothing_at(request.path());
-    };
+    let Some(file) = Found::at(&format!("docs/{name}")) else { return super::nothing_at(request.path()) };
+    let mut response = answer(&request, file).await;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
     response
 }
 
 /// `GET /openapi.yaml`: this API, described.
 pub(super) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    match Files::get("openapi.yaml") {
-        Some(file) => Ok(answer(&request, file, Some("application/yaml"))),
+    match Found::at("openapi.yaml") {
+        Some(file) => Ok(answer(&request, Found { content_type: "application/yaml".to_owned(), ..file }).await),
         None => Err(ApiError::not_found("Not found")),
     }
 }
 
-/// A file, or 304 to who has it. Nothing is kept without asking: a new program comes with new files.
-fn answer(request: &HttpRequest, file: EmbeddedFile, content_type: Option<&str>) -> HttpResponse {
-    let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
+/// A file of the program's.
+struct Found {
+    file: EmbeddedFile,
+    content_type: String,
+    /// What is large lies in the program compressed by gzip.
+    is_packed: bool,
+}
+
+impl Found {
+    fn at(name: &str) -> Option<Self> {
+        if let Some(file) = Files::get(name) {
+            let content_type = with_charset(file.metadata.mimetype());
+            return Some(Self { file, content_type, is_packed: false });
+        }
+        let file = Files::get(&format!("{name}.gz"))?;
+        let content_type = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
+        Some(Self { file, content_type: with_charset(content_type), is_packed: true })
+    }
+
+    /// The file in a coding. It is made when it is first asked for, and kept.
+    async fn coded(self, coding: Coding) -> Option<Bytes> {
+        // A release build holds the files in itself, and nothing of them is copied; a debug build reads them.
+        let stored = match self.file.data {
+            Cow::Borrowed(data) => Bytes::from_static(data),
+            Cow::Owned(data) => Bytes::from(data),
+        };
+        if coding == if self.is_packed { Coding::Gzip } else { Coding::Identity } {
+            return Some(stored);
+        }
+        let key = (self.file.metadata.sha256_hash(), coding);
+        let kept = CODED.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(kept) = kept {
+            return Some(kept);
+        }
+        let plain = if self.is_packed { unpack(stored, FILE_BYTES).await.ok()? } else { stored };
+        let coded = if coding == Coding::Identity { plain } else { encode(coding, plain, Effort::Kept).await? };
+        CODED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, coded.clone());
+        Some(coded)
+    }
+}
+
+/// Files as they were asked for, by the hash of what is stored: no more than there are files and codings.
+static CODED: LazyLock<Mutex<HashMap<([u8; 32], Coding), Bytes>>> = LazyLock::new(Mutex::default);
+
+/// Bytes that a file which lies in the program compressed has at the most.
+const FILE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A file, in the coding that its client prefers, or 304 to who has it. Nothing is kept without asking: a new program
+/// comes with new files.
+async fn answer(request: &HttpRequest, found: Found) -> HttpResponse {
+    let is_worth_it = found.is_packed || found.file.data.len() as u64 > WORTH;
+    let varies = is_worth_it && is_compressible(&found.content_type);
+    let coding = if varies { Coding::preferred(request.headers()) } else { Coding::Identity };
+    let etag = format!("\"{}{}\"", hex::encode(&found.file.metadata.sha256_hash()[..16]), coding.tag());
     let is_known = request
         .headers()
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|one| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == etag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, etag))
@@ -83,16 +130,24 @@ fn answer(request: &HttpRequest, file: EmbeddedFile, content_type: Option<&str>)
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    if varies {
+        response.insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
+    }
     if is_known {
         return response.finish();
     }
-    let content_type = content_type.map_or_else(|| with_charset(file.metadata.mimetype()), str::to_owned);
-    // A release build holds the files in itself, and nothing of them is copied; a debug build reads them.
-    let data = match file.data {
-        Cow::Borrowed(data) => Bytes::from_static(data),
-        Cow::Owned(data) => Bytes::from(data),
-    };
-    response.content_type(content_type).body(data)
+    response.content_type(found.content_type.as_str());
+    if let Some(name) = coding.header() {
+        response.insert_header((header::CONTENT_ENCODING, name));
+    }
+    match found.coded(coding).await {
+        Some(body) => {
+            let mut response = response.body(body);
+            leave_as_it_is(&mut response);
+            response
+        }
+        None => ApiError::from(Error::internal("A file of the program cannot be coded")).error_response(),
+    }
 }
 
 fn with_charset(mime: &str) -> String {

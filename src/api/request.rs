@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::State;
 use super::auth::Principal;
+use super::coding::{Coding, Unpacking, of_body, unpack};
 use super::error::ApiError;
 use crate::domain::{ContactId, ParseError, Phone, json_text, what_instead};
 use crate::error::Error;
@@ -43,7 +44,7 @@ pub(super) struct BodyLimit(pub(super) usize);
 /// A JSON object that was sent, and its bytes.
 #[derive(Debug)]
 pub(super) struct JsonBody {
-    /// As received.
+    /// As received, and decoded.
     pub(super) raw: Bytes,
     /// Parsed.
     pub(super) fields: Map<String, Value>,
@@ -57,8 +58,8 @@ impl FromRequest for JsonBody {
         let checked = check_headers(request);
         let payload = web::Payload::from_request(request, payload).into_inner();
         Box::pin(async move {
-            let limit = checked?;
-            let raw = read_body(payload, limit, BODY_TIMEOUT).await?;
+            let (limit, coding) = checked?;
+            let raw = decode(coding, read_body(payload, limit, BODY_TIMEOUT).await?, limit).await?;
             let fields = parse_object(&raw)?;
             Ok(Self { raw, fields })
         })
@@ -89,11 +90,11 @@ impl FromRequest for OptionalJsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let (typed, checked) = (check_type(request), check_length(request));
+        let (typed, coding, checked) = (check_type(request), of_body(request), check_length(request));
         let payload = web::Payload::from_request(request, payload).into_inner();
         Box::pin(async move {
-            let limit = checked?;
-            let raw = read_body(payload, limit, BODY_TIMEOUT).await?;
+            let (limit, coding) = (checked?, coding?);
+            let raw = decode(coding, read_body(payload, limit, BODY_TIMEOUT).await?, limit).await?;
             if raw.is_empty() {
                 return Ok(Self(Map::new()));
             }
@@ -103,14 +104,29 @@ impl FromRequest for OptionalJsonBody {
     }
 }
 
-/// A JSON body as it was received, within the resource's limit; whether it is JSON is not looked at.
+/// A JSON body, decoded, within the resource's limit; whether it is JSON is not looked at.
 pub(super) async fn json_bytes(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, ApiError> {
-    let limit = check_headers(request)?;
-    read_body(Ok(payload), limit, BODY_TIMEOUT).await
+    let (limit, coding) = check_headers(request)?;
+    decode(coding, read_body(Ok(payload), limit, BODY_TIMEOUT).await?, limit).await
 }
 
-/// A body as it was received, of whatever type it says it is, within the resource's limit, from somebody who is not
-/// known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `room`; what a request
+/// A body that was received, decoded. It may have `limit` bytes in either form.
+pub(super) async fn decode(coding: Coding, sent: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+    // Without a byte there is nothing that could be coded.
+    if coding == Coding::Identity || sent.is_empty() {
+        return Ok(sent);
+    }
+    unpack(sent, limit).await.map_err(|error| match error {
+        Unpacking::TooLong => too_large(limit),
+        Unpacking::Unreadable(error) => {
+            let text = format!("The body is not what its Content-Encoding says; as gzip it cannot be read: {error}.");
+            ApiError::refused(StatusCode::BAD_REQUEST, text)
+        }
+    })
+}
+
+/// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from somebody who
+/// is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `room`; what a request
 /// announces takes none.
 pub(super) async fn raw_body(
     request: &HttpRequest,
@@ -149,9 +165,8 @@ async fn gather<'a>(
         }
         let beyond = length.saturating_sub(raw.len().max(free));
         if beyond > 0 {
-            let full = |_| Error::unavailable("Many large bodies are read already; send this one again.");
             let more = u32::try_from(beyond).map_err(|_| too_large(limit))?;
-            let more = room.try_acquire_many(more).map_err(full)?;
+            let more = room.try_acquire_many(more).map_err(|_| no_room())?;
             match &mut taken {
                 Some(taken) => taken.merge(more),
                 None => taken = Some(more),
@@ -162,15 +177,30 @@ async fn gather<'a>(
     Ok((raw.freeze(), taken))
 }
 
-/// A body of whatever type, within the resource's limit, from somebody who is known. It may take `within` to arrive. Each
-/// of its bytes that is here takes a permit of `room`, which is the caller's to keep for as long as it keeps the body.
+/// A body of whatever type, decoded, within the resource's limit, from somebody who is known. It may take `within` to
+/// arrive. Each of its bytes that is here takes a permit of `room`, which is the caller's to keep for as long as it keeps
+/// the body.
 pub(super) async fn kept_body<'a>(
     request: &HttpRequest,
     payload: web::Payload,
     within: Duration,
     room: &'a Semaphore,
 ) -> Result<Housed<'a>, ApiError> {
-    gather_within(within, request, payload, (0, room)).await
+    let coding = of_body(request)?;
+    let (sent, housed) = gather_within(within, request, payload, (0, room)).await?;
+    if coding == Coding::Identity {
+        return Ok((sent, housed));
+    }
+    // How much it becomes is known afterwards, and there must be room for all that it may become.
+    let limit = check_length(request)?;
+    let permits = u32::try_from(limit).map_err(|_| too_large(limit))?;
+    let mut whole = room.try_acquire_many(permits).map_err(|_| no_room())?;
+    let decoded = decode(coding, sent, limit).await?;
+    Ok((decoded.clone(), whole.split(decoded.len())))
+}
+
+fn no_room() -> Error {
+    Error::unavailable("Many large bodies are read already; send this one again.")
 }
 
 /// The media type that a body says it is, without its parameters and in small letters.
@@ -184,9 +214,9 @@ pub(super) fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-fn check_headers(request: &HttpRequest) -> Result<usize, ApiError> {
+fn check_headers(request: &HttpRequest) -> Result<(usize, Coding), ApiError> {
     check_type(request)?;
-    check_length(request)
+    Ok((check_length(request)?, of_body(request)?))
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), ApiError> {

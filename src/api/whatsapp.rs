@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::State;
+use super::coding::of_body;
 use super::error::ApiError;
-use super::request::raw_body;
+use super::request::{decode, raw_body};
 use crate::channels::Channel;
 use crate::channels::whatsapp::{WhatsApp, read_delivery};
 
@@ -66,6 +67,8 @@ pub(super) async fn receive_delivery(
     let signature = request.headers().get(SIGNATURE).and_then(|value| value.to_str().ok());
     // A body without a signature is not worth reading.
     let signature = signature.filter(|signature| looks_signed(signature)).ok_or_else(unsigned)?;
+    let coding = of_body(&request)?;
+    // Signed is what was sent, and nothing of a stranger's is unpacked.
     let raw = raw_body(&request, payload, (FREE_BYTES, &state.unproven_bytes)).await?;
     if !whatsapp.is_signed(Some(signature), &raw) {
         return Err(unsigned());
@@ -73,12 +76,16 @@ pub(super) async fn receive_delivery(
     // Before anything in it is looked at, but not before it is known to be Meta's: no timer fires while an arrival is
     // open, and a stranger who sends slowly must not hold them up.
     let arrival = state.runtime.arrive();
-    match read_delivery(&raw, whatsapp.phone_number_id()) {
+    let read = match decode(coding, raw.clone(), DELIVERY_BYTES).await {
+        Ok(body) => read_delivery(&body, whatsapp.phone_number_id()).map_err(|unreadable| unreadable.to_string()),
+        Err(error) => Err(error.body(None)["error"].as_str().unwrap_or_default().to_owned()),
+    };
+    match read {
         Ok(items) => state.runtime.take_delivery(items, arrival).await?,
         // It is signed, so Meta would send the very same again and again.
         Err(unreadable) => {
             let raw = json!(String::from_utf8_lossy(&raw));
-            state.runtime.keep_stray(unreadable.to_string(), &raw).await?;
+            state.runtime.keep_stray(unreadable, &raw).await?;
         }
     }
     Ok(HttpResponse::Ok().finish())

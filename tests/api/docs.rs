@@ -20,11 +20,11 @@ async fn the_page_and_its_parts_are_served_under_a_policy_of_their_own() {
         let file = get(&format!("/docs/{name}")).await.unwrap();
         assert_eq!(file.status().as_u16(), 200);
         assert_eq!(file.headers()["content-type"], format!("{kind}; charset=utf-8"));
-        assert_eq!(file.headers()["content-encoding"], "gzip");
+        assert_eq!(file.headers().get("content-encoding"), None, "who takes no coding is sent none");
         assert_eq!(file.headers()["x-content-type-options"], "nosniff");
         let etag = file.headers()["etag"].clone();
-        let bytes = file.bytes().await.unwrap();
-        assert!(bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() < 500_000, "{} bytes", bytes.len());
+        let text = file.text().await.unwrap();
+        assert!(text.contains("swagger-ui") && text.len() > 100_000, "{} bytes", text.len());
         let again = app.client.get(format!("{}/docs/{name}", app.base)).header("If-None-Match", etag).send();
         assert_eq!(again.await.unwrap().status().as_u16(), 304);
     }
