@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod flows;
 mod forwarded;
+mod headers;
 mod health;
 mod inbound;
 mod login;
@@ -384,7 +385,10 @@ pub(crate) async fn surround(
     if request.path().contains("//") {
         merge_slashes(&mut request);
     }
-    let mut response = next.call(request).await?;
+    let mut response = match headers::refuse_contradictions(request.headers()) {
+        Ok(()) => next.call(request).await?,
+        Err(error) => request.error_response(error),
+    };
     let failure = response.response().error().and_then(|error| error.as_error::<ApiError>());
     let body = match failure {
         Some(failed @ ApiError::Failed(error)) => {
