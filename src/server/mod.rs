@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol, Request, Response};
+use actix_http::{HttpService, Method, Protocol, Request, Response};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
@@ -134,7 +134,8 @@ fn admit(
     Ok((Connection::new(stream, PATIENCE, admitted), Protocol::Http1, peer))
 }
 
-/// Tells each connection when a request of it is being answered, and hands answers over in slices.
+/// Tells each connection when a request of it is being answered, and hands answers over in slices. The answer to `HEAD` is
+/// over with its head, even where the body would never end.
 fn answering<I, S>(
     application: I,
 ) -> impl ServiceFactory<
@@ -155,7 +156,8 @@ where
     apply_fn_factory(application, |mut request: Request, service: &S::Service| {
         let pace = request.conn_data::<std::rc::Rc<Pace>>().cloned();
         let turn = pace.map(|pace| pace.begin(&mut request));
+        let has_body = *request.method() != Method::HEAD;
         let answer = service.call(request);
-        async move { Ok(Answer::of(answer.await?, turn)) }
+        async move { Ok(Answer::of(answer.await?, turn, has_body)) }
     })
 }

@@ -12,6 +12,9 @@
 //!
 //! The socket is read all the same until there is something that must wait, so that a caller who goes away is noticed.
 //!
+//! A client that sends `Expect: 100-continue` is told to go on once the handler asks for the body, and not before: what
+//! the head alone decides is answered without it.
+//!
 //! A connection that makes no progress is closed: one that takes nothing of an answer, one that has begun a request and
 //! does not finish it, and one that never begins. How long a request's body may take is the handler's business.
 //! The socket is read before the time is looked at: what lies in it after the process stood still has come in time.
@@ -24,7 +27,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
-use actix_http::{BoxedPayloadStream, Payload, Request, Response};
+use actix_http::{BoxedPayloadStream, ConnectionType, Payload, Request, Response};
 use actix_web::web::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,6 +44,9 @@ const SLICE: usize = 16 * 1024;
 const SHARE: usize = 64 * 1024;
 /// What stands in every request line.
 const MARK: &[u8] = b"HTTP/1.";
+/// What a client that asked for it waits for before it sends a body. actix-http writes it before anybody has looked at the
+/// request, in one piece and at the beginning of what it writes.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a connection may make no progress before it is closed.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +73,23 @@ pub(super) struct Pace {
     patience: Patience,
     /// Reads on when what it waited for has happened.
     reader: RefCell<Option<Waker>>,
+    /// What the client of that request waits for before it sends the body.
+    go_on: Cell<GoOn>,
+}
+
+/// Whether a client is told to send its request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoOn {
+    /// It does not wait for that, or was told.
+    Settled,
+    /// It waits for nothing that would help it, having no body to send or its answer already, and is not told.
+    Pointless,
+    /// It waits, and nobody has asked for the body yet.
+    Awaited,
+    /// It waits; actix-http has written it, and it is kept back until somebody asks for the body.
+    KeptBack,
+    /// Somebody has asked for the body: so many bytes of it are to be written still.
+    Due(usize),
 }
 
 impl Pace {
@@ -79,6 +102,7 @@ impl Pace {
             closes_at: Cell::new(Some(Instant::now() + patience.begun)),
             patience,
             reader: RefCell::new(None),
+            go_on: Cell::new(GoOn::Settled),
         }
     }
 
@@ -89,6 +113,11 @@ impl Pace {
         self.closes_at.set(None);
         self.ahead.set(0);
         let payload = std::mem::replace(request.payload(), Payload::None);
+        self.go_on.set(match (request.head().expect(), &payload) {
+            (false, _) => GoOn::Settled,
+            (true, Payload::None) => GoOn::Pointless,
+            (true, _) => GoOn::Awaited,
+        });
         if !matches!(payload, Payload::None) {
             self.has_body.set(true);
             let body = Body { payload, pace: self.clone() };
@@ -119,9 +148,21 @@ impl Pace {
 #[derive(Debug)]
 pub(super) struct Turn(Rc<Pace>);
 
+impl Turn {
+    /// Whether the client waits to be told that it may send the body, and nobody has asked for that.
+    fn owes_continue(&self) -> bool {
+        matches!(self.0.go_on.get(), GoOn::Awaited | GoOn::KeptBack)
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let pace = &self.0;
+        pace.go_on.set(match pace.go_on.get() {
+            // It stands in front of the answer still, which is written when it is whole.
+            GoOn::Awaited | GoOn::Pointless => GoOn::Pointless,
+            GoOn::Settled | GoOn::KeptBack | GoOn::Due(_) => GoOn::Settled,
+        });
         pace.answering.set(pace.answering.get().saturating_sub(1));
         if !pace.is_arriving.get() {
             pace.closes_at.set(Some(Instant::now() + pace.patience.idle));
@@ -140,6 +181,15 @@ impl Stream for Body {
     type Item = Result<Bytes, actix_http::error::PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.pace.go_on.get() {
+            GoOn::Awaited => self.pace.go_on.set(GoOn::Settled),
+            GoOn::KeptBack => {
+                self.pace.go_on.set(GoOn::Due(CONTINUE.len()));
+                // The connection is polled by this very task, and nothing else may happen to it before the body comes.
+                cx.waker().wake_by_ref();
+            }
+            GoOn::Settled | GoOn::Pointless | GoOn::Due(_) => {}
+        }
         self.pace.ahead.set(0);
         self.pace.read_on();
         let piece = ready!(Pin::new(&mut self.payload).poll_next(cx));
@@ -164,13 +214,22 @@ impl Drop for Body {
 pub(super) struct Answer {
     body: BoxBody,
     rest: Bytes,
+    /// Nothing is left to hand over.
+    is_over: bool,
     _turn: Option<Turn>,
 }
 
 impl Answer {
-    /// The answer of a request, which is being answered until the body has been handed over.
-    pub(super) fn of(response: impl Into<Response<BoxBody>>, turn: Option<Turn>) -> Response<Self> {
-        response.into().map_body(|_, body| Self { body, rest: Bytes::new(), _turn: turn })
+    /// The answer of a request, which is being answered until the body has been handed over; one without a body has the
+    /// head that it would have with it.
+    pub(super) fn of(response: impl Into<Response<BoxBody>>, turn: Option<Turn>, has_body: bool) -> Response<Self> {
+        let mut response = response.into();
+        if turn.as_ref().is_some_and(Turn::owes_continue) {
+            // Whether the body comes all the same is the client's to choose: only a new connection is sure to begin with
+            // a request (RFC 9110, section 10.1.1).
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response.map_body(|_, body| Self { body, rest: Bytes::new(), is_over: !has_body, _turn: turn })
     }
 }
 
@@ -182,6 +241,9 @@ impl MessageBody for Answer {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_next(cx)) {
                 Some(Ok(piece)) => self.rest = piece,
@@ -367,9 +429,27 @@ impl<T: AsyncRead + Unpin> Connection<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
+impl<T: AsyncWrite + Unpin> Connection<T> {
+    /// Tells the client to send its body, if that was kept back and is due now.
+    fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let GoOn::Due(left) = self.pace.go_on.get() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &CONTINUE[CONTINUE.len() - left..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.pace.go_on.set(if written < left { GoOn::Due(left - written) } else { GoOn::Settled });
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Nothing else may be written while a handler waits for the body.
+        if let Poll::Ready(Err(error)) = this.poll_continue(cx) {
+            return Poll::Ready(Err(error));
+        }
         let polled = this.poll_portion(cx, buffer);
         if polled.is_pending() {
             this.end_portion();
@@ -383,6 +463,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let kept_back = match this.pace.go_on.get() {
+            GoOn::Awaited => Some(GoOn::KeptBack),
+            GoOn::Pointless => Some(GoOn::Settled),
+            GoOn::Settled | GoOn::KeptBack | GoOn::Due(_) => None,
+        };
+        if let Some(go_on) = kept_back.filter(|_| bytes.starts_with(CONTINUE)) {
+            this.pace.go_on.set(go_on);
+            return Poll::Ready(Ok(CONTINUE.len()));
+        }
+        ready!(this.poll_continue(cx))?;
         if this.taken >= SHARE {
             this.taken = 0;
             cx.waker().wake_by_ref();
@@ -404,6 +494,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_continue(cx))?;
         if this.stuck_since.take().is_some() {
             this.pace.read_on();
         }

@@ -87,6 +87,9 @@ impl Served {
 async fn answer(mut request: Request, seen: Rc<RefCell<Vec<(String, usize)>>>) -> actix_web::Result<Response<BoxBody>> {
     let path = request.path().to_owned();
     let mut bytes = 0;
+    if path == "/later" {
+        sleep(Duration::from_secs(5)).await;
+    }
     if path != "/unread" {
         let mut body = request.take_payload();
         while let Some(piece) = body.next().await {
@@ -303,4 +306,45 @@ fn hundreds_of_connections_may_wait_to_be_accepted() {
     // Nobody accepts them.
     let waiting: std::io::Result<Vec<std::net::TcpStream>> = (0..400).map(connect).collect();
     assert_eq!(waiting.unwrap().len(), 400);
+}
+
+#[actix_web::test]
+async fn a_client_is_told_to_go_on_when_the_body_is_asked_for() {
+    tokio::time::pause();
+    let told = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let head =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    for (path, seconds) in [("/one", 0), ("/later", 5)] {
+        let mut served = Served::start().await;
+        let started = Instant::now();
+        served.client.write_all(head(path).as_bytes()).await.unwrap();
+        let mut heard = [0; 25];
+        timeout(Duration::from_secs(60), served.client.read_exact(&mut heard)).await.unwrap().unwrap();
+        assert_eq!((&heard, started.elapsed().as_secs()), (told, seconds), "{path}");
+        served.client.write_all(b"body").await.unwrap();
+        let mut heard = [0; 15];
+        timeout(Duration::from_secs(60), served.client.read_exact(&mut heard)).await.unwrap().unwrap();
+        assert_eq!(&heard, b"HTTP/1.1 200 OK", "{path}");
+        assert_eq!(*served.seen.borrow(), [(path.to_owned(), 4)]);
+    }
+    // A body that nobody asks for is not waited for either.
+    let mut served = Served::start().await;
+    served.client.write_all(head("/unread").as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    timeout(Duration::from_secs(60), served.client.read_to_string(&mut heard)).await.unwrap().unwrap();
+    let heard = heard.to_lowercase();
+    assert!(heard.starts_with("http/1.1 200 ok\r\n") && heard.contains("\r\nconnection: close\r\n"), "{heard}");
+}
+
+#[actix_web::test]
+async fn the_answer_to_head_is_over_with_its_head() {
+    tokio::time::pause();
+    let mut served = Served::start().await;
+    let requests =
+        [&b"HEAD /one HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"];
+    served.client.write_all(&requests.concat()).await.unwrap();
+    let mut heard = String::new();
+    timeout(Duration::from_secs(60), served.client.read_to_string(&mut heard)).await.unwrap().unwrap();
+    assert_eq!(heard.matches("HTTP/1.1 200 OK").count(), 2, "{heard}");
+    assert!(heard.contains(&format!("content-length: {ANSWER}\r\n")) && !heard.contains("...."), "{heard}");
 }
