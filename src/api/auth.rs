@@ -225,6 +225,11 @@ impl RateLimit {
         limit
     }
 
+    /// Counts what a request asks for beyond one thing.
+    pub(super) fn count_more(&self, principal: &Principal, more: usize) -> Result<(), ApiError> {
+        (0..more).try_for_each(|_| self.check(principal).map(drop))
+    }
+
     /// Counts a request and gives what is left; `None` without a limit.
     fn check(&self, principal: &Principal) -> Result<Option<Allowance>, ApiError> {
         let of_caller = self.of(principal);

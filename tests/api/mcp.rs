@@ -14,7 +14,7 @@ use crate::tools::{Program, folder, is_there};
 const BOTH: &str = "application/json, text/event-stream";
 
 /// Posts a body with these headers beside the usual ones, which they replace.
-async fn post_raw(app: &TestApp, token: Option<&str>, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn post_raw(app: &TestApp, token: Option<&str>, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut all = vec![("accept", BOTH), ("content-type", "application/json")];
     all.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
     let mut request = app.client.post(format!("{}/mcp", app.base)).body(body.to_owned());
@@ -28,7 +28,7 @@ async fn post_raw(app: &TestApp, token: Option<&str>, headers: &[(&str, &str)], 
 }
 
 /// Sends one JSON-RPC request and gives its result, or its error.
-async fn ask(app: &TestApp, scope: Scope, method: &str, params: Value) -> Result<Value, Value> {
+pub(crate) async fn ask(app: &TestApp, scope: Scope, method: &str, params: Value) -> Result<Value, Value> {
     let body = json!({"jsonrpc": "2.0", "id": "7", "method": method, "params": params}).to_string();
     let answer = post_raw(app, Some(&secret(scope)), &[("mcp-protocol-version", "2025-11-25")], &body).await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -42,7 +42,7 @@ async fn ask(app: &TestApp, scope: Scope, method: &str, params: Value) -> Result
 }
 
 /// Calls a tool that must succeed, and gives its structured answer.
-async fn call(app: &TestApp, scope: Scope, tool: &str, arguments: Value) -> Value {
+pub(crate) async fn call(app: &TestApp, scope: Scope, tool: &str, arguments: Value) -> Value {
     let result = ask(app, scope, "tools/call", json!({"name": tool, "arguments": arguments})).await.unwrap();
     assert_eq!(result["isError"], json!(false), "{result}");
     let answer = result["structuredContent"].clone();
@@ -52,7 +52,7 @@ async fn call(app: &TestApp, scope: Scope, tool: &str, arguments: Value) -> Valu
 }
 
 /// Calls a tool that must refuse, and gives what it says.
-async fn refusal(app: &TestApp, scope: Scope, tool: &str, arguments: Value) -> String {
+pub(crate) async fn refusal(app: &TestApp, scope: Scope, tool: &str, arguments: Value) -> String {
     let result = ask(app, scope, "tools/call", json!({"name": tool, "arguments": arguments})).await.unwrap();
     assert_eq!(result["isError"], json!(true), "{result}");
     assert_eq!(result.get("structuredContent"), None, "it would have to fit the schema of an answer");
@@ -168,7 +168,7 @@ async fn a_token_sees_the_tools_of_its_scope() {
         for tool in &all {
             let reads = tool["annotations"]["readOnlyHint"].as_bool().unwrap();
             assert!(!reads || tool["annotations"]["idempotentHint"] == json!(true), "{tool}");
-            assert_eq!(tool["inputSchema"]["additionalProperties"], json!(false), "{tool}");
+            assert_eq!(tool["inputSchema"].get("additionalProperties"), None, "clients add some: {tool}");
             assert_eq!(tool["outputSchema"]["type"], "object", "{tool}");
         }
     })
@@ -562,8 +562,6 @@ async fn people_are_found_and_looked_at() {
         for (tool, arguments, said) in [
             ("get_contact", json!({"phone": "+14155550199"}), "Contact not found"),
             ("get_contact", json!({}), "None of contact_id, phone, email provided"),
-            ("get_contact", json!({"phone": PHONE, "id": id}), "- id: The id field is not known"),
-            ("search_contacts", json!({"q": "ann"}), "- q: The q field is not known"),
             ("search_contacts", json!({"query": 7}), "- query: "),
         ] {
             let refused = refusal(&app, Scope::Api, tool, arguments).await;
@@ -635,7 +633,7 @@ const INSTALL: &str = "npm install --prefix target/tools --no-save axe-core what
                        @modelcontextprotocol/sdk@1.32.2 (all of them, or one goes)";
 
 /// The protocol's own client; `None` says loudly that it is missing.
-fn start_client(url: &str, token: &str) -> Option<Program> {
+pub(crate) fn start_client(url: &str, token: &str) -> Option<Program> {
     let library = "node_modules/@modelcontextprotocol/sdk";
     if !is_there(library, INSTALL) {
         return None;
@@ -646,14 +644,14 @@ fn start_client(url: &str, token: &str) -> Option<Program> {
 }
 
 /// Calls a tool that must succeed. The client itself holds the answer against the tool's schema.
-fn call_by(client: &mut Program, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn call_by(client: &mut Program, tool: &str, arguments: &Value) -> Value {
     let result = client.order(json!({"call": tool, "arguments": arguments}));
     assert_eq!(result["isError"], json!(false), "{tool}: {result}");
     result["structuredContent"].clone()
 }
 
 /// Waits for a client on a thread that may block, since the server runs on this one.
-async fn with_client<T: Send + 'static>(
+pub(crate) async fn with_client<T: Send + 'static>(
     client: Program,
     work: impl FnOnce(&mut Program) -> T + Send + 'static,
 ) -> (Program, T) {

@@ -25,6 +25,7 @@
 //! `create_flow` makes reaches nobody before that. Without `admin` the URLs, headers and bodies of a document's HTTP
 //! calls are hidden, since they may carry other services' credentials.
 
+mod arguments;
 mod calls;
 mod guard;
 mod server;
@@ -39,11 +40,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::State;
 use super::auth::Principal;
+use super::coding;
 use super::error::ApiError;
 use super::request::json_bytes;
 use crate::domain::json_text;
@@ -57,8 +58,18 @@ const JSON: &str = "application/json";
 const PARSE_ERROR: i64 = -32_700;
 /// JSON-RPC 2.0, section 5.1: it is JSON, but no request.
 const INVALID_REQUEST: i64 = -32_600;
+/// What is said of JSON that is no request.
+const NO_MESSAGE: &str = "The body is not a JSON-RPC message of this protocol.";
+/// The header that names the revision of the protocol.
+const VERSION: &str = "mcp-protocol-version";
 
-/// `POST /mcp`: takes one JSON-RPC message and answers it.
+/// The revision of the protocol that has batches; it is also that of requests which name none (specification of
+/// 2025-06-18, "Protocol Version Header").
+const WITH_BATCHES: &str = "2025-03-26";
+/// Messages of a batch.
+const BATCH_MESSAGES: usize = 20;
+
+/// `POST /mcp`: takes a JSON-RPC message, or a batch of them, and answers it.
 pub(super) async fn receive_mcp(
     request: HttpRequest,
     state: web::Data<State>,
@@ -67,34 +78,101 @@ pub(super) async fn receive_mcp(
 ) -> Result<HttpResponse, ApiError> {
     guard::check(&request, &state.settings.effective().public_url)?;
     // The SDK knows UTF-8 without a mark only.
-    let body = json_as_utf8(&json_bytes(&request, payload).await?).into_owned();
-    let body = Bytes::from(body);
-    if let Err(error) = json_text::parse::<IgnoredAny>(&body) {
-        return Ok(not_a_message(PARSE_ERROR, &format!("The body is not valid JSON: {error}.")));
+    let body = Bytes::from(json_as_utf8(&json_bytes(&request, payload).await?).into_owned());
+    let message = match json_text::parse::<Value>(&body) {
+        Ok(message) => message,
+        Err(error) => return Ok(not_a_message(PARSE_ERROR, &format!("The body is not valid JSON: {error}."))),
+    };
+    let mut response = match message {
+        Value::Array(messages) => receive_batch(&request, state, principal, messages).await?,
+        _ => match ask(&request, Server::new(state, principal), body).await? {
+            Said::Answer(status, answer) => HttpResponse::build(status).content_type(JSON).body(answer),
+            Said::Nothing(status) => HttpResponse::build(status).finish(),
+            Said::NoMessage => not_a_message(INVALID_REQUEST, NO_MESSAGE),
+        },
+    };
+    coding::leave_as_it_is(&mut response);
+    Ok(response)
+}
+
+/// Takes the messages of a batch one after another. Each of them counts against the caller's rate limit.
+async fn receive_batch(
+    request: &HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    messages: Vec<Value>,
+) -> Result<HttpResponse, ApiError> {
+    let revision = request.headers().get(VERSION).and_then(|value| value.to_str().ok());
+    let refusal = if revision.is_some_and(|revision| revision != WITH_BATCHES) {
+        Some(format!("Only the revision {WITH_BATCHES} of the protocol has batches: send one message at a time."))
+    } else if messages.is_empty() {
+        Some("A batch has at least one message.".to_owned())
+    } else if messages.len() > BATCH_MESSAGES {
+        Some(format!("A batch has at most {BATCH_MESSAGES} messages: send it in parts."))
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        return Ok(not_a_message(INVALID_REQUEST, &refusal));
     }
+    state.rate_limit.count_more(&principal, messages.len() - 1)?;
     let server = Server::new(state, principal);
+    let mut answers = Vec::new();
+    for message in messages {
+        if message["method"] == "initialize" {
+            let text = "The message initialize cannot be part of a batch.";
+            answers.push(error_object(message["id"].clone(), INVALID_REQUEST, text));
+            continue;
+        }
+        let id = message["id"].clone();
+        match ask(request, server.clone(), message.to_string().into()).await {
+            Ok(Said::Answer(_, answer)) => answers.extend(serde_json::from_slice::<Value>(&answer)),
+            Ok(Said::Nothing(_)) => {}
+            Ok(Said::NoMessage) => answers.push(error_object(Value::Null, INVALID_REQUEST, NO_MESSAGE)),
+            // What has happened already must be told all the same.
+            Err(ApiError::Refused { error, .. }) => answers.push(error_object(id, INVALID_REQUEST, &error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if answers.is_empty() {
+        return Ok(HttpResponse::Accepted().finish());
+    }
+    Ok(HttpResponse::Ok().json(answers))
+}
+
+/// What the SDK says to a message.
+enum Said {
+    /// JSON.
+    Answer(StatusCode, Bytes),
+    /// A status, which is all there is to say to a notification.
+    Nothing(StatusCode),
+    /// That it is none.
+    NoMessage,
+}
+
+/// Hands one message to the SDK.
+async fn ask(request: &HttpRequest, server: Server, body: Bytes) -> Result<Said, ApiError> {
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
     let config = config.with_max_request_body_bytes(body.len());
     // Made for each request, because it belongs to its caller: it is two counted references and a short list.
     let service =
         StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
-    let answer = service.handle(inner(&request, body)?).await;
+    let answer = service.handle(inner(request, body)?).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let is_json = head.headers.get(http::header::CONTENT_TYPE).is_some_and(|value| value.as_bytes() == JSON.as_bytes());
-    if is_json || status.is_success() {
-        let mut response = HttpResponse::build(status);
-        return Ok(if is_json { response.content_type(JSON).body(body) } else { response.finish() });
+    if is_json {
+        return Ok(Said::Answer(status, body));
     }
-    let text = String::from_utf8_lossy(&body);
     match status {
+        status if status.is_success() => Ok(Said::Nothing(status)),
         // The type was looked at already, so this is the SDK's word for JSON that is no message.
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            Ok(not_a_message(INVALID_REQUEST, "The body is not a JSON-RPC message of this protocol."))
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok(Said::NoMessage),
+        status if status.is_server_error() => {
+            Err(Error::internal(format!("MCP: {}", String::from_utf8_lossy(&body))).into())
         }
-        status if status.is_server_error() => Err(Error::internal(format!("MCP: {text}")).into()),
-        status => Err(ApiError::refused(status, text)),
+        status => Err(ApiError::refused(status, String::from_utf8_lossy(&body))),
     }
 }
 
@@ -113,6 +191,9 @@ fn inner(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>
 
 /// The answer to a body that holds no message: nobody knows its id.
 fn not_a_message(code: i64, message: &str) -> HttpResponse {
-    let error = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": message}});
-    HttpResponse::BadRequest().json(error)
+    HttpResponse::BadRequest().json(error_object(Value::Null, code, message))
+}
+
+fn error_object(id: Value, code: i64, message: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
 }

@@ -3,14 +3,16 @@
 use actix_web::web;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-    ErrorData, Implementation, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ServerCapabilities, ServerConfig,
+    ErrorData, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
+    ResourceContents, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::arguments::{Sifted, sift};
 use super::calls::call;
 use super::tools::Tool;
 use crate::api::State;
@@ -41,11 +43,16 @@ publishes it. To see why a conversation stopped: list_sessions, then get_session
 
 trigger_flow and send_message reach real people: use them only when the user asked for that.";
 
-/// The methods that need parameters, and which.
-const WANTED: [(&str, &str); 3] = [
+/// The parameters of a method that lists something.
+const LIST: &str = "an object, perhaps with a text as its `cursor`";
+/// The methods that take parameters, and which.
+const WANTED: [(&str, &str); 6] = [
     ("initialize", "an object with `protocolVersion`, `capabilities` and `clientInfo`"),
     ("tools/call", "an object with the `name` of a tool and an object of `arguments`"),
     ("resources/read", "an object with the `uri` of a resource"),
+    ("tools/list", LIST),
+    ("resources/list", LIST),
+    ("resources/templates/list", LIST),
 ];
 
 /// The protocol's server, for one request of one caller.
@@ -60,6 +67,12 @@ impl Server {
     pub(super) fn new(state: web::Data<State>, caller: Principal) -> Self {
         Self { state, caller }
     }
+
+    /// A tool's answer to a caller whom it is open to, and a sentence on arguments that it does not have.
+    async fn call(&self, tool: Tool, arguments: Map<String, Value>) -> Result<(Value, Option<String>), ApiError> {
+        let Sifted { known, note } = sift(tool, arguments)?;
+        Ok((call(&self.state, &self.caller, tool, &known).await?, note))
+    }
 }
 
 impl ServerHandler for Server {
@@ -71,9 +84,10 @@ impl ServerHandler for Server {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        first_page(page)?;
         let within_reach = Tool::ALL.into_iter().filter(|tool| tool.scope() <= self.caller.scope);
         Ok(ListToolsResult::with_all_items(within_reach.map(Tool::describe).collect()))
     }
@@ -91,13 +105,16 @@ impl ServerHandler for Server {
             let text = format!("There is no tool `{}`: tools/list names those that there are.", request.name);
             return Err(ErrorData::invalid_params(text, None));
         };
-        let arguments = request.arguments.unwrap_or_default();
         let called = match tool.scope() <= self.caller.scope {
-            true => call(&self.state, &self.caller, tool, &arguments).await,
+            true => self.call(tool, request.arguments.unwrap_or_default()).await,
             false => Err(ApiError::Forbidden(tool.scope())),
         };
         let result = match called {
-            Ok(answer) => CallToolResult::structured(answer),
+            Ok((answer, note)) => {
+                let mut result = CallToolResult::structured(answer);
+                result.content.extend(note.map(ContentBlock::text));
+                result
+            }
             // Without structured content, which would have to fit the schema of what the tool gives.
             Err(error) => CallToolResult::error(vec![ContentBlock::text(told(tool, &error))]),
         };
@@ -125,15 +142,25 @@ impl ServerHandler for Server {
 
     async fn list_resources(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        first_page(page)?;
         let guide = Resource::new(GUIDE_URI, "flow-document")
             .with_title("How to write a flow")
             .with_description("Every type of node with its fields and exits, templates, limits, and an example.")
             .with_mime_type("text/markdown")
             .with_size(GUIDE.len() as u64);
         Ok(ListResourcesResult::with_all_items(vec![guide]))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        page: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        first_page(page)?;
+        Ok(ListResourceTemplatesResult::default())
     }
 
     async fn read_resource(
@@ -147,6 +174,17 @@ impl ServerHandler for Server {
         }
         let text = ResourceContents::text(GUIDE, GUIDE_URI).with_mime_type("text/markdown");
         Ok(ReadResourceResult::new(vec![text]).into())
+    }
+}
+
+/// Refuses to go on with a list: all of them are whole on their first page, so no cursor was ever given out.
+fn first_page(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match page.and_then(|page| page.cursor) {
+        Some(cursor) => {
+            let text = format!("There is no page `{cursor}`: the list is whole without a cursor.");
+            Err(ErrorData::invalid_params(text, None))
+        }
+        None => Ok(()),
     }
 }
 

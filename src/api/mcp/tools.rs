@@ -192,6 +192,11 @@ impl Tool {
         }
     }
 
+    /// Whether a call may change what people are told.
+    pub(super) fn reaches_people(self) -> bool {
+        matches!(self.effect(), Effect::Replaces | Effect::Writes)
+    }
+
     fn effect(self) -> Effect {
         match self {
             Self::ListFlows
@@ -208,7 +213,7 @@ impl Tool {
     }
 
     /// The schema of its arguments.
-    fn arguments(self) -> Value {
+    pub(super) fn arguments(self) -> Value {
         match self {
             Self::ListFlows => arguments(
                 json!({
@@ -436,9 +441,9 @@ fn object(value: Value) -> Arc<Map<String, Value>> {
     Arc::new(if let Value::Object(fields) = value { fields } else { Map::new() })
 }
 
-/// Arguments by name; what is not named is refused.
+/// Arguments by name. Others are not forbidden: clients add some of their own, and a strict one would stop itself.
 fn arguments(properties: Value, required: &[&str]) -> Value {
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    json!({"type": "object", "properties": properties, "required": required})
 }
 
 /// An object that has all of these properties, and may have more.

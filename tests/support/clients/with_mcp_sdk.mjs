@@ -2,7 +2,7 @@
 //
 // Usage: node with_mcp_sdk.mjs SETTINGS, where SETTINGS is JSON. Each line on standard input is an order in JSON and is
 // answered with a line on standard output: {"tools": true}, {"call": NAME, "arguments": {…}}, {"resources": true},
-// {"read": URI}, {"server": true}, {"end": true}.
+// {"read": URI}, {"server": true}, {"end": true}. Lists take {"cursor": CURSOR} in place of true.
 
 import readline from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -23,8 +23,8 @@ async function obey(order) {
   if (order.server) {
     return { name: client.getServerVersion(), can: client.getServerCapabilities(), says: client.getInstructions() };
   }
-  if (order.tools) return client.listTools();
-  if (order.resources) return client.listResources();
+  if (order.tools) return client.listTools(order.tools === true ? undefined : order.tools);
+  if (order.resources) return client.listResources(order.resources === true ? undefined : order.resources);
   if (order.read) return client.readResource({ uri: order.read });
   if (order.call) return client.callTool({ name: order.call, arguments: order.arguments });
   if (order.end) {
