@@ -39,6 +39,12 @@ impl Description {
         })
     }
 
+    /// Each event that webhooks are told of, with its operation.
+    fn webhooks(&self) -> impl Iterator<Item = (String, &Map<String, Value>)> {
+        let webhooks = self.0["webhooks"].as_object().unwrap().iter();
+        webhooks.map(|(event, methods)| (event.clone(), methods["post"].as_object().unwrap()))
+    }
+
     /// The answers of an operation, by their status.
     fn answers<'a>(&'a self, operation: &'a Map<String, Value>) -> BTreeMap<&'a str, &'a Value> {
         let answers = operation["responses"].as_object().unwrap();
@@ -91,7 +97,7 @@ fn every_request_and_every_answer_has_examples_that_fit_their_schemas() {
     let mut wrong = Vec::new();
     // Most answers are shared, and building a validator takes time: each place is looked at once.
     let mut seen = BTreeSet::new();
-    for (name, operation) in description.operations() {
+    for (name, operation) in description.operations().chain(description.webhooks()) {
         let body = operation.get("requestBody").map(|body| (format!("{name}, request"), description.resolve(body)));
         let answers = operation["responses"].as_object().unwrap().iter().map(|(status, answer)| {
             let place = answer["$ref"].as_str().map_or_else(|| format!("{name}, {status}"), str::to_owned);
@@ -113,7 +119,10 @@ fn every_request_and_every_answer_has_examples_that_fit_their_schemas() {
     }
     let paths = description.0["paths"].as_object().unwrap().iter();
     let of_paths = paths.map(|(path, described)| (path.clone(), described.get("parameters")));
-    let of_operations = description.operations().map(|(name, operation)| (name, operation.get("parameters")));
+    let of_operations = description
+        .operations()
+        .chain(description.webhooks())
+        .map(|(name, operation)| (name, operation.get("parameters")));
     for (name, parameters) in of_paths.chain(of_operations) {
         for parameter in parameters.and_then(Value::as_array).into_iter().flatten() {
             let parameter = description.resolve(parameter);
@@ -199,4 +208,62 @@ fn every_operation_names_the_scope_that_its_route_wants() {
         }
     }
     assert_eq!(wrong, [] as [&str; 0]);
+}
+
+#[test]
+fn every_event_that_webhooks_are_told_of_is_described() {
+    let description = Description::read();
+    let mut events: BTreeSet<&str> = qyvo::runtime::webhooks::EVENTS.into_iter().collect();
+    events.insert("webhook.test");
+    let described: Vec<(String, &Map<String, Value>)> = description.webhooks().collect();
+    assert_eq!(described.iter().map(|(event, _)| event.as_str()).collect::<BTreeSet<_>>(), events);
+    let can_be_chosen = description.0["components"]["schemas"]["WebhookEvent"]["enum"].as_array().unwrap();
+    assert_eq!(can_be_chosen.len(), events.len() - 1);
+    let mut ids = BTreeSet::new();
+    for (event, operation) in described {
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{event}");
+        let headers = operation["parameters"].as_array().unwrap().iter();
+        let headers = headers.map(|header| description.resolve(header)["name"].as_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(headers, ["X-Qyvo-Event", "X-Qyvo-Webhook-Id", "X-Qyvo-Delivery-Id", "X-Qyvo-Signature"]);
+        let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
+        assert_eq!(examples["example"]["value"]["event"], event.as_str());
+    }
+}
+
+/// What generators of clients stumble over, of which linters say nothing.
+#[test]
+fn generators_of_clients_understand_every_schema() {
+    fn look(place: &str, value: &Value, wrong: &mut Vec<String>) {
+        let Some(fields) = value.as_object() else {
+            let items = value.as_array().into_iter().flatten().enumerate();
+            return items.for_each(|(index, item)| look(&format!("{place}/{index}"), item, wrong));
+        };
+        let is_schema = !place.ends_with("/properties") && !place.ends_with("/value");
+        let mut found = Vec::new();
+        let mut must = |holds: bool, what: &str| {
+            if is_schema && !holds {
+                found.push(format!("{place}: {what}"));
+            }
+        };
+        let kinds = fields.get("type").map(|kind| kind.to_string()).unwrap_or_default();
+        must(!kinds.contains("\"array\"") || fields.contains_key("items"), "an array of nobody knows what");
+        let beside_another = place.rsplit('/').nth(1).is_some_and(|key| key == "anyOf" || key == "oneOf");
+        must(kinds != "\"null\"" || beside_another, "null and nothing else");
+        must(!fields.contains_key("const") || fields.contains_key("type"), "a constant without a type");
+        must(!fields.get("const").is_some_and(Value::is_boolean), "a constant boolean");
+        let of_yaml = ["on", "off", "yes", "no", "y", "n", "true", "false", "null"];
+        let mut examples = fields.get("examples").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        must(!examples.any(|name| of_yaml.contains(&name.as_str())), "an example that is no name in YAML 1.1");
+        wrong.extend(found);
+        for (key, inner) in fields.iter().filter(|(key, _)| *key != "examples") {
+            look(&format!("{place}/{key}"), inner, wrong);
+        }
+    }
+    let description = Description::read();
+    let mut wrong = Vec::new();
+    look("", &description.0, &mut wrong);
+    assert_eq!(wrong, [] as [&str; 0]);
+    let names: Vec<&String> = description.0["components"]["schemas"].as_object().unwrap().keys().collect();
+    let of_languages = ["Error", "Object", "Array", "Date", "Map", "Set", "Function", "Symbol", "Promise"];
+    assert!(names.iter().all(|name| !of_languages.contains(&name.as_str())), "{names:?}");
 }

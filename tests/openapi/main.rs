@@ -1,11 +1,13 @@
 //! The API's description, `static/openapi.yaml`: held against its own rules, against the running server by foreign tools,
-//! and by a client that was generated from it.
+//! and by clients that were generated from it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod description;
+mod generated;
+mod generators;
 mod schemathesis;
 #[path = "../common/tools.rs"]
 mod tools;
