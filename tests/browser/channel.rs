@@ -349,13 +349,14 @@ async fn who_holds_a_conversation_is_shown_and_flows_are_let_go_on() {
     let server = Server::start_with(folder.path(), &[], &WHATSAPP).await;
     let token = server.token("admin");
     let flow = server.publish(&token, &crate::common::question(30)).await;
-    let (status, session) = server.trigger(&token, &flow, PHONE).await;
-    assert_eq!(status, 201);
     let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": "106540352242922"});
     let to = PHONE.trim_start_matches('+');
     let echo =
         json!({"from": "15550783881", "to": to, "id": "wamid.E", "type": "text", "text": {"body": "I will look"}});
     deliver(&server, &change("smb_message_echoes", &json!({"metadata": metadata, "message_echoes": [echo]}))).await;
+    // What it says waits, so that nobody is asked whether it may go out.
+    let (status, session) = server.trigger(&token, &flow, PHONE).await;
+    assert_eq!(status, 201);
     let message = json!({"from": to, "id": "wamid.M", "type": "text", "text": {"body": "Thank you"}});
     deliver(&server, &change("messages", &json!({"metadata": metadata, "messages": [message]}))).await;
 
