@@ -91,7 +91,7 @@ export function contactView([id], page) {
         : h("span", {}, "no ", button("Opt out", () => optOut(contact), { kind: "small", testid: "contact-opt-out" }))],
       contact.auto_replies_stopped && ["Automatic answers", h("span", { class: "stack", testid: "contact-auto-replies" }, h("span", { class: "bad" }, "stopped"), inWords("auto_reply_limit"),
         button("Let them go on", () => allowAutoReplies(), { kind: "small", testid: "contact-allow-auto-replies" }))],
-      contact.held_by && ["Held", h("span", { class: "stack", testid: "contact-held" }, h("span", {}, `${contact.held_by === "colleague" ? "by a colleague" : "by Meta"} until `, timeOf(contact.held_until)), inWords(contact.held_by),
+      contact.held_by && ["Held", h("span", { class: "stack", testid: "contact-held" }, h("span", {}, `${contact.held_by === "colleague" ? "by a colleague" : "by another system of Meta"}; ends `, timeOf(contact.held_until)), inWords(contact.held_by),
         button("Let flows go on", () => resume(), { kind: "small", testid: "contact-resume" }))],
       ["Last reply", timeOf(contact.last_inbound_at, { none: "never" })],
       ["Messages", contact.total_messages],
