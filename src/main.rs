@@ -229,7 +229,7 @@ fn main() -> ExitCode {
         Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(&context, &id),
         Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(&context, &file),
         Command::Flow(FlowCommand::Import { file, publish, accept }) => {
-            cli::flows::import(&context, &file, publish.then(|| Consent { force: false, accept }).as_ref())
+            cli::flows::import(&context, &file, publish.then_some(Consent { force: false, accept }).as_ref())
         }
         Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
         Command::Flow(FlowCommand::List) => cli::flows::list(&context),
