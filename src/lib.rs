@@ -481,7 +481,7 @@ async fn watch_health(runtime: Runtime, stop: impl Future<Output = ()>) {
     let mut looks = 1_u32;
     loop {
         runtime.note_room();
-        if looks % LOOKS_PER_WHOLE == 0 {
+        if looks.is_multiple_of(LOOKS_PER_WHOLE) {
             runtime.impairments().await;
         }
         looks = looks.wrapping_add(1);
