@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 const LEVELS: usize = 3;
 
 type Fields = Map<String, Value>;
+/// Whether a value has the shape of a program's files.
+type Shape = fn(&Value) -> bool;
 
 /// The programs, each with what only its files have. The first that fits counts, so what is told by less stands below.
-const PROGRAMS: [(&str, fn(&Value) -> bool); 43] = [
+const PROGRAMS: [(&str, Shape); 43] = [
     // Builders of conversations.
     ("Typebot", |file| {
         has(file, &["groups", "edges"]) && has_any(file, &["variables", "typebotId", "theme", "events"])
