@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use qyvo::domain::{FlowId, FlowKind, Timestamp};
-use qyvo::runtime::publishing::{self, ServerFacts};
+use qyvo::runtime::publishing::{self, Consent, ServerFacts};
 use qyvo::runtime::{Clock, OnRunning, Options, Trigger, Whom};
 use qyvo::store::{self, Store};
 use rusqlite::types::Value as Column;
@@ -26,12 +26,13 @@ pub(crate) fn sample() -> Value {
 /// Publishes the sample in a new store and gives its id.
 pub(crate) fn publish_sample(store: &Store) -> FlowId {
     let facts = ServerFacts { settings: TTL.into(), approving_channel: None };
-    let prepared = publishing::prepare(store, &facts, &sample(), None, false).expect("a new store can be read");
+    let prepared =
+        publishing::prepare(store, &facts, &sample(), None, &Consent::default()).expect("a new store can be read");
     let publishable = prepared.expect("the sample can be published");
     let id = publishable.checked().document.id.expect("the sample has an id");
     let now = Clock::system().now();
     store
-        .write_blocking(move |tx| publishing::import_published(tx, &publishable, id, None, "bench", now))
+        .write_blocking(move |tx| publishing::import_published(tx, &publishable, id, (None, "bench"), now))
         .expect("a new store takes a flow");
     id
 }
