@@ -374,6 +374,7 @@ fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
         ("cargo run --release -- serve --demo", "the other tests start it, built already"),
         ("export QYVO_TOKEN=", "the other tests set these variables"),
         ("npm install", "the test of the typed client takes its command from here"),
+        ("pip install openapi-python-client", "the tests of generated clients hold their commands against this"),
         ("qyvo contacts import", "run by its own test"),
         ("[whatsapp]", "a part of a file with secrets of Meta's"),
         ("qyvo token create", "run by its own test"),
