@@ -105,7 +105,9 @@ impl Found {
 }
 
 /// Files as they were asked for, by the hash of what is stored: no more than there are files and codings.
-static CODED: LazyLock<Mutex<HashMap<([u8; 32], Coding), Bytes>>> = LazyLock::new(Mutex::default);
+static CODED: LazyLock<Mutex<Coded>> = LazyLock::new(Mutex::default);
+
+type Coded = HashMap<([u8; 32], Coding), Bytes>;
 
 /// Bytes that a file which lies in the program compressed has at the most.
 const FILE_BYTES: usize = 16 * 1024 * 1024;
