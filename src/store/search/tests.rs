@@ -665,7 +665,8 @@ fn what_an_older_release_indexed_with_its_accents_is_indexed_anew() {
     tx.execute("INSERT INTO search_texts VALUES (?1, '\u{142}ukasz\n+14155550001', '')", [seq]).unwrap();
     tx.execute("UPDATE search_progress SET up_to = 2", []).unwrap();
     crowd(&tx);
-    tx.execute_batch(include_str!("../migrations/6.sql")).unwrap();
+    // Its first statement; the others add columns, which are there.
+    tx.execute_batch(include_str!("../migrations/6.sql").split_inclusive(';').next().unwrap()).unwrap();
     let queued: Vec<i64> = tx
         .prepare("SELECT contact_seq FROM search_queue")
         .unwrap()
