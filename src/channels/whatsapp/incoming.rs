@@ -330,8 +330,9 @@ impl Contacts {
             ..Sender::default()
         };
         if let Some(system) = system {
-            // A person whose id has changed is known by the old one, which stands nowhere else.
-            told.bsuid = told.bsuid.or_else(|| changes::previous_id(system));
+            // A person whose id has changed is known by the old one. Meta leaves the id out, or tells the new one.
+            let is_known = told.bsuid.is_some() && told.bsuid != scoped_id(system, "user_id");
+            told.bsuid = changes::previous_id(system).filter(|_| !is_known).or(told.bsuid);
         }
         let sender = self.completed(told);
         if is_somebody(&sender) {
