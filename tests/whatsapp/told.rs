@@ -73,7 +73,11 @@ async fn messages_are_told_of_with_the_documented_keys() {
     let bodies = told(&world, &site, &mut seen).await;
     let wamid = world.cloud.accepted().last().unwrap().wamid.clone();
     let status = |event: &str| json!({"event": event, "timestamp": start, "tenant_id": tenant, "message_id": said, "whatsapp_message_id": wamid});
-    assert_eq!(bodies, [status("message.status.sent"), status("message.status.delivered")]);
+    // The price comes with one of its statuses, as WhatsApp tells it.
+    let mut sent = status("message.status.sent");
+    sent["pricing"] =
+        json!({"billable": false, "pricing_model": "PMP", "category": "service", "type": "free_customer_service"});
+    assert_eq!(bodies, [sent, status("message.status.delivered")]);
     anna.read(&wamid);
     assert_eq!(told(&world, &site, &mut seen).await, [status("message.status.read")]);
 
