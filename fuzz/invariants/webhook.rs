@@ -32,6 +32,7 @@ pub(crate) fn check(raw: &[u8]) {
                 assert!(progress.provider_id.is_some() || progress.message_id.is_some(), "of which? {progress:?}");
             }
             Item::Template(news) => assert!(!news.name.is_empty() && !news.language.is_empty(), "{news:?}"),
+            Item::Templates => {}
             Item::Notice { code, text, .. } => assert!(!code.is_empty() && !text.is_empty(), "{code:?} {text:?}"),
             Item::Unknown { why, .. } => assert!(!why.is_empty(), "kept, and not why"),
         }

@@ -22,6 +22,8 @@ pub enum Item {
     Progress(Box<Progress>),
     /// A template's status changed.
     Template(TemplateNews),
+    /// The provider's list of templates is not what it was: only fetching it tells what it is now.
+    Templates,
     /// A person has said to the provider whether marketing messages are wanted.
     Preference(Preference),
     /// Something about the account or the channel as a whole, to be shown to the operator.

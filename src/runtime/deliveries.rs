@@ -115,7 +115,15 @@ impl Runtime {
                 let setting = self
                     .store()
                     .write(move |tx| templates::set_status(tx, channel, (&news.name, &news.language), status, now));
-                setting.await.map(|_| ())
+                if !setting.await? {
+                    // It was made since the last fetch.
+                    self.want_templates();
+                }
+                Ok(())
+            }
+            Item::Templates => {
+                self.want_templates();
+                Ok(())
             }
             Item::Notice { code, text, raw } => {
                 tracing::warn!(code, text, "the channel has something to tell its operator");
@@ -146,7 +154,7 @@ fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
             }
             Item::Preference(preference) => keys_of(&preference.from),
             Item::Template(_) => vec!["templates".to_owned()],
-            Item::Notice { .. } | Item::Unknown { .. } => Vec::new(),
+            Item::Templates | Item::Notice { .. } | Item::Unknown { .. } => Vec::new(),
         };
         let mut known: Vec<usize> = keys.iter().filter_map(|key| lane_of.get(key).copied()).collect();
         known.sort_unstable();

@@ -190,7 +190,7 @@ pub fn update(
     Ok(())
 }
 
-/// Records what a channel says of one template between two fetches. Answers whether it is known here and was otherwise.
+/// Records what a channel says of one template between two fetches. Answers whether it is known here.
 ///
 /// # Errors
 /// When the database refuses.
@@ -208,7 +208,7 @@ pub fn set_status(
             update(tx, row.seq, row.provider_id.as_deref(), &row.template, now)?;
             Ok(true)
         }
-        _ => Ok(false),
+        known => Ok(known.is_some()),
     }
 }
 
@@ -362,7 +362,7 @@ mod tests {
         let later = testing::now().plus(std::time::Duration::from_secs(1));
         let paused = TemplateStatus::Paused;
         assert!(set_status(&tx, "whatsapp", ("cart", "de"), paused, later).unwrap());
-        assert!(!set_status(&tx, "whatsapp", ("cart", "de"), paused, later).unwrap(), "told twice");
+        assert!(set_status(&tx, "whatsapp", ("cart", "de"), paused, later).unwrap(), "told twice");
         assert!(!set_status(&tx, "whatsapp", ("cart", "fr"), paused, later).unwrap());
         assert!(!set_status(&tx, "webhook", ("cart", "de"), paused, later).unwrap());
         let rows = named(&tx, "whatsapp", "cart").unwrap();

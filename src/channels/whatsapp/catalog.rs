@@ -53,7 +53,7 @@ pub(super) const FIELDS: &[Entry] = &[
     ("message_echoes", Shown("A message that another program has sent from the number.")),
     (
         "message_template_components_update",
-        Shown("A template's text has changed: it is fetched again within the hour, or by Fetch on the page."),
+        Shown("A template's text has changed: it is fetched again. Flows that fill it may need other variables now."),
     ),
     (
         "message_template_quality_update",

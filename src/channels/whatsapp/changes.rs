@@ -9,8 +9,17 @@ use super::incoming::{Contacts, is_scoped_id, number, scoped_id, text, timestamp
 /// What a delivery about anything but messages says. `field` is what Meta calls it.
 pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut Vec<Item>) {
     match field {
-        "message_template_status_update" => items.push(template_news(value, change)),
-        "template_category_update" => items.push(category_news(value, change)),
+        "message_template_status_update" => {
+            let news = template_news(value, change);
+            // What is deleted leaves the list.
+            let leaves = matches!(&news, Item::Template(news) if news.status.eq_ignore_ascii_case("DELETED"));
+            items.push(news);
+            items.extend(leaves.then_some(Item::Templates));
+        }
+        "template_category_update" => {
+            items.push(category_news(value, change));
+            items.push(Item::Templates);
+        }
         "user_preferences" => read_preferences(value, change, items),
         "user_id_update" => {
             let updates = value.get("user_id_update");
@@ -26,6 +35,7 @@ pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut 
             Some(Treatment::Shown(means)) => {
                 let of_event = text(Some(value), "event").and_then(|event| catalog::account_event(&event));
                 items.push(notice(field, value, change, of_event.unwrap_or(means)));
+                items.extend((field == "message_template_components_update").then_some(Item::Templates));
             }
             Some(Treatment::Ignored(why)) => tracing::debug!(field, why, "a delivery is ignored"),
             Some(Treatment::Handled) | None => {
@@ -139,7 +149,9 @@ pub(super) fn of_person(system: &Value, message: &Value) -> Value {
     }
     // An account may be told the ids of its portfolio alone.
     let bsuid = scoped_id(system, "user_id").or_else(|| scoped_id(system, "parent_user_id"));
-    if let Some(bsuid) = bsuid.filter(|bsuid| Some(bsuid) != scoped_id(message, "from_user_id").as_ref()) {
+    let is_new =
+        |bsuid: &String| previous_id(system).is_some() || Some(bsuid) != scoped_id(message, "from_user_id").as_ref();
+    if let Some(bsuid) = bsuid.filter(is_new) {
         payload.insert("bsuid".to_owned(), bsuid.into());
     }
     Value::Object(payload)

@@ -103,6 +103,7 @@ pub(super) fn shown(item: &Item) -> String {
             format!("marketing {wish} by {}", person(&preference.from))
         }
         Item::Template(news) => format!("template {}/{} {} {:?}", news.name, news.language, news.status, news.reason),
+        Item::Templates => "templates are fetched".to_owned(),
         Item::Notice { code, text, .. } => format!("notice {code}: {text}"),
         Item::Unknown { why, .. } => format!("unknown: {why}"),
     }
