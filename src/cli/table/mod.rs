@@ -5,6 +5,7 @@ mod cells;
 mod columns;
 mod encoding;
 mod source;
+mod words;
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
