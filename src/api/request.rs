@@ -67,7 +67,7 @@ impl FromRequest for JsonBody {
 }
 
 fn parse_object(raw: &Bytes) -> Result<Map<String, Value>, ApiError> {
-    let value = json_text::parse(raw).map_err(|error| {
+    let value = json_text::parse_value(raw).map_err(|error| {
         let text = format!("The body is not valid JSON: {error}.");
         ApiError::refused(StatusCode::BAD_REQUEST, text)
     })?;

@@ -114,7 +114,7 @@ fn read(file: &Path) -> Result<Value> {
         std::fs::read(file).map(|read| bytes = read)
     }
     .map_err(|error| Error::invalid(format!("Cannot read {name}")).caused_by(error))?;
-    json_text::parse(&bytes).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
+    json_text::parse_value(&bytes).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
 }
 
 /// Prints the problems of a document of the wrong shape, and gives the refusal.
