@@ -204,7 +204,15 @@ impl FlowDocument {
             return survey;
         }
         let Value::Object(fields) = document else {
-            let text = "A flow document is a JSON object: write it as {\"schema_version\": 1, \"name\": …}.";
+            let what = match document {
+                Value::Null => "`null`",
+                Value::Array(_) => "a list",
+                Value::String(_) => "a text",
+                _ => "one value",
+            };
+            let text = format!(
+                "This is {what}, and a flow document is a JSON object: write it as {{\"schema_version\": 1, \"name\": …}}."
+            );
             problems.push(Problem::new(checks::WRONG_SHAPE, text));
             return survey;
         };

@@ -12,7 +12,7 @@ type Fields = Map<String, Value>;
 type Shape = fn(&Value) -> bool;
 
 /// The programs, each with what only its files have. The first that fits counts, so what is told by less stands below.
-const PROGRAMS: [(&str, Shape); 43] = [
+const PROGRAMS: [(&str, Shape); 50] = [
     // Builders of conversations.
     ("Typebot", |file| {
         has(file, &["groups", "edges"]) && has_any(file, &["variables", "typebotId", "theme", "events"])
@@ -24,6 +24,9 @@ const PROGRAMS: [(&str, Shape); 43] = [
         has(file, &["flows"]) && has_any(file, &["campaigns", "triggers", "site"]) && is_text_or_number(file, "version")
     }),
     ("RapidPro or TextIt", |file| has(file, &["spec_version", "nodes"]) || has(file, &["action_sets", "rule_sets"])),
+    ("Viamo or another program of the FLOIP standard (Flow Interop)", |file| {
+        has(file, &["specification_version", "flows"]) || has(file, &["blocks", "first_block_id"])
+    }),
     ("Twilio Studio", |file| has(file, &["states", "initial_state"])),
     ("Botpress", |file| has(file, &["startNode", "nodes"]) || has(file, &["catchAll", "nodes"])),
     ("Voiceflow", |file| has(file, &["diagrams"]) && has_any(file, &["version", "project"])),
@@ -32,6 +35,11 @@ const PROGRAMS: [(&str, Shape); 43] = [
         values_have(file, "function", |value| value.as_str().is_some_and(|name| name.starts_with("__")))
     }),
     ("Landbot", |file| has(file, &["diagram"]) && has_any(file, &["bricks", "blocks", "brick_groups"])),
+    ("Landbot", |file| has(file, &["diagram"]) && has_any(file, &["landbot_id", "channel"])),
+    ("ManyChat", |file| {
+        let flow = at(file, "data").and_then(|data| at(data, "flow")).or_else(|| at(file, "flow")).unwrap_or(file);
+        has(flow, &["contents"]) && has_any(flow, &["root_content", "ns"])
+    }),
     ("ManyChat", |file| {
         at(file, "content").is_some_and(|content| has(content, &["messages"])) && is_text_or_number(file, "version")
     }),
@@ -39,7 +47,20 @@ const PROGRAMS: [(&str, Shape); 43] = [
     ("Tiledesk", |file| items_have(file, "intents", &["intent_display_name"])),
     ("Chatwoot", |file| has(file, &["event_name", "conditions", "actions"])),
     ("Chatwoot", |file| items_have(file, "actions", &["action_name", "action_params"])),
+    ("Chatwoot", |file| {
+        at(file, "payload").is_some_and(|rules| match rules {
+            Value::Array(rules) => any_has(rules, &["event_name", "account_id", "inbox_id"]),
+            rule => has_any(rule, &["event_name", "account_id", "inbox_id"]),
+        })
+    }),
+    ("Chatwoot", |file| has(file, &["account_id", "inbox_id"])),
     ("Glific", |file| items_have(file, "flows", &["definition", "keywords"])),
+    ("Flowise", |file| {
+        let is_of = |node: &Value| {
+            at(node, "data").is_some_and(|data| has_any(data, &["baseClasses", "inputAnchors", "outputAnchors"]))
+        };
+        at(file, "nodes").and_then(list).is_some_and(|nodes| nodes.iter().any(is_of))
+    }),
     ("another builder (React Flow)", |file| {
         items_have(file, "nodes", &["position", "data"])
             && items_have(file, "edges", &["source", "target"])
@@ -91,6 +112,11 @@ const PROGRAMS: [(&str, Shape); 43] = [
     }),
     ("AWS Step Functions", |file| has(file, &["StartAt", "States"])),
     // What lies beside a flow in a folder.
+    ("an export of Telegram", |file| {
+        let has_chats = at(file, "chats").is_some_and(|chats| has(chats, &["list"]));
+        (has_chats && has_any(file, &["about", "personal_information"]))
+            || (has(file, &["type", "id"]) && items_have(file, "messages", &["date", "from", "text"]))
+    }),
     ("a form of Typeform", |file| {
         items_have(file, "fields", &["ref", "type"]) && has_any(file, &["welcome_screens", "thankyou_screens", "title"])
     }),
@@ -104,8 +130,9 @@ const PROGRAMS: [(&str, Shape); 43] = [
 ];
 
 /// What begins a line of a YAML file, with the program that writes such files.
-const YAML: [(&str, &[&str]); 6] = [
+const YAML: [(&str, &[&str]); 7] = [
     ("Rasa", &["nlu:", "stories:", "rules:", "intents:", "responses:", "slots:", "recipe:"]),
+    ("Rasa", &["flows:"]),
     ("Dify", &["app:", "workflow:"]),
     ("Microsoft Copilot Studio", &["kind: AdaptiveDialog", "kind: Dialog"]),
     ("GitHub Actions", &["jobs:"]),
@@ -120,11 +147,46 @@ pub fn what_instead(value: &Value) -> Option<String> {
         return None;
     }
     if let Some(place) = place_of_ours(value) {
-        return Some(format!("The flow document is inside, at `{place}`: import that part alone."));
+        return Some(format!("The flow document is inside, at {place}: import that part alone."));
     }
-    let first = value.as_array().and_then(|items| items.first());
     let program = |value: &Value| PROGRAMS.iter().find(|(_, is_of)| is_of(value)).map(|(name, _)| *name);
-    program(value).or_else(|| first.and_then(program)).map(sentence)
+    match value {
+        Value::String(_) => {
+            let inner = written_out(value)?;
+            match looks_like_ours(&inner) {
+                true => Some(
+                    "The document is a text in quotation marks, with the flow document in it: it was encoded as JSON \
+                     twice. Encode it once."
+                        .to_owned(),
+                ),
+                false => what_instead(&inner),
+            }
+        }
+        Value::Array(items) => {
+            let first = items.first()?;
+            program(value).or_else(|| program(first)).map(sentence).or_else(|| {
+                let is_contact = has_any(first, &["phone", "phone_number", "Phone", "mobile", "wa_id", "tel"]);
+                is_contact.then(|| {
+                    "This looks like a list of contacts, and a flow document is one JSON object: contacts go in as CSV \
+                     by `qyvo contacts import`, or one by one by POST /api/v1/actions/create-contact."
+                        .to_owned()
+                })
+            })
+        }
+        _ => program(value).map(sentence).or_else(|| {
+            let inner = value.as_object()?.values().filter_map(written_out);
+            inner.filter_map(|inner| program(&inner)).next().map(sentence)
+        }),
+    }
+}
+
+/// The object that a text has as JSON.
+fn written_out(value: &Value) -> Option<Value> {
+    let text = value.as_str()?.trim_start();
+    if !text.starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(text).ok()
 }
 
 /// The sentence on a file of another program, by its name, which may have an article before it.
@@ -161,12 +223,16 @@ fn place_of_ours(value: &Value) -> Option<String> {
         // Nodes alone may be another program's that has something around them.
         let is_ours = value.get("schema_version").is_some() || value.get("entry_node").is_some();
         if !place.is_empty() && value.is_object() && is_ours {
-            return Some(place.to_owned());
+            return Some(format!("`{place}`"));
         }
         if levels == 0 {
             return None;
         }
         match value {
+            Value::String(_) if !place.is_empty() => {
+                let is_ours = written_out(value).is_some_and(|inner| looks_like_ours(&inner));
+                is_ours.then(|| format!("`{place}`, in a text"))
+            }
             Value::Object(fields) => fields.iter().find_map(|(key, inner)| {
                 let dot = if place.is_empty() { "" } else { "." };
                 search(inner, &format!("{place}{dot}{key}"), levels - 1)

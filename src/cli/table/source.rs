@@ -205,6 +205,7 @@ fn no_table(start: &[u8]) -> Option<String> {
         let advice = match kind.advice {
             Advice::SaveAs => SAVE,
             Advice::Unpack => "unpack it and import the CSV file that is in it",
+            Advice::Detach => "save the CSV file that is attached to it, and import that",
             Advice::GetAgain => "get the contacts as a CSV file from the program that has them",
         };
         return Some(format!("{}: {advice}", kind.name));
