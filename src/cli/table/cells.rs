@@ -156,15 +156,59 @@ const QUOTES: [(char, &str); 12] = [
 ];
 
 fn read_tags(cell: &str) -> Result<Vec<String>, String> {
-    // Some programs write the list as code does.
-    let list = cell.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(cell);
-    let mut tags: Vec<String> =
-        split_tags(list).iter().map(|tag| clean_tag(tag)).filter(|tag| !tag.is_empty()).collect();
+    let list = match cell.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some(inner) => array_of(inner)
+            .ok_or_else(|| format!("the tags `{cell}` are no list: write them with commas between them"))?,
+        // Some programs write the list as code does.
+        None => split_tags(cell.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(cell)),
+    };
+    let mut tags: Vec<String> = list.iter().map(|tag| clean_tag(tag)).filter(|tag| !tag.is_empty()).collect();
     tags.sort();
     tags.dedup();
     match tags.iter().find(|tag| tag.chars().count() > TAG_CHARS) {
         Some(tag) => Err(format!("the tag `{tag}` has more than {TAG_CHARS} characters")),
         None => Ok(tags),
+    }
+}
+
+/// What is in an array of PostgreSQL, between its braces (its manual, section 8.15.6): with quotation marks around what
+/// has a comma, and a backslash before those marks. `None` for what is none.
+fn array_of(inner: &str) -> Option<Vec<String>> {
+    let mut items = Vec::new();
+    let (mut item, mut is_quoted, mut was_quoted) = (String::new(), false, false);
+    let mut characters = inner.chars();
+    loop {
+        let next = characters.next();
+        match next {
+            Some('"') if !is_quoted && (was_quoted || !item.trim().is_empty()) => return None,
+            Some('"') => {
+                (is_quoted, was_quoted) = (!is_quoted, true);
+                // Blanks around the marks are none of it.
+                if is_quoted {
+                    item.clear();
+                }
+            }
+            Some('\\') => item.push(characters.next()?),
+            Some(',') | None if !is_quoted => {
+                let text = std::mem::take(&mut item);
+                match std::mem::take(&mut was_quoted) {
+                    true => items.push(text),
+                    false if text.trim() == "NULL" => {}
+                    false => items.push(text.trim().to_owned()),
+                }
+                if next.is_none() {
+                    return Some(items);
+                }
+            }
+            None => return None,
+            Some('{' | '}') if !is_quoted => return None,
+            Some(c) if was_quoted && !is_quoted => {
+                if !c.is_whitespace() {
+                    return None;
+                }
+            }
+            Some(c) => item.push(c),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod cells;
 mod columns;
 mod encoding;
+mod quotes;
 mod source;
 mod words;
 
@@ -16,6 +17,7 @@ use csv::ByteRecord;
 
 use self::cells::Reader;
 use self::columns::{Columns, Field};
+use self::quotes::Quoted;
 use self::source::{Decoded, Source};
 use crate::domain::Timestamp;
 use crate::domain::unseen::{is_blank, is_unseen};
@@ -103,7 +105,7 @@ pub(super) struct Table {
 
 /// A file of which each row gets so much and no more: a lost quotation mark must not bring the rest of it into memory.
 struct Rationed {
-    text: Decoded,
+    text: Quoted<Decoded>,
     /// Bytes that the row under way may still have.
     left: usize,
 }
@@ -142,8 +144,9 @@ impl Table {
         let Some(head) = Head::find(&head, reading) else {
             return Err(Error::invalid(format!("{shown} is empty: its first row must name the columns")));
         };
-        let mut reader =
-            builder(head.delimiter).from_reader(Rationed { text: source.read().map_err(unreadable)?, left: ROW_BYTES });
+        let text = || source.read().map(|text| Quoted::new(text, head.delimiter)).map_err(unreadable);
+        check_quotes(text()?, path)?;
+        let mut reader = builder(head.delimiter).from_reader(Rationed { text: text()?, left: ROW_BYTES });
         let mut record = ByteRecord::new();
         for _ in 0..=head.index {
             read_record(&mut reader, &mut record)?;
@@ -178,7 +181,7 @@ impl Table {
 
     /// Bytes of it that have been read.
     pub(super) fn position(&self) -> u64 {
-        self.reader.get_ref().text.consumed
+        self.reader.get_ref().text.inner().consumed
     }
 
     /// What is to be said of how the file is read, before its rows are.
@@ -299,6 +302,18 @@ impl Table {
     }
 }
 
+/// Looks for a quotation mark that takes the rest of the file into one cell, before anything of it is imported.
+fn check_quotes(mut text: Quoted<Decoded>, path: &Path) -> Result<()> {
+    let shown = path.display();
+    std::io::copy(&mut text, &mut std::io::sink()).map(|_| ()).map_err(|error| match text.open_on {
+        Some(line) => Error::invalid(format!(
+            "{shown} has a quotation mark that is opened on line {line} and not closed, so that the lines behind it \
+             are one cell; nothing was imported. Close it, or take it out"
+        )),
+        None => Error::invalid(format!("Cannot read {shown}")).caused_by(error),
+    })
+}
+
 /// Reads the next row, if there is one.
 fn read_record(reader: &mut csv::Reader<Rationed>, record: &mut ByteRecord) -> Result<bool> {
     let line = reader.position().line();
@@ -328,7 +343,7 @@ impl Head {
         let mut best: Option<((usize, usize), Self)> = None;
         for delimiter in delimiters {
             let mut rows = Vec::new();
-            let mut reader = builder(delimiter).from_reader(head);
+            let mut reader = builder(delimiter).from_reader(Quoted::new(head, delimiter));
             let mut record = ByteRecord::new();
             while rows.len() < HEAD_ROWS && reader.read_byte_record(&mut record).is_ok_and(|is_there| is_there) {
                 rows.push(names_of(&record));
@@ -347,7 +362,7 @@ impl Head {
             return Some(found);
         }
         let delimiter = told.unwrap_or_else(|| delimiter_of(head));
-        let mut reader = builder(delimiter).from_reader(head);
+        let mut reader = builder(delimiter).from_reader(Quoted::new(head, delimiter));
         let mut record = ByteRecord::new();
         let mut index = 0;
         while reader.read_byte_record(&mut record).is_ok_and(|is_there| is_there) {
