@@ -51,7 +51,7 @@ const CANDIDATES: [&Encoding; 28] = [
     EUC_KR,
 ];
 
-const WESTERN: &[&Encoding] = &[WINDOWS_1252, MACINTOSH];
+const WESTERN: &[&Encoding] = &[WINDOWS_1252, MACINTOSH, ISO_8859_15];
 /// The encodings that files of a country are in. Those of all others are [`WESTERN`].
 const HOMES: [(&str, &[&Encoding]); 13] = [
     ("PL CZ SK HU SI HR BA ME RO AL MD", &[WINDOWS_1250, ISO_8859_2]),
@@ -71,6 +71,8 @@ const HOMES: [(&str, &[&Encoding]); 13] = [
 
 /// Letters beyond ASCII of the languages of Western Europe, but for those of Icelandic.
 const WESTERN_LETTERS: &str = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸªº’‘“”„–—´«»·";
+/// Letters for which Finnish and others have Latin-9. In Windows-1252 they would be those of another encoding.
+const LATIN_9_LETTERS: &str = "ŠšŽž";
 const ICELANDIC_LETTERS: &str = "þðýÞÐÝ";
 /// Words from which a guess is taken for sure that is not the usual Western one.
 const ENOUGH_WORDS: usize = 3;
@@ -255,7 +257,8 @@ fn the_sure_one(
     let has_enough = |reading: &Reading| reading.words.len() >= ENOUGH_WORDS;
     let is_home = |reading: &&Reading| homes.contains(&reading.encoding);
     if readings.iter().all(|reading| reading.words == first.words) {
-        let best = readings.iter().find(is_home);
+        let is_usual = |reading: &&Reading| is_home(reading) && reading.encoding != ISO_8859_15;
+        let best = readings.iter().find(is_usual);
         return best.or(Some(first).filter(|first| has_enough(first))).map(|reading| reading.encoding);
     }
     let at_home: Vec<&Reading> = readings.iter().filter(is_home).collect();
@@ -265,12 +268,22 @@ fn the_sure_one(
         Some(found) => at_home.iter().find(|reading| reading.words == found.words)?,
         None => at_home.first().filter(|first| at_home.iter().all(|reading| reading.words == first.words))?,
     };
-    // What is usual needs no more than usual letters, and what has others is likely to be another encoding's.
-    match likely.encoding == WINDOWS_1252 {
-        true => likely.is_western(country),
-        false => has_enough(likely),
+    if likely.encoding == WINDOWS_1252
+        && let Some(latin9) = readings.iter().find(|reading| reading.encoding == ISO_8859_15)
+    {
+        // The eight characters by which the two differ stand in words of one of them.
+        if latin9.has_words_beside(likely) {
+            let is_sure = !likely.has_words_beside(latin9) && latin9.is_western(country);
+            return is_sure.then_some(ISO_8859_15);
+        }
     }
-    .then_some(likely.encoding)
+    // What is usual needs no more than usual letters, and what has others is likely to be another encoding's.
+    let is_sure = match likely.encoding {
+        one if one == WINDOWS_1252 => likely.is_western(country),
+        one if one == ISO_8859_15 => likely.is_western(country) && has_enough(likely),
+        _ => has_enough(likely),
+    };
+    is_sure.then_some(likely.encoding)
 }
 
 fn homes_of(country: Option<&str>) -> Vec<&'static Encoding> {
@@ -322,6 +335,12 @@ impl Reading {
         odd * 10 <= self.words.len()
     }
 
+    /// Whether it has words that another reading has not: of two letters at least, or the sign of the euro.
+    fn has_words_beside(&self, other: &Self) -> bool {
+        let has_letters = |word: &str| word.chars().filter(|c| c.is_alphabetic()).count() >= 2 || word == "€";
+        self.words.difference(&other.words).any(|word| is_word(word) && has_letters(word))
+    }
+
     /// Whether it has no letters but those of Western Europe.
     fn is_western(&self, country: Option<&str>) -> bool {
         let is_icelandic = matches!(country, Some("IS" | "FO"));
@@ -329,6 +348,7 @@ impl Reading {
             c.is_ascii()
                 || !c.is_alphabetic()
                 || WESTERN_LETTERS.contains(c)
+                || (self.encoding == ISO_8859_15 && LATIN_9_LETTERS.contains(c))
                 || (is_icelandic && ICELANDIC_LETTERS.contains(c))
         };
         self.words.iter().all(|word| word.chars().all(fits))
@@ -375,6 +395,14 @@ mod tests {
         assert_eq!(guessed("+79161234501,Иван\n", WINDOWS_1251), None, "one short name is not enough");
         assert_eq!(guessed("+34612345678,José\n", WINDOWS_1252), Some(WINDOWS_1252), "the usual needs no more");
         assert_eq!(guessed("12,José\n", WINDOWS_1252), Some(WINDOWS_1252));
+        let french = "+33612345678,Zoé Cœur\n+33612345679,Hélène Lefèvre\n";
+        assert_eq!(guessed(french, ISO_8859_15), Some(ISO_8859_15));
+        let finnish = "+358412340000,Väinö Mäkelä,Škodala Ž\n";
+        assert_eq!(guessed(finnish, ISO_8859_15), Some(ISO_8859_15));
+        assert_eq!(guessed("+33612345678,Cœur\n", ISO_8859_15), None, "one name is not enough");
+        for western in ["+31612345678,Zoë,Straße 2½\n", "+39347123450,D´Amicò\n", "+33612345678,5 €\n"] {
+            assert_eq!(guessed(western, WINDOWS_1252), Some(WINDOWS_1252), "{western}");
+        }
         assert_eq!(guessed("+4915123456701,Þahin\n", WINDOWS_1252), None, "no letter of any language in Germany");
         assert_eq!(guessed("+3546101201,Þórður\n", WINDOWS_1252), Some(WINDOWS_1252));
     }

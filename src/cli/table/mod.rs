@@ -4,6 +4,7 @@
 mod cells;
 mod columns;
 mod encoding;
+mod labels;
 mod quotes;
 mod source;
 mod words;

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, ISO_2022_JP, UTF_8};
+use encoding_rs::{Decoder, DecoderResult, Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::encoding::{self, Guess, Samples, label, shown_name};
+use super::labels::coding_of;
 use crate::domain::file_kind::{Advice, FileKind, KIND_BYTES};
 use crate::domain::unicode_form::UnicodeForm;
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    fn of_form(form: UnicodeForm) -> Self {
+    pub(super) fn of_form(form: UnicodeForm) -> Self {
         form.encoding().map_or(Self::Utf32(form), Self::Encoding)
     }
 
@@ -44,34 +45,6 @@ impl Coding {
             Self::Utf32(form) => Coder::Utf32(form),
         }
     }
-}
-
-/// The encoding of a label, as people and the Encoding Standard write it.
-///
-/// # Errors
-/// `Invalid` when there is none of that name.
-pub(super) fn coding_of(name: &str) -> Result<Coding> {
-    let plain = name.trim().to_ascii_lowercase().replace('_', "-");
-    let known = match plain.as_str() {
-        "utf-32" | "utf32" | "utf-32le" | "utf32le" => Some(Coding::Utf32(UnicodeForm::Utf32Le)),
-        "utf-32be" | "utf32be" => Some(Coding::Utf32(UnicodeForm::Utf32Be)),
-        "utf16" | "utf16le" => Some(Coding::of_form(UnicodeForm::Utf16Le)),
-        "utf16be" => Some(Coding::of_form(UnicodeForm::Utf16Be)),
-        "macroman" | "mac-roman" => Some(Coding::Encoding(encoding_rs::MACINTOSH)),
-        "utf-8-sig" => Some(Coding::Encoding(UTF_8)),
-        _ => [name.trim(), plain.as_str()]
-            .iter()
-            .find_map(|label| Encoding::for_label_no_replacement(label.as_bytes()))
-            .filter(|encoding| *encoding != encoding_rs::X_USER_DEFINED)
-            .map(Coding::Encoding),
-    };
-    known.ok_or_else(|| {
-        Error::invalid(format!(
-            "`{name}` is no encoding that is known here: utf-8, utf-16, windows-1252, windows-1250 to windows-1258, iso-8859-2 to \
-             iso-8859-16, koi8-r, macintosh, shift_jis, gbk, big5, euc-kr and the other labels of the Encoding Standard \
-             are. Or {SAVE}"
-        ))
-    })
 }
 
 /// A file whose encoding is known, and which is text in it to its end.
@@ -109,13 +82,18 @@ impl Source {
         let mark = marked.map_or(0, |(_, mark)| mark);
         let mut source = Self { file, bytes, mark, coding: Coding::Encoding(UTF_8), note: None };
         let form = marked.map(|(form, _)| form).or_else(|| survey.unmarked());
+        if let Some(told) = told.filter(|_| mark == 0)
+            && let Some(sentence) = survey.against(told, form)
+        {
+            return Err(Error::invalid(format!("{shown} {sentence}")));
+        }
         // A mark says more than a label, which is often given for all files of a folder.
         source.coding = match (form, told) {
-            (Some(form), None) => Coding::of_form(form),
-            (Some(form), Some(_)) if mark > 0 => Coding::of_form(form),
-            (_, Some(told)) => told,
+            // `utf-16` says nothing of the order of bytes, and the zeros do.
+            (Some(form), _) => Coding::of_form(form),
+            (None, Some(told)) => told,
             (None, None) if survey.has_nul => {
-                return Err(Error::invalid(format!("{shown} is no text: {SAVE}")));
+                return Err(Error::invalid(format!("{shown} is no text, for it has bytes that are zero: {SAVE}")));
             }
             (None, None) if survey.is_japanese_mail() => Coding::Encoding(ISO_2022_JP),
             (None, None) if survey.is_utf8() => Coding::Encoding(UTF_8),
@@ -190,7 +168,7 @@ impl Source {
         let name = encoding::first_name(&String::from_utf8_lossy(&head));
         let sample = name.map(|name| format!(": `{name}`")).unwrap_or_default();
         let is_guess = matches!(self.coding, Coding::Encoding(encoding)
-            if ![UTF_8, encoding_rs::UTF_16LE, encoding_rs::UTF_16BE, ISO_2022_JP].contains(&encoding));
+            if ![UTF_8, UTF_16LE, UTF_16BE, ISO_2022_JP].contains(&encoding));
         let (not, hint) = match is_guess && !is_told {
             true => ("is not UTF-8 and ", ". If that is wrong, name the encoding with --encoding"),
             false => ("", ""),
@@ -246,8 +224,8 @@ fn unsure(path: &Path, readings: &[(&'static Encoding, String)]) -> String {
 struct Survey {
     /// Whether a byte is 0, which no text has but in UTF-16 and UTF-32.
     has_nul: bool,
-    /// Zeros at even and odd places of the first piece.
-    zeros: [usize; 2],
+    /// Zeros of the first piece, by the place within four bytes.
+    zeros: [usize; 4],
     first_piece: usize,
     has_escape: bool,
     is_ascii: bool,
@@ -271,7 +249,7 @@ impl Survey {
             if survey.first_piece == 0 {
                 survey.first_piece = filled;
                 for (place, byte) in buffer[..filled].iter().enumerate() {
-                    survey.zeros[place % 2] += usize::from(*byte == 0);
+                    survey.zeros[place % 4] += usize::from(*byte == 0);
                 }
             }
             kept = survey.take(&buffer[..filled], read == 0);
@@ -313,13 +291,43 @@ impl Survey {
     /// The form of Unicode that a file without a mark is in, by where it has zeros: the delimiters, the line ends and the
     /// numbers are ASCII in every language.
     fn unmarked(&self) -> Option<UnicodeForm> {
-        let [even, odd] = self.zeros;
-        let units = self.first_piece / 2;
+        let [first, second, third, fourth] = self.zeros;
+        let (characters, units) = (self.first_piece / 4, self.first_piece / 2);
         let many = (units / 20).max(1);
-        match (even, odd) {
+        // Hardly a character is beyond the first 65,536.
+        let is_most = |zeros: usize| zeros * 10 >= characters * 9;
+        match (first + third, second + fourth) {
             _ if self.first_piece < 4 => None,
+            _ if fourth >= characters && is_most(third) && !is_most(first) => Some(UnicodeForm::Utf32Le),
+            _ if first >= characters && is_most(second) && !is_most(fourth) => Some(UnicodeForm::Utf32Be),
             (0, odd) if odd >= many => Some(UnicodeForm::Utf16Le),
             (even, 0) if even >= many => Some(UnicodeForm::Utf16Be),
+            _ => None,
+        }
+    }
+
+    /// What speaks against the encoding that was told of a file without a mark.
+    fn against(&self, told: Coding, form: Option<UnicodeForm>) -> Option<String> {
+        let name = told.name();
+        let is_wide = match told {
+            Coding::Encoding(encoding) => [UTF_16LE, UTF_16BE].contains(&encoding),
+            Coding::Utf32(_) => true,
+        };
+        match form {
+            Some(form) if !is_wide || form.name() != name => {
+                Some(format!("is in {}, and not in {name}: leave out --encoding", form.name()))
+            }
+            None if is_wide && !self.has_nul => Some(format!(
+                "is not in {name}, in which every line end has a byte that is zero: leave out --encoding, or name the \
+                 encoding that it is in, such as windows-1252"
+            )),
+            None if !is_wide && self.has_nul => {
+                Some(format!("is no text in {name}, for it has bytes that are zero: {SAVE}"))
+            }
+            // What looks like UTF-8 to its end is nothing else, but for a word or two by chance.
+            None if !is_wide && told != Coding::Encoding(UTF_8) && self.is_utf8() && !self.is_ascii => Some(format!(
+                "is in UTF-8, and not in {name}: leave out --encoding. If it is in {name} all the same, {SAVE}"
+            )),
             _ => None,
         }
     }
@@ -416,7 +424,17 @@ impl Decoded {
                     }
                 }
                 self.raw.clear();
-                true
+                // The library makes control characters of what older encodings have no character for. Nobody has those
+                // in a table, so that the file is in another encoding.
+                let is_older = ![UTF_8, UTF_16LE, UTF_16BE].contains(&decoder.encoding());
+                let is_control = |c: char| matches!(c, '\u{80}'..='\u{9f}');
+                match self.text.find(is_control).filter(|_| is_older) {
+                    Some(at) => {
+                        self.text.truncate(at);
+                        false
+                    }
+                    None => true,
+                }
             }
             Coder::Utf32(form) => {
                 let (units, rest) = self.raw.as_chunks::<4>();
