@@ -169,7 +169,7 @@ fn encoded(text: &str, encoding: &str) -> Vec<u8> {
 }
 
 /// The forms of Unicode that files come in: an encoding, and whether a mark is in front.
-const UNICODE: [(&str, bool); 9] = [
+const UNICODE: [(&str, bool); 11] = [
     ("utf-8", false),
     ("utf-8", true),
     ("utf-16le", true),
@@ -178,6 +178,8 @@ const UNICODE: [(&str, bool); 9] = [
     ("utf-16be", false),
     ("utf-32le", true),
     ("utf-32be", true),
+    ("utf-32le", false),
+    ("utf-32be", false),
     ("utf-8", false),
 ];
 
