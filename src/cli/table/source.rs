@@ -300,8 +300,9 @@ impl Survey {
             _ if self.first_piece < 4 => None,
             _ if fourth >= characters && is_most(third) && !is_most(first) => Some(UnicodeForm::Utf32Le),
             _ if first >= characters && is_most(second) && !is_most(fourth) => Some(UnicodeForm::Utf32Be),
-            (0, odd) if odd >= many => Some(UnicodeForm::Utf16Le),
-            (even, 0) if even >= many => Some(UnicodeForm::Utf16Be),
+            // A character of other scripts may have a zero in the other half.
+            (even, odd) if odd >= many && odd > even * 4 => Some(UnicodeForm::Utf16Le),
+            (even, odd) if even >= many && even > odd * 4 => Some(UnicodeForm::Utf16Be),
             _ => None,
         }
     }

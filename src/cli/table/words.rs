@@ -77,9 +77,9 @@ pub(super) fn is_word(word: &str) -> bool {
     let scripts: Vec<Option<Script>> = characters.iter().map(|c| script_of(*c)).collect();
     let letters = scripts.iter().flatten().count();
     if letters == 0 {
-        return characters
-            .iter()
-            .all(|c| is_beside_letters(*c) || matches!(c, '€' | '£' | '°' | '№' | '®' | '™' | '•'));
+        return characters.iter().all(|c| {
+            is_beside_letters(*c) || matches!(c, '€' | '£' | '¦' | '½' | '¼' | '¾' | '°' | '№' | '®' | '™' | '•')
+        });
     }
     let Some(script) = scripts.iter().flatten().next().copied() else { return false };
     if script == Script::Other || scripts.iter().flatten().any(|one| *one != script) {
