@@ -185,6 +185,12 @@ async fn bodies_of_windows_are_read_and_files_of_other_programs_are_named() {
         assert!(wrapped["problems"][0]["text"].as_str().unwrap().contains("`flow`"), "{wrapped}");
         let broken = post("/api/v1/flows/import", b"{\n  // mine\n}".to_vec()).await.expect(400);
         assert!(broken["error"].as_str().unwrap().contains("comment"), "{broken}");
+        let named_twice = format!("{}, \"name\": \"Another\"}}", &document[..document.len() - 1]);
+        for path in ["/api/v1/flows/import", "/api/v1/flows/validate", "/api/v1/flows"] {
+            let twice = named_twice.clone().into_bytes();
+            let refused = post(path, twice).await.expect(400);
+            assert!(refused["error"].as_str().unwrap().contains("`name` is there twice"), "{refused}");
+        }
         let page = post("/api/v1/flows/import", b"<!doctype html><p>".to_vec()).await.expect(400);
         assert!(page["error"].as_str().unwrap().contains("HTML"), "{page}");
         assert_eq!(app.rows(), before, "what is refused changes nothing");

@@ -32,7 +32,7 @@ impl Case {
 
     /// What is said of it.
     fn told(&self) -> String {
-        let value: Value = match json_text::parse(&self.bytes()) {
+        let value: Value = match json_text::parse_value(&self.bytes()) {
             Ok(value) => value,
             Err(error) => return error.to_string(),
         };
