@@ -225,14 +225,13 @@ fn place_of_ours(value: &Value) -> Option<String> {
         if !place.is_empty() && value.is_object() && is_ours {
             return Some(format!("`{place}`"));
         }
+        if !place.is_empty() && written_out(value).is_some_and(|inner| looks_like_ours(&inner)) {
+            return Some(format!("`{place}`, in a text"));
+        }
         if levels == 0 {
             return None;
         }
         match value {
-            Value::String(_) if !place.is_empty() => {
-                let is_ours = written_out(value).is_some_and(|inner| looks_like_ours(&inner));
-                is_ours.then(|| format!("`{place}`, in a text"))
-            }
             Value::Object(fields) => fields.iter().find_map(|(key, inner)| {
                 let dot = if place.is_empty() { "" } else { "." };
                 search(inner, &format!("{place}{dot}{key}"), levels - 1)
