@@ -339,8 +339,8 @@ async fn a_draft_that_came_compressed_can_be_replaced() {
     document["nodes"][0]["text"] = json!("Tea or coffee? ".repeat(100));
     let made = app.post("/flows", &json!({"document": document})).await.expect(201);
     let path = format!("/api/v1/flows/{}", made["id"].as_str().unwrap());
-    let mut revision = made["revision"].as_u64().unwrap();
-    for accepted in ["", "gzip", "br"] {
+    let revision = made["revision"].as_u64().unwrap();
+    for (next, accepted) in (revision + 1..).zip(["", "gzip", "br"]) {
         let (_, headers, _) = get(&app, &path, accepted, &[]).await;
         let tag = headers["etag"].to_str().unwrap().to_owned();
         assert_eq!(tag.contains('-'), !accepted.is_empty(), "{tag}");
@@ -349,8 +349,7 @@ async fn a_draft_that_came_compressed_can_be_replaced() {
             read(request.header("If-Match", &tag).json(&json!({"document": document}))).await
         };
         let replaced = replace().await.expect(200);
-        assert_eq!(replaced["revision"], json!(revision + 1));
-        revision += 1;
+        assert_eq!(replaced["revision"], json!(next));
         replace().await.expect(412);
     }
 }
