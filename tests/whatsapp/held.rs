@@ -219,6 +219,34 @@ async fn opting_out_is_heard_and_confirmed_all_the_same() {
     assert_eq!(contact(&world).await["opted_out_at"], Value::Null);
 }
 
+/// A colleague may have asked for it, whatever the flow waits for, and also where none runs.
+#[actix_web::test]
+async fn an_ordinary_answer_to_whoever_holds_the_conversation_opts_nobody_out() {
+    let (world, anna, id) = asked().await;
+    anna.hear_colleague("¿Su dolor es alto o bajo?");
+    world.settle().await;
+    for text in ["alto", "Baja.", "sair"] {
+        anna.say(text);
+        world.settle().await;
+        assert_eq!(world.app.session(&id).await["status"], "running", "{text}");
+        assert_eq!(contact(&world).await["opted_out_at"], Value::Null, "{text}");
+    }
+    let stranger = world.cloud.phone("+14155550777");
+    stranger.hear_colleague("¿Alto o bajo?");
+    world.settle().await;
+    stranger.say("alto");
+    world.settle().await;
+    assert_eq!(stranger.texts().len(), 0, "nothing is confirmed");
+    stranger.say("stop");
+    world.settle().await;
+    assert_eq!(stranger.texts().len(), 1, "but STOP is heard");
+    // Where nobody holds it and nobody asks, it is the wish that it says.
+    let other = world.cloud.phone("+14155550778");
+    other.say("alto");
+    world.settle().await;
+    assert_eq!(other.texts().len(), 1);
+}
+
 #[actix_web::test]
 async fn what_the_colleague_wrote_gets_its_statuses_and_is_never_sent_again() {
     let (world, anna, _) = asked().await;

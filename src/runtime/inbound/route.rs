@@ -136,14 +136,22 @@ pub(super) fn choose(
     }
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     let consent = typed.and_then(|text| Consent::of(job, text, contact));
+    let holder = match inbound.is_overheard {
+        true => Some(Holder::Standby),
+        false => job.holder(contact.held).map(|held| held.by),
+    };
     // What counts whatever is asked needs no look at who asks.
-    if let Some(consent) = consent.filter(|consent| lives.is_empty() || consent.word.counts(Awaited::ThisText)) {
+    let counts = |consent: &Consent<'_>| {
+        let may_answer = !lives.is_empty() || consent.may_answer(holder);
+        !may_answer || consent.word.counts(Awaited::ThisText)
+    };
+    if let Some(consent) = consent.filter(counts) {
         return Ok(consent.route(lives));
     }
     let written = inbound.text.as_deref().filter(|_| kind.is_written());
     let keyword = written.map(Typed::of).filter(|word| !word.is_empty());
-    Router { job, inbound, kind, contact: contact.clone(), keyword, consent, waits: Vec::new(), settled: Vec::new() }
-        .choose(lives)
+    let (waits, settled) = (Vec::new(), Vec::new());
+    Router { job, inbound, kind, contact: contact.clone(), holder, keyword, consent, waits, settled }.choose(lives)
 }
 
 /// A word by which a person opts out or in, unless it is the answer that a session waits for.
@@ -158,6 +166,12 @@ impl<'a> Consent<'a> {
     fn of(job: &'a Job<'_>, text: &str, contact: &StoredContact) -> Option<Self> {
         let find = |wish| job.inner().consent.find(wish, text).map(|word| Self { wish, word });
         find(Wish::OptOut).or_else(|| find(Wish::OptIn).filter(|_| contact.contact.opted_out_at.is_some()))
+    }
+
+    /// Whether it may be an answer to whoever else holds the conversation, who may have asked anything. Who has opted out is
+    /// asked nothing.
+    fn may_answer(&self, holder: Option<Holder>) -> bool {
+        self.wish == Wish::OptOut && holder.is_some()
     }
 
     fn route(self, lives: Vec<Live>) -> Route {
@@ -265,6 +279,8 @@ struct Router<'a> {
     inbound: &'a Inbound,
     kind: ReplyKind,
     contact: StoredContact,
+    /// Who else holds the conversation.
+    holder: Option<Holder>,
     /// What was written, as a keyword may be.
     keyword: Option<Typed>,
     /// The word by which the person opts out or in, perhaps.
@@ -301,11 +317,7 @@ impl Router<'_> {
             return Ok(consent.route(lives));
         }
         // What was said to another system is answered by nothing, however late it comes.
-        let holder = match self.inbound.is_overheard {
-            true => Some(Holder::Standby),
-            false => self.job.holder(self.contact.held).map(|held| held.by),
-        };
-        if let Some(by) = holder {
+        if let Some(by) = self.holder {
             return Ok(self.for_holder(&lives, named.as_ref().and_then(|named| named.place(&lives)), by));
         }
         let mut ended = None;
@@ -385,9 +397,19 @@ impl Router<'_> {
         Route::Held(named.or_else(floor).map(|index| at(&lives[index])), by)
     }
 
-    /// What the session waits for that would take the message as an answer: the live one that it names, else the one
-    /// with the floor. `named`: where among `lives` the one is that it names.
+    /// What is waited for that would take the message as an answer: by the live session that it names, else by the one
+    /// with the floor; whoever else holds the conversation may have asked anything. `named`: where among `lives` the one is
+    /// that it names.
     fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
+        Ok(match self.awaited_by_session(lives, named)? {
+            Awaited::Nothing if self.consent.is_some_and(|consent| consent.may_answer(self.holder)) => {
+                Awaited::Anything
+            }
+            awaited => awaited,
+        })
+    }
+
+    fn awaited_by_session(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
         let index = match named {
             Some(named) => named,
             None => match (lives.iter().position(|live| self.is_in_handoff(live)), self.floor(lives)) {

@@ -23,7 +23,12 @@ impl Simulation {
         let Some((wish, word)) = found else { return self.settle().map(Some) };
         if !word.counts(Awaited::ThisText) {
             let fired = self.settle()?;
-            if !word.counts(self.awaited(text, fired)?) {
+            let awaited = match self.awaited(text, fired)? {
+                // The colleague may have asked anything.
+                Awaited::Nothing if wish == Wish::OptOut && self.held_until().is_some() => Awaited::Anything,
+                awaited => awaited,
+            };
+            if !word.counts(awaited) {
                 return Ok(Some(fired));
             }
         }
