@@ -403,3 +403,75 @@ async fn a_message_begins_it_where_it_would_begin_the_real_thing() {
     })
     .await;
 }
+
+/// What the person reads when these texts are written one after another to a flow that was triggered, in earnest.
+async fn read_in_earnest(app: &TestApp, flow: qyvo::domain::FlowId, phone: &str, texts: &[&str]) -> Vec<String> {
+    let contact = app.trigger(flow, phone).await.expect(201)["contact_id"].as_str().unwrap().to_owned();
+    for text in texts {
+        app.say(phone, text).await;
+        app.advance(1);
+    }
+    let listed = app.get(&format!("/contacts/{contact}/messages?limit=200")).await.expect(200);
+    let said = listed["data"].as_array().unwrap().iter().filter(|message| message["direction"] == "out");
+    // The newest comes first.
+    said.rev().map(|message| message["text"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The same in a simulation, where what is not taken is left out, and a confirmation is told apart.
+async fn read_in_a_simulation(app: &TestApp, flow: qyvo::domain::FlowId, phone: &str, texts: &[&str]) -> Vec<String> {
+    let begun = start(app, json!({"flow_id": flow, "contact": {"phone": phone}})).await;
+    let mut read: Vec<String> = Vec::new();
+    let mut note = |state: &Value| {
+        let said = state["turns"].as_array().unwrap().iter().flat_map(|turn| turn["messages"].as_array().unwrap());
+        read = said.map(|message| message["text"].as_str().unwrap().to_owned()).collect();
+    };
+    note(&begun);
+    let path = format!("/simulations/{}", begun["id"].as_str().unwrap());
+    for text in texts {
+        app.post(&format!("{path}/events"), &json!({"type": "reply", "text": text})).await;
+        app.post(&format!("{path}/events"), &json!({"type": "advance", "seconds": 1})).await;
+    }
+    note(&app.get(&path).await.expect(200));
+    read
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_after_the_end_is_answered_as_in_earnest() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = |settings: Value| {
+            json!({
+                "schema_version": 1, "name": "Tea", "entry_node": "ask", "settings": settings,
+                "nodes": [
+                    {"id": "ask", "type": "menu", "text": "Tea?", "options": [{"id": "yes", "title": "Yes"}],
+                     "save_as": "tea", "exits": {"yes": "bye", "no_match": "bye", "timeout": "bye"}, "timeout_seconds": 60},
+                    {"id": "again", "type": "send_message", "text": "Again: {{context.tea}} {{input.text}}",
+                     "exits": {"next": "ask"}},
+                    {"id": "bye", "type": "end", "text": "Bye"}
+                ]
+            })
+        };
+        let many = vec!["hello"; 12];
+        let scripts: [(Value, &[&str]); 6] = [
+            (json!({"late_reply": {"text": "Too late: {{input.text}}"}}), &["yes", "hello", "anybody?"]),
+            (json!({"late_reply": {"restart_at": "again"}}), &["yes", "hello", "yes", "hello", "nonsense", "yes"]),
+            (json!({"keywords": ["teatime"], "late_reply": {"text": "Too late"}}), &["yes", "Teatime!", "yes", "hm"]),
+            (json!({}), &["yes", "hello"]),
+            (json!({"late_reply": {"text": "Too late"}}), &many),
+            (json!({"keywords": ["brew"]}), &["yes", "brew", "brew", "yes"]),
+        ];
+        for (n, (settings, texts)) in scripts.into_iter().enumerate() {
+            let path = format!("/flows/{}/unpublish", app.publish(&flow(json!({}))).await);
+            app.post(&path, &json!({})).await.expect(200);
+            let id = app.publish(&flow(settings.clone())).await;
+            let phone = format!("+1415555{:04}", 300 + n);
+            let real = read_in_earnest(&app, id, &phone, texts).await;
+            assert!(real.len() > 1, "{real:?}");
+            let simulated = read_in_a_simulation(&app, id, &phone, texts).await;
+            assert_eq!(simulated, real, "{settings}");
+            app.post(&format!("/flows/{id}/unpublish"), &json!({})).await.expect(200);
+        }
+        app.stop().await;
+    })
+    .await;
+}

@@ -25,7 +25,7 @@ use crate::store::routing::{self, HeardRow};
 use crate::store::{Conn, contacts};
 
 /// Why a message is not answered by itself.
-pub(super) const LIMIT: &str = "auto_reply_limit";
+pub(in crate::runtime) const LIMIT: &str = "auto_reply_limit";
 /// Automatic answers to one person within [`SPAN`], at the most.
 const MOST: usize = 10;
 /// The time in which they are counted.

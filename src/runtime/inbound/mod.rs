@@ -36,8 +36,10 @@ use crate::error::{Code, Result};
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
+pub(super) use auto_replies::{Earlier, EarlierKind, LIMIT, Standing, standing};
 pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
+pub(super) use route::LATE;
 pub use tell::{about, content, described};
 
 use route::Route;

@@ -48,7 +48,7 @@ use crate::store::routing;
 use crate::store::sessions::{self, StoredSession};
 
 /// How long after its end a session's flow answers a late reply.
-const LATE: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(in crate::runtime) const LATE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long before it came a message may have been written to be taken as part of a chat.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 

@@ -8,6 +8,7 @@
 //! HTTP calls get the answers, and sub-flows the documents, that it began with. On WhatsApp it shows the text or the
 //! template, as the channel's window has it: the contact's messages open it for 24 hours.
 
+mod afterwards;
 mod consent;
 mod held;
 mod opening;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use super::ServerSettings;
 use super::authoring::CheckedDocument;
-use super::contacts::OPTED_OUT;
+use super::inbound::{Earlier, EarlierKind};
 use super::trigger::{self, TriggerRefusal};
 use super::turn::{self, NotTaken, Turn};
 use crate::domain::consent::ConsentWords;
@@ -148,6 +149,10 @@ struct State {
     confirmation: Option<String>,
     /// A colleague holds the conversation, or held it last.
     held: Option<Held>,
+    /// Where the turns of the session begin among all: those before are of sessions that have ended.
+    first_turn: usize,
+    /// What became of the contact's messages, oldest first.
+    heard: Vec<Earlier>,
 }
 
 /// What comes of an event besides its turn.
@@ -229,7 +234,12 @@ impl Simulation {
             session.input = Some(message.input());
             window.hear(now);
         }
-        let state = State { now, window, session, contact, confirmation: None, held: None };
+        let (confirmation, held) = (None, None);
+        let mut heard = Vec::new();
+        if start.message.is_some() {
+            heard.push(Earlier { at: now, kind: EarlierKind::Answered });
+        }
+        let state = State { now, window, session, contact, confirmation, held, first_turn: 0, heard };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
@@ -424,7 +434,11 @@ impl Simulation {
                 }
                 (Some(turn), option)
             }
-            None => (None, self.messages().rev().find_map(|shown| offers(&shown.message))),
+            None => {
+                let first = if self.is_running() { self.state.first_turn } else { 0 };
+                let shown = self.turns[first..].iter().flat_map(|turn| &turn.messages);
+                (None, shown.rev().find_map(|shown| offers(&shown.message)))
+            }
         };
         self.hear(Heard {
             kind: ReplyKind::Tap,
@@ -438,12 +452,16 @@ impl Simulation {
 
     /// A message that the contact has on the screen, with the turn that said it.
     fn shown(&self, index: usize) -> Result<(u32, &OutgoingMessage), Refused> {
-        let mut all = self.turns.iter().flat_map(|turn| turn.messages.iter().map(|said| (turn.record.turn, said)));
+        let turns = self.turns.iter().enumerate();
+        let mut all = turns.flat_map(|(place, turn)| turn.messages.iter().map(move |said| (place, turn, said)));
         match all.nth(index) {
-            Some((_, SimulatedMessage { refused: Some(why), .. })) => {
+            Some((.., SimulatedMessage { refused: Some(why), .. })) => {
                 Err(Refused::because(format!("message {index} did not go out: {why}")))
             }
-            Some((turn, said)) => Ok((turn, &said.message)),
+            Some((place, ..)) if place < self.state.first_turn && self.is_running() => {
+                Err(Refused::because("session_ended"))
+            }
+            Some((_, turn, said)) => Ok((turn.record.turn, &said.message)),
             None => Err(Refused::because(format!("there is no message {index}"))),
         }
     }
@@ -451,12 +469,7 @@ impl Simulation {
     /// A message from the contact, as a channel hands it over.
     fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
         if !self.is_running() {
-            let why = match heard.names_session {
-                _ if self.state.contact.opted_out_at.is_some() => OPTED_OUT,
-                true => "session_ended",
-                false => "no_session",
-            };
-            return Err(Refused::because(why));
+            return self.hear_afterwards(&heard);
         }
         let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
         let fired = match typed {
@@ -473,7 +486,11 @@ impl Simulation {
         let Heard { kind, text, option, payload, answers_turn, .. } = heard;
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
         if fired == 0 {
-            return self.apply(&Event::Reply(reply));
+            self.apply(&Event::Reply(reply))?;
+            // Asked again, it did not fit.
+            let is_asked_again = self.state.session.wait.as_ref().is_some_and(|wait| wait.attempts > 0);
+            self.note_heard(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
+            return Ok(());
         }
         // Of somebody who opted out no session hears once it has ended.
         if !self.is_running() && self.state.contact.opted_out_at.is_some() {

@@ -46,14 +46,10 @@ impl Opening {
             let text = "The message is a word that opts out, which goes before all keywords: it starts no flow.";
             return Err(NotStarted::Message(text.to_owned()));
         }
-        let keywords = &subject.flow.document().settings.keywords;
-        let written = self.text.as_deref().filter(|_| self.kind.is_written()).map(Typed::of);
-        let is_keyword = written.filter(|word| !word.is_empty()).is_some_and(|word| {
-            keywords.iter().map(|keyword| Typed::of(keyword)).any(|one| one.exact == word.exact || one.is_like(&word))
-        });
-        if is_keyword || subject.is_fallback {
+        if subject.is_keyword(self.kind, self.text.as_deref()) || subject.is_fallback {
             return Ok(());
         }
+        let keywords = &subject.flow.document().settings.keywords;
         let text = if keywords.is_empty() {
             "No message starts this flow: it has no keywords, and is not the fallback flow. Add some in its settings, or \
              begin without a message, as a trigger does."
@@ -63,6 +59,17 @@ impl Opening {
             format!("The message does not start this flow, whose keywords are {}.", keywords.join(", "))
         };
         Err(NotStarted::Message(text))
+    }
+}
+
+impl Subject {
+    /// Whether a message is a word that starts the flow.
+    pub(super) fn is_keyword(&self, kind: ReplyKind, text: Option<&str>) -> bool {
+        let written = text.filter(|_| kind.is_written()).map(Typed::of).filter(|word| !word.is_empty());
+        let keywords = &self.flow.document().settings.keywords;
+        written.is_some_and(|word| {
+            keywords.iter().map(|keyword| Typed::of(keyword)).any(|one| one.exact == word.exact || one.is_like(&word))
+        })
     }
 }
 
