@@ -12,13 +12,16 @@ use super::templates::were_templates_refused;
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::store::webhooks::{self, Behind};
-use crate::store::{Conn, RoomLevel, channels};
+use crate::store::{Conn, RoomLevel, channels, outbox};
 
 /// How long an event waits for its endpoint before that is worth a word: a restart of the far side is over by then.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
-/// What a database has of what impairs its server, a sentence each, for who looks at it without one: a channel that is
-/// paused, of the name, and endpoints that do not take their events.
+/// How long a message waits for the channel before that is worth a word: a campaign of twenty thousand is through by then.
+const HELD_UP_AFTER: Duration = Duration::from_secs(300);
+
+/// What a database has of what impairs its server, a sentence each, for who looks at it without one: a channel of the
+/// name that is paused or takes nothing, and endpoints that do not take their events.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -29,6 +32,14 @@ pub(crate) fn kept_troubles(conn: &Conn, channel: Option<&str>, now: Timestamp) 
     {
         let why = row.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
         troubles.push(format!("The channel {name} is paused{why}: messages wait until somebody resumes it."));
+    } else if let Some(name) = channel
+        && let Some((people, since)) = outbox::held_up(conn, name, now.minus(HELD_UP_AFTER))?
+    {
+        let since = since.to_iso_seconds();
+        troubles.push(format!(
+            "Messages to {people} people wait for the channel {name}, the first since {since}: it does not take them, or no \
+             server runs. The server's /readyz and its log say why."
+        ));
     }
     troubles.extend(webhooks_behind(&webhooks::behind_since(conn, now.minus(BEHIND_AFTER))?).map(|(_, text)| text));
     Ok(troubles)

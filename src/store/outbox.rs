@@ -180,6 +180,8 @@ const MOVE_GOOD_UNTIL: &str = "UPDATE messages INDEXED BY messages_lane SET good
 const STOP_HOLDING: &str = "UPDATE messages INDEXED BY messages_lane SET next_attempt_at = ?2
     WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued'
         AND reason IN ('colleague', 'standby') AND next_attempt_at > ?2";
+const HELD_UP: &str = "SELECT COUNT(*), MIN(created_at) FROM messages INDEXED BY messages_outbox
+    WHERE status = 'queued' AND next_attempt_at < ?3 AND channel = ?1 AND reason IS NULL AND created_at <= ?2";
 const TEMPLATES_CAME: &str = "UPDATE messages SET next_attempt_at = ?2, reason = NULL
     WHERE seq IN (SELECT seq FROM messages INDEXED BY messages_outbox
                   WHERE status = 'queued' AND next_attempt_at > ?2 AND channel = ?1 AND reason = ?3 LIMIT ?4)";
@@ -425,6 +427,18 @@ pub fn move_good_until(tx: &Tx<'_>, contact_seq: i64, millis: i64) -> Result<()>
 pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
     tx.prepare_cached(STOP_HOLDING)?.execute((contact_seq, now))?;
     Ok(())
+}
+
+/// How many people have messages of a channel that were queued before a time and have nothing to wait for but the channel,
+/// and since when the first of them waits. It is the heads of their lanes that are counted.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn held_up(conn: &Conn, channel: &str, before: Timestamp) -> Result<Option<(u32, Timestamp)>> {
+    let mut statement = conn.prepare_cached(HELD_UP)?;
+    let (count, since): (u32, Option<Timestamp>) =
+        statement.query_row((channel, before, parked()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(since.map(|since| (count, since)))
 }
 
 /// What a queued message's `reason` says that waits in its place until the channel's templates have been fetched.
@@ -851,6 +865,21 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_the_channel_alone_is_counted_by_its_people() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        testing::flow_and_contact(&tx);
+        assert_eq!(held_up(&tx, "whatsapp", now()).unwrap(), None);
+        let first = queue(&tx, 1, 1, "whatsapp", None);
+        queue(&tx, 2, 1, "whatsapp", None);
+        assert_eq!(held_up(&tx, "whatsapp", now()).unwrap(), Some((1, now())), "the second waits for the first");
+        assert_eq!(held_up(&tx, "webhook", now()).unwrap(), None);
+        assert_eq!(held_up(&tx, "whatsapp", now().minus(Duration::from_secs(1))).unwrap(), None, "not for long");
+        hold_for_hours(&tx, first, now().plus(Duration::from_secs(60)), None).unwrap();
+        assert_eq!(held_up(&tx, "whatsapp", now()).unwrap(), None, "it waits for its hours");
+    }
+
+    #[test]
     fn a_start_brings_the_outbox_into_order() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
@@ -883,6 +912,7 @@ mod tests {
         let conn = testing::conn();
         for (sql, index) in [
             (DUE, "messages_outbox (next_attempt_at<?)"),
+            (HELD_UP, "messages_outbox (next_attempt_at<?)"),
             (HOLDS_BACK, "messages_lane (contact_seq=?"),
             (RELEASE, "messages_lane (contact_seq=?)"),
             (STOP_WAITING, "messages_lane (contact_seq=?)"),
