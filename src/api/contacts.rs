@@ -497,14 +497,11 @@ impl Export {
     /// contact's.
     async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
         let (id, contact_seq) = (self.id, self.contact_seq);
-        let store = self.state.runtime.store().clone();
         let checked = move |conn: &Conn| match contacts::find_by_id(conn, id)? {
             Some(found) if found.seq == contact_seq => query(conn),
             _ => Err(Error::conflict("The contact was erased or merged meanwhile")),
         };
-        let turn = store.heavy_turn().await?;
-        let read = web::block(move || turn.read(checked)).await;
-        read.map_err(|error| Error::internal("A read panicked").caused_by(error))?
+        self.state.runtime.store().query_heavy(checked).await
     }
 
     fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl ToString>) {

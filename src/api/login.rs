@@ -133,7 +133,7 @@ impl Logins {
         now: Timestamp,
     ) -> Result<String, ApiError> {
         self.guess(store, network, now, true).await?;
-        let hash: String = read(store, credentials::password).await?.ok_or_else(|| {
+        let hash: String = store.query_vital(credentials::password).await?.ok_or_else(|| {
             ApiError::refused(StatusCode::CONFLICT, "No password is set yet.")
                 .hint("Set one with the code that the server printed when it started.")
         })?;
@@ -200,7 +200,7 @@ impl Logins {
     async fn guess(&self, store: &Store, network: &str, now: Timestamp, is_password: bool) -> Result<(), ApiError> {
         // Looked at before anything is written: nobody who must wait takes the writer's time.
         let mine = network.to_owned();
-        let found = read(store, move |conn| Throttle::read(conn, &mine, is_password)).await?;
+        let found = store.query_vital(move |conn| Throttle::read(conn, &mine, is_password)).await?;
         if !found.is_ahead_of(now) {
             refuse_early(found.wait(now))?;
         }
@@ -361,15 +361,6 @@ fn pause(failures: u32) -> Duration {
         None => Duration::ZERO,
         Some(more) => FIRST_WAIT.saturating_mul(1 << more.min(10)).min(LONGEST_WAIT),
     }
-}
-
-async fn read<T: Send + 'static>(
-    store: &Store,
-    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    let store = store.clone();
-    let found = tokio::task::spawn_blocking(move || store.read_vital(query)).await;
-    Ok(found.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
 }
 
 #[cfg(test)]

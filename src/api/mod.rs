@@ -449,9 +449,7 @@ async fn read<T: Send + 'static>(
     state: &State,
     query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let store = state.runtime.store().clone();
-    let result = web::block(move || store.read(query)).await;
-    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+    Ok(state.runtime.store().query(query).await?)
 }
 
 /// [`read`] for what must go on while other requests keep all connections busy.
@@ -459,9 +457,7 @@ async fn read_vital<T: Send + 'static>(
     state: &State,
     query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let store = state.runtime.store().clone();
-    let result = web::block(move || store.read_vital(query)).await;
-    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+    Ok(state.runtime.store().query_vital(query).await?)
 }
 
 /// [`read`] for what may take long: a search, an export, a statistic. A few run at once, and the others wait for them.
@@ -469,9 +465,7 @@ async fn read_heavy<T: Send + 'static>(
     state: &State,
     query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let turn = state.runtime.store().heavy_turn().await?;
-    let result = web::block(move || turn.read(query)).await;
-    Ok(result.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+    Ok(state.runtime.store().query_heavy(query).await?)
 }
 
 /// Compiles or plays a flow on a thread that may block, a few at once. `what` says what was done if it panics.

@@ -172,7 +172,7 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
     // While the addresses are there to look for. What comes in between is looked through once they are gone.
-    let addresses = super::sweeper::read(runtime, move |conn| match contacts::find_by_id(conn, id)? {
+    let addresses = runtime.store().query_vital(move |conn| match contacts::find_by_id(conn, id)? {
         Some(known) => contacts::addresses(conn, known.seq),
         None => Ok(Vec::new()),
     });
@@ -194,8 +194,7 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
 /// given.
 pub(super) async fn resume(runtime: &Runtime) -> Result<()> {
     let _turn = runtime.inner.erasing.lock().await;
-    let (kept, begun) =
-        super::sweeper::read(runtime, |conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
+    let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
     if let Some(key) = kept {
         // From now on looking somebody up needs no look at the key.
         runtime.inner.erasure_key.get_or_init(|| key);
@@ -261,7 +260,7 @@ pub(super) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'
 /// Forgets the answers kept for retries that name the contact or one of its sessions. The contact is cut off, so there
 /// will be no more of them.
 async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
-    let named = super::sweeper::read(runtime, move |conn| {
+    let named = runtime.store().query_vital(move |conn| {
         let sessions = erasure::session_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
         let former = contacts::former_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
         Ok(sessions.chain(former).chain([erasure.contact_id.0]).collect::<HashSet<Uuid>>())
@@ -270,10 +269,12 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
     let mut after: Option<OwnedKey> = None;
     loop {
         let named = named.clone();
-        let (wanted, last) = super::sweeper::read(runtime, move |conn| {
-            idempotency::look_through(conn, after.as_ref(), ANSWERS_PER_READ, |outcome| names_any(outcome, &named))
-        })
-        .await?;
+        let (wanted, last) = runtime
+            .store()
+            .query_vital(move |conn| {
+                idempotency::look_through(conn, after.as_ref(), ANSWERS_PER_READ, |outcome| names_any(outcome, &named))
+            })
+            .await?;
         for keys in wanted.chunks(ANSWERS_PER_JOB) {
             let keys = keys.to_vec();
             let deleting = runtime.store().write_as(WriteClass::Essential, move |tx| {
@@ -299,7 +300,7 @@ async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut afte
             let names = |stray: &strays::Stray| addresses.iter().any(|address| names_address(&stray.raw, address));
             Ok((strays.iter().filter(|stray| names(stray)).map(|stray| stray.seq).collect::<Vec<_>>(), last))
         };
-        let (wanted, last) = super::sweeper::read(runtime, look).await?;
+        let (wanted, last) = runtime.store().query_vital(look).await?;
         if !wanted.is_empty() {
             let deleting = runtime
                 .store()
@@ -316,7 +317,7 @@ async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut afte
 /// Clears the leftovers of erasures that have ended, if there were any.
 pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
     let mut pages_done = runtime.inner.clearing.lock().await;
-    let Some(erasures) = super::sweeper::read(runtime, erasure::uncleared).await? else { return Ok(0) };
+    let Some(erasures) = runtime.store().query_vital(erasure::uncleared).await? else { return Ok(0) };
     let cleared = if *pages_done == Some(erasures) { 0 } else { clear_pages(runtime).await? };
     *pages_done = Some(erasures);
     // The log has the pages as they were. While it is in use this is all that is tried again.
@@ -331,7 +332,7 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
 /// Clears the leftovers of all pages, and gives how many pages had some.
 async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
-    let mut from = if super::sweeper::read(runtime, leftovers::can_look).await? { Some(1) } else { None };
+    let mut from = if runtime.store().query_vital(leftovers::can_look).await? { Some(1) } else { None };
     if from.is_none() {
         tracing::warn!(
             "what SQLite leaves behind of erased contacts cannot be cleared in this file; VACUUM does, while no server runs"
@@ -339,7 +340,7 @@ async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     }
     while let Some(page) = from {
         let look = move |conn: &Conn| leftovers::find(conn, page, PAGES_PER_READ);
-        let (found, next) = super::sweeper::read(runtime, look).await?;
+        let (found, next) = runtime.store().query_vital(look).await?;
         for pages in found.chunks(PAGES_PER_JOB) {
             let pages = pages.to_vec();
             cleared += runtime.store().write_as(WriteClass::Essential, move |tx| leftovers::clear(tx, &pages)).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::{Runtime, sweeper};
+use super::Runtime;
 use crate::domain::MessageId;
 use crate::error::Result;
 use crate::store::messages::{self, MessageStatus};
@@ -166,7 +166,7 @@ impl Seen {
 }
 
 async fn look(runtime: &Runtime, id: MessageId) -> Result<Seen> {
-    sweeper::read(runtime, move |conn| see(conn, id)).await
+    runtime.store().query_vital(move |conn| see(conn, id)).await
 }
 
 fn see(conn: &Conn, id: MessageId) -> Result<Seen> {

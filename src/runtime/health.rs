@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Runtime;
-use super::sweeper::read;
 use super::templates::were_templates_refused;
 use crate::domain::Timestamp;
 use crate::error::Result;
@@ -158,13 +157,14 @@ impl Runtime {
             }
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
-        let behind = match read(self, move |conn| webhooks::behind_since(conn, now.minus(BEHIND_AFTER))).await {
-            Ok(behind) => webhooks_behind(&behind),
-            Err(error) => {
-                tracing::warn!(%error, "how the webhook endpoints stand could not be read");
-                None
-            }
-        };
+        let behind =
+            match self.store().query_vital(move |conn| webhooks::behind_since(conn, now.minus(BEHIND_AFTER))).await {
+                Ok(behind) => webhooks_behind(&behind),
+                Err(error) => {
+                    tracing::warn!(%error, "how the webhook endpoints stand could not be read");
+                    None
+                }
+            };
         let behind = behind.map(|(since, text)| Found { code: "webhooks_behind", text, since: Some(since) });
         all.extend(self.inner.health.note("webhooks_", behind.into_iter().collect(), now));
         all
@@ -173,7 +173,7 @@ impl Runtime {
     /// That messages wait for templates which the channel does not hand over.
     async fn templates_not_fetched(&self) -> Option<Found> {
         let name = self.channel().name();
-        let were_refused = read(self, move |conn| were_templates_refused(conn, name)).await;
+        let were_refused = self.store().query_vital(move |conn| were_templates_refused(conn, name)).await;
         let were_refused = self.channel().has_templates() && were_refused.unwrap_or_default();
         were_refused.then(|| Found {
             code: "channel_templates_not_fetched",

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::{Runtime, sweeper, tell_refusal};
+use super::{Runtime, tell_refusal};
 use crate::error::Result;
 use crate::store::{self, search_index};
 
@@ -61,7 +61,7 @@ impl Runtime {
     }
 
     async fn index_some(&self, limit: u32) -> Result<u32> {
-        if !sweeper::read(self, search_index::is_behind).await? {
+        if !self.store().query_vital(search_index::is_behind).await? {
             return Ok(0);
         }
         self.store().write(move |tx| search_index::index_some(tx, limit)).await
@@ -69,7 +69,7 @@ impl Runtime {
 
     async fn writes(&self) -> Writes {
         // A file that cannot be read is told of by the job that comes next.
-        let elsewhere = sweeper::read(self, store::generation).await.unwrap_or_default();
+        let elsewhere = self.store().query_vital(store::generation).await.unwrap_or_default();
         Writes { here: self.store().writes_begun(), elsewhere }
     }
 }

@@ -166,9 +166,7 @@ impl Settings {
     }
 
     async fn read_again(&self, store: &Store) -> Result<()> {
-        let store = store.clone();
-        let found = tokio::task::spawn_blocking(move || store.read(stored)).await;
-        self.follow(found.map_err(|error| Error::internal("A read panicked").caused_by(error))??)
+        self.follow(store.query(stored).await?)
     }
 
     fn follow(&self, mut stored: BTreeMap<String, Value>) -> Result<()> {

@@ -37,11 +37,8 @@ impl Runtime {
         let mut stopped = Stopped::default();
         let mut after = 0;
         loop {
-            let store = self.store().clone();
-            let found = tokio::task::spawn_blocking(move || {
-                store.read(|conn| sessions::running_of_flow(conn, flow_seq, after, AT_ONCE))
-            });
-            let found = found.await.map_err(|error| Error::internal("A read panicked").caused_by(error))??;
+            let found =
+                self.store().query(move |conn| sessions::running_of_flow(conn, flow_seq, after, AT_ONCE)).await?;
             let Some((last, _)) = found.last() else { return Ok(Some(stopped)) };
             after = *last;
             let jobs: Vec<_> = found.into_iter().map(|(_, id)| (id, self.spawn_cancel(id))).collect();

@@ -78,7 +78,7 @@ pub(super) async fn run_due(runtime: &Runtime) -> Result<usize> {
     loop {
         let now = runtime.clock().settled();
         let limit = u32::try_from(QUEUED_AT_MOST).unwrap_or(u32::MAX);
-        let due = read(runtime, move |conn| sessions::due(conn, now, limit)).await?;
+        let due = runtime.store().query_vital(move |conn| sessions::due(conn, now, limit)).await?;
         let is_last = due.len() < QUEUED_AT_MOST;
         // Submitted in due order, and the writer's queue keeps it.
         let jobs: Vec<_> = due.iter().map(|(seq, _)| (*seq, spawn(runtime, *seq))).collect();
@@ -211,7 +211,7 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
         return listening.clamp(Duration::from_millis(5), interval);
     }
     let now = runtime.clock().now();
-    let next = read(runtime, sessions::next_due).await.ok().flatten();
+    let next = runtime.store().query_vital(sessions::next_due).await.ok().flatten();
     let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
     runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::SeqCst);
     pause
@@ -248,15 +248,4 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
 async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
     while runtime.store().write_as(WriteClass::Essential, job).await? > 0 {}
     Ok(())
-}
-
-/// Reads for the server's own work, on a thread that may block.
-pub(super) async fn read<T: Send + 'static>(
-    runtime: &Runtime,
-    query: impl FnOnce(&crate::store::Conn) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let store = runtime.store().clone();
-    tokio::task::spawn_blocking(move || store.read_vital(query))
-        .await
-        .map_err(|error| Error::internal("A read panicked").caused_by(error))?
 }

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::sweeper::read;
 use super::{Notice, Runtime};
 use crate::channels::Channel;
 use crate::channels::outgoing::Refusal;
@@ -87,7 +86,9 @@ impl Runtime {
     /// The same where messages may wait for the templates, which is as long as these were never fetched.
     pub(super) async fn fetch_awaited_templates(&self) -> Result<Option<TemplateSync>> {
         let name = self.channel().name();
-        if !self.channel().has_templates() || read(self, move |conn| were_templates_fetched(conn, name)).await? {
+        if !self.channel().has_templates()
+            || self.store().query_vital(move |conn| were_templates_fetched(conn, name)).await?
+        {
             return Ok(None);
         }
         self.run_due_templates().await

@@ -68,7 +68,7 @@ use tokio::sync::{oneshot, watch};
 pub use counters::Counter;
 pub use direct::Direct;
 pub use file::{Begin, is_open_to_all};
-pub use readers::{HeavyTurn, Reads};
+pub use readers::Reads;
 pub use room::{RoomLevel, WriteClass};
 
 use crate::error::{Code, Error, Result};
@@ -290,7 +290,7 @@ impl Store {
         self.submit(class, job)?.blocking_recv().unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Reads from one snapshot. It blocks, so asynchronous callers wrap it in `web::block`.
+    /// Reads from one snapshot. It blocks, so asynchronous callers use [`Store::query`].
     ///
     /// # Errors
     /// Those of `f`; `Unavailable` when all connections stay busy.
@@ -305,14 +305,6 @@ impl Store {
     /// Those of [`Store::read`].
     pub fn read_vital<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
         self.inner.readers.vital(f)
-    }
-
-    /// Waits for the turn of a read that may take long: a search, an export, a statistic. They queue apart.
-    ///
-    /// # Errors
-    /// `Unavailable` when others take too long.
-    pub async fn heavy_turn(&self) -> Result<HeavyTurn> {
-        Ok(HeavyTurn::new(self.clone(), self.inner.readers.heavy().await?))
     }
 
     /// Whether writes are taken.

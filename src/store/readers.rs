@@ -91,22 +91,65 @@ impl Readers {
     }
 }
 
-/// The turn of a heavy read: a search, an export, a statistic. Whoever holds it may read, again and again.
-pub struct HeavyTurn {
+impl Store {
+    /// [`Store::read`] for asynchronous code: it runs on a thread that may block, also when the caller stops waiting.
+    ///
+    /// # Errors
+    /// Those of [`Store::read`]; `Internal` when `f` panicked.
+    pub async fn query<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Conn) -> Result<T> + Send + 'static,
+    {
+        let store = self.clone();
+        on_blocking_thread(move || store.read(f)).await
+    }
+
+    /// [`Store::query`] for what must go on while requests keep all other connections busy (see [`Store::read_vital`]).
+    ///
+    /// # Errors
+    /// Those of [`Store::query`].
+    pub async fn query_vital<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Conn) -> Result<T> + Send + 'static,
+    {
+        let store = self.clone();
+        on_blocking_thread(move || store.read_vital(f)).await
+    }
+
+    /// [`Store::query`] for what may take long: a search, an export, a statistic. A few run at once; the others wait
+    /// for their turn without a thread.
+    ///
+    /// # Errors
+    /// Those of [`Store::query`]; `Unavailable` when others take too long.
+    pub async fn query_heavy<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Conn) -> Result<T> + Send + 'static,
+    {
+        let turn = self.heavy_turn().await?;
+        on_blocking_thread(move || turn.read(f)).await
+    }
+
+    /// Waits for the turn of a heavy read. They queue apart.
+    async fn heavy_turn(&self) -> Result<HeavyTurn> {
+        Ok(HeavyTurn { store: self.clone(), _permit: self.inner.readers.heavy().await? })
+    }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(read: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(read).await.map_err(|error| Error::internal("A read panicked").caused_by(error))?
+}
+
+/// The turn of a heavy read, which lasts until it is dropped.
+struct HeavyTurn {
     store: Store,
     _permit: OwnedSemaphorePermit,
 }
 
 impl HeavyTurn {
-    pub(super) fn new(store: Store, permit: OwnedSemaphorePermit) -> Self {
-        Self { store, _permit: permit }
-    }
-
-    /// Reads from one snapshot. It blocks.
-    ///
-    /// # Errors
-    /// As [`Store::read`].
-    pub fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
+    fn read<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
         self.store.read(f)
     }
 }

@@ -32,7 +32,6 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::job::{Hold, Job, Live};
-use super::sweeper::read;
 use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
 use crate::domain::{HttpCall, Session, WaitKind};
 use crate::engine::Event;
@@ -263,7 +262,7 @@ async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<us
     let room = CLAIMED.saturating_sub(under_way.len());
     let now = runtime.clock().now();
     // A look costs less than a job, and mostly there is nothing.
-    if room == 0 || read(runtime, http_calls::next_due).await?.is_none_or(|due_at| due_at > now) {
+    if room == 0 || runtime.store().query_vital(http_calls::next_due).await?.is_none_or(|due_at| due_at > now) {
         return Ok(0);
     }
     let limit = u32::try_from(room).unwrap_or(u32::MAX);
@@ -282,7 +281,7 @@ async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<us
 
 /// How long to sleep: until the next call falls due.
 async fn pause(runtime: &Runtime) -> Duration {
-    let next = read(runtime, http_calls::next_due).await.ok().flatten();
+    let next = runtime.store().query_vital(http_calls::next_due).await.ok().flatten();
     next.map_or(POLL, |due_at| due_at.since(runtime.clock().now()).clamp(Duration::from_millis(5), POLL))
 }
 

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::super::Runtime;
 use super::super::job::{Hold, Job};
-use super::super::{Runtime, sweeper};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
@@ -51,7 +51,7 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
     let keywords = &runtime.inner.keywords;
     let _turn = keywords.reading.lock().await;
     let known = keywords.current().map(|index| index.publications);
-    let index = sweeper::read(runtime, move |conn| {
+    let index = runtime.store().query_vital(move |conn| {
         // Counted first: what is published meanwhile is then read once more.
         let publications = routing::publications(conn)?;
         if known == Some(publications) {

@@ -1,7 +1,6 @@
 //! Addresses that a delivery shows together without a message of the person, as statuses do.
 
 use super::super::job::{Hold, Job};
-use super::super::sweeper::read;
 use super::super::{Command, Runtime};
 use super::identity::addresses_of;
 use crate::channels::incoming::Sender;
@@ -80,7 +79,7 @@ impl Runtime {
         let owners =
             move |conn: &_| asked.iter().map(|address| addresses::owner(conn, address)).collect::<Result<Vec<_>>>();
         // Mostly there is nothing new, and a look costs less than a job.
-        let owners = read(self, owners).await?;
+        let owners = self.store().query_vital(owners).await?;
         if owners[0].is_some() && owners.iter().all(|owner| *owner == owners[0]) {
             return Ok(());
         }

@@ -9,7 +9,6 @@ use crate::channels::{CONFIGURED_IN_PART, Channel, in_part};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
-use crate::runtime::sweeper::read;
 use crate::runtime::templates::were_templates_refused;
 use crate::runtime::{Command, Notice, Runtime};
 use crate::store::WriteClass;
@@ -226,7 +225,7 @@ impl Runtime {
     /// When the database cannot be read.
     pub async fn channel_state(&self) -> Result<ChannelState> {
         let name = self.channel().name();
-        let row = read(self, move |conn| channels::find(conn, name)).await?;
+        let row = self.store().query_vital(move |conn| channels::find(conn, name)).await?;
         let (paused_at, reason, explanation) = match row {
             Some(ChannelRow { paused_at, reason, explanation, .. }) => (paused_at, reason, explanation),
             None => (None, None, None),

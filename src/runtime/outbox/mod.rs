@@ -44,7 +44,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::sweeper::read;
 use super::templates::TemplateSync;
 use super::{Runtime, contacts};
 use crate::channels::outgoing::Sent;
@@ -185,11 +184,13 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
     }
     bring_into_order(runtime).await?;
     let name = runtime.channel().name();
-    let (next, is_paused) = read(runtime, move |conn| {
-        let channel = stored_channels::find(conn, name)?;
-        Ok((stored::next_due(conn, name)?, channel.is_some_and(|channel| channel.paused_at.is_some())))
-    })
-    .await?;
+    let (next, is_paused) = runtime
+        .store()
+        .query_vital(move |conn| {
+            let channel = stored_channels::find(conn, name)?;
+            Ok((stored::next_due(conn, name)?, channel.is_some_and(|channel| channel.paused_at.is_some())))
+        })
+        .await?;
     let now = runtime.clock().now();
     let abandoned_at = next.sending_since.map(|since| since.plus(LEASE));
     if [next.doubt, abandoned_at].into_iter().flatten().any(|at| at <= now) && decide_doubts(runtime).await? > 0 {
@@ -248,7 +249,7 @@ async fn bring_into_order(runtime: &Runtime) -> Result<()> {
 /// Fails what is queued for other channels and is too old.
 async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
     let (name, now) = (runtime.channel().name(), runtime.clock().now());
-    while !read(runtime, move |conn| stored::too_old_elsewhere(conn, name, now, 1)).await?.is_empty() {
+    while !runtime.store().query_vital(move |conn| stored::too_old_elsewhere(conn, name, now, 1)).await?.is_empty() {
         match runtime.handle(Expire { is_blind: false }).await {
             Err(error) if error.code() == Code::Internal => {
                 tracing::error!(%error, "messages for another channel are dropped without their sessions");
@@ -265,7 +266,7 @@ async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
 pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
     expire_elsewhere(runtime).await?;
     let name = runtime.channel().name();
-    if read(runtime, move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
+    if runtime.store().query_vital(move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
         return Ok(());
     }
     let now = runtime.clock().now();

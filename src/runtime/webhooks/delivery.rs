@@ -30,7 +30,7 @@ use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
-use crate::runtime::{Runtime, calls, jittered, sweeper, tell_refusal, wait_for_store};
+use crate::runtime::{Runtime, calls, jittered, tell_refusal, wait_for_store};
 use crate::store::WriteClass;
 use crate::store::webhooks::{self, DeliveryRow, Endpoint};
 
@@ -75,7 +75,7 @@ impl Runtime {
         while let Some(tested) = lanes.join_next().await {
             attempts += tested.unwrap_or(Ok(0))?;
         }
-        for (id, due_at) in sweeper::read(self, webhooks::waiting).await? {
+        for (id, due_at) in self.store().query_vital(webhooks::waiting).await? {
             if due_at <= now {
                 let (runtime, stopping) = (self.clone(), stopping.clone());
                 lanes.spawn(async move { drain(&runtime, id, &stopping).await });
@@ -96,7 +96,7 @@ impl Runtime {
         }
         let (stopper, stopping) = watch::channel(false);
         let mut lanes = Lanes::default();
-        match sweeper::read(self, webhooks::tests).await {
+        match self.store().query_vital(webhooks::tests).await {
             Ok(left) => left.into_iter().for_each(|(endpoint, id)| self.inner.teller.make_test(endpoint, id)),
             Err(error) => tracing::warn!(%error, "which tests were not made could not be read"),
         }
@@ -112,7 +112,7 @@ impl Runtime {
                     }
                 });
             }
-            match sweeper::read(self, webhooks::waiting).await {
+            match self.store().query_vital(webhooks::waiting).await {
                 Ok(waiting) => {
                     let now = self.clock().now();
                     for (id, due_at) in waiting {
@@ -182,7 +182,7 @@ async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<boo
     let mut attempts = 0;
     while !*stopping.borrow() {
         let now = runtime.clock().now();
-        let found = sweeper::read(runtime, move |conn| webhooks::next_deliveries(conn, id, now, BATCH)).await?;
+        let found = runtime.store().query_vital(move |conn| webhooks::next_deliveries(conn, id, now, BATCH)).await?;
         let Some((endpoint, rows)) = found.filter(|(_, rows)| !rows.is_empty()) else { break };
         let began = Instant::now();
         let mut taken = Vec::new();
@@ -211,7 +211,7 @@ async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<boo
 
 /// Posts a test, once and beside what is queued for its endpoint. Gives how many attempts there were.
 async fn test(runtime: &Runtime, endpoint: EndpointId, id: Uuid) -> Result<usize> {
-    let found = sweeper::read(runtime, move |conn| webhooks::find_test(conn, endpoint, id)).await?;
+    let found = runtime.store().query_vital(move |conn| webhooks::find_test(conn, endpoint, id)).await?;
     let Some((endpoint, row)) = found else { return Ok(0) };
     let (taken, failed) = match post(runtime, &endpoint, &row).await {
         Ok(()) => (vec![(row.seq, row.id)], None),

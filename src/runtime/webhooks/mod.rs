@@ -20,7 +20,7 @@ use super::credentials::make_secret;
 use super::job::{Job, to_json};
 use super::ledger::Ledger;
 use super::turn::Handoff;
-use super::{Notice, Runtime, sweeper};
+use super::{Notice, Runtime};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Contact, EndpointId, Session, Timestamp, web_link};
 use crate::error::Result;
@@ -401,7 +401,7 @@ impl Runtime {
     pub async fn reload_endpoints(&self) -> Result<()> {
         let teller = &self.inner.teller;
         let _in_order = teller.reloading.lock().await;
-        let listeners = sweeper::read(self, webhooks::listeners).await?;
+        let listeners = self.store().query_vital(webhooks::listeners).await?;
         *teller.listeners.write().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
         Ok(())
     }
