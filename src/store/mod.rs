@@ -10,6 +10,7 @@
 pub mod addresses;
 pub mod channels;
 mod checkpoint;
+mod conn;
 pub mod contacts;
 pub mod counters;
 mod direct;
@@ -50,9 +51,6 @@ mod values;
 pub mod webhooks;
 mod writer;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -65,6 +63,7 @@ use rusqlite::{ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+pub use conn::{Conn, Tx};
 pub use counters::Counter;
 pub use direct::Direct;
 pub use file::{Begin, is_open_to_all};
@@ -78,9 +77,6 @@ use lock::Lock;
 use readers::{Damage, Readers};
 use room::Room;
 use writer::{Command, Pending, Writer};
-
-/// A connection, for reading unless it stands in a [`Tx`].
-pub type Conn = rusqlite::Connection;
 
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 256;
@@ -446,40 +442,6 @@ pub struct DiskUse {
     pub database: u64,
     /// Of its write-ahead log.
     pub log: u64,
-}
-
-/// A connection inside a write transaction, with the counts that become true when it commits.
-pub struct Tx<'a> {
-    conn: &'a Conn,
-    counts: RefCell<Vec<(Counter, i64)>>,
-}
-
-impl<'a> Tx<'a> {
-    fn new(conn: &'a Conn) -> Self {
-        Self { conn, counts: RefCell::default() }
-    }
-
-    /// Adds what was counted here to what was counted before.
-    fn merge_counts(self, counts: &mut HashMap<Counter, i64>) {
-        for (counter, delta) in self.counts.into_inner() {
-            let sum = counts.entry(counter).or_default();
-            *sum = sum.saturating_add(delta);
-        }
-    }
-
-    /// Adds to a counter. All counts of a batch are summed and written once, just before the commit, so a job does not
-    /// see its own. A job that fails has counted nothing.
-    pub fn count(&self, counter: Counter, delta: i64) {
-        self.counts.borrow_mut().push((counter, delta));
-    }
-}
-
-impl Deref for Tx<'_> {
-    type Target = Conn;
-
-    fn deref(&self) -> &Conn {
-        self.conn
-    }
 }
 
 /// Bytes that are free for this process on the disk of a file.
