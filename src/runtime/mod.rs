@@ -342,12 +342,12 @@ impl Runtime {
             let held = Arc::new(Mutex::new(None));
             let kept = held.clone();
             let attempt = self.inner.store.write_as(class, move |tx| {
-                let written = tx.total_changes();
+                let written = tx.rows_written();
                 let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
                     Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.bells().clone(), job.into_notices()))),
                     Err(Hold::Failed(error)) => Err(error),
-                    Err(hold) if tx.total_changes() == written => Ok(Err(hold)),
+                    Err(hold) if tx.rows_written() == written => Ok(Err(hold)),
                     Err(hold) => {
                         *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
                         Err(Error::internal("A job was handed back after it had written"))

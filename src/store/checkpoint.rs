@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 
 use super::file::{length, log_of};
 use super::foreign_writes::Own;
 use super::room::Room;
-use super::{is_damage, rows_of_checkpoint, writer};
+use super::{Conn, is_damage, rows_of_checkpoint, writer};
 
 /// How long a checkpoint that has to have the log for itself waits for readers.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -55,13 +55,13 @@ pub(super) struct Log {
 
 impl Log {
     /// Follows the log of a connection, on its thread.
-    pub(super) fn follow(conn: &Connection, checkpoint_pages: u32, room: Arc<Room>) -> Self {
-        conn.wal_hook(Some(|_, pages| {
+    pub(super) fn follow(conn: &Conn, checkpoint_pages: u32, room: Arc<Room>) -> Self {
+        conn.raw().wal_hook(Some(|_, pages| {
             LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
         }));
         // A crash leaves a log behind, of which the hook tells nothing before the first commit.
-        let left = conn.path().map_or(0, |path| length(&log_of(Path::new(path))));
+        let left = conn.raw().path().map_or(0, |path| length(&log_of(Path::new(path))));
         LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
         room.wrote(left, 0);
         let step = checkpoint_pages.max(1);
@@ -92,7 +92,7 @@ impl Log {
     }
 
     /// Checkpoints if the log has grown by a step. Readers are not waited for: what they still need stays in the log.
-    pub(super) fn keep_short(&mut self, conn: &Connection) -> Result<(), Failed> {
+    pub(super) fn keep_short(&mut self, conn: &Conn) -> Result<(), Failed> {
         let pages = LOG_PAGES.get();
         if pages < self.next {
             return Ok(());
@@ -109,7 +109,7 @@ impl Log {
     }
 
     /// Empties the log where room is short, if it has grown by enough since the last time.
-    pub(super) fn give_back(&mut self, conn: &Connection) -> Result<(), Failed> {
+    pub(super) fn give_back(&mut self, conn: &Conn) -> Result<(), Failed> {
         let pages = LOG_PAGES.get();
         if pages < self.next_when_short.max(STEP_WHEN_SHORT) {
             return Ok(());
@@ -120,15 +120,15 @@ impl Log {
 
     /// Writes the whole log and cuts its file to nothing, unless readers need it for longer than a moment or the disk
     /// has no room for what the database file grows by.
-    pub(super) fn empty(&mut self, conn: &Connection) -> Result<(), Failed> {
+    pub(super) fn empty(&mut self, conn: &Conn) -> Result<(), Failed> {
         if !self.fits(conn) {
             return Ok(());
         }
         // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
-        let _ = conn.busy_timeout(PATIENCE);
+        let _ = conn.raw().busy_timeout(PATIENCE);
         self.checkpoints += 1;
         let done = checkpoint(conn, "TRUNCATE");
-        let _ = conn.busy_timeout(writer::BUSY_TIMEOUT);
+        let _ = conn.raw().busy_timeout(writer::BUSY_TIMEOUT);
         if done? {
             LOG_PAGES.set(0);
             self.last = 0;
@@ -143,8 +143,8 @@ impl Log {
 
     /// Whether the disk has room for a checkpoint. One without would fill the disk and get nowhere. Pages that the
     /// database file has already are written over.
-    fn fits(&self, conn: &Connection) -> bool {
-        let Some(path) = conn.path().map(Path::new) else { return true };
+    fn fits(&self, conn: &Conn) -> bool {
+        let Some(path) = conn.raw().path().map(Path::new) else { return true };
         let Ok(free) = super::free_bytes(path) else { return true };
         if free >= u64::from(LOG_PAGES.get()) * PAGE + MARGIN {
             return true;
@@ -155,7 +155,7 @@ impl Log {
 }
 
 /// Runs a checkpoint and tells whether it got to the end of the log.
-fn checkpoint(conn: &Connection, mode: &str) -> Result<bool, Failed> {
+fn checkpoint(conn: &Conn, mode: &str) -> Result<bool, Failed> {
     match rows_of_checkpoint(conn, mode) {
         Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),
         // The log still has it all, but the database file may have lost pages that a second fsync would call written.

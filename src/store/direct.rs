@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use rusqlite::OpenFlags;
+use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
 use super::lock::{Ending, Recorded};
 use super::schema::{self, State};
@@ -33,7 +33,7 @@ impl Direct {
             file::check_after_damage(path, &ending.told, file::Begin::default())?;
         }
         let conn = Conn::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        conn.busy_timeout(super::COMMAND_BUSY_TIMEOUT)?;
+        conn.raw().busy_timeout(super::COMMAND_BUSY_TIMEOUT)?;
         match schema::CURRENT.inspect(&conn).map_err(|error| super::about(path, error))? {
             State::Current => {}
             State::Empty => {
@@ -58,13 +58,13 @@ impl Direct {
     /// Those of `job`, after which nothing was written; `Unavailable` when the server writes for longer than a command
     /// waits.
     pub fn write<T>(&mut self, job: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        let transaction = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let tx = Tx::new(&transaction);
+        let transaction = Transaction::new_unchecked(self.conn.raw(), TransactionBehavior::Immediate)?;
+        let tx = Tx::new(&self.conn);
         let value = job(&tx)?;
         let mut counts = HashMap::new();
         tx.merge_counts(&mut counts);
-        counters::add_all(&transaction, &counts)?;
-        transaction.execute("UPDATE generation SET value = value + 1", [])?;
+        counters::add_all(&self.conn, &counts)?;
+        self.conn.execute("UPDATE generation SET value = value + 1", [])?;
         transaction.commit()?;
         Ok(value)
     }
@@ -82,7 +82,7 @@ impl Direct {
     /// # Errors
     /// When the file system does not tell.
     pub fn has_room(&self, min_free: u64) -> Result<bool> {
-        let path = Path::new(self.conn.path().unwrap_or_default());
+        let path = Path::new(self.conn.raw().path().unwrap_or_default());
         Ok(super::free_bytes(path)? >= min_free.saturating_add(file::length(&file::log_of(path))))
     }
 

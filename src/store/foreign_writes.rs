@@ -179,16 +179,16 @@ mod tests {
     use std::fs::{self, OpenOptions};
     use std::path::PathBuf;
 
-    use rusqlite::Connection;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::store::Conn;
 
     const NOTHING: Own = Own { frames: 0, checkpoints: 0 };
 
     struct Case {
         dir: TempDir,
-        conn: Connection,
+        conn: Conn,
         watch: Watch,
     }
 
@@ -196,7 +196,7 @@ mod tests {
         /// A database with a log, of which is known that what is read here is what SQLite writes.
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let conn = Connection::open(dir.path().join("a.db")).unwrap();
+            let conn = Conn::open(dir.path().join("a.db")).unwrap();
             conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x)").unwrap();
             let watch = Watch::new(Files::open(&dir.path().join("a.db")).unwrap());
             let mut case = Self { dir, conn, watch };
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn what_sqlite_does_is_no_loss_whichever_connection_does_it() {
         let mut case = Case::new();
-        let other = Connection::open(case.path("a.db")).unwrap();
+        let other = Conn::open(case.path("a.db")).unwrap();
         for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE", "PASSIVE"] {
             for conn in [&case.conn, &other] {
                 super::super::rows_of_checkpoint(conn, mode).unwrap();
@@ -266,7 +266,7 @@ mod tests {
     fn another_file_over_the_database_is_found_however_long_it_is() {
         for rows in [1, 200] {
             let mut case = Case::new();
-            let other = Connection::open(case.path("b.db")).unwrap();
+            let other = Conn::open(case.path("b.db")).unwrap();
             other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
             for _ in 0..rows {
                 other.execute("INSERT INTO t VALUES (randomblob(9000))", []).unwrap();

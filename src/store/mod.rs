@@ -58,7 +58,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
@@ -82,8 +81,6 @@ use writer::{Command, Pending, Writer};
 const STATEMENTS: usize = 256;
 /// Memory of the writer's page cache, in KiB: the upper levels of every index that a random phone number goes through.
 const WRITER_CACHE: i64 = 32 * 1024;
-/// Memory of a reader's page cache, in KiB.
-const READER_CACHE: i64 = 4 * 1024;
 /// How long a command waits for the server's writer.
 const COMMAND_BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -187,7 +184,7 @@ impl Store {
         let (failure, failed) = watch::channel(None);
         let (batch, checkpoint_pages) = (options.batch.max(1), options.checkpoint_pages);
         let damage = Damage::default();
-        let readers = open_readers(options, damage.clone())?;
+        let readers = Readers::open(options, damage.clone())?;
         let files = Files::open(path);
         let room = Arc::new(Room::new(path, options.min_free));
         room.measure()?;
@@ -535,8 +532,8 @@ fn about(path: &Path, error: Error) -> Error {
 
 fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Conn::open_with_flags(path, flags)?;
-    conn.busy_timeout(writer::BUSY_TIMEOUT)?;
+    let conn = Conn::open_with_flags(path, flags)?;
+    conn.raw().busy_timeout(writer::BUSY_TIMEOUT)?;
     // Looked at before anything is changed: the next pragma writes to the file, whosoever it is.
     schema::CURRENT.inspect(&conn)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -545,40 +542,18 @@ fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     }
     set_up(&conn, synchronous)?;
     // The writer checkpoints between batches.
-    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
-    conn.pragma_update(None, "cache_size", -WRITER_CACHE)?;
-    for done in schema::CURRENT.prepare(&mut conn)? {
+    conn.raw().pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.raw().pragma_update(None, "cache_size", -WRITER_CACHE)?;
+    for done in schema::CURRENT.prepare(&conn)? {
         // An operator is to see it whatever else is logged: it was not asked for.
         tracing::warn!("the database was brought forward: {done}");
     }
     Ok(conn)
 }
 
-fn open_readers(options: &Options, damage: Damage) -> Result<Readers> {
-    let connections = options.readers.max(1);
-    let manager = SqliteConnectionManager::file(&options.path)
-        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .with_init(|conn| {
-            conn.busy_timeout(writer::BUSY_TIMEOUT)?;
-            conn.set_prepared_statement_cache_capacity(STATEMENTS);
-            conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
-            conn.pragma_update(None, "cache_size", -READER_CACHE)
-        });
-    let pool = r2d2::Pool::builder()
-        .max_size(connections)
-        .connection_timeout(readers::WAIT)
-        // A connection to a local file does not break while it is idle.
-        .test_on_check_out(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .build(manager)
-        .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))?;
-    Ok(Readers::new(pool, connections, damage))
-}
-
 /// What every connection that writes needs.
 fn set_up(conn: &Conn, synchronous: Synchronous) -> Result<()> {
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.raw().set_prepared_statement_cache_capacity(STATEMENTS);
     // What is deleted is overwritten, so that an erased person is not in the file any more.
     conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;")?;
     let synchronous = match synchronous {
@@ -586,7 +561,7 @@ fn set_up(conn: &Conn, synchronous: Synchronous) -> Result<()> {
         Synchronous::Normal => "NORMAL",
         Synchronous::Off => "OFF",
     };
-    Ok(conn.pragma_update(None, "synchronous", synchronous)?)
+    Ok(conn.raw().pragma_update(None, "synchronous", synchronous)?)
 }
 
 /// Runs a checkpoint: whether it was blocked, pages in the log, and how many of them are in the database file.
@@ -649,7 +624,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("qyvo.db");
         testing::store(&dir).close();
-        Conn::open(&path).unwrap().pragma_update(None, "user_version", 1000).unwrap();
+        Conn::open(&path).unwrap().raw().pragma_update(None, "user_version", 1000).unwrap();
         let newer = Store::open(&testing::options(&dir)).err().unwrap();
         assert!(newer.message().contains("version 1000") && newer.message().contains("qyvo.db"), "{newer}");
         assert!(Direct::open(&path).err().unwrap().message().contains("version 1000"));

@@ -8,13 +8,16 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::OpenFlags;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Conn, Direct, Store};
+use super::{Conn, Direct, Options, STATEMENTS, Store, writer};
 use crate::error::{Error, Result};
 
 /// How long a read waits for a connection of the pool.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(5);
+/// Memory of a reader's page cache, in KiB.
+const READER_CACHE: i64 = 4 * 1024;
 /// Heavy reads that run at once.
 const HEAVY: u32 = 2;
 
@@ -39,9 +42,29 @@ impl Reads for Direct {
     }
 }
 
+/// Opens the pool's connections.
+struct Connections(SqliteConnectionManager);
+
+impl r2d2::ManageConnection for Connections {
+    type Connection = Conn;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> rusqlite::Result<Conn> {
+        self.0.connect().map(Conn::from)
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> rusqlite::Result<()> {
+        conn.execute_batch("")
+    }
+
+    fn has_broken(&self, _: &mut Conn) -> bool {
+        false
+    }
+}
+
 /// The pool, with what ordinary and heavy reads take turns for.
 pub(super) struct Readers {
-    pool: r2d2::Pool<SqliteConnectionManager>,
+    pool: r2d2::Pool<Connections>,
     ordinary: Slots,
     heavy: Arc<Semaphore>,
     damage: Damage,
@@ -51,8 +74,31 @@ pub(super) struct Readers {
 pub(super) type Damage = Arc<OnceLock<String>>;
 
 impl Readers {
+    /// Opens the connections of a store.
+    pub(super) fn open(options: &Options, damage: Damage) -> Result<Self> {
+        let connections = options.readers.max(1);
+        let manager = SqliteConnectionManager::file(&options.path)
+            .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .with_init(|conn| {
+                conn.busy_timeout(writer::BUSY_TIMEOUT)?;
+                conn.set_prepared_statement_cache_capacity(STATEMENTS);
+                conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
+                conn.pragma_update(None, "cache_size", -READER_CACHE)
+            });
+        let pool = r2d2::Pool::builder()
+            .max_size(connections)
+            .connection_timeout(WAIT)
+            // A connection to a local file does not break while it is idle.
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .build(Connections(manager))
+            .map_err(|error| Error::internal("Cannot open connections for reading").caused_by(error))?;
+        Ok(Self::new(pool, connections, damage))
+    }
+
     /// Divides a pool of so many connections. Of very few, the kinds share what there is.
-    pub(super) fn new(pool: r2d2::Pool<SqliteConnectionManager>, connections: u32, damage: Damage) -> Self {
+    fn new(pool: r2d2::Pool<Connections>, connections: u32, damage: Damage) -> Self {
         let heavy = HEAVY.min(connections.saturating_sub(2)).max(1);
         Self {
             pool,
@@ -72,7 +118,7 @@ impl Readers {
     pub(super) fn vital<T>(&self, f: impl FnOnce(&Conn) -> Result<T>) -> Result<T> {
         let conn = self.pool.get().map_err(|error| busy().caused_by(error))?;
         // The transaction makes several statements agree. It ends by its drop, also when `f` panics.
-        let outcome = conn.unchecked_transaction().map_err(Error::from).and_then(|snapshot| f(&snapshot));
+        let outcome = conn.raw().unchecked_transaction().map_err(Error::from).and_then(|_snapshot| f(&conn));
         if let Err(error) = &outcome
             && super::cause(error).is_some_and(super::is_damage)
         {

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rusqlite::Connection;
-
 use super::file::{Identity, Loss, OpenFile, make_private};
-use super::rows_of_checkpoint;
+use super::{Conn, rows_of_checkpoint};
 use crate::error::{Error, Result};
 
 /// How often a copy is tried: for ten minutes.
@@ -82,7 +80,7 @@ pub(super) fn tell_of_damage(file: &OpenFile, loss: Option<Loss>) {
 
 /// Brings to a file with a name what the open file and its log hold, logs where it is, and gives that file. Where there is
 /// no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
-pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) -> Option<PathBuf> {
+pub(super) fn save(conn: &Conn, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) -> Option<PathBuf> {
     // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
     // open: were the file put back one day, SQLite would write old pages over what has been added since.
     let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
@@ -117,7 +115,7 @@ pub(super) fn save(conn: &Connection, file: &OpenFile, loss: Loss, is_cut_off: &
     }
 }
 
-fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) -> Option<PathBuf> {
+fn copy(conn: &Conn, file: &OpenFile, is_cut_off: &AtomicBool) -> Option<PathBuf> {
     let path = file.path.display();
     for attempt in 1..=ATTEMPTS {
         let error = match copy_once(conn, &file.path) {
@@ -149,7 +147,7 @@ fn copy(conn: &Connection, file: &OpenFile, is_cut_off: &AtomicBool) -> Option<P
 
 /// Copies the database beside its path, or where that is not possible into the working directory or the system's
 /// folder for temporary files.
-fn copy_once(conn: &Connection, path: &Path) -> Result<PathBuf> {
+fn copy_once(conn: &Conn, path: &Path) -> Result<PathBuf> {
     let at: String = conn.query_row("SELECT strftime('%Y%m%dT%H%M%SZ', 'now')", [], |row| row.get(0))?;
     let name = path.file_name().unwrap_or_default();
     let beside = path.parent().map(Path::to_owned);
@@ -170,7 +168,7 @@ fn copy_once(conn: &Connection, path: &Path) -> Result<PathBuf> {
     Err(failure.unwrap_or_else(|| Error::internal("There is no folder for a copy")))
 }
 
-fn copy_to(conn: &Connection, copy: &Path) -> Result<()> {
+fn copy_to(conn: &Conn, copy: &Path) -> Result<()> {
     make_private(copy)?;
     conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     let cannot = |error| Error::internal(format!("Cannot write {}", copy.display())).caused_by(error);
@@ -224,13 +222,13 @@ mod tests {
     #[test]
     fn a_copy_is_whole_private_and_beside_the_path_or_elsewhere() {
         let dir = tempfile::tempdir().unwrap();
-        let conn = Connection::open(dir.path().join("open.db")).unwrap();
+        let conn = Conn::open(dir.path().join("open.db")).unwrap();
         conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7)").unwrap();
         let copy = copy_once(&conn, &dir.path().join("qyvo.db")).unwrap();
         let name = copy.file_name().unwrap().to_string_lossy().into_owned();
         assert!(copy.parent() == Some(dir.path()) && name.starts_with("qyvo.db.rescued-2"), "{name}");
         assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
-        let read = Connection::open(&copy).unwrap();
+        let read = Conn::open(&copy).unwrap();
         assert_eq!(read.query_row("SELECT x FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 7);
         let elsewhere = copy_once(&conn, &dir.path().join("gone/lost-and-found.db")).unwrap();
         assert!(elsewhere.exists() && elsewhere.parent() != Some(&dir.path().join("gone")));

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use super::contacts::StoredContact;
 use super::sessions::Marked;
@@ -30,7 +30,7 @@ const MERGED: &str = "merged";
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn join(conn: &Connection) -> Result<Vec<String>> {
+pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
     let tx = Tx::new(conn);
     // Nobody hands this a time: the file is brought forward while it is opened.
     let now = conn.query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |row| row.get(0))?;

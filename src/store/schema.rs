@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-
-use super::same_people;
+use super::{Conn, same_people};
 use crate::error::{Error, Result};
 
 /// What this version of the program needs in a file.
@@ -23,7 +21,7 @@ pub(super) const CURRENT: Schema = Schema {
 };
 
 /// Changes rows, and says what it has done, a sentence each.
-type Then = fn(&Connection) -> Result<Vec<String>>;
+type Then = fn(&Conn) -> Result<Vec<String>>;
 
 /// What brings a file one version forward, in a transaction of its own.
 pub(super) struct Step {
@@ -71,7 +69,7 @@ impl Schema {
     ///
     /// # Errors
     /// `Conflict` when the file is somebody else's, or was written by a newer version of the program.
-    pub(super) fn inspect(&self, conn: &Connection) -> Result<State> {
+    pub(super) fn inspect(&self, conn: &Conn) -> Result<State> {
         let application: i32 = match conn.query_row("PRAGMA application_id", [], |row| row.get(0)) {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
                 return Err(Error::conflict("The file is not an SQLite database"));
@@ -102,11 +100,11 @@ impl Schema {
     ///
     /// # Errors
     /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.
-    pub(super) fn prepare(&self, conn: &mut Connection) -> Result<Vec<String>> {
+    pub(super) fn prepare(&self, conn: &Conn) -> Result<Vec<String>> {
         let first = match self.inspect(conn)? {
             State::Current => return Ok(Vec::new()),
             State::Empty => {
-                let tx = conn.transaction()?;
+                let tx = conn.raw().unchecked_transaction()?;
                 tx.execute_batch(self.whole)?;
                 tx.commit()?;
                 return Ok(Vec::new());
@@ -127,8 +125,8 @@ impl Schema {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(super) fn differences(&self, conn: &Connection) -> Result<Vec<String>> {
-        let wanted = Connection::open_in_memory()?;
+    pub(super) fn differences(&self, conn: &Conn) -> Result<Vec<String>> {
+        let wanted = Conn::open_in_memory()?;
         wanted.execute_batch(self.whole)?;
         let (wanted, found) = (objects(&wanted)?, objects(conn)?);
         let mut differences = Vec::new();
@@ -148,17 +146,17 @@ impl Schema {
 }
 
 /// Takes a step from a version to the next.
-fn take(step: &Step, version: i64, conn: &mut Connection) -> Result<Vec<String>> {
-    let tx = conn.transaction()?;
+fn take(step: &Step, version: i64, conn: &Conn) -> Result<Vec<String>> {
+    let tx = conn.raw().unchecked_transaction()?;
     tx.execute_batch(step.sql)?;
-    let told = step.then.map_or(Ok(Vec::new()), |then| then(&tx))?;
+    let told = step.then.map_or(Ok(Vec::new()), |then| then(conn))?;
     tx.pragma_update(None, "user_version", version + 1)?;
     tx.commit()?;
     Ok(told)
 }
 
 /// Every object of a schema, such as "table flows", with the normal form of its definition.
-fn objects(conn: &Connection) -> Result<BTreeMap<String, String>> {
+fn objects(conn: &Conn) -> Result<BTreeMap<String, String>> {
     let mut statement =
         conn.prepare("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, normal_form(&row.get::<_, String>(1)?))))?;
@@ -190,30 +188,30 @@ mod tests {
         steps: &[Step::of("ALTER TABLE a ADD COLUMN y TEXT"), Step::of("CREATE INDEX a_by_y ON a(y)")],
     };
 
-    fn version(conn: &Connection) -> i64 {
+    fn version(conn: &Conn) -> i64 {
         conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     }
 
-    fn of_version_1() -> Connection {
-        let conn = Connection::open_in_memory().unwrap();
+    fn of_version_1() -> Conn {
+        let conn = Conn::open_in_memory().unwrap();
         conn.execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 1; CREATE TABLE a (x INTEGER);").unwrap();
         conn
     }
 
     #[test]
     fn an_empty_file_gets_the_whole_schema() {
-        let mut conn = Connection::open_in_memory().unwrap();
+        let conn = Conn::open_in_memory().unwrap();
         assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Empty);
-        CURRENT.prepare(&mut conn).unwrap();
+        CURRENT.prepare(&conn).unwrap();
         assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Current);
         assert_eq!(version(&conn), CURRENT.version());
         assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
-        CURRENT.prepare(&mut conn).unwrap();
+        CURRENT.prepare(&conn).unwrap();
     }
 
     #[test]
     fn a_file_of_the_first_version_comes_forward() {
-        let mut conn = Connection::open_in_memory().unwrap();
+        let conn = Conn::open_in_memory().unwrap();
         conn.execute_batch(include_str!("migrations/1.sql")).unwrap();
         assert_eq!(CURRENT.inspect(&conn).unwrap(), State::Older(1));
         let document = r#"{"schema_version":1,"id":"01a20838","name":"Cart","nodes":[{"id":"a","n":0.10}]}"#;
@@ -223,7 +221,7 @@ mod tests {
             id = "11".repeat(16)
         ))
         .unwrap();
-        CURRENT.prepare(&mut conn).unwrap();
+        CURRENT.prepare(&conn).unwrap();
         assert_eq!(version(&conn), CURRENT.version());
         assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
         let kept = r#"{"schema_version":1,"name":"Cart","nodes":[{"id":"a","n":0.10}]}"#;
@@ -235,17 +233,17 @@ mod tests {
 
     #[test]
     fn a_schema_that_fails_leaves_the_file_empty() {
-        let mut conn = Connection::open_in_memory().unwrap();
-        assert!(FIRST.prepare(&mut conn).is_err());
+        let conn = Conn::open_in_memory().unwrap();
+        assert!(FIRST.prepare(&conn).is_err());
         assert_eq!(FIRST.inspect(&conn).unwrap(), State::Empty);
     }
 
     #[test]
     fn an_older_file_goes_forward_and_ends_up_the_same() {
-        let mut conn = of_version_1();
+        let conn = of_version_1();
         conn.execute("INSERT INTO a (x) VALUES (5)", []).unwrap();
         assert_eq!(SECOND.inspect(&conn).unwrap(), State::Older(1));
-        SECOND.prepare(&mut conn).unwrap();
+        SECOND.prepare(&conn).unwrap();
         assert_eq!(version(&conn), 3);
         assert_eq!(SECOND.differences(&conn).unwrap(), Vec::<String>::new());
         assert_eq!(conn.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 5);
@@ -253,31 +251,31 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_keeps_those_before_it() {
-        let mut conn = of_version_1();
+        let conn = of_version_1();
         const TWICE: Step = Step {
             sql: "CREATE TABLE b (x)",
             then: Some(|conn| Ok(vec![conn.execute("INSERT INTO b VALUES (1), (nonsense)", [])?.to_string()])),
         };
         for second in [Step::of("CREATE TABLE b (x); nonsense"), TWICE] {
             let steps: &'static [Step] = Box::leak(Box::new([Step::of("ALTER TABLE a ADD COLUMN y TEXT"), second]));
-            let error = Schema { steps, ..SECOND }.prepare(&mut conn).unwrap_err();
+            let error = Schema { steps, ..SECOND }.prepare(&conn).unwrap_err();
             assert!(error.message().contains("from version 2"), "{error}");
             assert_eq!(version(&conn), 2);
             assert!(conn.prepare("SELECT * FROM b").is_err());
         }
-        SECOND.prepare(&mut conn).unwrap();
+        SECOND.prepare(&conn).unwrap();
         assert_eq!(version(&conn), 3);
     }
 
     #[test]
     fn refuses_what_is_newer_and_what_is_foreign() {
         let conn = of_version_1();
-        conn.pragma_update(None, "user_version", 9).unwrap();
+        conn.raw().pragma_update(None, "user_version", 9).unwrap();
         let newer = SECOND.inspect(&conn).unwrap_err();
         assert!(newer.message().contains("version 9") && newer.message().contains("up to 3"), "{newer}");
-        conn.pragma_update(None, "application_id", 78).unwrap();
+        conn.raw().pragma_update(None, "application_id", 78).unwrap();
         assert!(SECOND.inspect(&conn).unwrap_err().message().contains("another program"));
-        let unmarked = Connection::open_in_memory().unwrap();
+        let unmarked = Conn::open_in_memory().unwrap();
         unmarked.execute_batch("CREATE TABLE theirs (x)").unwrap();
         assert!(SECOND.inspect(&unmarked).unwrap_err().message().contains("another program"));
     }

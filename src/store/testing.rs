@@ -1,11 +1,10 @@
 //! What the tests of this module share, and what others need that no function of the store gives.
 
-use rusqlite::Connection;
 use serde_json::Map;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Options, Store, Tx, contacts, flows, schema, sessions};
+use super::{Conn, Options, Store, Tx, contacts, flows, schema, sessions};
 use crate::domain::{Contact, ContactId, FlowId, FlowKind, Session, SessionId, Status, Timestamp};
 
 /// A moment in 2026.
@@ -14,10 +13,10 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// A database in memory with the whole schema and foreign keys checked.
-pub(super) fn conn() -> Connection {
-    let mut conn = Connection::open_in_memory().unwrap();
-    conn.pragma_update(None, "foreign_keys", true).unwrap();
-    schema::CURRENT.prepare(&mut conn).unwrap();
+pub(super) fn conn() -> Conn {
+    let conn = Conn::open_in_memory().unwrap();
+    conn.raw().pragma_update(None, "foreign_keys", true).unwrap();
+    schema::CURRENT.prepare(&conn).unwrap();
     conn
 }
 
@@ -109,7 +108,7 @@ pub(super) fn session(n: u128) -> Session {
 }
 
 /// How SQLite would run a statement.
-pub(super) fn plan(conn: &Connection, sql: &str) -> String {
+pub(super) fn plan(conn: &Conn, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let mut rows = statement.raw_query();
     let mut plan = String::new();
@@ -131,7 +130,7 @@ pub(crate) fn listen(tx: &Tx<'_>) {
 }
 
 /// What has been told since, in order: the event and its body.
-pub(crate) fn told(conn: &Connection) -> Vec<(String, serde_json::Value)> {
+pub(crate) fn told(conn: &Conn) -> Vec<(String, serde_json::Value)> {
     let mut statement = conn.prepare("SELECT event, body FROM webhook_deliveries ORDER BY seq").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
     rows.map(|row| row.map(|(event, body)| (event, serde_json::from_str(&body).unwrap())).unwrap()).collect()

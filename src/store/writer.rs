@@ -32,8 +32,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rusqlite::ErrorCode;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::{Failed, Log};
@@ -43,7 +43,7 @@ use super::foreign_writes::Watch;
 use super::lock::{Ending, Lock};
 use super::readers::Damage;
 use super::room::{Room, RoomLevel, WriteClass};
-use super::{Tx, cause, is_damage, rescue};
+use super::{Conn, Tx, cause, is_damage, rescue};
 use crate::error::{Error, Result};
 
 /// How long the queue stays empty before the write-ahead log is emptied, too.
@@ -138,7 +138,7 @@ impl<T, F> Drop for Pending<T, F> {
 /// The thread's state.
 pub(super) struct Writer {
     /// The one connection that writes.
-    pub(super) conn: Connection,
+    pub(super) conn: Conn,
     /// The jobs.
     pub(super) queue: Receiver<Command>,
     /// At most this many jobs are committed together.
@@ -174,7 +174,7 @@ impl Writer {
         };
         if let Some(fatal) = &fatal {
             // Closing the last connection would write the log into the database: not after an fsync that failed.
-            let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            let _ = self.conn.raw().set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             let reason = match fatal {
                 Fatal::Failed(reason) => reason.clone(),
                 Fatal::Lost(loss) => rescue::reason(&self.file, *loss),
@@ -363,9 +363,9 @@ impl Writer {
 
     /// Whether a transaction can begin, without waiting for one.
     fn can_begin(&self) -> bool {
-        let _ = self.conn.busy_timeout(Duration::ZERO);
+        let _ = self.conn.raw().busy_timeout(Duration::ZERO);
         let can_begin = self.execute("BEGIN IMMEDIATE").and_then(|()| self.execute("ROLLBACK")).is_ok();
-        let _ = self.conn.busy_timeout(BUSY_TIMEOUT);
+        let _ = self.conn.raw().busy_timeout(BUSY_TIMEOUT);
         can_begin
     }
 
@@ -399,7 +399,7 @@ impl Writer {
         for job in batch {
             let tx = Tx::new(&self.conn);
             let succeeded = job.run(&tx);
-            if self.conn.is_autocommit() {
+            if self.conn.raw().is_autocommit() {
                 return given_up(job.as_ref());
             }
             if !succeeded {
@@ -422,7 +422,7 @@ impl Writer {
             }
             let tx = Tx::new(&self.conn);
             let succeeded = job.run(&tx);
-            if self.conn.is_autocommit() {
+            if self.conn.raw().is_autocommit() {
                 return given_up(job.as_ref());
             }
             if let Some(end) = damage_of(job.as_ref()) {
@@ -458,7 +458,7 @@ impl Writer {
 
     /// Rolls back and passes `end` on. A connection that cannot even roll back is of no further use.
     fn roll_back(&self, end: End) -> End {
-        if self.conn.is_autocommit() {
+        if self.conn.raw().is_autocommit() {
             return end;
         }
         match self.execute("ROLLBACK") {
@@ -900,8 +900,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         // The writer's patience is seconds, and this is about what comes after it.
-        store.write_blocking(|tx| Ok(tx.busy_timeout(Duration::from_millis(1))?)).unwrap();
-        let other = Connection::open(dir.path().join("qyvo.db")).unwrap();
+        store.write_blocking(|tx| Ok(tx.raw().busy_timeout(Duration::from_millis(1))?)).unwrap();
+        let other = Conn::open(dir.path().join("qyvo.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(!store.is_locked());
         let refused = store.write_blocking(set(1)).unwrap_err();
@@ -924,7 +924,7 @@ mod tests {
     fn who_is_queued_while_another_process_writes_waits_no_second_time() {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
-        let other = Connection::open(dir.path().join("qyvo.db")).unwrap();
+        let other = Conn::open(dir.path().join("qyvo.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let first = store.submit(WriteClass::Ongoing, set(1)).unwrap();
         // The writer is waiting for the lock by now, or takes both of them together.

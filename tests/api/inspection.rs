@@ -265,13 +265,14 @@ async fn after_a_failed_commit_the_server_stops_with_the_reason() {
         let app = TestApp::start().await;
         let flow = app.publish(&question(30)).await;
         // A violation that SQLite finds only at COMMIT.
-        let spoil = app.runtime.store().write(|tx| {
-            tx.execute_batch(
-                "PRAGMA defer_foreign_keys = ON;
-                 INSERT INTO addresses (kind, value, contact_seq, added_at) VALUES ('phone', '+1', 99, 0)",
-            )?;
-            Ok(())
-        });
+        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE spoiled (contact_seq INTEGER REFERENCES contacts (seq) DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER spoil AFTER INSERT ON settings BEGIN INSERT INTO spoiled VALUES (99); END",
+        )
+        .unwrap();
+        let now = app.runtime.clock().now();
+        let spoil = app.runtime.store().write(move |tx| qyvo::store::settings::set(tx, "spoil", "1", now));
         assert_eq!(spoil.await.unwrap_err().code(), qyvo::error::Code::OutcomeUnknown);
         // Whoever is answered at all is turned away.
         let body = json!({"flow_id": flow, "phone": PHONE}).to_string();

@@ -353,11 +353,11 @@ async fn a_session_that_cannot_go_on_is_failed_and_stops_no_other() {
         let sound = app.trigger(flow, "+4915112345678").await.expect(201);
         let id = broken["id"].as_str().unwrap().replace('-', "");
         let spoil = format!("UPDATE sessions SET state = '[]' WHERE hex(id) = upper('{id}')");
-        app.runtime.store().write(move |tx| Ok(tx.execute(&spoil, [])?)).await.unwrap();
+        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+        conn.execute(&spoil, []).unwrap();
         app.advance(30);
         app.runtime.run_due().await.unwrap();
         assert_eq!(app.session(&sound["id"]).await["outcome"], "silent");
-        let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
         let row: (String, String) = conn
             .query_row("SELECT status, reason FROM sessions WHERE state = '[]'", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))

@@ -36,6 +36,12 @@ fn phones(from: usize, to: usize) -> Value {
     (from..to).map(|n| json!({"phone": format!("+1415{n:07}")})).collect()
 }
 
+/// Counts the sessions, past the server.
+fn count_of_sessions(app: &TestApp) -> impl Fn() -> i64 + use<> {
+    let conn = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
+    move || conn.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap()
+}
+
 fn counts(body: &Value) -> [u64; 3] {
     ["started", "already_running", "failed"].map(|key| body[key].as_u64().unwrap())
 }
@@ -225,13 +231,8 @@ async fn others_are_answered_while_a_batch_runs_and_rows_without_room_go_in_late
         let rows = phones(2_000, 4_000);
         let key = "more";
         let filling = async {
-            while app
-                .runtime
-                .store()
-                .read(|conn| Ok(conn.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))?))
-                .unwrap()
-                < 2_000 + i64::from(answered) + 100
-            {
+            let count = count_of_sessions(&app);
+            while count() < 2_000 + i64::from(answered) + 100 {
                 tokio::task::yield_now().await;
             }
             app.runtime.measure_room(u64::MAX).unwrap();
@@ -352,12 +353,7 @@ async fn who_hangs_up_and_sends_the_batch_again_triggers_nobody_twice() {
     local(async {
         let app = TestApp::start().await;
         let flow = app.publish(&question(30)).await;
-        let sessions = || -> i64 {
-            let count = |conn: &rusqlite::Connection| {
-                Ok(conn.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?)
-            };
-            app.runtime.store().read(count).unwrap()
-        };
+        let sessions = count_of_sessions(&app);
         let rows = phones(0, 5_000);
         let batch = Box::pin(with_key(&app, flow, "cut", &rows));
         let some = Box::pin(async {

@@ -1,17 +1,15 @@
 //! A file of version 4 with every kind of row, brought forward.
 
-use rusqlite::Connection;
-
 use super::super::schema::CURRENT;
-use super::super::{Tx, addresses, contacts, messages};
+use super::super::{Conn, Tx, addresses, contacts, messages};
 use crate::domain::{AddressKey, AddressKind, Phone};
 
 /// The schema of version 4 as that release made it.
 const VERSION_4: &str = include_str!("../../../tests/schemas/4.sql");
 
-fn file() -> Connection {
-    let conn = Connection::open_in_memory().unwrap();
-    conn.pragma_update(None, "foreign_keys", true).unwrap();
+fn file() -> Conn {
+    let conn = Conn::open_in_memory().unwrap();
+    conn.raw().pragma_update(None, "foreign_keys", true).unwrap();
     conn.execute_batch(VERSION_4).unwrap();
     conn
 }
@@ -20,7 +18,7 @@ fn id(n: u32) -> String {
     format!("x'{n:032x}'")
 }
 
-fn contact(conn: &Connection, n: u32, addresses: &[&str], more: &str) {
+fn contact(conn: &Conn, n: u32, addresses: &[&str], more: &str) {
     let opted_out = if more.contains("out") { "50" } else { "NULL" };
     conn.execute_batch(&format!(
         "INSERT INTO contacts (seq, id, name, source, metadata, opted_in_at, opted_out_at, total_messages, created_at, updated_at)
@@ -34,7 +32,7 @@ fn contact(conn: &Connection, n: u32, addresses: &[&str], more: &str) {
     }
 }
 
-fn session(conn: &Connection, n: u32, flow: u32, contact: u32, prompted_at: &str) {
+fn session(conn: &Conn, n: u32, flow: u32, contact: u32, prompted_at: &str) {
     conn.execute_batch(&format!(
         "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, waiting_for, wake_at, expires_at, due_at,
              turn, prompted_at, state, started_at, last_interaction_at)
@@ -51,17 +49,17 @@ fn session(conn: &Connection, n: u32, flow: u32, contact: u32, prompted_at: &str
     .unwrap();
 }
 
-fn owner(conn: &Connection, phone: &str) -> Option<i64> {
+fn owner(conn: &Conn, phone: &str) -> Option<i64> {
     addresses::owner(conn, &AddressKey::new(AddressKind::Phone, phone)).unwrap()
 }
 
-fn text(conn: &Connection, sql: &str) -> String {
+fn text(conn: &Conn, sql: &str) -> String {
     conn.query_row(&format!("SELECT coalesce(({sql}), '-')"), [], |row| row.get(0)).unwrap()
 }
 
 #[test]
 fn contacts_and_tags_of_an_older_file_are_joined() {
-    let mut conn = file();
+    let conn = file();
     for flow in 1..=3 {
         conn.execute_batch(&format!(
             "INSERT INTO flows (seq, id, kind, name, draft, revision, created_at, updated_at)
@@ -118,7 +116,7 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
         id(90)
     ))
     .unwrap();
-    let told = CURRENT.prepare(&mut conn).unwrap();
+    let told = CURRENT.prepare(&conn).unwrap();
     assert_eq!(
         told,
         [
@@ -130,7 +128,7 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
     );
     assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
     assert_eq!(text(&conn, "SELECT count(*) || '' FROM pragma_foreign_key_check"), "0");
-    assert_eq!(CURRENT.prepare(&mut conn).unwrap(), Vec::<String>::new());
+    assert_eq!(CURRENT.prepare(&conn).unwrap(), Vec::<String>::new());
 
     for (phone, expected) in [
         ("+447911123401", Some(1)),
