@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -487,3 +487,40 @@ CREATE TABLE counters (
     value INTEGER NOT NULL,
     PRIMARY KEY (name, flow_seq, version, node, exit, hour)
 ) STRICT, WITHOUT ROWID;
+
+-- One row: the highest number of a row that is gone. A new row gets a number above it and above all that are there, so that
+-- none ever stands for two: cursors, exports and workers go by them from one transaction to the next. AUTOINCREMENT would
+-- write such a row with every insert.
+CREATE TABLE row_numbers (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    contacts INTEGER NOT NULL,
+    sessions INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    strays INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO row_numbers (only, contacts, sessions, messages, strays) VALUES (1, 0, 0, 0, 0);
+
+CREATE TRIGGER contacts_numbers AFTER DELETE ON contacts
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM contacts)
+BEGIN
+    UPDATE row_numbers SET contacts = max(contacts, OLD.seq);
+END;
+
+CREATE TRIGGER sessions_numbers AFTER DELETE ON sessions
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM sessions)
+BEGIN
+    UPDATE row_numbers SET sessions = max(sessions, OLD.seq);
+END;
+
+CREATE TRIGGER messages_numbers AFTER DELETE ON messages
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM messages)
+BEGIN
+    UPDATE row_numbers SET messages = max(messages, OLD.seq);
+END;
+
+CREATE TRIGGER strays_numbers AFTER DELETE ON strays
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM strays)
+BEGIN
+    UPDATE row_numbers SET strays = max(strays, OLD.seq);
+END;

@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx, addresses, search_index};
 use crate::domain::{AddressKey, Contact, ContactId, Held, Phone, Timestamp};
@@ -211,13 +212,15 @@ pub fn insert_with_messages(
     let last_message_at = (messages > 0).then_some(now);
     let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at, marketing_only } =
         contact;
+    let seq = tx.next_seq(Numbered::Contacts)?;
     tx.prepare_cached(
         "INSERT INTO contacts
-             (id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at,
+             (seq, id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at,
               total_messages, last_message_at, marketing_only)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
+        seq,
         id,
         name,
         email,
@@ -231,7 +234,6 @@ pub fn insert_with_messages(
         last_message_at,
         marketing_only,
     ])?;
-    let seq = tx.last_insert_rowid();
     if let Some(phone) = phone {
         addresses::add_first(tx, seq, &AddressKey::of_phone(phone), now)?;
     }

@@ -1,13 +1,13 @@
 //! How commands on the command line use a database, whether or not a server runs on it.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
+use super::conn::Shared;
 use super::lock::{Ending, Recorded};
 use super::schema::{self, State};
-use super::{Conn, Tx, counters, file};
+use super::{Conn, Tx, file};
 use crate::error::{Error, Result};
 
 /// A connection of a command's own. It takes turns with the server's writer through SQLite's own lock, and every write
@@ -61,9 +61,9 @@ impl Direct {
         let transaction = Transaction::new_unchecked(self.conn.raw(), TransactionBehavior::Immediate)?;
         let tx = Tx::new(&self.conn);
         let value = job(&tx)?;
-        let mut counts = HashMap::new();
-        tx.merge_counts(&mut counts);
-        counters::add_all(&self.conn, &counts)?;
+        let mut shared = Shared::default();
+        shared.add(tx);
+        shared.write(&self.conn)?;
         self.conn.execute("UPDATE generation SET value = value + 1", [])?;
         transaction.commit()?;
         Ok(value)

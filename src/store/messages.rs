@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::outbox::OutboxRow;
+use super::row_numbers::Numbered;
 use super::values::{Json, enum_as_name};
 use super::{Conn, Tx, outbox};
 use crate::domain::{ContactId, Holder, MessageId, SessionId, Timestamp};
@@ -317,9 +318,9 @@ pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<Me
 
 pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
+        "INSERT INTO messages (seq, id, contact_seq, session_seq, turn, direction, channel, type, body, status,
              reason, next_attempt_at, created_at, updated_at, origin, good_until)
-         VALUES (?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9,
+         VALUES (?15, ?1, ?2, ?3, ?4, 'out', ?5, ?6, ?7, ?8, ?9,
              CASE WHEN ?10 IS NOT NULL AND {} THEN ?14 ELSE ?10 END, ?11, ?11, ?12, ?13)",
         outbox::WAITS_AT_THE_END
     )
@@ -331,6 +332,7 @@ pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
 /// # Errors
 /// When the database refuses.
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
+    let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(&INSERT_OUTGOING)?.execute(params![
         message.id,
         message.contact_seq,
@@ -346,8 +348,9 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
         message.origin,
         message.good_until,
         outbox::parked(),
+        seq,
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(seq)
 }
 
 /// Inserts a message to a contact that somebody else sent, and answers its row.
@@ -355,12 +358,14 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
 /// # Errors
 /// When the database refuses, as it does if the channel told of it before: look first.
 pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> {
+    let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(
-        "INSERT INTO messages (id, contact_seq, direction, channel, provider_id, type, body, status, accepted_at,
+        "INSERT INTO messages (seq, id, contact_seq, direction, channel, provider_id, type, body, status, accepted_at,
              created_at, updated_at, elsewhere)
-         VALUES (?1, ?2, 'out', ?3, ?4, ?5, ?6, 'sent', ?7, ?8, ?8, ?9)",
+         VALUES (?1, ?2, ?3, 'out', ?4, ?5, ?6, ?7, 'sent', ?8, ?9, ?9, ?10)",
     )?
     .execute(params![
+        seq,
         message.id,
         message.contact_seq,
         message.channel,
@@ -371,7 +376,7 @@ pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> 
         message.created_at,
         message.by,
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(seq)
 }
 
 /// Inserts a message from a contact and answers its row.
@@ -379,12 +384,14 @@ pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> 
 /// # Errors
 /// When the database refuses, as it does if the channel delivered it before: look with [`find_received`] first.
 pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
+    let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(
-        "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body, status,
+        "INSERT INTO messages (seq, id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body, status,
              reason, handled, created_at, updated_at, sender)
-         VALUES (?1, ?2, ?3, ?4, 'in', ?5, ?6, ?7, ?8, 'received', ?9, ?10, ?11, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, 'in', ?6, ?7, ?8, ?9, 'received', ?10, ?11, ?12, ?12, ?13)",
     )?
     .execute(params![
+        seq,
         message.id,
         message.contact_seq,
         message.session.map(|(seq, _)| seq),
@@ -398,7 +405,7 @@ pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
         message.created_at,
         message.sender,
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(seq)
 }
 
 /// The message that came in before under this id. `sender` is whose ids they are (see [`NewInbound`]), and

@@ -32,6 +32,7 @@ mod readers;
 mod rescue;
 mod room;
 pub mod routing;
+mod row_numbers;
 mod same_people;
 mod schema;
 pub mod search;

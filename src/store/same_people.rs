@@ -5,15 +5,13 @@
 //! the same statements as when two turn out to be one person while the server runs. What cannot be joined stays as it
 //! is.
 
-use std::collections::HashMap;
-
 use rusqlite::OptionalExtension;
 
+use super::conn::Shared;
 use super::contacts::StoredContact;
 use super::sessions::Marked;
 use super::{
-    Conn, Counter, Tx, addresses, contacts, counters, http_calls, merge, messages, routing, search_index, sessions,
-    turns,
+    Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, routing, search_index, sessions, turns,
 };
 use crate::domain::profile::clean_tag;
 use crate::domain::{AddressKey, AddressKind, Phone, Timestamp};
@@ -38,9 +36,9 @@ pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
     numbers.go_through()?;
     let Numbers { joined, mended, left, .. } = numbers;
     let tags = join_tags(&tx)?;
-    let mut counts = HashMap::new();
-    tx.merge_counts(&mut counts);
-    counters::add_all(conn, &counts)?;
+    let mut shared = Shared::default();
+    shared.add(tx);
+    shared.write(conn)?;
     let told = [
         (joined, "contacts joined with another one, because their phone numbers are one number"),
         (mended, "phone numbers lost the digits that are dialled only inside their country"),

@@ -17,6 +17,7 @@ pub(super) const CURRENT: Schema = Schema {
         // It was part of the step before and uses the current store, which needs these columns. Where it has run already it
         // finds nothing.
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
+        Step::of(include_str!("migrations/7.sql")),
     ],
 };
 

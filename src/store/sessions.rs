@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::{
@@ -325,12 +326,14 @@ pub fn insert(
     prompted_at: Option<Timestamp>,
 ) -> Result<i64> {
     let wait = session.wait.as_ref();
+    let seq = tx.next_seq(Numbered::Sessions)?;
     tx.prepare_cached(
-        "INSERT INTO sessions (id, flow_seq, version, contact_seq, status, reason, outcome, current_node, waiting_for,
+        "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, reason, outcome, current_node, waiting_for,
              wake_at, expires_at, due_at, turn, prompted_at, state, started_at, last_interaction_at, ended_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
+        seq,
         session.id,
         flow_seq,
         session.version,
@@ -350,7 +353,7 @@ pub fn insert(
         session.last_interaction_at,
         session.ended_at,
     ])?;
-    Ok(tx.last_insert_rowid())
+    Ok(seq)
 }
 
 /// Writes a session over its row. What a session keeps for life (ids, version, start) is not written.

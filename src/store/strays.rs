@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 use sha2::{Digest, Sha256};
 
+use super::row_numbers::Numbered;
 use super::{Conn, Tx};
 use crate::domain::Timestamp;
 use crate::error::Result;
@@ -41,10 +42,10 @@ pub fn insert(tx: &Tx<'_>, channel: &str, why: &str, raw: &str, now: Timestamp) 
     let hash: [u8; 32] = hash.finalize().into();
     let kept = tx
         .prepare_cached(
-            "INSERT INTO strays (channel, why, raw, hash, created_at) SELECT ?1, ?2, ?3, ?4, ?5
+            "INSERT INTO strays (channel, why, raw, hash, created_at, seq) SELECT ?1, ?2, ?3, ?4, ?5, ?7
              WHERE NOT EXISTS (SELECT 1 FROM strays WHERE hash = ?4 AND created_at > ?6)",
         )?
-        .execute(params![channel, why, raw, hash, now, now.minus(AGAIN_AFTER)])?;
+        .execute(params![channel, why, raw, hash, now, now.minus(AGAIN_AFTER), tx.next_seq(Numbered::Strays)?])?;
     Ok(kept > 0)
 }
 

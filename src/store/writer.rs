@@ -25,7 +25,6 @@
 //! room on the disk (`room.rs`), which may let in less than what is queued.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +36,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::{Failed, Log};
-use super::counters::{self, Counter};
+use super::conn::Shared;
 use super::file::{Loss, OpenFile};
 use super::foreign_writes::Watch;
 use super::lock::{Ending, Lock};
@@ -395,9 +394,9 @@ impl Writer {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             return failed("Cannot begin to write", &error);
         }
-        let mut counts = HashMap::new();
+        let mut shared = Shared::default();
         for job in batch {
-            let tx = Tx::new(&self.conn);
+            let tx = Tx::after(&self.conn, &shared);
             let succeeded = job.run(&tx);
             if self.conn.raw().is_autocommit() {
                 return given_up(job.as_ref());
@@ -405,9 +404,9 @@ impl Writer {
             if !succeeded {
                 return self.roll_back(damage_of(job.as_ref()).unwrap_or(End::Failed));
             }
-            tx.merge_counts(&mut counts);
+            shared.add(tx);
         }
-        self.commit(&counts)
+        self.commit(&shared)
     }
 
     /// Runs each job in a savepoint, so that those that fail leave nothing and the others commit.
@@ -415,12 +414,12 @@ impl Writer {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             return failed("Cannot begin to write", &error);
         }
-        let mut counts = HashMap::new();
+        let mut shared = Shared::default();
         for job in batch {
             if let Err(error) = self.execute("SAVEPOINT job") {
                 return self.roll_back(failed("Cannot write", &error));
             }
-            let tx = Tx::new(&self.conn);
+            let tx = Tx::after(&self.conn, &shared);
             let succeeded = job.run(&tx);
             if self.conn.raw().is_autocommit() {
                 return given_up(job.as_ref());
@@ -429,7 +428,7 @@ impl Writer {
                 return self.roll_back(end);
             }
             let undone = if succeeded {
-                tx.merge_counts(&mut counts);
+                shared.add(tx);
                 Ok(())
             } else {
                 self.execute("ROLLBACK TO job")
@@ -438,11 +437,11 @@ impl Writer {
                 return self.roll_back(failed("Cannot write", &error));
             }
         }
-        self.commit(&counts)
+        self.commit(&shared)
     }
 
-    fn commit(&self, counts: &HashMap<Counter, i64>) -> End {
-        if let Err(error) = counters::add_all(&self.conn, counts) {
+    fn commit(&self, shared: &Shared) -> End {
+        if let Err(error) = shared.write(&self.conn) {
             let end = end_by(cause(&error), format!("Cannot count: {error}"));
             return self.roll_back(end);
         }
@@ -610,7 +609,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::testing::{self, now};
-    use super::super::{Direct, Options, Store, generation, settings};
+    use super::super::{Counter, Direct, Options, Store, counters, generation, settings};
     use super::*;
     use crate::error::Code;
 
