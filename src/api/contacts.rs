@@ -493,8 +493,7 @@ impl Export {
         Ok(Some((Bytes::from(text), self)))
     }
 
-    /// Reads of the contact, and fails once that is gone or another one: a row that an erasure frees may be the next
-    /// contact's.
+    /// Reads of the contact, and fails once that was erased or merged: what is left of it would pass for the whole.
     async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
         let (id, contact_seq) = (self.id, self.contact_seq);
         let checked = move |conn: &Conn| match contacts::find_by_id(conn, id)? {

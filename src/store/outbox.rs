@@ -26,7 +26,7 @@ pub fn parked() -> Timestamp {
 /// A message to a contact, with what deciding on it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
-    /// Row. A row number is used again after an erasure: together with `id` it names one message.
+    /// Row.
     pub seq: i64,
     /// Public id.
     pub id: MessageId,

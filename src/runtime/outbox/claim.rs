@@ -73,7 +73,7 @@ pub(super) struct Claimed {
 /// A message that is to be sent now.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attempt {
-    /// Its row, which with its id names it.
+    /// Its row.
     pub(super) seq: i64,
     /// Row of its contact.
     pub(super) contact_seq: i64,

@@ -367,7 +367,6 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     outbox.hear_of_person(&sent, attempt.contact_seq);
     let mut record = Record {
         seq: attempt.seq,
-        id: attempt.id(),
         number: attempt.number,
         began_at: attempt.message.at,
         wa_id: attempt.message.to.wa_id.clone(),
@@ -382,7 +381,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         match runtime.handle(record.clone()).await {
             Ok(recorded) => break recorded,
             Err(error) if error.code() == Code::Internal && record.moves_session => {
-                tracing::error!(message = %record.id, %error, "an answer is recorded without its session");
+                tracing::error!(message = %attempt.id(), %error, "an answer is recorded without its session");
                 record.moves_session = false;
             }
             Err(error) if runtime.store().is_healthy() && error.code() == Code::Unavailable => {
@@ -390,7 +389,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
                 pause = (pause * 2).min(RECORD_AGAIN.1);
             }
             Err(error) => {
-                tracing::error!(message = %record.id, %error, sent = ?record.sent, "an answer of the channel is lost");
+                tracing::error!(message = %attempt.id(), %error, sent = ?record.sent, "an answer of the channel is lost");
                 return;
             }
         }

@@ -7,7 +7,7 @@ use super::compose;
 use super::refused::Refused;
 use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
-use crate::domain::{MessageId, Timestamp};
+use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
@@ -25,7 +25,6 @@ const NEVER_ENDED: &str = "The server stopped, or lost track of it, before the c
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) seq: i64,
-    pub(super) id: MessageId,
     /// Which attempt it was, from 1.
     pub(super) number: u32,
     /// When it began.
@@ -74,10 +73,7 @@ impl Command for Record {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Recorded, Hold> {
-        // Row numbers are used again after an erasure.
-        let Some(row) = outbox::find(job.tx(), self.seq)?.filter(|row| row.id == self.id) else {
-            return Ok(Recorded::Stale);
-        };
+        let Some(row) = outbox::find(job.tx(), self.seq)? else { return Ok(Recorded::Stale) };
         // A status may have come before the answer, and an operator may have queued it again.
         let is_open = matches!(row.status, MessageStatus::Sending | MessageStatus::Unknown)
             && row.next_attempt_at.is_some()
