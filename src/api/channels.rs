@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::templates::last_template_sync;
 use crate::runtime::{ChannelState, OPERATOR, Tried};
-use crate::store::strays::{self, Stray};
+use crate::store::unprocessed_deliveries::{self, Stray};
 use crate::store::{messages, templates};
 
 /// All channels that there are; one of them is live.
@@ -121,8 +121,10 @@ pub(super) async fn list_strays(
         return Err(ApiError::not_found("Channel not found"));
     }
     let name = name.into_inner();
-    let mut rows =
-        read(&state, move |conn| strays::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))).await?;
+    let mut rows = read(&state, move |conn| {
+        unprocessed_deliveries::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))
+    })
+    .await?;
     let next = cut(&mut rows, page.limit, |row| row.seq);
     let data: Vec<Value> = rows.into_iter().map(stray_view).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))

@@ -20,7 +20,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
-use crate::store::{Conn, WriteClass, leftovers, strays};
+use crate::store::{Conn, WriteClass, leftovers, unprocessed_deliveries};
 
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
@@ -295,16 +295,18 @@ async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut afte
     loop {
         let addresses = addresses.clone();
         let look = move |conn: &Conn| {
-            let strays = strays::list(conn, after, STRAYS_PER_READ)?;
+            let strays = unprocessed_deliveries::list(conn, after, STRAYS_PER_READ)?;
             let last = strays.last().map(|stray| stray.seq);
-            let names = |stray: &strays::Stray| addresses.iter().any(|address| names_address(&stray.raw, address));
+            let names = |stray: &unprocessed_deliveries::Stray| {
+                addresses.iter().any(|address| names_address(&stray.raw, address))
+            };
             Ok((strays.iter().filter(|stray| names(stray)).map(|stray| stray.seq).collect::<Vec<_>>(), last))
         };
         let (wanted, last) = runtime.store().query_vital(look).await?;
         if !wanted.is_empty() {
-            let deleting = runtime
-                .store()
-                .write_as(WriteClass::Essential, move |tx| wanted.iter().try_for_each(|seq| strays::delete(tx, *seq)));
+            let deleting = runtime.store().write_as(WriteClass::Essential, move |tx| {
+                wanted.iter().try_for_each(|seq| unprocessed_deliveries::delete(tx, *seq))
+            });
             deleting.await?;
         }
         match last {

@@ -16,7 +16,7 @@ use super::{Inbound, ProgressOutcome, Runtime};
 use crate::channels::incoming::{IncomingKind, Item, Sender, Stage};
 use crate::channels::whatsapp;
 use crate::error::{Error, Result};
-use crate::store::{Counter, strays, templates};
+use crate::store::{Counter, templates, unprocessed_deliveries};
 
 /// Counts the statuses of messages that are not known here.
 const UNKNOWN_STATUS: &str = "status.unknown";
@@ -58,7 +58,7 @@ impl Runtime {
     /// When the store takes no writes.
     pub async fn keep_stray(&self, why: String, raw: &Value) -> Result<()> {
         let (channel, raw, now) = (self.channel().name(), raw.to_string(), self.clock().now());
-        self.store().write(move |tx| strays::insert(tx, channel, &why, &raw, now).map(|_| ())).await
+        self.store().write(move |tx| unprocessed_deliveries::insert(tx, channel, &why, &raw, now).map(|_| ())).await
     }
 
     fn is_opt_out_item(&self, item: &Item) -> bool {

@@ -17,7 +17,8 @@ use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{
-    Tx, WriteClass, channels, contacts as stored_contacts, erased, idempotency, logins, sessions, strays, webhooks,
+    Tx, WriteClass, channels, contacts as stored_contacts, erased, idempotency, logins, sessions,
+    unprocessed_deliveries, webhooks,
 };
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
@@ -230,7 +231,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         contacts::clear_leftovers(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| strays::prune(tx, strays_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, strays_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
         super::outbox::release_stuck(runtime).await,

@@ -41,13 +41,13 @@ pub mod search_index;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
-pub mod strays;
 pub mod templates;
 pub mod test_cases;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tokens;
 pub mod turns;
+pub mod unprocessed_deliveries;
 mod values;
 pub mod webhooks;
 mod writer;

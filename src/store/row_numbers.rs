@@ -49,7 +49,7 @@ mod tests {
 
     use super::super::messages::{self, NewInbound};
     use super::super::testing::{self, contact_id, now};
-    use super::super::{Direct, Store, Tx, WriteClass, contacts, sessions, strays};
+    use super::super::{Direct, Store, Tx, WriteClass, contacts, sessions, unprocessed_deliveries};
     use super::*;
     use crate::domain::{Contact, MessageId, Session, Status};
     use crate::error::Error;
@@ -77,7 +77,7 @@ mod tests {
             created_at: now(),
         };
         let message = messages::insert_inbound(tx, &message)?;
-        assert!(strays::insert(tx, "webhook", "odd", &n.to_string(), now())?);
+        assert!(unprocessed_deliveries::insert(tx, "webhook", "odd", &n.to_string(), now())?);
         let stray = tx.query_row("SELECT max(seq) FROM strays", [], |row| row.get(0))?;
         Ok([contact, session, message, stray])
     }

@@ -1,8 +1,8 @@
 //! `/webhooks/whatsapp`: the challenge, the signature, and what comes of a delivery.
 
 use hmac::{Hmac, KeyInit, Mac};
-use qyvo::store::strays;
 use qyvo::store::tokens::Scope;
+use qyvo::store::unprocessed_deliveries;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -232,7 +232,7 @@ async fn what_cannot_be_read_is_kept_and_acknowledged() {
         let status = json!({"statuses": [{"id": "wamid.x", "status": "delivered", "timestamp": "1778140800",
                                           "recipient_id": "14155550123"}]});
         deliver(&app, &change(&status)).await.expect(200);
-        let strays = app.runtime.store().read(|conn| strays::list(conn, 0, 9)).unwrap();
+        let strays = app.runtime.store().read(|conn| unprocessed_deliveries::list(conn, 0, 9)).unwrap();
         let strays: Vec<String> = strays.into_iter().map(|stray| stray.raw).collect();
         assert_eq!(strays.len(), 2, "a status of a message that is not known is only counted: {strays:?}");
         assert_eq!(strays[1], "\"no JSON\"");

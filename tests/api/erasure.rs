@@ -10,7 +10,9 @@ use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, W
 use qyvo::store::http_calls::NewCall;
 use qyvo::store::messages::Direction;
 use qyvo::store::sessions::Place;
-use qyvo::store::{channels, contacts, erasure, http_calls, messages, outbox, sessions, settings, strays};
+use qyvo::store::{
+    channels, contacts, erasure, http_calls, messages, outbox, sessions, settings, unprocessed_deliveries,
+};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, local};
@@ -211,7 +213,7 @@ async fn leave_traces(app: &TestApp, n: u64) {
     };
     let number = phone(n).parse().unwrap();
     let writing = app.runtime.store().write(move |tx| {
-        assert!(strays::insert(tx, "whatsapp", "unknown", &raw, now)?);
+        assert!(unprocessed_deliveries::insert(tx, "whatsapp", "unknown", &raw, now)?);
         let contact = contacts::find_by_phone(tx, &number)?.unwrap();
         channels::set_pair_clock(tx, "whatsapp", contact.seq, now)?;
         let said = messages::list_of_contact(tx, contact.seq, None, 9)?;
