@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::templates::last_template_sync;
 use crate::runtime::{ChannelState, OPERATOR, Tried};
-use crate::store::unprocessed_deliveries::{self, Stray};
+use crate::store::unprocessed_deliveries::{self, UnprocessedDelivery};
 use crate::store::{messages, templates};
 
 /// All channels that there are; one of them is live.
@@ -126,12 +126,12 @@ pub(super) async fn list_strays(
     })
     .await?;
     let next = cut(&mut rows, page.limit, |row| row.seq);
-    let data: Vec<Value> = rows.into_iter().map(stray_view).collect();
+    let data: Vec<Value> = rows.into_iter().map(unprocessed_view).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
 }
 
-fn stray_view(stray: Stray) -> Value {
-    let Stray { seq: _, channel: _, why, raw, created_at } = stray;
+fn unprocessed_view(row: UnprocessedDelivery) -> Value {
+    let UnprocessedDelivery { seq: _, channel: _, why, raw, created_at } = row;
     // What is no JSON after all is shown as the text that it is.
     let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
     json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})

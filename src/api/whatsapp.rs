@@ -85,7 +85,7 @@ pub(super) async fn receive_delivery(
         // It is signed, so Meta would send the very same again and again.
         Err(unreadable) => {
             let raw = json!(String::from_utf8_lossy(&raw));
-            state.runtime.keep_stray(unreadable, &raw).await?;
+            state.runtime.keep_unprocessed(unreadable, &raw).await?;
         }
     }
     Ok(HttpResponse::Ok().finish())

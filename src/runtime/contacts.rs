@@ -20,6 +20,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
+use crate::store::unprocessed_deliveries::UnprocessedDelivery;
 use crate::store::{Conn, WriteClass, leftovers, unprocessed_deliveries};
 
 /// Bytes of JSON that a contact's metadata may have.
@@ -34,8 +35,8 @@ const PAGES_PER_READ: u32 = 1_000;
 const PAGES_PER_JOB: usize = 64;
 /// How long the disk is left to others after each read.
 const CLEARING_PAUSE: Duration = Duration::from_millis(5);
-/// Strays that one read looks through; one may have 3 MB.
-const STRAYS_PER_READ: u32 = 20;
+/// Unprocessed deliveries that one read looks through; one may have 3 MB.
+const DELIVERIES_PER_READ: u32 = 20;
 /// Kept answers that one read looks through.
 const ANSWERS_PER_READ: u32 = 1_000;
 /// Kept answers that one job forgets.
@@ -177,13 +178,13 @@ pub(super) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Era
         None => Ok(Vec::new()),
     });
     let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
-    let looked_at = forget_strays(runtime, &addresses, 0).await?;
+    let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
     let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
         Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
         None => erasure::find(tx, id),
     });
     let begun = begun.await?;
-    forget_strays(runtime, &addresses, looked_at).await?;
+    forget_deliveries(runtime, &addresses, looked_at).await?;
     match begun {
         Some(erasure) => finish(runtime, &key, erasure).await.map(Some),
         None => Ok(None),
@@ -291,16 +292,14 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
 
 /// Forgets the parts of deliveries that nothing took and that name one of these addresses, those after a row. Gives the
 /// last row that was looked at.
-async fn forget_strays(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut after: i64) -> Result<i64> {
+async fn forget_deliveries(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut after: i64) -> Result<i64> {
     loop {
         let addresses = addresses.clone();
         let look = move |conn: &Conn| {
-            let strays = unprocessed_deliveries::list(conn, after, STRAYS_PER_READ)?;
-            let last = strays.last().map(|stray| stray.seq);
-            let names = |stray: &unprocessed_deliveries::Stray| {
-                addresses.iter().any(|address| names_address(&stray.raw, address))
-            };
-            Ok((strays.iter().filter(|stray| names(stray)).map(|stray| stray.seq).collect::<Vec<_>>(), last))
+            let rows = unprocessed_deliveries::list(conn, after, DELIVERIES_PER_READ)?;
+            let last = rows.last().map(|row| row.seq);
+            let names = |row: &UnprocessedDelivery| addresses.iter().any(|address| names_address(&row.raw, address));
+            Ok((rows.iter().filter(|row| names(row)).map(|row| row.seq).collect::<Vec<_>>(), last))
         };
         let (wanted, last) = runtime.store().query_vital(look).await?;
         if !wanted.is_empty() {

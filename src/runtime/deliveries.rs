@@ -56,7 +56,7 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub async fn keep_stray(&self, why: String, raw: &Value) -> Result<()> {
+    pub async fn keep_unprocessed(&self, why: String, raw: &Value) -> Result<()> {
         let (channel, raw, now) = (self.channel().name(), raw.to_string(), self.clock().now());
         self.store().write(move |tx| unprocessed_deliveries::insert(tx, channel, &why, &raw, now).map(|_| ())).await
     }
@@ -127,9 +127,9 @@ impl Runtime {
             }
             Item::Notice { code, text, raw } => {
                 tracing::warn!(code, text, "the channel has something to tell its operator");
-                self.keep_stray(format!("{code}: {text}"), &raw).await
+                self.keep_unprocessed(format!("{code}: {text}"), &raw).await
             }
-            Item::Unknown { why, raw } => self.keep_stray(why, &raw).await,
+            Item::Unknown { why, raw } => self.keep_unprocessed(why, &raw).await,
         }
     }
 }

@@ -33,7 +33,7 @@ const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long wrong guesses at the admin page's password count.
 const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long parts of deliveries are kept that nothing took.
-const STRAYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const UNPROCESSED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long to wait at least after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -224,14 +224,14 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
     let (keys_before, traces_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
     let told_before = now.minus(DELIVERIES_KEPT);
     let guesses_before = now.minus(GUESSES_KEPT);
-    let strays_before = now.minus(STRAYS_KEPT);
+    let unprocessed_before = now.minus(UNPROCESSED_KEPT);
     // None of them waits for another: an erasure that cannot go on must not keep what is old.
     let parts = [
         contacts::resume(runtime).await,
         contacts::clear_leftovers(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, strays_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
         super::outbox::release_stuck(runtime).await,

@@ -14,7 +14,7 @@ pub(super) enum Numbered {
     Contacts,
     Sessions,
     Messages,
-    Strays,
+    UnprocessedDeliveries,
 }
 
 /// The highest number of each table that was ever given.

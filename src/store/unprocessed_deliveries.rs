@@ -15,7 +15,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A part of a delivery that nothing took.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stray {
+pub struct UnprocessedDelivery {
     /// Row.
     pub seq: i64,
     /// The channel's name.
@@ -45,26 +45,34 @@ pub fn insert(tx: &Tx<'_>, channel: &str, why: &str, raw: &str, now: Timestamp) 
             "INSERT INTO strays (channel, why, raw, hash, created_at, seq) SELECT ?1, ?2, ?3, ?4, ?5, ?7
              WHERE NOT EXISTS (SELECT 1 FROM strays WHERE hash = ?4 AND created_at > ?6)",
         )?
-        .execute(params![channel, why, raw, hash, now, now.minus(AGAIN_AFTER), tx.next_seq(Numbered::Strays)?])?;
+        .execute(params![
+            channel,
+            why,
+            raw,
+            hash,
+            now,
+            now.minus(AGAIN_AFTER),
+            tx.next_seq(Numbered::UnprocessedDeliveries)?
+        ])?;
     Ok(kept > 0)
 }
 
-/// At most `limit` strays after the row `after` (0 for all), in the order in which they came.
+/// At most `limit` of them after the row `after` (0 for all), in the order in which they came.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn list(conn: &Conn, after: i64, limit: u32) -> Result<Vec<Stray>> {
+pub fn list(conn: &Conn, after: i64, limit: u32) -> Result<Vec<UnprocessedDelivery>> {
     let mut statement = conn
         .prepare_cached("SELECT seq, channel, why, raw, created_at FROM strays WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
     let rows = statement.query_map((after, limit), read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// At most `limit` strays of a channel, the newest first; those before the row `before`, if any.
+/// At most `limit` of a channel, the newest first; those before the row `before`, if any.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn newest_of(conn: &Conn, channel: &str, before: Option<i64>, limit: u32) -> Result<Vec<Stray>> {
+pub fn newest_of(conn: &Conn, channel: &str, before: Option<i64>, limit: u32) -> Result<Vec<UnprocessedDelivery>> {
     let mut statement = conn.prepare_cached(NEWEST_OF)?;
     let rows = statement.query_map((channel, before.unwrap_or(i64::MAX), limit), read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -73,11 +81,17 @@ pub fn newest_of(conn: &Conn, channel: &str, before: Option<i64>, limit: u32) ->
 const NEWEST_OF: &str = "SELECT seq, channel, why, raw, created_at FROM strays WHERE channel = ?1 AND seq < ?2
     ORDER BY seq DESC LIMIT ?3";
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stray> {
-    Ok(Stray { seq: row.get(0)?, channel: row.get(1)?, why: row.get(2)?, raw: row.get(3)?, created_at: row.get(4)? })
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<UnprocessedDelivery> {
+    Ok(UnprocessedDelivery {
+        seq: row.get(0)?,
+        channel: row.get(1)?,
+        why: row.get(2)?,
+        raw: row.get(3)?,
+        created_at: row.get(4)?,
+    })
 }
 
-/// Deletes a stray, if it is there.
+/// Deletes a row, if it is there.
 ///
 /// # Errors
 /// When the database refuses.
@@ -86,7 +100,7 @@ pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Deletes strays that came before a moment, the oldest first, at most `limit`, and answers how many.
+/// Deletes those that came before a moment, the oldest first, at most `limit`, and answers how many.
 ///
 /// # Errors
 /// When the database refuses.
@@ -106,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strays_are_kept_until_they_are_old() {
+    fn they_are_kept_until_they_are_old() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         for age in [30, 20, 10] {
@@ -122,7 +136,7 @@ mod tests {
             ("whatsapp", "unknown", "{\"a\":1}")
         );
         assert_eq!(list(&tx, all[0].seq, 1).unwrap(), [all[1].clone()]);
-        let newest: Vec<i64> = newest_of(&tx, "whatsapp", None, 2).unwrap().iter().map(|stray| stray.seq).collect();
+        let newest: Vec<i64> = newest_of(&tx, "whatsapp", None, 2).unwrap().iter().map(|row| row.seq).collect();
         assert_eq!(newest, [all[2].seq, all[1].seq]);
         assert_eq!(newest_of(&tx, "whatsapp", Some(all[1].seq), 2).unwrap(), [all[0].clone()]);
         assert_eq!(newest_of(&tx, "webhook", None, 2).unwrap(), []);
