@@ -21,7 +21,7 @@ use crate::store::erased::{self, ErasureKey, Trace};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
-use crate::store::{Conn, WriteClass, leftovers, unprocessed_deliveries};
+use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
 
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
@@ -333,18 +333,19 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
 /// Clears the leftovers of all pages, and gives how many pages had some.
 async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
-    let mut from = if runtime.store().query_vital(leftovers::can_look).await? { Some(1) } else { None };
+    let mut from = if runtime.store().query_vital(page_residue::can_look).await? { Some(1) } else { None };
     if from.is_none() {
         tracing::warn!(
             "what SQLite leaves behind of erased contacts cannot be cleared in this file; VACUUM does, while no server runs"
         );
     }
     while let Some(page) = from {
-        let look = move |conn: &Conn| leftovers::find(conn, page, PAGES_PER_READ);
+        let look = move |conn: &Conn| page_residue::find(conn, page, PAGES_PER_READ);
         let (found, next) = runtime.store().query_vital(look).await?;
         for pages in found.chunks(PAGES_PER_JOB) {
             let pages = pages.to_vec();
-            cleared += runtime.store().write_as(WriteClass::Essential, move |tx| leftovers::clear(tx, &pages)).await?;
+            cleared +=
+                runtime.store().write_as(WriteClass::Essential, move |tx| page_residue::clear(tx, &pages)).await?;
         }
         from = next;
         tokio::time::sleep(CLEARING_PAUSE).await;

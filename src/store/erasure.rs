@@ -114,7 +114,7 @@ pub fn begin(
     Ok(Erasure { contact_seq: *seq, contact_id: contact.id, sessions: 0, messages: 0 })
 }
 
-/// How many erasures ended whose [`super::leftovers`] were not cleared yet; `None` without any.
+/// How many erasures ended whose [`super::page_residue`] were not cleared yet; `None` without any.
 ///
 /// # Errors
 /// When the database cannot be read.
