@@ -29,9 +29,9 @@ pub const METADATA_BYTES: usize = 64 * 1024;
 pub(super) const OPTED_OUT: &str = "opted_out";
 /// Sessions that one job ends.
 const SESSIONS_PER_JOB: usize = 64;
-/// Pages that one read looks through for leftovers: 4 MB.
+/// Pages that one read looks through for residue: 4 MB.
 const PAGES_PER_READ: u32 = 1_000;
-/// Pages that one job clears of leftovers.
+/// Pages that one job clears of residue.
 const PAGES_PER_JOB: usize = 64;
 /// How long the disk is left to others after each read.
 const CLEARING_PAUSE: Duration = Duration::from_millis(5);
@@ -315,8 +315,8 @@ async fn forget_deliveries(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut 
     }
 }
 
-/// Clears the leftovers of erasures that have ended, if there were any.
-pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
+/// Clears the page residue of erasures that have ended, if there were any.
+pub(super) async fn clear_page_residue(runtime: &Runtime) -> Result<usize> {
     let mut pages_done = runtime.inner.clearing.lock().await;
     let Some(erasures) = runtime.store().query_vital(erasure::uncleared).await? else { return Ok(0) };
     let cleared = if *pages_done == Some(erasures) { 0 } else { clear_pages(runtime).await? };
@@ -330,7 +330,7 @@ pub(super) async fn clear_leftovers(runtime: &Runtime) -> Result<usize> {
     Ok(cleared)
 }
 
-/// Clears the leftovers of all pages, and gives how many pages had some.
+/// Clears the residue of all pages, and gives how many pages had some.
 async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
     let mut from = if runtime.store().query_vital(page_residue::can_look).await? { Some(1) } else { None };

@@ -409,8 +409,8 @@ impl Runtime {
     ///
     /// # Errors
     /// When the database cannot be read or refuses; it is tried again then.
-    pub async fn clear_leftovers(&self) -> Result<usize> {
-        contacts::clear_leftovers(self).await
+    pub async fn clear_page_residue(&self) -> Result<usize> {
+        contacts::clear_page_residue(self).await
     }
 
     /// Whether there is room for new sessions. Replies, timers and what ends sessions go on without.

@@ -228,7 +228,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
     // None of them waits for another: an erasure that cannot go on must not keep what is old.
     let parts = [
         contacts::resume(runtime).await,
-        contacts::clear_leftovers(runtime).await.map(|_| ()),
+        contacts::clear_page_residue(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,

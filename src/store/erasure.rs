@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// How long a provider may deliver a message again: the ids of younger ones are remembered.
 pub const REDELIVERY: Duration = Duration::from_secs(8 * 24 * 3600);
-/// Where it stands among the secrets how many erasures ended since leftovers were cleared.
+/// Where it stands among the secrets how many erasures ended since page residue was cleared.
 const UNCLEARED: &str = "erasures_uncleared";
 /// Rows that one job deletes at the most.
 const ROWS: u32 = 256;
@@ -114,7 +114,7 @@ pub fn begin(
     Ok(Erasure { contact_seq: *seq, contact_id: contact.id, sessions: 0, messages: 0 })
 }
 
-/// How many erasures ended whose [`super::page_residue`] were not cleared yet; `None` without any.
+/// How many erasures ended whose [`super::page_residue`] was not cleared yet; `None` without any.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -123,7 +123,7 @@ pub fn uncleared(conn: &Conn) -> Result<Option<u64>> {
     Ok(secrets::get(conn, UNCLEARED)?.map(|count| count.parse().unwrap_or(0)))
 }
 
-/// Notes that the leftovers of these many erasures are cleared, unless there were more meanwhile.
+/// Notes that the page residue of these many erasures is cleared, unless there were more meanwhile.
 ///
 /// # Errors
 /// When the database refuses.

@@ -38,7 +38,7 @@ pub fn can_look(conn: &Conn) -> Result<bool> {
     Ok(is_built && auto_vacuum == 0 && pages(conn)? < PAGES_AT_MOST)
 }
 
-/// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have leftovers, and
+/// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have residue, and
 /// where to go on; `None` at the end of the file.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>
     let mut found = Vec::new();
     for page in from..end {
         let is_found = statement
-            .query_row([page], |row| Ok(!leftovers(page, row.get_ref(0)?.as_blob()?).is_empty()))
+            .query_row([page], |row| Ok(!residue_of(page, row.get_ref(0)?.as_blob()?).is_empty()))
             .optional()?;
         match is_found {
             Some(true) => found.push(page),
@@ -60,7 +60,7 @@ pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>
     Ok((found, Some(end)))
 }
 
-/// Clears the leftovers of some pages, if they still have any, and answers of how many.
+/// Clears the residue of some pages, if they still have any, and answers of how many.
 ///
 /// # Errors
 /// When the database refuses.
@@ -70,7 +70,7 @@ pub fn clear(tx: &Tx<'_>, pages: &[u32]) -> Result<usize> {
     let mut cleared = 0;
     for &page in pages {
         let Some(mut data) = read.query_row([page], |row| row.get::<_, Vec<u8>>(0)).optional()? else { continue };
-        let ranges = leftovers(page, &data);
+        let ranges = residue_of(page, &data);
         if ranges.is_empty() {
             continue;
         }
@@ -87,7 +87,7 @@ fn pages(conn: &Conn) -> Result<u32> {
 
 /// The unused ranges of a tree's page that have something in them: its middle and its free blocks. See "B-tree Pages" in
 /// SQLite's description of its file format. Where the numbers make no sense there are none.
-fn leftovers(page: u32, data: &[u8]) -> Vec<Range<usize>> {
+fn residue_of(page: u32, data: &[u8]) -> Vec<Range<usize>> {
     let start = if page == 1 { FILE_HEADER } else { 0 };
     let number = |at: usize| data.get(at..at + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
     let (Some(kind), Some(free), Some(cells), Some(content)) =
@@ -125,7 +125,7 @@ fn leftovers(page: u32, data: &[u8]) -> Vec<Range<usize>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::single_range_in_vec_init, reason = "a page mostly has one range of leftovers")]
+#[expect(clippy::single_range_in_vec_init, reason = "a page mostly has one range of residue")]
 mod tests {
     use super::super::{Direct, settings, testing};
     use super::*;
@@ -143,36 +143,36 @@ mod tests {
 
     #[test]
     fn only_unused_bytes_of_a_trees_page_count() {
-        assert_eq!(leftovers(2, &leaf(b"")), NONE);
-        assert_eq!(leftovers(2, &leaf(b"Ana")), [12..0x1f0]);
+        assert_eq!(residue_of(2, &leaf(b"")), NONE);
+        assert_eq!(residue_of(2, &leaf(b"Ana")), [12..0x1f0]);
         let mut with_old_pointers = leaf(b"");
         with_old_pointers[12..16].copy_from_slice(&[1, 0xe8, 1, 0xe0]);
-        assert_eq!(leftovers(2, &with_old_pointers), NONE);
+        assert_eq!(residue_of(2, &with_old_pointers), NONE);
         with_old_pointers[20] = b'A';
-        assert_eq!(leftovers(2, &with_old_pointers), [12..0x1f0]);
+        assert_eq!(residue_of(2, &with_old_pointers), [12..0x1f0]);
         let mut overflow = leaf(b"Ana");
         overflow[0] = 0;
-        assert_eq!(leftovers(2, &overflow), NONE, "the rest of a long text is no leftover");
+        assert_eq!(residue_of(2, &overflow), NONE, "the rest of a long text is no residue");
         let mut inner = leaf(b"Ana");
         inner[0] = 5;
-        assert_eq!(leftovers(2, &inner), [16..0x1f0]);
+        assert_eq!(residue_of(2, &inner), [16..0x1f0]);
         let mut first = vec![0; 512];
         first[100..112].copy_from_slice(&[13, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(leftovers(1, &first), NONE);
+        assert_eq!(residue_of(1, &first), NONE);
         first[300] = b'A';
-        assert_eq!(leftovers(1, &first), [108..512]);
+        assert_eq!(residue_of(1, &first), [108..512]);
         let mut with_block = leaf(b"");
         with_block[1..3].copy_from_slice(&[1, 0xf4]);
         with_block[0x1f4..0x1fc].copy_from_slice(&[0, 0, 0, 8, 0, 0, 0, 0]);
-        assert_eq!(leftovers(2, &with_block), NONE);
+        assert_eq!(residue_of(2, &with_block), NONE);
         with_block[0x1f9] = b'A';
-        assert_eq!(leftovers(2, &with_block), [0x1f8..0x1fc], "a block that was freed without secure_delete");
+        assert_eq!(residue_of(2, &with_block), [0x1f8..0x1fc], "a block that was freed without secure_delete");
         with_block[0x1f4..0x1f6].copy_from_slice(&[1, 0xf4]);
-        assert_eq!(leftovers(2, &with_block).len(), 1, "a circle of blocks ends");
+        assert_eq!(residue_of(2, &with_block).len(), 1, "a circle of blocks ends");
         let mut damaged = leaf(b"");
         damaged[3] = 0xff;
-        assert_eq!(leftovers(2, &damaged), NONE, "nothing is cleared where the numbers make no sense");
-        assert_eq!(leftovers(2, &[13]), NONE);
+        assert_eq!(residue_of(2, &damaged), NONE, "nothing is cleared where the numbers make no sense");
+        assert_eq!(residue_of(2, &[13]), NONE);
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_are_cleared_and_nothing_else() {
+    fn residue_is_cleared_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let store = testing::store(&dir);
         assert!(store.read(can_look).unwrap(), "SQLite is built for it, see .cargo/config.toml");

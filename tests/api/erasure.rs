@@ -184,11 +184,11 @@ async fn nothing_of_a_person_is_left_in_the_files() {
             let id = app.get(&path).await.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
             app.delete(&format!("/contacts/{id}")).await.expect(200);
         }
-        let cleared = app.runtime.clear_leftovers().await.unwrap();
+        let cleared = app.runtime.clear_page_residue().await.unwrap();
         assert!(cleared > 0, "SQLite leaves nothing behind any more");
         let left = found(app.folder.path(), &needles);
         assert!(left.is_empty(), "{} of {}: {left:#?}", left.len(), needles.len());
-        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        assert_eq!(app.runtime.clear_page_residue().await.unwrap(), 0);
         let folder = app.stop().await;
         let left = found(folder.path(), &needles);
         assert!(left.is_empty(), "{} of {}: {left:#?}", left.len(), needles.len());
@@ -259,16 +259,16 @@ async fn a_log_in_use_has_no_page_looked_through_twice() {
         let reader = rusqlite::Connection::open(app.folder.path().join("qyvo.db")).unwrap();
         reader.execute_batch("BEGIN").unwrap();
         reader.query_row("SELECT count(*) FROM contacts", [], |row| row.get::<_, i64>(0)).unwrap();
-        assert!(app.runtime.clear_leftovers().await.unwrap() > 0);
-        // Leftovers from now on are of people who are still there.
+        assert!(app.runtime.clear_page_residue().await.unwrap() > 0);
+        // Residue from now on is of people who are still there.
         churn(&app, 2).await;
-        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        assert_eq!(app.runtime.clear_page_residue().await.unwrap(), 0);
         assert!(!is_cleared(), "the log has the pages as they were");
         reader.execute_batch("COMMIT").unwrap();
-        assert_eq!(app.runtime.clear_leftovers().await.unwrap(), 0);
+        assert_eq!(app.runtime.clear_page_residue().await.unwrap(), 0);
         assert!(is_cleared());
         erase(2).await;
-        assert!(app.runtime.clear_leftovers().await.unwrap() > 0, "another erasure has all pages looked through");
+        assert!(app.runtime.clear_page_residue().await.unwrap() > 0, "another erasure has all pages looked through");
         assert!(is_cleared());
         app.stop().await;
     })
