@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, Contact, ContactChange, ContactId, Phone, Timestamp};
 use crate::error::Result;
-use crate::store::erased::ErasureKey;
+use crate::store::tombstones::ErasureKey;
 use crate::store::{Conn, Tx, contacts, messages, search_index};
 
 /// What the contacts' records say of where they are from.

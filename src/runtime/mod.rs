@@ -60,7 +60,7 @@ use crate::domain::consent::ConsentWords;
 use crate::domain::{ContactId, FlowDocument, TextLimits, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
-use crate::store::erased::ErasureKey;
+use crate::store::tombstones::ErasureKey;
 use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
 use arrivals::Arrivals;
 use inbound::Keywords;

@@ -17,7 +17,7 @@ use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{
-    Tx, WriteClass, channels, contacts as stored_contacts, erased, idempotency, logins, sessions,
+    Tx, WriteClass, channels, contacts as stored_contacts, idempotency, logins, sessions, tombstones,
     unprocessed_deliveries, webhooks,
 };
 
@@ -230,7 +230,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         contacts::resume(runtime).await,
         contacts::clear_page_residue(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| erased::prune(tx, traces_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| tombstones::prune(tx, traces_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,

@@ -14,7 +14,6 @@ mod conn;
 pub mod contacts;
 pub mod counters;
 mod direct;
-pub mod erased;
 pub mod erasure;
 mod file;
 pub mod flows;
@@ -46,6 +45,7 @@ pub mod test_cases;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tokens;
+pub mod tombstones;
 pub mod turns;
 pub mod unprocessed_deliveries;
 mod values;

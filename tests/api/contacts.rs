@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use qyvo::domain::{ContactId, FlowId, Timestamp};
-use qyvo::store::erased::ErasureKey;
+use qyvo::store::tombstones::ErasureKey;
 use qyvo::store::{contacts, erasure};
 use reqwest::Method;
 use serde_json::{Value, json};

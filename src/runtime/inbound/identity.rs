@@ -14,7 +14,7 @@ use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::erased::{self, ErasureKey, Trace};
+use crate::store::tombstones::{self, ErasureKey, Trace};
 use crate::store::{Conn, addresses, merge};
 
 /// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
@@ -48,7 +48,7 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
 pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
     for candidate in address.forms_ever_kept() {
         let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
-        if erased::find(conn, key, trace)?.is_some() {
+        if tombstones::find(conn, key, trace)?.is_some() {
             return Ok(true);
         }
     }
