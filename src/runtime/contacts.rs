@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
-use crate::store::tombstones::{self, ErasureKey, Trace};
+use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
 use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
 
@@ -397,10 +397,10 @@ impl Job<'_> {
             return Ok(None);
         }
         let Some(key) = self.erasure_key()? else { return Ok(None) };
-        let mut hash = tombstones::find(self.tx(), &key, Trace::of_message(channel, sender, provider_id))?;
+        let mut hash = tombstones::find(self.tx(), &key, Tombstone::of_message(channel, sender, provider_id))?;
         if hash.is_none() && !sender.is_empty() {
             // Of messages from before version 5 nobody noted whose ids theirs were.
-            hash = tombstones::find(self.tx(), &key, Trace::Inbound(channel, provider_id))?;
+            hash = tombstones::find(self.tx(), &key, Tombstone::Inbound(channel, provider_id))?;
         }
         Ok(hash
             .and_then(|hash| hash.first_chunk().copied())

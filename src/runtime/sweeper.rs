@@ -221,7 +221,7 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
 /// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
 pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
     let now = runtime.clock().now();
-    let (keys_before, traces_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
+    let (keys_before, tombstones_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
     let told_before = now.minus(DELIVERIES_KEPT);
     let guesses_before = now.minus(GUESSES_KEPT);
     let unprocessed_before = now.minus(UNPROCESSED_KEPT);
@@ -230,7 +230,7 @@ pub(super) async fn tidy(runtime: &Runtime) -> Result<()> {
         contacts::resume(runtime).await,
         contacts::clear_page_residue(runtime).await.map(|_| ()),
         prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| tombstones::prune(tx, traces_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| tombstones::prune(tx, tombstones_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 
 use super::contacts::{self, Address, StoredContact};
-use super::tombstones::{self, ErasureKey, Trace};
+use super::tombstones::{self, ErasureKey, Tombstone};
 use super::{Conn, Tx, http_calls, search_index, secrets};
 use crate::domain::{AddressKey, AddressKind, ContactId, SessionId, Timestamp};
 use crate::error::Result;
@@ -86,16 +86,16 @@ pub fn begin(
     tx.prepare_cached("INSERT INTO erasures (contact_seq, contact_id, begun_at) VALUES (?1, ?2, ?3)")?
         .execute((seq, contact.id, now))?;
     for Address { kind, value, retired_at, .. } in contacts::addresses(tx, *seq)? {
-        let trace = Trace::OptOut(&kind, &value);
+        let tombstone = Tombstone::OptOut(&kind, &value);
         match (retired_at, contact.opted_out_at) {
             // It leads to nobody, and whoever comes by it next has decided nothing.
             (Some(_), _) => {}
-            (None, Some(_)) => tombstones::insert(tx, key, trace, now)?,
+            (None, Some(_)) => tombstones::insert(tx, key, tombstone, now)?,
             // Erased once before, then back and willing, perhaps by the other form of the number.
             (None, None) => {
                 let kind = AddressKind::ALL.into_iter().find(|known| known.as_str() == kind);
                 for form in kind.iter().flat_map(|kind| AddressKey::new(*kind, &*value).forms_ever_kept()) {
-                    tombstones::remove(tx, key, Trace::OptOut(form.kind.as_str(), &form.value))?;
+                    tombstones::remove(tx, key, Tombstone::OptOut(form.kind.as_str(), &form.value))?;
                 }
             }
         }
@@ -231,7 +231,7 @@ fn remove_messages(
         });
         let Some((seq, bytes, channel, provider_id, created_at)) = message.optional()? else { break };
         if let Some((sender, provider_id)) = provider_id.filter(|_| created_at.plus(REDELIVERY) > now) {
-            tombstones::insert(tx, key, Trace::of_message(&channel, &sender?, &provider_id), now)?;
+            tombstones::insert(tx, key, Tombstone::of_message(&channel, &sender?, &provider_id), now)?;
         }
         for _ in 0..delete_stages.execute([seq])? {
             budget.spend(0);
@@ -388,7 +388,7 @@ mod tests {
     fn hashes_are_kept_of_the_addresses_of_who_had_opted_out() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
-        let is_kept = |kind, value| tombstones::find(&tx, &key(), Trace::OptOut(kind, value)).unwrap().is_some();
+        let is_kept = |kind, value| tombstones::find(&tx, &key(), Tombstone::OptOut(kind, value)).unwrap().is_some();
         let kept = || {
             [
                 is_kept("phone", "+14155550001"),
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(all, Erasure { sessions: 43, messages: 409, ..erasure });
         let left = ["contacts", "sessions", "turns", "messages", "erasures", "erased"].map(|table| rows(&tx, table));
         assert_eq!(left, [1, 2, 4, 4, 0, 2]);
-        let is_kept = |id| tombstones::find(&tx, &key(), Trace::Inbound("webhook", id)).unwrap().is_some();
+        let is_kept = |id| tombstones::find(&tx, &key(), Tombstone::Inbound("webhook", id)).unwrap().is_some();
         assert_eq!(["9001", "9002", "9003"].map(is_kept), [true, true, false]);
 
         assert_eq!(uncleared(&tx).unwrap(), Some(1));

@@ -1,5 +1,5 @@
-//! What outlives an erasure: keyed hashes by which a person who had opted out, and a message that was delivered before,
-//! are known again without being kept.
+//! Tombstones, which outlive an erasure: keyed hashes by which a person who had opted out, and a message that was
+//! delivered before, are known again without being kept. Their table is called `erased`.
 //!
 //! A phone number has so few digits that a plain hash of it could be turned back by trying them all. So the hash is
 //! keyed: whoever has the database file has the key, too, but a leaked hash alone tells nothing.
@@ -19,9 +19,9 @@ const SECRET: &str = "erasure_key";
 #[derive(Clone, Copy)]
 pub struct ErasureKey([u8; 32]);
 
-/// What a hash is of.
+/// What is kept of somebody who was erased: only its hash is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trace<'a> {
+pub enum Tombstone<'a> {
     /// An address whose person had opted out: its kind, such as `phone`, and its value.
     OptOut(&'a str, &'a str),
     /// A message from a person: the channel, and the channel's id of it.
@@ -30,8 +30,8 @@ pub enum Trace<'a> {
     InboundOf(&'a str, &'a str, &'a str),
 }
 
-impl<'a> Trace<'a> {
-    /// The trace of a message. `sender` is empty where all messages of the channel share their ids.
+impl<'a> Tombstone<'a> {
+    /// The tombstone of a message. `sender` is empty where all messages of the channel share their ids.
     pub fn of_message(channel: &'a str, sender: &'a str, provider_id: &'a str) -> Self {
         match sender {
             "" => Self::Inbound(channel, provider_id),
@@ -39,7 +39,7 @@ impl<'a> Trace<'a> {
         }
     }
 
-    /// The trace of a phone number.
+    /// The tombstone of a phone number.
     pub fn of_phone(phone: &'a Phone) -> Self {
         Self::OptOut("phone", phone.as_str())
     }
@@ -82,19 +82,19 @@ impl ErasureKey {
         Ok(self)
     }
 
-    /// The hash under which a trace is kept.
-    pub fn hash(&self, trace: Trace<'_>) -> [u8; 32] {
-        let parts: &[&str] = match &trace {
-            Trace::OptOut(first, second) | Trace::Inbound(first, second) => &[first, second],
-            Trace::InboundOf(first, second, third) => &[first, second, third],
+    /// The hash under which a tombstone is kept.
+    pub fn hash(&self, tombstone: Tombstone<'_>) -> [u8; 32] {
+        let parts: &[&str] = match &tombstone {
+            Tombstone::OptOut(first, second) | Tombstone::Inbound(first, second) => &[first, second],
+            Tombstone::InboundOf(first, second, third) => &[first, second, third],
         };
         // HMAC fills a short key up with zeros to the length of SHA-256's block.
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&block.into());
-        // No kind, channel or sender has a NUL in it, so no two traces of two parts are the same bytes, nor of three.
+        // No kind, channel or sender has a NUL in it, so no two tombstones of two parts are the same bytes, nor of three.
         // One of two could be one of three only with an id that begins with a sender and a NUL.
-        mac.update(trace.kind().as_bytes());
+        mac.update(tombstone.kind().as_bytes());
         for part in parts {
             mac.update(b"\0");
             mac.update(part.as_bytes());
@@ -103,32 +103,33 @@ impl ErasureKey {
     }
 }
 
-/// Keeps a trace. One that is there already stays as old as it is.
+/// Keeps a tombstone. One that is there already stays as old as it is.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn insert(tx: &Tx<'_>, key: &ErasureKey, trace: Trace<'_>, now: Timestamp) -> Result<()> {
+pub fn insert(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>, now: Timestamp) -> Result<()> {
     tx.prepare_cached("INSERT INTO erased (kind, hash, erased_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-        .execute((trace.kind(), key.hash(trace), now))?;
+        .execute((tombstone.kind(), key.hash(tombstone), now))?;
     Ok(())
 }
 
-/// Forgets a trace, if it is there.
+/// Forgets a tombstone, if it is there.
 ///
 /// # Errors
 /// When the database refuses.
-pub fn remove(tx: &Tx<'_>, key: &ErasureKey, trace: Trace<'_>) -> Result<()> {
-    tx.prepare_cached("DELETE FROM erased WHERE kind = ?1 AND hash = ?2")?.execute((trace.kind(), key.hash(trace)))?;
+pub fn remove(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<()> {
+    tx.prepare_cached("DELETE FROM erased WHERE kind = ?1 AND hash = ?2")?
+        .execute((tombstone.kind(), key.hash(tombstone)))?;
     Ok(())
 }
 
-/// The hash of a trace, if it is kept.
+/// The hash of a tombstone, if it is kept.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn find(conn: &Conn, key: &ErasureKey, trace: Trace<'_>) -> Result<Option<[u8; 32]>> {
+pub fn find(conn: &Conn, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<Option<[u8; 32]>> {
     let mut statement = conn.prepare_cached("SELECT hash FROM erased WHERE kind = ?1 AND hash = ?2")?;
-    Ok(statement.query_row((trace.kind(), key.hash(trace)), |row| row.get(0)).optional()?)
+    Ok(statement.query_row((tombstone.kind(), key.hash(tombstone)), |row| row.get(0)).optional()?)
 }
 
 /// Forgets messages that were kept before a moment, the oldest first, at most `limit`, and answers how many. Opt-outs
@@ -171,18 +172,18 @@ mod tests {
 
     #[test]
     fn a_hash_is_of_its_kind_and_key_alone_and_always_the_same() {
-        let of = |key: [u8; 32], trace| hex::encode(ErasureKey(key).hash(trace));
-        let phone = Trace::OptOut("phone", "+14155550123");
+        let of = |key: [u8; 32], tombstone| hex::encode(ErasureKey(key).hash(tombstone));
+        let phone = Tombstone::OptOut("phone", "+14155550123");
         // HMAC-SHA-256 of "opt_out\0phone\0+14155550123", so that a hash of today is found by every later release.
         assert_eq!(of([7; 32], phone), "9f0f8b55531cd8b72037c6ebf6d76e4fc79853b5ef102479608f2374f11bf4d9");
         let others = [
             of([8; 32], phone),
-            of([7; 32], Trace::OptOut("phone", "+14155550124")),
-            of([7; 32], Trace::OptOut("wa_id", "+14155550123")),
-            of([7; 32], Trace::Inbound("phone", "+14155550123")),
-            of([7; 32], Trace::InboundOf("phone", "+14155550123", "")),
-            of([7; 32], Trace::InboundOf("phone", "+14155550123", "5")),
-            of([7; 32], Trace::InboundOf("phone", "+14155550124", "5")),
+            of([7; 32], Tombstone::OptOut("phone", "+14155550124")),
+            of([7; 32], Tombstone::OptOut("wa_id", "+14155550123")),
+            of([7; 32], Tombstone::Inbound("phone", "+14155550123")),
+            of([7; 32], Tombstone::InboundOf("phone", "+14155550123", "")),
+            of([7; 32], Tombstone::InboundOf("phone", "+14155550123", "5")),
+            of([7; 32], Tombstone::InboundOf("phone", "+14155550124", "5")),
         ];
         assert!(others.iter().all(|other| *other != of([7; 32], phone)), "{others:?}");
     }
@@ -192,21 +193,21 @@ mod tests {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let phone = "+14155550123".parse().unwrap();
-        insert(&tx, &KEY, Trace::of_phone(&phone), now().minus(Duration::from_secs(99))).unwrap();
+        insert(&tx, &KEY, Tombstone::of_phone(&phone), now().minus(Duration::from_secs(99))).unwrap();
         for (id, age) in [("a", 30), ("b", 20), ("c", 10)] {
-            insert(&tx, &KEY, Trace::Inbound("webhook", id), now().minus(Duration::from_secs(age))).unwrap();
-            insert(&tx, &KEY, Trace::Inbound("webhook", id), now()).unwrap();
+            insert(&tx, &KEY, Tombstone::Inbound("webhook", id), now().minus(Duration::from_secs(age))).unwrap();
+            insert(&tx, &KEY, Tombstone::Inbound("webhook", id), now()).unwrap();
         }
         let before = now().minus(Duration::from_secs(20));
-        let is_kept = |trace| find(&tx, &KEY, trace).unwrap() == Some(KEY.hash(trace));
+        let is_kept = |tombstone| find(&tx, &KEY, tombstone).unwrap() == Some(KEY.hash(tombstone));
         assert_eq!(prune(&tx, now(), 1).unwrap(), 1);
         assert_eq!(prune(&tx, before, 9).unwrap(), 0);
-        let kept = ["a", "b", "c"].map(|id| is_kept(Trace::Inbound("webhook", id)));
+        let kept = ["a", "b", "c"].map(|id| is_kept(Tombstone::Inbound("webhook", id)));
         assert_eq!(kept, [false, true, true]);
-        assert!(is_kept(Trace::of_phone(&phone)));
-        assert!(!is_kept(Trace::Inbound("whatsapp", "b")));
-        remove(&tx, &KEY, Trace::of_phone(&phone)).unwrap();
-        assert!(!is_kept(Trace::of_phone(&phone)));
+        assert!(is_kept(Tombstone::of_phone(&phone)));
+        assert!(!is_kept(Tombstone::Inbound("whatsapp", "b")));
+        remove(&tx, &KEY, Tombstone::of_phone(&phone)).unwrap();
+        assert!(!is_kept(Tombstone::of_phone(&phone)));
         let plan = testing::plan(
             &conn,
             "SELECT kind, hash FROM erased INDEXED BY erased_by_age

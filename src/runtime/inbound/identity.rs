@@ -14,7 +14,7 @@ use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::tombstones::{self, ErasureKey, Trace};
+use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::{Conn, addresses, merge};
 
 /// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
@@ -47,8 +47,8 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
 /// Whether the owner of an address that leads to nobody had opted out and was erased.
 pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
     for candidate in address.forms_ever_kept() {
-        let trace = Trace::OptOut(candidate.kind.as_str(), &candidate.value);
-        if tombstones::find(conn, key, trace)?.is_some() {
+        let tombstone = Tombstone::OptOut(candidate.kind.as_str(), &candidate.value);
+        if tombstones::find(conn, key, tombstone)?.is_some() {
             return Ok(true);
         }
     }
