@@ -21,10 +21,10 @@ use crate::runtime::{
     find_contact, has_stopped_auto_replies,
 };
 use crate::store::contacts::{self, Address, Profile};
-use crate::store::personal::Told;
 use crate::store::search::{self, Search};
 use crate::store::sessions::Place;
-use crate::store::{Conn, messages, personal, sessions, turns};
+use crate::store::subject_export::Told;
+use crate::store::{Conn, messages, sessions, subject_export, turns};
 
 /// How deep metadata may be nested.
 const METADATA_DEPTH: usize = 32;
@@ -358,7 +358,7 @@ fn export_head(conn: &Conn, profile: &Profile, now: Timestamp) -> Result<(i64, S
     let seq = profile.stored.seq;
     let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
     let former_ids = contacts::former_ids(conn, seq)?;
-    let pacing: Vec<Value> = personal::pair_clocks_of(conn, seq)?
+    let pacing: Vec<Value> = subject_export::pair_clocks_of(conn, seq)?
         .into_iter()
         .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
         .collect();
@@ -424,7 +424,7 @@ impl Export {
                     Some(stored) => {
                         let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
                         let mut view = session_view(conn, stored, now)?;
-                        view["http_calls"] = personal::calls_of(conn, stored.seq)?.into();
+                        view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
                         Ok(Some((view.to_string(), place)))
                     }
                     None => Ok(None),
@@ -477,7 +477,7 @@ impl Export {
                 }
             }
             Part::Told { after } => {
-                let read = move |conn: &Conn| personal::told_of(conn, contact_seq, after, EXPORT_ROWS);
+                let read = move |conn: &Conn| subject_export::told_of(conn, contact_seq, after, EXPORT_ROWS);
                 let rows = self.read(read).await?;
                 self.write(&mut text, rows.iter().map(told_view));
                 match rows.last() {

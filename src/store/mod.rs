@@ -26,7 +26,6 @@ pub mod merge;
 pub mod messages;
 pub mod outbox;
 pub mod page_residue;
-pub mod personal;
 mod readers;
 mod rescue;
 mod room;
@@ -40,6 +39,7 @@ pub mod search_index;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod subject_export;
 pub mod templates;
 pub mod test_cases;
 #[cfg(test)]
