@@ -23,7 +23,7 @@ use crate::runtime::{
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::search::{self, Search};
 use crate::store::sessions::Place;
-use crate::store::subject_export::Told;
+use crate::store::subject_export::PublishedEvent;
 use crate::store::{Conn, messages, sessions, subject_export, turns};
 
 /// How deep metadata may be nested.
@@ -382,7 +382,7 @@ fn address_view(address: &Address) -> Value {
     })
 }
 
-fn told_view(told: &Told) -> Value {
+fn told_view(told: &PublishedEvent) -> Value {
     json!({"event": told.event, "body": told.body, "created_at": iso(Some(told.created_at))})
 }
 
@@ -477,7 +477,8 @@ impl Export {
                 }
             }
             Part::Told { after } => {
-                let read = move |conn: &Conn| subject_export::told_of(conn, contact_seq, after, EXPORT_ROWS);
+                let read =
+                    move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS);
                 let rows = self.read(read).await?;
                 self.write(&mut text, rows.iter().map(told_view));
                 match rows.last() {

@@ -1,4 +1,4 @@
-//! What is stored of a person besides profile and conversation: for whoever asks what is kept of them.
+//! The export of a data subject: what is stored of a person besides profile and conversation.
 
 use serde_json::json;
 
@@ -7,31 +7,31 @@ use super::values::Json;
 use crate::domain::Timestamp;
 use crate::error::Result;
 
-/// Something that was told of a person to the operator's own systems, or is to be told.
+/// An event that was published to the operator's own systems, or is queued for them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct PublishedEvent {
     /// Row.
     pub seq: i64,
     /// Such as `message.received`.
     pub event: String,
-    /// What is told.
+    /// What is published.
     pub body: serde_json::Value,
     /// When it happened.
     pub created_at: Timestamp,
 }
 
-/// What was told of a contact after the row `after` (0 for all), in its order.
+/// The events of a contact after the row `after` (0 for all), in their order.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn told_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32) -> Result<Vec<Told>> {
+pub fn published_events_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32) -> Result<Vec<PublishedEvent>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, event, body, created_at FROM webhook_deliveries
          WHERE contact_seq = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
     )?;
     let rows = statement.query_map((contact_seq, after, limit), |row| {
         let Json(body) = row.get(2)?;
-        Ok(Told { seq: row.get(0)?, event: row.get(1)?, body, created_at: row.get(3)? })
+        Ok(PublishedEvent { seq: row.get(0)?, event: row.get(1)?, body, created_at: row.get(3)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
