@@ -1,12 +1,12 @@
 //! Finding contacts by a part of their name, email address or phone number, by a tag, by an email address.
 //!
 //! Who was last in touch comes first, and contacts that nobody was in touch with come last, the newest first. A list of
-//! so few is found in one of two ways, see `way`: what many people have is found by walking through the contacts in that
+//! so few is found in one of two ways, see `plan`: what many people have is found by walking through the contacts in that
 //! order, and what few have, or nobody did lately, by the index (see [`super::search_index`]). Everyone who is found is
 //! held against the contact's own row, so an index that is behind can leave somebody out for a moment and never shows
 //! what is not so; contacts that it does not have yet are looked at by themselves.
 
-mod way;
+mod plan;
 
 use rusqlite::OptionalExtension;
 
@@ -55,7 +55,7 @@ pub struct FoundPage {
 pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     let Some(filter) = Filter::of(conn, search)? else { return Ok(Vec::new()) };
     let mut profiles = Vec::new();
-    for seq in way::find_seqs(conn, &filter, &way::BOUNDS, None, limit as usize)? {
+    for seq in plan::find_seqs(conn, &filter, &plan::BOUNDS, None, limit as usize)? {
         profiles.extend(contacts::profile(conn, seq)?);
     }
     Ok(profiles)
@@ -72,7 +72,7 @@ pub fn find_page(conn: &Conn, search: &Search, after: Option<Place>, limit: u32)
         return Ok(FoundPage { profiles: Vec::new(), next: None, total: after.is_none().then_some((0, true)) });
     };
     let wanted = if after.is_none() { limit.max(COUNTED) } else { limit };
-    let seqs = way::find_seqs(conn, &filter, &way::BOUNDS, after, wanted + 1)?;
+    let seqs = plan::find_seqs(conn, &filter, &plan::BOUNDS, after, wanted + 1)?;
     let total = after.is_none().then(|| (seqs.len().min(COUNTED), seqs.len() <= COUNTED));
     let mut profiles = Vec::new();
     let mut last = None;

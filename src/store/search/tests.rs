@@ -9,7 +9,7 @@ use super::super::search_activity;
 use super::super::search_index::{index_some, remove};
 use super::super::testing::{self, contact_id, now};
 use super::super::{Tx, addresses};
-use super::way::{BOUNDS, Bounds, find_seqs};
+use super::plan::{BOUNDS, Bounds, find_seqs};
 use super::*;
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId};
 
@@ -643,7 +643,7 @@ fn a_search_goes_on_where_it_stopped_and_says_how_many_there_are() {
 fn a_later_part_is_not_found_by_scanning() {
     let conn = testing::conn();
     for (sql, by) in
-        [(way::BEHIND, "contacts_by_activity (last_message_at<"), (way::NEVER_IN_TOUCH, "last_message_at=?")]
+        [(plan::BEHIND, "contacts_by_activity (last_message_at<"), (plan::NEVER_IN_TOUCH, "last_message_at=?")]
     {
         let plan = testing::plan(&conn, sql);
         assert!(plan.contains(by) && !plan.contains("SCAN c") && !plan.contains("TEMP"), "{plan}");
