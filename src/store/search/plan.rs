@@ -1,4 +1,4 @@
-//! The way to the contacts that a search fits, in the order of the answer.
+//! The plan by which the contacts are found that a search fits, in the order of the answer.
 //!
 //! Of what many people have, those who were in touch lately have it, too: so the contacts are walked through in that
 //! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and may
