@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::actions::{answer_once, opted_out, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, JsonBody, Page, Query, about, idempotency_key};
+use super::request::{Fields, JsonBody, Page, Query, idempotency_key, scoped_to};
 use super::{State, iso, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ pub(super) async fn answer_contact(
     fields.refuse_unknown();
     fields.finish()?;
     let text = text.ok_or_else(|| ApiError::Validation(Vec::new()))?;
-    let key = about(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
+    let key = scoped_to(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
     let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
     let (outcome, is_replay) = run_once(&state, key, answer).await?;
     let id = match outcome {

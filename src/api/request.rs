@@ -475,7 +475,7 @@ pub(super) fn idempotency_key(
 }
 
 /// Binds a key also to what its request's path names: that is part of what is asked for, and no part of the body.
-pub(super) fn about(key: Option<IdempotencyKey>, id: Uuid) -> Option<IdempotencyKey> {
+pub(super) fn scoped_to(key: Option<IdempotencyKey>, id: Uuid) -> Option<IdempotencyKey> {
     key.map(|key| {
         let body_hash = Sha256::new().chain_update(id).chain_update(key.body_hash).finalize().into();
         IdempotencyKey { body_hash, ..key }

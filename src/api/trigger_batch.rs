@@ -26,7 +26,7 @@ use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
 use super::auth::Principal;
 use super::error::ApiError;
-use super::request::{Fields, about, idempotency_key, is_json, kept_body, media_type, too_large};
+use super::request::{Fields, idempotency_key, is_json, kept_body, media_type, scoped_to, too_large};
 use crate::domain::unicode_form::json_as_utf8;
 use crate::domain::{FlowId, FlowKind, json_text};
 use crate::error::{Code, Error};
@@ -92,7 +92,7 @@ pub(super) async fn trigger_batch(
     }
     let (raw, _room) = kept_body(&request, payload, BATCH_TIMEOUT, &state.batches.bytes).await?;
     let _place = state.batches.batches.try_acquire().map_err(|_| full())?;
-    let key = about(idempotency_key(&request, &principal, BATCH_ROUTE, &raw)?, flow_id.0);
+    let key = scoped_to(idempotency_key(&request, &principal, BATCH_ROUTE, &raw)?, flow_id.0);
     let raw = match json_as_utf8(&raw) {
         Cow::Borrowed(same) => raw.slice_ref(same),
         Cow::Owned(text) => Bytes::from(text),
