@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use qyvo::domain::Timestamp;
 use qyvo::store::search::{Search, find};
-use qyvo::store::{self, Store, Synchronous, search_index};
+use qyvo::store::{self, Store, Synchronous, search};
 use rusqlite::{Connection, params};
 
 /// What the project promises for each search.
@@ -30,8 +30,8 @@ const DATA: u32 = 3;
 /// What else a kept file depends on.
 const SOURCES: [&str; 3] = [
     include_str!("../schema.sql"),
-    include_str!("../src/store/search_index.rs"),
-    include_str!("../src/store/search_activity.rs"),
+    include_str!("../src/store/search/index.rs"),
+    include_str!("../src/store/search/activity.rs"),
 ];
 /// The contact whose number and email address are sought, who was in touch.
 const SOUGHT: u64 = 700_001;
@@ -379,7 +379,7 @@ fn index(path: &Path, contacts: u64) {
     let mut jobs = 0_u32;
     loop {
         let job = Instant::now();
-        let done = store.write_blocking(|tx| search_index::index_some(tx, PER_JOB)).expect("the index");
+        let done = store.write_blocking(|tx| search::index::index_some(tx, PER_JOB)).expect("the index");
         slowest = slowest.max(job.elapsed());
         jobs += 1;
         if done < PER_JOB {
@@ -412,7 +412,7 @@ fn rename(store: &Store, new_name: impl Fn(u64) -> String + Send + 'static) -> (
         })
         .expect("names");
     let marked = began.elapsed();
-    while store.write_blocking(|tx| search_index::index_some(tx, PER_JOB)).expect("the index") == PER_JOB {}
+    while store.write_blocking(|tx| search::index::index_some(tx, PER_JOB)).expect("the index") == PER_JOB {}
     (marked, began.elapsed() - marked)
 }
 

@@ -22,7 +22,7 @@ use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, Contact, ContactChange, ContactId, Phone, Timestamp};
 use crate::error::Result;
 use crate::store::tombstones::ErasureKey;
-use crate::store::{Conn, Tx, contacts, messages, search_index};
+use crate::store::{Conn, Tx, contacts, messages, search};
 
 /// What the contacts' records say of where they are from.
 const SOURCE: &str = "csv_import";
@@ -116,11 +116,11 @@ pub fn save(tx: &Tx<'_>, incoming: &Incoming, now: Timestamp) -> Result<Outcome>
             if !before.is_opted_out() && plan.contact.is_opted_out() {
                 end_conversations(tx, *seq, &plan.contact, now)?;
             }
-            search_index::defer(tx, *seq)?;
+            search::index::defer(tx, *seq)?;
         }
         None => {
             let seq = contacts::insert(tx, &plan.contact, SOURCE, now)?;
-            search_index::defer(tx, seq)?;
+            search::index::defer(tx, seq)?;
         }
     }
     Ok(plan.outcome)

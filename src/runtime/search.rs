@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Runtime, tell_refusal};
 use crate::error::Result;
-use crate::store::{self, search_index};
+use crate::store::{self, search};
 
 /// Contacts that one job indexes while others write: about 10 ms of the writer's time.
 const CONTACTS_PER_JOB: u32 = 100;
@@ -61,10 +61,10 @@ impl Runtime {
     }
 
     async fn index_some(&self, limit: u32) -> Result<u32> {
-        if !self.store().query_vital(search_index::is_behind).await? {
+        if !self.store().query_vital(search::index::is_behind).await? {
             return Ok(0);
         }
-        self.store().write(move |tx| search_index::index_some(tx, limit)).await
+        self.store().write(move |tx| search::index::index_some(tx, limit)).await
     }
 
     async fn writes(&self) -> Writes {

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::contacts::{self, Address, StoredContact};
 use super::tombstones::{self, ErasureKey, Tombstone};
-use super::{Conn, Tx, http_calls, search_index, secrets};
+use super::{Conn, Tx, http_calls, search, secrets};
 use crate::domain::{AddressKey, AddressKind, ContactId, SessionId, Timestamp};
 use crate::error::Result;
 
@@ -101,7 +101,7 @@ pub fn begin(
         }
     }
     remove_tags_and_addresses(tx, *seq)?;
-    search_index::remove(tx, *seq)?;
+    search::index::remove(tx, *seq)?;
     // Opted out, so that nothing that is still under way is sent.
     tx.prepare_cached(
         "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
@@ -175,7 +175,7 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     remove_tags_and_addresses(tx, contact_seq)?;
     tx.prepare_cached("DELETE FROM contact_redirects WHERE contact_seq = ?1")?.execute([contact_seq])?;
     tx.prepare_cached("DELETE FROM pair_clocks WHERE contact_seq = ?1")?.execute([contact_seq])?;
-    search_index::remove(tx, contact_seq)?;
+    search::index::remove(tx, contact_seq)?;
     tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([contact_seq])?;
     let erasures = uncleared(tx)?.unwrap_or(0) + 1;
     secrets::set(tx, UNCLEARED, &erasures.to_string(), now)?;

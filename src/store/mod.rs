@@ -34,8 +34,6 @@ mod row_numbers;
 mod same_people;
 mod schema;
 pub mod search;
-mod search_activity;
-pub mod search_index;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

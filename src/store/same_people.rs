@@ -10,9 +10,7 @@ use rusqlite::OptionalExtension;
 use super::conn::Shared;
 use super::contacts::StoredContact;
 use super::sessions::Marked;
-use super::{
-    Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, routing, search_index, sessions, turns,
-};
+use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, routing, search, sessions, turns};
 use crate::domain::profile::clean_tag;
 use crate::domain::{AddressKey, AddressKind, Phone, Timestamp};
 use crate::error::{Error, Result};
@@ -223,7 +221,7 @@ fn join_tags(tx: &Tx<'_>) -> Result<u32> {
         let mut having = tx.prepare_cached("SELECT contact_seq FROM contact_tags WHERE tag_seq = ?1")?;
         let having: Vec<i64> = having.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         for contact_seq in having {
-            search_index::mark(tx, contact_seq)?;
+            search::index::mark(tx, contact_seq)?;
         }
         if let Some(same) = same {
             tx.execute("UPDATE OR IGNORE contact_tags SET tag_seq = ?2 WHERE tag_seq = ?1", (seq, same))?;

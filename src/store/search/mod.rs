@@ -2,17 +2,19 @@
 //!
 //! Who was last in touch comes first, and contacts that nobody was in touch with come last, the newest first. A list of
 //! so few is found in one of two ways, see `plan`: what many people have is found by walking through the contacts in that
-//! order, and what few have, or nobody did lately, by the index (see [`super::search_index`]). Everyone who is found is
+//! order, and what few have, or nobody did lately, by the index (see [`index`]). Everyone who is found is
 //! held against the contact's own row, so an index that is behind can leave somebody out for a moment and never shows
 //! what is not so; contacts that it does not have yet are looked at by themselves.
 
+mod activity;
+pub mod index;
 mod plan;
 
 use rusqlite::OptionalExtension;
 
+use self::index::{LONGEST, Person, folded_field};
 use super::Conn;
 use super::contacts::{self, Profile};
-use super::search_index::{LONGEST, Person, folded_field};
 use crate::domain::profile::clean_tag;
 use crate::domain::text::{fold_case, fold_for_search};
 use crate::domain::{AddressKey, Phone};

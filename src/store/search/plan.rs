@@ -2,7 +2,7 @@
 //!
 //! Of what many people have, those who were in touch lately have it, too: so the contacts are walked through in that
 //! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and may
-//! have hundreds of thousands: so these are put in order by the blocks of [`super::super::search_activity`], only the
+//! have hundreds of thousands: so these are put in order by the blocks of [`super::activity`], only the
 //! first of them are kept, and only as many of those are read as are missing. Where there are many, most of them never in
 //! touch, those who were are asked for first, and then the others from the newest on, who are in order as the index gives
 //! them.
@@ -14,13 +14,11 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use rusqlite::{OptionalExtension, ToSql, params};
 
-use super::super::Conn;
-use super::super::search_activity::{self, Place, Times};
-use super::super::search_index::{
-    DIGITS, IN_TOUCH, LONGEST, Person, digits_of, runs_of, select_person, tag_word, word,
-};
 use super::Filter;
+use super::activity::{self, Place, Times};
+use super::index::{DIGITS, IN_TOUCH, LONGEST, Person, digits_of, runs_of, select_person, tag_word, word};
 use crate::error::Result;
+use crate::store::Conn;
 
 /// How far each way of finding is followed before another is tried.
 pub(super) struct Bounds {
@@ -108,7 +106,7 @@ pub(super) fn find_seqs(
         }
     }
     let questions = questions(conn, filter)?;
-    let followed = search_activity::followed_to(conn)?;
+    let followed = activity::followed_to(conn)?;
     while questions.is_empty() || walk.at.is_some_and(|at| at > followed) {
         if walk.go(bounds.stride)? {
             return Ok(walk.found);

@@ -5,13 +5,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rusqlite::params;
 
-use super::super::search_activity;
-use super::super::search_index::{index_some, remove};
-use super::super::testing::{self, contact_id, now};
-use super::super::{Tx, addresses};
+use super::activity;
+use super::index::{index_some, remove};
 use super::plan::{BOUNDS, Bounds, find_seqs};
 use super::*;
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId};
+use crate::store::testing::{self, contact_id, now};
+use crate::store::{Tx, addresses};
 
 /// A contact that a message went to so many seconds ago.
 fn person(tx: &Tx<'_>, n: u128, name: &str, seconds_ago: Option<u64>) -> ContactId {
@@ -395,7 +395,7 @@ impl Step {
                 let (Some(keep), Some(gone)) = (at(*keep, seqs), at(*gone, seqs)) else { return };
                 if keep != gone {
                     let stored = |seq| contacts::find_by_seq(tx, seq).unwrap().unwrap();
-                    super::super::merge::unite(tx, &stored(seqs[keep]), &stored(seqs[gone]), now()).unwrap();
+                    crate::store::merge::unite(tx, &stored(seqs[keep]), &stored(seqs[gone]), now()).unwrap();
                     seqs.swap_remove(gone);
                 }
             }
@@ -403,7 +403,7 @@ impl Step {
                 index_some(tx, *limit).unwrap();
             }
             Step::Follow => {
-                search_activity::follow(tx).unwrap();
+                activity::follow(tx).unwrap();
             }
         }
     }
@@ -472,7 +472,7 @@ fn an_email_address_that_many_have_is_found_by_the_index() {
         seqs.push(stored.seq);
     }
     index_some(&tx, 99).unwrap();
-    search_activity::follow(&tx).unwrap();
+    activity::follow(&tx).unwrap();
     let search = Search { email: Some("none@EXAMPLE.org".to_owned()), ..Search::default() };
     let filter = Filter::of(&tx, &search).unwrap().unwrap();
     for (few, limit) in [(99, 4), (99, 20), (3, 4), (3, 13), (3, 20)] {
@@ -660,7 +660,7 @@ fn what_an_older_release_indexed_with_its_accents_is_indexed_anew() {
     let seq = contacts::find_by_id(&tx, lukasz).unwrap().unwrap().seq;
     remove(&tx, seq).unwrap();
     tx.execute("UPDATE contacts SET name = '\u{141}ukasz' WHERE seq = ?1", [seq]).unwrap();
-    let grams: Vec<String> = super::super::search_index::runs("\u{142}ukasz\n+14155550001").into_iter().collect();
+    let grams: Vec<String> = super::index::runs("\u{142}ukasz\n+14155550001").into_iter().collect();
     tx.execute("INSERT INTO search_grams (rowid, grams) VALUES (?1, ?2)", params![seq, grams.join(" ")]).unwrap();
     tx.execute("INSERT INTO search_texts VALUES (?1, '\u{142}ukasz\n+14155550001', '')", [seq]).unwrap();
     tx.execute("UPDATE search_progress SET up_to = 2", []).unwrap();

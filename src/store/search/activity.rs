@@ -4,14 +4,14 @@
 //! Every message changes when its contact was last in touch, and the blocks do not follow every message. They are right up
 //! to a place in the order of the contacts' last messages, which moves on by many contacts at a time. Those beyond it were
 //! in touch since then and are found by walking; there are few of them, since [`follow`] comes before there are many. What
-//! changes a time without bringing it beyond that place is marked like any other change, see [`super::search_index`].
+//! changes a time without bringing it beyond that place is marked like any other change, see [`super::index`].
 
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Conn, Tx};
 use crate::error::Result;
+use crate::store::{Conn, Tx};
 
 /// Where a contact stands among all: its last message, in milliseconds since the Unix epoch, and its row. The highest is
 /// first.
@@ -135,10 +135,10 @@ fn offset(seq: i64) -> usize {
 mod tests {
     use std::time::Duration;
 
-    use super::super::contacts;
-    use super::super::testing::{self, contact_id, now};
     use super::*;
     use crate::domain::Contact;
+    use crate::store::contacts;
+    use crate::store::testing::{self, contact_id, now};
 
     fn people(tx: &Tx<'_>, many: u32) {
         for n in 1..=many {

@@ -10,7 +10,7 @@
 //!
 //! It also has who has which tag and who was ever in touch, as words of their own, so that these can be asked for together
 //! with the runs: the index intersects two long lists five times as fast as the tables do. When somebody was in touch it
-//! does not have, since that changes with every message; see `search_activity`.
+//! does not have, since that changes with every message; see `activity`.
 //!
 //! SQLite's own trigram tokenizer finds nothing for one or two characters, so the runs are made here and told to the
 //! index as words: the bytes of each in hexadecimal, which no tokenizer takes apart.
@@ -19,11 +19,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, ToSql};
 
-use super::search_activity::{self, Place};
-use super::{Conn, Tx};
+use super::activity::{self, Place};
 use crate::domain::Timestamp;
 use crate::domain::text::fold_for_search;
 use crate::error::Result;
+use crate::store::{Conn, Tx};
 
 /// Characters in the longest run that is indexed.
 pub(super) const LONGEST: usize = 3;
@@ -109,7 +109,7 @@ impl Person {
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
+pub(in crate::store) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO search_queue (contact_seq) VALUES (?1)")?.execute([seq])?;
     Ok(())
 }
@@ -118,7 +118,7 @@ pub(super) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
+pub(in crate::store) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached(
         "INSERT OR REPLACE INTO search_queue (contact_seq) SELECT ?1 FROM search_progress WHERE up_to < ?1 - ?2",
     )?
@@ -148,7 +148,7 @@ pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
+pub(in crate::store) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO search_queue (contact_seq)
          SELECT c.seq FROM contacts AS c, search_progress AS p
@@ -164,12 +164,12 @@ pub(super) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// When the database refuses.
-pub(super) fn remove(tx: &Tx<'_>, seq: i64) -> Result<()> {
+pub(in crate::store) fn remove(tx: &Tx<'_>, seq: i64) -> Result<()> {
     if let Some(known) = Indexed::find(tx, seq)? {
         take_out(tx, seq, &known.words())?;
         tx.prepare_cached("DELETE FROM search_texts WHERE contact_seq = ?1")?.execute([seq])?;
     }
-    search_activity::set(tx, &[(None, seq)])?;
+    activity::set(tx, &[(None, seq)])?;
     tx.prepare_cached("DELETE FROM search_queue WHERE contact_seq = ?1")?.execute([seq])?;
     Ok(())
 }
@@ -183,7 +183,7 @@ pub fn is_behind(conn: &Conn) -> Result<bool> {
         "SELECT EXISTS (SELECT 1 FROM search_queue)
              OR EXISTS (SELECT 1 FROM contacts WHERE seq > (SELECT up_to FROM search_progress))",
     )?;
-    Ok(statement.query_row([], |row| row.get(0))? || search_activity::is_behind(conn)?)
+    Ok(statement.query_row([], |row| row.get(0))? || activity::is_behind(conn)?)
 }
 
 /// Brings the index up to date for `limit` contacts at most, those in the queue first, and gives how many it looked at:
@@ -193,7 +193,7 @@ pub fn is_behind(conn: &Conn) -> Result<bool> {
 /// When the database refuses.
 pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     // First, since each search looks at those who were in touch since, and there are ever more of them.
-    let followed = if search_activity::is_behind(tx)? { search_activity::follow(tx)? } else { 0 };
+    let followed = if activity::is_behind(tx)? { activity::follow(tx)? } else { 0 };
     let changed = seqs(tx, "SELECT contact_seq FROM search_queue ORDER BY place DESC LIMIT ?1", limit)?;
     let mut places = Vec::new();
     for &seq in &changed {
@@ -206,7 +206,7 @@ pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     for &seq in &new {
         places.push(index(tx, seq)?);
     }
-    search_activity::set(tx, &places)?;
+    activity::set(tx, &places)?;
     if let Some(last) = new.last() {
         tx.prepare_cached("UPDATE search_progress SET up_to = ?1")?.execute([last])?;
     }
@@ -337,10 +337,10 @@ fn seqs(conn: &Conn, sql: &str, parameter: impl ToSql) -> Result<Vec<i64>> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, contact_id, now};
-    use super::super::{contacts, merge};
     use super::*;
     use crate::domain::Contact;
+    use crate::store::testing::{self, contact_id, now};
+    use crate::store::{contacts, merge};
 
     fn person(tx: &Tx<'_>, n: u128, name: &str) -> i64 {
         let mut contact = Contact::new(contact_id(n), Some(format!("+1415555{n:04}").parse().unwrap()));
@@ -520,12 +520,12 @@ mod tests {
         touch(ana, 1);
         let bo_place = touch(bo, 9);
         index_some(&tx, 9).unwrap();
-        search_activity::follow(&tx).unwrap();
+        activity::follow(&tx).unwrap();
         touch(bo, 8);
         assert!(!is_behind(&tx).unwrap(), "nothing has changed");
         let late = touch(ana, 5);
         assert_eq!(index_some(&tx, 9).unwrap(), 1);
-        let mut times = search_activity::Times::new(&tx);
+        let mut times = activity::Times::new(&tx);
         assert_eq!((times.place(ana).unwrap(), times.place(bo).unwrap()), (late, bo_place));
         touch(ana, 10);
         assert!(!is_behind(&tx).unwrap(), "it is found by walking");
