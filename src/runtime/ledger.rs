@@ -11,7 +11,7 @@ use crate::domain::{Session, Status, Timestamp};
 use crate::error::Result;
 use crate::store::outbox::OutboxRow;
 use crate::store::sessions::{self, Marked};
-use crate::store::{Counter, Tx, http_calls, messages, routing, turns};
+use crate::store::{Counter, Tx, http_calls, messages, outbox, turns};
 
 /// Why a session ends unread when something is wrong with it.
 pub(super) const BROKEN: &str = "the session could not go on; the server's log says why";
@@ -78,7 +78,7 @@ impl Ledger<'_> {
 
     /// Drops what flows and systems have queued for a contact.
     pub(super) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<Vec<OutboxRow>> {
-        let dropped = routing::fail_queued_of_contact(self.tx, contact_seq, reason, self.now)?;
+        let dropped = outbox::fail_queued_of_contact(self.tx, contact_seq, reason, self.now)?;
         self.tell_dropped(&dropped, reason)?;
         Ok(dropped)
     }

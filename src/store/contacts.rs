@@ -395,6 +395,24 @@ fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
     })
 }
 
+/// Since when automatic answers to a contact are counted, if an operator has let them go on.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn auto_replies_allowed_from(conn: &Conn, contact_seq: i64) -> Result<Option<Timestamp>> {
+    let mut statement = conn.prepare_cached("SELECT auto_replies_from FROM contacts WHERE seq = ?1")?;
+    Ok(statement.query_row([contact_seq], |row| row.get(0)).optional()?.flatten())
+}
+
+/// Counts automatic answers to a contact from now on.
+///
+/// # Errors
+/// When the database refuses.
+pub fn allow_auto_replies(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE contacts SET auto_replies_from = ?2 WHERE seq = ?1")?.execute((contact_seq, now))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

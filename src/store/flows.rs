@@ -311,9 +311,45 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
     Ok(FlowRow { summary: read_summary(row)?, draft: row.get(12)? })
 }
 
+/// A word that starts a flow, as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeywordRow {
+    /// The flow.
+    pub flow_id: FlowId,
+    /// The word.
+    pub word: String,
+}
+
+/// A number that grows whenever any flow is published: with it, and only with it, a keyword may have come.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn publications(conn: &Conn) -> Result<i64> {
+    let mut statement = conn.prepare_cached("SELECT coalesce(max(rowid), 0) FROM flow_versions")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// The keywords of all published flows, those of the flow that was published last first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn keywords(conn: &Conn) -> Result<Vec<KeywordRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT f.id, k.value FROM flows AS f
+         JOIN flow_versions AS v ON v.flow_seq = f.seq AND v.version = f.published_version
+         JOIN json_each(v.document, '$.settings.keywords') AS k
+         WHERE f.deleted_at IS NULL AND k.type = 'text'
+         ORDER BY v.rowid DESC, k.key",
+    )?;
+    let rows = statement.query_map([], |row| Ok(KeywordRow { flow_id: row.get(0)?, word: row.get(1)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::json;
 
     use super::super::testing::{self, now};
     use super::*;
@@ -379,5 +415,33 @@ mod tests {
         publish(&tx, seq, "{}", None, "admin", now()).unwrap();
         let error = tx.execute("UPDATE flow_versions SET document = '[]'", []).unwrap_err();
         assert!(error.to_string().contains("never changes"), "{error}");
+    }
+
+    #[test]
+    fn keywords_come_with_publishing_and_the_last_published_first() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        assert_eq!((publications(&tx).unwrap(), keywords(&tx).unwrap()), (0, Vec::new()));
+        let mut seqs = Vec::new();
+        for n in 1..=3 {
+            let draft = NewDraft { kind: FlowKind::Flow, name: "F", document: "{}", actor: "a" };
+            seqs.push(save_draft(&tx, testing::flow_id(n), &draft, now()).unwrap());
+        }
+        let publish_words = |n: usize, words: serde_json::Value| {
+            let document = json!({"settings": {"keywords": words}}).to_string();
+            publish(&tx, seqs[n], &document, None, "a", now()).unwrap();
+        };
+        publish_words(0, json!(["Menu", "help"]));
+        publish_words(1, json!(["menu"]));
+        publish(&tx, seqs[2], "{}", None, "a", now()).unwrap();
+        let before = publications(&tx).unwrap();
+        publish_words(0, json!(["MENU"]));
+        assert!(publications(&tx).unwrap() > before);
+        let all =
+            |tx: &Tx<'_>| keywords(tx).unwrap().into_iter().map(|row| (row.flow_id, row.word)).collect::<Vec<_>>();
+        let (one, two) = (testing::flow_id(1), testing::flow_id(2));
+        assert_eq!(all(&tx), [(one, "MENU".to_owned()), (two, "menu".to_owned())]);
+        unpublish(&tx, seqs[0], now()).unwrap();
+        assert_eq!(all(&tx), [(two, "menu".to_owned())]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BinaryHeap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -709,10 +710,62 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     })
 }
 
+/// A message from a contact, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardRow {
+    /// When it came.
+    pub at: Timestamp,
+    /// What took it.
+    pub handled: Option<String>,
+    /// Why nothing did, or why what took it could do nothing with it.
+    pub reason: Option<String>,
+    /// A session began with it and went on by itself: a timer of it fired.
+    pub went_on: bool,
+}
+
+/// Whether a session went on by itself is looked up of messages after `?3` alone, and not where it could have been another
+/// session, which had begun before.
+const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
+        m.created_at > ?3 AND m.handled IN ('keyword', 'late_reply', 'fallback') AND EXISTS (
+            SELECT 1 FROM sessions AS s JOIN turns AS t INDEXED BY turns_by_session ON t.session_seq = s.seq
+            WHERE s.seq = m.session_seq AND s.started_at >= m.created_at
+                AND t.record ->> '$.stimulus.type' IN ('timeout', 'expire'))
+    FROM messages AS m INDEXED BY messages_by_contact
+    WHERE m.contact_seq = ?1 AND m.direction = 'in' ORDER BY m.seq DESC LIMIT ?2";
+
+/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
+/// most. Which sessions went on by themselves is told of those that began less than `span` before `at`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn heard_of(
+    conn: &Conn,
+    contact_seq: i64,
+    at: Timestamp,
+    (silence, span): (Duration, Duration),
+    limit: u32,
+) -> Result<Vec<HeardRow>> {
+    let mut statement = conn.prepare_cached(HEARD)?;
+    let mut rows = statement.query((contact_seq, limit, at.minus(span)))?;
+    let (mut heard, mut after) = (Vec::new(), at);
+    while let Some(row) = rows.next()? {
+        let at: Timestamp = row.get(0)?;
+        if at.plus(silence) <= after {
+            break;
+        }
+        heard.push(HeardRow {
+            at,
+            handled: row.get(1)?,
+            reason: row.get(2)?,
+            went_on: row.get::<_, Option<_>>(3)?.unwrap_or(false),
+        });
+        after = after.min(at);
+    }
+    Ok(heard)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use uuid::Uuid;
 
     use super::super::testing::{self, now};
@@ -940,5 +993,14 @@ mod tests {
             let plan = testing::plan(&conn, sql);
             assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
         }
+    }
+
+    #[test]
+    fn what_a_contact_wrote_lately_is_found_without_reading_more() {
+        let conn = testing::conn();
+        let plan = testing::plan(&conn, HEARD);
+        let (messages, rest) = plan.split_once("; ").unwrap();
+        assert_eq!(messages, "SEARCH m USING INDEX messages_by_contact (contact_seq=?)");
+        assert!(!rest.contains("SCAN") && !rest.contains("TEMP") && rest.contains("turns_by_session"), "{plan}");
     }
 }

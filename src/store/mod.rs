@@ -29,7 +29,6 @@ pub mod page_residue;
 mod readers;
 mod rescue;
 mod room;
-pub mod routing;
 mod row_numbers;
 mod same_people;
 mod schema;

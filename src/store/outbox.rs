@@ -713,18 +713,6 @@ pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
     Ok(found.optional()?)
 }
 
-/// Notes that the channel took a prompt of a session, which gives it the floor. The time never goes back.
-///
-/// # Errors
-/// When the database refuses.
-pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE sessions SET prompted_at = ?2 WHERE seq = ?1 AND (prompted_at IS NULL OR prompted_at < ?2)",
-    )?
-    .execute((session_seq, at))?;
-    Ok(())
-}
-
 /// What the outbox wants to know of a contact.
 ///
 /// # Errors
@@ -787,6 +775,42 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         created_at: row.get(14)?,
         accepted_at: row.get(15)?,
     })
+}
+
+/// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a wish
+/// of the person, goes out all the same.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE messages INDEXED BY messages_lane
+         SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
+         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued' AND origin IN ('flow', 'api')
+         RETURNING seq",
+    )?;
+    let rows = statement.query_map(params![contact_seq, reason, now], |row| row.get(0))?;
+    dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
+}
+
+/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers them.
+///
+/// # Errors
+/// When the database refuses.
+pub fn fail_queued_confirmations(
+    tx: &Tx<'_>,
+    contact_seq: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<OutboxRow>> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE messages INDEXED BY messages_lane
+         SET status = 'failed', reason = ?2, next_attempt_at = NULL, updated_at = ?3
+         WHERE contact_seq = ?1 AND next_attempt_at IS NOT NULL AND status = 'queued' AND origin = 'consent'
+         RETURNING seq",
+    )?;
+    let rows = statement.query_map(params![contact_seq, reason, now], |row| row.get(0))?;
+    dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
 
 #[cfg(test)]
@@ -932,5 +956,44 @@ mod tests {
         }
         let plan = testing::plan(&conn, &messages::INSERT_OUTGOING);
         assert!(plan.contains("messages_lane (contact_seq=?)") && !plan.contains("SCAN messages"), "{plan}");
+    }
+
+    #[test]
+    fn only_what_flows_and_systems_queued_is_dropped() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let (_, contact_seq) = testing::flow_and_contact(&tx);
+        let mut n = 0;
+        let mut add = |origin, status, next_attempt_at| {
+            n += 1;
+            let message = NewOutgoing {
+                id: MessageId(Uuid::from_u128(n)),
+                contact_seq,
+                session: None,
+                channel: "whatsapp",
+                kind: "text",
+                body: "{}",
+                status,
+                reason: None,
+                next_attempt_at,
+                origin,
+                good_until: None,
+                created_at: now(),
+            };
+            messages::insert_outgoing(&tx, &message).unwrap();
+        };
+        for origin in [Origin::Flow, Origin::Api, Origin::Agent, Origin::Consent] {
+            add(origin, MessageStatus::Queued, Some(now()));
+        }
+        add(Origin::Flow, MessageStatus::Sending, Some(now()));
+        assert_eq!(fail_queued_of_contact(&tx, contact_seq, "opted_out", now()).unwrap().len(), 2);
+        let left: String =
+            tx.query_row("SELECT group_concat(origin || ' ' || status) FROM messages", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "flow failed,api failed,agent queued,consent queued,flow sending");
+        assert_eq!(fail_queued_confirmations(&tx, contact_seq, "opted_in", now()).unwrap().len(), 1);
+        let left: String = tx
+            .query_row("SELECT group_concat(origin) FROM messages WHERE status = 'queued'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, "agent");
     }
 }

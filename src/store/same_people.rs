@@ -10,7 +10,7 @@ use rusqlite::OptionalExtension;
 use super::conn::Shared;
 use super::contacts::StoredContact;
 use super::sessions::Marked;
-use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, routing, search, sessions, turns};
+use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search, sessions, turns};
 use crate::domain::profile::clean_tag;
 use crate::domain::{AddressKey, AddressKind, Phone, Timestamp};
 use crate::error::{Error, Result};
@@ -142,7 +142,7 @@ impl Numbers<'_> {
         }
         if keep.contact.opted_out_at.is_some() || gone.contact.opted_out_at.is_some() {
             for contact in [&keep, &gone] {
-                routing::fail_queued_of_contact(self.tx, contact.seq, OPTED_OUT, self.now)?;
+                outbox::fail_queued_of_contact(self.tx, contact.seq, OPTED_OUT, self.now)?;
             }
         }
         merge::unite(self.tx, &keep, &gone, self.now)?;

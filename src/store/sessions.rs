@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ use crate::domain::{
     Wait,
 };
 use crate::error::Result;
+
+/// Sessions that [`lately_ended`] looks at for a flow that answers late replies.
+const LATELY_ENDED: u32 = 20;
 
 /// A session and its row.
 #[derive(Debug, Clone, PartialEq)]
@@ -563,6 +567,36 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         prompted_at: row.get(3)?,
         session,
     })
+}
+
+/// Sessions of a contact that ended within `span` before `now` and that nobody cancelled, the last to end first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn lately_ended(conn: &Conn, contact_seq: i64, span: Duration, now: Timestamp) -> Result<Vec<StoredSession>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq FROM sessions INDEXED BY sessions_history
+         WHERE contact_seq = ?1 AND status IN ('completed', 'expired', 'failed') AND ended_at > ?2
+         ORDER BY ended_at DESC, seq DESC LIMIT ?3",
+    )?;
+    let seqs = statement.query_map((contact_seq, now.minus(span), LATELY_ENDED), |row| row.get(0))?;
+    let mut ended = Vec::new();
+    for seq in seqs.collect::<rusqlite::Result<Vec<i64>>>()? {
+        ended.extend(find_by_seq(conn, seq)?);
+    }
+    Ok(ended)
+}
+
+/// Notes that the channel took a prompt of a session, which gives it the floor. The time never goes back.
+///
+/// # Errors
+/// When the database refuses.
+pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE sessions SET prompted_at = ?2 WHERE seq = ?1 AND (prompted_at IS NULL OR prompted_at < ?2)",
+    )?
+    .execute((session_seq, at))?;
+    Ok(())
 }
 
 #[cfg(test)]

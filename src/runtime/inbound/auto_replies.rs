@@ -21,7 +21,7 @@ use super::super::job::{Hold, Job};
 use super::Handling;
 use crate::domain::{ContactId, Timestamp};
 use crate::error::Result;
-use crate::store::routing::{self, HeardRow};
+use crate::store::messages::{self, HeardRow};
 use crate::store::{Conn, contacts};
 
 /// Why a message is not answered by itself.
@@ -130,7 +130,7 @@ impl Job<'_> {
     /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it
     /// as often as no person does.
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
-        let heard = routing::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), LOOKED_AT)?;
+        let heard = messages::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), LOOKED_AT)?;
         let since = self.now().minus(SPAN);
         let wishes = [Handling::OptOut, Handling::OptIn].map(Handling::as_str);
         let is_wish = |row: &&HeardRow| row.handled.as_deref().is_some_and(|handled| wishes.contains(&handled));
@@ -140,8 +140,8 @@ impl Job<'_> {
 
 /// How a contact stands with the limit at a time.
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
-    let heard = routing::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), LOOKED_AT)?;
-    let allowed_from = routing::auto_replies_allowed_from(conn, contact_seq)?;
+    let heard = messages::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), LOOKED_AT)?;
+    let allowed_from = contacts::auto_replies_allowed_from(conn, contact_seq)?;
     Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
 }
 
@@ -165,7 +165,7 @@ impl Command for AllowAutoReplies {
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
-        routing::allow_auto_replies(job.tx(), contact.seq, job.now())?;
+        contacts::allow_auto_replies(job.tx(), contact.seq, job.now())?;
         Ok(true)
     }
 }

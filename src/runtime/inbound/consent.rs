@@ -9,7 +9,7 @@ use crate::domain::consent::Wish;
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
-use crate::store::routing;
+use crate::store::outbox;
 
 /// Why the confirmation of an opt-out fails that has not gone out yet.
 const OPTED_IN: &str = "opted_in";
@@ -81,7 +81,7 @@ impl Job<'_> {
             Wish::OptOut => OPTED_OUT,
             Wish::OptIn => OPTED_IN,
         };
-        let dropped = routing::fail_queued_confirmations(self.tx(), contact.seq, reason, self.now())?;
+        let dropped = outbox::fail_queued_confirmations(self.tx(), contact.seq, reason, self.now())?;
         self.tell_dropped(&dropped, reason)?;
         if !self.may_confirm(contact.seq)? {
             return Ok(());

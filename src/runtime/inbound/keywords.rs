@@ -12,7 +12,7 @@ use super::super::job::{Hold, Job};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
-use crate::store::routing;
+use crate::store::flows;
 
 /// The words of all flows.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
     let known = keywords.current().map(|index| index.publications);
     let index = runtime.store().query_vital(move |conn| {
         // Counted first: what is published meanwhile is then read once more.
-        let publications = routing::publications(conn)?;
+        let publications = flows::publications(conn)?;
         if known == Some(publications) {
             return Ok(None);
         }
@@ -64,7 +64,7 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
                 of_word.push(flow);
             }
         };
-        for row in routing::keywords(conn)? {
+        for row in flows::keywords(conn)? {
             let Typed { exact: word, loose: like, .. } = Typed::of(&row.word);
             add(&mut exact, word, row.flow_id);
             if let Some(like) = like {
@@ -84,7 +84,7 @@ impl Job<'_> {
     /// The flows that a text starts, as far as is known without looking at them: the one that was published last first.
     /// Holds the job when anything was published since the words were read.
     pub(super) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Hold> {
-        let publications = routing::publications(self.tx())?;
+        let publications = flows::publications(self.tx())?;
         match self.inner().keywords.current() {
             Some(index) if index.publications == publications => Ok(index.flows_of(typed)),
             _ => Err(Hold::NeedsKeywords),

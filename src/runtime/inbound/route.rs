@@ -44,7 +44,6 @@ use crate::error::Result;
 use crate::store::contacts::StoredContact;
 use crate::store::flows::{self, PublishedFlow};
 use crate::store::messages::{self, Direction, MessageRow, Origin};
-use crate::store::routing;
 use crate::store::sessions::{self, StoredSession};
 
 /// How long after its end a session's flow answers a late reply.
@@ -526,7 +525,7 @@ impl Router<'_> {
         let tx = self.job.tx();
         let candidates = match ended {
             Some(seq) => sessions::find_by_seq(tx, seq)?.into_iter().collect(),
-            None => routing::lately_ended(tx, self.contact.seq, LATE, now)?,
+            None => sessions::lately_ended(tx, self.contact.seq, LATE, now)?,
         };
         for candidate in candidates {
             let session = &candidate.session;

@@ -326,7 +326,7 @@ impl Job<'_> {
             self.arm(&stored.session);
             return Ok(());
         }
-        outbox::set_prompted(self.tx(), seq, at)
+        sessions::set_prompted(self.tx(), seq, at)
     }
 
     fn live_of(&self, row: &OutboxRow) -> Result<Option<Live>, Hold> {

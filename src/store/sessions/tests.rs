@@ -357,3 +357,25 @@ fn no_query_of_the_hot_path_scans_or_sorts() {
         assert!(plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
     }
 }
+
+#[test]
+fn sessions_that_ended_lately_are_found_unless_somebody_ended_them() {
+    let conn = testing::conn();
+    let tx = Tx::new(&conn);
+    let (flow_seq, contact_seq) = testing::flow_and_contact(&tx);
+    let week = Duration::from_secs(7 * 24 * 3600);
+    for (n, status, ago) in [
+        (1, Status::Expired, 10),
+        (2, Status::Completed, 5),
+        (3, Status::Cancelled, 1),
+        (4, Status::Failed, 20),
+        (5, Status::Expired, 7 * 24 * 3600),
+    ] {
+        let ended_at = Some(now().minus(Duration::from_secs(ago)));
+        let session = Session { status, ended_at, wait: None, ..testing::session(n) };
+        insert(&tx, flow_seq, contact_seq, &session, None).unwrap();
+    }
+    let found = lately_ended(&tx, contact_seq, week, now()).unwrap();
+    let ids: Vec<_> = found.into_iter().map(|stored| stored.session.id).collect();
+    assert_eq!(ids, [2, 1, 4].map(testing::session_id));
+}
