@@ -1,20 +1,21 @@
 //! Messages in both directions. The queued ones are the outbox.
 
-use std::collections::BinaryHeap;
+mod lists;
+
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 
+pub use lists::{
+    HeardRow, LOOKED_AT, Which, by_seqs, heard_of, history_of_contact, list, list_of_contact, newest_received,
+};
+
 use super::outbox::OutboxRow;
 use super::row_numbers::Numbered;
-use super::values::{Json, enum_as_name};
+use super::values::enum_as_name;
 use super::{Conn, Tx, outbox};
 use crate::domain::{ContactId, Holder, MessageId, SessionId, Timestamp};
 use crate::error::Result;
-
-/// Rows that [`list`] looks at for a page.
-pub const LOOKED_AT: u32 = 10_000;
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -283,39 +284,7 @@ macro_rules! select {
         )
     };
 }
-
-/// The newest message from a person of one type, before a row.
-const NEWEST_RECEIVED: &str = "SELECT seq FROM messages INDEXED BY messages_received
-    WHERE direction = 'in' AND type = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
-
-/// The newest messages from people of these types, without those of people who are being erased. It looks once at each
-/// type, and once more at that of each message that it gives.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<MessageRow>> {
-    let mut newest = conn.prepare_cached(NEWEST_RECEIVED)?;
-    let mut being_erased = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasures WHERE contact_seq = ?1)")?;
-    let mut message = conn.prepare_cached(select!("messages AS m", "WHERE m.seq = ?1"))?;
-    let mut heads = BinaryHeap::new();
-    for kind in kinds {
-        let head = newest.query_row((kind, i64::MAX), |row| row.get(0)).optional()?;
-        heads.extend(head.map(|seq: i64| (seq, *kind)));
-    }
-    let mut found = Vec::new();
-    while found.len() < limit as usize
-        && let Some((seq, kind)) = heads.pop()
-    {
-        let next = newest.query_row((kind, seq), |row| row.get(0)).optional()?;
-        heads.extend(next.map(|seq: i64| (seq, kind)));
-        if let Some(row) = message.query_row([seq], read).optional()?
-            && !being_erased.query_row([row.contact_seq], |row| row.get::<_, bool>(0))?
-        {
-            found.push(row);
-        }
-    }
-    Ok(found)
-}
+use select;
 
 pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -460,19 +429,6 @@ pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<MessageRow>> {
     Ok(conn.prepare_cached(select!("messages AS m", "WHERE m.id = ?1"))?.query_row([id], read).optional()?)
 }
 
-/// Messages of a contact in both directions, newest first, before the row `before_seq` if one is given.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, limit: u32) -> Result<Vec<MessageRow>> {
-    let mut statement = conn.prepare_cached(select!(
-        "messages AS m",
-        "WHERE m.contact_seq = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3"
-    ))?;
-    let rows = statement.query_map((contact_seq, before_seq.unwrap_or(i64::MAX), limit), read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
 /// How many messages wait to go out or for word of whether they did, and when the oldest of them was queued.
 ///
 /// # Errors
@@ -496,95 +452,6 @@ pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
     let mut statement =
         conn.prepare_cached("SELECT stage, at FROM message_stages WHERE message_seq = ?1 ORDER BY at, stage")?;
     let rows = statement.query_map([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Which messages a list asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// All of them.
-    All,
-    /// Those that got so far.
-    Status(MessageStatus),
-    /// Those from people that nothing took.
-    Unrouted,
-}
-
-impl Which {
-    /// The rows to look at: an index where one holds just these messages, else the table.
-    fn source(self) -> &'static str {
-        // Told that it is so, SQLite uses the partial index.
-        match self {
-            Self::Status(MessageStatus::Failed) => "status = 'failed' AND status IN ('failed', 'unknown')",
-            Self::Status(MessageStatus::Unknown) => "status = 'unknown' AND status IN ('failed', 'unknown')",
-            Self::Unrouted => "handled = 'unrouted'",
-            Self::All | Self::Status(_) => "TRUE",
-        }
-    }
-}
-
-/// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
-/// asked for among the next [`LOOKED_AT`]. Gives the cursor of what was not looked at, if there is more; so a page may
-/// be short, and even empty, before the end.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn list(
-    conn: &Conn,
-    which: Which,
-    reason: Option<&str>,
-    before_seq: Option<i64>,
-    limit: u32,
-) -> Result<(Vec<MessageRow>, Option<i64>)> {
-    let mut statement = conn.prepare_cached(&list_sql(which))?;
-    let mut rows = statement.query((before_seq.unwrap_or(i64::MAX), LOOKED_AT + 1))?;
-    let (mut wanted, mut looked_at, mut last) = (Vec::new(), 0, None);
-    let next = loop {
-        let Some(row) = rows.next()? else { break None };
-        if looked_at == LOOKED_AT || wanted.len() >= limit as usize {
-            break last;
-        }
-        looked_at += 1;
-        let seq: i64 = row.get(0)?;
-        last = Some(seq);
-        let is_of_status = match which {
-            Which::Status(status) => row.get::<_, MessageStatus>(1)? == status,
-            Which::All | Which::Unrouted => true,
-        };
-        if is_of_status
-            && (reason.is_none() || row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)? == reason)
-        {
-            wanted.push(seq);
-        }
-    };
-    Ok((by_seqs(conn, &wanted)?, next))
-}
-
-fn list_sql(which: Which) -> String {
-    format!("SELECT seq, status, reason FROM messages WHERE {} AND seq < ?1 ORDER BY seq DESC LIMIT ?2", which.source())
-}
-
-/// Messages of a contact in both directions, oldest first, after the row `after_seq` (0 for all).
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn history_of_contact(conn: &Conn, contact_seq: i64, after_seq: i64, limit: u32) -> Result<Vec<MessageRow>> {
-    let mut statement = conn
-        .prepare_cached(select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3"))?;
-    let rows = statement.query_map((contact_seq, after_seq, limit), read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The messages of some rows, in the order of `seqs`; rows that are gone are left out.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn by_seqs(conn: &Conn, seqs: &[i64]) -> Result<Vec<MessageRow>> {
-    let mut statement = conn.prepare_cached(select!(
-        "json_each(?1) AS wanted CROSS JOIN messages AS m ON m.seq = wanted.value",
-        "ORDER BY wanted.key"
-    ))?;
-    let rows = statement.query_map([Json(seqs)], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -710,65 +577,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     })
 }
 
-/// A message from a contact, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeardRow {
-    /// When it came.
-    pub at: Timestamp,
-    /// What took it.
-    pub handled: Option<String>,
-    /// Why nothing did, or why what took it could do nothing with it.
-    pub reason: Option<String>,
-    /// A session began with it and went on by itself: a timer of it fired.
-    pub went_on: bool,
-}
-
-/// Whether a session went on by itself is looked up of messages after `?3` alone, and not where it could have been another
-/// session, which had begun before.
-const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
-        m.created_at > ?3 AND m.handled IN ('keyword', 'late_reply', 'fallback') AND EXISTS (
-            SELECT 1 FROM sessions AS s JOIN turns AS t INDEXED BY turns_by_session ON t.session_seq = s.seq
-            WHERE s.seq = m.session_seq AND s.started_at >= m.created_at
-                AND t.record ->> '$.stimulus.type' IN ('timeout', 'expire'))
-    FROM messages AS m INDEXED BY messages_by_contact
-    WHERE m.contact_seq = ?1 AND m.direction = 'in' ORDER BY m.seq DESC LIMIT ?2";
-
-/// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
-/// most. Which sessions went on by themselves is told of those that began less than `span` before `at`.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn heard_of(
-    conn: &Conn,
-    contact_seq: i64,
-    at: Timestamp,
-    (silence, span): (Duration, Duration),
-    limit: u32,
-) -> Result<Vec<HeardRow>> {
-    let mut statement = conn.prepare_cached(HEARD)?;
-    let mut rows = statement.query((contact_seq, limit, at.minus(span)))?;
-    let (mut heard, mut after) = (Vec::new(), at);
-    while let Some(row) = rows.next()? {
-        let at: Timestamp = row.get(0)?;
-        if at.plus(silence) <= after {
-            break;
-        }
-        heard.push(HeardRow {
-            at,
-            handled: row.get(1)?,
-            reason: row.get(2)?,
-            went_on: row.get::<_, Option<_>>(3)?.unwrap_or(false),
-        });
-        after = after.min(at);
-    }
-    Ok(heard)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::super::testing::{self, now};
+    use super::lists::{HEARD, NEWEST_RECEIVED, list_sql};
     use super::*;
 
     fn outgoing(n: u128, contact_seq: i64, session: Option<(i64, u32)>) -> NewOutgoing<'static> {
