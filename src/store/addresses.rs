@@ -10,9 +10,6 @@ use crate::error::{Error, Result};
 enum_as_name! { AddressKind: AddressKind::ALL }
 
 /// The row of the contact that an address leads to. One that its contact left leads to nobody.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn owner(conn: &Conn, address: &AddressKey) -> Result<Option<i64>> {
     let mut statement =
         conn.prepare_cached("SELECT contact_seq FROM addresses WHERE kind = ?1 AND value = ?2 AND retired_at IS NULL")?;
@@ -57,9 +54,6 @@ pub(super) fn add_first(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now
 }
 
 /// Notes that the person has left an address: it leads to nobody from now on.
-///
-/// # Errors
-/// When the database refuses.
 pub fn retire(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE addresses SET retired_at = ?4
@@ -75,9 +69,6 @@ fn mark(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey) -> Result<()> {
 }
 
 /// The addresses of a kind that lead to a contact, the newest first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn of_contact(conn: &Conn, contact_seq: i64, kind: AddressKind) -> Result<Vec<AddressKey>> {
     let mut statement = conn.prepare_cached(
         "SELECT value FROM addresses WHERE contact_seq = ?1 AND kind = ?2 AND retired_at IS NULL

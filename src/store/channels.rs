@@ -20,9 +20,6 @@ pub struct ChannelRow {
 }
 
 /// How a channel stands; `None` of one that was never stopped.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, name: &str) -> Result<Option<ChannelRow>> {
     let mut statement =
         conn.prepare_cached("SELECT paused_at, reason, explanation, updated_at FROM channels WHERE name = ?1")?;
@@ -38,9 +35,6 @@ pub fn find(conn: &Conn, name: &str) -> Result<Option<ChannelRow>> {
 }
 
 /// Pauses a channel. `false` if it is paused already: the first reason stands.
-///
-/// # Errors
-/// When the database refuses.
 pub fn pause(tx: &Tx<'_>, name: &str, reason: &str, explanation: Option<&str>, now: Timestamp) -> Result<bool> {
     let paused = tx
         .prepare_cached(
@@ -53,9 +47,6 @@ pub fn pause(tx: &Tx<'_>, name: &str, reason: &str, explanation: Option<&str>, n
 }
 
 /// Lets a channel go on. `false` if it was not paused.
-///
-/// # Errors
-/// When the database refuses.
 pub fn resume(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<bool> {
     let resumed = tx
         .prepare_cached(
@@ -67,9 +58,6 @@ pub fn resume(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<bool> {
 }
 
 /// The theoretical arrival time of a channel's next message to a contact; `None` if nothing went there for long.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn pair_clock(conn: &Conn, channel: &str, contact_seq: i64) -> Result<Option<Timestamp>> {
     let mut statement =
         conn.prepare_cached("SELECT arrival_at FROM pair_clocks WHERE channel = ?1 AND contact_seq = ?2")?;
@@ -77,9 +65,6 @@ pub fn pair_clock(conn: &Conn, channel: &str, contact_seq: i64) -> Result<Option
 }
 
 /// Sets that time.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_pair_clock(tx: &Tx<'_>, channel: &str, contact_seq: i64, arrival_at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO pair_clocks (channel, contact_seq, arrival_at) VALUES (?1, ?2, ?3)
@@ -90,9 +75,6 @@ pub fn set_pair_clock(tx: &Tx<'_>, channel: &str, contact_seq: i64, arrival_at: 
 }
 
 /// Removes at most `limit` of those times that have passed, and answers how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune_pair_clocks(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<usize> {
     // Only those written to within the last minutes have a row, so there is no index to find the old ones by.
     let mut statement = tx.prepare_cached(

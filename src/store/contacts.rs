@@ -88,9 +88,6 @@ macro_rules! select_profile {
 }
 
 /// The contact of an id, also of an id that was merged into another contact. One that is being erased is not found.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: ContactId) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM contacts AS c
@@ -108,9 +105,6 @@ pub fn find_by_id(conn: &Conn, id: ContactId) -> Result<Option<StoredContact>> {
 }
 
 /// The contact that a phone number leads to. A number that its contact left leads to nobody.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM addresses AS o JOIN contacts AS c ON c.seq = o.contact_seq
@@ -120,17 +114,11 @@ pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>
 }
 
 /// The contact of a row, also of one that is being erased.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_seq(conn: &Conn, seq: i64) -> Result<Option<StoredContact>> {
     Ok(conn.prepare_cached(select!("FROM contacts AS c WHERE c.seq = ?1"))?.query_row([seq], read).optional()?)
 }
 
 /// The profile of a contact's row.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
     let mut statement = conn.prepare_cached(select_profile!("FROM contacts AS c WHERE c.seq = ?1"))?;
     Ok(statement.query_row([seq], read_profile).optional()?)
@@ -139,9 +127,6 @@ pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
 /// The contact with an email address, in whatever case its ASCII letters are; of several the one that a message went to
 /// or came from last, then the newest. One that is being erased is not found, though a session of it that still runs may
 /// give it an email address.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_email(conn: &Conn, email: &str) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM contacts AS c
@@ -152,9 +137,6 @@ pub fn find_by_email(conn: &Conn, email: &str) -> Result<Option<StoredContact>> 
 }
 
 /// Contacts, newest first, before the row `before_seq` if one is given.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, before_seq: Option<i64>, limit: u32) -> Result<Vec<Profile>> {
     let mut statement = conn.prepare_cached(select_profile!(
         "FROM contacts AS c
@@ -166,9 +148,6 @@ pub fn list(conn: &Conn, before_seq: Option<i64>, limit: u32) -> Result<Vec<Prof
 }
 
 /// All addresses of a contact, those among them that the person has left.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn addresses(conn: &Conn, seq: i64) -> Result<Vec<Address>> {
     let mut statement = conn.prepare_cached(
         "SELECT kind, value, added_at, retired_at FROM addresses WHERE contact_seq = ?1 ORDER BY kind, value",
@@ -180,9 +159,6 @@ pub fn addresses(conn: &Conn, seq: i64) -> Result<Vec<Address>> {
 }
 
 /// Ids of contacts that were merged into this one.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn former_ids(conn: &Conn, seq: i64) -> Result<Vec<ContactId>> {
     let mut statement =
         conn.prepare_cached("SELECT old_id FROM contact_redirects WHERE contact_seq = ?1 ORDER BY old_id")?;
@@ -286,9 +262,6 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
 
 /// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell of
 /// the last person who had it. Other tags stay known, whoever has them.
-///
-/// # Errors
-/// When the database refuses.
 pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
     let mut take_off = tx.prepare_cached("DELETE FROM contact_tags WHERE contact_seq = ?1 RETURNING tag_seq")?;
     let taken_off: Vec<i64> = take_off.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -304,9 +277,6 @@ pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
 
 /// Records that `messages` messages went to or came from a contact at `at`. `inbound_at` is when the last of them came
 /// in, if one did. Times never go back.
-///
-/// # Errors
-/// When the database refuses.
 pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
     search::index::mark_message(tx, seq, at)?;
     // Of a NULL and a time, max() gives NULL and coalesce() the time.
@@ -321,18 +291,12 @@ pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>
 }
 
 /// Who else holds the conversation with a contact, or held it last.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn held(conn: &Conn, seq: i64) -> Result<Option<Held>> {
     let mut statement = conn.prepare_cached("SELECT held_by, held_since, held_until FROM contacts WHERE seq = ?1")?;
     Ok(statement.query_row([seq], |row| read_held(row, 0)).optional()?.flatten())
 }
 
 /// Notes who else holds the conversation with a contact. The timers of its sessions are moved by whoever notes it.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_held(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     let Held { by, since, until } = held;
     tx.prepare_cached("UPDATE contacts SET held_by = ?2, held_since = ?3, held_until = ?4 WHERE seq = ?1")?
@@ -356,9 +320,6 @@ fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
 
 /// Takes note of when a person has told the channel whether marketing is wanted. `false` if that is no news: something as
 /// late or later is known.
-///
-/// # Errors
-/// When the database refuses.
 pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<bool> {
     let noted = tx
         .prepare_cached(
@@ -396,18 +357,12 @@ fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
 }
 
 /// Since when automatic answers to a contact are counted, if an operator has let them go on.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn auto_replies_allowed_from(conn: &Conn, contact_seq: i64) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached("SELECT auto_replies_from FROM contacts WHERE seq = ?1")?;
     Ok(statement.query_row([contact_seq], |row| row.get(0)).optional()?.flatten())
 }
 
 /// Counts automatic answers to a contact from now on.
-///
-/// # Errors
-/// When the database refuses.
 pub fn allow_auto_replies(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE contacts SET auto_replies_from = ?2 WHERE seq = ?1")?.execute((contact_seq, now))?;
     Ok(())

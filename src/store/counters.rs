@@ -36,9 +36,6 @@ impl Counter {
 }
 
 /// Adds to counters, making those that are not there yet.
-///
-/// # Errors
-/// When the database refuses.
 pub fn add_all(conn: &Conn, counts: &HashMap<Counter, i64>) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO counters (name, flow_seq, version, node, exit, hour, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -53,9 +50,6 @@ pub fn add_all(conn: &Conn, counts: &HashMap<Counter, i64>) -> Result<()> {
 }
 
 /// The value of one counter; 0 if nothing was ever counted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn value(conn: &Conn, counter: &Counter) -> Result<i64> {
     let node = counter.node.as_ref().map_or("", NodeId::as_str);
     let Counter { name, flow_seq, version, exit, hour, .. } = counter;
@@ -71,9 +65,6 @@ pub fn value(conn: &Conn, counter: &Counter) -> Result<i64> {
 
 /// All counters of a name and a flow within `hours`, in the order of version, node, exit and hour. The range `0..1`
 /// reads the lifetime totals.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(Counter, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT version, nullif(node, ''), exit, hour, value FROM counters
@@ -96,9 +87,6 @@ pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Res
 
 /// A flow's counts by hour within `hours`, in their order, as hours and values. Other than [`of_flow`], it looks at no
 /// other hour.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn by_hour(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(i64, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT hour, value FROM counters

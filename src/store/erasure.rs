@@ -47,9 +47,6 @@ pub enum Removed {
 }
 
 /// The erasures that have not ended, in the order of their contacts.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn) -> Result<Vec<Erasure>> {
     let mut statement =
         conn.prepare_cached("SELECT contact_seq, contact_id, sessions, messages FROM erasures ORDER BY contact_seq")?;
@@ -58,9 +55,6 @@ pub fn list(conn: &Conn) -> Result<Vec<Erasure>> {
 }
 
 /// The erasure under way of a contact that was known by `id`, also one that was merged into it.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, id: ContactId) -> Result<Option<Erasure>> {
     let mut statement = conn.prepare_cached(
         "SELECT contact_seq, contact_id, sessions, messages FROM erasures
@@ -72,9 +66,6 @@ pub fn find(conn: &Conn, id: ContactId) -> Result<Option<Erasure>> {
 
 /// Cuts a contact off from everything that leads to it, and keeps hashes of its addresses if the person has opted out.
 /// `stub_id` is an id that nobody knows. Former ids stay until the end, so that a retry under one finds the erasure.
-///
-/// # Errors
-/// When the database refuses.
 pub fn begin(
     tx: &Tx<'_>,
     key: &ErasureKey,
@@ -115,18 +106,12 @@ pub fn begin(
 }
 
 /// How many erasures ended whose [`super::page_residue`] was not cleared yet; `None` without any.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn uncleared(conn: &Conn) -> Result<Option<u64>> {
     // A count that cannot be read is a reason to clear all the same.
     Ok(secrets::get(conn, UNCLEARED)?.map(|count| count.parse().unwrap_or(0)))
 }
 
 /// Notes that the page residue of these many erasures is cleared, unless there were more meanwhile.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_cleared(tx: &Tx<'_>, erasures: u64) -> Result<()> {
     if uncleared(tx)? == Some(erasures) {
         secrets::remove(tx, UNCLEARED)?;
@@ -135,9 +120,6 @@ pub fn set_cleared(tx: &Tx<'_>, erasures: u64) -> Result<()> {
 }
 
 /// Ids of all sessions of a contact.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
     let mut statement = conn.prepare_cached("SELECT id FROM sessions WHERE contact_seq = ?1")?;
     let rows = statement.query_map([contact_seq], |row| row.get(0))?;
@@ -147,9 +129,6 @@ pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
 /// Deletes a bounded part of what hangs on a stub: its messages, the newest first since those may still be waiting to
 /// go out, what was to be told of it, then its sessions with their turns and calls, at last the stub itself. Hashes of
 /// what the person wrote lately are kept. Its sessions have ended before.
-///
-/// # Errors
-/// When the database refuses.
 pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timestamp) -> Result<Removed> {
     let mut budget = Budget { rows: ROWS, bytes: BYTES };
     let messages = remove_messages(tx, key, contact_seq, now, &mut budget)?;

@@ -96,9 +96,6 @@ macro_rules! summary {
 }
 
 /// The flow of an id, if it is published.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_published(conn: &Conn, id: FlowId) -> Result<Option<PublishedFlow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, name, kind, published_version FROM flows WHERE id = ?1 AND published_version IS NOT NULL",
@@ -116,45 +113,30 @@ pub fn find_published(conn: &Conn, id: FlowId) -> Result<Option<PublishedFlow>> 
 }
 
 /// The flow of an id, unless it was deleted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, id: FlowId) -> Result<Option<FlowRow>> {
     let sql = concat!("SELECT ", summary!(), ", f.draft FROM flows AS f WHERE f.id = ?1 AND f.deleted_at IS NULL");
     Ok(conn.prepare_cached(sql)?.query_row([id], read_row).optional()?)
 }
 
 /// The flow of an id without its document, unless it was deleted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_summary(conn: &Conn, id: FlowId) -> Result<Option<FlowSummary>> {
     let sql = concat!("SELECT ", summary!(), " FROM flows AS f WHERE f.id = ?1 AND f.deleted_at IS NULL");
     Ok(conn.prepare_cached(sql)?.query_row([id], read_summary).optional()?)
 }
 
 /// The row of a flow, unless it was deleted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn seq_of(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
     let mut statement = conn.prepare_cached("SELECT seq FROM flows WHERE id = ?1 AND deleted_at IS NULL")?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
 /// The row of a flow, also once it was deleted: for its history.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn seq_of_any(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
     let mut statement = conn.prepare_cached("SELECT seq FROM flows WHERE id = ?1")?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
 /// The rows of all flows, also of those that were deleted: for what they did.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn all_seqs(conn: &Conn) -> Result<Vec<i64>> {
     let mut statement = conn.prepare_cached("SELECT seq FROM flows")?;
     let rows = statement.query_map([], |row| row.get(0))?;
@@ -162,18 +144,12 @@ pub fn all_seqs(conn: &Conn) -> Result<Vec<i64>> {
 }
 
 /// What people call the flow of a row, also once it was deleted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn name_of(conn: &Conn, seq: i64) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached("SELECT name FROM flows WHERE seq = ?1")?;
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }
 
 /// All flows and sequences by name, without their documents and without those that were deleted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn) -> Result<Vec<FlowSummary>> {
     let sql = concat!("SELECT ", summary!(), " FROM flows AS f WHERE f.deleted_at IS NULL ORDER BY f.name, f.seq");
     let mut statement = conn.prepare_cached(sql)?;
@@ -182,9 +158,6 @@ pub fn list(conn: &Conn) -> Result<Vec<FlowSummary>> {
 }
 
 /// The published versions of a flow, newest first, those before the number `before` if one is given.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn versions(conn: &Conn, flow_seq: i64, before: Option<u32>, limit: u32) -> Result<Vec<VersionRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT version, note, actor, published_at FROM flow_versions
@@ -197,9 +170,6 @@ pub fn versions(conn: &Conn, flow_seq: i64, before: Option<u32>, limit: u32) -> 
 }
 
 /// The document of a published version, as JSON.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn version_document(conn: &Conn, flow_seq: i64, version: u32) -> Result<Option<String>> {
     let mut statement =
         conn.prepare_cached("SELECT document FROM flow_versions WHERE flow_seq = ?1 AND version = ?2")?;
@@ -208,9 +178,6 @@ pub fn version_document(conn: &Conn, flow_seq: i64, version: u32) -> Result<Opti
 
 /// Creates a flow, or replaces the draft of the one that has the id. What is published stays; a deleted flow is there
 /// again. Answers its row.
-///
-/// # Errors
-/// When the database refuses.
 pub fn save_draft(tx: &Tx<'_>, id: FlowId, draft: &NewDraft<'_>, now: Timestamp) -> Result<i64> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO flows (id, kind, name, draft, revision, created_at, updated_at, updated_by)
@@ -225,9 +192,6 @@ pub fn save_draft(tx: &Tx<'_>, id: FlowId, draft: &NewDraft<'_>, now: Timestamp)
 }
 
 /// Hides a flow. Its row and its versions stay for the sessions that ran on them.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, flow_seq: i64, now: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE flows SET deleted_at = ?2, revision = revision + 1 WHERE seq = ?1")?
         .execute((flow_seq, now))?;
@@ -264,9 +228,6 @@ pub fn publish(
 }
 
 /// Writes the draft as what is published is written, which says the same.
-///
-/// # Errors
-/// When the database refuses.
 pub fn reset_draft(tx: &Tx<'_>, flow_seq: i64) -> Result<()> {
     tx.prepare_cached(
         "UPDATE flows SET draft = v.document FROM flow_versions AS v
@@ -277,9 +238,6 @@ pub fn reset_draft(tx: &Tx<'_>, flow_seq: i64) -> Result<()> {
 }
 
 /// Stops new sessions of a flow; those that run go on. Answers whether the flow was published.
-///
-/// # Errors
-/// When the database refuses.
 pub fn unpublish(tx: &Tx<'_>, flow_seq: i64, now: Timestamp) -> Result<bool> {
     let changed = tx
         .prepare_cached(
@@ -321,18 +279,12 @@ pub struct KeywordRow {
 }
 
 /// A number that grows whenever any flow is published: with it, and only with it, a keyword may have come.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn publications(conn: &Conn) -> Result<i64> {
     let mut statement = conn.prepare_cached("SELECT coalesce(max(rowid), 0) FROM flow_versions")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// The keywords of all published flows, those of the flow that was published last first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn keywords(conn: &Conn) -> Result<Vec<KeywordRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT f.id, k.value FROM flows AS f

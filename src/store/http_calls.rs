@@ -44,9 +44,6 @@ pub struct Claimed {
 }
 
 /// Queues a call, due now. A session has one at the most: an earlier one of it goes.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, new: &NewCall<'_>) -> Result<()> {
     delete_of_session(tx, new.session_seq)?;
     tx.prepare_cached(
@@ -58,9 +55,6 @@ pub fn insert(tx: &Tx<'_>, new: &NewCall<'_>) -> Result<()> {
 }
 
 /// Claims calls that are due, the longest due first.
-///
-/// # Errors
-/// When the database refuses.
 pub fn claim(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Claimed>> {
     let mut statement = tx.prepare_cached(
         "UPDATE http_calls SET claimed_at = ?1
@@ -82,9 +76,6 @@ pub fn claim(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Claimed>> {
 }
 
 /// When the next call that is not claimed falls due.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(
         "SELECT next_attempt_at FROM http_calls WHERE claimed_at IS NULL ORDER BY next_attempt_at LIMIT 1",
@@ -94,9 +85,6 @@ pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
 
 /// Puts a claimed call back, after an attempt that failed. Nothing happens if it is gone. SQLite gives the numbers of
 /// rows that are gone to new ones, so the id must fit, too.
-///
-/// # Errors
-/// When the database refuses.
 pub fn retry(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE http_calls SET claimed_at = NULL, attempts = attempts + 1, next_attempt_at = ?3
@@ -107,9 +95,6 @@ pub fn retry(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Res
 }
 
 /// Puts a claimed call back that was not tried, until its time comes. Nothing happens if it is gone.
-///
-/// # Errors
-/// When the database refuses.
 pub fn put_back(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL, next_attempt_at = ?3 WHERE seq = ?1 AND id = ?2")?
         .execute(params![seq, id.as_bytes(), next_attempt_at])?;
@@ -117,26 +102,17 @@ pub fn put_back(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> 
 }
 
 /// Releases what was claimed by a process that is gone, and gives how many. The attempts under way then do not count.
-///
-/// # Errors
-/// When the database refuses.
 pub fn release_all(tx: &Tx<'_>) -> Result<usize> {
     Ok(tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL WHERE claimed_at IS NOT NULL")?.execute([])?)
 }
 
 /// Whether a call is still there.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn exists(conn: &Conn, seq: i64, id: Uuid) -> Result<bool> {
     let mut statement = conn.prepare_cached("SELECT 1 FROM http_calls WHERE seq = ?1 AND id = ?2")?;
     Ok(statement.exists(params![seq, id.as_bytes()])?)
 }
 
 /// When the call was made that a session has been waiting for since a turn; `None` if there is none.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn made_at(conn: &Conn, session_seq: i64, turn: u32) -> Result<Option<Timestamp>> {
     let mut statement =
         conn.prepare_cached("SELECT created_at FROM http_calls WHERE session_seq = ?1 AND turn = ?2")?;
@@ -144,18 +120,12 @@ pub fn made_at(conn: &Conn, session_seq: i64, turn: u32) -> Result<Option<Timest
 }
 
 /// Deletes a session's call, which it no longer waits for.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete_of_session(tx: &Tx<'_>, session_seq: i64) -> Result<()> {
     tx.prepare_cached("DELETE FROM http_calls WHERE session_seq = ?1")?.execute([session_seq])?;
     Ok(())
 }
 
 /// Deletes a call. Nothing happens if it is gone.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, seq: i64, id: Uuid) -> Result<()> {
     tx.prepare_cached("DELETE FROM http_calls WHERE seq = ?1 AND id = ?2")?.execute(params![seq, id.as_bytes()])?;
     Ok(())

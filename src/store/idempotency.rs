@@ -29,9 +29,6 @@ pub struct StoredOutcome {
 }
 
 /// The answer that was given under a key, however old it is.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, key: &Key<'_>) -> Result<Option<StoredOutcome>> {
     let mut statement = conn.prepare_cached(
         "SELECT body_hash, outcome, created_at FROM idempotency_keys WHERE token_seq = ?1 AND route = ?2 AND key = ?3",
@@ -56,9 +53,6 @@ pub fn insert(tx: &Tx<'_>, key: &Key<'_>, body_hash: &[u8; 32], outcome: &str, n
 }
 
 /// Forgets the answer of a key, and tells whether there was one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, key: &Key<'_>) -> Result<bool> {
     let deleted = tx
         .prepare_cached("DELETE FROM idempotency_keys WHERE token_seq = ?1 AND route = ?2 AND key = ?3")?
@@ -86,9 +80,6 @@ impl OwnedKey {
 
 /// Looks at the `limit` answers after a key, in the order of their keys. Gives the keys of those that `is_wanted`, and
 /// the last key looked at; `None` when there are no more.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn look_through(
     conn: &Conn,
     after: Option<&OwnedKey>,
@@ -115,9 +106,6 @@ pub fn look_through(
 }
 
 /// Forgets answers given before a moment, the oldest first, at most `limit`, and answers how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

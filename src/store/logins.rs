@@ -36,9 +36,6 @@ pub struct Failures {
 }
 
 /// Keeps a log-in and answers its row.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, hash: &[u8; 32], actor: &str, now: Timestamp, expires_at: Timestamp) -> Result<i64> {
     tx.prepare_cached("INSERT INTO logins (hash, actor, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((hash, actor, now, expires_at))?;
@@ -46,9 +43,6 @@ pub fn insert(tx: &Tx<'_>, hash: &[u8; 32], actor: &str, now: Timestamp, expires
 }
 
 /// All log-ins that have not ended at `now`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn live(conn: &Conn, now: Timestamp) -> Result<Vec<LoginRow>> {
     let mut statement =
         conn.prepare_cached("SELECT seq, hash, actor, expires_at FROM logins WHERE expires_at > ?1 ORDER BY seq")?;
@@ -59,18 +53,12 @@ pub fn live(conn: &Conn, now: Timestamp) -> Result<Vec<LoginRow>> {
 }
 
 /// Ends one log-in.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("DELETE FROM logins WHERE seq = ?1")?.execute([seq])?;
     Ok(())
 }
 
 /// Ends all log-ins but the one in the row `keep`.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete_all(tx: &Tx<'_>, keep: Option<i64>) -> Result<()> {
     tx.prepare_cached("DELETE FROM logins WHERE seq IS NOT ?1")?.execute([keep])?;
     Ok(())
@@ -78,9 +66,6 @@ pub fn delete_all(tx: &Tx<'_>, keep: Option<i64>) -> Result<()> {
 
 /// Forgets log-ins that have ended at `now`, wrong guesses older than `before`, and networks that nobody has logged in
 /// from for 90 days.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune(tx: &Tx<'_>, now: Timestamp, before: Timestamp) -> Result<()> {
     tx.prepare_cached("DELETE FROM logins WHERE expires_at <= ?1")?.execute([now])?;
     tx.prepare_cached("DELETE FROM failed_logins WHERE last_at < ?1 AND ifnull(right_at < ?2, 1)")?
@@ -89,9 +74,6 @@ pub fn prune(tx: &Tx<'_>, now: Timestamp, before: Timestamp) -> Result<()> {
 }
 
 /// The wrong guesses from a network.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn failures(conn: &Conn, network: &str) -> Result<Option<Failures>> {
     let mut statement = conn.prepare_cached("SELECT failures, last_at FROM failed_logins WHERE network = ?1")?;
     let found =
@@ -100,9 +82,6 @@ pub fn failures(conn: &Conn, network: &str) -> Result<Option<Failures>> {
 }
 
 /// Whether somebody has logged in from a network.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn is_known(conn: &Conn, network: &str) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("SELECT 1 FROM failed_logins WHERE network = ?1 AND right_at IS NOT NULL")?;
@@ -110,9 +89,6 @@ pub fn is_known(conn: &Conn, network: &str) -> Result<bool> {
 }
 
 /// Counts a wrong guess.
-///
-/// # Errors
-/// When the database refuses.
 pub fn add_failure(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO failed_logins (network, failures, last_at) VALUES (?1, 1, ?2)
@@ -123,9 +99,6 @@ pub fn add_failure(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
 }
 
 /// Forgets the wrong guesses from a network, because the right one came.
-///
-/// # Errors
-/// When the database refuses.
 pub fn clear_failures(tx: &Tx<'_>, network: &str) -> Result<()> {
     tx.prepare_cached("DELETE FROM failed_logins WHERE network = ?1 AND right_at IS NULL")?.execute([network])?;
     tx.prepare_cached("UPDATE failed_logins SET failures = 0 WHERE network = ?1")?.execute([network])?;
@@ -133,9 +106,6 @@ pub fn clear_failures(tx: &Tx<'_>, network: &str) -> Result<()> {
 }
 
 /// Forgets the wrong guesses from all networks. Those that are known stay so.
-///
-/// # Errors
-/// When the database refuses.
 pub fn clear_all_failures(tx: &Tx<'_>) -> Result<()> {
     tx.execute("DELETE FROM failed_logins WHERE right_at IS NULL", ())?;
     tx.execute("UPDATE failed_logins SET failures = 0", ())?;
@@ -143,9 +113,6 @@ pub fn clear_all_failures(tx: &Tx<'_>) -> Result<()> {
 }
 
 /// Notes that the right password came from a network.
-///
-/// # Errors
-/// When the database refuses.
 pub fn add_known(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO failed_logins (network, failures, last_at, right_at) VALUES (?1, 0, ?2, ?2)
@@ -156,9 +123,6 @@ pub fn add_known(tx: &Tx<'_>, network: &str, now: Timestamp) -> Result<()> {
 }
 
 /// Takes wrong guesses that are later than `now` for guesses of now: the clock was ahead when they were made.
-///
-/// # Errors
-/// When the database refuses.
 pub fn take_back_to(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE failed_logins SET last_at = ?1 WHERE last_at > ?1 AND network <> ?2")?
         .execute((now, UNKNOWN_NETWORKS))?;
@@ -167,17 +131,11 @@ pub fn take_back_to(tx: &Tx<'_>, now: Timestamp) -> Result<()> {
 
 /// The time that the wrong guesses from networks that are not known have used up, each a share of an hour: guesses are
 /// refused while it is too far ahead.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn used_up_to(conn: &Conn) -> Result<Option<Timestamp>> {
     Ok(failures(conn, UNKNOWN_NETWORKS)?.map(|failures| failures.last_at))
 }
 
 /// Sets what [`used_up_to`] gives.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_used_up_to(tx: &Tx<'_>, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO failed_logins (network, failures, last_at) VALUES (?1, 0, ?2)

@@ -10,9 +10,6 @@ use crate::error::Result;
 /// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. Where both say
 /// something of the person, what `keep` says stands; an opt-out stands whoever has it; the earliest consent counts. The
 /// id that goes leads to the contact that stays from now on. No flow may run for both.
-///
-/// # Errors
-/// When the database refuses.
 pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
     let mut united = keep.contact.clone();
     let other = &gone.contact;
@@ -74,9 +71,6 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
 }
 
 /// Makes an address lead to another contact than before.
-///
-/// # Errors
-/// When the database refuses.
 pub fn move_address(tx: &Tx<'_>, address: &AddressKey, contact_seq: i64, now: Timestamp) -> Result<()> {
     if let Some(owner) = addresses::owner(tx, address)? {
         addresses::retire(tx, owner, address, now)?;

@@ -6,6 +6,10 @@
 //!
 //! A job may run twice (see [`Store::write`]), so it does nothing but read and write rows. Ids and times are made
 //! before the job and moved into it.
+//!
+//! # Errors
+//! Each of these functions fails when SQLite refuses a statement: `Unavailable` while the disk is full or another process
+//! has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
 
 pub mod addresses;
 pub mod channels;
@@ -447,9 +451,6 @@ fn free_bytes(path: &Path) -> Result<u64> {
 }
 
 /// How often commands have written to the file.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn generation(conn: &Conn) -> Result<i64> {
     Ok(conn.prepare_cached("SELECT value FROM generation")?.query_row([], |row| row.get(0))?)
 }

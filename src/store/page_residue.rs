@@ -26,9 +26,6 @@ const PAGES_AT_MOST: u32 = 0x0200_0000;
 
 /// Whether pages can be looked through: SQLite must have been built for it, the file must not be huge, and it must not be
 /// one that shrinks by itself (`PRAGMA auto_vacuum`), because that has pages which begin like trees and are none.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn can_look(conn: &Conn) -> Result<bool> {
     let is_built: bool =
         conn.query_row("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage')", [], |row| {
@@ -40,9 +37,6 @@ pub fn can_look(conn: &Conn) -> Result<bool> {
 
 /// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have residue, and
 /// where to go on; `None` at the end of the file.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>)> {
     let end = from.saturating_add(limit);
     let mut statement = conn.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
@@ -61,9 +55,6 @@ pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>
 }
 
 /// Clears the residue of some pages, if they still have any, and answers of how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn clear(tx: &Tx<'_>, pages: &[u32]) -> Result<usize> {
     let mut read = tx.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
     let mut write = tx.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?;

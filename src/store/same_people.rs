@@ -23,9 +23,6 @@ const OPTED_OUT: &str = "opted_out";
 const MERGED: &str = "merged";
 
 /// Joins them, and says how many there were.
-///
-/// # Errors
-/// When the database refuses.
 pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
     let tx = Tx::new(conn);
     // Nobody hands this a time: the file is brought forward while it is opened.

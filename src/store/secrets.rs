@@ -7,18 +7,12 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 
 /// The value of a secret, if it was ever set.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn get(conn: &Conn, name: &str) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached("SELECT value FROM secrets WHERE name = ?1")?;
     Ok(statement.query_row([name], |row| row.get(0)).optional()?)
 }
 
 /// Sets a secret, whether or not it was set before.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set(tx: &Tx<'_>, name: &str, value: &str, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO secrets (name, value, updated_at) VALUES (?1, ?2, ?3)
@@ -29,9 +23,6 @@ pub fn set(tx: &Tx<'_>, name: &str, value: &str, now: Timestamp) -> Result<()> {
 }
 
 /// Forgets a secret. Answers whether there was one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn remove(tx: &Tx<'_>, name: &str) -> Result<bool> {
     Ok(tx.prepare_cached("DELETE FROM secrets WHERE name = ?1")?.execute([name])? > 0)
 }

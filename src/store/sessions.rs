@@ -75,9 +75,6 @@ macro_rules! select {
 }
 
 /// The session that runs for a contact in a flow. There is at most one.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_running(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Option<StoredSession>> {
     let mut statement = conn.prepare_cached(select!(
         "INDEXED BY sessions_running",
@@ -87,25 +84,16 @@ pub fn find_running(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Opti
 }
 
 /// The session of an id.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: SessionId) -> Result<Option<StoredSession>> {
     Ok(conn.prepare_cached(select!("", "WHERE s.id = ?1"))?.query_row([id], read).optional()?)
 }
 
 /// The session of a row.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_seq(conn: &Conn, seq: i64) -> Result<Option<StoredSession>> {
     Ok(conn.prepare_cached(select!("", "WHERE s.seq = ?1"))?.query_row([seq], read).optional()?)
 }
 
 /// All sessions that run for a contact, the last prompted first, those without a prompt last.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn running_of_contact(conn: &Conn, contact_seq: i64) -> Result<Vec<StoredSession>> {
     let mut statement = conn.prepare_cached(select!(
         "INDEXED BY sessions_running",
@@ -116,9 +104,6 @@ pub fn running_of_contact(conn: &Conn, contact_seq: i64) -> Result<Vec<StoredSes
 }
 
 /// Sessions that run in a flow, in the order of their rows: those after the row `after`, with their rows.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn running_of_flow(conn: &Conn, flow_seq: i64, after: i64, limit: u32) -> Result<Vec<(i64, SessionId)>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id FROM sessions INDEXED BY sessions_by_flow
@@ -129,9 +114,6 @@ pub fn running_of_flow(conn: &Conn, flow_seq: i64, after: i64, limit: u32) -> Re
 }
 
 /// How many sessions run in a flow, and how many of their messages have not gone out yet.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn count_running_of_flow(conn: &Conn, flow_seq: i64) -> Result<(i64, i64)> {
     let mut statement = conn.prepare_cached(COUNT_RUNNING)?;
     Ok(statement.query_row([flow_seq], |row| Ok((row.get(0)?, row.get(1)?)))?)
@@ -156,9 +138,6 @@ pub struct Filter {
 }
 
 /// Sessions, newest first: those before the row `before`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
     let before = before.unwrap_or(i64::MAX);
     let mut seqs = match filter {
@@ -210,9 +189,6 @@ const NEWEST_OF_RUN: &str = "SELECT seq FROM sessions INDEXED BY sessions_by_flo
 
 /// The newest sessions of all flows of a kind, or of one of them, without those of people who are being erased. It looks
 /// once at each flow and status, and once more at that of each session that it gives.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn newest_of_kind(conn: &Conn, kind: FlowKind, flow_seq: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
     let mut flows = conn.prepare_cached("SELECT seq FROM flows WHERE kind = ?1 AND (?2 IS NULL OR seq = ?2)")?;
     let mut newest = conn.prepare_cached(NEWEST_OF_RUN)?;
@@ -244,9 +220,6 @@ pub fn newest_of_kind(conn: &Conn, kind: FlowKind, flow_seq: Option<i64>, limit:
 }
 
 /// Running sessions that a person has taken over, newest first: those before the row `before`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list_in_handoff(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
     let Filter { contact_seq, flow_seq, status } = filter;
     if status.is_some_and(|status| status != Status::Running) {
@@ -282,9 +255,6 @@ pub struct Place {
 
 /// Sessions of a contact, by flow and then oldest first, after a place. A page may be short where another flow begins;
 /// only an empty one is the end.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list_of_contact(conn: &Conn, contact_seq: i64, after: Place, limit: u32) -> Result<Vec<StoredSession>> {
     let Place { flow_seq, seq } = after;
     let mut in_flow = conn.prepare_cached(select!(
@@ -306,9 +276,6 @@ pub fn list_of_contact(conn: &Conn, contact_seq: i64, after: Place, limit: u32) 
 }
 
 /// The last session of a contact in a flow that ended, and when.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn last_ended(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Option<(SessionId, Timestamp)>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, ended_at FROM sessions
@@ -361,9 +328,6 @@ pub fn insert(
 }
 
 /// Writes a session over its row. What a session keeps for life (ids, version, start) is not written.
-///
-/// # Errors
-/// When the database refuses.
 pub fn update(tx: &Tx<'_>, seq: i64, session: &Session, prompted_at: Option<Timestamp>) -> Result<()> {
     let wait = session.wait.as_ref();
     tx.prepare_cached(
@@ -393,9 +357,6 @@ pub fn update(tx: &Tx<'_>, seq: i64, session: &Session, prompted_at: Option<Time
 
 /// The rows of running sessions that fall due at `until` or before, with their times, in the order in which they fall
 /// due.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn due(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<(i64, Timestamp)>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, due_at FROM sessions WHERE status = 'running' AND due_at <= ?1 ORDER BY due_at, seq LIMIT ?2",
@@ -405,9 +366,6 @@ pub fn due(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<(i64, Timest
 }
 
 /// When the next running session falls due.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(
         "SELECT due_at FROM sessions WHERE status = 'running' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1",
@@ -436,9 +394,6 @@ pub struct Marked {
 
 /// Fails a running session that cannot even be read or stepped, without reading it, if it is (still) due. `None` if it
 /// has ended or is not due.
-///
-/// # Errors
-/// When the database refuses.
 pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
     // The state may be what cannot be read, and then it stays as it is.
     let mut statement = tx.prepare_cached(
@@ -453,9 +408,6 @@ pub fn mark_failed(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Resul
 }
 
 /// Cancels a running session of a contact without reading it, whichever comes first. `None` if none runs.
-///
-/// # Errors
-/// When the database refuses.
 pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
@@ -471,9 +423,6 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
 
 /// Fails a session that had completed, because what it said in its last turn could not be delivered, and gives when it
 /// had ended. `None` if it has not completed.
-///
-/// # Errors
-/// When the database refuses.
 pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Marked, Timestamp)>> {
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2
@@ -485,9 +434,6 @@ pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Mar
 }
 
 /// Cancels one running session without reading it. `None` if it does not run.
-///
-/// # Errors
-/// When the database refuses.
 pub(super) fn mark_one_cancelled(tx: &Tx<'_>, seq: i64, reason: &str, now: Timestamp) -> Result<Option<Marked>> {
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'cancelled', reason = ?2, waiting_for = NULL, wake_at = NULL, expires_at = NULL,
@@ -570,9 +516,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
 }
 
 /// Sessions of a contact that ended within `span` before `now` and that nobody cancelled, the last to end first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn lately_ended(conn: &Conn, contact_seq: i64, span: Duration, now: Timestamp) -> Result<Vec<StoredSession>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq FROM sessions INDEXED BY sessions_history
@@ -588,9 +531,6 @@ pub fn lately_ended(conn: &Conn, contact_seq: i64, span: Duration, now: Timestam
 }
 
 /// Notes that the channel took a prompt of a session, which gives it the floor. The time never goes back.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_prompted(tx: &Tx<'_>, session_seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE sessions SET prompted_at = ?2 WHERE seq = ?1 AND (prompted_at IS NULL OR prompted_at < ?2)",

@@ -7,18 +7,12 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 
 /// The JSON text of a setting, if it was ever set.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn get(conn: &Conn, key: &str) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached("SELECT value FROM settings WHERE key = ?1")?;
     Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }
 
 /// All settings with their JSON texts, by key.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn all(conn: &Conn) -> Result<Vec<(String, String)>> {
     let mut statement = conn.prepare_cached("SELECT key, value FROM settings ORDER BY key")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -26,18 +20,12 @@ pub fn all(conn: &Conn) -> Result<Vec<(String, String)>> {
 }
 
 /// Forgets a setting.
-///
-/// # Errors
-/// When the database refuses.
 pub fn remove(tx: &Tx<'_>, key: &str) -> Result<()> {
     tx.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?;
     Ok(())
 }
 
 /// Sets a setting to a JSON text.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set(tx: &Tx<'_>, key: &str, json: &str, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO settings (key, value, updated_at) VALUES (?1, ?2, ?3)

@@ -21,9 +21,6 @@ pub struct PublishedEvent {
 }
 
 /// The events of a contact after the row `after` (0 for all), in their order.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn published_events_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32) -> Result<Vec<PublishedEvent>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, event, body, created_at FROM webhook_deliveries
@@ -38,9 +35,6 @@ pub fn published_events_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32
 
 /// The HTTP calls of a session that have not been answered: method, URL and body. Their headers are the operator's, with
 /// the secrets of other systems in them, and nothing of the person.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn calls_of(conn: &Conn, session_seq: i64) -> Result<Vec<serde_json::Value>> {
     let mut statement = conn.prepare_cached("SELECT call FROM http_calls WHERE session_seq = ?1 ORDER BY seq")?;
     let rows = statement.query_map([session_seq], |row| {
@@ -51,9 +45,6 @@ pub fn calls_of(conn: &Conn, session_seq: i64) -> Result<Vec<serde_json::Value>>
 }
 
 /// When the contact may be written to again without being written to too often, by channel.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn pair_clocks_of(conn: &Conn, contact_seq: i64) -> Result<Vec<(String, Timestamp)>> {
     let mut statement =
         conn.prepare_cached("SELECT channel, arrival_at FROM pair_clocks WHERE contact_seq = ?1 ORDER BY channel")?;

@@ -69,9 +69,6 @@ impl TemplateGroup {
 }
 
 /// All templates of a channel with their languages, by name.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn groups(conn: &Conn, channel: &str) -> Result<Vec<TemplateGroup>> {
     let rows = list(conn, channel)?;
     let by_name = rows.chunk_by(|one, other| one.template.name == other.template.name);
@@ -79,9 +76,6 @@ pub fn groups(conn: &Conn, channel: &str) -> Result<Vec<TemplateGroup>> {
 }
 
 /// The template of an id on a channel: its own, or that of any of its translations.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<TemplateGroup>> {
     let name = match find_by_id(conn, id)? {
         Some(row) if row.channel == channel => row.template.name,
@@ -95,9 +89,6 @@ pub fn find_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<T
 }
 
 /// All templates of a channel, by name and language.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, channel: &str) -> Result<Vec<TemplateRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates
@@ -108,9 +99,6 @@ pub fn list(conn: &Conn, channel: &str) -> Result<Vec<TemplateRow>> {
 }
 
 /// The templates of a channel by one name, in all their languages, by language.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn named(conn: &Conn, channel: &str, name: &str) -> Result<Vec<TemplateRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates
@@ -121,9 +109,6 @@ pub fn named(conn: &Conn, channel: &str, name: &str) -> Result<Vec<TemplateRow>>
 }
 
 /// The template of an id.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: TemplateId) -> Result<Option<TemplateRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, channel, provider_id, template, created_at, updated_at FROM templates WHERE id = ?1",
@@ -132,9 +117,6 @@ pub fn find_by_id(conn: &Conn, id: TemplateId) -> Result<Option<TemplateRow>> {
 }
 
 /// How many templates a channel has, over all languages, and how many of them may be sent.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn count(conn: &Conn, channel: &str) -> Result<(u32, u32)> {
     let mut statement = conn.prepare_cached(
         "SELECT COUNT(*), COUNT(*) FILTER (WHERE status = 'approved') FROM templates WHERE channel = ?1",
@@ -172,9 +154,6 @@ pub fn insert(
 }
 
 /// Replaces all that is known of a template.
-///
-/// # Errors
-/// When the database refuses.
 pub fn update(
     tx: &Tx<'_>,
     seq: i64,
@@ -191,9 +170,6 @@ pub fn update(
 }
 
 /// Records what a channel says of one template between two fetches. Answers whether it is known here.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_status(
     tx: &Tx<'_>,
     channel: &str,
@@ -214,9 +190,6 @@ pub fn set_status(
 
 /// Forgets a template, and tells whether there was one. Messages that name it are refused from then on. It goes by the
 /// public id, because SQLite gives the row of one that is gone to the next.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, id: TemplateId) -> Result<bool> {
     Ok(tx.prepare_cached("DELETE FROM templates WHERE id = ?1")?.execute([id])? > 0)
 }

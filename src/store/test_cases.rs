@@ -22,9 +22,6 @@ pub struct TestCaseRow {
 }
 
 /// Inserts a test case. The caller has seen that its name is free.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, flow_seq: i64, row: &TestCaseRow) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO flow_test_cases (id, flow_seq, name, script, actor, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -34,9 +31,6 @@ pub fn insert(tx: &Tx<'_>, flow_seq: i64, row: &TestCaseRow) -> Result<()> {
 }
 
 /// The test cases of a flow, oldest first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, flow_seq: i64) -> Result<Vec<TestCaseRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, name, script, actor, created_at FROM flow_test_cases WHERE flow_seq = ?1 ORDER BY seq",
@@ -46,17 +40,11 @@ pub fn list(conn: &Conn, flow_seq: i64) -> Result<Vec<TestCaseRow>> {
 }
 
 /// The test cases of the flow of an id, oldest first; none where there is no such flow.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn of_flow(conn: &Conn, id: FlowId) -> Result<Vec<TestCaseRow>> {
     flows::find_summary(conn, id)?.map_or_else(|| Ok(Vec::new()), |flow| list(conn, flow.seq))
 }
 
 /// The names of a flow's test cases.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn names(conn: &Conn, flow_seq: i64) -> Result<Vec<String>> {
     let mut statement = conn.prepare_cached("SELECT name FROM flow_test_cases WHERE flow_seq = ?1")?;
     let rows = statement.query_map([flow_seq], |row| row.get(0))?;
@@ -64,9 +52,6 @@ pub fn names(conn: &Conn, flow_seq: i64) -> Result<Vec<String>> {
 }
 
 /// Removes a test case of a flow. Answers whether there was one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, flow_seq: i64, id: TestCaseId) -> Result<bool> {
     let mut statement = tx.prepare_cached("DELETE FROM flow_test_cases WHERE flow_seq = ?1 AND id = ?2")?;
     Ok(statement.execute((flow_seq, id))? > 0)

@@ -94,9 +94,6 @@ pub struct TokenRow {
 }
 
 /// Inserts a token and answers its row.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> {
     let NewToken { id, name, scope, hash, hint, rate_limit } = token;
     tx.prepare_cached(
@@ -107,9 +104,6 @@ pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> 
 }
 
 /// All tokens, oldest first, the revoked ones among them.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit FROM tokens ORDER BY seq",
@@ -119,9 +113,6 @@ pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
 }
 
 /// The tokens that are taken, with the hashes of their secrets.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, hash FROM tokens WHERE revoked_at IS NULL",
@@ -131,9 +122,6 @@ pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
 }
 
 /// Revokes a token for good. Answers whether there was one to revoke.
-///
-/// # Errors
-/// When the database refuses.
 pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
     let revoked = tx
         .prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
@@ -143,9 +131,6 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
 
 /// Gives a token that is taken a rate limit of its own; `None` is the configured one. Answers whether there is such a
 /// token.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_rate_limit(tx: &Tx<'_>, id: TokenId, rate_limit: Option<u32>) -> Result<bool> {
     let changed = tx
         .prepare_cached("UPDATE tokens SET rate_limit = ?2 WHERE id = ?1 AND revoked_at IS NULL")?

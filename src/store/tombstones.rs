@@ -71,9 +71,6 @@ impl ErasureKey {
     }
 
     /// Makes this the database's key unless it has one, and answers the one that it has then.
-    ///
-    /// # Errors
-    /// When the database refuses.
     pub fn keep(self, tx: &Tx<'_>, now: Timestamp) -> Result<Self> {
         if let Some(key) = Self::find(tx)? {
             return Ok(key);
@@ -104,9 +101,6 @@ impl ErasureKey {
 }
 
 /// Keeps a tombstone. One that is there already stays as old as it is.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>, now: Timestamp) -> Result<()> {
     tx.prepare_cached("INSERT INTO erased (kind, hash, erased_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute((tombstone.kind(), key.hash(tombstone), now))?;
@@ -114,9 +108,6 @@ pub fn insert(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>, now: Time
 }
 
 /// Forgets a tombstone, if it is there.
-///
-/// # Errors
-/// When the database refuses.
 pub fn remove(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<()> {
     tx.prepare_cached("DELETE FROM erased WHERE kind = ?1 AND hash = ?2")?
         .execute((tombstone.kind(), key.hash(tombstone)))?;
@@ -124,9 +115,6 @@ pub fn remove(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result
 }
 
 /// The hash of a tombstone, if it is kept.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<Option<[u8; 32]>> {
     let mut statement = conn.prepare_cached("SELECT hash FROM erased WHERE kind = ?1 AND hash = ?2")?;
     Ok(statement.query_row((tombstone.kind(), key.hash(tombstone)), |row| row.get(0)).optional()?)
@@ -134,9 +122,6 @@ pub fn find(conn: &Conn, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<O
 
 /// Forgets messages that were kept before a moment, the oldest first, at most `limit`, and answers how many. Opt-outs
 /// stay.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

@@ -23,9 +23,6 @@ pub struct TurnRow {
 }
 
 /// Inserts a turn and answers its row.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(
     tx: &Tx<'_>,
     session_seq: i64,
@@ -40,9 +37,6 @@ pub fn insert(
 }
 
 /// Turns of a session, oldest first, after the row `after_seq` (0 for all).
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, session_seq: i64, after_seq: i64, limit: u32) -> Result<Vec<TurnRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, turn, at, record, messages FROM turns WHERE session_seq = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
@@ -60,9 +54,6 @@ pub fn list(conn: &Conn, session_seq: i64, after_seq: i64, limit: u32) -> Result
 }
 
 /// The record of the last turn of a session in which its time to live ran out, as JSON.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn last_expiry(conn: &Conn, session_seq: i64) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached(
         "SELECT record FROM turns WHERE session_seq = ?1 AND record ->> '$.stimulus.type' = 'expire'

@@ -29,9 +29,6 @@ pub struct UnprocessedDelivery {
 }
 
 /// Keeps a part of a delivery, and answers whether: the very same is kept once a day.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert(tx: &Tx<'_>, channel: &str, why: &str, raw: &str, now: Timestamp) -> Result<bool> {
     let mut hash = Sha256::new();
     for part in [channel, why, raw] {
@@ -58,9 +55,6 @@ pub fn insert(tx: &Tx<'_>, channel: &str, why: &str, raw: &str, now: Timestamp) 
 }
 
 /// At most `limit` of them after the row `after` (0 for all), in the order in which they came.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(conn: &Conn, after: i64, limit: u32) -> Result<Vec<UnprocessedDelivery>> {
     let mut statement = conn
         .prepare_cached("SELECT seq, channel, why, raw, created_at FROM strays WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
@@ -69,9 +63,6 @@ pub fn list(conn: &Conn, after: i64, limit: u32) -> Result<Vec<UnprocessedDelive
 }
 
 /// At most `limit` of a channel, the newest first; those before the row `before`, if any.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn newest_of(conn: &Conn, channel: &str, before: Option<i64>, limit: u32) -> Result<Vec<UnprocessedDelivery>> {
     let mut statement = conn.prepare_cached(NEWEST_OF)?;
     let rows = statement.query_map((channel, before.unwrap_or(i64::MAX), limit), read)?;
@@ -92,18 +83,12 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<UnprocessedDelivery> {
 }
 
 /// Deletes a row, if it is there.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("DELETE FROM strays WHERE seq = ?1")?.execute([seq])?;
     Ok(())
 }
 
 /// Deletes those that came before a moment, the oldest first, at most `limit`, and answers how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

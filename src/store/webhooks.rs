@@ -153,9 +153,6 @@ pub struct DeliveryRow {
 }
 
 /// Makes an endpoint, active, and answers its row.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO webhook_endpoints (id, url, description, events, secret, is_active, created_at, updated_at)
@@ -166,9 +163,6 @@ pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Re
 }
 
 /// All endpoints, oldest first, each with the number of its queued deliveries.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at,
@@ -180,9 +174,6 @@ pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
 }
 
 /// One endpoint.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at
@@ -193,9 +184,6 @@ pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
 
 /// Changes an endpoint. What was queued is tried at once where the change lets hope: another URL, or switched on again.
 /// Answers whether there is one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now: Timestamp) -> Result<bool> {
     let EndpointChange { url, description, events, is_active } = change;
     let changed = tx
@@ -219,9 +207,6 @@ pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now
 }
 
 /// Gives an endpoint another secret. Answers whether there is one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> Result<bool> {
     let changed = tx
         .prepare_cached("UPDATE webhook_endpoints SET secret = ?2, updated_at = ?3 WHERE id = ?1")?
@@ -230,9 +215,6 @@ pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> 
 }
 
 /// Deletes some of an endpoint's deliveries, and the endpoint when there are none left. Answers whether it is gone.
-///
-/// # Errors
-/// When the database refuses.
 pub fn delete_some(tx: &Tx<'_>, id: EndpointId, limit: u32) -> Result<bool> {
     let deleted = tx
         .prepare_cached(
@@ -249,9 +231,6 @@ pub fn delete_some(tx: &Tx<'_>, id: EndpointId, limit: u32) -> Result<bool> {
 }
 
 /// The active endpoints, oldest first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
     let mut statement =
         conn.prepare_cached("SELECT id, events FROM webhook_endpoints WHERE is_active = 1 ORDER BY seq")?;
@@ -260,9 +239,6 @@ pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
 }
 
 /// Queues something to tell. Nothing happens if the endpoint is gone or switched off by now.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO webhook_deliveries (id, endpoint_seq, contact_seq, event, body, status, next_attempt_at,
@@ -281,9 +257,6 @@ pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
 }
 
 /// Adds a test of an endpoint, which is in no queue. Nothing happens if the endpoint is gone or switched off by now.
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert_test(tx: &Tx<'_>, test: &NewDelivery<'_>) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO webhook_deliveries (id, endpoint_seq, event, body, status, created_at, updated_at)
@@ -295,9 +268,6 @@ pub fn insert_test(tx: &Tx<'_>, test: &NewDelivery<'_>) -> Result<()> {
 
 /// The tests that were not made, such as before the last end of the server, each with its endpoint. Looks at everything
 /// that is queued.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn tests(conn: &Conn) -> Result<Vec<(EndpointId, Uuid)>> {
     let mut statement = conn.prepare_cached(
         "SELECT e.id, d.id FROM webhook_endpoints AS e JOIN webhook_deliveries AS d ON d.endpoint_seq = e.seq
@@ -308,9 +278,6 @@ pub fn tests(conn: &Conn) -> Result<Vec<(EndpointId, Uuid)>> {
 }
 
 /// A test that was not made yet, with its endpoint; `None` if that is gone or switched off.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_test(conn: &Conn, endpoint: EndpointId, id: Uuid) -> Result<Option<(Endpoint, DeliveryRow)>> {
     let Some(endpoint) = find_endpoint(conn, endpoint)?.filter(|endpoint| endpoint.is_active) else { return Ok(None) };
     let mut statement = conn.prepare_cached(
@@ -323,9 +290,6 @@ pub fn find_test(conn: &Conn, endpoint: EndpointId, id: Uuid) -> Result<Option<(
 }
 
 /// The first of what is queued for an endpoint, for which the others wait.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
@@ -336,9 +300,6 @@ pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow
 }
 
 /// Lets the first of what is queued for an endpoint be tried at once. Answers whether anything is queued.
-///
-/// # Errors
-/// When the database refuses.
 pub fn try_now(tx: &Tx<'_>, endpoint_seq: i64, now: Timestamp) -> Result<bool> {
     let Some(first) = first_queued(tx, endpoint_seq)? else { return Ok(false) };
     tx.prepare_cached("UPDATE webhook_deliveries SET next_attempt_at = ?2 WHERE seq = ?1 AND next_attempt_at > ?2")?
@@ -347,9 +308,6 @@ pub fn try_now(tx: &Tx<'_>, endpoint_seq: i64, now: Timestamp) -> Result<bool> {
 }
 
 /// What the active endpoints have not taken since before a time.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn behind_since(conn: &Conn, before: Timestamp) -> Result<Vec<Behind>> {
     let mut statement = conn.prepare_cached(
         "SELECT e.id, e.description, d.created_at,
@@ -379,9 +337,6 @@ pub struct Behind {
 }
 
 /// The active endpoints with something queued, each with the time of its next attempt.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn waiting(conn: &Conn) -> Result<Vec<(EndpointId, Timestamp)>> {
     let mut statement = conn.prepare_cached(
         "SELECT e.id, d.next_attempt_at FROM webhook_endpoints AS e JOIN webhook_deliveries AS d
@@ -394,9 +349,6 @@ pub fn waiting(conn: &Conn) -> Result<Vec<(EndpointId, Timestamp)>> {
 }
 
 /// An active endpoint with the first of its queued deliveries, in order; those only if the first is due.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn next_deliveries(
     conn: &Conn,
     id: EndpointId,
@@ -419,9 +371,6 @@ pub fn next_deliveries(
 
 /// Records that an endpoint has taken deliveries. SQLite gives the numbers of rows that are gone to new ones, so the ids
 /// must fit, too.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: Timestamp) -> Result<()> {
     let mut update = tx.prepare_cached(
         "UPDATE webhook_deliveries SET status = 'sent', reason = NULL, attempts = attempts + 1, next_attempt_at = NULL,
@@ -440,9 +389,6 @@ pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: T
 }
 
 /// Records that an attempt failed. Without another attempt (`next_attempt_at`) the delivery has failed for good.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_attempt_failed(
     tx: &Tx<'_>,
     (seq, id): (i64, Uuid),
@@ -466,9 +412,6 @@ pub fn set_attempt_failed(
 }
 
 /// Gives up some of the deliveries that were queued for an endpoint before a time. Gives how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn give_up_older(
     tx: &Tx<'_>,
     endpoint: EndpointId,
@@ -489,9 +432,6 @@ pub fn give_up_older(
 }
 
 /// Lets the first of an endpoint's queued deliveries wait until a time.
-///
-/// # Errors
-/// When the database refuses.
 pub fn defer_first(tx: &Tx<'_>, endpoint: EndpointId, until: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE webhook_deliveries SET next_attempt_at = ?2
@@ -504,9 +444,6 @@ pub fn defer_first(tx: &Tx<'_>, endpoint: EndpointId, until: Timestamp) -> Resul
 }
 
 /// Switches an endpoint off.
-///
-/// # Errors
-/// When the database refuses.
 pub fn deactivate(tx: &Tx<'_>, endpoint: EndpointId, now: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE webhook_endpoints SET is_active = 0, updated_at = ?2 WHERE id = ?1")?
         .execute((endpoint, now))?;
@@ -514,9 +451,6 @@ pub fn deactivate(tx: &Tx<'_>, endpoint: EndpointId, now: Timestamp) -> Result<(
 }
 
 /// An endpoint's deliveries, newest first: those before the row `before`, at most `limit`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list_deliveries(
     conn: &Conn,
     endpoint_seq: i64,
@@ -534,9 +468,6 @@ pub fn list_deliveries(
 }
 
 /// Deletes deliveries that were done before a time, at most `limit`, and gives how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

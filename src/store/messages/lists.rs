@@ -20,9 +20,6 @@ pub(super) const NEWEST_RECEIVED: &str = "SELECT seq FROM messages INDEXED BY me
 
 /// The newest messages from people of these types, without those of people who are being erased. It looks once at each
 /// type, and once more at that of each message that it gives.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<MessageRow>> {
     let mut newest = conn.prepare_cached(NEWEST_RECEIVED)?;
     let mut being_erased = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasures WHERE contact_seq = ?1)")?;
@@ -48,9 +45,6 @@ pub fn newest_received(conn: &Conn, kinds: &[&str], limit: u32) -> Result<Vec<Me
 }
 
 /// Messages of a contact in both directions, newest first, before the row `before_seq` if one is given.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, limit: u32) -> Result<Vec<MessageRow>> {
     let mut statement = conn.prepare_cached(select!(
         "messages AS m",
@@ -61,9 +55,6 @@ pub fn list_of_contact(conn: &Conn, contact_seq: i64, before_seq: Option<i64>, l
 }
 
 /// Messages of a contact in both directions, oldest first, after the row `after_seq` (0 for all).
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn history_of_contact(conn: &Conn, contact_seq: i64, after_seq: i64, limit: u32) -> Result<Vec<MessageRow>> {
     let mut statement = conn
         .prepare_cached(select!("messages AS m", "WHERE m.contact_seq = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3"))?;
@@ -72,9 +63,6 @@ pub fn history_of_contact(conn: &Conn, contact_seq: i64, after_seq: i64, limit: 
 }
 
 /// The messages of some rows, in the order of `seqs`; rows that are gone are left out.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn by_seqs(conn: &Conn, seqs: &[i64]) -> Result<Vec<MessageRow>> {
     let mut statement = conn.prepare_cached(select!(
         "json_each(?1) AS wanted CROSS JOIN messages AS m ON m.seq = wanted.value",
@@ -111,9 +99,6 @@ impl Which {
 /// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
 /// asked for among the next [`LOOKED_AT`]. Gives the cursor of what was not looked at, if there is more; so a page may
 /// be short, and even empty, before the end.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn list(
     conn: &Conn,
     which: Which,
@@ -174,9 +159,6 @@ pub(super) const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
 
 /// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
 /// most. Which sessions went on by themselves is told of those that began less than `span` before `at`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn heard_of(
     conn: &Conn,
     contact_seq: i64,

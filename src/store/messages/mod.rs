@@ -298,9 +298,6 @@ pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
 
 /// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled: see
 /// [`outbox`].
-///
-/// # Errors
-/// When the database refuses.
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(&INSERT_OUTGOING)?.execute(params![
@@ -381,9 +378,6 @@ pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
 /// The message that came in before under this id. `sender` is whose ids they are (see [`NewInbound`]), and
 /// `contact_seq` the contact that this is now: rows of before version 5 do not say whose ids theirs are, and count as
 /// the contact's.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_received(
     conn: &Conn,
     channel: &str,
@@ -405,9 +399,6 @@ pub fn find_received(
 /// The message of a direction that a channel knows by `provider_id`, among the ids that all its messages share. Each
 /// direction has ids of its own: who takes our messages on the generic webhook may number them as the messages of
 /// people are numbered.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_provider_id(
     conn: &Conn,
     channel: &str,
@@ -422,17 +413,11 @@ pub fn find_by_provider_id(
 }
 
 /// The message of an id.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<MessageRow>> {
     Ok(conn.prepare_cached(select!("messages AS m", "WHERE m.id = ?1"))?.query_row([id], read).optional()?)
 }
 
 /// How many messages wait to go out or for word of whether they did, and when the oldest of them was queued.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn waiting(conn: &Conn) -> Result<(u32, Option<Timestamp>)> {
     // The index of the lanes holds these rows alone, with all that is asked of them.
     let mut statement = conn.prepare_cached(WAITING_SQL)?;
@@ -445,9 +430,6 @@ pub fn waiting(conn: &Conn) -> Result<(u32, Option<Timestamp>)> {
 const WAITING_SQL: &str = "SELECT COUNT(*), MIN(seq) FROM messages WHERE next_attempt_at IS NOT NULL";
 
 /// The stages of a message's way that the channel has told of, in order, each with its time.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
     let mut statement =
         conn.prepare_cached("SELECT stage, at FROM message_stages WHERE message_seq = ?1 ORDER BY at, stage")?;
@@ -456,9 +438,6 @@ pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
 }
 
 /// Records what took an inbound message, or why nothing did, and the session that took it.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_handled(tx: &Tx<'_>, seq: i64, handled: &str, reason: Option<&str>, session_seq: Option<i64>) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET handled = ?2, reason = ?3, session_seq = ?4 WHERE seq = ?1 AND direction = 'in'",
@@ -468,9 +447,6 @@ pub fn set_handled(tx: &Tx<'_>, seq: i64, handled: &str, reason: Option<&str>, s
 }
 
 /// Records that a message got on after the channel took it. What made it fail before is forgotten.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_progress(
     tx: &Tx<'_>,
     seq: i64,
@@ -488,9 +464,6 @@ pub fn set_progress(
 }
 
 /// Records what a message costs, as the channel says. `true` if nothing was known of that before.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_pricing(tx: &Tx<'_>, seq: i64, pricing: &str) -> Result<bool> {
     let was_unknown: Option<bool> = tx
         .prepare_cached("SELECT pricing IS NULL FROM messages WHERE seq = ?1")?
@@ -502,9 +475,6 @@ pub fn set_pricing(tx: &Tx<'_>, seq: i64, pricing: &str) -> Result<bool> {
 }
 
 /// Whether a person has said anything in a session, the message that started it included.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn has_written_in(conn: &Conn, contact_seq: i64, session_seq: i64) -> Result<bool> {
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messages
@@ -516,9 +486,6 @@ pub fn has_written_in(conn: &Conn, contact_seq: i64, session_seq: i64) -> Result
 
 /// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
 /// and answers them as they are then. What waited behind them may go out.
-///
-/// # Errors
-/// When the database refuses.
 pub fn fail_queued_of_session(
     tx: &Tx<'_>,
     session_seq: i64,
@@ -536,9 +503,6 @@ pub fn fail_queued_of_session(
 }
 
 /// When a contact last wrote what was taken for this.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn last_handled_at(conn: &Conn, contact_seq: i64, handled: &str) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(
         "SELECT max(created_at) FROM messages INDEXED BY messages_by_contact

@@ -104,9 +104,6 @@ pub const WAITS_FOR_TEMPLATES: &str = "waits_for_templates";
 
 /// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
 /// that have been due longest.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn due(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<i64>> {
     let mut statement = conn.prepare_cached(DUE)?;
     let rows = statement.query_map((channel, now, limit), |row| row.get(0))?;
@@ -114,9 +111,6 @@ pub fn due(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec
 }
 
 /// When a channel's outbox has something to do next.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn next_due(conn: &Conn, channel: &str) -> Result<NextDue> {
     let first = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> Result<Option<Timestamp>> {
         Ok(conn.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?)
@@ -140,9 +134,6 @@ pub fn next_due(conn: &Conn, channel: &str) -> Result<NextDue> {
 
 /// Whether another message of its lane goes before a queued one: one under way or in doubt, or an earlier one, unless
 /// that is another session's and has stepped aside.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     let mut statement = conn.prepare_cached(HOLDS_BACK)?;
     Ok(statement.query_row([row.seq], |row| row.get(0))?)
@@ -150,9 +141,6 @@ pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
 
 /// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel, which
 /// may never be back, counts for nothing.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn is_turn_unsettled(
     conn: &Conn,
     channel: &str,
@@ -173,9 +161,6 @@ pub enum PartsIn<'a> {
 }
 
 /// Messages to the contact of a message, in the `count` rows behind it, in their order.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn behind(conn: &Conn, row: &OutboxRow, count: u32, which: PartsIn<'_>) -> Result<Vec<OutboxRow>> {
     let mut statement = conn.prepare_cached(BEHIND)?;
     let (status, reasons) = match which {
@@ -196,9 +181,6 @@ pub fn behind(conn: &Conn, row: &OutboxRow, count: u32, which: PartsIn<'_>) -> R
 }
 
 /// Parks a queued message until the one before it is settled. Its turn has come: it stands aside no longer.
-///
-/// # Errors
-/// When the database refuses.
 pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, parked()))?;
@@ -207,18 +189,12 @@ pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
 
 /// Lets the first message of a lane go out that is parked though nothing holds it back any more, because the one before it
 /// is gone or has stepped aside. Answers whether there was one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
     let released = tx.prepare_cached(RELEASE)?.execute((channel, contact_seq, now, parked()))?;
     Ok(released > 0)
 }
 
 /// Holds the head of a lane, and with it the lane, back until `until`.
-///
-/// # Errors
-/// When the database refuses.
 pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, until))?;
@@ -227,9 +203,6 @@ pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
 
 /// Has a message step aside until the hours begin in which its flow may speak first. It is good until `good_until`. What
 /// goes out past it is released by [`release`].
-///
-/// # Errors
-/// When the database refuses.
 pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Option<Timestamp>) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
@@ -240,9 +213,6 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
 
 /// Has a message step aside until somebody else has let go of the conversation. What goes out past it is released by
 /// [`release`].
-///
-/// # Errors
-/// When the database refuses.
 pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, held.until, held.by))?;
@@ -251,18 +221,12 @@ pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
 
 /// Gives what flows have queued for a contact so many milliseconds more to go out in, or less: it does not grow old
 /// while somebody else holds the conversation.
-///
-/// # Errors
-/// When the database refuses.
 pub fn move_good_until(tx: &Tx<'_>, contact_seq: i64, millis: i64) -> Result<()> {
     tx.prepare_cached(MOVE_GOOD_UNTIL)?.execute((contact_seq, millis))?;
     Ok(())
 }
 
 /// Has a contact's messages decided on again that have stepped aside for somebody else, because that may be over.
-///
-/// # Errors
-/// When the database refuses.
 pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
     tx.prepare_cached(STOP_HOLDING)?.execute((contact_seq, now))?;
     Ok(())
@@ -270,9 +234,6 @@ pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()>
 
 /// How many people have messages of a channel that were queued before a time and have nothing to wait for but the channel,
 /// and since when the first of them waits. It is the heads of their lanes that are counted.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn held_up(conn: &Conn, channel: &str, before: Timestamp) -> Result<Option<(u32, Timestamp)>> {
     let mut statement = conn.prepare_cached(HELD_UP)?;
     let (count, since): (u32, Option<Timestamp>) =
@@ -282,9 +243,6 @@ pub fn held_up(conn: &Conn, channel: &str, before: Timestamp) -> Result<Option<(
 
 /// Has the head of a lane, and with it the lane, wait for the channel's templates: until [`templates_came`], or
 /// `until`.
-///
-/// # Errors
-/// When the database refuses.
 pub fn wait_for_templates(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, until, WAITS_FOR_TEMPLATES))?;
@@ -292,9 +250,6 @@ pub fn wait_for_templates(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()>
 }
 
 /// Has at most `limit` messages of a channel decided on again that wait for its templates, and answers how many.
-///
-/// # Errors
-/// When the database refuses.
 pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) -> Result<usize> {
     let mut statement = tx.prepare_cached(TEMPLATES_CAME)?;
     Ok(statement.execute((channel, now, WAITS_FOR_TEMPLATES, limit))?)
@@ -302,9 +257,6 @@ pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) ->
 
 /// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person
 /// has written. Answers whether there is one.
-///
-/// # Errors
-/// When the database refuses.
 pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
     let freed =
         tx.prepare_cached(STOP_WAITING)?.execute((channel, contact_seq, now, WAITS_FOR_HOURS, WAITS_FOR_TEMPLATES))?;
@@ -314,9 +266,6 @@ pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp
 /// Brings the outbox into order before a server begins to send on `channel`: of attempts that were under way nobody can
 /// tell what became of them, heads of lanes may go out, and what is queued for another channel waits until that one is
 /// back. Answers how many attempts there were.
-///
-/// # Errors
-/// When the database refuses.
 pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: Timestamp) -> Result<usize> {
     let doubtful = tx.execute(
         "UPDATE messages SET status = 'unknown', next_attempt_at = ?1, error = ?2, updated_at = ?3
@@ -334,9 +283,6 @@ pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: T
 
 /// Lets the head of every lane go out that is parked though nothing is before it: whoever dropped what was there
 /// did not release it. Answers how many there were.
-///
-/// # Errors
-/// When the database refuses.
 pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> {
     let heads = parked_heads(tx, channel, u32::MAX)?;
     let mut statement =
@@ -348,9 +294,6 @@ pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> 
 }
 
 /// Rows of messages that are parked though nothing is before them.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn parked_heads(conn: &Conn, channel: &str, limit: u32) -> Result<Vec<i64>> {
     let mut statement = conn.prepare_cached(PARKED_HEADS)?;
     let rows = statement.query_map((channel, parked(), limit), |row| row.get(0))?;

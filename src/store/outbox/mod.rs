@@ -133,27 +133,18 @@ const IN_DOUBT: &str = select!(
 const ABANDONED: &str = select!("WHERE status = 'sending' AND claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2");
 
 /// The message of a row, if it is one to a contact.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, seq: i64) -> Result<Option<OutboxRow>> {
     let mut statement = conn.prepare_cached(select!("WHERE seq = ?1 AND direction = 'out'"))?;
     Ok(statement.query_row([seq], read).optional()?)
 }
 
 /// The message to a contact of an id.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<OutboxRow>> {
     let mut statement = conn.prepare_cached(select!("WHERE id = ?1 AND direction = 'out'"))?;
     Ok(statement.query_row([id], read).optional()?)
 }
 
 /// The message to a contact that a channel knows by `provider_id`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Result<Option<OutboxRow>> {
     let mut statement =
         conn.prepare_cached(select!("WHERE channel = ?1 AND provider_id = ?2 AND direction = 'out'"))?;
@@ -161,9 +152,6 @@ pub fn find_by_provider_id(conn: &Conn, channel: &str, provider_id: &str) -> Res
 }
 
 /// Messages that are queued for another channel than this one, and were good until before `now`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
     let mut statement = conn.prepare_cached(TOO_OLD_ELSEWHERE)?;
     let rows = statement.query_map((channel, now, limit), read)?;
@@ -171,9 +159,6 @@ pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32)
 }
 
 /// Marks a message as being sent: an attempt more, given up at `lease`. `body` replaces its JSON.
-///
-/// # Errors
-/// When the database refuses.
 pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'sending', attempts = attempts + 1, claimed_at = ?3, next_attempt_at = ?2,
@@ -186,9 +171,6 @@ pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: T
 
 /// Puts a message back into its lane, to go out at `at`. `attempts` are those that count from now on, `error` says why
 /// it has not gone out.
-///
-/// # Errors
-/// When the database refuses.
 pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Option<&str>, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'queued', next_attempt_at = ?2, attempts = ?3, error = ?4, reason = NULL,
@@ -200,18 +182,12 @@ pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Optio
 }
 
 /// Replaces a message's JSON.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_body(tx: &Tx<'_>, seq: i64, body: &str) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET body = ?2 WHERE seq = ?1")?.execute((seq, body))?;
     Ok(())
 }
 
 /// Notes of a message that counts as taken when that came to be so.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_accepted(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET accepted_at = updated_at WHERE seq = ?1 AND accepted_at IS NULL")?
         .execute([seq])?;
@@ -219,18 +195,12 @@ pub fn set_accepted(tx: &Tx<'_>, seq: i64) -> Result<()> {
 }
 
 /// Gives a message new time to go out in.
-///
-/// # Errors
-/// When the database refuses.
 pub fn set_good_until(tx: &Tx<'_>, seq: i64, good_until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET good_until = ?2 WHERE seq = ?1")?.execute((seq, good_until))?;
     Ok(())
 }
 
 /// Marks a message of which nobody can tell whether the channel took it. It holds its lane until `until`.
-///
-/// # Errors
-/// When the database refuses.
 pub fn doubt(tx: &Tx<'_>, seq: i64, error: &str, until: Timestamp, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'unknown', next_attempt_at = ?2, error = ?3, updated_at = ?4 WHERE seq = ?1",
@@ -241,9 +211,6 @@ pub fn doubt(tx: &Tx<'_>, seq: i64, error: &str, until: Timestamp, now: Timestam
 
 /// Settles a message that the channel took, or counts as taken. Its lane is released by [`release`]. A time of acceptance
 /// that is known already stays.
-///
-/// # Errors
-/// When the database refuses.
 pub fn settle(
     tx: &Tx<'_>,
     seq: i64,
@@ -261,9 +228,6 @@ pub fn settle(
 }
 
 /// Fails a message for good.
-///
-/// # Errors
-/// When the database refuses.
 pub fn fail(tx: &Tx<'_>, seq: i64, reason: &str, error: Option<&str>, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'failed', reason = ?2, error = ?3, next_attempt_at = NULL, updated_at = ?4
@@ -290,9 +254,6 @@ pub(super) fn dropped(tx: &Tx<'_>, seqs: &[i64], now: Timestamp) -> Result<Vec<O
 
 /// Keeps the channel's id of a message: the first one, or while the message is not settled that of the latest attempt.
 /// `false` if the channel gave that id to another message.
-///
-/// # Errors
-/// When the database refuses.
 pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Result<bool> {
     let is_final = row.provider_id.is_some() && row.next_attempt_at.is_none();
     if is_final || row.provider_id.as_deref() == Some(provider_id) {
@@ -310,9 +271,6 @@ pub fn learn_provider_id(tx: &Tx<'_>, row: &OutboxRow, provider_id: &str) -> Res
 }
 
 /// Notes that a message reached a stage (`sent`, `delivered`, `read`, `played`, `failed`). `false` if that was known.
-///
-/// # Errors
-/// When the database refuses.
 pub fn add_stage(tx: &Tx<'_>, seq: i64, stage: &str, at: Timestamp) -> Result<bool> {
     let added = tx
         .prepare_cached(
@@ -324,18 +282,12 @@ pub fn add_stage(tx: &Tx<'_>, seq: i64, stage: &str, at: Timestamp) -> Result<bo
 }
 
 /// Forgets that a message failed: it is tried again.
-///
-/// # Errors
-/// When the database refuses.
 pub fn forget_failure(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("DELETE FROM message_stages WHERE message_seq = ?1 AND stage = 'failed'")?.execute([seq])?;
     Ok(())
 }
 
 /// Messages in doubt of which it is time to decide what they count as.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn in_doubt(conn: &Conn, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
     let mut statement = conn.prepare_cached(IN_DOUBT)?;
     let rows = statement.query_map((now, limit), read)?;
@@ -343,9 +295,6 @@ pub fn in_doubt(conn: &Conn, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow
 }
 
 /// Messages whose attempt began at `until` or before and has not ended.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn abandoned(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
     let mut statement = conn.prepare_cached(ABANDONED)?;
     let rows = statement.query_map((until, limit), read)?;
@@ -353,9 +302,6 @@ pub fn abandoned(conn: &Conn, until: Timestamp, limit: u32) -> Result<Vec<Outbox
 }
 
 /// What the outbox wants to know of a session; `None` once it is gone.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
     let mut statement = conn.prepare_cached(
         "SELECT s.id, f.id, s.flow_seq, s.version, s.status, s.turn,
@@ -377,9 +323,6 @@ pub fn session(conn: &Conn, session_seq: i64) -> Result<Option<SessionBrief>> {
 }
 
 /// What the outbox wants to know of a contact.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
     let mut statement = conn.prepare_cached(
         "SELECT c.id, c.language, c.opted_out_at, c.last_inbound_at,
@@ -442,9 +385,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
 
 /// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a wish
 /// of the person, goes out all the same.
-///
-/// # Errors
-/// When the database refuses.
 pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
         "UPDATE messages INDEXED BY messages_lane
@@ -457,9 +397,6 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
 }
 
 /// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers them.
-///
-/// # Errors
-/// When the database refuses.
 pub fn fail_queued_confirmations(
     tx: &Tx<'_>,
     contact_seq: i64,

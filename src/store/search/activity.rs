@@ -27,18 +27,12 @@ const BEHIND: u32 = 1_000;
 const AT_ONCE: u32 = 2 * BEHIND;
 
 /// Up to which place the blocks are right.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(super) fn followed_to(conn: &Conn) -> Result<Place> {
     let mut statement = conn.prepare_cached("SELECT followed_at, followed_seq FROM search_progress")?;
     Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// Whether so many were in touch beyond that place that the blocks should follow.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(super) fn is_behind(conn: &Conn) -> Result<bool> {
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM contacts AS c, search_progress AS p WHERE c.last_message_at > p.followed_at
@@ -48,9 +42,6 @@ pub(super) fn is_behind(conn: &Conn) -> Result<bool> {
 }
 
 /// Has the blocks follow some more messages, and gives for how many contacts.
-///
-/// # Errors
-/// When the database refuses.
 pub(super) fn follow(tx: &Tx<'_>) -> Result<u32> {
     let mut statement = tx.prepare_cached(
         "SELECT last_message_at, seq FROM contacts WHERE (last_message_at, seq) > (?1, ?2)
@@ -66,9 +57,6 @@ pub(super) fn follow(tx: &Tx<'_>) -> Result<u32> {
 }
 
 /// Writes when some contacts were last in touch.
-///
-/// # Errors
-/// When the database refuses.
 pub(super) fn set(tx: &Tx<'_>, places: &[Place]) -> Result<()> {
     let mut by_block: BTreeMap<i64, Vec<Place>> = BTreeMap::new();
     for &(at, seq) in places {
@@ -106,9 +94,6 @@ impl<'a> Times<'a> {
     }
 
     /// Where a contact stands, as far as the blocks know.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub(super) fn place(&mut self, seq: i64) -> Result<Place> {
         let block = seq / PER_BLOCK;
         if self.block != Some(block) {

@@ -106,18 +106,12 @@ impl Person {
 }
 
 /// Notes that what is searched of a contact has changed, and that it is next.
-///
-/// # Errors
-/// When the database refuses.
 pub(in crate::store) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO search_queue (contact_seq) VALUES (?1)")?.execute([seq])?;
     Ok(())
 }
 
 /// Notes that there is a new contact, if so many others wait to be indexed that it is not to wait for its turn.
-///
-/// # Errors
-/// When the database refuses.
 pub(in crate::store) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached(
         "INSERT OR REPLACE INTO search_queue (contact_seq) SELECT ?1 FROM search_progress WHERE up_to < ?1 - ?2",
@@ -127,9 +121,6 @@ pub(in crate::store) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
 }
 
 /// Has a contact that is one of many, new or changed, wait until those are indexed that are not.
-///
-/// # Errors
-/// When the database refuses.
 pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
     // Its turn comes as that of every new contact.
     let sql = "DELETE FROM search_queue WHERE contact_seq = ?1 AND ?1 > (SELECT up_to FROM search_progress)";
@@ -145,9 +136,6 @@ pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
 /// Notes that a message is about to go to or come from a contact at `at`, if it is the first, or if it is told of so late
 /// that the times which are known of everybody are beyond it. A contact that has not been indexed needs no mark, so most
 /// of those that are written to at once cost nothing.
-///
-/// # Errors
-/// When the database refuses.
 pub(in crate::store) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO search_queue (contact_seq)
@@ -161,9 +149,6 @@ pub(in crate::store) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Re
 }
 
 /// Takes a contact out of the index, whose row is about to go.
-///
-/// # Errors
-/// When the database refuses.
 pub(in crate::store) fn remove(tx: &Tx<'_>, seq: i64) -> Result<()> {
     if let Some(known) = Indexed::find(tx, seq)? {
         take_out(tx, seq, &known.words())?;
@@ -175,9 +160,6 @@ pub(in crate::store) fn remove(tx: &Tx<'_>, seq: i64) -> Result<()> {
 }
 
 /// Whether the index lacks anything.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn is_behind(conn: &Conn) -> Result<bool> {
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM search_queue)
@@ -188,9 +170,6 @@ pub fn is_behind(conn: &Conn) -> Result<bool> {
 
 /// Brings the index up to date for `limit` contacts at most, those in the queue first, and gives how many it looked at:
 /// fewer than `limit` when nothing is left.
-///
-/// # Errors
-/// When the database refuses.
 pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     // First, since each search looks at those who were in touch since, and there are ever more of them.
     let followed = if activity::is_behind(tx)? { activity::follow(tx)? } else { 0 };

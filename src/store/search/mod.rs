@@ -51,9 +51,6 @@ pub struct FoundPage {
 
 /// The `limit` contacts that a search fits and that were last in touch, then those that nobody was in touch with, the
 /// newest first.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     let Some(filter) = Filter::of(conn, search)? else { return Ok(Vec::new()) };
     let mut profiles = Vec::new();
@@ -65,9 +62,6 @@ pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
 
 /// As [`find`], in parts: those behind the place `after`, if one is given. Who is written to meanwhile goes to the
 /// beginning, and is in no later part.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn find_page(conn: &Conn, search: &Search, after: Option<Place>, limit: u32) -> Result<FoundPage> {
     let limit = limit as usize;
     let Some(filter) = Filter::of(conn, search)? else {
@@ -89,9 +83,6 @@ pub fn find_page(conn: &Conn, search: &Search, after: Option<Place>, limit: u32)
 }
 
 /// Names of tags that have `part` in them, whatever the case, in the order of their bytes, at most `limit`.
-///
-/// # Errors
-/// When the database cannot be read.
 pub fn tags(conn: &Conn, part: Option<&str>, limit: usize) -> Result<Vec<String>> {
     let part = part.map(fold_for_search).unwrap_or_default();
     let mut statement = conn.prepare_cached("SELECT name FROM tags ORDER BY name")?;

@@ -71,9 +71,6 @@ pub(super) const NEVER_IN_TOUCH: &str = select_person!(
 );
 
 /// The rows of the first `limit` contacts that fit, of those behind the place `after` if one is given.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(super) fn find_seqs(
     conn: &Conn,
     filter: &Filter,
