@@ -333,12 +333,11 @@ pub(super) async fn clear_page_residue(runtime: &Runtime) -> Result<usize> {
 /// Clears the residue of all pages, and gives how many pages had some.
 async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
-    let mut from = if runtime.store().query_vital(page_residue::can_look).await? { Some(1) } else { None };
-    if from.is_none() {
-        tracing::warn!(
-            "what SQLite leaves behind of erased contacts cannot be cleared in this file; VACUUM does, while no server runs"
-        );
+    let obstacle = runtime.store().query_vital(page_residue::obstacle).await?;
+    if let Some(obstacle) = obstacle {
+        tracing::warn!("{obstacle}");
     }
+    let mut from = if obstacle.is_none() { Some(1) } else { None };
     while let Some(page) = from {
         let look = move |conn: &Conn| page_residue::find(conn, page, PAGES_PER_READ);
         let (found, next) = runtime.store().query_vital(look).await?;

@@ -182,6 +182,9 @@ impl Store {
         if is_open_to_all(path) {
             tracing::warn!("everybody on this machine can read {0}: `chmod o= {0}*` ends that", path.display());
         }
+        if let Some(obstacle) = page_residue::obstacle(&conn)? {
+            tracing::warn!("{obstacle}");
+        }
         let (sender, queue) = sync_channel(options.queue.max(1));
         let (failure, failed) = watch::channel(None);
         let (batch, checkpoint_pages) = (options.batch.max(1), options.checkpoint_pages);

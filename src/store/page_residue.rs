@@ -9,7 +9,11 @@
 //!
 //! Pages are read and written through SQLite's own `sqlite_dbpage`, so that the page cache, the write-ahead log and
 //! the transactions know of it. SQLite never reads the bytes that are changed.
+//!
+//! SQLite has `sqlite_dbpage` only where it was built with the flag that `.cargo/config.toml` sets. A build without it
+//! erases rows as any other, and says at its start and after each erasure that their residue stays: see [`Obstacle`].
 
+use std::fmt;
 use std::ops::Range;
 
 use rusqlite::OptionalExtension;
@@ -24,15 +28,52 @@ const FILE_HEADER: usize = 100;
 /// With more pages the number that other pages begin with could be taken for the mark of a tree. That is 128 GiB.
 const PAGES_AT_MOST: u32 = 0x0200_0000;
 
-/// Whether pages can be looked through: SQLite must have been built for it, the file must not be huge, and it must not be
-/// one that shrinks by itself (`PRAGMA auto_vacuum`), because that has pages which begin like trees and are none.
-pub fn can_look(conn: &Conn) -> Result<bool> {
-    let is_built: bool =
+/// Why the residue of a file cannot be cleared. It is shown as the sentence of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// SQLite was built without `sqlite_dbpage`.
+    NotBuilt,
+    /// The file shrinks by itself, so that it has pages which begin like trees and are none.
+    AutoVacuum,
+    /// It has so many pages that the number of one could be taken for the mark of a tree.
+    TooLarge,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Self::NotBuilt => {
+                "this program was built without SQLITE_ENABLE_DBPAGE_VTAB, which .cargo/config.toml sets in \
+                 LIBSQLITE3_FLAGS"
+            }
+            Self::AutoVacuum => "the file shrinks by itself (PRAGMA auto_vacuum)",
+            Self::TooLarge => "the file is too large",
+        };
+        write!(
+            f,
+            "what SQLite leaves behind of erased contacts cannot be cleared in this file, because {why}; VACUUM does, \
+             while no server runs"
+        )
+    }
+}
+
+/// What keeps the residue of this file from being cleared, if anything does.
+pub fn obstacle(conn: &Conn) -> Result<Option<Obstacle>> {
+    let is_built =
         conn.query_row("SELECT EXISTS (SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage')", [], |row| {
             row.get(0)
         })?;
-    let auto_vacuum: u32 = conn.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
-    Ok(is_built && auto_vacuum == 0 && pages(conn)? < PAGES_AT_MOST)
+    let auto_vacuum = conn.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+    Ok(obstacle_of(is_built, auto_vacuum, pages(conn)?))
+}
+
+fn obstacle_of(is_built: bool, auto_vacuum: u32, pages: u32) -> Option<Obstacle> {
+    match () {
+        () if !is_built => Some(Obstacle::NotBuilt),
+        () if auto_vacuum != 0 => Some(Obstacle::AutoVacuum),
+        () if pages >= PAGES_AT_MOST => Some(Obstacle::TooLarge),
+        () => None,
+    }
 }
 
 /// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have residue, and
@@ -167,20 +208,33 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_shrinks_by_itself_is_left_alone() {
+    fn what_keeps_residue_from_being_cleared_is_known() {
+        assert_eq!(obstacle_of(true, 0, PAGES_AT_MOST - 1), None);
+        assert_eq!(obstacle_of(true, 0, PAGES_AT_MOST), Some(Obstacle::TooLarge));
+        assert_eq!(obstacle_of(true, 2, 9), Some(Obstacle::AutoVacuum));
+        assert_eq!(obstacle_of(false, 0, 9), Some(Obstacle::NotBuilt));
+        let told = Obstacle::NotBuilt.to_string();
+        let flag = include_str!("../../.cargo/config.toml").lines().find(|line| line.starts_with("LIBSQLITE3_FLAGS"));
+        assert!(flag.unwrap().contains("-DSQLITE_ENABLE_DBPAGE_VTAB") && told.contains("LIBSQLITE3_FLAGS"), "{told}");
+    }
+
+    #[test]
+    fn a_file_that_shrinks_by_itself_is_left_alone_and_the_start_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let conn = Conn::open(dir.path().join("qyvo.db")).unwrap();
         conn.execute_batch("PRAGMA auto_vacuum = FULL; CREATE TABLE t (a); DROP TABLE t").unwrap();
         drop(conn);
-        let store = testing::store(&dir);
-        assert!(!store.read(can_look).unwrap(), "its maps of pointers look like trees");
+        let (store, log) = testing::logged(|| testing::store(&dir));
+        assert_eq!(store.read(obstacle).unwrap(), Some(Obstacle::AutoVacuum), "its maps of pointers look like trees");
+        assert!(log.contains("WARN") && log.contains(&Obstacle::AutoVacuum.to_string()), "{log}");
     }
 
     #[test]
     fn residue_is_cleared_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let store = testing::store(&dir);
-        assert!(store.read(can_look).unwrap(), "SQLite is built for it, see .cargo/config.toml");
+        let (store, log) = testing::logged(|| testing::store(&dir));
+        assert_eq!(store.read(obstacle).unwrap(), None, "SQLite is built for it, see .cargo/config.toml");
+        assert!(!log.contains("VACUUM"), "{log}");
         // Rows that grow, here and there: their pages are split and put together anew.
         let value = |n: usize, round: usize| format!("\"row {n} of round {round}{}\"", " grows".repeat(n * round % 40));
         for round in 0..8 {

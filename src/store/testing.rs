@@ -1,5 +1,8 @@
 //! What the tests of this module share, and what others need that no function of the store gives.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use serde_json::Map;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -139,4 +142,26 @@ pub(crate) fn told(conn: &Conn) -> Vec<(String, serde_json::Value)> {
 /// Damages a session so that it cannot be read any more.
 pub(crate) fn break_session(tx: &Tx<'_>, id: SessionId) {
     tx.execute("UPDATE sessions SET state = '[]' WHERE id = ?1", [id]).unwrap();
+}
+
+/// What `f` gives, and what it wrote into the log.
+pub(super) fn logged<T>(f: impl FnOnce() -> T) -> (T, String) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(writer.clone())).finish();
+    let value = tracing::subscriber::with_default(subscriber, f);
+    let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    (value, text)
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
