@@ -3,10 +3,10 @@
 -- A new file gets it in one transaction; an older file gets the steps in src/store/schema.rs instead, and must end up
 -- with the same. Whoever changes this file raises user_version and adds the step.
 --
--- Conventions. `seq` orders rows, is what other tables refer to, and leaves the server only as a list's cursor. `id` is a UUID of 16
--- bytes, and what the API shows; it orders nothing, because UUIDs of version 7 go back when the clock does. Times are
--- milliseconds since 1970-01-01T00:00:00Z, NULL where a thing has not happened. An index over a rowid table ends in
--- the row's seq without naming it.
+-- Conventions. `seq` orders rows, is what other tables refer to, and leaves the server only as a list's cursor. `id` is
+-- a UUID of 16 bytes, and what the API shows; it orders nothing, because UUIDs of version 7 go back when the clock
+-- does. Times are milliseconds since 1970-01-01T00:00:00Z, NULL where a thing has not happened. An index over a rowid
+-- table ends in the row's seq without naming it.
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
@@ -80,7 +80,7 @@ CREATE TABLE contacts (
     name TEXT,
     email TEXT,
     language TEXT, -- BCP 47
-    source TEXT NOT NULL, -- what created the contact, such as trigger or inbound
+    source TEXT NOT NULL, -- what created the contact: api, csv_import, or the name of the channel that it wrote on
     metadata TEXT NOT NULL, -- a JSON object
     opted_in_at INTEGER, -- the first consent
     opted_out_at INTEGER, -- set while the person is not to be written to
@@ -109,7 +109,8 @@ CREATE TABLE addresses (
     value TEXT NOT NULL, -- a phone in E.164 with its +
     contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
     added_at INTEGER NOT NULL, -- the newest phone is the one that is shown and written to
-    retired_at INTEGER, -- set once the person left the address: it finds nobody then, and a new contact may take it over
+    -- Set once the person left the address: it finds nobody then, and a new contact may take it over.
+    retired_at INTEGER,
     PRIMARY KEY (kind, value)
 ) STRICT, WITHOUT ROWID;
 
@@ -137,8 +138,8 @@ CREATE TABLE contact_tags (
 CREATE INDEX contact_tags_by_tag ON contact_tags (tag_seq);
 
 -- Finding people by parts of their names, email addresses and phone numbers: for every run of one, two and three
--- characters, and of four and six digits, the contacts that have it, by their seq. It is written behind the contacts' own
--- writes, by a worker.
+-- characters, and of four and six digits, the contacts that have it, by their seq. It is written behind the contacts'
+-- own writes, by a worker.
 -- secure-delete: what is taken out is not in the file any more, as SQLite's pragma of that name alone would not see to.
 CREATE VIRTUAL TABLE search_grams USING fts5 (grams, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
 INSERT INTO search_grams (search_grams, rank) VALUES ('secure-delete', 1);
@@ -167,8 +168,8 @@ CREATE TABLE search_progress (
 
 INSERT INTO search_progress (only, up_to, followed_at, followed_seq) VALUES (1, 0, 0, 0);
 
--- The last_message_at of 256 contacts each, by seq / 256: eight bytes, big-endian, 0 for NULL. By them many contacts are
--- put in order at once. They follow the messages by some thousand, since each message would have to write a block.
+-- The last_message_at of 256 contacts each, by seq / 256: eight bytes, big-endian, 0 for NULL. By them many contacts
+-- are put in order at once. They follow the messages by some thousand, since each message would have to write a block.
 CREATE TABLE search_activity (
     block INTEGER PRIMARY KEY,
     times BLOB NOT NULL
@@ -192,7 +193,9 @@ CREATE TABLE sessions (
     due_at INTEGER, -- the earlier of the two while running, computed by the server since min(x, NULL) is NULL here
     turn INTEGER NOT NULL, -- events taken so far, the start included
     prompted_at INTEGER, -- when its last prompt was accepted: the latest of several sessions gets a reply
-    state TEXT NOT NULL, -- a JSON object: wait, seed, draws, visits, context, input
+    -- A JSON object: wait, seed, draws, visits, context, input, kept_events, frames, spoken, undelivered and
+    -- queued_replies.
+    state TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     last_interaction_at INTEGER NOT NULL,
     ended_at INTEGER
@@ -261,16 +264,16 @@ CREATE TABLE messages (
     origin TEXT CHECK (origin IN ('flow', 'consent', 'agent', 'api')),
     error TEXT, -- the provider's explanation of the reason
     good_until INTEGER, -- a queued message is dropped after it
-    -- Whose ids provider_id counts among: the number that the message came from. '' where all of a channel's messages share
-    -- their ids, as on WhatsApp, and for those that came before version 5.
+    -- Whose ids provider_id counts among: the number that the message came from. '' where all of a channel's messages
+    -- share their ids, as on WhatsApp, and for those that came before version 5.
     sender TEXT NOT NULL DEFAULT '',
     -- Of a message to a contact that this server did not send, who wrote it; origin is NULL then.
     elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby')),
     pricing TEXT -- what it costs, as the channel says; JSON
 ) STRICT;
 
--- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered, and
--- on the generic webhook people's messages may be numbered for each of them.
+-- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered,
+-- and on the generic webhook people's messages may be numbered for each of them.
 CREATE UNIQUE INDEX messages_provider_id ON messages (channel, direction, provider_id, sender)
     WHERE provider_id IS NOT NULL;
 -- A conversation, oldest first.
@@ -425,7 +428,8 @@ CREATE TABLE secrets (
 
 -- Who is logged in on the admin page.
 CREATE TABLE logins (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, -- never given again: a stream that outlived its log-in must not become somebody else's
+    -- Never given again: a stream that outlived its log-in must not become somebody else's.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the cookie's value
     actor TEXT NOT NULL, -- the name given at log-in, recorded with what is done
     created_at INTEGER NOT NULL,
@@ -443,8 +447,8 @@ CREATE TABLE failed_logins (
 
 -- What must be known of people who were erased, without knowing them: HMAC-SHA-256 under a key in `secrets`.
 CREATE TABLE erased (
-    -- opt_out: an address whose person had opted out, kept for good. provider_id: a message that may be delivered again,
-    -- kept for 8 days.
+    -- opt_out: an address whose person had opted out, kept for good. provider_id: a message that may be delivered
+    -- again, kept for 8 days.
     kind TEXT NOT NULL CHECK (kind IN ('opt_out', 'provider_id')),
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     erased_at INTEGER NOT NULL,
@@ -488,9 +492,9 @@ CREATE TABLE counters (
     PRIMARY KEY (name, flow_seq, version, node, exit, hour)
 ) STRICT, WITHOUT ROWID;
 
--- One row: the highest number of a row that is gone. A new row gets a number above it and above all that are there, so that
--- none ever stands for two: cursors, exports and workers go by them from one transaction to the next. AUTOINCREMENT would
--- write such a row with every insert.
+-- One row: the highest number of a row that is gone. A new row gets a number above it and above all that are there, so
+-- that none ever stands for two: cursors, exports and workers go by them from one transaction to the next.
+-- AUTOINCREMENT would write such a row with every insert.
 CREATE TABLE row_numbers (
     only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
     contacts INTEGER NOT NULL,

@@ -125,8 +125,8 @@ pub fn profile(conn: &Conn, seq: i64) -> Result<Option<Profile>> {
 }
 
 /// The contact with an email address, in whatever case its ASCII letters are; of several the one that a message went to
-/// or came from last, then the newest. One that is being erased is not found, though a session of it that still runs may
-/// give it an email address.
+/// or came from last, then the newest. One that is being erased is not found, though a session of it that still runs
+/// may give it an email address.
 pub fn find_by_email(conn: &Conn, email: &str) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM contacts AS c
@@ -260,8 +260,8 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     Ok(())
 }
 
-/// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell of
-/// the last person who had it. Other tags stay known, whoever has them.
+/// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell
+/// of the last person who had it. Other tags stay known, whoever has them.
 pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
     let mut take_off = tx.prepare_cached("DELETE FROM contact_tags WHERE contact_seq = ?1 RETURNING tag_seq")?;
     let taken_off: Vec<i64> = take_off.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -313,13 +313,16 @@ pub(super) fn read_held(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<
 
 fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     tx.prepare_cached("INSERT INTO tags (name) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([tag])?;
-    tx.prepare_cached("INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2 ON CONFLICT DO NOTHING")?
-        .execute((contact_seq, tag))?;
+    tx.prepare_cached(
+        "INSERT INTO contact_tags (contact_seq, tag_seq) SELECT ?1, seq FROM tags WHERE name = ?2
+         ON CONFLICT DO NOTHING",
+    )?
+    .execute((contact_seq, tag))?;
     Ok(())
 }
 
-/// Takes note of when a person has told the channel whether marketing is wanted. `false` if that is no news: something as
-/// late or later is known.
+/// Takes note of when a person has told the channel whether marketing is wanted. `false` if that is no news: something
+/// as late or later is known.
 pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<bool> {
     let noted = tx
         .prepare_cached(

@@ -2,8 +2,8 @@
 //!
 //! [`begin`] cuts a contact off: no id, address or tag leads to it any more, its profile is empty, and only a stub is
 //! left that its sessions and messages hang on. [`remove_some`] takes those away until nothing is left, the stub
-//! last, with what its sessions still made of it. An erasure that was interrupted stands in the table `erasures` and goes
-//! on where it was.
+//! last, with what its sessions still made of it. An erasure that was interrupted stands in the table `erasures` and
+//! goes on where it was.
 
 use std::time::Duration;
 

@@ -70,8 +70,8 @@ pub(super) enum Loss {
     Replaced,
     /// Somebody copied another one over it.
     Overwritten,
-    /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log without
-    /// a name then, and other processes do not see who writes.
+    /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log
+    /// without a name then, and other processes do not see who writes.
     LogGone,
     /// The write-ahead log was emptied, or another one was copied over it.
     LogOverwritten,
@@ -186,9 +186,9 @@ pub(super) fn check_before_server(path: &Path, recorded: Recorded, begin: Begin)
             Err(Error::conflict(of_another(path, &log)))
         }
         Recorded::Database(_) if has_log && !begin.keep_log && is_later(&file, &log) => Err(Error::conflict(format!(
-            "{shown} was written after {}, as by a copy over it: the writes there belong to what it was before and would \
-             damage it. If it was restored, move that file aside first; if nobody wrote over it, start once with `qyvo \
-             serve --keep-log`, which takes the writes in",
+            "{shown} was written after {}, as by a copy over it: the writes there belong to what it was before and \
+             would damage it. If it was restored, move that file aside first; if nobody wrote over it, start once with \
+             `qyvo serve --keep-log`, which takes the writes in",
             log.display()
         ))),
         _ => Ok(()),
@@ -206,9 +206,9 @@ pub(super) fn check_after_damage(path: &Path, told: &str, begin: Begin) -> Resul
         return Ok(());
     }
     Err(Error::conflict(format!(
-        "The last server on {} ended because {told}. What was in {} is gone, or may not fit what is there now and would \
-         damage it. Move that file aside and put a backup of the database in its place, or begin with the database as it stands; \
-         `qyvo serve --keep-log` takes the writes in all the same",
+        "The last server on {} ended because {told}. What was in {} is gone, or may not fit what is there now and \
+         would damage it. Move that file aside and put a backup of the database in its place, or begin with the \
+         database as it stands; `qyvo serve --keep-log` takes the writes in all the same",
         path.display(),
         log.display()
     )))

@@ -128,8 +128,8 @@ struct Seen {
 pub(super) struct Watch {
     files: Arc<Files>,
     seen: Option<Seen>,
-    /// The index was seen to say what this process had committed: what is read here is what SQLite writes there, and not a
-    /// copy that the file system keeps.
+    /// The index was seen to say what this process had committed: what is read here is what SQLite writes there, and
+    /// not a copy that the file system keeps.
     is_sure: bool,
 }
 

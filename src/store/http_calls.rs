@@ -228,7 +228,8 @@ mod tests {
     fn no_query_scans() {
         let conn = testing::conn();
         for sql in [
-            "SELECT seq FROM http_calls WHERE claimed_at IS NULL AND next_attempt_at <= ?1 ORDER BY next_attempt_at LIMIT ?2",
+            "SELECT seq FROM http_calls WHERE claimed_at IS NULL AND next_attempt_at <= ?1
+             ORDER BY next_attempt_at LIMIT ?2",
             "SELECT next_attempt_at FROM http_calls WHERE claimed_at IS NULL ORDER BY next_attempt_at LIMIT 1",
             "SELECT created_at FROM http_calls WHERE session_seq = ?1 AND turn = ?2",
             "DELETE FROM http_calls WHERE session_seq = ?1",

@@ -4,13 +4,14 @@
 //! would each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it
 //! when the process ends, however it ends; the file itself stays, because removing it would let two servers hold locks
 //! on two files of the same name. Where somebody else removes it, it is made and locked anew. The database itself is
-//! locked likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The descriptor
-//! for that is never closed before SQLite's own, since that would give SQLite's locks up.
+//! locked likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The
+//! descriptor for that is never closed before SQLite's own, since that would give SQLite's locks up.
 //!
 //! The file says which process holds it and which file it had open, by the inode: the next start knows from that
-//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and says all that also
-//! where its path leads by then, as to an empty folder in the place of the one that has moved. It stands beside the file itself; where the database is opened by a
-//! symbolic link, a copy of what it says stands beside the link, for a start that finds the link gone or led elsewhere.
+//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and says all that
+//! also where its path leads by then, as to an empty folder in the place of the one that has moved. It stands beside
+//! the file itself; where the database is opened by a symbolic link, a copy of what it says stands beside the link, for
+//! a start that finds the link gone or led elsewhere.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -132,8 +133,8 @@ impl Lock {
         let path = lock_path(database);
         let broken = |error: io::Error| match path.parent() {
             Some(folder) if is_absent(&error) && !folder.is_dir() => Error::conflict(format!(
-                "There is no folder {}, in which the database {} is to be. If it was moved or is not mounted, put it back \
-                 or set `storage.path` to where it is now; for a new database, create it",
+                "There is no folder {}, in which the database {} is to be. If it was moved or is not mounted, put it \
+                     back or set `storage.path` to where it is now; for a new database, create it",
                 folder.display(),
                 database.display()
             )),
@@ -147,8 +148,8 @@ impl Lock {
                 Some(pid) => format!("process {pid}"),
             };
             Error::conflict(format!(
-                "{} is in use by {holder}: only one server can run on a database. Stop that one, or name another file with \
-                 --database",
+                "{} is in use by {holder}: only one server can run on a database. Stop that one, or name another file \
+                 with --database",
                 database.display()
             ))
         };

@@ -7,9 +7,9 @@ use super::{Tx, addresses, search};
 use crate::domain::{AddressKey, Timestamp};
 use crate::error::Result;
 
-/// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. Where both say
-/// something of the person, what `keep` says stands; an opt-out stands whoever has it; the earliest consent counts. The
-/// id that goes leads to the contact that stays from now on. No flow may run for both.
+/// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. Where both
+/// say something of the person, what `keep` says stands; an opt-out stands whoever has it; the earliest consent counts.
+/// The id that goes leads to the contact that stays from now on. No flow may run for both.
 pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
     let mut united = keep.contact.clone();
     let other = &gone.contact;
@@ -31,9 +31,11 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
         "UPDATE contacts SET
              total_messages = contacts.total_messages + o.total_messages,
              last_inbound_at =
-                 coalesce(max(contacts.last_inbound_at, o.last_inbound_at), contacts.last_inbound_at, o.last_inbound_at),
+                 coalesce(max(contacts.last_inbound_at, o.last_inbound_at),
+                     contacts.last_inbound_at, o.last_inbound_at),
              last_message_at =
-                 coalesce(max(contacts.last_message_at, o.last_message_at), contacts.last_message_at, o.last_message_at),
+                 coalesce(max(contacts.last_message_at, o.last_message_at),
+                     contacts.last_message_at, o.last_message_at),
              marketing_choice_at = coalesce(
                  max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
                  o.marketing_choice_at),

@@ -8,8 +8,8 @@
 //! before the job and moved into it.
 //!
 //! # Errors
-//! Each of these functions fails when SQLite refuses a statement: `Unavailable` while the disk is full or another process
-//! has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
+//! Each of these functions fails when SQLite refuses a statement: `Unavailable` while the disk is full or another
+//! process has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
 
 pub mod addresses;
 pub mod channels;
@@ -488,8 +488,8 @@ fn cause(error: &Error) -> Option<&rusqlite::Error> {
     None
 }
 
-/// Whether SQLite finds the file damaged, or no database of its own. What a virtual table finds wrong with its own rows is
-/// no damage of the file: the index for searching can be made anew.
+/// Whether SQLite finds the file damaged, or no database of its own. What a virtual table finds wrong with its own rows
+/// is no damage of the file: the index for searching can be made anew.
 fn is_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| {
         matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)

@@ -117,8 +117,8 @@ fn pages(conn: &Conn) -> Result<u32> {
     Ok(conn.query_row("PRAGMA page_count", [], |row| row.get(0))?)
 }
 
-/// The unused ranges of a tree's page that have something in them: its middle and its free blocks. See "B-tree Pages" in
-/// SQLite's description of its file format. Where the numbers make no sense there are none.
+/// The unused ranges of a tree's page that have something in them: its middle and its free blocks. See "B-tree Pages"
+/// in SQLite's description of its file format. Where the numbers make no sense there are none.
 fn residue_of(page: u32, data: &[u8]) -> Vec<Range<usize>> {
     let start = if page == 1 { FILE_HEADER } else { 0 };
     let number = |at: usize| data.get(at..at + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));

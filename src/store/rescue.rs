@@ -2,8 +2,8 @@
 //!
 //! The open file has everything that was answered, together with its write-ahead log. So the log is written into it,
 //! and where nothing but this process holds the file, its contents are copied to a file of another name. What stands at
-//! the path is left alone, as it may by now be somebody else's file; only the log that is open is emptied where the file
-//! has moved: beside another file it would damage that one.
+//! the path is left alone, as it may by now be somebody else's file; only the log that is open is emptied where the
+//! file has moved: beside another file it would damage that one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -56,33 +56,35 @@ pub(super) fn tell_of_damage(file: &OpenFile, loss: Option<Loss>) {
     if loss.is_none() {
         tracing::error!(
             file = %path,
-            "nothing more is written to the file. If somebody wrote over it, or over {path}-wal, or the disk is broken, put \
-             back a backup, and move {path}-wal and {path}-shm aside before the server is started again; `qyvo check` says \
-             what is wrong with a file"
+            "nothing more is written to the file. If somebody wrote over it, or over {path}-wal, or the disk is \
+             broken, put back a backup, and move {path}-wal and {path}-shm aside before the server is started again; \
+             `qyvo check` says what is wrong with a file"
         );
         return;
     }
     if loss == Some(Loss::LogOverwritten) {
         tracing::error!(
             file = %path,
-            "what was answered since the log was last written into the database is gone, and nothing more is written: put \
-             back a backup, or begin with {path} as it stands. Move {path}-wal and {path}-shm aside for either, and start \
-             the server again"
+            "what was answered since the log was last written into the database is gone, and nothing more is written: \
+             put back a backup, or begin with {path} as it stands. Move {path}-wal and {path}-shm aside for either, \
+             and start the server again"
         );
         return;
     }
     tracing::error!(
         file = %path,
         "what the database held is gone, and nothing more is written to the file: stop the server before a backup is \
-         restored. Copy the backup to {path} once more, move {path}-wal and {path}-shm aside, and start the server again"
+         restored. Copy the backup to {path} once more, move {path}-wal and {path}-shm aside, and start the \
+         server again"
     );
 }
 
-/// Brings to a file with a name what the open file and its log hold, logs where it is, and gives that file. Where there is
-/// no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the file.
+/// Brings to a file with a name what the open file and its log hold, logs where it is, and gives that file. Where there
+/// is no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the
+/// file.
 pub(super) fn save(conn: &Conn, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) -> Option<PathBuf> {
-    // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that is
-    // open: were the file put back one day, SQLite would write old pages over what has been added since.
+    // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that
+    // is open: were the file put back one day, SQLite would write old pages over what has been added since.
     let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
     let modes = if is_moved { &["TRUNCATE", "FULL", "PASSIVE"][..] } else { &["FULL", "PASSIVE"] };
     // Readers end within a moment; whoever stays is no reason to lose what can be written.

@@ -14,8 +14,8 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/3.sql")),
         Step::of(include_str!("migrations/4.sql")),
         Step::of(include_str!("migrations/5.sql")),
-        // It was part of the step before and uses the current store, which needs these columns. Where it has run already it
-        // finds nothing.
+        // It was part of the step before and uses the current store, which needs these columns. Where it has run
+        // already it finds nothing.
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
         Step::of(include_str!("migrations/7.sql")),
     ],
@@ -158,8 +158,10 @@ fn take(step: &Step, version: i64, conn: &Conn) -> Result<Vec<String>> {
 
 /// Every object of a schema, such as "table flows", with the normal form of its definition.
 fn objects(conn: &Conn) -> Result<BTreeMap<String, String>> {
-    let mut statement =
-        conn.prepare("SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement = conn.prepare(
+        "SELECT type || ' ' || name, sql FROM sqlite_schema
+         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, normal_form(&row.get::<_, String>(1)?))))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -65,7 +65,8 @@ macro_rules! select {
     ($index:literal, $rest:literal) => {
         concat!(
             "SELECT s.seq, s.flow_seq, s.contact_seq, s.prompted_at, s.id, f.id, s.version, c.id, s.status, s.reason,
-                s.outcome, s.current_node, s.turn, s.expires_at, s.started_at, s.last_interaction_at, s.ended_at, s.state
+                s.outcome, s.current_node, s.turn, s.expires_at, s.started_at, s.last_interaction_at, s.ended_at,
+                s.state
              FROM sessions AS s ",
             $index,
             " JOIN flows AS f ON f.seq = s.flow_seq JOIN contacts AS c ON c.seq = s.contact_seq ",
@@ -187,8 +188,8 @@ pub fn list(conn: &Conn, filter: &Filter, before: Option<i64>, limit: u32) -> Re
 const NEWEST_OF_RUN: &str = "SELECT seq FROM sessions INDEXED BY sessions_by_flow
     WHERE flow_seq = ?1 AND status = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1";
 
-/// The newest sessions of all flows of a kind, or of one of them, without those of people who are being erased. It looks
-/// once at each flow and status, and once more at that of each session that it gives.
+/// The newest sessions of all flows of a kind, or of one of them, without those of people who are being erased. It
+/// looks once at each flow and status, and once more at that of each session that it gives.
 pub fn newest_of_kind(conn: &Conn, kind: FlowKind, flow_seq: Option<i64>, limit: u32) -> Result<Vec<StoredSession>> {
     let mut flows = conn.prepare_cached("SELECT seq FROM flows WHERE kind = ?1 AND (?2 IS NULL OR seq = ?2)")?;
     let mut newest = conn.prepare_cached(NEWEST_OF_RUN)?;
@@ -299,8 +300,9 @@ pub fn insert(
     let wait = session.wait.as_ref();
     let seq = tx.next_seq(Numbered::Sessions)?;
     tx.prepare_cached(
-        "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, reason, outcome, current_node, waiting_for,
-             wake_at, expires_at, due_at, turn, prompted_at, state, started_at, last_interaction_at, ended_at)
+        "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, reason, outcome, current_node,
+             waiting_for, wake_at, expires_at, due_at, turn, prompted_at, state, started_at, last_interaction_at,
+             ended_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![

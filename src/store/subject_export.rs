@@ -33,8 +33,8 @@ pub fn published_events_of(conn: &Conn, contact_seq: i64, after: i64, limit: u32
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The HTTP calls of a session that have not been answered: method, URL and body. Their headers are the operator's, with
-/// the secrets of other systems in them, and nothing of the person.
+/// The HTTP calls of a session that have not been answered: method, URL and body. Their headers are the operator's,
+/// with the secrets of other systems in them, and nothing of the person.
 pub fn calls_of(conn: &Conn, session_seq: i64) -> Result<Vec<serde_json::Value>> {
     let mut statement = conn.prepare_cached("SELECT call FROM http_calls WHERE session_seq = ?1 ORDER BY seq")?;
     let rows = statement.query_map([session_seq], |row| {

@@ -115,7 +115,8 @@ pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
 /// The tokens that are taken, with the hashes of their secrets.
 pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, hash FROM tokens WHERE revoked_at IS NULL",
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, hash FROM tokens
+         WHERE revoked_at IS NULL",
     )?;
     let rows = statement.query_map([], |row| Ok((row.get(8)?, read(row)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -89,8 +89,8 @@ impl ErasureKey {
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&block.into());
-        // No kind, channel or sender has a NUL in it, so no two tombstones of two parts are the same bytes, nor of three.
-        // One of two could be one of three only with an id that begins with a sender and a NUL.
+        // No kind, channel or sender has a NUL in it, so no two tombstones of two parts are the same bytes, nor of
+        // three. One of two could be one of three only with an id that begins with a sender and a NUL.
         mac.update(tombstone.kind().as_bytes());
         for part in parts {
             mac.update(b"\0");

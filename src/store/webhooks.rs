@@ -369,8 +369,8 @@ pub fn next_deliveries(
     Ok(Some((endpoint, rows)))
 }
 
-/// Records that an endpoint has taken deliveries. SQLite gives the numbers of rows that are gone to new ones, so the ids
-/// must fit, too.
+/// Records that an endpoint has taken deliveries. SQLite gives the numbers of rows that are gone to new ones, so the
+/// ids must fit, too.
 pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: Timestamp) -> Result<()> {
     let mut update = tx.prepare_cached(
         "UPDATE webhook_deliveries SET status = 'sent', reason = NULL, attempts = attempts + 1, next_attempt_at = NULL,

@@ -18,8 +18,9 @@
 //! - Another process holds the write lock: the batch, and all that was queued while it waited, is refused.
 //! - The database file is gone, or another one is at its path: the writer stops for good, and what the open file holds
 //!   is brought to a file with a name (`rescue.rs`).
-//! - SQLite finds the file damaged, in a job, a checkpoint or a read, or somebody writes over it or its log (`foreign_writes.rs`): the
-//!   writer stops for good and writes nothing more. Whoever would be answered later would be told of a write that is lost.
+//! - SQLite finds the file damaged, in a job, a checkpoint or a read, or somebody writes over it or its log
+//!   (`foreign_writes.rs`): the writer stops for good and writes nothing more. Whoever would be answered later would be
+//!   told of a write that is lost.
 //!
 //! Twice a second, and before each batch that comes later, the writer looks at the file (`file.rs`) and measures the
 //! room on the disk (`room.rs`), which may let in less than what is queued.

@@ -147,8 +147,8 @@ pub struct HeardRow {
     pub went_on: bool,
 }
 
-/// Whether a session went on by itself is looked up of messages after `?3` alone, and not where it could have been another
-/// session, which had begun before.
+/// Whether a session went on by itself is looked up of messages after `?3` alone, and not where it could have been
+/// another session, which had begun before.
 pub(super) const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
         m.created_at > ?3 AND m.handled IN ('keyword', 'late_reply', 'fallback') AND EXISTS (
             SELECT 1 FROM sessions AS s JOIN turns AS t INDEXED BY turns_by_session ON t.session_seq = s.seq

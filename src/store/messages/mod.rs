@@ -83,8 +83,8 @@ pub enum Origin {
     Flow,
     /// The server, to confirm that somebody opted out or in. It reaches also somebody who opted out.
     Consent,
-    /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also somebody who
-    /// opted out.
+    /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also somebody
+    /// who opted out.
     Agent,
     /// The operator's own systems.
     Api,
@@ -296,8 +296,8 @@ pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled: see
-/// [`outbox`].
+/// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled:
+/// see [`outbox`].
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(&INSERT_OUTGOING)?.execute(params![
@@ -353,8 +353,8 @@ pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> 
 pub fn insert_inbound(tx: &Tx<'_>, message: &NewInbound<'_>) -> Result<i64> {
     let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(
-        "INSERT INTO messages (seq, id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body, status,
-             reason, handled, created_at, updated_at, sender)
+        "INSERT INTO messages (seq, id, contact_seq, session_seq, turn, direction, channel, provider_id, type, body,
+             status, reason, handled, created_at, updated_at, sender)
          VALUES (?1, ?2, ?3, ?4, ?5, 'in', ?6, ?7, ?8, ?9, 'received', ?10, ?11, ?12, ?12, ?13)",
     )?
     .execute(params![

@@ -126,7 +126,8 @@ pub fn next_due(conn: &Conn, channel: &str) -> Result<NextDue> {
         &[],
     )?;
     let sending_since = first(
-        "SELECT claimed_at FROM messages WHERE status = 'sending' AND claimed_at IS NOT NULL ORDER BY claimed_at LIMIT 1",
+        "SELECT claimed_at FROM messages WHERE status = 'sending' AND claimed_at IS NOT NULL
+         ORDER BY claimed_at LIMIT 1",
         &[],
     )?;
     Ok(NextDue { queued: queued.filter(|at| *at < parked()), doubt, sending_since })
@@ -139,8 +140,8 @@ pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     Ok(statement.query_row([row.seq], |row| row.get(0))?)
 }
 
-/// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel, which
-/// may never be back, counts for nothing.
+/// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel,
+/// which may never be back, counts for nothing.
 pub fn is_turn_unsettled(
     conn: &Conn,
     channel: &str,
@@ -187,8 +188,8 @@ pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Lets the first message of a lane go out that is parked though nothing holds it back any more, because the one before it
-/// is gone or has stepped aside. Answers whether there was one.
+/// Lets the first message of a lane go out that is parked though nothing holds it back any more, because the one before
+/// it is gone or has stepped aside. Answers whether there was one.
 pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
     let released = tx.prepare_cached(RELEASE)?.execute((channel, contact_seq, now, parked()))?;
     Ok(released > 0)
@@ -201,8 +202,8 @@ pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Has a message step aside until the hours begin in which its flow may speak first. It is good until `good_until`. What
-/// goes out past it is released by [`release`].
+/// Has a message step aside until the hours begin in which its flow may speak first. It is good until `good_until`.
+/// What goes out past it is released by [`release`].
 pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Option<Timestamp>) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
@@ -232,8 +233,8 @@ pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// How many people have messages of a channel that were queued before a time and have nothing to wait for but the channel,
-/// and since when the first of them waits. It is the heads of their lanes that are counted.
+/// How many people have messages of a channel that were queued before a time and have nothing to wait for but the
+/// channel, and since when the first of them waits. It is the heads of their lanes that are counted.
 pub fn held_up(conn: &Conn, channel: &str, before: Timestamp) -> Result<Option<(u32, Timestamp)>> {
     let mut statement = conn.prepare_cached(HELD_UP)?;
     let (count, since): (u32, Option<Timestamp>) =

@@ -1,8 +1,8 @@
 //! The outbox: messages to people that are not settled.
 //!
 //! They stand in lanes, one for each channel and contact, and go out in the order of their rows. A message holds its
-//! lane for as long as it has a `next_attempt_at`, and only the head of a lane may go out. All others are *parked*: their
-//! `next_attempt_at` is the end of time, so that whoever looks for what is due does not come upon them again and again.
+//! lane for as long as it has a `next_attempt_at`, and only the head of a lane may go out. All others are *parked*:
+//! their `next_attempt_at` is the end of time, so that a look for what is due does not come upon them again and again.
 //! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
 //!
 //! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]), or for somebody else to let go of the conversation
@@ -209,8 +209,8 @@ pub fn doubt(tx: &Tx<'_>, seq: i64, error: &str, until: Timestamp, now: Timestam
     Ok(())
 }
 
-/// Settles a message that the channel took, or counts as taken. Its lane is released by [`release`]. A time of acceptance
-/// that is known already stays.
+/// Settles a message that the channel took, or counts as taken. Its lane is released by [`release`]. A time of
+/// acceptance that is known already stays.
 pub fn settle(
     tx: &Tx<'_>,
     seq: i64,
@@ -383,8 +383,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
-/// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a wish
-/// of the person, goes out all the same.
+/// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a
+/// wish of the person, goes out all the same.
 pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
         "UPDATE messages INDEXED BY messages_lane
@@ -396,7 +396,8 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
     dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
 
-/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers them.
+/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers
+/// them.
 pub fn fail_queued_confirmations(
     tx: &Tx<'_>,
     contact_seq: i64,

@@ -21,7 +21,8 @@ fn id(n: u32) -> String {
 fn contact(conn: &Conn, n: u32, addresses: &[&str], more: &str) {
     let opted_out = if more.contains("out") { "50" } else { "NULL" };
     conn.execute_batch(&format!(
-        "INSERT INTO contacts (seq, id, name, source, metadata, opted_in_at, opted_out_at, total_messages, created_at, updated_at)
+        "INSERT INTO contacts (seq, id, name, source, metadata, opted_in_at, opted_out_at, total_messages,
+         created_at, updated_at)
          VALUES ({n}, {}, 'Contact {n}', 'api', '{{\"n{n}\":{n}}}', {n}, {opted_out}, 1, {n}, {n});",
         id(n)
     ))
@@ -34,8 +35,8 @@ fn contact(conn: &Conn, n: u32, addresses: &[&str], more: &str) {
 
 fn session(conn: &Conn, n: u32, flow: u32, contact: u32, prompted_at: &str) {
     conn.execute_batch(&format!(
-        "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, waiting_for, wake_at, expires_at, due_at,
-             turn, prompted_at, state, started_at, last_interaction_at)
+        "INSERT INTO sessions (seq, id, flow_seq, version, contact_seq, status, waiting_for, wake_at, expires_at,
+         due_at, turn, prompted_at, state, started_at, last_interaction_at)
          VALUES ({n}, {}, {flow}, 1, {contact}, 'running', 'reply', 90, 99, 90, 1, {prompted_at}, 'not JSON', 1, 1);
          INSERT INTO messages (seq, id, contact_seq, session_seq, turn, direction, channel, type, body, status,
              next_attempt_at, created_at, updated_at, origin)
@@ -104,7 +105,8 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
          VALUES (1, {}, 'https://example.org', '', '[]', 's', 1, 1, 1);
          INSERT INTO webhook_deliveries (id, endpoint_seq, contact_seq, event, body, status, created_at, updated_at)
          VALUES ({}, 1, 4, 'message.received', '{{}}', 'queued', 1, 1);
-         INSERT INTO messages (seq, id, contact_seq, direction, channel, provider_id, type, body, status, created_at, updated_at)
+         INSERT INTO messages (seq, id, contact_seq, direction, channel, provider_id, type, body, status, created_at,
+         updated_at)
          VALUES (90, {}, 2, 'in', 'webhook', '5', 'text', '{{}}', 'received', 1, 1);
          INSERT INTO message_stages VALUES (1, 'sent', 1);
          INSERT INTO tags VALUES (1, 'vip'), (2, 'vi\u{ad}p'), (3, '\u{3164}'), (4, 'cafe\u{301}'), (5, 'plain');

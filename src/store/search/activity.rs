@@ -1,10 +1,11 @@
-//! When each contact was last in touch, in blocks that are read at once: what puts many contacts in the order of an answer,
-//! which takes twenty times as long by their rows.
+//! When each contact was last in touch, in blocks that are read at once: what puts many contacts in the order of an
+//! answer, which takes twenty times as long by their rows.
 //!
-//! Every message changes when its contact was last in touch, and the blocks do not follow every message. They are right up
-//! to a place in the order of the contacts' last messages, which moves on by many contacts at a time. Those beyond it were
-//! in touch since then and are found by walking; there are few of them, since [`follow`] comes before there are many. What
-//! changes a time without bringing it beyond that place is marked like any other change, see [`super::index`].
+//! Every message changes when its contact was last in touch, and the blocks do not follow every message. They are right
+//! up to a place in the order of the contacts' last messages, which moves on by many contacts at a time. Those beyond
+//! it were in touch since then and are found by walking; there are few of them, since [`follow`] comes before there are
+//! many. What changes a time without bringing it beyond that place is marked like any other change, see
+//! [`super::index`].
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::Result;
 use crate::store::{Conn, Tx};
 
-/// Where a contact stands among all: its last message, in milliseconds since the Unix epoch, and its row. The highest is
-/// first.
+/// Where a contact stands among all: its last message, in milliseconds since the Unix epoch, and its row. The highest
+/// is first.
 pub(super) type Place = (Option<i64>, i64);
 
 /// Contacts in a block, which with its row fills half of a page.
@@ -192,7 +193,8 @@ mod tests {
     fn nothing_is_found_by_scanning() {
         let conn = testing::conn();
         for sql in [
-            "SELECT 1 FROM contacts AS c, search_progress AS p WHERE c.last_message_at > p.followed_at LIMIT 1 OFFSET 9",
+            "SELECT 1 FROM contacts AS c, search_progress AS p WHERE c.last_message_at > p.followed_at
+             LIMIT 1 OFFSET 9",
             "SELECT last_message_at, seq FROM contacts WHERE (last_message_at, seq) > (?1, ?2)
              ORDER BY last_message_at, seq LIMIT ?3",
         ] {

@@ -1,16 +1,17 @@
-//! The index by which contacts are found: for every run of one, two and three characters of their names, email addresses
-//! and phone numbers the contacts that have it, and for every run of four and of six digits. Numbers that were given one
-//! after another have the same three digits by the hundred thousand, and in many places: these would tell nobody apart.
+//! The index by which contacts are found: for every run of one, two and three characters of their names, email
+//! addresses and phone numbers the contacts that have it, and for every run of four and of six digits. Numbers that
+//! were given one after another have the same three digits by the hundred thousand, and in many places: these would
+//! tell nobody apart.
 //!
 //! Writing it in the jobs that change contacts would cost a fifth of the rate of writes. So those only leave a mark: a
 //! new contact none at all, since its row is beyond the last one that was indexed, and a changed one a row in a queue.
-//! [`index_some`] follows. The queue is worked from its newest end, and what a file brings goes to its oldest: whoever is
-//! changed or made by themselves does not wait until thousands of others are indexed. What is taken out of the index is
-//! gone from the file at once, which erasing a person relies on: `remove` is part of the same job.
+//! [`index_some`] follows. The queue is worked from its newest end, and what a file brings goes to its oldest: whoever
+//! is changed or made by themselves does not wait until thousands of others are indexed. What is taken out of the index
+//! is gone from the file at once, which erasing a person relies on: `remove` is part of the same job.
 //!
-//! It also has who has which tag and who was ever in touch, as words of their own, so that these can be asked for together
-//! with the runs: the index intersects two long lists five times as fast as the tables do. When somebody was in touch it
-//! does not have, since that changes with every message; see `activity`.
+//! It also has who has which tag and who was ever in touch, as words of their own, so that these can be asked for
+//! together with the runs: the index intersects two long lists five times as fast as the tables do. When somebody was
+//! in touch it does not have, since that changes with every message; see `activity`.
 //!
 //! SQLite's own trigram tokenizer finds nothing for one or two characters, so the runs are made here and told to the
 //! index as words: the bytes of each in hexadecimal, which no tokenizer takes apart.
@@ -31,7 +32,8 @@ pub(super) const LONGEST: usize = 3;
 pub(super) const DIGITS: [usize; 2] = [4, 6];
 /// Characters of a name or an email address that can be searched.
 const CHARS: usize = 500;
-/// At so many new contacts that are not indexed a further one does not wait for its turn. Searches look at more than that.
+/// At so many new contacts that are not indexed a further one does not wait for its turn. Searches look at more than
+/// that.
 const BACKLOG: i64 = 500;
 /// What stands between the fields of a text, and in no run.
 const BETWEEN: char = '\n';
@@ -133,9 +135,9 @@ pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Notes that a message is about to go to or come from a contact at `at`, if it is the first, or if it is told of so late
-/// that the times which are known of everybody are beyond it. A contact that has not been indexed needs no mark, so most
-/// of those that are written to at once cost nothing.
+/// Notes that a message is about to go to or come from a contact at `at`, if it is the first, or if it is told of so
+/// late that the times which are known of everybody are beyond it. A contact that has not been indexed needs no mark,
+/// so most of those that are written to at once cost nothing.
 pub(in crate::store) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO search_queue (contact_seq)

@@ -1,10 +1,10 @@
 //! Finding contacts by a part of their name, email address or phone number, by a tag, by an email address.
 //!
 //! Who was last in touch comes first, and contacts that nobody was in touch with come last, the newest first. A list of
-//! so few is found in one of two ways, see `plan`: what many people have is found by walking through the contacts in that
-//! order, and what few have, or nobody did lately, by the index (see [`index`]). Everyone who is found is
-//! held against the contact's own row, so an index that is behind can leave somebody out for a moment and never shows
-//! what is not so; contacts that it does not have yet are looked at by themselves.
+//! so few is found in one of two ways, see `plan`: what many people have is found by walking through the contacts in
+//! that order, and what few have, or nobody did lately, by the index (see [`index`]). Everyone who is found is held
+//! against the contact's own row, so an index that is behind can leave somebody out for a moment and never shows what
+//! is not so; contacts that it does not have yet are looked at by themselves.
 
 mod activity;
 pub mod index;
@@ -204,9 +204,9 @@ fn has_email(person: &Person, email: &str) -> bool {
     })
 }
 
-/// What is looked for: the words of the text, in any order; the number alone where it is a phone number, or a part of one,
-/// as people write it, also with the digit that stands before it within its country; and where it is a whole one, that
-/// number and the other one by which people of its country may be known.
+/// What is looked for: the words of the text, in any order; the number alone where it is a phone number, or a part of
+/// one, as people write it, also with the digit that stands before it within its country; and where it is a whole one,
+/// that number and the other one by which people of its country may be known.
 fn wanted(query: &str) -> Vec<Wanted> {
     let text = folded_field(query);
     let is_number = text.chars().all(|c| c.is_ascii_digit() || " +()-./".contains(c));
@@ -235,9 +235,9 @@ fn wanted(query: &str) -> Vec<Wanted> {
     all
 }
 
-/// A number that begins with what people of many countries dial before a number of their own, without it: a 0, in Hungary
-/// 06, in Russia and around it an 8 (ITU-T, National Numbering Plans). Whether it is so in the country of a number that
-/// has the rest is looked at there.
+/// A number that begins with what people of many countries dial before a number of their own, without it: a 0, in
+/// Hungary 06, in Russia and around it an 8 (ITU-T, National Numbering Plans). Whether it is so in the country of a
+/// number that has the rest is looked at there.
 fn within_country(number: &str) -> impl Iterator<Item = Wanted> {
     let rests = ["06", "0", "8"].into_iter().filter_map(|prefix| number.strip_prefix(prefix));
     rests

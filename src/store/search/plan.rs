@@ -1,14 +1,14 @@
 //! The plan by which the contacts are found that a search fits, in the order of the answer.
 //!
 //! Of what many people have, those who were in touch lately have it, too: so the contacts are walked through in that
-//! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and may
-//! have hundreds of thousands: so these are put in order by the blocks of [`super::activity`], only the
-//! first of them are kept, and only as many of those are read as are missing. Where there are many, most of them never in
-//! touch, those who were are asked for first, and then the others from the newest on, who are in order as the index gives
+//! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and
+//! may have hundreds of thousands: so these are put in order by the blocks of [`super::activity`], only the first of
+//! them are kept, and only as many of those are read as are missing. Where there are many, most of them never in touch,
+//! those who were are asked for first, and then the others from the newest on, who are in order as the index gives
 //! them.
 //!
-//! Nobody is left out: whose last message is beyond what the blocks know has been walked past, whom the index has as they
-//! were waits in its queue and is looked at, and of all others it knows the place.
+//! Nobody is left out: whose last message is beyond what the blocks know has been walked past, whom the index has as
+//! they were waits in its queue and is looked at, and of all others it knows the place.
 
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -22,11 +22,13 @@ use crate::store::Conn;
 
 /// How far each way of finding is followed before another is tried.
 pub(super) struct Bounds {
-    /// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the answer.
+    /// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the
+    /// answer.
     pub(super) walked_first: usize,
     /// After so many of them it is asked anew whether it does.
     pub(super) stride: usize,
-    /// How many the index may give before it is asked for those who were in touch, unless these are most of them anyway.
+    /// How many the index may give before it is asked for those who were in touch, unless these are most of them
+    /// anyway.
     pub(super) few: usize,
     /// How many of the first of those that it gives are kept, or up to twice as many.
     pub(super) kept: usize,
@@ -199,9 +201,9 @@ impl Walk<'_> {
         }
     }
 
-    /// The first of those that the index has for some questions and that fit, as many as are missing, in order. Of all of
-    /// them about `kept` are kept at a time. `None` if there are more than `few` of one question, most of them never in
-    /// touch: to ask for the others is quicker then.
+    /// The first of those that the index has for some questions and that fit, as many as are missing, in order. Of all
+    /// of them about `kept` are kept at a time. `None` if there are more than `few` of one question, most of them never
+    /// in touch: to ask for the others is quicker then.
     fn indexed(&self, questions: &[String], kept: usize, few: usize) -> Result<Option<Vec<Place>>> {
         let missing = self.limit - self.found.len();
         let mut found = Vec::new();
@@ -229,7 +231,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The newest contacts that fit and that nobody was ever in touch with, so many at least of what each question gives.
+    /// The newest contacts that fit and that nobody was ever in touch with, so many at least of what each question
+    /// gives.
     fn never_in_touch(&self, questions: &[String], missing: usize) -> Result<Vec<Place>> {
         let mut found = Vec::new();
         for question in questions {
@@ -363,8 +366,8 @@ fn longest_runs(word: &str) -> Vec<&str> {
     runs
 }
 
-/// The contacts that have an email address in the case of any of its ASCII letters; none if more than `few` have it, whom
-/// the index has to tell.
+/// The contacts that have an email address in the case of any of its ASCII letters; none if more than `few` have it,
+/// whom the index has to tell.
 fn with_email(conn: &Conn, email: &str, few: u32) -> Result<Vec<Place>> {
     let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE LIMIT ?2";
     let places = places(conn, sql, params![email, few + 1])?;

@@ -338,7 +338,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (name(), any::<bool>()).prop_map(|(name, is_tagged)| Step::Add(name, is_tagged)),
         // Some months, each with messages of one moment among them, and not in their order.
-        6 => (who.clone(), 0_u64..4, 0_u64..4).prop_map(|(who, month, second)| Step::Message(who, month * 2_600_000 + second)),
+        6 => (who.clone(), 0_u64..4, 0_u64..4)
+            .prop_map(|(who, month, second)| Step::Message(who, month * 2_600_000 + second)),
         3 => (who.clone(), any::<bool>()).prop_map(|(who, is_tagged)| Step::Tag(who, is_tagged)),
         2 => (who.clone(), name()).prop_map(|(who, name)| Step::Rename(who, name)),
         2 => who.clone().prop_map(Step::Erase),
@@ -429,7 +430,9 @@ proptest! {
     #[test]
     fn what_is_found_is_what_looking_at_everybody_finds(
         steps in prop::collection::vec(step(), 1..90),
-        query in prop::option::of(prop_oneof!["[ab1\u{738b}]{1,4}", "[ab1\u{e4}]{1,2} [ab]{1,2}", "[01]{4,8}a?", "5550[01]{1,4}"]),
+        query in prop::option::of(prop_oneof![
+            "[ab1\u{738b}]{1,4}", "[ab1\u{e4}]{1,2} [ab]{1,2}", "[01]{4,8}a?", "5550[01]{1,4}"
+        ]),
         has_tag in any::<bool>(),
         (walked_first, stride, few, kept) in (1_usize..9, 1_usize..5, 0_usize..9, 1_usize..9),
         limit in 1_usize..12,
