@@ -392,7 +392,8 @@ CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_seq)
 CREATE INDEX webhook_deliveries_by_contact ON webhook_deliveries (contact_seq) WHERE contact_seq IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (updated_at) WHERE status IN ('sent', 'failed');
 
--- Parts of channels' deliveries that this version cannot read or has no place for, as they came. Kept for a month.
+-- Unprocessed deliveries: parts of channels' deliveries that this version cannot read or has no place for, as they
+-- came. Kept for a month.
 CREATE TABLE strays (
     seq INTEGER PRIMARY KEY,
     channel TEXT NOT NULL,
@@ -445,7 +446,8 @@ CREATE TABLE failed_logins (
     right_at INTEGER -- when the right password came from there last
 ) STRICT, WITHOUT ROWID;
 
--- What must be known of people who were erased, without knowing them: HMAC-SHA-256 under a key in `secrets`.
+-- Tombstones: what must be known of people who were erased, without knowing them. HMAC-SHA-256 under a key in
+-- `secrets`.
 CREATE TABLE erased (
     -- opt_out: an address whose person had opted out, kept for good. provider_id: a message that may be delivered
     -- again, kept for 8 days.

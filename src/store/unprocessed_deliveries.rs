@@ -1,4 +1,5 @@
-//! Parts of channels' deliveries that this version cannot read or has no place for, as they came.
+//! Parts of channels' deliveries that this version cannot read or has no place for, as they came. Their table is called
+//! `strays`.
 
 use std::time::Duration;
 

@@ -264,9 +264,9 @@ pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp
     Ok(freed > 0)
 }
 
-/// Brings the outbox into order before a server begins to send on `channel`: of attempts that were under way nobody can
-/// tell what became of them, heads of lanes may go out, and what is queued for another channel waits until that one is
-/// back. Answers how many attempts there were.
+/// Brings the outbox into order before a server begins to send on `channel`: marks attempts that a restart interrupted
+/// as `unknown`, lets the heads of lanes go out, and parks what is queued for another channel until that one is back.
+/// Answers how many attempts were interrupted.
 pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: Timestamp) -> Result<usize> {
     let doubtful = tx.execute(
         "UPDATE messages SET status = 'unknown', next_attempt_at = ?1, error = ?2, updated_at = ?3
@@ -282,8 +282,8 @@ pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: T
     Ok(doubtful)
 }
 
-/// Lets the head of every lane go out that is parked though nothing is before it: whoever dropped what was there
-/// did not release it. Answers how many there were.
+/// Lets the head of every lane go out that is parked though nothing is before it, because the job that removed what was
+/// there did not release it. Answers how many there were.
 pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> {
     let heads = parked_heads(tx, channel, u32::MAX)?;
     let mut statement =

@@ -200,7 +200,7 @@ pub fn set_good_until(tx: &Tx<'_>, seq: i64, good_until: Timestamp) -> Result<()
     Ok(())
 }
 
-/// Marks a message of which nobody can tell whether the channel took it. It holds its lane until `until`.
+/// Marks a message as `unknown`: the channel may or may not have taken it. It holds its lane until `until`.
 pub fn doubt(tx: &Tx<'_>, seq: i64, error: &str, until: Timestamp, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'unknown', next_attempt_at = ?2, error = ?3, updated_at = ?4 WHERE seq = ?1",

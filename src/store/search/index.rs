@@ -107,13 +107,14 @@ impl Person {
     }
 }
 
-/// Notes that what is searched of a contact has changed, and that it is next.
+/// Queues a contact to be indexed next, because its name, email address, numbers or tags have changed.
 pub(in crate::store) fn mark(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO search_queue (contact_seq) VALUES (?1)")?.execute([seq])?;
     Ok(())
 }
 
-/// Notes that there is a new contact, if so many others wait to be indexed that it is not to wait for its turn.
+/// Queues a new contact to be indexed next if more than [`BACKLOG`] others are not indexed yet. Otherwise its turn
+/// comes without a mark, in the order of the rows.
 pub(in crate::store) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached(
         "INSERT OR REPLACE INTO search_queue (contact_seq) SELECT ?1 FROM search_progress WHERE up_to < ?1 - ?2",
@@ -122,7 +123,7 @@ pub(in crate::store) fn mark_new(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Has a contact that is one of many, new or changed, wait until those are indexed that are not.
+/// Moves a contact that is one of many, as from a file, behind all that are queued or not indexed yet.
 pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
     // Its turn comes as that of every new contact.
     let sql = "DELETE FROM search_queue WHERE contact_seq = ?1 AND ?1 > (SELECT up_to FROM search_progress)";
@@ -135,9 +136,9 @@ pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Notes that a message is about to go to or come from a contact at `at`, if it is the first, or if it is told of so
-/// late that the times which are known of everybody are beyond it. A contact that has not been indexed needs no mark,
-/// so most of those that are written to at once cost nothing.
+/// Queues a contact whose `last_message_at` a message of the time `at` is about to change in a way that `activity`
+/// would not see: from none at all, or to a time that its blocks have passed already. A contact that is not indexed yet
+/// needs no mark, so a message to a new contact mostly costs nothing.
 pub(in crate::store) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO search_queue (contact_seq)

@@ -100,15 +100,15 @@ pub fn tags(conn: &Conn, part: Option<&str>, limit: usize) -> Result<Vec<String>
     Ok(names)
 }
 
-/// A search, ready to be held against contacts.
+/// A search, prepared for comparing contacts with it.
 struct Filter {
-    /// What may be sought, one of which must be there; none for everybody.
+    /// Alternatives, one of which must match; empty where every contact matches.
     wanted: Vec<Wanted>,
     tag_seq: Option<i64>,
     email: Option<Email>,
 }
 
-/// Words that must all be there.
+/// One reading of the text that is searched for: words that must all be in a contact's text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     /// Folded, at least one.
@@ -154,18 +154,18 @@ impl Filter {
         Ok(statement.query_row((person.seq, tag_seq), |row| row.get(0))?)
     }
 
-    /// Whether somebody with this text is among those who are sought by it.
+    /// Whether a contact's text matches.
     fn fits_text(&self, text: &str) -> bool {
         self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted.fits(text))
     }
 
-    /// Whether anything that is sought may be in a phone number, which takes longer to read than all the rest.
+    /// Whether a match may be in a phone number. Reading the numbers takes longer than reading the rest.
     fn needs_phones(&self) -> bool {
         let is_number = |word: &String| word.chars().all(|c| c.is_ascii_digit() || c == '+');
         self.wanted.iter().any(|wanted| wanted.words.iter().any(is_number))
     }
 
-    /// What a person is held against what is sought by; nothing where there is nothing.
+    /// The text of a contact to compare with; empty where no text is searched for.
     fn text_of(&self, person: &Person) -> String {
         if self.wanted.is_empty() { String::new() } else { person.text() }
     }
@@ -181,7 +181,7 @@ impl Wanted {
             && self.national.as_ref().is_none_or(|digits| has_national(text, digits))
     }
 
-    /// Whether everybody whom another fits is fitted by this one, too.
+    /// Whether this reading matches every contact that `other` matches.
     fn covers(&self, other: &Self) -> bool {
         self.national.is_none() && self.words.iter().all(|word| other.words.iter().any(|longer| longer.contains(word)))
     }
