@@ -502,10 +502,13 @@ CREATE TABLE row_numbers (
     contacts INTEGER NOT NULL,
     sessions INTEGER NOT NULL,
     messages INTEGER NOT NULL,
+    http_calls INTEGER NOT NULL,
+    webhook_deliveries INTEGER NOT NULL,
     strays INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO row_numbers (only, contacts, sessions, messages, strays) VALUES (1, 0, 0, 0, 0);
+INSERT INTO row_numbers (only, contacts, sessions, messages, http_calls, webhook_deliveries, strays)
+VALUES (1, 0, 0, 0, 0, 0, 0);
 
 CREATE TRIGGER contacts_numbers AFTER DELETE ON contacts
 WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM contacts)
@@ -523,6 +526,18 @@ CREATE TRIGGER messages_numbers AFTER DELETE ON messages
 WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM messages)
 BEGIN
     UPDATE row_numbers SET messages = max(messages, OLD.seq);
+END;
+
+CREATE TRIGGER http_calls_numbers AFTER DELETE ON http_calls
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM http_calls)
+BEGIN
+    UPDATE row_numbers SET http_calls = max(http_calls, OLD.seq);
+END;
+
+CREATE TRIGGER webhook_deliveries_numbers AFTER DELETE ON webhook_deliveries
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM webhook_deliveries)
+BEGIN
+    UPDATE row_numbers SET webhook_deliveries = max(webhook_deliveries, OLD.seq);
 END;
 
 CREATE TRIGGER strays_numbers AFTER DELETE ON strays

@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
+use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::{HttpCall, Timestamp};
@@ -46,11 +47,12 @@ pub struct Claimed {
 /// Queues a call, due now. A session has one at the most: an earlier one of it goes.
 pub fn insert(tx: &Tx<'_>, new: &NewCall<'_>) -> Result<()> {
     delete_of_session(tx, new.session_seq)?;
+    let seq = tx.next_seq(Numbered::HttpCalls)?;
     tx.prepare_cached(
-        "INSERT INTO http_calls (id, session_seq, turn, call, next_attempt_at, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        "INSERT INTO http_calls (seq, id, session_seq, turn, call, next_attempt_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
     )?
-    .execute(params![new.id.as_bytes(), new.session_seq, new.turn, Json(new.call), new.created_at])?;
+    .execute(params![seq, new.id.as_bytes(), new.session_seq, new.turn, Json(new.call), new.created_at])?;
     Ok(())
 }
 
@@ -83,21 +85,19 @@ pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// Puts a claimed call back, after an attempt that failed. Nothing happens if it is gone. SQLite gives the numbers of
-/// rows that are gone to new ones, so the id must fit, too.
-pub fn retry(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Result<()> {
+/// Puts a claimed call back, after an attempt that failed. Nothing happens if it is gone.
+pub fn retry(tx: &Tx<'_>, seq: i64, next_attempt_at: Timestamp) -> Result<()> {
     tx.prepare_cached(
-        "UPDATE http_calls SET claimed_at = NULL, attempts = attempts + 1, next_attempt_at = ?3
-         WHERE seq = ?1 AND id = ?2",
+        "UPDATE http_calls SET claimed_at = NULL, attempts = attempts + 1, next_attempt_at = ?2 WHERE seq = ?1",
     )?
-    .execute(params![seq, id.as_bytes(), next_attempt_at])?;
+    .execute((seq, next_attempt_at))?;
     Ok(())
 }
 
 /// Puts a claimed call back that was not tried, until its time comes. Nothing happens if it is gone.
-pub fn put_back(tx: &Tx<'_>, seq: i64, id: Uuid, next_attempt_at: Timestamp) -> Result<()> {
-    tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL, next_attempt_at = ?3 WHERE seq = ?1 AND id = ?2")?
-        .execute(params![seq, id.as_bytes(), next_attempt_at])?;
+pub fn put_back(tx: &Tx<'_>, seq: i64, next_attempt_at: Timestamp) -> Result<()> {
+    tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL, next_attempt_at = ?2 WHERE seq = ?1")?
+        .execute((seq, next_attempt_at))?;
     Ok(())
 }
 
@@ -107,9 +107,9 @@ pub fn release_all(tx: &Tx<'_>) -> Result<usize> {
 }
 
 /// Whether a call is still there.
-pub fn exists(conn: &Conn, seq: i64, id: Uuid) -> Result<bool> {
-    let mut statement = conn.prepare_cached("SELECT 1 FROM http_calls WHERE seq = ?1 AND id = ?2")?;
-    Ok(statement.exists(params![seq, id.as_bytes()])?)
+pub fn exists(conn: &Conn, seq: i64) -> Result<bool> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM http_calls WHERE seq = ?1")?;
+    Ok(statement.exists([seq])?)
 }
 
 /// When the call was made that a session has been waiting for since a turn; `None` if there is none.
@@ -126,8 +126,8 @@ pub fn delete_of_session(tx: &Tx<'_>, session_seq: i64) -> Result<()> {
 }
 
 /// Deletes a call. Nothing happens if it is gone.
-pub fn delete(tx: &Tx<'_>, seq: i64, id: Uuid) -> Result<()> {
-    tx.prepare_cached("DELETE FROM http_calls WHERE seq = ?1 AND id = ?2")?.execute(params![seq, id.as_bytes()])?;
+pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM http_calls WHERE seq = ?1")?.execute([seq])?;
     Ok(())
 }
 
@@ -180,9 +180,7 @@ mod tests {
         assert_eq!(claimed, std::slice::from_ref(&expected));
         assert!(claim(&tx, now(), 9).unwrap().is_empty() && next_due(&tx).unwrap().is_none());
 
-        retry(&tx, expected.seq, Uuid::from_u128(2), now()).unwrap();
-        assert!(claim(&tx, in_ms(10), 9).unwrap().is_empty(), "another call of the same row");
-        retry(&tx, expected.seq, expected.id, in_ms(10)).unwrap();
+        retry(&tx, expected.seq, in_ms(10)).unwrap();
         assert!(claim(&tx, in_ms(9), 9).unwrap().is_empty());
         let again = Claimed { attempts: 1, ..expected };
         assert_eq!(claim(&tx, in_ms(10), 9).unwrap(), std::slice::from_ref(&again));
@@ -193,11 +191,10 @@ mod tests {
             std::slice::from_ref(&again),
             "what a crash cut short does not count"
         );
-        assert!(exists(&tx, again.seq, again.id).unwrap() && !exists(&tx, again.seq, Uuid::from_u128(2)).unwrap());
-        delete(&tx, again.seq, Uuid::from_u128(2)).unwrap();
+        assert!(exists(&tx, again.seq).unwrap() && !exists(&tx, again.seq + 1).unwrap());
         assert_eq!(made_at(&tx, session, 1).unwrap(), Some(now()));
         assert_eq!(made_at(&tx, session, 2).unwrap(), None);
-        delete(&tx, again.seq, again.id).unwrap();
+        delete(&tx, again.seq).unwrap();
         assert_eq!(made_at(&tx, session, 1).unwrap(), None);
         assert_eq!(release_all(&tx).unwrap(), 0);
     }

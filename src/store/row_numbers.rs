@@ -14,12 +14,14 @@ pub(super) enum Numbered {
     Contacts,
     Sessions,
     Messages,
+    HttpCalls,
+    WebhookDeliveries,
     UnprocessedDeliveries,
 }
 
 /// The highest number of each table that was ever given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RowNumbers([i64; 4]);
+pub(super) struct RowNumbers([i64; 6]);
 
 impl RowNumbers {
     /// Reads them in the transaction that is going to insert: until it ends nobody else gives any.
@@ -29,10 +31,14 @@ impl RowNumbers {
                  max(contacts, coalesce((SELECT max(seq) FROM contacts), 0)),
                  max(sessions, coalesce((SELECT max(seq) FROM sessions), 0)),
                  max(messages, coalesce((SELECT max(seq) FROM messages), 0)),
+                 max(http_calls, coalesce((SELECT max(seq) FROM http_calls), 0)),
+                 max(webhook_deliveries, coalesce((SELECT max(seq) FROM webhook_deliveries), 0)),
                  max(strays, coalesce((SELECT max(seq) FROM strays), 0))
              FROM row_numbers",
         )?;
-        Ok(statement.query_row([], |row| Ok(Self([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])))?)
+        Ok(statement.query_row([], |row| {
+            Ok(Self([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
+        })?)
     }
 
     /// The number of a table's next row.
@@ -49,16 +55,22 @@ mod tests {
 
     use super::super::messages::{self, NewInbound};
     use super::super::testing::{self, contact_id, now};
-    use super::super::{Direct, Store, Tx, WriteClass, contacts, sessions, unprocessed_deliveries};
+    use super::super::{
+        Direct, Store, Tx, WriteClass, contacts, http_calls, sessions, unprocessed_deliveries, webhooks,
+    };
     use super::*;
-    use crate::domain::{Contact, MessageId, Session, Status};
+    use crate::domain::{Contact, EndpointId, HttpCall, MessageId, Session, Status};
     use crate::error::Error;
 
     /// Inserts a row into each table, and gives their numbers.
-    fn insert(tx: &Tx<'_>, n: u128) -> Result<[i64; 4]> {
-        let flow_seq = match tx.query_row("SELECT max(seq) FROM flows", [], |row| row.get(0))? {
+    fn insert(tx: &Tx<'_>, n: u128) -> Result<[i64; 6]> {
+        let max = |table: &str| tx.query_row(&format!("SELECT max(seq) FROM {table}"), [], |row| row.get(0));
+        let flow_seq = match max("flows")? {
             Some(seq) => seq,
-            None => testing::flow(tx, 1),
+            None => {
+                testing::listen(tx);
+                testing::flow(tx, 1)
+            }
         };
         let contact = contacts::insert(tx, &Contact::new(contact_id(n), None), "trigger", now())?;
         let session = Session { status: Status::Completed, ended_at: Some(now()), ..testing::session(n) };
@@ -77,18 +89,38 @@ mod tests {
             created_at: now(),
         };
         let message = messages::insert_inbound(tx, &message)?;
+        let call = HttpCall {
+            node: "call".parse().unwrap(),
+            method: "GET".to_owned(),
+            url: "https://shop.example/".to_owned(),
+            headers: Default::default(),
+            body: None,
+            timeout_ms: 1,
+            max_retries: 0,
+        };
+        let id = Uuid::from_u128(n);
+        let call = http_calls::NewCall { id, session_seq: session, turn: 1, call: &call, created_at: now() };
+        http_calls::insert(tx, &call)?;
+        let endpoint = EndpointId(Uuid::from_u128(1));
+        let (event, body, created_at) = ("webhook.test", "{}", now());
+        let delivery = webhooks::NewDelivery { id, endpoint, contact_seq: None, event, body, created_at };
+        webhooks::insert_delivery(tx, &delivery)?;
         assert!(unprocessed_deliveries::insert(tx, "webhook", "odd", &n.to_string(), now())?);
-        let stray = tx.query_row("SELECT max(seq) FROM strays", [], |row| row.get(0))?;
-        Ok([contact, session, message, stray])
+        let newest = |table| Ok::<i64, Error>(max(table)?.unwrap_or_default());
+        let (call, delivery) = (newest("http_calls")?, newest("webhook_deliveries")?);
+        Ok([contact, session, message, call, delivery, newest("strays")?])
     }
 
-    /// Deletes the rows of all four tables.
+    /// Deletes the rows of all these tables.
     fn delete(tx: &Tx<'_>) -> Result<()> {
-        Ok(tx.execute_batch("DELETE FROM messages; DELETE FROM sessions; DELETE FROM contacts; DELETE FROM strays")?)
+        Ok(tx.execute_batch(
+            "DELETE FROM messages; DELETE FROM http_calls; DELETE FROM sessions; DELETE FROM contacts;
+             DELETE FROM webhook_deliveries; DELETE FROM strays;",
+        )?)
     }
 
-    fn all(number: i64) -> [i64; 4] {
-        [number; 4]
+    fn all(number: i64) -> [i64; 6] {
+        [number; 6]
     }
 
     #[test]
@@ -140,7 +172,7 @@ mod tests {
     }
 
     /// Submits jobs while the writer is busy, so that they become one batch, and gives what came of them.
-    fn in_one_batch(store: &Store, jobs: Vec<fn(&Tx<'_>) -> Result<[i64; 4]>>) -> Vec<Result<[i64; 4]>> {
+    fn in_one_batch(store: &Store, jobs: Vec<fn(&Tx<'_>) -> Result<[i64; 6]>>) -> Vec<Result<[i64; 6]>> {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);
         let busy = store.submit(WriteClass::Ongoing, move |_| {
@@ -191,12 +223,14 @@ mod tests {
         insert(&Tx::new(&conn), 2).unwrap();
         conn.execute_batch(
             "DROP TABLE row_numbers; DROP TRIGGER contacts_numbers; DROP TRIGGER sessions_numbers;
-             DROP TRIGGER messages_numbers; DROP TRIGGER strays_numbers; PRAGMA user_version = 6;",
+             DROP TRIGGER messages_numbers; DROP TRIGGER http_calls_numbers; DROP TRIGGER webhook_deliveries_numbers;
+             DROP TRIGGER strays_numbers; PRAGMA user_version = 6;",
         )
         .unwrap();
         schema::CURRENT.prepare(&conn).unwrap();
-        let marks = conn.query_row("SELECT contacts, sessions, messages, strays FROM row_numbers", [], |row| {
-            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+        let sql = "SELECT contacts, sessions, messages, http_calls, webhook_deliveries, strays FROM row_numbers";
+        let marks = conn.query_row(sql, [], |row| {
+            Ok::<[i64; 6], _>([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?])
         });
         assert_eq!(marks.unwrap(), all(2));
         assert_eq!(insert(&Tx::new(&conn), 3).unwrap(), all(3));

@@ -7,6 +7,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
 use crate::domain::{EndpointId, Timestamp};
@@ -240,10 +241,11 @@ pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
 
 /// Queues something to tell. Nothing happens if the endpoint is gone or switched off by now.
 pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
+    let seq = tx.next_seq(Numbered::WebhookDeliveries)?;
     tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (id, endpoint_seq, contact_seq, event, body, status, next_attempt_at,
+        "INSERT INTO webhook_deliveries (seq, id, endpoint_seq, contact_seq, event, body, status, next_attempt_at,
              created_at, updated_at)
-         SELECT ?1, seq, ?3, ?4, ?5, 'queued', ?6, ?6, ?6 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
+         SELECT ?7, ?1, seq, ?3, ?4, ?5, 'queued', ?6, ?6, ?6 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
     )?
     .execute(params![
         delivery.id.as_bytes(),
@@ -252,17 +254,19 @@ pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
         delivery.event,
         delivery.body,
         delivery.created_at,
+        seq,
     ])?;
     Ok(())
 }
 
 /// Adds a test of an endpoint, which is in no queue. Nothing happens if the endpoint is gone or switched off by now.
 pub fn insert_test(tx: &Tx<'_>, test: &NewDelivery<'_>) -> Result<()> {
+    let seq = tx.next_seq(Numbered::WebhookDeliveries)?;
     tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (id, endpoint_seq, event, body, status, created_at, updated_at)
-         SELECT ?1, seq, ?3, ?4, 'queued', ?5, ?5 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
+        "INSERT INTO webhook_deliveries (seq, id, endpoint_seq, event, body, status, created_at, updated_at)
+         SELECT ?6, ?1, seq, ?3, ?4, 'queued', ?5, ?5 FROM webhook_endpoints WHERE id = ?2 AND is_active = 1",
     )?
-    .execute(params![test.id.as_bytes(), test.endpoint, test.event, test.body, test.created_at])?;
+    .execute(params![test.id.as_bytes(), test.endpoint, test.event, test.body, test.created_at, seq])?;
     Ok(())
 }
 
@@ -369,16 +373,15 @@ pub fn next_deliveries(
     Ok(Some((endpoint, rows)))
 }
 
-/// Records that an endpoint has taken deliveries. SQLite gives the numbers of rows that are gone to new ones, so the
-/// ids must fit, too.
-pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: Timestamp) -> Result<()> {
+/// Records that an endpoint has taken deliveries.
+pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[i64], now: Timestamp) -> Result<()> {
     let mut update = tx.prepare_cached(
         "UPDATE webhook_deliveries SET status = 'sent', reason = NULL, attempts = attempts + 1, next_attempt_at = NULL,
-             updated_at = ?3
-         WHERE seq = ?1 AND id = ?2 AND status = 'queued'",
+             updated_at = ?2
+         WHERE seq = ?1 AND status = 'queued'",
     )?;
-    for (seq, id) in taken {
-        update.execute(params![seq, id.as_bytes(), now])?;
+    for seq in taken {
+        update.execute((seq, now))?;
     }
     tx.prepare_cached(
         "UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL
@@ -391,23 +394,23 @@ pub fn set_sent(tx: &Tx<'_>, endpoint: EndpointId, taken: &[(i64, Uuid)], now: T
 /// Records that an attempt failed. Without another attempt (`next_attempt_at`) the delivery has failed for good.
 pub fn set_attempt_failed(
     tx: &Tx<'_>,
-    (seq, id): (i64, Uuid),
+    seq: i64,
     reason: &str,
     next_attempt_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<()> {
     let status = if next_attempt_at.is_some() { DeliveryStatus::Queued } else { DeliveryStatus::Failed };
     tx.prepare_cached(
-        "UPDATE webhook_deliveries SET status = ?3, reason = ?4, attempts = attempts + 1, next_attempt_at = ?5,
-             updated_at = ?6
-         WHERE seq = ?1 AND id = ?2 AND status = 'queued'",
+        "UPDATE webhook_deliveries SET status = ?2, reason = ?3, attempts = attempts + 1, next_attempt_at = ?4,
+             updated_at = ?5
+         WHERE seq = ?1 AND status = 'queued'",
     )?
-    .execute(params![seq, id.as_bytes(), status, reason, next_attempt_at, now])?;
+    .execute(params![seq, status, reason, next_attempt_at, now])?;
     tx.prepare_cached(
-        "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, ?3), last_error = ?4
-         WHERE seq = (SELECT endpoint_seq FROM webhook_deliveries WHERE seq = ?1 AND id = ?2)",
+        "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, ?2), last_error = ?3
+         WHERE seq = (SELECT endpoint_seq FROM webhook_deliveries WHERE seq = ?1)",
     )?
-    .execute(params![seq, id.as_bytes(), now, reason])?;
+    .execute((seq, now, reason))?;
     Ok(())
 }
 
@@ -536,10 +539,9 @@ mod tests {
         found.map_or(Vec::new(), |(_, rows)| rows.iter().map(|row| row.id.as_u128()).collect())
     }
 
-    fn row(tx: &Tx<'_>, n: u128) -> (i64, Uuid) {
-        let id = Uuid::from_u128(n);
+    fn row(tx: &Tx<'_>, n: u128) -> i64 {
         let sql = "SELECT seq FROM webhook_deliveries WHERE id = ?1";
-        (tx.query_row(sql, [id.as_bytes()], |row| row.get(0)).unwrap(), id)
+        tx.query_row(sql, [Uuid::from_u128(n).as_bytes()], |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -590,9 +592,8 @@ mod tests {
         set_attempt_failed(&tx, row(&tx, 1), "status 404", None, later).unwrap();
         assert_eq!(find_endpoint(&tx, one).unwrap().unwrap().failing_since, Some(now()), "since then");
         assert_eq!(queued(&tx, one, now()), [3, 4]);
-        let elsewhere = (row(&tx, 4).0, Uuid::from_u128(99));
-        set_sent(&tx, one, &[row(&tx, 3), elsewhere], later).unwrap();
-        assert_eq!(queued(&tx, one, later), [4], "another delivery of that row");
+        set_sent(&tx, one, &[row(&tx, 3)], later).unwrap();
+        assert_eq!(queued(&tx, one, later), [4]);
         assert_eq!(find_endpoint(&tx, one).unwrap().unwrap().failing_since, None);
         let listed = list_deliveries(&tx, failing.seq, None, None, 2).unwrap();
         assert_eq!(
@@ -629,7 +630,7 @@ mod tests {
         let behind = Behind { endpoint: one, description: String::new(), since: now(), queued: 3 };
         assert_eq!(behind_since(&tx, minute).unwrap(), [behind]);
         let (_, made) = find_test(&tx, one, id).unwrap().unwrap();
-        set_sent(&tx, one, &[(made.seq, made.id)], now()).unwrap();
+        set_sent(&tx, one, &[made.seq], now()).unwrap();
         assert_eq!((find_test(&tx, one, id).unwrap(), tests(&tx).unwrap()), (None, vec![]));
     }
 

@@ -159,7 +159,6 @@ fn awaited_since(session: &Session) -> Option<u32> {
 #[derive(Debug, Clone)]
 struct Answered {
     seq: i64,
-    id: Uuid,
     session_seq: i64,
     turn: u32,
     status: u16,
@@ -179,7 +178,7 @@ impl Command for Answered {
     type Outcome = AnswerHandling;
 
     fn run(&self, job: &Job<'_>) -> Result<AnswerHandling, Hold> {
-        if !http_calls::exists(job.tx(), self.seq, self.id)? {
+        if !http_calls::exists(job.tx(), self.seq)? {
             return Ok(AnswerHandling::Stale);
         }
         let Some(stored) = sessions::find_by_seq(job.tx(), self.session_seq)? else {
@@ -192,7 +191,7 @@ impl Command for Answered {
         job.settle(&mut live, job.now())?;
         let event = Event::HttpAnswered { armed_in: self.turn, status: self.status, body: self.body.clone() };
         let is_taken = live.is_running() && job.apply(&mut live, &event)?.is_none();
-        http_calls::delete(job.tx(), self.seq, self.id)?;
+        http_calls::delete(job.tx(), self.seq)?;
         Ok(if is_taken { AnswerHandling::Taken } else { AnswerHandling::Stale })
     }
 }
@@ -332,10 +331,10 @@ async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Fai
 }
 
 async fn put_back(runtime: &Runtime, claimed: &Claimed) {
-    let (seq, id) = (claimed.seq, claimed.id);
+    let seq = claimed.seq;
     let at = runtime.clock().now().plus(jittered(PUT_BACK));
     while let Err(error) =
-        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::put_back(tx, seq, id, at)).await
+        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::put_back(tx, seq, at)).await
     {
         tell_refusal(runtime, &error, "an HTTP call could not be put back; it is tried again");
         if !wait_for_store(runtime).await {
@@ -356,10 +355,10 @@ fn back_off(attempts: u32, retry_after: Option<Duration>) -> Duration {
 }
 
 async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
-    let (seq, id) = (claimed.seq, claimed.id);
+    let seq = claimed.seq;
     let at = runtime.clock().now().plus(after);
     while let Err(error) =
-        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::retry(tx, seq, id, at)).await
+        runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::retry(tx, seq, at)).await
     {
         tell_refusal(runtime, &error, "that an HTTP call is to be retried could not be recorded; it is tried again");
         if !wait_for_store(runtime).await {
@@ -370,7 +369,7 @@ async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
 
 async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) {
     let Claimed { seq, id, session_seq, turn, .. } = *claimed;
-    let answered = Answered { seq, id, session_seq, turn, status, body };
+    let answered = Answered { seq, session_seq, turn, status, body };
     loop {
         match runtime.handle(answered.clone()).await {
             Ok(handling) => return tracing::debug!(call = %id, status, ?handling, "an HTTP call was answered"),
@@ -378,7 +377,7 @@ async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) 
             Err(error) if error.code() == Code::Internal => {
                 tracing::error!(call = %id, session_seq, %error, "a session could not take the answer of its HTTP call");
                 let deleted =
-                    runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::delete(tx, seq, id)).await;
+                    runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::delete(tx, seq)).await;
                 if deleted.is_ok() || !wait_for_store(runtime).await {
                     return;
                 }

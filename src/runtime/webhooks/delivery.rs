@@ -190,7 +190,7 @@ async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<boo
         for row in rows {
             attempts += 1;
             match post(runtime, &endpoint, &row).await {
-                Ok(()) => taken.push((row.seq, row.id)),
+                Ok(()) => taken.push(row.seq),
                 Err(refusal) => {
                     failed = Some((row, refusal));
                     break;
@@ -214,7 +214,7 @@ async fn test(runtime: &Runtime, endpoint: EndpointId, id: Uuid) -> Result<usize
     let found = runtime.store().query_vital(move |conn| webhooks::find_test(conn, endpoint, id)).await?;
     let Some((endpoint, row)) = found else { return Ok(0) };
     let (taken, failed) = match post(runtime, &endpoint, &row).await {
-        Ok(()) => (vec![(row.seq, row.id)], None),
+        Ok(()) => (vec![row.seq], None),
         Err(refusal) => (Vec::new(), Some((row, refusal))),
     };
     record(runtime, endpoint.id, taken, failed).await?;
@@ -301,12 +301,12 @@ fn judge(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> Verdict {
 async fn record(
     runtime: &Runtime,
     endpoint: EndpointId,
-    taken: Vec<(i64, Uuid)>,
+    taken: Vec<i64>,
     failed: Option<(DeliveryRow, Refusal)>,
 ) -> Result<()> {
     let now = runtime.clock().now();
     // Judged once: a job that runs twice must do the same again.
-    let failed = failed.map(|(row, refusal)| ((row.seq, row.id), judge(&row, &refusal, now), refusal.reason));
+    let failed = failed.map(|(row, refusal)| (row.seq, judge(&row, &refusal, now), refusal.reason));
     let verdict = failed.as_ref().map(|(_, verdict, _)| *verdict);
     if let Some((_, verdict, reason)) = &failed {
         tracing::info!(endpoint = %endpoint, ?verdict, reason, "an endpoint has not taken an event");
@@ -317,9 +317,9 @@ async fn record(
             if !taken.is_empty() {
                 webhooks::set_sent(tx, endpoint, &taken, now)?;
             }
-            let Some((row, verdict, reason)) = &failed else { return Ok(()) };
+            let Some((seq, verdict, reason)) = &failed else { return Ok(()) };
             let next_attempt_at = if let Verdict::Again(at) = verdict { Some(*at) } else { None };
-            webhooks::set_attempt_failed(tx, *row, reason, next_attempt_at, now)?;
+            webhooks::set_attempt_failed(tx, *seq, reason, next_attempt_at, now)?;
             match verdict {
                 Verdict::Again(_) | Verdict::Faulty => Ok(()),
                 Verdict::TooOld(next_at) => {

@@ -6,15 +6,19 @@ CREATE TABLE row_numbers (
     contacts INTEGER NOT NULL,
     sessions INTEGER NOT NULL,
     messages INTEGER NOT NULL,
+    http_calls INTEGER NOT NULL,
+    webhook_deliveries INTEGER NOT NULL,
     strays INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO row_numbers (only, contacts, sessions, messages, strays)
+INSERT INTO row_numbers (only, contacts, sessions, messages, http_calls, webhook_deliveries, strays)
 SELECT
     1,
     (SELECT coalesce(max(seq), 0) FROM contacts),
     (SELECT coalesce(max(seq), 0) FROM sessions),
     (SELECT coalesce(max(seq), 0) FROM messages),
+    (SELECT coalesce(max(seq), 0) FROM http_calls),
+    (SELECT coalesce(max(seq), 0) FROM webhook_deliveries),
     (SELECT coalesce(max(seq), 0) FROM strays);
 
 CREATE TRIGGER contacts_numbers AFTER DELETE ON contacts
@@ -33,6 +37,18 @@ CREATE TRIGGER messages_numbers AFTER DELETE ON messages
 WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM messages)
 BEGIN
     UPDATE row_numbers SET messages = max(messages, OLD.seq);
+END;
+
+CREATE TRIGGER http_calls_numbers AFTER DELETE ON http_calls
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM http_calls)
+BEGIN
+    UPDATE row_numbers SET http_calls = max(http_calls, OLD.seq);
+END;
+
+CREATE TRIGGER webhook_deliveries_numbers AFTER DELETE ON webhook_deliveries
+WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM webhook_deliveries)
+BEGIN
+    UPDATE row_numbers SET webhook_deliveries = max(webhook_deliveries, OLD.seq);
 END;
 
 CREATE TRIGGER strays_numbers AFTER DELETE ON strays
