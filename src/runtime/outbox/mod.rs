@@ -20,15 +20,15 @@
 //! recorded before the lane goes on.
 //!
 //! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others; the
-//! head of `hold` says how that is told from an outage, which costs no tries.
+//! head of `breaker` says how that is told from an outage, which costs no tries.
 //!
 //! Debug builds abort at the point that the environment variable `QYVO_CRASH_AT` names, and stand still at the one that
 //! `QYVO_STAND_AT` names, so that a test can kill them there; `outbox.after_send:3` is the third time that it is passed.
 
+mod breaker;
 mod channel;
 mod claim;
 mod compose;
-mod hold;
 mod pace;
 mod parts;
 mod progress;
@@ -51,10 +51,10 @@ use crate::channels::{Channel, http};
 use crate::domain::Timestamp;
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
+pub(super) use breaker::Outbox;
 pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
 pub(super) use compose::{BAD_TEMPLATE, any_translation};
-pub(super) use hold::Outbox;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 
@@ -84,7 +84,7 @@ const ROUNDS: usize = 100_000;
 /// A batch of messages that were claimed together.
 struct Batch {
     claimed: Claimed,
-    /// Of `hold::Held`.
+    /// Of `breaker::Held`.
     round: u64,
 }
 
