@@ -1,4 +1,7 @@
-//! What the outbox keeps in memory: for how long the channel, or one person, is left alone.
+//! The circuit breaker of the outbox: for how long the channel, one person or one message is left alone.
+//!
+//! It lives in memory, and all of it may be lost. The circuit is closed while the channel takes messages, open while the
+//! channel is left alone, and half-open after that: one message at a time goes out until the channel takes one.
 //!
 //! A refusal that may pass ([`RefusalClass::Transient`]) does not say whether it is about the message or about the far
 //! side: a server that is down answers 500 to everything, and one that stumbles over a message answers 500 to that. What
@@ -16,67 +19,85 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
-use super::pace::NumberPace;
-use super::{CLAIMED_AT_ONCE, IN_FLIGHT};
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::domain::{MessageId, Timestamp};
 
+/// Messages that are on their way to the channel at once.
+pub(super) const MAX_IN_FLIGHT: u32 = 256;
+/// Messages that one claim takes, so that the writer is not kept from others.
+const CLAIM_BATCH: u32 = 64;
 /// How long the channel is left alone at the most, unless it asks for more.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+const MAX_OPEN: Duration = Duration::from_secs(30);
 /// How long one person is left alone at the most.
-const LONGEST_PERSON_HOLD: Duration = Duration::from_secs(5 * 60);
-
+const MAX_PERSON_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// How long a message is left alone at the most that was refused for a reason that may pass.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 /// People whose messages are refused, with nothing taken in between, before that counts as an outage of the far side.
 const LANES_OF_AN_OUTAGE: usize = 3;
 /// Refusals in a row after which tries of a message count all the same: a day of them, at the pace at which an outage is
 /// probed. It ends those that have no age of their own, such as an agent's.
-const LONGEST_RUN: u32 = 2_880;
+const MAX_UNCOUNTED: u32 = 2_880;
 
-/// What the outbox keeps in memory. All of it may be lost.
-#[derive(Debug)]
-pub(in crate::runtime) struct Outbox {
-    /// Rung when something may go out.
-    pub(super) wake: Notify,
-    pub(super) pace: NumberPace,
-    hold: Mutex<Held>,
-    /// How often in a row each person was to be left alone, by the contact's row.
-    refusals: Mutex<HashMap<i64, u32>>,
-    troubles: Mutex<Troubles>,
-    /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
-    pub(super) in_order: tokio::sync::Mutex<bool>,
+/// The circuit breaker of the channel in use.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    state: Mutex<State>,
 }
 
-/// How long the channel is left alone.
+/// An attempt, as the breaker knows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttemptRef {
+    /// The message, which is the head of its lane.
+    pub(super) id: MessageId,
+    /// Row of its contact, which names the lane.
+    pub(super) contact_seq: i64,
+    /// Which attempt of the message it is, from 1.
+    pub(super) number: u32,
+    /// The round of the breaker in which it was claimed, of [`Breaker::slots`].
+    pub(super) round: u64,
+}
+
+/// What follows from the result of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Consequence {
+    /// Until when the channel is left alone, if this result opened the circuit.
+    pub(super) open_until: Option<Timestamp>,
+    /// When the message goes out again, if it does.
+    pub(super) retry_at: Timestamp,
+    /// Whether the attempt counts against the message's tries if it was refused for a reason that may pass.
+    pub(super) is_spent: bool,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    until: Option<Timestamp>,
-    /// The code and the explanation of the refusal that it is for.
+struct State {
+    circuit: Circuit,
+    /// How often in a row each person was to be left alone, by the contact's row.
+    person_refusals: HashMap<i64, u32>,
+    /// Messages that the channel took since the start.
+    accepted: u64,
+    /// Heads of lanes that were refused for a reason that may pass, by the contact's row: of a lane only the head is tried.
+    failing_heads: HashMap<i64, TransientFailure>,
+}
+
+/// Whether the channel as a whole takes messages.
+#[derive(Debug, Default)]
+struct Circuit {
+    /// Until when it is open; half-open after that, and closed where there is none.
+    open_until: Option<Timestamp>,
+    /// The code and the explanation of the refusal that it is open for.
     reason: Option<(String, String)>,
     /// Rows of contacts whose messages were refused for a reason that may pass, since a message was taken: so many at the
     /// most as make an outage.
     suspects: HashSet<i64>,
-    /// How often in a row.
+    /// How often in a row it opened.
     failures: u32,
-    /// Raised each time: the answer to an attempt from before says nothing new.
-    pub(super) round: u64,
-}
-
-/// Messages that were refused for reasons that may pass.
-#[derive(Debug, Default)]
-struct Troubles {
-    /// Messages that the channel took since the start.
-    accepted: u64,
-    /// By the contact's row: of a lane only the head is tried.
-    heads: HashMap<i64, Trouble>,
+    /// Raised each time that it opens or is closed by hand: a result of an attempt from before says nothing new.
+    round: u64,
 }
 
 /// A message that was refused for a reason that may pass.
 #[derive(Debug)]
-struct Trouble {
+struct TransientFailure {
     id: MessageId,
     /// How often in a row.
     times: u32,
@@ -85,96 +106,146 @@ struct Trouble {
 }
 
 /// What a refusal for a reason that may pass means for the tries of its message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Try {
+struct Tries {
     /// How often in a row the message was refused so.
-    pub(super) times: u32,
-    /// It counts.
-    pub(super) is_spent: bool,
+    times: u32,
+    /// This one counts.
+    is_spent: bool,
 }
 
-impl Outbox {
-    pub(in crate::runtime) fn new(messages_per_second: u32) -> Self {
-        Self {
-            wake: Notify::new(),
-            pace: NumberPace::new(messages_per_second),
-            hold: Mutex::default(),
-            refusals: Mutex::default(),
-            troubles: Mutex::default(),
-            in_order: tokio::sync::Mutex::default(),
+impl Breaker {
+    /// Takes note of what came of an attempt: what it says of the channel as a whole, of the message and of its person.
+    pub(super) fn record_result(&self, attempt: &AttemptRef, sent: &Sent, now: Timestamp) -> Consequence {
+        let AttemptRef { id, contact_seq, round, .. } = *attempt;
+        let mut state = self.state();
+        let open_until = state.circuit.record(sent, round, (id, contact_seq), now);
+        let tries = state.record_message(sent, attempt);
+        let retry_at = match sent {
+            Sent::Refused(refusal) => state.retry_at(refusal, contact_seq, (id, tries.times), now),
+            Sent::Accepted { .. } | Sent::Ambiguous { .. } => now,
+        };
+        state.record_person(sent, contact_seq);
+        Consequence { open_until, retry_at, is_spent: tries.is_spent }
+    }
+
+    /// Takes note of a refusal that came in a status and not as an answer. While the circuit is open or half-open, it says
+    /// nothing new of the channel: it is of an attempt from before.
+    pub(super) fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
+        let sent = Sent::Refused(refusal.clone());
+        let mut state = self.state();
+        state.record_person(&sent, contact_seq);
+        let is_pacing = matches!(refusal.class, RefusalClass::ChannelPacing | RefusalClass::Unreachable);
+        if is_pacing && !state.circuit.is_tripped() {
+            let round = state.circuit.round;
+            state.circuit.record(&sent, round, (id, contact_seq), now);
         }
     }
 
-    /// Rings: something may go out.
-    pub(in crate::runtime) fn ring(&self) {
-        self.wake.notify_one();
+    /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or it
+    /// alone, is left alone. It changes nothing.
+    pub(super) fn retry_at(
+        &self,
+        refusal: &Refusal,
+        contact_seq: i64,
+        (id, times): (MessageId, u32),
+        now: Timestamp,
+    ) -> Timestamp {
+        self.state().retry_at(refusal, contact_seq, (id, times), now)
     }
 
-    /// Until when the channel is left alone, and the code and the explanation of the refusal that it is for, if it is.
-    pub(super) fn standing(&self, now: Timestamp) -> Option<(Timestamp, Option<(String, String)>)> {
-        let held = self.held();
-        held.until.filter(|until| *until > now).map(|until| (until, held.reason.clone()))
+    /// Forgets what it knows of the head of a lane that will not be tried again.
+    pub(super) fn forget_head(&self, contact_seq: i64) {
+        let mut state = self.state();
+        state.failing_heads.remove(&contact_seq);
+        state.person_refusals.remove(&contact_seq);
     }
 
-    /// Until when the channel is left alone, if it is.
-    pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.held().until.filter(|until| *until > now)
-    }
-
-    /// Uses the channel again at once.
-    pub(super) fn forget_hold(&self) {
-        let mut held = self.held();
-        *held = Held { round: held.round + 1, ..Held::default() };
-        drop(held);
-        self.ring();
-    }
-
-    /// How many messages may be claimed while so many are under way, and in which round that is: none while the channel is
-    /// left alone, and one by itself to see whether it answers again.
-    pub(super) fn room(&self, now: Timestamp, in_flight: usize) -> (u32, u64) {
-        let held = self.held();
+    /// How many messages may be claimed while so many are under way, and in which round that is: none while the circuit is
+    /// open, and one by itself while it is half-open.
+    pub(super) fn slots(&self, now: Timestamp, in_flight: usize) -> (u32, u64) {
+        let state = self.state();
         let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
-        let room = match held.until {
+        let slots = match state.circuit.open_until {
             Some(until) if until > now => 0,
             Some(_) if in_flight > 0 => 0,
             Some(_) => 1,
-            None => IN_FLIGHT.saturating_sub(in_flight).min(CLAIMED_AT_ONCE),
+            None => MAX_IN_FLIGHT.saturating_sub(in_flight).min(CLAIM_BATCH),
         };
-        (room, held.round)
+        (slots, state.circuit.round)
     }
 
-    /// Whether the channel is only tried, since it was left alone.
-    pub(super) fn is_probing(&self) -> bool {
-        self.held().until.is_some()
+    /// Whether the circuit is open or half-open.
+    pub(super) fn is_tripped(&self) -> bool {
+        self.state().circuit.is_tripped()
     }
 
-    /// Takes note of what an answer to an attempt of this message says about the channel as a whole, and gives until when
-    /// it is left alone.
-    pub(super) fn hear(
-        &self,
+    /// Until when the channel is left alone, if it is.
+    pub(super) fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.state().circuit.open_until.filter(|until| *until > now)
+    }
+
+    /// The same, with the code and the explanation of the refusal that it is for.
+    pub(super) fn open_with_reason(&self, now: Timestamp) -> Option<(Timestamp, Option<(String, String)>)> {
+        let state = self.state();
+        state.circuit.open_until.filter(|until| *until > now).map(|until| (until, state.circuit.reason.clone()))
+    }
+
+    /// Closes the circuit: the channel is used again at once.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.circuit = Circuit { round: state.circuit.round + 1, ..Circuit::default() };
+    }
+
+    /// The round in which what is claimed now is claimed.
+    #[cfg(test)]
+    pub(super) fn round(&self) -> u64 {
+        self.state().circuit.round
+    }
+
+    /// People of whom anything is kept.
+    #[cfg(test)]
+    pub(super) fn known_people(&self) -> usize {
+        let state = self.state();
+        state.failing_heads.len() + state.person_refusals.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Plain values are whole after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Circuit {
+    fn is_tripped(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    /// Takes note of what a result says about the channel as a whole, and gives until when it is left alone if that opened
+    /// the circuit.
+    fn record(
+        &mut self,
         sent: &Sent,
         round: u64,
         (id, contact_seq): (MessageId, i64),
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let mut held = self.held();
         match sent {
             // Whatever was asked when: something is taken now.
-            Sent::Accepted { .. } => held.suspects.clear(),
+            Sent::Accepted { .. } => self.suspects.clear(),
             Sent::Refused(Refusal { class: RefusalClass::Transient, .. })
-                if held.suspects.len() < LANES_OF_AN_OUTAGE =>
+                if self.suspects.len() < LANES_OF_AN_OUTAGE =>
             {
-                held.suspects.insert(contact_seq);
+                self.suspects.insert(contact_seq);
             }
             _ => {}
         }
-        if held.round != round {
+        if self.round != round {
             return None;
         }
         let refusal = match sent {
             Sent::Refused(refusal) => refusal,
             Sent::Accepted { .. } => {
-                *held = Held { round, ..Held::default() };
+                *self = Self { round, ..Self::default() };
                 return None;
             }
             // It tells nothing.
@@ -182,65 +253,68 @@ impl Outbox {
         };
         match refusal.class {
             RefusalClass::ChannelPacing | RefusalClass::Unreachable => {}
-            // One that is only tried is not well before it takes something.
-            RefusalClass::Transient if held.until.is_some() || held.suspects.len() >= LANES_OF_AN_OUTAGE => {}
+            // One that is half-open is not well before it takes something.
+            RefusalClass::Transient if self.is_tripped() || self.suspects.len() >= LANES_OF_AN_OUTAGE => {}
             RefusalClass::Transient => return None,
             // It looks at messages, and says so of this one. Whether it takes any is not known yet.
             _ => {
-                *held = Held { round, suspects: std::mem::take(&mut held.suspects), ..Held::default() };
+                *self = Self { round, suspects: std::mem::take(&mut self.suspects), ..Self::default() };
                 return None;
             }
         }
-        held.failures = held.failures.saturating_add(1);
-        held.round += 1;
-        held.reason = Some((refusal.code.clone(), refusal.text.clone()));
-        let pause = backoff(held.failures, LONGEST_HOLD, id).max(refusal.retry_after.unwrap_or_default());
-        let until = now.plus(pause);
-        held.until = Some(until);
-        Some(until)
+        self.failures = self.failures.saturating_add(1);
+        self.round += 1;
+        self.reason = Some((refusal.code.clone(), refusal.text.clone()));
+        let pause = backoff(self.failures, MAX_OPEN, id).max(refusal.retry_after.unwrap_or_default());
+        self.open_until = Some(now.plus(pause));
+        self.open_until
     }
+}
 
-    /// Takes note of what an answer says about the head of a lane, which has had `number` tries with this one. Gives what
-    /// it means for the message's tries.
-    pub(super) fn hear_of_message(&self, sent: &Sent, (id, contact_seq): (MessageId, i64), number: u32) -> Try {
-        // Asked before the other lock is taken, so that there is one order.
-        let is_held = self.is_probing();
-        let mut troubles = self.troubles();
+impl State {
+    /// Takes note of what a result says about the head of a lane, and gives what it means for the message's tries.
+    fn record_message(&mut self, sent: &Sent, attempt: &AttemptRef) -> Tries {
+        let AttemptRef { id, contact_seq, number, .. } = *attempt;
         match sent {
             Sent::Accepted { .. } => {
-                troubles.accepted += 1;
-                troubles.heads.remove(&contact_seq);
+                self.accepted += 1;
+                self.failing_heads.remove(&contact_seq);
             }
             Sent::Refused(Refusal { class: RefusalClass::Transient, .. }) => {
-                let accepted = troubles.accepted;
-                let before = troubles.heads.remove(&contact_seq).filter(|trouble| trouble.id == id);
+                let accepted = self.accepted;
+                let before = self.failing_heads.remove(&contact_seq).filter(|failure| failure.id == id);
                 let (times, is_spent) = match before {
                     // One that was tried before this process began may be in the middle of an outage: restarts are no
                     // reason to give it up.
                     None => (1, number <= 1),
-                    // While the channel is held, the far side is known to be at fault, whatever it took in between.
+                    // While the circuit is open, the far side is known to be at fault, whatever it took in between.
                     Some(before) => (
                         before.times.saturating_add(1),
-                        before.times >= LONGEST_RUN || (before.accepted < accepted && !is_held),
+                        before.times >= MAX_UNCOUNTED || (before.accepted < accepted && !self.circuit.is_tripped()),
                     ),
                 };
-                troubles.heads.insert(contact_seq, Trouble { id, times, accepted });
-                return Try { times, is_spent };
+                self.failing_heads.insert(contact_seq, TransientFailure { id, times, accepted });
+                return Tries { times, is_spent };
             }
-            Sent::Refused(_) | Sent::Ambiguous { .. } => _ = troubles.heads.remove(&contact_seq),
+            Sent::Refused(_) | Sent::Ambiguous { .. } => _ = self.failing_heads.remove(&contact_seq),
         }
-        Try { times: 1, is_spent: true }
+        Tries { times: 1, is_spent: true }
     }
 
-    /// Forgets what it knows of the head of a lane that will not be tried again.
-    pub(super) fn forget_head(&self, contact_seq: i64) {
-        self.troubles().heads.remove(&contact_seq);
-        self.refusals().remove(&contact_seq);
+    /// Takes note of what a result says about one person.
+    fn record_person(&mut self, sent: &Sent, contact_seq: i64) {
+        match sent {
+            Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {
+                let times = self.person_refusals.entry(contact_seq).or_insert(0);
+                *times = times.saturating_add(1);
+            }
+            // It says nothing of the person.
+            Sent::Refused(Refusal { class: RefusalClass::Transient, .. }) | Sent::Ambiguous { .. } => {}
+            Sent::Accepted { .. } | Sent::Refused(_) => _ = self.person_refusals.remove(&contact_seq),
+        }
     }
 
-    /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or it
-    /// alone, is left alone. It changes nothing.
-    pub(super) fn again_at(
+    fn retry_at(
         &self,
         refusal: &Refusal,
         contact_seq: i64,
@@ -249,64 +323,16 @@ impl Outbox {
     ) -> Timestamp {
         let pause = match refusal.class {
             RefusalClass::RecipientPacing => {
-                let times = self.refusals().get(&contact_seq).copied().unwrap_or(0);
+                let times = self.person_refusals.get(&contact_seq).copied().unwrap_or(0);
                 // Meta: "retry after 4^X seconds, X from 0".
-                Duration::from_secs(4_u64.saturating_pow(times)).min(LONGEST_PERSON_HOLD)
+                Duration::from_secs(4_u64.saturating_pow(times)).min(MAX_PERSON_PAUSE)
             }
             // The channel's own pause is what counts: once it is over, nobody waits for more.
-            RefusalClass::Transient if self.is_probing() => return now,
-            RefusalClass::Transient => backoff(times, LONGEST_PAUSE, id),
+            RefusalClass::Transient if self.circuit.is_tripped() => return now,
+            RefusalClass::Transient => backoff(times, MAX_MESSAGE_PAUSE, id),
             _ => return now,
         };
         now.plus(pause.max(refusal.retry_after.unwrap_or_default()))
-    }
-
-    /// Takes note of what an answer says about one person.
-    pub(super) fn hear_of_person(&self, sent: &Sent, contact_seq: i64) {
-        match sent {
-            Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {
-                let mut refusals = self.refusals();
-                let times = refusals.entry(contact_seq).or_insert(0);
-                *times = times.saturating_add(1);
-            }
-            // It says nothing of the person.
-            Sent::Refused(Refusal { class: RefusalClass::Transient, .. }) | Sent::Ambiguous { .. } => {}
-            Sent::Accepted { .. } | Sent::Refused(_) => _ = self.refusals().remove(&contact_seq),
-        }
-    }
-
-    /// Takes note of a refusal that came in a status and not as an answer. While the channel is left alone, or tried, it
-    /// says nothing new of the channel: it is of an attempt from before.
-    pub(super) fn hear_later(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
-        let sent = Sent::Refused(refusal.clone());
-        self.hear_of_person(&sent, contact_seq);
-        let is_pacing = matches!(refusal.class, RefusalClass::ChannelPacing | RefusalClass::Unreachable);
-        let round = self.held().round;
-        if is_pacing && !self.is_probing() {
-            self.hear(&sent, round, (id, contact_seq), now);
-        }
-        self.ring();
-    }
-
-    /// People of whom anything is kept.
-    #[cfg(test)]
-    pub(super) fn known_people(&self) -> usize {
-        self.troubles().heads.len() + self.refusals().len()
-    }
-
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
-        // A count and plain values are whole after any panic.
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, HashMap<i64, u32>> {
-        // Counts are whole after any panic.
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
-        // Plain values are whole after any panic.
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -230,10 +230,10 @@ impl Runtime {
             Some(ChannelRow { paused_at, reason, explanation, .. }) => (paused_at, reason, explanation),
             None => (None, None, None),
         };
-        let standing = self.inner.outbox.standing(self.clock().now());
-        let held_until = standing.as_ref().map(|(until, _)| *until);
+        let open = self.inner.outbox.breaker.open_with_reason(self.clock().now());
+        let held_until = open.as_ref().map(|(until, _)| *until);
         // What somebody has to act upon goes before what passes by itself.
-        let (reason, explanation) = match standing.and_then(|(_, reason)| reason) {
+        let (reason, explanation) = match open.and_then(|(_, reason)| reason) {
             Some((code, text)) if paused_at.is_none() => (Some(code), Some(text).filter(|text| !text.is_empty())),
             _ => (reason, explanation),
         };
@@ -256,7 +256,7 @@ impl Runtime {
     /// As [`Runtime::handle`].
     pub async fn resume_channel(&self) -> Result<bool> {
         let resumed = self.handle(Resume { only: None }).await?;
-        self.inner.outbox.forget_hold();
+        self.inner.outbox.close_breaker();
         self.want_templates();
         Ok(resumed)
     }
@@ -294,7 +294,7 @@ impl Runtime {
         let digest = whatsapp.credentials_digest();
         let resumed = self.handle(UseCredentials { digest, is_start: false }).await?;
         if resumed {
-            self.inner.outbox.forget_hold();
+            self.inner.outbox.close_breaker();
         }
         self.want_templates();
         Ok(resumed)

@@ -42,19 +42,21 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
 use super::templates::TemplateSync;
 use super::{Runtime, contacts};
-use crate::channels::outgoing::Sent;
+use crate::channels::outgoing::{Refusal, Sent};
 use crate::channels::{Channel, http};
-use crate::domain::Timestamp;
+use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
-pub(super) use breaker::Outbox;
+use breaker::{AttemptRef, Breaker, MAX_IN_FLIGHT};
 pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
 pub(super) use compose::{BAD_TEMPLATE, any_translation};
+use pace::NumberPace;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 
@@ -63,10 +65,6 @@ pub use channel::{ChannelState, Tried, why_it_waits};
 pub use progress::{ProgressOutcome, Progressed};
 pub use retry::Retried;
 
-/// Messages that are on their way to the channel at once.
-const IN_FLIGHT: u32 = 256;
-/// Messages that one claim takes, so that the writer is not kept from others.
-const CLAIMED_AT_ONCE: u32 = 64;
 /// How often to look for what is due without having been rung for.
 const POLL: Duration = Duration::from_secs(1);
 /// The same while the channel is paused.
@@ -81,10 +79,49 @@ const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration:
 /// Rounds that one call of [`Runtime::run_outbox_once`] makes at the most.
 const ROUNDS: usize = 100_000;
 
+/// What the outbox keeps in memory. All of it may be lost.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// Rung when something may go out.
+    wake: Notify,
+    pace: NumberPace,
+    breaker: Breaker,
+    /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
+    in_order: Mutex<bool>,
+}
+
+impl Outbox {
+    pub(super) fn new(messages_per_second: u32) -> Self {
+        Self {
+            wake: Notify::new(),
+            pace: NumberPace::new(messages_per_second),
+            breaker: Breaker::default(),
+            in_order: Mutex::default(),
+        }
+    }
+
+    /// Rings: something may go out.
+    pub(super) fn ring(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Uses a channel again at once that is left alone.
+    fn close_breaker(&self) {
+        self.breaker.close();
+        self.ring();
+    }
+
+    /// Takes note of a refusal that came in a status and not as an answer.
+    fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
+        self.breaker.record_late_refusal(refusal, contact_seq, id, now);
+        self.ring();
+    }
+}
+
 /// A batch of messages that were claimed together.
 struct Batch {
     claimed: Claimed,
-    /// Of `breaker::Held`.
+    /// Of the breaker.
     round: u64,
 }
 
@@ -178,7 +215,7 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
     if let Some(listening) = runtime.clock().listens_for() {
         return Ok(listening);
     }
-    if flights.len() >= IN_FLIGHT as usize {
+    if flights.len() >= MAX_IN_FLIGHT as usize {
         // The next that lands makes room.
         return Ok(POLL);
     }
@@ -198,8 +235,8 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
     }
     let mut wake_at = [next.doubt, abandoned_at].into_iter().flatten().min();
     let mut sooner = |at: Option<Timestamp>| wake_at = [wake_at, at].into_iter().flatten().min();
-    let (room, _) = runtime.inner.outbox.room(now, flights.len());
-    let poll = match (is_paused, runtime.inner.outbox.held_until(now)) {
+    let (slots, _) = runtime.inner.outbox.breaker.slots(now, flights.len());
+    let poll = match (is_paused, runtime.inner.outbox.breaker.open_until(now)) {
         (true, _) => POLL_PAUSED,
         (false, Some(until)) => {
             sooner(Some(until));
@@ -207,19 +244,19 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
         }
         (false, None) => {
             match next.queued {
-                Some(at) if at <= now && room > 0 => {
+                Some(at) if at <= now && slots > 0 => {
                     let batch = claim(runtime, flights.len()).await?;
                     sooner(batch.claimed.paced_until);
                     // What was claimed is not due any more, and what is queued behind rings when it may go out.
                     let goes_on = batch.claimed.may_be_more
                         || (!batch.claimed.attempts.is_empty() && batch.claimed.paced_until.is_none());
                     launch(runtime, batch, flights);
-                    if goes_on && runtime.inner.outbox.room(now, flights.len()).0 > 0 {
+                    if goes_on && runtime.inner.outbox.breaker.slots(now, flights.len()).0 > 0 {
                         return Ok(Duration::ZERO);
                     }
                 }
                 Some(at) if at > now => sooner(Some(at)),
-                // There is no room: the next that lands makes some.
+                // There is no slot: the next that lands frees one.
                 _ => {}
             }
             POLL
@@ -299,7 +336,7 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
     // One claim at a time, so that a probe is alone and the number's pace is counted once.
     let _claiming = outbox.in_order.lock().await;
     let now = runtime.clock().now();
-    let (mut limit, round) = outbox.room(now, in_flight);
+    let (mut limit, round) = outbox.breaker.slots(now, in_flight);
     let mut paced_until = None;
     if is_paced(runtime) {
         // No more is decided on than may go out.
@@ -313,7 +350,7 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
     let mut claimed = claim_up_to(runtime, limit).await?;
     outbox.pace.count(claimed.taken, runtime.clock().now());
     // After a probe there is more only if it is answered.
-    claimed.may_be_more &= claimed.attempts.is_empty() || !outbox.is_probing();
+    claimed.may_be_more &= claimed.attempts.is_empty() || !outbox.breaker.is_tripped();
     if !claimed.attempts.is_empty() {
         crash_point("outbox.after_claim");
     }
@@ -355,24 +392,19 @@ async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
 async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     let now = runtime.clock().now();
     let outbox = &runtime.inner.outbox;
-    let which = (attempt.id(), attempt.contact_seq);
-    if let Some(until) = outbox.hear(&sent, round, which, now) {
+    let of = AttemptRef { id: attempt.id(), contact_seq: attempt.contact_seq, number: attempt.number, round };
+    let consequence = outbox.breaker.record_result(&of, &sent, now);
+    if let Some(until) = consequence.open_until {
         tracing::warn!(channel = runtime.channel().name(), %until, ?sent, "the channel is left alone for a while");
     }
-    let spent = outbox.hear_of_message(&sent, which, attempt.number);
-    let again_at = match &sent {
-        Sent::Refused(refusal) => outbox.again_at(refusal, attempt.contact_seq, (attempt.id(), spent.times), now),
-        Sent::Accepted { .. } | Sent::Ambiguous { .. } => now,
-    };
-    outbox.hear_of_person(&sent, attempt.contact_seq);
     let mut record = Record {
         seq: attempt.seq,
         number: attempt.number,
         began_at: attempt.message.at,
         wa_id: attempt.message.to.wa_id.clone(),
         sent,
-        again_at,
-        is_spent: spent.is_spent,
+        again_at: consequence.retry_at,
+        is_spent: consequence.is_spent,
         moves_session: true,
     };
     crash_point("outbox.before_record");

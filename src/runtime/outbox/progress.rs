@@ -173,7 +173,8 @@ impl Progressed {
         }
         let refusal = self.refusal();
         let began_at = row.claimed_at.unwrap_or(row.created_at);
-        let again_at = job.inner().outbox.again_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
+        let again_at =
+            job.inner().outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
         // The channel took the message before, so that it is about the message.
         let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, moves_session };
         let goes_again = refused.goes_again(&row);
@@ -241,7 +242,7 @@ impl Runtime {
         };
         match outcome {
             ProgressOutcome::GoesAgain { contact_seq, id } => {
-                self.inner.outbox.hear_later(&refusal, contact_seq, id, self.clock().now());
+                self.inner.outbox.record_late_refusal(&refusal, contact_seq, id, self.clock().now());
                 Ok(ProgressOutcome::Noted)
             }
             ProgressOutcome::StillEnding { contact_seq } => {

@@ -240,7 +240,7 @@ impl Desk {
     }
 
     async fn answer(&self, attempt: &Attempt, sent: Sent) {
-        let round = self.runtime.inner.outbox.held().round;
+        let round = self.runtime.inner.outbox.breaker.round();
         record(&self.runtime, attempt, sent, round).await;
     }
 

@@ -199,17 +199,14 @@ async fn a_far_side_that_takes_one_in_twenty_gets_everything_in_the_end() {
 
 #[test]
 fn a_message_without_an_age_of_its_own_does_not_go_round_for_ever() {
-    let outbox = Outbox::new(80);
-    let which = (MessageId(Uuid::now_v7()), 1);
-    let spent = (1..=2_900).filter(|_| {
-        let sent = refused(RefusalClass::Transient, "131000");
-        outbox.hear_of_message(&sent, which, 1).is_spent
-    });
+    let (breaker, now) = (Breaker::default(), Timestamp::from_millis(1_778_141_663_000));
+    let attempt = || AttemptRef { id: MessageId(Uuid::now_v7()), contact_seq: 1, number: 1, round: 0 };
+    let (one, sent) = (attempt(), refused(RefusalClass::Transient, "131000"));
+    let spent = (1..=2_900).filter(|_| breaker.record_result(&one, &sent, now).is_spent);
     // The first, and then all that are left.
     assert_eq!(spent.count(), 1 + 2_900 - 2_881 + 1);
-    let other = (MessageId(Uuid::now_v7()), 1);
-    let sent = refused(RefusalClass::Transient, "131000");
-    assert_eq!(outbox.hear_of_message(&sent, other, 1).times, 1, "the next in its lane begins anew");
+    let retry_at = breaker.record_result(&attempt(), &sent, now).retry_at;
+    assert_eq!(retry_at, now.plus(seconds(1)), "the next in its lane begins anew");
 }
 
 #[tokio::test]
@@ -231,7 +228,7 @@ async fn restarts_during_an_outage_cost_no_tries() {
 #[tokio::test]
 async fn nothing_is_kept_of_people_whose_messages_are_settled() {
     let desk = Desk::new(whatsapp()).await;
-    let people = || desk.runtime.inner.outbox.known_people();
+    let people = || desk.runtime.inner.outbox.breaker.known_people();
     let mut document = question();
     document["settings"]["message_max_age_minutes"] = json!(5);
     let passing = || refused(RefusalClass::Transient, "131000");
