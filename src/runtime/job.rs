@@ -109,12 +109,14 @@ pub struct Job<'a> {
     notices: RefCell<Vec<Notice>>,
 }
 
-/// Which workers a job has made work for: they are woken once it is committed.
+/// Which workers a job has made work for, and what they may forget: they are told once it is committed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bells {
     calls: Cell<bool>,
     messages: Cell<bool>,
     webhooks: Cell<bool>,
+    /// Messages that failed for good, each with the row of its contact.
+    failed: RefCell<Vec<(i64, MessageId)>>,
 }
 
 impl Bells {
@@ -133,8 +135,14 @@ impl Bells {
         self.webhooks.set(true);
     }
 
-    /// Wakes them.
+    /// A message has failed for good: it will not be tried again.
+    pub(super) fn failed(&self, contact_seq: i64, id: MessageId) {
+        self.failed.borrow_mut().push((contact_seq, id));
+    }
+
+    /// Tells them.
     pub(super) fn ring(&self, inner: &Inner) {
+        self.failed.borrow().iter().for_each(|(contact_seq, id)| inner.outbox.forget_head(*contact_seq, *id));
         if self.calls.get() {
             inner.caller.ring();
         }

@@ -153,10 +153,13 @@ impl Breaker {
         self.state().retry_at(refusal, contact_seq, (id, times), now)
     }
 
-    /// Forgets what it knows of the head of a lane that will not be tried again.
-    pub(super) fn forget_head(&self, contact_seq: i64) {
+    /// Forgets what it knows of the head of a lane that will not be tried again. The next head of the lane may have failed
+    /// by then.
+    pub(super) fn forget_head(&self, contact_seq: i64, id: MessageId) {
         let mut state = self.state();
-        state.failing_heads.remove(&contact_seq);
+        if state.failing_heads.get(&contact_seq).is_some_and(|failure| failure.id == id) {
+            state.failing_heads.remove(&contact_seq);
+        }
         state.person_refusals.remove(&contact_seq);
     }
 

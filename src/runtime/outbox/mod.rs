@@ -111,6 +111,11 @@ impl Outbox {
         self.ring();
     }
 
+    /// Forgets what it knows of a message that will not be tried again, once that is committed.
+    pub(super) fn forget_head(&self, contact_seq: i64, id: MessageId) {
+        self.breaker.forget_head(contact_seq, id);
+    }
+
     /// Takes note of a refusal that came in a status and not as an answer.
     fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
         self.breaker.record_late_refusal(refusal, contact_seq, id, now);

@@ -134,7 +134,7 @@ impl Job<'_> {
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
         self.drop_parts_of_failed(row, reason)?;
-        self.inner().outbox.breaker.forget_head(row.contact_seq);
+        self.bells().failed(row.contact_seq, row.id);
         self.go_on_behind(row)?;
         self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
         if let Some(session) = &session {

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::error::Error;
+use crate::runtime::job::Job;
+use crate::runtime::outbox::settle::Failure;
 
 const CARL: &str = "+14155550125";
 
@@ -248,4 +251,24 @@ async fn nothing_is_kept_of_people_whose_messages_are_settled() {
     desk.clock.advance(seconds(600));
     assert_eq!(desk.claim().await, []);
     assert_eq!(people(), 0);
+}
+
+#[tokio::test]
+async fn a_job_that_is_rolled_back_leaves_what_is_known_of_a_lane() {
+    let desk = Desk::new(whatsapp()).await;
+    desk.start(question(), ANA).await;
+    let attempt = desk.claim_one().await;
+    desk.answer(&attempt, refused(RefusalClass::Transient, "131000")).await;
+    assert_eq!(desk.runtime.inner.outbox.breaker.known_people(), 1);
+    let (runtime, seq) = (desk.runtime.clone(), attempt.seq);
+    let rolled_back = desk.store.write(move |tx| {
+        let job = Job::new(tx, &runtime.inner, true);
+        let row = stored::find(tx, seq)?.unwrap();
+        let failure = Failure { reason: "lost", error: None, at: job.now(), moves_session: true };
+        job.fail_message(&row, &failure).unwrap();
+        Err::<(), _>(Error::internal("on purpose"))
+    });
+    assert!(rolled_back.await.is_err());
+    assert_eq!(desk.message(attempt.id()).status, MessageStatus::Queued);
+    assert_eq!(desk.runtime.inner.outbox.breaker.known_people(), 1);
 }
