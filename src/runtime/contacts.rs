@@ -12,10 +12,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
+use super::access::Access;
 use super::job::{Hold, Job};
 use super::{Command, Runtime};
 use crate::domain::{Contact, ContactChange, ContactId, MessageId};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
@@ -75,8 +76,8 @@ pub enum ContactUpdated {
 /// An [`UpdateContact`] as one job.
 struct Update {
     command: UpdateContact,
-    /// End the sessions of who opts out in the same job; else that is left to [`EndSessions`].
-    ends_sessions: bool,
+    /// With degraded access the sessions of who opts out are left to [`EndSessions`].
+    access: Access,
 }
 
 impl Command for Update {
@@ -101,9 +102,11 @@ impl Command for Update {
             return Ok(ContactUpdated::MetadataTooLarge);
         }
         let opts_out = change.opt_out == Some(true);
-        let lives =
-            if opts_out && self.ends_sessions { job.running(&known, SESSIONS_PER_JOB, true)? } else { Vec::new() };
-        let is_ending = opts_out && (!self.ends_sessions || lives.len() == SESSIONS_PER_JOB);
+        let lives = match self.access {
+            Access::Full if opts_out => job.running(&known, SESSIONS_PER_JOB, true)?,
+            Access::Full | Access::Degraded => Vec::new(),
+        };
+        let is_ending = opts_out && (self.access == Access::Degraded || lives.len() == SESSIONS_PER_JOB);
         contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
         job.cancel_all(lives, OPTED_OUT)?;
         Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
@@ -114,8 +117,8 @@ impl Command for Update {
 struct EndSessions {
     contact_seq: i64,
     reason: &'static str,
-    /// Without reading or settling them: for sessions that cannot be read.
-    is_blind: bool,
+    /// With degraded access they are marked, and not settled.
+    access: Access,
 }
 
 impl Command for EndSessions {
@@ -127,7 +130,7 @@ impl Command for EndSessions {
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         let mut ended = 0;
-        if self.is_blind {
+        if self.access == Access::Degraded {
             while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {
                 ended += 1;
             }
@@ -152,13 +155,11 @@ pub struct Erased {
 }
 
 pub(super) async fn update(runtime: &Runtime, command: UpdateContact) -> Result<ContactUpdated> {
-    let first = runtime.handle(Update { command: command.clone(), ends_sessions: true }).await;
-    let outcome = match first {
+    let outcome = if command.change.opt_out == Some(true) {
         // Whatever is wrong with a session must not keep its person from opting out.
-        Err(error) if error.code() == Code::Internal && command.change.opt_out == Some(true) => {
-            runtime.handle(Update { command, ends_sessions: false }).await?
-        }
-        other => other?,
+        runtime.handle_degraded(|access| Update { command: command.clone(), access }, |_| {}).await?
+    } else {
+        runtime.handle(Update { command, access: Access::Full }).await?
     };
     if let ContactUpdated::Updated { contact_seq, is_ending: true } = outcome {
         end_sessions(runtime, contact_seq, OPTED_OUT).await?;
@@ -244,14 +245,14 @@ pub(super) fn metadata_fits(change: &ContactChange, contact: &Contact) -> bool {
 
 /// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
 pub(super) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
-    let mut is_blind = false;
+    let mut access = Access::Full;
     loop {
-        match runtime.handle(EndSessions { contact_seq, reason, is_blind }).await {
+        match runtime.handle(EndSessions { contact_seq, reason, access }).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
-            Err(error) if error.code() == Code::Internal && !is_blind => {
+            Err(error) if access.degrades_by(&error) => {
                 tracing::error!(contact_seq, %error, "sessions could not be ended in good order; they are just marked");
-                is_blind = true;
+                access = Access::Degraded;
             }
             Err(error) => return Err(error),
         }

@@ -5,6 +5,7 @@
 //! lock on a session anywhere. A job that needs a flow which is not compiled yet hands itself back before it has
 //! written anything, the flow is compiled outside the writer, and the job is submitted again.
 
+mod access;
 mod arrivals;
 pub mod authoring;
 mod calls;
@@ -83,7 +84,7 @@ pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use live::Notice;
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub(crate) use outbox::OPERATOR;
-pub use outbox::{ChannelState, ProgressOutcome, Progressed, Retried, Tried, why_it_waits};
+pub use outbox::{ChannelState, ProgressOutcome, Retried, Tried, why_it_waits};
 pub use profiles::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
 pub use resume::{Resume, Resumed};
 pub use say::{Answer, Answered};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use super::access::Access;
 use super::clock::BEAT;
 use super::job::{Hold, Job};
 use super::{Clock, Command, KEY_LIFETIME, Runtime, contacts, tell_refusal};
@@ -112,26 +113,26 @@ async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bo
     if error.code() != Code::Internal {
         return Err(error);
     }
-    match runtime.handle(Due { session_seq }).await {
-        Ok(fired) => Ok(matches!(fired, Fired::Timers(_))),
-        Err(error) if error.code() == Code::Internal => {
-            tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
-            runtime.handle(GiveUp { session_seq }).await
-        }
-        Err(error) => Err(error),
-    }
+    let log = |error: &_| {
+        tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
+    };
+    runtime.handle_degraded(|access| Settle { session_seq, access }, log).await
 }
 
-/// Marks a session as failed without reading it.
-struct GiveUp {
+/// Settles one session if it is due, or with degraded access marks it as failed. The outcome is whether it was dealt with.
+struct Settle {
     session_seq: i64,
+    access: Access,
 }
 
-impl Command for GiveUp {
+impl Command for Settle {
     type Outcome = bool;
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
-        Ok(job.give_up(self.session_seq)?)
+        match self.access {
+            Access::Full => Ok(matches!(Due { session_seq: self.session_seq }.run(job)?, Fired::Timers(_))),
+            Access::Degraded => Ok(job.give_up(self.session_seq)?),
+        }
     }
 }
 

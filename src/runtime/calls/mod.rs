@@ -31,11 +31,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::job::{Hold, Job, Live};
 use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
 use crate::domain::{HttpCall, Session, WaitKind};
 use crate::engine::Event;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::store::http_calls::{self, Claimed, NewCall};
 use crate::store::{WriteClass, contacts, sessions};
 use fetch::{Answer, Failure, Fetcher};
@@ -163,6 +164,9 @@ struct Answered {
     turn: u32,
     status: u16,
     body: Value,
+    /// With degraded access only the call's row goes: the timer of its wait fires then, and the sweeper deals with the
+    /// session.
+    access: Access,
 }
 
 /// What came of an [`Answered`].
@@ -172,12 +176,22 @@ enum AnswerHandling {
     Taken,
     /// The session has ended or gone on since.
     Stale,
+    /// The session cannot take it.
+    Dropped,
 }
 
 impl Command for Answered {
     type Outcome = AnswerHandling;
 
+    fn class(&self) -> WriteClass {
+        if self.access.is_full() { WriteClass::Ongoing } else { WriteClass::Essential }
+    }
+
     fn run(&self, job: &Job<'_>) -> Result<AnswerHandling, Hold> {
+        if self.access == Access::Degraded {
+            http_calls::delete(job.tx(), self.seq)?;
+            return Ok(AnswerHandling::Dropped);
+        }
         if !http_calls::exists(job.tx(), self.seq)? {
             return Ok(AnswerHandling::Stale);
         }
@@ -369,19 +383,13 @@ async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
 
 async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) {
     let Claimed { seq, id, session_seq, turn, .. } = *claimed;
-    let answered = Answered { seq, session_seq, turn, status, body };
+    let answered = |access| Answered { seq, session_seq, turn, status, body: body.clone(), access };
     loop {
-        match runtime.handle(answered.clone()).await {
+        let log = |error: &_| {
+            tracing::error!(call = %id, session_seq, %error, "a session could not take the answer of its HTTP call");
+        };
+        match runtime.handle_degraded(&answered, log).await {
             Ok(handling) => return tracing::debug!(call = %id, status, ?handling, "an HTTP call was answered"),
-            // The session cannot be stepped. Without the row its timer fires, and the sweeper deals with it.
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(call = %id, session_seq, %error, "a session could not take the answer of its HTTP call");
-                let deleted =
-                    runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::delete(tx, seq)).await;
-                if deleted.is_ok() || !wait_for_store(runtime).await {
-                    return;
-                }
-            }
             Err(error) => {
                 tell_refusal(runtime, &error, "the answer of an HTTP call could not be recorded; it is tried again");
                 if !wait_for_store(runtime).await {

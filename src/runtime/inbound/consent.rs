@@ -18,8 +18,8 @@ const OPTED_IN: &str = "opted_in";
 pub(super) enum Ending {
     /// Read, to be ended in good order.
     InOrder(Vec<Live>),
-    /// Only to be marked.
-    Blind,
+    /// Only to be marked, with degraded access.
+    Unread,
 }
 
 impl Job<'_> {
@@ -46,7 +46,7 @@ impl Job<'_> {
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
         match ending {
             Ending::InOrder(lives) => self.cancel_all(lives, OPTED_OUT)?,
-            Ending::Blind => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
+            Ending::Unread => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
         }
         self.drop_queued_of(contact.seq, OPTED_OUT)?;
         if !contact.contact.is_opted_out() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::super::access::Access;
 use super::super::arrivals::Arrival;
 use super::super::held::Sign;
 use super::super::job::{Hold, Job, to_json};
@@ -21,8 +22,8 @@ use crate::store::{contacts, outbox};
 struct TakeEcho {
     echo: Arc<Echo>,
     arrival: Arc<Arrival>,
-    /// Without reading any session: for when that fails. It is kept, and holds nothing.
-    is_blind: bool,
+    /// With degraded access it is kept, and holds nothing.
+    access: Access,
 }
 
 /// What came of an [`Echo`].
@@ -52,7 +53,7 @@ impl Command for TakeEcho {
         if job.erased_message(channel, ("", &echo.provider_id), known.as_ref())?.is_some() {
             return Ok(Echoed::Known);
         }
-        let contact = job.identify(&shown, echo.to.name.as_deref(), channel, self.is_blind)?;
+        let contact = job.identify(&shown, echo.to.name.as_deref(), channel, self.access)?;
         let heard_at = self.arrival.at();
         let sent_at = echo.sent_at.map_or(heard_at, |at| at.min(heard_at));
         let id = MessageId(Uuid::now_v7());
@@ -75,7 +76,7 @@ impl Command for TakeEcho {
         }
         job.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, MessageStatus::Sent));
         // Who takes a message back, or puts an emoji on one, has not begun to talk.
-        if !self.is_blind && matches!(echo.kind, IncomingKind::Reply(_) | IncomingKind::Edit) {
+        if self.access.is_full() && matches!(echo.kind, IncomingKind::Reply(_) | IncomingKind::Edit) {
             job.hold_for_other(&contact, Sign { by: echo.by, at: sent_at, arrival: &self.arrival })?;
         }
         Ok(Echoed::Kept)
@@ -128,14 +129,11 @@ impl Runtime {
     /// As [`Runtime::handle`], when it could not be stored at all.
     pub(in crate::runtime) async fn take_echo(&self, echo: Echo, arrival: Arc<Arrival>) -> Result<()> {
         let echo = Arc::new(echo);
-        let take = |is_blind| TakeEcho { echo: echo.clone(), arrival: arrival.clone(), is_blind };
-        match self.handle(take(false)).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "what a colleague wrote could not be handled in good order; it is just stored");
-                self.handle(take(true)).await.map(drop)
-            }
-            other => other.map(drop),
-        }
+        let take = |access| TakeEcho { echo: echo.clone(), arrival: arrival.clone(), access };
+        let log = |error: &_| {
+            tracing::error!(%error, "what a colleague wrote could not be handled in good order; it is just stored");
+        };
+        self.handle_degraded(take, log).await.map(drop)
     }
 
     /// Takes that a conversation changed hands.

@@ -7,6 +7,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::super::access::Access;
 use super::super::job::{Hold, Job};
 use super::consent::Ending;
 use crate::channels::incoming::Sender;
@@ -76,19 +77,18 @@ impl Job<'_> {
     }
 
     /// The contact that a sender is: found, or made one of several that turn out to be the same, or created. Every
-    /// address that the sender shows leads to it from now on; a name fills an empty one only. `is_blind`: no session is
-    /// read for it.
+    /// address that the sender shows leads to it from now on; a name fills an empty one only.
     pub(super) fn identify(
         &self,
         shown: &[AddressKey],
         name: Option<&str>,
         source: &str,
-        is_blind: bool,
+        access: Access,
     ) -> Result<StoredContact, Hold> {
         let name = name.map(tidy_name).filter(|name| !name.is_empty());
         let seq = match self.owners(shown)?.first() {
             Some(first) if self.all_lead_to(*first, shown)? => *first,
-            Some(first) => self.gather(*first, shown, is_blind)?,
+            Some(first) => self.gather(*first, shown, access)?,
             None => self.add_contact(shown, name.as_deref(), source)?,
         };
         let mut stored = self.contact(seq)?;
@@ -106,7 +106,7 @@ impl Job<'_> {
         contact: &StoredContact,
         left: &[AddressKey],
         payload: Option<&Value>,
-        is_blind: bool,
+        access: Access,
     ) -> Result<(), Hold> {
         let text = |key: &str| payload.and_then(|payload| payload[key].as_str()).map(str::to_owned);
         let new = addresses_of(&Sender { wa_id: text("wa_id"), bsuid: text("bsuid"), ..Sender::default() });
@@ -122,12 +122,12 @@ impl Job<'_> {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
         }
         // That the contact has no id left says nothing of who had the new number before.
-        self.lead_to(contact.seq, &new, is_blind, |_, theirs| theirs.iter().all(|id| new.contains(id)))?;
+        self.lead_to(contact.seq, &new, access, |_, theirs| theirs.iter().all(|id| new.contains(id)))?;
         Ok(())
     }
 
     /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
-    fn gather(&self, mut seq: i64, shown: &[AddressKey], is_blind: bool) -> Result<i64, Hold> {
+    fn gather(&self, mut seq: i64, shown: &[AddressKey], access: Access) -> Result<i64, Hold> {
         let new_id = shown.iter().find(|address| address.kind == AddressKind::Bsuid);
         if let Some(new_id) = new_id
             && addresses::owner(self.tx(), new_id)?.is_none()
@@ -136,13 +136,13 @@ impl Job<'_> {
             // The number leads to somebody with another id, so it is somebody else's by now.
             seq = self.add_contact(std::slice::from_ref(new_id), None, self.channel())?;
         }
-        self.lead_to(seq, shown, is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
+        self.lead_to(seq, shown, access, |ours, theirs| ours.is_empty() || theirs.is_empty())
     }
 
     /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row
     /// then.
-    pub(super) fn reach(&self, seq: i64, address: &AddressKey, is_blind: bool) -> Result<i64, Hold> {
-        self.lead_to(seq, std::slice::from_ref(address), is_blind, |ours, theirs| ours.is_empty() || theirs.is_empty())
+    pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Hold> {
+        self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| ours.is_empty() || theirs.is_empty())
     }
 
     /// Makes all these addresses lead to the contact. Who else they led to becomes one with it if `is_same` says so of
@@ -152,7 +152,7 @@ impl Job<'_> {
         &self,
         mut seq: i64,
         shown: &[AddressKey],
-        is_blind: bool,
+        access: Access,
         is_same: impl Fn(&[AddressKey], &[AddressKey]) -> bool,
     ) -> Result<i64, Hold> {
         for address in shown {
@@ -160,7 +160,7 @@ impl Job<'_> {
             let our_ids = addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?;
             let their_ids = addresses::of_contact(self.tx(), owner, AddressKind::Bsuid)?;
             if is_same(&our_ids, &their_ids) {
-                seq = self.merge(seq, owner, is_blind)?;
+                seq = self.merge(seq, owner, access)?;
             } else {
                 // Two ids are two people: the number goes with the one who shows it now.
                 for candidate in address.forms() {
@@ -172,9 +172,9 @@ impl Job<'_> {
         }
         if self.inherits_opt_out(seq, shown)? {
             let contact = self.contact(seq)?;
-            let ending = match is_blind {
-                true => Ending::Blind,
-                false => Ending::InOrder(self.running(&contact, usize::MAX, false)?),
+            let ending = match access {
+                Access::Full => Ending::InOrder(self.running(&contact, usize::MAX, false)?),
+                Access::Degraded => Ending::Unread,
             };
             self.opt_out_unheard(&contact, ending)?;
         }

@@ -1,11 +1,12 @@
 //! Addresses that a delivery shows together without a message of the person, as statuses do.
 
+use super::super::access::Access;
 use super::super::job::{Hold, Job};
 use super::super::{Command, Runtime};
 use super::identity::addresses_of;
 use crate::channels::incoming::Sender;
 use crate::domain::{AddressKey, AddressKind};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::store::addresses;
 use crate::store::outbox::{self, OutboxRow};
 
@@ -13,8 +14,7 @@ use crate::store::outbox::{self, OutboxRow};
 #[derive(Debug, Clone)]
 struct Meet {
     shown: Vec<AddressKey>,
-    /// No session is read, for when one of them cannot be.
-    is_blind: bool,
+    access: Access,
 }
 
 impl Command for Meet {
@@ -25,7 +25,7 @@ impl Command for Meet {
         if job.owners(&self.shown)?.is_empty() {
             return Ok(false);
         }
-        job.identify(&self.shown, None, job.channel(), self.is_blind)?;
+        job.identify(&self.shown, None, job.channel(), self.access)?;
         Ok(true)
     }
 }
@@ -38,7 +38,7 @@ impl Job<'_> {
         &self,
         row: OutboxRow,
         (wa_id, kept): (&str, bool),
-        is_blind: bool,
+        access: Access,
     ) -> Result<OutboxRow, Hold> {
         let address = AddressKey::new(AddressKind::WaId, wa_id);
         match self.owner_of(&address)? {
@@ -56,7 +56,7 @@ impl Job<'_> {
         if outbox::addressee(self.tx(), row.contact_seq)?.is_none_or(|known| known.is_being_erased) {
             return Ok(row);
         }
-        let seq = self.reach(row.contact_seq, &address, is_blind)?;
+        let seq = self.reach(row.contact_seq, &address, access)?;
         if seq == row.contact_seq {
             return Ok(row);
         }
@@ -83,12 +83,7 @@ impl Runtime {
         if owners[0].is_some() && owners.iter().all(|owner| *owner == owners[0]) {
             return Ok(());
         }
-        match self.handle(Meet { shown: shown.clone(), is_blind: false }).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "two contacts could not be made one in good order");
-                self.handle(Meet { shown, is_blind: true }).await.map(|_| ())
-            }
-            other => other.map(|_| ()),
-        }
+        let log = |error: &_| tracing::error!(%error, "two contacts could not be made one in good order");
+        self.handle_degraded(|access| Meet { shown: shown.clone(), access }, log).await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! Two contacts turn out to be one person.
 
+use super::super::access::Access;
 use super::super::job::{Hold, Job};
 use super::super::{Notice, contacts::OPTED_OUT};
 use crate::store::merge;
@@ -12,15 +13,15 @@ impl Job<'_> {
     /// Makes one contact of two and gives its row: the older one's. Where a flow runs for both, the session that spoke
     /// last goes on. If either has opted out, both have. All of the history changes hands in this one job.
     ///
-    /// `is_blind`: no session is read, for when one of them cannot be. Whatever runs for the younger contact then ends.
-    pub(super) fn merge(&self, one: i64, other: i64, is_blind: bool) -> Result<i64, Hold> {
+    /// With degraded access whatever runs for the younger contact ends.
+    pub(super) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Hold> {
         let (one, other) = (self.contact(one)?, self.contact(other)?);
         let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
         let (keep, gone) = if is_first { (one, other) } else { (other, one) };
         let is_one_opted_out = keep.contact.is_opted_out() != gone.contact.is_opted_out();
         // Whatever may hold the job comes before anything is written.
         let mut ending = Vec::new();
-        if is_blind {
+        if access == Access::Degraded {
             let reason = if is_one_opted_out { OPTED_OUT } else { MERGED };
             while self.cancel_unread(gone.seq, reason)? {}
             while is_one_opted_out && self.cancel_unread(keep.seq, reason)? {}
@@ -49,7 +50,7 @@ impl Job<'_> {
         // What timers did that were overdue must not be undone.
         let (keep, gone) = (self.contact(keep.seq)?, self.contact(gone.seq)?);
         let held = [&keep, &gone].into_iter().filter_map(|contact| contact.held).max_by_key(|held| held.until);
-        if let Some(held) = held.filter(|held| !is_blind && held.is_on(self.now())) {
+        if let Some(held) = held.filter(|held| access.is_full() && held.is_on(self.now())) {
             // Whoever holds the conversation with one of them holds it with both.
             for contact in [&keep, &gone] {
                 let from = self.holder(contact.held).map_or(self.now(), |held| held.until);

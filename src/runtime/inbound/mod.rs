@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::access::Access;
 use super::arrivals::Arrival;
 use super::held::{STANDBY, Sign};
 use super::job::{Hold, Job, to_json};
@@ -32,7 +33,7 @@ use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::consent::Wish;
 use crate::domain::{FlowId, Holder, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::engine::Event;
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
@@ -243,13 +244,10 @@ impl Runtime {
             IncomingKind::Reply(kind) => self.is_opt_out(kind, inbound.text.as_deref()),
             _ => false,
         };
-        let received = match self.handle(Receive { inbound: inbound.clone(), is_opt_out, is_blind: false }).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "a message could not be handled in good order; it is just stored");
-                self.handle(Receive { inbound: inbound.clone(), is_opt_out, is_blind: true }).await?
-            }
-            other => other?,
-        };
+        let receive = |access| Receive { inbound: inbound.clone(), is_opt_out, access };
+        let log =
+            |error: &_| tracing::error!(%error, "a message could not be handled in good order; it is just stored");
+        let received = self.handle_degraded(receive, log).await?;
         if let Channel::WhatsApp(whatsapp) = self.channel()
             && received.handling.is_taken()
         {
@@ -270,8 +268,7 @@ struct Receive {
     inbound: Arc<Inbound>,
     /// It is a word by which people opt out, for which there is always room.
     is_opt_out: bool,
-    /// Without reading or stepping any session: for when that fails.
-    is_blind: bool,
+    access: Access,
 }
 
 impl Command for Receive {
@@ -294,11 +291,14 @@ impl Command for Receive {
         if let Some(message_id) = job.erased_message(channel, id, known.as_ref())? {
             return Ok(duplicate(message_id, None));
         }
-        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.is_blind)?;
-        let contact = if self.is_blind { contact } else { self.note_holder(job, contact)? };
-        let route = match (inbound.kind, self.is_blind) {
-            (IncomingKind::Reply(kind), false) => route::choose(job, inbound, kind, &contact)?,
-            (IncomingKind::Reply(kind), true) => route::choose_blindly(job, inbound, kind),
+        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.access)?;
+        let contact = match self.access {
+            Access::Full => self.note_holder(job, contact)?,
+            Access::Degraded => contact,
+        };
+        let route = match (inbound.kind, self.access) {
+            (IncomingKind::Reply(kind), Access::Full) => route::choose(job, inbound, kind, &contact)?,
+            (IncomingKind::Reply(kind), Access::Degraded) => route::choose_degraded(job, inbound, kind),
             _ => Route::Noted,
         };
         let stored = self.store(job, &contact, &route)?;
@@ -313,7 +313,7 @@ impl Command for Receive {
                 route::follow(job, inbound, kind, route, (&contact, &stored), &mut received)?;
             }
             (IncomingKind::NumberChanged, _) => {
-                job.change_addresses(&contact, &shown, inbound.payload.as_ref(), self.is_blind)?;
+                job.change_addresses(&contact, &shown, inbound.payload.as_ref(), self.access)?;
             }
             _ => {}
         }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::access::Access;
 use super::super::contacts::OPTED_OUT;
 use super::super::job::{Hold, Job};
 use super::super::{Command, Runtime, contacts as people};
 use super::identity::addresses_of;
 use crate::channels::incoming::Preference;
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::store::{WriteClass, contacts};
 
 /// How far the channel's clock may be ahead of ours.
@@ -21,8 +22,7 @@ const AHEAD: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 struct Prefer {
     preference: Preference,
-    /// Without reading any session: for when one of them cannot be.
-    is_blind: bool,
+    access: Access,
 }
 
 impl Command for Prefer {
@@ -35,10 +35,10 @@ impl Command for Prefer {
 
     fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Hold> {
         let Preference { from, wants_marketing, at } = &self.preference;
-        let contact = job.identify(&addresses_of(from), from.name.as_deref(), job.channel(), self.is_blind)?;
+        let contact = job.identify(&addresses_of(from), from.name.as_deref(), job.channel(), self.access)?;
         // Deliveries come in any order and more than once; a clock that is far ahead must not outlast a later wish.
         let at = at.filter(|at| *at <= job.now().plus(AHEAD)).unwrap_or(job.now());
-        if !wants_marketing && !self.is_blind {
+        if !wants_marketing && self.access.is_full() {
             // What may hold the job must not come after what makes a second run take this for no news.
             job.running(&contact, usize::MAX, true)?;
         }
@@ -51,7 +51,7 @@ impl Command for Prefer {
             }
             return Ok(None);
         }
-        let is_ending = job.opt_out_of_marketing(&contact, self.is_blind)?;
+        let is_ending = job.opt_out_of_marketing(&contact, self.access)?;
         Ok(is_ending.then_some(contact.seq))
     }
 }
@@ -62,15 +62,9 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.
     pub(in crate::runtime) async fn take_preference(&self, preference: Preference) -> Result<()> {
-        let prefer = Prefer { preference, is_blind: false };
-        let ending = match self.handle(prefer.clone()).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "somebody opts out of marketing, and sessions are just marked");
-                self.handle(Prefer { is_blind: true, ..prefer }).await?
-            }
-            other => other?,
-        };
-        match ending {
+        let prefer = |access| Prefer { preference: preference.clone(), access };
+        let log = |error: &_| tracing::error!(%error, "somebody opts out of marketing, and sessions are just marked");
+        match self.handle_degraded(prefer, log).await? {
             Some(contact_seq) => people::end_sessions(self, contact_seq, OPTED_OUT).await,
             None => Ok(()),
         }

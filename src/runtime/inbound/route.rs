@@ -183,10 +183,10 @@ impl<'a> Consent<'a> {
 }
 
 /// The same where sessions cannot be read or stepped: the message is kept, and opting out works all the same.
-pub(super) fn choose_blindly(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
+pub(super) fn choose_degraded(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     match typed.and_then(|text| job.inner().consent.find(Wish::OptOut, text)) {
-        Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Blind),
+        Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Unread),
         None => Route::Nowhere("internal_error"),
     }
 }

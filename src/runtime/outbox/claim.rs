@@ -13,6 +13,7 @@ use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{Held, MessageId, MessageTemplate, SendHours, SessionId, Status, Timestamp, is_same_language};
 use crate::error::Result;
 use crate::runtime::Command;
+use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages::{self, MessageStatus, Origin};
@@ -48,8 +49,8 @@ const UNREADABLE: &str = "unreadable";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     pub(super) limit: u32,
-    /// Without reading sessions or their flows: for one that cannot be read, which must not hold up the others.
-    pub(super) is_blind: bool,
+    /// A session that cannot be read must not hold up the others.
+    pub(super) access: Access,
 }
 
 /// What came of a [`Claim`].
@@ -164,8 +165,8 @@ impl Command for Claim {
                     continue;
                 }
                 Decision::Fail(reason) => {
-                    let moves_session = self.moves_session(reason);
-                    job.fail_message(&row, &Failure { reason, error: None, at: now, moves_session })?;
+                    let notifies_session = self.notifies_session(reason);
+                    job.fail_message(&row, &Failure { reason, error: None, at: now, notifies_session })?;
                     claimed.failed += 1;
                     claimed.may_be_more = true;
                     continue;
@@ -218,7 +219,7 @@ impl Claim {
             Err(NotSent::IsHeld(held)) => Ok(Decision::WaitForOther(held)),
             Err(NotSent::LacksTemplates) => Ok(Decision::WaitForTemplates),
             Err(NotSent::Fails(reason)) => {
-                if self.moves_session(reason) {
+                if self.notifies_session(reason) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
                     job.wait_to_fail(row)?;
                 }
@@ -228,8 +229,8 @@ impl Claim {
     }
 
     /// Whether a session hears of a message that fails for this reason.
-    fn moves_session(&self, reason: &str) -> bool {
-        !self.is_blind && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason)
+    fn notifies_session(&self, reason: &str) -> bool {
+        self.access.is_full() && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason)
     }
 
     /// What goes out, and what its stored body changes to; or why nothing does.
@@ -303,7 +304,9 @@ impl Claim {
                     known.iter().any(|one: &MessageTemplate| is_same_language(&one.language, language))
                 });
                 let flow = match session {
-                    Some(session) if !is_served && !self.is_blind => Some(job.flow(session.flow_seq, session.version)?),
+                    Some(session) if !is_served && self.access.is_full() => {
+                        Some(job.flow(session.flow_seq, session.version)?)
+                    }
                     _ => None,
                 };
                 let languages = Languages {

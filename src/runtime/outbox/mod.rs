@@ -45,12 +45,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
+use super::access::Access;
 use super::templates::TemplateSync;
 use super::{Runtime, contacts};
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::channels::{Channel, http};
 use crate::domain::{MessageId, Timestamp};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use breaker::{AttemptRef, Breaker, MAX_IN_FLIGHT};
 pub(super) use claim::is_window_open;
@@ -62,7 +63,7 @@ use record::{Decide, Expire, Record, Recorded, Recover};
 
 pub(crate) use channel::OPERATOR;
 pub use channel::{ChannelState, Tried, why_it_waits};
-pub use progress::{ProgressOutcome, Progressed};
+pub use progress::ProgressOutcome;
 pub use retry::Retried;
 
 /// How often to look for what is due without having been rung for.
@@ -292,13 +293,9 @@ async fn bring_into_order(runtime: &Runtime) -> Result<()> {
 async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
     let (name, now) = (runtime.channel().name(), runtime.clock().now());
     while !runtime.store().query_vital(move |conn| stored::too_old_elsewhere(conn, name, now, 1)).await?.is_empty() {
-        match runtime.handle(Expire { is_blind: false }).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "messages for another channel are dropped without their sessions");
-                runtime.handle(Expire { is_blind: true }).await?
-            }
-            other => other?,
-        };
+        let log =
+            |error: &_| tracing::error!(%error, "messages for another channel are dropped without their sessions");
+        runtime.handle_degraded(|access| Expire { access }, log).await?;
     }
     Ok(())
 }
@@ -321,13 +318,8 @@ pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
 async fn decide_doubts(runtime: &Runtime) -> Result<usize> {
     let mut all = 0;
     loop {
-        let decided = match runtime.handle(Decide { is_blind: false }).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "messages in doubt are decided on without their sessions");
-                runtime.handle(Decide { is_blind: true }).await?
-            }
-            other => other?,
-        };
+        let log = |error: &_| tracing::error!(%error, "messages in doubt are decided on without their sessions");
+        let decided = runtime.handle_degraded(|access| Decide { access }, log).await?;
         all += decided;
         if decided == 0 {
             return Ok(all);
@@ -365,17 +357,15 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
 /// Runs a claim. When something in it cannot be read, messages are claimed one by one, and the one that it is about without
 /// its session.
 async fn claim_up_to(runtime: &Runtime, limit: u32) -> Result<Claimed> {
-    let tries =
-        [Claim { limit, is_blind: false }, Claim { limit: 1, is_blind: false }, Claim { limit: 1, is_blind: true }];
-    for attempt in tries {
-        match runtime.handle(attempt).await {
-            Err(error) if error.code() == Code::Internal && !attempt.is_blind => {
-                tracing::error!(%error, limit = attempt.limit, "messages could not be claimed");
-            }
-            other => return other,
-        }
+    match runtime.handle(Claim { limit, access: Access::Full }).await {
+        Err(error) if Access::Full.degrades_by(&error) => log_unclaimed(&error, limit),
+        other => return other,
     }
-    unreachable!("the last try returns")
+    runtime.handle_degraded(|access| Claim { limit: 1, access }, |error| log_unclaimed(error, 1)).await
+}
+
+fn log_unclaimed(error: &Error, limit: u32) {
+    tracing::error!(%error, limit, "messages could not be claimed");
 }
 
 fn launch(runtime: &Runtime, batch: Batch, flights: &mut JoinSet<()>) {
@@ -410,16 +400,16 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         sent,
         again_at: consequence.retry_at,
         is_spent: consequence.is_spent,
-        moves_session: true,
+        access: Access::Full,
     };
     crash_point("outbox.before_record");
     let mut pause = RECORD_AGAIN.0;
     let recorded = loop {
         match runtime.handle(record.clone()).await {
             Ok(recorded) => break recorded,
-            Err(error) if error.code() == Code::Internal && record.moves_session => {
+            Err(error) if record.access.degrades_by(&error) => {
                 tracing::error!(message = %attempt.id(), %error, "an answer is recorded without its session");
-                record.moves_session = false;
+                record.access = Access::Degraded;
             }
             Err(error) if runtime.store().is_healthy() && error.code() == Code::Unavailable => {
                 tokio::time::sleep(pause).await;

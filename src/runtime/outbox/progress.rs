@@ -1,5 +1,7 @@
 //! What a channel tells of a message after it took it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
@@ -10,7 +12,8 @@ use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{MessageId, Timestamp};
-use crate::error::{Code, Result};
+use crate::error::Result;
+use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Runtime, contacts as people};
 use crate::store::messages;
@@ -22,13 +25,13 @@ const NO_CODE: &str = "failed";
 
 /// Takes what a channel tells of a message of ours: each stage is told on once, whatever the order in which they come
 /// and however often.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progressed {
-    /// What it tells.
-    pub progress: Progress,
+#[derive(Debug)]
+struct NoteProgress {
+    progress: Arc<Progress>,
+    access: Access,
 }
 
-/// What came of a [`Progressed`].
+/// What came of what a channel tells of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressOutcome {
@@ -52,42 +55,25 @@ pub enum ProgressOutcome {
     },
 }
 
-impl Command for Progressed {
+impl Command for NoteProgress {
     type Outcome = ProgressOutcome;
 
     fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
-        self.take(job, true)
-    }
-}
-
-/// The same without reading the message's session, which cannot be read.
-struct Unread(Progressed);
-
-impl Command for Unread {
-    type Outcome = ProgressOutcome;
-
-    fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
-        self.0.take(job, false)
-    }
-}
-
-impl Progressed {
-    fn take(&self, job: &Job<'_>, moves_session: bool) -> Result<ProgressOutcome, Hold> {
         let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
         let row = match &self.progress.recipient.wa_id {
             // Who could not be reached may not be who was meant.
-            Some(named) if self.progress.stage != Stage::Failed => {
-                job.reached_at(row, (named, false), !moves_session)?
-            }
+            Some(named) if self.progress.stage != Stage::Failed => job.reached_at(row, (named, false), self.access)?,
             _ => row,
         };
         let at = self.progress.at.unwrap_or(job.now());
         match self.progress.stage {
-            Stage::Failed => self.failed(job, &row, at, moves_session),
-            stage => Ok(self.got_on(job, &row, stage, at, moves_session)?),
+            Stage::Failed => self.failed(job, &row, at),
+            stage => Ok(self.got_on(job, &row, stage, at)?),
         }
     }
+}
 
+impl NoteProgress {
     /// The message that it is about: by our id, which went out with it, else by the channel's.
     fn message(&self, job: &Job<'_>) -> Result<Option<OutboxRow>> {
         let by_id = self.progress.message_id.map_or(Ok(None), |id| outbox::find_by_id(job.tx(), id))?;
@@ -97,14 +83,7 @@ impl Progressed {
         }
     }
 
-    fn got_on(
-        &self,
-        job: &Job<'_>,
-        row: &OutboxRow,
-        stage: Stage,
-        at: Timestamp,
-        moves_session: bool,
-    ) -> Result<ProgressOutcome> {
+    fn got_on(&self, job: &Job<'_>, row: &OutboxRow, stage: Stage, at: Timestamp) -> Result<ProgressOutcome> {
         let provider_id = self.progress.provider_id.as_deref();
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let acceptance = Acceptance {
@@ -112,7 +91,7 @@ impl Progressed {
             // Channels tell whole seconds, by a clock of their own.
             at: at.max(began_at).min(job.now()),
             is_certain: true,
-            moves_session,
+            access: self.access,
         };
         let was_open = row.next_attempt_at.is_some();
         job.accept(row, &acceptance)?;
@@ -144,20 +123,14 @@ impl Progressed {
         if row.status != MessageStatus::Sent {
             return Ok(ProgressOutcome::Known);
         }
-        let refusal = self.refusal();
+        let refusal = refusal_of(&self.progress);
         outbox::fail(job.tx(), row.seq, &refusal.code, Some(&refusal.text), job.now())?;
         job.tell_stage(row, "failed", None, at, Some((&refusal.code, Some(&refusal.text))))?;
         job.notice_progress(row, None, MessageStatus::Failed)?;
         Ok(ProgressOutcome::Noted)
     }
 
-    fn failed(
-        &self,
-        job: &Job<'_>,
-        row: &OutboxRow,
-        at: Timestamp,
-        moves_session: bool,
-    ) -> Result<ProgressOutcome, Hold> {
+    fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Hold> {
         let mut row = row.clone();
         if let Some(provider_id) = self.progress.provider_id.as_deref() {
             if row.next_attempt_at.is_none() && row.provider_id.as_deref().is_some_and(|known| known != provider_id) {
@@ -171,12 +144,12 @@ impl Progressed {
         if row.origin.is_elsewhere() {
             return Ok(self.failed_elsewhere(job, &row, at)?);
         }
-        let refusal = self.refusal();
+        let refusal = refusal_of(&self.progress);
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let again_at =
             job.inner().outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
         // The channel took the message before, so that it is about the message.
-        let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, moves_session };
+        let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, access: self.access };
         let goes_again = refused.goes_again(&row);
         let is_known = match row.status {
             MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
@@ -195,7 +168,7 @@ impl Progressed {
             None => row.session_seq.is_none(),
         };
         if goes_again && !may_speak_again {
-            refused.fail(job, &row, moves_session)?;
+            refused.fail(job, &row, self.access.is_full())?;
             return Ok(ProgressOutcome::Noted);
         }
         Ok(match refused.take(job, &row)? {
@@ -206,16 +179,16 @@ impl Progressed {
             _ => ProgressOutcome::Noted,
         })
     }
+}
 
-    /// The failure as the refusal that it is.
-    fn refusal(&self) -> Refusal {
-        let Progress { class, code, text, .. } = &self.progress;
-        Refusal {
-            class: class.unwrap_or(RefusalClass::Permanent),
-            code: code.clone().unwrap_or_else(|| NO_CODE.to_owned()),
-            text: text.clone().unwrap_or_default(),
-            retry_after: None,
-        }
+/// A failure that a status tells of, as the refusal that it is.
+fn refusal_of(progress: &Progress) -> Refusal {
+    let Progress { class, code, text, .. } = progress;
+    Refusal {
+        class: class.unwrap_or(RefusalClass::Permanent),
+        code: code.clone().unwrap_or_else(|| NO_CODE.to_owned()),
+        text: text.clone().unwrap_or_default(),
+        retry_after: None,
     }
 }
 
@@ -231,17 +204,12 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.
     pub async fn note_progress(&self, progress: Progress) -> Result<ProgressOutcome> {
-        let progressed = Progressed { progress };
-        let refusal = progressed.refusal();
-        let outcome = match self.handle(progressed.clone()).await {
-            Err(error) if error.code() == Code::Internal => {
-                tracing::error!(%error, "what a channel tells is taken without the message's session");
-                self.handle(Unread(progressed)).await?
-            }
-            other => other?,
-        };
-        match outcome {
+        let progress = Arc::new(progress);
+        let note = |access| NoteProgress { progress: progress.clone(), access };
+        let log = |error: &_| tracing::error!(%error, "what a channel tells is taken without the message's session");
+        match self.handle_degraded(note, log).await? {
             ProgressOutcome::GoesAgain { contact_seq, id } => {
+                let refusal = refusal_of(&progress);
                 self.inner.outbox.record_late_refusal(&refusal, contact_seq, id, self.clock().now());
                 Ok(ProgressOutcome::Noted)
             }

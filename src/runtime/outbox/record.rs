@@ -9,6 +9,7 @@ use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
 use crate::domain::Timestamp;
 use crate::error::Result;
+use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;
@@ -36,8 +37,8 @@ pub(super) struct Record {
     pub(super) again_at: Timestamp,
     /// Whether a refusal that may pass counts against the message's tries.
     pub(super) is_spent: bool,
-    /// Whether its session is read and hears of it. Not after that has failed: the answer must not be lost with it.
-    pub(super) moves_session: bool,
+    /// The answer must not be lost to a session that cannot be read.
+    pub(super) access: Access,
 }
 
 /// What came of a [`Record`].
@@ -91,14 +92,14 @@ impl Command for Record {
                 let is_ours = row.next_attempt_at.is_some();
                 let named = wa_id.as_deref().filter(|named| self.wa_id.as_deref() != Some(*named));
                 let row = match named {
-                    Some(named) => job.reached_at(row, (named, true), !self.moves_session)?,
+                    Some(named) => job.reached_at(row, (named, true), self.access)?,
                     None => row,
                 };
                 let acceptance = Acceptance {
                     provider_id: provider_id.as_deref(),
                     at: job.now(),
                     is_certain: true,
-                    moves_session: self.moves_session,
+                    access: self.access,
                 };
                 job.accept(&row, &acceptance)?;
                 Ok(if is_ours { Recorded::Accepted } else { Recorded::Stale })
@@ -117,7 +118,7 @@ impl Command for Record {
                     again_at: self.again_at,
                     is_spent: self.is_spent,
                     at: job.now(),
-                    moves_session: self.moves_session,
+                    access: self.access,
                 };
                 refused.take(job, &row)
             }
@@ -140,8 +141,7 @@ impl Command for Recover {
 /// Fails what is queued for a channel that is not in use and has waited for too long: nobody else comes upon it. The
 /// outcome is how many messages that were.
 pub(super) struct Expire {
-    /// Without reading their sessions.
-    pub(super) is_blind: bool,
+    pub(super) access: Access,
 }
 
 impl Command for Expire {
@@ -149,13 +149,14 @@ impl Command for Expire {
 
     fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
         let old = outbox::too_old_elsewhere(job.tx(), job.channel(), job.now(), DECIDED_AT_ONCE)?;
-        if !self.is_blind {
+        if self.access.is_full() {
             for row in &old {
                 job.wait_to_fail(row)?;
             }
         }
         for row in &old {
-            let failure = Failure { reason: TOO_OLD, error: None, at: job.now(), moves_session: !self.is_blind };
+            let failure =
+                Failure { reason: TOO_OLD, error: None, at: job.now(), notifies_session: self.access.is_full() };
             job.fail_message(row, &failure)?;
         }
         Ok(old.len())
@@ -165,8 +166,7 @@ impl Command for Expire {
 /// Decides on messages that have been in doubt for long enough: they go out again, or count as taken. Attempts that have
 /// not ended for too long come to be in doubt. The outcome is how many messages that were.
 pub(super) struct Decide {
-    /// Without reading their sessions.
-    pub(super) is_blind: bool,
+    pub(super) access: Access,
 }
 
 impl Command for Decide {
@@ -192,8 +192,7 @@ impl Command for Decide {
                 job.wake_outbox();
                 job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
             } else {
-                let acceptance =
-                    Acceptance { provider_id: None, at: now, is_certain: false, moves_session: !self.is_blind };
+                let acceptance = Acceptance { provider_id: None, at: now, is_certain: false, access: self.access };
                 job.accept(row, &acceptance)?;
             }
         }

@@ -6,6 +6,7 @@ use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::Timestamp;
 use crate::error::Result;
+use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::store::contacts;
 use crate::store::messages::{self, MessageStatus};
@@ -23,8 +24,8 @@ pub(super) struct Refused<'a> {
     pub(super) is_spent: bool,
     /// When it was refused.
     pub(super) at: Timestamp,
-    /// Whether the message's session is read and hears of it.
-    pub(super) moves_session: bool,
+    /// With degraded access the message's session hears nothing of it.
+    pub(super) access: Access,
 }
 
 impl Refused<'_> {
@@ -68,11 +69,11 @@ impl Refused<'_> {
                     Some(seq) => messages::has_written_in(tx, row.contact_seq, seq)?,
                     None => false,
                 };
-                self.fail(job, row, self.moves_session && goes_on)?;
+                self.fail(job, row, self.access.is_full() && goes_on)?;
                 let is_ending = match contact {
                     Some(contact) => {
                         contacts::note_marketing_choice(tx, contact.seq, self.at)?;
-                        job.opt_out_of_marketing(&contact, !self.moves_session)?
+                        job.opt_out_of_marketing(&contact, self.access)?
                     }
                     None => false,
                 };
@@ -85,12 +86,12 @@ impl Refused<'_> {
                     outbox::set_body(tx, row.seq, &to_json(&body)?)?;
                 }
                 None => {
-                    self.fail(job, row, self.moves_session)?;
+                    self.fail(job, row, self.access.is_full())?;
                     return Ok(Recorded::Failed);
                 }
             },
             RefusalClass::Transient | RefusalClass::Permanent => {
-                self.fail(job, row, self.moves_session)?;
+                self.fail(job, row, self.access.is_full())?;
                 return Ok(Recorded::Failed);
             }
         }
@@ -98,9 +99,10 @@ impl Refused<'_> {
         Ok(Recorded::Requeued)
     }
 
-    /// Fails the message for good.
-    pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, moves_session: bool) -> Result<(), Hold> {
-        job.fail_message(row, &Failure { reason: &self.refusal.code, error: self.error(), at: self.at, moves_session })
+    /// Fails the message for good. `notifies_session`: its session hears of it.
+    pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, notifies_session: bool) -> Result<(), Hold> {
+        let (reason, error) = (self.refusal.code.as_str(), self.error());
+        job.fail_message(row, &Failure { reason, error, at: self.at, notifies_session })
     }
 
     fn error(&self) -> Option<&str> {

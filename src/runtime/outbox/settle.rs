@@ -7,6 +7,7 @@ use crate::channels::Channel;
 use crate::domain::{Held, Holder, Status, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
+use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job, Live, to_json};
 use crate::runtime::ledger::Ledger;
 use crate::runtime::{Notice, turn};
@@ -40,8 +41,8 @@ pub(super) struct Acceptance<'a> {
     pub(super) at: Timestamp,
     /// Somebody said so. Else it merely counts as taken, and stays `unknown`.
     pub(super) is_certain: bool,
-    /// Whether its session is read and its timeout moved; not for a session that cannot be read.
-    pub(super) moves_session: bool,
+    /// With degraded access its session's timeout is not moved.
+    pub(super) access: Access,
 }
 
 /// That a message will never go out, or never arrive.
@@ -54,14 +55,14 @@ pub(super) struct Failure<'a> {
     /// When.
     pub(super) at: Timestamp,
     /// Whether its session hears of it.
-    pub(super) moves_session: bool,
+    pub(super) notifies_session: bool,
 }
 
 impl Job<'_> {
     /// Settles a message that the channel took, or that counts as taken: its session was prompted then, and has the
     /// timeout's whole span from then on if it was the last of its turn. One that is settled already only learns ids.
     pub(super) fn accept(&self, row: &OutboxRow, acceptance: &Acceptance<'_>) -> Result<()> {
-        let Acceptance { provider_id, at, is_certain, moves_session } = *acceptance;
+        let Acceptance { provider_id, at, is_certain, access } = *acceptance;
         if let Some(provider_id) = provider_id
             && !outbox::learn_provider_id(self.tx(), row, provider_id)?
         {
@@ -81,7 +82,7 @@ impl Job<'_> {
             if is_first {
                 self.count_message("message.out", session);
             }
-            self.prompted(row, (seq, session), at, moves_session)?;
+            self.prompted(row, (seq, session), at, access)?;
         }
         self.take_control(row, is_certain)?;
         self.notice_progress(row, session.as_ref(), status)?;
@@ -123,10 +124,10 @@ impl Job<'_> {
     /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its trace
     /// says so.
     pub(super) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
-        let Failure { reason, error, at, moves_session } = *failure;
+        let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
         let is_running = session.as_ref().is_some_and(|session| session.status == Status::Running);
-        let mut live = if moves_session && is_running { self.live_of(row)? } else { None };
+        let mut live = if notifies_session && is_running { self.live_of(row)? } else { None };
         if let Some(live) = &mut live {
             self.wait_for_replies(&live.session)?;
             // While the message still counts as unsettled: a timeout must not beat the failure of its own prompt.
@@ -149,7 +150,7 @@ impl Job<'_> {
                 self.refresh(&mut live)?;
                 self.apply(&mut live, &event)?;
             }
-            (None, Some(seq), Some(session)) if moves_session && !is_running => {
+            (None, Some(seq), Some(session)) if notifies_session && !is_running => {
                 self.trace_unheard(seq, session.turn, event, "the session has ended")?;
                 if session.turn == turn
                     && let Some(marked) = self.ledger().fail_completed(seq, reason)?
@@ -164,16 +165,19 @@ impl Job<'_> {
 
     /// Opts a person out of marketing who told the channel so. What was begun with them ends: sessions in which they have
     /// not written, and what is queued for them. A conversation of theirs goes on. `true` if there may be more sessions
-    /// than one job ends. `is_blind`: without reading them, because one cannot be read; then all of them end.
+    /// than one job ends. With degraded access all of them end.
     pub(in crate::runtime) fn opt_out_of_marketing(
         &self,
         contact: &StoredContact,
-        is_blind: bool,
+        access: Access,
     ) -> Result<bool, Hold> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
-        let lives = if is_blind { Vec::new() } else { self.running(contact, SESSIONS_PER_JOB, true)? };
+        let lives = match access {
+            Access::Full => self.running(contact, SESSIONS_PER_JOB, true)?,
+            Access::Degraded => Vec::new(),
+        };
         let are_all = lives.len() < SESSIONS_PER_JOB;
         let mut begun = Vec::new();
         let mut goes_on = false;
@@ -187,7 +191,7 @@ impl Job<'_> {
         (after.opted_out_at, after.marketing_only) = (Some(self.now()), true);
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(begun, OPTED_OUT)?;
-        while is_blind && self.cancel_unread(contact.seq, OPTED_OUT)? {}
+        while access == Access::Degraded && self.cancel_unread(contact.seq, OPTED_OUT)? {}
         if !goes_on {
             // Where one goes on, each message is looked at when it would go out.
             self.drop_queued_of(contact.seq, OPTED_OUT)?;
@@ -304,7 +308,7 @@ impl Job<'_> {
         row: &OutboxRow,
         (seq, session): (i64, &SessionBrief),
         at: Timestamp,
-        moves_session: bool,
+        access: Access,
     ) -> Result<()> {
         if session.status != Status::Running {
             return Ok(());
@@ -315,7 +319,7 @@ impl Job<'_> {
             None => at,
         };
         if let Some(turn) = row.turn
-            && moves_session
+            && access.is_full()
             && session.has_span
             && !outbox::is_turn_unsettled(self.tx(), self.channel(), row.contact_seq, (seq, turn))?
             && let Some(mut stored) = sessions::find_by_seq(self.tx(), seq)?

@@ -264,7 +264,7 @@ async fn a_job_that_is_rolled_back_leaves_what_is_known_of_a_lane() {
     let rolled_back = desk.store.write(move |tx| {
         let job = Job::new(tx, &runtime.inner, true);
         let row = stored::find(tx, seq)?.unwrap();
-        let failure = Failure { reason: "lost", error: None, at: job.now(), moves_session: true };
+        let failure = Failure { reason: "lost", error: None, at: job.now(), notifies_session: true };
         job.fail_message(&row, &failure).unwrap();
         Err::<(), _>(Error::internal("on purpose"))
     });
