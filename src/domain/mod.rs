@@ -26,6 +26,7 @@ pub mod profile;
 mod reason;
 mod send_hours;
 mod session;
+mod stored_message;
 mod template;
 pub mod text;
 mod timestamp;
@@ -57,6 +58,7 @@ pub use problem::{Check, Problem, Severity, checks};
 pub use reason::session_reason_in_words;
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
+pub use stored_message::{NewMessage, SentAs, StoredBody, StoredMessage};
 pub use template::{
     ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus, check_placeholders,
     is_in_language, is_same_language, shares_language,

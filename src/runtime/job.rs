@@ -14,7 +14,8 @@ use super::turn::{self, NotTaken, Said, Turn};
 use super::{Arrival, Inner, Notice};
 use crate::channels::Channel;
 use crate::domain::{
-    Contact, ContactId, Held, MessageId, OutgoingMessage, Part, Phone, SendHours, Session, Status, Timestamp,
+    Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, SendHours, Session, Status,
+    Timestamp,
 };
 use crate::engine::{self, CompiledFlow, Event, Move};
 use crate::error::{Error, Result};
@@ -565,11 +566,7 @@ impl<'a> Job<'a> {
                 Part { first, number: part.number, of: part.of, options: part.options.clone() }
             });
             let hours = hours.filter(|_| is_queued);
-            let body = match (hours, &part) {
-                // The flattened form costs more, and most messages have neither.
-                (None, None) => to_json(message)?,
-                _ => to_json(&Stored { message, hours, part })?,
-            };
+            let body = to_json(&NewMessage { hours, part, ..NewMessage::of(message) })?;
             let of_session = Some((session.id, session.flow_id));
             self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
             seqs.push(messages::insert_outgoing(
@@ -678,19 +675,6 @@ impl<'a> Job<'a> {
     pub(super) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
         self.ledger().count_each(of_flow, version, delta);
     }
-}
-
-/// A message's JSON as it is stored.
-#[derive(serde::Serialize)]
-struct Stored<'a> {
-    #[serde(flatten)]
-    message: &'a OutgoingMessage,
-    /// The hours that it must wait for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hours: Option<&'a SendHours>,
-    /// Which part it is of what its node says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<Part>,
 }
 
 fn kind_name(message: &OutgoingMessage) -> &'static str {

@@ -5,13 +5,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::job::{Hold, Job, to_json};
 use super::{Command, Notice};
 use crate::channels::Channel;
-use crate::domain::{ContactId, MessageId, Part, cut};
+use crate::domain::{ContactId, MessageId, NewMessage, Part, cut};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
@@ -66,8 +65,7 @@ impl Command for Answer {
 pub(super) struct Words<'a> {
     /// What it is, such as `text`.
     pub(super) kind: &'a str,
-    /// As messages are stored.
-    pub(super) body: &'a Value,
+    pub(super) body: &'a NewMessage<'a>,
 }
 
 impl Job<'_> {
@@ -86,10 +84,8 @@ impl Job<'_> {
         for (piece, number) in pieces.into_iter().zip(1..) {
             let id = MessageId(Uuid::now_v7());
             let first = *first.get_or_insert(id);
-            let mut body = json!({"type": "text", "text": piece});
-            if of > 1 {
-                body["part"] = json!(Part { first, number, of, options: Vec::new() });
-            }
+            let part = (of > 1).then(|| Part { first, number, of, options: Vec::new() });
+            let body = NewMessage { part, ..NewMessage::text(&piece) };
             self.queue(contact, (id, origin), Words { kind: "text", body: &body }, max_age)?;
         }
         first.ok_or_else(|| Error::internal("A blank text cannot be said"))

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::Command;
 use super::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
 use super::outbox::{BAD_TEMPLATE, any_translation, is_window_open};
 use super::say::Words;
-use crate::domain::{AddressKey, ContactId, MessageId, Phone, TemplateId, TemplateRef, web_link};
+use crate::domain::{AddressKey, ContactId, MessageId, NewMessage, Phone, TemplateId, TemplateRef, web_link};
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
@@ -176,7 +175,7 @@ impl Command for SendTemplate {
             language: Some(template.language),
             variables: expected.into_iter().filter_map(|key| value(&key).map(|value| (key, value))).collect(),
         };
-        let body = json!({"type": "template", "text": text, "template": named});
+        let body = NewMessage::template(&named, &text);
         let contact = job.addressee(found, &self.phone)?;
         let id = job.say_words(&contact, Origin::Api, Words { kind: "template", body: &body }, Some(MAX_AGE))?;
         Ok(Sending::Queued { id, contact_id: contact.contact.id })

@@ -1,12 +1,12 @@
 //! Whether the channel may be used: paused by the provider or by the operator, or left alone for a while.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::channels::whatsapp::{Probe, is_token_refusal};
 use crate::channels::{CONFIGURED_IN_PART, Channel, in_part};
-use crate::domain::Timestamp;
+use crate::domain::{StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_refused;
@@ -325,15 +325,15 @@ pub fn why_it_waits(conn: &Conn, row: &MessageRow) -> Result<Option<&'static str
     if row.status != MessageStatus::Queued || row.reason.is_some() {
         return Ok(None);
     }
-    if were_templates_refused(conn, &row.channel)? && names_template(&row.body) {
+    if were_templates_refused(conn, &row.channel)? && names_template(row) {
         return Ok(Some(outbox::WAITS_FOR_TEMPLATES));
     }
     let is_paused = channels::find(conn, &row.channel)?.is_some_and(|channel| channel.paused_at.is_some());
     Ok(is_paused.then_some(CHANNEL_PAUSED))
 }
 
-fn names_template(body: &str) -> bool {
-    serde_json::from_str::<Value>(body).is_ok_and(|body| !body["template"].is_null())
+fn names_template(row: &MessageRow) -> bool {
+    StoredBody::from(row.body.clone()).message().is_some_and(|message| message.template.is_some())
 }
 
 #[cfg(test)]

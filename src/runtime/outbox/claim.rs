@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::compose::{self, Choice, Draft, Languages};
+use super::compose::{self, Choice, Languages};
 use super::pace::Pace;
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
-use crate::domain::{Held, MessageId, MessageTemplate, SendHours, SessionId, Status, Timestamp, is_same_language};
+use crate::domain::{
+    Held, MessageId, MessageTemplate, SendHours, SessionId, Status, StoredMessage, Timestamp, is_same_language,
+};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::access::Access;
-use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages::{self, MessageStatus, Origin};
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
@@ -271,23 +272,21 @@ impl Claim {
         if to == Recipient::default() {
             return fails(NO_ADDRESS);
         }
-        let (Ok(mut body), Ok(draft)) =
-            (serde_json::from_str::<Value>(&row.body), serde_json::from_str::<Draft>(&row.body))
-        else {
+        let Some(message) = row.body.message() else {
             tracing::error!(message = %row.id, "a queued message cannot be read");
             return fails(UNREADABLE);
         };
-        if let Some(opening) = opening(row, &draft, addressee.last_inbound_at, now) {
+        if let Some(opening) = opening(row, message, addressee.last_inbound_at, now) {
             return Ok(Err(NotSent::Waits(opening)));
         }
         let channel = &job.inner().options.channel;
         // The channel's word goes before our reckoning.
-        let takes_text = !channel.has_window()
-            || (is_window_open(addressee.last_inbound_at, now) && !compose::was_text_refused(&body));
+        let takes_text =
+            !channel.has_window() || (is_window_open(addressee.last_inbound_at, now) && !message.was_text_refused());
         let session_id: Option<SessionId> = session.map(|session| session.id);
-        let content = match compose::choose(&draft, takes_text) {
+        let content = match compose::choose(message, takes_text) {
             Err(reason) => return fails(reason),
-            Ok(Choice::Text) => match compose::text(&draft, session_id) {
+            Ok(Choice::Text) => match compose::text(message, session_id) {
                 Ok(content) => content,
                 Err(reason) => return fails(reason),
             },
@@ -313,20 +312,14 @@ impl Claim {
                     contact: addressee.language.as_deref(),
                     flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
                 };
-                match compose::template(&draft, named, session_id, languages, known, channel.has_templates()) {
+                match compose::template(message, named, session_id, languages, known, channel.has_templates()) {
                     Ok(content) => content,
                     Err(reason) => return fails(reason),
                 }
             }
         };
         // Of a message that can only go out in one way nothing has to be noted.
-        let noted = match &draft.template {
-            Some(_) => {
-                body["sent"] = compose::note(&content);
-                Some(to_json(&json!(body))?)
-            }
-            None => None,
-        };
+        let noted = message.template.as_ref().and_then(|_| row.body.with_sent(&compose::note(&content)));
         Ok(Ok((Outgoing { id: row.id, to, content, at: now }, noted)))
     }
 }
@@ -343,8 +336,13 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
 
 /// When the hours begin that a message must wait for. Not for the person who has written since, or just before: whoever is
 /// in a conversation is not spoken to first, and the answers behind the message wait for nothing.
-fn opening(row: &OutboxRow, draft: &Draft, last_inbound_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
-    let hours = draft.hours.as_ref()?;
+fn opening(
+    row: &OutboxRow,
+    message: &StoredMessage,
+    last_inbound_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let hours = message.hours.as_ref()?;
     let has_written = last_inbound_at.is_some_and(|at| at.plus(SendHours::CONVERSATION) > row.created_at);
     if has_written { None } else { hours.opening(now) }
 }

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-
 use crate::channels::outgoing::Content;
 use crate::domain::unseen::is_blank;
 use crate::domain::{
-    ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, NodeId, Part, SendHours, SessionId, TemplateRef,
+    ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, SentAs, SessionId, StoredMessage, TemplateRef,
     TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
 };
 use crate::runtime::turn::BAD_MEDIA;
@@ -27,35 +24,6 @@ const TEMPLATE_NOT_APPROVED: &str = "template_not_approved";
 pub(in crate::runtime) const BAD_TEMPLATE: &str = "bad_template";
 /// Why: a value that the template needs is blank.
 const MISSING_VARIABLE: &str = "missing_variable";
-
-/// A message as it is stored: an [`OutgoingMessage`](crate::domain::OutgoingMessage), or one that no node says.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Draft {
-    /// The node that says it.
-    #[serde(default)]
-    pub(super) node: Option<NodeId>,
-    #[serde(rename = "type", default = "plain_text")]
-    kind: MessageKind,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    options: Vec<MessageOption>,
-    #[serde(default)]
-    media: Option<MediaRef>,
-    /// The hours that it waits for, unless the person writes.
-    #[serde(default)]
-    pub(super) hours: Option<SendHours>,
-    /// What stands in where free text is forbidden.
-    #[serde(default)]
-    pub(super) template: Option<TemplateRef>,
-    /// Which part it is of what was said in several messages.
-    #[serde(default)]
-    part: Option<Part>,
-}
-
-fn plain_text() -> MessageKind {
-    MessageKind::Text
-}
 
 /// Which of the two goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +47,7 @@ pub(super) struct Languages<'a> {
 ///
 /// # Errors
 /// The reason, if neither can.
-pub(super) fn choose(message: &Draft, takes_text: bool) -> Result<Choice<'_>, &'static str> {
+pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice<'_>, &'static str> {
     match (&message.template, message.kind) {
         (Some(template), MessageKind::Template) => Ok(Choice::Template(template)),
         (None, MessageKind::Template) => Err(UNKNOWN_TEMPLATE),
@@ -93,7 +61,7 @@ pub(super) fn choose(message: &Draft, takes_text: bool) -> Result<Choice<'_>, &'
 ///
 /// # Errors
 /// The reason, if it cannot be sent.
-pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Result<Content, &'static str> {
+pub(super) fn text(message: &StoredMessage, session: Option<SessionId>) -> Result<Content, &'static str> {
     let text = message.text.clone();
     Ok(match (message.kind, &message.media) {
         (MessageKind::Media, Some(media)) => {
@@ -118,7 +86,7 @@ pub(super) fn text(message: &Draft, session: Option<SessionId>) -> Result<Conten
 /// # Errors
 /// The reason, if none can be sent.
 pub(super) fn template(
-    message: &Draft,
+    message: &StoredMessage,
     named: &TemplateRef,
     session: Option<SessionId>,
     languages: Languages<'_>,
@@ -162,36 +130,16 @@ pub(in crate::runtime) fn any_translation(
     best(&named(wanted), Languages { contact, flow: None }, known, needs_approval).map(|mut found| found.swap_remove(0))
 }
 
-/// What a stored message keeps of what was sent of it.
-pub(super) fn note(content: &Content) -> Value {
+/// How a message goes out as this content, for what is stored of it.
+pub(super) fn note(content: &Content) -> SentAs {
     match content {
-        Content::Template { template, variables, .. } => json!({
-            "as": "template", "name": template.name, "language": template.language,
-            "text": template.body_with(|key| variables.get(key).cloned()),
-        }),
-        Content::Text(_) | Content::Menu { .. } | Content::Media { .. } => json!({"as": "text"}),
+        Content::Template { template, variables, .. } => SentAs::Template {
+            name: template.name.clone(),
+            language: template.language.clone(),
+            text: template.body_with(|key| variables.get(key).cloned()),
+        },
+        Content::Text(_) | Content::Menu { .. } | Content::Media { .. } => SentAs::Text { refused: None },
     }
-}
-
-/// A stored message whose text the channel has just refused as outside the window, noted so that its template goes
-/// instead. `None` if it has none, or if that was what the channel refused.
-pub(super) fn with_text_refused(body: &str, code: &str) -> Option<Value> {
-    let mut body: Value = serde_json::from_str(body).ok()?;
-    if body["template"].is_null() || body["sent"]["as"] != "text" {
-        return None;
-    }
-    body["sent"] = json!({"as": "text", "refused": code});
-    Some(body)
-}
-
-/// Whether the channel has refused a stored message's text as outside the window.
-pub(super) fn was_text_refused(body: &Value) -> bool {
-    !body["sent"]["refused"].is_null()
-}
-
-/// Whether a stored message's last attempt sent its template.
-pub(super) fn was_template(body: &Value) -> bool {
-    body["sent"]["as"] == "template"
 }
 
 /// A tap carries its session, so that it can never reach another one.
@@ -288,8 +236,8 @@ mod tests {
         }
     }
 
-    fn menu(template: Option<TemplateRef>) -> Draft {
-        Draft {
+    fn menu(template: Option<TemplateRef>) -> StoredMessage {
+        StoredMessage {
             hours: None,
             node: None,
             kind: MessageKind::Menu,
@@ -298,6 +246,7 @@ mod tests {
             media: None,
             template,
             part: None,
+            sent: None,
         }
     }
 
@@ -324,7 +273,7 @@ mod tests {
     fn the_text_goes_where_it_may_and_the_template_where_it_must() {
         let template = named(None, &[]);
         let both = menu(Some(template.clone()));
-        let only_template = Draft { kind: MessageKind::Template, text: None, ..both.clone() };
+        let only_template = StoredMessage { kind: MessageKind::Template, text: None, ..both.clone() };
         assert_eq!(choose(&both, true), Ok(Choice::Text));
         assert_eq!(choose(&both, false), Ok(Choice::Template(&template)));
         assert_eq!(choose(&only_template, true), Ok(Choice::Template(&template)));
@@ -343,7 +292,7 @@ mod tests {
         );
         assert_eq!(options[0].title, "BUY");
         let media = MediaRef { kind: "image".to_owned(), url: "https://a.example/b.png".to_owned(), filename: None };
-        let picture = Draft { kind: MessageKind::Media, media: Some(media.clone()), ..menu(None) };
+        let picture = StoredMessage { kind: MessageKind::Media, media: Some(media.clone()), ..menu(None) };
         assert_eq!(text(&picture, None), Ok(Content::Media { media, caption: Some("Your cart".to_owned()) }));
         let message = menu(Some(named(None, &[("1", "Ana")])));
         let approved = vec![known("en", TemplateStatus::Approved)];
@@ -352,16 +301,15 @@ mod tests {
         let Ok(Content::Template { payloads, variables, .. }) = &content else { panic!("{content:?}") };
         assert_eq!(*payloads, [format!("{SESSION}:buy"), format!("{SESSION}:no")]);
         assert_eq!(variables["1"], "Ana");
-        let noted = note(&content.unwrap());
-        assert_eq!(noted["text"], "Hi Ana");
-        assert!(was_template(&json!({"sent": noted})) && !was_template(&json!({"text": "Hi"})));
+        let (name, language) = ("cart".to_owned(), "en".to_owned());
+        assert_eq!(note(&content.unwrap()), SentAs::Template { name, language, text: "Hi Ana".to_owned() });
     }
 
     #[test]
     fn links_are_encoded_and_what_is_none_is_not_sent() {
         let picture = |url: &str| {
             let media = MediaRef { kind: "image".to_owned(), url: url.to_owned(), filename: None };
-            Draft { kind: MessageKind::Media, media: Some(media), ..menu(None) }
+            StoredMessage { kind: MessageKind::Media, media: Some(media), ..menu(None) }
         };
         let Ok(Content::Media { media, .. }) = text(&picture("https://münchen.example/a b"), None) else { panic!() };
         assert_eq!(media.url, "https://xn--mnchen-3ya.example/a%20b");

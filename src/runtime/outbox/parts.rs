@@ -3,10 +3,7 @@
 //!
 //! The parts stand one behind the other in their lane, in rows that follow each other, and each names the first.
 
-use serde::Deserialize;
-
 use super::settle::OPTED_OUT;
-use crate::domain::Part;
 use crate::error::Result;
 use crate::runtime::job::Job;
 use crate::store::outbox::{self, OutboxRow, PartsIn};
@@ -17,18 +14,6 @@ pub(super) const SENT_AS_TEMPLATE: &str = "sent_as_template";
 const EARLIER_PART_FAILED: &str = "earlier_part_failed";
 /// Why a part fails that fails its later ones for the same reason.
 const OF_ALL: [&str; 4] = [OPTED_OUT, super::claim::ERASED, super::claim::SESSION_ENDED, super::claim::TOO_OLD];
-
-/// What is read of a message to tell whether it is a part.
-#[derive(Deserialize)]
-struct InPart {
-    part: Option<Part>,
-}
-
-/// Which part a message is, if it is one. A message that is none is not parsed.
-fn part_of(row: &OutboxRow) -> Option<Part> {
-    let may_be = row.body.contains("\"part\":");
-    may_be.then(|| serde_json::from_str::<InPart>(&row.body).ok()).flatten().and_then(|body| body.part)
-}
 
 impl Job<'_> {
     /// Drops the queued parts after one whose template goes out.
@@ -56,9 +41,9 @@ impl Job<'_> {
     }
 
     fn later_parts(&self, row: &OutboxRow, which: PartsIn<'_>) -> Result<Vec<OutboxRow>> {
-        let Some(part) = part_of(row).filter(|part| part.number < part.of) else { return Ok(Vec::new()) };
+        let Some(part) = row.body.part().filter(|part| part.number < part.of) else { return Ok(Vec::new()) };
         let mut later = outbox::behind(self.tx(), row, part.of - part.number, which)?;
-        later.retain(|one| part_of(one).is_some_and(|other| other.first == part.first));
+        later.retain(|one| one.body.part().is_some_and(|other| other.first == part.first));
         Ok(later)
     }
 }

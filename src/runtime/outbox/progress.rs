@@ -5,13 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
-use super::compose;
 use super::record::Recorded;
 use super::refused::Refused;
 use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{MessageId, Timestamp};
+use crate::domain::{MessageId, StoredMessage, Timestamp};
 use crate::error::Result;
 use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job};
@@ -194,8 +193,7 @@ fn refusal_of(progress: &Progress) -> Refusal {
 
 /// Whether the text that a refusal is about has made way for the template already.
 fn was_heeded(row: &OutboxRow, refusal: &Refusal) -> bool {
-    refusal.class == RefusalClass::WindowClosed
-        && serde_json::from_str(&row.body).is_ok_and(|body| compose::was_text_refused(&body))
+    refusal.class == RefusalClass::WindowClosed && row.body.message().is_some_and(StoredMessage::was_text_refused)
 }
 
 impl Runtime {

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::claim::{LEASE, TOO_OLD};
-use super::compose;
 use super::refused::Refused;
 use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
@@ -184,7 +183,7 @@ impl Command for Decide {
             let goes_again = is_ours
                 && match job.inner().options.resend {
                     Resend::None => false,
-                    Resend::Texts => serde_json::from_str(&row.body).is_ok_and(|body| !compose::was_template(&body)),
+                    Resend::Texts => row.body.message().is_some_and(|message| !message.was_template()),
                     Resend::All => true,
                 };
             if goes_again {

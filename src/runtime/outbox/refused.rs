@@ -1,13 +1,12 @@
 //! What a refusal calls for, whether it is the answer to an attempt or comes in a status later.
 
-use super::compose;
 use super::record::{Recorded, TRIES};
 use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::access::Access;
-use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::job::{Hold, Job};
 use crate::store::contacts;
 use crate::store::messages::{self, MessageStatus};
 use crate::store::outbox::{self, OutboxRow};
@@ -37,7 +36,7 @@ impl Refused<'_> {
             | RefusalClass::Unreachable
             | RefusalClass::ChannelDown => true,
             RefusalClass::Transient => !self.is_spent || row.attempts < TRIES,
-            RefusalClass::WindowClosed => compose::with_text_refused(&row.body, &self.refusal.code).is_some(),
+            RefusalClass::WindowClosed => self.with_text_refused(row).is_some(),
             RefusalClass::OptedOut | RefusalClass::Permanent => false,
         }
     }
@@ -80,10 +79,10 @@ impl Refused<'_> {
                 return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
             // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
-            RefusalClass::WindowClosed => match compose::with_text_refused(&row.body, &refusal.code) {
+            RefusalClass::WindowClosed => match self.with_text_refused(row) {
                 Some(body) => {
                     outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-                    outbox::set_body(tx, row.seq, &to_json(&body)?)?;
+                    outbox::set_body(tx, row.seq, &body)?;
                 }
                 None => {
                     self.fail(job, row, self.access.is_full())?;
@@ -103,6 +102,13 @@ impl Refused<'_> {
     pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, notifies_session: bool) -> Result<(), Hold> {
         let (reason, error) = (self.refusal.code.as_str(), self.error());
         job.fail_message(row, &Failure { reason, error, at: self.at, notifies_session })
+    }
+
+    /// The stored message noted so that its template goes in place of the text that was refused. `None` if it has none, or
+    /// if that was what the channel refused.
+    fn with_text_refused(&self, row: &OutboxRow) -> Option<String> {
+        let sent = row.body.message()?.with_text_refused(&self.refusal.code)?;
+        row.body.with_sent(&sent)
     }
 
     fn error(&self) -> Option<&str> {

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::compose::{self, Draft};
 use crate::channels::Channel;
-use crate::domain::{Held, Holder, Status, Timestamp};
+use crate::domain::{Held, Holder, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::access::Access;
@@ -113,7 +112,7 @@ impl Job<'_> {
             held.by == Holder::Standby && row.claimed_at.is_some_and(|claimed_at| claimed_at >= held.since)
         };
         if held.is_some_and(|held| is_ours_since(&held))
-            && !serde_json::from_str(&row.body).is_ok_and(|body| compose::was_template(&body))
+            && !row.body.message().is_some_and(StoredMessage::was_template)
             && let Some(contact) = contacts::find_by_seq(self.tx(), row.contact_seq)?
         {
             self.let_go(&contact)?;
@@ -142,7 +141,7 @@ impl Job<'_> {
             self.count_message("message.failed", session);
         }
         self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
-        let node = serde_json::from_str::<Draft>(&row.body).ok().and_then(|draft| draft.node);
+        let node = row.body.message().and_then(|message| message.node.clone());
         let (Some(turn), Some(node)) = (row.turn, node) else { return Ok(()) };
         let event = Event::DeliveryFailed { turn, node, code: reason.to_owned() };
         match (live, row.session_seq, session) {

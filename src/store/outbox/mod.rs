@@ -26,7 +26,7 @@ pub use lanes::{
 
 use super::messages::{MessageStatus, Origin};
 use super::{Conn, Tx, contacts};
-use crate::domain::{ContactId, FlowId, Held, MessageId, Phone, SessionId, Status, Timestamp};
+use crate::domain::{ContactId, FlowId, Held, MessageId, Phone, SessionId, Status, StoredBody, Timestamp};
 use crate::error::Result;
 
 /// A message to a contact, with what deciding on it takes.
@@ -46,8 +46,8 @@ pub struct OutboxRow {
     pub channel: String,
     /// The channel's id of it.
     pub provider_id: Option<String>,
-    /// JSON.
-    pub body: String,
+    /// What is said, and how it was sent so far.
+    pub body: StoredBody,
     /// How far it got.
     pub status: MessageStatus,
     /// Attempts so far that count.
@@ -370,7 +370,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         turn: row.get(4)?,
         channel: row.get(5)?,
         provider_id: row.get(6)?,
-        body: row.get(7)?,
+        body: row.get::<_, String>(7)?.into(),
         status: row.get(8)?,
         attempts: row.get(9)?,
         next_attempt_at: row.get(10)?,
