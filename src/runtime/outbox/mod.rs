@@ -60,6 +60,7 @@ pub(super) use compose::{BAD_TEMPLATE, any_translation};
 use pace::NumberPace;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
+use refused::AfterRefusal;
 
 pub(crate) use channel::OPERATOR;
 pub use channel::{ChannelState, Tried, why_it_waits};
@@ -421,7 +422,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
             }
         }
     };
-    if let Recorded::OptedOut { contact_seq, is_ending: true } = recorded
+    if let Recorded::Refused(AfterRefusal::OptedOut { contact_seq, is_ending: true }) = recorded
         && let Err(error) = contacts::end_sessions(runtime, contact_seq, settle::OPTED_OUT).await
     {
         tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
-use super::record::Recorded;
-use super::refused::Refused;
+use super::refused::{AfterRefusal, Refused};
 use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
@@ -171,8 +170,8 @@ impl NoteProgress {
             return Ok(ProgressOutcome::Noted);
         }
         Ok(match refused.take(job, &row)? {
-            Recorded::OptedOut { contact_seq, is_ending: true } => ProgressOutcome::StillEnding { contact_seq },
-            Recorded::Requeued | Recorded::Paused => {
+            AfterRefusal::OptedOut { contact_seq, is_ending: true } => ProgressOutcome::StillEnding { contact_seq },
+            AfterRefusal::Requeued | AfterRefusal::Paused => {
                 ProgressOutcome::GoesAgain { contact_seq: row.contact_seq, id: row.id }
             }
             _ => ProgressOutcome::Noted,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::claim::{LEASE, TOO_OLD};
-use super::refused::Refused;
+use super::refused::{AfterRefusal, MAX_TRIES, Refused};
 use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
 use crate::domain::Timestamp;
@@ -14,8 +14,6 @@ use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;
 use crate::store::{WriteClass, outbox};
 
-/// Attempts of a message that count, at the most.
-pub(super) const TRIES: u32 = 8;
 /// Messages that one job decides on.
 const DECIDED_AT_ONCE: u32 = 64;
 /// What stands on a message whose attempt never ended.
@@ -46,19 +44,8 @@ pub(super) struct Record {
 pub(super) enum Recorded {
     /// The channel took it.
     Accepted,
-    /// It goes out again.
-    Requeued,
-    /// It failed for good.
-    Failed,
-    /// The person opted out.
-    OptedOut {
-        /// Row of the contact.
-        contact_seq: i64,
-        /// More sessions run than one job ends.
-        is_ending: bool,
-    },
-    /// It goes out once the channel does.
-    Paused,
+    /// The channel refused it.
+    Refused(AfterRefusal),
     /// Nobody can tell.
     InDoubt,
     /// It was settled otherwise meanwhile, or is gone.
@@ -119,7 +106,7 @@ impl Command for Record {
                     at: job.now(),
                     access: self.access,
                 };
-                refused.take(job, &row)
+                refused.take(job, &row).map(Recorded::Refused)
             }
         }
     }
@@ -179,7 +166,7 @@ impl Command for Decide {
         }
         let doubtful = outbox::in_doubt(tx, now, DECIDED_AT_ONCE)?;
         for row in &doubtful {
-            let is_ours = row.channel == job.channel() && row.attempts < TRIES;
+            let is_ours = row.channel == job.channel() && row.attempts < MAX_TRIES;
             let goes_again = is_ours
                 && match job.inner().options.resend {
                     Resend::None => false,

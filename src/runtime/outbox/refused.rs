@@ -1,6 +1,7 @@
 //! What a refusal calls for, whether it is the answer to an attempt or comes in a status later.
 
-use super::record::{Recorded, TRIES};
+use serde::{Deserialize, Serialize};
+
 use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::Timestamp;
@@ -10,6 +11,28 @@ use crate::runtime::job::{Hold, Job};
 use crate::store::contacts;
 use crate::store::messages::{self, MessageStatus};
 use crate::store::outbox::{self, OutboxRow};
+
+/// Attempts of a message that count, at the most.
+pub(super) const MAX_TRIES: u32 = 8;
+
+/// What became of a message that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AfterRefusal {
+    /// It goes out again.
+    Requeued,
+    /// It goes out once the channel does.
+    Paused,
+    /// It failed for good.
+    Failed,
+    /// The same, and the person opted out.
+    OptedOut {
+        /// Row of the contact.
+        contact_seq: i64,
+        /// More sessions run than one job ends.
+        is_ending: bool,
+    },
+}
 
 /// That a channel refused an attempt.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +58,14 @@ impl Refused<'_> {
             | RefusalClass::ChannelPacing
             | RefusalClass::Unreachable
             | RefusalClass::ChannelDown => true,
-            RefusalClass::Transient => !self.is_spent || row.attempts < TRIES,
+            RefusalClass::Transient => !self.is_spent || row.attempts < MAX_TRIES,
             RefusalClass::WindowClosed => self.with_text_refused(row).is_some(),
             RefusalClass::OptedOut | RefusalClass::Permanent => false,
         }
     }
 
     /// Queues the message again or fails it, and does with its person and its channel what the class calls for.
-    pub(super) fn take(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Recorded, Hold> {
+    pub(super) fn take(&self, job: &Job<'_>, row: &OutboxRow) -> Result<AfterRefusal, Hold> {
         let (tx, now, refusal) = (job.tx(), job.now(), self.refusal);
         let error = self.error();
         let unspent = row.attempts.saturating_sub(1);
@@ -59,7 +82,7 @@ impl Refused<'_> {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
                 job.pause_for(refusal, self.began_at)?;
                 job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
-                return Ok(Recorded::Paused);
+                return Ok(AfterRefusal::Paused);
             }
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
@@ -76,7 +99,7 @@ impl Refused<'_> {
                     }
                     None => false,
                 };
-                return Ok(Recorded::OptedOut { contact_seq: row.contact_seq, is_ending });
+                return Ok(AfterRefusal::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
             // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
             RefusalClass::WindowClosed => match self.with_text_refused(row) {
@@ -86,16 +109,16 @@ impl Refused<'_> {
                 }
                 None => {
                     self.fail(job, row, self.access.is_full())?;
-                    return Ok(Recorded::Failed);
+                    return Ok(AfterRefusal::Failed);
                 }
             },
             RefusalClass::Transient | RefusalClass::Permanent => {
                 self.fail(job, row, self.access.is_full())?;
-                return Ok(Recorded::Failed);
+                return Ok(AfterRefusal::Failed);
             }
         }
         job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
-        Ok(Recorded::Requeued)
+        Ok(AfterRefusal::Requeued)
     }
 
     /// Fails the message for good. `notifies_session`: its session hears of it.
