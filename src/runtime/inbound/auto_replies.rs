@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::super::Command;
 use super::super::job::{Hold, Job};
-use super::Handling;
+use super::message::Handling;
 use crate::domain::{ContactId, Timestamp};
 use crate::error::Result;
 use crate::store::messages::{self, HeardRow};

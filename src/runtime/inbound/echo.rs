@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::access::Access;
 use super::super::arrivals::Arrival;
 use super::super::held::Sign;
 use super::super::job::{Hold, Job, to_json};
 use super::super::{Command, Notice, Runtime};
-use super::addresses_of;
+use super::identity::addresses_of;
 use crate::channels::incoming::{Echo, Handover, IncomingKind};
 use crate::domain::{Holder, MessageId};
 use crate::error::{Code, Result};
+use crate::runtime::access::Access;
 use crate::store::messages::{self, Direction, MessageStatus, NewElsewhere};
 use crate::store::{contacts, outbox};
 

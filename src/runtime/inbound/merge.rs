@@ -1,8 +1,8 @@
 //! Two contacts turn out to be one person.
 
-use super::super::access::Access;
 use super::super::job::{Hold, Job};
 use super::super::{Notice, contacts::OPTED_OUT};
+use crate::runtime::access::Access;
 use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::access::Access;
 use super::super::contacts::OPTED_OUT;
 use super::super::job::{Hold, Job};
 use super::super::{Command, Runtime, contacts as people};
 use super::identity::addresses_of;
 use crate::channels::incoming::Preference;
 use crate::error::Result;
+use crate::runtime::access::Access;
 use crate::store::{WriteClass, contacts};
 
 /// How far the channel's clock may be ahead of ours.

@@ -35,10 +35,10 @@ use super::super::sub_flows::SubFlows;
 use super::super::{trigger, turn};
 use super::auto_replies::{LIMIT, Standing};
 use super::consent::Ending;
-use super::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, event};
+use super::message::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, split_option};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
-use crate::domain::{FlowId, Holder, LateReply, NodeId, ReplyKind, SessionId, Status, WaitKind};
+use crate::domain::{FlowId, Holder, LateReply, NodeId, Reply, ReplyKind, SessionId, Status, WaitKind};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
 use crate::store::contacts::StoredContact;
@@ -246,10 +246,9 @@ pub(super) fn follow(
     Ok(())
 }
 
-/// The parts of `<session>:<option>`.
-pub(super) fn split_option(option: &str) -> Option<(SessionId, &str)> {
-    let (session, bare) = option.split_once(':')?;
-    Some((session.parse().ok()?, bare))
+/// The event that a message is to a session.
+fn event(reply: Reply) -> Event {
+    Event::Reply(reply)
 }
 
 /// A session that a message names.

@@ -7,8 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::super::Runtime;
 use super::super::job::Job;
-use super::Inbound;
-use super::route::split_option;
+use super::message::{Inbound, split_option};
 use crate::channels::whatsapp::WhatsApp;
 use crate::domain::{MessageId, ReplyKind, Timestamp};
 use crate::error::Result;

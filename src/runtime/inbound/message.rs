@@ -1,0 +1,202 @@
+//! A message from a person, as a channel hands it over, and what came of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
+use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
+use crate::runtime::arrivals::Arrival;
+
+/// A message from a person, as a channel hands it over.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// The provider's id of it: the same one of the same sender is never handled twice.
+    pub provider_id: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// What it is.
+    pub kind: IncomingKind,
+    /// Typed text, title or caption.
+    pub text: Option<String>,
+    /// Id of the tapped option: `<session>:<option>` as sent, or the bare option.
+    pub option: Option<String>,
+    /// Our message that it taps or quotes.
+    pub reply_to: Option<Quoted>,
+    /// Medium, place or contacts; of a notice, what it says.
+    pub payload: Option<Value>,
+    /// When it was written, as the channel says.
+    pub sent_at: Option<Timestamp>,
+    /// It was said while another system of the provider holds the conversation: nothing of ours answers it.
+    pub is_overheard: bool,
+    /// When the delivery came here that it was in.
+    pub arrival: Arc<Arrival>,
+}
+
+/// A message of ours that somebody taps or quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quoted {
+    /// By our id.
+    Ours(MessageId),
+    /// By the channel's id.
+    Provider(String),
+}
+
+/// How a message was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handling {
+    /// A session took it.
+    Reply,
+    /// It belongs to a session that did not take it, such as one in a delay; the trace says why.
+    Ignored,
+    /// The person opted out.
+    OptOut,
+    /// The person opted in again.
+    OptIn,
+    /// It is for the person who has taken over the session.
+    Handoff,
+    /// It is for whoever else holds the conversation; the reason says who.
+    Held,
+    /// It started a flow by one of its keywords.
+    Keyword,
+    /// It came after its session had ended, and the flow answered as it does then.
+    LateReply,
+    /// It started the fallback flow.
+    Fallback,
+    /// It is no message to anybody, such as a reaction: it is shown in the conversation and does nothing.
+    Noted,
+    /// Nothing wants it; it is kept with the reason.
+    Unrouted,
+    /// It was here before; nothing ran.
+    Duplicate,
+}
+
+impl Handling {
+    /// The name used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Ignored => "ignored",
+            Self::OptOut => "opt_out",
+            Self::OptIn => "opt_in",
+            Self::Handoff => "handoff",
+            Self::Held => "held",
+            Self::Keyword => "keyword",
+            Self::LateReply => "late_reply",
+            Self::Fallback => "fallback",
+            Self::Noted => "noted",
+            Self::Unrouted => "unrouted",
+            Self::Duplicate => "duplicate",
+        }
+    }
+
+    /// Whether a flow took it and may be about to answer.
+    pub(super) fn is_taken(self) -> bool {
+        matches!(self, Self::Reply | Self::Keyword | Self::LateReply | Self::Fallback)
+    }
+}
+
+/// What came of an [`Inbound`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// The stored message.
+    pub message_id: MessageId,
+    /// The session that it belongs to, or that it started.
+    pub session_id: Option<SessionId>,
+    /// How it was handled.
+    pub handling: Handling,
+    /// Why not, where it was not.
+    pub reason: Option<String>,
+}
+
+/// A session and the last turn that it took.
+#[derive(Clone, Copy)]
+pub(super) struct StoredTurn {
+    pub(super) seq: i64,
+    pub(super) id: SessionId,
+    pub(super) flow_id: FlowId,
+    pub(super) turn: u32,
+}
+
+impl StoredTurn {
+    pub(super) fn of(seq: i64, session: &Session) -> Self {
+        Self { seq, id: session.id, flow_id: session.flow_id, turn: session.turn }
+    }
+}
+
+/// A stored message from a person.
+pub(super) struct Stored {
+    pub(super) seq: i64,
+    pub(super) id: MessageId,
+}
+
+impl Inbound {
+    /// A message of a channel's delivery.
+    pub fn of(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
+        let IncomingMessage { provider_id, from, sent_at, kind, text, option, reply_to, payload } = message;
+        let reply_to = reply_to.map(Quoted::Provider);
+        Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, is_overheard: false, arrival }
+    }
+
+    /// The same of one that was said to another system of the provider.
+    pub fn overheard(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
+        Self { is_overheard: true, ..Self::of(message, arrival) }
+    }
+
+    /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic
+    /// webhook, where ids may count for each person. WhatsApp numbers all messages alike, which is the empty text.
+    pub(super) fn id_sender(&self) -> String {
+        let phone = self.from.phone.as_deref().filter(|_| self.from.wa_id.is_none() && self.from.bsuid.is_none());
+        phone
+            .and_then(|phone| Phone::from_e164(phone).ok())
+            .map_or_else(String::new, |phone| phone.one_form().to_string())
+    }
+
+    pub(super) fn reply(&self, kind: ReplyKind, answers_turn: Option<u32>) -> Reply {
+        let bare = |option: &str| split_option(option).map_or(option, |(_, bare)| bare).to_owned();
+        Reply {
+            kind,
+            text: self.text.clone(),
+            option: self.option.as_deref().map(bare),
+            payload: self.payload.clone(),
+            answers_turn,
+            received_at: self.arrival.at(),
+        }
+    }
+
+    /// What a flow that it starts reads as `{{input}}`.
+    pub(super) fn input(&self, kind: ReplyKind) -> SessionInput {
+        // No option of the flow that begins, but the payload of the button that was tapped.
+        let option = self.option.as_deref().filter(|_| kind == ReplyKind::Tap);
+        let bare = option.map(|option| split_option(option).map_or(option, |(_, bare)| bare));
+        SessionInput::of(kind, self.text.as_deref(), bare, self.payload.as_ref())
+    }
+
+    pub(super) fn body(&self) -> Value {
+        let mut body = json!({});
+        let reply_to = self.reply_to.as_ref().map(|quoted| match quoted {
+            Quoted::Ours(id) => json!(id),
+            Quoted::Provider(id) => json!(id),
+        });
+        for (key, value) in [
+            ("text", self.text.as_ref().map(|text| json!(text))),
+            ("option", self.option.as_ref().map(|option| json!(option))),
+            ("reply_to", reply_to),
+            ("media", self.payload.clone()),
+            ("sent_at", self.sent_at.map(|at| json!(at))),
+        ] {
+            if let Some(value) = value {
+                body[key] = value;
+            }
+        }
+        body
+    }
+}
+
+/// The parts of `<session>:<option>`.
+pub(super) fn split_option(option: &str) -> Option<(SessionId, &str)> {
+    let (session, bare) = option.split_once(':')?;
+    Some((session.parse().ok()?, bare))
+}
