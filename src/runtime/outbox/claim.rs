@@ -1,18 +1,19 @@
 //! Claiming: what goes out now is decided and marked in one transaction, and sent after it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::compose::{self, Choice, Languages};
-use super::pace::Pace;
+use super::pace::{ClaimPace, Pace};
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
-    Held, MessageId, MessageTemplate, SendHours, SessionId, Status, StoredMessage, Timestamp, is_same_language,
+    Held, MessageId, MessageTemplate, SendHours, Status, StoredMessage, TemplateRef, Timestamp, is_same_language,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::access::Access;
 use crate::runtime::job::{Hold, Job};
@@ -95,130 +96,111 @@ impl Attempt {
 enum Decision {
     /// It is not the head of its lane.
     HeldBack,
-    /// It steps aside until then, when the hours begin in which its flow may speak first.
-    Wait(Timestamp),
-    /// It steps aside until somebody else has let go of the conversation.
-    WaitForOther(Held),
-    /// It waits in its place until the channel's templates are there.
-    WaitForTemplates,
-    /// It will never go out.
+    /// It waits.
+    SetAside(Aside),
+    /// It will never go out, for this reason.
     Fail(&'static str),
     /// It goes out, and its stored body changes to this.
     Send(Box<Outgoing>, Option<String>),
 }
 
+/// What a message waits for.
+enum Aside {
+    /// It steps aside until then, when the hours begin in which its flow may speak first.
+    Hours(Timestamp),
+    /// It steps aside until somebody else has let go of the conversation.
+    Holder(Held),
+    /// It waits in its place: the channel's templates were never fetched, so that nobody knows whether there is the one
+    /// that it names.
+    Templates,
+}
+
 /// Why a message does not go out now.
 enum NotSent {
-    /// The hours in which its flow may speak first begin then.
-    Waits(Timestamp),
-    /// Somebody else holds the conversation.
-    IsHeld(Held),
-    /// The channel's templates were never fetched, so that nobody knows whether there is the one that it names.
-    LacksTemplates,
-    /// It never will, for this reason.
+    Hold(Hold),
+    Aside(Aside),
     Fails(&'static str),
+}
+
+impl From<Hold> for NotSent {
+    fn from(hold: Hold) -> Self {
+        Self::Hold(hold)
+    }
+}
+
+impl From<Error> for NotSent {
+    fn from(error: Error) -> Self {
+        Self::Hold(error.into())
+    }
+}
+
+impl From<Aside> for NotSent {
+    fn from(aside: Aside) -> Self {
+        Self::Aside(aside)
+    }
+}
+
+impl From<&'static str> for NotSent {
+    fn from(reason: &'static str) -> Self {
+        Self::Fails(reason)
+    }
 }
 
 impl Command for Claim {
     type Outcome = Claimed;
 
     fn run(&self, job: &Job<'_>) -> Result<Claimed, Hold> {
-        let mut claimed = Claimed::default();
         let (tx, now) = (job.tx(), job.now());
         if channels::find(tx, job.channel())?.is_some_and(|channel| channel.paused_at.is_some()) {
-            claimed.is_paused = true;
-            return Ok(claimed);
+            return Ok(Claimed { is_paused: true, ..Claimed::default() });
         }
         let due = outbox::due(tx, job.channel(), now, self.limit)?;
-        claimed.may_be_more = due.len() >= self.limit as usize;
-        let mut decided = Vec::with_capacity(due.len());
-        let mut held_back = Vec::new();
-        for seq in due {
-            let Some(row) = outbox::find(tx, seq)? else { continue };
-            match self.decide(job, &row)? {
-                Decision::HeldBack => held_back.push(row.seq),
-                decision => decided.push((row, decision)),
-            }
-        }
-        // Before a head is settled, because that releases the one behind it.
-        for seq in held_back {
-            outbox::park(tx, seq)?;
-        }
+        let may_be_more = due.len() >= self.limit as usize;
+        let decided = self.decide_all(job, due)?;
         let is_paced = matches!(job.inner().options.channel, Channel::WhatsApp(_));
         let pace = is_paced.then(|| job.inner().outbox.pace.of_claim(tx, job.channel(), now));
+        let mut claiming = Claiming { job, pace, claimed: Claimed { may_be_more, ..Claimed::default() } };
         for (row, decision) in decided {
-            let (message, body) = match decision {
-                Decision::HeldBack => continue,
-                Decision::Wait(opening) => {
-                    let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
-                    outbox::hold_for_hours(tx, row.seq, opening, good_until)?;
-                    // What other sessions and people say goes out past it.
-                    claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
-                    continue;
-                }
-                Decision::WaitForOther(held) => {
-                    outbox::hold_for_other(tx, row.seq, &held)?;
-                    claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
-                    continue;
-                }
-                Decision::WaitForTemplates => {
-                    outbox::wait_for_templates(tx, row.seq, now.plus(WITHOUT_TEMPLATES))?;
-                    continue;
-                }
-                Decision::Fail(reason) => {
-                    let notifies_session = self.notifies_session(reason);
-                    job.fail_message(&row, &Failure { reason, error: None, at: now, notifies_session })?;
-                    claimed.failed += 1;
-                    claimed.may_be_more = true;
-                    continue;
-                }
-                Decision::Send(message, body) => (message, body),
-            };
-            if claimed.attempts.iter().any(|attempt| attempt.contact_seq == row.contact_seq) {
-                // One whose hours have just begun met one that would have gone out past it: one at a time all the same.
-                outbox::park(tx, row.seq)?;
-                continue;
-            }
-            match pace.as_ref().map_or(Ok(Pace::Go), |pace| pace.check(row.contact_seq))? {
-                Pace::Go => {}
-                Pace::PersonUntil(until) => {
-                    outbox::hold(tx, row.seq, until)?;
-                    continue;
-                }
-                Pace::NumberUntil(until) => {
-                    claimed.paced_until = Some(until);
-                    claimed.may_be_more = false;
-                    break;
+            match decision {
+                Decision::HeldBack => {}
+                Decision::Fail(reason) => claiming.fail(&row, reason, self.notifies_session(reason))?,
+                Decision::SetAside(aside) => claiming.set_aside(&row, &aside)?,
+                Decision::Send(message, body) => {
+                    if claiming.send(&row, *message, body.as_deref())?.is_break() {
+                        break;
+                    }
                 }
             }
-            outbox::claim(tx, row.seq, body.as_deref(), now.plus(LEASE), now)?;
-            if let Content::Template { .. } = message.content {
-                job.drop_parts_of_template(&row)?;
-            }
-            claimed.attempts.push(Attempt {
-                seq: row.seq,
-                contact_seq: row.contact_seq,
-                number: row.attempts + 1,
-                message: *message,
-            });
         }
-        claimed.taken = pace.map_or(0, |pace| pace.taken());
-        Ok(claimed)
+        claiming.claimed.taken = claiming.pace.map_or(0, |pace| pace.taken());
+        Ok(claiming.claimed)
     }
 }
 
 impl Claim {
+    /// Decides on all that is due, and parks what is not the head of its lane: before a head is settled, because that
+    /// releases the one behind it.
+    fn decide_all(&self, job: &Job<'_>, due: Vec<i64>) -> Result<Vec<(OutboxRow, Decision)>, Hold> {
+        let mut decided = Vec::with_capacity(due.len());
+        for seq in due {
+            let Some(row) = outbox::find(job.tx(), seq)? else { continue };
+            let decision = self.decide(job, &row)?;
+            decided.push((row, decision));
+        }
+        for (row, _) in decided.iter().filter(|(_, decision)| matches!(decision, Decision::HeldBack)) {
+            outbox::park(job.tx(), row.seq)?;
+        }
+        Ok(decided)
+    }
+
     /// Decides on a message that is due. It writes nothing.
     fn decide(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Hold> {
         if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
             return Ok(Decision::HeldBack);
         }
-        let session = job.brief(row)?;
-        match self.prepare(job, row, session.as_ref())? {
+        match self.prepare(job, row) {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
-            Err(NotSent::Waits(opening)) => Ok(Decision::Wait(opening)),
-            Err(NotSent::IsHeld(held)) => Ok(Decision::WaitForOther(held)),
-            Err(NotSent::LacksTemplates) => Ok(Decision::WaitForTemplates),
+            Err(NotSent::Aside(aside)) => Ok(Decision::SetAside(aside)),
             Err(NotSent::Fails(reason)) => {
                 if self.notifies_session(reason) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
@@ -226,6 +208,7 @@ impl Claim {
                 }
                 Ok(Decision::Fail(reason))
             }
+            Err(NotSent::Hold(hold)) => Err(hold),
         }
     }
 
@@ -234,93 +217,183 @@ impl Claim {
         self.access.is_full() && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason)
     }
 
-    /// What goes out, and what its stored body changes to; or why nothing does.
-    fn prepare(
-        &self,
-        job: &Job<'_>,
-        row: &OutboxRow,
-        session: Option<&SessionBrief>,
-    ) -> Result<Result<(Outgoing, Option<String>), NotSent>, Hold> {
-        let fails = |reason| Ok(Err(NotSent::Fails(reason)));
-        let now = job.now();
-        let Some(addressee) = outbox::addressee(job.tx(), row.contact_seq)? else { return fails(NO_ADDRESS) };
-        if addressee.is_being_erased {
-            return fails(ERASED);
-        }
-        let reaches_all = [Origin::Consent, Origin::Agent].contains(&row.origin);
-        let no_marketing = addressee.marketing_only && !reaches_all;
-        if addressee.opted_out_at.is_some() && !reaches_all {
-            let is_begun = match row.session_seq {
-                Some(seq) if addressee.marketing_only => !messages::has_written_in(job.tx(), row.contact_seq, seq)?,
-                _ => !addressee.marketing_only,
-            };
-            if is_begun {
-                return fails(OPTED_OUT);
-            }
-        }
-        if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
-            return fails(SESSION_ENDED);
-        }
-        if let Some(held) = job.holder(addressee.held).filter(|_| row.origin == Origin::Flow) {
-            return Ok(Err(NotSent::IsHeld(held)));
-        }
-        if row.good_until.is_some_and(|good_until| good_until < now) {
-            return fails(TOO_OLD);
-        }
+    /// What goes out, and what its stored body changes to.
+    fn prepare(&self, job: &Job<'_>, row: &OutboxRow) -> Result<(Outgoing, Option<String>), NotSent> {
+        let session = job.brief(row)?;
+        let addressee = outbox::addressee(job.tx(), row.contact_seq)?.ok_or(NO_ADDRESS)?;
+        let candidate = Candidate { job, row, session: session.as_ref(), addressee: &addressee, access: self.access };
+        candidate.check_consent()?;
+        candidate.check_session_and_age()?;
         let Addressee { phone, wa_id, bsuid, .. } = &addressee;
         let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
         if to == Recipient::default() {
-            return fails(NO_ADDRESS);
+            return Err(NO_ADDRESS.into());
         }
         let Some(message) = row.body.message() else {
             tracing::error!(message = %row.id, "a queued message cannot be read");
-            return fails(UNREADABLE);
+            return Err(UNREADABLE.into());
         };
-        if let Some(opening) = opening(row, message, addressee.last_inbound_at, now) {
-            return Ok(Err(NotSent::Waits(opening)));
+        if let Some(opening) = opening(row, message, addressee.last_inbound_at, job.now()) {
+            return Err(Aside::Hours(opening).into());
         }
-        let channel = &job.inner().options.channel;
-        // The channel's word goes before our reckoning.
-        let takes_text =
-            !channel.has_window() || (is_window_open(addressee.last_inbound_at, now) && !message.was_text_refused());
-        let session_id: Option<SessionId> = session.map(|session| session.id);
-        let content = match compose::choose(message, takes_text) {
-            Err(reason) => return fails(reason),
-            Ok(Choice::Text) => match compose::text(message, session_id) {
-                Ok(content) => content,
-                Err(reason) => return fails(reason),
-            },
-            // Of the conversation that goes on, the session hears of it.
-            Ok(Choice::Template(_)) if no_marketing => return fails(NO_MARKETING),
-            Ok(Choice::Template(named)) => {
-                let known = templates::named(job.tx(), channel.name(), &named.name)?;
-                if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
-                    return Ok(Err(NotSent::LacksTemplates));
-                }
-                let known: Vec<_> = known.into_iter().map(|row| row.template).collect();
-                // Its language is asked for where the node's is not there.
-                let is_served = named.language.as_ref().is_some_and(|language| {
-                    known.iter().any(|one: &MessageTemplate| is_same_language(&one.language, language))
-                });
-                let flow = match session {
-                    Some(session) if !is_served && self.access.is_full() => {
-                        Some(job.flow(session.flow_seq, session.version)?)
-                    }
-                    _ => None,
-                };
-                let languages = Languages {
-                    contact: addressee.language.as_deref(),
-                    flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
-                };
-                match compose::template(message, named, session_id, languages, known, channel.has_templates()) {
-                    Ok(content) => content,
-                    Err(reason) => return fails(reason),
-                }
-            }
-        };
+        let content = candidate.content(message)?;
         // Of a message that can only go out in one way nothing has to be noted.
         let noted = message.template.as_ref().and_then(|_| row.body.with_sent(&compose::note(&content)));
-        Ok(Ok((Outgoing { id: row.id, to, content, at: now }, noted)))
+        Ok((Outgoing { id: row.id, to, content, at: job.now() }, noted))
+    }
+}
+
+/// A claim that is carried out: what was decided is written.
+struct Claiming<'a> {
+    job: &'a Job<'a>,
+    /// Where the number has a limit.
+    pace: Option<ClaimPace<'a>>,
+    claimed: Claimed,
+}
+
+impl Claiming<'_> {
+    /// Fails a message.
+    fn fail(&mut self, row: &OutboxRow, reason: &str, notifies_session: bool) -> Result<(), Hold> {
+        self.job.fail_message(row, &Failure { reason, error: None, at: self.job.now(), notifies_session })?;
+        self.claimed.failed += 1;
+        self.claimed.may_be_more = true;
+        Ok(())
+    }
+
+    /// Has a message wait. What other sessions and people say goes out past one that steps aside.
+    fn set_aside(&mut self, row: &OutboxRow, aside: &Aside) -> Result<()> {
+        let (tx, now) = (self.job.tx(), self.job.now());
+        match aside {
+            Aside::Hours(opening) => {
+                let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
+                outbox::hold_for_hours(tx, row.seq, *opening, good_until)?;
+            }
+            Aside::Holder(held) => outbox::hold_for_other(tx, row.seq, held)?,
+            Aside::Templates => return outbox::wait_for_templates(tx, row.seq, now.plus(WITHOUT_TEMPLATES)),
+        }
+        self.claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
+        Ok(())
+    }
+
+    /// Claims a message, as far as the pace lets it go. Breaks where the number has had enough.
+    fn send(&mut self, row: &OutboxRow, message: Outgoing, body: Option<&str>) -> Result<ControlFlow<()>, Hold> {
+        let (tx, now) = (self.job.tx(), self.job.now());
+        if self.claimed.attempts.iter().any(|attempt| attempt.contact_seq == row.contact_seq) {
+            // One whose hours have just begun met one that would have gone out past it: one at a time all the same.
+            outbox::park(tx, row.seq)?;
+            return Ok(ControlFlow::Continue(()));
+        }
+        match self.pace.as_ref().map_or(Ok(Pace::Go), |pace| pace.check(row.contact_seq))? {
+            Pace::Go => {}
+            Pace::PersonUntil(until) => {
+                outbox::hold(tx, row.seq, until)?;
+                return Ok(ControlFlow::Continue(()));
+            }
+            Pace::NumberUntil(until) => {
+                self.claimed.paced_until = Some(until);
+                self.claimed.may_be_more = false;
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        outbox::claim(tx, row.seq, body, now.plus(LEASE), now)?;
+        if let Content::Template { .. } = message.content {
+            self.job.drop_parts_of_template(row)?;
+        }
+        self.claimed.attempts.push(Attempt {
+            seq: row.seq,
+            contact_seq: row.contact_seq,
+            number: row.attempts + 1,
+            message,
+        });
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The head of a lane that is due, with what deciding on it takes.
+struct Candidate<'a> {
+    job: &'a Job<'a>,
+    row: &'a OutboxRow,
+    session: Option<&'a SessionBrief>,
+    addressee: &'a Addressee,
+    access: Access,
+}
+
+impl Candidate<'_> {
+    /// Whether the person may be written to. Who opted out of marketing alone still hears of a conversation that goes on.
+    fn check_consent(&self) -> Result<(), NotSent> {
+        let Self { job, row, addressee, .. } = *self;
+        if addressee.is_being_erased {
+            return Err(ERASED.into());
+        }
+        if addressee.opted_out_at.is_none() || self.reaches_all() {
+            return Ok(());
+        }
+        let is_begun = match row.session_seq {
+            Some(seq) if addressee.marketing_only => !messages::has_written_in(job.tx(), row.contact_seq, seq)?,
+            _ => !addressee.marketing_only,
+        };
+        if is_begun { Err(OPTED_OUT.into()) } else { Ok(()) }
+    }
+
+    /// Whether the message goes out to who opted out, too.
+    fn reaches_all(&self) -> bool {
+        [Origin::Consent, Origin::Agent].contains(&self.row.origin)
+    }
+
+    /// Whether its session still speaks, nobody else holds the conversation, and the message is not too old.
+    fn check_session_and_age(&self) -> Result<(), NotSent> {
+        let Self { job, row, session, addressee, .. } = *self;
+        if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
+            return Err(SESSION_ENDED.into());
+        }
+        if let Some(held) = job.holder(addressee.held).filter(|_| row.origin == Origin::Flow) {
+            return Err(Aside::Holder(held).into());
+        }
+        if row.good_until.is_some_and(|good_until| good_until < job.now()) {
+            return Err(TOO_OLD.into());
+        }
+        Ok(())
+    }
+
+    /// What the message goes out as: its text, or its template where the channel takes no free text to this person now.
+    fn content(&self, message: &StoredMessage) -> Result<Content, NotSent> {
+        let channel = &self.job.inner().options.channel;
+        // The channel's word goes before our reckoning.
+        let takes_text = !channel.has_window()
+            || (is_window_open(self.addressee.last_inbound_at, self.job.now()) && !message.was_text_refused());
+        match compose::choose(message, takes_text)? {
+            Choice::Text => Ok(compose::text(message, self.session.map(|session| session.id))?),
+            Choice::Template(named) => self.template(message, named),
+        }
+    }
+
+    /// The template that a message names.
+    fn template(&self, message: &StoredMessage, named: &TemplateRef) -> Result<Content, NotSent> {
+        let Self { job, session, addressee, .. } = *self;
+        if addressee.marketing_only && !self.reaches_all() {
+            // Of the conversation that goes on, the session hears of it.
+            return Err(NO_MARKETING.into());
+        }
+        let channel = &job.inner().options.channel;
+        let known = templates::named(job.tx(), channel.name(), &named.name)?;
+        if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
+            return Err(Aside::Templates.into());
+        }
+        let known: Vec<_> = known.into_iter().map(|row| row.template).collect();
+        // Its language is asked for where the node's is not there.
+        let is_served = named.language.as_ref().is_some_and(|language| {
+            known.iter().any(|one: &MessageTemplate| is_same_language(&one.language, language))
+        });
+        let flow = match session {
+            Some(session) if !is_served && self.access.is_full() => Some(job.flow(session.flow_seq, session.version)?),
+            _ => None,
+        };
+        let languages = Languages {
+            contact: addressee.language.as_deref(),
+            flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
+        };
+        let session = session.map(|session| session.id);
+        Ok(compose::template(message, named, session, languages, known, channel.has_templates())?)
     }
 }
 
