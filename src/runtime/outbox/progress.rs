@@ -129,16 +129,7 @@ impl NoteProgress {
     }
 
     fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Hold> {
-        let mut row = row.clone();
-        if let Some(provider_id) = self.progress.provider_id.as_deref() {
-            if row.next_attempt_at.is_none() && row.provider_id.as_deref().is_some_and(|known| known != provider_id) {
-                // The channel took a later attempt since, under another id.
-                return Ok(ProgressOutcome::Known);
-            }
-            if outbox::learn_provider_id(job.tx(), &row, provider_id)? {
-                row.provider_id = Some(provider_id.to_owned());
-            }
-        }
+        let Some(row) = self.of_latest_attempt(job, row)? else { return Ok(ProgressOutcome::Known) };
         if row.origin.is_elsewhere() {
             return Ok(self.failed_elsewhere(job, &row, at)?);
         }
@@ -149,23 +140,10 @@ impl NoteProgress {
         // The channel took the message before, so that it is about the message.
         let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, access: self.access };
         let goes_again = refused.goes_again(&row);
-        let is_known = match row.status {
-            MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
-            // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its
-            // answer and by a status.
-            MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(&row, &refusal),
-            // The same while the next attempt is under way, whose own answer is still to come.
-            MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(&row, &refusal),
-            _ => false,
-        };
-        if is_known {
+        if is_known(&row, &refusal, goes_again) {
             return Ok(ProgressOutcome::Known);
         }
-        let may_speak_again = match job.brief(&row)? {
-            Some(session) => may_speak(&session, row.turn),
-            None => row.session_seq.is_none(),
-        };
-        if goes_again && !may_speak_again {
+        if goes_again && !may_speak_again(job, &row)? {
             refused.fail(job, &row, self.access.is_full())?;
             return Ok(ProgressOutcome::Noted);
         }
@@ -174,9 +152,44 @@ impl NoteProgress {
             AfterRefusal::Requeued | AfterRefusal::Paused => {
                 ProgressOutcome::GoesAgain { contact_seq: row.contact_seq, id: row.id }
             }
-            _ => ProgressOutcome::Noted,
+            AfterRefusal::OptedOut { .. } | AfterRefusal::Failed => ProgressOutcome::Noted,
         })
     }
+
+    /// The message with the channel's id of the attempt that a failure is about; `None` if the channel took a later attempt
+    /// since, under another id.
+    fn of_latest_attempt(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Option<OutboxRow>> {
+        let mut row = row.clone();
+        let Some(provider_id) = self.progress.provider_id.as_deref() else { return Ok(Some(row)) };
+        if row.next_attempt_at.is_none() && row.provider_id.as_deref().is_some_and(|known| known != provider_id) {
+            return Ok(None);
+        }
+        if outbox::learn_provider_id(job.tx(), &row, provider_id)? {
+            row.provider_id = Some(provider_id.to_owned());
+        }
+        Ok(Some(row))
+    }
+}
+
+/// Whether a failure is no news: the message has got further or failed before, or it is an earlier attempt's.
+fn is_known(row: &OutboxRow, refusal: &Refusal, goes_again: bool) -> bool {
+    match row.status {
+        MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
+        // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its answer
+        // and by a status.
+        MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(row, refusal),
+        // The same while the next attempt is under way, whose own answer is still to come.
+        MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(row, refusal),
+        _ => false,
+    }
+}
+
+/// Whether a message that has failed may go out again as far as its session goes.
+fn may_speak_again(job: &Job<'_>, row: &OutboxRow) -> Result<bool> {
+    Ok(match job.brief(row)? {
+        Some(session) => may_speak(&session, row.turn),
+        None => row.session_seq.is_none(),
+    })
 }
 
 /// A failure that a status tells of, as the refusal that it is.
