@@ -268,7 +268,7 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
 
 /// What follows from a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum NextStep {
     /// It is tried again then.
     Again(Timestamp),
     /// It is given up, and the next is tried at once.
@@ -279,21 +279,21 @@ enum Verdict {
     Gone,
 }
 
-fn judge(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> Verdict {
+fn classify(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> NextStep {
     let is_fault = matches!(refusal.status, Some(300..=499)) && !matches!(refusal.status, Some(408 | 425 | 429));
     if refusal.status == Some(410) {
-        return Verdict::Gone;
+        return NextStep::Gone;
     }
     // Somebody waits for a test, and makes another one if need be.
     let is_test = row.next_attempt_at.is_none();
     if is_test || (is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY) {
-        return Verdict::Faulty;
+        return NextStep::Faulty;
     }
     if now.since(row.created_at) >= GIVE_UP_AFTER {
-        return Verdict::TooOld(now.plus(jittered(BACK_OFF_AT_MOST)));
+        return NextStep::TooOld(now.plus(jittered(BACK_OFF_AT_MOST)));
     }
     let doubled = BACK_OFF.saturating_mul(2_u32.saturating_pow(row.attempts)).min(BACK_OFF_AT_MOST);
-    Verdict::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
+    NextStep::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
 }
 
 /// Records what an endpoint has taken, and what it has not. It is tried until the store takes it: what is not recorded is
@@ -305,11 +305,11 @@ async fn record(
     failed: Option<(DeliveryRow, Refusal)>,
 ) -> Result<()> {
     let now = runtime.clock().now();
-    // Judged once: a job that runs twice must do the same again.
-    let failed = failed.map(|(row, refusal)| (row.seq, judge(&row, &refusal, now), refusal.reason));
-    let verdict = failed.as_ref().map(|(_, verdict, _)| *verdict);
-    if let Some((_, verdict, reason)) = &failed {
-        tracing::info!(endpoint = %endpoint, ?verdict, reason, "an endpoint has not taken an event");
+    // Classified once: a job that runs twice must do the same again.
+    let failed = failed.map(|(row, refusal)| (row.seq, classify(&row, &refusal, now), refusal.reason));
+    let next_step = failed.as_ref().map(|(_, next_step, _)| *next_step);
+    if let Some((_, next_step, reason)) = &failed {
+        tracing::info!(endpoint = %endpoint, verdict = ?next_step, reason, "an endpoint has not taken an event");
     }
     loop {
         let (taken, failed) = (taken.clone(), failed.clone());
@@ -317,16 +317,16 @@ async fn record(
             if !taken.is_empty() {
                 webhooks::set_sent(tx, endpoint, &taken, now)?;
             }
-            let Some((seq, verdict, reason)) = &failed else { return Ok(()) };
-            let next_attempt_at = if let Verdict::Again(at) = verdict { Some(*at) } else { None };
+            let Some((seq, next_step, reason)) = &failed else { return Ok(()) };
+            let next_attempt_at = if let NextStep::Again(at) = next_step { Some(*at) } else { None };
             webhooks::set_attempt_failed(tx, *seq, reason, next_attempt_at, now)?;
-            match verdict {
-                Verdict::Again(_) | Verdict::Faulty => Ok(()),
-                Verdict::TooOld(next_at) => {
+            match next_step {
+                NextStep::Again(_) | NextStep::Faulty => Ok(()),
+                NextStep::TooOld(next_at) => {
                     webhooks::give_up_older(tx, endpoint, now.minus(GIVE_UP_AFTER), reason, now)?;
                     webhooks::defer_first(tx, endpoint, *next_at)
                 }
-                Verdict::Gone => webhooks::deactivate(tx, endpoint, now),
+                NextStep::Gone => webhooks::deactivate(tx, endpoint, now),
             }
         });
         match recorded.await {
@@ -337,7 +337,7 @@ async fn record(
             Err(error) => return Err(error),
         }
     }
-    if verdict == Some(Verdict::Gone) {
+    if next_step == Some(NextStep::Gone) {
         tracing::warn!(endpoint = %endpoint, "an endpoint answered 410 Gone and is switched off");
         runtime.reload_endpoints().await?;
         let give_up = move |tx: &crate::store::Tx<'_>| webhooks::give_up_older(tx, endpoint, now, "endpoint_gone", now);
