@@ -103,34 +103,7 @@ impl Runtime {
         loop {
             // Register for the wake-up before looking: what is queued in between is then not slept through.
             let woken = self.inner.teller.wake.notified();
-            let mut pause = POLL;
-            for (endpoint, id) in self.inner.teller.take_tests() {
-                let runtime = self.clone();
-                lanes.tasks.spawn(async move {
-                    if let Err(error) = test(&runtime, endpoint, id).await {
-                        tell_refusal(&runtime, &error, "an endpoint could not be tested");
-                    }
-                });
-            }
-            match self.store().query_vital(webhooks::waiting).await {
-                Ok(waiting) => {
-                    let now = self.clock().now();
-                    for (id, due_at) in waiting {
-                        if due_at > now {
-                            pause = pause.min(due_at.since(now).max(Duration::from_millis(5)));
-                        } else if !lanes.is_busy(id) {
-                            let (runtime, stopping) = (self.clone(), stopping.clone());
-                            lanes.start(id, async move {
-                                if let Err(error) = drain(&runtime, id, &stopping).await {
-                                    tell_refusal(&runtime, &error, "events could not be told; it is tried again");
-                                    tokio::time::sleep(POLL).await;
-                                }
-                            });
-                        }
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "what is to be told could not be read; it is tried again"),
-            }
+            let pause = start_due(self, &mut lanes, &stopping).await;
             tokio::select! {
                 () = &mut stop => break,
                 () = woken => {}
@@ -141,6 +114,43 @@ impl Runtime {
         stopper.send_replace(true);
         let drained = async { while lanes.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, drained).await;
+    }
+}
+
+/// Starts the tests that are to be made and the deliveries that are due. Gives how long to sleep.
+async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Receiver<bool>) -> Duration {
+    for (endpoint, id) in runtime.inner.teller.take_tests() {
+        lanes.tasks.spawn(test_or_log(runtime.clone(), endpoint, id));
+    }
+    let waiting = match runtime.store().query_vital(webhooks::waiting).await {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            tracing::warn!(%error, "what is to be told could not be read; it is tried again");
+            return POLL;
+        }
+    };
+    let now = runtime.clock().now();
+    let mut pause = POLL;
+    for (id, due_at) in waiting {
+        if due_at > now {
+            pause = pause.min(due_at.since(now).max(Duration::from_millis(5)));
+        } else if !lanes.is_busy(id) {
+            lanes.start(id, drain_or_log(runtime.clone(), id, stopping.clone()));
+        }
+    }
+    pause
+}
+
+async fn test_or_log(runtime: Runtime, endpoint: EndpointId, id: Uuid) {
+    if let Err(error) = test(&runtime, endpoint, id).await {
+        tell_refusal(&runtime, &error, "an endpoint could not be tested");
+    }
+}
+
+async fn drain_or_log(runtime: Runtime, id: EndpointId, stopping: watch::Receiver<bool>) {
+    if let Err(error) = drain(&runtime, id, &stopping).await {
+        tell_refusal(&runtime, &error, "events could not be told; it is tried again");
+        tokio::time::sleep(POLL).await;
     }
 }
 
