@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use super::fate::Waiters;
+use super::delivery_wait::Waiters;
 use crate::domain::{ContactId, FlowId, MessageId, NodeId, SessionId, Status, WaitKind};
 use crate::store::messages::{Direction, MessageStatus};
 
