@@ -23,7 +23,7 @@ const WAITING: usize = 256;
 
 /// How far a message got while its caller waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum DeliveryResult {
     /// The channel took it.
     Sent {
         /// The channel's id of it.
@@ -77,27 +77,27 @@ impl Waiters {
 }
 
 /// A caller who is going to wait.
-pub struct Expectation<'a> {
+pub struct DeliveryWait<'a> {
     runtime: &'a Runtime,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Runtime {
-    /// Gets ready to wait for the fate of a message that is queued after this.
-    pub fn expect_fate(&self) -> Expectation<'_> {
-        Expectation { runtime: self, permit: self.inner.live.waiters().room.try_acquire().ok() }
+    /// Gets ready to wait for the delivery of a message that is queued after this.
+    pub fn wait_for_delivery(&self) -> DeliveryWait<'_> {
+        DeliveryWait { runtime: self, permit: self.inner.live.waiters().room.try_acquire().ok() }
     }
 }
 
-impl Expectation<'_> {
+impl DeliveryWait<'_> {
     /// Waits until the channel has answered, for five seconds at the most; not at all while the channel is paused or is to
     /// be left alone by this message, or where too many wait already.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn of(self, id: MessageId) -> Result<Fate> {
+    pub async fn result_of(self, id: MessageId) -> Result<DeliveryResult> {
         if self.permit.is_none() {
-            return Ok(look(self.runtime, id).await?.fate());
+            return Ok(look(self.runtime, id).await?.result());
         }
         let place = Place::take(self.runtime.inner.live.waiters(), id);
         let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
@@ -106,11 +106,11 @@ impl Expectation<'_> {
             woken.as_mut().enable();
             let seen = look(self.runtime, id).await?;
             if seen.is_settled {
-                return Ok(seen.fate());
+                return Ok(seen.result());
             }
             tokio::select! {
                 () = woken => {}
-                () = &mut patience => return Ok(look(self.runtime, id).await?.fate()),
+                () = &mut patience => return Ok(look(self.runtime, id).await?.result()),
             }
         }
     }
@@ -151,16 +151,18 @@ struct Seen {
 }
 
 impl Seen {
-    fn fate(self) -> Fate {
+    fn result(self) -> DeliveryResult {
         match self.status {
             MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read => {
-                Fate::Sent { provider_id: self.provider_id }
+                DeliveryResult::Sent { provider_id: self.provider_id }
             }
-            MessageStatus::Simulated => Fate::Simulated,
-            MessageStatus::Failed => Fate::Failed { reason: self.reason.unwrap_or_default(), error: self.error },
-            MessageStatus::Unknown => Fate::Unknown,
+            MessageStatus::Simulated => DeliveryResult::Simulated,
+            MessageStatus::Failed => {
+                DeliveryResult::Failed { reason: self.reason.unwrap_or_default(), error: self.error }
+            }
+            MessageStatus::Unknown => DeliveryResult::Unknown,
             // It is on its way, and the channel takes its time.
-            MessageStatus::Queued | MessageStatus::Sending | MessageStatus::Received => Fate::Queued,
+            MessageStatus::Queued | MessageStatus::Sending | MessageStatus::Received => DeliveryResult::Queued,
         }
     }
 }

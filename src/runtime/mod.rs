@@ -72,7 +72,7 @@ pub use arrivals::Arrival;
 pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 pub use clock::Clock;
 pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
-pub use delivery_wait::{Expectation, Fate};
+pub use delivery_wait::{DeliveryResult, DeliveryWait};
 pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use health::Impairment;
 pub use held::ResumeContact;

@@ -16,7 +16,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
 use crate::domain::{Phone, TemplateId};
-use crate::runtime::{Command, Fate, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
+use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
 
 /// Characters of a text at most, which is what WhatsApp takes. They are counted as Unicode scalar values.
 const TEXT_CHARS: usize = 4_096;
@@ -128,18 +128,18 @@ pub(in crate::api) async fn send_once(
     command: impl Command<Outcome = Sending>,
 ) -> Result<(Value, bool), ApiError> {
     state.runtime.check_room()?;
-    let expectation = state.runtime.expect_fate();
+    let wait = state.runtime.wait_for_delivery();
     let (outcome, is_replay) = run_once(state, key.clone(), command).await?;
     let (id, contact_id) = match &outcome {
         Sending::Queued { id, contact_id } => (*id, *contact_id),
         Sending::Refused(refusal) => return Err(refused(refusal.clone())),
     };
-    let (status, provider_id) = match expectation.of(id).await? {
-        Fate::Sent { provider_id } => ("sent", provider_id),
-        Fate::Simulated => ("simulated", None),
-        Fate::Queued => ("queued", None),
-        Fate::Unknown => ("unknown", None),
-        Fate::Failed { reason, error } => {
+    let (status, provider_id) = match wait.result_of(id).await? {
+        DeliveryResult::Sent { provider_id } => ("sent", provider_id),
+        DeliveryResult::Simulated => ("simulated", None),
+        DeliveryResult::Queued => ("queued", None),
+        DeliveryResult::Unknown => ("unknown", None),
+        DeliveryResult::Failed { reason, error } => {
             // Nothing went out, so a retry is to send. Of what is queued or in doubt nobody can say that.
             if let Some(key) = key {
                 state.runtime.forget_key(key, outcome).await?;
