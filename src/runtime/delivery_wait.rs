@@ -17,7 +17,7 @@ use crate::store::messages::{self, MessageStatus};
 use crate::store::{Conn, channels};
 
 /// How long a caller waits for the channel's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Callers that wait at once; any more are answered at once.
 const WAITING: usize = 256;
 
@@ -100,7 +100,7 @@ impl DeliveryWait<'_> {
             return Ok(look(self.runtime, id).await?.result());
         }
         let place = Place::take(self.runtime.inner.live.waiters(), id);
-        let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+        let mut timeout = std::pin::pin!(tokio::time::sleep(WAIT_TIMEOUT));
         loop {
             let mut woken = std::pin::pin!(place.waiter.notified());
             woken.as_mut().enable();
@@ -110,7 +110,7 @@ impl DeliveryWait<'_> {
             }
             tokio::select! {
                 () = woken => {}
-                () = &mut patience => return Ok(look(self.runtime, id).await?.result()),
+                () = &mut timeout => return Ok(look(self.runtime, id).await?.result()),
             }
         }
     }

@@ -24,7 +24,7 @@ pub const BYTES: usize = 256 * 1024;
 /// The problem of a document that breaks a test case.
 pub const TEST_CASE_FAILED: &str = checks::TEST_CASE_FAILED.id();
 /// How long playing a flow's test cases may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RUN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of a text in a failure's sentence at most.
 const SHOWN_CHARS: usize = 200;
 
@@ -234,11 +234,11 @@ pub fn examine(
     let subject = Subject::of(checked, Some(flow_id), server);
     let started = Instant::now();
     for (index, case) in cases.iter().enumerate() {
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > RUN_TIMEOUT {
             let left = cases.len() - index;
             let text = format!(
                 "{left} of the test cases were not played, because the others took {} s. Delete some, or make them shorter.",
-                PATIENCE.as_secs()
+                RUN_TIMEOUT.as_secs()
             );
             checked.problems.push(Problem::new(checks::TEST_CASE_FAILED, text));
             return;
