@@ -27,11 +27,11 @@ use crate::store::{Conn, contacts};
 /// Why a message is not answered by itself.
 pub(in crate::runtime) const LIMIT: &str = "auto_reply_limit";
 /// Automatic answers to one person within [`SPAN`], at the most.
-const MOST: usize = 10;
+const MAX_ANSWERS: usize = 10;
 /// The time in which they are counted.
 const SPAN: Duration = Duration::from_secs(60);
 /// Automatic answers that led to more, at the most, and the time in which they are counted.
-const MOST_ROUNDS: usize = 30;
+const MAX_ROUNDS: usize = 30;
 const SPAN_OF_ROUNDS: Duration = Duration::from_secs(600);
 /// For how long a person has to be silent before there are others.
 const SILENCE: Duration = Duration::from_secs(3600);
@@ -118,7 +118,7 @@ pub(in crate::runtime) fn standing(
         }
         after = after.min(at);
     }
-    if answers < MOST && rounds < MOST_ROUNDS { Standing::Free } else { Standing::Reached }
+    if answers < MAX_ANSWERS && rounds < MAX_ROUNDS { Standing::Free } else { Standing::Reached }
 }
 
 impl Job<'_> {
@@ -134,7 +134,7 @@ impl Job<'_> {
         let since = self.now().minus(SPAN);
         let wishes = [Handling::OptOut, Handling::OptIn].map(Handling::as_str);
         let is_wish = |row: &&HeardRow| row.handled.as_deref().is_some_and(|handled| wishes.contains(&handled));
-        Ok(heard.iter().filter(|row| row.at > since).filter(is_wish).count() <= MOST)
+        Ok(heard.iter().filter(|row| row.at > since).filter(is_wish).count() <= MAX_ANSWERS)
     }
 }
 
