@@ -21,7 +21,7 @@ use crate::store::{Counter, templates, unprocessed_deliveries};
 /// Counts the statuses of messages that are not known here.
 const UNKNOWN_STATUS: &str = "status.unknown";
 /// Senders whose items are taken at once.
-const AT_ONCE: usize = 64;
+const MAX_SENDERS: usize = 64;
 
 impl Runtime {
     /// Takes all items of a delivery that arrived in one request.
@@ -47,7 +47,7 @@ impl Runtime {
                 outcome
             }
         });
-        let failures = outcomes.buffer_unordered(AT_ONCE).filter_map(|outcome: Result<()>| async { outcome.err() });
+        let failures = outcomes.buffer_unordered(MAX_SENDERS).filter_map(|outcome: Result<()>| async { outcome.err() });
         let failures: Vec<Error> = failures.collect().await;
         failures.into_iter().next().map_or(Ok(()), Err)
     }

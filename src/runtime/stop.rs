@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::store::{WriteClass, flows, sessions};
 
 /// Sessions that are cancelled at once, so that the writer's queue has room for others.
-const AT_ONCE: u32 = 64;
+const BATCH: u32 = 64;
 /// Why the sessions ended.
 const REASON: &str = "flow_stopped";
 
@@ -38,7 +38,7 @@ impl Runtime {
         let mut after = 0;
         loop {
             let found =
-                self.store().query(move |conn| sessions::running_of_flow(conn, flow_seq, after, AT_ONCE)).await?;
+                self.store().query(move |conn| sessions::running_of_flow(conn, flow_seq, after, BATCH)).await?;
             let Some((last, _)) = found.last() else { return Ok(Some(stopped)) };
             after = *last;
             let jobs: Vec<_> = found.into_iter().map(|(_, id)| (id, self.spawn_cancel(id))).collect();

@@ -49,9 +49,9 @@ const WAITING: usize = CLAIMED / 2;
 /// How long one that was put back stays there.
 const PUT_BACK: Duration = Duration::from_secs(3);
 /// Calls that go out at once.
-const AT_ONCE: usize = 64;
+const MAX_CALLS: usize = 64;
 /// Calls that go out at once to one host, so that a slow one leaves room for the others.
-const AT_ONCE_TO_HOST: usize = 16;
+const MAX_CALLS_TO_HOST: usize = 16;
 /// Hosts after which those without a call are forgotten.
 const HOSTS: usize = 64;
 /// How often the queue is looked at when nobody rings.
@@ -84,7 +84,7 @@ impl Default for Caller {
     fn default() -> Self {
         Self {
             fetcher: OnceLock::new(),
-            slots: Semaphore::new(AT_ONCE),
+            slots: Semaphore::new(MAX_CALLS),
             hosts: Mutex::default(),
             claimed: AtomicUsize::new(0),
             wake: Notify::new(),
@@ -100,7 +100,7 @@ impl Caller {
         if hosts.len() >= HOSTS {
             hosts.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_TO_HOST))).clone()
+        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(MAX_CALLS_TO_HOST))).clone()
     }
 
     /// Wakes the worker, after the commit that queued a call.
