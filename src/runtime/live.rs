@@ -13,7 +13,7 @@ use crate::domain::{ContactId, FlowId, MessageId, NodeId, SessionId, Status, Wai
 use crate::store::messages::{Direction, MessageStatus};
 
 /// Notices that a watcher may be behind.
-const BEHIND: usize = 4_096;
+const MAX_LAG: usize = 4_096;
 
 /// Something has changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -136,7 +136,7 @@ pub(super) struct Board {
 
 impl Board {
     pub(super) fn new() -> Self {
-        Self { watchers: broadcast::channel(BEHIND).0, waiters: Waiters::new() }
+        Self { watchers: broadcast::channel(MAX_LAG).0, waiters: Waiters::new() }
     }
 
     /// Whether anybody watches, or waits for a message.

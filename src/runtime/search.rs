@@ -15,7 +15,7 @@ const CONTACTS_PER_IDLE_JOB: u32 = 500;
 const BUSY: Duration = Duration::from_secs(1);
 /// Part of a job's time that is left to other processes after it while nobody else is known to write: they find the
 /// database free by trying again and again.
-const GAP: u32 = 8;
+const PAUSE_DIVISOR: u32 = 8;
 /// How often it is looked whether the index lacks anything. Whoever changes a contact then finds it within a second.
 const POLL: Duration = Duration::from_millis(400);
 /// How long to wait after a job that was refused.
@@ -108,7 +108,7 @@ impl Pace {
             self.busy_until = now + BUSY;
         }
         self.known = writes;
-        if now < self.busy_until { took } else { took / GAP }
+        if now < self.busy_until { took } else { took / PAUSE_DIVISOR }
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let took = Duration::from_millis(40);
         let mut pace = Pace::new(Writes { here: 5, elsewhere: 0 }, began);
         assert_eq!(pace.limit(began), CONTACTS_PER_IDLE_JOB);
-        assert_eq!(pace.after_job(Writes { here: 6, elsewhere: 0 }, took, at(40)), took / GAP, "its own job");
+        assert_eq!(pace.after_job(Writes { here: 6, elsewhere: 0 }, took, at(40)), took / PAUSE_DIVISOR, "its own job");
         assert_eq!(pace.limit(at(45)), CONTACTS_PER_IDLE_JOB);
 
         assert_eq!(pace.after_job(Writes { here: 8, elsewhere: 0 }, took, at(85)), took, "another job");
