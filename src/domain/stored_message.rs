@@ -1,8 +1,8 @@
 //! A message to a person as it is stored: what is said, and how it has been sent so far.
 //!
-//! `messages.body` holds it as JSON. [`NewMessage`] is what is written when the message is queued, [`StoredMessage`] what is
-//! read of it whenever it is decided on, and [`StoredBody::with_sent`] what an attempt adds. Keys that this version does
-//! not know are kept, and rows of earlier versions are read: keys that they lack have defaults.
+//! `messages.body` holds it as JSON. [`NewMessage`] is what is written when the message is queued, [`StoredMessage`]
+//! what is read of it whenever it is decided on, and [`StoredBody::with_sent`] what an attempt adds. Keys that this
+//! version does not know are kept, and rows of earlier versions are read: keys that they lack have defaults.
 
 use std::sync::OnceLock;
 
@@ -166,8 +166,8 @@ impl StoredBody {
         if may_be { self.message()?.part.as_ref() } else { None }
     }
 
-    /// The JSON with how an attempt sends the message, in place of how an earlier one did; `None` if this version cannot
-    /// read it.
+    /// The JSON with how an attempt sends the message, in place of how an earlier one did; `None` if this version
+    /// cannot read it.
     pub fn with_sent(&self, sent: &SentAs) -> Option<String> {
         let mut value = self.parsed()?.value.clone();
         value["sent"] = json!(sent);

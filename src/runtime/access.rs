@@ -1,8 +1,9 @@
 //! Full and degraded access to sessions: what a session that cannot be read must not keep from happening.
 //!
-//! A stored session may be beyond this version: its JSON is damaged, or its flow cannot be compiled. A command that comes
-//! upon one fails as `Internal`. Commands that must not be lost to that (a message from a person, an opt-out, the answer
-//! of a channel) run again with degraded access: they do what they are for, and neither read nor step any session.
+//! A stored session may be beyond this version: its JSON is damaged, or its flow cannot be compiled. A command that
+//! comes upon one fails as `Internal`. Commands that must not be lost to that (a message from a person, an opt-out, the
+//! answer of a channel) run again with degraded access: they do what they are for, and neither read nor step any
+//! session.
 
 use super::{Command, Runtime};
 use crate::error::{Code, Error, Result};
@@ -29,8 +30,8 @@ impl Access {
 }
 
 impl Runtime {
-    /// Runs a command with full access and, where that fails as `Internal`, once more with degraded access. `log` is told
-    /// of the error in between.
+    /// Runs a command with full access and, where that fails as `Internal`, once more with degraded access. `log` is
+    /// told of the error in between.
     ///
     /// # Errors
     /// As [`Runtime::handle`].

@@ -1,8 +1,8 @@
 //! Waiting for what the channel says of a message that was just queued.
 //!
-//! Who is going to wait says so before the message is queued: from then on every change of a message's status is told of
-//! after its commit. The store is read when the message is queued and whenever it is told of, and once more at the end; it
-//! alone decides.
+//! Who is going to wait says so before the message is queued: from then on every change of a message's status is told
+//! of after its commit. The store is read when the message is queued and whenever it is told of, and once more at the
+//! end; it alone decides.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,8 +90,8 @@ impl Runtime {
 }
 
 impl DeliveryWait<'_> {
-    /// Waits until the channel has answered, for five seconds at the most; not at all while the channel is paused or is to
-    /// be left alone by this message, or where too many wait already.
+    /// Waits until the channel has answered, for five seconds at the most; not at all while the channel is paused or is
+    /// to be left alone by this message, or where too many wait already.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -174,7 +174,8 @@ impl Receive {
             },
         )?;
         if let IncomingKind::Reply(kind) = inbound.kind {
-            // The window for free text is counted from when it was written, and a clock that is ahead opens it no longer.
+            // The window for free text is counted from when it was written, and a clock that is ahead opens it no
+            // longer.
             let written_at = inbound.sent_at.map_or(at, |sent_at| sent_at.min(at));
             contacts::touch(job.tx(), contact.seq, 1, Some(written_at), at)?;
             if outbox::stop_waiting(job.tx(), job.channel(), contact.seq, job.now())? {

@@ -1,19 +1,20 @@
 //! The circuit breaker of the outbox: for how long the channel, one person or one message is left alone.
 //!
-//! It lives in memory, and all of it may be lost. The circuit is closed while the channel takes messages, open while the
-//! channel is left alone, and half-open after that: one message at a time goes out until the channel takes one.
+//! It lives in memory, and all of it may be lost. The circuit is closed while the channel takes messages, open while
+//! the channel is left alone, and half-open after that: one message at a time goes out until the channel takes one.
 //!
 //! A refusal that may pass ([`RefusalClass::Transient`]) does not say whether it is about the message or about the far
-//! side: a server that is down answers 500 to everything, and one that stumbles over a message answers 500 to that. What
-//! the far side does with other messages tells the two apart:
+//! side: a server that is down answers 500 to everything, and one that stumbles over a message answers 500 to that.
+//! What the far side does with other messages tells the two apart:
 //!
 //! - It takes others while it refuses one: it is the message, which has eight tries. Only a try that was followed by an
 //!   acceptance counts, whoever's message that was, and the first.
-//! - It refuses those of three people, and takes nothing in between: it is the far side. The channel is left alone as if it
-//!   could not be reached, and tried with one message at a time until it takes one.
-//! - It refuses those of one or two people, and there is nothing else to send: nobody can tell. The channel is not held,
-//!   because a single bad message must not keep the next person waiting; the message is tried about once a minute and no
-//!   try counts, so that it outlasts an outage of any length that its own age allows (`message_max_age_minutes`).
+//! - It refuses those of three people, and takes nothing in between: it is the far side. The channel is left alone as
+//!   if it could not be reached, and tried with one message at a time until it takes one.
+//! - It refuses those of one or two people, and there is nothing else to send: nobody can tell. The channel is not
+//!   held, because a single bad message must not keep the next person waiting; the message is tried about once a minute
+//!   and no try counts, so that it outlasts an outage of any length that its own age allows
+//!   (`message_max_age_minutes`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,8 +35,8 @@ const MAX_PERSON_PAUSE: Duration = Duration::from_secs(5 * 60);
 const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 /// People whose messages are refused, with nothing taken in between, before that counts as an outage of the far side.
 const LANES_OF_AN_OUTAGE: usize = 3;
-/// Refusals in a row after which tries of a message count all the same: a day of them, at the pace at which an outage is
-/// probed. It ends those that have no age of their own, such as an agent's.
+/// Refusals in a row after which tries of a message count all the same: a day of them, at the pace at which an outage
+/// is probed. It ends those that have no age of their own, such as an agent's.
 const MAX_UNCOUNTED: u32 = 2_880;
 
 /// The circuit breaker of the channel in use.
@@ -75,7 +76,8 @@ struct State {
     person_refusals: HashMap<i64, u32>,
     /// Messages that the channel took since the start.
     accepted: u64,
-    /// Heads of lanes that were refused for a reason that may pass, by the contact's row: of a lane only the head is tried.
+    /// Heads of lanes that were refused for a reason that may pass, by the contact's row: of a lane only the head is
+    /// tried.
     failing_heads: HashMap<i64, TransientFailure>,
 }
 
@@ -86,8 +88,8 @@ struct Circuit {
     open_until: Option<Timestamp>,
     /// The code and the explanation of the refusal that it is open for.
     reason: Option<(String, String)>,
-    /// Rows of contacts whose messages were refused for a reason that may pass, since a message was taken: so many at the
-    /// most as make an outage.
+    /// Rows of contacts whose messages were refused for a reason that may pass, since a message was taken: so many at
+    /// the most as make an outage.
     suspects: HashSet<i64>,
     /// How often in a row it opened.
     failures: u32,
@@ -128,8 +130,8 @@ impl Breaker {
         Consequence { open_until, retry_at, is_spent: tries.is_spent }
     }
 
-    /// Takes note of a refusal that came in a status and not as an answer. While the circuit is open or half-open, it says
-    /// nothing new of the channel: it is of an attempt from before.
+    /// Takes note of a refusal that came in a status and not as an answer. While the circuit is open or half-open, it
+    /// says nothing new of the channel: it is of an attempt from before.
     pub(super) fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
         let sent = Sent::Refused(refusal.clone());
         let mut state = self.state();
@@ -141,8 +143,8 @@ impl Breaker {
         }
     }
 
-    /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or it
-    /// alone, is left alone. It changes nothing.
+    /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or
+    /// it alone, is left alone. It changes nothing.
     pub(super) fn retry_at(
         &self,
         refusal: &Refusal,
@@ -153,8 +155,8 @@ impl Breaker {
         self.state().retry_at(refusal, contact_seq, (id, times), now)
     }
 
-    /// Forgets what it knows of the head of a lane that will not be tried again. The next head of the lane may have failed
-    /// by then.
+    /// Forgets what it knows of the head of a lane that will not be tried again. The next head of the lane may have
+    /// failed by then.
     pub(super) fn forget_head(&self, contact_seq: i64, id: MessageId) {
         let mut state = self.state();
         if state.failing_heads.get(&contact_seq).is_some_and(|failure| failure.id == id) {
@@ -163,8 +165,8 @@ impl Breaker {
         state.person_refusals.remove(&contact_seq);
     }
 
-    /// How many messages may be claimed while so many are under way, and in which round that is: none while the circuit is
-    /// open, and one by itself while it is half-open.
+    /// How many messages may be claimed while so many are under way, and in which round that is: none while the circuit
+    /// is open, and one by itself while it is half-open.
     pub(super) fn slots(&self, now: Timestamp, in_flight: usize) -> (u32, u64) {
         let state = self.state();
         let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
@@ -223,8 +225,8 @@ impl Circuit {
         self.open_until.is_some()
     }
 
-    /// Takes note of what a result says about the channel as a whole, and gives until when it is left alone if that opened
-    /// the circuit.
+    /// Takes note of what a result says about the channel as a whole, and gives until when it is left alone if that
+    /// opened the circuit.
     fn record(
         &mut self,
         sent: &Sent,

@@ -34,8 +34,8 @@ pub(super) const ERASED: &str = "erased";
 pub(super) const SESSION_ENDED: &str = "session_ended";
 /// Why a message fails that waited for too long.
 pub(super) const TOO_OLD: &str = "too_old";
-/// What a message that waited for its hours has left to go out in from when they begin, however long it has waited: what
-/// stands before it in its lane goes first.
+/// What a message that waited for its hours has left to go out in from when they begin, however long it has waited:
+/// what stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
 /// After what a message that waits for the channel's templates is looked at again, should nobody have said that they
 /// are there.
@@ -319,7 +319,8 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Whether the person may be written to. Who opted out of marketing alone still hears of a conversation that goes on.
+    /// Whether the person may be written to. Who opted out of marketing alone still hears of a conversation that goes
+    /// on.
     fn check_consent(&self) -> Result<(), NotSent> {
         let Self { job, row, addressee, .. } = *self;
         if addressee.is_being_erased {
@@ -407,8 +408,8 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
     }
 }
 
-/// When the hours begin that a message must wait for. Not for the person who has written since, or just before: whoever is
-/// in a conversation is not spoken to first, and the answers behind the message wait for nothing.
+/// When the hours begin that a message must wait for. Not for the person who has written since, or just before: whoever
+/// is in a conversation is not spoken to first, and the answers behind the message wait for nothing.
 fn opening(
     row: &OutboxRow,
     message: &StoredMessage,

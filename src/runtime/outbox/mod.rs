@@ -1,9 +1,9 @@
 //! The outbox: messages go out after the commit that says them, in order, at least once.
 //!
-//! A message is a row of the turn that says it. It stands in a lane, one for each channel and contact, and only the head
-//! of a lane goes out; lanes do not wait for each other. A worker claims heads (one job decides on many and marks them),
-//! hands them to the channel, many at a time, and records each answer in a job of its own. State is exactly-once; a
-//! message goes out at least once, always under the same id:
+//! A message is a row of the turn that says it. It stands in a lane, one for each channel and contact, and only the
+//! head of a lane goes out; lanes do not wait for each other. A worker claims heads (one job decides on many and marks
+//! them), hands them to the channel, many at a time, and records each answer in a job of its own. State is
+//! exactly-once; a message goes out at least once, always under the same id:
 //!
 //! | the process dies | then |
 //! |---|---|
@@ -14,16 +14,17 @@
 //!
 //! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If the
 //! channel tells of it meanwhile (our id goes out with it and comes back), it is settled by that. Else
-//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes, once
-//! for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as accepted
-//! after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a refusal is
-//! recorded before the lane goes on.
+//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes,
+//! once for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as
+//! accepted after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a
+//! refusal is recorded before the lane goes on.
 //!
-//! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others; the
-//! head of `breaker` says how that is told from an outage, which costs no tries.
+//! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others;
+//! the head of `breaker` says how that is told from an outage, which costs no tries.
 //!
 //! Debug builds abort at the point that the environment variable `QYVO_CRASH_AT` names, and stand still at the one that
-//! `QYVO_STAND_AT` names, so that a test can kill them there; `outbox.after_send:3` is the third time that it is passed.
+//! `QYVO_STAND_AT` names, so that a test can kill them there; `outbox.after_send:3` is the third time that it is
+//! passed.
 
 mod breaker;
 mod channel;
@@ -73,8 +74,8 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_PAUSED: Duration = Duration::from_secs(5);
 /// How long to wait after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// How long messages under way have to come back when the server stops: as long as the channel may take to answer, and a
-/// moment to record it. What is cut off is in doubt, and a text in doubt may go out twice.
+/// How long messages under way have to come back when the server stops: as long as the channel may take to answer, and
+/// a moment to record it. What is cut off is in doubt, and a text in doubt may go out twice.
 const GRACE: Duration = http::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How long to wait before recording is tried again, at first and at the most.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -164,8 +165,9 @@ impl Runtime {
         Ok(handed_over)
     }
 
-    /// Sends messages until `stop` is done, as soon as they are queued and may go out; then waits for what is under way,
-    /// for 32 seconds at the most. While the clock is moved by hand it leaves that to [`Runtime::run_outbox_once`].
+    /// Sends messages until `stop` is done, as soon as they are queued and may go out; then waits for what is under
+    /// way, for 32 seconds at the most. While the clock is moved by hand it leaves that to
+    /// [`Runtime::run_outbox_once`].
     pub async fn run_outbox(&self, stop: impl Future<Output = ()>) {
         run(self, stop).await;
     }
@@ -301,8 +303,8 @@ async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
-/// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long for a
-/// channel that is not in use.
+/// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long
+/// for a channel that is not in use.
 pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
     expire_elsewhere(runtime).await?;
     let name = runtime.channel().name();
@@ -355,8 +357,8 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
     Ok(Batch { claimed, round })
 }
 
-/// Runs a claim. When something in it cannot be read, messages are claimed one by one, and the one that it is about without
-/// its session.
+/// Runs a claim. When something in it cannot be read, messages are claimed one by one, and the one that it is about
+/// without its session.
 async fn claim_up_to(runtime: &Runtime, limit: u32) -> Result<Claimed> {
     match runtime.handle(Claim { limit, access: Access::Full }).await {
         Err(error) if Access::Full.degrades_by(&error) => log_unclaimed(&error, limit),

@@ -27,8 +27,8 @@ use crate::store::{Tx, channels};
 
 /// Messages in both directions that a number may handle in a second, unless the operator knows better.
 pub(in crate::runtime) const PER_SECOND: u32 = 80;
-/// The part of them that may go at the same moment. It is taken from what goes steadily, so that no second has more than
-/// the whole.
+/// The part of them that may go at the same moment. It is taken from what goes steadily, so that no second has more
+/// than the whole.
 const PART_AT_ONCE: u32 = 8;
 /// How often one person may be written to.
 const PAIR_PERIOD: Duration = Duration::from_secs(6);

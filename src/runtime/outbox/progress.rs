@@ -156,8 +156,8 @@ impl NoteProgress {
         })
     }
 
-    /// The message with the channel's id of the attempt that a failure is about; `None` if the channel took a later attempt
-    /// since, under another id.
+    /// The message with the channel's id of the attempt that a failure is about; `None` if the channel took a later
+    /// attempt since, under another id.
     fn of_latest_attempt(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Option<OutboxRow>> {
         let mut row = row.clone();
         let Some(provider_id) = self.progress.provider_id.as_deref() else { return Ok(Some(row)) };
@@ -175,8 +175,8 @@ impl NoteProgress {
 fn is_known(row: &OutboxRow, refusal: &Refusal, goes_again: bool) -> bool {
     match row.status {
         MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
-        // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its answer
-        // and by a status.
+        // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its
+        // answer and by a status.
         MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(row, refusal),
         // The same while the next attempt is under way, whose own answer is still to come.
         MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(row, refusal),

@@ -149,8 +149,8 @@ impl Command for Expire {
     }
 }
 
-/// Decides on messages that have been in doubt for long enough: they go out again, or count as taken. Attempts that have
-/// not ended for too long come to be in doubt. The outcome is how many messages that were.
+/// Decides on messages that have been in doubt for long enough: they go out again, or count as taken. Attempts that
+/// have not ended for too long come to be in doubt. The outcome is how many messages that were.
 pub(super) struct Decide {
     pub(super) access: Access,
 }

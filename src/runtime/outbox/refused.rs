@@ -101,7 +101,8 @@ impl Refused<'_> {
                 };
                 return Ok(AfterRefusal::OptedOut { contact_seq: row.contact_seq, is_ending });
             }
-            // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is one.
+            // It happens inside a window that is open, too (Meta, known issues): then the template goes, if there is
+            // one.
             RefusalClass::WindowClosed => match self.with_text_refused(row) {
                 Some(body) => {
                     outbox::requeue(tx, row.seq, now, unspent, error, now)?;
@@ -127,8 +128,8 @@ impl Refused<'_> {
         job.fail_message(row, &Failure { reason, error, at: self.at, notifies_session })
     }
 
-    /// The stored message noted so that its template goes in place of the text that was refused. `None` if it has none, or
-    /// if that was what the channel refused.
+    /// The stored message noted so that its template goes in place of the text that was refused. `None` if it has none,
+    /// or if that was what the channel refused.
     fn with_text_refused(&self, row: &OutboxRow) -> Option<String> {
         let sent = row.body.message()?.with_text_refused(&self.refusal.code)?;
         row.body.with_sent(&sent)

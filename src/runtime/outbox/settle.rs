@@ -92,8 +92,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies that
-    /// came before its session fell due.
+    /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies
+    /// that came before its session fell due.
     pub(super) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Hold> {
         match self.live_of(row)? {
             Some(live) if live.is_running() => self.wait_for_replies(&live.session),
@@ -120,8 +120,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its trace
-    /// says so.
+    /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its
+    /// trace says so.
     pub(super) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
         let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
@@ -162,9 +162,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Opts a person out of marketing who told the channel so. What was begun with them ends: sessions in which they have
-    /// not written, and what is queued for them. A conversation of theirs goes on. `true` if there may be more sessions
-    /// than one job ends. With degraded access all of them end.
+    /// Opts a person out of marketing who told the channel so. What was begun with them ends: sessions in which they
+    /// have not written, and what is queued for them. A conversation of theirs goes on. `true` if there may be more
+    /// sessions than one job ends. With degraded access all of them end.
     pub(in crate::runtime) fn opt_out_of_marketing(
         &self,
         contact: &StoredContact,
@@ -205,7 +205,8 @@ impl Job<'_> {
         self.notice_dropped(&dropped)
     }
 
-    /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has ended.
+    /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has
+    /// ended.
     pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
         self.ledger().tell_dropped(dropped, reason)?;
         self.notice_dropped(dropped)
@@ -284,9 +285,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it was
-    /// armed is not settled: nobody can answer what has not arrived, and what a delay was to part would go out together.
-    /// The timer is armed again from now then.
+    /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it
+    /// was armed is not settled: nobody can answer what has not arrived, and what a delay was to part would go out
+    /// together. The timer is armed again from now then.
     pub(in crate::runtime) fn put_off_timeout(&self, live: &mut Live, event: &Event) -> Result<bool> {
         let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, live.seq, live.contact_seq()) else {
             return Ok(false);

@@ -2,9 +2,9 @@
 //!
 //! - 2xx: taken. Everything else has failed and is tried again: after 5 s at first, at last after an hour.
 //! - What has failed for 24 hours is given up, with all that is as old, and the next is tried within the hour.
-//! - An answer that says that it is the request's fault (3xx, as redirects are not followed, and 4xx except 408, 425 and
-//!   429) gives that delivery up after five attempts, so that one which an endpoint will never take does not hold up
-//!   the others for a day.
+//! - An answer that says that it is the request's fault (3xx, as redirects are not followed, and 4xx except 408, 425
+//!   and 429) gives that delivery up after five attempts, so that one which an endpoint will never take does not hold
+//!   up the others for a day.
 //! - 410 Gone switches the endpoint off and gives up what is queued for it.
 //!
 //! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an
@@ -58,8 +58,8 @@ const POLL: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Runtime {
-    /// Posts everything that is queued for endpoints and due, and gives how many attempts there were. The worker does so
-    /// by itself, except under a clock that is moved by hand.
+    /// Posts everything that is queued for endpoints and due, and gives how many attempts there were. The worker does
+    /// so by itself, except under a clock that is moved by hand.
     ///
     /// # Errors
     /// When the store cannot be read or takes no writes.
@@ -306,8 +306,8 @@ fn classify(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> NextStep {
     NextStep::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
 }
 
-/// Records what an endpoint has taken, and what it has not. It is tried until the store takes it: what is not recorded is
-/// posted again.
+/// Records what an endpoint has taken, and what it has not. It is tried until the store takes it: what is not recorded
+/// is posted again.
 async fn record(
     runtime: &Runtime,
     endpoint: EndpointId,
