@@ -401,7 +401,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         began_at: attempt.message.at,
         wa_id: attempt.message.to.wa_id.clone(),
         sent,
-        again_at: consequence.retry_at,
+        retry_at: consequence.retry_at,
         is_spent: consequence.is_spent,
         access: Access::Full,
     };

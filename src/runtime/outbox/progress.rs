@@ -135,10 +135,10 @@ impl NoteProgress {
         }
         let refusal = refusal_of(&self.progress);
         let began_at = row.claimed_at.unwrap_or(row.created_at);
-        let again_at =
+        let retry_at =
             job.inner().outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
         // The channel took the message before, so that it is about the message.
-        let refused = Refused { refusal: &refusal, began_at, again_at, is_spent: true, at, access: self.access };
+        let refused = Refused { refusal: &refusal, began_at, retry_at, is_spent: true, at, access: self.access };
         let goes_again = refused.goes_again(&row);
         if is_known(&row, &refusal, goes_again) {
             return Ok(ProgressOutcome::Known);

@@ -31,7 +31,7 @@ pub(super) struct Record {
     pub(super) wa_id: Option<String>,
     pub(super) sent: Sent,
     /// When it goes out again, if it does.
-    pub(super) again_at: Timestamp,
+    pub(super) retry_at: Timestamp,
     /// Whether a refusal that may pass counts against the message's tries.
     pub(super) is_spent: bool,
     /// The answer must not be lost to a session that cannot be read.
@@ -101,7 +101,7 @@ impl Command for Record {
                 let refused = Refused {
                     refusal,
                     began_at: self.began_at,
-                    again_at: self.again_at,
+                    retry_at: self.retry_at,
                     is_spent: self.is_spent,
                     at: job.now(),
                     access: self.access,

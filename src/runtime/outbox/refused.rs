@@ -41,7 +41,7 @@ pub(super) struct Refused<'a> {
     /// When the attempt began.
     pub(super) began_at: Timestamp,
     /// When the message goes out again, if it does and is held back by itself.
-    pub(super) again_at: Timestamp,
+    pub(super) retry_at: Timestamp,
     /// Whether it counts against the message's tries if it is one that may pass.
     pub(super) is_spent: bool,
     /// When it was refused.
@@ -70,13 +70,13 @@ impl Refused<'_> {
         let error = self.error();
         let unspent = row.attempts.saturating_sub(1);
         match refusal.class {
-            RefusalClass::RecipientPacing => outbox::requeue(tx, row.seq, self.again_at, unspent, error, now)?,
+            RefusalClass::RecipientPacing => outbox::requeue(tx, row.seq, self.retry_at, unspent, error, now)?,
             RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
             }
             RefusalClass::Transient if self.goes_again(row) => {
                 let attempts = if self.is_spent { row.attempts } else { unspent };
-                outbox::requeue(tx, row.seq, self.again_at, attempts, error, now)?;
+                outbox::requeue(tx, row.seq, self.retry_at, attempts, error, now)?;
             }
             RefusalClass::ChannelDown => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
