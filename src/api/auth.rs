@@ -23,9 +23,9 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 
-use super::State;
-use super::error::ApiError;
-use super::unknown_tokens::UnknownTokens;
+use crate::api::State;
+use crate::api::error::ApiError;
+use crate::api::state::unknown_tokens::UnknownTokens;
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
 use crate::store::{self, Store, tokens, tokens::Scope};
@@ -110,7 +110,7 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
     loop {
-        match super::read_vital(state, store::generation).await {
+        match crate::api::read_vital(state, store::generation).await {
             Ok(generation) if seen == Some(generation) => {}
             Ok(generation) => match reload(state).await {
                 Ok(()) => {
@@ -140,7 +140,7 @@ async fn reload(state: &State) -> Result<(), ApiError> {
     state.follow_settings();
     let token = state.settings.effective().access_token;
     if token != before && !token.0.is_empty() {
-        super::channels::use_access_token(state, token.0).await?;
+        crate::api::manage::channels::use_access_token(state, token.0).await?;
     }
     Ok(())
 }

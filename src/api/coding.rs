@@ -19,7 +19,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::error::ApiError;
+use crate::api::error::ApiError;
 
 /// Bytes up to which an answer is not worth compressing.
 pub(super) const WORTH: u64 = 1024;

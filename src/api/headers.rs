@@ -6,7 +6,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN};
 
-use super::error::ApiError;
+use crate::api::error::ApiError;
 
 /// Headers that have one value. Others are lists, or nothing here reads them.
 const SINGLE: [(&str, HeaderName); 8] = [

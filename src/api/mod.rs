@@ -1,39 +1,15 @@
 //! The HTTP API: the one table of routes, what surrounds every request, and a file for each resource.
 
-mod actions;
-mod admin;
 mod auth;
-mod channels;
 mod coding;
-mod contacts;
-mod dropdowns;
 mod error;
-mod events;
-mod flows;
-mod forwarded;
 mod headers;
-mod health;
 mod inbound;
-mod login;
+mod manage;
 mod mcp;
-mod me;
-mod messages;
-mod pages;
-mod publishing;
+mod public;
 mod request;
-mod session_events;
-mod sessions;
-mod settings;
-mod simulations;
-mod stats;
-mod templates;
-mod test_cases;
-mod tokens;
-mod trigger_batch;
-mod triggers;
-mod unknown_tokens;
-mod webhook_endpoints;
-mod whatsapp;
+mod state;
 
 use std::time::Instant;
 
@@ -54,13 +30,19 @@ use crate::store::tokens::{Scope, live as tokens_of};
 use crate::store::{Conn, generation};
 use crate::telemetry::Sparing;
 use error::ApiError;
+use inbound::{generic, whatsapp};
+use manage::{
+    channels, contacts, events, flows, health, log_in, messages, pages, publishing, sessions, settings, simulations,
+    stats, templates, test_cases, tokens, webhook_endpoints,
+};
+use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
 
 pub(crate) use auth::{RateLimit, Tokens, follow};
-pub(crate) use events::Watchers;
-pub(crate) use login::Logins;
-pub(crate) use trigger_batch::Batches;
-pub(crate) use whatsapp::UNPROVEN_BYTES;
+pub(crate) use inbound::whatsapp::UNPROVEN_BYTES;
+pub(crate) use manage::events::Watchers;
+pub(crate) use public::trigger_batch::Batches;
+pub(crate) use state::logins::Logins;
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
@@ -164,10 +146,10 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-sequence", TRIGGER, || web::to(actions::sequences::trigger_sequence)),
     entry(Method::POST, "/actions/get-flow", API, || web::to(actions::flows::get_public_flow)),
     entry(Method::POST, "/actions/get-sequence", API, || web::to(actions::sequences::get_public_sequence)),
-    entry(Method::GET, "/triggers/new-flow-triggered", API, || web::to(triggers::list_triggered_flows)),
-    entry(Method::GET, "/triggers/new-sequence-triggered", API, || web::to(triggers::list_triggered_sequences)),
-    entry(Method::GET, "/triggers/new-message-received", API, || web::to(triggers::list_received_messages)),
-    entry(Method::GET, "/triggers/new-campaign-sent", API, || web::to(triggers::list_sent_campaigns)),
+    entry(Method::GET, "/triggers/new-flow-triggered", API, || web::to(polling::list_triggered_flows)),
+    entry(Method::GET, "/triggers/new-sequence-triggered", API, || web::to(polling::list_triggered_sequences)),
+    entry(Method::GET, "/triggers/new-message-received", API, || web::to(polling::list_received_messages)),
+    entry(Method::GET, "/triggers/new-campaign-sent", API, || web::to(polling::list_sent_campaigns)),
     entry(Method::GET, "/dropdowns/flows", API, || web::to(dropdowns::list_flow_choices)),
     entry(Method::GET, "/dropdowns/sequences", API, || web::to(dropdowns::list_sequence_choices)),
     entry(Method::GET, "/dropdowns/templates", API, || web::to(dropdowns::list_template_choices)),
@@ -187,7 +169,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/remove-tag", API, || web::to(actions::tags::remove_tag)),
     entry(Method::POST, "/actions/list-tags", API, || web::to(actions::tags::list_tags)),
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
-    entry(Method::POST, "/inbound", API, || web::to(inbound::receive_inbound)),
+    entry(Method::POST, "/inbound", API, || web::to(generic::receive_inbound)),
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
     entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
@@ -259,11 +241,11 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/webhook-endpoints/{id}/deliveries", ADMIN, || web::to(webhook_endpoints::list_deliveries)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
     entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
-    entry(Method::GET, "/admin/session", OPEN, || web::to(admin::get_admin_session)),
-    entry(Method::POST, "/admin/set-up", OPEN, || web::to(admin::set_up_admin)),
-    entry(Method::POST, "/admin/log-in", OPEN, || web::to(admin::log_in_admin)),
-    entry(Method::POST, "/admin/log-out", ADMIN, || web::to(admin::log_out_admin)),
-    entry(Method::POST, "/admin/password", ADMIN, || web::to(admin::change_password)),
+    entry(Method::GET, "/admin/session", OPEN, || web::to(log_in::get_admin_session)),
+    entry(Method::POST, "/admin/set-up", OPEN, || web::to(log_in::set_up_admin)),
+    entry(Method::POST, "/admin/log-in", OPEN, || web::to(log_in::log_in_admin)),
+    entry(Method::POST, "/admin/log-out", ADMIN, || web::to(log_in::log_out_admin)),
+    entry(Method::POST, "/admin/password", ADMIN, || web::to(log_in::change_password)),
     entry(Method::GET, "/openapi.yaml", OPEN, || web::to(pages::get_openapi)),
 ];
 

@@ -10,7 +10,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 
-use super::super::error::ApiError;
+use crate::api::error::ApiError;
 
 /// Refuses requests that were sent to a name which is not this server's, or by a page of another server.
 ///

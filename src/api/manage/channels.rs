@@ -1,0 +1,236 @@
+//! `/channels`: what carries messages, how it does, and what an operator can do about it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, OptionalJsonBody, Query};
+use crate::api::{State, cut, iso, read};
+use crate::channels::Channel;
+use crate::channels::outgoing::Refusal;
+use crate::domain::Timestamp;
+use crate::error::Error;
+use crate::runtime::templates::last_template_sync;
+use crate::runtime::{ChannelState, OPERATOR, Tried};
+use crate::store::unprocessed_deliveries::{self, UnprocessedDelivery};
+use crate::store::{messages, templates};
+
+/// All channels that there are; one of them is live.
+const CHANNELS: [&str; 3] = ["whatsapp", "webhook", "simulator"];
+
+/// `GET /channels`: all channels, the live one first.
+pub(in crate::api) async fn list_channels(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    Query::read(&request)?.finish()?;
+    let live = live_view(&state).await?;
+    let others = CHANNELS.iter().filter(|name| **name != state.runtime.channel().name());
+    let off = others.map(|name| json!({"name": name, "is_live": false, "state": "off"}));
+    let data: Vec<Value> = std::iter::once(live).chain(off).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+}
+
+/// `POST /channels/{name}/pause`: nothing goes out until it is resumed.
+pub(in crate::api) async fn pause_channel(
+    state: web::Data<State>,
+    name: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let mut fields = Fields::of(&body.0);
+    let explanation = fields.reason();
+    fields.refuse_unknown();
+    fields.finish()?;
+    if state.runtime.pause_channel(OPERATOR.to_owned(), explanation).await? {
+        tracing::warn!(channel = name.as_str(), "the channel was paused by hand");
+    }
+    Ok(HttpResponse::Ok().json(live_view(&state).await?))
+}
+
+/// `POST /channels/{name}/resume`: what waits goes out. An access token that came from a file is read again first.
+pub(in crate::api) async fn resume_channel(
+    state: web::Data<State>,
+    name: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let mut fields = Fields::of(&body.0);
+    fields.refuse_unknown();
+    fields.finish()?;
+    if let Some(lacks) = state.runtime.channel().lacks() {
+        let error = ApiError::refused(StatusCode::CONFLICT, lacks);
+        return Err(error.hint("What is missing takes effect at the next start of the server."));
+    }
+    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+        let shared = state.clone();
+        let token = web::block(move || (shared.read_access_token)()).await;
+        let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
+        if let Some(token) = token.map_err(unreadable_token)? {
+            use_access_token(&state, token).await?;
+        }
+    }
+    if state.runtime.resume_channel().await? {
+        tracing::info!(channel = name.as_str(), "the channel goes on");
+    }
+    Ok(HttpResponse::Ok().json(live_view(&state).await?))
+}
+
+/// `POST /channels/{name}/test`: asks the far side whether it would take messages. Reaches nobody's phone.
+pub(in crate::api) async fn test_channel(
+    state: web::Data<State>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    check_live(&state, &name)?;
+    let answer = match state.runtime.try_channel().await {
+        Tried::Simulated => json!({"text": "The simulator works: it records messages, and none reaches a phone."}),
+        Tried::Known(probe) => {
+            let text = match probe.subscribed {
+                true => "Meta takes the access token, knows the number, and delivers what people write.",
+                false => {
+                    "Meta takes the access token and knows the number, but no app is subscribed to the account: what \
+                     people write does not arrive. Subscribe the app to the account's webhooks at Meta."
+                }
+            };
+            json!({
+                "text": text,
+                "display_phone": probe.display_phone,
+                "verified_name": probe.verified_name,
+                "quality": probe.quality,
+                "is_subscribed": probe.subscribed,
+            })
+        }
+        Tried::Taken { message_id } => json!({"text": "The URL took a signed channel.test.", "message_id": message_id}),
+        Tried::Refused(refusal) => return Err(refused_by_channel(&refusal)),
+        Tried::Unclear(text) => {
+            let error = format!("The URL was reached and did not answer: {text}");
+            return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
+        }
+    };
+    let mut view = json!({"name": name.as_str(), "is_working": true});
+    view.as_object_mut().into_iter().zip(answer.as_object()).for_each(|(view, more)| view.extend(more.clone()));
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about the
+/// account, newest first. Also of a channel that was live before.
+pub(in crate::api) async fn list_strays(
+    request: HttpRequest,
+    state: web::Data<State>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let page = query.page();
+    query.finish()?;
+    if !CHANNELS.contains(&name.as_str()) {
+        return Err(ApiError::not_found("Channel not found"));
+    }
+    let name = name.into_inner();
+    let mut rows = read(&state, move |conn| {
+        unprocessed_deliveries::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))
+    })
+    .await?;
+    let next = cut(&mut rows, page.limit, |row| row.seq);
+    let data: Vec<Value> = rows.into_iter().map(unprocessed_view).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+}
+
+fn unprocessed_view(row: UnprocessedDelivery) -> Value {
+    let UnprocessedDelivery { seq: _, channel: _, why, raw, created_at } = row;
+    // What is no JSON after all is shown as the text that it is.
+    let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
+    json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})
+}
+
+/// Sends with another access token from now on.
+pub(in crate::api) async fn use_access_token(state: &State, token: String) -> Result<(), ApiError> {
+    // Elsewhere it is kept for the day that the channel is live.
+    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+        state.runtime.set_access_token(token).await?;
+    }
+    Ok(())
+}
+
+fn unreadable_token(error: Error) -> ApiError {
+    ApiError::Validation(vec![("whatsapp.access_token".to_owned(), format!("{}.", error.message()))])
+}
+
+/// How a channel stands, in one word.
+fn word(channel: &ChannelState) -> &'static str {
+    match channel {
+        ChannelState { paused_at: Some(_), .. } => "paused",
+        ChannelState { held_until: Some(_), .. } => "backing_off",
+        _ => "running",
+    }
+}
+
+/// What there is to know of the channel that the server is to be ready with: `None` while it goes.
+pub(in crate::api) async fn impairment(state: &State) -> Result<Option<Value>, ApiError> {
+    let channel = state.runtime.channel_state().await?;
+    let is_going = channel.paused_at.is_none() && channel.held_until.is_none();
+    // Whoever asks need not have logged in, and what a webhook's far side answers may be its inside.
+    let is_told = !matches!(state.runtime.channel(), Channel::Webhook(_));
+    let explanation = channel.explanation.as_ref().filter(|_| is_told);
+    Ok((!is_going).then(|| {
+        json!({
+            "name": channel.name,
+            "state": word(&channel),
+            "reason": channel.reason,
+            "explanation": explanation,
+            "since": iso(channel.paused_at),
+        })
+    }))
+}
+
+/// 502 with what the far side says.
+pub(in crate::api) fn refused_by_channel(refusal: &Refusal) -> ApiError {
+    ApiError::refused(StatusCode::BAD_GATEWAY, format!("The channel refused: {}", refusal.text))
+        .with("code", refusal.code.as_str())
+}
+
+/// Refuses what only the live channel can do.
+fn check_live(state: &State, name: &str) -> Result<(), ApiError> {
+    let live = state.runtime.channel().name();
+    if name == live {
+        return Ok(());
+    }
+    if CHANNELS.contains(&name) {
+        let error = format!("The channel {name} is not live: {live} is.");
+        return Err(ApiError::refused(StatusCode::CONFLICT, error)
+            .hint("Set its keys or channel.default in the configuration, and restart the server."));
+    }
+    Err(ApiError::not_found("Channel not found"))
+}
+
+async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
+    let channel = state.runtime.channel();
+    let name = channel.name();
+    let (waiting, oldest, (total, approved), last) = read(state, move |conn| {
+        let (waiting, oldest) = messages::waiting(conn)?;
+        Ok((waiting, oldest, templates::count(conn, name)?, last_template_sync(conn, name)?))
+    })
+    .await?;
+    let standing = state.runtime.channel_state().await?;
+    let now = state.runtime.clock().now();
+    let age = oldest.map(|oldest| (now.as_millis() - oldest.as_millis()).max(0) / 1000);
+    Ok(json!({
+        "name": name,
+        "is_live": true,
+        "reaches_phones": channel.reaches_phones(),
+        "has_window": channel.has_window(),
+        "state": word(&standing),
+        "reason": standing.reason,
+        "explanation": standing.explanation,
+        "since": iso(standing.paused_at),
+        "held_until": iso(standing.held_until),
+        "queue": {"length": waiting, "oldest_seconds": age},
+        "templates": {
+            "are_by_hand": !channel.has_templates(),
+            "total": total,
+            "approved": approved,
+            "synced_at": iso(last.at.map(Timestamp::from_millis)),
+            "refused": last.refused.map(|(code, text)| json!({"code": code, "text": text})),
+        },
+    }))
+}

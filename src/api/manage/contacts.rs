@@ -1,0 +1,533 @@
+//! `/contacts`: what is known of people, changing it, handing it out, erasing it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_DISPOSITION;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Map, Value, json};
+
+use super::messages::message_with_stages;
+use super::sessions::{session_view, turn_views};
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::{State, iso, read, read_heavy};
+use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
+use crate::domain::text::{has_odd_characters, json_depth};
+use crate::domain::{ContactChange, ContactId, Held, ParseError, Phone, Timestamp};
+use crate::error::{Error, Result};
+use crate::runtime::{
+    AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, ResumeContact, TAGS_PER_CONTACT, UpdateContact, Whom,
+    find_contact, has_stopped_auto_replies,
+};
+use crate::store::contacts::{self, Address, Profile};
+use crate::store::search::{self, Search};
+use crate::store::sessions::Place;
+use crate::store::subject_export::PublishedEvent;
+use crate::store::{Conn, messages, sessions, subject_export, turns};
+
+/// How deep metadata may be nested.
+const METADATA_DEPTH: usize = 32;
+/// Turns or messages that are read at once for an export.
+const EXPORT_ROWS: u32 = 100;
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Contact not found")
+}
+
+/// `GET /contacts`: newest first, or the one of a phone number, or those that a search fits, who was last in touch first.
+pub(in crate::api) async fn list_contacts(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let phone: Option<InQuery> = query.parsed("phone");
+    let mut filter = |name| query.text(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let search = Search { query: filter("query"), tag: filter("tag"), email: None };
+    let is_search = search != Search::default();
+    if is_search {
+        if phone.is_some() {
+            query.fail("phone", "The phone cannot be used together with query or tag.");
+        }
+        let (limit, after) = (query.limit(), query.cursor(place_of));
+        query.finish()?;
+        return Ok(HttpResponse::Ok().json(found_view(&state, search, after, limit).await?));
+    }
+    let page = query.page();
+    query.finish()?;
+    let now = state.runtime.clock().now();
+    let listed = read(&state, move |conn| {
+        let mut rows = match phone {
+            Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
+                Found::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
+                    contacts::profile(conn, found.seq)?.into_iter().collect()
+                }
+                _ => Vec::new(),
+            },
+            None => contacts::list(conn, page.cursor, page.limit + 1)?,
+        };
+        let next = crate::api::cut(&mut rows, page.limit, |row| row.stored.seq);
+        Ok(json!({"data": rows.iter().map(|row| contact_view(row, now)).collect::<Vec<_>>(), "next_cursor": next}))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?))
+}
+
+/// A part of what a search finds, and how many there are in all.
+async fn found_view(
+    state: &State,
+    search: Search,
+    after: Option<search::Place>,
+    limit: u32,
+) -> Result<Value, ApiError> {
+    let found = read_heavy(state, move |conn| search::find_page(conn, &search, after, limit)).await?;
+    let now = state.runtime.clock().now();
+    let data: Vec<Value> = found.profiles.iter().map(|row| contact_view(row, now)).collect();
+    let mut view = json!({"data": data, "next_cursor": found.next.map(cursor_of)});
+    if let Some((total, is_exact)) = found.total {
+        view["total"] = json!(total);
+        view["is_total_exact"] = json!(is_exact);
+    }
+    Ok(view)
+}
+
+/// The cursor behind somebody: when they were last in touch, if ever, and their row.
+fn cursor_of((at, seq): search::Place) -> String {
+    at.map_or_else(|| format!(".{seq}"), |at| format!("{at}.{seq}"))
+}
+
+fn place_of(cursor: &str) -> Option<search::Place> {
+    let (at, seq) = cursor.split_once('.')?;
+    let at = if at.is_empty() { None } else { Some(at.parse().ok()?) };
+    Some((at, seq.parse().ok()?))
+}
+
+/// A phone number in a query, where a `+` that nobody escaped has become a blank.
+struct InQuery(Phone);
+
+impl std::str::FromStr for InQuery {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.strip_prefix(' ') {
+            Some(digits) if !digits.starts_with(['+', '0']) => format!("+{digits}").parse(),
+            _ => text.parse(),
+        }
+        .map(Self)
+    }
+}
+
+/// `POST /contacts/{id}/allow-auto-replies`: automatic answers that stopped, because there were too many at once, go
+/// on.
+pub(in crate::api) async fn allow_auto_replies(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    if !state.runtime.handle(AllowAutoReplies { contact_id }).await? {
+        return Err(not_found());
+    }
+    show(&state, contact_id).await
+}
+
+/// `POST /contacts/{id}/resume`: flows go on, though somebody else has held the conversation.
+pub(in crate::api) async fn resume_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    if !state.runtime.handle(ResumeContact { contact_id }).await? {
+        return Err(not_found());
+    }
+    show(&state, contact_id).await
+}
+
+/// `GET /contacts/{id}`: one contact.
+pub(in crate::api) async fn get_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    show(&state, id.parse().map_err(|_| not_found())?).await
+}
+
+async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
+    let now = state.runtime.clock().now();
+    let view = read(state, move |conn| {
+        let Some(profile) = profile_of(conn, id)? else { return Ok(None) };
+        let mut view = contact_view(&profile, now);
+        if has_stopped_auto_replies(conn, profile.stored.seq, now)? {
+            view["auto_replies_stopped"] = json!(true);
+        }
+        Ok(Some(view))
+    });
+    Ok(HttpResponse::Ok().json(view.await?.ok_or_else(not_found)?))
+}
+
+fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
+    match contacts::find_by_id(conn, id)? {
+        Some(found) => contacts::profile(conn, found.seq),
+        None => Ok(None),
+    }
+}
+
+fn contact_view(profile: &Profile, now: Timestamp) -> Value {
+    let contact = &profile.stored.contact;
+    let mut view = json!({
+        "id": contact.id,
+        "phone": contact.phone,
+        "name": contact.name,
+        "email": contact.email,
+        "language": contact.language,
+        "tags": contact.tags,
+        "metadata": contact.metadata,
+        "source": profile.source,
+        "opted_in_at": iso(contact.opted_in_at),
+        "opted_out_at": iso(contact.opted_out_at),
+        "opted_out_of": contact.opted_out_at.map(|_| if contact.marketing_only { "marketing" } else { "everything" }),
+        "last_inbound_at": iso(profile.last_inbound_at),
+        "last_message_at": iso(profile.last_message_at),
+        "total_messages": profile.total_messages,
+        "created_at": iso(Some(profile.stored.created_at)),
+        "updated_at": iso(Some(profile.updated_at)),
+    });
+    show_holder(&mut view, profile.stored.held.filter(|held| held.is_on(now)));
+    view
+}
+
+/// Who else holds a conversation, and until when; told only where somebody does.
+pub(in crate::api) fn show_holder(view: &mut Value, held: Option<Held>) {
+    if let Some(held) = held {
+        view["held_by"] = json!(held.by);
+        view["held_until"] = json!(iso(Some(held.until)));
+    }
+}
+
+/// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.
+pub(in crate::api) async fn update_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let command = read_update(id, &body.fields)?;
+    match state.runtime.update_contact(command).await? {
+        ContactUpdated::Updated { .. } => {}
+        ContactUpdated::NotFound => return Err(not_found()),
+        ContactUpdated::MetadataTooLarge => return Err(metadata_too_large()),
+        ContactUpdated::StaysOptedOut => {
+            let text = "The contact has opted out, and only the contact can undo that.";
+            return Err(ApiError::Validation(vec![("opted_out".to_owned(), text.to_owned())]));
+        }
+    }
+    show(&state, id).await
+}
+
+fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact, ApiError> {
+    let mut fields = Fields::of(body);
+    let name = read_name(&mut fields);
+    let email = read_email(&mut fields);
+    let language = cleared_or(&mut fields, "language", |language| {
+        (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
+    });
+    let tags = read_tags(&mut fields);
+    let metadata = read_metadata(&mut fields);
+    let opt_out = match fields.sent("opted_out") {
+        None => None,
+        Some(Value::Bool(opted_out)) => Some(*opted_out),
+        Some(_) => {
+            fields.fail("opted_out", "The opted out field must be true or false.");
+            None
+        }
+    };
+    fields.refuse_unknown();
+    fields.finish()?;
+    let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
+    Ok(UpdateContact { id, change, tags })
+}
+
+/// A name, without what nobody sees in it; an empty text clears it.
+pub(in crate::api) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+    let problem = |name: &str| match clean_name(name) {
+        name if name.is_empty() => Some("must have a character that can be seen".to_owned()),
+        name if name.chars().count() > NAME_CHARS => Some(format!("must not be longer than {NAME_CHARS} characters")),
+        _ => None,
+    };
+    cleared_or(fields, "name", problem).map(|name| clean_name(&name))
+}
+
+/// An email address; an empty text clears it.
+pub(in crate::api) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
+    cleared_or(fields, "email", |email| {
+        let is_wrong = !is_email(email) || has_odd_characters(email);
+        is_wrong.then(|| "must be an email address such as ana@example.com".to_owned())
+    })
+}
+
+/// What changes of the metadata; null takes a key away.
+pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let metadata = match fields.sent("metadata") {
+        None => Map::new(),
+        Some(Value::Object(metadata)) => metadata.clone(),
+        // PHP writes an empty array so.
+        Some(Value::Array(items)) if items.is_empty() => Map::new(),
+        Some(_) => {
+            fields.fail("metadata", "The metadata must be an object; null as the value of a key removes that key.");
+            Map::new()
+        }
+    };
+    if json_depth(&Value::Object(metadata.clone())) > METADATA_DEPTH {
+        fields.fail("metadata", format!("The metadata must not be nested deeper than {METADATA_DEPTH} levels."));
+    }
+    metadata
+}
+
+/// The refusal of metadata that would be too large.
+pub(in crate::api) fn metadata_too_large() -> ApiError {
+    let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
+    ApiError::Validation(vec![("metadata".to_owned(), text)])
+}
+
+/// A text without blanks around it; empty where it is to be cleared, by null or by a text of nothing but blanks.
+fn cleared_or(fields: &mut Fields<'_>, name: &'static str, problem: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = match fields.sent(name)? {
+        Value::Null => return Some(String::new()),
+        Value::String(text) => text.trim(),
+        _ => {
+            fields.fail(name, format!("The {name} must be a string."));
+            return None;
+        }
+    };
+    if let Some(problem) = Some(text).filter(|text| !text.is_empty()).and_then(problem) {
+        fields.fail(name, format!("The {name} {problem}."));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// The whole list of tags, in the order in which contacts keep them, each once.
+fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let sent = fields.sent("tags")?;
+    let texts = sent.as_array().and_then(|tags| tags.iter().map(|tag| tag.as_str().map(str::trim)).collect());
+    let Some(texts): Option<Vec<&str>> = texts else {
+        fields.fail("tags", "The tags must be a list of strings.");
+        return None;
+    };
+    Some(checked_tags(fields, texts))
+}
+
+/// Tags in the order in which contacts keep them, each once, and what is wrong with them.
+pub(in crate::api) fn checked_tags<'a>(
+    fields: &mut Fields<'_>,
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
+    let mut tags: Vec<String> = texts.into_iter().map(clean_tag).collect();
+    if tags.iter().any(|tag| !is_tag(tag)) {
+        fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters that can be seen."));
+    }
+    tags.sort();
+    tags.dedup();
+    if tags.len() > TAGS_PER_CONTACT {
+        fields.fail("tags", format!("The tags must not be more than {TAGS_PER_CONTACT}."));
+    }
+    tags
+}
+
+/// Whether a text that [`clean_tag`] has been through can be a tag's name.
+pub(in crate::api) fn is_tag(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= TAG_CHARS && !has_odd_characters(text)
+}
+
+/// `DELETE /contacts/{id}`: erases a person.
+pub(in crate::api) async fn delete_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let erased = state.runtime.erase_contact(id).await?.ok_or_else(not_found)?;
+    let counts = json!({"sessions": erased.sessions, "messages": erased.messages});
+    Ok(HttpResponse::Ok().json(json!({"id": erased.contact_id, "erased": counts})))
+}
+
+/// `GET /contacts/{id}/export`: all that is stored on a person. It is read and sent part by part, so that a long history
+/// needs neither much memory nor a long read.
+pub(in crate::api) async fn export_contact(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
+    let head = read(&state, move |conn| match profile_of(conn, id)? {
+        Some(profile) => export_head(conn, &profile, now).map(Some),
+        None => Ok(None),
+    });
+    let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
+    let start = Export { state, id, contact_seq, next: Part::Session { after: Place::default() }, has_items: false };
+    let parts = stream::try_unfold(start, |export| async move { export.read_part().await })
+        .inspect_err(|error| tracing::error!(%error, "an export broke off"));
+    let head = stream::once(std::future::ready(Ok::<_, Error>(Bytes::from(head))));
+    let disposition = format!("attachment; filename=\"contact-{id}.json\"");
+    Ok(HttpResponse::build(StatusCode::OK)
+        .content_type("application/json")
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .streaming(head.chain(parts)))
+}
+
+/// The beginning of an export, up to its sessions.
+fn export_head(conn: &Conn, profile: &Profile, now: Timestamp) -> Result<(i64, String)> {
+    let seq = profile.stored.seq;
+    let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
+    let former_ids = contacts::former_ids(conn, seq)?;
+    let pacing: Vec<Value> = subject_export::pair_clocks_of(conn, seq)?
+        .into_iter()
+        .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
+        .collect();
+    let head = json!({
+        "contact": contact_view(profile, now),
+        "addresses": addresses,
+        "former_ids": former_ids,
+        "pacing": pacing,
+    })
+    .to_string();
+    let open = head.strip_suffix('}').unwrap_or(&head);
+    Ok((seq, format!("{open},\"sessions\":[")))
+}
+
+fn address_view(address: &Address) -> Value {
+    json!({
+        "kind": address.kind,
+        "value": address.value,
+        "added_at": iso(Some(address.added_at)),
+        "retired_at": iso(address.retired_at),
+    })
+}
+
+fn told_view(told: &PublishedEvent) -> Value {
+    json!({"event": told.event, "body": told.body, "created_at": iso(Some(told.created_at))})
+}
+
+/// An export under way.
+struct Export {
+    state: web::Data<State>,
+    /// What the contact was asked for by.
+    id: ContactId,
+    contact_seq: i64,
+    next: Part,
+    /// The list that is being written has an item already.
+    has_items: bool,
+}
+
+/// What of an export comes next.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The session after a place, up to its turns.
+    Session { after: Place },
+    /// The turns of the session at a place, after a row.
+    Turns { of: Place, after: i64 },
+    /// The messages after a row.
+    Messages { after: i64 },
+    /// What was told of the contact, after a row.
+    Told { after: i64 },
+    /// Nothing.
+    End,
+}
+
+impl Export {
+    /// Reads and writes the next part.
+    async fn read_part(mut self) -> Result<Option<(Bytes, Self)>> {
+        let (contact_seq, part) = (self.contact_seq, self.next);
+        let mut text = String::new();
+        match part {
+            Part::Session { after } => {
+                let now = self.state.runtime.clock().now();
+                let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
+                    Some(stored) => {
+                        let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
+                        let mut view = session_view(conn, stored, now)?;
+                        view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
+                        Ok(Some((view.to_string(), place)))
+                    }
+                    None => Ok(None),
+                };
+                match self.read(read).await? {
+                    Some((view, of)) => {
+                        let open = view.strip_suffix('}').unwrap_or(&view);
+                        self.write(&mut text, [format!("{open},\"turns\":[")]);
+                        self.has_items = false;
+                        self.next = Part::Turns { of, after: 0 };
+                    }
+                    None => {
+                        text.push_str("],\"messages\":[");
+                        self.has_items = false;
+                        self.next = Part::Messages { after: 0 };
+                    }
+                }
+            }
+            Part::Turns { of, after } => {
+                let read = move |conn: &Conn| {
+                    let rows = turns::list(conn, of.seq, after, EXPORT_ROWS)?;
+                    Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
+                };
+                let (views, last) = self.read(read).await?;
+                self.write(&mut text, views);
+                match last {
+                    Some(after) => self.next = Part::Turns { of, after },
+                    None => {
+                        text.push_str("]}");
+                        self.has_items = true;
+                        self.next = Part::Session { after: of };
+                    }
+                }
+            }
+            Part::Messages { after } => {
+                let read = move |conn: &Conn| {
+                    let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
+                    let views = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
+                    Ok((views, rows.last().map(|row| row.seq)))
+                };
+                let (views, last) = self.read(read).await?;
+                self.write(&mut text, views);
+                match last {
+                    Some(after) => self.next = Part::Messages { after },
+                    None => {
+                        text.push_str("],\"webhook_deliveries\":[");
+                        self.has_items = false;
+                        self.next = Part::Told { after: 0 };
+                    }
+                }
+            }
+            Part::Told { after } => {
+                let read =
+                    move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS);
+                let rows = self.read(read).await?;
+                self.write(&mut text, rows.iter().map(told_view));
+                match rows.last() {
+                    Some(last) => self.next = Part::Told { after: last.seq },
+                    None => {
+                        text.push_str("]}");
+                        self.next = Part::End;
+                    }
+                }
+            }
+            Part::End => return Ok(None),
+        }
+        Ok(Some((Bytes::from(text), self)))
+    }
+
+    /// Reads of the contact, and fails once that was erased or merged: what is left of it would pass for the whole.
+    async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let (id, contact_seq) = (self.id, self.contact_seq);
+        let checked = move |conn: &Conn| match contacts::find_by_id(conn, id)? {
+            Some(found) if found.seq == contact_seq => query(conn),
+            _ => Err(Error::conflict("The contact was erased or merged meanwhile")),
+        };
+        self.state.runtime.store().query_heavy(checked).await
+    }
+
+    fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl ToString>) {
+        for item in items {
+            if std::mem::replace(&mut self.has_items, true) {
+                text.push(',');
+            }
+            text.push_str(&item.to_string());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `GET /events`: what changes, as it changes, as server-sent events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::watch;
+
+use crate::api::State;
+use crate::api::auth::{Principal, is_still_let_through};
+use crate::api::error::ApiError;
+use crate::api::request::Query;
+use crate::domain::{ContactId, FlowId, SessionId};
+use crate::error::Error;
+use crate::runtime::Notice;
+
+/// Watchers at once.
+const WATCHERS: usize = 200;
+/// How often a line without meaning is sent, so that nobody on the way takes the connection for dead.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Notices that one chunk carries at most.
+const CHUNK: usize = 64;
+
+/// Who watches.
+#[derive(Debug)]
+pub(crate) struct Watchers {
+    open: Arc<AtomicUsize>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Watchers {
+    /// Nobody yet. They are sent away once `closing` is true.
+    pub(crate) fn new(closing: watch::Receiver<bool>) -> Self {
+        Self { open: Arc::default(), closing }
+    }
+
+    fn admit(&self) -> Result<Watcher, ApiError> {
+        let watcher = Watcher(self.open.clone());
+        if self.open.fetch_add(1, Ordering::Relaxed) >= WATCHERS {
+            return Err(Error::unavailable("Too many are watching at once; try again later.").into());
+        }
+        Ok(watcher)
+    }
+}
+
+/// One who watches; dropping it makes room.
+struct Watcher(Arc<AtomicUsize>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a watcher wants to hear of; `None` is everything.
+#[derive(Debug, Default)]
+struct Interest {
+    flow: Option<FlowId>,
+    contact: Option<ContactId>,
+    session: Option<SessionId>,
+}
+
+impl Interest {
+    fn covers(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Session { id, flow_id, contact_id, .. }
+            | Notice::Handoff { session_id: id, flow_id, contact_id, .. } => {
+                self.flow.is_none_or(|wanted| wanted == *flow_id)
+                    && self.contact.is_none_or(|wanted| wanted == *contact_id)
+                    && self.session.is_none_or(|wanted| wanted == *id)
+            }
+            Notice::Message { flow_id, contact_id, session_id, .. } => {
+                self.flow.is_none_or(|wanted| *flow_id == Some(wanted))
+                    && self.contact.is_none_or(|wanted| wanted == *contact_id)
+                    && self.session.is_none_or(|wanted| *session_id == Some(wanted))
+            }
+            Notice::Flow { id, .. } => {
+                self.flow.is_none_or(|wanted| wanted == *id) && self.contact.is_none() && self.session.is_none()
+            }
+            Notice::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
+            // It concerns everybody, whatever they look at.
+            Notice::Channel { .. } | Notice::Everything => true,
+        }
+    }
+}
+
+/// One connection's state.
+struct Connection {
+    state: web::Data<State>,
+    principal: Principal,
+    notices: Receiver<Arc<Notice>>,
+    closing: watch::Receiver<bool>,
+    interest: Interest,
+    is_greeted: bool,
+    _watcher: Watcher,
+}
+
+/// Streams notices until the caller goes away or the server stops.
+pub(in crate::api) async fn watch_events(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let interest = Interest {
+        flow: query.parsed("flow_id"),
+        contact: query.parsed("contact_id"),
+        session: query.parsed("session_id"),
+    };
+    query.finish()?;
+    let connection = Connection {
+        _watcher: state.watchers.admit()?,
+        notices: state.runtime.watch(),
+        closing: state.watchers.closing.clone(),
+        interest,
+        is_greeted: false,
+        principal,
+        state: state.clone(),
+    };
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        // A proxy that gathers an answer before it passes it on would keep everything to itself.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(stream::unfold(connection, next)))
+}
+
+async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Error>, Connection)> {
+    if !connection.is_greeted {
+        connection.is_greeted = true;
+        return Some((Ok(Bytes::from_static(b"retry: 2000\n\n")), connection));
+    }
+    let Connection { notices, closing, interest, .. } = &mut connection;
+    let mut chunk = String::new();
+    // Once for the whole chunk: on a busy server notices for others come more often than this.
+    let mut heartbeat = std::pin::pin!(tokio::time::sleep(HEARTBEAT));
+    loop {
+        let received = tokio::select! {
+            () = &mut heartbeat => {
+                chunk.push_str(": still here\n\n");
+                break;
+            }
+            received = notices.recv() => received,
+            _ = closing.wait_for(|closing| *closing) => return None,
+        };
+        if !put(&mut chunk, received, interest) {
+            return None;
+        }
+        for _ in 1..CHUNK {
+            let received = match notices.try_recv() {
+                Ok(notice) => Ok(notice),
+                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
+            put(&mut chunk, received, interest);
+        }
+        if !chunk.is_empty() {
+            break;
+        }
+    }
+    // The stream may outlast the token or the log-in that opened it.
+    if !is_still_let_through(&connection.state, &connection.principal) {
+        return None;
+    }
+    Some((Ok(Bytes::from(chunk)), connection))
+}
+
+/// Adds what was received to a chunk; `false` once nothing will come any more.
+fn put(chunk: &mut String, received: Result<Arc<Notice>, RecvError>, interest: &Interest) -> bool {
+    let notice = match received {
+        Ok(notice) => notice,
+        Err(RecvError::Lagged(_)) => Arc::new(Notice::Everything),
+        Err(RecvError::Closed) => return false,
+    };
+    if interest.covers(&notice) {
+        let data = match notice.as_ref() {
+            Notice::Everything => "{}".to_owned(),
+            notice => serde_json::to_string(notice).unwrap_or_default(),
+        };
+        chunk.push_str(&format!("event: {}\ndata: {data}\n\n", notice.kind()));
+    }
+    true
+}

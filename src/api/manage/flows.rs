@@ -1,0 +1,342 @@
+//! `/flows`: the drafts that authors work on.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_DISPOSITION, ETAG, IF_MATCH};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::stats::session_counts;
+use crate::api::auth::Principal;
+use crate::api::coding::plain_tag;
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query};
+use crate::api::{State, compute, iso, part, read};
+use crate::domain::text::has_odd_characters;
+use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
+use crate::error::{Error, Result};
+use crate::runtime::Notice;
+use crate::runtime::authoring::{self, Draft, Saved};
+use crate::store::flows::{self, FlowRow, FlowSummary};
+use crate::store::{Conn, WriteClass, sessions};
+
+/// Characters of a flow's name at most.
+const NAME_CHARS: usize = 255;
+
+const KINDS: [(&str, FlowKind); 2] = [("flow", FlowKind::Flow), ("sequence", FlowKind::Sequence)];
+
+pub(in crate::api) fn not_found() -> ApiError {
+    ApiError::not_found("Flow not found")
+}
+
+/// `GET /flows?kind=`: all flows by name, with their counts.
+pub(in crate::api) async fn list_flows(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let kind = query.choice("kind", &KINDS);
+    let mut rows = read(&state, flows::list).await?;
+    rows.retain(|flow| kind.is_none_or(|kind| flow.kind == kind));
+    let (rows, next) = part(rows, &mut query);
+    query.finish()?;
+    Ok(HttpResponse::Ok().json(list_view(&state, rows, next).await?))
+}
+
+/// A part of the list of flows.
+pub(in crate::api) async fn list_view(
+    state: &State,
+    rows: Vec<FlowSummary>,
+    next: Option<String>,
+) -> Result<Value, ApiError> {
+    let views = read(state, move |conn| rows.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
+    Ok(json!({"data": views.await?, "next_cursor": next}))
+}
+
+/// `POST /flows`: a new flow, of a document or with one sentence to begin with.
+pub(in crate::api) async fn create_flow(
+    state: web::Data<State>,
+    principal: Principal,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let draft = read_new(&body.0)?;
+    let created = create(&state, draft, principal.name.to_string()).await?;
+    flow_answer(&state, StatusCode::CREATED, created).await
+}
+
+/// What a new flow begins with.
+pub(in crate::api) fn read_new(body: &Map<String, Value>) -> Result<Draft, ApiError> {
+    let mut fields = Fields::of(body);
+    let name = read_name(&mut fields);
+    let kind = fields.choice("kind", &KINDS);
+    let document = read_document(&mut fields);
+    if kind.is_some() && document.is_some() {
+        fields.fail("kind", "The kind belongs in the document when there is one.");
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    Ok(match (document, name) {
+        (Some(document), None) => Draft::of(document),
+        (Some(document), Some(name)) => Draft::of(document).renamed(&name),
+        (None, name) => Draft::starter(name.as_deref().unwrap_or("Untitled"), kind.unwrap_or_default()),
+    })
+}
+
+/// Keeps a new flow.
+pub(in crate::api) async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
+    let (id, now) = (FlowId(Uuid::now_v7()), state.runtime.clock().now());
+    let created = state.runtime.store().write(move |tx| authoring::create(tx, id, &draft, &actor, now)).await?;
+    tell(state, &created.summary);
+    Ok(created)
+}
+
+/// `GET /flows/{id}`: a flow with its draft and what is wrong with it.
+pub(in crate::api) async fn get_flow(state: web::Data<State>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let flow = find(&state, &id).await?;
+    flow_answer(&state, StatusCode::OK, flow).await
+}
+
+/// `PUT /flows/{id}`: replaces the draft that the author has read.
+pub(in crate::api) async fn replace_flow(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let expected = read_if_match(&request)?.ok_or_else(|| {
+        ApiError::refused(StatusCode::PRECONDITION_REQUIRED, "The header If-Match is missing.")
+            .hint("Send the ETag that GET gave with the draft, so that nobody's work is overwritten.")
+    })?;
+    let mut fields = Fields::of(&body.fields);
+    let document = read_document(&mut fields);
+    if let Some(document) = document {
+        match document.get("id").map(|id| id.as_str().and_then(|id| id.parse::<FlowId>().ok())) {
+            None => {}
+            Some(Some(named)) if named == id => {}
+            Some(_) => fields.fail("document", "The document's id is another flow's: leave it out, or import it."),
+        }
+    } else if fields.value("document").is_none() {
+        fields.fail("document", "The document field is required.");
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let draft = document.map(Draft::of).ok_or_else(not_found)?;
+    let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
+    let saved =
+        state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    saved_answer(&state, saved).await
+}
+
+/// The answer to who has saved a draft, and the news of it.
+pub(in crate::api) async fn saved_answer(state: &State, saved: Saved) -> Result<HttpResponse, ApiError> {
+    match saved {
+        Saved::Kept(flow) => {
+            tell(state, &flow.summary);
+            flow_answer(state, StatusCode::OK, flow).await
+        }
+        Saved::Stale(flow) => Err(stale(&flow)),
+        Saved::NotFound => Err(not_found()),
+    }
+}
+
+/// The refusal of a lost update.
+pub(in crate::api) fn stale(flow: &FlowSummary) -> ApiError {
+    let by = if flow.updated_by.is_empty() { "somebody" } else { flow.updated_by.as_str() };
+    let text = format!("The draft has revision {} now, saved by {by}: yours was made from another.", flow.revision);
+    ApiError::refused(StatusCode::PRECONDITION_FAILED, text)
+        .with("revision", flow.revision)
+        .with("updated_by", flow.updated_by.as_str())
+        .with("updated_at", iso(Some(flow.updated_at)))
+}
+
+/// `DELETE /flows/{id}`: hides a flow that is not published and has no running session.
+pub(in crate::api) async fn delete_flow(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
+    let deleted = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        let Some(flow) = flows::find_summary(tx, id)? else { return Ok(None) };
+        let is_in_use = flow.published_version.is_some() || !sessions::running_of_flow(tx, flow.seq, 0, 1)?.is_empty();
+        if !is_in_use {
+            flows::delete(tx, flow.seq, now)?;
+        }
+        Ok(Some((flow, is_in_use)))
+    });
+    match deleted.await? {
+        None => Err(not_found()),
+        Some((_, true)) => {
+            let text = "The flow is published, or has sessions that run.";
+            Err(ApiError::refused(StatusCode::CONFLICT, text).hint("Stop it first: POST /flows/{id}/stop."))
+        }
+        Some((flow, false)) => {
+            tell(&state, &FlowSummary { revision: flow.revision + 1, ..flow });
+            Ok(HttpResponse::NoContent().finish())
+        }
+    }
+}
+
+/// `POST /flows/validate`: what is wrong with a document. Saves nothing.
+pub(in crate::api) async fn validate_flow(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(validation_view(&state, Value::Object(body.fields)).await?))
+}
+
+/// What is wrong with a document.
+pub(in crate::api) async fn validation_view(state: &State, document: Value) -> Result<Value, ApiError> {
+    let problems = problems(state, document, None).await?;
+    let is_publishable = authoring::is_publishable(&problems, false);
+    Ok(json!({"problems": problems, "is_publishable": is_publishable}))
+}
+
+/// `GET /flows/{id}/export`: the draft as a document that can be imported.
+pub(in crate::api) async fn export_flow(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let flow = find(&state, &id).await?;
+    let mut document = Map::new();
+    document.insert("id".to_owned(), json!(flow.summary.id));
+    if let Value::Object(fields) = parse_draft(&flow)? {
+        document.extend(fields);
+    }
+    let file = format!("attachment; filename=\"{}.json\"", file_name(&flow.summary.name));
+    Ok(HttpResponse::Ok().insert_header((CONTENT_DISPOSITION, file)).json(document))
+}
+
+/// `POST /flows/{id}/duplicate`: another flow with the same draft.
+pub(in crate::api) async fn duplicate_flow(
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
+    let name = read_name(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let flow = find(&state, &id).await?;
+    let Value::Object(document) = parse_draft(&flow)? else { return Err(not_found()) };
+    let name = name.unwrap_or_else(|| format!("{} (copy)", flow.summary.name));
+    let draft = Draft::of(&document).renamed(&name);
+    let created = create(&state, draft, principal.name.to_string()).await?;
+    flow_answer(&state, StatusCode::CREATED, created).await
+}
+
+/// A flow without its document, as lists show it.
+pub(in crate::api) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
+    Ok(json!({
+        "id": flow.id,
+        "kind": flow.kind.as_str(),
+        "name": flow.name,
+        "status": if flow.published_version.is_some() { "published" } else { "draft" },
+        "revision": flow.revision,
+        "published_version": flow.published_version,
+        "published_at": iso(flow.published_at),
+        "latest_version": flow.latest_version,
+        "has_changes": flow.has_changes,
+        "created_at": iso(Some(flow.created_at)),
+        "updated_at": iso(Some(flow.updated_at)),
+        "updated_by": flow.updated_by,
+        "sessions": session_counts(conn, flow.seq, None)?,
+    }))
+}
+
+/// The whole of a flow, with its revision as the ETag.
+pub(in crate::api) async fn flow_answer(
+    state: &State,
+    status: StatusCode,
+    flow: FlowRow,
+) -> Result<HttpResponse, ApiError> {
+    let revision = flow.summary.revision;
+    Ok(view_answer(status, revision, flow_view(state, flow).await?))
+}
+
+/// A flow's view as an answer.
+pub(in crate::api) fn view_answer(status: StatusCode, revision: u32, view: Value) -> HttpResponse {
+    HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view)
+}
+
+/// The whole of a flow: its draft, too, and what is wrong with that.
+pub(in crate::api) async fn flow_view(state: &State, flow: FlowRow) -> Result<Value, ApiError> {
+    let document = parse_draft(&flow)?;
+    let problems = problems(state, document.clone(), Some(flow.summary.id)).await?;
+    let mut view = read(state, move |conn| summary_view(conn, &flow.summary)).await?;
+    view["document"] = document;
+    view["problems"] = json!(problems);
+    Ok(view)
+}
+
+/// The flow of an id in a path.
+pub(in crate::api) async fn find(state: &State, id: &str) -> Result<FlowRow, ApiError> {
+    let id: FlowId = id.parse().map_err(|_| not_found())?;
+    read(state, move |conn| flows::find(conn, id)).await?.ok_or_else(not_found)
+}
+
+/// A flow's draft, parsed.
+pub(in crate::api) fn parse_draft(flow: &FlowRow) -> Result<Value, ApiError> {
+    let parsed = serde_json::from_str(&flow.draft);
+    Ok(parsed.map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?)
+}
+
+/// Tells whoever watches that a flow is another than it was.
+pub(in crate::api) fn tell(state: &State, flow: &FlowSummary) {
+    let FlowSummary { id, revision, published_version, .. } = flow;
+    state.runtime.tell(Notice::Flow { id: *id, revision: *revision, published_version: *published_version });
+}
+
+/// The revision that `If-Match` names: `Some(None)` for `*`, which is any.
+pub(in crate::api) fn read_if_match(request: &HttpRequest) -> Result<Option<Option<u32>>, ApiError> {
+    let Some(header) = request.headers().get(IF_MATCH) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(Some(None));
+    }
+    // Whoever got the draft compressed has another tag of the same revision.
+    let bare = plain_tag(text.strip_prefix("W/").unwrap_or(text).trim_matches('"'));
+    let revision = bare.parse().map_err(|_| {
+        ApiError::refused(StatusCode::BAD_REQUEST, "If-Match must be the ETag of the draft, such as \"7\".")
+    })?;
+    Ok(Some(Some(revision)))
+}
+
+fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+    let name = fields.text("name").map(str::trim)?;
+    if name.is_empty() || name.chars().count() > NAME_CHARS || has_odd_characters(name) {
+        fields.fail("name", format!("The name must have 1 to {NAME_CHARS} characters that can be seen."));
+    }
+    Some(name.to_owned())
+}
+
+/// A document that is kept as it is, unless it is too large even for that.
+fn read_document<'a>(fields: &mut Fields<'a>) -> Option<&'a Map<String, Value>> {
+    let document = match fields.value("document")? {
+        Value::Object(document) => document,
+        _ => {
+            fields.fail("document", "The document must be an object.");
+            return None;
+        }
+    };
+    let bytes = Draft::of(document).len();
+    if bytes > FlowDocument::MAX_BYTES {
+        let limit = FlowDocument::MAX_BYTES;
+        fields.fail("document", format!("The document has {bytes} bytes; at most {limit} are allowed."));
+    }
+    Some(document)
+}
+
+/// Checks a document outside the request's thread: compiling may take milliseconds.
+async fn problems(state: &State, document: Value, id: Option<FlowId>) -> Result<Vec<Problem>, ApiError> {
+    let runtime = state.runtime.clone();
+    let checked = compute(state, "Checking a flow", move || runtime.check_document(&document, id)).await??;
+    Ok(checked.map_or_else(|problems| problems, |checked| checked.problems))
+}
+
+/// A name that every file system takes.
+fn file_name(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
+    let safe = safe.trim_matches('-').to_ascii_lowercase();
+    if safe.is_empty() { "flow".to_owned() } else { safe }
+}

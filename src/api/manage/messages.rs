@@ -1,0 +1,214 @@
+//! `GET /messages` and `/contacts/{id}/messages`: what was said, both ways, and what an agent says.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::public::actions::{answer_once, opted_out, run_once};
+use crate::api::request::{Fields, JsonBody, Page, Query, scoped_to, idempotency_key};
+use crate::api::{State, iso, read};
+use crate::domain::{ContactId, MessageId};
+use crate::error::{Error, Result};
+use crate::runtime::{Answer, Answered, Retried, about_inbound, described_media, why_it_waits};
+use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
+use crate::store::tokens::Scope;
+use crate::store::{Conn, contacts};
+
+/// Characters of an agent's answer at most, which is what WhatsApp takes.
+const ANSWER_CHARS: usize = 4_096;
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Contact not found")
+}
+
+/// What `status` asks for in the list of all messages.
+const STATUSES: [(&str, Which); 10] = [
+    ("received", Which::Status(MessageStatus::Received)),
+    ("queued", Which::Status(MessageStatus::Queued)),
+    ("sending", Which::Status(MessageStatus::Sending)),
+    ("simulated", Which::Status(MessageStatus::Simulated)),
+    ("sent", Which::Status(MessageStatus::Sent)),
+    ("delivered", Which::Status(MessageStatus::Delivered)),
+    ("read", Which::Status(MessageStatus::Read)),
+    ("failed", Which::Status(MessageStatus::Failed)),
+    ("unknown", Which::Status(MessageStatus::Unknown)),
+    ("unrouted", Which::Unrouted),
+];
+
+/// Lists messages to and from everybody, newest first. A page may be short before the end of the list.
+pub(in crate::api) async fn list_messages(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let which = query.choice("status", &STATUSES).unwrap_or(Which::All);
+    let reason = query.text("reason");
+    let page = query.page();
+    query.finish()?;
+    let listed = read(&state, move |conn| {
+        let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
+        let data = rows.iter().map(|row| message_row(conn, row)).collect::<Result<Vec<_>>>()?;
+        Ok(json!({"data": data, "next_cursor": next.map(|seq| seq.to_string())}))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?))
+}
+
+/// Lists a contact's messages, newest first.
+pub(in crate::api) async fn list_contact_messages(
+    request: HttpRequest,
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: ContactId = id.parse().map_err(|_| not_found())?;
+    let page = Page::read(&request)?;
+    let listed = read(&state, move |conn| match contacts::find_by_id(conn, id)? {
+        Some(contact) => messages_view(conn, contact.seq, page).map(Some),
+        None => Ok(None),
+    });
+    Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
+}
+
+/// `POST /contacts/{id}/messages`: somebody is answered, by an agent or by a system.
+pub(in crate::api) async fn answer_contact(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let contact_id: ContactId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.fields);
+    let text = fields.required_text("text").map(str::to_owned);
+    if text.as_ref().is_some_and(|text| text.chars().count() > ANSWER_CHARS) {
+        fields.fail("text", format!("The text must not be longer than {ANSWER_CHARS} characters."));
+    }
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        fields.fail("text", "The text must not be blank.");
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let text = text.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let key = scoped_to(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
+    let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
+    let (outcome, is_replay) = run_once(&state, key, answer).await?;
+    let id = match outcome {
+        Answered::Queued { id } => id,
+        Answered::OptedOut => return Err(opted_out()),
+        Answered::NotFound => return Err(not_found()),
+    };
+    let view = read(&state, move |conn| {
+        messages::find_by_id(conn, id)?.map(|row| message_with_stages(conn, &row)).transpose()
+    });
+    Ok(answer_once(StatusCode::ACCEPTED, &view.await?.ok_or_else(not_found)?, is_replay))
+}
+
+/// `POST /messages/{id}/retry`: queues a message of ours again that failed or is in doubt.
+pub(in crate::api) async fn retry_message(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let not_found = || ApiError::not_found("Message not found");
+    let id: MessageId = id.parse().map_err(|_| not_found())?;
+    let refused = |reason: &str, hint: &str| {
+        let error = ApiError::refused(StatusCode::CONFLICT, "The message is not sent again.");
+        Err(error.with("reason", reason).hint(hint))
+    };
+    match state.runtime.retry_message(id).await? {
+        Retried::Queued => {
+            let found = read(&state, move |conn| match messages::find_by_id(conn, id)? {
+                Some(row) => message_with_stages(conn, &row).map(Some),
+                None => Ok(None),
+            });
+            Ok(HttpResponse::Accepted().json(found.await?.ok_or_else(not_found)?))
+        }
+        Retried::NotFound => Err(not_found()),
+        Retried::NotFailed => refused("not_failed", "Only a message that failed or is in doubt can be sent again."),
+        Retried::SessionEnded => {
+            refused("session_ended", "The conversation that it belongs to is over: start the flow again.")
+        }
+        Retried::SentElsewhere => refused(
+            "sent_elsewhere",
+            "This server did not send it: it was written in the WhatsApp Business app or by Meta.",
+        ),
+        Retried::OtherChannel => refused(
+            "other_channel",
+            "It was for a channel that is not in use, or for the simulator, which sends nothing.",
+        ),
+    }
+}
+
+fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
+    let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
+    let next = crate::api::cut(&mut rows, page.limit, |row| row.seq);
+    let data = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
+    Ok(json!({"data": data, "next_cursor": next}))
+}
+
+/// A message of somebody, with who that is.
+fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
+    let mut view = message_with_stages(conn, row)?;
+    let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact);
+    view["contact"] =
+        json!(contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})));
+    Ok(view)
+}
+
+/// A message as it is shown, with the stages of its way.
+pub(in crate::api) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
+    let mut view = message_view(conn, row)?;
+    let stages = match row.direction {
+        Direction::In => Vec::new(),
+        Direction::Out => messages::stages(conn, row.seq)?,
+    };
+    view["stages"] = stages.into_iter().map(|(stage, at)| json!({"stage": stage, "at": iso(Some(at))})).collect();
+    Ok(view)
+}
+
+/// A message as it is shown. Its options carry the session before their id, as channels send them.
+pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Value> {
+    let body: Value = serde_json::from_str(&row.body)
+        .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
+    let mut view = json!({
+        "id": row.id,
+        "contact_id": row.contact_id,
+        "direction": row.direction.as_str(),
+        "type": row.kind,
+        "text": body["text"],
+        "options": null,
+        "media": match &body["media"] {
+            Value::Null => Value::Null,
+            media => described_media(media.clone()),
+        },
+        "referral": about_inbound(body.get("media"), "referral"),
+        "pricing": row.pricing.as_deref().and_then(|pricing| serde_json::from_str::<Value>(pricing).ok()),
+        "template": body["template"],
+        "sent": body["sent"],
+        "status": row.status.as_str(),
+        "reason": match &row.reason {
+            Some(reason) => Some(reason.as_str()),
+            None => why_it_waits(conn, row)?,
+        },
+        "error": row.error,
+        "attempts": row.attempts,
+        "origin": row.origin.map(Origin::as_str),
+        "handled": row.handled,
+        "channel": row.channel,
+        "provider_id": row.provider_id,
+        "session_id": row.session_id,
+        "created_at": iso(Some(row.created_at)),
+    });
+    if let (Some(options), Some(session)) = (body["options"].as_array(), row.session_id) {
+        let shown = options.iter().map(|option| {
+            let mut option = option.clone();
+            option["id"] = json!(format!("{session}:{}", option["id"].as_str().unwrap_or_default()));
+            option
+        });
+        view["options"] = shown.collect();
+    }
+    if let Some(option) = body.get("option") {
+        view["option"] = option.clone();
+    }
+    Ok(view)
+}

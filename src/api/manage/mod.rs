@@ -1,0 +1,19 @@
+//! What the admin page and operators call: authoring and publishing, what runs, and how the server stands.
+
+pub(super) mod channels;
+pub(super) mod contacts;
+pub(super) mod events;
+pub(super) mod flows;
+pub(super) mod health;
+pub(super) mod log_in;
+pub(super) mod messages;
+pub(super) mod pages;
+pub(super) mod publishing;
+pub(super) mod sessions;
+pub(super) mod settings;
+pub(super) mod simulations;
+pub(super) mod stats;
+pub(super) mod templates;
+pub(super) mod test_cases;
+pub(super) mod tokens;
+pub(super) mod webhook_endpoints;

@@ -1,0 +1,157 @@
+//! `GET /stats`: counts for the dashboard. They are read from counters; no row of a session is touched.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use crate::api::error::ApiError;
+use crate::api::request::Query;
+use crate::api::{State, iso, read_heavy};
+use crate::domain::{FlowId, Timestamp};
+use crate::error::Result;
+use crate::store::counters::{self, Counter};
+use crate::store::{Conn, flows};
+
+/// Hours of the series if the request does not say.
+const DEFAULT_HOURS: i64 = 24;
+/// Hours of the series at most: a month.
+const MAX_HOURS: i64 = 31 * 24;
+/// What sessions come to, each with the counter of the same name.
+const ENDS: [&str; 5] = ["completed", UNDELIVERED, "expired", "failed", "cancelled"];
+/// Those that completed and reached nobody. Told only where there are any.
+const UNDELIVERED: &str = "undelivered";
+
+/// Totals, a series by hour, and of one flow also its versions and nodes.
+pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let flow_id: Option<FlowId> = query.parsed("flow_id");
+    let hours = query.number("hours", 1..=MAX_HOURS).unwrap_or(DEFAULT_HOURS);
+    query.finish()?;
+    let now = state.runtime.clock().now();
+    let stats = read_heavy(&state, move |conn| match flow_id {
+        None => {
+            let mut stats = overview(conn, &flows::all_seqs(conn)?, now, hours)?;
+            for (counter, name) in [("message.billable", "billable"), ("message.free", "free")] {
+                let counts = by_category(conn, counter)?;
+                if !counts.is_empty() {
+                    stats["totals"]["messages"][name] = Value::Object(counts);
+                }
+            }
+            Ok(Some(stats))
+        }
+        Some(id) => {
+            let Some(seq) = flows::seq_of_any(conn, id)? else { return Ok(None) };
+            let mut stats = overview(conn, &[seq], now, hours)?;
+            stats["versions"] = versions(conn, seq)?;
+            stats["nodes"] = nodes(conn, seq)?;
+            Ok(Some(stats))
+        }
+    });
+    let mut stats = stats.await?.ok_or_else(super::flows::not_found)?;
+    // A file system that does not tell is no reason to keep the rest back.
+    if let Ok(disk) = state.runtime.store().disk() {
+        stats["disk"] = json!({"free_bytes": disk.free, "database_bytes": disk.database, "log_bytes": disk.log});
+    }
+    Ok(HttpResponse::Ok().json(stats))
+}
+
+/// How many sessions a flow, or one version of it, has and had.
+pub(in crate::api) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<Value> {
+    let mut counts = Map::new();
+    let count = |name: &str| {
+        let name = format!("session.{name}").into();
+        counters::value(conn, &Counter { name, flow_seq, version: version.unwrap_or(0), ..Counter::default() })
+    };
+    let started = count("started")?;
+    let mut ended = 0;
+    counts.insert("running".to_owned(), json!(0));
+    counts.insert("started".to_owned(), json!(started));
+    for end in ENDS {
+        let value = count(end)?;
+        ended += value;
+        if value > 0 || end != UNDELIVERED {
+            counts.insert(end.to_owned(), json!(value));
+        }
+    }
+    counts.insert("running".to_owned(), json!(started - ended));
+    Ok(Value::Object(counts))
+}
+
+fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Result<Value> {
+    let mut sessions: BTreeMap<String, i64> = BTreeMap::new();
+    let mut messages = 0;
+    let last = Counter::hour_of(now);
+    let first = last - hours + 1;
+    let mut series: Vec<Map<String, Value>> = (first..=last)
+        .map(|hour| {
+            let mut row = Map::new();
+            row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
+            let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
+            for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
+                row.insert((*name).to_owned(), json!(0));
+            }
+            row
+        })
+        .collect();
+    for flow_seq in flow_seqs {
+        if let Value::Object(counts) = session_counts(conn, *flow_seq, None)? {
+            for (name, value) in counts {
+                *sessions.entry(name).or_default() += value.as_i64().unwrap_or(0);
+            }
+        }
+        let out = Counter { name: "message.out".into(), flow_seq: *flow_seq, ..Counter::default() };
+        messages += counters::value(conn, &out)?;
+        let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
+        for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
+            for (hour, value) in counters::by_hour(conn, &counter, *flow_seq, first..last + 1)? {
+                let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
+                if let Some(row) = row {
+                    let sum = row.get(name).and_then(Value::as_i64).unwrap_or(0);
+                    row.insert(name.to_owned(), json!(sum + value));
+                }
+            }
+        }
+    }
+    Ok(json!({"totals": {"sessions": sessions, "messages": {"out": messages}}, "series": series}))
+}
+
+/// How many messages of ours the channel has put a price on, by what it calls their category.
+fn by_category(conn: &Conn, name: &str) -> Result<Map<String, Value>> {
+    let counts = counters::of_flow(conn, name, 0, 0..1)?;
+    Ok(counts.into_iter().map(|(counter, value)| (counter.exit.into_owned(), json!(value))).collect())
+}
+
+fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {
+    let mut data = Vec::new();
+    for (counter, _) in counters::of_flow(conn, "session.started", flow_seq, 0..1)? {
+        if counter.version > 0 {
+            let mut counts = session_counts(conn, flow_seq, Some(counter.version))?;
+            counts["version"] = json!(counter.version);
+            data.push(counts);
+        }
+    }
+    data.reverse();
+    Ok(json!(data))
+}
+
+/// How often each node was left by each exit, over all versions, and how many of them ended the conversation without a
+/// word because that exit is not wired.
+fn nodes(conn: &Conn, flow_seq: i64) -> Result<Value> {
+    let mut nodes: BTreeMap<String, [BTreeMap<String, i64>; 2]> = BTreeMap::new();
+    for (place, name) in ["node.exit", "node.leads_nowhere"].into_iter().enumerate() {
+        for (counter, value) in counters::of_flow(conn, name, flow_seq, 0..1)? {
+            let Some(node) = counter.node else { continue };
+            let counts = &mut nodes.entry(node.to_string()).or_default()[place];
+            *counts.entry(counter.exit.into_owned()).or_default() += value;
+        }
+    }
+    let view = |(node, [exits, nowhere]): (String, [BTreeMap<String, i64>; 2])| {
+        let mut view = json!({"node": node, "exits": exits});
+        if !nowhere.is_empty() {
+            view["leads_nowhere"] = json!(nowhere);
+        }
+        view
+    };
+    Ok(nodes.into_iter().map(view).collect())
+}

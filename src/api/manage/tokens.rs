@@ -1,0 +1,124 @@
+//! `/tokens`: who may call, for the admin page.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::{State, iso, part, read};
+use crate::domain::TokenId;
+use crate::error::{Error, Result};
+use crate::runtime::credentials;
+use crate::store::WriteClass;
+use crate::store::tokens::{self, Scope, TokenRow};
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Token not found")
+}
+
+/// `GET /tokens`: all tokens, also those that were revoked. No secret is among it.
+pub(in crate::api) async fn list_tokens(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let (rows, next) = part(read(&state, tokens::list).await?, &mut query);
+    query.finish()?;
+    let data: Vec<Value> = rows.iter().map(token_view).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+}
+
+/// `POST /tokens`: makes a token and shows it once.
+pub(in crate::api) async fn create_token(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let name = fields.required_text("name").map(|name| name.trim().to_owned());
+    if let Some(Err(wrong)) = name.as_deref().map(credentials::check_token_name) {
+        fields.fail("name", format!("The name {wrong}."));
+    }
+    let scopes = [Scope::Trigger, Scope::Api, Scope::Admin].map(|scope| (scope.as_str(), scope));
+    let scope = fields.required_text("scope").and_then(|_| fields.choice("scope", &scopes));
+    let rate_limit = read_rate_limit(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let (Some(name), Some(scope)) = (name, scope) else { return Err(ApiError::Validation(Vec::new())) };
+    let secret = credentials::make_token()?;
+    let (kept, now) = (secret.clone(), state.runtime.clock().now());
+    let row = state.runtime.store().write(move |tx| {
+        let id = credentials::keep_token(tx, &name, scope, rate_limit, &kept, now)?;
+        let row = tokens::list(tx)?.into_iter().find(|row| row.id == id);
+        row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))
+    });
+    let row = row.await?;
+    tracing::info!(actor = %principal.name, token = %row.id, scope = row.scope.as_str(), "a token was made");
+    let mut view = token_view(&row);
+    view["token"] = json!(secret);
+    state.admit().await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+}
+
+/// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
+pub(in crate::api) async fn change_token(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.fields);
+    if fields.sent("rate_limit").is_none() {
+        fields.fail("rate_limit", "The rate limit field is required; null stands for the configured limit.");
+    }
+    let rate_limit = read_rate_limit(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let row = state.runtime.store().write(move |tx| match tokens::set_rate_limit(tx, id, rate_limit)? {
+        true => Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id)),
+        false => Ok(None),
+    });
+    let row = row.await?.ok_or_else(not_found)?;
+    state.admit().await?;
+    Ok(HttpResponse::Ok().json(token_view(&row)))
+}
+
+/// `DELETE /tokens/{id}`: the token is refused from now on.
+pub(in crate::api) async fn revoke_token(
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let now = state.runtime.clock().now();
+    if !state.runtime.store().write_as(WriteClass::Essential, move |tx| tokens::revoke(tx, id, now)).await? {
+        return Err(not_found());
+    }
+    state.admit().await?;
+    tracing::info!(actor = %principal.name, token = %id, "a token was revoked");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
+    match credentials::check_rate_limit(fields.whole_number("rate_limit")?) {
+        Ok(per_minute) => Some(per_minute),
+        Err(wrong) => {
+            fields.fail("rate_limit", format!("The rate limit {wrong}."));
+            None
+        }
+    }
+}
+
+fn token_view(row: &TokenRow) -> Value {
+    json!({
+        "id": row.id,
+        "name": row.name,
+        "scope": row.scope.as_str(),
+        "hint": row.hint,
+        "rate_limit": row.rate_limit,
+        "created_at": iso(Some(row.created_at)),
+        "revoked_at": iso(row.revoked_at),
+    })
+}

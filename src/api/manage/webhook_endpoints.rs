@@ -1,0 +1,243 @@
+//! `/webhook-endpoints`: who is told what happens here.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::{State, cut, iso, part, read};
+use crate::domain::EndpointId;
+use crate::error::{Error, Result};
+use crate::runtime::webhooks::{
+    EVENTS, EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
+};
+use crate::store::webhooks::{self, DeliveryRow, DeliveryStatus, Endpoint, EndpointChange};
+
+fn not_found() -> ApiError {
+    ApiError::not_found("Webhook endpoint not found")
+}
+
+/// `GET /webhook-endpoints`: all of them, oldest first.
+pub(in crate::api) async fn list_endpoints(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let (rows, next) = part(read(&state, webhooks::list_endpoints).await?, &mut query);
+    query.finish()?;
+    let data: Vec<Value> = rows.iter().map(|(endpoint, queued)| endpoint_view(endpoint, *queued)).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+}
+
+/// `GET /webhook-endpoints/{id}`.
+pub(in crate::api) async fn get_endpoint(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let view = view_of(&state, parse_id(&id)?).await?;
+    Ok(HttpResponse::Ok().json(view.ok_or_else(not_found)?))
+}
+
+/// `POST /webhook-endpoints`: makes one and shows its secret once.
+pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    fields.required_text("url");
+    let wanted = read_fields(&mut fields);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let url = wanted.url.unwrap_or_default();
+    let (description, events) = (wanted.description.unwrap_or_default(), wanted.events.unwrap_or_default());
+    match state.runtime.create_endpoint(url, description, events).await? {
+        EndpointMade::Made { id, secret } => {
+            let mut view = view_of(&state, id).await?.ok_or_else(gone)?;
+            view["secret"] = json!(secret);
+            Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+        }
+        EndpointMade::TooMany { limit } => {
+            let error = format!("There are {limit} webhook endpoints, and there can be no more.");
+            Err(ApiError::refused(StatusCode::CONFLICT, error).hint("Delete one that is not needed any more."))
+        }
+    }
+}
+
+/// `PATCH /webhook-endpoints/{id}`: changes the fields that are sent.
+pub(in crate::api) async fn update_endpoint(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id = parse_id(&id)?;
+    let mut fields = Fields::of(&body.fields);
+    let is_active = fields.boolean("is_active");
+    let change = EndpointChange { is_active, ..read_fields(&mut fields) };
+    fields.refuse_unknown();
+    fields.finish()?;
+    if !state.runtime.change_endpoint(id, change).await? {
+        return Err(not_found());
+    }
+    Ok(HttpResponse::Ok().json(view_of(&state, id).await?.ok_or_else(not_found)?))
+}
+
+/// `DELETE /webhook-endpoints/{id}`: what is queued for it goes, too.
+pub(in crate::api) async fn delete_endpoint(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    match state.runtime.delete_endpoint(parse_id(&id)?).await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(not_found()),
+    }
+}
+
+/// `POST /webhook-endpoints/{id}/rotate-secret`: another secret, shown once.
+pub(in crate::api) async fn rotate_secret(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = parse_id(&id)?;
+    let secret = state.runtime.rotate_endpoint_secret(id).await?.ok_or_else(not_found)?;
+    let mut view = view_of(&state, id).await?.ok_or_else(not_found)?;
+    view["secret"] = json!(secret);
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// `POST /webhook-endpoints/{id}/test`: posts `webhook.test` once, beside what is queued.
+pub(in crate::api) async fn test_endpoint(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    match state.runtime.test_endpoint(parse_id(&id)?).await? {
+        EndpointTested::Queued { delivery } => Ok(HttpResponse::Accepted().json(json!({"delivery_id": delivery}))),
+        EndpointTested::Inactive => Err(switched_off()),
+        EndpointTested::NotFound => Err(not_found()),
+    }
+}
+
+/// `POST /webhook-endpoints/{id}/try-now`: has what is queued tried at once.
+pub(in crate::api) async fn try_endpoint(
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = parse_id(&id)?;
+    match state.runtime.try_endpoint_now(id).await? {
+        Some(_) => Ok(HttpResponse::Accepted().json(view_of(&state, id).await?.ok_or_else(not_found)?)),
+        None if view_of(&state, id).await?.is_none() => Err(not_found()),
+        None => Err(switched_off()),
+    }
+}
+
+/// `GET /webhook-endpoints/{id}/deliveries?status=`: what it was told, and is to be told, newest first.
+pub(in crate::api) async fn list_deliveries(
+    request: HttpRequest,
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = parse_id(&id)?;
+    let mut query = Query::read(&request)?;
+    let status = query.choice("status", &DeliveryStatus::ALL.map(|status| (status.as_str(), status)));
+    let page = query.page();
+    query.finish()?;
+    let listed = read(&state, move |conn| {
+        let Some(endpoint) = webhooks::find_endpoint(conn, id)? else { return Ok(None) };
+        let mut rows = webhooks::list_deliveries(conn, endpoint.seq, status, page.cursor, page.limit + 1)?;
+        let next = cut(&mut rows, page.limit, |row| row.seq);
+        let first = webhooks::first_queued(conn, endpoint.seq)?;
+        let data = rows.iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
+        Ok(Some(json!({"data": data, "next_cursor": next})))
+    });
+    Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
+}
+
+fn switched_off() -> ApiError {
+    let error = ApiError::refused(StatusCode::CONFLICT, "The webhook endpoint is switched off.");
+    error.hint("Send PATCH with is_active true first.")
+}
+
+fn parse_id(id: &str) -> Result<EndpointId, ApiError> {
+    id.parse().map_err(|_| not_found())
+}
+
+fn gone() -> ApiError {
+    Error::internal("A webhook endpoint is gone as soon as it was made").into()
+}
+
+/// The fields that both making and changing take.
+fn read_fields(fields: &mut Fields<'_>) -> EndpointChange {
+    let url = fields.text("url").map(|url| url.trim().to_owned());
+    if let Some(Err(wrong)) = url.as_deref().map(check_endpoint_url) {
+        fields.fail("url", format!("The url {wrong}."));
+    }
+    // An empty one takes it away.
+    let description = match fields.sent("description") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.trim().to_owned()),
+        Some(_) => {
+            fields.fail("description", "The description must be a string.");
+            None
+        }
+    };
+    if let Some(Err(wrong)) = description.as_deref().map(check_endpoint_description) {
+        fields.fail("description", format!("The description {wrong}."));
+    }
+    let events = fields.list("events").map(Vec::as_slice);
+    if let Some(events) = events
+        && let Some(wrong) = events.iter().find(|event| event.as_str().is_none_or(|event| !EVENTS.contains(&event)))
+    {
+        let shown: String = wrong.to_string().chars().take(60).collect();
+        fields.fail("events", format!("The events must not have {shown} among them: use {}.", EVENTS.join(", ")));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for name in events.into_iter().flatten().filter_map(Value::as_str) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    EndpointChange { url, description, events: events.map(|_| names), is_active: None }
+}
+
+async fn view_of(state: &State, id: EndpointId) -> Result<Option<Value>, ApiError> {
+    read(state, move |conn| {
+        let rows = webhooks::list_endpoints(conn)?;
+        Ok(rows
+            .iter()
+            .find(|(endpoint, _)| endpoint.id == id)
+            .map(|(endpoint, queued)| endpoint_view(endpoint, *queued)))
+    })
+    .await
+}
+
+fn endpoint_view(endpoint: &Endpoint, queued: u32) -> Value {
+    json!({
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "description": endpoint.description,
+        "events": endpoint.events,
+        "is_active": endpoint.is_active,
+        "secret_hint": secret_hint(&endpoint.secret),
+        "queued": queued,
+        "failing_since": iso(endpoint.failing_since),
+        "last_error": endpoint.last_error,
+        "created_at": iso(Some(endpoint.created_at)),
+    })
+}
+
+/// `first` is what is queued before all else: the others wait for it and have no time of their own.
+fn delivery_view(row: &DeliveryRow, first: Option<&DeliveryRow>) -> Result<Value> {
+    let is_in_queue = row.status == DeliveryStatus::Queued && row.next_attempt_at.is_some();
+    let behind = first.filter(|first| is_in_queue && first.seq < row.seq);
+    let body: Map<String, Value> = serde_json::from_str(&row.body)
+        .map_err(|error| Error::internal("A stored delivery is no JSON").caused_by(error))?;
+    Ok(json!({
+        "id": row.id,
+        "event": row.event,
+        "status": row.status.as_str(),
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "next_attempt_at": iso(row.next_attempt_at.filter(|_| behind.is_none())),
+        "behind": behind.map(|first| json!({"id": first.id, "event": first.event})),
+        "body": body,
+        "created_at": iso(Some(row.created_at)),
+        "updated_at": iso(Some(row.updated_at)),
+    }))
+}

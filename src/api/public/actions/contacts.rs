@@ -1,0 +1,256 @@
+//! Making, changing, getting and searching contacts.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::manage::contacts::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
+use crate::api::{State, iso, read, read_heavy};
+use crate::domain::unseen::is_blank;
+use crate::domain::{ContactChange, Phone};
+use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
+use crate::store::contacts::{self, Profile};
+use crate::store::search::{self, Search};
+
+/// Contacts that a search gives at most.
+const FOUND_AT_MOST: u32 = 50;
+/// What contacts come from that are made here.
+const SOURCE: &str = "api";
+
+/// `POST /actions/create-contact`: makes the contact of a phone number, or changes the one that there is.
+pub(in crate::api) async fn create_contact(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let command = read_creation(&body)?;
+    let key = idempotency_key(&request, &principal, "create-contact", &body.raw)?;
+    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let profile = saved(outcome, "tags")?;
+    let mut answer = whole_view(&profile);
+    answer["updated_at"] = iso(Some(profile.updated_at));
+    Ok(answer_once(StatusCode::CREATED, &answer, is_replay))
+}
+
+fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let phone: Option<Phone> = fields.required("phone");
+    // What is blank is left as it is.
+    let name = read_name(&mut fields).filter(|name| !name.is_empty());
+    let email = read_email(&mut fields).filter(|email| !email.is_empty());
+    let add_tags = read_csv(&mut fields).unwrap_or_default();
+    let metadata = read_metadata_or_blank(&mut fields);
+    fields.finish()?;
+    let phone = phone.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let change = ContactChange { name, email, metadata, add_tags, ..ContactChange::default() };
+    Ok(SaveContact { whom: Whom::Phone(phone), change, tags: None, source: Some(SOURCE.to_owned()) })
+}
+
+/// `POST /actions/update-contact`: changes the fields that are sent.
+pub(in crate::api) async fn update_contact(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let command = read_update(&body)?;
+    let key = idempotency_key(&request, &principal, "update-contact", &body.raw)?;
+    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let profile = saved(outcome, "tags")?;
+    let contact = &profile.stored.contact;
+    let answer = json!({
+        "id": contact.id,
+        "phone": contact.phone,
+        "name": contact.name,
+        "email": contact.email,
+        "tags": contact.tags,
+        "updated_at": iso(Some(profile.updated_at)),
+    });
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+}
+
+fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let whom = known(&mut fields)?;
+    let name = read_name(&mut fields);
+    let email = read_email(&mut fields);
+    let tags = read_csv(&mut fields);
+    let metadata = read_metadata_or_blank(&mut fields);
+    fields.finish()?;
+    let whom = whom.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let change = ContactChange { name, email, metadata, ..ContactChange::default() };
+    Ok(SaveContact { whom, change, tags, source: None })
+}
+
+/// Whom an action is about that makes no contacts; none only where what was sent is wrong.
+///
+/// # Errors
+/// The documented refusal where neither field is there.
+pub(super) fn known(fields: &mut Fields<'_>) -> Result<Option<Whom>, ApiError> {
+    if fields.value("contact_id").is_none() && fields.value("phone").is_none() {
+        return Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Neither contact_id nor phone provided"));
+    }
+    Ok(fields.whom())
+}
+
+/// The contact as it was saved. `field` is the one that tags were sent in.
+///
+/// # Errors
+/// The refusal, where nothing was saved.
+pub(super) fn saved(outcome: ContactSaved, field: &str) -> Result<Box<Profile>, ApiError> {
+    match outcome {
+        ContactSaved::Saved { profile } => Ok(profile),
+        ContactSaved::NotFound => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
+        ContactSaved::Mismatch => Err(contact_mismatch()),
+        ContactSaved::MetadataTooLarge => Err(metadata_too_large()),
+        ContactSaved::TooManyTags => {
+            let text =
+                format!("A contact must not have more than {TAGS_PER_CONTACT} tags, those that it has included.");
+            Err(ApiError::Validation(vec![(field.to_owned(), text)]))
+        }
+    }
+}
+
+/// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that there
+/// are none. `None` where no name is in the text.
+fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let sent = fields.value("tags")?;
+    let texts: Option<Vec<&str>> = match sent {
+        Value::String(text) => Some(text.split(',').filter(|tag| !is_blank(tag)).collect()),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::trim)).collect(),
+        _ => None,
+    };
+    let Some(texts) = texts else {
+        fields.fail("tags", "The tags must be a string such as `vip, beta`, with commas between them.");
+        return None;
+    };
+    if sent.is_string() && texts.is_empty() {
+        return None;
+    }
+    Some(checked_tags(fields, texts))
+}
+
+/// Metadata, of which null and an empty text change as little as an empty object does.
+fn read_metadata_or_blank(fields: &mut Fields<'_>) -> serde_json::Map<String, Value> {
+    match fields.value("metadata") {
+        Some(_) => read_metadata(fields),
+        None => serde_json::Map::new(),
+    }
+}
+
+/// `POST /actions/get-contact`: one contact, by id, phone number or email address.
+pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let sought = read_sought(Fields::of(&body.fields), false)?;
+    Ok(HttpResponse::Ok().json(one_contact(&state, sought).await?))
+}
+
+/// The contact that is sought.
+pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Value, ApiError> {
+    let found = read(state, move |conn| {
+        let known = match sought {
+            Sought::Whom(whom) => match find_contact(conn, &whom)? {
+                Found::Known(known) => Some(known),
+                Found::New(_) | Found::Unknown => None,
+                Found::Mismatch => return Ok(Err(contact_mismatch())),
+            },
+            Sought::Email(email) => contacts::find_by_email(conn, &email)?,
+        };
+        let profile = match known {
+            Some(known) => contacts::profile(conn, known.seq)?,
+            None => None,
+        };
+        Ok(profile.ok_or_else(|| ApiError::not_found(CONTACT_NOT_FOUND)))
+    });
+    Ok(whole_view(&found.await??))
+}
+
+/// By what a contact is sought.
+pub(in crate::api) enum Sought {
+    Whom(Whom),
+    Email(String),
+}
+
+/// By what a contact is sought. An email address counts only where there is neither an id nor a number: several contacts
+/// may have the same one. A strict reading refuses what it does not know.
+pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Result<Sought, ApiError> {
+    let email = fields.text("email").map(str::trim).filter(|email| !email.is_empty()).map(str::to_owned);
+    let has_whom = fields.value("contact_id").is_some() || fields.value("phone").is_some();
+    if !has_whom && fields.value("email").is_none() {
+        let text = "None of contact_id, phone, email provided";
+        return Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text));
+    }
+    let whom = if has_whom { fields.whom() } else { None };
+    if is_strict {
+        fields.refuse_unknown();
+    }
+    fields.finish()?;
+    match (whom, email) {
+        (Some(whom), _) => Ok(Sought::Whom(whom)),
+        (None, Some(email)) => Ok(Sought::Email(email)),
+        (None, None) => Ok(Sought::Email(String::new())),
+    }
+}
+
+/// `POST /actions/search-contacts`: those that all filters fit, who was last in touch first.
+pub(in crate::api) async fn search_contacts(
+    state: web::Data<State>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let search = read_search(Fields::of(&body.0), false)?;
+    Ok(HttpResponse::Ok().json(found_contacts(&state, search).await?))
+}
+
+/// The contacts that a search fits.
+pub(in crate::api) async fn found_contacts(state: &State, search: Search) -> Result<Value, ApiError> {
+    let found = read_heavy(state, move |conn| search::find(conn, &search, FOUND_AT_MOST)).await?;
+    Ok(found.iter().map(short_view).collect())
+}
+
+/// What is searched for. A strict reading refuses what it does not know.
+pub(in crate::api) fn read_search(mut fields: Fields<'_>, is_strict: bool) -> Result<Search, ApiError> {
+    let mut filter = |name| fields.text(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let search = Search { query: filter("query"), tag: filter("tag"), email: filter("email") };
+    if is_strict {
+        fields.refuse_unknown();
+    }
+    fields.finish()?;
+    Ok(search)
+}
+
+fn whole_view(profile: &Profile) -> Value {
+    let contact = &profile.stored.contact;
+    json!({
+        "id": contact.id,
+        "phone": contact.phone,
+        "name": contact.name,
+        "email": contact.email,
+        "locale": contact.language,
+        "source": profile.source,
+        "metadata": contact.metadata,
+        "tags": contact.tags,
+        "opted_in_at": iso(contact.opted_in_at),
+        "opted_out_at": iso(contact.opted_out_at),
+        "last_message_at": iso(profile.last_message_at),
+        "total_messages": profile.total_messages,
+        "created_at": iso(Some(profile.stored.created_at)),
+    })
+}
+
+fn short_view(profile: &Profile) -> Value {
+    let contact = &profile.stored.contact;
+    json!({
+        "id": contact.id,
+        "phone": contact.phone,
+        "name": contact.name,
+        "email": contact.email,
+        "source": profile.source,
+        "tags": contact.tags,
+        "last_message_at": iso(profile.last_message_at),
+        "created_at": iso(Some(profile.stored.created_at)),
+    })
+}

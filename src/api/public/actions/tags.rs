@@ -1,0 +1,90 @@
+//! Tagging contacts, and the tags that there are.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Builder;
+
+use super::contacts::{known, saved};
+use super::{answer_once, run_once};
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::manage::contacts::is_tag;
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
+use crate::api::{State, read_heavy};
+use crate::domain::ContactChange;
+use crate::domain::profile::{TAG_CHARS, clean_tag};
+use crate::runtime::{SaveContact, Whom};
+use crate::store::search;
+
+/// Tags that a list has at most.
+const LISTED_AT_MOST: usize = 1_000;
+
+/// `POST /actions/add-tag`: tags a contact. Twice is as good as once.
+pub(in crate::api) async fn add_tag(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let (whom, tag) = read_tagging(&body)?;
+    let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
+    let key = idempotency_key(&request, &principal, "add-tag", &body.raw)?;
+    let command = SaveContact { whom, change, tags: None, source: None };
+    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let contact = saved(outcome, "tag")?.stored.contact;
+    let answer = json!({"id": contact.id, "phone": contact.phone, "tag_added": tag, "tags": contact.tags});
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+}
+
+/// `POST /actions/remove-tag`: takes a tag off a contact, if it is on it. The tag itself stays.
+pub(in crate::api) async fn remove_tag(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let (whom, tag) = read_tagging(&body)?;
+    let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
+    let key = idempotency_key(&request, &principal, "remove-tag", &body.raw)?;
+    let command = SaveContact { whom, change, tags: None, source: None };
+    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let contact = saved(outcome, "tag")?.stored.contact;
+    let answer = json!({"id": contact.id, "phone": contact.phone, "tag_removed": tag, "tags": contact.tags});
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+}
+
+fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let whom = known(&mut fields)?;
+    let tag = fields.required_text("tag").map(clean_tag);
+    if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
+        fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters that can be seen."));
+    }
+    fields.finish()?;
+    match (whom, tag) {
+        (Some(whom), Some(tag)) => Ok((whom, tag)),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+/// `POST /actions/list-tags`: all tags, or those with a text in their names, by name.
+pub(in crate::api) async fn list_tags(
+    state: web::Data<State>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.0);
+    let part = fields.text("name").map(clean_tag).filter(|part| !part.is_empty());
+    fields.finish()?;
+    let names = read_heavy(&state, move |conn| search::tags(conn, part.as_deref(), LISTED_AT_MOST)).await?;
+    Ok(HttpResponse::Ok().json(names.iter().map(|name| tag_view(name)).collect::<Vec<_>>()))
+}
+
+/// A tag is its name: the id is made of that, so that a tag which is forgotten and comes back has the same one.
+fn tag_view(name: &str) -> Value {
+    let hash = Sha256::new().chain_update("tag\0").chain_update(name).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    json!({"id": Builder::from_custom_bytes(bytes).into_uuid(), "name": name})
+}

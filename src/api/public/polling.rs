@@ -1,0 +1,177 @@
+//! `GET /triggers/…`: what clients poll for, as bare lists, newest first, at most a hundred. Ids stay what they are, so that
+//! a client knows what it has seen. What a list costs does not grow with what is stored.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::api::error::ApiError;
+use crate::api::request::Query;
+use crate::api::{State, iso, read};
+use crate::domain::{Contact, FlowId, FlowKind, ReplyKind, Status, Timestamp};
+use crate::error::{Error, Result};
+use crate::runtime::inbound_content;
+use crate::store::messages::{self, MessageRow};
+use crate::store::sessions::StoredSession;
+use crate::store::{Conn, contacts, flows, sessions};
+
+/// Rows of a list.
+const MOST: u32 = 100;
+
+/// The types of messages that can be asked for, and how they are stored. The documented ones, and stickers.
+const TYPES: [(&str, ReplyKind); 9] = [
+    ("text", ReplyKind::Text),
+    ("image", ReplyKind::Image),
+    ("audio", ReplyKind::Audio),
+    ("document", ReplyKind::Document),
+    ("video", ReplyKind::Video),
+    ("location", ReplyKind::Location),
+    ("contacts", ReplyKind::Contacts),
+    ("interactive", ReplyKind::Tap),
+    ("sticker", ReplyKind::Sticker),
+];
+
+/// `GET /triggers/new-flow-triggered?flow_id=`: sessions of flows.
+pub(in crate::api) async fn list_triggered_flows(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    triggered(&request, &state, FlowKind::Flow, "flow_id").await
+}
+
+/// `GET /triggers/new-sequence-triggered?sequence_id=`: sessions of sequences.
+pub(in crate::api) async fn list_triggered_sequences(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    triggered(&request, &state, FlowKind::Sequence, "sequence_id").await
+}
+
+async fn triggered(
+    request: &HttpRequest,
+    state: &State,
+    kind: FlowKind,
+    key: &'static str,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(request)?;
+    let flow_id: Option<FlowId> = query.parsed(key);
+    query.finish_with_strangers()?;
+    let rows = read(state, move |conn| {
+        let flow_seq = match flow_id {
+            Some(id) => match flows::seq_of_any(conn, id)? {
+                Some(seq) => Some(seq),
+                // What is not there has started nothing.
+                None => return Ok(Vec::new()),
+            },
+            None => None,
+        };
+        let mut names = HashMap::new();
+        let rows = sessions::newest_of_kind(conn, kind, flow_seq, MOST)?;
+        rows.iter().map(|row| session_view(conn, kind, row, &mut names)).collect::<Result<Vec<_>>>()
+    });
+    Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))
+}
+
+/// `None` for the session of who vanished meanwhile.
+fn session_view(
+    conn: &Conn,
+    kind: FlowKind,
+    row: &StoredSession,
+    names: &mut HashMap<i64, String>,
+) -> Result<Option<Value>> {
+    let Some(contact) = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact) else {
+        return Ok(None);
+    };
+    let name = match names.get(&row.flow_seq) {
+        Some(name) => name.clone(),
+        None => {
+            let name = flows::name_of(conn, row.flow_seq)?.unwrap_or_default();
+            names.insert(row.flow_seq, name.clone());
+            name
+        }
+    };
+    let session = &row.session;
+    let mut view = match kind {
+        FlowKind::Flow => json!({"id": session.id, "flow_id": session.flow_id, "flow_name": name}),
+        FlowKind::Sequence => json!({"id": session.id, "sequence_id": session.flow_id, "sequence_name": name}),
+    };
+    let rest = json!({
+        "contact_id": contact.id,
+        "contact_phone": contact.phone,
+        "contact_name": contact.name,
+        "contact_email": contact.email,
+        "status": public_status(session.status),
+        "current_node_id": session.current_node,
+        "context": session.context,
+        "last_interaction_at": iso(Some(session.last_interaction_at)),
+        // One that has ended has no timers any more; the documented type knows no null.
+        "expires_at": iso(session.expires_at.or(session.ended_at)),
+        "completed_at": iso(session.ended_at),
+        "created_at": iso(Some(session.started_at)),
+    });
+    if let (Some(view), Value::Object(rest)) = (view.as_object_mut(), rest) {
+        view.extend(rest);
+    }
+    Ok(Some(view))
+}
+
+/// A status as clients of the public API know it: their list of four is complete.
+fn public_status(status: Status) -> &'static str {
+    match status {
+        Status::Cancelled => Status::Failed.as_str(),
+        other => other.as_str(),
+    }
+}
+
+/// `GET /triggers/new-message-received?message_type=`: messages from people.
+pub(in crate::api) async fn list_received_messages(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::read(&request)?;
+    let kind = query.choice("message_type", &TYPES);
+    query.finish_with_strangers()?;
+    let rows = read(&state, move |conn| {
+        let kinds = match kind {
+            Some(kind) => vec![kind.as_str()],
+            None => TYPES.map(|(_, kind)| kind.as_str()).to_vec(),
+        };
+        let rows = messages::newest_received(conn, &kinds, MOST)?;
+        rows.iter().map(|row| message_view(conn, row)).collect::<Result<Vec<_>>>()
+    });
+    Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))
+}
+
+fn message_view(conn: &Conn, row: &MessageRow) -> Result<Option<Value>> {
+    let Some(Contact { id, phone, name, email, .. }) =
+        contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact)
+    else {
+        return Ok(None);
+    };
+    let body: Value = serde_json::from_str(&row.body)
+        .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
+    let Some((public, kind)) = TYPES.iter().find(|(_, kind)| kind.as_str() == row.kind) else { return Ok(None) };
+    let sent_at: Option<Timestamp> = body["sent_at"].as_str().and_then(|at| at.parse().ok());
+    let content = inbound_content(*kind, body["text"].as_str(), body["option"].as_str(), body.get("media").cloned());
+    Ok(Some(json!({
+        "id": row.id,
+        "direction": "inbound",
+        "type": public,
+        "content": content,
+        "status": "received",
+        "contact_id": id,
+        "contact_phone": phone,
+        "contact_name": name,
+        "contact_email": email,
+        "sent_at": iso(sent_at),
+        "delivered_at": null,
+        "read_at": null,
+        "created_at": iso(Some(row.created_at)),
+    })))
+}
+
+/// `GET /triggers/new-campaign-sent`: nothing, because there are no campaigns here.
+pub(in crate::api) async fn list_sent_campaigns() -> HttpResponse {
+    HttpResponse::Ok().json(json!([]))
+}

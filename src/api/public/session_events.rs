@@ -1,0 +1,96 @@
+//! Events from outside: `POST /actions/send-event` by contact, `POST /sessions/{id}/events` by session.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::actions::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
+use crate::api::State;
+use crate::api::auth::Principal;
+use crate::api::error::ApiError;
+use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::domain::text::json_depth;
+use crate::domain::{EventName, FlowId, SessionId};
+use crate::runtime::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent, Whom};
+
+/// Bytes of JSON that a `payload` may have.
+const PAYLOAD_BYTES: usize = 64 * 1024;
+/// How deep a `payload` may be nested.
+const PAYLOAD_DEPTH: usize = 32;
+
+/// `POST /actions/send-event`: tells the running sessions of a contact that something happened.
+pub(in crate::api) async fn send_event(
+    request: HttpRequest,
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let flow_id: Option<FlowId> = fields.parsed("flow_id");
+    let whom = fields.whom();
+    let to = whom.map(|whom: Whom| EventTarget::Contact { flow_id, whom });
+    let event = read_event(to, fields, false)?;
+    let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
+    let (outcome, is_replay) = run_once(&state, key, event).await?;
+    let sessions = sent(outcome)?;
+    let sessions: Vec<Value> = sessions.iter().map(|sent| json!({"id": sent.id, "handled": sent.handled})).collect();
+    Ok(answer_once(StatusCode::OK, &json!({"sessions": sessions}), is_replay))
+}
+
+/// `POST /sessions/{id}/events`: tells one session.
+pub(in crate::api) async fn send_session_event(
+    state: web::Data<State>,
+    id: web::Path<String>,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: SessionId = id.parse().map_err(|_| session_not_found())?;
+    let fields = Fields::of(&body.fields);
+    let event = read_event(Some(EventTarget::Session(id)), fields, true)?;
+    let sessions = sent(state.runtime.handle(event).await?)?;
+    match sessions.first() {
+        Some(EventSent { handled: EventHandling::Refused, .. }) | None => {
+            let error = ApiError::refused(StatusCode::CONFLICT, "The session has no room to keep the event.");
+            Err(error.hint("Send less in `payload`, or send the event when the session waits for it."))
+        }
+        Some(sent) => Ok(HttpResponse::Accepted().json(json!({"id": sent.id, "handled": sent.handled}))),
+    }
+}
+
+fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, is_strict: bool) -> Result<SendEvent, ApiError> {
+    let name: Option<EventName> = fields.required("event");
+    let payload = read_payload(&mut fields);
+    if is_strict {
+        fields.refuse_unknown();
+    }
+    fields.finish()?;
+    match (to, name) {
+        (Some(to), Some(name)) => Ok(SendEvent { to, name, payload }),
+        _ => Err(ApiError::Validation(Vec::new())),
+    }
+}
+
+/// What is told of an event: any JSON.
+pub(in crate::api) fn read_payload(fields: &mut Fields<'_>) -> Value {
+    let payload = fields.sent("payload").cloned().unwrap_or_default();
+    if json_depth(&payload) > PAYLOAD_DEPTH {
+        fields.fail("payload", format!("The payload must not be nested deeper than {PAYLOAD_DEPTH} levels."));
+    } else if serde_json::to_vec(&payload).map_or(usize::MAX, |bytes| bytes.len()) > PAYLOAD_BYTES {
+        fields.fail("payload", format!("The payload must not be larger than {PAYLOAD_BYTES} bytes."));
+    }
+    payload
+}
+
+fn sent(outcome: EventOutcome) -> Result<Vec<EventSent>, ApiError> {
+    match outcome {
+        EventOutcome::Sent { sessions } => Ok(sessions),
+        EventOutcome::SessionNotFound => Err(session_not_found()),
+        EventOutcome::SessionEnded => Err(ApiError::refused(StatusCode::CONFLICT, "The session has ended.")),
+        EventOutcome::FlowNotFound => Err(ApiError::not_found("Flow not found")),
+        EventOutcome::ContactNotFound => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
+        EventOutcome::ContactMismatch => Err(contact_mismatch()),
+    }
+}
+
+fn session_not_found() -> ApiError {
+    ApiError::not_found("Session not found")
+}
