@@ -23,8 +23,8 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 
-use crate::api::State;
 use crate::api::error::ApiError;
+use crate::api::state::State;
 use crate::api::state::unknown_tokens::UnknownTokens;
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -110,7 +110,7 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
     loop {
-        match crate::api::read_vital(state, store::generation).await {
+        match crate::api::state::read_vital(state, store::generation).await {
             Ok(generation) if seen == Some(generation) => {}
             Ok(generation) => match reload(state).await {
                 Ok(()) => {

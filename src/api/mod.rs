@@ -1,5 +1,6 @@
 //! The HTTP API: the one table of routes, what surrounds every request, and a file for each resource.
 
+mod answer;
 mod auth;
 mod coding;
 mod error;
@@ -19,15 +20,10 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::domain::Timestamp;
-use crate::error::{Code, Error, Result};
-use crate::runtime::Runtime;
-use crate::runtime::settings::Settings;
-use crate::store::tokens::{Scope, live as tokens_of};
-use crate::store::{Conn, generation};
+use crate::error::Code;
+use crate::store::tokens::Scope;
 use crate::telemetry::Sparing;
 use error::ApiError;
 use inbound::{generic, whatsapp};
@@ -43,70 +39,13 @@ pub(crate) use inbound::whatsapp::UNPROVEN_BYTES;
 pub(crate) use manage::events::Watchers;
 pub(crate) use public::trigger_batch::Batches;
 pub(crate) use state::logins::Logins;
+pub(crate) use state::{COMPILED_AT_ONCE, State};
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Says which requests were turned away. Callers send them again and again, and the log has better things to hold.
 static TURNED_AWAY: Sparing = Sparing::new();
-
-/// Flows that are compiled or played for requests at once.
-pub(crate) const COMPILED_AT_ONCE: usize = 4;
-
-/// What handlers share.
-pub(crate) struct State {
-    /// Moves sessions and holds the store.
-    pub(crate) runtime: Runtime,
-    /// Who may call.
-    pub(crate) tokens: Tokens,
-    /// Who is at the admin page.
-    pub(crate) logins: Logins,
-    /// How often.
-    pub(crate) rate_limit: RateLimit,
-    /// What the admin page may change.
-    pub(crate) settings: Settings,
-    /// Who hears what changes.
-    pub(crate) watchers: Watchers,
-    /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
-    pub(crate) compiling: tokio::sync::Semaphore,
-    /// Room for deliveries whose sender is not known yet, in bytes.
-    pub(crate) unproven_bytes: tokio::sync::Semaphore,
-    /// What batches of triggers take turns for.
-    pub(crate) batches: Batches,
-    /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
-    /// would let in again who was shut out meanwhile.
-    pub(crate) admitting: tokio::sync::Mutex<()>,
-    /// Bytes that a body may have.
-    pub(crate) max_body: usize,
-    /// Reads WhatsApp's access token again where the configuration read it; `None` where that was no file.
-    pub(crate) read_access_token: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
-}
-
-impl State {
-    /// Puts the tokens and log-ins of the database in force.
-    async fn admit(&self) -> Result<(), ApiError> {
-        let _in_order = self.admitting.lock().await;
-        let now = self.runtime.clock().now();
-        // The generation first: what is written meanwhile is then read once more.
-        let admitted = move |conn: &Conn| Ok((generation(conn)?, tokens_of(conn)?, Logins::rows(conn, now)?));
-        let (generation, tokens, logins) = read_vital(self, admitted).await?;
-        self.tokens.replace(generation, tokens);
-        self.logins.replace(logins);
-        Ok(())
-    }
-
-    /// Makes everything follow the settings as they are now.
-    pub(crate) fn follow_settings(&self) {
-        let effective = self.settings.effective();
-        self.runtime.set_default_ttl(effective.default_ttl);
-        self.rate_limit.set(effective.requests_per_minute);
-    }
-
-    /// Whether users come over HTTPS, so that the cookie must not travel otherwise.
-    fn is_secure(&self) -> bool {
-        self.settings.effective().public_url.starts_with("https://")
-    }
-}
 
 /// One route.
 struct Entry {
@@ -424,68 +363,4 @@ fn merge_slashes(request: &mut ServiceRequest) {
         request.match_info_mut().get_mut().update(&uri);
         request.head_mut().uri = uri;
     }
-}
-
-/// Reads from the store on a thread that may block.
-async fn read<T: Send + 'static>(
-    state: &State,
-    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    Ok(state.runtime.store().query(query).await?)
-}
-
-/// [`read`] for what must go on while other requests keep all connections busy.
-async fn read_vital<T: Send + 'static>(
-    state: &State,
-    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    Ok(state.runtime.store().query_vital(query).await?)
-}
-
-/// [`read`] for what may take long: a search, an export, a statistic. A few run at once, and the others wait for them.
-async fn read_heavy<T: Send + 'static>(
-    state: &State,
-    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    Ok(state.runtime.store().query_heavy(query).await?)
-}
-
-/// Compiles or plays a flow on a thread that may block, a few at once. `what` says what was done if it panics.
-async fn compute<T: Send + 'static>(
-    state: &State,
-    what: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let _turn = state.compiling.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
-    let done = web::block(work).await;
-    Ok(done.map_err(|error| Error::internal(format!("{what} panicked")).caused_by(error))?)
-}
-
-/// A moment as the API shows it.
-fn iso(at: Option<Timestamp>) -> Value {
-    at.map_or(Value::Null, |at| json!(at.to_iso_seconds()))
-}
-
-/// The part of a list that is asked for, of a list that is short enough to be read whole: all of it where no limit is
-/// given. Its cursor counts rows.
-fn part<T>(rows: Vec<T>, query: &mut request::Query) -> (Vec<T>, Option<String>) {
-    let is_limited = query.has("limit");
-    let page = query.page();
-    cut_out(rows, page.cursor, if is_limited { page.limit as usize } else { usize::MAX })
-}
-
-/// So many rows of a whole list after as many as its cursor counts, and the cursor of the next page.
-fn cut_out<T>(rows: Vec<T>, cursor: Option<i64>, limit: usize) -> (Vec<T>, Option<String>) {
-    let from = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
-    let end = from.saturating_add(limit);
-    let next = (end < rows.len()).then(|| end.to_string());
-    (rows.into_iter().skip(from).take(limit).collect(), next)
-}
-
-/// Cuts a list that was read one row too far, and gives the cursor of the next page.
-fn cut<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
-    let limit = limit as usize;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    has_more.then(|| rows.last().map(|row| seq(row).to_string())).flatten()
 }

@@ -6,9 +6,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use crate::api::State;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody};
+use crate::api::state::State;
 use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, Sender};
 use crate::domain::text::json_depth;

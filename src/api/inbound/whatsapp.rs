@@ -11,10 +11,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::api::State;
 use crate::api::coding::of_body;
 use crate::api::error::ApiError;
 use crate::api::request::{decode, raw_body};
+use crate::api::state::State;
 use crate::channels::Channel;
 use crate::channels::whatsapp::{WhatsApp, read_delivery};
 

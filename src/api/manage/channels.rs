@@ -4,9 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Query};
-use crate::api::{State, cut, iso, read};
+use crate::api::state::{State, read};
 use crate::channels::Channel;
 use crate::channels::outgoing::Refusal;
 use crate::domain::Timestamp;

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::messages::message_with_stages;
 use super::sessions::{session_view, turn_views};
+use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query};
-use crate::api::{State, iso, read, read_heavy};
+use crate::api::state::{State, read, read_heavy};
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::{ContactChange, ContactId, Held, ParseError, Phone, Timestamp};
@@ -66,7 +67,7 @@ pub(in crate::api) async fn list_contacts(
             },
             None => contacts::list(conn, page.cursor, page.limit + 1)?,
         };
-        let next = crate::api::cut(&mut rows, page.limit, |row| row.stored.seq);
+        let next = cut(&mut rows, page.limit, |row| row.stored.seq);
         Ok(json!({"data": rows.iter().map(|row| contact_view(row, now)).collect::<Vec<_>>(), "next_cursor": next}))
     });
     Ok(HttpResponse::Ok().json(listed.await?))

@@ -11,10 +11,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::watch;
 
-use crate::api::State;
 use crate::api::auth::{Principal, is_still_let_through};
 use crate::api::error::ApiError;
 use crate::api::request::Query;
+use crate::api::state::State;
 use crate::domain::{ContactId, FlowId, SessionId};
 use crate::error::Error;
 use crate::runtime::Notice;

@@ -4,8 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::api::answer::iso;
 use crate::api::error::ApiError;
-use crate::api::{State, iso};
+use crate::api::state::State;
 use crate::runtime::Impairment;
 
 /// `GET /healthz`: the process answers.

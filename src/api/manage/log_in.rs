@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody};
+use crate::api::state::State;
 use crate::api::state::logins as login;
 use crate::domain::Timestamp;
 use crate::domain::text::has_odd_characters;

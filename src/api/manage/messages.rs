@@ -4,11 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::api::answer::{cut, iso};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
 use crate::api::request::{Fields, JsonBody, Page, Query, scoped_to, idempotency_key};
-use crate::api::{State, iso, read};
+use crate::api::state::{State, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, about_inbound, described_media, why_it_waits};
@@ -141,7 +142,7 @@ pub(in crate::api) async fn retry_message(
 
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
     let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
-    let next = crate::api::cut(&mut rows, page.limit, |row| row.seq);
+    let next = cut(&mut rows, page.limit, |row| row.seq);
     let data = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
     Ok(json!({"data": data, "next_cursor": next}))
 }

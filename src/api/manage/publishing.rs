@@ -8,10 +8,11 @@ use uuid::Uuid;
 use super::flows::{
     find, flow_view, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell, view_answer,
 };
+use crate::api::answer::{cut, iso};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
-use crate::api::{State, compute, cut, iso, read};
+use crate::api::state::{State, compute, read};
 use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::{self, CheckedDocument, Draft};

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::contacts::show_holder;
 use super::messages::message_view;
+use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Page, Query};
-use crate::api::{State, iso, read};
+use crate::api::state::{State, read};
 use crate::domain::{ContactId, FlowId, SessionId, Status, Timestamp, session_reason_in_words};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
@@ -69,7 +70,7 @@ pub(in crate::api) async fn list_view(state: &State, wanted: Wanted, page: Page)
             true => sessions::list_in_handoff(conn, &filter, page.cursor, page.limit + 1)?,
             false => sessions::list(conn, &filter, page.cursor, page.limit + 1)?,
         };
-        let next = crate::api::cut(&mut rows, page.limit, |row| row.seq);
+        let next = cut(&mut rows, page.limit, |row| row.seq);
         let data = rows.iter().map(|row| session_row(conn, row, now)).collect::<Result<Vec<_>>>()?;
         Ok(json!({"data": data, "next_cursor": next}))
     });
@@ -227,7 +228,7 @@ pub(in crate::api) async fn list_turns(
 /// A page of a session's trace, oldest first.
 pub(in crate::api) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Value> {
     let mut rows = turns::list(conn, session_seq, page.cursor.unwrap_or(0), page.limit + 1)?;
-    let next = crate::api::cut(&mut rows, page.limit, |row| row.seq);
+    let next = cut(&mut rows, page.limit, |row| row.seq);
     Ok(json!({"data": turn_views(conn, &rows)?, "next_cursor": next}))
 }
 

@@ -7,9 +7,9 @@ use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::api::State;
 use crate::api::error::ApiError;
 use crate::api::request::{JsonBody, Query};
+use crate::api::state::State;
 use crate::channels::Channel;
 use crate::error::Result;
 

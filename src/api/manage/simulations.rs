@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::publishing;
+use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::inbound::generic::{Content, MEDIA_DEPTH, TEXT_CHARS, read_content};
 use crate::api::public::actions;
 use crate::api::public::session_events::read_payload;
 use crate::api::request::{Fields, JsonBody};
-use crate::api::{State, compute, iso};
+use crate::api::state::{State, compute};
 use crate::domain::text::json_depth;
 use crate::domain::unseen::is_blank;
 use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, SimulationId, Timestamp};

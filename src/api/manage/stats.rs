@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
+use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::Query;
-use crate::api::{State, iso, read_heavy};
+use crate::api::state::{State, read_heavy};
 use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;
 use crate::store::counters::{self, Counter};

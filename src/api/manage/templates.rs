@@ -6,9 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::api::answer::{iso, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query};
-use crate::api::{State, iso, part, read};
+use crate::api::state::{State, read};
 use crate::domain::{
     ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus, check_placeholders,
     text::has_odd_characters,

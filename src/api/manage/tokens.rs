@@ -4,10 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::api::answer::{iso, part};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query};
-use crate::api::{State, iso, part, read};
+use crate::api::state::{State, read};
 use crate::domain::TokenId;
 use crate::error::{Error, Result};
 use crate::runtime::credentials;

@@ -4,9 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
+use crate::api::answer::{cut, iso, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query};
-use crate::api::{State, cut, iso, part, read};
+use crate::api::state::{State, read};
 use crate::domain::EndpointId;
 use crate::error::{Error, Result};
 use crate::runtime::webhooks::{

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::tools::Tool;
+use crate::api::answer::cut_out;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::manage::flows;
@@ -16,7 +17,7 @@ use crate::api::public::actions::flows::{read_trigger, trigger_once};
 use crate::api::public::actions::messages::{read_message, read_variables, send_once};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::request::{Fields, MAX_KEY, Page};
-use crate::api::{State, cut_out, read};
+use crate::api::state::{State, read};
 use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, SessionId, Status, TemplateId};
 use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};
 use crate::store;

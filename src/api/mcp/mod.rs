@@ -42,11 +42,11 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Value, json};
 
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::coding;
 use crate::api::error::ApiError;
 use crate::api::request::json_bytes;
+use crate::api::state::State;
 use crate::domain::json_text;
 use crate::domain::unicode_form::json_as_utf8;
 use crate::error::Error;

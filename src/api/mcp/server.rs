@@ -15,9 +15,9 @@ use uuid::Uuid;
 use super::arguments::{Sifted, sift};
 use super::calls::call;
 use super::tools::Tool;
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, NEW_KEY};
+use crate::api::state::State;
 use crate::error::{Code, Error};
 use crate::telemetry::Sparing;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::error::ApiError;
 use crate::api::request::Query;
-use crate::api::{State, read};
+use crate::api::state::{State, read};
 use crate::domain::{FlowKind, Placeholder, TemplateId};
 use crate::store::{flows, templates};
 

@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use crate::api::State;
 use crate::api::error::ApiError;
+use crate::api::state::State;
 use crate::runtime::webhooks::TENANT_ID;
 
 /// `GET /me`: the owner, as the keys `account.*` say.

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::Query;
-use crate::api::{State, iso, read};
+use crate::api::state::{State, read};
 use crate::domain::{Contact, FlowId, FlowKind, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::inbound_content;

@@ -23,10 +23,10 @@ use tokio::sync::Semaphore;
 
 use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, scoped_to, idempotency_key, is_json, kept_body, media_type, too_large};
+use crate::api::state::State;
 use crate::domain::unicode_form::json_as_utf8;
 use crate::domain::{FlowId, FlowKind, json_text};
 use crate::error::{Code, Error};

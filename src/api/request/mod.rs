@@ -16,10 +16,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::coding::{Coding, Unpacking, of_body, unpack};
 use crate::api::error::ApiError;
+use crate::api::state::State;
 use crate::domain::{ContactId, ParseError, Phone, json_text, what_instead};
 use crate::error::Error;
 use crate::runtime::{IdempotencyKey, Whom};

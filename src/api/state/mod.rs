@@ -1,5 +1,111 @@
-//! What requests share: who may call, and who is at the admin page.
+//! What requests share: the runtime and its store, who may call, and who is at the admin page.
 
 mod forwarded;
 pub(super) mod logins;
 pub(super) mod unknown_tokens;
+
+use actix_web::web;
+
+use crate::api::auth::{RateLimit, Tokens};
+use crate::api::error::ApiError;
+use crate::api::manage::events::Watchers;
+use crate::api::public::trigger_batch::Batches;
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+use crate::runtime::settings::Settings;
+use crate::store::tokens::live as tokens_of;
+use crate::store::{Conn, generation};
+use logins::Logins;
+
+/// Flows that are compiled or played for requests at once.
+pub(crate) const COMPILED_AT_ONCE: usize = 4;
+
+/// What handlers share.
+pub(crate) struct State {
+    /// Moves sessions and holds the store.
+    pub(crate) runtime: Runtime,
+    /// Who may call.
+    pub(crate) tokens: Tokens,
+    /// Who is at the admin page.
+    pub(crate) logins: Logins,
+    /// How often.
+    pub(crate) rate_limit: RateLimit,
+    /// What the admin page may change.
+    pub(crate) settings: Settings,
+    /// Who hears what changes.
+    pub(crate) watchers: Watchers,
+    /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
+    pub(crate) compiling: tokio::sync::Semaphore,
+    /// Room for deliveries whose sender is not known yet, in bytes.
+    pub(crate) unproven_bytes: tokio::sync::Semaphore,
+    /// What batches of triggers take turns for.
+    pub(crate) batches: Batches,
+    /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
+    /// would let in again who was shut out meanwhile.
+    pub(crate) admitting: tokio::sync::Mutex<()>,
+    /// Bytes that a body may have.
+    pub(crate) max_body: usize,
+    /// Reads WhatsApp's access token again where the configuration read it; `None` where that was no file.
+    pub(crate) read_access_token: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
+}
+
+impl State {
+    /// Puts the tokens and log-ins of the database in force.
+    pub(in crate::api) async fn admit(&self) -> Result<(), ApiError> {
+        let _in_order = self.admitting.lock().await;
+        let now = self.runtime.clock().now();
+        // The generation first: what is written meanwhile is then read once more.
+        let admitted = move |conn: &Conn| Ok((generation(conn)?, tokens_of(conn)?, Logins::rows(conn, now)?));
+        let (generation, tokens, logins) = read_vital(self, admitted).await?;
+        self.tokens.replace(generation, tokens);
+        self.logins.replace(logins);
+        Ok(())
+    }
+
+    /// Makes everything follow the settings as they are now.
+    pub(crate) fn follow_settings(&self) {
+        let effective = self.settings.effective();
+        self.runtime.set_default_ttl(effective.default_ttl);
+        self.rate_limit.set(effective.requests_per_minute);
+    }
+
+    /// Whether users come over HTTPS, so that the cookie must not travel otherwise.
+    pub(in crate::api) fn is_secure(&self) -> bool {
+        self.settings.effective().public_url.starts_with("https://")
+    }
+}
+
+/// Reads from the store on a thread that may block.
+pub(in crate::api) async fn read<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    Ok(state.runtime.store().query(query).await?)
+}
+
+/// [`read`] for what must go on while other requests keep all connections busy.
+pub(in crate::api) async fn read_vital<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    Ok(state.runtime.store().query_vital(query).await?)
+}
+
+/// [`read`] for what may take long: a search, an export, a statistic. A few run at once, and the others wait for them.
+pub(in crate::api) async fn read_heavy<T: Send + 'static>(
+    state: &State,
+    query: impl FnOnce(&Conn) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    Ok(state.runtime.store().query_heavy(query).await?)
+}
+
+/// Compiles or plays a flow on a thread that may block, a few at once. `what` says what was done if it panics.
+pub(in crate::api) async fn compute<T: Send + 'static>(
+    state: &State,
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let _turn = state.compiling.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
+    let done = web::block(work).await;
+    Ok(done.map_err(|error| Error::internal(format!("{what} panicked")).caused_by(error))?)
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::{State, read_vital};
+use crate::api::state::{State, read_vital};
 use crate::store;
 
 /// How long a token that was not there is refused without a look.

@@ -5,10 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refused, run_once, words_of};
+use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
-use crate::api::{State, iso, read};
+use crate::api::state::{State, read};
 use crate::domain::{FlowId, FlowKind};
 use crate::error::Result as StoreResult;
 use crate::runtime::{Cancel, Cancelled, IdempotencyKey, OnRunning, Trigger, Triggered};

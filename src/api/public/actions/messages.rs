@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::templates::template_not_found;
 use super::{answer_once, opted_out, run_once};
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::state::State;
 use crate::domain::{Phone, TemplateId};
 use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
 

@@ -13,9 +13,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::api::State;
 use crate::api::error::ApiError;
 use crate::api::request::Fields;
+use crate::api::state::State;
 use crate::domain::FlowKind;
 use crate::domain::text::json_depth;
 use crate::runtime::{Command, IdempotencyKey, Once, TriggerRefusal};

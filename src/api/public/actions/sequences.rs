@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::answer_once;
 use super::flows::{look_up, read_trigger_of, trigger_once};
-use crate::api::State;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::state::State;
 use crate::domain::FlowKind;
 
 /// `POST /actions/trigger-sequence`: starts a published sequence for a contact.

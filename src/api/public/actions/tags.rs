@@ -12,7 +12,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::manage::contacts::is_tag;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
-use crate::api::{State, read_heavy};
+use crate::api::state::{State, read_heavy};
 use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
 use crate::runtime::{SaveContact, Whom};

@@ -4,9 +4,10 @@
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
+use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody};
-use crate::api::{State, iso, read};
+use crate::api::state::{State, read};
 use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateId, TemplateStatus};
 use crate::store::templates::{self, TemplateGroup};
 
