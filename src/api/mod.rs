@@ -33,12 +33,15 @@ use manage::{
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
+use state::batches::BATCH_BYTES;
 
-pub(crate) use auth::{RateLimit, Tokens, follow};
 pub(crate) use inbound::whatsapp::UNPROVEN_BYTES;
-pub(crate) use manage::events::Watchers;
-pub(crate) use public::trigger_batch::Batches;
+pub(crate) use state::batches::Batches;
+pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
+pub(crate) use state::rate_limit::RateLimit;
+pub(crate) use state::tokens::Tokens;
+pub(crate) use state::watchers::Watchers;
 pub(crate) use state::{COMPILED_AT_ONCE, State};
 
 /// Bytes that a flow document may have as a request's body: the document's own limit and some white space.
@@ -110,7 +113,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(generic::receive_inbound)),
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery))
+        .limited(whatsapp::DELIVERY_BYTES),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
@@ -141,7 +145,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/flows/{id}/unpublish", ADMIN, || web::to(publishing::unpublish_flow)),
     entry(Method::GET, "/flows/{id}/stop", ADMIN, || web::to(publishing::foresee_stop)),
     entry(Method::POST, "/flows/{id}/stop", ADMIN, || web::to(publishing::stop_flow)),
-    entry(Method::POST, "/flows/{id}/trigger-batch", TRIGGER, || web::to(trigger_batch::trigger_batch)).limited(trigger_batch::BATCH_BYTES),
+    entry(Method::POST, "/flows/{id}/trigger-batch", TRIGGER, || web::to(trigger_batch::trigger_batch))
+        .limited(BATCH_BYTES),
     entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
@@ -196,7 +201,8 @@ const ROOT_ROUTES: &[Entry] = &[
     document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery)).limited(whatsapp::DELIVERY_BYTES),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery))
+        .limited(whatsapp::DELIVERY_BYTES),
 ];
 
 /// Adds all routes to an application.

@@ -69,7 +69,7 @@ pub(in crate::api) async fn resume_channel(
         let token = web::block(move || (shared.read_access_token)()).await;
         let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
         if let Some(token) = token.map_err(unreadable_token)? {
-            use_access_token(&state, token).await?;
+            state.use_access_token(token).await?;
         }
     }
     if state.runtime.resume_channel().await? {
@@ -142,15 +142,6 @@ fn unprocessed_view(row: UnprocessedDelivery) -> Value {
     // What is no JSON after all is shown as the text that it is.
     let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
     json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})
-}
-
-/// Sends with another access token from now on.
-pub(in crate::api) async fn use_access_token(state: &State, token: String) -> Result<(), ApiError> {
-    // Elsewhere it is kept for the day that the channel is live.
-    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
-        state.runtime.set_access_token(token).await?;
-    }
-    Ok(())
 }
 
 fn unreadable_token(error: Error) -> ApiError {

@@ -1,7 +1,6 @@
 //! `GET /events`: what changes, as it changes, as server-sent events.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -15,47 +14,14 @@ use crate::api::auth::{Principal, is_still_let_through};
 use crate::api::error::ApiError;
 use crate::api::request::Query;
 use crate::api::state::State;
+use crate::api::state::watchers::Watcher;
 use crate::domain::{ContactId, FlowId, SessionId};
-use crate::error::Error;
 use crate::runtime::Notice;
 
-/// Watchers at once.
-const WATCHERS: usize = 200;
 /// How often a line without meaning is sent, so that nobody on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Notices that one chunk carries at most.
 const CHUNK: usize = 64;
-
-/// Who watches.
-#[derive(Debug)]
-pub(crate) struct Watchers {
-    open: Arc<AtomicUsize>,
-    closing: watch::Receiver<bool>,
-}
-
-impl Watchers {
-    /// Nobody yet. They are sent away once `closing` is true.
-    pub(crate) fn new(closing: watch::Receiver<bool>) -> Self {
-        Self { open: Arc::default(), closing }
-    }
-
-    fn admit(&self) -> Result<Watcher, ApiError> {
-        let watcher = Watcher(self.open.clone());
-        if self.open.fetch_add(1, Ordering::Relaxed) >= WATCHERS {
-            return Err(Error::unavailable("Too many are watching at once; try again later.").into());
-        }
-        Ok(watcher)
-    }
-}
-
-/// One who watches; dropping it makes room.
-struct Watcher(Arc<AtomicUsize>);
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What a watcher wants to hear of; `None` is everything.
 #[derive(Debug, Default)]
@@ -116,7 +82,7 @@ pub(in crate::api) async fn watch_events(
     let connection = Connection {
         _watcher: state.watchers.admit()?,
         notices: state.runtime.watch(),
-        closing: state.watchers.closing.clone(),
+        closing: state.watchers.closing(),
         interest,
         is_greeted: false,
         principal,

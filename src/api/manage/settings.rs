@@ -55,7 +55,7 @@ pub(in crate::api) async fn change_settings(
     changed.map_err(ApiError::Validation)?;
     state.follow_settings();
     if let Some(Value::String(token)) = token {
-        super::channels::use_access_token(&state, token).await?;
+        state.use_access_token(token).await?;
     }
     Ok(HttpResponse::Ok().json(view(&state)))
 }

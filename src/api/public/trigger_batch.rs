@@ -19,7 +19,6 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::{StreamExt, stream};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
@@ -27,52 +26,22 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, scoped_to, idempotency_key, is_json, kept_body, media_type, too_large};
 use crate::api::state::State;
+use crate::api::state::batches::ROWS_AT_ONCE;
 use crate::domain::unicode_form::json_as_utf8;
 use crate::domain::{FlowId, FlowKind, json_text};
 use crate::error::{Code, Error};
 use crate::runtime::{BatchBegun, BeginBatch, IdempotencyKey, Trigger, TriggerRefusal};
 
-/// Bytes that a batch may have. Each of its rows has the limit of a request of its own.
-pub(in crate::api) const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes that the bodies of all batches may have together, those that are still on their way included. What a slow caller
-/// has not sent takes no room from anybody.
-const BYTES_AT_ONCE: usize = 3 * BATCH_BYTES;
 /// Rows that a batch may have.
 const MAX_ROWS: usize = 10_000;
 /// How long a batch may take to arrive.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// Batches at once: each holds its answers in memory, at most 10,000 of a few hundred bytes. A batch that is still on its
-/// way is not among them.
-const BATCHES_AT_ONCE: usize = 3;
-/// Rows of all batches together that stand in the writer's queue. Whoever else writes waits for them: a few milliseconds.
-/// Commits of eight times as many rows would spare the writer a third of its time, and have others wait much longer.
-const ROWS_AT_ONCE: usize = 64;
 /// What the idempotency keys of batches and of their rows belong to.
 const BATCH_ROUTE: &str = "trigger-batch";
 const ROW_ROUTE: &str = "trigger-batch-row";
 /// One JSON value a line. There is no registered type; these are in use.
 const NDJSON: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
-
-/// What batches take turns for.
-pub(crate) struct Batches {
-    /// Bytes of bodies.
-    bytes: Semaphore,
-    /// Batches under way.
-    batches: Semaphore,
-    /// Their rows in the writer's queue.
-    rows: Semaphore,
-}
-
-impl Default for Batches {
-    fn default() -> Self {
-        Self {
-            bytes: Semaphore::new(BYTES_AT_ONCE),
-            batches: Semaphore::new(BATCHES_AT_ONCE),
-            rows: Semaphore::new(ROWS_AT_ONCE),
-        }
-    }
-}
 
 /// `POST /flows/{id}/trigger-batch`: triggers a flow or a sequence for each row.
 pub(in crate::api) async fn trigger_batch(

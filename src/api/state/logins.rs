@@ -16,8 +16,8 @@ use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
+use super::caller::Principal;
 use super::forwarded;
-use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::domain::{Network, Timestamp};
 use crate::error::{Error, Result};

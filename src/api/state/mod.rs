@@ -1,21 +1,30 @@
 //! What requests share: the runtime and its store, who may call, and who is at the admin page.
 
+pub(super) mod batches;
+pub(super) mod caller;
+pub(super) mod follow;
 mod forwarded;
 pub(super) mod logins;
-pub(super) mod unknown_tokens;
+pub(super) mod rate_limit;
+pub(super) mod tokens;
+mod unknown_tokens;
+pub(super) mod watchers;
 
 use actix_web::web;
 
-use crate::api::auth::{RateLimit, Tokens};
 use crate::api::error::ApiError;
-use crate::api::manage::events::Watchers;
-use crate::api::public::trigger_batch::Batches;
+use crate::channels::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::settings::Settings;
 use crate::store::tokens::live as tokens_of;
 use crate::store::{Conn, generation};
+use batches::Batches;
+use caller::Principal;
 use logins::Logins;
+use rate_limit::RateLimit;
+use tokens::Tokens;
+use watchers::Watchers;
 
 /// Flows that are compiled or played for requests at once.
 pub(crate) const COMPILED_AT_ONCE: usize = 4;
@@ -59,6 +68,29 @@ impl State {
         let (generation, tokens, logins) = read_vital(self, admitted).await?;
         self.tokens.replace(generation, tokens);
         self.logins.replace(logins);
+        Ok(())
+    }
+
+    /// Who calls with a token that is not known here: a command may have made it a moment ago.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(in crate::api) async fn look_for_token(&self, hash: [u8; 32]) -> Result<Option<Principal>, ApiError> {
+        let reload = async {
+            if read_vital(self, generation).await? != self.tokens.generation() {
+                self.admit().await?;
+            }
+            Ok(())
+        };
+        self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash)).await
+    }
+
+    /// Sends with another access token from now on.
+    pub(in crate::api) async fn use_access_token(&self, token: String) -> Result<(), ApiError> {
+        // Elsewhere it is kept for the day that the channel is live.
+        if matches!(self.runtime.channel(), Channel::WhatsApp(_)) {
+            self.runtime.set_access_token(token).await?;
+        }
         Ok(())
     }
 

@@ -4,13 +4,11 @@
 //! was not there is refused for a second without another, so that guesses cost the database next to nothing.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::state::{State, read_vital};
-use crate::store;
 
 /// How long a token that was not there is refused without a look.
 const REMEMBERED: Duration = Duration::from_secs(1);
@@ -19,7 +17,7 @@ const MISSES: usize = 1_024;
 
 /// What is known of tokens that are unknown.
 #[derive(Debug, Default)]
-pub(in crate::api) struct UnknownTokens {
+pub(super) struct UnknownTokens {
     /// Those that were not there, by hash, and when.
     misses: Mutex<HashMap<[u8; 32], Instant>>,
     /// When the last look began. Held by who looks.
@@ -27,29 +25,31 @@ pub(in crate::api) struct UnknownTokens {
 }
 
 impl UnknownTokens {
-    /// Looks whether a command has made a token that is not known here. Reads the tokens anew if it may have.
+    /// What `find` has for a token that is not known here, after `reload` where a command may have made it since.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub(in crate::api) async fn look_for(state: &State, hash: [u8; 32]) -> Result<Option<Principal>, ApiError> {
-        let unknown = state.tokens.unknown();
+    /// When `reload` fails.
+    pub(super) async fn look_for<T>(
+        &self,
+        hash: [u8; 32],
+        reload: impl Future<Output = Result<(), ApiError>>,
+        find: impl FnOnce() -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
         let arrived_at = Instant::now();
-        if unknown.is_missed(&hash, arrived_at) {
+        if self.is_missed(&hash, arrived_at) {
             return Ok(None);
         }
-        let mut looked_at = unknown.looked_at.lock().await;
+        let mut looked_at = self.looked_at.lock().await;
         // A look that began since sees what this caller would.
         if looked_at.is_none_or(|at| at < arrived_at) {
             let began_at = Instant::now();
-            if read_vital(state, store::generation).await? != state.tokens.generation() {
-                state.admit().await?;
-            }
+            reload.await?;
             *looked_at = Some(began_at);
         }
         drop(looked_at);
-        let found = state.tokens.of_hash(&hash);
+        let found = find();
         if found.is_none() {
-            unknown.miss(hash, Instant::now());
+            self.miss(hash, Instant::now());
         }
         Ok(found)
     }

@@ -1,0 +1,51 @@
+//! What the command line writes to the database takes effect in the server.
+//!
+//! The database's generation is looked at twice a second, and before a token is refused that is not known.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{State, read_vital};
+use crate::api::error::ApiError;
+use crate::runtime::Notice;
+use crate::store;
+
+/// Reloads tokens, log-ins, settings and webhook endpoints whenever the command line has written to the database, until `stop` is done.
+pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut seen = None;
+    loop {
+        match read_vital(state, store::generation).await {
+            Ok(generation) if seen == Some(generation) => {}
+            Ok(generation) => match reload(state).await {
+                Ok(()) => {
+                    if seen.is_some() {
+                        state.runtime.tell(Notice::Everything);
+                    }
+                    seen = Some(generation);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what the command line wrote could not be read; it is tried again")
+                }
+            },
+            Err(error) => tracing::warn!(%error, "whether the command line wrote could not be read"),
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+async fn reload(state: &State) -> Result<(), ApiError> {
+    state.admit().await?;
+    state.runtime.reload_endpoints().await?;
+    let before = state.settings.effective().access_token;
+    state.settings.reload(state.runtime.store()).await?;
+    state.follow_settings();
+    let token = state.settings.effective().access_token;
+    if token != before && !token.0.is_empty() {
+        state.use_access_token(token.0).await?;
+    }
+    Ok(())
+}

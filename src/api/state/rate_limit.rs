@@ -1,0 +1,116 @@
+//! How often a caller may come: requests per minute of each token and log-in.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+
+use super::caller::Principal;
+use crate::api::error::ApiError;
+
+type Limiter = RateLimiter<i64, DefaultKeyedStateStore<i64>, DefaultClock, StateInformationMiddleware>;
+
+/// Requests per minute and token.
+pub(crate) struct RateLimit {
+    current: RwLock<Arc<Limit>>,
+    /// Of tokens with a limit of their own, by their row. Made when the first request comes under it.
+    own: RwLock<HashMap<i64, Arc<Limit>>>,
+    /// Of log-ins, where the configured one is lower.
+    of_log_ins: Arc<Limit>,
+    clock: DefaultClock,
+}
+
+struct Limit {
+    per_minute: u32,
+    limiter: Option<Limiter>,
+}
+
+impl Limit {
+    fn new(per_minute: u32) -> Arc<Self> {
+        let limiter = NonZeroU32::new(per_minute)
+            .map(|limit| RateLimiter::keyed(Quota::per_minute(limit)).with_middleware::<StateInformationMiddleware>());
+        Arc::new(Self { per_minute, limiter })
+    }
+}
+
+/// Requests per minute that a log-in has at least: the page takes some to show a thing, and must be there to raise a
+/// limit that was set too low.
+const LOG_IN_AT_LEAST: u32 = 600;
+
+/// What is left of a caller's rate limit.
+pub(in crate::api) struct Allowance {
+    /// Requests per minute.
+    pub(in crate::api) limit: u32,
+    /// Requests that may come at once.
+    pub(in crate::api) remaining: u32,
+}
+
+impl RateLimit {
+    /// A limit of so many requests per minute; 0 is none.
+    pub(crate) fn per_minute(limit: u32) -> Self {
+        Self {
+            current: RwLock::new(Limit::new(limit)),
+            own: RwLock::default(),
+            of_log_ins: Limit::new(LOG_IN_AT_LEAST),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Changes the configured limit; everybody under it begins anew.
+    pub(in crate::api) fn set(&self, per_minute: u32) {
+        if self.current().per_minute != per_minute {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Limit::new(per_minute);
+        }
+    }
+
+    fn current(&self) -> Arc<Limit> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The limit that a caller is under. One whose own limit has changed begins anew.
+    fn of(&self, principal: &Principal) -> Arc<Limit> {
+        let Some(per_minute) = principal.rate_limit else {
+            let current = self.current();
+            let is_too_low = principal.seq < 0 && (1..LOG_IN_AT_LEAST).contains(&current.per_minute);
+            return if is_too_low { self.of_log_ins.clone() } else { current };
+        };
+        let is_same = |limit: &&Arc<Limit>| limit.per_minute == per_minute;
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+            return limit.clone();
+        }
+        drop(own);
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        // Of two first requests only one makes the limit that both count against.
+        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+            return limit.clone();
+        }
+        let limit = Limit::new(per_minute);
+        own.insert(principal.seq, limit.clone());
+        limit
+    }
+
+    /// Counts what a request asks for beyond one thing.
+    pub(in crate::api) fn count_more(&self, principal: &Principal, more: usize) -> Result<(), ApiError> {
+        (0..more).try_for_each(|_| self.check(principal).map(drop))
+    }
+
+    /// Counts a request and gives what is left; `None` without a limit.
+    pub(in crate::api) fn check(&self, principal: &Principal) -> Result<Option<Allowance>, ApiError> {
+        let of_caller = self.of(principal);
+        let limit = of_caller.per_minute;
+        let Some(limiter) = &of_caller.limiter else { return Ok(None) };
+        match limiter.check_key(&principal.seq) {
+            Ok(snapshot) => Ok(Some(Allowance { limit, remaining: snapshot.remaining_burst_capacity() })),
+            Err(too_early) => {
+                let wait = too_early.wait_time_from(self.clock.now());
+                let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Err(ApiError::TooManyRequests { retry_after: retry_after.max(1), limit })
+            }
+        }
+    }
+}

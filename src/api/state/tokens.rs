@@ -1,0 +1,62 @@
+//! The tokens that are in force. They are looked up in memory, by the SHA-256 of what was sent.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::caller::Principal;
+use super::unknown_tokens::UnknownTokens;
+use crate::error::Result;
+use crate::store::{self, Store, tokens};
+
+/// The live tokens, by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    live: RwLock<Arc<HashMap<[u8; 32], Principal>>>,
+    /// The database's generation when they were read, or before.
+    generation: AtomicI64,
+    unknown: UnknownTokens,
+}
+
+impl Tokens {
+    /// Reads the tokens of a store.
+    pub(crate) fn load(store: &Store) -> Result<Self> {
+        let tokens = Self::default();
+        let (generation, rows) = store.read(|conn| Ok((store::generation(conn)?, tokens::live(conn)?)))?;
+        tokens.replace(generation, rows);
+        Ok(tokens)
+    }
+
+    /// Puts tokens in force that were read at that generation of the database, or later.
+    pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+        let live = rows
+            .into_iter()
+            .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
+                (hash, Principal { seq, name: name.into(), scope, rate_limit })
+            })
+            .collect();
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+        self.generation.store(generation, Ordering::SeqCst);
+    }
+
+    /// The database's generation that they are of.
+    pub(in crate::api) fn generation(&self) -> i64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn unknown(&self) -> &UnknownTokens {
+        &self.unknown
+    }
+
+    /// Whether the token in a row is still taken.
+    pub(in crate::api) fn is_live(&self, seq: i64) -> bool {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        live.values().any(|principal| principal.seq == seq)
+    }
+
+    /// Whose a token with that hash is.
+    pub(in crate::api) fn of_hash(&self, hash: &[u8; 32]) -> Option<Principal> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        live.get(hash).cloned()
+    }
+}
