@@ -53,6 +53,11 @@ impl ApiError {
         Self::refused(StatusCode::NOT_FOUND, error)
     }
 
+    /// 404 for a path that no route and no file has.
+    pub(super) fn nothing_at(path: &str) -> Self {
+        Self::not_found(&format!("There is nothing at {path}."))
+    }
+
     /// The same refusal with another key beside `error`.
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         if let Self::Refused { extra, .. } = &mut self {

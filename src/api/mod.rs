@@ -291,11 +291,7 @@ fn wrong_method(allow: &str) -> HttpResponse {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    nothing_at(request.path())
-}
-
-fn nothing_at(path: &str) -> HttpResponse {
-    ApiError::not_found(&format!("There is nothing at {path}.")).error_response()
+    ApiError::nothing_at(request.path()).error_response()
 }
 
 /// What surrounds every request: its id, one line in the log, the headers that keep its answer from being stored or

@@ -8,18 +8,19 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
 use super::messages::message_with_stages;
-use super::sessions::{session_view, turn_views};
+use super::sessions::{session_view, show_holder, turn_views};
 use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
+use crate::api::request::contact_fields::{
+    checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
+};
 use crate::api::request::{Fields, JsonBody, Query};
 use crate::api::state::{State, read, read_heavy};
-use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
-use crate::domain::text::{has_odd_characters, json_depth};
-use crate::domain::{ContactChange, ContactId, Held, ParseError, Phone, Timestamp};
+use crate::domain::profile::is_language;
+use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::{
-    AllowAutoReplies, ContactUpdated, Found, METADATA_BYTES, ResumeContact, TAGS_PER_CONTACT, UpdateContact, Whom,
-    find_contact, has_stopped_auto_replies,
+    AllowAutoReplies, ContactUpdated, Found, ResumeContact, UpdateContact, Whom, find_contact, has_stopped_auto_replies,
 };
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::search::{self, Search};
@@ -27,8 +28,6 @@ use crate::store::sessions::Place;
 use crate::store::subject_export::PublishedEvent;
 use crate::store::{Conn, messages, sessions, subject_export, turns};
 
-/// How deep metadata may be nested.
-const METADATA_DEPTH: usize = 32;
 /// Turns or messages that are read at once for an export.
 const EXPORT_ROWS: u32 = 100;
 
@@ -194,14 +193,6 @@ fn contact_view(profile: &Profile, now: Timestamp) -> Value {
     view
 }
 
-/// Who else holds a conversation, and until when; told only where somebody does.
-pub(in crate::api) fn show_holder(view: &mut Value, held: Option<Held>) {
-    if let Some(held) = held {
-        view["held_by"] = json!(held.by);
-        view["held_until"] = json!(iso(Some(held.until)));
-    }
-}
-
 /// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.
 pub(in crate::api) async fn update_contact(
     state: web::Data<State>,
@@ -245,65 +236,6 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
     Ok(UpdateContact { id, change, tags })
 }
 
-/// A name, without what nobody sees in it; an empty text clears it.
-pub(in crate::api) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
-    let problem = |name: &str| match clean_name(name) {
-        name if name.is_empty() => Some("must have a character that can be seen".to_owned()),
-        name if name.chars().count() > NAME_CHARS => Some(format!("must not be longer than {NAME_CHARS} characters")),
-        _ => None,
-    };
-    cleared_or(fields, "name", problem).map(|name| clean_name(&name))
-}
-
-/// An email address; an empty text clears it.
-pub(in crate::api) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
-    cleared_or(fields, "email", |email| {
-        let is_wrong = !is_email(email) || has_odd_characters(email);
-        is_wrong.then(|| "must be an email address such as ana@example.com".to_owned())
-    })
-}
-
-/// What changes of the metadata; null takes a key away.
-pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
-    let metadata = match fields.sent("metadata") {
-        None => Map::new(),
-        Some(Value::Object(metadata)) => metadata.clone(),
-        // PHP writes an empty array so.
-        Some(Value::Array(items)) if items.is_empty() => Map::new(),
-        Some(_) => {
-            fields.fail("metadata", "The metadata must be an object; null as the value of a key removes that key.");
-            Map::new()
-        }
-    };
-    if json_depth(&Value::Object(metadata.clone())) > METADATA_DEPTH {
-        fields.fail("metadata", format!("The metadata must not be nested deeper than {METADATA_DEPTH} levels."));
-    }
-    metadata
-}
-
-/// The refusal of metadata that would be too large.
-pub(in crate::api) fn metadata_too_large() -> ApiError {
-    let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
-    ApiError::Validation(vec![("metadata".to_owned(), text)])
-}
-
-/// A text without blanks around it; empty where it is to be cleared, by null or by a text of nothing but blanks.
-fn cleared_or(fields: &mut Fields<'_>, name: &'static str, problem: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let text = match fields.sent(name)? {
-        Value::Null => return Some(String::new()),
-        Value::String(text) => text.trim(),
-        _ => {
-            fields.fail(name, format!("The {name} must be a string."));
-            return None;
-        }
-    };
-    if let Some(problem) = Some(text).filter(|text| !text.is_empty()).and_then(problem) {
-        fields.fail(name, format!("The {name} {problem}."));
-        return None;
-    }
-    Some(text.to_owned())
-}
-
 /// The whole list of tags, in the order in which contacts keep them, each once.
 fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let sent = fields.sent("tags")?;
@@ -313,28 +245,6 @@ fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
         return None;
     };
     Some(checked_tags(fields, texts))
-}
-
-/// Tags in the order in which contacts keep them, each once, and what is wrong with them.
-pub(in crate::api) fn checked_tags<'a>(
-    fields: &mut Fields<'_>,
-    texts: impl IntoIterator<Item = &'a str>,
-) -> Vec<String> {
-    let mut tags: Vec<String> = texts.into_iter().map(clean_tag).collect();
-    if tags.iter().any(|tag| !is_tag(tag)) {
-        fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters that can be seen."));
-    }
-    tags.sort();
-    tags.dedup();
-    if tags.len() > TAGS_PER_CONTACT {
-        fields.fail("tags", format!("The tags must not be more than {TAGS_PER_CONTACT}."));
-    }
-    tags
-}
-
-/// Whether a text that [`clean_tag`] has been through can be a tag's name.
-pub(in crate::api) fn is_tag(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= TAG_CHARS && !has_odd_characters(text)
 }
 
 /// `DELETE /contacts/{id}`: erases a person.

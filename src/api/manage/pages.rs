@@ -37,7 +37,7 @@ pub(in crate::api) async fn get_admin_file(request: HttpRequest, path: web::Path
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
     match Found::at(&format!("admin/{name}")) {
         Some(file) => answer(&request, file).await,
-        None => crate::api::nothing_at(request.path()),
+        None => ApiError::nothing_at(request.path()).error_response(),
     }
 }
 
@@ -49,7 +49,9 @@ pub(in crate::api) async fn redirect_to_docs() -> HttpResponse {
 /// `GET /docs/…`: the page that shows the API, and what it loads.
 pub(in crate::api) async fn get_docs_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let Some(file) = Found::at(&format!("docs/{name}")) else { return crate::api::nothing_at(request.path()) };
+    let Some(file) = Found::at(&format!("docs/{name}")) else {
+        return ApiError::nothing_at(request.path()).error_response();
+    };
     let mut response = answer(&request, file).await;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
     response

@@ -6,13 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::contacts::show_holder;
 use super::messages::message_view;
 use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Page, Query};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, FlowId, SessionId, Status, Timestamp, session_reason_in_words};
+use crate::domain::{ContactId, FlowId, Held, SessionId, Status, Timestamp, session_reason_in_words};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
@@ -208,6 +207,14 @@ fn session_row(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Va
         view["undelivered"] = json!(code);
     }
     Ok(view)
+}
+
+/// Who else holds a conversation, and until when; told only where somebody does.
+pub(in crate::api) fn show_holder(view: &mut Value, held: Option<Held>) {
+    if let Some(held) = held {
+        view["held_by"] = json!(held.by);
+        view["held_until"] = json!(iso(Some(held.until)));
+    }
 }
 
 /// `GET /sessions/{id}/turns`: the trace, oldest first.

@@ -49,7 +49,7 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
             Ok(Some(stats))
         }
     });
-    let mut stats = stats.await?.ok_or_else(super::flows::not_found)?;
+    let mut stats = stats.await?.ok_or_else(|| ApiError::not_found("Flow not found"))?;
     // A file system that does not tell is no reason to keep the rest back.
     if let Ok(disk) = state.runtime.store().disk() {
         stats["disk"] = json!({"free_bytes": disk.free, "database_bytes": disk.database, "log_bytes": disk.log});

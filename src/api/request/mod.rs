@@ -1,5 +1,7 @@
 //! Reading requests: the JSON body within its limit, and its fields with all their errors at once.
 
+pub(super) mod contact_fields;
+
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
