@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::Query;
+use super::request::{Query, Reader};
 use crate::domain::Timestamp;
 
 /// A moment as the API shows it.

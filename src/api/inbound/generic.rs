@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody};
+use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
 use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, Sender};

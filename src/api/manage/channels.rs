@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, OptionalJsonBody, Query};
+use crate::api::request::{Fields, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::channels::Channel;
 use crate::channels::outgoing::Refusal;

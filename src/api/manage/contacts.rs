@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
     checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
 };
-use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::profile::is_language;
 use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};

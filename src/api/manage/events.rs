@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::api::auth::{Principal, is_still_let_through};
 use crate::api::error::ApiError;
-use crate::api::request::Query;
+use crate::api::request::{Query, Reader};
 use crate::api::state::State;
 use crate::api::state::watchers::Watcher;
 use crate::domain::{ContactId, FlowId, SessionId};

@@ -11,7 +11,7 @@ use crate::api::answer::{iso, part};
 use crate::api::auth::Principal;
 use crate::api::coding::plain_tag;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, compute, read};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody};
+use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
 use crate::api::state::logins as login;
 use crate::domain::Timestamp;

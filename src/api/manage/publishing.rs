@@ -11,7 +11,7 @@ use super::flows::{
 use crate::api::answer::{cut, iso};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, compute, read};
 use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::messages::message_view;
 use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, OptionalJsonBody, Page, Query};
+use crate::api::request::{Fields, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, FlowId, Held, SessionId, Status, Timestamp, session_reason_in_words};
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use crate::api::error::ApiError;
-use crate::api::request::{JsonBody, Query};
+use crate::api::request::{JsonBody, Query, Reader};
 use crate::api::state::State;
 use crate::channels::Channel;
 use crate::error::Result;

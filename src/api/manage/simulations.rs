@@ -11,7 +11,7 @@ use crate::api::error::ApiError;
 use crate::api::inbound::generic::{Content, MEDIA_DEPTH, TEXT_CHARS, read_content};
 use crate::api::public::actions;
 use crate::api::public::session_events::read_payload;
-use crate::api::request::{Fields, JsonBody};
+use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::{State, compute};
 use crate::domain::text::json_depth;
 use crate::domain::unseen::is_blank;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::answer::iso;
 use crate::api::error::ApiError;
-use crate::api::request::Query;
+use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read_heavy};
 use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;

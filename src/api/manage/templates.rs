@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::api::answer::{iso, part};
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{
     ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus, check_placeholders,

@@ -11,7 +11,7 @@ use super::simulations::{self, in_background, read_event, read_start};
 use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody};
+use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{FlowId, SimulationId, TestCaseId, Timestamp};
 use crate::error::{Error, Result};

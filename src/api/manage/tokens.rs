@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::answer::{iso, part};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::TokenId;
 use crate::error::{Error, Result};

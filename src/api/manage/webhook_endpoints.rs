@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::answer::{cut, iso, part};
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Query};
+use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::EndpointId;
 use crate::error::{Error, Result};

@@ -16,7 +16,7 @@ use crate::api::public::actions::contacts::{found_contacts, one_contact, read_se
 use crate::api::public::actions::flows::{read_trigger, trigger_once};
 use crate::api::public::actions::messages::{read_message, read_variables, send_once};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
-use crate::api::request::{Fields, MAX_KEY, Page};
+use crate::api::request::{Fields, MAX_KEY, Page, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, SessionId, Status, TemplateId};
 use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};

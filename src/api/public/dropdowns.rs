@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use crate::api::error::ApiError;
-use crate::api::request::Query;
+use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{FlowKind, Placeholder, TemplateId};
 use crate::store::{flows, templates};
@@ -41,12 +41,12 @@ pub(in crate::api) async fn list_variable_choices(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut query = Query::read(&request)?;
+    let mut query = Query::read_leniently(&request)?;
     let id: Option<TemplateId> = query.parsed("template_id");
     if query.text("template_id").is_none() {
         query.fail("template_id", "The template id field is required.");
     }
-    query.finish_with_strangers()?;
+    query.finish()?;
     let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
     let channel = state.runtime.channel().name();
     let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;

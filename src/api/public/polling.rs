@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::answer::iso;
 use crate::api::error::ApiError;
-use crate::api::request::Query;
+use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{Contact, FlowId, FlowKind, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
@@ -55,9 +55,9 @@ async fn triggered(
     kind: FlowKind,
     key: &'static str,
 ) -> Result<HttpResponse, ApiError> {
-    let mut query = Query::read(request)?;
+    let mut query = Query::read_leniently(request)?;
     let flow_id: Option<FlowId> = query.parsed(key);
-    query.finish_with_strangers()?;
+    query.finish()?;
     let rows = read(state, move |conn| {
         let flow_seq = match flow_id {
             Some(id) => match flows::seq_of_any(conn, id)? {
@@ -130,9 +130,9 @@ pub(in crate::api) async fn list_received_messages(
     request: HttpRequest,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut query = Query::read(&request)?;
+    let mut query = Query::read_leniently(&request)?;
     let kind = query.choice("message_type", &TYPES);
-    query.finish_with_strangers()?;
+    query.finish()?;
     let rows = read(&state, move |conn| {
         let kinds = match kind {
             Some(kind) => vec![kind.as_str()],

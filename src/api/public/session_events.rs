@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::actions::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::State;
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowId, SessionId};

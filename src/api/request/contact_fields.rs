@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
+use super::reader::Reader;
 use crate::api::error::ApiError;
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email};
 use crate::domain::text::{has_odd_characters, json_depth};

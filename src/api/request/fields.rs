@@ -4,16 +4,15 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::page::{CURSOR, DEFAULT_LIMIT, MAX_LIMIT, Page};
-use super::sentences::{label, not_a_choice};
-use crate::api::error::ApiError;
+use super::page::{DEFAULT_LIMIT, MAX_LIMIT};
+use super::reader::{Reader, label};
 use crate::domain::{ContactId, ParseError, Phone};
 use crate::runtime::Whom;
 
 /// Characters of a reason at most.
 const REASON_CHARS: usize = 200;
 
-/// The fields of a body, read one by one; what is wrong is gathered until [`Fields::finish`].
+/// The fields of a body, read one by one; what is wrong is gathered until [`Reader::finish`].
 pub(in crate::api) struct Fields<'a> {
     fields: &'a Map<String, Value>,
     known: Vec<&'static str>,
@@ -37,16 +36,6 @@ impl<'a> Fields<'a> {
         self.fields.get(name)
     }
 
-    /// A text.
-    pub(in crate::api) fn text(&mut self, name: &'static str) -> Option<&'a str> {
-        let value = self.value(name)?;
-        let text = value.as_str();
-        if text.is_none() {
-            self.fail(name, format!("The {} must be a string.", label(name)));
-        }
-        text
-    }
-
     /// A text that must be there.
     pub(in crate::api) fn required_text(&mut self, name: &'static str) -> Option<&'a str> {
         if self.value(name).is_none() {
@@ -55,26 +44,10 @@ impl<'a> Fields<'a> {
         self.text(name)
     }
 
-    /// A text that is parsed; its error says "must be …".
-    pub(in crate::api) fn parsed<T: FromStr<Err = ParseError>>(&mut self, name: &'static str) -> Option<T> {
-        let text = self.text(name)?;
-        self.parse(name, text)
-    }
-
     /// A parsed text that must be there.
     pub(in crate::api) fn required<T: FromStr<Err = ParseError>>(&mut self, name: &'static str) -> Option<T> {
         let text = self.required_text(name)?;
         self.parse(name, text)
-    }
-
-    fn parse<T: FromStr<Err = ParseError>>(&mut self, name: &'static str, text: &str) -> Option<T> {
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.fail(name, format!("The {} {error}.", label(name)));
-                None
-            }
-        }
     }
 
     /// An object; an empty list counts as one, because PHP writes an empty array so.
@@ -88,16 +61,6 @@ impl<'a> Fields<'a> {
                 None
             }
         }
-    }
-
-    /// One of a few words.
-    pub(in crate::api) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(name)?;
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if chosen.is_none() {
-            self.fail(name, not_a_choice(name, choices.iter().map(|(word, _)| *word)));
-        }
-        chosen
     }
 
     /// `contact_id` or `phone`, or both.
@@ -171,25 +134,6 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// `limit` and `cursor`, as a query has them.
-    pub(in crate::api) fn page(&mut self) -> Page {
-        let limit = self.whole_number("limit").and_then(|limit| u32::try_from(limit).ok().or(Some(0)));
-        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
-            self.fail("limit", format!("The limit must be 1 to {MAX_LIMIT}."));
-        }
-        let sent = self.text("cursor");
-        let cursor = sent.and_then(|cursor| cursor.parse().ok()).filter(|cursor: &i64| *cursor >= 0);
-        if sent.is_some() && cursor.is_none() {
-            self.fail("cursor", CURSOR);
-        }
-        Page { limit: limit.unwrap_or(DEFAULT_LIMIT), cursor }
-    }
-
-    /// Notes an error.
-    pub(in crate::api) fn fail(&mut self, name: &str, sentence: impl Into<String>) {
-        self.errors.push((name.to_owned(), sentence.into()));
-    }
-
     /// Refuses keys that nobody asked for.
     pub(in crate::api) fn refuse_unknown(&mut self) {
         let unknown = self.fields.keys().filter(|key| !self.known.contains(&key.as_str()));
@@ -197,9 +141,33 @@ impl<'a> Fields<'a> {
             unknown.map(|key| (key.clone(), format!("The {key} field is not known here."))).collect::<Vec<_>>();
         self.errors.extend(errors);
     }
+}
 
-    /// All errors at once, or none.
-    pub(in crate::api) fn finish(self) -> Result<(), ApiError> {
-        if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.errors)) }
+impl<'a> Reader for Fields<'a> {
+    type Text = &'a str;
+
+    fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        let value = self.value(name)?;
+        let text = value.as_str();
+        if text.is_none() {
+            self.fail(name, format!("The {} must be a string.", label(name)));
+        }
+        text
+    }
+
+    fn limit(&mut self) -> u32 {
+        let limit = self.whole_number("limit").and_then(|limit| u32::try_from(limit).ok().or(Some(0)));
+        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+            self.fail("limit", format!("The limit must be 1 to {MAX_LIMIT}."));
+        }
+        limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    fn fail(&mut self, name: &str, sentence: impl Into<String>) {
+        self.errors.push((name.to_owned(), sentence.into()));
+    }
+
+    fn into_errors(self) -> Vec<(String, String)> {
+        self.errors
     }
 }

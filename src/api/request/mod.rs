@@ -6,7 +6,7 @@ mod fields;
 mod idempotency;
 mod page;
 mod query;
-mod sentences;
+mod reader;
 
 pub(super) use body::{
     BodyLimit, JsonBody, OptionalJsonBody, decode, is_json, json_bytes, kept_body, media_type, raw_body, too_large,
@@ -15,3 +15,4 @@ pub(super) use fields::Fields;
 pub(super) use idempotency::{MAX_KEY, idempotency_key, scoped_to};
 pub(super) use page::Page;
 pub(super) use query::Query;
+pub(super) use reader::Reader;

@@ -9,7 +9,7 @@ use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};

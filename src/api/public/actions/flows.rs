@@ -8,7 +8,7 @@ use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refu
 use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read};
 use crate::domain::{FlowId, FlowKind};
 use crate::error::Result as StoreResult;

@@ -13,7 +13,7 @@ use super::templates::template_not_found;
 use super::{answer_once, opted_out, run_once};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::State;
 use crate::domain::{Phone, TemplateId};
 use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};

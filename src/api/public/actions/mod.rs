@@ -14,7 +14,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
-use crate::api::request::Fields;
+use crate::api::request::{Fields, Reader};
 use crate::api::state::State;
 use crate::domain::FlowKind;
 use crate::domain::text::json_depth;

@@ -11,7 +11,7 @@ use super::{answer_once, run_once};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::is_tag;
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read_heavy};
 use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::answer::iso;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateId, TemplateStatus};
 use crate::store::templates::{self, TemplateGroup};
