@@ -61,11 +61,11 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
     let reply_to: Option<MessageId> = fields.parsed("reply_to");
     let sent_at: Option<Timestamp> = fields.parsed("timestamp");
     fields.refuse_unknown();
-    fields.finish()?;
-    match (provider_id, from, kind) {
-        (Some(provider_id), Some(from), Some(kind)) => Ok(Inbound {
-            provider_id: provider_id.to_owned(),
-            from: Sender { phone: Some(from.as_str().to_owned()), ..Sender::default() },
+    fields.finish_with(|| {
+        let kind = kind?;
+        Some(Inbound {
+            provider_id: provider_id?.to_owned(),
+            from: Sender { phone: Some(from?.as_str().to_owned()), ..Sender::default() },
             kind: IncomingKind::Reply(kind),
             text,
             option,
@@ -74,9 +74,8 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
             sent_at,
             is_overheard: false,
             arrival: Arc::new(arrival),
-        }),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+        })
+    })
 }
 
 /// What a message is, apart from whose.

@@ -36,10 +36,7 @@ pub(in crate::api) async fn set_up_admin(
     let password = read_new_password(&mut fields, "password");
     let name = read_name(&mut fields);
     fields.refuse_unknown();
-    fields.finish()?;
-    let (Some(code), Some(password), Some(name)) = (code, password, name) else {
-        return Err(state.logins.already_set_up());
-    };
+    let (code, password, name) = fields.finish_with(|| Some((code?, password?, name?)))?;
 
     let (store, now) = (state.runtime.store(), now(&state));
     let network = state.logins.network_of(&request);
@@ -73,8 +70,7 @@ pub(in crate::api) async fn log_in_admin(
     let password = fields.required_text("password").map(str::to_owned);
     let name = read_name(&mut fields);
     fields.refuse_unknown();
-    fields.finish()?;
-    let (Some(password), Some(name)) = (password, name) else { return Err(ApiError::Unauthenticated) };
+    let (password, name) = fields.finish_with(|| password.zip(name))?;
 
     let (store, now) = (state.runtime.store(), now(&state));
     let network = state.logins.network_of(&request);
@@ -124,8 +120,7 @@ pub(in crate::api) async fn change_password(
     let current = fields.required_text("current").map(str::to_owned);
     let new = read_new_password(&mut fields, "new");
     fields.refuse_unknown();
-    fields.finish()?;
-    let (Some(current), Some(new)) = (current, new) else { return Err(ApiError::Unauthenticated) };
+    let (current, new) = fields.finish_with(|| current.zip(new))?;
     let (store, now) = (state.runtime.store(), now(&state));
     // 401 would tell the page that nobody is logged in.
     let wrong = || ApiError::Validation(vec![("current".to_owned(), "The password is wrong.".to_owned())]);

@@ -89,8 +89,7 @@ pub(in crate::api) async fn answer_contact(
         fields.fail("text", "The text must not be blank.");
     }
     fields.refuse_unknown();
-    fields.finish()?;
-    let text = text.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let text = fields.finish_with(|| text)?;
     let key = scoped_to(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
     let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
     let (outcome, is_replay) = run_once(&state, key, answer).await?;

@@ -52,8 +52,7 @@ pub(in crate::api) async fn start_simulation(
     let source = read_source(&mut fields);
     let start = read_start(&mut fields, state.runtime.clock().now(), Uuid::now_v7().as_u64_pair().1 >> 11);
     fields.refuse_unknown();
-    fields.finish()?;
-    let source = source.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let source = fields.finish_with(|| source)?;
     let answer = in_background(state.clone(), move || {
         let subject = find_subject(&state, source)?;
         let kind = subject.flow.document().kind;
@@ -77,8 +76,7 @@ pub(in crate::api) async fn take_event(
     let id: SimulationId = id.parse().map_err(|_| not_found())?;
     let mut fields = Fields::of(&body.fields);
     let event = read_event(&mut fields);
-    fields.finish()?;
-    let event = event.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let event = fields.finish_with(|| event)?;
     let answer = in_background(state.clone(), move || {
         let taken = state.runtime.simulations().with(id, |simulation| {
             let before = simulation.turns().len();

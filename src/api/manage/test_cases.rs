@@ -62,10 +62,10 @@ pub(in crate::api) async fn create_test_case(
         fields.fail("script", text);
     }
     fields.refuse_unknown();
-    fields.finish()?;
+    let source = fields.finish_with(|| simulation.map(Source::Simulation).or(script.map(Source::Script)))?;
 
-    let script = match (simulation, script) {
-        (Some(simulation), _) => {
+    let script = match source {
+        Source::Simulation(simulation) => {
             let state = state.clone();
             in_background(state.clone(), move || {
                 let played = state.runtime.simulations().with(simulation, |simulation| Script::of(simulation));
@@ -73,8 +73,7 @@ pub(in crate::api) async fn create_test_case(
             })
             .await?
         }
-        (None, Some(script)) => script,
-        (None, None) => return Err(ApiError::Validation(Vec::new())),
+        Source::Script(script) => script,
     };
     let script = serde_json::to_string(&script)
         .map_err(|error| Error::internal("A script cannot be written").caused_by(error))?;
@@ -141,6 +140,12 @@ pub(in crate::api) async fn run_test_cases(
         Ok(cases.iter().map(result).collect::<Vec<_>>())
     });
     Ok(HttpResponse::Ok().json(json!({"data": results.await?})))
+}
+
+/// What a test case is made from.
+enum Source {
+    Simulation(SimulationId),
+    Script(Script),
 }
 
 enum Kept {

@@ -46,8 +46,7 @@ pub(in crate::api) async fn create_token(
     let scope = fields.required_text("scope").and_then(|_| fields.choice("scope", &scopes));
     let rate_limit = read_rate_limit(&mut fields);
     fields.refuse_unknown();
-    fields.finish()?;
-    let (Some(name), Some(scope)) = (name, scope) else { return Err(ApiError::Validation(Vec::new())) };
+    let (name, scope) = fields.finish_with(|| name.zip(scope))?;
     let secret = credentials::make_token()?;
     let (kept, now) = (secret.clone(), state.runtime.clock().now());
     let row = state.runtime.store().write(move |tx| {

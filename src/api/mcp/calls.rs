@@ -161,26 +161,24 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
     };
     if !is_template {
         let text = read_message(&mut fields, "text");
-        close(fields)?;
-        let phone = phone_of(state, whom).await?;
+        fields.refuse_unknown();
+        let phone = phone_of(state, fields.finish_with(|| whom)?).await?;
         return Ok(send_once(state, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
     let variables = read_variables(&mut fields);
-    close(fields)?;
-    let template_id = template_id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    fields.refuse_unknown();
+    let (whom, template_id) = fields.finish_with(|| whom.zip(template_id))?;
     let phone = phone_of(state, whom).await?;
     Ok(send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.
-async fn phone_of(state: &State, whom: Option<Whom>) -> Result<Phone, ApiError> {
-    let whom = match whom {
-        Some(Whom::Phone(phone)) => return Ok(phone),
-        Some(whom) => whom,
-        None => return Err(ApiError::Validation(Vec::new())),
-    };
+async fn phone_of(state: &State, whom: Whom) -> Result<Phone, ApiError> {
+    if let Whom::Phone(phone) = whom {
+        return Ok(phone);
+    }
     match read(state, move |conn| find_contact(conn, &whom)).await? {
         Found::New(phone) => Ok(phone),
         Found::Known(known) => known.contact.phone.ok_or_else(|| {

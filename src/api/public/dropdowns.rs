@@ -46,8 +46,7 @@ pub(in crate::api) async fn list_variable_choices(
     if query.text("template_id").is_none() {
         query.fail("template_id", "The template id field is required.");
     }
-    query.finish()?;
-    let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let id = query.finish_with(|| id)?;
     let channel = state.runtime.channel().name();
     let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;
     let group = group.ok_or_else(|| ApiError::not_found("Template not found"))?;

@@ -62,11 +62,7 @@ fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, is_strict: bool) 
     if is_strict {
         fields.refuse_unknown();
     }
-    fields.finish()?;
-    match (to, name) {
-        (Some(to), Some(name)) => Ok(SendEvent { to, name, payload }),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    fields.finish_with(|| Some(SendEvent { to: to?, name: name?, payload }))
 }
 
 /// What is told of an event: any JSON.

@@ -68,8 +68,15 @@ pub(in crate::api) trait Reader: Sized {
 
     /// All errors at once, or none.
     fn finish(self) -> Result<(), ApiError> {
+        self.finish_with(|| Some(()))
+    }
+
+    /// All errors at once, or what was read. `value` is `None` only where something is missing, which is among the
+    /// errors then.
+    fn finish_with<T>(self, value: impl FnOnce() -> Option<T>) -> Result<T, ApiError> {
         let errors = self.into_errors();
-        if errors.is_empty() { Ok(()) } else { Err(ApiError::Validation(errors)) }
+        let value = if errors.is_empty() { value() } else { None };
+        value.ok_or(ApiError::Validation(errors))
     }
 }
 

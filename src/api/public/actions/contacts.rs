@@ -46,8 +46,7 @@ fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let email = read_email(&mut fields).filter(|email| !email.is_empty());
     let add_tags = read_csv(&mut fields).unwrap_or_default();
     let metadata = read_metadata_or_blank(&mut fields);
-    fields.finish()?;
-    let phone = phone.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let phone = fields.finish_with(|| phone)?;
     let change = ContactChange { name, email, metadata, add_tags, ..ContactChange::default() };
     Ok(SaveContact { whom: Whom::Phone(phone), change, tags: None, source: Some(SOURCE.to_owned()) })
 }
@@ -82,8 +81,7 @@ fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let email = read_email(&mut fields);
     let tags = read_csv(&mut fields);
     let metadata = read_metadata_or_blank(&mut fields);
-    fields.finish()?;
-    let whom = whom.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let whom = fields.finish_with(|| whom)?;
     let change = ContactChange { name, email, metadata, ..ContactChange::default() };
     Ok(SaveContact { whom, change, tags, source: None })
 }

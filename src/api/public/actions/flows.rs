@@ -80,11 +80,7 @@ pub(in crate::api) fn read_trigger_of(
     if is_strict {
         fields.refuse_unknown();
     }
-    fields.finish()?;
-    match (flow_id, whom) {
-        (Some(flow_id), Some(whom)) => Ok(Trigger { flow_id, kind, whom, context, on_running }),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    fields.finish_with(|| Some(Trigger { flow_id: flow_id?, kind, whom: whom?, context, on_running }))
 }
 
 /// The key that names a flow of a kind.
@@ -104,8 +100,7 @@ pub(in crate::api) async fn get_public_flow(state: web::Data<State>, body: JsonB
 pub(super) async fn look_up(state: &State, kind: FlowKind, body: &JsonBody) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let id: Option<FlowId> = fields.required(id_key(kind));
-    fields.finish()?;
-    let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let id = fields.finish_with(|| id)?;
     let found = read(state, move |conn| match flows::find(conn, id)?.filter(|flow| flow.summary.kind == kind) {
         Some(flow) => view(conn, &flow).map(Some),
         None => Ok(None),
@@ -171,9 +166,5 @@ fn read_cancel(body: &JsonBody) -> Result<(FlowKind, Cancel), ApiError> {
     let flow_id = if kind == FlowKind::Flow { fields.required("flow_id") } else { sequence_id };
     let whom = fields.whom();
     let reason = fields.reason();
-    fields.finish()?;
-    match (flow_id, whom) {
-        (Some(flow_id), Some(whom)) => Ok((kind, Cancel { flow_id, whom, reason })),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    fields.finish_with(|| Some((kind, Cancel { flow_id: flow_id?, whom: whom?, reason })))
 }

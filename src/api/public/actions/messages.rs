@@ -60,8 +60,7 @@ fn read_text(body: &JsonBody) -> Result<SendText, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let phone: Option<Phone> = fields.required("phone");
     let text = read_message(&mut fields, "message");
-    fields.finish()?;
-    Ok(SendText { phone: phone.ok_or_else(|| ApiError::Validation(Vec::new()))?, text })
+    fields.finish_with(|| Some(SendText { phone: phone?, text }))
 }
 
 /// A text that must be there, in the field of that name.
@@ -85,11 +84,7 @@ fn read_template(body: &JsonBody) -> Result<SendTemplate, ApiError> {
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
     let variables = read_variables(&mut fields);
-    fields.finish()?;
-    match (phone, template_id) {
-        (Some(phone), Some(template_id)) => Ok(SendTemplate { phone, template_id, language, variables }),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    fields.finish_with(|| Some(SendTemplate { phone: phone?, template_id: template_id?, language, variables }))
 }
 
 /// Texts, and numbers as they are written. Null is as good as absent.

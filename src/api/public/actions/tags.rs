@@ -62,11 +62,7 @@ fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
     if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
         fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters that can be seen."));
     }
-    fields.finish()?;
-    match (whom, tag) {
-        (Some(whom), Some(tag)) => Ok((whom, tag)),
-        _ => Err(ApiError::Validation(Vec::new())),
-    }
+    fields.finish_with(|| whom.zip(tag))
 }
 
 /// `POST /actions/list-tags`: all tags, or those with a text in their names, by name.

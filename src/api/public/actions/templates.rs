@@ -67,8 +67,7 @@ pub(in crate::api) async fn get_public_template(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let id: Option<TemplateId> = fields.required("template_id");
-    fields.finish()?;
-    let id = id.ok_or_else(|| ApiError::Validation(Vec::new()))?;
+    let id = fields.finish_with(|| id)?;
     let channel = state.runtime.channel().name();
     let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;
     let group = group.ok_or_else(template_not_found)?;
