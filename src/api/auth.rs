@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::state::State;
-pub(super) use super::state::caller::Principal;
+pub(super) use super::state::caller::{Caller, Principal};
 use super::state::rate_limit::Allowance;
 use crate::error::Error;
 use crate::store::tokens::Scope;
@@ -55,8 +55,10 @@ pub(super) async fn authenticate(
 
 /// Whether who was let through still would be: of a request that goes on for long.
 pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
-    let now = state.runtime.clock().now();
-    state.tokens.is_live(principal.seq) || state.logins.is_live(-principal.seq, now)
+    match principal.caller {
+        Caller::Token(seq) => state.tokens.is_live(seq),
+        Caller::Login(seq) => state.logins.is_live(seq, state.runtime.clock().now()),
+    }
 }
 
 /// Who calls: by a token if one is sent, else by the admin page's cookie.

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::api::auth::Principal;
+use crate::api::auth::{Caller, Principal};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
@@ -172,10 +172,12 @@ fn session_view(state: &State, who: Option<(String, String)>) -> Value {
 
 /// The row of the log-in behind a request; a token has none.
 fn login_of(principal: &Principal) -> Result<i64, ApiError> {
-    match -principal.seq {
-        seq if seq > 0 => Ok(seq),
-        _ => Err(ApiError::refused(StatusCode::FORBIDDEN, "This is for people who are logged in, not for tokens.")
-            .hint("Log in at POST /admin/log-in and send its cookie.")),
+    match principal.caller {
+        Caller::Login(seq) => Ok(seq),
+        Caller::Token(_) => {
+            Err(ApiError::refused(StatusCode::FORBIDDEN, "This is for people who are logged in, not for tokens.")
+                .hint("Log in at POST /admin/log-in and send its cookie."))
+        }
     }
 }
 

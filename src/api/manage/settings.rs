@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::api::error::ApiError;
 use crate::api::request::{JsonBody, Query, Reader};
 use crate::api::state::State;
+use crate::api::state::logins::COOKIE;
 use crate::channels::Channel;
 use crate::error::Result;
 
@@ -82,7 +83,7 @@ fn visited(request: &HttpRequest) -> Option<String> {
     // A browser says where its page is from. Else only a cookie says that it is one; this server itself speaks http.
     let origin = match header("origin") {
         Some(origin) => origin.to_ascii_lowercase(),
-        None if request.cookie(crate::api::state::logins::COOKIE).is_some() => {
+        None if request.cookie(COOKIE).is_some() => {
             let scheme = header("x-forwarded-proto").unwrap_or("http");
             format!("{scheme}://{}", header("host")?).to_ascii_lowercase()
         }

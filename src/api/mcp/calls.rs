@@ -193,7 +193,7 @@ async fn phone_of(state: &State, whom: Whom) -> Result<Phone, ApiError> {
 /// The key of a call that may be repeated, bound to its token, its tool and its other arguments in any order.
 fn read_key(
     fields: &mut Fields<'_>,
-    caller: &Principal,
+    principal: &Principal,
     route: &'static str,
     arguments: &Map<String, Value>,
 ) -> Option<IdempotencyKey> {
@@ -207,7 +207,7 @@ fn read_key(
     let mut others = Value::Object(others);
     others.sort_all_objects();
     let body_hash = Sha256::digest(others.to_string()).into();
-    Some(IdempotencyKey { token_seq: caller.seq, route, key: key.to_owned(), body_hash })
+    Some(IdempotencyKey { token_seq: principal.caller.stored_seq(), route, key: key.to_owned(), body_hash })
 }
 
 /// Refuses what no tool knows, and tells all errors at once.

@@ -28,7 +28,7 @@ pub(in crate::api) fn idempotency_key(
         return Err(ApiError::refused(StatusCode::BAD_REQUEST, text));
     }
     let body_hash = Sha256::digest(raw).into();
-    Ok(Some(IdempotencyKey { token_seq: principal.seq, route, key: key.to_owned(), body_hash }))
+    Ok(Some(IdempotencyKey { token_seq: principal.caller.stored_seq(), route, key: key.to_owned(), body_hash }))
 }
 
 /// Binds a key also to what its request's path names: that is part of what is asked for, and no part of the body.

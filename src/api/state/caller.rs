@@ -4,11 +4,31 @@ use std::sync::Arc;
 
 use crate::store::tokens::Scope;
 
+/// Who calls, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::api) enum Caller {
+    /// A program, by the row of its token.
+    Token(i64),
+    /// A person on the admin page, by the row of the log-in.
+    Login(i64),
+}
+
+impl Caller {
+    /// The number that idempotency keys are stored under. Tokens and log-ins share the column, so a log-in's is its
+    /// row, negated.
+    pub(in crate::api) fn stored_seq(self) -> i64 {
+        match self {
+            Self::Token(seq) => seq,
+            Self::Login(seq) => -seq,
+        }
+    }
+}
+
 /// A caller with a valid token, or somebody who is logged in on the admin page.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Principal {
-    /// The token's row, or the log-in's, negated.
-    pub(in crate::api) seq: i64,
+    /// The token or the log-in.
+    pub(in crate::api) caller: Caller,
     /// The token's name, or the person's: who did it, where that is recorded.
     pub(in crate::api) name: Arc<str>,
     /// What it may do.

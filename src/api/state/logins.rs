@@ -16,7 +16,7 @@ use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
-use super::caller::Principal;
+use super::caller::{Caller, Principal};
 use super::forwarded;
 use crate::api::error::ApiError;
 use crate::domain::{Network, Timestamp};
@@ -109,9 +109,8 @@ impl Logins {
             .to_owned();
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
-        // Tokens and log-ins share what is counted by row, so log-ins count downwards.
-        let principal =
-            Principal { seq: -row.seq, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None };
+        let caller = Caller::Login(row.seq);
+        let principal = Principal { caller, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None };
         Some((principal, csrf_token(&value)))
     }
 

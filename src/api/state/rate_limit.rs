@@ -9,16 +9,16 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::caller::Principal;
+use super::caller::{Caller, Principal};
 use crate::api::error::ApiError;
 
-type Limiter = RateLimiter<i64, DefaultKeyedStateStore<i64>, DefaultClock, StateInformationMiddleware>;
+type Limiter = RateLimiter<Caller, DefaultKeyedStateStore<Caller>, DefaultClock, StateInformationMiddleware>;
 
 /// Requests per minute and token.
 pub(crate) struct RateLimit {
     current: RwLock<Arc<Limit>>,
-    /// Of tokens with a limit of their own, by their row. Made when the first request comes under it.
-    own: RwLock<HashMap<i64, Arc<Limit>>>,
+    /// Of tokens with a limit of their own. Made when the first request comes under it.
+    own: RwLock<HashMap<Caller, Arc<Limit>>>,
     /// Of log-ins, where the configured one is lower.
     of_log_ins: Arc<Limit>,
     clock: DefaultClock,
@@ -75,22 +75,23 @@ impl RateLimit {
     fn of(&self, principal: &Principal) -> Arc<Limit> {
         let Some(per_minute) = principal.rate_limit else {
             let current = self.current();
-            let is_too_low = principal.seq < 0 && (1..LOG_IN_AT_LEAST).contains(&current.per_minute);
-            return if is_too_low { self.of_log_ins.clone() } else { current };
+            let is_login = matches!(principal.caller, Caller::Login(_));
+            let is_too_low = (1..LOG_IN_AT_LEAST).contains(&current.per_minute);
+            return if is_login && is_too_low { self.of_log_ins.clone() } else { current };
         };
         let is_same = |limit: &&Arc<Limit>| limit.per_minute == per_minute;
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+        if let Some(limit) = own.get(&principal.caller).filter(is_same) {
             return limit.clone();
         }
         drop(own);
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         // Of two first requests only one makes the limit that both count against.
-        if let Some(limit) = own.get(&principal.seq).filter(is_same) {
+        if let Some(limit) = own.get(&principal.caller).filter(is_same) {
             return limit.clone();
         }
         let limit = Limit::new(per_minute);
-        own.insert(principal.seq, limit.clone());
+        own.insert(principal.caller, limit.clone());
         limit
     }
 
@@ -104,7 +105,7 @@ impl RateLimit {
         let of_caller = self.of(principal);
         let limit = of_caller.per_minute;
         let Some(limiter) = &of_caller.limiter else { return Ok(None) };
-        match limiter.check_key(&principal.seq) {
+        match limiter.check_key(&principal.caller) {
             Ok(snapshot) => Ok(Some(Allowance { limit, remaining: snapshot.remaining_burst_capacity() })),
             Err(too_early) => {
                 let wait = too_early.wait_time_from(self.clock.now());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::caller::Principal;
+use super::caller::{Caller, Principal};
 use super::unknown_tokens::UnknownTokens;
 use crate::error::Result;
 use crate::store::{self, Store, tokens};
@@ -32,7 +32,7 @@ impl Tokens {
         let live = rows
             .into_iter()
             .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
-                (hash, Principal { seq, name: name.into(), scope, rate_limit })
+                (hash, Principal { caller: Caller::Token(seq), name: name.into(), scope, rate_limit })
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
@@ -51,7 +51,7 @@ impl Tokens {
     /// Whether the token in a row is still taken.
     pub(in crate::api) fn is_live(&self, seq: i64) -> bool {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.values().any(|principal| principal.seq == seq)
+        live.values().any(|principal| principal.caller == Caller::Token(seq))
     }
 
     /// Whose a token with that hash is.
