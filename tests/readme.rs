@@ -410,6 +410,9 @@ fn the_commands_for_contacts_and_tokens_do_what_the_page_says() {
 const COMMANDS: &[(&str, &str)] = &[
     ("cargo run --release -- serve --demo", "the other tests start it, built already"),
     ("cargo test", "this is one of its tests"),
+    ("cargo install --path .", "it puts the program, which the other tests start, on the path"),
+    ("qyvo serve", "the other tests start it"),
+    ("CI=true .ci/run", "it runs this test, after it has installed what the tests need"),
     ("export QYVO_TOKEN=", "the other tests set these variables"),
     ("export QYVO_FLOW_ID=", "held against the sample flow's id"),
     ("npm install --save-dev openapi-typescript@", "`.ci/run` installs the generator for the test of the typed client"),
