@@ -7,6 +7,7 @@ mod tools;
 #[path = "common/wait.rs"]
 mod wait;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use qyvo::config::{Config, DefaultChannel, Flags};
+use qyvo::domain::NODE_TYPES;
+use qyvo::runtime::webhooks::EVENTS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -461,6 +464,19 @@ fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
 }
 
 #[test]
+fn the_pages_name_the_versions_that_are_tested() {
+    const CI: &str = include_str!("../.ci/run");
+    let lines = BLOCKS.iter().flat_map(|block| block.text.lines());
+    let installs = lines.filter(|line| ["npm install ", "pip install ", "npx "].iter().any(|it| line.starts_with(it)));
+    let words = installs.flat_map(str::split_whitespace).map(|word| word.trim_matches('\''));
+    let versions: Vec<&str> = words.filter(|word| word.contains("==") || word.rfind('@') > Some(0)).collect();
+    assert_eq!(versions.len(), 5, "{versions:?}");
+    for version in versions.iter().filter(|version| !version.starts_with("@types/")) {
+        assert!(CI.contains(version), ".ci/run installs another version than {version}");
+    }
+}
+
+#[test]
 fn every_configuration_of_the_pages_is_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("qyvo.toml");
@@ -475,6 +491,49 @@ fn every_configuration_of_the_pages_is_one() {
         })
         .collect();
     assert_eq!(channels, [DefaultChannel::WhatsApp], "the keys switch the channel on");
+}
+
+#[test]
+fn the_pages_have_every_type_of_node_and_every_event() {
+    let rows = |page: &'static str| page.lines().filter_map(|line| Some(line.strip_prefix("| ")?.split_once(" |")?.0));
+    let types: Vec<&str> =
+        rows(page_with("| `type` |")).filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
+    for kind in NODE_TYPES {
+        assert!(types.contains(&kind), "the page has no row for `{kind}`");
+    }
+    let events: Vec<&str> = rows(page_with("| events |")).flat_map(|cell| cell.split(", ")).collect();
+    for event in EVENTS {
+        assert!(events.contains(&format!("`{event}`").as_str()), "the page does not name {event}");
+    }
+    assert_eq!(events.iter().filter(|event| event.contains('.')).count(), EVENTS.len(), "{events:?}");
+}
+
+#[test]
+fn each_command_that_the_pages_name_is_one() {
+    let folder = TempDir::new().unwrap();
+    let texts = PAGES.iter().map(|(_, text)| text.as_str());
+    // Behind a backtick or at the beginning of a line, up to the other backtick or the end of the line.
+    let named = texts.flat_map(|text| text.split(['`', '\n'])).filter_map(|part| part.strip_prefix("qyvo "));
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen = 0;
+    for line in named {
+        let is_word =
+            |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-');
+        let words: Vec<&str> = line.split(' ').take_while(is_word).collect();
+        if words.is_empty() {
+            continue;
+        }
+        let help = helps.entry(words.join(" ")).or_insert_with(|| {
+            let output = run(qyvo(folder.path()).args(&words).arg("--help"));
+            assert!(output.status.success(), "there is no command `qyvo {line}`: {}", stderr(&output));
+            stdout(&output)
+        });
+        let options = line.split([' ', '[', ']']).filter(|word| word.starts_with("--"));
+        let unknown: Vec<&str> = options.filter(|option| !help.contains(option)).collect();
+        assert_eq!(unknown, [] as [&str; 0], "`qyvo {line}` has other options");
+        seen += 1;
+    }
+    assert!(seen > 20, "only {seen} commands were found on the pages");
 }
 
 #[test]
