@@ -194,8 +194,8 @@ fn sentence(name: &str) -> String {
     let is_thing = name.starts_with("a ") || name.starts_with("an ");
     let what = if is_thing { name.to_owned() } else { format!("a file of {name}") };
     format!(
-        "This looks like {what}, which cannot be imported. Write the flow anew: README.md, \"The flow document\", says \
-         what one is."
+        "This looks like {what}, which cannot be imported. Write the flow anew: docs/flows.md, \"The flow document\", \
+         says what one is."
     )
 }
 
