@@ -7,7 +7,7 @@ mod tools;
 #[path = "common/wait.rs"]
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -506,6 +506,22 @@ fn the_pages_have_every_type_of_node_and_every_event() {
         assert!(events.contains(&format!("`{event}`").as_str()), "the page does not name {event}");
     }
     assert_eq!(events.iter().filter(|event| event.contains('.')).count(), EVENTS.len(), "{events:?}");
+}
+
+#[test]
+fn the_answers_of_a_trigger_are_those_of_its_description() {
+    let description = include_str!("../static/openapi.yaml");
+    let (_, operation) = description.split_once("\n  /actions/trigger-flow:\n").unwrap();
+    let (operation, _) = operation.split_once("\n  /").unwrap();
+    let described: BTreeSet<&str> = operation
+        .lines()
+        .filter_map(|line| line.strip_prefix("        '")?.split_once("':"))
+        .map(|(status, _)| status)
+        .collect();
+    let (_, table) = page_with("| status | body |").split_once("| status | body | means |\n|---|---|---|\n").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let cells = table.lines().map(|line| line.split(" | ").next().unwrap().trim_start_matches("| "));
+    assert_eq!(cells.flat_map(|cell| cell.split(", ")).collect::<BTreeSet<_>>(), described);
 }
 
 #[test]
