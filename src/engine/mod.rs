@@ -29,7 +29,6 @@ mod pattern;
 mod pieces;
 mod reply;
 mod standstill;
-mod sub_flows;
 mod template;
 mod time_of_day;
 mod window;

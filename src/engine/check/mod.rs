@@ -1,15 +1,16 @@
 //! Publishing checks of a flow's graph and fields. What concerns one template or pattern is found by compiling it.
 
 mod nodes;
+mod sub_flows;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::sub_flows::{SubFlows, exits_at_once};
 use super::{offered, window};
 use crate::domain::consent::is_opt_out_word;
 use crate::domain::typed::Typed;
 use crate::domain::{FlowDocument, FlowId, LateReply, MessageTemplate, Node, NodeKind, Problem, checks};
+use sub_flows::{SubFlows, exits_at_once};
 
 /// The one error that publishing by force overrules.
 pub const NO_ENTRY_NODE: &str = checks::NO_ENTRY_NODE.id();

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::check::Publishing;
+use super::Publishing;
 use crate::domain::{FlowDocument, FlowId, Node, NodeKind, Problem, RunFlow, checks};
 
 /// How far flows are followed into one another. What is beyond is taken to wait.
