@@ -8,8 +8,9 @@ use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, State, Value as Dynamic};
 
 use super::moment;
+use super::notes::{is_missing, note};
 use super::number::{self, Number, Writing};
-use super::template::{DAYS, Days, LANGUAGE, WRITING, ZONE, Zone, is_missing, note};
+use super::scope::{DAYS, Days, LANGUAGE, WRITING, ZONE, Zone};
 use super::words::{self, Meaning};
 use crate::domain::{Phone, unseen};
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::CompiledFlow;
 use super::lists::dynamic;
-use super::template::{MadeRoots, Scope, Text, TurnScope};
+use super::scope::{MadeRoots, Scope, TurnScope};
+use super::template::Text;
 use crate::domain::{Contact, Session, SessionInput, Timestamp};
 use crate::engine::limits;
 

@@ -5,25 +5,17 @@
 //! links, the rule that a missing value is empty text and a warning, and the fuel that bounds a turn.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Object;
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value as Dynamic};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::bounds::Bounds;
-use super::date::{self, Around, DateOrder};
-use super::lists::{self, dynamic};
-use super::number::Writing;
+use super::notes::{is_missing, note_missing, notes, saw_missing};
 use super::pieces::{Piece, pieces};
-use super::words::Languages;
-use super::{body, callables, filters};
-use crate::domain::{
-    Contact, FlowDocument, FlowId, Problem, SessionId, SessionInput, Timestamp, checks, is_encoded_path, unseen,
-};
+use super::scope::Scope;
+use super::{body, callables, filters, lists};
+use crate::domain::{Problem, checks, is_encoded_path, unseen};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -112,15 +104,6 @@ pub(super) struct Rendered<T> {
     pub(super) fuel: u64,
 }
 
-/// What filters read besides the roots. Templates cannot: they are none of [`ROOTS`].
-pub(super) const WRITING: &str = "qyvo_writing";
-pub(super) const ZONE: &str = "qyvo_zone";
-pub(super) const LANGUAGE: &str = "qyvo_language";
-pub(super) const DAYS: &str = "qyvo_days";
-const MISSING: &str = "qyvo_missing";
-const NOTES: &str = "qyvo_notes";
-/// Notes of one rendering; more say nothing new.
-const MOST_NOTES: usize = 5;
 const RESULT: &str = "qyvo_result";
 
 impl Templates {
@@ -244,8 +227,7 @@ impl Templates {
             .and_then(|template| template.render_captured(Dynamic::from_object(scope.clone())))
             .map_err(|error| render_error(&error))?;
         let fuel = captured.state().fuel_levels().map_or(0, |(consumed, _)| consumed);
-        let saw_missing = captured.state().get_temp(MISSING).is_some();
-        let missing = if saw_missing { missing_paths(paths, scope) } else { Vec::new() };
+        let missing = if saw_missing(captured.state()) { missing_paths(paths, scope) } else { Vec::new() };
         let notes = notes(captured.state());
         Ok(Rendered { value: captured.into_output(), missing, notes, fuel })
     }
@@ -262,129 +244,6 @@ impl Templates {
         let missing = if is_missing(&value) { missing_paths(paths, scope) } else { Vec::new() };
         let value = serde_json::to_value(&value).unwrap_or(Value::Null);
         Ok(Rendered { value, missing, notes: notes(captured.state()), fuel })
-    }
-}
-
-/// What templates can read. Cloning is cheap: the values are shared.
-#[derive(Debug, Clone)]
-pub(super) struct Scope {
-    pub(super) context: Dynamic,
-    pub(super) turn: Arc<TurnScope>,
-    /// How often the session was at the node.
-    pub(super) visits: u32,
-}
-
-/// What templates can read that is the same in all of a turn, and what it takes to read what people write. Little of it
-/// is read in most turns, so each part is made when something first reads it.
-#[derive(Debug)]
-pub(super) struct TurnScope {
-    pub(super) contact: Contact,
-    pub(super) input: Option<SessionInput>,
-    pub(super) session: SessionId,
-    pub(super) flow: FlowId,
-    /// The flow's own.
-    pub(super) document: Arc<FlowDocument>,
-    pub(super) now: Timestamp,
-    pub(super) made: MadeRoots,
-}
-
-/// The parts of a [`TurnScope`] that were read already.
-#[derive(Debug, Default)]
-pub(super) struct MadeRoots {
-    contact: OnceLock<Dynamic>,
-    input: OnceLock<Dynamic>,
-    session: OnceLock<Dynamic>,
-    flow: OnceLock<Dynamic>,
-    now: OnceLock<Dynamic>,
-    writing: OnceLock<Writing>,
-    zone: OnceLock<TimeZone>,
-}
-
-impl TurnScope {
-    /// How the contact writes numbers.
-    pub(super) fn writing(&self) -> Writing {
-        let of_flow = self.document.settings.country.as_deref();
-        *self.made.writing.get_or_init(|| Writing::of_country(self.contact.country(of_flow).as_deref()))
-    }
-
-    /// On which clock the contact is.
-    pub(super) fn zone(&self) -> &TimeZone {
-        self.made.zone.get_or_init(|| self.contact.time_zone(&self.document.settings))
-    }
-
-    /// The language (BCP 47) in which days and months are named: the contact's, else the flow's.
-    fn language(&self) -> Option<&str> {
-        self.contact.language.as_deref().or(self.document.language.as_deref())
-    }
-
-    /// The day that a text tells, read as the answer to a question for one would be.
-    pub(super) fn day_in(&self, text: &str) -> Option<Date> {
-        let settings = &self.document.settings;
-        let country = self.contact.country(settings.country.as_deref());
-        let named = [&self.contact.language, &self.document.language].into_iter().flatten().map(String::as_str);
-        let around = Around {
-            order: DateOrder::of(settings.date_order.as_deref(), country.as_deref()),
-            languages: &Languages::of(named, country.as_deref()),
-            today: self.now.to_jiff().to_zoned(self.zone().clone()).date(),
-        };
-        date::read(text, &around, &Bounds::None).ok()
-    }
-
-    fn root(&self, name: &str) -> Option<&Dynamic> {
-        let made = &self.made;
-        Some(match name {
-            "contact" => made.contact.get_or_init(|| {
-                let Contact { name, phone, email, language, tags, metadata, .. } = &self.contact;
-                dynamic(&json!({
-                    "name": name, "phone": phone, "email": email, "language": language, "tags": tags,
-                    "metadata": metadata,
-                }))
-            }),
-            "input" => made.input.get_or_init(|| match &self.input {
-                Some(SessionInput { text, id, kind, referral, referred_product }) => dynamic(&json!({
-                    "text": text, "id": id, "type": kind, "referral": referral, "referred_product": referred_product,
-                })),
-                None => dynamic(&json!({"text": "", "id": "", "type": ""})),
-            }),
-            "session" => made.session.get_or_init(|| dynamic(&json!({"id": self.session}))),
-            "flow" => made.flow.get_or_init(|| dynamic(&json!({"id": self.flow, "name": self.document.name}))),
-            "now" => made.now.get_or_init(|| Dynamic::from(self.now.to_iso_seconds_in(self.zone()))),
-            _ => return None,
-        })
-    }
-}
-
-impl Object for Scope {
-    fn get_value(self: &std::sync::Arc<Self>, key: &Dynamic) -> Option<Dynamic> {
-        match key.as_str()? {
-            "context" => Some(self.context.clone()),
-            WRITING => Some(Dynamic::from_object(self.turn.writing())),
-            ZONE => Some(Dynamic::from_object(Zone(self.turn.zone().clone()))),
-            LANGUAGE => self.turn.language().map(Dynamic::from),
-            DAYS => Some(Dynamic::from_object(Days(self.turn.clone()))),
-            "node" => Some(dynamic(&json!({"visits": self.visits}))),
-            name => self.turn.root(name).cloned(),
-        }
-    }
-}
-
-/// What reads a day as the contact writes it, as templates carry it to the filters.
-#[derive(Debug)]
-pub(super) struct Days(pub(super) Arc<TurnScope>);
-
-impl Object for Days {
-    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
-}
-
-/// The contact's time zone as templates carry it to the filters.
-#[derive(Debug)]
-pub(super) struct Zone(pub(super) TimeZone);
-
-impl Object for Zone {
-    fn render(self: &Arc<Self>, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
     }
 }
 
@@ -466,30 +325,6 @@ fn render_error(error: &minijinja::Error) -> RenderError {
     RenderError::Failed(error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
 }
 
-/// Notes what a filter could do nothing with. The caller of the rendering reads it afterwards.
-pub(super) fn note(state: &mut State<'_, '_>, text: &str) {
-    let mut all = notes(state);
-    let text = text.replace('\n', " ");
-    if all.len() < MOST_NOTES && !all.contains(&text) {
-        all.push(text);
-        state.set_temp(NOTES, Dynamic::from(all.join("\n")));
-    }
-}
-
-fn notes(state: &State<'_, '_>) -> Vec<String> {
-    let noted = state.get_temp(NOTES);
-    noted.iter().flat_map(|notes| notes.as_str().unwrap_or_default().lines().map(str::to_owned)).collect()
-}
-
-/// Notes that a value was missing: state of one rendering, which its caller reads afterwards.
-pub(super) fn note_missing(state: &mut State<'_, '_>) {
-    state.set_temp(MISSING, Dynamic::from(true));
-}
-
-pub(super) fn is_missing(value: &Dynamic) -> bool {
-    value.is_undefined() || value.is_none()
-}
-
 /// Whether nothing of a value can be seen. One blank or line break is what an author writes between two values.
 fn shows_nothing(text: &str) -> bool {
     unseen::is_blank(text) && !matches!(text, "" | " " | "\n")
@@ -548,10 +383,15 @@ fn refuse_dots(text: &str) -> Result<(), minijinja::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
     use uuid::Uuid;
 
+    use super::super::lists::dynamic;
+    use super::super::scope::{MadeRoots, TurnScope};
     use super::*;
-    use crate::domain::{ContactId, ReplyKind};
+    use crate::domain::{Contact, ContactId, FlowDocument, FlowId, ReplyKind, SessionId, SessionInput};
 
     fn scope() -> Scope {
         let document = json!({"schema_version": 1, "name": "F", "nodes": [], "settings": {

@@ -19,8 +19,8 @@ use regex::{Regex, RegexSet};
 use serde_json::{Map, Value};
 
 use super::condition::as_text;
+use super::notes::{is_missing, note_missing};
 use super::pieces::{Piece, inside, pieces};
-use super::template::{is_missing, note_missing};
 
 /// The content type of bodies that are JSON.
 pub(super) const JSON: &str = "application/json";

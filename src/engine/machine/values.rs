@@ -14,7 +14,8 @@ use crate::domain::{ContactChange, Operator};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
 use crate::engine::pattern::{self, Pattern};
-use crate::engine::template::{Leaf, MadeRoots, RenderError, Scope, TURN_FUEL, Text, TurnScope};
+use crate::engine::scope::{MadeRoots, Scope, TurnScope};
+use crate::engine::template::{Leaf, RenderError, TURN_FUEL, Text};
 use crate::engine::{Change, Effect, Warning, limits};
 
 /// Bytes of a value that cost as much as one instruction of a template.
