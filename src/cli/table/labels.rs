@@ -2,7 +2,7 @@
 
 use encoding_rs::{Encoding, X_USER_DEFINED};
 
-use super::source::{Coding, SAVE};
+use super::coding::{Coding, SAVE};
 use crate::domain::unicode_form::UnicodeForm;
 use crate::error::{Error, Result};
 

@@ -2,6 +2,7 @@
 //! columns by whatever names, perhaps below a title.
 
 mod cells;
+mod coding;
 mod columns;
 mod encoding;
 mod labels;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::encoding::{self, Guess, Samples, label, shown_name};
+use super::coding::{Coding, SAVE};
+use super::encoding::{self, Guess, Samples, label};
 use super::labels::coding_of;
 use crate::domain::file_kind::{Advice, FileKind, KIND_BYTES};
 use crate::domain::unicode_form::UnicodeForm;
@@ -14,39 +15,6 @@ use crate::error::{Error, Result};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 64 * 1024;
-/// What to do with a file that is no CSV in UTF-8.
-pub(super) const SAVE: &str = "save it as CSV UTF-8 and import that";
-
-/// What the characters of a file are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// One that the library has.
-    Encoding(&'static Encoding),
-    /// UTF-32, which it lacks.
-    Utf32(UnicodeForm),
-}
-
-impl Coding {
-    pub(super) fn of_form(form: UnicodeForm) -> Self {
-        form.encoding().map_or(Self::Utf32(form), Self::Encoding)
-    }
-
-    /// Its name for people.
-    fn name(self) -> String {
-        match self {
-            Self::Encoding(encoding) => shown_name(encoding),
-            Self::Utf32(form) => form.name().to_owned(),
-        }
-    }
-
-    fn decoder(self) -> Coder {
-        match self {
-            Self::Encoding(encoding) => Coder::Encoding(encoding.new_decoder_without_bom_handling()),
-            Self::Utf32(form) => Coder::Utf32(form),
-        }
-    }
-}
-
 /// A file whose encoding is known, and which is text in it to its end.
 pub(super) struct Source {
     file: File,
@@ -354,6 +322,15 @@ enum Coder {
     Utf32(UnicodeForm),
 }
 
+impl Coder {
+    fn of(coding: Coding) -> Self {
+        match coding {
+            Coding::Encoding(encoding) => Self::Encoding(encoding.new_decoder_without_bom_handling()),
+            Coding::Utf32(form) => Self::Utf32(form),
+        }
+    }
+}
+
 /// A file's text in UTF-8. Its lines end with `\n`, with or without `\r` before it.
 pub(super) struct Decoded {
     file: BufReader<File>,
@@ -376,7 +353,7 @@ impl Decoded {
     fn new(file: File, coding: Coding, consumed: u64) -> Self {
         Self {
             file: BufReader::new(file),
-            coder: coding.decoder(),
+            coder: Coder::of(coding),
             raw: Vec::with_capacity(PIECE),
             text: String::new(),
             at: 0,
