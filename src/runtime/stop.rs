@@ -37,8 +37,7 @@ impl Runtime {
         let mut stopped = Stopped::default();
         let mut after = 0;
         loop {
-            let found =
-                self.store().query(move |conn| sessions::running_of_flow(conn, flow_seq, after, BATCH)).await?;
+            let found = self.store().query(move |conn| sessions::running_of_flow(conn, flow_seq, after, BATCH)).await?;
             let Some((last, _)) = found.last() else { return Ok(Some(stopped)) };
             after = *last;
             let jobs: Vec<_> = found.into_iter().map(|(_, id)| (id, self.spawn_cancel(id))).collect();

@@ -8,7 +8,7 @@ use crate::api::answer::{cut, iso};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
-use crate::api::request::{Fields, JsonBody, Page, Query, Reader, scoped_to, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key, scoped_to};
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};

@@ -24,7 +24,7 @@ use super::actions::flows::{id_key, read_trigger_of, trigger_once};
 use super::actions::{self, run_once};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, Reader, scoped_to, idempotency_key, is_json, kept_body, media_type, too_large};
+use crate::api::request::{Fields, Reader, idempotency_key, is_json, kept_body, media_type, scoped_to, too_large};
 use crate::api::state::State;
 use crate::api::state::batches::ROWS_AT_ONCE;
 use crate::domain::unicode_form::json_as_utf8;
