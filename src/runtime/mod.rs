@@ -5,42 +5,19 @@
 //! lock on a session anywhere. A job that needs a flow which is not compiled yet hands itself back before it has
 //! written anything, the flow is compiled outside the writer, and the job is submitted again.
 
-mod access;
-mod arrivals;
 pub mod authoring;
 mod calls;
-mod cancel;
 mod clock;
-mod contacts;
+mod commands;
 pub mod credentials;
-mod deliveries;
-mod delivery_wait;
-mod event;
-pub(crate) mod health;
-mod held;
-pub mod import;
 mod inbound;
+mod indexer;
 mod job;
-mod ledger;
-mod live;
 mod options;
 mod outbox;
-mod profiles;
-pub mod publishing;
-mod resume;
-mod say;
-mod search;
-mod send;
 pub mod settings;
-pub mod simulation;
-pub mod simulations;
-mod stop;
-mod sub_flows;
-mod sweeper;
 pub mod templates;
-pub mod test_cases;
-mod trigger;
-mod turn;
+mod upkeep;
 pub mod webhooks;
 
 use std::future::Future;
@@ -63,35 +40,39 @@ use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::tombstones::ErasureKey;
 use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
-use arrivals::Arrivals;
+use authoring::simulations::Simulations;
 use inbound::Keywords;
 use job::FlowKey;
-use simulations::Simulations;
+use job::arrivals::Arrivals;
+use upkeep::{erasure, sweeper};
 
-pub use arrivals::Arrival;
-pub use cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
+pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
-pub use contacts::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
-pub use delivery_wait::{DeliveryResult, DeliveryWait};
-pub use event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
-pub use health::Impairment;
-pub use held::ResumeContact;
+pub use commands::answer::{Answer, Answered};
+pub use commands::cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
+pub use commands::contact::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
+pub use commands::event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
+pub use commands::resume::{Resume, Resumed};
+pub use commands::send::{SendRefusal, SendTemplate, SendText, Sending};
+pub use commands::stop_flow::Stopped;
+pub use commands::trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerRefusal, Triggered};
 pub use inbound::{
     AllowAutoReplies, Handling, Inbound, Quoted, Received, about as about_inbound, content as inbound_content,
     described as described_media, has_stopped_auto_replies,
 };
+pub use job::arrivals::Arrival;
+pub use job::changes::Notice;
+pub use job::held::ResumeContact;
 pub use job::{Found, Hold, Job, Whom, find_contact};
-pub use live::Notice;
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub(crate) use outbox::OPERATOR;
+pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, Tried, why_it_waits};
-pub use profiles::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
-pub use resume::{Resume, Resumed};
-pub use say::{Answer, Answered};
-pub use send::{SendRefusal, SendTemplate, SendText, Sending};
-pub use stop::Stopped;
-pub use sweeper::{Due, Fired};
-pub use trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerRefusal, Triggered};
+pub use upkeep::erasure::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
+pub(crate) use upkeep::health;
+pub use upkeep::health::Impairment;
+pub use upkeep::import;
+pub use upkeep::sweeper::{Due, Fired};
 
 /// Compiled flows that are kept at once, at the most.
 const FLOWS_KEPT: usize = 4_096;
@@ -176,7 +157,7 @@ struct Inner {
     marker: inbound::Marker,
     /// Seconds.
     default_ttl: AtomicU64,
-    live: live::Board,
+    live: job::changes::Board,
     flows: Cache<FlowKey, Arc<CachedFlow>, FlowWeight>,
     /// Rung when a timer is armed that falls due before `planned_sweep`.
     sweep: Notify,
@@ -207,7 +188,7 @@ impl Runtime {
         let sweep = Notify::new();
         let planned_sweep = AtomicI64::new(i64::MAX);
         let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
-        let live = live::Board::new();
+        let live = job::changes::Board::new();
         let simulations = Simulations::new(clock.clone());
         let consent = Arc::new(ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words));
         let outbox = outbox::Outbox::new(options.messages_per_second);
@@ -391,7 +372,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`]. Refusals are outcomes.
     pub async fn update_contact(&self, command: UpdateContact) -> Result<ContactUpdated> {
-        contacts::update(self, command).await
+        erasure::update(self, command).await
     }
 
     /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on when
@@ -401,7 +382,7 @@ impl Runtime {
     /// As [`Runtime::handle`]; what was begun then goes on within a minute.
     pub async fn erase_contact(&self, id: ContactId) -> Result<Option<Erased>> {
         let runtime = self.clone();
-        let erasing = tokio::spawn(async move { contacts::erase(&runtime, id).await });
+        let erasing = tokio::spawn(async move { erasure::erase(&runtime, id).await });
         erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
     }
 
@@ -411,7 +392,7 @@ impl Runtime {
     /// # Errors
     /// When the database cannot be read or refuses; it is tried again then.
     pub async fn clear_page_residue(&self) -> Result<usize> {
-        contacts::clear_page_residue(self).await
+        erasure::clear_page_residue(self).await
     }
 
     /// Whether there is room for new sessions. Replies, timers and what ends sessions go on without.

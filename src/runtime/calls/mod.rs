@@ -31,7 +31,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::access::Access;
+use super::job::access::Access;
 use super::job::{Hold, Job, Live};
 use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
 use crate::domain::{HttpCall, Session, WaitKind};

@@ -16,11 +16,11 @@
 
 use std::time::Duration;
 
-use super::super::Command;
-use super::super::job::{Hold, Job};
 use super::message::Handling;
 use crate::domain::{ContactId, Timestamp};
 use crate::error::Result;
+use crate::runtime::Command;
+use crate::runtime::job::{Hold, Job};
 use crate::store::messages::{self, HeardRow};
 use crate::store::{Conn, contacts};
 

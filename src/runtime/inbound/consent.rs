@@ -3,10 +3,10 @@
 //! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
 //! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
-use super::super::contacts::OPTED_OUT;
-use super::super::job::{Hold, Job, Live};
 use crate::domain::consent::Wish;
 use crate::error::Result;
+use crate::runtime::job::{Hold, Job, Live};
+use crate::runtime::upkeep::erasure::OPTED_OUT;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
 use crate::store::outbox;

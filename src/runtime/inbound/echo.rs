@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::arrivals::Arrival;
-use super::super::held::Sign;
-use super::super::job::{Hold, Job, to_json};
-use super::super::{Command, Notice, Runtime};
 use super::identity::addresses_of;
 use crate::channels::incoming::{Echo, Handover, IncomingKind};
 use crate::domain::{Holder, MessageId};
 use crate::error::{Code, Result};
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::arrivals::Arrival;
+use crate::runtime::job::held::Sign;
+use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::{Command, Notice, Runtime};
 use crate::store::messages::{self, Direction, MessageStatus, NewElsewhere};
 use crate::store::{contacts, outbox};
 

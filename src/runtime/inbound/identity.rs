@@ -7,13 +7,13 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::job::{Hold, Job};
 use super::consent::Ending;
 use crate::channels::incoming::Sender;
 use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::{Conn, addresses, merge};

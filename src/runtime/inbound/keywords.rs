@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::super::Runtime;
-use super::super::job::{Hold, Job};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
+use crate::runtime::Runtime;
+use crate::runtime::job::{Hold, Job};
 use crate::store::flows;
 
 /// The words of all flows.

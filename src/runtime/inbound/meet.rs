@@ -1,12 +1,12 @@
 //! Addresses that a delivery shows together without a message of the person, as statuses do.
 
-use super::super::job::{Hold, Job};
-use super::super::{Command, Runtime};
 use super::identity::addresses_of;
 use crate::channels::incoming::Sender;
 use crate::domain::{AddressKey, AddressKind};
 use crate::error::{Error, Result};
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Command, Runtime};
 use crate::store::addresses;
 use crate::store::outbox::{self, OutboxRow};
 

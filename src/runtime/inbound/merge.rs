@@ -1,8 +1,9 @@
 //! Two contacts turn out to be one person.
 
-use super::super::job::{Hold, Job};
-use super::super::{Notice, contacts::OPTED_OUT};
-use crate::runtime::access::Access;
+use crate::runtime::Notice;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::upkeep::erasure::OPTED_OUT;
 use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
 

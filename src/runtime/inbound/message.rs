@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
-use crate::runtime::arrivals::Arrival;
+use crate::runtime::job::arrivals::Arrival;
 
 /// A message from a person, as a channel hands it over.
 #[derive(Debug, Clone)]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::contacts::OPTED_OUT;
-use super::super::job::{Hold, Job};
-use super::super::{Command, Runtime, contacts as people};
 use super::identity::addresses_of;
 use crate::channels::incoming::Preference;
 use crate::error::Result;
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::upkeep::erasure as people;
+use crate::runtime::upkeep::erasure::OPTED_OUT;
+use crate::runtime::{Command, Runtime};
 use crate::store::{WriteClass, contacts};
 
 /// How far the channel's clock may be ahead of ours.

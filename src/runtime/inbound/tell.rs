@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::super::Runtime;
-use super::super::job::Job;
 use super::message::{Inbound, split_option};
 use crate::channels::whatsapp::WhatsApp;
 use crate::domain::{MessageId, ReplyKind, Timestamp};
 use crate::error::Result;
+use crate::runtime::Runtime;
+use crate::runtime::job::Job;
 use crate::store::contacts::StoredContact;
 
 /// Requests that mark messages as read, at once. Of more, some messages stay unread, which harms nobody.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::{self, Choice, Languages};
+use super::compose;
+use super::compose::{Choice, Languages};
 use super::pace::{ClaimPace, Pace};
 use super::settle::{Failure, OPTED_OUT};
 use crate::channels::Channel;
@@ -15,7 +16,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result};
 use crate::runtime::Command;
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages::{self, MessageStatus, Origin};

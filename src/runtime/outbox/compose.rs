@@ -8,7 +8,7 @@ use crate::domain::{
     ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, SentAs, SessionId, StoredMessage, TemplateRef,
     TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
 };
-use crate::runtime::turn::BAD_MEDIA;
+use crate::runtime::job::turn::BAD_MEDIA;
 
 /// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
 pub(super) const WINDOW_CLOSED: &str = "window_closed";

@@ -30,6 +30,7 @@ mod breaker;
 mod channel;
 mod claim;
 mod compose;
+pub(super) mod delivery_wait;
 mod pace;
 mod parts;
 mod progress;
@@ -46,9 +47,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
-use super::access::Access;
+use super::Runtime;
+use super::job::access::Access;
 use super::templates::TemplateSync;
-use super::{Runtime, contacts};
+use super::upkeep::erasure as contacts;
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::channels::{Channel, http};
 use crate::domain::{MessageId, Timestamp};
@@ -196,7 +198,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
         let pause = match round(runtime, &mut flights).await {
             Ok(pause) => pause,
             Err(error) => {
-                crate::runtime::tell_refusal(runtime, &error, "messages could not be claimed; it is tried again");
+                super::tell_refusal(runtime, &error, "messages could not be claimed; it is tried again");
                 AFTER_ERROR
             }
         };

@@ -8,7 +8,7 @@ use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::Sent;
 use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::messages::MessageStatus;

@@ -6,7 +6,7 @@ use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::runtime::access::Access;
+use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::store::contacts;
 use crate::store::messages::{self, MessageStatus};

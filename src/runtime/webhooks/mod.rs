@@ -17,9 +17,9 @@ use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
 use super::credentials::make_secret;
+use super::job::ending::Ledger;
+use super::job::turn::Handoff;
 use super::job::{Job, to_json};
-use super::ledger::Ledger;
-use super::turn::Handoff;
 use super::{Notice, Runtime};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Contact, EndpointId, Session, Timestamp, web_link};

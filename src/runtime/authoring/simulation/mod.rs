@@ -1,0 +1,879 @@
+//! Conversations that are only tried out: the engine and the runtime's rules, without a store, a channel or a clock of
+//! their own.
+//!
+//! A [`Simulation`] does what the runtime would do for one contact with one session, turn by turn and message by
+//! message, because it takes events through the same functions as the writer's jobs. Its clock stands still until an
+//! event moves it. What it holds is enough to play it again, which is how a conversation becomes a test case.
+//!
+//! HTTP calls get the answers, and sub-flows the documents, that it began with. On WhatsApp it shows the text or the
+//! template, as the channel's window has it: the contact's messages open it for 24 hours.
+
+mod afterwards;
+mod consent;
+mod held;
+mod opening;
+mod told;
+mod window;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::CheckedDocument;
+use crate::domain::consent::ConsentWords;
+use crate::domain::{
+    Contact, ContactId, FlowDocument, FlowId, Held, Holder, HttpCall, OutgoingMessage, Reply, ReplyKind, Session,
+    SessionId, Status, TextLimits, Timestamp,
+};
+use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
+use crate::error::Result;
+use crate::runtime::ServerSettings;
+use crate::runtime::commands::trigger;
+use crate::runtime::commands::trigger::TriggerRefusal;
+use crate::runtime::inbound::{Earlier, EarlierKind};
+use crate::runtime::job::turn;
+use crate::runtime::job::turn::{NotTaken, Turn};
+
+use window::Window;
+
+pub use opening::Opening;
+pub use told::{HttpStub, Medium, PHONE, Persona, Start, Stimulus};
+
+/// Events that a simulation takes at most.
+pub const EVENTS: usize = 1_000;
+/// Bytes that the turns and events of a simulation may have as JSON.
+pub const BYTES: usize = 4 * 1024 * 1024;
+/// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot be
+/// reached (Cloud API, error codes).
+const UNDELIVERABLE: &str = "131026";
+/// Why nothing that needs a running session is taken any more.
+const ENDED: &str = "the session has ended";
+
+/// Why a simulation does not begin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotStarted {
+    /// A trigger would be refused for it.
+    Trigger(TriggerRefusal),
+    /// The message that was to begin it does not. The sentence says what it does.
+    Message(String),
+}
+
+impl From<TriggerRefusal> for NotStarted {
+    fn from(refusal: TriggerRefusal) -> Self {
+        Self::Trigger(refusal)
+    }
+}
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The flow.
+    pub flow: Arc<CompiledFlow>,
+    /// Its id, where it has one.
+    pub flow_id: Option<FlowId>,
+    /// The published version; `None` for a draft or a loose document.
+    pub version: Option<u32>,
+    /// Bytes of its document.
+    pub bytes: usize,
+    /// The words that opt out and in.
+    pub words: Arc<ConsentWords>,
+    /// For how long the flow is silent after a colleague's message.
+    pub colleague_pause: Duration,
+    /// Whether messages start it that nothing else takes.
+    pub is_fallback: bool,
+    /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
+    pub texts: (TextLimits, TextLimits),
+}
+
+/// Why an event was refused. Nothing has changed then, the clock included.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused {
+    /// As a real session's trace says it, such as `session_ended` or `the message came during a delay`.
+    pub reason: String,
+}
+
+impl Refused {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A turn of a simulation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatedTurn {
+    /// When it ran.
+    pub at: Timestamp,
+    /// What happened and why.
+    pub record: TurnRecord,
+    /// What it said.
+    pub messages: Vec<SimulatedMessage>,
+}
+
+/// A message of a simulation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatedMessage {
+    /// Counts the messages of the simulation from 0.
+    pub index: usize,
+    /// The message.
+    pub message: OutgoingMessage,
+    /// Why it did not go out, if so.
+    pub refused: Option<&'static str>,
+}
+
+/// A conversation that is tried out.
+#[derive(Debug)]
+pub struct Simulation {
+    subject: Subject,
+    start: Start,
+    /// The flows that can be run as sub-flows, the simulated one included.
+    flows: HashMap<FlowId, Arc<CompiledFlow>>,
+    events: Vec<Stimulus>,
+    state: State,
+    turns: Vec<SimulatedTurn>,
+    /// Bytes of `turns` and `events` as JSON.
+    bytes: usize,
+}
+
+/// What an event that is refused must leave as it was.
+#[derive(Debug, Clone)]
+struct State {
+    now: Timestamp,
+    window: Window,
+    session: Session,
+    contact: Contact,
+    /// What the contact is told who opts out or in.
+    confirmation: Option<String>,
+    /// A colleague holds the conversation, or held it last.
+    held: Option<Held>,
+    /// Where the turns of the session begin among all: those before are of sessions that have ended.
+    first_turn: usize,
+    /// What became of the contact's messages, oldest first.
+    heard: Vec<Earlier>,
+}
+
+/// What comes of an event besides its turn.
+struct After {
+    /// The HTTP call that it made.
+    call: Option<HttpCall>,
+    /// What the session is told of a message that the channel does not take.
+    undelivered: Option<Event>,
+}
+
+/// A message from the contact.
+struct Heard {
+    kind: ReplyKind,
+    text: Option<String>,
+    option: Option<String>,
+    payload: Option<Value>,
+    /// The turn of the message that it taps or quotes.
+    answers_turn: Option<u32>,
+    /// It taps or quotes a message, so that it belongs to the session even after its end.
+    names_session: bool,
+}
+
+impl Subject {
+    /// A document that can be published, or could be but for its test cases.
+    pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
+        let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
+        let flow_id = flow_id.or(checked.document.id);
+        let is_fallback = flow_id.is_some() && flow_id == fallback;
+        let (bytes, texts) = (checked.json.len(), (live, webhook));
+        Self { flow, flow_id, version: None, bytes, words, colleague_pause, is_fallback, texts }
+    }
+
+    /// A version that was published, from its stored JSON.
+    ///
+    /// # Errors
+    /// When it cannot be run at all.
+    pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
+        let flow = Arc::new(crate::runtime::compile_document(document, default_ttl)?);
+        Ok(Self {
+            flow,
+            flow_id: Some(flow_id),
+            version: Some(version),
+            bytes: document.len(),
+            words,
+            colleague_pause,
+            is_fallback: fallback == Some(flow_id),
+            texts: (live, webhook),
+        })
+    }
+}
+
+impl Simulation {
+    /// Starts a session, as a trigger would, or the message that begins it, and runs its first turn.
+    ///
+    /// # Errors
+    /// What a trigger would be refused for that is not about the contact: no entry node, bad inputs. What becomes of a
+    /// message that starts no session of the flow.
+    pub fn start(subject: Subject, start: Start) -> Result<Self, NotStarted> {
+        if let Some(message) = &start.message {
+            message.check(&subject)?;
+        }
+        trigger::check_start(&subject.flow, &start.context)?;
+        let now = start.now;
+        let contact = start.contact.contact(ContactId(id(now, !start.seed)), now, start.message.is_none());
+        let beginning = Beginning {
+            id: SessionId(id(now, start.seed)),
+            flow_id: subject.flow_id.unwrap_or(FlowId(Uuid::nil())),
+            version: subject.version.unwrap_or(0),
+            contact_id: contact.id,
+            context: start.context.clone(),
+            seed: start.seed,
+        };
+        let mut session = engine::begin(&subject.flow, beginning, now);
+        let bytes = json_bytes(&start);
+        let mut window = Window::new(&start);
+        if let Some(message) = &start.message {
+            session.input = Some(message.input());
+            window.hear(now);
+        }
+        let (confirmation, held) = (None, None);
+        let mut heard = Vec::new();
+        if start.message.is_some() {
+            heard.push(Earlier { at: now, kind: EarlierKind::Answered });
+        }
+        let state = State { now, window, session, contact, confirmation, held, first_turn: 0, heard };
+        let flows = sub_flows(&subject, &start);
+        let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
+        // A first turn too large to be kept beside others is shown all the same; what follows it is refused.
+        let _ = simulation.apply(&Event::Start);
+        Ok(simulation)
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// Why it is not taken; nothing has changed then.
+    pub fn take(&mut self, event: &Stimulus) -> Result<(), Refused> {
+        if self.events.len() >= EVENTS {
+            return Err(Refused::because(format!("a simulation takes at most {EVENTS} events: start another")));
+        }
+        let (state, turns, bytes) = (self.state.clone(), self.turns.len(), self.bytes);
+        let taken = self.run(event);
+        match taken {
+            Ok(()) => {
+                self.bytes += json_bytes(event);
+                self.events.push(event.clone());
+            }
+            Err(_) => {
+                self.state = state;
+                self.turns.truncate(turns);
+                self.bytes = bytes;
+            }
+        }
+        taken
+    }
+
+    /// What is simulated.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// How it began.
+    pub fn beginning(&self) -> &Start {
+        &self.start
+    }
+
+    /// The events that it took, in order.
+    pub fn events(&self) -> &[Stimulus] {
+        &self.events
+    }
+
+    /// Where its clock stands.
+    pub fn now(&self) -> Timestamp {
+        self.state.now
+    }
+
+    /// Whether the channel's window for free text is open.
+    pub fn is_window_open(&self) -> bool {
+        self.state.window.is_open(self.state.now)
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.state.session
+    }
+
+    /// The contact, with what the flow changed about it.
+    pub fn contact(&self) -> &Contact {
+        &self.state.contact
+    }
+
+    /// All turns so far, oldest first.
+    pub fn turns(&self) -> &[SimulatedTurn] {
+        &self.turns
+    }
+
+    /// All messages so far, in the order of their indexes.
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &SimulatedMessage> {
+        self.turns.iter().flat_map(|turn| &turn.messages)
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        // The document is there as it was parsed and as texts of its nodes; turns and events are larger than their JSON.
+        let flows: usize = self.flows.values().map(|flow| flow.weight()).sum();
+        self.subject.flow.weight() + flows + 4 * self.subject.bytes + 2 * self.bytes
+    }
+
+    fn run(&mut self, event: &Stimulus) -> Result<(), Refused> {
+        match event {
+            Stimulus::Reply { text, message } => {
+                let answers_turn = match message {
+                    Some(index) => Some(self.shown(*index)?.0),
+                    None => None,
+                };
+                self.hear(Heard {
+                    kind: ReplyKind::Text,
+                    text: Some(text.clone()),
+                    option: None,
+                    payload: None,
+                    answers_turn,
+                    names_session: message.is_some(),
+                })
+            }
+            Stimulus::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
+            Stimulus::Media { kind, text, media } => self.hear(Heard {
+                kind: *kind,
+                text: text.clone(),
+                option: None,
+                payload: Some(Value::Object(media.clone())),
+                answers_turn: None,
+                names_session: false,
+            }),
+            Stimulus::Location { latitude, longitude, name, address } => {
+                let mut payload = json!({"latitude": latitude, "longitude": longitude});
+                for (key, text) in [("name", name), ("address", address)] {
+                    if let Some(text) = text {
+                        payload[key] = json!(text);
+                    }
+                }
+                self.hear(Heard {
+                    kind: ReplyKind::Location,
+                    text: None,
+                    option: None,
+                    payload: Some(payload),
+                    answers_turn: None,
+                    names_session: false,
+                })
+            }
+            Stimulus::Advance { seconds, fire } => {
+                let until = self.state.now.plus(duration(*seconds));
+                if *fire {
+                    return self.pass(until);
+                }
+                self.state.now = until;
+                Ok(())
+            }
+            Stimulus::Timeout => {
+                let wake_at = self.state.session.wait.as_ref().and_then(|wait| wait.wake_at);
+                let Some(wake_at) = wake_at else { return Err(self.idle("no timer is armed")) };
+                if self.state.session.expires_next() {
+                    return Err(Refused::because("the session expires first"));
+                }
+                self.pass(wake_at.max(self.state.now))
+            }
+            Stimulus::Expire => {
+                if self.state.session.expires_at.is_none() {
+                    return Err(self.idle("the session has no time to live"));
+                }
+                while let Some(due_at) = self.state.session.due_at() {
+                    self.pass(due_at.max(self.state.now))?;
+                }
+                Ok(())
+            }
+            Stimulus::Event { name, payload } => {
+                self.tell(Event::External { name: name.clone(), payload: payload.clone() })
+            }
+            Stimulus::Resume => self.tell(Event::Resume),
+            Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
+            Stimulus::Window { open } => {
+                self.state.window.set(*open);
+                Ok(())
+            }
+            Stimulus::Colleague { .. } => self.hear_colleague(),
+            Stimulus::Cancel { reason } => {
+                self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| "cancelled".to_owned()) })
+            }
+        }
+    }
+
+    /// Tells the session what happened, after what was overdue.
+    fn tell(&mut self, event: Event) -> Result<(), Refused> {
+        if !self.is_running() {
+            return Err(Refused::because(ENDED));
+        }
+        let fired = self.settle()?;
+        if !self.is_running() {
+            return Ok(());
+        }
+        match self.apply(&event) {
+            // The timers that fired stand, so that the refusal is traced instead.
+            Err(Refused { reason }) if fired > 0 && self.bytes <= BYTES => {
+                self.keep(turn::unheard(self.state.session.turn, event, &reason), Vec::new())
+            }
+            told => told,
+        }
+    }
+
+    fn tap(&mut self, id: &str, index: Option<usize>, text: Option<&str>) -> Result<(), Refused> {
+        let offers = |message: &OutgoingMessage| message.options.iter().find(|option| option.id == id).cloned();
+        let (answers_turn, option) = match index {
+            Some(index) => {
+                let (turn, message) = self.shown(index)?;
+                let option = offers(message);
+                if option.is_none() {
+                    return Err(Refused::because(format!("message {index} has no option `{id}`")));
+                }
+                (Some(turn), option)
+            }
+            None => {
+                let first = if self.is_running() { self.state.first_turn } else { 0 };
+                let shown = self.turns[first..].iter().flat_map(|turn| &turn.messages);
+                (None, shown.rev().find_map(|shown| offers(&shown.message)))
+            }
+        };
+        self.hear(Heard {
+            kind: ReplyKind::Tap,
+            text: text.map(str::to_owned).or_else(|| option.map(|option| option.title)),
+            option: Some(id.to_owned()),
+            payload: None,
+            answers_turn,
+            names_session: true,
+        })
+    }
+
+    /// A message that the contact has on the screen, with the turn that said it.
+    fn shown(&self, index: usize) -> Result<(u32, &OutgoingMessage), Refused> {
+        let turns = self.turns.iter().enumerate();
+        let mut all = turns.flat_map(|(place, turn)| turn.messages.iter().map(move |said| (place, turn, said)));
+        match all.nth(index) {
+            Some((.., SimulatedMessage { refused: Some(why), .. })) => {
+                Err(Refused::because(format!("message {index} did not go out: {why}")))
+            }
+            Some((place, ..)) if place < self.state.first_turn && self.is_running() => {
+                Err(Refused::because("session_ended"))
+            }
+            Some((_, turn, said)) => Ok((turn.record.turn, &said.message)),
+            None => Err(Refused::because(format!("there is no message {index}"))),
+        }
+    }
+
+    /// A message from the contact, as a channel hands it over.
+    fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
+        if !self.is_running() {
+            return self.hear_afterwards(&heard);
+        }
+        let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
+        let fired = match typed {
+            Some(text) => match self.hear_consent(text)? {
+                Some(fired) => fired,
+                None => return Ok(()),
+            },
+            None => self.settle()?,
+        };
+        if self.is_for_colleague() {
+            return Err(Refused::because(Holder::Colleague.as_str()));
+        }
+        self.state.window.hear(self.state.now);
+        let Heard { kind, text, option, payload, answers_turn, .. } = heard;
+        let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
+        if fired == 0 {
+            self.apply(&Event::Reply(reply))?;
+            // Asked again, it did not fit.
+            let is_asked_again = self.state.session.wait.as_ref().is_some_and(|wait| wait.attempts > 0);
+            self.note_heard(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
+            return Ok(());
+        }
+        // Of somebody who opted out no session hears once it has ended.
+        if !self.is_running() && self.state.contact.opted_out_at.is_some() {
+            return Ok(());
+        }
+        reply.answers_turn = None;
+        let why = turn::too_late(&self.state.session);
+        let record = turn::unheard(self.state.session.turn, Event::Reply(reply), why);
+        self.keep(record, Vec::new())
+    }
+
+    fn fail_delivery(&mut self, index: Option<usize>, code: Option<&str>) -> Result<(), Refused> {
+        let last = || self.messages().rev().find(|said| said.refused.is_none()).map(|said| said.index);
+        let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
+        let (turn, message) = self.shown(index)?;
+        let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
+        self.tell(Event::DeliveryFailed { turn, node, code })
+    }
+
+    /// A session that had completed has failed if the channel does not take its last word.
+    fn fail_completed(&mut self, event: &Event) {
+        if let Event::DeliveryFailed { turn, code, .. } = event {
+            turn::fail_completed(&mut self.state.session, *turn, code);
+        }
+    }
+
+    /// Moves the clock, and stops on the way wherever a timer fires.
+    fn pass(&mut self, until: Timestamp) -> Result<(), Refused> {
+        while let Some(due_at) = self.state.session.due_at().filter(|due_at| *due_at <= until) {
+            self.state.now = self.state.now.max(due_at);
+            self.settle()?;
+        }
+        self.state.now = until;
+        Ok(())
+    }
+
+    /// Fires what is due. Gives how many timers there were.
+    fn settle(&mut self) -> Result<usize, Refused> {
+        let mut fired = 0;
+        while let Some(event) = turn::due(&self.state.session, self.state.now) {
+            self.apply(&event)?;
+            fired += 1;
+        }
+        Ok(fired)
+    }
+
+    fn apply(&mut self, event: &Event) -> Result<(), Refused> {
+        let mut after = self.apply_one(event)?;
+        // As the runtime would: first what the channel does not take, then the answer to what was called, then the
+        // replies that were queued meanwhile.
+        loop {
+            if let Some(failed) = after.undelivered.take() {
+                if self.is_running() {
+                    after = self.apply_one(&failed)?;
+                } else {
+                    self.fail_completed(&failed);
+                }
+                continue;
+            }
+            let answer = after.call.take().map(|call| self.answer(&call));
+            let Some(event) = answer.or_else(|| turn::next(&self.state.session)) else { return Ok(()) };
+            after = self.apply_one(&event)?;
+        }
+    }
+
+    /// Takes one event. Gives what comes of it besides.
+    fn apply_one(&mut self, event: &Event) -> Result<After, Refused> {
+        let State { now, contact, .. } = &self.state;
+        let before = self.as_if_not_held();
+        let lookup = |id: FlowId, _| match self.flows.get(&id) {
+            Some(flow) => Lookup::Ready { version: 0, flow: flow.clone() },
+            None => Lookup::NotPublished,
+        };
+        let limits = self.state.window.text_limits(self.subject.texts);
+        let taken = turn::take(&self.subject.flow, &lookup, contact, &before, event, (&limits, *now));
+        let Turn { session, contact, mut said, call, mut record, .. } = taken.map_err(|why| match why {
+            NotTaken::Ignored(why) => Refused::because(why),
+            NotTaken::NotLoaded => Refused::because("a sub-flow is missing"),
+        })?;
+        self.state.session = session;
+        self.state.contact = contact;
+        self.hold_on();
+        if said.iter().any(|said| said.refused.is_none()) {
+            self.warn_of_colleague(&mut record);
+        }
+        self.state.window.choose_all(&mut said, self.state.now);
+        let undelivered = said.iter().find_map(|said| {
+            let code = said.refused.filter(|why| window::UNDELIVERED.contains(why))?;
+            Some(Event::DeliveryFailed { turn: record.turn, node: said.message.node.clone(), code: code.to_owned() })
+        });
+        self.keep(record, said)?;
+        Ok(After { call, undelivered })
+    }
+
+    /// What the first stub that fits answers to a call; without one there is no answer.
+    fn answer(&self, call: &HttpCall) -> Event {
+        let stub = self.start.http.iter().find(|stub| stub.fits(call));
+        let (status, body) = stub.map_or((0, Value::Null), |stub| (stub.status, stub.body.clone()));
+        let armed_in = self.state.session.wait.as_ref().map_or(0, |wait| wait.armed_in);
+        Event::HttpAnswered { armed_in, status, body }
+    }
+
+    fn keep(&mut self, record: TurnRecord, said: Vec<turn::Said>) -> Result<(), Refused> {
+        let first = self.messages().count();
+        let messages: Vec<SimulatedMessage> = said
+            .into_iter()
+            .zip(first..)
+            .map(|(said, index)| SimulatedMessage { index, message: said.message, refused: said.refused })
+            .collect();
+        self.bytes += json_bytes(&record) + messages.iter().map(|said| json_bytes(&said.message)).sum::<usize>();
+        self.turns.push(SimulatedTurn { at: self.state.now, record, messages });
+        if self.bytes > BYTES {
+            return Err(Refused::because(format!("a simulation keeps at most {BYTES} bytes: start another")));
+        }
+        Ok(())
+    }
+
+    fn is_running(&self) -> bool {
+        self.state.session.status == Status::Running
+    }
+
+    /// Why an event finds nothing to do.
+    fn idle(&self, why: &str) -> Refused {
+        Refused::because(if self.is_running() { why } else { ENDED })
+    }
+}
+
+/// The documents of a simulation's start, compiled. One that cannot be read is as good as not published.
+fn sub_flows(subject: &Subject, start: &Start) -> HashMap<FlowId, Arc<CompiledFlow>> {
+    let mut flows: HashMap<_, _> = subject.flow_id.into_iter().map(|id| (id, subject.flow.clone())).collect();
+    for (id, document) in &start.flows {
+        if let (Ok(id), Ok(document)) = (id.parse(), FlowDocument::parse(document)) {
+            // The time to live is the simulated flow's, whichever runs.
+            flows.insert(id, Arc::new(CompiledFlow::load(document, Duration::ZERO)));
+        }
+    }
+    flows
+}
+
+/// An id that looks like a trigger's, of version 7, and is the same whenever the same simulation is played again.
+fn id(now: Timestamp, low: u64) -> Uuid {
+    let millis = u64::try_from(now.as_millis()).unwrap_or_default();
+    Uuid::from_u64_pair(millis << 16 | 0x7000, low)
+}
+
+/// Seconds with a fraction, to the millisecond; nonsense counts as none.
+fn duration(seconds: f64) -> Duration {
+    let millis = (seconds * 1000.0).round();
+    // A cast from a float saturates, and makes 0 of what is no number.
+    Duration::from_millis(millis as u64)
+}
+
+/// The size of a value as JSON, without writing it.
+fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX / 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(1800);
+
+    pub(super) fn simulate(document: Value) -> Simulation {
+        simulate_on(document, json!({}))
+    }
+
+    pub(super) fn simulate_on(document: Value, with: Value) -> Simulation {
+        try_simulate(document, with).unwrap()
+    }
+
+    pub(super) fn try_simulate(document: Value, with: Value) -> Result<Simulation, NotStarted> {
+        let document = FlowDocument::parse(&document).unwrap();
+        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, .. } = TTL.into();
+        let flow = Arc::new(CompiledFlow::load(document, default_ttl));
+        let subject = Subject {
+            flow,
+            flow_id: None,
+            version: None,
+            bytes: 1_000,
+            words,
+            colleague_pause,
+            is_fallback: false,
+            texts: (live, webhook),
+        };
+        let mut start = json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7});
+        start.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        Simulation::start(subject, serde_json::from_value(start).unwrap())
+    }
+
+    fn question(timeout: Value) -> Simulation {
+        simulate(json!({
+            "schema_version": 1, "name": "Question", "entry_node": "ask",
+            "nodes": [
+                {"id": "ask", "type": "menu", "text": "Tea?", "timeout_seconds": timeout,
+                 "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}],
+                 "exits": {"yes": "milk", "timeout": "late"}},
+                {"id": "milk", "type": "menu", "text": "Milk?",
+                 "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}]},
+                {"id": "late", "type": "ask", "text": "Still there?"}
+            ]
+        }))
+    }
+
+    pub(super) fn event(event: Value) -> Stimulus {
+        serde_json::from_value(event).unwrap()
+    }
+
+    fn reason(simulation: &mut Simulation, refused: Value) -> String {
+        let before = format!("{simulation:?}");
+        let reason = simulation.take(&event(refused)).unwrap_err().reason;
+        assert_eq!(format!("{simulation:?}"), before, "a refusal changes nothing");
+        reason
+    }
+
+    #[test]
+    fn a_tap_of_an_older_message_prompts_again_and_counts_no_attempt() {
+        let mut simulation = question(Value::Null);
+        simulation.take(&event(json!({"type": "tap", "id": "yes", "message": 0}))).unwrap();
+        simulation.take(&event(json!({"type": "tap", "id": "yes", "message": 0}))).unwrap();
+        let last = simulation.turns().last().unwrap();
+        assert_eq!(last.record.path[0].why.as_deref(), Some("an older message was tapped"));
+        assert_eq!((last.messages[0].index, last.messages[0].message.text.as_deref()), (2, Some("Milk?")));
+        assert_eq!(simulation.session().wait.as_ref().unwrap().attempts, 0);
+        assert_eq!(
+            reason(&mut simulation, json!({"type": "tap", "id": "maybe", "message": 1})),
+            "message 1 has no option `maybe`"
+        );
+        assert_eq!(reason(&mut simulation, json!({"type": "tap", "id": "yes", "message": 3})), "there is no message 3");
+        simulation.take(&event(json!({"type": "tap", "id": "no"}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Completed);
+        assert_eq!(reason(&mut simulation, json!({"type": "tap", "id": "no"})), "session_ended");
+        assert_eq!(reason(&mut simulation, json!({"type": "reply", "text": "no"})), "no_session");
+    }
+
+    #[test]
+    fn a_reply_after_an_overdue_timer_is_late_and_traced() {
+        let mut simulation = question(json!(60));
+        simulation.take(&event(json!({"type": "advance", "seconds": 61, "fire": false}))).unwrap();
+        assert_eq!(simulation.turns().len(), 1);
+        simulation.take(&event(json!({"type": "reply", "text": "yes"}))).unwrap();
+        let [_, timeout, late] = simulation.turns() else { panic!("{:?}", simulation.turns()) };
+        assert_eq!(timeout.record.path[0].exit.as_deref(), Some("timeout"));
+        assert_eq!((late.record.turn, late.record.warnings[0].text.as_str()), (2, "ignored: late"));
+        simulation.take(&event(json!({"type": "advance", "seconds": 3600, "fire": false}))).unwrap();
+        simulation.take(&event(json!({"type": "reply", "text": "yes"}))).unwrap();
+        assert_eq!(simulation.turns().last().unwrap().record.warnings[0].text, "ignored: session_ended");
+        assert_eq!(simulation.session().status, Status::Expired);
+    }
+
+    #[test]
+    fn time_is_moved_by_events_only_and_to_the_millisecond() {
+        let mut simulation = question(json!(60));
+        assert_eq!(reason(&mut simulation, json!({"type": "resume"})), "the session is not in handoff");
+        simulation.take(&event(json!({"type": "advance", "seconds": 59.999}))).unwrap();
+        assert_eq!(simulation.turns().len(), 1);
+        simulation.take(&event(json!({"type": "advance", "seconds": 0.001}))).unwrap();
+        assert_eq!(simulation.turns().len(), 2);
+        assert_eq!(reason(&mut simulation, json!({"type": "timeout"})), "no timer is armed");
+        simulation.take(&event(json!({"type": "expire"}))).unwrap();
+        assert_eq!(simulation.now().to_string(), "2026-05-07T08:30:00+00:00");
+        assert_eq!(reason(&mut simulation, json!({"type": "expire"})), "the session has ended");
+        assert_eq!(reason(&mut simulation, json!({"type": "cancel"})), "the session has ended");
+    }
+
+    #[test]
+    fn what_finds_timers_overdue_fires_them_though_it_is_not_taken_then() {
+        let overdue = json!({"type": "advance", "seconds": 61, "fire": false});
+        let mut simulation = question(json!(60));
+        simulation.take(&event(overdue.clone())).unwrap();
+        simulation.take(&event(json!({"type": "delivery_failed", "message": 0}))).unwrap();
+        let [_, timeout, ignored] = simulation.turns() else { panic!("{:?}", simulation.turns()) };
+        assert_eq!(timeout.record.path[0].exit.as_deref(), Some("timeout"));
+        assert_eq!(ignored.record.warnings[0].text, "ignored: the session has gone on since that message");
+        let mut simulation = question(json!(60));
+        simulation.take(&event(overdue)).unwrap();
+        simulation.take(&event(json!({"type": "event", "name": "paid"}))).unwrap();
+        assert_eq!(simulation.session().kept_events.len(), 1);
+        assert_eq!((simulation.turns().len(), simulation.session().turn), (3, 2), "keeping an event is no turn");
+        simulation.take(&event(json!({"type": "advance", "seconds": 3600, "fire": false}))).unwrap();
+        simulation.take(&event(json!({"type": "cancel"}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Expired);
+        assert_eq!(reason(&mut simulation, json!({"type": "event", "name": "paid"})), "the session has ended");
+    }
+
+    #[test]
+    fn calls_get_the_first_answer_that_fits_and_without_one_none() {
+        let call = |id: &str, url: &str, next: &str| {
+            json!({"id": id, "type": "http_request", "method": "POST", "url": url, "save_as": id,
+                   "exits": {"success": next, "failure": next}})
+        };
+        let document = json!({
+            "schema_version": 1, "name": "Calls", "entry_node": "one",
+            "nodes": [call("one", "https://x.example/1", "two"), call("two", "https://x.example/2", "three"),
+                      call("three", "https://y.example/", "done"), {"id": "done", "type": "ask", "text": "Done?"}]
+        });
+        let http = json!([
+            {"method": "GET", "url": "https://x.example/1", "status": 500},
+            {"method": "post", "url": "https://x.example/1", "status": 201, "body": {"id": 7}},
+            {"url": "https://x.example/2", "status": 404},
+            {"url": "https://x.example/2", "status": 200}
+        ]);
+        let simulation = simulate_on(document, json!({"http": http}));
+        let context = &simulation.session().context;
+        assert_eq!(context["one"], json!({"status": 201, "body": {"id": 7}}));
+        assert_eq!(context["two"], json!({"status": 404, "body": null}));
+        assert_eq!(context["three"], json!({"status": 0, "body": null}));
+        assert_eq!((simulation.turns().len(), simulation.messages().count()), (4, 1), "each answer is a turn");
+    }
+
+    #[test]
+    fn sub_flows_are_the_documents_it_began_with_and_people_give_back_what_they_took() {
+        let id = "0193bc00-1111-7000-8000-000000000001";
+        let sub = json!({"schema_version": 1, "name": "Agent", "entry_node": "agent", "nodes": [
+            {"id": "agent", "type": "handoff", "note": "Help {{context.who}}"}]});
+        let document = json!({"schema_version": 1, "name": "F", "entry_node": "run", "nodes": [
+            {"id": "run", "type": "run_flow", "flow_id": id, "context": {"who": "Ann"}, "save_as": "sub"}]});
+        let mut simulation = simulate_on(document.clone(), json!({"flows": {id: sub}}));
+        assert_eq!(reason(&mut simulation, json!({"type": "reply", "text": "hi"})), "a person has taken over");
+        assert_eq!(simulation.turns()[0].record.changes[0].value, json!("Help Ann"));
+        simulation.take(&event(json!({"type": "resume"}))).unwrap();
+        assert_eq!(simulation.session().context["sub"]["status"], "completed");
+        let without = simulate_on(document, json!({}));
+        assert_eq!(without.session().reason.as_deref(), Some("sub_flow_not_published"));
+    }
+
+    #[test]
+    fn a_timeout_that_never_fires_is_refused() {
+        let mut simulation = question(json!(1800));
+        assert_eq!(reason(&mut simulation, json!({"type": "timeout"})), "the session expires first");
+        simulation.take(&event(json!({"type": "advance", "seconds": 1800}))).unwrap();
+        assert_eq!(simulation.session().status, Status::Expired);
+    }
+
+    #[test]
+    fn what_it_keeps_is_bounded() {
+        let text = "x".repeat(4_000);
+        let mut simulation = simulate(json!({
+            "schema_version": 1, "name": "Chatter", "entry_node": "say", "kind": "sequence",
+            "nodes": [{"id": "say", "type": "send_message", "text": text, "exits": {"next": "set"}},
+                      {"id": "set", "type": "set_variable", "assignments": [{"name": "a", "value": "y".repeat(60_000)}],
+                       "exits": {"next": "wait"}},
+                      {"id": "wait", "type": "delay", "seconds": 1, "exits": {"next": "say"}}]
+        }));
+        assert!(reason(&mut simulation, json!({"type": "advance", "seconds": 86_400})).contains("start another"));
+        for _ in 0..EVENTS {
+            simulation.take(&event(json!({"type": "window", "open": true}))).unwrap();
+        }
+        assert!(reason(&mut simulation, json!({"type": "window", "open": true})).contains("1000 events"));
+        assert!(simulation.weight() < 3 * BYTES);
+    }
+
+    #[test]
+    fn a_message_to_somebody_who_opted_out_does_not_go_out() {
+        let mut simulation = simulate(json!({
+            "schema_version": 1, "name": "Bye", "entry_node": "out",
+            "nodes": [{"id": "out", "type": "update_contact", "opt_out": true, "exits": {"next": "ask"}},
+                      {"id": "ask", "type": "ask", "text": "Sure?"}]
+        }));
+        assert_eq!(simulation.messages().next().unwrap().refused, Some("opted_out"));
+        assert!(simulation.contact().opted_out_at.is_some());
+        let told = reason(&mut simulation, json!({"type": "reply", "text": "no", "message": 0}));
+        assert_eq!(told, "message 0 did not go out: opted_out");
+        assert_eq!(reason(&mut simulation, json!({"type": "delivery_failed"})), "nothing was said yet");
+        simulation.take(&event(json!({"type": "reply", "text": "no"}))).unwrap();
+    }
+}

@@ -1,0 +1,186 @@
+//! The simulations that callers have under way, kept in memory: for an hour, so many, and so many bytes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::simulation::Simulation;
+use crate::domain::{SimulationId, Timestamp};
+use crate::runtime::Clock;
+
+/// How long a simulation is kept.
+pub const LIFETIME: Duration = Duration::from_secs(3600);
+/// How many are kept.
+pub const KEPT: usize = 1_000;
+/// How many bytes they may take together, about.
+pub const BYTES_KEPT: usize = 64 * 1024 * 1024;
+
+/// The simulations of one server.
+#[derive(Debug)]
+pub struct Simulations {
+    clock: Clock,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    by_id: HashMap<SimulationId, Kept>,
+    /// The oldest first. Each is in `by_id`.
+    order: VecDeque<SimulationId>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    since: Timestamp,
+    weight: usize,
+    simulation: Arc<Mutex<Simulation>>,
+}
+
+impl Simulations {
+    pub(in crate::runtime) fn new(clock: Clock) -> Self {
+        Self { clock, shelf: Mutex::default() }
+    }
+
+    /// Keeps a simulation under a new id. The oldest make room for it.
+    pub fn keep(&self, simulation: Simulation) -> SimulationId {
+        let id = SimulationId(Uuid::now_v7());
+        let weight = simulation.weight();
+        let simulation = Arc::new(Mutex::new(simulation));
+        let now = self.clock.now();
+        let mut shelf = self.tidy(now);
+        shelf.by_id.insert(id, Kept { since: now, weight, simulation });
+        shelf.order.push_back(id);
+        shelf.bytes += weight;
+        shelf.make_room();
+        id
+    }
+
+    /// Looks at a simulation, or moves it on. Gives `None` where there is none (any more). Runs as long as its events
+    /// take, so not on a thread that must not block.
+    pub fn with<T>(&self, id: SimulationId, work: impl FnOnce(&mut Simulation) -> T) -> Option<T> {
+        let simulation = self.tidy(self.clock.now()).by_id.get(&id)?.simulation.clone();
+        let (done, weight) = {
+            // A refused event puts back what it changed, but a panic may not have come so far: such a simulation is
+            // given up.
+            let Ok(mut simulation) = simulation.lock() else {
+                self.lock().remove(id);
+                return None;
+            };
+            (work(&mut simulation), simulation.weight())
+        };
+        let mut shelf = self.lock();
+        if let Some(kept) = shelf.by_id.get_mut(&id) {
+            let before = std::mem::replace(&mut kept.weight, weight);
+            shelf.bytes = shelf.bytes - before + weight;
+            shelf.make_room();
+        }
+        Some(done)
+    }
+
+    /// The shelf without what has been there for too long.
+    fn tidy(&self, now: Timestamp) -> MutexGuard<'_, Shelf> {
+        let mut shelf = self.lock();
+        while let Some(oldest) = shelf.order.front().copied() {
+            if shelf.by_id.get(&oldest).is_some_and(|kept| now.since(kept.since) < LIFETIME) {
+                break;
+            }
+            shelf.remove(oldest);
+        }
+        shelf
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        // Its functions do not panic between two changes that belong together.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    /// Lets the oldest go until the rest fits; the newest stays in any case.
+    fn make_room(&mut self) {
+        while self.order.len() > KEPT || (self.bytes > BYTES_KEPT && self.order.len() > 1) {
+            let Some(oldest) = self.order.front().copied() else { return };
+            self.remove(oldest);
+        }
+    }
+
+    fn remove(&mut self, id: SimulationId) {
+        self.order.retain(|kept| *kept != id);
+        if let Some(kept) = self.by_id.remove(&id) {
+            self.bytes -= kept.weight;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FlowDocument;
+    use crate::engine::CompiledFlow;
+    use crate::runtime::simulation::{Start, Stimulus, Subject};
+    use serde_json::json;
+
+    fn simulation(document_bytes: usize) -> Simulation {
+        let document = json!({"schema_version": 1, "name": "Ask", "entry_node": "ask",
+                              "nodes": [{"id": "ask", "type": "ask", "text": "Name?"}]});
+        let document = FlowDocument::parse(&document).unwrap();
+        let flow = Arc::new(CompiledFlow::load(document, LIFETIME));
+        let crate::runtime::ServerSettings { words, colleague_pause, live, webhook, .. } = LIFETIME.into();
+        let subject = Subject {
+            flow,
+            flow_id: None,
+            version: None,
+            bytes: document_bytes,
+            words,
+            colleague_pause,
+            is_fallback: false,
+            texts: (live, webhook),
+        };
+        let start: Start = serde_json::from_value(json!({"now": "2026-05-07T08:00:00+00:00", "seed": 7})).unwrap();
+        Simulation::start(subject, start).unwrap()
+    }
+
+    #[test]
+    fn each_is_kept_for_an_hour_from_its_start() {
+        let clock = Clock::by_hand(Timestamp::from_millis(1_000_000));
+        let simulations = Simulations::new(clock.clone());
+        let id = simulations.keep(simulation(0));
+        clock.advance(LIFETIME - Duration::from_millis(1));
+        assert_eq!(simulations.with(id, |simulation| simulation.turns().len()), Some(1));
+        let other = simulations.keep(simulation(0));
+        clock.advance(Duration::from_millis(1));
+        assert!(simulations.with(id, |_| ()).is_none());
+        assert!(simulations.with(other, |_| ()).is_some());
+        assert_eq!(simulations.lock().order.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many_or_they_are_too_large() {
+        let simulations = Simulations::new(Clock::by_hand(Timestamp::from_millis(1_000_000)));
+        let ids: Vec<_> = (0..=KEPT).map(|_| simulations.keep(simulation(0))).collect();
+        assert!(simulations.with(ids[0], |_| ()).is_none());
+        assert!(simulations.with(ids[1], |_| ()).is_some());
+        let large: Vec<_> = (0..9).map(|_| simulations.keep(simulation(2 * 1024 * 1024))).collect();
+        assert!(simulations.with(ids[KEPT], |_| ()).is_none(), "the small ones went first");
+        assert!(simulations.with(large[1], |_| ()).is_none());
+        assert!(simulations.with(large[2], |_| ()).is_some());
+        let shelf = simulations.lock();
+        let weights: usize = shelf.by_id.values().map(|kept| kept.weight).sum();
+        assert!(shelf.bytes == weights && weights <= BYTES_KEPT && shelf.order.len() == shelf.by_id.len());
+    }
+
+    #[test]
+    fn one_that_panicked_is_given_up_and_the_others_stay() {
+        let simulations = Arc::new(Simulations::new(Clock::by_hand(Timestamp::from_millis(1_000_000))));
+        let (bad, good) = (simulations.keep(simulation(0)), simulations.keep(simulation(0)));
+        let shared = simulations.clone();
+        assert!(std::thread::spawn(move || shared.with(bad, |_| panic!("on purpose"))).join().is_err());
+        assert!(simulations.with(bad, |_| ()).is_none());
+        let taken = simulations.with(good, |it| it.take(&Stimulus::Reply { text: "Ann".to_owned(), message: None }));
+        assert_eq!(taken, Some(Ok(())));
+        assert_eq!(simulations.lock().order.len(), 1);
+    }
+}

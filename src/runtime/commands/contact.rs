@@ -1,0 +1,93 @@
+//! Writing people's profiles for the systems of the operator: making a contact, changing it, tagging it.
+//!
+//! None of this tells whether a person wants to be written to: it neither opts in nor out, and whoever had opted out
+//! before being erased is opted out from the first moment when somebody enters the number again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::profile::TAGS;
+use crate::domain::{AddressKey, ContactChange};
+use crate::error::{Error, Result};
+use crate::runtime::Command;
+use crate::runtime::job::{Found, Hold, Job, Whom};
+use crate::runtime::upkeep::erasure::metadata_fits;
+use crate::store::contacts::{self, Profile};
+
+/// Tags of a contact at most.
+pub const TAGS_PER_CONTACT: usize = TAGS;
+
+/// Changes a contact, or makes one of a phone number that is nobody's.
+#[derive(Debug, Clone)]
+pub struct SaveContact {
+    /// Whose profile.
+    pub whom: Whom,
+    /// What changes. `opt_out` is left alone.
+    pub change: ContactChange,
+    /// All tags from now on, before those of the change come and go.
+    pub tags: Option<Vec<String>>,
+    /// What a phone number that is nobody's becomes: a contact from this source; `None` leaves it nobody's.
+    pub source: Option<String>,
+}
+
+/// What came of a [`SaveContact`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ContactSaved {
+    /// The contact as it is now.
+    Saved {
+        /// With what its page shows beside it.
+        profile: Box<Profile>,
+    },
+    /// No contact has that id or number.
+    NotFound,
+    /// The id and the number are different people.
+    Mismatch,
+    /// The metadata would be larger than [`crate::runtime::METADATA_BYTES`]. Nothing was changed.
+    MetadataTooLarge,
+    /// The contact would have more than [`TAGS_PER_CONTACT`] tags, and more than before. Nothing was changed.
+    TooManyTags,
+}
+
+impl Command for SaveContact {
+    type Outcome = ContactSaved;
+
+    fn is_kept(outcome: &ContactSaved) -> bool {
+        matches!(outcome, ContactSaved::Saved { .. })
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<ContactSaved, Hold> {
+        let (seq, before) = match (job.find(&self.whom)?, &self.source) {
+            (Found::Known(known), _) => (Some(known.seq), known.contact),
+            (Found::New(phone), Some(_)) => {
+                let had_opted_out = job.had_opted_out(&AddressKey::of_phone(&phone))?;
+                let mut contact = Job::new_contact(phone, None);
+                contact.opted_out_at = had_opted_out.then(|| job.now());
+                (None, contact)
+            }
+            (Found::New(_), None) | (Found::Unknown, _) => return Ok(ContactSaved::NotFound),
+            (Found::Mismatch, _) => return Ok(ContactSaved::Mismatch),
+        };
+        let mut contact = before.clone();
+        if let Some(tags) = &self.tags {
+            contact.tags.clone_from(tags);
+        }
+        contact.apply(&ContactChange { opt_out: None, ..self.change.clone() }, job.now());
+        if !metadata_fits(&self.change, &contact) {
+            return Ok(ContactSaved::MetadataTooLarge);
+        }
+        if contact.tags.len() > TAGS_PER_CONTACT.max(before.tags.len()) {
+            return Ok(ContactSaved::TooManyTags);
+        }
+        let seq = match (seq, &self.source) {
+            (None, Some(source)) => contacts::insert(job.tx(), &contact, source, job.now())?,
+            (Some(seq), _) => {
+                contacts::update(job.tx(), seq, &contact, &before, job.now())?;
+                seq
+            }
+            (None, None) => return Ok(ContactSaved::NotFound),
+        };
+        let profile = contacts::profile(job.tx(), seq)?
+            .ok_or_else(|| Error::internal("A contact vanished inside a transaction"))?;
+        Ok(ContactSaved::Saved { profile: Box::new(profile) })
+    }
+}

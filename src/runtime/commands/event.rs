@@ -1,0 +1,153 @@
+//! Events from outside, for the sessions that wait for one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::{EventName, FlowId, SessionId};
+use crate::engine::Event;
+use crate::error::{Error, Result};
+use crate::runtime::Command;
+use crate::runtime::job::{Found, Hold, Job, Live, Whom};
+use crate::store::{contacts, flows, sessions};
+
+/// Tells sessions that something happened: those that wait for it go on, the others keep it until they do.
+#[derive(Debug, Clone)]
+pub struct SendEvent {
+    /// Whose sessions.
+    pub to: EventTarget,
+    /// What happened.
+    pub name: EventName,
+    /// What is told of it.
+    pub payload: Value,
+}
+
+/// The sessions that an event is for.
+#[derive(Debug, Clone)]
+pub enum EventTarget {
+    /// This one.
+    Session(SessionId),
+    /// The running ones of a contact.
+    Contact {
+        /// Of this flow alone, published or not.
+        flow_id: Option<FlowId>,
+        /// The contact.
+        whom: Whom,
+    },
+}
+
+/// What a session did with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventHandling {
+    /// It waited for it, and went on.
+    Taken,
+    /// It keeps it until it waits for it.
+    Kept,
+    /// It has no room to keep it; the trace says so.
+    Refused,
+}
+
+/// One session that was told of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSent {
+    /// The session.
+    pub id: SessionId,
+    /// What it did.
+    pub handled: EventHandling,
+}
+
+/// What came of a [`SendEvent`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// These sessions were told; of a contact without running sessions none.
+    Sent {
+        /// The last prompted first.
+        sessions: Vec<EventSent>,
+    },
+    /// There is no such session.
+    SessionNotFound,
+    /// That session has ended.
+    SessionEnded,
+    /// There is no such flow.
+    FlowNotFound,
+    /// No contact has that id.
+    ContactNotFound,
+    /// The contact and the phone number are different people.
+    ContactMismatch,
+}
+
+impl Command for SendEvent {
+    type Outcome = EventOutcome;
+
+    fn is_kept(outcome: &EventOutcome) -> bool {
+        matches!(outcome, EventOutcome::Sent { .. })
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<EventOutcome, Hold> {
+        let (stored, contact) = match &self.to {
+            EventTarget::Session(id) => {
+                let Some(stored) = sessions::find_by_id(job.tx(), *id)? else {
+                    return Ok(EventOutcome::SessionNotFound);
+                };
+                let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
+                    .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
+                (vec![stored], contact)
+            }
+            EventTarget::Contact { flow_id, whom } => {
+                let flow = flow_id.map(|id| flows::seq_of(job.tx(), id)).transpose()?;
+                let flow = match flow {
+                    Some(None) => return Ok(EventOutcome::FlowNotFound),
+                    other => other.flatten(),
+                };
+                let contact = match job.find(whom)? {
+                    Found::Known(contact) => contact,
+                    Found::New(_) => return Ok(EventOutcome::Sent { sessions: Vec::new() }),
+                    Found::Unknown => return Ok(EventOutcome::ContactNotFound),
+                    Found::Mismatch => return Ok(EventOutcome::ContactMismatch),
+                };
+                let stored = match flow {
+                    Some(flow) => sessions::find_running(job.tx(), flow, contact.seq)?.into_iter().collect(),
+                    None => sessions::running_of_contact(job.tx(), contact.seq)?,
+                };
+                (stored, contact)
+            }
+        };
+        // Whatever may hold the job comes before anything is written.
+        let mut lives = Vec::with_capacity(stored.len());
+        for stored in stored {
+            job.wait_for_replies(&stored.session)?;
+            lives.push(job.live(stored, contact.clone())?);
+        }
+        let mut sent = Vec::with_capacity(lives.len());
+        for live in &mut lives {
+            // The session before may have changed the contact.
+            job.refresh(live)?;
+            sent.extend(self.send(job, live)?);
+        }
+        match self.to {
+            EventTarget::Session(_) if sent.is_empty() => Ok(EventOutcome::SessionEnded),
+            _ => Ok(EventOutcome::Sent { sessions: sent }),
+        }
+    }
+}
+
+impl SendEvent {
+    /// Tells one session, unless it is over by now.
+    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>, Hold> {
+        job.settle(live, job.now())?;
+        if !live.is_running() {
+            return Ok(None);
+        }
+        let turn = live.session.turn;
+        let event = Event::External { name: self.name.clone(), payload: self.payload.clone() };
+        let refused = job.apply(live, &event)?.is_some();
+        // Keeping an event is no turn, and what fails a session at its last turn was taken.
+        let handled = match live.session.turn == turn && live.is_running() {
+            _ if refused => EventHandling::Refused,
+            true => EventHandling::Kept,
+            false => EventHandling::Taken,
+        };
+        Ok(Some(EventSent { id: live.session.id, handled }))
+    }
+}

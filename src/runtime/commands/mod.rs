@@ -1,0 +1,10 @@
+//! The commands: what callers ask of sessions and contacts, one command a file. Each runs as one job of the writer.
+
+pub(super) mod answer;
+pub(super) mod cancel;
+pub(super) mod contact;
+pub(super) mod event;
+pub(super) mod resume;
+pub(super) mod send;
+pub(super) mod stop_flow;
+pub(super) mod trigger;

@@ -1,0 +1,163 @@
+//! What has just changed, for whoever watches.
+//!
+//! A notice says that something changed and where it stands now, after the commit that changed it. It is no record:
+//! whoever needs certainty reads the store. A watcher that is too slow misses notices and is told so.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+
+use crate::domain::{ContactId, FlowId, MessageId, NodeId, SessionId, Status, WaitKind};
+use crate::runtime::outbox::delivery_wait::Waiters;
+use crate::store::messages::{Direction, MessageStatus};
+
+/// Notices that a watcher may be behind.
+const MAX_LAG: usize = 4_096;
+
+/// Something has changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Notice {
+    /// A session began, moved or ended.
+    Session {
+        /// The session.
+        id: SessionId,
+        /// Its flow.
+        flow_id: FlowId,
+        /// Its contact.
+        contact_id: ContactId,
+        /// Whether it runs, or how it ended.
+        status: Status,
+        /// Events taken so far.
+        turn: u32,
+        /// Where it stands.
+        current_node_id: Option<NodeId>,
+        /// What it waits for.
+        waiting_for: Option<WaitKind>,
+    },
+    /// A message came in or went out.
+    Message {
+        /// The message.
+        id: MessageId,
+        /// Whose conversation it belongs to.
+        contact_id: ContactId,
+        /// The session that said or took it.
+        session_id: Option<SessionId>,
+        /// The flow of that session.
+        #[serde(skip)]
+        flow_id: Option<FlowId>,
+        /// Which way it went.
+        direction: &'static str,
+        /// How far it got.
+        status: &'static str,
+    },
+    /// A flow asks for a person.
+    Handoff {
+        /// The session that asks.
+        session_id: SessionId,
+        /// Its flow.
+        flow_id: FlowId,
+        /// Whose conversation it is.
+        contact_id: ContactId,
+        /// The node that asks.
+        node_id: NodeId,
+        /// What it wants the person to know.
+        note: Option<String>,
+        /// Whether the session waits until it is given back.
+        waits: bool,
+    },
+    /// A flow's draft was saved, or it was published, unpublished or deleted.
+    Flow {
+        /// The flow.
+        id: FlowId,
+        /// How often its draft was saved.
+        revision: u32,
+        /// What new sessions start on.
+        published_version: Option<u32>,
+    },
+    /// A channel was paused, or goes on.
+    Channel {
+        /// Its name.
+        name: &'static str,
+        /// `paused` or `running`.
+        state: &'static str,
+        /// Why, such as the provider's code.
+        reason: Option<String>,
+    },
+    /// Templates of a channel were fetched, made, changed or deleted.
+    Templates {
+        /// The channel's name.
+        channel: &'static str,
+        /// How many are new.
+        added: u64,
+        /// How many are not what they were.
+        changed: u64,
+        /// How many are gone.
+        removed: u64,
+    },
+    /// Anything may have changed, such as by a command on the command line.
+    Everything,
+}
+
+impl Notice {
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Session { .. } => "session",
+            Self::Message { .. } => "message",
+            Self::Handoff { .. } => "handoff",
+            Self::Flow { .. } => "flow",
+            Self::Channel { .. } => "channel",
+            Self::Templates { .. } => "templates",
+            Self::Everything => "lagged",
+        }
+    }
+
+    pub(in crate::runtime) fn message(
+        id: MessageId,
+        contact_id: ContactId,
+        session: Option<(SessionId, FlowId)>,
+        direction: Direction,
+        status: MessageStatus,
+    ) -> Self {
+        let (direction, status) = (direction.as_str(), status.as_str());
+        let (session_id, flow_id) = session.unzip();
+        Self::Message { id, contact_id, session_id, flow_id, direction, status }
+    }
+}
+
+/// Where notices are told.
+#[derive(Debug)]
+pub(in crate::runtime) struct Board {
+    watchers: Sender<Arc<Notice>>,
+    waiters: Waiters,
+}
+
+impl Board {
+    pub(in crate::runtime) fn new() -> Self {
+        Self { watchers: broadcast::channel(MAX_LAG).0, waiters: Waiters::new() }
+    }
+
+    /// Whether anybody watches, or waits for a message.
+    pub(in crate::runtime) fn is_watched(&self) -> bool {
+        self.watchers.receiver_count() > 0 || self.waiters.are_there()
+    }
+
+    /// Who waits for a message.
+    pub(in crate::runtime) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    pub(in crate::runtime) fn tell(&self, notice: Notice) {
+        if let Notice::Message { id, .. } = &notice {
+            self.waiters.tell(*id);
+        }
+        // Nobody watching is no failure.
+        let _ = self.watchers.send(Arc::new(notice));
+    }
+
+    pub(in crate::runtime) fn watch(&self) -> Receiver<Arc<Notice>> {
+        self.watchers.subscribe()
+    }
+}

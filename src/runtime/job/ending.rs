@@ -1,0 +1,136 @@
+//! What is written when sessions end without being read: by a server's job, or by a command beside the server.
+//!
+//! It needs a transaction and a time, and no server: no flow is compiled and no session is stepped. A job adds what only
+//! a server has, which is those who watch.
+
+use serde_json::json;
+
+use super::{Bells, to_json};
+use crate::domain::{Session, Status, Timestamp};
+use crate::error::Result;
+use crate::runtime::webhooks::Teller;
+use crate::store::outbox::OutboxRow;
+use crate::store::sessions::{self, Marked};
+use crate::store::{Counter, Tx, http_calls, messages, outbox, turns};
+
+/// Why a session ends unread when something is wrong with it.
+pub(in crate::runtime) const BROKEN: &str = "the session could not go on; the server's log says why";
+
+/// A transaction in which sessions and messages end.
+#[derive(Clone, Copy)]
+pub(in crate::runtime) struct Ledger<'a> {
+    /// The transaction.
+    pub(in crate::runtime) tx: &'a Tx<'a>,
+    /// The time of all that is written.
+    pub(in crate::runtime) now: Timestamp,
+    /// Who knows the webhook endpoints by heart; without one they are read.
+    pub(in crate::runtime) teller: Option<&'a Teller>,
+    /// What there is to do after the commit.
+    pub(in crate::runtime) bells: &'a Bells,
+}
+
+/// How a session ends that is not read.
+#[derive(Clone, Copy)]
+pub(in crate::runtime) struct Unread<'a> {
+    /// What the trace says has come to it.
+    pub(in crate::runtime) stimulus: &'a str,
+    /// Why it and its queued messages end.
+    pub(in crate::runtime) reason: &'a str,
+    /// What the trace says of it.
+    pub(in crate::runtime) note: &'a str,
+}
+
+impl Ledger<'_> {
+    /// Cancels a running session of a contact and gives the messages that it had queued, which are dropped; `None` when
+    /// none runs.
+    pub(in crate::runtime) fn cancel_unread(
+        &self,
+        contact_seq: i64,
+        reason: &str,
+        note: &str,
+    ) -> Result<Option<Vec<OutboxRow>>> {
+        let Some(marked) = sessions::mark_cancelled(self.tx, contact_seq, reason, self.now)? else { return Ok(None) };
+        self.end_unread(&marked, Status::Cancelled, Unread { stimulus: "cancel", reason, note }).map(Some)
+    }
+
+    /// What follows when a session was marked as ended.
+    pub(in crate::runtime) fn end_unread(
+        &self,
+        marked: &Marked,
+        status: Status,
+        unread: Unread<'_>,
+    ) -> Result<Vec<OutboxRow>> {
+        let Unread { stimulus, reason, note } = unread;
+        let dropped = self.drop_queued(marked.seq, None, reason)?;
+        http_calls::delete_of_session(self.tx, marked.seq)?;
+        let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
+        self.count_each(of_flow, marked.version, 1);
+        let record = json!({
+            "turn": marked.turn, "stimulus": {"type": stimulus}, "path": [], "changes": [],
+            "warnings": [{"node": null, "text": note}]
+        });
+        turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
+        self.emit_unread(ended(status), marked, reason)?;
+        Ok(dropped)
+    }
+
+    /// Drops what a session has queued in turns before `before_turn`, or all of it.
+    pub(in crate::runtime) fn drop_queued(
+        &self,
+        session_seq: i64,
+        before_turn: Option<u32>,
+        reason: &str,
+    ) -> Result<Vec<OutboxRow>> {
+        let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason, self.now)?;
+        self.tell_dropped(&dropped, reason)?;
+        Ok(dropped)
+    }
+
+    /// Drops what flows and systems have queued for a contact.
+    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<Vec<OutboxRow>> {
+        let dropped = outbox::fail_queued_of_contact(self.tx, contact_seq, reason, self.now)?;
+        self.tell_dropped(&dropped, reason)?;
+        Ok(dropped)
+    }
+
+    /// Counts for the flow's lifetime, for its version's, and for the flow's hour.
+    pub(in crate::runtime) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
+        self.tx.count(Counter { version, ..of_flow.clone() }, delta);
+        self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, delta);
+        self.tx.count(of_flow, delta);
+    }
+}
+
+impl Ledger<'_> {
+    /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed
+    /// from then on. Gives which it was.
+    pub(in crate::runtime) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
+        let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
+        let of_flow =
+            |name: &'static str| Counter { name: name.into(), flow_seq: marked.flow_seq, ..Counter::default() };
+        self.count_each(of_flow(ended(Status::Failed)), marked.version, 1);
+        Ledger { now: ended_at, ..*self }.count_each(of_flow(ended(Status::Completed)), marked.version, -1);
+        self.emit_unread(ended(Status::Failed), &marked, code)?;
+        Ok(Some(marked))
+    }
+}
+
+/// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an
+/// end of its flow, is none of those that completed.
+pub(in crate::runtime) fn counted_as(session: &Session) -> &'static str {
+    match session.status {
+        Status::Completed if session.undelivered.is_some() => "session.undelivered",
+        status => ended(status),
+    }
+}
+
+/// The event, and the count, of a session that is in this state.
+pub(in crate::runtime) fn ended(status: Status) -> &'static str {
+    match status {
+        Status::Running => "session.running",
+        Status::Completed => "session.completed",
+        Status::Expired => "session.expired",
+        Status::Failed => "session.failed",
+        Status::Cancelled => "session.cancelled",
+    }
+}

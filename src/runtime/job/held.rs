@@ -1,0 +1,128 @@
+//! A conversation that somebody else holds: flows are silent meanwhile, and their clocks stand still.
+//!
+//! It begins with what is heard of others on the same number (a colleague's message in the WhatsApp Business app, a
+//! message while another system of Meta has the conversation), lasts for a while after the last such sign, and ends
+//! early when an operator says so, when Meta gives the conversation back, or when a message of ours takes it back.
+//!
+//! The contact's row says who holds the conversation, and all that is armed is moved at once: see
+//! [`engine::move_timers`]. So the sweeper, settling, and whoever looks for what is due need not know of it. What does:
+//!
+//! - [`Job::apply`](super::Job) takes an event as if the time were not, and moves on what comes of it;
+//! - the router keeps what the person writes for whoever holds the conversation;
+//! - a claim has what flows say step aside until the end, and its age moves along;
+//! - a prompt whose acceptance is told of moves its timeout by what was left.
+//!
+//! What people, consent and the operator's systems say goes out as ever.
+
+use std::time::Duration;
+
+use super::{Hold, Job};
+use crate::domain::{ContactId, Held, Holder, Timestamp};
+use crate::engine::{self, Move};
+use crate::error::Result;
+use crate::runtime::{Arrival, Command};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::{outbox, sessions};
+
+/// For how long another system of Meta is taken to hold a conversation after the last that was heard of it: a window
+/// for free text, after which it could not answer either. A conversation must not be silent for ever because nobody
+/// said that it was given back.
+pub(in crate::runtime) const STANDBY: Duration = Duration::from_secs(24 * 3600);
+
+/// A sign that somebody else holds a conversation.
+#[derive(Clone, Copy)]
+pub(in crate::runtime) struct Sign<'a> {
+    /// Who.
+    pub(in crate::runtime) by: Holder,
+    /// When it was given.
+    pub(in crate::runtime) at: Timestamp,
+    /// The delivery that it came in: what was due before then is settled first.
+    pub(in crate::runtime) arrival: &'a Arrival,
+}
+
+impl Job<'_> {
+    /// For how long a sign counts; nothing if it does not.
+    fn length_of(&self, by: Holder) -> Duration {
+        match by {
+            Holder::Colleague => self.inner().options.routing.colleague_pause,
+            Holder::Standby => STANDBY,
+        }
+    }
+
+    /// Takes a sign that somebody else holds the conversation with a contact: it begins, or lasts longer. One that is
+    /// too old, or older than what is known by now, changes nothing.
+    pub(in crate::runtime) fn hold_for_other(&self, contact: &StoredContact, sign: Sign<'_>) -> Result<(), Hold> {
+        let now = self.now();
+        let at = sign.at.min(now);
+        let until = at.plus(self.length_of(sign.by));
+        let current = contact.held.filter(|held| held.is_on(now));
+        let held = match current {
+            _ if until <= now => return Ok(()),
+            Some(held) if held.by == sign.by && until <= held.until => return Ok(()),
+            Some(held) if held.by != sign.by && at < held.since => return Ok(()),
+            Some(held) => Held { by: sign.by, until, ..held },
+            None => Held { by: sign.by, since: at, until },
+        };
+        // What fell due before the sign came has happened.
+        let mut lives = Vec::new();
+        for stored in sessions::running_of_contact(self.tx(), contact.seq)? {
+            self.wait_for_earlier_replies(&stored.session, sign.arrival)?;
+            lives.push(self.live(stored, contact.clone())?);
+        }
+        for mut live in lives {
+            self.settle(&mut live, sign.arrival.at())?;
+        }
+        Ok(self.move_hold(contact.seq, current.map_or(now, |held| held.until), &held)?)
+    }
+
+    /// Ends what holds the conversation with a contact, if anything does: flows go on from where they stood.
+    pub(in crate::runtime) fn let_go(&self, contact: &StoredContact) -> Result<()> {
+        let now = self.now();
+        match contact.held.filter(|held| held.is_on(now)) {
+            Some(held) => self.move_hold(contact.seq, held.until, &Held { until: now, ..held }),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the timers of a contact's sessions, and the age of what they have queued, go by an end that was at `from`,
+    /// or is new, and is at `held.until` now.
+    pub(in crate::runtime) fn move_hold(&self, contact_seq: i64, from: Timestamp, held: &Held) -> Result<()> {
+        let (tx, now) = (self.tx(), self.now());
+        let by = Move::between(from, held.until);
+        for mut stored in sessions::running_of_contact(tx, contact_seq)? {
+            engine::move_timers(&mut stored.session, by, held.until);
+            sessions::update(tx, stored.seq, &stored.session, stored.prompted_at)?;
+            self.arm(&stored.session);
+            self.notice_session(&stored.session);
+        }
+        outbox::move_good_until(tx, contact_seq, held.until.as_millis().saturating_sub(from.as_millis()))?;
+        if held.until < from {
+            outbox::stop_holding(tx, contact_seq, now)?;
+            self.wake_outbox();
+        }
+        contacts::set_held(tx, contact_seq, held)?;
+        Ok(())
+    }
+
+    /// Who else holds the conversation with a contact now.
+    pub(in crate::runtime) fn holder(&self, held: Option<Held>) -> Option<Held> {
+        held.filter(|held| held.is_on(self.now()))
+    }
+}
+
+/// Ends what holds the conversation with somebody: flows go on. The outcome is whether there is such a contact.
+#[derive(Debug, Clone, Copy)]
+pub struct ResumeContact {
+    /// With whom.
+    pub contact_id: ContactId,
+}
+
+impl Command for ResumeContact {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
+        job.let_go(&contact)?;
+        Ok(true)
+    }
+}

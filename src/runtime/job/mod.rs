@@ -1,0 +1,712 @@
+//! What all commands do inside the writer: find the contact, settle what is overdue, step a session and persist it.
+
+pub(in crate::runtime) mod access;
+pub(in crate::runtime) mod arrivals;
+pub(in crate::runtime) mod changes;
+pub(in crate::runtime) mod ending;
+pub(in crate::runtime) mod held;
+pub(in crate::runtime) mod sub_flows;
+pub(in crate::runtime) mod turn;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::inbound::identity::find_by_phone;
+use super::{Arrival, Inner, Notice};
+use crate::channels::Channel;
+use crate::domain::{
+    Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, SendHours, Session, Status,
+    Timestamp,
+};
+use crate::engine::{self, CompiledFlow, Event, Move};
+use crate::error::{Error, Result};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
+use crate::store::sessions::{self, Marked, StoredSession};
+use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
+use ending::{BROKEN, Ledger, Unread, counted_as, ended};
+use sub_flows::SubFlows;
+use turn::{NotTaken, Said, Turn};
+
+/// How long a message may wait to go out unless its flow says otherwise, in minutes.
+pub(in crate::runtime) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
+
+/// One published version of one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    pub(in crate::runtime) flow_seq: i64,
+    pub(in crate::runtime) version: u32,
+}
+
+/// Why a job was handed back instead of an outcome. What it has written is taken back then.
+#[derive(Debug)]
+pub enum Hold {
+    /// It failed.
+    Failed(Error),
+    /// It needs a flow that is not compiled yet.
+    NeedsFlow(FlowKey),
+    /// Flows were published since their keywords were read.
+    NeedsKeywords,
+    /// A reply that arrived before the session fell due is still on its way to the writer.
+    EarlierReply,
+}
+
+impl From<Error> for Hold {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Whom a request names.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// An existing contact.
+    Id(ContactId),
+    /// A phone number, known or not.
+    Phone(Phone),
+    /// Both, which must be the same person.
+    Both(ContactId, Phone),
+}
+
+/// Who that is.
+#[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
+#[derive(Debug)]
+pub enum Found {
+    /// A contact in the database.
+    Known(StoredContact),
+    /// Nobody yet.
+    New(Phone),
+    /// No contact has that id.
+    Unknown,
+    /// The id and the number are two different people.
+    Mismatch,
+}
+
+/// Who that is, looked up the same way for those who read and for those who write: also a number in another notation
+/// leads to its owner.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
+    let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
+    Ok(match whom {
+        Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
+        Whom::Phone(phone) => find_by_phone(conn, phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
+        Whom::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
+            (None, _) => Found::Unknown,
+            (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
+            (Some(_), _) => Found::Mismatch,
+        },
+    })
+}
+
+/// One run of a command inside the writer's transaction.
+pub struct Job<'a> {
+    tx: &'a Tx<'a>,
+    inner: &'a Inner,
+    now: Timestamp,
+    /// Up to when timers fire in it.
+    settled: Timestamp,
+    may_hold: bool,
+    nearest_timer: Cell<Option<Timestamp>>,
+    dropped: Cell<u64>,
+    bells: Bells,
+    notices: RefCell<Vec<Notice>>,
+}
+
+/// Which workers a job has made work for, and what they may forget: they are told once it is committed.
+#[derive(Debug, Clone, Default)]
+pub(in crate::runtime) struct Bells {
+    calls: Cell<bool>,
+    messages: Cell<bool>,
+    webhooks: Cell<bool>,
+    /// Messages that failed for good, each with the row of its contact.
+    failed: RefCell<Vec<(i64, MessageId)>>,
+}
+
+impl Bells {
+    /// There is an HTTP call to make.
+    pub(in crate::runtime) fn call(&self) {
+        self.calls.set(true);
+    }
+
+    /// There is a message to send.
+    pub(in crate::runtime) fn message(&self) {
+        self.messages.set(true);
+    }
+
+    /// There is an event to tell.
+    pub(in crate::runtime) fn tell(&self) {
+        self.webhooks.set(true);
+    }
+
+    /// A message has failed for good: it will not be tried again.
+    pub(in crate::runtime) fn failed(&self, contact_seq: i64, id: MessageId) {
+        self.failed.borrow_mut().push((contact_seq, id));
+    }
+
+    /// Tells them.
+    pub(in crate::runtime) fn ring(&self, inner: &Inner) {
+        self.failed.borrow().iter().for_each(|(contact_seq, id)| inner.outbox.forget_head(*contact_seq, *id));
+        if self.calls.get() {
+            inner.caller.ring();
+        }
+        if self.messages.get() {
+            inner.outbox.ring();
+        }
+        if self.webhooks.get() {
+            inner.teller.ring();
+        }
+    }
+}
+
+/// Where a session's contact stands in the database.
+#[derive(Clone, Copy)]
+pub(in crate::runtime) enum ContactRow {
+    /// In this row.
+    Stored(i64),
+    /// Nowhere yet: its row is written together with what the session's first turn says, and tells this source.
+    New(&'static str),
+}
+
+/// What became of a reply: taken, with why it is no answer, if so; or why it changed nothing.
+type Taken = Result<Option<&'static str>, &'static str>;
+
+/// A session at hand, with all that a step needs.
+pub(in crate::runtime) struct Live {
+    /// Its row; `None` before it is first persisted.
+    pub(in crate::runtime) seq: Option<i64>,
+    pub(in crate::runtime) flow_seq: i64,
+    pub(in crate::runtime) flow: Arc<CompiledFlow>,
+    pub(in crate::runtime) contact: Contact,
+    pub(in crate::runtime) contact_row: ContactRow,
+    pub(in crate::runtime) session: Session,
+    pub(in crate::runtime) prompted_at: Option<Timestamp>,
+    /// Who else holds the conversation, or held it last.
+    pub(in crate::runtime) held: Option<Held>,
+}
+
+impl Live {
+    pub(in crate::runtime) fn is_running(&self) -> bool {
+        self.session.status == Status::Running
+    }
+
+    /// Row of its contact, once that has one.
+    pub(in crate::runtime) fn contact_seq(&self) -> Option<i64> {
+        match self.contact_row {
+            ContactRow::Stored(seq) => Some(seq),
+            ContactRow::New(_) => None,
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    pub(in crate::runtime) fn new(tx: &'a Tx<'a>, inner: &'a Inner, may_hold: bool) -> Self {
+        Self {
+            tx,
+            inner,
+            now: inner.clock.now(),
+            settled: inner.clock.settled(),
+            may_hold,
+            nearest_timer: Cell::default(),
+            dropped: Cell::default(),
+            bells: Bells::default(),
+            notices: RefCell::default(),
+        }
+    }
+
+    pub(in crate::runtime) fn tx(&self) -> &Tx<'a> {
+        self.tx
+    }
+
+    /// The time of the whole job.
+    pub(in crate::runtime) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What all jobs share.
+    pub(in crate::runtime) fn inner(&self) -> &Inner {
+        self.inner
+    }
+
+    /// What ends sessions without reading them.
+    pub(in crate::runtime) fn ledger(&self) -> Ledger<'_> {
+        Ledger { tx: self.tx, now: self.now, teller: Some(&self.inner.teller), bells: &self.bells }
+    }
+
+    /// Name of the channel that messages go out on.
+    pub(in crate::runtime) fn channel(&self) -> &'static str {
+        self.inner.options.channel.name()
+    }
+
+    /// The earliest timer that this job armed.
+    pub(in crate::runtime) fn nearest_timer(&self) -> Option<Timestamp> {
+        self.nearest_timer.get()
+    }
+
+    /// Notes a session's timer.
+    pub(in crate::runtime) fn arm(&self, session: &Session) {
+        if let Some(due_at) = session.due_at() {
+            let nearest = self.nearest_timer.get().map_or(due_at, |nearest| nearest.min(due_at));
+            self.nearest_timer.set(Some(nearest));
+        }
+    }
+
+    /// The workers to wake.
+    pub(in crate::runtime) fn bells(&self) -> &Bells {
+        &self.bells
+    }
+
+    /// Messages that this job dropped because their session ended.
+    pub(in crate::runtime) fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
+    /// Something may go out once the job is committed.
+    pub(in crate::runtime) fn wake_outbox(&self) {
+        self.bells.message();
+    }
+
+    /// Whether anybody wants to be told of anything.
+    pub(in crate::runtime) fn is_watched(&self) -> bool {
+        self.inner.live.is_watched()
+    }
+
+    /// What to tell once the job is committed.
+    pub(in crate::runtime) fn into_notices(self) -> Vec<Notice> {
+        self.notices.into_inner()
+    }
+
+    /// Notes what to tell, if anybody watches.
+    pub(in crate::runtime) fn notice(&self, notice: impl FnOnce() -> Notice) {
+        if self.inner.live.is_watched() {
+            self.notices.borrow_mut().push(notice());
+        }
+    }
+
+    pub(in crate::runtime) fn notice_session(&self, session: &Session) {
+        self.notice(|| Notice::Session {
+            id: session.id,
+            flow_id: session.flow_id,
+            contact_id: session.contact_id,
+            status: session.status,
+            turn: session.turn,
+            current_node_id: session.current_node.clone(),
+            waiting_for: session.wait.as_ref().map(|wait| wait.kind),
+        });
+    }
+
+    /// The same of a session that has ended without being read.
+    pub(in crate::runtime) fn notice_marked(&self, marked: &Marked, status: Status) -> Result<()> {
+        if !self.is_watched() {
+            return Ok(());
+        }
+        if let Some(contact) = contacts::find_by_seq(self.tx, marked.contact_seq)? {
+            self.notice(|| Notice::Session {
+                id: marked.id,
+                flow_id: marked.flow_id,
+                contact_id: contact.contact.id,
+                status,
+                turn: marked.turn,
+                current_node_id: None,
+                waiting_for: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// A compiled flow, or a hold that has it compiled.
+    pub(in crate::runtime) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
+        let key = FlowKey { flow_seq, version };
+        self.inner.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
+    }
+
+    pub(in crate::runtime) fn find(&self, whom: &Whom) -> Result<Found> {
+        find_contact(self.tx, whom)
+    }
+
+    /// A session that is in the database, with its flow and contact.
+    pub(in crate::runtime) fn live(&self, stored: StoredSession, contact: StoredContact) -> Result<Live, Hold> {
+        Ok(Live {
+            seq: Some(stored.seq),
+            flow_seq: stored.flow_seq,
+            flow: self.flow(stored.flow_seq, stored.session.version)?,
+            contact: contact.contact,
+            contact_row: ContactRow::Stored(contact.seq),
+            session: stored.session,
+            prompted_at: stored.prompted_at,
+            held: contact.held,
+        })
+    }
+
+    /// A contact of whom only the number is known, not inserted yet.
+    pub(in crate::runtime) fn new_contact(phone: Phone, opted_in_at: Option<Timestamp>) -> Contact {
+        let mut contact = Contact::new(ContactId(Uuid::now_v7()), Some(phone));
+        contact.opted_in_at = opted_in_at;
+        contact
+    }
+
+    /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
+    pub(in crate::runtime) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
+        match session.due_at().filter(|due_at| *due_at <= self.settled) {
+            Some(due_at) if self.may_hold && self.inner.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a job that is a reply itself: only another one's arrival holds it.
+    pub(in crate::runtime) fn wait_for_earlier_replies(&self, session: &Session, own: &Arrival) -> Result<(), Hold> {
+        match session.due_at().filter(|due_at| *due_at <= own.at()) {
+            Some(due_at) if self.may_hold && self.inner.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is room for new sessions.
+    pub(in crate::runtime) fn has_room(&self) -> bool {
+        self.inner.store.check_room(WriteClass::New).is_ok()
+    }
+
+    /// Whether the sweeper may fire a timer due at this time.
+    pub(in crate::runtime) fn may_fire(&self, due_at: Timestamp) -> bool {
+        self.inner.arrivals.may_fire(due_at).is_some()
+    }
+
+    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were. A timeout whose
+    /// own prompt has not gone out yet begins anew instead.
+    ///
+    /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
+    pub(in crate::runtime) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Hold> {
+        // A clock that was set back while the job queued makes nothing due that the present does not; nor does one that
+        // went on while the process stood still, until what came meanwhile has been read.
+        let until = until.min(self.now).min(self.settled);
+        if turn::due(&live.session, until).is_none() {
+            return Ok(0);
+        }
+        self.refresh(live)?;
+        let mut fired = 0;
+        while let Some(event) = turn::due(&live.session, until) {
+            let is_timeout = matches!(event, Event::Timeout { .. });
+            if (is_timeout && self.rearm_for_call(live)?) || self.put_off_timeout(live, &event)? {
+                continue;
+            }
+            if let Some(why) = self.apply(live, &event)? {
+                return Err(
+                    Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)).into()
+                );
+            }
+            fired += 1;
+        }
+        Ok(fired)
+    }
+
+    /// Reads a session's contact again, because another session's turn in this job may have changed it.
+    pub(in crate::runtime) fn refresh(&self, live: &mut Live) -> Result<()> {
+        if let ContactRow::Stored(seq) = live.contact_row
+            && let Some(stored) = contacts::find_by_seq(self.tx, seq)?
+        {
+            (live.contact, live.held) = (stored.contact, stored.held);
+        }
+        Ok(())
+    }
+
+    /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
+    /// Gives why the event changed nothing, if so.
+    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
+        Ok(self.apply_reply(live, event)?.err())
+    }
+
+    /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
+    pub(in crate::runtime) fn apply_reply(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
+        let taken = self.apply_one(live, event)?;
+        if taken.is_ok() {
+            while let Some(event) = turn::next(&live.session) {
+                let _ = self.apply_one(live, &event)?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// One event of [`Job::apply_reply`].
+    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
+        let found = SubFlows::new(self);
+        let lookup = |id, version| found.look_up(id, version);
+        let limits = self.inner.options.channel.text_limits();
+        // While somebody else holds the conversation its timers stand later by what is left of that.
+        let held = self.holder(live.held).map(|held| (held, held.rest(self.now)));
+        // One that begins has not been moved yet.
+        let before = held.filter(|_| live.seq.is_some()).map_or(Cow::Borrowed(&live.session), |(_, rest)| {
+            let mut before = live.session.clone();
+            engine::move_timers(&mut before, Move::Back(rest), self.now);
+            Cow::Owned(before)
+        });
+        let turn = turn::take(&live.flow, &lookup, &live.contact, &before, event, (&limits, self.now));
+        let Turn { mut session, contact, said, hours, call, handoffs, record } = match turn {
+            Ok(turn) => turn,
+            Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
+            Err(NotTaken::Ignored(why)) => {
+                self.trace_ignored(live, event, why)?;
+                return Ok(Err(why));
+            }
+        };
+        if let Some((held, rest)) = held {
+            engine::move_timers(&mut session, Move::On(rest), held.until);
+        }
+        let sent = said.iter().filter(|said| said.refused.is_none()).count();
+        // What waits in the outbox counts, and has the floor, once the channel took it.
+        let is_out = matches!(self.inner.options.channel, Channel::Simulator);
+        let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
+        let contact_seq = match live.contact_row {
+            ContactRow::Stored(seq) => {
+                contacts::update(self.tx, seq, &contact, &live.contact, self.now)?;
+                if count > 0 {
+                    contacts::touch(self.tx, seq, count, None, self.now)?;
+                }
+                seq
+            }
+            ContactRow::New(source) => contacts::insert_with_messages(self.tx, &contact, source, count, self.now)?,
+        };
+        live.contact_row = ContactRow::Stored(contact_seq);
+        live.contact = contact;
+
+        if count > 0 {
+            live.prompted_at = Some(self.now);
+        }
+        let is_new = live.seq.is_none();
+        let seq = match live.seq {
+            Some(seq) => {
+                sessions::update(self.tx, seq, &session, live.prompted_at)?;
+                seq
+            }
+            None => {
+                self.count("session.started", 1, live, &session);
+                sessions::insert(self.tx, live.flow_seq, contact_seq, &session, live.prompted_at)?
+            }
+        };
+        live.seq = Some(seq);
+        self.keep_call(seq, &live.session, &session, call.as_ref())?;
+        if session.status != Status::Running {
+            // What a session said on the way to its end goes out, however slow the channel is: the person has answered
+            // what came of it.
+            if session.status != Status::Completed {
+                let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
+                self.dropped.set(self.dropped.get() + dropped);
+            }
+            self.count(counted_as(&session), 1, live, &session);
+        }
+        let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
+        self.count("message.out", i64::from(count), live, &session);
+        for step in &record.path {
+            // A sub-flow counts for itself.
+            let of_flow = match step.flow {
+                None => Some((live.flow_seq, session.version)),
+                Some(pin) => flows::seq_of_any(self.tx, pin.id)?.map(|seq| (seq, pin.version)),
+            };
+            if let (Some(exit), Some((flow_seq, version))) = (&step.exit, of_flow) {
+                let counter = Counter {
+                    name: "node.exit".into(),
+                    flow_seq,
+                    version,
+                    node: Some(step.node.clone()),
+                    exit: exit.clone().into(),
+                    ..Counter::default()
+                };
+                if step.leads_nowhere {
+                    self.tx.count(Counter { name: "node.leads_nowhere".into(), ..counter.clone() }, 1);
+                }
+                self.tx.count(counter, 1);
+            }
+        }
+        let trace = to_json(&record)?;
+        turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
+        self.arm(&session);
+        self.notice_session(&session);
+        if is_new {
+            self.emit_session("session.started", contact_seq, &live.contact, &session)?;
+        }
+        self.request_handoffs(contact_seq, &live.contact, &session, &handoffs)?;
+        if session.status != Status::Running {
+            self.emit_session(ended(session.status), contact_seq, &live.contact, &session)?;
+        }
+        live.session = session;
+        Ok(Ok(record.no_answer()))
+    }
+
+    /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
+    /// were.
+    fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: &str) -> Result<u64> {
+        let dropped = self.ledger().drop_queued(session_seq, before_turn, reason)?;
+        self.notice_dropped(&dropped)?;
+        Ok(dropped.len() as u64)
+    }
+
+    fn send(
+        &self,
+        live: &Live,
+        (contact_seq, session_seq): (i64, i64),
+        session: &Session,
+        (said, hours): (&[Said], Option<&SendHours>),
+    ) -> Result<Vec<i64>> {
+        // What waits for its hours, or for somebody else, does not grow old by that.
+        let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
+        let may_go_at = self.holder(live.held).map_or(may_go_at, |held| may_go_at.max(held.until));
+        let good_until = may_go_at.plus(message_max_age(&live.flow));
+        let mut seqs = Vec::with_capacity(said.len());
+        let mut first = MessageId(Uuid::nil());
+        for Said { message, refused, part } in said {
+            let status = match (refused, &self.inner.options.channel) {
+                (Some(_), _) => MessageStatus::Failed,
+                (None, Channel::Simulator) => MessageStatus::Simulated,
+                (None, Channel::WhatsApp(_) | Channel::Webhook(_) | Channel::Incomplete { .. }) => {
+                    MessageStatus::Queued
+                }
+            };
+            let is_queued = status == MessageStatus::Queued;
+            let id = MessageId(Uuid::now_v7());
+            let part = part.as_ref().map(|part| {
+                if part.number == 1 {
+                    first = id;
+                }
+                Part { first, number: part.number, of: part.of, options: part.options.clone() }
+            });
+            let hours = hours.filter(|_| is_queued);
+            let body = to_json(&NewMessage { hours, part, ..NewMessage::of(message) })?;
+            let of_session = Some((session.id, session.flow_id));
+            self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
+            seqs.push(messages::insert_outgoing(
+                self.tx,
+                &NewOutgoing {
+                    id,
+                    contact_seq,
+                    session: Some((session_seq, session.turn)),
+                    channel: self.channel(),
+                    kind: kind_name(message),
+                    body: &body,
+                    status,
+                    reason: *refused,
+                    next_attempt_at: is_queued.then_some(self.now),
+                    origin: Origin::Flow,
+                    good_until: is_queued.then_some(good_until),
+                    created_at: self.now,
+                },
+            )?);
+            if is_queued {
+                self.wake_outbox();
+            }
+        }
+        Ok(seqs)
+    }
+
+    /// An event that changed nothing is traced all the same where somebody outside is behind it.
+    fn trace_ignored(&self, live: &Live, event: &Event, why: &str) -> Result<()> {
+        match (live.seq, event) {
+            (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {
+                self.trace_unheard(seq, live.session.turn, event.clone(), why)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a session as failed that cannot be read or stepped, if it is still due: without reading it.
+    pub(in crate::runtime) fn give_up(&self, session_seq: i64) -> Result<bool> {
+        let Some(failed) = sessions::mark_failed(self.tx, session_seq, "internal_error", self.now)? else {
+            return Ok(false);
+        };
+        let unread = Unread { stimulus: "internal_error", reason: "session_ended", note: BROKEN };
+        let dropped = self.ledger().end_unread(&failed, Status::Failed, unread)?;
+        self.notice_dropped(&dropped)?;
+        Ok(true)
+    }
+
+    /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
+    /// one.
+    pub(in crate::runtime) fn cancel_unread(&self, contact_seq: i64, reason: &str) -> Result<bool> {
+        let Some(dropped) = self.ledger().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
+        self.notice_dropped(&dropped)?;
+        Ok(true)
+    }
+
+    /// At most `limit` of a contact's running sessions. It may hold the job, so it comes before anything is written.
+    /// `after_replies`: first wait for replies that arrived before one of them fell due.
+    pub(in crate::runtime) fn running(
+        &self,
+        contact: &StoredContact,
+        limit: usize,
+        after_replies: bool,
+    ) -> Result<Vec<Live>, Hold> {
+        let mut lives = Vec::new();
+        for stored in sessions::running_of_contact(self.tx, contact.seq)?.into_iter().take(limit) {
+            if after_replies {
+                self.wait_for_replies(&stored.session)?;
+            }
+            lives.push(self.live(stored, contact.clone())?);
+        }
+        Ok(lives)
+    }
+
+    /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
+    /// fired.
+    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: &str) -> Result<(), Hold> {
+        for mut live in lives {
+            // The contact has changed since the session was loaded, and the one before may have changed it again.
+            self.refresh(&mut live)?;
+            if let Some(seq) = live.seq {
+                self.drop_queued(seq, None, reason)?;
+            }
+            self.settle(&mut live, self.now)?;
+            if live.is_running() {
+                self.apply(&mut live, &Event::Cancel { reason: reason.to_owned() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in a session's trace what it was sent and did not take. `turn` is the last that it took.
+    pub(in crate::runtime) fn trace_unheard(
+        &self,
+        session_seq: i64,
+        turn: u32,
+        stimulus: Event,
+        why: &str,
+    ) -> Result<()> {
+        let record = turn::unheard(turn, stimulus, why);
+        turns::insert(self.tx, session_seq, turn, self.now, &to_json(&record)?, &[])?;
+        Ok(())
+    }
+
+    /// Counts for the flow's lifetime, for its version's, and for the flow's hour.
+    fn count(&self, name: &'static str, delta: i64, live: &Live, session: &Session) {
+        if delta > 0 {
+            let of_flow = Counter { name: name.into(), flow_seq: live.flow_seq, ..Counter::default() };
+            self.count_each(of_flow, session.version, delta);
+        }
+    }
+
+    pub(in crate::runtime) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
+        self.ledger().count_each(of_flow, version, delta);
+    }
+}
+
+fn kind_name(message: &OutgoingMessage) -> &'static str {
+    use crate::domain::MessageKind;
+    match message.kind {
+        MessageKind::Text => "text",
+        MessageKind::Menu => "menu",
+        MessageKind::Media => "media",
+        MessageKind::Template => "template",
+    }
+}
+
+pub(in crate::runtime) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::internal("A record cannot be written as JSON").caused_by(error))
+}
+
+/// How long what a flow says may wait to go out.
+pub(in crate::runtime) fn message_max_age(flow: &CompiledFlow) -> Duration {
+    let minutes = flow.document().settings.message_max_age_minutes.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
+    Duration::from_secs(u64::from(minutes) * 60)
+}

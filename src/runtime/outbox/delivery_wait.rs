@@ -1,0 +1,194 @@
+//! Waiting for what the channel says of a message that was just queued.
+//!
+//! Who is going to wait says so before the message is queued: from then on every change of a message's status is told
+//! of after its commit. The store is read when the message is queued and whenever it is told of, and once more at the
+//! end; it alone decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::domain::MessageId;
+use crate::error::Result;
+use crate::runtime::Runtime;
+use crate::store::messages::{self, MessageStatus};
+use crate::store::{Conn, channels};
+
+/// How long a caller waits for the channel's answer.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Callers that wait at once; any more are answered at once.
+const WAITING: usize = 256;
+
+/// How far a message got while its caller waited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The channel took it.
+    Sent {
+        /// The channel's id of it.
+        provider_id: Option<String>,
+    },
+    /// The simulator showed it.
+    Simulated,
+    /// It goes out as soon as it can.
+    Queued,
+    /// The channel may or may not have taken it.
+    Unknown,
+    /// It will not go out.
+    Failed {
+        /// The provider's code, or a word of ours.
+        reason: String,
+        /// The provider's explanation.
+        error: Option<String>,
+    },
+}
+
+/// Who waits for which message.
+#[derive(Debug)]
+pub(in crate::runtime) struct Waiters {
+    room: Semaphore,
+    by_message: Mutex<HashMap<MessageId, Arc<Notify>>>,
+}
+
+impl Waiters {
+    pub(in crate::runtime) fn new() -> Self {
+        Self { room: Semaphore::new(WAITING), by_message: Mutex::default() }
+    }
+
+    /// Whether anybody waits, or is about to.
+    pub(in crate::runtime) fn are_there(&self) -> bool {
+        self.room.available_permits() < WAITING
+    }
+
+    /// Wakes who waits for a message.
+    pub(in crate::runtime) fn tell(&self, id: MessageId) {
+        if self.are_there()
+            && let Some(waiter) = self.by_message().get(&id)
+        {
+            waiter.notify_waiters();
+        }
+    }
+
+    fn by_message(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<Notify>>> {
+        // A map of handles is whole after any panic.
+        self.by_message.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller who is going to wait.
+pub struct DeliveryWait<'a> {
+    runtime: &'a Runtime,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Runtime {
+    /// Gets ready to wait for the delivery of a message that is queued after this.
+    pub fn wait_for_delivery(&self) -> DeliveryWait<'_> {
+        DeliveryWait { runtime: self, permit: self.inner.live.waiters().room.try_acquire().ok() }
+    }
+}
+
+impl DeliveryWait<'_> {
+    /// Waits until the channel has answered, for five seconds at the most; not at all while the channel is paused or is
+    /// to be left alone by this message, or where too many wait already.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn result_of(self, id: MessageId) -> Result<DeliveryResult> {
+        if self.permit.is_none() {
+            return Ok(look(self.runtime, id).await?.result());
+        }
+        let place = Place::take(self.runtime.inner.live.waiters(), id);
+        let mut timeout = std::pin::pin!(tokio::time::sleep(WAIT_TIMEOUT));
+        loop {
+            let mut woken = std::pin::pin!(place.waiter.notified());
+            woken.as_mut().enable();
+            let seen = look(self.runtime, id).await?;
+            if seen.is_settled {
+                return Ok(seen.result());
+            }
+            tokio::select! {
+                () = woken => {}
+                () = &mut timeout => return Ok(look(self.runtime, id).await?.result()),
+            }
+        }
+    }
+}
+
+/// A place among those who wait. Several may wait for one message: each retry under its key.
+struct Place<'a> {
+    waiters: &'a Waiters,
+    id: MessageId,
+    waiter: Arc<Notify>,
+}
+
+impl<'a> Place<'a> {
+    fn take(waiters: &'a Waiters, id: MessageId) -> Self {
+        let waiter = waiters.by_message().entry(id).or_default().clone();
+        Self { waiters, id, waiter }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut by_message = self.waiters.by_message();
+        // The map's handle and this one.
+        if Arc::strong_count(&self.waiter) <= 2 {
+            by_message.remove(&self.id);
+        }
+    }
+}
+
+/// A message as it stands.
+struct Seen {
+    status: MessageStatus,
+    provider_id: Option<String>,
+    reason: Option<String>,
+    error: Option<String>,
+    /// There is nothing to wait for.
+    is_settled: bool,
+}
+
+impl Seen {
+    fn result(self) -> DeliveryResult {
+        match self.status {
+            MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read => {
+                DeliveryResult::Sent { provider_id: self.provider_id }
+            }
+            MessageStatus::Simulated => DeliveryResult::Simulated,
+            MessageStatus::Failed => {
+                DeliveryResult::Failed { reason: self.reason.unwrap_or_default(), error: self.error }
+            }
+            MessageStatus::Unknown => DeliveryResult::Unknown,
+            // It is on its way, and the channel takes its time.
+            MessageStatus::Queued | MessageStatus::Sending | MessageStatus::Received => DeliveryResult::Queued,
+        }
+    }
+}
+
+async fn look(runtime: &Runtime, id: MessageId) -> Result<Seen> {
+    runtime.store().query_vital(move |conn| see(conn, id)).await
+}
+
+fn see(conn: &Conn, id: MessageId) -> Result<Seen> {
+    let Some(row) = messages::find_by_id(conn, id)? else {
+        // Its person was erased meanwhile.
+        let reason = Some("erased".to_owned());
+        let status = MessageStatus::Failed;
+        return Ok(Seen { status, provider_id: None, reason, error: None, is_settled: true });
+    };
+    let is_settled = match row.status {
+        // An attempt was refused and goes again later, or the channel has stopped.
+        MessageStatus::Queued => {
+            row.error.is_some()
+                || channels::find(conn, &row.channel)?.is_some_and(|channel| channel.paused_at.is_some())
+        }
+        MessageStatus::Sending => false,
+        // Word of it may still come while it holds its lane.
+        MessageStatus::Unknown => row.next_attempt_at.is_none(),
+        _ => true,
+    };
+    let (status, provider_id, reason, error) = (row.status, row.provider_id, row.reason, row.error);
+    Ok(Seen { status, provider_id, reason, error, is_settled })
+}

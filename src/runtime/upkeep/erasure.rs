@@ -1,0 +1,452 @@
+//! Changing what is known of a person, and erasing a person.
+//!
+//! An erasure is many small jobs, because a long history must not keep the writer from everybody else. The first cuts
+//! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs makes
+//! a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the history
+//! goes part by part. Whoever asked may hang up, and the server may crash: the erasure goes on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+use crate::domain::{Contact, ContactChange, ContactId, MessageId};
+use crate::error::{Error, Result};
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Command, Runtime};
+use crate::store::contacts::{self, StoredContact};
+use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
+use crate::store::idempotency::{self, OwnedKey};
+use crate::store::tombstones::{self, ErasureKey, Tombstone};
+use crate::store::unprocessed_deliveries::UnprocessedDelivery;
+use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
+
+/// Bytes of JSON that a contact's metadata may have.
+pub const METADATA_BYTES: usize = 64 * 1024;
+/// Why the sessions of who opts out end.
+pub(in crate::runtime) const OPTED_OUT: &str = "opted_out";
+/// Sessions that one job ends.
+const SESSIONS_PER_JOB: usize = 64;
+/// Pages that one read looks through for residue: 4 MB.
+const PAGES_PER_READ: u32 = 1_000;
+/// Pages that one job clears of residue.
+const PAGES_PER_JOB: usize = 64;
+/// How long the disk is left to others after each read.
+const CLEARING_PAUSE: Duration = Duration::from_millis(5);
+/// Unprocessed deliveries that one read looks through; one may have 3 MB.
+const DELIVERIES_PER_READ: u32 = 20;
+/// Kept answers that one read looks through.
+const ANSWERS_PER_READ: u32 = 1_000;
+/// Kept answers that one job forgets.
+const ANSWERS_PER_JOB: usize = 100;
+
+/// Changes the profile of a contact. Opting out ends all that talks to the person.
+#[derive(Debug, Clone)]
+pub struct UpdateContact {
+    /// The contact, by any of its ids.
+    pub id: ContactId,
+    /// What changes. Of `opt_out`, `false` is refused where it would undo something: only the person may.
+    pub change: ContactChange,
+    /// All tags from now on.
+    pub tags: Option<Vec<String>>,
+}
+
+/// What came of an [`UpdateContact`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ContactUpdated {
+    /// It is as was asked.
+    Updated {
+        /// Row of the contact.
+        contact_seq: i64,
+        /// It opted out, and more sessions run than one job ends.
+        is_ending: bool,
+    },
+    /// No contact has that id.
+    NotFound,
+    /// The metadata would be larger than [`METADATA_BYTES`]. Nothing was changed.
+    MetadataTooLarge,
+    /// The person has opted out, and nobody else can undo that. Nothing was changed.
+    StaysOptedOut,
+}
+
+/// An [`UpdateContact`] as one job.
+struct Update {
+    command: UpdateContact,
+    /// With degraded access the sessions of who opts out are left to [`EndSessions`].
+    access: Access,
+}
+
+impl Command for Update {
+    type Outcome = ContactUpdated;
+
+    fn class(&self) -> WriteClass {
+        if self.command.change.opt_out == Some(true) { WriteClass::Essential } else { WriteClass::Ongoing }
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Hold> {
+        let UpdateContact { id, change, tags } = &self.command;
+        let Some(known) = contacts::find_by_id(job.tx(), *id)? else { return Ok(ContactUpdated::NotFound) };
+        if change.opt_out == Some(false) && known.contact.opted_out_at.is_some() {
+            return Ok(ContactUpdated::StaysOptedOut);
+        }
+        let mut contact = known.contact.clone();
+        contact.apply(change, job.now());
+        if let Some(tags) = tags {
+            contact.tags.clone_from(tags);
+        }
+        if !metadata_fits(change, &contact) {
+            return Ok(ContactUpdated::MetadataTooLarge);
+        }
+        let opts_out = change.opt_out == Some(true);
+        let lives = match self.access {
+            Access::Full if opts_out => job.running(&known, SESSIONS_PER_JOB, true)?,
+            Access::Full | Access::Degraded => Vec::new(),
+        };
+        let is_ending = opts_out && (self.access == Access::Degraded || lives.len() == SESSIONS_PER_JOB);
+        contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
+        job.cancel_all(lives, OPTED_OUT)?;
+        Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
+    }
+}
+
+/// Ends some of a contact's running sessions, and tells whether there may be more.
+struct EndSessions {
+    contact_seq: i64,
+    reason: &'static str,
+    /// With degraded access they are marked, and not settled.
+    access: Access,
+}
+
+impl Command for EndSessions {
+    type Outcome = bool;
+
+    fn class(&self) -> WriteClass {
+        WriteClass::Essential
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let mut ended = 0;
+        if self.access == Access::Degraded {
+            while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {
+                ended += 1;
+            }
+        } else if let Some(contact) = contacts::find_by_seq(job.tx(), self.contact_seq)? {
+            let lives = job.running(&contact, SESSIONS_PER_JOB, false)?;
+            ended = lives.len();
+            job.cancel_all(lives, self.reason)?;
+        }
+        Ok(ended == SESSIONS_PER_JOB)
+    }
+}
+
+/// What an erasure took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// The contact's id.
+    pub contact_id: ContactId,
+    /// Sessions.
+    pub sessions: u32,
+    /// Messages in both directions.
+    pub messages: u32,
+}
+
+pub(in crate::runtime) async fn update(runtime: &Runtime, command: UpdateContact) -> Result<ContactUpdated> {
+    let outcome = if command.change.opt_out == Some(true) {
+        // Whatever is wrong with a session must not keep its person from opting out.
+        runtime.handle_degraded(|access| Update { command: command.clone(), access }, |_| {}).await?
+    } else {
+        runtime.handle(Update { command, access: Access::Full }).await?
+    };
+    if let ContactUpdated::Updated { contact_seq, is_ending: true } = outcome {
+        end_sessions(runtime, contact_seq, OPTED_OUT).await?;
+    }
+    Ok(outcome)
+}
+
+/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
+pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
+    let _turn = runtime.inner.erasing.lock().await;
+    let key = key_for_erasing(runtime).await?;
+    let now = runtime.clock().now();
+    let stub_id = ContactId(Uuid::now_v7());
+    // While the addresses are there to look for. What comes in between is looked through once they are gone.
+    let addresses = runtime.store().query_vital(move |conn| match contacts::find_by_id(conn, id)? {
+        Some(known) => contacts::addresses(conn, known.seq),
+        None => Ok(Vec::new()),
+    });
+    let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
+    let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
+    let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
+        Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
+        None => erasure::find(tx, id),
+    });
+    let begun = begun.await?;
+    forget_deliveries(runtime, &addresses, looked_at).await?;
+    match begun {
+        Some(erasure) => finish(runtime, &key, erasure).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error is
+/// given.
+pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
+    let _turn = runtime.inner.erasing.lock().await;
+    let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
+    if let Some(key) = kept {
+        // From now on looking somebody up needs no look at the key.
+        runtime.inner.erasure_key.get_or_init(|| key);
+    }
+    if begun.is_empty() {
+        return Ok(());
+    }
+    let key = key_for_erasing(runtime).await?;
+    let mut outcome = Ok(());
+    for erasure in begun {
+        let contact_seq = erasure.contact_seq;
+        if let Err(error) = finish(runtime, &key, erasure).await {
+            tracing::error!(contact_seq, %error, "an erasure cannot go on; it is tried again");
+            outcome = outcome.and(Err(error));
+        }
+    }
+    outcome
+}
+
+async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result<Erased> {
+    let Erasure { contact_seq, .. } = erasure;
+    end_sessions(runtime, contact_seq, "erased").await?;
+    forget_answers(runtime, erasure).await?;
+    let key = *key;
+    loop {
+        let now = runtime.clock().now();
+        match runtime
+            .store()
+            .write_as(WriteClass::Essential, move |tx| erasure::remove_some(tx, &key, contact_seq, now))
+            .await?
+        {
+            Removed::Some => {}
+            Removed::All(Erasure { contact_id, sessions, messages, .. }) => {
+                return Ok(Erased { contact_id, sessions, messages });
+            }
+        }
+    }
+}
+
+/// Whether a contact's metadata may be stored as a change has left it. What only removes keys is taken however much is
+/// left.
+pub(in crate::runtime) fn metadata_fits(change: &ContactChange, contact: &Contact) -> bool {
+    let only_removes = change.metadata.values().all(serde_json::Value::is_null);
+    only_removes || serde_json::to_vec(&contact.metadata).is_ok_and(|json| json.len() <= METADATA_BYTES)
+}
+
+/// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
+pub(in crate::runtime) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
+    let mut access = Access::Full;
+    loop {
+        match runtime.handle(EndSessions { contact_seq, reason, access }).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if access.degrades_by(&error) => {
+                tracing::error!(contact_seq, %error, "sessions could not be ended in good order; they are just marked");
+                access = Access::Degraded;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Forgets the answers kept for retries that name the contact or one of its sessions. The contact is cut off, so there
+/// will be no more of them.
+async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
+    let named = runtime.store().query_vital(move |conn| {
+        let sessions = erasure::session_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
+        let former = contacts::former_ids(conn, erasure.contact_seq)?.into_iter().map(|id| id.0);
+        Ok(sessions.chain(former).chain([erasure.contact_id.0]).collect::<HashSet<Uuid>>())
+    });
+    let named = Arc::new(named.await?);
+    let mut after: Option<OwnedKey> = None;
+    loop {
+        let named = named.clone();
+        let (wanted, last) = runtime
+            .store()
+            .query_vital(move |conn| {
+                idempotency::look_through(conn, after.as_ref(), ANSWERS_PER_READ, |outcome| names_any(outcome, &named))
+            })
+            .await?;
+        for keys in wanted.chunks(ANSWERS_PER_JOB) {
+            let keys = keys.to_vec();
+            let deleting = runtime.store().write_as(WriteClass::Essential, move |tx| {
+                keys.iter().try_for_each(|key| idempotency::delete(tx, &key.as_key()).map(|_| ()))
+            });
+            deleting.await?;
+        }
+        match last {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Forgets the parts of deliveries that nothing took and that name one of these addresses, those after a row. Gives the
+/// last row that was looked at.
+async fn forget_deliveries(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut after: i64) -> Result<i64> {
+    loop {
+        let addresses = addresses.clone();
+        let look = move |conn: &Conn| {
+            let rows = unprocessed_deliveries::list(conn, after, DELIVERIES_PER_READ)?;
+            let last = rows.last().map(|row| row.seq);
+            let names = |row: &UnprocessedDelivery| addresses.iter().any(|address| names_address(&row.raw, address));
+            Ok((rows.iter().filter(|row| names(row)).map(|row| row.seq).collect::<Vec<_>>(), last))
+        };
+        let (wanted, last) = runtime.store().query_vital(look).await?;
+        if !wanted.is_empty() {
+            let deleting = runtime.store().write_as(WriteClass::Essential, move |tx| {
+                wanted.iter().try_for_each(|seq| unprocessed_deliveries::delete(tx, *seq))
+            });
+            deleting.await?;
+        }
+        match last {
+            Some(last) => after = last,
+            None => return Ok(after),
+        }
+    }
+}
+
+/// Clears the page residue of erasures that have ended, if there were any.
+pub(in crate::runtime) async fn clear_page_residue(runtime: &Runtime) -> Result<usize> {
+    let mut pages_done = runtime.inner.clearing.lock().await;
+    let Some(erasures) = runtime.store().query_vital(erasure::uncleared).await? else { return Ok(0) };
+    let cleared = if *pages_done == Some(erasures) { 0 } else { clear_pages(runtime).await? };
+    *pages_done = Some(erasures);
+    // The log has the pages as they were. While it is in use this is all that is tried again.
+    if runtime.store().empty_log().await? {
+        // Whatever comes of it, the count may begin anew.
+        *pages_done = None;
+        runtime.store().write_as(WriteClass::Essential, move |tx| erasure::set_cleared(tx, erasures)).await?;
+    }
+    Ok(cleared)
+}
+
+/// Clears the residue of all pages, and gives how many pages had some.
+async fn clear_pages(runtime: &Runtime) -> Result<usize> {
+    let mut cleared = 0;
+    let obstacle = runtime.store().query_vital(page_residue::obstacle).await?;
+    if let Some(obstacle) = obstacle {
+        tracing::warn!("{obstacle}");
+    }
+    let mut from = if obstacle.is_none() { Some(1) } else { None };
+    while let Some(page) = from {
+        let look = move |conn: &Conn| page_residue::find(conn, page, PAGES_PER_READ);
+        let (found, next) = runtime.store().query_vital(look).await?;
+        for pages in found.chunks(PAGES_PER_JOB) {
+            let pages = pages.to_vec();
+            cleared +=
+                runtime.store().write_as(WriteClass::Essential, move |tx| page_residue::clear(tx, &pages)).await?;
+        }
+        from = next;
+        tokio::time::sleep(CLEARING_PAUSE).await;
+    }
+    Ok(cleared)
+}
+
+/// Whether a text has one of these ids in it, as UUIDs are written.
+fn names_any(text: &str, ids: &HashSet<Uuid>) -> bool {
+    const LENGTH: usize = 36;
+    text.match_indices('-')
+        .filter_map(|(dash, _)| text.get(dash.checked_sub(8)?..)?.get(..LENGTH)?.parse::<Uuid>().ok())
+        .any(|id| ids.contains(&id))
+}
+
+/// Whether a text has an address in it, with or without the `+` of a phone number, and not as part of a longer one.
+fn names_address(text: &str, address: &str) -> bool {
+    let bare = address.trim_start_matches('+');
+    let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    !bare.is_empty()
+        && text
+            .match_indices(bare)
+            .any(|(at, _)| !goes_on(text[..at].chars().next_back()) && !goes_on(text[at + bare.len()..].chars().next()))
+}
+
+/// The key of the hashes, made and committed if there is none.
+async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
+    if let Some(key) = runtime.inner.erasure_key.get() {
+        return Ok(*key);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::internal("The system gives no random bytes").caused_by(error.to_string()))?;
+    let now = runtime.clock().now();
+    let key = runtime.store().write_as(WriteClass::Essential, move |tx| ErasureKey::of(random).keep(tx, now)).await?;
+    Ok(*runtime.inner.erasure_key.get_or_init(|| key))
+}
+
+impl Job<'_> {
+    /// Whether a message was delivered before and then erased with the person who wrote it. Gives an id for it, always
+    /// the same. Only somebody unknown, or known for a shorter time than messages are remembered, can have been erased.
+    pub(in crate::runtime) fn erased_message(
+        &self,
+        channel: &str,
+        (sender, provider_id): (&str, &str),
+        known: Option<&StoredContact>,
+    ) -> Result<Option<MessageId>> {
+        if known.is_some_and(|known| known.created_at.plus(REDELIVERY) < self.now()) {
+            return Ok(None);
+        }
+        let Some(key) = self.erasure_key()? else { return Ok(None) };
+        let mut hash = tombstones::find(self.tx(), &key, Tombstone::of_message(channel, sender, provider_id))?;
+        if hash.is_none() && !sender.is_empty() {
+            // Of messages from before version 5 nobody noted whose ids theirs were.
+            hash = tombstones::find(self.tx(), &key, Tombstone::Inbound(channel, provider_id))?;
+        }
+        Ok(hash
+            .and_then(|hash| hash.first_chunk().copied())
+            .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))
+    }
+
+    /// The key of the hashes; `None` where nobody was ever erased.
+    pub(in crate::runtime) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
+        if let Some(key) = self.inner().erasure_key.get() {
+            return Ok(Some(*key));
+        }
+        // Not kept in memory from here: this transaction may yet be rolled back, with a key that it made.
+        ErasureKey::find(self.tx())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_as_a_whole() {
+        for text in [r#"{"from":"14155550123"}"#, "+14155550123", "to 14155550123, 1"] {
+            assert!(names_address(text, "+14155550123") && names_address(text, "14155550123"), "{text}");
+        }
+        for text in ["", "114155550123", "141555501234", "x14155550123", "1415555012"] {
+            assert!(!names_address(text, "+14155550123"), "{text}");
+        }
+        assert!(names_address(r#"["US.1349"]"#, "US.1349") && !names_address(r#"["US.13491"]"#, "US.1349"));
+        assert!(!names_address("+", "+"));
+    }
+
+    #[test]
+    fn ids_are_found_wherever_they_stand() {
+        let id = Uuid::from_u128(0x01a2_0839_0a4e_7f13_9c0b_2f3f_1f9d_8b55);
+        let ids = HashSet::from([id]);
+        for text in [
+            format!("{{\"id\":\"{id}\"}}"),
+            format!("{id}"),
+            format!("{{\"a\":\"é-\",\"b\":[\"-{id}-\"]}}"),
+            format!("aaaa-{id}"),
+        ] {
+            assert!(names_any(&text, &ids), "{text}");
+        }
+        for text in ["", "-", "--------", "é-é", &id.to_string()[1..], &Uuid::from_u128(7).to_string()] {
+            assert!(!names_any(text, &ids), "{text}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The sweeper: fires timers that nobody's request came upon.
+//!
+//! It is a convenience for time, not for truth: whoever touches an overdue session settles it first, so the sweeper's
+//! lag is never visible.
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::erasure as contacts;
+use crate::domain::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::runtime::clock::BEAT;
+use crate::runtime::job::access::Access;
+use crate::runtime::job::{Hold, Job};
+use crate::runtime::{Clock, Command, KEY_LIFETIME, Runtime, tell_refusal};
+use crate::store::erasure::REDELIVERY;
+use crate::store::{
+    Tx, WriteClass, channels, contacts as stored_contacts, idempotency, logins, sessions, tombstones,
+    unprocessed_deliveries, webhooks,
+};
+
+/// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
+const QUEUED_AT_MOST: usize = 64;
+/// Old rows that are removed in one job.
+const ROWS_PER_JOB: u32 = 1_000;
+/// How often the database is tidied up.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long it is shown what was told to webhook endpoints.
+const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long wrong guesses at the admin page's password count.
+const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long parts of deliveries are kept that nothing took.
+const UNPROCESSED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long to wait at least after a round that failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Settles one session if it is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Its row.
+    pub session_seq: i64,
+}
+
+/// What came of a [`Due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fired {
+    /// So many timers fired.
+    Timers(usize),
+    /// A reply has arrived that may precede the timer: its own job decides.
+    LeftToReply,
+    /// It was not due any more.
+    NotDue,
+}
+
+impl Command for Due {
+    type Outcome = Fired;
+
+    fn run(&self, job: &Job<'_>) -> Result<Fired, Hold> {
+        let Some(stored) = sessions::find_by_seq(job.tx(), self.session_seq)? else { return Ok(Fired::NotDue) };
+        match stored.session.due_at() {
+            Some(due_at) if due_at > job.now() => return Ok(Fired::NotDue),
+            Some(due_at) if !job.may_fire(due_at) => return Ok(Fired::LeftToReply),
+            Some(_) => {}
+            None => return Ok(Fired::NotDue),
+        }
+        let contact = stored_contacts::find_by_seq(job.tx(), stored.contact_seq)?
+            .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
+        let mut live = job.live(stored, contact)?;
+        Ok(Fired::Timers(job.settle(&mut live, job.now())?))
+    }
+}
+
+pub(in crate::runtime) async fn run_due(runtime: &Runtime) -> Result<usize> {
+    let mut fired = 0;
+    loop {
+        let now = runtime.clock().settled();
+        let limit = u32::try_from(QUEUED_AT_MOST).unwrap_or(u32::MAX);
+        let due = runtime.store().query_vital(move |conn| sessions::due(conn, now, limit)).await?;
+        let is_last = due.len() < QUEUED_AT_MOST;
+        // Submitted in due order, and the writer's queue keeps it.
+        let jobs: Vec<_> = due.iter().map(|(seq, _)| (*seq, spawn(runtime, *seq))).collect();
+        let mut progressed = false;
+        for (seq, job) in jobs {
+            match job.await.unwrap_or_else(|error| Err(Error::internal("A timer's job panicked").caused_by(error))) {
+                Ok(Fired::Timers(timers)) => {
+                    fired += timers;
+                    progressed = true;
+                }
+                Ok(Fired::LeftToReply | Fired::NotDue) => {}
+                Err(error) => progressed |= give_up(runtime, seq, error).await?,
+            }
+        }
+        // Without progress the rest is left to replies under way, or to the next round.
+        if is_last || !progressed {
+            return Ok(fired);
+        }
+    }
+}
+
+fn spawn(runtime: &Runtime, session_seq: i64) -> JoinHandle<Result<Fired>> {
+    let runtime = runtime.clone();
+    tokio::spawn(async move { runtime.handle(Due { session_seq }).await })
+}
+
+/// Ends a session that cannot be stepped, so that it never stops the others. It gets a second try by itself first. Gives
+/// whether it was dealt with; while the store takes no writes the session is left as it is.
+async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bool> {
+    if error.code() != Code::Internal {
+        return Err(error);
+    }
+    let log = |error: &_| {
+        tracing::error!(session_seq, %error, "a timer could not be fired; its session is marked as failed");
+    };
+    runtime.handle_degraded(|access| Settle { session_seq, access }, log).await
+}
+
+/// Settles one session if it is due, or with degraded access marks it as failed. The outcome is whether it was dealt with.
+struct Settle {
+    session_seq: i64,
+    access: Access,
+}
+
+impl Command for Settle {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        match self.access {
+            Access::Full => Ok(matches!(Due { session_seq: self.session_seq }.run(job)?, Fired::Timers(_))),
+            Access::Degraded => Ok(job.give_up(self.session_seq)?),
+        }
+    }
+}
+
+pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut tidied_at: Option<Timestamp> = None;
+    let mut tidying: Option<JoinHandle<()>> = None;
+    let _pulse = Pulse::start(runtime.clock().clone());
+    loop {
+        // Register for the wake-up before looking: a timer armed in between is then not slept through.
+        let woken = runtime.inner.sweep.notified();
+        let round = async {
+            // Whatever is armed from here on rings.
+            runtime.inner.planned_sweep.store(i64::MAX, Ordering::SeqCst);
+            let swept = runtime.run_due().await;
+            let now = runtime.clock().now();
+            if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
+                tidied_at = Some(now);
+                // By itself: an erasure may take a while, and timers must not wait for it.
+                if tidying.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let runtime = runtime.clone();
+                    tidying = Some(tokio::spawn(async move {
+                        if let Err(error) = runtime.tidy().await {
+                            tell_refusal(&runtime, &error, "the database could not be tidied up; it is tried again");
+                        }
+                    }));
+                }
+            }
+            match swept {
+                Ok(_) => pause(runtime, interval).await,
+                Err(error) => {
+                    tell_refusal(runtime, &error, "timers could not be fired; they are tried again");
+                    interval.max(AFTER_ERROR)
+                }
+            }
+        };
+        let pause = tokio::select! {
+            () = &mut stop => return,
+            pause = round => pause,
+        };
+        tokio::select! {
+            () = &mut stop => return,
+            () = woken => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Shows that the process runs for as long as it is kept, so that the clock notices when it stood still.
+struct Pulse(Option<JoinHandle<()>>);
+
+impl Pulse {
+    fn start(clock: Clock) -> Self {
+        if clock.is_by_hand() {
+            return Self(None);
+        }
+        Self(Some(tokio::spawn(async move {
+            loop {
+                clock.beat();
+                tokio::time::sleep(BEAT).await;
+            }
+        })))
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// How long to sleep: until the next timer, at most the interval.
+async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
+    if runtime.clock().is_by_hand() {
+        return interval;
+    }
+    if let Some(listening) = runtime.clock().listens_for() {
+        return listening.clamp(Duration::from_millis(5), interval);
+    }
+    let now = runtime.clock().now();
+    let next = runtime.store().query_vital(sessions::next_due).await.ok().flatten();
+    let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
+    runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::SeqCst);
+    pause
+}
+
+/// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
+pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
+    let now = runtime.clock().now();
+    let (keys_before, tombstones_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
+    let told_before = now.minus(DELIVERIES_KEPT);
+    let guesses_before = now.minus(GUESSES_KEPT);
+    let unprocessed_before = now.minus(UNPROCESSED_KEPT);
+    // None of them waits for another: an erasure that cannot go on must not keep what is old.
+    let parts = [
+        contacts::resume(runtime).await,
+        contacts::clear_page_residue(runtime).await.map(|_| ()),
+        prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| tombstones::prune(tx, tombstones_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
+        runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
+        crate::runtime::outbox::release_stuck(runtime).await,
+        prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
+    ];
+    let mut errors = parts.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for error in errors {
+        tell_refusal(runtime, &error, "another part of tidying up failed as well; it is tried again");
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// Runs a job that removes old rows until there are none.
+async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
+    while runtime.store().write_as(WriteClass::Essential, job).await? > 0 {}
+    Ok(())
+}
