@@ -409,7 +409,7 @@ fn the_commands_for_contacts_and_tokens_do_what_the_page_says() {
     assert!(demo.server.stop().success());
 }
 
-/// How the lines of shell blocks begin that are no sample by name, each with what runs or holds them, or why nothing can.
+/// How the lines of shell blocks begin that are no sample by name, each with what runs or holds it, or why nothing can.
 const COMMANDS: &[(&str, &str)] = &[
     ("cargo run --release -- serve --demo", "the other tests start it, built already"),
     ("cargo test", "this is one of its tests"),

@@ -122,8 +122,8 @@ fn the_readme_leads_to_every_page() {
     assert_eq!(lost.collect::<Vec<_>>(), ["README.md"]);
 }
 
-/// In ARCHITECTURE.md a path may begin below `src/` or `tests/`, or in the folder that a sentence is about. `<name>` and
-/// `*` stand for any name.
+/// In ARCHITECTURE.md a path may begin below `src/` or `tests/`, or in the folder that a sentence is about. `<name>`
+/// and `*` stand for any name.
 #[test]
 fn paths_in_documents_are_paths_of_the_tree() {
     let like_a_path = Regex::new(r"^[A-Za-z0-9_.<>*-]+(/[A-Za-z0-9_.<>*-]+)*/?$").unwrap();
