@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_clients_add_is_passed_over_without_a_word() {
-        for tool in Tool::ALL {
+        for tool in Tool::all() {
             let added = json!({"toolCallId": "call_1", "sessionId": "s", "action": "sendMessage", "chatInput": "Hi"});
             assert_eq!(sifted(tool, added), Ok((json!({}), None)), "{tool:?}");
         }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn no_name_that_clients_add_is_near_to_one_of_ours() {
-        for tool in Tool::ALL {
+        for tool in Tool::all() {
             let schema = tool.arguments();
             for name in schema["properties"].as_object().unwrap().keys() {
                 assert!(OF_CLIENTS.iter().all(|added| !is_near(added, name)), "{tool:?}: {name}");

@@ -28,6 +28,7 @@
 mod arguments;
 mod calls;
 mod guard;
+mod schemas;
 mod server;
 mod tools;
 

@@ -88,7 +88,7 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(page)?;
-        let within_reach = Tool::ALL.into_iter().filter(|tool| tool.scope() <= self.caller.scope);
+        let within_reach = Tool::all().filter(|tool| tool.scope() <= self.caller.scope);
         Ok(ListToolsResult::with_all_items(within_reach.map(Tool::describe).collect()))
     }
 
