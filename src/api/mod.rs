@@ -28,8 +28,8 @@ use crate::telemetry::Sparing;
 use error::ApiError;
 use inbound::{generic, whatsapp};
 use manage::{
-    channels, contacts, events, flows, health, log_in, messages, pages, publishing, sessions, settings, simulations,
-    stats, templates, test_cases, tokens, webhook_endpoints,
+    channels, contact_export, contacts, events, flows, health, log_in, messages, pages, publishing, sessions, settings,
+    simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -127,7 +127,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::DELETE, "/contacts/{id}", ADMIN, || web::to(contacts::delete_contact)),
     entry(Method::POST, "/contacts/{id}/allow-auto-replies", ADMIN, || web::to(contacts::allow_auto_replies)),
     entry(Method::POST, "/contacts/{id}/resume", ADMIN, || web::to(contacts::resume_contact)),
-    entry(Method::GET, "/contacts/{id}/export", ADMIN, || web::to(contacts::export_contact)),
+    entry(Method::GET, "/contacts/{id}/export", ADMIN, || web::to(contact_export::export_contact)),
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
     entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),
     entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),

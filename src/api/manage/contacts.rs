@@ -1,14 +1,9 @@
-//! `/contacts`: what is known of people, changing it, handing it out, erasing it.
+//! `/contacts`: what is known of people, changing it, erasing it.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_DISPOSITION;
-use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::messages::message_with_stages;
-use super::sessions::{session_view, show_holder, turn_views};
+use super::sessions::show_holder;
 use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
@@ -18,20 +13,15 @@ use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::profile::is_language;
 use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runtime::{
     AllowAutoReplies, ContactUpdated, Found, ResumeContact, UpdateContact, Whom, find_contact, has_stopped_auto_replies,
 };
-use crate::store::contacts::{self, Address, Profile};
+use crate::store::Conn;
+use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
-use crate::store::sessions::Place;
-use crate::store::subject_export::PublishedEvent;
-use crate::store::{Conn, messages, sessions, subject_export, turns};
 
-/// Turns or messages that are read at once for an export.
-const EXPORT_ROWS: u32 = 100;
-
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
 }
 
@@ -162,14 +152,14 @@ async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(view.await?.ok_or_else(not_found)?))
 }
 
-fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
+pub(super) fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
     match contacts::find_by_id(conn, id)? {
         Some(found) => contacts::profile(conn, found.seq),
         None => Ok(None),
     }
 }
 
-fn contact_view(profile: &Profile, now: Timestamp) -> Value {
+pub(super) fn contact_view(profile: &Profile, now: Timestamp) -> Value {
     let contact = &profile.stored.contact;
     let mut view = json!({
         "id": contact.id,
@@ -256,189 +246,4 @@ pub(in crate::api) async fn delete_contact(
     let erased = state.runtime.erase_contact(id).await?.ok_or_else(not_found)?;
     let counts = json!({"sessions": erased.sessions, "messages": erased.messages});
     Ok(HttpResponse::Ok().json(json!({"id": erased.contact_id, "erased": counts})))
-}
-
-/// `GET /contacts/{id}/export`: all that is stored on a person. It is read and sent part by part, so that a long history
-/// needs neither much memory nor a long read.
-pub(in crate::api) async fn export_contact(
-    state: web::Data<State>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let id: ContactId = id.parse().map_err(|_| not_found())?;
-    let now = state.runtime.clock().now();
-    let head = read(&state, move |conn| match profile_of(conn, id)? {
-        Some(profile) => export_head(conn, &profile, now).map(Some),
-        None => Ok(None),
-    });
-    let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
-    let start = Export { state, id, contact_seq, next: Part::Session { after: Place::default() }, has_items: false };
-    let parts = stream::try_unfold(start, |export| async move { export.read_part().await })
-        .inspect_err(|error| tracing::error!(%error, "an export broke off"));
-    let head = stream::once(std::future::ready(Ok::<_, Error>(Bytes::from(head))));
-    let disposition = format!("attachment; filename=\"contact-{id}.json\"");
-    Ok(HttpResponse::build(StatusCode::OK)
-        .content_type("application/json")
-        .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(head.chain(parts)))
-}
-
-/// The beginning of an export, up to its sessions.
-fn export_head(conn: &Conn, profile: &Profile, now: Timestamp) -> Result<(i64, String)> {
-    let seq = profile.stored.seq;
-    let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
-    let former_ids = contacts::former_ids(conn, seq)?;
-    let pacing: Vec<Value> = subject_export::pair_clocks_of(conn, seq)?
-        .into_iter()
-        .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
-        .collect();
-    let head = json!({
-        "contact": contact_view(profile, now),
-        "addresses": addresses,
-        "former_ids": former_ids,
-        "pacing": pacing,
-    })
-    .to_string();
-    let open = head.strip_suffix('}').unwrap_or(&head);
-    Ok((seq, format!("{open},\"sessions\":[")))
-}
-
-fn address_view(address: &Address) -> Value {
-    json!({
-        "kind": address.kind,
-        "value": address.value,
-        "added_at": iso(Some(address.added_at)),
-        "retired_at": iso(address.retired_at),
-    })
-}
-
-fn told_view(told: &PublishedEvent) -> Value {
-    json!({"event": told.event, "body": told.body, "created_at": iso(Some(told.created_at))})
-}
-
-/// An export under way.
-struct Export {
-    state: web::Data<State>,
-    /// What the contact was asked for by.
-    id: ContactId,
-    contact_seq: i64,
-    next: Part,
-    /// The list that is being written has an item already.
-    has_items: bool,
-}
-
-/// What of an export comes next.
-#[derive(Clone, Copy)]
-enum Part {
-    /// The session after a place, up to its turns.
-    Session { after: Place },
-    /// The turns of the session at a place, after a row.
-    Turns { of: Place, after: i64 },
-    /// The messages after a row.
-    Messages { after: i64 },
-    /// What was told of the contact, after a row.
-    Told { after: i64 },
-    /// Nothing.
-    End,
-}
-
-impl Export {
-    /// Reads and writes the next part.
-    async fn read_part(mut self) -> Result<Option<(Bytes, Self)>> {
-        let (contact_seq, part) = (self.contact_seq, self.next);
-        let mut text = String::new();
-        match part {
-            Part::Session { after } => {
-                let now = self.state.runtime.clock().now();
-                let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
-                    Some(stored) => {
-                        let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
-                        let mut view = session_view(conn, stored, now)?;
-                        view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
-                        Ok(Some((view.to_string(), place)))
-                    }
-                    None => Ok(None),
-                };
-                match self.read(read).await? {
-                    Some((view, of)) => {
-                        let open = view.strip_suffix('}').unwrap_or(&view);
-                        self.write(&mut text, [format!("{open},\"turns\":[")]);
-                        self.has_items = false;
-                        self.next = Part::Turns { of, after: 0 };
-                    }
-                    None => {
-                        text.push_str("],\"messages\":[");
-                        self.has_items = false;
-                        self.next = Part::Messages { after: 0 };
-                    }
-                }
-            }
-            Part::Turns { of, after } => {
-                let read = move |conn: &Conn| {
-                    let rows = turns::list(conn, of.seq, after, EXPORT_ROWS)?;
-                    Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
-                };
-                let (views, last) = self.read(read).await?;
-                self.write(&mut text, views);
-                match last {
-                    Some(after) => self.next = Part::Turns { of, after },
-                    None => {
-                        text.push_str("]}");
-                        self.has_items = true;
-                        self.next = Part::Session { after: of };
-                    }
-                }
-            }
-            Part::Messages { after } => {
-                let read = move |conn: &Conn| {
-                    let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
-                    let views = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
-                    Ok((views, rows.last().map(|row| row.seq)))
-                };
-                let (views, last) = self.read(read).await?;
-                self.write(&mut text, views);
-                match last {
-                    Some(after) => self.next = Part::Messages { after },
-                    None => {
-                        text.push_str("],\"webhook_deliveries\":[");
-                        self.has_items = false;
-                        self.next = Part::Told { after: 0 };
-                    }
-                }
-            }
-            Part::Told { after } => {
-                let read =
-                    move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS);
-                let rows = self.read(read).await?;
-                self.write(&mut text, rows.iter().map(told_view));
-                match rows.last() {
-                    Some(last) => self.next = Part::Told { after: last.seq },
-                    None => {
-                        text.push_str("]}");
-                        self.next = Part::End;
-                    }
-                }
-            }
-            Part::End => return Ok(None),
-        }
-        Ok(Some((Bytes::from(text), self)))
-    }
-
-    /// Reads of the contact, and fails once that was erased or merged: what is left of it would pass for the whole.
-    async fn read<T: Send + 'static>(&self, query: impl FnOnce(&Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        let (id, contact_seq) = (self.id, self.contact_seq);
-        let checked = move |conn: &Conn| match contacts::find_by_id(conn, id)? {
-            Some(found) if found.seq == contact_seq => query(conn),
-            _ => Err(Error::conflict("The contact was erased or merged meanwhile")),
-        };
-        self.state.runtime.store().query_heavy(checked).await
-    }
-
-    fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl ToString>) {
-        for item in items {
-            if std::mem::replace(&mut self.has_items, true) {
-                text.push(',');
-            }
-            text.push_str(&item.to_string());
-        }
-    }
 }

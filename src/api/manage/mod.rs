@@ -1,6 +1,7 @@
 //! What the admin page and operators call: authoring and publishing, what runs, and how the server stands.
 
 pub(super) mod channels;
+pub(super) mod contact_export;
 pub(super) mod contacts;
 pub(super) mod events;
 pub(super) mod flows;
