@@ -12,6 +12,7 @@ pub(super) mod pages;
 pub(super) mod publishing;
 pub(super) mod sessions;
 pub(super) mod settings;
+mod simulation_fields;
 pub(super) mod simulations;
 pub(super) mod stats;
 pub(super) mod templates;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::flows::{find, not_found, parse_draft};
 use super::publishing;
-use super::simulations::{self, in_background, read_event, read_start};
+use super::simulation_fields::{read_event, read_start};
+use super::simulations::{self, in_background};
 use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
