@@ -84,17 +84,7 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
     let mut messages = 0;
     let last = Counter::hour_of(now);
     let first = last - hours + 1;
-    let mut series: Vec<Map<String, Value>> = (first..=last)
-        .map(|hour| {
-            let mut row = Map::new();
-            row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
-            let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
-            for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
-                row.insert((*name).to_owned(), json!(0));
-            }
-            row
-        })
-        .collect();
+    let mut series: Vec<Map<String, Value>> = (first..=last).map(empty_hour).collect();
     for flow_seq in flow_seqs {
         if let Value::Object(counts) = session_counts(conn, *flow_seq, None)? {
             for (name, value) in counts {
@@ -103,18 +93,35 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         }
         let out = Counter { name: "message.out".into(), flow_seq: *flow_seq, ..Counter::default() };
         messages += counters::value(conn, &out)?;
-        let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
-        for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
-            for (hour, value) in counters::by_hour(conn, &counter, *flow_seq, first..last + 1)? {
-                let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
-                if let Some(row) = row {
-                    let sum = row.get(name).and_then(Value::as_i64).unwrap_or(0);
-                    row.insert(name.to_owned(), json!(sum + value));
-                }
-            }
-        }
+        add_hours(conn, *flow_seq, first, &mut series)?;
     }
     Ok(json!({"totals": {"sessions": sessions, "messages": {"out": messages}}, "series": series}))
+}
+
+/// A row of the series in which nothing has happened.
+fn empty_hour(hour: i64) -> Map<String, Value> {
+    let mut row = Map::new();
+    row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
+    let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
+    for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
+        row.insert((*name).to_owned(), json!(0));
+    }
+    row
+}
+
+/// Adds what happened in a flow to a series of hours that begins with `first`.
+fn add_hours(conn: &Conn, flow_seq: i64, first: i64, series: &mut [Map<String, Value>]) -> Result<()> {
+    let hours = first..first.saturating_add_unsigned(series.len() as u64);
+    let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
+    for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
+        for (hour, value) in counters::by_hour(conn, &counter, flow_seq, hours.clone())? {
+            let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
+            let Some(row) = row else { continue };
+            let sum = row.get(name).and_then(Value::as_i64).unwrap_or(0);
+            row.insert(name.to_owned(), json!(sum + value));
+        }
+    }
+    Ok(())
 }
 
 /// How many messages of ours the channel has put a price on, by what it calls their category.
