@@ -109,83 +109,95 @@ enum Part {
 impl Export {
     /// Reads and writes the next part.
     async fn read_part(mut self) -> Result<Option<(Bytes, Self)>> {
-        let (contact_seq, part) = (self.contact_seq, self.next);
         let mut text = String::new();
-        match part {
-            Part::Session { after } => {
-                let now = self.state.runtime.clock().now();
-                let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
-                    Some(stored) => {
-                        let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
-                        let mut view = session_view(conn, stored, now)?;
-                        view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
-                        Ok(Some((view.to_string(), place)))
-                    }
-                    None => Ok(None),
-                };
-                match self.read(read).await? {
-                    Some((view, of)) => {
-                        let open = view.strip_suffix('}').unwrap_or(&view);
-                        self.write(&mut text, [format!("{open},\"turns\":[")]);
-                        self.has_items = false;
-                        self.next = Part::Turns { of, after: 0 };
-                    }
-                    None => {
-                        text.push_str("],\"messages\":[");
-                        self.has_items = false;
-                        self.next = Part::Messages { after: 0 };
-                    }
-                }
-            }
-            Part::Turns { of, after } => {
-                let read = move |conn: &Conn| {
-                    let rows = turns::list(conn, of.seq, after, EXPORT_ROWS)?;
-                    Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
-                };
-                let (views, last) = self.read(read).await?;
-                self.write(&mut text, views);
-                match last {
-                    Some(after) => self.next = Part::Turns { of, after },
-                    None => {
-                        text.push_str("]}");
-                        self.has_items = true;
-                        self.next = Part::Session { after: of };
-                    }
-                }
-            }
-            Part::Messages { after } => {
-                let read = move |conn: &Conn| {
-                    let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
-                    let views = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
-                    Ok((views, rows.last().map(|row| row.seq)))
-                };
-                let (views, last) = self.read(read).await?;
-                self.write(&mut text, views);
-                match last {
-                    Some(after) => self.next = Part::Messages { after },
-                    None => {
-                        text.push_str("],\"webhook_deliveries\":[");
-                        self.has_items = false;
-                        self.next = Part::Told { after: 0 };
-                    }
-                }
-            }
-            Part::Told { after } => {
-                let read =
-                    move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS);
-                let rows = self.read(read).await?;
-                self.write(&mut text, rows.iter().map(told_view));
-                match rows.last() {
-                    Some(last) => self.next = Part::Told { after: last.seq },
-                    None => {
-                        text.push_str("]}");
-                        self.next = Part::End;
-                    }
-                }
-            }
+        match self.next {
+            Part::Session { after } => self.read_session(&mut text, after).await?,
+            Part::Turns { of, after } => self.read_turns(&mut text, of, after).await?,
+            Part::Messages { after } => self.read_messages(&mut text, after).await?,
+            Part::Told { after } => self.read_told(&mut text, after).await?,
             Part::End => return Ok(None),
         }
         Ok(Some((Bytes::from(text), self)))
+    }
+
+    async fn read_session(&mut self, text: &mut String, after: Place) -> Result<()> {
+        let (contact_seq, now) = (self.contact_seq, self.state.runtime.clock().now());
+        let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
+            Some(stored) => {
+                let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
+                let mut view = session_view(conn, stored, now)?;
+                view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
+                Ok(Some((view.to_string(), place)))
+            }
+            None => Ok(None),
+        };
+        match self.read(read).await? {
+            Some((view, of)) => {
+                let open = view.strip_suffix('}').unwrap_or(&view);
+                self.write(text, [open]);
+                self.begin_list(text, ",\"turns\":[", Part::Turns { of, after: 0 });
+            }
+            None => self.begin_list(text, "],\"messages\":[", Part::Messages { after: 0 }),
+        }
+        Ok(())
+    }
+
+    async fn read_turns(&mut self, text: &mut String, of: Place, after: i64) -> Result<()> {
+        let read = move |conn: &Conn| {
+            let rows = turns::list(conn, of.seq, after, EXPORT_ROWS)?;
+            Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
+        };
+        let (views, last) = self.read(read).await?;
+        self.write(text, views);
+        match last {
+            Some(after) => self.next = Part::Turns { of, after },
+            None => {
+                text.push_str("]}");
+                // The session that ends here is an item of its list.
+                self.has_items = true;
+                self.next = Part::Session { after: of };
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_messages(&mut self, text: &mut String, after: i64) -> Result<()> {
+        let contact_seq = self.contact_seq;
+        let read = move |conn: &Conn| {
+            let rows = messages::history_of_contact(conn, contact_seq, after, EXPORT_ROWS)?;
+            let views = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
+            Ok((views, rows.last().map(|row| row.seq)))
+        };
+        let (views, last) = self.read(read).await?;
+        self.write(text, views);
+        match last {
+            Some(after) => self.next = Part::Messages { after },
+            None => self.begin_list(text, "],\"webhook_deliveries\":[", Part::Told { after: 0 }),
+        }
+        Ok(())
+    }
+
+    async fn read_told(&mut self, text: &mut String, after: i64) -> Result<()> {
+        let contact_seq = self.contact_seq;
+        let rows = self
+            .read(move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS))
+            .await?;
+        self.write(text, rows.iter().map(told_view));
+        match rows.last() {
+            Some(last) => self.next = Part::Told { after: last.seq },
+            None => {
+                text.push_str("]}");
+                self.next = Part::End;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the opening of a list, which `next` fills.
+    fn begin_list(&mut self, text: &mut String, opening: &str, next: Part) {
+        text.push_str(opening);
+        self.has_items = false;
+        self.next = next;
     }
 
     /// Reads of the contact, and fails once that is gone or another one: a row that an erasure frees may be the next
