@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bundle;
 #[path = "../common/mod.rs"]
 mod common;
 mod description;
