@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../crates/testkit/src/process.rs"]
 mod common;
-#[path = "common/wait.rs"]
+#[path = "../crates/testkit/src/wait.rs"]
 mod wait;
 
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};

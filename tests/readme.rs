@@ -2,9 +2,9 @@
 //! its own folder and nothing of the machine's own configuration.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "common/tools.rs"]
+#[path = "../crates/testkit/src/tools.rs"]
 mod tools;
-#[path = "common/wait.rs"]
+#[path = "../crates/testkit/src/wait.rs"]
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,10 +13,10 @@
 //! Conversations that call an HTTP endpoint are not compared: what the network answers, and when, a simulation is told.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "api/support.rs"]
+#[path = "../crates/testkit/src/app.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod support;
-#[path = "common/wait.rs"]
+#[path = "../crates/testkit/src/wait.rs"]
 mod wait;
 
 use std::path::Path;

@@ -639,7 +639,7 @@ pub(crate) fn start_client(url: &str, token: &str) -> Option<Program> {
         return None;
     }
     let settings = json!({"url": url, "token": token, "library": folder().join(library)}).to_string();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_mcp_sdk.mjs");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/with_mcp_sdk.mjs");
     Some(Program::start(Command::new("node").arg(script).arg(settings)))
 }
 

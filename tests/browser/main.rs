@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod channel;
+#[path = "../../crates/testkit/src/chromium.rs"]
 mod chromium;
-#[path = "../common/mod.rs"]
+#[path = "../../crates/testkit/src/process.rs"]
 mod common;
 mod dangers;
 mod docs;
@@ -12,7 +13,7 @@ mod hostile;
 mod https;
 mod people;
 mod story;
-#[path = "../common/tools.rs"]
+#[path = "../../crates/testkit/src/tools.rs"]
 mod tools;
-#[path = "../common/wait.rs"]
+#[path = "../../crates/testkit/src/wait.rs"]
 mod wait;

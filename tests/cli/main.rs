@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../common/address.rs"]
+#[path = "../../crates/testkit/src/address.rs"]
 mod address;
-#[path = "../common/mod.rs"]
+#[path = "../../crates/testkit/src/process.rs"]
 mod common;
 mod contacts;
 mod documents;
@@ -12,7 +12,7 @@ mod imports;
 mod log;
 mod settings;
 mod standstill;
-#[path = "../common/wait.rs"]
+#[path = "../../crates/testkit/src/wait.rs"]
 mod wait;
 
 use std::path::Path;

@@ -42,14 +42,14 @@ fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeClo
 }
 
 fn start_pywa() -> Option<(FakeCloud, Program)> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_pywa.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/with_pywa.py");
     let mut command = Command::new("python3");
     command.arg(script).env("PYTHONPATH", folder().join("python")).env("PYTHONDONTWRITEBYTECODE", "1");
     start("python/pywa", "python3 -m pip install --target target/tools/python pywa==4.5.0", &mut command)
 }
 
 fn start_whatsapp_api_js() -> Option<(FakeCloud, Program)> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/clients/with_whatsapp_api_js.mjs");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/with_whatsapp_api_js.mjs");
     let install = "npm install --prefix target/tools --no-save axe-core whatsapp-api-js@6.3.0 (both, or one goes)";
     start("node_modules/whatsapp-api-js", install, Command::new("node").arg(script))
 }

@@ -7,10 +7,10 @@ mod clients;
 mod faults;
 mod reading;
 mod sending;
-#[path = "../support/mod.rs"]
+#[path = "../../crates/testkit/src/meta/mod.rs"]
 mod support;
-#[path = "../common/tools.rs"]
+#[path = "../../crates/testkit/src/tools.rs"]
 mod tools;
-#[path = "../common/wait.rs"]
+#[path = "../../crates/testkit/src/wait.rs"]
 mod wait;
 mod webhooks;

@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bundle;
-#[path = "../common/mod.rs"]
+#[path = "../../crates/testkit/src/process.rs"]
 mod common;
 mod description;
 mod generated;
 mod generators;
 mod schemathesis;
-#[path = "../common/tools.rs"]
+#[path = "../../crates/testkit/src/tools.rs"]
 mod tools;
 mod typescript;
-#[path = "../common/wait.rs"]
+#[path = "../../crates/testkit/src/wait.rs"]
 mod wait;
 
 /// The description that the server serves.

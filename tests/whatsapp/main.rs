@@ -5,15 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../common/address.rs"]
+#[path = "../../crates/testkit/src/address.rs"]
 mod address;
-#[path = "../support/mod.rs"]
+#[path = "../../crates/testkit/src/meta/mod.rs"]
 mod meta;
-#[path = "../common/mod.rs"]
+#[path = "../../crates/testkit/src/process.rs"]
 mod process;
-#[path = "../common/site.rs"]
+#[path = "../../crates/testkit/src/site.rs"]
 mod site;
-#[path = "../api/support.rs"]
+#[path = "../../crates/testkit/src/app.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API, which use all of it")]
 mod support;
 mod world;
@@ -38,5 +38,5 @@ mod templates;
 mod token;
 mod told;
 mod trouble;
-#[path = "../common/wait.rs"]
+#[path = "../../crates/testkit/src/wait.rs"]
 mod wait;

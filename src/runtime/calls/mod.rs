@@ -14,7 +14,7 @@
 mod fetch;
 mod guard;
 #[cfg(test)]
-#[path = "../../../tests/common/site.rs"]
+#[path = "../../../crates/testkit/src/site.rs"]
 mod site;
 
 use std::collections::HashMap;
