@@ -7,11 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../crates/testkit/src/process.rs"]
-mod common;
-#[path = "../crates/testkit/src/wait.rs"]
-mod wait;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,11 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{Server, question};
 use qyvo::domain::Timestamp;
 use qyvo::error::Code;
 use qyvo::store::{Options, Store, settings};
 use serde_json::{Value, json};
+use testkit::process::{Server, question};
+use testkit::wait;
 
 /// A file system of its own size, gone when dropped.
 struct Disk {

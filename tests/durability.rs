@@ -2,19 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../crates/testkit/src/process.rs"]
-mod common;
-#[path = "../crates/testkit/src/wait.rs"]
-mod wait;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Begun, Callers, Server, question};
 use serde_json::{Value, json};
+use testkit::process::{Begun, Callers, Server, question};
+use testkit::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answered_session_survives_a_kill_under_load() {

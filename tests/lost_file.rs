@@ -3,18 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../crates/testkit/src/process.rs"]
-mod common;
-#[path = "../crates/testkit/src/wait.rs"]
-mod wait;
-
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use common::{Begun, Callers, Server, command, question};
 use rusqlite::Connection;
+use testkit::process::{Begun, Callers, Server, command, question};
+use testkit::wait;
 
 /// What a server with a lost file has answered, and what it has left.
 struct Lost {

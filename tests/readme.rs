@@ -2,11 +2,6 @@
 //! its own folder and nothing of the machine's own configuration.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../crates/testkit/src/tools.rs"]
-mod tools;
-#[path = "../crates/testkit/src/wait.rs"]
-mod wait;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -21,9 +16,8 @@ use qyvo::domain::NODE_TYPES;
 use qyvo::runtime::webhooks::EVENTS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use tools::skip;
-use wait::PATIENCE;
+use testkit::tools::skip;
+use testkit::wait::PATIENCE;
 
 /// Between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(20);

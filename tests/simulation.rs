@@ -13,12 +13,6 @@
 //! Conversations that call an HTTP endpoint are not compared: what the network answers, and when, a simulation is told.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../crates/testkit/src/app.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod support;
-#[path = "../crates/testkit/src/wait.rs"]
-mod wait;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,9 +24,8 @@ use qyvo::runtime::simulation::{Persona, Refused, SimulatedTurn, Simulation, Sta
 use qyvo::store::flows::NewDraft;
 use qyvo::store::{contacts, flows, sessions};
 use serde_json::{Map, Value, json};
+use testkit::app::{PHONE, START, TestApp, local};
 use uuid::Uuid;
-
-use support::{PHONE, START, TestApp, local};
 
 /// The default time to live, on both sides.
 const TTL: Duration = Duration::from_secs(1800);

@@ -3,9 +3,8 @@
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, local, question, read};
-use crate::wait::patiently;
+use testkit::app::{Answer, PHONE, TestApp, local, question, read};
+use testkit::wait::patiently;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -466,7 +465,7 @@ async fn an_address_that_locks_its_author_out_has_to_be_confirmed() {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            let request = request.bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Admin));
+            let request = request.bearer_auth(testkit::app::secret(qyvo::store::tokens::Scope::Admin));
             let answer = request.json(&json!({"server.public_url": url})).send().await.unwrap();
             (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
         };

@@ -1,8 +1,7 @@
 //! `POST /flows/import` and `/flows/{id}/publish`.
 
 use serde_json::json;
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn import_creates_then_replaces_and_publish_makes_versions() {

@@ -2,8 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 const FALLBACK: &str = "01936b1e-7c6a-7000-8000-00000000fa11";
 const LIMIT: &str = "auto_reply_limit";

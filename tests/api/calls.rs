@@ -7,11 +7,10 @@ use std::time::Duration;
 use qyvo::config::Config;
 use qyvo::runtime::Clock;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local};
+use testkit::site::{Site, answer};
+use testkit::wait::{patiently, until};
 use tokio::sync::Notify;
-
-use crate::site::{Site, answer};
-use crate::support::{PHONE, TestApp, local};
-use crate::wait::{patiently, until};
 
 fn allow(config: &mut Config) {
     config.http_request.allow = vec!["127.0.0.1/32".parse().unwrap()];

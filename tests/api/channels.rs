@@ -7,9 +7,8 @@ use qyvo::config::Config;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-use crate::support::{PHONE, TestApp, local, question, secret};
 
 /// Meta, as far as it answers questions: by path, and only to who has the token.
 pub(crate) struct Meta {
@@ -50,7 +49,7 @@ impl Meta {
         })
         // A busy machine must not make a doubt of a message: see the library's five seconds.
         .client_request_timeout(std::time::Duration::ZERO)
-        .keep_alive(crate::wait::PATIENCE)
+        .keep_alive(testkit::wait::PATIENCE)
         .workers(1)
         .disable_signals()
         .bind("127.0.0.1:0")
@@ -178,15 +177,12 @@ async fn the_token_expires_overnight_and_a_new_one_works_without_a_restart() {
         // A restart keeps it, although the configuration has none at all.
         let folder = app.stop().await;
         let start = whatsapp(&base);
-        let app = TestApp::start_in(
-            folder,
-            qyvo::runtime::Clock::by_hand(crate::support::START.parse().unwrap()),
-            |config| {
+        let app =
+            TestApp::start_in(folder, qyvo::runtime::Clock::by_hand(testkit::app::START.parse().unwrap()), |config| {
                 start(config);
                 config.whatsapp.access_token = String::new().into();
-            },
-        )
-        .await;
+            })
+            .await;
         app.post("/templates/sync", &json!({})).await.expect(200);
         assert!(!app.get("/settings").await.body.to_string().contains("EAAGm0PX4"));
         app.stop().await;
@@ -239,12 +235,12 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         let flow = app.publish(&question(30)).await;
         let paused = app.post("/channels/webhook/pause", &json!({"reason": "Wrong price"})).await.expect(200);
         assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("operator")));
-        assert_eq!((&paused["explanation"], &paused["since"]), (&json!("Wrong price"), &json!(crate::support::START)));
+        assert_eq!((&paused["explanation"], &paused["since"]), (&json!("Wrong price"), &json!(testkit::app::START)));
         let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
         assert_eq!((&ready["status"], &ready["channel"]["name"]), (&json!("degraded"), &json!("webhook")));
         assert_eq!(ready["channel"]["explanation"], Value::Null, "what a far side said may be its inside");
         let text = "The channel webhook is paused (operator): messages wait until somebody resumes it.";
-        let reasons = json!([{"code": "channel_paused", "text": text, "since": crate::support::START}]);
+        let reasons = json!([{"code": "channel_paused", "text": text, "since": testkit::app::START}]);
         assert_eq!(ready["reasons"], reasons, "what an operator wrote is not for everybody");
         let again = app.post("/channels/webhook/pause", &json!({"reason": "Another"})).await.expect(200);
         assert_eq!(again["explanation"], "Wrong price", "the first reason stands");

@@ -10,8 +10,7 @@ use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, question, read, secret};
+use testkit::app::{Answer, PHONE, TestApp, question, read, secret};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

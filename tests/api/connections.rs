@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use testkit::app::TestApp;
+use testkit::wait::patiently;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::support::TestApp;
-use crate::wait::patiently;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -78,7 +77,7 @@ async fn pipelined_requests_with_bodies_are_all_answered_in_turn() {
     let head = format!(
         "POST /api/v1/actions/search-contacts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n\r\n",
-        crate::support::secret(qyvo::store::tokens::Scope::Admin),
+        testkit::app::secret(qyvo::store::tokens::Scope::Admin),
         body.len()
     );
     let mut requests = format!("{head}{body}").repeat(50);

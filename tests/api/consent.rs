@@ -1,9 +1,8 @@
 //! Words that opt out or in, and what they are while somebody is asked something: the answer.
 
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local};
 use uuid::Uuid;
-
-use crate::support::{PHONE, TestApp, local};
 
 /// A flow that asks once and says what it understood.
 fn asks(name: &str, node: Value) -> Value {
@@ -129,7 +128,7 @@ async fn what_is_written_to_a_person_who_has_taken_over_is_an_answer_unless_it_s
 async fn only_the_session_that_would_get_the_message_turns_a_word_into_an_answer() {
     local(async {
         let app = TestApp::start().await;
-        let (level, plain) = (app.publish(&menu("Level")).await, app.publish(&crate::support::question(30)).await);
+        let (level, plain) = (app.publish(&menu("Level")).await, app.publish(&testkit::app::question(30)).await);
         let first = app.trigger(level, PHONE).await.expect(201);
         app.advance(1);
         app.trigger(plain, PHONE).await.expect(201);
@@ -159,7 +158,7 @@ async fn what_is_due_is_settled_before_anybody_is_said_to_ask() {
         assert_eq!(handled(&app, "baja").await, "opt_out");
         assert_eq!(handled(&app, "start").await, "opt_in");
         // The session that spoke last has expired: the one before has the floor, and its question is open.
-        let mut short = crate::support::question(1);
+        let mut short = testkit::app::question(1);
         short["name"] = json!("Short");
         short["nodes"][0]["timeout_seconds"] = json!(3600);
         let (open, short) = (app.publish(&open_question("Pain")).await, app.publish(&short).await);

@@ -7,9 +7,8 @@ use qyvo::store::tombstones::ErasureKey;
 use qyvo::store::{contacts, erasure};
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::support::{PHONE, TestApp, local, question, secret};
 
 const OTHER: &str = "+4915112345678";
 

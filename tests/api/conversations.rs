@@ -1,8 +1,7 @@
 //! `POST /inbound`: whose the message is, and which session gets it.
 
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redelivered_message_runs_nothing_twice() {

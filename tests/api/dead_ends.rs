@@ -1,8 +1,7 @@
 //! An exit that leads nowhere: told before publishing, in the trace and in the statistics.
 
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local};
+use testkit::app::{PHONE, TestApp, local};
 
 /// A menu, a decision and a draw, each with an exit that is not wired.
 fn document() -> Value {

@@ -6,11 +6,11 @@ use qyvo::store::unprocessed_deliveries;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use testkit::app::{Answer, TestApp, local, question, read, secret};
+use testkit::wait::{PATIENCE, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::channels::{Meta, whatsapp};
-use crate::support::{Answer, TestApp, local, question, read, secret};
-use crate::wait::{PATIENCE, until};
 
 /// Nobody answers there: whatever the server tells Meta is lost, and nothing depends on it.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -242,7 +242,7 @@ async fn what_cannot_be_read_is_kept_and_acknowledged() {
         assert_eq!((app.count("counters"), app.count("strays")), (2, 2), "what comes again is kept once");
         let first = app.get("/channels/whatsapp/strays?limit=1").await.expect(200);
         assert_eq!(first["data"][0]["raw"], "no JSON");
-        assert_eq!(first["data"][0]["created_at"], crate::support::START);
+        assert_eq!(first["data"][0]["created_at"], testkit::app::START);
         let rest = format!("/channels/whatsapp/strays?cursor={}", first["next_cursor"].as_str().unwrap());
         let rest = app.get(&rest).await.expect(200);
         assert_eq!((rest["data"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));

@@ -1,6 +1,6 @@
 //! The page that shows the API, as files.
 
-use crate::support::TestApp;
+use testkit::app::TestApp;
 
 #[actix_web::test]
 async fn the_page_and_its_parts_are_served_under_a_policy_of_their_own() {

@@ -14,8 +14,7 @@ use qyvo::store::{
     channels, contacts, erasure, http_calls, messages, outbox, sessions, settings, unprocessed_deliveries,
 };
 use serde_json::{Value, json};
-
-use crate::support::{TestApp, local};
+use testkit::app::{TestApp, local};
 
 /// People in the database.
 const PEOPLE: u64 = 2_000;

@@ -3,8 +3,7 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question, secret};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 
 /// What is sent, and what must be answered.
 struct Case {
@@ -44,7 +43,7 @@ async fn every_bad_input_is_refused_and_changes_no_row() {
             .store()
             .write(|tx| {
                 let now = "2026-05-07T08:00:00Z".parse().map_err(|_| qyvo::error::Error::internal("time"))?;
-                let id = crate::support::add_token(tx, "revoked", Scope::Admin, "qyvo_revoked", now)?;
+                let id = testkit::app::add_token(tx, "revoked", Scope::Admin, "qyvo_revoked", now)?;
                 qyvo::store::tokens::revoke(tx, id, now)
             })
             .await

@@ -4,8 +4,7 @@ use qyvo::domain::FlowId;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, local, question, secret};
+use testkit::app::{Answer, PHONE, TestApp, local, question, secret};
 
 /// Asks for a size, then waits an hour for a payment.
 fn order(name: &str) -> Value {

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use qyvo::store::tokens::Scope;
-
-use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
+use testkit::app::{Answer, PHONE, TestApp, local, question, read, secret};
 
 fn path_of(flow: &Value) -> String {
     format!("/flows/{}", flow["id"].as_str().unwrap())

@@ -6,11 +6,10 @@ use qyvo::store::tokens::Scope;
 use regex::Regex;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, question, secret};
+use testkit::wait::patiently;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::support::{PHONE, TestApp, question, secret};
-use crate::wait::patiently;
 
 /// A connection, as a client sees it.
 struct Wire {

@@ -2,8 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
@@ -225,10 +224,10 @@ async fn without_room_on_the_disk_triggers_wait_and_messages_come_in() {
         let ready = app.request(Method::GET, "/readyz", None, None).await.expect(200);
         let reason = &ready["reasons"][0];
         assert_eq!((&ready["status"], &reason["code"]), (&json!("degraded"), &json!("disk_nearly_full")));
-        assert_eq!(reason["since"], crate::support::START);
+        assert_eq!(reason["since"], testkit::app::START);
         app.advance(60);
         let later = app.request(Method::GET, "/readyz", None, None).await.expect(200);
-        assert_eq!(later["reasons"][0]["since"], crate::support::START, "since it began");
+        assert_eq!(later["reasons"][0]["since"], testkit::app::START, "since it began");
         assert_eq!(app.say(PHONE, "tea").await["session_id"], started["id"]);
         app.runtime.measure_room(1).unwrap();
         assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
@@ -277,7 +276,7 @@ async fn after_a_failed_commit_the_server_stops_with_the_reason() {
         // Whoever is answered at all is turned away.
         let body = json!({"flow_id": flow, "phone": PHONE}).to_string();
         let url = format!("{}/v1/actions/trigger-flow", app.base);
-        let late = app.client.post(url).bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Admin));
+        let late = app.client.post(url).bearer_auth(testkit::app::secret(qyvo::store::tokens::Scope::Admin));
         if let Ok(response) = late.header("Content-Type", "application/json").body(body).send().await {
             assert_eq!(response.status(), 503);
         }

@@ -37,19 +37,11 @@ mod public_sequences;
 mod public_templates;
 mod routing;
 mod simulations;
-#[path = "../../crates/testkit/src/site.rs"]
-mod site;
-#[path = "../../crates/testkit/src/app.rs"]
-mod support;
 mod templates;
 mod test_cases;
 mod timers;
 mod tokens;
-#[path = "../../crates/testkit/src/tools.rs"]
-mod tools;
 mod trigger;
 mod trigger_batch;
-#[path = "../../crates/testkit/src/wait.rs"]
-mod wait;
 mod webhook_payloads;
 mod webhooks;

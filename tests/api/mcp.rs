@@ -6,10 +6,9 @@ use std::process::Command;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{Answer, PHONE, TestApp, local, question, read, secret};
+use testkit::tools::{Program, folder, is_there};
 use uuid::Uuid;
-
-use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
-use crate::tools::{Program, folder, is_there};
 
 const BOTH: &str = "application/json, text/event-stream";
 

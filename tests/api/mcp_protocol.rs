@@ -2,9 +2,9 @@
 
 use qyvo::store::tokens::Scope;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 
 use crate::mcp::{ask, call_by, post_raw, refusal, start_client, with_client};
-use crate::support::{PHONE, TestApp, local, question, secret};
 
 /// What n8n's agents add to every call.
 fn added() -> Value {

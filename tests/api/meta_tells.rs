@@ -1,10 +1,10 @@
 //! What Meta tells beside messages: the ad that led to one, what people wish, what a message costs, the account.
 
 use serde_json::{Value, json};
+use testkit::app::{PHONE, START, TestApp, local, question};
+use testkit::site::{Site, answer};
 
 use crate::deliveries::{deliver, delivery, start, text};
-use crate::site::{Site, answer};
-use crate::support::{PHONE, START, TestApp, local, question};
 
 const WA_ID: &str = "14155550123";
 /// [`START`] in seconds.

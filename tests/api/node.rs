@@ -6,8 +6,7 @@ use std::collections::HashSet;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
+use testkit::app::{Answer, PHONE, TestApp, local, question, read, secret};
 
 /// What the node does with an answer.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! Who a message is from: one person by several addresses, two contacts that turn out to be one, numbers that change.
 
 use serde_json::{Value, json};
+use testkit::app::{TestApp, local, question};
 
 use crate::deliveries::{deliver, delivery, start, text};
-use crate::support::{TestApp, local, question};
 
 fn number(digits: &str) -> Value {
     json!({"from": digits})

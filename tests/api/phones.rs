@@ -1,9 +1,8 @@
 //! Numbers as people, spreadsheets and other systems write them: one number is one person, at every way in.
 
 use serde_json::{Value, json};
+use testkit::app::{TestApp, local, question};
 use uuid::Uuid;
-
-use crate::support::{TestApp, local, question};
 
 /// As it is written, and the number that it is.
 const WRITTEN: [(&str, &str); 13] = [

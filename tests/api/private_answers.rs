@@ -2,8 +2,7 @@
 
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
-
-use crate::support::{TestApp, secret};
+use testkit::app::{TestApp, secret};
 
 #[actix_web::test]
 async fn private_answers_are_neither_stored_nor_taken_for_something_else() {

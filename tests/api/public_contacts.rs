@@ -6,8 +6,7 @@ use qyvo::store::tokens::Scope;
 use qyvo::store::{addresses, contacts, merge};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, START, TestApp, local, question, read, secret};
+use testkit::app::{PHONE, START, TestApp, local, question, read, secret};
 
 const NEITHER: &str = "Neither contact_id nor phone provided";
 

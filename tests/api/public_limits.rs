@@ -5,9 +5,8 @@ use qyvo::store::Direct;
 use qyvo::store::tokens::{Scope, list, set_rate_limit};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, local, secret};
-use crate::wait::until;
+use testkit::app::{Answer, PHONE, TestApp, local, secret};
+use testkit::wait::until;
 
 async fn ask(app: &TestApp, token: &str) -> Answer {
     app.request(Method::POST, "/v1/actions/list-templates", Some(token), Some("{}".to_owned())).await

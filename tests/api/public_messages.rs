@@ -3,11 +3,10 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question, secret};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 
 /// An action with the scope that it needs, and no more.
-async fn act(app: &TestApp, action: &str, body: &Value) -> crate::support::Answer {
+async fn act(app: &TestApp, action: &str, body: &Value) -> testkit::app::Answer {
     let path = format!("/v1/actions/{action}");
     app.request(Method::POST, &path, Some(&secret(Scope::Api)), Some(body.to_string())).await
 }

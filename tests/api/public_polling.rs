@@ -3,9 +3,8 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, START, TestApp, local, question, secret};
 use uuid::Uuid;
-
-use crate::support::{PHONE, START, TestApp, local, question, secret};
 
 /// The fields of a session that a flow has started, in their order.
 pub(crate) const SESSION_KEYS: [&str; 14] = [

@@ -2,8 +2,7 @@
 
 use qyvo::domain::FlowId;
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 const THREE_DAYS: u64 = 3 * 24 * 3600;
 

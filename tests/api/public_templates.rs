@@ -3,9 +3,9 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{Answer, START, TestApp, local, secret};
 
 use crate::channels::{Meta, whatsapp};
-use crate::support::{Answer, START, TestApp, local, secret};
 
 async fn act(app: &TestApp, action: &str, body: &Value) -> Answer {
     let path = format!("/v1/actions/{action}");

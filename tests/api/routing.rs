@@ -5,9 +5,8 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local, question, secret};
 use uuid::Uuid;
-
-use crate::support::{PHONE, TestApp, local, question, secret};
 
 /// The flow that takes what nothing else wants.
 const FALLBACK: &str = "01936b1e-7c6a-7000-8000-00000000fa11";

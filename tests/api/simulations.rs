@@ -1,8 +1,7 @@
 //! `/simulations`: conversations that are tried out.
 
 use serde_json::{Value, json};
-
-use crate::support::{PHONE, START, TestApp, local, question};
+use testkit::app::{PHONE, START, TestApp, local, question};
 
 async fn start(app: &TestApp, body: Value) -> Value {
     app.post("/simulations", &body).await.expect(201)

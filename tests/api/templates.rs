@@ -3,9 +3,9 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{TestApp, local, secret};
 
 use crate::channels::{Meta, whatsapp};
-use crate::support::{TestApp, local, secret};
 
 fn entry(name: &str, language: &str, status: &str) -> Value {
     json!({

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, local, question, secret};
 use qyvo::store::tokens::Scope;
+use testkit::app::{TestApp, local, question, secret};
 
 /// A flow with a case that was played: a cup of coffee.
 async fn flow_with_a_case(app: &TestApp) -> (Value, Value) {

@@ -6,10 +6,9 @@ use qyvo::channels::incoming::{IncomingKind, Sender};
 use qyvo::domain::ReplyKind;
 use qyvo::runtime::{Handling, Inbound};
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp, local, question};
+use testkit::wait::until;
 use uuid::Uuid;
-
-use crate::support::{PHONE, TestApp, local, question};
-use crate::wait::until;
 
 fn reply(app: &TestApp, text: &str) -> Inbound {
     Inbound {
@@ -318,7 +317,7 @@ async fn a_clock_that_is_set_back_stops_nothing() {
         let session = app.trigger(flow, PHONE).await.expect(201);
         app.advance(35);
         let stamped_ahead = reply(&app, "tea");
-        app.clock.set(crate::support::START.parse().unwrap());
+        app.clock.set(testkit::app::START.parse().unwrap());
         let received = app.runtime.receive(stamped_ahead).await.unwrap();
         assert_eq!(received.handling, Handling::Reply);
         assert_eq!(app.session(&session["id"]).await["outcome"], "answered");

@@ -4,9 +4,8 @@ use qyvo::store::Direct;
 use qyvo::store::tokens::{Scope, list, revoke};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PHONE, TestApp, add_token, local, question, secret};
-use crate::wait::until;
+use testkit::app::{PHONE, TestApp, add_token, local, question, secret};
+use testkit::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_scope_reaches_as_far_as_documented() {

@@ -2,8 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::json;
-
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_triggers_at_once_start_one_session() {
@@ -20,7 +19,7 @@ async fn two_hundred_triggers_at_once_start_one_session() {
                 for _ in (worker..200).step_by(64) {
                     let request = client
                         .post(format!("{}/api/v1/actions/trigger-flow", app.base))
-                        .bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Trigger))
+                        .bearer_auth(testkit::app::secret(qyvo::store::tokens::Scope::Trigger))
                         .header("Content-Type", "application/json")
                         .body(body.clone());
                     let response = request.send().await.unwrap();

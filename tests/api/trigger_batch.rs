@@ -6,10 +6,9 @@ use futures::future::{Either, join, select};
 use qyvo::domain::FlowId;
 use qyvo::store::tokens::Scope;
 use serde_json::{Value, json};
+use testkit::app::{Answer, PHONE, TestApp, local, question, read, secret};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-use crate::support::{Answer, PHONE, TestApp, local, question, read, secret};
 
 const LINES: &str = "application/x-ndjson";
 

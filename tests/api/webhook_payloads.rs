@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-
-use crate::site::{Site, answer};
-use crate::support::{PHONE, TestApp, local, question};
+use testkit::app::{PHONE, TestApp, local, question};
+use testkit::site::{Site, answer};
 
 /// The schema of an event's payload, in the description.
 fn payload_schema(description: &Value, event: &str) -> Value {

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use testkit::app::{PHONE, TestApp, local, question};
+use testkit::site::{Seen, Site, answer};
 use tokio::sync::Notify;
-
-use crate::site::{Seen, Site, answer};
-use crate::support::{PHONE, TestApp, local, question};
 
 fn taken() -> Vec<u8> {
     answer(204, "text/plain", b"")
@@ -74,7 +73,7 @@ async fn what_happens_is_told_signed_and_in_order() {
             assert_eq!(request.header("x-qyvo-signature").unwrap(), format!("t={unix},v1={expected}"));
             let body: Value = serde_json::from_str(&request.body).unwrap();
             assert_eq!(body["event"].as_str(), request.header("x-qyvo-event"));
-            assert_eq!(body["timestamp"], crate::support::START);
+            assert_eq!(body["timestamp"], testkit::app::START);
         }
         let bodies: Vec<Value> = seen.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
         assert_eq!(bodies[0]["webhook_id"], made["id"]);
@@ -160,7 +159,7 @@ async fn what_is_not_taken_is_told_again_in_order_also_after_a_restart() {
         assert_eq!(events(&site.seen()), ["webhook.test", "session.started"]);
         assert_eq!(events(&other.seen()), ["webhook.test", "session.started"], "one holds up no other");
         let failing = shown(&app, &made).await;
-        assert_eq!(failing["failing_since"], crate::support::START);
+        assert_eq!(failing["failing_since"], testkit::app::START);
         assert_eq!((&failing["last_error"], &failing["queued"]), (&json!("status 500: notnow"), &json!(1)));
         assert_eq!(app.runtime.run_due_webhooks().await.unwrap(), 0, "not at once");
         app.advance_millis(4_999);
@@ -290,7 +289,7 @@ async fn a_test_goes_beside_the_queue_and_what_waits_says_behind_what() {
         app.advance(61);
         let ready = app.request("GET".parse().unwrap(), "/readyz", None, None).await.expect(200);
         assert_eq!((&ready["status"], &ready["reasons"][0]["code"]), (&json!("degraded"), &json!("webhooks_behind")));
-        assert_eq!(ready["reasons"][0]["since"], crate::support::START);
+        assert_eq!(ready["reasons"][0]["since"], testkit::app::START);
         let text = ready["reasons"][0]["text"].as_str().unwrap();
         assert!(text.contains("2 events wait") && !text.contains("127.0.0.1"), "{text}");
 
@@ -471,7 +470,7 @@ async fn endpoints_are_made_changed_and_deleted() {
             [("GET", ""), ("GET", "/deliveries"), ("DELETE", ""), ("POST", "/test"), ("POST", "/rotate-secret")]
         {
             let path = format!("/api/v1{}", path_of(&made, rest));
-            let token = crate::support::secret(qyvo::store::tokens::Scope::Admin);
+            let token = testkit::app::secret(qyvo::store::tokens::Scope::Admin);
             let answer = app.request(method.parse().unwrap(), &path, Some(&token), None).await;
             assert_eq!(answer.expect(404), json!({"error": "Webhook endpoint not found"}), "{method} {rest}");
         }

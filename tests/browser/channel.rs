@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use testkit::chromium::Browser;
+use testkit::process::Server;
+use testkit::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::chromium::Browser;
-use crate::common::Server;
 use crate::story::enter;
-use crate::wait::until;
 
 const PHONE: &str = "+14155550123";
 
@@ -78,7 +78,7 @@ async fn a_template_is_made_and_used_in_a_flow() {
     browser.look("template-preview").await;
     browser.click_label("Close").await;
 
-    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let flow = server.publish(&token, &testkit::process::question(30)).await;
     browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
     browser.click("editor-use-template").await;
     browser.click("template-use").await;
@@ -120,7 +120,7 @@ async fn what_people_send_is_shown_and_answered_by_hand() {
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
     // Once that is through, the server knows the token.
-    server.publish(&token, &crate::common::question(30)).await;
+    server.publish(&token, &testkit::process::question(30)).await;
     receive(&server, &token, "1", json!({"type": "text", "text": "Hello, do you ship to Norway?"})).await;
     let image = json!({"type": "image", "text": "This is broken", "media": {"mime_type": "image/jpeg"}});
     receive(&server, &token, "2", image).await;
@@ -168,7 +168,7 @@ async fn a_system_of_the_operator_is_told_of_what_happens() {
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
     let receiver = Receiver::start("204 No Content").await;
-    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let flow = server.publish(&token, &testkit::process::question(30)).await;
     enter(&browser, &server, "Ola").await;
     browser.click("nav-webhooks").await;
     browser.says("No webhook yet").await;
@@ -348,7 +348,7 @@ async fn who_holds_a_conversation_is_shown_and_flows_are_let_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &[], &WHATSAPP).await;
     let token = server.token("admin");
-    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let flow = server.publish(&token, &testkit::process::question(30)).await;
     let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": "106540352242922"});
     let to = PHONE.trim_start_matches('+');
     let echo =

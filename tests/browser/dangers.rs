@@ -1,11 +1,11 @@
 //! What cannot be undone: it says how much of it there is, and no stray key press does it.
 
 use serde_json::json;
+use testkit::chromium::Browser;
+use testkit::process::{Server, question};
+use testkit::wait::until;
 
-use crate::chromium::Browser;
-use crate::common::{Server, question};
 use crate::story::enter;
-use crate::wait::until;
 
 /// The test id of what has the focus.
 async fn focus(browser: &Browser) -> String {

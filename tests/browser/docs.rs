@@ -1,9 +1,8 @@
 //! The page that shows the API: drawn without the world outside, and good to call the server from.
 
 use serde_json::Value;
-
-use crate::chromium::Browser;
-use crate::common::{Server, question};
+use testkit::chromium::Browser;
+use testkit::process::{Server, question};
 
 /// Enters a token as a person does, in the dialog that is open; React takes what is typed from the event alone.
 const ENTER: &str = "

@@ -1,9 +1,9 @@
 //! Texts of strangers on the page: whatever they hold, they stay texts.
 
 use serde_json::{Value, json};
+use testkit::chromium::Browser;
+use testkit::process::Server;
 
-use crate::chromium::Browser;
-use crate::common::Server;
 use crate::story::enter;
 
 /// Texts that would run if any of them were taken for markup, an attribute, a script or an address.

@@ -1,8 +1,8 @@
 //! A server that expects https, visited without from another machine.
 
-use crate::chromium::Browser;
-use crate::common::Server;
 use crate::story::{PASSWORD, set_up};
+use testkit::chromium::Browser;
+use testkit::process::Server;
 
 const PUBLIC: &str = "https://qyvo.example.com";
 

@@ -1,11 +1,11 @@
 //! Finding one person among all: those that an import brought, and one that a flow was triggered for.
 
 use serde_json::json;
+use testkit::chromium::Browser;
+use testkit::process::{Server, question};
+use testkit::wait::until;
 
-use crate::chromium::Browser;
-use crate::common::{Server, question};
 use crate::story::enter;
-use crate::wait::until;
 
 const PEOPLE: &str = "phone,name,email,tags
 +34600111222,Zo\u{eb} Quetzal,zoe@example.org,lead

@@ -1,9 +1,8 @@
 //! An author's day: from the first visit to a flow that is stopped.
 
 use serde_json::{Value, json};
-
-use crate::chromium::Browser;
-use crate::common::Server;
+use testkit::chromium::Browser;
+use testkit::process::Server;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHONE: &str = "+14155550123";
@@ -37,7 +36,7 @@ async fn two_authors_meet_and_neither_loses_a_word() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
-    let flow = server.publish(&token, &crate::common::question(30)).await;
+    let flow = server.publish(&token, &testkit::process::question(30)).await;
     let path = format!("/api/v1/flows/{flow}");
     enter(&browser, &server, "Ana").await;
     browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
@@ -76,7 +75,7 @@ async fn a_trial_becomes_a_test_case_that_stops_a_publish() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
-    let mut document = crate::common::question(30);
+    let mut document = testkit::process::question(30);
     document["nodes"][0]["timeout_seconds"] = json!(600);
     let flow = server.publish(&token, &document).await;
     enter(&browser, &server, "Ana").await;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
-
-use crate::common::{Server, command};
-use crate::wait::until;
+use testkit::process::{Server, command};
+use testkit::wait::until;
 
 /// A folder with a database that no server runs on.
 async fn folder() -> tempfile::TempDir {
@@ -306,7 +305,7 @@ fn receive(listener: std::net::TcpListener) -> Arc<Mutex<Vec<String>>> {
 async fn who_is_opted_out_hears_no_more_of_what_runs_beside_the_import() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let address = crate::address::unused();
+    let address = testkit::address::unused();
     let text = format!("[webhook]\nurl = \"http://{address}/\"\nsecret = \"s\"\n");
     std::fs::write(path.join("qyvo.toml"), text).unwrap();
     let server = Server::start(path, &[]).await;

@@ -5,8 +5,8 @@
 use qyvo::domain::{FlowDocument, json_text};
 use serde::Deserialize;
 use serde_json::Value;
+use testkit::process::{command, command_with_input};
 
-use crate::common::{command, command_with_input};
 use crate::{out, refused};
 
 #[derive(Deserialize)]

@@ -13,8 +13,8 @@ use qyvo::cli::{self, Context};
 use qyvo::config::Flags;
 use rusqlite::Connection;
 use serde::Deserialize;
+use testkit::process::{Server, command};
 
-use crate::common::{Server, command};
 use crate::contacts::people;
 
 #[derive(Deserialize)]

@@ -34,7 +34,7 @@ impl Logged {
     /// Sends requests one after the other; each is a line of the log.
     fn ask(&self, requests: usize) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(crate::wait::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(testkit::wait::PATIENCE)).unwrap();
         let mut answer = [0; 4096];
         for n in 0..requests {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

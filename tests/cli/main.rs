@@ -2,24 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../crates/testkit/src/address.rs"]
-mod address;
-#[path = "../../crates/testkit/src/process.rs"]
-mod common;
 mod contacts;
 mod documents;
 mod imports;
 mod log;
 mod settings;
 mod standstill;
-#[path = "../../crates/testkit/src/wait.rs"]
-mod wait;
 
 use std::path::Path;
 use std::process::Output;
 
-use common::{Server, command, question};
 use serde_json::{Value, json};
+use testkit::process::{self, Server, command, question};
 
 fn out(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -227,7 +221,7 @@ async fn check_finds_damage_and_names_a_bad_key() {
 fn chat(folder: &Path, arguments: &[&str], lines: &str) -> Output {
     let mut all = vec!["simulate"];
     all.extend(arguments);
-    common::command_with_input(folder, &all, lines)
+    process::command_with_input(folder, &all, lines)
 }
 
 #[test]

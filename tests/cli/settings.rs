@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use testkit::process::{Server, command, question};
 
-use crate::common::{Server, command, question};
 use crate::{out, refused};
 
 /// Puts a setting into the database, as an older version let it be saved.

@@ -4,10 +4,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use testkit::process::{Server, question};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-use crate::common::{Server, question};
 
 const PHONE: &str = "+14155550123";
 /// Seconds that the contact has to answer.

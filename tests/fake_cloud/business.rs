@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-
-use crate::support::{FakeCloud, Pacing, Setup, Template, by_hand};
+use testkit::meta::{FakeCloud, Pacing, Setup, Template, by_hand};
 
 /// When every test begins, in milliseconds.
 pub(crate) const START: i64 = 1_778_140_800_000;
@@ -62,7 +61,7 @@ impl Business {
         let url = take_webhooks(Arc::clone(&arrived), Arc::clone(&answers));
         let setup = Setup { webhook_url: Some(url), now: by_hand(&clock), pacing: Pacing::OFF, ..Setup::default() };
         let cloud = FakeCloud::start(setup);
-        let client = reqwest::Client::builder().timeout(crate::wait::PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().timeout(testkit::wait::PATIENCE).build().unwrap();
         Self { cloud, clock, client, arrived, answers }
     }
 

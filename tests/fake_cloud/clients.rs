@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use serde_json::{Value, json};
+use testkit::meta::{FakeCloud, Pacing, Phone, Setup, Template, by_hand, sign};
+use testkit::tools::{Program, folder, is_there};
 
 use crate::business::{ANNA, START, cart_template};
-use crate::support::{FakeCloud, Pacing, Phone, Setup, Template, by_hand, sign};
-use crate::tools::{Program, folder, is_there};
 
 /// A fake, and the client as its business. `None` says loudly that the client is missing.
 fn start(package: &str, install: &str, command: &mut Command) -> Option<(FakeCloud, Program)> {

@@ -1,9 +1,9 @@
 //! What a test can plan: errors, silence, lateness.
 
 use serde_json::{Value, json};
+use testkit::meta::{Fate, Fault, Gate};
 
 use crate::business::{ANNA, Business, text};
-use crate::support::{Fate, Fault, Gate};
 
 #[tokio::test]
 async fn faults_meet_the_next_messages_in_order_and_then_end() {

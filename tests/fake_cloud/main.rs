@@ -7,10 +7,4 @@ mod clients;
 mod faults;
 mod reading;
 mod sending;
-#[path = "../../crates/testkit/src/meta/mod.rs"]
-mod support;
-#[path = "../../crates/testkit/src/tools.rs"]
-mod tools;
-#[path = "../../crates/testkit/src/wait.rs"]
-mod wait;
 mod webhooks;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use testkit::meta::Template;
 
 use crate::business::{ANNA, Business};
-use crate::support::Template;
 
 #[tokio::test]
 async fn templates_come_in_pages_that_follow_each_other() {

@@ -1,9 +1,9 @@
 //! Messages to people: what is accepted, and what is refused with which code.
 
 use serde_json::{Value, json};
+use testkit::meta::{Fate, Pacing, Phone, Template, WindowRefusal, brazil_mexico_argentina};
 
 use crate::business::{ANNA, Business, START, template, text};
-use crate::support::{Fate, Pacing, Phone, Template, WindowRefusal, brazil_mexico_argentina};
 
 #[tokio::test]
 async fn a_text_inside_the_window_is_accepted_and_reaches_the_phone() {

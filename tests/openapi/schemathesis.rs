@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-
-use crate::common::{Server, question};
-use crate::tools;
+use testkit::process::{Server, question};
+use testkit::tools;
 
 const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
                        hypothesis==6.170.15 openapi-spec-validator==0.9.0";

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::generated::Workshop;
-use crate::tools;
+use testkit::tools;
 
 const INSTALL: &str = "npm install --prefix target/tools/typescript --no-save openapi-typescript@7.13.0 \
                        openapi-fetch@0.17.0 typescript@5.9.3 @types/node@20";

@@ -1,9 +1,9 @@
 //! The abandoned cart, from the trigger to the link.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::Fault;
 
-use crate::meta::Fault;
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
 async fn session(world: &World, id: &Value) -> (String, Value, Value) {

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, FakeCloud, Pacing, Phone, Setup};
+use testkit::process::Server;
 
-use crate::meta::{Delivery, FakeCloud, Pacing, Phone, Setup};
-use crate::process::Server;
-use crate::support::PHONE;
-pub(crate) use crate::wait::{patiently, until};
 use crate::world::{cart, cart_context, cart_template};
+pub(crate) use testkit::wait::{patiently, until};
 
 /// Says two things and asks a third.
 fn talk() -> Value {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use futures::StreamExt;
 use qyvo::domain::FlowId;
 use serde_json::{Value, json};
+use testkit::meta::{Delivery, Pacing, Phone};
 
 use crate::crash::until;
-use crate::meta::{Delivery, Pacing, Phone};
 use crate::world::{World, held};
 
 /// How many of them are asked at once about what is stored of them.

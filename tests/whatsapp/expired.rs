@@ -7,10 +7,10 @@ use std::sync::{Mutex, OnceLock};
 
 use qyvo::domain::FlowId;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, TestApp};
+use testkit::meta::{FakeCloud, Fault, GraphError, Request};
 
 use crate::crash::until;
-use crate::meta::{FakeCloud, Fault, GraphError, Request};
-use crate::support::{PHONE, TestApp};
 use crate::world::{World, cart, cart_context, cart_template, configure};
 
 fn phone(n: usize) -> String {
@@ -50,7 +50,7 @@ fn news() -> Value {
 
 fn with_templates(cloud: &FakeCloud) {
     cloud.add_template(cart_template());
-    cloud.add_template(crate::meta::Template::new("news", "en").body("There is news."));
+    cloud.add_template(testkit::meta::Template::new("news", "en").body("There is news."));
 }
 
 /// A server whose token had expired before it started.
@@ -261,7 +261,7 @@ async fn sessions_whose_messages_were_not_delivered_are_none_that_completed() {
     let mut unwired = wired.clone();
     unwired["nodes"][0]["exits"] = json!({"yes": "end"});
     world.cloud.remove_template("news");
-    world.cloud.add_template(crate::meta::Template::new("news", "en").body("There is news.").quick_reply("Yes"));
+    world.cloud.add_template(testkit::meta::Template::new("news", "en").body("There is news.").quick_reply("Yes"));
     world.app.post("/templates/sync", &json!({})).await.expect(200);
     let over_at_once = json!({"schema_version": 1, "name": "News", "entry_node": "end", "nodes": [
         {"id": "end", "type": "end", "outcome": "told", "template": {"name": "news"}}]});

@@ -1,11 +1,11 @@
 //! Conversations that somebody else holds: a colleague in the WhatsApp Business app, an agent of Meta's.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, Pacing, Phone};
+use testkit::site::{Site, answer};
 
 use crate::crash::{Mortal, until};
-use crate::meta::{Delivery, Pacing, Phone};
-use crate::site::{Site, answer};
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held as webhooks_held};
 
 const HOUR: u64 = 3600;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use testkit::meta::{Delivery, Fault, Gate, Pacing, Phone};
+use testkit::site::{Seen, Site, answer};
 use tokio::sync::Notify;
 
 use crate::crash::{Mortal, heard, patiently, until};
-use crate::meta::{Delivery, Fault, Gate, Pacing, Phone};
-use crate::site::{Seen, Site, answer};
 
 /// Half of them are in a conversation, half have been silent.
 const PEOPLE: usize = 200;

@@ -2,9 +2,9 @@
 //! that waits for a choice makes of it.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Phone, Status};
 
-use crate::meta::{Phone, Status};
-use crate::support::PHONE;
 use crate::world::World;
 
 const RETRY: &str = "Please tap one of them.";

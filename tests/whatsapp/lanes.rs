@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::Pacing;
+use testkit::site::{Site, answer};
 use tokio::sync::Notify;
 
 use crate::crash::patiently;
-use crate::meta::Pacing;
-use crate::site::{Site, answer};
-use crate::support::PHONE;
 use crate::world::World;
 
 /// Calls a site and says what it answered.

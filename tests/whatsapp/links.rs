@@ -1,9 +1,9 @@
 //! Links to media: what no URL may have is percent-encoded on its way, once, wherever the link comes from.
 
 use serde_json::json;
+use testkit::app::PHONE;
+use testkit::meta::Template;
 
-use crate::meta::Template;
-use crate::support::PHONE;
 use crate::world::World;
 
 #[actix_web::test]

@@ -1,9 +1,9 @@
 //! Texts that are longer than WhatsApp takes, and captions that it does not show: they arrive whole, in parts.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Fault, Template};
 
-use crate::meta::{Fault, Template};
-use crate::support::PHONE;
 use crate::world::World;
 
 fn paragraph(word: &str, times: usize) -> String {

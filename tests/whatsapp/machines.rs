@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use testkit::app::PHONE;
 
-use crate::support::PHONE;
 use crate::world::World;
 
 #[actix_web::test]

@@ -5,17 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../crates/testkit/src/address.rs"]
-mod address;
-#[path = "../../crates/testkit/src/meta/mod.rs"]
-mod meta;
-#[path = "../../crates/testkit/src/process.rs"]
-mod process;
-#[path = "../../crates/testkit/src/site.rs"]
-mod site;
-#[path = "../../crates/testkit/src/app.rs"]
-#[allow(dead_code, reason = "shared with the tests of the API, which use all of it")]
-mod support;
 mod world;
 
 mod cart;
@@ -38,5 +27,3 @@ mod templates;
 mod token;
 mod told;
 mod trouble;
-#[path = "../../crates/testkit/src/wait.rs"]
-mod wait;

@@ -1,10 +1,10 @@
 //! People who opt out, and who turn out to be one.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, Fault, Gate};
 
 use crate::crash::until;
-use crate::meta::{Delivery, Fault, Gate};
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
 /// Says three things and asks a fourth.
@@ -181,7 +181,7 @@ async fn start_undoes_stop_without_erasure() {
 
 /// A text of which Meta shows these addresses.
 async fn hear(world: &World, id: &str, wa_id: Option<&str>, bsuid: Option<&str>, text: &str) {
-    let setup = crate::meta::Setup::default();
+    let setup = testkit::meta::Setup::default();
     let at = (world.cloud.now() / 1_000).to_string();
     let mut message = json!({"id": format!("wamid.{id}"), "timestamp": at, "type": "text", "text": {"body": text}});
     let mut contact = json!({"profile": {"name": "Anna"}});
@@ -233,7 +233,7 @@ async fn a_status_that_shows_a_number_and_an_id_makes_one_person_of_two() {
     let number = PHONE.trim_start_matches('+');
     hear(&world, "1", None, Some("US.1030"), "STOP").await;
     world.settle().await;
-    let setup = crate::meta::Setup::default();
+    let setup = testkit::meta::Setup::default();
     let status = |wamid: &str| {
         let value = json!({
             "messaging_product": "whatsapp",

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use testkit::process;
 
-use crate::process;
 use crate::world::{World, cart, cart_template};
 
 /// Runs `qyvo flow import --publish` on the server's file. Nothing of the server's configuration reaches the command.
@@ -26,7 +26,7 @@ async fn publish_by_tool(world: &World, id: &Value) -> Value {
         .app
         .client
         .post(format!("{}/mcp", world.app.base))
-        .bearer_auth(crate::support::secret(qyvo::store::tokens::Scope::Admin));
+        .bearer_auth(testkit::app::secret(qyvo::store::tokens::Scope::Admin));
     let request = request.header("accept", "application/json, text/event-stream").json(&body);
     request.send().await.unwrap().json().await.unwrap()
 }
@@ -49,7 +49,8 @@ fn with(change: impl FnOnce(&mut Value)) -> Value {
 async fn no_way_to_publish_knows_less_than_another() {
     let world = World::start(|cloud| {
         cloud.add_template(cart_template());
-        cloud.add_template(crate::meta::Template::new("plain", "en").body("Hi {{1}}, your cart of {{2}} is waiting."));
+        cloud
+            .add_template(testkit::meta::Template::new("plain", "en").body("Hi {{1}}, your cart of {{2}} is waiting."));
     })
     .await;
     // Each runs the other without a wait once both are published.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::meta::{Fault, Template};
-use crate::support::{Answer, PHONE, read, secret};
 use crate::world::{World, cart, cart_context, cart_template};
 use qyvo::store::tokens::Scope;
+use testkit::app::{Answer, PHONE, read, secret};
+use testkit::meta::{Fault, Template};
 
 const WINDOW: &str = "(#131047) Re-engagement message: Message failed to send because more than 24 hours have passed \
                       since the customer last replied to this number.";

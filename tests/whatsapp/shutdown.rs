@@ -4,12 +4,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, Pacing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::crash::{Mortal, patiently, until};
-use crate::meta::{Delivery, Pacing};
-use crate::support::PHONE;
 
 const OTHER: &str = "+16505550177";
 

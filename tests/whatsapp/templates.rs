@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use qyvo::runtime::templates::{TemplateSync, TemplatesChanged};
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Fault, Request, Template};
 
-use crate::meta::{Fault, Request, Template};
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
 fn is_page(request: &Request) -> bool {

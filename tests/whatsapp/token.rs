@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use testkit::meta::sign;
+use testkit::site::{Seen, Site, answer};
 
 use crate::crash::{patiently, until};
-use crate::meta::sign;
-use crate::site::{Seen, Site, answer};
 use crate::world::{World, cart, cart_context, cart_template};
 
 fn phone(n: usize) -> String {

@@ -1,10 +1,10 @@
 //! What the operator's own systems are told of messages, key by key, as the public API documents it.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::Fault;
+use testkit::site::{Site, answer};
 
-use crate::meta::Fault;
-use crate::site::{Site, answer};
-use crate::support::PHONE;
 use crate::world::World;
 
 /// The bodies that were posted since the last look, with the headers checked.
@@ -13,7 +13,7 @@ async fn told(world: &World, site: &Site, seen: &mut usize) -> Vec<Value> {
     world.app.runtime.run_due_webhooks().await.unwrap();
     let posted = site.seen().split_off(*seen);
     *seen += posted.len();
-    let read = |request: &crate::site::Seen| {
+    let read = |request: &testkit::site::Seen| {
         let body: Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(body["event"].as_str(), request.header("x-qyvo-event"));
         body
@@ -35,7 +35,7 @@ async fn messages_are_told_of_with_the_documented_keys() {
     let endpoint = world.app.post("/webhook-endpoints", &json!({"url": site.url("/hook"), "events": events})).await;
     let endpoint = endpoint.expect(201)["id"].clone();
     let mut seen = 0;
-    let start = crate::support::START;
+    let start = testkit::app::START;
     let test = json!({"event": "webhook.test", "webhook_id": endpoint, "timestamp": start});
     assert_eq!(told(&world, &site, &mut seen).await, [test]);
 

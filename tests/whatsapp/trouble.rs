@@ -1,10 +1,10 @@
 //! When the channel, the account or the network is not well.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Fault, Pacing};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::meta::{Fault, Pacing};
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
 fn phone(n: usize) -> String {
@@ -130,7 +130,7 @@ struct Line {
 impl Line {
     /// An address of its own where nobody listens yet.
     fn new() -> Self {
-        Self { address: crate::address::unused(), passing: std::cell::RefCell::default() }
+        Self { address: testkit::address::unused(), passing: std::cell::RefCell::default() }
     }
 
     /// Passes connections on to an address.

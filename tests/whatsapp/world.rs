@@ -6,9 +6,8 @@ use qyvo::config::Config;
 use qyvo::domain::FlowId;
 use qyvo::runtime::Clock;
 use serde_json::{Value, json};
-
-use crate::meta::{Delivery, FakeCloud, Pacing, Setup, Template};
-use crate::support::{START, TestApp};
+use testkit::app::{START, TestApp};
+use testkit::meta::{Delivery, FakeCloud, Pacing, Setup, Template};
 
 /// What a test plays in.
 pub(crate) struct World {

@@ -14,20 +14,26 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// When every test begins.
-pub(crate) const START: &str = "2026-05-07T08:00:00+00:00";
+pub const START: &str = "2026-05-07T08:00:00+00:00";
 /// The contact of most tests.
-pub(crate) const PHONE: &str = "+14155550123";
+pub const PHONE: &str = "+14155550123";
 
 /// A running application. Its background workers sleep for an hour: tests drain timers by calling them.
-pub(crate) struct TestApp {
-    pub(crate) base: String,
-    pub(crate) client: reqwest::Client,
-    pub(crate) clock: Clock,
-    pub(crate) runtime: qyvo::runtime::Runtime,
+pub struct TestApp {
+    /// Where it listens, such as `http://127.0.0.1:40123`.
+    pub base: String,
+    /// A client without a token of its own.
+    pub client: reqwest::Client,
+    /// The clock of the application, which the test moves.
+    pub clock: Clock,
+    /// Its runtime, to call the workers by hand.
+    pub runtime: qyvo::runtime::Runtime,
     /// Before the folder, so that it is dropped first.
     _closing: CloseOnDrop,
-    pub(crate) folder: TempDir,
-    pub(crate) set_up_code: Option<String>,
+    /// The folder of its database.
+    pub folder: TempDir,
+    /// What makes the first administrator, where nobody has set a password yet.
+    pub set_up_code: Option<String>,
     server: actix_web::dev::ServerHandle,
     running: tokio::task::JoinHandle<qyvo::error::Result<()>>,
 }
@@ -43,42 +49,48 @@ impl Drop for CloseOnDrop {
 
 /// An answer, read.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) body: Value,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// Its body, as JSON or else as a string.
+    pub body: Value,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// A header, where it is there.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// Asserts the status and gives the body.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Value {
+    pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self.body
     }
 }
 
 /// A token's secret for each scope.
-pub(crate) fn secret(scope: Scope) -> String {
+pub fn secret(scope: Scope) -> String {
     format!("qyvo_test_{scope}")
 }
 
 impl TestApp {
-    pub(crate) async fn start() -> Self {
+    /// Starts it with the settings of all tests.
+    pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+    /// Starts it with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::start_in(folder, Clock::by_hand(START.parse().unwrap()), change).await
     }
 
     /// Starts on a folder that may hold a database already.
-    pub(crate) async fn start_in(folder: TempDir, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn start_in(folder: TempDir, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.server.bind = "127.0.0.1:0".parse().unwrap();
         config.storage.path = folder.path().join("qyvo.db");
@@ -113,24 +125,19 @@ impl TestApp {
     }
 
     /// Stops in good order and gives the folder, to start again.
-    pub(crate) async fn stop(self) -> TempDir {
+    pub async fn stop(self) -> TempDir {
         self.server.stop(true).await;
         self.running.await.unwrap().unwrap();
         self.folder
     }
 
     /// Waits until it stops by itself, and gives how.
-    pub(crate) async fn wait_until_stopped(self) -> qyvo::error::Result<()> {
+    pub async fn wait_until_stopped(self) -> qyvo::error::Result<()> {
         self.running.await.unwrap()
     }
 
-    pub(crate) async fn request(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<String>,
-    ) -> Answer {
+    /// Any request, with a token and a body of JSON or without.
+    pub async fn request(&self, method: Method, path: &str, token: Option<&str>, body: Option<String>) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -141,12 +148,14 @@ impl TestApp {
         read(request).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    /// Posts under `/api/v1`, as the administrator.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let path = format!("/api/v1{path}");
         self.request(Method::POST, &path, Some(&secret(Scope::Admin)), Some(body.to_string())).await
     }
 
-    pub(crate) async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Answer {
+    /// The same with an `Idempotency-Key`.
+    pub async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> Answer {
         let request = self
             .client
             .post(format!("{}/api/v1{path}", self.base))
@@ -157,13 +166,7 @@ impl TestApp {
     }
 
     /// Any request under the API's base, as the administrator.
-    pub(crate) async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let url = format!("{}/api/v1{path}", self.base);
         let mut request = self.client.request(method, url).bearer_auth(secret(Scope::Admin));
         for (name, value) in headers {
@@ -175,47 +178,53 @@ impl TestApp {
         read(request).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    /// Deletes under `/api/v1`, as the administrator.
+    pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, &[], None).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    /// Reads under `/api/v1`, as the administrator.
+    pub async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, &format!("/api/v1{path}"), Some(&secret(Scope::Admin)), None).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+    /// Changes under `/api/v1`, as the administrator.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         let path = format!("/api/v1{path}");
         self.request(Method::PATCH, &path, Some(&secret(Scope::Admin)), Some(body.to_string())).await
     }
 
     /// Publishes a document and gives its id.
-    pub(crate) async fn publish(&self, document: &Value) -> FlowId {
+    pub async fn publish(&self, document: &Value) -> FlowId {
         let flow = self.post("/flows/import?publish=true&accept=unreachable_node", document).await;
         assert!(flow.status.is_success(), "{}", flow.body);
         flow.body["id"].as_str().unwrap().parse().unwrap()
     }
 
-    pub(crate) async fn trigger(&self, flow: FlowId, phone: &str) -> Answer {
+    /// Triggers a flow for a phone number.
+    pub async fn trigger(&self, flow: FlowId, phone: &str) -> Answer {
         self.post("/actions/trigger-flow", &json!({"flow_id": flow, "phone": phone})).await
     }
 
     /// A text from a phone, under a fresh id.
-    pub(crate) async fn say(&self, phone: &str, text: &str) -> Value {
+    pub async fn say(&self, phone: &str, text: &str) -> Value {
         let body = json!({"id": Uuid::now_v7(), "from": phone, "type": "text", "text": text});
         self.post("/inbound", &body).await.expect(202)
     }
 
-    pub(crate) async fn session(&self, id: &Value) -> Value {
+    /// A session by its id.
+    pub async fn session(&self, id: &Value) -> Value {
         self.get(&format!("/sessions/{}", id.as_str().unwrap())).await.expect(200)
     }
 
-    pub(crate) async fn turns(&self, id: &Value) -> Vec<Value> {
+    /// The turns of a session, up to 200.
+    pub async fn turns(&self, id: &Value) -> Vec<Value> {
         let answer = self.get(&format!("/sessions/{}/turns?limit=200", id.as_str().unwrap())).await.expect(200);
         answer["data"].as_array().unwrap().clone()
     }
 
     /// A contact's messages, oldest first: direction, text and status.
-    pub(crate) async fn talk(&self, contact: &Value) -> Vec<String> {
+    pub async fn talk(&self, contact: &Value) -> Vec<String> {
         let answer = self.get(&format!("/contacts/{}/messages?limit=200", contact.as_str().unwrap())).await.expect(200);
         let line = |message: &Value| {
             let text = |key: &str| message[key].as_str().unwrap_or("-").to_owned();
@@ -225,28 +234,30 @@ impl TestApp {
     }
 
     /// Asserts how far the newest message to a contact got.
-    pub(crate) async fn newest_is(&self, contact: &Value, status: &str) {
+    pub async fn newest_is(&self, contact: &Value, status: &str) {
         let path = format!("/contacts/{}/messages", contact.as_str().unwrap());
         let list = self.get(&path).await.expect(200);
         let newest = list["data"].as_array().unwrap().iter().find(|one| one["direction"] == "out").unwrap();
         assert_eq!(newest["status"], status, "{newest}");
     }
 
-    pub(crate) fn advance(&self, seconds: u64) {
+    /// Moves the clock.
+    pub fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    pub(crate) fn advance_millis(&self, millis: u64) {
+    /// Moves the clock by less than a second.
+    pub fn advance_millis(&self, millis: u64) {
         self.clock.advance(Duration::from_millis(millis));
     }
 
     /// Every row of every table, to see that nothing has changed.
-    pub(crate) fn rows(&self) -> Vec<(String, Vec<String>)> {
+    pub fn rows(&self) -> Vec<(String, Vec<String>)> {
         dump(&self.folder.path().join("qyvo.db"))
     }
 
     /// How many rows a table has.
-    pub(crate) fn count(&self, table: &str) -> usize {
+    pub fn count(&self, table: &str) -> usize {
         self.rows().into_iter().find(|(name, _)| name == table).map_or(0, |(_, rows)| rows.len())
     }
 }
@@ -275,7 +286,8 @@ fn dump(path: &std::path::Path) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-pub(crate) async fn read(request: reqwest::RequestBuilder) -> Answer {
+/// Sends a request and reads the answer.
+pub async fn read(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.unwrap();
@@ -283,7 +295,11 @@ pub(crate) async fn read(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, body }
 }
 
-pub(crate) fn add_token(
+/// Stores a token of which the secret is known.
+///
+/// # Errors
+/// When the database refuses the row.
+pub fn add_token(
     tx: &qyvo::store::Tx<'_>,
     name: &str,
     scope: Scope,
@@ -297,7 +313,7 @@ pub(crate) fn add_token(
 }
 
 /// A flow that asks one question and waits a minute for the answer, with a time to live.
-pub(crate) fn question(ttl_minutes: u32) -> Value {
+pub fn question(ttl_minutes: u32) -> Value {
     json!({
         "schema_version": 1, "name": "Question", "entry_node": "ask", "settings": {"session_ttl_minutes": ttl_minutes},
         "nodes": [
@@ -311,6 +327,6 @@ pub(crate) fn question(ttl_minutes: u32) -> Value {
 }
 
 /// Runs a test with the local tasks that the server needs.
-pub(crate) async fn local(test: impl Future<Output = ()>) {
+pub async fn local(test: impl Future<Output = ()>) {
     tokio::task::LocalSet::new().run_until(test).await;
 }

@@ -11,11 +11,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::tools::skip;
+use crate::tools::{self, skip};
 use crate::wait::PATIENCE;
 
 /// Chromium, driven by its own driver; both end when it is dropped.
-pub(crate) struct Browser {
+pub struct Browser {
     client: Client,
     driver: Child,
     base: String,
@@ -33,18 +33,18 @@ fn find(names: &[&str]) -> Result<PathBuf, String> {
 
 /// The accessibility checker's script.
 fn find_axe() -> Result<String, String> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let file = std::env::var_os("QYVO_AXE")
-        .map_or_else(|| root.join("target/tools/node_modules/axe-core/axe.min.js"), PathBuf::from);
+        .map_or_else(|| tools::folder().join("node_modules/axe-core/axe.min.js"), PathBuf::from);
     std::fs::read_to_string(&file).map_err(|_| {
-        "axe-core is not installed: run npm install --prefix target/tools --no-save axe-core, or name axe.min.js in QYVO_AXE"
+        "axe-core is not installed: run npm install --prefix target/tools --no-save axe-core, \
+         or name axe.min.js in QYVO_AXE"
             .to_owned()
     })
 }
 
 impl Browser {
     /// Starts a browser; `None` says loudly that there is none.
-    pub(crate) async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let found = find(&["chromium", "chromium-browser", "google-chrome"])
             .and_then(|chromium| Ok((chromium, find(&["chromedriver"])?, find_axe()?)));
         match found {
@@ -99,13 +99,14 @@ impl Browser {
     }
 
     /// Ends the browser in good order.
-    pub(crate) async fn close(mut self) {
+    pub async fn close(mut self) {
         self.client.clone().close().await.unwrap();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 
-    pub(crate) async fn open(&self, url: &str) {
+    /// Opens an address.
+    pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
@@ -122,7 +123,7 @@ impl Browser {
     }
 
     /// What the console has said since it was last asked, warnings and errors only.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    pub async fn complaints(&self) -> Vec<String> {
         let entries = self.ask("se/log", json!({"type": "browser"})).await;
         let loud = |entry: &&Value| ["WARNING", "SEVERE"].contains(&entry["level"].as_str().unwrap_or_default());
         let texts = entries.as_array().unwrap().iter().filter(loud);
@@ -130,7 +131,7 @@ impl Browser {
     }
 
     /// The first visible element with a test id, once it is there.
-    pub(crate) async fn find(&self, testid: &str) -> Element {
+    pub async fn find(&self, testid: &str) -> Element {
         let selector = format!("[data-testid=\"{testid}\"]");
         let started = Instant::now();
         loop {
@@ -146,7 +147,8 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn click(&self, testid: &str) {
+    /// Clicks what has this `data-testid`.
+    pub async fn click(&self, testid: &str) {
         let started = Instant::now();
         loop {
             match self.find(testid).await.click().await {
@@ -159,7 +161,7 @@ impl Browser {
     }
 
     /// Clicks the first visible button or link with this very label.
-    pub(crate) async fn click_label(&self, label: &str) {
+    pub async fn click_label(&self, label: &str) {
         let started = Instant::now();
         let path = format!("//*[self::button or self::a or self::summary][normalize-space()='{label}']");
         loop {
@@ -176,34 +178,35 @@ impl Browser {
     }
 
     /// Clicks what has a test id within the element of another test id that says something.
-    pub(crate) async fn click_in(&self, container: &str, wanted: &str, testid: &str) {
+    pub async fn click_in(&self, container: &str, wanted: &str, testid: &str) {
         let script = format!(
             "const rows = [...document.querySelectorAll('[data-testid=\"{container}\"]')];
-             rows.find((row) => row.innerText.includes('{wanted}')).querySelector('[data-testid=\"{testid}\"]').click();"
+             rows.find((row) => row.innerText.includes('{wanted}'))
+                 .querySelector('[data-testid=\"{testid}\"]').click();"
         );
         self.run(&script).await;
     }
 
     /// Types into a field that may have a text.
-    pub(crate) async fn fill(&self, testid: &str, text: &str) {
+    pub async fn fill(&self, testid: &str, text: &str) {
         let field = self.find(testid).await;
         let _ = field.clear().await;
         field.send_keys(text).await.unwrap();
     }
 
     /// Presses Enter where the focus is, as somebody does who does not read.
-    pub(crate) async fn press_enter(&self) {
+    pub async fn press_enter(&self) {
         self.client.active_element().await.unwrap().send_keys("\u{e007}").await.unwrap();
     }
 
     /// Chooses a file or an option by its raw value.
-    pub(crate) async fn choose_file(&self, testid: &str, path: &str) {
+    pub async fn choose_file(&self, testid: &str, path: &str) {
         let selector = format!("[data-testid=\"{testid}\"]");
         self.client.find(Locator::Css(&selector)).await.unwrap().send_keys(path).await.unwrap();
     }
 
     /// Replaces the text of an editor at once, as pasting does.
-    pub(crate) async fn paste(&self, testid: &str, text: &str) {
+    pub async fn paste(&self, testid: &str, text: &str) {
         let field = serde_json::to_value(self.find(testid).await).unwrap();
         let script = "arguments[0].focus(); arguments[0].value = arguments[1];
                       arguments[0].dispatchEvent(new InputEvent('input', {bubbles: true}));";
@@ -211,21 +214,22 @@ impl Browser {
     }
 
     /// What a field holds.
-    pub(crate) async fn value(&self, testid: &str) -> String {
+    pub async fn value(&self, testid: &str) -> String {
         self.find(testid).await.prop("value").await.unwrap().unwrap_or_default()
     }
 
-    pub(crate) async fn run(&self, script: &str) -> Value {
+    /// Runs a script on the page and gives what it returns.
+    pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// All that the page says.
-    pub(crate) async fn text(&self) -> String {
+    pub async fn text(&self) -> String {
         self.run("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until the page has stopped changing: what it says and what it has loaded are the same at several looks.
-    pub(crate) async fn settle(&self) {
+    pub async fn settle(&self) {
         let look =
             "return document.readyState + performance.getEntriesByType('resource').length + document.body.innerText";
         let (mut before, mut unchanged) = (Value::Null, 0);
@@ -238,7 +242,7 @@ impl Browser {
     }
 
     /// Waits until the page says something.
-    pub(crate) async fn says(&self, wanted: &str) {
+    pub async fn says(&self, wanted: &str) {
         let started = Instant::now();
         loop {
             let text = self.text().await;
@@ -252,17 +256,17 @@ impl Browser {
 
     /// Looks at the view in four ways: screenshots are kept, and each is checked for accessibility and for what
     /// does not fit the width.
-    pub(crate) async fn look(&self, name: &str) {
+    pub async fn look(&self, name: &str) {
         self.look_at(name, true).await;
     }
 
     /// The same without the check of accessibility, for a page that others have drawn.
-    pub(crate) async fn look_at_foreign(&self, name: &str) {
+    pub async fn look_at_foreign(&self, name: &str) {
         self.look_at(name, false).await;
     }
 
     async fn look_at(&self, name: &str, is_ours: bool) {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+        let folder = crate::root().join("target/tmp/screenshots");
         std::fs::create_dir_all(&folder).unwrap();
         for (device, width, height) in [("desktop", 1440, 1000), ("phone", 390, 844)] {
             let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});

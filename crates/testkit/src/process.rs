@@ -1,7 +1,5 @@
 //! The real binary as a child process, on a folder of its own.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,15 +14,18 @@ use uuid::Uuid;
 use crate::wait::{PATIENCE, until};
 
 /// A server, killed when dropped.
-pub(crate) struct Server {
-    pub(crate) client: reqwest::Client,
+pub struct Server {
+    /// A client without a token of its own.
+    pub client: reqwest::Client,
     folder: PathBuf,
     port: u16,
     child: Child,
 }
 
 fn binary(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qyvo"));
+    // Cargo sets it for integration tests, and only these have it when they are compiled.
+    let program = std::env::var_os("CARGO_BIN_EXE_qyvo").expect("cargo names the program that is tested");
+    let mut command = Command::new(program);
     // Nothing of the machine's own settings reaches a test.
     command.current_dir(folder).env_clear().stdin(Stdio::null());
     command
@@ -45,12 +46,13 @@ fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Chi
 }
 
 impl Server {
-    pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
+    /// Starts it on a folder, with more arguments.
+    pub async fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_with(folder, arguments, &[]).await
     }
 
     /// Starts it with more in its environment, which a restart forgets.
-    pub(crate) async fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub async fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let child = spawn(folder, arguments, environment);
         // The client has no cryptography of its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -61,12 +63,12 @@ impl Server {
     }
 
     /// Starts it again on the same file.
-    pub(crate) async fn restart(&mut self, arguments: &[&str]) {
+    pub async fn restart(&mut self, arguments: &[&str]) {
         self.restart_with(arguments, &[]).await;
     }
 
     /// The same with variables in its environment.
-    pub(crate) async fn restart_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
+    pub async fn restart_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         self.port = 0;
         self.child = spawn(&self.folder, arguments, environment);
         self.client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
@@ -94,18 +96,19 @@ impl Server {
         panic!("it does not answer: {}", self.log());
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What it has logged since it was started.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits until it has ended by itself.
-    pub(crate) async fn wait_until_dead(&mut self) {
+    pub async fn wait_until_dead(&mut self) {
         let started = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(started.elapsed() < PATIENCE, "it lives: {}", self.log());
@@ -114,33 +117,35 @@ impl Server {
     }
 
     /// Waits until it has ended by itself, and gives its exit code.
-    pub(crate) async fn ended(&mut self) -> Option<i32> {
+    pub async fn ended(&mut self) -> Option<i32> {
         self.wait_until_dead().await;
         self.child.wait().unwrap().code()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// Another command on the same folder.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+    pub fn command(&self, arguments: &[&str]) -> Output {
         command(&self.folder, arguments)
     }
 
     /// A fresh token, once the server knows it.
-    pub(crate) fn token(&self, scope: &str) -> String {
+    pub fn token(&self, scope: &str) -> String {
         let made = self.command(&["token", "create", "--name", "test", "--scope", scope]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
 
     /// Publishes a document; waits until the server knows the token.
-    pub(crate) async fn publish(&self, token: &str, document: &Value) -> String {
+    pub async fn publish(&self, token: &str, document: &Value) -> String {
         let mut published = None;
         until("the server to learn of the token", async || {
             let path = "/api/v1/flows/import?publish=true&accept=unreachable_node";
@@ -157,11 +162,13 @@ impl Server {
         published["id"].as_str().unwrap_or_else(|| panic!("{published}")).to_owned()
     }
 
-    pub(crate) async fn trigger(&self, token: &str, flow: &str, phone: &str) -> (u16, Value) {
+    /// Triggers a flow for a phone number; gives the status and the body.
+    pub async fn trigger(&self, token: &str, flow: &str, phone: &str) -> (u16, Value) {
         self.trigger_with(token, flow, phone, json!({})).await
     }
 
-    pub(crate) async fn trigger_with(&self, token: &str, flow: &str, phone: &str, context: Value) -> (u16, Value) {
+    /// The same with a context.
+    pub async fn trigger_with(&self, token: &str, flow: &str, phone: &str, context: Value) -> (u16, Value) {
         let body = json!({"flow_id": flow, "phone": phone, "context": context});
         let request = self.client.post(self.url("/api/v1/actions/trigger-flow")).bearer_auth(token).json(&body);
         let response = request.send().await.unwrap();
@@ -169,7 +176,7 @@ impl Server {
     }
 
     /// Any request with a body, which must succeed.
-    pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Value {
+    pub async fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Value {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.client.request(method, self.url(path)).bearer_auth(token).json(body);
         let response = request.send().await.unwrap();
@@ -178,13 +185,15 @@ impl Server {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    pub(crate) async fn say(&self, token: &str, phone: &str, text: &str) -> Value {
+    /// A text from a phone, under a fresh id.
+    pub async fn say(&self, token: &str, phone: &str, text: &str) -> Value {
         let body = json!({"id": Uuid::now_v7(), "from": phone, "type": "text", "text": text});
         let request = self.client.post(self.url("/api/v1/inbound")).bearer_auth(token).json(&body);
         request.send().await.unwrap().json().await.unwrap()
     }
 
-    pub(crate) async fn get(&self, token: &str, path: &str) -> Value {
+    /// Reads a path, whatever its status.
+    pub async fn get(&self, token: &str, path: &str) -> Value {
         self.client.get(self.url(path)).bearer_auth(token).send().await.unwrap().json().await.unwrap()
     }
 }
@@ -199,20 +208,24 @@ impl Drop for Server {
 
 /// A session that a caller was told of.
 #[derive(Debug, Clone)]
-pub(crate) struct Begun {
-    pub(crate) at: Instant,
-    pub(crate) phone: String,
-    pub(crate) id: String,
+pub struct Begun {
+    /// When the answer had come.
+    pub at: Instant,
+    /// The contact's phone number.
+    pub phone: String,
+    /// The session's id.
+    pub id: String,
 }
 
 /// Callers that trigger a flow for one new person after another until the server is gone.
-pub(crate) struct Callers {
+pub struct Callers {
     begun: Arc<Mutex<Vec<Begun>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Callers {
-    pub(crate) fn start(server: &Server, token: &str, flow: &str, callers: usize) -> Self {
+    /// Starts so many callers.
+    pub fn start(server: &Server, token: &str, flow: &str, callers: usize) -> Self {
         // Other people each time, because a server may be loaded twice.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let begun: Arc<Mutex<Vec<Begun>>> = Arc::default();
@@ -241,12 +254,12 @@ impl Callers {
     }
 
     /// Waits until so many sessions have begun.
-    pub(crate) async fn until(&self, sessions: usize) {
+    pub async fn until(&self, sessions: usize) {
         until("the sessions to begin", async || self.begun.lock().unwrap().len() >= sessions).await;
     }
 
     /// Waits until the server is gone, and gives what it has answered.
-    pub(crate) async fn end(self) -> Vec<Begun> {
+    pub async fn end(self) -> Vec<Begun> {
         for task in self.tasks {
             task.await.unwrap();
         }
@@ -262,12 +275,12 @@ fn port_in(log: &str) -> Option<u16> {
 }
 
 /// Runs a command to its end in a folder.
-pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Output {
+pub fn command(folder: &Path, arguments: &[&str]) -> Output {
     binary(folder).args(arguments).output().unwrap()
 }
 
 /// Runs a command to its end with something on its standard input.
-pub(crate) fn command_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub fn command_with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut command = binary(folder);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -277,7 +290,7 @@ pub(crate) fn command_with_input(folder: &Path, arguments: &[&str], input: &str)
 }
 
 /// A flow that asks one question, with a time to live.
-pub(crate) fn question(ttl_minutes: u32) -> Value {
+pub fn question(ttl_minutes: u32) -> Value {
     json!({
         "schema_version": 1, "name": "Question", "entry_node": "ask", "settings": {"session_ttl_minutes": ttl_minutes},
         "nodes": [

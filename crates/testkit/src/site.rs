@@ -1,7 +1,5 @@
 //! A web site on this machine, for tests of what calls out.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,19 +9,23 @@ use tokio::task::JoinHandle;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) line: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct Seen {
+    /// Its first line, such as `GET / HTTP/1.1`.
+    pub line: String,
+    /// Its headers, with names in lowercase.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: String,
 }
 
 impl Seen {
-    pub(crate) fn path(&self) -> &str {
+    /// Its path with the query.
+    pub fn path(&self) -> &str {
         self.line.split(' ').nth(1).unwrap()
     }
 
     /// A header by its lowercase name.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
@@ -31,7 +33,7 @@ impl Seen {
 type Handler = Arc<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
 
 /// A site that answers each connection once; gone when dropped.
-pub(crate) struct Site {
+pub struct Site {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     arrived: Arc<Notify>,
@@ -39,25 +41,23 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) async fn start(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    /// Starts on a free port of 127.0.0.1.
+    pub async fn start(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1", handler).await
     }
 
     /// At an address with or without a port.
-    pub(crate) async fn start_at(at: &str, handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub async fn start_at(at: &str, handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve(at, Arc::new(handler), None, false).await
     }
 
     /// One that answers each request only when the gate lets one through.
-    pub(crate) async fn start_slow(
-        gate: Arc<Notify>,
-        handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start_slow(gate: Arc<Notify>, handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve("127.0.0.1", Arc::new(handler), Some(gate), false).await
     }
 
     /// One that never closes a connection, whatever it has announced.
-    pub(crate) async fn start_open(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub async fn start_open(handler: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serve("127.0.0.1", Arc::new(handler), None, true).await
     }
 
@@ -89,21 +89,23 @@ impl Site {
         Self { address, seen, arrived, serving }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Its port.
+    pub fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// The requests so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Waits until this many requests have arrived.
-    pub(crate) async fn wait_for(&self, requests: usize) {
+    pub async fn wait_for(&self, requests: usize) {
         while self.seen.lock().unwrap().len() < requests {
             self.arrived.notified().await;
         }
@@ -145,7 +147,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
 }
 
 /// An answer after which the connection is closed.
-pub(crate) fn answer(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub fn answer(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"

@@ -1,21 +1,19 @@
 //! Foreign tools, which `.ci/run` installs below `target/tools`, and talking with programs that use them.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
 /// Where the tools are.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
+pub fn folder() -> PathBuf {
+    crate::root().join("target/tools")
 }
 
 /// Whether a tool is there; [`skip`] says so of one that is missing.
-pub(crate) fn is_there(tool: &str, install: &str) -> bool {
+pub fn is_there(tool: &str, install: &str) -> bool {
     let is_there = folder().join(tool).exists();
     if !is_there {
         skip(&format!("target/tools/{tool} is missing: run {install}"));
@@ -23,10 +21,10 @@ pub(crate) fn is_there(tool: &str, install: &str) -> bool {
     is_there
 }
 
-/// Says loudly that something is not tested, and why. Where tests run for others, with `CI` set and not to a no, nothing
-/// may be left out: it panics.
+/// Says loudly that something is not tested, and why. Where tests run for others, with `CI` set and not to a no,
+/// nothing may be left out: it panics.
 #[track_caller]
-pub(crate) fn skip(why: &str) {
+pub fn skip(why: &str) {
     let is_ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
     assert!(!is_ci, "{why}; and CI must not skip this");
     // Written past the test harness, which keeps what a passing test prints to itself.
@@ -34,7 +32,7 @@ pub(crate) fn skip(why: &str) {
 }
 
 /// A program that takes an order a line and answers each with a line of JSON. It ends when this is dropped.
-pub(crate) struct Program {
+pub struct Program {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -42,21 +40,21 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts it.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("its interpreter");
         let (orders, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, orders, answers }
     }
 
     /// What it says next.
-    pub(crate) fn read(&mut self) -> Value {
+    pub fn read(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}; its own words are above"))
     }
 
     /// What it says to an order.
-    pub(crate) fn order(&mut self, order: impl Display) -> Value {
+    pub fn order(&mut self, order: impl Display) -> Value {
         writeln!(self.orders, "{order}").unwrap();
         self.read()
     }

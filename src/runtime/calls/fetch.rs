@@ -248,9 +248,9 @@ mod tests {
 
     use reqwest::dns::{Name, Resolving};
     use serde_json::json;
+    use testkit::site::{Site, answer};
     use tokio::sync::Notify;
 
-    use super::super::site::{Site, answer};
     use super::*;
 
     /// A call without headers and body, tried once.

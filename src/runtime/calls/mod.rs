@@ -13,9 +13,6 @@
 
 mod fetch;
 mod guard;
-#[cfg(test)]
-#[path = "../../../crates/testkit/src/site.rs"]
-mod site;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,9 +1,9 @@
 //! Contacts and tags.
 
 use serde_json::{Value, json};
+use testkit::app::{PHONE, START};
 
 use super::{NEW, NOBODY, Row, UNKNOWN, World, bodyless, documented, ours, ours_told, post, told};
-use crate::support::{PHONE, START};
 
 const CONTACT: [&str; 14] = [
     "id",

@@ -3,9 +3,9 @@
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::app::{PHONE, START, secret};
 
 use super::{Ask, NOBODY, Row, TRIGGERED, UNKNOWN, Want, World, documented, get, ours, ours_told, post, told};
-use crate::support::{PHONE, START, secret};
 
 const SEARCH: &str = "a_search_gives_fifty_by_their_last_message";
 

@@ -1,10 +1,10 @@
 //! Flows and sequences.
 
 use serde_json::{Value, json};
+use testkit::app::{PHONE, START};
 
 use super::{Row, TRIGGERED, UNKNOWN, World, documented, get, ours, ours_told, post, told};
 use crate::public_polling::SESSION_KEYS;
-use crate::support::{PHONE, START};
 
 const STARTED: [&str; 5] = ["id", "status", "flow_id", "flow_name", "contact_id"];
 const TOOLS: &str = "a_token_sees_the_tools_of_its_scope";

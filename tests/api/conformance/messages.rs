@@ -1,10 +1,10 @@
 //! Messages, templates, the account, and outgoing webhooks.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
 
 use super::{Row, UNKNOWN, WEBHOOKS, World, bodyless, documented, get, ours, ours_told, post, told};
 use crate::public_polling::MESSAGE_KEYS;
-use crate::support::PHONE;
 
 const SENT: [&str; 4] = ["id", "status", "whatsapp_message_id", "contact_id"];
 

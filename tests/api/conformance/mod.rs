@@ -18,8 +18,7 @@ use qyvo::store::tokens::Scope;
 use regex::Regex;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PHONE, TestApp, local, question, secret};
+use testkit::app::{Answer, PHONE, TestApp, local, question, secret};
 
 /// Subjects of the documentation, in its order.
 const SECTIONS: [&str; 35] = [

@@ -1,10 +1,10 @@
 //! What people send: once, twice, late, to the wrong place or to a person.
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, brazil_mexico_argentina};
 
 use super::{drinks, is_at, last_heard, questions, sessions, with_anna};
-use crate::meta::{Delivery, brazil_mexico_argentina};
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template, held};
 
 #[actix_web::test]

@@ -21,9 +21,9 @@ mod listening;
 mod speaking;
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::Phone;
 
-use crate::meta::Phone;
-use crate::support::PHONE;
 use crate::world::{World, cart_template};
 
 /// A world in which Anna has just written, so that texts reach her.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use testkit::app::PHONE;
+use testkit::meta::{Delivery, Fault, Pacing, Phone};
+use testkit::site::Site;
 use tokio::sync::Notify;
 
 use super::{drinks, is_at, questions, with_anna};
 use crate::crash::patiently;
 use crate::lanes::{calling, green};
-use crate::meta::{Delivery, Fault, Pacing, Phone};
-use crate::site::Site;
-use crate::support::PHONE;
 use crate::world::{World, cart, cart_context, cart_template};
 
 /// Waits longer than a day and then asks something.

@@ -21,32 +21,39 @@ use super::webhooks::{Delivery, Posted, Status, sign};
 use crate::wait::PATIENCE;
 
 /// Milliseconds since 1970.
-pub(crate) type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A clock that the test moves.
-pub(crate) fn by_hand(millis: &Arc<AtomicI64>) -> Now {
+pub fn by_hand(millis: &Arc<AtomicI64>) -> Now {
     let millis = Arc::clone(millis);
     Arc::new(move || millis.load(Ordering::SeqCst))
 }
 
 /// The business, its app, and the world.
 #[derive(Clone)]
-pub(crate) struct Setup {
-    pub(crate) app_secret: String,
-    pub(crate) access_token: String,
-    pub(crate) verify_token: String,
-    pub(crate) phone_number_id: String,
-    pub(crate) business_account_id: String,
+pub struct Setup {
+    /// What the app's webhooks are signed with.
+    pub app_secret: String,
+    /// The bearer token that requests need.
+    pub access_token: String,
+    /// What the challenge of a webhook carries.
+    pub verify_token: String,
+    /// The business's number, as paths name it.
+    pub phone_number_id: String,
+    /// The business's account, as paths name it.
+    pub business_account_id: String,
     /// As people read it.
-    pub(crate) display_phone: String,
+    pub display_phone: String,
     /// What is put before a number that comes without a plus sign.
-    pub(crate) country_code: String,
-    pub(crate) verified_name: String,
+    pub country_code: String,
+    /// The name that people see.
+    pub verified_name: String,
     /// Where webhooks go; without it they wait.
-    pub(crate) webhook_url: Option<String>,
+    pub webhook_url: Option<String>,
     /// The cloud's clock; the machine's unless set.
-    pub(crate) now: Now,
-    pub(crate) pacing: Pacing,
+    pub now: Now,
+    /// How fast messages may go.
+    pub pacing: Pacing,
 }
 
 impl Default for Setup {
@@ -125,7 +132,7 @@ impl Shared {
 }
 
 /// A running fake. It ends when it is dropped.
-pub(crate) struct FakeCloud {
+pub struct FakeCloud {
     shared: Arc<Shared>,
     base_url: String,
     server: ServerHandle,
@@ -141,7 +148,7 @@ impl Drop for FakeCloud {
 
 impl FakeCloud {
     /// Starts on a port of its own. The server runs in its own thread.
-    pub(crate) fn start(setup: Setup) -> Self {
+    pub fn start(setup: Setup) -> Self {
         // Clients need one even for addresses without TLS. Another part of the test may have chosen it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -159,51 +166,51 @@ impl FakeCloud {
     }
 
     /// What stands for `https://graph.facebook.com`.
-    pub(crate) fn base_url(&self) -> &str {
+    pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
     /// Milliseconds, by the cloud's clock.
-    pub(crate) fn now(&self) -> i64 {
+    pub fn now(&self) -> i64 {
         self.shared.read(State::now)
     }
 
     // The account.
 
     /// The token is good no more.
-    pub(crate) fn revoke_token(&self) {
+    pub fn revoke_token(&self) {
         self.shared.change(|state| state.token = None);
     }
 
     /// Only this token is good from now on.
-    pub(crate) fn set_token(&self, token: &str) {
+    pub fn set_token(&self, token: &str) {
         self.shared.change(|state| state.token = Some(token.to_owned()));
     }
 
     /// Whether the app is subscribed to the account's webhooks, as `subscribed_apps` tells.
-    pub(crate) fn set_subscribed(&self, is_subscribed: bool) {
+    pub fn set_subscribed(&self, is_subscribed: bool) {
         self.shared.change(|state| state.is_subscribed = is_subscribed);
     }
 
     /// How fast messages may go from now on.
-    pub(crate) fn set_pacing(&self, pacing: Pacing) {
+    pub fn set_pacing(&self, pacing: Pacing) {
         self.shared.change(|state| state.pacing = pacing);
     }
 
     /// How free text outside the window is refused.
-    pub(crate) fn set_window_refusal(&self, refusal: WindowRefusal) {
+    pub fn set_window_refusal(&self, refusal: WindowRefusal) {
         self.shared.change(|state| state.window_refusal = refusal);
     }
 
     /// What the cloud makes of a number's digits before it is a `wa_id`; see `brazil_mexico_argentina`.
-    pub(crate) fn set_wa_id(&self, rewrite: fn(&str) -> String) {
+    pub fn set_wa_id(&self, rewrite: fn(&str) -> String) {
         self.shared.change(|state| state.rewrite = rewrite);
     }
 
     // Templates.
 
     /// Adds a template, or replaces the one with the same name and language.
-    pub(crate) fn add_template(&self, template: Template) {
+    pub fn add_template(&self, template: Template) {
         self.shared.change(|state| {
             state.templates.retain(|old| (&old.name, &old.language) != (&template.name, &template.language));
             state.templates.push(template);
@@ -211,12 +218,12 @@ impl FakeCloud {
     }
 
     /// The account has it no more.
-    pub(crate) fn remove_template(&self, name: &str) {
+    pub fn remove_template(&self, name: &str) {
         self.shared.change(|state| state.templates.retain(|template| template.name != name));
     }
 
     /// Changes the status of a template in all of its languages, without a word.
-    pub(crate) fn set_template_status(&self, name: &str, status: &str) {
+    pub fn set_template_status(&self, name: &str, status: &str) {
         self.shared.change(|state| {
             for template in state.templates.iter_mut().filter(|template| template.name == name) {
                 status.clone_into(&mut template.status);
@@ -225,7 +232,7 @@ impl FakeCloud {
     }
 
     /// Changes the status and says so by webhook (`message_template_status_update`).
-    pub(crate) fn announce_template_status(&self, name: &str, status: &str, reason: &str) {
+    pub fn announce_template_status(&self, name: &str, status: &str, reason: &str) {
         self.set_template_status(name, status);
         self.shared.change(|state| {
             let named: Vec<Template> = state.templates.iter().filter(|known| known.name == name).cloned().collect();
@@ -244,49 +251,49 @@ impl FakeCloud {
     }
 
     /// How many templates a page holds at most.
-    pub(crate) fn set_page_size(&self, size: usize) {
+    pub fn set_page_size(&self, size: usize) {
         self.shared.change(|state| state.page_size = size.max(1));
     }
 
     // Faults.
 
     /// For the next message that is sent.
-    pub(crate) fn next(&self, fault: Fault) {
+    pub fn next(&self, fault: Fault) {
         self.next_times(1, fault);
     }
 
     /// For the next `times` messages that are sent.
-    pub(crate) fn next_times(&self, times: usize, fault: Fault) {
+    pub fn next_times(&self, times: usize, fault: Fault) {
         self.when(times, is_send, fault);
     }
 
     /// For the next `times` requests, of any kind, that match.
-    pub(crate) fn when(&self, times: usize, matches: impl Fn(&Request) -> bool + Send + 'static, fault: Fault) {
+    pub fn when(&self, times: usize, matches: impl Fn(&Request) -> bool + Send + 'static, fault: Fault) {
         self.shared.change(|state| state.plan.add(times, Box::new(matches), fault));
     }
 
     /// The next message that is sent is accepted at once and answered when the gate opens.
-    pub(crate) fn hold_next_answer(&self) -> Gate {
+    pub fn hold_next_answer(&self) -> Gate {
         let gate = Gate::closed();
         self.next(Fault::HoldAnswer(gate.clone()));
         gate
     }
 
     /// Forgets faults that were not used.
-    pub(crate) fn clear_faults(&self) {
+    pub fn clear_faults(&self) {
         self.shared.change(|state| state.plan.clear());
     }
 
     // People.
 
     /// The person of a number with country code, made if unknown.
-    pub(crate) fn phone(&self, number: &str) -> Phone {
+    pub fn phone(&self, number: &str) -> Phone {
         let user = self.shared.change(|state| state.user_of_number(number));
         Phone::new(Arc::clone(&self.shared), user)
     }
 
     /// A person of whom the business knows only the BSUID, such as `US.13491208655302741918`, and a username.
-    pub(crate) fn user_without_phone(&self, bsuid: &str, username: &str) -> Phone {
+    pub fn user_without_phone(&self, bsuid: &str, username: &str) -> Phone {
         let user = self.shared.change(|state| {
             let user = state.add_user(None, bsuid.to_owned(), username.to_owned());
             state.users[user].username = Some(username.to_owned());
@@ -298,44 +305,44 @@ impl FakeCloud {
     // Journals.
 
     /// Every request, in order.
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.shared.read(|state| state.requests.clone())
     }
 
     /// Every message that was accepted, in order.
-    pub(crate) fn accepted(&self) -> Vec<Accepted> {
+    pub fn accepted(&self) -> Vec<Accepted> {
         self.shared.read(|state| state.accepted.clone())
     }
 
     /// Every request that was refused with an error of Meta's, in order.
-    pub(crate) fn refused(&self) -> Vec<Refused> {
+    pub fn refused(&self) -> Vec<Refused> {
         self.shared.read(|state| state.refused.clone())
     }
 
     /// The wamids that were marked as read, and whether a typing indicator was shown.
-    pub(crate) fn marked_read(&self) -> Vec<(String, bool)> {
+    pub fn marked_read(&self) -> Vec<(String, bool)> {
         self.shared.read(|state| state.marked_read.clone())
     }
 
     /// Waits until so many messages were marked as read in all.
-    pub(crate) async fn wait_for_marked_read(&self, count: usize) -> Vec<(String, bool)> {
+    pub async fn wait_for_marked_read(&self, count: usize) -> Vec<(String, bool)> {
         let what = format!("{count} messages marked as read");
         self.shared.wait_for(&what, |state| (state.marked_read.len() >= count).then(|| state.marked_read.clone())).await
     }
 
     /// Every webhook that was posted, in order.
-    pub(crate) fn posted(&self) -> Vec<Posted> {
+    pub fn posted(&self) -> Vec<Posted> {
         self.shared.read(|state| state.posted.clone())
     }
 
     /// Waits until so many messages were accepted in all.
-    pub(crate) async fn wait_for_accepted(&self, count: usize) -> Vec<Accepted> {
+    pub async fn wait_for_accepted(&self, count: usize) -> Vec<Accepted> {
         let what = format!("{count} accepted messages");
         self.shared.wait_for(&what, |state| (state.accepted.len() >= count).then(|| state.accepted.clone())).await
     }
 
     /// Waits until so many requests arrived in all, answered or not.
-    pub(crate) async fn wait_for_requests(&self, count: usize) {
+    pub async fn wait_for_requests(&self, count: usize) {
         let what = format!("{count} requests");
         self.shared.wait_for(&what, |state| (state.requests.len() >= count).then_some(())).await;
     }
@@ -343,17 +350,17 @@ impl FakeCloud {
     // Webhooks.
 
     /// Where webhooks go from now on.
-    pub(crate) fn set_webhook(&self, url: &str) {
+    pub fn set_webhook(&self, url: &str) {
         self.shared.change(|state| state.webhook_url = Some(url.to_owned()));
     }
 
     /// How webhooks go out from now on.
-    pub(crate) fn set_delivery(&self, delivery: Delivery) {
+    pub fn set_delivery(&self, delivery: Delivery) {
         self.shared.change(|state| state.delivery = delivery);
     }
 
     /// Lets statuses go that were held apart, and those to come.
-    pub(crate) fn release_statuses(&self) {
+    pub fn release_statuses(&self) {
         self.shared.change(|state| {
             state.delivery.delay_statuses = false;
             let delayed = std::mem::take(&mut state.delayed);
@@ -362,59 +369,59 @@ impl FakeCloud {
     }
 
     /// Posts what is held and what falls due again, and gives the answers.
-    pub(crate) async fn deliver(&self) -> Vec<Posted> {
+    pub async fn deliver(&self) -> Vec<Posted> {
         let (answer, posted) = oneshot::channel();
         self.order(Command::Deliver(answer), posted).await
     }
 
     /// Posts until nothing is due. What the server does about it may still be under way.
-    pub(crate) async fn settle(&self) {
+    pub async fn settle(&self) {
         while !self.deliver().await.is_empty() {}
     }
 
     /// One more status of an accepted message, whether it makes sense or not.
-    pub(crate) fn send_status(&self, wamid: &str, status: Status) {
+    pub fn send_status(&self, wamid: &str, status: Status) {
         self.shared.change(|state| state.push_status(wamid, status, None));
     }
 
     /// An accepted message fails with one of Meta's codes.
-    pub(crate) fn fail(&self, wamid: &str, code: i64) {
+    pub fn fail(&self, wamid: &str, code: i64) {
         self.shared.change(|state| {
             state.push_status(wamid, Status::Failed, Some(&GraphError::new(code, "planned by the test")));
         });
     }
 
     /// Trouble of the account that belongs to no message.
-    pub(crate) fn announce_account_error(&self, code: i64) {
+    pub fn announce_account_error(&self, code: i64) {
         self.shared.change(|state| state.push_account_error(&GraphError::new(code, "planned by the test")));
     }
 
     /// A change of any field and value.
-    pub(crate) fn announce(&self, field: &'static str, value: serde_json::Value) {
+    pub fn announce(&self, field: &'static str, value: serde_json::Value) {
         self.shared.change(|state| state.push_event(field, value));
     }
 
     /// Posts these bytes with the right signature, and gives status and body of the answer.
-    pub(crate) async fn post_signed(&self, body: &[u8]) -> (u16, String) {
+    pub async fn post_signed(&self, body: &[u8]) -> (u16, String) {
         let signature = self.shared.read(|state| sign(&state.setup.app_secret, body));
         self.post_raw(body, Some(&signature)).await
     }
 
     /// Posts these bytes with this signature, or without one; status 0 stands for no answer.
-    pub(crate) async fn post_raw(&self, body: &[u8], signature: Option<&str>) -> (u16, String) {
+    pub async fn post_raw(&self, body: &[u8], signature: Option<&str>) -> (u16, String) {
         let (answer, answered) = oneshot::channel();
         let signature = signature.map(str::to_owned);
         self.order(Command::PostRaw { body: body.to_vec(), signature, answer }, answered).await
     }
 
     /// Meta's check of the webhook's address: whether the challenge comes back, verbatim, with 200.
-    pub(crate) async fn verify_webhook(&self) -> bool {
+    pub async fn verify_webhook(&self) -> bool {
         let challenge = "1158201444";
         self.verify_webhook_with("subscribe", None, challenge).await == (200, challenge.to_owned())
     }
 
     /// The check with another mode, token (`None` is the right one) or challenge; status and body of the answer.
-    pub(crate) async fn verify_webhook_with(&self, mode: &str, token: Option<&str>, challenge: &str) -> (u16, String) {
+    pub async fn verify_webhook_with(&self, mode: &str, token: Option<&str>, challenge: &str) -> (u16, String) {
         let (answer, answered) = oneshot::channel();
         let (mode, token, challenge) = (mode.to_owned(), token.map(str::to_owned), challenge.to_owned());
         self.order(Command::Verify { mode, token, challenge, answer }, answered).await

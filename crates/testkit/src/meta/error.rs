@@ -4,28 +4,30 @@ use serde_json::{Value, json};
 
 /// A refusal, or the reason of a failure that comes later.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct GraphError {
+pub struct GraphError {
     /// The HTTP status; callers should go by the code instead, as Meta says.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Meta's error code.
-    pub(crate) code: i64,
+    pub code: i64,
     /// Meta's subcode, where one is known.
-    pub(crate) subcode: Option<i64>,
+    pub subcode: Option<i64>,
     /// What was wrong, for people.
-    pub(crate) details: String,
+    pub details: String,
 }
 
 impl GraphError {
-    pub(crate) fn new(code: i64, details: impl Into<String>) -> Self {
+    /// An error by Meta's code.
+    pub fn new(code: i64, details: impl Into<String>) -> Self {
         Self { status: http_status(code), code, subcode: None, details: details.into() }
     }
 
-    pub(crate) fn with_subcode(self, subcode: i64) -> Self {
+    /// The same with a subcode.
+    pub fn with_subcode(self, subcode: i64) -> Self {
         Self { subcode: Some(subcode), ..self }
     }
 
     /// The body of an answer.
-    pub(crate) fn body(&self) -> Value {
+    pub fn body(&self) -> Value {
         let mut error = json!({
             "message": format!("(#{}) {}", self.code, title(self.code)),
             "type": "OAuthException",
@@ -40,7 +42,7 @@ impl GraphError {
     }
 
     /// An item of `errors` in a webhook.
-    pub(crate) fn in_webhook(&self) -> Value {
+    pub fn in_webhook(&self) -> Value {
         json!({
             "code": self.code,
             "title": title(self.code),

@@ -9,9 +9,16 @@ use super::state::Request;
 
 /// What shall happen to a request instead of, or beside, what would.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing is done, and this is the answer.
-    Answer { status: u16, content_type: &'static str, body: String },
+    Answer {
+        /// Its HTTP status.
+        status: u16,
+        /// Its `Content-Type`.
+        content_type: &'static str,
+        /// Its body, as it stands.
+        body: String,
+    },
     /// Refused with this error.
     Refuse(GraphError),
     /// The request is looked at only when the gate opens, even if the caller has hung up by then.
@@ -31,34 +38,36 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// What a proxy in front of the API answers.
-    pub(crate) fn html() -> Self {
+    pub fn html() -> Self {
         let body = "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>".to_owned();
         Self::Answer { status: 500, content_type: "text/html; charset=utf-8", body }
     }
 
     /// Refused with one of Meta's codes.
-    pub(crate) fn error(code: i64) -> Self {
+    pub fn error(code: i64) -> Self {
         Self::Refuse(GraphError::new(code, "planned by the test"))
     }
 
     /// Accepted, and failed later with one of Meta's codes.
-    pub(crate) fn fail_later(code: i64) -> Self {
+    pub fn fail_later(code: i64) -> Self {
         Self::FailLater(GraphError::new(code, "planned by the test"))
     }
 }
 
 /// Opened once, by the test. What waits behind it goes on when it is opened or dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     is_open: Arc<watch::Sender<bool>>,
 }
 
 impl Gate {
-    pub(crate) fn closed() -> Self {
+    /// A gate that nothing passes yet.
+    pub fn closed() -> Self {
         Self { is_open: Arc::new(watch::Sender::new(false)) }
     }
 
-    pub(crate) fn open(&self) {
+    /// Lets through what waits, and what comes later.
+    pub fn open(&self) {
         self.is_open.send_replace(true);
     }
 

@@ -32,8 +32,6 @@
 //! limits of management requests, the rule of 30 days after which a number disappears behind a username (say
 //! [`Phone::hide_number`]), encryption, calls, groups, WhatsApp Flows, or the times that the real service takes.
 
-#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
-
 mod cloud;
 mod courier;
 mod error;
@@ -48,10 +46,10 @@ mod state;
 mod templates;
 mod webhooks;
 
-pub(crate) use cloud::{FakeCloud, Setup, by_hand};
-pub(crate) use error::GraphError;
-pub(crate) use faults::{Fault, Gate};
-pub(crate) use pacing::Pacing;
-pub(crate) use phones::{Phone, Received};
-pub(crate) use state::{Accepted, Fate, Refused, Request, Template, WindowRefusal, brazil_mexico_argentina};
-pub(crate) use webhooks::{Delivery, Posted, Status, escape, sign};
+pub use cloud::{FakeCloud, Now, Setup, by_hand};
+pub use error::GraphError;
+pub use faults::{Fault, Gate};
+pub use pacing::Pacing;
+pub use phones::{Phone, Received};
+pub use state::{Accepted, Fate, Refused, Request, Template, WindowRefusal, brazil_mexico_argentina};
+pub use webhooks::{Delivery, Posted, Status, escape, sign};

@@ -8,18 +8,18 @@ use super::state::{State, fresh_wamid};
 
 impl Phone {
     /// A colleague writes to the person in the Business app. Gives the wamid.
-    pub(crate) fn hear_colleague(&self, text: &str) -> String {
+    pub fn hear_colleague(&self, text: &str) -> String {
         self.hear_colleague_send(json!({"type": "text", "text": {"body": text}}))
     }
 
     /// A colleague sends anything: everything but id, addresses and time.
-    pub(crate) fn hear_colleague_send(&self, message: Value) -> String {
+    pub fn hear_colleague_send(&self, message: Value) -> String {
         let now = self.shared.read(State::now);
         self.hear_colleague_at(now, message)
     }
 
     /// The same, at another time, in milliseconds.
-    pub(crate) fn hear_colleague_at(&self, at: i64, message: Value) -> String {
+    pub fn hear_colleague_at(&self, at: i64, message: Value) -> String {
         self.shared.change(|state| {
             let person = &state.users[self.user];
             let wamid = fresh_wamid();
@@ -38,7 +38,7 @@ impl Phone {
     }
 
     /// The person writes while Meta's agent holds the conversation. Gives the wamid.
-    pub(crate) fn say_to_agent(&self, text: &str) -> String {
+    pub fn say_to_agent(&self, text: &str) -> String {
         self.shared.change(|state| {
             let now = state.now();
             let person = &mut state.users[self.user];
@@ -55,7 +55,7 @@ impl Phone {
     }
 
     /// Meta's agent answers the person. Gives the wamid.
-    pub(crate) fn hear_agent(&self, text: &str) -> String {
+    pub fn hear_agent(&self, text: &str) -> String {
         self.shared.change(|state| {
             let person = &state.users[self.user];
             let wamid = fresh_wamid();
@@ -69,7 +69,7 @@ impl Phone {
     }
 
     /// What Meta's agent has sent got on.
-    pub(crate) fn agents_message_got_on(&self, wamid: &str, status: &str) {
+    pub fn agents_message_got_on(&self, wamid: &str, status: &str) {
         self.shared.change(|state| {
             let person = &state.users[self.user];
             let item = json!({"id": wamid, "status": status, "timestamp": (state.now() / 1000).to_string(),
@@ -79,7 +79,7 @@ impl Phone {
     }
 
     /// The conversation changes hands: to Meta's agent, or back to the business.
-    pub(crate) fn hand_over(&self, to_agent: bool) {
+    pub fn hand_over(&self, to_agent: bool) {
         self.shared.change(|state| {
             let value = state.envelope_value();
             let (previous, new) = if to_agent { ("escalation", "ai_agent") } else { ("ai_agent", "escalation") };

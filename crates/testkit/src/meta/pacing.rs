@@ -2,16 +2,16 @@
 
 /// What of Meta's pacing is imitated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pacing {
+pub struct Pacing {
     /// One message in 6 seconds to one person, in bursts of up to 45 (Meta, "About the platform").
-    pub(crate) pair: bool,
+    pub pair: bool,
     /// Messages a second in both directions together, 80 by default (Meta); `None` switches it off.
-    pub(crate) per_second: Option<u32>,
+    pub per_second: Option<u32>,
 }
 
 impl Pacing {
     /// No limit: for tests whose clock stands still.
-    pub(crate) const OFF: Self = Self { pair: false, per_second: None };
+    pub const OFF: Self = Self { pair: false, per_second: None };
 }
 
 impl Default for Pacing {

@@ -13,27 +13,28 @@ use super::webhooks::Status;
 
 /// A person with a phone. What they send goes out as webhooks; each method that sends gives the wamid.
 #[derive(Clone)]
-pub(crate) struct Phone {
+pub struct Phone {
     pub(super) shared: Arc<Shared>,
     pub(super) user: usize,
 }
 
 /// A message on the screen, in the order of acceptance. One that was sent twice is there twice.
 #[derive(Clone, Debug)]
-pub(crate) struct Received {
+pub struct Received {
     /// Milliseconds, by the cloud's clock.
-    pub(crate) at: i64,
-    pub(crate) wamid: String,
+    pub at: i64,
+    /// The message's id at Meta.
+    pub wamid: String,
     /// `text`, `interactive`, `template` and so on.
-    pub(crate) kind: String,
+    pub kind: String,
     /// The business's own `biz_opaque_callback_data`, which a person does not see.
-    pub(crate) callback: Option<String>,
+    pub callback: Option<String>,
     /// What the person reads: text, caption, body of a menu or filled template.
-    pub(crate) text: String,
+    pub text: String,
     /// The titles that can be tapped.
-    pub(crate) choices: Vec<String>,
+    pub choices: Vec<String>,
     /// The request's body.
-    pub(crate) body: Value,
+    pub body: Value,
 }
 
 /// Something that can be tapped.
@@ -50,29 +51,29 @@ impl Phone {
     }
 
     /// The person's number as webhooks write it; `None` if nobody knows it.
-    pub(crate) fn wa_id(&self) -> Option<String> {
+    pub fn wa_id(&self) -> Option<String> {
         self.shared.read(|state| state.users[self.user].wa_id.clone())
     }
 
     /// The business-scoped id that stands for the person now.
-    pub(crate) fn bsuid(&self) -> String {
+    pub fn bsuid(&self) -> String {
         self.shared.read(|state| state.users[self.user].bsuid.clone())
     }
 
     // What reached it.
 
     /// All messages, in the order of acceptance.
-    pub(crate) fn inbox(&self) -> Vec<Received> {
+    pub fn inbox(&self) -> Vec<Received> {
         self.shared.read(|state| received(state, self.user))
     }
 
     /// What the person reads, message by message.
-    pub(crate) fn texts(&self) -> Vec<String> {
+    pub fn texts(&self) -> Vec<String> {
         self.inbox().into_iter().map(|message| message.text).collect()
     }
 
     /// Waits until so many messages are there in all, and gives them.
-    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let user = self.user;
         let what = format!("{count} messages at one phone");
         self.shared
@@ -81,29 +82,29 @@ impl Phone {
     }
 
     /// The person reads a message: status `read`.
-    pub(crate) fn read(&self, wamid: &str) {
+    pub fn read(&self, wamid: &str) {
         self.shared.change(|state| state.push_status(wamid, Status::Read, None));
     }
 
     /// The person plays a voice message: status `played`.
-    pub(crate) fn play(&self, wamid: &str) {
+    pub fn play(&self, wamid: &str) {
         self.shared.change(|state| state.push_status(wamid, Status::Played, None));
     }
 
     // What kind of person this is.
 
     /// The name of the profile.
-    pub(crate) fn set_name(&self, name: &str) {
+    pub fn set_name(&self, name: &str) {
         self.shared.change(|state| name.clone_into(&mut state.users[self.user].name));
     }
 
     /// The id at the level of the company, such as `US.ENT.1181579`.
-    pub(crate) fn set_parent_bsuid(&self, parent: &str) {
+    pub fn set_parent_bsuid(&self, parent: &str) {
         self.shared.change(|state| state.users[self.user].parent_bsuid = Some(parent.to_owned()));
     }
 
     /// The person takes a username, and webhooks tell the number no more.
-    pub(crate) fn hide_number(&self, username: &str) {
+    pub fn hide_number(&self, username: &str) {
         self.shared.change(|state| {
             let user = &mut state.users[self.user];
             user.username = Some(username.to_owned());
@@ -112,22 +113,22 @@ impl Phone {
     }
 
     /// Webhooks tell the number, and the BSUID beside it.
-    pub(crate) fn show_number(&self) {
+    pub fn show_number(&self) {
         self.shared.change(|state| state.users[self.user].shows_number = state.users[self.user].wa_id.is_some());
     }
 
     /// The number is not on WhatsApp: messages fail afterwards with 131026.
-    pub(crate) fn leave_whatsapp(&self) {
+    pub fn leave_whatsapp(&self) {
         self.shared.change(|state| state.users[self.user].is_on_whatsapp = false);
     }
 
     /// Messages get no further than `sent`.
-    pub(crate) fn switch_off(&self) {
+    pub fn switch_off(&self) {
         self.shared.change(|state| state.users[self.user].is_switched_on = false);
     }
 
     /// What has waited is delivered.
-    pub(crate) fn switch_on(&self) {
+    pub fn switch_on(&self) {
         self.shared.change(|state| {
             state.users[self.user].is_switched_on = true;
             for wamid in std::mem::take(&mut state.users[self.user].undelivered) {
@@ -137,7 +138,7 @@ impl Phone {
     }
 
     /// The person moves to another number: a system message from the old number and BSUID that tells the new ones.
-    pub(crate) fn change_number(&self, number: &str) -> String {
+    pub fn change_number(&self, number: &str) -> String {
         self.shared.change(|state| {
             let old = state.users[self.user].wa_id.clone().unwrap_or_default();
             let (name, old_bsuid) = (state.users[self.user].name.clone(), state.users[self.user].bsuid.clone());
@@ -158,62 +159,62 @@ impl Phone {
     // What the person sends.
 
     /// Types a text.
-    pub(crate) fn say(&self, text: &str) -> String {
+    pub fn say(&self, text: &str) -> String {
         self.send(json!({"type": "text", "text": {"body": text}}))
     }
 
     /// Types a text that quotes a message.
-    pub(crate) fn quote(&self, wamid: &str, text: &str) -> String {
+    pub fn quote(&self, wamid: &str, text: &str) -> String {
         let context = self.context(wamid);
         self.send(json!({"context": context, "type": "text", "text": {"body": text}}))
     }
 
     /// Taps a button, a row or a quick reply of a message, by its id (or payload) or title.
-    pub(crate) fn tap(&self, wamid: &str, choice: &str) -> String {
+    pub fn tap(&self, wamid: &str, choice: &str) -> String {
         let mut message = self.tapped(wamid, choice);
         message["context"] = self.context(wamid);
         self.send(message)
     }
 
     /// Taps, and the webhook has no `context`, as Meta's for quick replies of templates may lack it.
-    pub(crate) fn tap_without_context(&self, wamid: &str, choice: &str) -> String {
+    pub fn tap_without_context(&self, wamid: &str, choice: &str) -> String {
         self.send(self.tapped(wamid, choice))
     }
 
     /// An image, perhaps with a caption.
-    pub(crate) fn send_image(&self, caption: Option<&str>) -> String {
+    pub fn send_image(&self, caption: Option<&str>) -> String {
         let extra = caption.map_or(json!({}), |caption| json!({"caption": caption}));
         self.send_media("image", "image/jpeg", extra)
     }
 
     /// A video, perhaps with a caption.
-    pub(crate) fn send_video(&self, caption: Option<&str>) -> String {
+    pub fn send_video(&self, caption: Option<&str>) -> String {
         let extra = caption.map_or(json!({}), |caption| json!({"caption": caption}));
         self.send_media("video", "video/mp4", extra)
     }
 
     /// A recording that was forwarded as a file.
-    pub(crate) fn send_audio(&self) -> String {
+    pub fn send_audio(&self) -> String {
         self.send_media("audio", "audio/mpeg", json!({"voice": false}))
     }
 
     /// A voice message.
-    pub(crate) fn send_voice(&self) -> String {
+    pub fn send_voice(&self) -> String {
         self.send_media("audio", "audio/ogg; codecs=opus", json!({"voice": true}))
     }
 
     /// A document.
-    pub(crate) fn send_document(&self, filename: &str) -> String {
+    pub fn send_document(&self, filename: &str) -> String {
         self.send_media("document", "application/pdf", json!({"filename": filename}))
     }
 
     /// A sticker.
-    pub(crate) fn send_sticker(&self) -> String {
+    pub fn send_sticker(&self) -> String {
         self.send_media("sticker", "image/webp", json!({"animated": false}))
     }
 
     /// Where the person is, or a place with a name.
-    pub(crate) fn send_location(&self, latitude: f64, longitude: f64, name: Option<&str>) -> String {
+    pub fn send_location(&self, latitude: f64, longitude: f64, name: Option<&str>) -> String {
         let mut location = json!({"latitude": latitude, "longitude": longitude});
         if let Some(name) = name {
             location["name"] = json!(name);
@@ -223,7 +224,7 @@ impl Phone {
     }
 
     /// A card from the address book.
-    pub(crate) fn send_contact(&self, name: &str, phone: &str) -> String {
+    pub fn send_contact(&self, name: &str, phone: &str) -> String {
         let contact = json!({
             "name": {"formatted_name": name, "first_name": name},
             "phones": [{"phone": phone, "wa_id": super::state::digits(phone), "type": "CELL"}],
@@ -232,7 +233,7 @@ impl Phone {
     }
 
     /// An order from the catalogue: one product.
-    pub(crate) fn send_order(&self, product: &str) -> String {
+    pub fn send_order(&self, product: &str) -> String {
         let item = json!({"product_retailer_id": product, "quantity": 1, "item_price": 9.5, "currency": "USD"});
         self.send(
             json!({"type": "order", "order": {"catalog_id": "194836987003835", "text": "", "product_items": [item]}}),
@@ -240,7 +241,7 @@ impl Phone {
     }
 
     /// Reacts to a message; `None` takes the reaction back.
-    pub(crate) fn react(&self, wamid: &str, emoji: Option<&str>) -> String {
+    pub fn react(&self, wamid: &str, emoji: Option<&str>) -> String {
         let mut reaction = json!({"message_id": wamid});
         if let Some(emoji) = emoji {
             reaction["emoji"] = json!(emoji);
@@ -249,18 +250,18 @@ impl Phone {
     }
 
     /// Corrects a text that was sent.
-    pub(crate) fn edit(&self, wamid: &str, text: &str) -> String {
+    pub fn edit(&self, wamid: &str, text: &str) -> String {
         let message = json!({"type": "text", "text": {"body": text}});
         self.send(json!({"type": "edit", "edit": {"original_message_id": wamid, "message": message}}))
     }
 
     /// Deletes a message that was sent.
-    pub(crate) fn revoke(&self, wamid: &str) -> String {
+    pub fn revoke(&self, wamid: &str) -> String {
         self.send(json!({"type": "revoke", "revoke": {"original_message_id": wamid}}))
     }
 
     /// Something that the API does not pass on.
-    pub(crate) fn send_unsupported(&self) -> String {
+    pub fn send_unsupported(&self) -> String {
         let error = json!({
             "code": 131051,
             "title": "Message type unknown",
@@ -271,13 +272,13 @@ impl Phone {
     }
 
     /// Any message: everything but id, sender and time.
-    pub(crate) fn send(&self, message: Value) -> String {
+    pub fn send(&self, message: Value) -> String {
         let now = self.shared.read(State::now);
         self.send_at(now, message)
     }
 
     /// Any message, written at another time, in milliseconds.
-    pub(crate) fn send_at(&self, at: i64, message: Value) -> String {
+    pub fn send_at(&self, at: i64, message: Value) -> String {
         self.shared.change(|state| state.push_message(self.user, at, message))
     }
 

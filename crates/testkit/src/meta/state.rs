@@ -9,49 +9,55 @@ use super::cloud::Setup;
 use super::error::GraphError;
 use super::faults::Plan;
 use super::pacing::{Bucket, Pacing};
-pub(crate) use super::templates::Template;
+pub use super::templates::Template;
 use super::webhooks::{Delivery, Event, Parcel, Posted};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     /// Milliseconds, by the cloud's clock.
-    pub(crate) at: i64,
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: String,
+    pub at: i64,
+    /// Its method, in capitals.
+    pub method: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// What stands behind the question mark.
+    pub query: String,
     /// Names in small letters.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// `null` if it was no JSON.
-    pub(crate) body: Value,
+    pub body: Value,
     /// The answer's HTTP status; `None` while there is none, or if the connection was dropped.
-    pub(crate) status: Option<u16>,
+    pub status: Option<u16>,
 }
 
 /// A message that was answered with 200, or would have been.
 #[derive(Clone, Debug)]
-pub(crate) struct Accepted {
+pub struct Accepted {
     /// Milliseconds, by the cloud's clock.
-    pub(crate) at: i64,
-    pub(crate) wamid: String,
+    pub at: i64,
+    /// The message's id at Meta.
+    pub wamid: String,
     /// The API version of the path, such as `v26.0`.
-    pub(crate) version: String,
+    pub version: String,
     /// The digits of the number where it went; `None` if it was addressed by BSUID, or went nowhere.
-    pub(crate) went_to: Option<String>,
+    pub went_to: Option<String>,
     /// `text`, `interactive`, `template` and so on.
-    pub(crate) kind: String,
+    pub kind: String,
     /// `biz_opaque_callback_data`.
-    pub(crate) callback: Option<String>,
-    pub(crate) body: Value,
-    pub(crate) fate: Fate,
+    pub callback: Option<String>,
+    /// The request's body.
+    pub body: Value,
+    /// What became of it.
+    pub fate: Fate,
     /// `service`, or the template's: what Meta bills.
-    pub(crate) category: String,
+    pub category: String,
     pub(super) user: Option<usize>,
 }
 
 /// What became of an accepted message.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// The phone shows it.
     Reached,
     /// It failed afterwards.
@@ -62,19 +68,24 @@ pub(crate) enum Fate {
 
 /// A request that was answered with an error.
 #[derive(Clone, Debug)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// Milliseconds, by the cloud's clock.
-    pub(crate) at: i64,
-    pub(crate) path: String,
-    pub(crate) error: GraphError,
-    pub(crate) body: Value,
+    pub at: i64,
+    /// Its path, without the query.
+    pub path: String,
+    /// The answer.
+    pub error: GraphError,
+    /// The request's body.
+    pub body: Value,
 }
 
 /// How free text outside the 24-hour window is refused; Meta does either.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum WindowRefusal {
+pub enum WindowRefusal {
     #[default]
+    /// The request is answered with the error.
     AtOnce,
+    /// The request is accepted, and a status tells of the error.
     ByWebhook,
 }
 
@@ -264,7 +275,7 @@ fn fresh_bsuid() -> String {
 
 /// How numbers of old accounts come back as `wa_id`: Brazil without the ninth digit, Mexico with a 1 and Argentina with
 /// a 9 behind the country code.
-pub(crate) fn brazil_mexico_argentina(number: &str) -> String {
+pub fn brazil_mexico_argentina(number: &str) -> String {
     match (number.get(..2), number.len()) {
         (Some("55"), 13) if number.as_bytes()[4] == b'9' => format!("{}{}", &number[..4], &number[5..]),
         (Some("52"), 12) => format!("521{}", &number[2..]),

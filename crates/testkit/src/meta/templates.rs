@@ -8,23 +8,26 @@ use super::limits::{at_most, require_text};
 
 /// A template of the business account.
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) language: String,
+pub struct Template {
+    /// The template's id at Meta.
+    pub id: String,
+    /// Its name, which its languages share.
+    pub name: String,
+    /// Its language, such as `en_US`.
+    pub language: String,
     /// `APPROVED`, `PENDING`, `REJECTED`, `PAUSED`, `DISABLED` and so on.
-    pub(crate) status: String,
+    pub status: String,
     /// `MARKETING`, `UTILITY` or `AUTHENTICATION`.
-    pub(crate) category: String,
+    pub category: String,
     /// `POSITIONAL` or `NAMED`.
-    pub(crate) parameter_format: String,
+    pub parameter_format: String,
     /// As Meta lists them: HEADER, BODY, FOOTER, BUTTONS.
-    pub(crate) components: Vec<Value>,
+    pub components: Vec<Value>,
 }
 
 impl Template {
     /// An approved one without components, of the category MARKETING.
-    pub(crate) fn new(name: &str, language: &str) -> Self {
+    pub fn new(name: &str, language: &str) -> Self {
         Self {
             id: (Uuid::now_v7().as_u128() % 10_000_000_000_000_000).to_string(),
             name: name.to_owned(),
@@ -37,28 +40,28 @@ impl Template {
     }
 
     /// Sets the status it begins with.
-    pub(crate) fn status(self, status: &str) -> Self {
+    pub fn status(self, status: &str) -> Self {
         Self { status: status.to_owned(), ..self }
     }
 
     /// Sets the category.
-    pub(crate) fn category(self, category: &str) -> Self {
+    pub fn category(self, category: &str) -> Self {
         Self { category: category.to_owned(), ..self }
     }
 
     /// Variables of the components to come have names, as in `{{first_name}}`, and not numbers.
-    pub(crate) fn named(self) -> Self {
+    pub fn named(self) -> Self {
         Self { parameter_format: "NAMED".to_owned(), ..self }
     }
 
     /// A header of text, perhaps with one variable.
-    pub(crate) fn header(self, text: &str) -> Self {
+    pub fn header(self, text: &str) -> Self {
         let component = json!({"type": "HEADER", "format": "TEXT", "text": text});
         self.with_example(component, "header_text")
     }
 
     /// A header of `IMAGE`, `VIDEO`, `DOCUMENT` or `LOCATION`.
-    pub(crate) fn media_header(self, format: &str) -> Self {
+    pub fn media_header(self, format: &str) -> Self {
         let mut component = json!({"type": "HEADER", "format": format});
         if format != "LOCATION" {
             component["example"] = json!({"header_handle": ["https://scontent.whatsapp.net/v/example"]});
@@ -67,22 +70,22 @@ impl Template {
     }
 
     /// The text, with variables such as `{{1}}`.
-    pub(crate) fn body(self, text: &str) -> Self {
+    pub fn body(self, text: &str) -> Self {
         self.with_example(json!({"type": "BODY", "text": text}), "body_text")
     }
 
     /// The line below.
-    pub(crate) fn footer(self, text: &str) -> Self {
+    pub fn footer(self, text: &str) -> Self {
         self.with(json!({"type": "FOOTER", "text": text}))
     }
 
     /// One more button that answers with a payload.
-    pub(crate) fn quick_reply(self, text: &str) -> Self {
+    pub fn quick_reply(self, text: &str) -> Self {
         self.button(json!({"type": "QUICK_REPLY", "text": text}))
     }
 
     /// One more button that opens an address, which may end in `{{1}}`.
-    pub(crate) fn url_button(self, text: &str, url: &str) -> Self {
+    pub fn url_button(self, text: &str, url: &str) -> Self {
         let mut button = json!({"type": "URL", "text": text, "url": url});
         if !variables(url).is_empty() {
             button["example"] = json!([format!("{url}example")]);
@@ -91,7 +94,7 @@ impl Template {
     }
 
     /// One more button as Meta lists it.
-    pub(crate) fn button(mut self, button: Value) -> Self {
+    pub fn button(mut self, button: Value) -> Self {
         match self.components.iter_mut().find(|component| component["type"] == "BUTTONS") {
             Some(buttons) => buttons["buttons"].as_array_mut().unwrap().push(button),
             None => self.components.push(json!({"type": "BUTTONS", "buttons": [button]})),

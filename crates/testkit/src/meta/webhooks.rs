@@ -10,11 +10,16 @@ use super::state::{State, fresh_wamid};
 
 /// A message's way, as statuses tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
+    /// Meta has taken it.
     Sent,
+    /// It is on the phone.
     Delivered,
+    /// The person has seen it.
     Read,
+    /// The person has listened to it.
     Played,
+    /// It will not arrive; the status carries the error.
     Failed,
 }
 
@@ -32,24 +37,24 @@ impl Status {
 
 /// How webhooks go out.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     /// Nothing goes out until the test calls `deliver`.
-    pub(crate) held: bool,
+    pub held: bool,
     /// Each body is posted twice.
-    pub(crate) twice: bool,
+    pub twice: bool,
     /// Events, and the bodies they make, go out in any order; the same one in each run.
-    pub(crate) shuffled: bool,
+    pub shuffled: bool,
     /// How many events one body may hold.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// How many bodies are under way at once.
-    pub(crate) parallel: usize,
+    pub parallel: usize,
     /// Statuses stay behind until the test releases them.
-    pub(crate) delay_statuses: bool,
+    pub delay_statuses: bool,
     /// `delivered` is left out, as it may be when a message is read at once.
-    pub(crate) skip_delivered: bool,
+    pub skip_delivered: bool,
     /// After how many milliseconds, by the cloud's clock, a body that was not answered with 200 is posted again; behind
     /// the last one it is given up.
-    pub(crate) falling: Vec<i64>,
+    pub falling: Vec<i64>,
 }
 
 impl Default for Delivery {
@@ -86,26 +91,28 @@ pub(super) struct Parcel {
 
 /// A body that was posted, and what came back.
 #[derive(Clone, Debug)]
-pub(crate) struct Posted {
+pub struct Posted {
     /// Milliseconds, by the cloud's clock.
-    pub(crate) at: i64,
-    pub(crate) body: String,
+    pub at: i64,
+    /// What was posted.
+    pub body: String,
     /// 0 at first.
-    pub(crate) attempt: usize,
+    pub attempt: usize,
     /// `None` if there was no answer.
-    pub(crate) status: Option<u16>,
-    pub(crate) answer: String,
+    pub status: Option<u16>,
+    /// What the server answered.
+    pub answer: String,
 }
 
 /// `X-Hub-Signature-256` of a body.
-pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
+pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length of key will do");
     mac.update(body);
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// JSON with everything outside ASCII as `\uXXXX`, as Meta sends and signs it.
-pub(crate) fn escape(json: &str) -> String {
+pub fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() {
