@@ -1,0 +1,100 @@
+//! The description is written by tag, in `openapi/`, and served as one file, `static/openapi.yaml`: the bundle of them.
+//!
+//! `UPDATE_OPENAPI=1 cargo test --test docs bundle` writes the bundle anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+
+/// Where the files are that the bundle is made of.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi");
+/// The one that holds the frame and names the others.
+const INDEX: &str = "openapi.yaml";
+
+/// A file of the description without the comments in its first column, which say something of the file.
+fn read(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(SOURCE).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// The blocks of a file by their keys in the first column, each without the empty lines behind it.
+fn blocks(file: &str) -> BTreeMap<String, Vec<String>> {
+    let mut blocks = BTreeMap::new();
+    let mut lines = read(file).into_iter().peekable();
+    while let Some(first) = lines.next() {
+        if first.is_empty() {
+            continue;
+        }
+        let key = first.strip_suffix(':').unwrap_or_else(|| panic!("{file}: `{first}` is no key")).to_owned();
+        let mut block = vec![first];
+        while let Some(line) = lines.next_if(|line| line.is_empty() || line.starts_with(' ')) {
+            block.push(line);
+        }
+        while block.last().is_some_and(String::is_empty) {
+            block.pop();
+        }
+        assert!(blocks.insert(key.clone(), block).is_none(), "{file} has `{key}` twice");
+    }
+    blocks
+}
+
+/// The files below a folder of the description, as the index names them.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { files(&path) } else { BTreeSet::from([name(&path)]) });
+    files.filter(|file| file.ends_with(".yaml") && file != INDEX).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(SOURCE).unwrap().to_str().unwrap().to_owned()
+}
+
+/// The description in one: the index, where each line that names a file gives way to the block of its key.
+fn bundle() -> String {
+    let named = Regex::new(r"^( *)(\S+): ([a-z/-]+\.yaml)$").unwrap();
+    let mut sources: BTreeMap<String, _> =
+        files(Path::new(SOURCE)).into_iter().map(|file| (file.clone(), blocks(&file))).collect();
+    let mut bundle = String::new();
+    for line in read(INDEX) {
+        let Some(found) = named.captures(&line) else {
+            bundle.push_str(&line);
+            bundle.push('\n');
+            continue;
+        };
+        let (indent, key, file) = (&found[1], &found[2], &found[3]);
+        let block = sources.get_mut(file).and_then(|blocks| blocks.remove(key));
+        for line in block.unwrap_or_else(|| panic!("{INDEX} names `{key}` of {file}, where it is not, or twice")) {
+            if !line.is_empty() {
+                bundle.push_str(indent);
+                bundle.push_str(&line);
+            }
+            bundle.push('\n');
+        }
+    }
+    sources.retain(|_, blocks| !blocks.is_empty());
+    let left: Vec<String> =
+        sources.iter().flat_map(|(file, blocks)| blocks.keys().map(move |key| format!("{key}: {file}"))).collect();
+    assert!(left.is_empty(), "{INDEX} does not name\n{}", left.join("\n"));
+    bundle
+}
+
+#[test]
+fn the_bundle_is_what_the_files_by_tag_make() {
+    let bundle = bundle();
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(crate::openapi::DESCRIPTION, &bundle).unwrap();
+        return;
+    }
+    let served = fs::read_to_string(crate::openapi::DESCRIPTION).unwrap();
+    let place = served.lines().zip(bundle.lines()).take_while(|(ours, theirs)| ours == theirs).count();
+    assert!(
+        served == bundle,
+        "static/openapi.yaml is not the bundle of openapi/ from line {}: {:?} in place of {:?}. \
+         UPDATE_OPENAPI=1 cargo test --test docs bundle writes it anew.",
+        place + 1,
+        served.lines().nth(place),
+        bundle.lines().nth(place)
+    );
+}

@@ -1,0 +1,163 @@
+//! The house's rules that a compiler does not check: who may import whom, and what is named where.
+
+mod documents;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file below `src`, as its path from there and its text without comments.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    walk(&src, &mut paths);
+    paths.sort();
+    assert!(paths.len() > 30, "the sources are not where they were");
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            (path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned(), code)
+        })
+        .collect()
+}
+
+fn module(path: &str) -> &str {
+    path.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// Lines of files that match a pattern, where a file is judged by `applies`.
+fn found(pattern: &str, applies: impl Fn(&str) -> bool) -> Vec<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    sources()
+        .into_iter()
+        .filter(|(path, _)| applies(path))
+        .flat_map(|(path, code)| {
+            let lines: Vec<String> = code
+                .lines()
+                .filter(|line| pattern.is_match(line))
+                .map(|line| format!("{path}: {}", line.trim()))
+                .collect();
+            lines
+        })
+        .collect()
+}
+
+#[test]
+fn engine_and_domain_are_pure() {
+    let impure = r"\b(SystemTime|Instant|rand|tokio|actix\w*|rusqlite|reqwest|tracing)\b|Uuid::(now|new)_|::now\(";
+    let lines = found(impure, |path| ["engine", "domain"].contains(&module(path)));
+    assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
+fn only_the_store_knows_sqlite() {
+    let sql = r#"\b(rusqlite|r2d2\w*)\b|"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|VACUUM)\b[^"]"#;
+    let lines = found(sql, |path| module(path) != "store");
+    assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
+fn only_the_api_the_server_and_the_wiring_know_actix() {
+    let lines = found(r"\bactix_\w+", |path| !["api", "server"].contains(&module(path)) && path != "lib.rs");
+    assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
+fn modules_import_only_what_they_may() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("domain", &[] as &[&str]),
+        ("error", &[]),
+        ("engine", &["domain"]),
+        ("store", &["domain", "error"]),
+        ("channels", &["domain", "error"]),
+        ("runtime", &["domain", "error", "engine", "store", "channels"]),
+        ("api", &["domain", "error", "runtime", "store", "channels", "telemetry"]),
+        ("server", &["domain", "error", "telemetry"]),
+        ("config", &["error"]),
+        ("telemetry", &["error", "config"]),
+        ("cli", &["domain", "error", "runtime", "store", "config", "telemetry", "App"]),
+    ]);
+    let path_in_code = Regex::new(r"\bcrate::(\w+)").unwrap();
+    let group = Regex::new(r"\bcrate::\{([^}]*)\}").unwrap();
+    let mut wrong = BTreeSet::new();
+    for (path, code) in sources() {
+        let module = module(&path);
+        let Some(allowed) = allowed.get(module) else {
+            assert!(["lib", "main"].contains(&module), "{path} is in no room of the house");
+            continue;
+        };
+        let grouped = group.captures_iter(&code).flat_map(|found| {
+            let names: Vec<String> =
+                found[1].split(',').map(|name| name.trim().split("::").next().unwrap().to_owned()).collect();
+            names
+        });
+        let plain = path_in_code.captures_iter(&code).map(|found| found[1].to_owned());
+        for name in plain.chain(grouped).filter(|name| !name.is_empty() && name != module) {
+            if !allowed.contains(&name.as_str()) {
+                wrong.insert(format!("{path} imports {name}"));
+            }
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
+}
+
+#[test]
+fn only_the_runtime_moves_sessions() {
+    let moves = r"sessions::(insert|update|mark_failed)|engine::(step|begin)|Job::new";
+    let lines = found(moves, |path| !["runtime", "store", "engine"].contains(&module(path)));
+    assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
+fn every_route_is_described_and_every_description_is_a_route() {
+    let table = std::fs::read_to_string(root().join("src/api/mod.rs")).unwrap();
+    let row = Regex::new(r#"(?m)^    (?:entry|document)\(Method::([A-Z]+), "([^"]+)""#).unwrap();
+    let routes: BTreeSet<String> =
+        row.captures_iter(&table).map(|found| format!("{} {}", &found[1], &found[2])).collect();
+    assert!(routes.len() >= 11, "the table of routes is not where it was");
+
+    let description = std::fs::read_to_string(root().join("static/openapi.yaml")).unwrap();
+    let paths = description.split("\npaths:\n").nth(1).unwrap();
+    let mut described = BTreeSet::new();
+    let mut path = "";
+    for line in paths.lines().take_while(|line| line.is_empty() || line.starts_with([' ', '#'])) {
+        let indent = line.len() - line.trim_start().len();
+        let key = line.trim().trim_end_matches(':').trim_matches('\'');
+        match indent {
+            2 if key.starts_with('/') => path = key,
+            4 if ["get", "post", "put", "patch", "delete"].contains(&key) => {
+                described.insert(format!("{} {path}", key.to_uppercase()));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(routes, described);
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let src = root().join("src");
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| !std::fs::read_to_string(src.join(path)).unwrap().starts_with("//! "))
+        .collect();
+    assert_eq!(silent, [] as [&str; 0]);
+}

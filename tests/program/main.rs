@@ -1,0 +1,8 @@
+//! The program as a child process: its commands, `kill -9` under load, a full disk, a lost file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod disk;
+mod durability;
+mod lost_file;
