@@ -31,9 +31,9 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use channels::Channel;
 use channels::webhook::{Webhook, WebhookOptions};
 use channels::whatsapp::{WhatsApp, WhatsAppOptions};
+use channels::{Channel, ChannelKind};
 use config::{Config, Origin};
 use error::{Error, Result};
 use runtime::settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
@@ -362,7 +362,7 @@ const TAKE_AWAY: &str =
 fn make_channel(config: &Config, live: &config::LiveChannel) -> Result<Channel> {
     if let (true, Some(sentence)) = (live.waits, &live.in_part) {
         let lacks = format!("{sentence} {TAKE_AWAY}");
-        return Ok(Channel::Incomplete { name: live.channel.as_str(), lacks });
+        return Ok(Channel::Incomplete { kind: ChannelKind::named(live.channel.as_str()).unwrap_or_default(), lacks });
     }
     Ok(match live.channel {
         config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::outgoing::RefusalClass;
-use crate::domain::{Holder, MessageId, ReplyKind, Timestamp};
+use crate::domain::{Holder, MessageId, MessageTemplate, ReplyKind, TemplateStatus, Timestamp};
 
 /// One thing that a provider's delivery tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +182,15 @@ pub enum Stage {
     Played,
 }
 
+/// A template of the provider's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedTemplate {
+    /// The provider's id of it, which differs by language.
+    pub provider_id: String,
+    /// The template.
+    pub template: MessageTemplate,
+}
+
 /// A template whose status changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateNews {
@@ -191,6 +200,8 @@ pub struct TemplateNews {
     pub language: String,
     /// The provider's word for its status, such as `APPROVED`.
     pub status: String,
+    /// The status that this means; `None` where that is whatever it was before, so that it has to be asked for.
+    pub becomes: Option<TemplateStatus>,
     /// Why, where the provider says.
     pub reason: Option<String>,
 }

@@ -16,7 +16,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use crate::config::{Config, DefaultChannel, Flags};
+use crate::channels::ChannelKind;
+use crate::config::{Config, Flags};
 use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
@@ -77,9 +78,8 @@ fn server_settings(config: &Config) -> ServerSettings {
     let (default_ttl, colleague_pause) = (config.sessions.default_ttl, config.routing.colleague_pause);
     let settings = ServerSettings { default_ttl, words, colleague_pause, live: TextLimits::NONE, webhook, fallback };
     match config.live_channel() {
-        Ok(DefaultChannel::WhatsApp) => settings.on_channel("whatsapp"),
-        Ok(DefaultChannel::Webhook) => settings.on_channel("webhook"),
-        _ => settings,
+        Ok(live) => settings.on_channel(live.as_str()),
+        Err(_) => settings,
     }
 }
 
@@ -115,7 +115,7 @@ pub fn serve(context: &Context, options: Serve) -> Result<()> {
         let address = std::net::SocketAddr::new(config.server.bind.ip(), app.port());
         tracing::info!("database {}", shown(&config.storage.path));
         let channel = app.runtime().channel();
-        match channel.reaches_phones() {
+        match channel.kind().reaches_phones() {
             true if channel.lacks().is_some() => tracing::info!("channel {}: messages wait", channel.name()),
             true => tracing::info!("channel {}: messages go out", channel.name()),
             false => tracing::info!("channel {}: messages are recorded, none reaches a phone", channel.name()),
@@ -153,11 +153,8 @@ pub fn check(context: &Context) -> Result<()> {
              Free some space."
         ));
     }
-    let live = match context.config.live_channel() {
-        Ok(DefaultChannel::WhatsApp) => Some("whatsapp"),
-        Ok(DefaultChannel::Webhook) => Some("webhook"),
-        _ => None,
-    };
+    let live = context.config.live_channel().ok().and_then(|live| ChannelKind::named(live.as_str()));
+    let live = live.filter(|kind| kind.reaches_phones()).map(ChannelKind::name);
     problems.extend(direct.read(|conn| health::kept_troubles(conn, live, Clock::system().now()))?);
     if problems.is_empty() {
         return out("No problems found");

@@ -32,10 +32,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 
-use crate::channels::Channel;
-use crate::channels::webhook::Webhook;
+use crate::channels::{Channel, ChannelKind};
 use crate::domain::consent::ConsentWords;
-use crate::domain::{ContactId, FlowDocument, TextLimits, Timestamp};
+use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::tombstones::ErasureKey;
@@ -67,7 +66,7 @@ pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub(crate) use outbox::OPERATOR;
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
-pub use outbox::{ChannelState, ProgressOutcome, Retried, Tried, why_it_waits};
+pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
 pub use upkeep::erasure::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
 pub(crate) use upkeep::health;
 pub use upkeep::health::Impairment;
@@ -231,11 +230,9 @@ impl Runtime {
 
     /// What simulations have to know of how this server is set.
     pub fn server_settings(&self) -> ServerSettings {
-        let webhook = match self.channel() {
-            Channel::Webhook(webhook) => webhook.text_limits(),
-            Channel::Simulator | Channel::WhatsApp(_) | Channel::Incomplete { .. } => {
-                TextLimits::all(Webhook::TEXT_CHARS)
-            }
+        let webhook = match self.channel().kind() {
+            ChannelKind::Webhook => self.channel().text_limits(),
+            _ => ChannelKind::Webhook.text_limits(),
         };
         let (default_ttl, words) = (self.default_ttl(), self.inner.consent.clone());
         let routing = &self.inner.options.routing;

@@ -6,9 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::outbox::PER_SECOND;
-use crate::channels::Channel;
-use crate::channels::webhook::Webhook;
-use crate::channels::whatsapp;
+use crate::channels::{Channel, ChannelKind};
 use crate::domain::consent::ConsentWords;
 use crate::domain::{FlowId, TextLimits};
 
@@ -94,10 +92,9 @@ impl ServerSettings {
     /// The same of a server whose channel in use has this name.
     #[must_use]
     pub fn on_channel(self, name: &str) -> Self {
-        let live = match name {
-            "whatsapp" => whatsapp::TEXT_LIMITS,
-            "webhook" => self.webhook,
-            _ => TextLimits::NONE,
+        let live = match ChannelKind::named(name) {
+            Some(ChannelKind::Webhook) => self.webhook,
+            other => other.unwrap_or_default().text_limits(),
         };
         Self { live, ..self }
     }
@@ -105,7 +102,7 @@ impl ServerSettings {
 
 impl From<Duration> for ServerSettings {
     fn from(default_ttl: Duration) -> Self {
-        let (live, webhook) = (TextLimits::NONE, TextLimits::all(Webhook::TEXT_CHARS));
+        let (live, webhook) = (TextLimits::NONE, ChannelKind::Webhook.text_limits());
         Self { default_ttl, words: Arc::default(), colleague_pause: COLLEAGUE_PAUSE, live, webhook, fallback: None }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::channels::ChannelKind;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Store, Tx, settings};
@@ -78,9 +79,6 @@ pub type Wrong = Vec<(String, String)>;
 
 type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync;
 
-/// What begins the keys by which channels are configured.
-const CHANNEL_SECTIONS: [&str; 3] = ["whatsapp.", "webhook.", "channel."];
-
 /// Holds changes of stored settings against what is stored: each value by itself, and what the next start would make of
 /// them together. Null takes a key away, also one that is not good any more.
 ///
@@ -103,8 +101,8 @@ pub fn vet(
     after.retain(|key, _| !changes.contains_key(key));
     after.extend(set);
     let Some(trouble) = lay(&after)?.trouble else { return Ok(()) };
-    let of_channel = |key: &String| CHANNEL_SECTIONS.iter().any(|section| key.starts_with(section));
-    let to_blame = changes.iter().filter(|(key, value)| of_channel(key) && (!had_trouble || is_set(value)));
+    let to_blame =
+        changes.iter().filter(|(key, value)| ChannelKind::is_key_of_any(key) && (!had_trouble || is_set(value)));
     let wrong: Wrong = to_blame.map(|(key, _)| (key.clone(), trouble.clone())).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
@@ -214,11 +212,11 @@ impl Settings {
             None => Some("This key is not known.".to_owned()),
             Some((setting, _)) if setting.is_editable => None,
             // A file is read again when the channel is resumed; a variable of this process cannot be changed.
-            Some((Setting { pinned_by: Some(source), .. }, _)) => match key.as_str() {
-                "whatsapp.access_token" => Some(format!(
+            Some((Setting { pinned_by: Some(source), .. }, _)) => match ChannelKind::with_access_token(key) {
+                Some(_) => Some(format!(
                     "The {source} sets this key: change it there. A file is read again when you resume the channel."
                 )),
-                _ => Some(format!("The {source} sets this key: change it there.")),
+                None => Some(format!("The {source} sets this key: change it there.")),
             },
             Some(_) => {
                 Some("This key is set in the configuration file or the environment, for the next start.".to_owned())

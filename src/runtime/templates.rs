@@ -13,9 +13,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{Notice, Runtime};
-use crate::channels::Channel;
+use crate::channels::incoming::FetchedTemplate;
 use crate::channels::outgoing::Refusal;
-use crate::channels::whatsapp::FetchedTemplate;
 use crate::domain::{MessageTemplate, TemplateId, Timestamp};
 use crate::error::Result;
 use crate::store::{Conn, Tx, outbox, settings, templates};
@@ -86,7 +85,7 @@ impl Runtime {
     /// The same where messages may wait for the templates, which is as long as these were never fetched.
     pub(super) async fn fetch_awaited_templates(&self) -> Result<Option<TemplateSync>> {
         let name = self.channel().name();
-        if !self.channel().has_templates()
+        if !self.channel().kind().has_templates()
             || self.store().query_vital(move |conn| were_templates_fetched(conn, name)).await?
         {
             return Ok(None);
@@ -96,7 +95,7 @@ impl Runtime {
 
     /// Has the channel's templates fetched as soon as that is possible: somebody has acted.
     pub(super) fn want_templates(&self) {
-        if self.channel().has_templates() {
+        if self.channel().kind().has_templates() {
             self.inner.templates_wanted.ring();
         }
     }
@@ -141,11 +140,11 @@ impl Runtime {
 
     /// Makes what is stored what the channel has.
     async fn replace_templates(&self) -> Result<TemplateSync> {
-        let Channel::WhatsApp(whatsapp) = self.channel() else { return Ok(TemplateSync::ByHand) };
         let channel = self.channel().name();
         let now = self.clock().now();
-        let fetched = match whatsapp.fetch_templates().await {
-            Ok(fetched) => fetched,
+        let fetched = match self.channel().fetch_templates().await {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => return Ok(TemplateSync::ByHand),
             Err(refusal) => {
                 self.heed(&refusal, now).await;
                 tracing::warn!(channel, code = refusal.code, text = refusal.text, "templates could not be fetched");

@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
 use crate::channels::Channel;
+use crate::channels::capabilities::NotHere;
 use crate::channels::incoming::{IncomingKind, Sender};
 use crate::domain::text::json_depth;
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
@@ -40,13 +41,9 @@ pub(in crate::api) async fn receive_inbound(state: web::Data<State>, body: JsonB
 
 /// Refuses where another takes what people write: whoever holds a token of the API must not speak for them there.
 fn check_channel(channel: &Channel) -> Result<(), ApiError> {
-    match channel {
-        Channel::Simulator | Channel::Webhook(_) => Ok(()),
-        Channel::WhatsApp(_) | Channel::Incomplete { .. } => {
-            let error = "What people write on WhatsApp is delivered by Meta alone, and WhatsApp is the live channel.";
-            Err(ApiError::refused(StatusCode::CONFLICT, error)
-                .hint("Hand messages in where the generic webhook or the simulator is live, as for a test."))
-        }
+    match channel.kind().refuses_handed_in() {
+        None => Ok(()),
+        Some(NotHere { error, hint }) => Err(ApiError::refused(StatusCode::CONFLICT, error).hint(hint)),
     }
 }
 

@@ -8,17 +8,15 @@ use crate::api::answer::{cut, iso};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
-use crate::channels::Channel;
+use crate::channels::ChannelKind;
+use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::Refusal;
 use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::templates::last_template_sync;
-use crate::runtime::{ChannelState, OPERATOR, Tried};
-use crate::store::unprocessed_deliveries::{self, UnprocessedDelivery};
+use crate::runtime::{ChannelState, OPERATOR};
 use crate::store::{messages, templates};
-
-/// All channels that there are; one of them is live.
-const CHANNELS: [&str; 3] = ["whatsapp", "webhook", "simulator"];
+use crate::store::{unprocessed_deliveries, unprocessed_deliveries::UnprocessedDelivery};
 
 /// `GET /channels`: all channels, the live one first.
 pub(in crate::api) async fn list_channels(
@@ -27,8 +25,10 @@ pub(in crate::api) async fn list_channels(
 ) -> Result<HttpResponse, ApiError> {
     Query::read(&request)?.finish()?;
     let live = live_view(&state).await?;
-    let others = CHANNELS.iter().filter(|name| **name != state.runtime.channel().name());
-    let off = others.map(|name| json!({"name": name, "is_live": false, "state": "off"}));
+    let mut others = ChannelKind::ALL;
+    others.sort_by_key(|kind| !kind.reaches_phones());
+    let others = others.into_iter().filter(|kind| *kind != state.runtime.channel().kind());
+    let off = others.map(|kind| json!({"name": kind.name(), "is_live": false, "state": "off"}));
     let data: Vec<Value> = std::iter::once(live).chain(off).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
 }
@@ -64,11 +64,11 @@ pub(in crate::api) async fn resume_channel(
         let error = ApiError::refused(StatusCode::CONFLICT, lacks);
         return Err(error.hint("What is missing takes effect at the next start of the server."));
     }
-    if matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+    if let Some(key) = state.live_token_key() {
         let shared = state.clone();
         let token = web::block(move || (shared.read_access_token)()).await;
         let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
-        if let Some(token) = token.map_err(unreadable_token)? {
+        if let Some(token) = token.map_err(|error| unreadable_token(key, &error))? {
             state.use_access_token(token).await?;
         }
     }
@@ -84,33 +84,18 @@ pub(in crate::api) async fn test_channel(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     check_live(&state, &name)?;
-    let answer = match state.runtime.try_channel().await {
-        Tried::Simulated => json!({"text": "The simulator works: it records messages, and none reaches a phone."}),
-        Tried::Known(probe) => {
-            let text = match probe.subscribed {
-                true => "Meta takes the access token, knows the number, and delivers what people write.",
-                false => {
-                    "Meta takes the access token and knows the number, but no app is subscribed to the account: what \
-                     people write does not arrive. Subscribe the app to the account's webhooks at Meta."
-                }
-            };
-            json!({
-                "text": text,
-                "display_phone": probe.display_phone,
-                "verified_name": probe.verified_name,
-                "quality": probe.quality,
-                "is_subscribed": probe.subscribed,
-            })
-        }
-        Tried::Taken { message_id } => json!({"text": "The URL took a signed channel.test.", "message_id": message_id}),
-        Tried::Refused(refusal) => return Err(refused_by_channel(&refusal)),
-        Tried::Unclear(text) => {
+    let (text, details) = match state.runtime.test_channel().await {
+        Tested::Works { text, details } => (text, details),
+        Tested::Refused(refusal) => return Err(refused_by_channel(&refusal)),
+        Tested::Unclear(text) => {
             let error = format!("The URL was reached and did not answer: {text}");
             return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
         }
     };
-    let mut view = json!({"name": name.as_str(), "is_working": true});
-    view.as_object_mut().into_iter().zip(answer.as_object()).for_each(|(view, more)| view.extend(more.clone()));
+    let mut view = json!({"name": name.as_str(), "is_working": true, "text": text});
+    for (key, detail) in details {
+        view[key] = detail;
+    }
     Ok(HttpResponse::Ok().json(view))
 }
 
@@ -124,7 +109,7 @@ pub(in crate::api) async fn list_strays(
     let mut query = Query::read(&request)?;
     let page = query.page();
     query.finish()?;
-    if !CHANNELS.contains(&name.as_str()) {
+    if ChannelKind::named(&name).is_none() {
         return Err(ApiError::not_found("Channel not found"));
     }
     let name = name.into_inner();
@@ -144,8 +129,8 @@ fn unprocessed_view(row: UnprocessedDelivery) -> Value {
     json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})
 }
 
-fn unreadable_token(error: Error) -> ApiError {
-    ApiError::Validation(vec![("whatsapp.access_token".to_owned(), format!("{}.", error.message()))])
+fn unreadable_token(key: &str, error: &Error) -> ApiError {
+    ApiError::Validation(vec![(key.to_owned(), format!("{}.", error.message()))])
 }
 
 /// How a channel stands, in one word.
@@ -162,7 +147,7 @@ pub(in crate::api) async fn impairment(state: &State) -> Result<Option<Value>, A
     let channel = state.runtime.channel_state().await?;
     let is_going = channel.paused_at.is_none() && channel.held_until.is_none();
     // Whoever asks need not have logged in, and what a webhook's far side answers may be its inside.
-    let is_told = !matches!(state.runtime.channel(), Channel::Webhook(_));
+    let is_told = state.runtime.channel().kind().explains_to_all();
     let explanation = channel.explanation.as_ref().filter(|_| is_told);
     Ok((!is_going).then(|| {
         json!({
@@ -187,7 +172,7 @@ fn check_live(state: &State, name: &str) -> Result<(), ApiError> {
     if name == live {
         return Ok(());
     }
-    if CHANNELS.contains(&name) {
+    if ChannelKind::named(name).is_some() {
         let error = format!("The channel {name} is not live: {live} is.");
         return Err(ApiError::refused(StatusCode::CONFLICT, error)
             .hint("Set its keys or channel.default in the configuration, and restart the server."));
@@ -209,8 +194,8 @@ async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
     Ok(json!({
         "name": name,
         "is_live": true,
-        "reaches_phones": channel.reaches_phones(),
-        "has_window": channel.has_window(),
+        "reaches_phones": channel.kind().reaches_phones(),
+        "has_window": channel.kind().has_window(),
         "state": word(&standing),
         "reason": standing.reason,
         "explanation": standing.explanation,
@@ -218,7 +203,7 @@ async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
         "held_until": iso(standing.held_until),
         "queue": {"length": waiting, "oldest_seconds": age},
         "templates": {
-            "are_by_hand": !channel.has_templates(),
+            "are_by_hand": !channel.kind().has_templates(),
             "total": total,
             "approved": approved,
             "synced_at": iso(last.at.map(Timestamp::from_millis)),

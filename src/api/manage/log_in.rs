@@ -159,7 +159,7 @@ fn session_view(state: &State, who: Option<(String, String)>) -> Value {
             (None, Some(_)) => "set_up",
             (None, None) => "log_in",
         },
-        "channel": {"name": channel.name(), "reaches_phones": channel.reaches_phones()},
+        "channel": {"name": channel.name(), "reaches_phones": channel.kind().reaches_phones()},
         "public_url": state.settings.effective().public_url,
         "version": env!("CARGO_PKG_VERSION"),
     });

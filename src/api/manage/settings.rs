@@ -11,11 +11,9 @@ use crate::api::error::ApiError;
 use crate::api::request::{JsonBody, Query, Reader};
 use crate::api::state::State;
 use crate::api::state::logins::COOKIE;
-use crate::channels::Channel;
+use crate::channels::ChannelKind;
 use crate::error::Result;
 
-/// The secret that can be set here: a channel stops when it expires, and goes on with a new one.
-const ACCESS_TOKEN: &str = "whatsapp.access_token";
 /// Where users reach the server: with https, log-ins are kept only over https.
 const PUBLIC_URL: &str = "server.public_url";
 
@@ -39,14 +37,17 @@ pub(in crate::api) async fn change_settings(
     let is_confirmed = query.choice("confirm", &[("true", true), ("false", false)]).unwrap_or(false);
     query.finish()?;
     let mut changes: BTreeMap<String, Value> = body.fields.into_iter().collect();
-    // What is copied from Meta's page easily has a line's end with it.
-    if let Some(Value::String(token)) = changes.get_mut(ACCESS_TOKEN) {
-        *token = token.trim().to_owned();
+    // What is copied from a provider's page easily has a line's end with it.
+    for (_, value) in changes.iter_mut().filter(|(key, _)| ChannelKind::with_access_token(key).is_some()) {
+        if let Value::String(token) = value {
+            *token = token.trim().to_owned();
+        }
     }
-    let token = changes.get(ACCESS_TOKEN).cloned();
-    if token == Some(Value::Null) && matches!(state.runtime.channel(), Channel::WhatsApp(_)) {
+    // That of another channel is kept for the day that it is live.
+    let live_token = state.live_token_key().and_then(|key| Some((key, changes.get(key)?.clone())));
+    if let Some((key, Value::Null)) = live_token {
         let text = "The live channel needs it: set another one instead.".to_owned();
-        return Err(ApiError::Validation(vec![(ACCESS_TOKEN.to_owned(), text)]));
+        return Err(ApiError::Validation(vec![(key.to_owned(), text)]));
     }
     if !is_confirmed && let Some(Value::String(url)) = changes.get(PUBLIC_URL) {
         refuse_lock_out(&request, url)?;
@@ -55,7 +56,7 @@ pub(in crate::api) async fn change_settings(
     let changed = state.settings.change(state.runtime.store(), changes, now).await?;
     changed.map_err(ApiError::Validation)?;
     state.follow_settings();
-    if let Some(Value::String(token)) = token {
+    if let Some((_, Value::String(token))) = live_token {
         state.use_access_token(token).await?;
     }
     Ok(HttpResponse::Ok().json(view(&state)))

@@ -7,10 +7,11 @@ use crate::api::inbound::generic::{Content, MEDIA_DEPTH, TEXT_CHARS, read_conten
 use crate::api::public::actions;
 use crate::api::public::session_events::read_payload;
 use crate::api::request::{Fields, Reader};
+use crate::channels::ChannelKind;
 use crate::domain::text::json_depth;
 use crate::domain::unseen::is_blank;
 use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, Timestamp};
-use crate::runtime::simulation::{HttpStub, Medium, Opening, Persona, Start, Stimulus};
+use crate::runtime::simulation::{HttpStub, Opening, Persona, Start, Stimulus};
 
 /// Seconds that one event may let go by: ten years.
 const ADVANCE_SECONDS: f64 = 3_650.0 * 86_400.0;
@@ -33,10 +34,10 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
     }
     let now = fields.parsed("now").unwrap_or(now);
     let seed = fields.whole_number("seed").unwrap_or(seed);
-    let channels = [("simulator", Medium::Simulator), ("whatsapp", Medium::Whatsapp), ("webhook", Medium::Webhook)];
+    let channels = ChannelKind::ALL.map(|kind| (kind.name(), kind));
     let channel = fields.choice("channel", &channels).unwrap_or_default();
-    // A business that speaks first on WhatsApp has no window yet.
-    let window_open = fields.boolean("window_open").unwrap_or(channel != Medium::Whatsapp || message.is_some());
+    // Where there is a window, a business that speaks first has none yet.
+    let window_open = fields.boolean("window_open").unwrap_or(!channel.has_window() || message.is_some());
     let flows = fields.object("flows").cloned().unwrap_or_default();
     for (id, document) in &flows {
         let place = format!("flows.{id}");

@@ -10,6 +10,7 @@ use crate::api::answer::{iso, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
+use crate::channels::capabilities::NotHere;
 use crate::domain::{
     ButtonKind, MessageTemplate, Phone, TemplateButton, TemplateHeader, TemplateId, TemplateStatus, check_placeholders,
     text::has_odd_characters,
@@ -164,12 +165,13 @@ pub(in crate::api) async fn sync_templates(state: web::Data<State>) -> Result<Ht
 
 /// Refuses to make by hand what a channel has to approve.
 fn check_by_hand(state: &State, channel: &str) -> Result<(), ApiError> {
-    if !state.runtime.channel().has_templates() || state.runtime.channel().name() != channel {
-        return Ok(());
+    let live = state.runtime.channel().kind();
+    match live.refuses_handmade() {
+        Some(NotHere { error, hint }) if live.name() == channel => {
+            Err(ApiError::refused(StatusCode::CONFLICT, error).hint(hint))
+        }
+        _ => Ok(()),
     }
-    let error = "Templates of WhatsApp are made and approved at Meta.";
-    Err(ApiError::refused(StatusCode::CONFLICT, error)
-        .hint("Make or change it in the WhatsApp Manager, then fetch it with POST /templates/sync."))
 }
 
 /// A template that may be changed here.
@@ -203,7 +205,7 @@ fn template_view(state: &State, row: &TemplateRow) -> Value {
     view["provider_id"] = json!(row.provider_id);
     view["placeholders"] = json!(placeholders);
     view["unfillable"] = json!(row.template.unfillable);
-    view["is_editable"] = json!(!(channel.has_templates() && channel.name() == row.channel));
+    view["is_editable"] = json!(!(channel.kind().has_templates() && channel.name() == row.channel));
     view["created_at"] = iso(Some(row.created_at));
     view["updated_at"] = iso(Some(row.updated_at));
     view

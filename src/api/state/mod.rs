@@ -13,7 +13,6 @@ pub(super) mod watchers;
 use actix_web::web;
 
 use crate::api::error::ApiError;
-use crate::channels::Channel;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::settings::Settings;
@@ -88,10 +87,17 @@ impl State {
     /// Sends with another access token from now on.
     pub(in crate::api) async fn use_access_token(&self, token: String) -> Result<(), ApiError> {
         // Elsewhere it is kept for the day that the channel is live.
-        if matches!(self.runtime.channel(), Channel::WhatsApp(_)) {
+        if self.live_token_key().is_some() {
             self.runtime.set_access_token(token).await?;
         }
         Ok(())
+    }
+
+    /// The key of the access token that the live channel works with. One that is configured in part works with none
+    /// yet.
+    pub(in crate::api) fn live_token_key(&self) -> Option<&'static str> {
+        let channel = self.runtime.channel();
+        channel.kind().access_token_key().filter(|_| channel.lacks().is_none())
     }
 
     /// Makes everything follow the settings as they are now.

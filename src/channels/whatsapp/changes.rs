@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, Sender, TemplateNews};
 use super::catalog::{self, Treatment};
 use super::incoming::{Contacts, is_scoped_id, number, scoped_id, text, timestamp, unknown};
+use super::templates::template_event;
 
 /// What a delivery about anything but messages says. `field` is what Meta calls it.
 pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut Vec<Item>) {
@@ -217,5 +218,6 @@ fn template_news(value: &Value, change: &Value) -> Item {
         (Some(reason), Some(described)) => Some(format!("{reason}: {described}")),
         (reason, described) => reason.or(described),
     };
-    Item::Template(TemplateNews { name, language, status, reason })
+    let becomes = template_event(&status);
+    Item::Template(TemplateNews { name, language, status, becomes, reason })
 }

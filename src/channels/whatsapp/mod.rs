@@ -29,27 +29,18 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::http::{self, Answer, NoAnswer};
+use super::incoming::FetchedTemplate;
 use super::outgoing::{Outgoing, Recipient, Refusal, Sent};
-use crate::domain::{MessageTemplate, Phone};
+use crate::domain::Phone;
 use crate::error::Result;
 
 pub use incoming::read_delivery;
 pub use options::WhatsAppOptions;
-pub use templates::template_event;
 
 /// Bytes that are read of an answer about a message.
 const MAX_ANSWER: usize = 256 * 1024;
 /// Bytes that are read of a page of templates.
 const MAX_PAGE: usize = 8 * 1024 * 1024;
-
-/// A template of the account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedTemplate {
-    /// Meta's id of it, which differs by language.
-    pub provider_id: String,
-    /// The template.
-    pub template: MessageTemplate,
-}
 
 /// What a test of the channel finds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use reqwest::Url;
 use serde_json::Value;
 
+use super::super::incoming::FetchedTemplate;
 use super::super::outgoing::{Refusal, RefusalClass};
-use super::{FetchedTemplate, components};
+use super::components;
 use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateStatus};
 
 /// The fields of a template that are asked for.
@@ -29,7 +30,7 @@ pub(super) fn template_status(word: &str) -> TemplateStatus {
 
 /// The status that a template has after an event; `None` where that is whatever it was before, so that it has to be asked
 /// for.
-pub fn template_event(word: &str) -> Option<TemplateStatus> {
+pub(super) fn template_event(word: &str) -> Option<TemplateStatus> {
     match word.to_ascii_uppercase().as_str() {
         // Taken away: it cannot be sent until it is back.
         "ARCHIVED" | "DELETED" | "PENDING_DELETION" => Some(TemplateStatus::Other),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::test_cases;
 use super::{CheckedDocument, is_publishable};
-use crate::channels;
+use crate::channels::ChannelKind;
 use crate::domain::{Check, FlowDocument, FlowId, NodeKind, Problem, Timestamp, checks};
 use crate::engine::{self, Offered, Publishing};
 use crate::error::{Error, Result};
@@ -33,8 +33,8 @@ impl ServerFacts {
     /// Those of a server that has one of the `channels`, by their names: where it is not certain which one, what is
     /// published fits all of them.
     pub fn of<'a>(settings: ServerSettings, channels: impl IntoIterator<Item = &'a str>) -> Self {
-        let approves = channels.into_iter().any(|name| name == channels::WHATSAPP);
-        Self { settings, approving_channel: approves.then_some(channels::WHATSAPP) }
+        let mut kinds = channels.into_iter().filter_map(ChannelKind::named);
+        Self { settings, approving_channel: kinds.find(|kind| kind.has_templates()).map(ChannelKind::name) }
     }
 }
 
@@ -312,7 +312,7 @@ impl Runtime {
         let channel = self.channel();
         ServerFacts {
             settings: self.server_settings(),
-            approving_channel: channel.has_templates().then(|| channel.name()),
+            approving_channel: channel.kind().has_templates().then(|| channel.name()),
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::channels::Channel;
 use crate::domain::{ContactId, MessageId, NewMessage, Part, cut};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job, to_json};
@@ -111,9 +110,9 @@ impl Job<'_> {
         words: Words<'_>,
         max_age: Option<Duration>,
     ) -> Result<()> {
-        let status = match self.inner().options.channel {
-            Channel::Simulator => MessageStatus::Simulated,
-            Channel::WhatsApp(_) | Channel::Webhook(_) | Channel::Incomplete { .. } => MessageStatus::Queued,
+        let status = match self.inner().options.channel.kind().reaches_phones() {
+            false => MessageStatus::Simulated,
+            true => MessageStatus::Queued,
         };
         messages::insert_outgoing(
             self.tx(),

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::addresses_of;
 use crate::channels::incoming::{IncomingKind, Item, Sender, Stage};
-use crate::channels::whatsapp;
 use crate::error::{Error, Result};
 use crate::runtime::job::arrivals::Arrival;
 use crate::runtime::{Inbound, ProgressOutcome, Runtime};
@@ -107,7 +106,7 @@ impl Runtime {
                     status = news.status,
                     "a template's status"
                 );
-                let Some(status) = whatsapp::template_event(&news.status) else {
+                let Some(status) = news.becomes else {
                     // What it is now only the list of them says.
                     self.want_templates();
                     return Ok(());

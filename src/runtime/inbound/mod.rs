@@ -27,7 +27,6 @@ use super::job::access::Access;
 use super::job::held::{STANDBY, Sign};
 use super::job::{Hold, Job, to_json};
 use super::{Command, Notice, Runtime};
-use crate::channels::Channel;
 use crate::channels::incoming::IncomingKind;
 use crate::domain::consent::Wish;
 use crate::domain::{Holder, MessageId, ReplyKind, SessionId};
@@ -62,10 +61,8 @@ impl Runtime {
         let log =
             |error: &_| tracing::error!(%error, "a message could not be handled in good order; it is just stored");
         let received = self.handle_degraded(receive, log).await?;
-        if let Channel::WhatsApp(whatsapp) = self.channel()
-            && received.handling.is_taken()
-        {
-            self.inner.marker.mark_read(self, whatsapp.clone(), inbound.provider_id.clone());
+        if self.channel().marks_read() && received.handling.is_taken() {
+            self.inner.marker.mark_read(self, inbound.provider_id.clone());
         }
         Ok(received)
     }

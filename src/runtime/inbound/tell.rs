@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::message::{Inbound, split_option};
-use crate::channels::whatsapp::WhatsApp;
 use crate::domain::{MessageId, ReplyKind, Timestamp};
 use crate::error::Result;
 use crate::runtime::Runtime;
@@ -29,12 +28,12 @@ impl Default for Marker {
 
 impl Marker {
     /// Marks a message as read and shows that an answer is being typed. Nothing waits for it and nothing depends on it.
-    pub(super) fn mark_read(&self, runtime: &Runtime, whatsapp: Arc<WhatsApp>, provider_id: String) {
+    pub(super) fn mark_read(&self, runtime: &Runtime, provider_id: String) {
         let Ok(place) = self.places.clone().try_acquire_owned() else { return };
         let (runtime, began_at) = (runtime.clone(), runtime.clock().now());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(refusal) = whatsapp.mark_read(&provider_id, true).await {
+            if let Err(refusal) = runtime.channel().mark_read(&provider_id).await {
                 runtime.heed(&refusal, began_at).await;
                 tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
             }

@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use super::inbound::identity::find_by_phone;
 use super::{Arrival, Inner, Notice};
-use crate::channels::Channel;
 use crate::domain::{
     Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, SendHours, Session, Status,
     Timestamp,
@@ -458,7 +457,7 @@ impl<'a> Job<'a> {
         }
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
         // What waits in the outbox counts, and has the floor, once the channel took it.
-        let is_out = matches!(self.inner.options.channel, Channel::Simulator);
+        let is_out = !self.inner.options.channel.kind().reaches_phones();
         let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
         let contact_seq = match live.contact_row {
             ContactRow::Stored(seq) => {
@@ -558,12 +557,10 @@ impl<'a> Job<'a> {
         let mut seqs = Vec::with_capacity(said.len());
         let mut first = MessageId(Uuid::nil());
         for Said { message, refused, part } in said {
-            let status = match (refused, &self.inner.options.channel) {
+            let status = match (refused, self.inner.options.channel.kind().reaches_phones()) {
                 (Some(_), _) => MessageStatus::Failed,
-                (None, Channel::Simulator) => MessageStatus::Simulated,
-                (None, Channel::WhatsApp(_) | Channel::Webhook(_) | Channel::Incomplete { .. }) => {
-                    MessageStatus::Queued
-                }
+                (None, false) => MessageStatus::Simulated,
+                (None, true) => MessageStatus::Queued,
             };
             let is_queued = status == MessageStatus::Queued;
             let id = MessageId(Uuid::now_v7());

@@ -3,9 +3,9 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
-use crate::channels::whatsapp::{Probe, is_token_refusal};
-use crate::channels::{CONFIGURED_IN_PART, Channel, in_part};
+use crate::channels::CONFIGURED_IN_PART;
+use crate::channels::capabilities::Tested;
+use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
@@ -35,24 +35,6 @@ pub struct ChannelState {
     /// Until when it is left alone because it asked for that, could not be reached, or refuses everything for a reason
     /// that may pass. It goes on by itself; `reason` and `explanation` are of the latest refusal.
     pub held_until: Option<Timestamp>,
-}
-
-/// What came of asking the far side of the channel whether it would take messages.
-#[derive(Debug)]
-pub enum Tried {
-    /// The simulator has no far side.
-    Simulated,
-    /// WhatsApp knows the number.
-    Known(Probe),
-    /// The operator's URL took a test.
-    Taken {
-        /// Id of what was posted.
-        message_id: String,
-    },
-    /// It would not.
-    Refused(Refusal),
-    /// It was reached, and its answer tells nothing.
-    Unclear(String),
 }
 
 /// Pauses the channel. The outcome is whether it was going.
@@ -129,7 +111,7 @@ impl Command for UseCredentials {
             reason != OPERATOR && refused.is_none_or(|refused| refused != self.digest)
         } else {
             // Also by the same token: somebody who sets it again wants it to be tried again.
-            is_token_refusal(&reason)
+            job.inner().options.channel.kind().is_token_refusal(&reason)
         };
         Ok(is_mended && job.resume_channel()?)
     }
@@ -144,9 +126,8 @@ impl Job<'_> {
         if acted_at.is_some_and(|at| at > began_at) || !self.pause_channel(code, Some(text))? {
             return Ok(false);
         }
-        if let Channel::WhatsApp(whatsapp) = &self.inner().options.channel {
-            let key = refused_credentials_key(self.channel());
-            settings::set(self.tx(), &key, &whatsapp.credentials_digest(), self.now())?;
+        if let Some(digest) = self.inner().options.channel.credentials_digest() {
+            settings::set(self.tx(), &refused_credentials_key(self.channel()), &digest, self.now())?;
         }
         tracing::error!(
             channel = self.channel(),
@@ -194,29 +175,13 @@ impl Runtime {
     }
 
     /// Asks the far side of the channel whether it would take messages. Reaches nobody's phone.
-    pub async fn try_channel(&self) -> Tried {
-        match self.channel() {
-            Channel::Simulator => Tried::Simulated,
-            Channel::Incomplete { lacks, .. } => Tried::Refused(in_part(lacks)),
-            Channel::WhatsApp(whatsapp) => {
-                let began_at = self.clock().now();
-                match whatsapp.probe().await {
-                    Ok(probe) => Tried::Known(probe),
-                    Err(refusal) => {
-                        self.heed(&refusal, began_at).await;
-                        Tried::Refused(refusal)
-                    }
-                }
-            }
-            Channel::Webhook(webhook) => {
-                let message_id = Uuid::now_v7().to_string();
-                match webhook.test(&message_id, self.clock().now()).await {
-                    Sent::Accepted { .. } => Tried::Taken { message_id },
-                    Sent::Refused(refusal) => Tried::Refused(refusal),
-                    Sent::Ambiguous { text } => Tried::Unclear(text),
-                }
-            }
+    pub async fn test_channel(&self) -> Tested {
+        let began_at = self.clock().now();
+        let tested = self.channel().test(&Uuid::now_v7().to_string(), began_at).await;
+        if let Tested::Refused(refusal) = &tested {
+            self.heed(refusal, began_at).await;
         }
+        tested
     }
 
     /// How the channel stands.
@@ -266,12 +231,12 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`].
     pub async fn settle_configuration(&self) -> Result<()> {
-        match self.channel() {
-            Channel::Incomplete { name, lacks } => {
-                tracing::warn!(channel = name, "the channel is paused, and messages wait: {lacks}");
-                self.pause_channel(CONFIGURED_IN_PART.to_owned(), Some(lacks.clone())).await?;
+        match self.channel().lacks() {
+            Some(lacks) => {
+                tracing::warn!(channel = self.channel().name(), "the channel is paused, and messages wait: {lacks}");
+                self.pause_channel(CONFIGURED_IN_PART.to_owned(), Some(lacks.to_owned())).await?;
             }
-            Channel::Simulator | Channel::WhatsApp(_) | Channel::Webhook(_) => {
+            None => {
                 // Nothing is written at the usual start.
                 if self.channel_state().await?.reason.as_deref() == Some(CONFIGURED_IN_PART) {
                     self.handle(Resume { only: Some(CONFIGURED_IN_PART) }).await?;
@@ -287,11 +252,10 @@ impl Runtime {
     /// # Errors
     /// `Invalid` if the channel has no access token; otherwise as [`Runtime::handle`].
     pub async fn set_access_token(&self, token: String) -> Result<bool> {
-        let Channel::WhatsApp(whatsapp) = self.channel() else {
+        self.channel().set_access_token(token);
+        let Some(digest) = self.channel().credentials_digest() else {
             return Err(Error::invalid(format!("The channel {} has no access token", self.channel().name())));
         };
-        whatsapp.set_access_token(token);
-        let digest = whatsapp.credentials_digest();
         let resumed = self.handle(UseCredentials { digest, is_start: false }).await?;
         if resumed {
             self.inner.outbox.close_breaker();
@@ -308,8 +272,7 @@ fn refused_credentials_key(channel: &str) -> String {
 
 /// Lets a channel go on at the start that the provider had paused, if the account is reached with something else now.
 pub(super) async fn use_credentials(runtime: &Runtime) -> Result<()> {
-    let Channel::WhatsApp(whatsapp) = runtime.channel() else { return Ok(()) };
-    let digest = whatsapp.credentials_digest();
+    let Some(digest) = runtime.channel().credentials_digest() else { return Ok(()) };
     if runtime.handle(UseCredentials { digest, is_start: true }).await? {
         tracing::info!(channel = runtime.channel().name(), "the access token or the number is another one: it goes on");
         runtime.want_templates();
@@ -338,10 +301,11 @@ fn names_template(row: &MessageRow) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::channels::ChannelKind;
 
     #[test]
     fn a_new_token_mends_what_an_old_one_broke() {
+        let is_token_refusal = |code| ChannelKind::WhatsApp.is_token_refusal(code);
         for code in ["190", "0", "3", "10", "200", "299", "131005"] {
             assert!(is_token_refusal(code), "{code}");
         }

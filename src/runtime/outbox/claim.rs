@@ -9,7 +9,6 @@ use super::compose;
 use super::compose::{Choice, Languages};
 use super::pace::{ClaimPace, Pace};
 use super::settle::{Failure, OPTED_OUT};
-use crate::channels::Channel;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
     Held, MessageId, MessageTemplate, SendHours, Status, StoredMessage, TemplateRef, Timestamp, is_same_language,
@@ -158,7 +157,7 @@ impl Command for Claim {
         let due = outbox::due(tx, job.channel(), now, self.limit)?;
         let may_be_more = due.len() >= self.limit as usize;
         let decided = self.decide_all(job, due)?;
-        let is_paced = matches!(job.inner().options.channel, Channel::WhatsApp(_));
+        let is_paced = job.inner().options.channel.kind().is_paced();
         let pace = is_paced.then(|| job.inner().outbox.pace.of_claim(tx, job.channel(), now));
         let mut claiming = Claiming { job, pace, claimed: Claimed { may_be_more, ..Claimed::default() } };
         for (row, decision) in decided {
@@ -361,7 +360,7 @@ impl Candidate<'_> {
     fn content(&self, message: &StoredMessage) -> Result<Content, NotSent> {
         let channel = &self.job.inner().options.channel;
         // The channel's word goes before our reckoning.
-        let takes_text = !channel.has_window()
+        let takes_text = !channel.kind().has_window()
             || (is_window_open(self.addressee.last_inbound_at, self.job.now()) && !message.was_text_refused());
         match compose::choose(message, takes_text)? {
             Choice::Text => Ok(compose::text(message, self.session.map(|session| session.id))?),
@@ -378,7 +377,7 @@ impl Candidate<'_> {
         }
         let channel = &job.inner().options.channel;
         let known = templates::named(job.tx(), channel.name(), &named.name)?;
-        if known.is_empty() && channel.has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
+        if known.is_empty() && channel.kind().has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
             return Err(Aside::Templates.into());
         }
         let known: Vec<_> = known.into_iter().map(|row| row.template).collect();
@@ -395,7 +394,7 @@ impl Candidate<'_> {
             flow: flow.as_ref().and_then(|flow| flow.document().language.as_deref()),
         };
         let session = session.map(|session| session.id);
-        Ok(compose::template(message, named, session, languages, known, channel.has_templates())?)
+        Ok(compose::template(message, named, session, languages, known, channel.kind().has_templates())?)
     }
 }
 

@@ -51,8 +51,8 @@ use super::Runtime;
 use super::job::access::Access;
 use super::templates::TemplateSync;
 use super::upkeep::erasure as contacts;
+use crate::channels::http;
 use crate::channels::outgoing::{Refusal, Sent};
-use crate::channels::{Channel, http};
 use crate::domain::{MessageId, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
@@ -66,7 +66,7 @@ use record::{Decide, Expire, Record, Recorded, Recover};
 use refused::AfterRefusal;
 
 pub(crate) use channel::OPERATOR;
-pub use channel::{ChannelState, Tried, why_it_waits};
+pub use channel::{ChannelState, why_it_waits};
 pub use progress::ProgressOutcome;
 pub use retry::Retried;
 
@@ -436,7 +436,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
 }
 
 fn is_paced(runtime: &Runtime) -> bool {
-    matches!(runtime.channel(), Channel::WhatsApp(_))
+    runtime.channel().kind().is_paced()
 }
 
 fn log_panic(landed: std::result::Result<(), tokio::task::JoinError>) {

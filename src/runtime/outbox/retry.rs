@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
-use crate::channels::Channel;
 use crate::domain::MessageId;
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
@@ -48,7 +47,7 @@ impl Command for Retry {
         if row.origin.is_elsewhere() {
             return Ok(Retried::SentElsewhere);
         }
-        if row.channel != job.channel() || matches!(job.inner().options.channel, Channel::Simulator) {
+        if row.channel != job.channel() || !job.inner().options.channel.kind().can_resend() {
             return Ok(Retried::OtherChannel);
         }
         let session = job.brief(&row)?;

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::channels::Channel;
 use crate::domain::{Held, Holder, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
@@ -87,7 +86,7 @@ impl Job<'_> {
         self.take_control(row, is_certain)?;
         self.notice_progress(row, session.as_ref(), status)?;
         // Nobody else tells of what this channel does with a message.
-        if is_certain && matches!(self.inner().options.channel, Channel::Webhook(_)) {
+        if is_certain && !self.inner().options.channel.kind().reports_progress() {
             self.tell_stage(row, "sent", provider_id, at, None)?;
         }
         Ok(())
@@ -105,7 +104,7 @@ impl Job<'_> {
     /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that
     /// had it does not.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
-        if !is_certain || !self.inner().options.channel.has_window() {
+        if !is_certain || !self.inner().options.channel.kind().has_window() {
             return Ok(());
         }
         let held = self.holder(contacts::held(self.tx(), row.contact_seq)?);

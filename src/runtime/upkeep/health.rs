@@ -174,7 +174,7 @@ impl Runtime {
     async fn templates_not_fetched(&self) -> Option<Found> {
         let name = self.channel().name();
         let were_refused = self.store().query_vital(move |conn| were_templates_refused(conn, name)).await;
-        let were_refused = self.channel().has_templates() && were_refused.unwrap_or_default();
+        let were_refused = self.channel().kind().has_templates() && were_refused.unwrap_or_default();
         were_refused.then(|| Found {
             code: "channel_templates_not_fetched",
             text: format!(

@@ -42,7 +42,7 @@ use crate::runtime::job::turn::{NotTaken, Turn};
 use window::Window;
 
 pub use opening::Opening;
-pub use told::{HttpStub, Medium, PHONE, Persona, Start, Stimulus};
+pub use told::{HttpStub, PHONE, Persona, Start, Stimulus};
 
 /// Events that a simulation takes at most.
 pub const EVENTS: usize = 1_000;

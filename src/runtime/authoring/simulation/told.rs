@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::opening::Opening;
+use crate::channels::ChannelKind;
 use crate::domain::profile::{clean_name, clean_tag};
 use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp, web_link};
 
@@ -29,7 +30,7 @@ pub struct Start {
     pub seed: u64,
     /// The channel to behave like.
     #[serde(default)]
-    pub channel: Medium,
+    pub channel: ChannelKind,
     /// Whether the channel's window for free text is open.
     #[serde(default = "yes")]
     pub window_open: bool,
@@ -67,19 +68,6 @@ pub struct Persona {
     /// Free JSON.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
-}
-
-/// The channel that a simulation behaves like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Medium {
-    /// None.
-    #[default]
-    Simulator,
-    /// WhatsApp.
-    Whatsapp,
-    /// The generic webhook.
-    Webhook,
 }
 
 /// What an HTTP call gets in place of an answer from the network.

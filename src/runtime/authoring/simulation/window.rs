@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::told::{Medium, Start};
-use crate::channels::whatsapp;
+use super::told::Start;
+use crate::channels::ChannelKind;
 use crate::domain::{MessageKind, TextLimits, Timestamp, web_link};
 use crate::runtime::job::turn::{BAD_MEDIA, Said};
 
@@ -17,7 +17,7 @@ const SPAN: Duration = Duration::from_secs(24 * 3600);
 /// The window, and what it means on the channel.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
-    medium: Medium,
+    channel: ChannelKind,
     is_open: bool,
     /// When it closes by itself, if it is open.
     until: Option<Timestamp>,
@@ -26,19 +26,19 @@ pub(super) struct Window {
 impl Window {
     /// How long the texts of its messages may be. Where no channel is named they are shown as on the server's own.
     pub(super) fn text_limits(&self, (live, webhook): (TextLimits, TextLimits)) -> TextLimits {
-        match self.medium {
-            Medium::Simulator => live,
-            Medium::Whatsapp => whatsapp::TEXT_LIMITS,
-            Medium::Webhook => webhook,
+        match self.channel {
+            ChannelKind::Simulator => live,
+            ChannelKind::Webhook => webhook,
+            other => other.text_limits(),
         }
     }
 
     pub(super) fn new(start: &Start) -> Self {
-        Self { medium: start.channel, is_open: start.window_open, until: Some(start.now.plus(SPAN)) }
+        Self { channel: start.channel, is_open: start.window_open, until: Some(start.now.plus(SPAN)) }
     }
 
     pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        let closes = self.medium == Medium::Whatsapp;
+        let closes = self.channel.has_window();
         self.is_open && self.until.is_none_or(|until| !closes || now < until)
     }
 
@@ -82,10 +82,10 @@ impl Window {
     fn choose(&self, said: &mut Said, now: Timestamp) {
         let message = &mut said.message;
         let is_free = message.text.is_some() || message.media.is_some();
-        if self.medium == Medium::Simulator || !is_free {
+        if !self.channel.reaches_phones() || !is_free {
             return;
         }
-        if self.medium == Medium::Webhook || self.is_open(now) {
+        if !self.channel.has_window() || self.is_open(now) {
             message.template = None;
         } else if message.template.is_some() {
             message.kind = MessageKind::Template;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::claim::Attempt;
 use super::*;
+use crate::channels::Channel;
 use crate::channels::incoming::{IncomingKind, Progress, Sender, Stage};
 use crate::channels::outgoing::{Content, Refusal, RefusalClass};
 use crate::channels::webhook::{Webhook, WebhookOptions};
