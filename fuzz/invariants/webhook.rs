@@ -5,6 +5,7 @@
 
 use qyvo::channels::incoming::{Item, Sender};
 use qyvo::channels::whatsapp::read_delivery;
+use qyvo::domain::AddressKey;
 use serde_json::Value;
 
 /// The number that the deliveries are for.
@@ -41,6 +42,7 @@ pub(crate) fn check(raw: &[u8]) {
 
 fn is_somebody(sender: &Sender) -> bool {
     let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
-    assert!(sender.wa_id.as_deref().is_none_or(digits), "not a number: {sender:?}");
-    sender.wa_id.is_some() || sender.bsuid.is_some() || sender.parent_bsuid.is_some()
+    let is_right = |address: &AddressKey| address.kind.is_id() || digits(&address.value);
+    assert!(sender.addresses.iter().all(is_right), "not a number: {sender:?}");
+    !sender.addresses.is_empty()
 }

@@ -3,13 +3,15 @@
 //! The rest of the program asks for a capability and never for the channel's name. All answers stand in this file, each
 //! as a match over every kind or every channel, so that the compiler names the answers that a new channel lacks.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::incoming::FetchedTemplate;
 use super::outgoing::{Refusal, Sent};
 use super::whatsapp::{self, Probe};
 use super::{Channel, ChannelKind, Webhook, in_part};
-use crate::domain::{TextLimits, Timestamp};
+use crate::domain::{AddressKey, AddressKind, TextLimits, Timestamp};
 
 /// What to tell a caller who asks a channel for what it does not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,16 @@ pub enum Tested {
     Refused(Refusal),
     /// It was reached, and its answer tells nothing.
     Unclear(String),
+}
+
+/// Every kind of address by which people may be known, whichever channel is live: phone numbers, then the channels'
+/// own.
+pub fn address_kinds() -> &'static [AddressKind] {
+    static KINDS: LazyLock<Vec<AddressKind>> = LazyLock::new(|| {
+        let own = ChannelKind::ALL.into_iter().flat_map(ChannelKind::address_kinds);
+        std::iter::once(AddressKind::PHONE).chain(own.copied()).collect()
+    });
+    &KINDS
 }
 
 /// What is the same for all channels of a kind, however they are configured.
@@ -91,6 +103,22 @@ impl ChannelKind {
         match self {
             Self::Simulator => false,
             Self::WhatsApp | Self::Webhook => true,
+        }
+    }
+
+    /// The kinds of address by which it knows people, besides their phone numbers.
+    pub fn address_kinds(self) -> &'static [AddressKind] {
+        match self {
+            Self::WhatsApp => &[whatsapp::WA_ID, whatsapp::BSUID],
+            Self::Simulator | Self::Webhook => &[],
+        }
+    }
+
+    /// The addresses that a person has from now on, by the payload of a notice that they have changed.
+    pub fn new_addresses(self, payload: &Value) -> Vec<AddressKey> {
+        match self {
+            Self::WhatsApp => whatsapp::new_addresses(payload),
+            Self::Simulator | Self::Webhook => Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::outgoing::RefusalClass;
-use crate::domain::{Holder, MessageId, MessageTemplate, ReplyKind, TemplateStatus, Timestamp};
+use crate::domain::{AddressKey, Holder, MessageId, MessageTemplate, Phone, ReplyKind, TemplateStatus, Timestamp};
 
 /// One thing that a provider's delivery tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,19 +99,20 @@ pub struct Handover {
     pub at: Option<Timestamp>,
 }
 
-/// Who sent a message, by whatever the provider tells. At least one of the first four is there.
+/// Who sent a message, by whatever the provider tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sender {
-    /// Digits, as the provider writes them.
-    pub wa_id: Option<String>,
-    /// Business-scoped user id.
-    pub bsuid: Option<String>,
-    /// The id that the businesses of one portfolio share.
-    pub parent_bsuid: Option<String>,
-    /// A number in E.164, of channels that say so.
-    pub phone: Option<String>,
+    /// The addresses that are the person's, the surest first; at least one, but for the recipient of a status.
+    pub addresses: Vec<AddressKey>,
     /// The name that the person goes by.
     pub name: Option<String>,
+}
+
+impl Sender {
+    /// Somebody of whom a phone number is known and nothing else.
+    pub fn of_phone(phone: &Phone) -> Self {
+        Self { addresses: vec![AddressKey::of_phone(phone)], name: None }
+    }
 }
 
 /// What a message is.
@@ -125,7 +126,8 @@ pub enum IncomingKind {
     Edit,
     /// An earlier message taken back. Never an answer.
     Revoke,
-    /// The person has a new number or id, and the payload says which: `wa_id`, `bsuid`.
+    /// The person has new addresses, which the payload says: see
+    /// [`ChannelKind::new_addresses`](super::ChannelKind::new_addresses).
     NumberChanged,
     /// Another notice of the provider about the person.
     System,

@@ -62,7 +62,7 @@ impl Channel {
     /// Hands a message over, once. What to do after that is the outbox's business.
     pub async fn send(&self, message: &Outgoing) -> Sent {
         match self {
-            Self::Simulator => Sent::Accepted { provider_id: None, wa_id: None },
+            Self::Simulator => Sent::Accepted { provider_id: None, reached: None },
             Self::WhatsApp(whatsapp) => whatsapp.send(message).await,
             Self::Webhook(webhook) => webhook.send(message).await,
             Self::Incomplete { lacks, .. } => Sent::Refused(in_part(lacks)),

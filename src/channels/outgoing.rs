@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{MediaRef, MessageId, MessageOption, MessageTemplate, Phone, Timestamp};
+use super::capabilities::address_kinds;
+use crate::domain::{AddressKey, AddressKind, MediaRef, MessageId, MessageOption, MessageTemplate, Phone, Timestamp};
 
 /// A message that is ready to go out.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,15 +19,36 @@ pub struct Outgoing {
     pub at: Timestamp,
 }
 
-/// Where a person is reached. At least one of them is there.
+/// Where a person is reached. Which of the addresses a message goes to, its channel decides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recipient {
+    /// One of each kind at most, the newest, in the order of [`address_kinds`].
+    pub addresses: Vec<AddressKey>,
+}
+
+impl Recipient {
+    /// The recipient who is known by these values, by the names of their kinds. What is of no kind that a channel has
+    /// is left out, and so is a phone that cannot be a number.
+    pub fn of(known: &BTreeMap<String, String>) -> Self {
+        let of_kind = |kind: &AddressKind| {
+            let value = known.get(kind.as_str())?;
+            match *kind {
+                AddressKind::PHONE => Phone::from_e164(value).ok().as_ref().map(AddressKey::of_phone),
+                other => Some(AddressKey::new(other, value)),
+            }
+        };
+        Self { addresses: address_kinds().iter().filter_map(of_kind).collect() }
+    }
+
+    /// The address of a kind.
+    pub fn get(&self, kind: AddressKind) -> Option<&str> {
+        self.addresses.iter().find(|address| address.kind == kind).map(|address| address.value.as_str())
+    }
+
     /// The phone number that is shown.
-    pub phone: Option<Phone>,
-    /// The number as WhatsApp knows it: digits, perhaps other ones than the phone's.
-    pub wa_id: Option<String>,
-    /// WhatsApp's id of somebody whose number it does not tell.
-    pub bsuid: Option<String>,
+    pub fn phone(&self) -> Option<Phone> {
+        self.get(AddressKind::PHONE).and_then(|phone| Phone::from_e164(phone).ok())
+    }
 }
 
 /// What a message says. Which of a node's text and template it is has been decided.
@@ -66,9 +88,9 @@ pub enum Sent {
     Accepted {
         /// The channel's id of it.
         provider_id: Option<String>,
-        /// The number as WhatsApp knows it, which the person's answers will come from. It may have other digits than the
-        /// one that was written to (Brazil, Mexico, Argentina).
-        wa_id: Option<String>,
+        /// The number that the channel says it reaches, which the person's answers will come from. It may have other
+        /// digits than the one that was written to.
+        reached: Option<AddressKey>,
     },
     /// The channel did not take it.
     Refused(Refusal),

@@ -125,17 +125,8 @@ fn body_of(message: &Outgoing) -> Value {
 }
 
 fn recipient(to: &Recipient) -> Value {
-    let Recipient { phone, wa_id, bsuid } = to;
-    let known = [
-        ("phone", phone.as_ref().map(|phone| phone.as_str())),
-        ("wa_id", wa_id.as_deref()),
-        ("bsuid", bsuid.as_deref()),
-    ];
-    known
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?))))
-        .collect::<Map<_, _>>()
-        .into()
+    let known = to.addresses.iter();
+    known.map(|address| (address.kind.as_str().to_owned(), address.value.clone().into())).collect::<Map<_, _>>().into()
 }
 
 fn content(content: &Content) -> Value {
@@ -195,7 +186,7 @@ fn read_answer(answer: &Answer) -> Sent {
         Sent::Refused(Refusal { class, code: format!("http_{}", answer.status), text, retry_after: answer.retry_after })
     };
     match answer.status {
-        200..300 => Sent::Accepted { provider_id: provider_id(&answer.body), wa_id: None },
+        200..300 => Sent::Accepted { provider_id: provider_id(&answer.body), reached: None },
         429 => refused(RefusalClass::ChannelPacing),
         // Without `Retry-After` it is a proxy's word for a receiver that is away.
         503 if answer.retry_after.is_some() => refused(RefusalClass::ChannelPacing),
@@ -226,12 +217,14 @@ mod tests {
 
     use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
-    use crate::domain::{ButtonKind, MediaRef, MessageOption, TemplateButton, TemplateStatus, Timestamp};
+    use crate::domain::{
+        AddressKey, AddressKind, ButtonKind, MediaRef, MessageOption, TemplateButton, TemplateStatus, Timestamp,
+    };
 
     const ID: &str = "01936b1e-7c6a-7000-8000-000000000001";
 
     fn outgoing(content: Content) -> Outgoing {
-        let to = Recipient { phone: Some("+16505551234".parse().unwrap()), ..Recipient::default() };
+        let to = Recipient { addresses: vec![AddressKey::new(AddressKind::PHONE, "+16505551234")] };
         Outgoing { id: ID.parse().unwrap(), to, content, at: Timestamp::from_millis(1_770_000_000_900) }
     }
 
@@ -247,7 +240,7 @@ mod tests {
     async fn a_message_is_posted_once_signed_and_with_its_id() {
         let far_side = FarSide::answering(202, r#"{"id": "their-7"}"#).await;
         let sent = webhook(&format!("{}/in?k=1", far_side.url)).send(&text()).await;
-        assert_eq!(sent, Sent::Accepted { provider_id: Some("their-7".to_owned()), wa_id: None });
+        assert_eq!(sent, Sent::Accepted { provider_id: Some("their-7".to_owned()), reached: None });
         let received = far_side.received();
         let [request] = received.as_slice() else { panic!("posted {} times", received.len()) };
         assert_eq!(request.line, "POST /in?k=1 HTTP/1.1");
@@ -320,7 +313,8 @@ mod tests {
         ] {
             assert_eq!(content(&given), expected);
         }
-        let to = Recipient { phone: None, wa_id: Some("1650".to_owned()), bsuid: Some("US.1".to_owned()) };
+        let own = [(AddressKind::digits("wa_id"), "1650"), (AddressKind::id("bsuid"), "US.1")];
+        let to = Recipient { addresses: own.map(|(kind, value)| AddressKey::new(kind, value)).to_vec() };
         assert_eq!(recipient(&to), json!({"wa_id": "1650", "bsuid": "US.1"}));
     }
 
@@ -361,7 +355,7 @@ mod tests {
         }
         assert!(matches!(answer(504, "", None), Sent::Ambiguous { .. }));
         for (body, id) in [("", None), ("ok", None), ("{}", None), (r#"{"id":""}"#, None), (r#"{"id":7}"#, Some("7"))] {
-            assert_eq!(answer(200, body, None), Sent::Accepted { provider_id: id.map(str::to_owned), wa_id: None });
+            assert_eq!(answer(200, body, None), Sent::Accepted { provider_id: id.map(str::to_owned), reached: None });
         }
         match answer(400, &"é".repeat(300), None) {
             Sent::Refused(refusal) => assert_eq!(refusal.text, "é".repeat(200)),

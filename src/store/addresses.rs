@@ -1,13 +1,17 @@
 //! Addresses: each leads to one contact, or to nobody once its contact has left it.
 
 use rusqlite::OptionalExtension;
+use rusqlite::types::{ToSql, ToSqlOutput};
 
-use super::values::enum_as_name;
 use super::{Conn, Tx, search};
 use crate::domain::{AddressKey, AddressKind, Timestamp};
 use crate::error::{Error, Result};
 
-enum_as_name! { AddressKind: AddressKind::ALL }
+impl ToSql for AddressKind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
 
 /// The row of the contact that an address leads to. One that its contact left leads to nobody.
 pub fn owner(conn: &Conn, address: &AddressKey) -> Result<Option<i64>> {
@@ -65,7 +69,7 @@ pub fn retire(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestam
 
 /// Phone numbers are what people are searched by; other addresses are not.
 fn mark(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey) -> Result<()> {
-    if address.kind == AddressKind::Phone { search::index::mark(tx, contact_seq) } else { Ok(()) }
+    if address.kind == AddressKind::PHONE { search::index::mark(tx, contact_seq) } else { Ok(()) }
 }
 
 /// The addresses of a kind that lead to a contact, the newest first.
@@ -94,12 +98,12 @@ mod tests {
         let tx = Tx::new(&conn);
         let one = contacts::insert(&tx, &Contact::new(contact_id(1), None), "api", now()).unwrap();
         let two = contacts::insert(&tx, &Contact::new(contact_id(2), None), "api", now()).unwrap();
-        let address = AddressKey::new(AddressKind::WaId, "14155550123");
+        let address = AddressKey::new(AddressKind::digits("wa_id"), "14155550123");
         assert_eq!(owner(&tx, &address).unwrap(), None);
         add(&tx, one, &address, now()).unwrap();
         add(&tx, one, &address, now()).unwrap();
         assert_eq!(owner(&tx, &address).unwrap(), Some(one));
-        assert_eq!(owner(&tx, &AddressKey { kind: AddressKind::Bsuid, ..address.clone() }).unwrap(), None);
+        assert_eq!(owner(&tx, &AddressKey { kind: AddressKind::id("bsuid"), ..address.clone() }).unwrap(), None);
         assert_eq!(add(&tx, two, &address, now()).unwrap_err().code(), Code::Conflict);
         retire(&tx, two, &address, now()).unwrap();
         assert_eq!(owner(&tx, &address).unwrap(), Some(one), "only its contact leaves it");
@@ -107,9 +111,9 @@ mod tests {
         assert_eq!(owner(&tx, &address).unwrap(), None);
         let later = now().plus(Duration::from_secs(1));
         add(&tx, two, &address, later).unwrap();
-        let newest = AddressKey::new(AddressKind::WaId, "14155550124");
+        let newest = AddressKey::new(AddressKind::digits("wa_id"), "14155550124");
         add(&tx, two, &newest, later.plus(Duration::from_secs(1))).unwrap();
-        assert_eq!(of_contact(&tx, two, AddressKind::WaId).unwrap(), [newest, address]);
-        assert_eq!(of_contact(&tx, one, AddressKind::WaId).unwrap(), []);
+        assert_eq!(of_contact(&tx, two, AddressKind::digits("wa_id")).unwrap(), [newest, address]);
+        assert_eq!(of_contact(&tx, one, AddressKind::digits("wa_id")).unwrap(), []);
     }
 }

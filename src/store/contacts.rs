@@ -46,7 +46,7 @@ pub struct Profile {
 /// Where a person is reached, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// `phone`, `wa_id` or `bsuid`.
+    /// The name of its kind, such as `phone`.
     pub kind: String,
     /// Such as a phone number with its `+`.
     pub value: String,

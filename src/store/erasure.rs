@@ -65,12 +65,14 @@ pub fn find(conn: &Conn, id: ContactId) -> Result<Option<Erasure>> {
 }
 
 /// Cuts a contact off from everything that leads to it, and keeps hashes of its addresses if the person has opted out.
-/// `stub_id` is an id that nobody knows. Former ids stay until the end, so that a retry under one finds the erasure.
+/// `stub_id` is an id that nobody knows, `kinds` are those that addresses may be of. Former ids stay until the end, so
+/// that a retry under one finds the erasure.
 pub fn begin(
     tx: &Tx<'_>,
     key: &ErasureKey,
     known: &StoredContact,
     stub_id: ContactId,
+    kinds: &[AddressKind],
     now: Timestamp,
 ) -> Result<Erasure> {
     let StoredContact { seq, contact, .. } = known;
@@ -84,8 +86,8 @@ pub fn begin(
             (None, Some(_)) => tombstones::insert(tx, key, tombstone, now)?,
             // Erased once before, then back and willing, perhaps by the other form of the number.
             (None, None) => {
-                let kind = AddressKind::ALL.into_iter().find(|known| known.as_str() == kind);
-                for form in kind.iter().flat_map(|kind| AddressKey::new(*kind, &*value).forms_ever_kept()) {
+                let kind = kinds.iter().find(|known| known.as_str() == kind);
+                for form in kind.iter().flat_map(|kind| AddressKey::new(**kind, &*value).forms_ever_kept(kinds)) {
                     tombstones::remove(tx, key, Tombstone::OptOut(form.kind.as_str(), &form.value))?;
                 }
             }
@@ -270,6 +272,8 @@ mod tests {
     use super::*;
     use crate::domain::{Contact, MessageId, Session, Status};
 
+    const KINDS: [AddressKind; 2] = [AddressKind::PHONE, AddressKind::digits("wa_id")];
+
     fn key() -> ErasureKey {
         ErasureKey::of([7; 32])
     }
@@ -305,7 +309,7 @@ mod tests {
         let known = person(&tx, 1, Some(now()));
         person(&tx, 2, None);
         let stub = testing::contact_id(9);
-        let erasure = begin(&tx, &key(), &known, stub, now()).unwrap();
+        let erasure = begin(&tx, &key(), &known, stub, &KINDS, now()).unwrap();
         for id in [known.contact.id, testing::contact_id(101)] {
             assert_eq!(find(&tx, id).unwrap(), Some(erasure));
         }
@@ -330,7 +334,7 @@ mod tests {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
         let known = person(&tx, 1, None);
-        begin(&tx, &key(), &known, testing::contact_id(9), now()).unwrap();
+        begin(&tx, &key(), &known, testing::contact_id(9), &KINDS, now()).unwrap();
         let stub = contacts::find_by_seq(&tx, known.seq).unwrap().unwrap().contact;
         let email = Some("ana@example.org".to_owned());
         let learnt = Contact { email: email.clone(), name: Some("Ana".to_owned()), ..stub.clone() };
@@ -353,7 +357,7 @@ mod tests {
         let before = other.contact.clone();
         other.contact.tags.retain(|tag| tag == "shared");
         contacts::update(&tx, other.seq, &other.contact, &before, now()).unwrap();
-        begin(&tx, &key(), &known, testing::contact_id(9), now()).unwrap();
+        begin(&tx, &key(), &known, testing::contact_id(9), &KINDS, now()).unwrap();
         let tags = || search::tags(&tx, None, 9).unwrap();
         assert_eq!(tags(), ["of 2", "shared"], "a tag that was taken off stays known");
         let stub = contacts::find_by_seq(&tx, known.seq).unwrap().unwrap().contact;
@@ -377,14 +381,14 @@ mod tests {
             ]
         };
         let willing = person(&tx, 2, None);
-        begin(&tx, &key(), &willing, testing::contact_id(8), now()).unwrap();
+        begin(&tx, &key(), &willing, testing::contact_id(8), &KINDS, now()).unwrap();
         assert_eq!(kept(), [false; 4]);
         let unwilling = person(&tx, 1, Some(now()));
-        begin(&tx, &key(), &unwilling, testing::contact_id(9), now()).unwrap();
+        begin(&tx, &key(), &unwilling, testing::contact_id(9), &KINDS, now()).unwrap();
         assert_eq!(kept(), [true, true, false, false], "the number that was left says nothing of its next owner");
         while remove_some(&tx, &key(), unwilling.seq, now()).unwrap() == Removed::Some {}
         let returned = person(&tx, 1, None);
-        begin(&tx, &key(), &returned, testing::contact_id(7), now()).unwrap();
+        begin(&tx, &key(), &returned, testing::contact_id(7), &KINDS, now()).unwrap();
         assert_eq!(kept(), [false; 4], "who came back and agreed is asked no more to stay away");
     }
 
@@ -444,7 +448,7 @@ mod tests {
             messages::insert_inbound(&tx, &inbound).unwrap();
         }
         assert_eq!(session_ids(&tx, known.seq).unwrap().len(), 43);
-        let erasure = begin(&tx, &key(), &known, testing::contact_id(9), now()).unwrap();
+        let erasure = begin(&tx, &key(), &known, testing::contact_id(9), &KINDS, now()).unwrap();
         let mut jobs = 0;
         let all = loop {
             let before = tx.query_row("SELECT total_changes()", [], |row| row.get::<_, u32>(0)).unwrap();
@@ -465,7 +469,7 @@ mod tests {
         assert_eq!(["9001", "9002", "9003"].map(is_kept), [true, true, false]);
 
         assert_eq!(uncleared(&tx).unwrap(), Some(1));
-        begin(&tx, &key(), &other, testing::contact_id(9), now()).unwrap();
+        begin(&tx, &key(), &other, testing::contact_id(9), &KINDS, now()).unwrap();
         while remove_some(&tx, &key(), other.seq, now()).unwrap() == Removed::Some {}
         set_cleared(&tx, 1).unwrap();
         assert_eq!(uncleared(&tx).unwrap(), Some(2), "another one ended meanwhile");

@@ -187,11 +187,11 @@ mod tests {
         let tx = Tx::new(&conn);
         let one = contact(&tx, 1, Some("+14155550001"), |_| {});
         let two = contact(&tx, 2, None, |_| {});
-        let phone = AddressKey::new(AddressKind::Phone, "+14155550001");
+        let phone = AddressKey::new(AddressKind::PHONE, "+14155550001");
         move_address(&tx, &phone, two.seq, now()).unwrap();
         assert_eq!(addresses::owner(&tx, &phone).unwrap(), Some(two.seq));
         assert_eq!(contacts::find_by_seq(&tx, one.seq).unwrap().unwrap().contact.phone, None);
-        let wa_id = AddressKey::new(AddressKind::WaId, "14155550001");
+        let wa_id = AddressKey::new(AddressKind::digits("wa_id"), "14155550001");
         move_address(&tx, &wa_id, two.seq, now()).unwrap();
         assert_eq!(addresses::owner(&tx, &wa_id).unwrap(), Some(two.seq));
     }

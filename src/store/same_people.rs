@@ -15,6 +15,9 @@ use crate::domain::profile::clean_tag;
 use crate::domain::{AddressKey, AddressKind, Phone, Timestamp};
 use crate::error::{Error, Result};
 
+/// A number as WhatsApp writes it, and its id of a person, as files of that version name them.
+const WA_ID: AddressKind = AddressKind::digits("wa_id");
+const BSUID: AddressKind = AddressKind::id("bsuid");
 /// Addresses that are read at once.
 const ROWS: u32 = 4096;
 /// Why sessions of somebody end who has opted out under the other number.
@@ -53,7 +56,7 @@ struct Numbers<'a> {
 
 impl Numbers<'_> {
     fn go_through(&mut self) -> Result<()> {
-        for kind in [AddressKind::Phone, AddressKind::WaId] {
+        for kind in [AddressKind::PHONE, WA_ID] {
             let mut after = String::new();
             loop {
                 let values = some_after(self.tx, kind, &after)?;
@@ -70,7 +73,7 @@ impl Numbers<'_> {
     /// Joins the owner of an address with that of another form of the same number. An address for which that fails is
     /// left.
     fn look_at(&mut self, address: &AddressKey) -> Result<()> {
-        let stored = (address.kind == AddressKind::Phone).then(|| Phone::from_e164(&address.value).ok()).flatten();
+        let stored = (address.kind == AddressKind::PHONE).then(|| Phone::from_e164(&address.value).ok()).flatten();
         let mended = stored.and_then(|phone| phone.without_trunk_prefix()).map(|phone| AddressKey::of_phone(&phone));
         if mended.is_none() && address.variant().is_none() {
             return Ok(());
@@ -90,7 +93,7 @@ impl Numbers<'_> {
         let Some(mut seq) = addresses::owner(self.tx, address)? else { return Ok(()) };
         let number = mended.unwrap_or(address);
         let (mut joined, mut left) = (0, 0);
-        for form in number.forms() {
+        for form in number.forms(&[AddressKind::PHONE, WA_ID]) {
             let Some(other) = addresses::owner(self.tx, &form)?.filter(|other| *other != seq) else { continue };
             match self.unite(seq, other)? {
                 Some(kept) => {
@@ -117,7 +120,7 @@ impl Numbers<'_> {
 
     /// Makes one contact of two and gives its row; `None` if they are two people by their business-scoped ids.
     fn unite(&self, one: i64, other: i64) -> Result<Option<i64>> {
-        let is_known_by_id = |seq| addresses::of_contact(self.tx, seq, AddressKind::Bsuid).map(|ids| !ids.is_empty());
+        let is_known_by_id = |seq| addresses::of_contact(self.tx, seq, BSUID).map(|ids| !ids.is_empty());
         if is_known_by_id(one)? && is_known_by_id(other)? {
             return Ok(None);
         }

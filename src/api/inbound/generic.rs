@@ -62,7 +62,7 @@ fn read_inbound(body: &JsonBody, arrival: Arrival) -> Result<Inbound, ApiError> 
         let kind = kind?;
         Some(Inbound {
             provider_id: provider_id?.to_owned(),
-            from: Sender { phone: Some(from?.as_str().to_owned()), ..Sender::default() },
+            from: Sender::of_phone(&from?),
             kind: IncomingKind::Reply(kind),
             text,
             option,

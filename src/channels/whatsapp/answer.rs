@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::super::http::{Answer, NoAnswer, cut};
 use super::super::outgoing::{Refusal, RefusalClass, Sent};
+use super::addresses::WA_ID;
 use super::codes;
+use crate::domain::AddressKey;
 
 /// Characters that are kept of an explanation.
 const SHOWN: usize = 500;
@@ -25,7 +27,8 @@ pub(super) fn of_send(result: Result<Answer, NoAnswer>, token: &str) -> Sent {
         let body = body.as_ref()?;
         let provider_id = body.pointer("/messages/0/id")?.as_str().filter(|id| !id.is_empty())?.to_owned();
         let wa_id = body.pointer("/contacts/0/wa_id").and_then(Value::as_str).filter(|id| !id.is_empty());
-        Some(Sent::Accepted { provider_id: Some(provider_id), wa_id: wa_id.map(str::to_owned) })
+        let reached = wa_id.map(|digits| AddressKey::new(WA_ID, digits));
+        Some(Sent::Accepted { provider_id: Some(provider_id), reached })
     };
     match refusal(&answer, body.as_ref(), token) {
         Some(Told::Refused(refusal)) => Sent::Refused(refusal),
@@ -275,7 +278,7 @@ mod tests {
         });
         let accepted = |wa_id: Option<&str>| Sent::Accepted {
             provider_id: Some("wamid.1".to_owned()),
-            wa_id: wa_id.map(str::to_owned),
+            reached: wa_id.map(|digits| AddressKey::new(WA_ID, digits)),
         };
         assert_eq!(of_send(answered(200, &body.to_string()), ""), accepted(Some("554188887777")));
         for status in ["held_for_quality_assessment", "paused", "something new"] {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, Sender, TemplateNews};
+use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, TemplateNews};
+use super::addresses::Person;
 use super::catalog::{self, Treatment};
 use super::incoming::{Contacts, is_scoped_id, number, scoped_id, text, timestamp, unknown};
 use super::templates::template_event;
@@ -123,8 +124,8 @@ fn read_preferences(value: &Value, change: &Value, items: &mut Vec<Item>) {
     }
 }
 
-fn preference_of(from: Sender, wants_marketing: bool, preference: &Value) -> Preference {
-    Preference { from, wants_marketing, at: timestamp(preference) }
+fn preference_of(from: Person, wants_marketing: bool, preference: &Value) -> Preference {
+    Preference { from: from.into(), wants_marketing, at: timestamp(preference) }
 }
 
 /// What an error of Meta says in words.
@@ -193,7 +194,7 @@ fn read_id_update(update: &Value) -> Item {
     }
     Item::Message(Box::new(IncomingMessage {
         provider_id: format!("user_id_update:{previous}:{current}"),
-        from: Sender { bsuid: Some(previous), ..Sender::default() },
+        from: Person { bsuid: Some(previous), ..Person::default() }.into(),
         sent_at: timestamp(update),
         kind: IncomingKind::NumberChanged,
         text: text(Some(update), "detail"),

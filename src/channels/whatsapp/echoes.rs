@@ -9,7 +9,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::incoming::{Echo, Handover, IncomingKind, Item, Sender};
+use super::super::incoming::{Echo, Handover, IncomingKind, Item};
+use super::addresses::Person;
 use super::changes;
 use super::incoming::{Contacts, Said, number, read_message, read_status, scoped_id, text, timestamp, unknown};
 use crate::domain::{Holder, ReplyKind};
@@ -104,7 +105,7 @@ fn read_echo(echo: &Value, by: Holder, contacts: &Contacts) -> Item {
         provider_id,
         message_id: part("biz_opaque_callback_data").and_then(|id| id.parse().ok()),
         by,
-        to,
+        to: to.into(),
         sent_at: timestamp(echo).or_else(|| timestamp(content)),
         kind: said.kind,
         text: said.text.or_else(|| is_unread.then(of_form).flatten()),
@@ -116,7 +117,7 @@ fn read_echo(echo: &Value, by: Holder, contacts: &Contacts) -> Item {
 }
 
 /// To whom an echo went, by what it and the contacts beside it say. It is what a sender is in a message.
-fn addressee(places: &[&Value], contacts: &Contacts) -> Option<Sender> {
+fn addressee(places: &[&Value], contacts: &Contacts) -> Option<Person> {
     let find = |keys: &[&str], read: fn(&Value, &str) -> Option<String>| {
         places.iter().find_map(|place| keys.iter().find_map(|key| read(place, key)))
     };
@@ -164,7 +165,7 @@ fn read_handover(value: &Value, change: &Value, phone_number_id: &str) -> Item {
         contacts.sender_of(&json!({"from": wa_id, "from_user_id": user_id}), None)
     });
     match person.or_else(|| contacts.sender_of(&Value::Null, None)) {
-        Some(person) => Item::Handover(Box::new(Handover { person, to_us, at: timestamp(value) })),
+        Some(person) => Item::Handover(Box::new(Handover { person: person.into(), to_us, at: timestamp(value) })),
         None => refuse("a conversation changed hands, and it does not say with whom"),
     }
 }
@@ -241,7 +242,7 @@ mod tests {
             (json!({"to": "US.1"}), "colleague text to -/US.1 text=Hi"),
             (
                 json!({"to_user_id": "US.1", "to_parent_user_id": "US.ENT.2"}),
-                "colleague text to 16505551234/US.1/US.ENT.2 text=Hi",
+                "colleague text to 16505551234/US.1 text=Hi",
             ),
             (json!({"to": null, "recipient_id": "16505551234"}), "colleague text to 16505551234 text=Hi"),
             (json!({"from": null}), "colleague text to 16505551234 text=Hi"),

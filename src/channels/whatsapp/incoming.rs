@@ -9,9 +9,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Sender, Stage};
+use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Stage};
 use super::super::outgoing::RefusalClass;
 use super::Unreadable;
+use super::addresses::Person;
 use super::catalog::{self, Treatment};
 use super::repair::repaired;
 use super::{answer, changes, echoes};
@@ -98,10 +99,10 @@ pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
         return refuse("a message has no sender");
     };
     let said = Said::of(message, system);
-    let from = Sender { wa_id: from.wa_id.clone().or_else(|| own_number(message)), ..from };
+    let from = Person { wa_id: from.wa_id.clone().or_else(|| own_number(message)), ..from };
     Item::Message(Box::new(IncomingMessage {
         provider_id,
-        from,
+        from: from.into(),
         sent_at: timestamp(message),
         kind: said.kind,
         text: said.text,
@@ -289,7 +290,7 @@ pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Option<Item> {
         message_id,
         stage,
         at: timestamp(status),
-        recipient: contacts.recipient_of(status),
+        recipient: contacts.recipient_of(status).into(),
         class: (stage == Stage::Failed).then(|| error.map_or(RefusalClass::Permanent, answer::class_of_status)),
         code: error.and_then(|error| text(Some(error), "code")),
         text: error.and_then(changes::explanation),
@@ -300,7 +301,7 @@ pub(super) fn read_status(status: &Value, contacts: &Contacts) -> Option<Item> {
 /// The `contacts` beside messages or statuses, matched to them by what both say of a person and never by their place: a
 /// batch has fewer contacts than messages when one person wrote twice, and in any order.
 pub(super) struct Contacts {
-    all: Vec<Sender>,
+    all: Vec<Person>,
     /// The contacts belong to this many messages.
     count: usize,
 }
@@ -309,11 +310,10 @@ impl Contacts {
     pub(super) fn of(value: &Value, count: usize) -> Self {
         let all = value.get("contacts").and_then(Value::as_array).into_iter().flatten().map(|contact| {
             let profile = contact.get("profile");
-            Sender {
+            Person {
                 wa_id: number(contact, "wa_id"),
                 bsuid: scoped_id(contact, "user_id"),
                 parent_bsuid: scoped_id(contact, "parent_user_id"),
-                phone: None,
                 name: text(profile, "name").or_else(|| text(profile, "username")),
             }
         });
@@ -321,13 +321,13 @@ impl Contacts {
     }
 
     /// Who wrote a message; `None` if nothing tells.
-    pub(super) fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Sender> {
-        let mut told = Sender {
+    pub(super) fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Person> {
+        let mut told = Person {
             wa_id: number(message, "from"),
             // A number's field with an id in it is an id.
             bsuid: scoped_id(message, "from_user_id").or_else(|| scoped_id(message, "from")),
             parent_bsuid: scoped_id(message, "from_parent_user_id"),
-            ..Sender::default()
+            ..Person::default()
         };
         if let Some(system) = system {
             // A person whose id has changed is known by the old one. Meta leaves the id out, or tells the new one.
@@ -335,42 +335,42 @@ impl Contacts {
             told.bsuid = changes::previous_id(system).filter(|_| !is_known).or(told.bsuid);
         }
         let sender = self.completed(told);
-        if is_somebody(&sender) {
+        if sender.is_known() {
             return Some(sender);
         }
         // One contact and one message leave no doubt. A system message is about somebody's new address.
         let [only] = self.all.as_slice() else { return None };
-        (self.count == 1 && system.is_none() && is_somebody(only)).then(|| only.clone())
+        (self.count == 1 && system.is_none() && only.is_known()).then(|| only.clone())
     }
 
     /// Who has said what they wish; `None` if nothing tells.
-    pub(super) fn person_of(&self, preference: &Value) -> Option<Sender> {
-        let person = self.completed(Sender {
+    pub(super) fn person_of(&self, preference: &Value) -> Option<Person> {
+        let person = self.completed(Person {
             wa_id: number(preference, "wa_id"),
             bsuid: scoped_id(preference, "user_id").or_else(|| scoped_id(preference, "wa_id")),
             parent_bsuid: scoped_id(preference, "parent_user_id"),
-            ..Sender::default()
+            ..Person::default()
         });
-        if is_somebody(&person) {
+        if person.is_known() {
             return Some(person);
         }
         let [only] = self.all.as_slice() else { return None };
-        (self.count == 1 && is_somebody(only)).then(|| only.clone())
+        (self.count == 1 && only.is_known()).then(|| only.clone())
     }
 
     /// To whom a message of ours went, as far as its status tells.
-    fn recipient_of(&self, status: &Value) -> Sender {
-        self.completed(Sender {
+    fn recipient_of(&self, status: &Value) -> Person {
+        self.completed(Person {
             wa_id: number(status, "recipient_id"),
             bsuid: scoped_id(status, "recipient_user_id").or_else(|| scoped_id(status, "recipient_id")),
             parent_bsuid: scoped_id(status, "recipient_parent_user_id"),
-            ..Sender::default()
+            ..Person::default()
         })
     }
 
     /// What a contact that is the same person adds to what is told.
-    fn completed(&self, mut told: Sender) -> Sender {
-        let same = |contact: &&Sender| {
+    fn completed(&self, mut told: Person) -> Person {
+        let same = |contact: &&Person| {
             let pairs = [(&contact.wa_id, &told.wa_id), (&contact.bsuid, &told.bsuid)];
             let both = pairs.iter().filter(|(one, other)| one.is_some() && other.is_some());
             // One id alike and the other not is somebody else whose number or id moved on.
@@ -384,10 +384,6 @@ impl Contacts {
         }
         told
     }
-}
-
-fn is_somebody(sender: &Sender) -> bool {
-    sender.wa_id.is_some() || sender.bsuid.is_some() || sender.parent_bsuid.is_some()
 }
 
 /// What cannot be read, and why.
@@ -437,7 +433,10 @@ pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
 mod tests {
     use serde_json::json;
 
+    use super::super::addresses::{BSUID, WA_ID};
     use super::*;
+    use crate::channels::incoming::Sender;
+    use crate::domain::AddressKey;
 
     fn delivery(value: &Value) -> Vec<Item> {
         let body = json!({"object": "whatsapp_business_account", "entry": [{"changes": [
@@ -503,16 +502,13 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        let sender = |wa_id: &str, bsuid: &str, parent: Option<&str>, name: Option<&str>| Sender {
-            wa_id: Some(wa_id.to_owned()),
-            bsuid: Some(bsuid.to_owned()),
-            parent_bsuid: parent.map(str::to_owned),
-            phone: None,
+        let sender = |wa_id: &str, bsuid: &str, name: Option<&str>| Sender {
+            addresses: vec![AddressKey::new(BSUID, bsuid), AddressKey::new(WA_ID, wa_id)],
             name: name.map(str::to_owned),
         };
-        let one = sender("16505551234", "US.1", Some("US.ENT.1"), Some("One"));
-        let two = sender("16505550000", "US.2", None, Some("Two"));
-        let three = sender("16505550001", "US.3", None, None);
+        let one = sender("16505551234", "US.1", Some("One"));
+        let two = sender("16505550000", "US.2", Some("Two"));
+        let three = sender("16505550001", "US.3", None);
         assert_eq!(senders, [one, two, three]);
     }
 

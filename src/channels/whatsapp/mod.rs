@@ -3,6 +3,7 @@
 //! Facts are from Meta's documentation of the WhatsApp Business Platform (2026) and its OpenAPI file, unless said
 //! otherwise. Host, version and the id in the path are configuration: Meta changes the latter two.
 
+mod addresses;
 mod answer;
 mod catalog;
 mod changes;
@@ -19,6 +20,8 @@ mod request;
 mod signature;
 mod templates;
 
+pub(super) use addresses::new_addresses;
+pub use addresses::{BSUID, WA_ID};
 pub use limits::TEXT_LIMITS;
 
 use std::fmt;
@@ -197,8 +200,8 @@ impl WhatsApp {
             }
             address.chars().filter(char::is_ascii_digit).collect()
         };
-        let known = [to.phone.as_ref().map(|phone| phone.as_str()), to.wa_id.as_deref(), to.bsuid.as_deref()];
-        let mut known = known.into_iter().flatten().map(plain).filter(|address| !address.is_empty());
+        let known = to.addresses.iter().map(|address| plain(&address.value));
+        let mut known = known.filter(|address| !address.is_empty());
         // A listed number is read as people write numbers, without a plus sign too.
         let number = |digits: &str| Phone::from_e164(&format!("+{digits}")).ok();
         let listed: Vec<(String, Option<Phone>)> = self
@@ -232,7 +235,7 @@ mod tests {
     use super::super::outgoing::{Content, RefusalClass};
     use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
-    use crate::domain::Timestamp;
+    use crate::domain::{AddressKey, AddressKind, Timestamp};
 
     pub(super) fn options(api_base: &str) -> WhatsAppOptions {
         WhatsAppOptions {
@@ -251,10 +254,14 @@ mod tests {
         WhatsApp::new(options(api_base)).unwrap()
     }
 
+    fn to(kind: AddressKind, value: &str) -> Recipient {
+        Recipient { addresses: vec![AddressKey::new(kind, value)] }
+    }
+
     fn text_to(phone: &str) -> Outgoing {
         Outgoing {
             id: "01936b1e-7c6a-7000-8000-000000000001".parse().unwrap(),
-            to: Recipient { phone: Some(phone.parse().unwrap()), ..Recipient::default() },
+            to: to(AddressKind::PHONE, phone),
             content: Content::Text("Hi".to_owned()),
             at: Timestamp::from_millis(0),
         }
@@ -277,8 +284,8 @@ mod tests {
         let far_side = FarSide::listen(|_| answers()).await;
         let channel = whatsapp(&format!("{}/", far_side.url));
         let sent = channel.send(&text_to("+16505551234")).await;
-        let wa_id = Some("16505551234".to_owned());
-        assert_eq!(sent, Sent::Accepted { provider_id: Some("wamid.1".to_owned()), wa_id });
+        let reached = Some(AddressKey::new(WA_ID, "16505551234"));
+        assert_eq!(sent, Sent::Accepted { provider_id: Some("wamid.1".to_owned()), reached });
         channel.set_access_token("token-2\n".to_owned());
         channel.send(&text_to("+16505551234")).await;
         let received = far_side.received();
@@ -327,16 +334,15 @@ mod tests {
         assert!(far_side.received().is_empty());
         assert!(matches!(channel.send(&text_to("+16505551234")).await, Sent::Accepted { .. }));
         for to in [
-            Recipient { wa_id: Some("16505551234".to_owned()), ..Recipient::default() },
-            Recipient { bsuid: Some("US.13491208655302741918".to_owned()), ..Recipient::default() },
-            Recipient { phone: Some("+447911123401".parse().unwrap()), ..Recipient::default() },
-            Recipient { wa_id: Some("4915112340003".to_owned()), ..Recipient::default() },
-            Recipient { phone: Some("+525512345678".parse().unwrap()), ..Recipient::default() },
+            to(WA_ID, "16505551234"),
+            to(BSUID, "US.13491208655302741918"),
+            to(AddressKind::PHONE, "+447911123401"),
+            to(WA_ID, "4915112340003"),
+            to(AddressKind::PHONE, "+525512345678"),
         ] {
             assert!(channel.may_write_to(&to), "{to:?}");
         }
-        let stranger = Recipient { bsuid: Some("US.2".to_owned()), ..Recipient::default() };
-        assert!(!channel.may_write_to(&stranger));
+        assert!(!channel.may_write_to(&to(BSUID, "US.2")));
     }
 
     #[tokio::test]

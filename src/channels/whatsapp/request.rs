@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::outgoing::{Content, Outgoing, Recipient, Refusal};
+use super::addresses::{BSUID, WA_ID};
 use super::limits::{self, checked, refuse};
 use crate::domain::unseen::is_blank;
 use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader, link_suffix, web_link};
@@ -49,14 +50,14 @@ pub(super) fn mark_read(provider_id: &str, typing: bool) -> Value {
 /// tells of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its
 /// country's plan has it now.
 fn address(to: &Recipient) -> Result<(&'static str, String), Refusal> {
-    if let Some(wa_id) = &to.wa_id {
+    if let Some(wa_id) = to.get(WA_ID) {
         return Ok(("to", format!("+{}", wa_id.trim_start_matches('+'))));
     }
-    if let Some(phone) = &to.phone {
+    if let Some(phone) = to.phone() {
         return Ok(("to", phone.in_force().to_string()));
     }
-    let bsuid = to.bsuid.as_ref().ok_or_else(|| refuse("no_address", "The contact has no address on WhatsApp"))?;
-    Ok(("recipient", bsuid.clone()))
+    let bsuid = to.get(BSUID).ok_or_else(|| refuse("no_address", "The contact has no address on WhatsApp"))?;
+    Ok(("recipient", bsuid.to_owned()))
 }
 
 /// A content's type, which is also the name of its field, and its body.
@@ -279,14 +280,14 @@ impl<'a> Values<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{MessageId, TemplateButton, TemplateStatus, Timestamp};
+    use crate::domain::{AddressKey, AddressKind, MessageId, Phone, TemplateButton, TemplateStatus, Timestamp};
 
     use super::*;
 
     const ID: &str = "01936b1e-7c6a-7000-8000-000000000001";
 
     fn outgoing(content: Content) -> Outgoing {
-        let to = Recipient { phone: Some("+16505551234".parse().unwrap()), ..Recipient::default() };
+        let to = Recipient { addresses: vec![AddressKey::new(AddressKind::PHONE, "+16505551234")] };
         Outgoing { id: ID.parse::<MessageId>().unwrap(), to, content, at: Timestamp::from_millis(0) }
     }
 
@@ -439,7 +440,11 @@ mod tests {
         ];
         for (phone, wa_id, bsuid, (key, address)) in table {
             let mut message = outgoing(Content::Text("Hi".to_owned()));
-            message.to = Recipient { phone, wa_id, bsuid };
+            let phone: Option<Phone> = phone;
+            let phone = phone.as_ref().map(AddressKey::of_phone);
+            let own = [(WA_ID, wa_id), (BSUID, bsuid)];
+            let own = own.into_iter().filter_map(|(kind, value)| Some(AddressKey::new(kind, value?)));
+            message.to = Recipient { addresses: phone.into_iter().chain(own).collect() };
             let body = body_of(&message).unwrap();
             assert_eq!(body[key], *address);
             let other = if key == "to" { "recipient" } else { "to" };

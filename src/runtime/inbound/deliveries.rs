@@ -10,7 +10,6 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
-use super::addresses_of;
 use crate::channels::incoming::{IncomingKind, Item, Sender, Stage};
 use crate::error::{Error, Result};
 use crate::runtime::job::arrivals::Arrival;
@@ -135,7 +134,7 @@ impl Runtime {
 
 /// What the items of one person have in common.
 fn keys_of(person: &Sender) -> Vec<String> {
-    addresses_of(person).into_iter().map(|address| format!("{address:?}")).collect()
+    person.addresses.iter().map(|address| format!("{address:?}")).collect()
 }
 
 /// The items of a delivery that must keep their order, apart from those that need not.
@@ -185,12 +184,14 @@ fn lanes(items: Vec<Item>) -> Vec<Vec<Item>> {
 mod tests {
     use super::*;
     use crate::channels::incoming::IncomingMessage;
-    use crate::domain::ReplyKind;
+    use crate::domain::{AddressKey, AddressKind, ReplyKind};
 
-    fn message(n: usize, wa_id: Option<&str>, bsuid: Option<&str>) -> Item {
+    fn message(n: usize, number: Option<&str>, id: Option<&str>) -> Item {
+        let number = number.map(|digits| AddressKey::new(AddressKind::digits("number"), digits));
+        let id = id.map(|id| AddressKey::new(AddressKind::id("id"), id));
         Item::Message(Box::new(IncomingMessage {
             provider_id: n.to_string(),
-            from: Sender { wa_id: wa_id.map(str::to_owned), bsuid: bsuid.map(str::to_owned), ..Sender::default() },
+            from: Sender { addresses: id.into_iter().chain(number).collect(), name: None },
             sent_at: None,
             kind: IncomingKind::Reply(ReplyKind::Text),
             text: None,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::identity::addresses_of;
 use crate::channels::incoming::{Echo, Handover, IncomingKind};
 use crate::domain::{Holder, MessageId};
 use crate::error::{Code, Result};
@@ -48,12 +47,12 @@ impl Command for TakeEcho {
         if is_ours || messages::find_by_provider_id(tx, channel, Direction::Out, &echo.provider_id)?.is_some() {
             return Ok(Echoed::Known);
         }
-        let shown = addresses_of(&echo.to);
-        let known = job.only_owner(&shown)?;
+        let shown = &echo.to.addresses;
+        let known = job.only_owner(shown)?;
         if job.erased_message(channel, ("", &echo.provider_id), known.as_ref())?.is_some() {
             return Ok(Echoed::Known);
         }
-        let contact = job.identify(&shown, echo.to.name.as_deref(), channel, self.access)?;
+        let contact = job.identify(shown, echo.to.name.as_deref(), channel, self.access)?;
         let heard_at = self.arrival.at();
         let sent_at = echo.sent_at.map_or(heard_at, |at| at.min(heard_at));
         let id = MessageId(Uuid::now_v7());
@@ -110,7 +109,7 @@ impl Command for TakeHandover {
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         let Handover { person, to_us, at } = &self.handover;
         // Of somebody else there is nothing that could be held, and nothing to show.
-        let Some(contact) = job.only_owner(&addresses_of(person))? else { return Ok(false) };
+        let Some(contact) = job.only_owner(&person.addresses)? else { return Ok(false) };
         let heard_at = self.arrival.at();
         let at = at.map_or(heard_at, |at| at.min(heard_at));
         if !to_us {

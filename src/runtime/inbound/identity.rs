@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::consent::Ending;
-use crate::channels::incoming::Sender;
+use crate::channels::capabilities::address_kinds;
 use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
@@ -18,26 +18,13 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::{Conn, addresses, merge};
 
-/// The addresses that a sender shows, the surest first. The id that the businesses of a portfolio share stands in where
-/// the person's own id is missing.
-pub(in crate::runtime) fn addresses_of(sender: &Sender) -> Vec<AddressKey> {
-    let Sender { wa_id, bsuid, parent_bsuid, phone, name: _ } = sender;
-    let text =
-        |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let bsuid = text(bsuid).or_else(|| text(parent_bsuid)).map(|id| AddressKey::new(AddressKind::Bsuid, id));
-    let wa_id = text(wa_id).map(|digits| AddressKey::new(AddressKind::WaId, digits));
-    // One that cannot be a number leads nowhere by itself.
-    let phone = phone.as_deref().and_then(|phone| Phone::from_e164(phone).ok());
-    bsuid.into_iter().chain(wa_id).chain(phone.as_ref().map(AddressKey::of_phone)).collect()
-}
-
 /// The contact that a phone number leads to, however its country's numbers are written.
 pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
     if let Some(found) = contacts::find_by_phone(conn, phone)? {
         return Ok(Some(found));
     }
     // The number itself was just looked for.
-    for candidate in AddressKey::of_phone(phone).forms().skip(1) {
+    for candidate in AddressKey::of_phone(phone).forms(address_kinds()).into_iter().skip(1) {
         if let Some(seq) = addresses::owner(conn, &candidate)? {
             return contacts::find_by_seq(conn, seq);
         }
@@ -47,7 +34,7 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
 
 /// Whether the owner of an address that leads to nobody had opted out and was erased.
 pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
-    for candidate in address.forms_ever_kept() {
+    for candidate in address.forms_ever_kept(address_kinds()) {
         let tombstone = Tombstone::OptOut(candidate.kind.as_str(), &candidate.value);
         if tombstones::find(conn, key, tombstone)?.is_some() {
             return Ok(true);
@@ -108,15 +95,19 @@ impl Job<'_> {
         payload: Option<&Value>,
         access: Access,
     ) -> Result<(), Hold> {
-        let text = |key: &str| payload.and_then(|payload| payload[key].as_str()).map(str::to_owned);
-        let new = addresses_of(&Sender { wa_id: text("wa_id"), bsuid: text("bsuid"), ..Sender::default() });
+        let channel = self.inner().options.channel.kind();
+        let new = payload.map_or_else(Vec::new, |payload| channel.new_addresses(payload));
         if new.is_empty() {
             return Ok(());
         }
-        // Meta's documentation: the business-scoped id of a person changes with the number. It may also change alone.
-        let mut old = addresses::of_contact(self.tx(), contact.seq, AddressKind::Bsuid)?;
-        if new.iter().any(|address| address.kind != AddressKind::Bsuid) {
-            old.extend(left.iter().flat_map(AddressKey::forms));
+        // A person's id changes with the number (Meta's documentation of business-scoped ids). It may also change
+        // alone.
+        let mut old = Vec::new();
+        for kind in channel.address_kinds().iter().filter(|kind| kind.is_id()) {
+            old.extend(addresses::of_contact(self.tx(), contact.seq, *kind)?);
+        }
+        if new.iter().any(|address| !address.kind.is_id()) {
+            old.extend(left.iter().flat_map(|address| address.forms(address_kinds())));
         }
         for address in old.iter().filter(|address| !new.contains(address)) {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
@@ -128,25 +119,25 @@ impl Job<'_> {
 
     /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
     fn gather(&self, mut seq: i64, shown: &[AddressKey], access: Access) -> Result<i64, Hold> {
-        let new_id = shown.iter().find(|address| address.kind == AddressKind::Bsuid);
+        let new_id = shown.iter().find(|address| address.kind.is_id());
         if let Some(new_id) = new_id
             && addresses::owner(self.tx(), new_id)?.is_none()
-            && !addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?.is_empty()
+            && !addresses::of_contact(self.tx(), seq, new_id.kind)?.is_empty()
         {
             // The number leads to somebody with another id, so it is somebody else's by now.
             seq = self.add_contact(std::slice::from_ref(new_id), None, self.channel())?;
         }
-        self.lead_to(seq, shown, access, |ours, theirs| ours.is_empty() || theirs.is_empty())
+        self.lead_to(seq, shown, access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
     /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row
     /// then.
     pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Hold> {
-        self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| ours.is_empty() || theirs.is_empty())
+        self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
     /// Makes all these addresses lead to the contact. Who else they led to becomes one with it if `is_same` says so of
-    /// the business-scoped ids of both, of which there may be none; otherwise only the addresses change hands. Gives the
+    /// the ids of both, of which there may be none; otherwise only the addresses change hands. Gives the
     /// contact's row then.
     fn lead_to(
         &self,
@@ -157,13 +148,11 @@ impl Job<'_> {
     ) -> Result<i64, Hold> {
         for address in shown {
             let Some(owner) = self.owner_of(address)?.filter(|owner| *owner != seq) else { continue };
-            let our_ids = addresses::of_contact(self.tx(), seq, AddressKind::Bsuid)?;
-            let their_ids = addresses::of_contact(self.tx(), owner, AddressKind::Bsuid)?;
-            if is_same(&our_ids, &their_ids) {
+            if is_same(&self.ids_of(seq)?, &self.ids_of(owner)?) {
                 seq = self.merge(seq, owner, access)?;
             } else {
                 // Two ids are two people: the number goes with the one who shows it now.
-                for candidate in address.forms() {
+                for candidate in address.forms(address_kinds()) {
                     if addresses::owner(self.tx(), &candidate)? == Some(owner) {
                         merge::move_address(self.tx(), &candidate, seq, self.now())?;
                     }
@@ -195,8 +184,8 @@ impl Job<'_> {
         if !inherits {
             return Ok(false);
         }
-        for kind in [AddressKind::Bsuid, AddressKind::WaId, AddressKind::Phone] {
-            for address in addresses::of_contact(self.tx(), seq, kind)? {
+        for kind in address_kinds() {
+            for address in addresses::of_contact(self.tx(), seq, *kind)? {
                 if self.had_opted_out(&address)? {
                     return Ok(false);
                 }
@@ -205,17 +194,18 @@ impl Job<'_> {
         Ok(true)
     }
 
-    /// Adds what does not lead to the contact yet. A number of WhatsApp's is also the phone of who has none.
+    /// Adds what does not lead to the contact yet. A number in a channel's notation is also the phone of who has none.
     fn add_addresses(&self, seq: i64, shown: &[AddressKey]) -> Result<()> {
         for address in shown {
             if addresses::owner(self.tx(), address)? != Some(seq) {
                 addresses::add(self.tx(), seq, address, self.now())?;
             }
         }
-        let number = shown.iter().find(|address| address.kind == AddressKind::WaId).and_then(AddressKey::twin);
+        let of_channel = shown.iter().filter(|address| address.kind != AddressKind::PHONE);
+        let number = of_channel.into_iter().find_map(|address| address.written_as(AddressKind::PHONE));
         if let Some(number) = number.filter(is_phone)
             && addresses::owner(self.tx(), &number)?.is_none()
-            && addresses::of_contact(self.tx(), seq, AddressKind::Phone)?.is_empty()
+            && addresses::of_contact(self.tx(), seq, AddressKind::PHONE)?.is_empty()
         {
             addresses::add(self.tx(), seq, &number, self.now())?;
         }
@@ -261,7 +251,7 @@ impl Job<'_> {
     }
 
     pub(super) fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
-        for candidate in address.forms() {
+        for candidate in address.forms(address_kinds()) {
             if let Some(owner) = addresses::owner(self.tx(), &candidate)? {
                 return Ok(Some(owner));
             }
@@ -269,10 +259,24 @@ impl Job<'_> {
         Ok(None)
     }
 
+    /// The ids by which a contact is known, of whichever channel.
+    pub(super) fn ids_of(&self, seq: i64) -> Result<Vec<AddressKey>> {
+        let mut ids = Vec::new();
+        for kind in address_kinds().iter().filter(|kind| kind.is_id()) {
+            ids.extend(addresses::of_contact(self.tx(), seq, *kind)?);
+        }
+        Ok(ids)
+    }
+
     pub(super) fn contact(&self, seq: i64) -> Result<StoredContact> {
         contacts::find_by_seq(self.tx(), seq)?
             .ok_or_else(|| Error::internal(format!("The contact in row {seq} vanished inside a transaction")))
     }
+}
+
+/// Whether two contacts, of whom these are the ids, are two people: a channel knows each by an id of its own.
+pub(super) fn are_two_people(ids: &[AddressKey], others: &[AddressKey]) -> bool {
+    ids.iter().any(|id| others.iter().any(|other| other.kind == id.kind))
 }
 
 /// Whether the value has the form of a phone number, so that it can be shown as one.
@@ -290,18 +294,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sender_shows_what_it_has() {
-        let sender = Sender {
-            wa_id: Some("554188887777".to_owned()),
-            bsuid: Some(" ".to_owned()),
-            parent_bsuid: Some("US.ENT.1".to_owned()),
-            phone: Some("nobody".to_owned()),
-            name: None,
-        };
-        let shown: Vec<String> = addresses_of(&sender).into_iter().map(|address| address.value).collect();
-        assert_eq!(shown, ["US.ENT.1", "554188887777"]);
-        let all: Vec<String> = addresses_of(&sender)[1].forms().map(|address| address.value).collect();
-        assert_eq!(all, ["554188887777", "+554188887777", "5541988887777", "+5541988887777"]);
+    fn two_ids_of_a_channel_are_two_people() {
+        let id = |kind, value: &str| AddressKey::new(AddressKind::id(kind), value);
+        let (one, other) = ([id("one", "1")], [id("one", "2")]);
+        assert!(are_two_people(&one, &other));
+        for same in [&[][..], &[id("two", "2")]] {
+            assert!(!are_two_people(&one, same) && !are_two_people(same, &one), "{same:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Addresses that a delivery shows together without a message of the person, as statuses do.
 
-use super::identity::addresses_of;
 use crate::channels::incoming::Sender;
-use crate::domain::{AddressKey, AddressKind};
+use crate::domain::AddressKey;
 use crate::error::{Error, Result};
+use crate::runtime::inbound::identity::are_two_people;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Runtime};
@@ -31,22 +31,20 @@ impl Command for Meet {
 }
 
 impl Job<'_> {
-    /// Takes note of the number at which WhatsApp says that a message has reached its contact, and gives the message's
-    /// row as it is then. Where that number leads to somebody else, both are one person, unless each has a
-    /// business-scoped id of their own. One that leads to nobody is kept if it is `kept`.
+    /// Takes note of the number at which the channel says that a message has reached its contact, and gives the
+    /// message's row as it is then. Where that number leads to somebody else, both are one person, unless each has an
+    /// id of their own. One that leads to nobody is kept if it is `kept`.
     pub(in crate::runtime) fn reached_at(
         &self,
         row: OutboxRow,
-        (wa_id, kept): (&str, bool),
+        (address, kept): (&AddressKey, bool),
         access: Access,
     ) -> Result<OutboxRow, Hold> {
-        let address = AddressKey::new(AddressKind::WaId, wa_id);
-        match self.owner_of(&address)? {
+        match self.owner_of(address)? {
             None if !kept => return Ok(row),
             Some(owner) if owner == row.contact_seq && !kept => return Ok(row),
             Some(owner) if owner != row.contact_seq => {
-                let ids = |seq| addresses::of_contact(self.tx(), seq, AddressKind::Bsuid);
-                if !ids(owner)?.is_empty() && !ids(row.contact_seq)?.is_empty() {
+                if are_two_people(&self.ids_of(owner)?, &self.ids_of(row.contact_seq)?) {
                     return Ok(row);
                 }
             }
@@ -56,7 +54,7 @@ impl Job<'_> {
         if outbox::addressee(self.tx(), row.contact_seq)?.is_none_or(|known| known.is_being_erased) {
             return Ok(row);
         }
-        let seq = self.reach(row.contact_seq, &address, access)?;
+        let seq = self.reach(row.contact_seq, address, access)?;
         if seq == row.contact_seq {
             return Ok(row);
         }
@@ -71,7 +69,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`].
     pub(in crate::runtime) async fn meet(&self, person: &Sender) -> Result<()> {
-        let shown = addresses_of(person);
+        let shown = person.addresses.clone();
         if shown.len() < 2 {
             return Ok(());
         }

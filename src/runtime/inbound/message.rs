@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::channels::ChannelKind;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
 use crate::runtime::job::arrivals::Arrival;
@@ -145,13 +146,14 @@ impl Inbound {
         Self { is_overheard: true, ..Self::of(message, arrival) }
     }
 
-    /// Whose messages its id is one of: the sender's, if all that is known of them is a number, as on the generic
-    /// webhook, where ids may count for each person. WhatsApp numbers all messages alike, which is the empty text.
-    pub(super) fn id_sender(&self) -> String {
-        let phone = self.from.phone.as_deref().filter(|_| self.from.wa_id.is_none() && self.from.bsuid.is_none());
-        phone
-            .and_then(|phone| Phone::from_e164(phone).ok())
-            .map_or_else(String::new, |phone| phone.one_form().to_string())
+    /// Whose messages its id is one of: the sender's, where ids may count for each person; everybody's, which is the
+    /// empty text, where the channel numbers all messages alike.
+    pub(super) fn id_sender(&self, channel: ChannelKind) -> String {
+        let address = self.from.addresses.first().filter(|_| channel.numbers_by_sender());
+        address.map_or_else(String::new, |address| match Phone::from_e164(&address.value) {
+            Ok(phone) if !address.kind.is_id() => phone.one_form().to_string(),
+            _ => address.value.clone(),
+        })
     }
 
     pub(super) fn reply(&self, kind: ReplyKind, answers_turn: Option<u32>) -> Reply {

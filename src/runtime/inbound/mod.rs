@@ -35,7 +35,6 @@ use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
 pub(super) use auto_replies::{Earlier, EarlierKind, LIMIT, Standing, standing};
-pub(super) use identity::addresses_of;
 pub(super) use keywords::{Keywords, read as read_keywords};
 pub use message::{Handling, Inbound, Quoted, Received};
 pub(super) use route::LATE;
@@ -92,17 +91,17 @@ impl Command for Receive {
     fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
         let inbound = self.inbound.as_ref();
         let channel = job.channel();
-        let sender = inbound.id_sender();
+        let sender = inbound.id_sender(job.inner().options.channel.kind());
         let id = (sender.as_str(), inbound.provider_id.as_str());
-        let shown = identity::addresses_of(&inbound.from);
-        let known = job.only_owner(&shown)?;
+        let shown = &inbound.from.addresses;
+        let known = job.only_owner(shown)?;
         if let Some(earlier) = messages::find_received(job.tx(), channel, id, known.as_ref().map(|known| known.seq))? {
             return Ok(duplicate(earlier.id, earlier.session_id));
         }
         if let Some(message_id) = job.erased_message(channel, id, known.as_ref())? {
             return Ok(duplicate(message_id, None));
         }
-        let contact = job.identify(&shown, inbound.from.name.as_deref(), channel, self.access)?;
+        let contact = job.identify(shown, inbound.from.name.as_deref(), channel, self.access)?;
         let contact = match self.access {
             Access::Full => self.note_holder(job, contact)?,
             Access::Degraded => contact,
@@ -124,7 +123,7 @@ impl Command for Receive {
                 route::follow(job, inbound, kind, route, (&contact, &stored), &mut received)?;
             }
             (IncomingKind::NumberChanged, _) => {
-                job.change_addresses(&contact, &shown, inbound.payload.as_ref(), self.access)?;
+                job.change_addresses(&contact, shown, inbound.payload.as_ref(), self.access)?;
             }
             _ => {}
         }
@@ -163,7 +162,7 @@ impl Receive {
                 session: session.map(|at| (at.seq, at.turn)),
                 channel: job.channel(),
                 provider_id: Some(&inbound.provider_id),
-                sender: &inbound.id_sender(),
+                sender: &inbound.id_sender(job.inner().options.channel.kind()),
                 kind: inbound.kind.as_str(),
                 body: &to_json(&inbound.body())?,
                 handled: Some(route.handling().as_str()),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::identity::addresses_of;
 use crate::channels::incoming::Preference;
 use crate::error::Result;
 use crate::runtime::job::access::Access;
@@ -36,7 +35,7 @@ impl Command for Prefer {
 
     fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Hold> {
         let Preference { from, wants_marketing, at } = &self.preference;
-        let contact = job.identify(&addresses_of(from), from.name.as_deref(), job.channel(), self.access)?;
+        let contact = job.identify(&from.addresses, from.name.as_deref(), job.channel(), self.access)?;
         // Deliveries come in any order and more than once; a clock that is far ahead must not outlast a later wish.
         let at = at.filter(|at| *at <= job.now().plus(AHEAD)).unwrap_or(job.now());
         if !wants_marketing && self.access.is_full() {

@@ -224,9 +224,8 @@ impl Claim {
         let candidate = Candidate { job, row, session: session.as_ref(), addressee: &addressee, access: self.access };
         candidate.check_consent()?;
         candidate.check_session_and_age()?;
-        let Addressee { phone, wa_id, bsuid, .. } = &addressee;
-        let to = Recipient { phone: phone.clone(), wa_id: wa_id.clone(), bsuid: bsuid.clone() };
-        if to == Recipient::default() {
+        let to = Recipient::of(&addressee.addresses);
+        if to.addresses.is_empty() {
             return Err(NO_ADDRESS.into());
         }
         let Some(message) = row.body.message() else {

@@ -401,7 +401,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         seq: attempt.seq,
         number: attempt.number,
         began_at: attempt.message.at,
-        wa_id: attempt.message.to.wa_id.clone(),
+        to: attempt.message.to.clone(),
         sent,
         retry_at: consequence.retry_at,
         is_spent: consequence.is_spent,

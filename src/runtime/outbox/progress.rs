@@ -59,7 +59,7 @@ impl Command for NoteProgress {
 
     fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
         let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
-        let row = match &self.progress.recipient.wa_id {
+        let row = match self.progress.recipient.addresses.iter().find(|address| !address.kind.is_id()) {
             // Who could not be reached may not be who was meant.
             Some(named) if self.progress.stage != Stage::Failed => job.reached_at(row, (named, false), self.access)?,
             _ => row,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{LEASE, TOO_OLD};
 use super::refused::{AfterRefusal, MAX_TRIES, Refused};
 use super::settle::{Acceptance, Failure};
-use crate::channels::outgoing::Sent;
+use crate::channels::outgoing::{Recipient, Sent};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::job::access::Access;
@@ -27,8 +27,8 @@ pub(super) struct Record {
     pub(super) number: u32,
     /// When it began.
     pub(super) began_at: Timestamp,
-    /// The number as WhatsApp knows it, if it was known and sent to.
-    pub(super) wa_id: Option<String>,
+    /// To whom it went, as far as that was known.
+    pub(super) to: Recipient,
     pub(super) sent: Sent,
     /// When it goes out again, if it does.
     pub(super) retry_at: Timestamp,
@@ -74,10 +74,9 @@ impl Command for Record {
             {
                 Ok(Recorded::Stale)
             }
-            Sent::Accepted { provider_id, wa_id } => {
+            Sent::Accepted { provider_id, reached } => {
                 let is_ours = row.next_attempt_at.is_some();
-                let named = wa_id.as_deref().filter(|named| self.wa_id.as_deref() != Some(*named));
-                let row = match named {
+                let row = match reached.as_ref().filter(|named| !self.to.addresses.contains(named)) {
                     Some(named) => job.reached_at(row, (named, true), self.access)?,
                     None => row,
                 };

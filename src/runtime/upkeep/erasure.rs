@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
+use crate::channels::capabilities::address_kinds;
 use crate::domain::{Contact, ContactChange, ContactId, MessageId};
 use crate::error::{Error, Result};
 use crate::runtime::job::access::Access;
@@ -181,7 +182,7 @@ pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Resul
     let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
     let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
     let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
-        Some(known) => erasure::begin(tx, &key, &known, stub_id, now).map(Some),
+        Some(known) => erasure::begin(tx, &key, &known, stub_id, address_kinds(), now).map(Some),
         None => erasure::find(tx, id),
     });
     let begun = begun.await?;

@@ -14,7 +14,8 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 
-use rusqlite::types::Value;
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 pub(super) use lanes::WAITS_AT_THE_END;
@@ -26,7 +27,7 @@ pub use lanes::{
 
 use super::messages::{MessageStatus, Origin};
 use super::{Conn, Tx, contacts};
-use crate::domain::{ContactId, FlowId, Held, MessageId, Phone, SessionId, Status, StoredBody, Timestamp};
+use crate::domain::{ContactId, FlowId, Held, MessageId, SessionId, Status, StoredBody, Timestamp};
 use crate::error::Result;
 
 /// A message to a contact, with what deciding on it takes.
@@ -102,12 +103,8 @@ pub struct Addressee {
     pub is_being_erased: bool,
     /// Who else holds the conversation, or held it last.
     pub held: Option<Held>,
-    /// The newest phone number.
-    pub phone: Option<Phone>,
-    /// The newest number as WhatsApp knows it.
-    pub wa_id: Option<String>,
-    /// The newest business-scoped id.
-    pub bsuid: Option<String>,
+    /// The newest address of each kind, by its name.
+    pub addresses: BTreeMap<String, String>,
 }
 
 /// The columns that [`read`] takes.
@@ -349,14 +346,7 @@ pub fn addressee(conn: &Conn, contact_seq: i64) -> Result<Option<Addressee>> {
     )?;
     let mut rows = statement.query([contact_seq])?;
     while let Some(row) = rows.next()? {
-        let value: Value = row.get(1)?;
-        let Value::Text(value) = value else { continue };
-        match row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)? {
-            "phone" => addressee.phone = Phone::from_e164(&value).ok(),
-            "wa_id" => addressee.wa_id = Some(value),
-            "bsuid" => addressee.bsuid = Some(value),
-            _ => {}
-        }
+        addressee.addresses.insert(row.get(0)?, row.get(1)?);
     }
     Ok(Some(addressee))
 }

@@ -51,7 +51,7 @@ fn session(conn: &Conn, n: u32, flow: u32, contact: u32, prompted_at: &str) {
 }
 
 fn owner(conn: &Conn, phone: &str) -> Option<i64> {
-    addresses::owner(conn, &AddressKey::new(AddressKind::Phone, phone)).unwrap()
+    addresses::owner(conn, &AddressKey::new(AddressKind::PHONE, phone)).unwrap()
 }
 
 fn text(conn: &Conn, sql: &str) -> String {

@@ -132,9 +132,9 @@ fn a_number_is_found_with_its_plus_and_without_and_as_people_write_it() {
         }
     }
     let seq = contacts::find_by_id(&tx, ana).unwrap().unwrap().seq;
-    addresses::add(&tx, seq, &AddressKey::new(AddressKind::Phone, "+34600111222"), now()).unwrap();
+    addresses::add(&tx, seq, &AddressKey::new(AddressKind::PHONE, "+34600111222"), now()).unwrap();
     assert_eq!(ids(&tx, &by("600111")), [ana], "not indexed yet");
-    addresses::retire(&tx, seq, &AddressKey::new(AddressKind::Phone, "+14155550123"), now()).unwrap();
+    addresses::retire(&tx, seq, &AddressKey::new(AddressKind::PHONE, "+14155550123"), now()).unwrap();
     index_some(&tx, 10).unwrap();
     assert_eq!((ids(&tx, &by("600111")), ids(&tx, &by("5550123"))), (vec![ana], vec![]));
 }

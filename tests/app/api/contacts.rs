@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use qyvo::channels::capabilities::address_kinds;
 use qyvo::domain::{ContactId, FlowId, Timestamp};
 use qyvo::store::tombstones::ErasureKey;
 use qyvo::store::{contacts, erasure};
@@ -620,7 +621,7 @@ async fn begin(app: &TestApp, id: &Value, stub: u128) {
     let begun = app.runtime.store().write(move |tx| {
         let key = ErasureKey::of([7; 32]).keep(tx, now)?;
         let known = contacts::find_by_id(tx, id)?.unwrap();
-        erasure::begin(tx, &key, &known, ContactId(uuid::Uuid::from_u128(stub)), now)
+        erasure::begin(tx, &key, &known, ContactId(uuid::Uuid::from_u128(stub)), address_kinds(), now)
     });
     begun.await.unwrap();
 }

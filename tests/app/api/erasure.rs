@@ -81,7 +81,7 @@ async fn trigger(runtime: &Runtime, flow_id: FlowId, n: u64) -> Triggered {
 async fn say(runtime: &Runtime, n: u64, salt: u64) -> Received {
     let inbound = Inbound {
         provider_id: format!("wamid.{}", word(n, salt + 100)),
-        from: Sender { phone: Some(phone(n)), ..Sender::default() },
+        from: Sender::of_phone(&phone(n).parse().unwrap()),
         kind: IncomingKind::Reply(ReplyKind::Text),
         text: Some(text(n, salt)),
         option: None,

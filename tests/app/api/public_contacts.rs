@@ -407,7 +407,7 @@ async fn what_is_searched_survives_a_restart_and_follows_what_changes() {
         let id = made["id"].as_str().unwrap().parse().unwrap();
         let adding = app.runtime.store().write(move |tx| {
             let seq = contacts::find_by_id(tx, id)?.unwrap().seq;
-            addresses::add(tx, seq, &AddressKey::new(AddressKind::Phone, "+34600111222"), START.parse().unwrap())
+            addresses::add(tx, seq, &AddressKey::new(AddressKind::PHONE, "+34600111222"), START.parse().unwrap())
         });
         adding.await.unwrap();
         assert_eq!(app.runtime.run_search_index_once().await.unwrap(), 1);

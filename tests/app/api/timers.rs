@@ -13,7 +13,7 @@ use uuid::Uuid;
 fn reply(app: &TestApp, text: &str) -> Inbound {
     Inbound {
         provider_id: Uuid::now_v7().to_string(),
-        from: Sender { phone: Some(PHONE.to_owned()), ..Sender::default() },
+        from: Sender::of_phone(&PHONE.parse().unwrap()),
         kind: IncomingKind::Reply(ReplyKind::Text),
         text: Some(text.to_owned()),
         option: None,

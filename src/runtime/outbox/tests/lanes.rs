@@ -1,6 +1,8 @@
 //! Lanes, what is checked when it is a message's turn, and how fast messages go.
 
 use super::*;
+use crate::channels::whatsapp::WA_ID;
+use crate::domain::AddressKey;
 
 #[tokio::test]
 async fn a_lane_keeps_its_order_and_waits_for_no_other() {
@@ -36,8 +38,11 @@ async fn an_accepted_message_gives_its_session_the_floor_and_the_whole_timeout()
     assert_eq!(desk.session(session).wait.unwrap().wake_at, Some(begun.plus(seconds(60))));
     let attempt = desk.claim_one().await;
     desk.clock.advance(seconds(59));
-    desk.answer(&attempt, Sent::Accepted { provider_id: Some("w1".to_owned()), wa_id: Some("14155550123".to_owned()) })
-        .await;
+    desk.answer(
+        &attempt,
+        Sent::Accepted { provider_id: Some("w1".to_owned()), reached: Some(AddressKey::new(WA_ID, "14155550123")) },
+    )
+    .await;
     let accepted_at = desk.clock.now();
     assert_eq!(desk.session(session).wait.unwrap().wake_at, Some(accepted_at.plus(seconds(60))));
     assert_eq!(desk.prompted_at(session), Some(accepted_at));

@@ -68,7 +68,7 @@ fn webhook(url: String) -> Channel {
 }
 
 fn accepted(provider_id: &str) -> Sent {
-    Sent::Accepted { provider_id: Some(provider_id.to_owned()), wa_id: None }
+    Sent::Accepted { provider_id: Some(provider_id.to_owned()), reached: None }
 }
 
 fn refused(class: RefusalClass, code: &str) -> Sent {
@@ -178,7 +178,7 @@ impl Desk {
     async fn write(&self, phone: &str, text: &str) {
         let inbound = Inbound {
             provider_id: Uuid::now_v7().to_string(),
-            from: Sender { phone: Some(phone.parse().unwrap()), ..Sender::default() },
+            from: Sender::of_phone(&phone.parse().unwrap()),
             kind: IncomingKind::Reply(ReplyKind::Text),
             text: Some(text.to_owned()),
             option: None,

@@ -36,7 +36,7 @@ impl<'a> FarSide<'a> {
                 }
                 for attempt in &batch.claimed.attempts {
                     self.asked += 1;
-                    let phone = attempt.message.to.phone.as_ref().unwrap().to_string();
+                    let phone = attempt.message.to.phone().unwrap().to_string();
                     let Content::Text(text) = &attempt.message.content else { panic!("{attempt:?}") };
                     let sent = (self.answers)(&phone, text);
                     if matches!(sent, Sent::Accepted { .. }) {
