@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -105,7 +105,7 @@ CREATE INDEX contacts_by_email ON contacts (email COLLATE NOCASE) WHERE email IS
 
 -- Where people are reached. The primary key makes an address lead to one contact.
 CREATE TABLE addresses (
-    kind TEXT NOT NULL CHECK (kind IN ('phone', 'wa_id', 'bsuid')),
+    kind TEXT NOT NULL, -- phone, or a kind of a channel's own, such as wa_id
     value TEXT NOT NULL, -- a phone in E.164 with its +
     contact_seq INTEGER NOT NULL REFERENCES contacts (seq),
     added_at INTEGER NOT NULL, -- the newest phone is the one that is shown and written to

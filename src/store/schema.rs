@@ -18,6 +18,7 @@ pub(super) const CURRENT: Schema = Schema {
         // already it finds nothing.
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
         Step::of(include_str!("migrations/7.sql")),
+        Step::of(include_str!("migrations/8.sql")),
     ],
 };
 
@@ -232,6 +233,34 @@ mod tests {
             assert_eq!(conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap(), kept);
         }
         assert!(conn.execute("UPDATE flow_versions SET note = 'x'", []).is_err(), "versions are immutable again");
+    }
+
+    #[test]
+    fn addresses_stay_and_may_be_of_any_kind() {
+        let conn = Conn::open_in_memory().unwrap();
+        conn.raw().pragma_update(None, "foreign_keys", true).unwrap();
+        conn.execute_batch(include_str!("migrations/1.sql")).unwrap();
+        let id = "11".repeat(16);
+        conn.execute_batch(&format!(
+            "INSERT INTO contacts (seq, id, source, metadata, created_at, updated_at)
+             VALUES (7, x'{id}', 'api', '{{}}', 0, 0);
+             INSERT INTO addresses VALUES ('phone', '+14155550123', 7, 1, NULL), ('bsuid', 'US.1', 7, 2, 3)"
+        ))
+        .unwrap();
+        let another = "INSERT INTO addresses VALUES ('other', 'x', 7, 4, NULL)";
+        assert!(conn.execute(another, []).is_err(), "version 1 knew three kinds");
+        CURRENT.prepare(&conn).unwrap();
+        let kept: String = conn
+            .query_row(
+                "SELECT group_concat(concat_ws(' ', kind, value, contact_seq, added_at, retired_at), ', ')
+                 FROM (SELECT * FROM addresses ORDER BY kind)",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(kept, "bsuid US.1 7 2 3, phone +14155550123 7 1");
+        conn.execute(another, []).unwrap();
+        assert!(conn.execute("INSERT INTO addresses VALUES ('other', 'y', 8, 4, NULL)", []).is_err(), "of no contact");
     }
 
     #[test]
