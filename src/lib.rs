@@ -20,7 +20,6 @@ pub mod store;
 pub mod telemetry;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -31,8 +30,6 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use channels::webhook::{Webhook, WebhookOptions};
-use channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use channels::{Channel, ChannelKind};
 use config::{Config, Origin};
 use error::{Error, Result};
@@ -79,7 +76,7 @@ impl App {
         keep_channel(&store, channel.name(), clock.now())?;
         let is_pinned = !config.admin.password.expose().is_empty();
         let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
-        let runtime = Runtime::new(store.clone(), clock, options(&complete, channel));
+        let runtime = Runtime::new(store.clone(), clock, options(&complete, &live, channel));
         let (closing, closed) = watch::channel(false);
         let state = web::Data::new(api::State {
             tokens: api::Tokens::load(&store)?,
@@ -92,9 +89,9 @@ impl App {
             compiling: tokio::sync::Semaphore::new(api::COMPILED_AT_ONCE),
             batches: api::Batches::default(),
             max_body: config.server.max_body.bytes(),
-            read_access_token: {
+            read_secret: {
                 let config = config.clone();
-                Box::new(move || config.read_secret_again("whatsapp.access_token"))
+                Box::new(move |key| config.read_secret_again(key))
             },
             runtime: runtime.clone(),
         });
@@ -360,42 +357,19 @@ const TAKE_AWAY: &str =
 
 /// The channel that a configuration makes live.
 fn make_channel(config: &Config, live: &config::LiveChannel) -> Result<Channel> {
+    let kind = ChannelKind::named(live.channel.as_str()).unwrap_or_default();
     if let (true, Some(sentence)) = (live.waits, &live.in_part) {
         let lacks = format!("{sentence} {TAKE_AWAY}");
-        return Ok(Channel::Incomplete { kind: ChannelKind::named(live.channel.as_str()).unwrap_or_default(), lacks });
+        return Ok(Channel::Incomplete { kind, lacks });
     }
-    Ok(match live.channel {
-        config::DefaultChannel::Auto | config::DefaultChannel::Simulator => Channel::Simulator,
-        config::DefaultChannel::WhatsApp => {
-            let keys = &config.whatsapp;
-            Channel::WhatsApp(Arc::new(WhatsApp::new(WhatsAppOptions {
-                api_base: keys.api_base.clone(),
-                api_version: keys.api_version.clone(),
-                phone_number_id: keys.phone_number_id.clone(),
-                business_account_id: keys.business_account_id.clone(),
-                access_token: keys.access_token.expose().to_owned(),
-                app_secret: keys.app_secret.expose().to_owned(),
-                verify_token: keys.verify_token.expose().to_owned(),
-                only_to: keys.only_to.clone(),
-            })?))
-        }
-        config::DefaultChannel::Webhook => {
-            let (url, secret) = (config.webhook.url.clone(), config.webhook.secret.expose().to_owned());
-            let webhook = Webhook::new(WebhookOptions { url, secret })?;
-            Channel::Webhook(Arc::new(webhook.taking(config.webhook.text_chars as usize)))
-        }
-    })
+    Channel::open(kind, config.section(kind.name())?)
 }
 
 /// What the runtime is told of a configuration.
-fn options(config: &Config, channel: Channel) -> Options {
-    let resend = match channel {
-        Channel::Webhook(_) => config.webhook.resend,
-        _ => config.whatsapp.resend,
-    };
+fn options(config: &Config, live: &config::LiveChannel, channel: Channel) -> Options {
     Options {
         unknown_after: config.outbox.unknown_after,
-        resend: match resend {
+        resend: match config.resend_on(live.channel) {
             config::Resend::None => Resend::None,
             config::Resend::Texts => Resend::Texts,
             config::Resend::All => Resend::All,

@@ -15,8 +15,11 @@ pub mod whatsapp;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::error::{Error, Result};
 use outgoing::{Outgoing, Refusal, RefusalClass, Sent};
 use webhook::Webhook;
 use whatsapp::WhatsApp;
@@ -59,6 +62,18 @@ pub enum Channel {
 pub const CONFIGURED_IN_PART: &str = "configured_in_part";
 
 impl Channel {
+    /// The channel of a kind, by the keys of its section of the configuration.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key, when one is missing or wrong.
+    pub fn open(kind: ChannelKind, section: Value) -> Result<Self> {
+        Ok(match kind {
+            ChannelKind::Simulator => Self::Simulator,
+            ChannelKind::WhatsApp => Self::WhatsApp(Arc::new(WhatsApp::new(options(kind, section)?)?)),
+            ChannelKind::Webhook => Self::Webhook(Arc::new(Webhook::configured(options(kind, section)?)?)),
+        })
+    }
+
     /// Hands a message over, once. What to do after that is the outbox's business.
     pub async fn send(&self, message: &Outgoing) -> Sent {
         match self {
@@ -68,6 +83,13 @@ impl Channel {
             Self::Incomplete { lacks, .. } => Sent::Refused(in_part(lacks)),
         }
     }
+}
+
+/// What a channel must be told, out of the keys of its section. The section has more keys, which are for others.
+fn options<T: DeserializeOwned>(kind: ChannelKind, section: Value) -> Result<T> {
+    let name = kind.name();
+    serde_json::from_value(section)
+        .map_err(|error| Error::invalid(format!("The section `{name}` cannot be used: {error}")))
 }
 
 /// The refusal of a channel that is configured in part.

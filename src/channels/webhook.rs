@@ -6,6 +6,7 @@ use std::fmt;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::http::{self, Answer, NoAnswer};
@@ -20,12 +21,21 @@ const MAX_ANSWER: usize = 64 * 1024;
 const SHOWN_OF_REFUSAL: usize = 200;
 
 /// Where messages are posted.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
 pub struct WebhookOptions {
     /// An `http` or `https` URL.
     pub url: String,
     /// What requests are signed with.
     pub secret: String,
+}
+
+/// What the section of the configuration says of the channel.
+#[derive(Deserialize)]
+pub(super) struct WebhookSection {
+    #[serde(flatten)]
+    options: WebhookOptions,
+    /// Characters that the receiver takes in one message.
+    text_chars: usize,
 }
 
 /// The generic channel.
@@ -54,6 +64,11 @@ impl Webhook {
         }
         let text_limits = TextLimits::all(Self::TEXT_CHARS);
         Ok(Self { client: http::client()?, url, secret: options.secret, text_limits })
+    }
+
+    /// The channel that the configuration describes.
+    pub(super) fn configured(section: WebhookSection) -> Result<Self> {
+        Ok(Self::new(section.options)?.taking(section.text_chars))
     }
 
     /// The same for a receiver that takes so many characters in one message.

@@ -9,14 +9,11 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, SECRETS};
 use crate::error::{Error, Result};
 
 /// Where the file is looked for, in order, unless `--config` names one.
 const SEARCH: [&str; 2] = ["qyvo.toml", "/etc/qyvo/qyvo.toml"];
-/// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.
-pub(super) const SECRETS: [&str; 5] =
-    ["admin.password", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token", "webhook.secret"];
 /// What a variable's name begins with.
 const PREFIX: &str = "QYVO_";
 

@@ -23,6 +23,10 @@ pub use layers::{Flags, Loaded, Origin, SecretSource};
 pub use settings::Key;
 pub use values::{ByteSize, LogFilter, Secret};
 
+/// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.
+const SECRETS: [&str; 5] =
+    ["admin.password", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token", "webhook.secret"];
+
 /// All settings of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -259,23 +263,47 @@ impl Config {
     /// # Errors
     /// `Invalid` when a channel is configured in part: names the keys that are missing.
     pub fn live_channel(&self) -> Result<DefaultChannel> {
-        let whatsapp = &self.whatsapp;
-        let of_whatsapp = [
-            ("whatsapp.phone_number_id", whatsapp.phone_number_id.as_str()),
-            ("whatsapp.business_account_id", whatsapp.business_account_id.as_str()),
-            ("whatsapp.access_token", whatsapp.access_token.expose()),
-            ("whatsapp.app_secret", whatsapp.app_secret.expose()),
-            ("whatsapp.verify_token", whatsapp.verify_token.expose()),
-        ];
-        let of_webhook = [("webhook.url", self.webhook.url.as_str()), ("webhook.secret", self.webhook.secret.expose())];
-        let has_whatsapp = is_whole("WhatsApp", &of_whatsapp, self.channel.default == DefaultChannel::WhatsApp)?;
-        let has_webhook = is_whole("webhook", &of_webhook, self.channel.default == DefaultChannel::Webhook)?;
+        let mut whole = Vec::new();
+        for needed in self.needed() {
+            if needed.are_set(self.channel.default == needed.channel)? {
+                whole.push(needed.channel);
+            }
+        }
         Ok(match self.channel.default {
-            DefaultChannel::Auto if has_whatsapp => DefaultChannel::WhatsApp,
-            DefaultChannel::Auto if has_webhook => DefaultChannel::Webhook,
-            DefaultChannel::Auto => DefaultChannel::Simulator,
+            DefaultChannel::Auto => whole.first().copied().unwrap_or(DefaultChannel::Simulator),
             named => named,
         })
+    }
+
+    /// What each channel needs, in the order in which [`DefaultChannel::Auto`] looks for them.
+    fn needed(&self) -> [Needed<'_>; 2] {
+        let Self { whatsapp, webhook, .. } = self;
+        [
+            Needed {
+                channel: DefaultChannel::WhatsApp,
+                title: "WhatsApp",
+                keys: vec![
+                    ("whatsapp.phone_number_id", &whatsapp.phone_number_id),
+                    ("whatsapp.business_account_id", &whatsapp.business_account_id),
+                    ("whatsapp.access_token", whatsapp.access_token.expose()),
+                    ("whatsapp.app_secret", whatsapp.app_secret.expose()),
+                    ("whatsapp.verify_token", whatsapp.verify_token.expose()),
+                ],
+            },
+            Needed {
+                channel: DefaultChannel::Webhook,
+                title: "webhook",
+                keys: vec![("webhook.url", &webhook.url), ("webhook.secret", webhook.secret.expose())],
+            },
+        ]
+    }
+
+    /// Which messages of a channel go out again when nobody can tell whether they arrived.
+    pub fn resend_on(&self, channel: DefaultChannel) -> Resend {
+        match channel {
+            DefaultChannel::Webhook => self.webhook.resend,
+            DefaultChannel::Auto | DefaultChannel::Simulator | DefaultChannel::WhatsApp => self.whatsapp.resend,
+        }
     }
 }
 
@@ -304,24 +332,35 @@ impl Config {
         let Ok(channel) = self.live_channel() else { return Err(error) };
         // Who asks for the simulator, or has another channel, does not wait for this one.
         let waits = channel == DefaultChannel::Simulator && self.channel.default == DefaultChannel::Auto;
-        let channel = if waits { DefaultChannel::WhatsApp } else { channel };
+        let in_part = laid.needed().into_iter().find(|needed| needed.are_set(false).is_err());
+        let channel = in_part.filter(|_| waits).map_or(channel, |needed| needed.channel);
         Ok(LiveChannel { channel, in_part: Some(error.message().to_owned()), waits })
     }
 }
 
-/// Whether a channel's keys are all set; half of them is a mistake, and so is none of a channel that is asked for.
-fn is_whole(channel: &str, keys: &[(&str, &str)], is_asked_for: bool) -> Result<bool> {
-    let missing: Vec<&str> = keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
-    if missing.is_empty() {
-        return Ok(true);
+/// The keys that a channel needs, with their values.
+struct Needed<'a> {
+    channel: DefaultChannel,
+    title: &'static str,
+    keys: Vec<(&'static str, &'a str)>,
+}
+
+impl Needed<'_> {
+    /// Whether they are all set; half of them is a mistake, and so is none of a channel that is asked for.
+    fn are_set(&self, is_asked_for: bool) -> Result<bool> {
+        let missing: Vec<&str> = self.keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        if missing.len() == self.keys.len() && !is_asked_for {
+            return Ok(false);
+        }
+        Err(Error::invalid(format!(
+            "The {} channel is configured in part: set {} as well, or take the other keys of the channel away.",
+            self.title,
+            missing.join(", ")
+        )))
     }
-    if missing.len() == keys.len() && !is_asked_for {
-        return Ok(false);
-    }
-    Err(Error::invalid(format!(
-        "The {channel} channel is configured in part: set {} as well, or take the other keys of the channel away.",
-        missing.join(", ")
-    )))
 }
 
 /// The admin page.
@@ -449,6 +488,8 @@ impl Default for Account {
 }
 
 impl DefaultChannel {
+    const ALL: [Self; 4] = [Self::Auto, Self::Simulator, Self::WhatsApp, Self::Webhook];
+
     /// Its name in the configuration, which is also the channel's.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -464,13 +505,11 @@ impl TryFrom<String> for DefaultChannel {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "auto" => Ok(Self::Auto),
-            "simulator" => Ok(Self::Simulator),
-            "whatsapp" => Ok(Self::WhatsApp),
-            "webhook" => Ok(Self::Webhook),
-            other => Err(format!("`{other}` is not a channel: write `auto`, `simulator`, `whatsapp` or `webhook`")),
-        }
+        Self::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(|channel| format!("`{}`", channel.as_str())).join(", ");
+            let (others, last) = names.rsplit_once(", ").unwrap_or_default();
+            format!("`{text}` is not a channel: write {others} or {last}")
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::layers::{SECRETS, keys, look_up, put};
-use super::{Config, Origin};
+use super::layers::{keys, look_up, put};
+use super::{Config, Origin, SECRETS};
 use crate::error::{Error, Result};
 
 /// Keys that may be set on the admin page. They take effect at once, without a restart.
@@ -103,6 +103,17 @@ impl Config {
         laid.origins.remove(key);
         laid.secret_sources = self.secret_sources.clone();
         Ok(Some(laid))
+    }
+
+    /// The keys of a section with their values, as JSON; null if there is no such section.
+    ///
+    /// # Errors
+    /// `Internal` when a value cannot be written down.
+    pub fn section(&self, name: &str) -> Result<Json> {
+        let cannot = |error| Error::internal("The configuration cannot be written as TOML").caused_by(error);
+        let sections = Table::try_from(self).map_err(cannot)?;
+        serde_json::to_value(sections.get(name))
+            .map_err(|error| Error::internal("A section of the configuration cannot be written").caused_by(error))
     }
 
     /// Every key, in the order of the sections.

@@ -66,7 +66,7 @@ pub(in crate::api) async fn resume_channel(
     }
     if let Some(key) = state.live_token_key() {
         let shared = state.clone();
-        let token = web::block(move || (shared.read_access_token)()).await;
+        let token = web::block(move || (shared.read_secret)(key)).await;
         let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
         if let Some(token) = token.map_err(|error| unreadable_token(key, &error))? {
             state.use_access_token(token).await?;

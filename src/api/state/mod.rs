@@ -53,8 +53,8 @@ pub(crate) struct State {
     pub(crate) admitting: tokio::sync::Mutex<()>,
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
-    /// Reads WhatsApp's access token again where the configuration read it; `None` where that was no file.
-    pub(crate) read_access_token: Box<dyn Fn() -> Result<Option<String>> + Send + Sync>,
+    /// Reads the secret of a key of the configuration again where that read it; `None` where that was no file.
+    pub(crate) read_secret: Box<dyn Fn(&str) -> Result<Option<String>> + Send + Sync>,
 }
 
 impl State {

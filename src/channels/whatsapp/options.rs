@@ -3,11 +3,12 @@
 use std::fmt;
 
 use reqwest::Url;
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
 /// What the channel must know.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
 pub struct WhatsAppOptions {
     /// Such as `https://graph.facebook.com`.
     pub api_base: String,
