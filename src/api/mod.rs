@@ -26,7 +26,7 @@ use crate::error::Code;
 use crate::store::tokens::Scope;
 use crate::telemetry::Sparing;
 use error::ApiError;
-use inbound::{generic, whatsapp};
+use inbound::{deliveries, generic, whatsapp};
 use manage::{
     channels, contact_export, contacts, events, flows, health, log_in, messages, pages, publishing, sessions, settings,
     simulations, stats, templates, test_cases, tokens, webhook_endpoints,
@@ -35,7 +35,7 @@ use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
 use state::batches::BATCH_BYTES;
 
-pub(crate) use inbound::whatsapp::UNPROVEN_BYTES;
+pub(crate) use inbound::deliveries::UNPROVEN_BYTES;
 pub(crate) use state::batches::Batches;
 pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
@@ -113,8 +113,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(generic::receive_inbound)),
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery))
-        .limited(whatsapp::DELIVERY_BYTES),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(deliveries::receive_delivery))
+        .limited(deliveries::DELIVERY_BYTES),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
@@ -201,8 +201,8 @@ const ROOT_ROUTES: &[Entry] = &[
     document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::receive_delivery))
-        .limited(whatsapp::DELIVERY_BYTES),
+    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(deliveries::receive_delivery))
+        .limited(deliveries::DELIVERY_BYTES),
 ];
 
 /// Adds all routes to an application.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::incoming::FetchedTemplate;
+use super::incoming::{FetchedTemplate, Item, Unreadable};
 use super::outgoing::{Refusal, Sent};
 use super::whatsapp::{self, Probe};
 use super::{Channel, ChannelKind, Webhook, in_part};
@@ -19,6 +19,15 @@ pub struct NotHere {
     /// Why not, in a sentence.
     pub error: &'static str,
     /// What to do instead, in a sentence.
+    pub hint: &'static str,
+}
+
+/// How a provider's deliveries are known to be its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deliveries {
+    /// The header that carries the proof.
+    pub proof: &'static str,
+    /// What to do where the proof is missing or wrong, in a sentence.
     pub hint: &'static str,
 }
 
@@ -59,6 +68,15 @@ impl ChannelKind {
             Self::Simulator => "simulator",
             Self::WhatsApp => "whatsapp",
             Self::Webhook => "webhook",
+        }
+    }
+
+    /// Its name as people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Simulator => "The simulator",
+            Self::WhatsApp => "WhatsApp",
+            Self::Webhook => "The generic webhook",
         }
     }
 
@@ -188,6 +206,17 @@ impl ChannelKind {
         }
     }
 
+    /// What its provider delivers to `POST /webhooks/{name}`, where it delivers anything.
+    pub fn deliveries(self) -> Option<Deliveries> {
+        match self {
+            Self::WhatsApp => Some(Deliveries {
+                proof: "X-Hub-Signature-256",
+                hint: "Enter the app's secret as `whatsapp.app_secret`.",
+            }),
+            Self::Simulator | Self::Webhook => None,
+        }
+    }
+
     /// The key of the configuration that holds the access token, which may be replaced while the server runs.
     pub fn access_token_key(self) -> Option<&'static str> {
         match self {
@@ -288,6 +317,33 @@ impl Channel {
         match self {
             Self::WhatsApp(whatsapp) => whatsapp.mark_read(provider_id, true).await,
             Self::Simulator | Self::Webhook(_) | Self::Incomplete { .. } => Ok(()),
+        }
+    }
+
+    /// Whether the header of a delivery has the form of a proof, so that the body is worth reading.
+    pub fn is_proof(&self, header: &str) -> bool {
+        match self {
+            Self::WhatsApp(_) => whatsapp::is_signature(header),
+            Self::Simulator | Self::Webhook(_) | Self::Incomplete { .. } => false,
+        }
+    }
+
+    /// Whether a delivery is the provider's own. `raw` is the body as it was received.
+    pub fn is_proven(&self, header: &str, raw: &[u8]) -> bool {
+        match self {
+            Self::WhatsApp(whatsapp) => whatsapp.is_signed(Some(header), raw),
+            Self::Simulator | Self::Webhook(_) | Self::Incomplete { .. } => false,
+        }
+    }
+
+    /// Reads a delivery that is proven. Whatever this version does not know is in it as it came.
+    ///
+    /// # Errors
+    /// When it has no form that the provider uses.
+    pub fn read_delivery(&self, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
+        match self {
+            Self::WhatsApp(whatsapp) => whatsapp::read_delivery(body, whatsapp.phone_number_id()),
+            Self::Simulator | Self::Webhook(_) | Self::Incomplete { .. } => Ok(Vec::new()),
         }
     }
 

@@ -7,6 +7,11 @@ use serde_json::Value;
 use super::outgoing::RefusalClass;
 use crate::domain::{AddressKey, Holder, MessageId, MessageTemplate, Phone, ReplyKind, TemplateStatus, Timestamp};
 
+/// A delivery that is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON: {0}")]
+pub struct Unreadable(pub String);
+
 /// One thing that a provider's delivery tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {

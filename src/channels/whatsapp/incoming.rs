@@ -9,9 +9,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Stage};
+use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Stage, Unreadable};
 use super::super::outgoing::RefusalClass;
-use super::Unreadable;
 use super::addresses::Person;
 use super::catalog::{self, Treatment};
 use super::repair::repaired;

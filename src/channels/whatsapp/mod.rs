@@ -39,6 +39,7 @@ use crate::error::Result;
 
 pub use incoming::read_delivery;
 pub use options::WhatsAppOptions;
+pub(super) use signature::is_signature;
 
 /// Bytes that are read of an answer about a message.
 const MAX_ANSWER: usize = 256 * 1024;
@@ -62,11 +63,6 @@ pub struct Probe {
 pub fn is_token_refusal(code: &str) -> bool {
     code.parse().is_ok_and(codes::is_of_token)
 }
-
-/// A delivery that is not JSON.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not JSON: {0}")]
-pub struct Unreadable(pub String);
 
 /// The channel of one number.
 pub struct WhatsApp {

@@ -3,6 +3,12 @@
 use super::super::signature::{is_hmac_of, is_same_secret};
 use super::WhatsApp;
 
+/// Whether a header has the form of Meta's signature: an HMAC-SHA256 in hexadecimal.
+pub(in crate::channels) fn is_signature(header: &str) -> bool {
+    let hex = header.strip_prefix("sha256=");
+    hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 impl WhatsApp {
     /// What to answer to Meta's question whether the webhook is ours, its three parameters `hub.…`: the challenge, word for
     /// word; `None` (403) if the token is not ours.
