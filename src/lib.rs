@@ -1,9 +1,10 @@
 //! Qyvo: a self-hosted server for conversation flows, one binary and one SQLite file.
 //!
-//! The modules in reading order: [`domain`] (types without input or output), [`engine`] (how a conversation runs, as one
-//! pure function), [`store`] (the only module that knows SQLite), [`channels`] (how messages leave), [`runtime`] (loads,
-//! steps and persists in one write job), `api` (HTTP), and [`App`], which wires them. [`config`], [`telemetry`] and
-//! [`error`] serve them all; [`cli`] holds the commands.
+//! The modules in reading order: [`domain`] (types without input or output), [`engine`] (how a conversation runs, as
+//! one pure function), [`views`] (what the outside sees of a contact, a session, a message), [`store`] (the only module
+//! that knows SQLite), [`channels`] (how messages leave), [`runtime`] (loads, steps and persists in one write job),
+//! `api` (HTTP), and [`App`], which wires them. [`config`], [`telemetry`] and [`error`] serve them all; [`cli`] holds
+//! the commands.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -18,6 +19,7 @@ pub mod runtime;
 mod server;
 pub mod store;
 pub mod telemetry;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::thread;

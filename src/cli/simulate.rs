@@ -15,6 +15,7 @@ use crate::runtime::simulation::{
     NotStarted, Opening, Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject,
 };
 use crate::runtime::{Clock, TriggerRefusal};
+use crate::views::contact::SimulatedContact;
 
 const HELP: &str = "\
 What you type is what the contact writes. Commands begin with a slash; // writes a text that does.
@@ -253,10 +254,7 @@ impl<W: Write> Chat<W> {
             "turn": session.turn,
             "seed": session.seed,
             "context": session.context,
-            "contact": {
-                "name": contact.name, "phone": contact.phone, "email": contact.email, "language": contact.language,
-                "tags": contact.tags, "metadata": contact.metadata, "opted_out_at": contact.opted_out_at,
-            },
+            "contact": SimulatedContact::<Timestamp>::from(contact),
         });
         writeln!(self.out, "{state:#}")
     }

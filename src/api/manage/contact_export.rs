@@ -5,12 +5,11 @@ use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::contacts::{contact_view, not_found, profile_of};
+use super::contacts::{not_found, profile_of, row_of};
 use super::messages::message_with_stages;
 use super::sessions::{session_view, turn_views};
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, Timestamp};
@@ -19,6 +18,8 @@ use crate::store::contacts::{self, Address, Profile};
 use crate::store::sessions::Place;
 use crate::store::subject_export::PublishedEvent;
 use crate::store::{Conn, messages, sessions, subject_export, turns};
+use crate::views::IsoTime;
+use crate::views::contact::{AdminContact, ExportHead, ExportedAddress, ExportedEvent, ExportedPace};
 
 /// Turns or messages that are read at once for an export.
 const EXPORT_ROWS: u32 = 100;
@@ -50,34 +51,36 @@ pub(in crate::api) async fn export_contact(
 /// The beginning of an export, up to its sessions.
 fn export_head(conn: &Conn, profile: &Profile, now: Timestamp) -> Result<(i64, String)> {
     let seq = profile.stored.seq;
-    let addresses: Vec<Value> = contacts::addresses(conn, seq)?.iter().map(address_view).collect();
-    let former_ids = contacts::former_ids(conn, seq)?;
-    let pacing: Vec<Value> = subject_export::pair_clocks_of(conn, seq)?
-        .into_iter()
-        .map(|(channel, at)| json!({"channel": channel, "until": iso(Some(at))}))
-        .collect();
-    let head = json!({
-        "contact": contact_view(profile, now),
-        "addresses": addresses,
-        "former_ids": former_ids,
-        "pacing": pacing,
-    })
-    .to_string();
-    let open = head.strip_suffix('}').unwrap_or(&head);
-    Ok((seq, format!("{open},\"sessions\":[")))
+    let addresses = contacts::addresses(conn, seq)?;
+    let pacing = subject_export::pair_clocks_of(conn, seq)?;
+    let head = ExportHead {
+        contact: AdminContact::new(&row_of(profile), now),
+        addresses: addresses.iter().map(exported_address).collect(),
+        former_ids: contacts::former_ids(conn, seq)?,
+        pacing: pacing.into_iter().map(|(channel, at)| ExportedPace { channel, until: IsoTime(at) }).collect(),
+    };
+    Ok((seq, format!("{},\"sessions\":[", opened(&head)?)))
 }
 
-fn address_view(address: &Address) -> Value {
-    json!({
-        "kind": address.kind,
-        "value": address.value,
-        "added_at": iso(Some(address.added_at)),
-        "retired_at": iso(address.retired_at),
-    })
+/// An object without its end, so that more can follow.
+fn opened(object: &impl Serialize) -> Result<String> {
+    let mut text = written(object)?;
+    text.pop();
+    Ok(text)
 }
 
-fn told_view(told: &PublishedEvent) -> Value {
-    json!({"event": told.event, "body": told.body, "created_at": iso(Some(told.created_at))})
+fn written(part: &impl Serialize) -> Result<String> {
+    serde_json::to_string(part)
+        .map_err(|error| Error::internal("A part of an export cannot be written").caused_by(error))
+}
+
+fn exported_address(address: &Address) -> ExportedAddress<'_> {
+    let Address { kind, value, added_at, retired_at } = address;
+    ExportedAddress { kind, value, added_at: IsoTime(*added_at), retired_at: retired_at.map(IsoTime) }
+}
+
+fn exported_event(told: &PublishedEvent) -> ExportedEvent<'_> {
+    ExportedEvent { event: &told.event, body: &told.body, created_at: IsoTime(told.created_at) }
 }
 
 /// An export under way.
@@ -127,14 +130,14 @@ impl Export {
                 let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
                 let mut view = session_view(conn, stored, now)?;
                 view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
-                Ok(Some((view.to_string(), place)))
+                Ok(Some((opened(&view)?, place)))
             }
             None => Ok(None),
         };
         match self.read(read).await? {
             Some((view, of)) => {
-                let open = view.strip_suffix('}').unwrap_or(&view);
-                self.write(text, [open]);
+                self.separate(text);
+                text.push_str(&view);
                 self.begin_list(text, ",\"turns\":[", Part::Turns { of, after: 0 });
             }
             None => self.begin_list(text, "],\"messages\":[", Part::Messages { after: 0 }),
@@ -148,7 +151,7 @@ impl Export {
             Ok((turn_views(conn, &rows)?, rows.last().map(|row| row.seq)))
         };
         let (views, last) = self.read(read).await?;
-        self.write(text, views);
+        self.write(text, views)?;
         match last {
             Some(after) => self.next = Part::Turns { of, after },
             None => {
@@ -169,7 +172,7 @@ impl Export {
             Ok((views, rows.last().map(|row| row.seq)))
         };
         let (views, last) = self.read(read).await?;
-        self.write(text, views);
+        self.write(text, views)?;
         match last {
             Some(after) => self.next = Part::Messages { after },
             None => self.begin_list(text, "],\"webhook_deliveries\":[", Part::Told { after: 0 }),
@@ -182,7 +185,7 @@ impl Export {
         let rows = self
             .read(move |conn: &Conn| subject_export::published_events_of(conn, contact_seq, after, EXPORT_ROWS))
             .await?;
-        self.write(text, rows.iter().map(told_view));
+        self.write(text, rows.iter().map(exported_event))?;
         match rows.last() {
             Some(last) => self.next = Part::Told { after: last.seq },
             None => {
@@ -211,12 +214,18 @@ impl Export {
         self.state.runtime.store().query_heavy(checked).await
     }
 
-    fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl ToString>) {
+    fn write(&mut self, text: &mut String, items: impl IntoIterator<Item = impl Serialize>) -> Result<()> {
         for item in items {
-            if std::mem::replace(&mut self.has_items, true) {
-                text.push(',');
-            }
-            text.push_str(&item.to_string());
+            self.separate(text);
+            text.push_str(&written(&item)?);
+        }
+        Ok(())
+    }
+
+    /// A comma, unless this is the first item of its list.
+    fn separate(&mut self, text: &mut String) {
+        if std::mem::replace(&mut self.has_items, true) {
+            text.push(',');
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `/contacts`: what is known of people, changing it, erasing it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::sessions::show_holder;
@@ -20,6 +21,8 @@ use crate::runtime::{
 use crate::store::Conn;
 use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
+use crate::views::Listing;
+use crate::views::contact::{AdminContact, ContactRow, ErasedContact, ErasedRows};
 
 pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
@@ -41,12 +44,12 @@ pub(in crate::api) async fn list_contacts(
         }
         let (limit, after) = (query.limit(), query.cursor(place_of));
         query.finish()?;
-        return Ok(HttpResponse::Ok().json(found_view(&state, search, after, limit).await?));
+        return found_answer(&state, search, after, limit).await;
     }
     let page = query.page();
     query.finish()?;
     let now = state.runtime.clock().now();
-    let listed = read(&state, move |conn| {
+    let (rows, next_cursor) = read(&state, move |conn| {
         let mut rows = match phone {
             Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
                 Found::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
@@ -57,27 +60,43 @@ pub(in crate::api) async fn list_contacts(
             None => contacts::list(conn, page.cursor, page.limit + 1)?,
         };
         let next = cut(&mut rows, page.limit, |row| row.stored.seq);
-        Ok(json!({"data": rows.iter().map(|row| contact_view(row, now)).collect::<Vec<_>>(), "next_cursor": next}))
-    });
-    Ok(HttpResponse::Ok().json(listed.await?))
+        Ok((rows, next))
+    })
+    .await?;
+    let data = rows.iter().map(|row| AdminContact::new(&row_of(row), now)).collect();
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
 /// A part of what a search finds, and how many there are in all.
-async fn found_view(
+async fn found_answer(
     state: &State,
     search: Search,
     after: Option<search::Place>,
     limit: u32,
-) -> Result<Value, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let found = read_heavy(state, move |conn| search::find_page(conn, &search, after, limit)).await?;
     let now = state.runtime.clock().now();
-    let data: Vec<Value> = found.profiles.iter().map(|row| contact_view(row, now)).collect();
-    let mut view = json!({"data": data, "next_cursor": found.next.map(cursor_of)});
-    if let Some((total, is_exact)) = found.total {
-        view["total"] = json!(total);
-        view["is_total_exact"] = json!(is_exact);
-    }
-    Ok(view)
+    let data = found.profiles.iter().map(|row| AdminContact::new(&row_of(row), now)).collect();
+    let contacts = Listing { data, next_cursor: found.next.map(cursor_of) };
+    let total = found.total.map(|(total, is_total_exact)| Total { total, is_total_exact });
+    Ok(HttpResponse::Ok().json(FoundContacts { contacts, total }))
+}
+
+/// What a search finds.
+#[derive(Serialize)]
+struct FoundContacts<'a> {
+    #[serde(flatten)]
+    contacts: Listing<AdminContact<'a>>,
+    /// There only in the first part.
+    #[serde(flatten)]
+    total: Option<Total>,
+}
+
+/// How many contacts a search finds in all.
+#[derive(Serialize)]
+struct Total {
+    total: usize,
+    is_total_exact: bool,
 }
 
 /// The cursor behind somebody: when they were last in touch, if ever, and their row.
@@ -141,15 +160,14 @@ pub(in crate::api) async fn get_contact(
 
 async fn show(state: &State, id: ContactId) -> Result<HttpResponse, ApiError> {
     let now = state.runtime.clock().now();
-    let view = read(state, move |conn| {
+    let found = read(state, move |conn| {
         let Some(profile) = profile_of(conn, id)? else { return Ok(None) };
-        let mut view = contact_view(&profile, now);
-        if has_stopped_auto_replies(conn, profile.stored.seq, now)? {
-            view["auto_replies_stopped"] = json!(true);
-        }
-        Ok(Some(view))
+        let has_stopped = has_stopped_auto_replies(conn, profile.stored.seq, now)?;
+        Ok(Some((profile, has_stopped)))
     });
-    Ok(HttpResponse::Ok().json(view.await?.ok_or_else(not_found)?))
+    let (profile, has_stopped) = found.await?.ok_or_else(not_found)?;
+    let contact = AdminContact::new(&row_of(&profile), now).with_stopped_auto_replies(has_stopped);
+    Ok(HttpResponse::Ok().json(contact))
 }
 
 pub(super) fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> {
@@ -159,28 +177,18 @@ pub(super) fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> 
     }
 }
 
-pub(super) fn contact_view(profile: &Profile, now: Timestamp) -> Value {
-    let contact = &profile.stored.contact;
-    let mut view = json!({
-        "id": contact.id,
-        "phone": contact.phone,
-        "name": contact.name,
-        "email": contact.email,
-        "language": contact.language,
-        "tags": contact.tags,
-        "metadata": contact.metadata,
-        "source": profile.source,
-        "opted_in_at": iso(contact.opted_in_at),
-        "opted_out_at": iso(contact.opted_out_at),
-        "opted_out_of": contact.opted_out_at.map(|_| if contact.marketing_only { "marketing" } else { "everything" }),
-        "last_inbound_at": iso(profile.last_inbound_at),
-        "last_message_at": iso(profile.last_message_at),
-        "total_messages": profile.total_messages,
-        "created_at": iso(Some(profile.stored.created_at)),
-        "updated_at": iso(Some(profile.updated_at)),
-    });
-    show_holder(&mut view, profile.stored.held.filter(|held| held.is_on(now)));
-    view
+/// What the row of a contact tells.
+pub(in crate::api) fn row_of(profile: &Profile) -> ContactRow<'_> {
+    ContactRow {
+        contact: &profile.stored.contact,
+        source: &profile.source,
+        held: profile.stored.held,
+        last_inbound_at: profile.last_inbound_at,
+        last_message_at: profile.last_message_at,
+        total_messages: profile.total_messages,
+        created_at: profile.stored.created_at,
+        updated_at: profile.updated_at,
+    }
 }
 
 /// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.
@@ -244,6 +252,6 @@ pub(in crate::api) async fn delete_contact(
 ) -> Result<HttpResponse, ApiError> {
     let id: ContactId = id.parse().map_err(|_| not_found())?;
     let erased = state.runtime.erase_contact(id).await?.ok_or_else(not_found)?;
-    let counts = json!({"sessions": erased.sessions, "messages": erased.messages});
-    Ok(HttpResponse::Ok().json(json!({"id": erased.contact_id, "erased": counts})))
+    let rows = ErasedRows { sessions: erased.sessions, messages: erased.messages };
+    Ok(HttpResponse::Ok().json(ErasedContact { id: erased.contact_id, erased: rows }))
 }

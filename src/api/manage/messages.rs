@@ -16,6 +16,7 @@ use crate::runtime::{Answer, Answered, Retried, about_inbound, described_media, 
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
+use crate::views::contact::ContactBrief;
 
 /// Characters of an agent's answer at most, which is what WhatsApp takes.
 const ANSWER_CHARS: usize = 4_096;
@@ -150,8 +151,7 @@ fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
 fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
     let mut view = message_with_stages(conn, row)?;
     let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact);
-    view["contact"] =
-        json!(contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})));
+    view["contact"] = json!(contact.map(ContactBrief::from));
     Ok(view)
 }
 

@@ -18,6 +18,7 @@ use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::{Filter, StoredSession};
 use crate::store::turns::{self, TurnRow};
 use crate::store::{Conn, contacts, flows, sessions};
+use crate::views::contact::ContactBrief;
 
 pub(in crate::api) fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
@@ -189,7 +190,7 @@ fn session_row(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Va
         "flow_name": flows::name_of(conn, stored.flow_seq)?,
         "version": session.version,
         "contact_id": session.contact_id,
-        "contact": contact.map(|contact| json!({"id": contact.id, "name": contact.name, "phone": contact.phone})),
+        "contact": contact.map(ContactBrief::from),
         "status": session.status,
         "reason": session.reason,
         "outcome": session.outcome,

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
 use crate::runtime::simulation::{NotStarted, Refused, SimulatedMessage, SimulatedTurn, Simulation, Subject};
 use crate::store::flows as flow_rows;
+use crate::views::IsoTime;
+use crate::views::contact::SimulatedContact;
 
 pub(in crate::api) fn not_found() -> ApiError {
     ApiError::not_found("Simulation not found").hint("A simulation is kept for an hour: start another.")
@@ -184,15 +186,7 @@ fn simulation_view(simulation: &Simulation, turns: &[SimulatedTurn]) -> Map<Stri
         "window_open": simulation.is_window_open(),
         "held_until": iso(simulation.held_until()),
         "confirmation": simulation.confirmation(),
-        "contact": {
-            "name": contact.name,
-            "phone": contact.phone,
-            "email": contact.email,
-            "language": contact.language,
-            "tags": contact.tags,
-            "metadata": contact.metadata,
-            "opted_out_at": iso(contact.opted_out_at),
-        },
+        "contact": SimulatedContact::<IsoTime>::from(contact),
         "session": {
             "id": session.id,
             "flow_id": simulation.subject().flow_id,

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -9,19 +10,22 @@ use super::tools::Tool;
 use crate::api::answer::cut_out;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
+use crate::api::manage::contacts::row_of;
 use crate::api::manage::flows;
 use crate::api::manage::publishing::{Publication, publish, read_accept, read_note};
 use crate::api::manage::sessions::{self, Wanted, session_view, turns_view};
-use crate::api::public::actions::contacts::{found_contacts, one_contact, read_search, read_sought};
+use crate::api::public::actions::contacts::{found_contact, found_contacts, one_contact, read_search, read_sought};
 use crate::api::public::actions::flows::{read_trigger, trigger_once};
 use crate::api::public::actions::messages::{read_message, read_variables, send_once};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::request::{Fields, MAX_KEY, Page, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, SessionId, Status, TemplateId};
+use crate::error::Error;
 use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};
 use crate::store;
 use crate::store::tokens::Scope;
+use crate::views::contact::PublicContact;
 
 /// What stands for what a token may not see.
 const HIDDEN: &str = "***";
@@ -47,8 +51,8 @@ pub(super) async fn call(
         Tool::TriggerFlow => trigger_flow(state, caller, arguments).await,
         Tool::ListSessions => list_sessions(state, fields).await,
         Tool::GetSession => get_session(state, caller, fields).await,
-        Tool::SearchContacts => Ok(json!({"data": found_contacts(state, read_search(fields, true)?).await?})),
-        Tool::GetContact => one_contact(state, read_sought(fields, true)?).await,
+        Tool::SearchContacts => search_contacts(state, fields).await,
+        Tool::GetContact => get_contact(state, fields).await,
         Tool::SendMessage => send_message(state, caller, arguments).await,
     }
 }
@@ -151,6 +155,16 @@ async fn get_session(state: &State, caller: &Principal, mut fields: Fields<'_>) 
     Ok(view)
 }
 
+async fn search_contacts(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
+    let profiles = found_contacts(state, read_search(fields, true)?).await?;
+    Ok(json!({"data": profiles.iter().map(found_contact).collect::<Vec<_>>()}))
+}
+
+async fn get_contact(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
+    let profile = one_contact(state, read_sought(fields, true)?).await?;
+    structured(&PublicContact::new(&row_of(&profile)))
+}
+
 async fn send_message(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
     let mut fields = Fields::of(arguments);
     let key = read_key(&mut fields, caller, "mcp-send-message", arguments);
@@ -208,6 +222,11 @@ fn read_key(
     others.sort_all_objects();
     let body_hash = Sha256::digest(others.to_string()).into();
     Some(IdempotencyKey { token_seq: principal.caller.stored_seq(), route, key: key.to_owned(), body_hash })
+}
+
+/// What a tool answers, from what the API answers.
+fn structured(view: &impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(view).map_err(|error| Error::internal("An answer cannot be written").caused_by(error).into())
 }
 
 /// Refuses what no tool knows, and tells all errors at once.

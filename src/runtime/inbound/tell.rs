@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::job::Job;
 use crate::store::contacts::StoredContact;
+use crate::views::contact::EventContact;
 
 /// Requests that mark messages as read, at once. Of more, some messages stay unread, which harms nobody.
 const MARKED_AT_ONCE: usize = 16;
@@ -67,18 +68,7 @@ pub(super) fn message_received(
                 "read_at": null,
                 "created_at": iso(Some(inbound.arrival.at())),
             },
-            "contact": {
-                "id": person.id,
-                "phone": person.phone,
-                "name": person.name,
-                "email": person.email,
-                "locale": person.language,
-                "tags": person.tags,
-                "metadata": person.metadata,
-                "opted_in_at": iso(person.opted_in_at),
-                "opted_out_at": iso(person.opted_out_at),
-                "created_at": iso(Some(contact.created_at)),
-            },
+            "contact": EventContact::new(person, contact.created_at),
         })
     })
 }

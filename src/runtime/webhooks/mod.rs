@@ -27,6 +27,7 @@ use crate::error::Result;
 use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
 use crate::store::{WriteClass, contacts};
+use crate::views::contact::{ContactBrief, ContactConsent};
 
 /// The events that an endpoint can choose.
 pub const EVENTS: [&str; 15] = [
@@ -143,22 +144,14 @@ impl Ledger<'_> {
                     "id": marked.id, "flow_id": marked.flow_id, "version": marked.version, "contact_id": contact.id,
                     "status": status, "reason": reason, "outcome": null,
                 },
-                "contact": told_of_contact(&contact),
+                "contact": ContactBrief::from(&contact),
             })
         })
     }
 
     /// Tells that somebody opted out or in.
     pub(super) fn emit_consent(&self, event: &'static str, contact_seq: i64, contact: &Contact) -> Result<()> {
-        self.emit(event, Some(contact_seq), || {
-            json!({"contact": {
-                "id": contact.id,
-                "phone": contact.phone,
-                "name": contact.name,
-                "opted_in_at": contact.opted_in_at.map(|at| at.to_iso_seconds()),
-                "opted_out_at": contact.opted_out_at.map(|at| at.to_iso_seconds()),
-            }})
-        })
+        self.emit(event, Some(contact_seq), || json!({"contact": ContactConsent::from(contact)}))
     }
 }
 
@@ -183,7 +176,7 @@ impl Job<'_> {
         self.emit(
             event,
             Some(contact_seq),
-            || json!({"session": told_of(session), "contact": told_of_contact(contact)}),
+            || json!({"session": told_of(session), "contact": ContactBrief::from(contact)}),
         )
     }
 
@@ -206,7 +199,7 @@ impl Job<'_> {
             });
             self.emit("handoff.requested", Some(contact_seq), || {
                 json!({
-                    "session": told_of(session), "contact": told_of_contact(contact),
+                    "session": told_of(session), "contact": ContactBrief::from(contact),
                     "node": node, "note": note, "waits": waits,
                 })
             })?;
@@ -220,10 +213,6 @@ fn told_of(session: &Session) -> Value {
         "id": session.id, "flow_id": session.flow_id, "version": session.version, "contact_id": session.contact_id,
         "status": session.status, "reason": session.reason, "outcome": session.outcome,
     })
-}
-
-fn told_of_contact(contact: &Contact) -> Value {
-    json!({"id": contact.id, "name": contact.name, "phone": contact.phone})
 }
 
 /// What came of making an endpoint.

@@ -2,12 +2,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
-use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
+use crate::api::manage::contacts::row_of;
 use crate::api::request::contact_fields::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read, read_heavy};
@@ -16,6 +16,7 @@ use crate::domain::{ContactChange, Phone};
 use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
 use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
+use crate::views::contact::{FoundContact, PublicContact, UpdatedContact};
 
 /// Contacts that a search gives at most.
 const FOUND_AT_MOST: u32 = 50;
@@ -33,9 +34,7 @@ pub(in crate::api) async fn create_contact(
     let key = idempotency_key(&request, &principal, "create-contact", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let profile = saved(outcome, "tags")?;
-    let mut answer = whole_view(&profile);
-    answer["updated_at"] = iso(Some(profile.updated_at));
-    Ok(answer_once(StatusCode::CREATED, &answer, is_replay))
+    Ok(answer_once(StatusCode::CREATED, &PublicContact::saved(&row_of(&profile)), is_replay))
 }
 
 fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
@@ -62,16 +61,7 @@ pub(in crate::api) async fn update_contact(
     let key = idempotency_key(&request, &principal, "update-contact", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let profile = saved(outcome, "tags")?;
-    let contact = &profile.stored.contact;
-    let answer = json!({
-        "id": contact.id,
-        "phone": contact.phone,
-        "name": contact.name,
-        "email": contact.email,
-        "tags": contact.tags,
-        "updated_at": iso(Some(profile.updated_at)),
-    });
-    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+    Ok(answer_once(StatusCode::OK, &UpdatedContact::new(&row_of(&profile)), is_replay))
 }
 
 fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {
@@ -145,11 +135,12 @@ fn read_metadata_or_blank(fields: &mut Fields<'_>) -> serde_json::Map<String, Va
 /// `POST /actions/get-contact`: one contact, by id, phone number or email address.
 pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
     let sought = read_sought(Fields::of(&body.fields), false)?;
-    Ok(HttpResponse::Ok().json(one_contact(&state, sought).await?))
+    let profile = one_contact(&state, sought).await?;
+    Ok(HttpResponse::Ok().json(PublicContact::new(&row_of(&profile))))
 }
 
 /// The contact that is sought.
-pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Value, ApiError> {
+pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Profile, ApiError> {
     let found = read(state, move |conn| {
         let known = match sought {
             Sought::Whom(whom) => match find_contact(conn, &whom)? {
@@ -165,7 +156,7 @@ pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result
         };
         Ok(profile.ok_or_else(|| ApiError::not_found(CONTACT_NOT_FOUND)))
     });
-    Ok(whole_view(&found.await??))
+    found.await?
 }
 
 /// By what a contact is sought.
@@ -201,13 +192,18 @@ pub(in crate::api) async fn search_contacts(
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let search = read_search(Fields::of(&body.0), false)?;
-    Ok(HttpResponse::Ok().json(found_contacts(&state, search).await?))
+    let profiles = found_contacts(&state, search).await?;
+    Ok(HttpResponse::Ok().json(profiles.iter().map(found_contact).collect::<Vec<_>>()))
 }
 
 /// The contacts that a search fits.
-pub(in crate::api) async fn found_contacts(state: &State, search: Search) -> Result<Value, ApiError> {
-    let found = read_heavy(state, move |conn| search::find(conn, &search, FOUND_AT_MOST)).await?;
-    Ok(found.iter().map(short_view).collect())
+pub(in crate::api) async fn found_contacts(state: &State, search: Search) -> Result<Vec<Profile>, ApiError> {
+    read_heavy(state, move |conn| search::find(conn, &search, FOUND_AT_MOST)).await
+}
+
+/// A contact that a search fits, as it is shown.
+pub(in crate::api) fn found_contact(profile: &Profile) -> FoundContact<'_> {
+    FoundContact::new(&row_of(profile))
 }
 
 /// What is searched for. A strict reading refuses what it does not know.
@@ -219,37 +215,4 @@ pub(in crate::api) fn read_search(mut fields: Fields<'_>, is_strict: bool) -> Re
     }
     fields.finish()?;
     Ok(search)
-}
-
-fn whole_view(profile: &Profile) -> Value {
-    let contact = &profile.stored.contact;
-    json!({
-        "id": contact.id,
-        "phone": contact.phone,
-        "name": contact.name,
-        "email": contact.email,
-        "locale": contact.language,
-        "source": profile.source,
-        "metadata": contact.metadata,
-        "tags": contact.tags,
-        "opted_in_at": iso(contact.opted_in_at),
-        "opted_out_at": iso(contact.opted_out_at),
-        "last_message_at": iso(profile.last_message_at),
-        "total_messages": profile.total_messages,
-        "created_at": iso(Some(profile.stored.created_at)),
-    })
-}
-
-fn short_view(profile: &Profile) -> Value {
-    let contact = &profile.stored.contact;
-    json!({
-        "id": contact.id,
-        "phone": contact.phone,
-        "name": contact.name,
-        "email": contact.email,
-        "source": profile.source,
-        "tags": contact.tags,
-        "last_message_at": iso(profile.last_message_at),
-        "created_at": iso(Some(profile.stored.created_at)),
-    })
 }

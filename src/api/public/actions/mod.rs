@@ -11,6 +11,7 @@ use std::io;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
@@ -109,7 +110,7 @@ pub(in crate::api) async fn run_once<C: Command>(
     }
 }
 
-pub(in crate::api) fn answer_once(status: StatusCode, body: &Value, is_replay: bool) -> HttpResponse {
+pub(in crate::api) fn answer_once(status: StatusCode, body: &impl Serialize, is_replay: bool) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     if is_replay {
         response.insert_header(("Idempotency-Replayed", "true"));

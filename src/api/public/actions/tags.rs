@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
@@ -17,6 +16,7 @@ use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
 use crate::runtime::{SaveContact, Whom};
 use crate::store::search;
+use crate::views::contact::{Tag, TaggedContact};
 
 /// Tags that a list has at most.
 const LISTED_AT_MOST: usize = 1_000;
@@ -34,8 +34,7 @@ pub(in crate::api) async fn add_tag(
     let command = SaveContact { whom, change, tags: None, source: None };
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
-    let answer = json!({"id": contact.id, "phone": contact.phone, "tag_added": tag, "tags": contact.tags});
-    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+    Ok(answer_once(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
 }
 
 /// `POST /actions/remove-tag`: takes a tag off a contact, if it is on it. The tag itself stays.
@@ -51,8 +50,7 @@ pub(in crate::api) async fn remove_tag(
     let command = SaveContact { whom, change, tags: None, source: None };
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
-    let answer = json!({"id": contact.id, "phone": contact.phone, "tag_removed": tag, "tags": contact.tags});
-    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+    Ok(answer_once(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
 }
 
 fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
@@ -78,9 +76,9 @@ pub(in crate::api) async fn list_tags(
 }
 
 /// A tag is its name: the id is made of that, so that a tag which is forgotten and comes back has the same one.
-fn tag_view(name: &str) -> Value {
+fn tag_view(name: &str) -> Tag<'_> {
     let hash = Sha256::new().chain_update("tag\0").chain_update(name).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
-    json!({"id": Builder::from_custom_bytes(bytes).into_uuid(), "name": name})
+    Tag { id: Builder::from_custom_bytes(bytes).into_uuid(), name }
 }

@@ -1,0 +1,21 @@
+//! What the outside sees: one shape for each thing that the API, the webhooks and the command line show.
+//!
+//! The fields of a struct are the keys of its JSON in their order, which clients have come to rely on: a key that may
+//! be absent says so by `skip_serializing_if`, every other one is there, as null if need be. Shapes are made of what
+//! `domain` knows; what only a row of the database tells is handed in beside it.
+
+pub mod contact;
+mod time;
+
+use serde::Serialize;
+
+pub use time::IsoTime;
+
+/// A part of a list.
+#[derive(Debug, Serialize)]
+pub struct Listing<T> {
+    /// Its rows.
+    pub data: Vec<T>,
+    /// Where the next part begins; `None` where there is none.
+    pub next_cursor: Option<String>,
+}
