@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NodeId, Timestamp};
+use super::{NodeId, SessionId, Timestamp};
 
 /// What a message is, for the channel that sends it and the page that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,12 @@ pub struct TemplateRef {
     /// `1`, `2`, … for the body, `header.1`, `button.0`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+}
+
+/// The session and the bare id of an option as channels carry it: `<session>:<option>`.
+pub fn split_option(option: &str) -> Option<(SessionId, &str)> {
+    let (session, bare) = option.split_once(':')?;
+    Some((session.parse().ok()?, bare))
 }
 
 /// What kind of message a person sent.

@@ -45,7 +45,7 @@ pub use ids::{
     TokenId,
 };
 pub use link::{is_encoded_path, link_suffix, web_link};
-pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef};
+pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef, split_option};
 pub use network::Network;
 pub use node::{
     Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, Handoff, HttpRequest, MediaTemplate, Menu,

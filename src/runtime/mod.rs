@@ -55,10 +55,7 @@ pub use commands::resume::{Resume, Resumed};
 pub use commands::send::{SendRefusal, SendTemplate, SendText, Sending};
 pub use commands::stop_flow::Stopped;
 pub use commands::trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerRefusal, Triggered};
-pub use inbound::{
-    AllowAutoReplies, Handling, Inbound, Quoted, Received, about as about_inbound, content as inbound_content,
-    described as described_media, has_stopped_auto_replies,
-};
+pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_stopped_auto_replies};
 pub use job::arrivals::Arrival;
 pub use job::changes::Notice;
 pub use job::held::ResumeContact;

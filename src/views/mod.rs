@@ -5,6 +5,7 @@
 //! `domain` knows; what only a row of the database tells is handed in beside it.
 
 pub mod contact;
+pub mod message;
 mod time;
 
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
@@ -15,6 +15,7 @@ use crate::channels::incoming::{IncomingKind, Sender};
 use crate::domain::text::json_depth;
 use crate::domain::{MessageId, Phone, ReplyKind, Timestamp};
 use crate::runtime::{Arrival, Inbound, Quoted};
+use crate::views::message::InboundAnswer;
 
 /// Characters of a message's text at most.
 pub(in crate::api) const TEXT_CHARS: usize = 16_384;
@@ -29,13 +30,12 @@ pub(in crate::api) async fn receive_inbound(state: web::Data<State>, body: JsonB
     let arrival = state.runtime.arrive();
     let inbound = read_inbound(&body, arrival)?;
     let received = state.runtime.receive(inbound).await?;
-    let mut answer = json!({"message_id": received.message_id, "handled": received.handling.as_str()});
-    if let Some(session_id) = received.session_id {
-        answer["session_id"] = json!(session_id);
-    }
-    if let Some(reason) = received.reason {
-        answer["reason"] = json!(reason);
-    }
+    let answer = InboundAnswer {
+        message_id: received.message_id,
+        handled: received.handling.as_str(),
+        session_id: received.session_id,
+        reason: received.reason,
+    };
     Ok(HttpResponse::Accepted().json(answer))
 }
 

@@ -2,9 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::answer::{cut, iso};
+use crate::api::answer::cut;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
@@ -12,11 +12,12 @@ use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, MessageId};
 use crate::error::{Error, Result};
-use crate::runtime::{Answer, Answered, Retried, about_inbound, described_media, why_it_waits};
+use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
 use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
-use crate::views::contact::ContactBrief;
+use crate::views::message::{ListedMessage, Message, MessageContent, Stage, TracedMessage, take};
+use crate::views::{IsoTime, Listing};
 
 /// Characters of an agent's answer at most, which is what WhatsApp takes.
 const ANSWER_CHARS: usize = 4_096;
@@ -51,8 +52,8 @@ pub(in crate::api) async fn list_messages(
     query.finish()?;
     let listed = read(&state, move |conn| {
         let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
-        let data = rows.iter().map(|row| message_row(conn, row)).collect::<Result<Vec<_>>>()?;
-        Ok(json!({"data": data, "next_cursor": next.map(|seq| seq.to_string())}))
+        let data = rows.iter().map(|row| listed_message(conn, row)).collect::<Result<Vec<_>>>()?;
+        Ok(Listing { data, next_cursor: next.map(|seq| seq.to_string()) })
     });
     Ok(HttpResponse::Ok().json(listed.await?))
 }
@@ -140,75 +141,57 @@ pub(in crate::api) async fn retry_message(
     }
 }
 
-fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Value> {
+fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Listing<TracedMessage>> {
     let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
-    let next = cut(&mut rows, page.limit, |row| row.seq);
+    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
     let data = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
-    Ok(json!({"data": data, "next_cursor": next}))
+    Ok(Listing { data, next_cursor })
 }
 
 /// A message of somebody, with who that is.
-fn message_row(conn: &Conn, row: &MessageRow) -> Result<Value> {
-    let mut view = message_with_stages(conn, row)?;
-    let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact);
-    view["contact"] = json!(contact.map(ContactBrief::from));
-    Ok(view)
+fn listed_message(conn: &Conn, row: &MessageRow) -> Result<ListedMessage> {
+    let message = message_with_stages(conn, row)?;
+    let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact.into());
+    Ok(ListedMessage { message, contact })
 }
 
 /// A message as it is shown, with the stages of its way.
-pub(in crate::api) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<Value> {
-    let mut view = message_view(conn, row)?;
+pub(in crate::api) fn message_with_stages(conn: &Conn, row: &MessageRow) -> Result<TracedMessage> {
     let stages = match row.direction {
         Direction::In => Vec::new(),
         Direction::Out => messages::stages(conn, row.seq)?,
     };
-    view["stages"] = stages.into_iter().map(|(stage, at)| json!({"stage": stage, "at": iso(Some(at))})).collect();
-    Ok(view)
+    let stages = stages.into_iter().map(|(stage, at)| Stage { stage, at: IsoTime(at) }).collect();
+    Ok(TracedMessage { message: message_view(conn, row)?, stages })
 }
 
 /// A message as it is shown. Its options carry the session before their id, as channels send them.
-pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Value> {
-    let body: Value = serde_json::from_str(&row.body)
+pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Message> {
+    let mut body: Value = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
-    let mut view = json!({
-        "id": row.id,
-        "contact_id": row.contact_id,
-        "direction": row.direction.as_str(),
-        "type": row.kind,
-        "text": body["text"],
-        "options": null,
-        "media": match &body["media"] {
-            Value::Null => Value::Null,
-            media => described_media(media.clone()),
-        },
-        "referral": about_inbound(body.get("media"), "referral"),
-        "pricing": row.pricing.as_deref().and_then(|pricing| serde_json::from_str::<Value>(pricing).ok()),
-        "template": body["template"],
-        "sent": body["sent"],
-        "status": row.status.as_str(),
-        "reason": match &row.reason {
-            Some(reason) => Some(reason.as_str()),
-            None => why_it_waits(conn, row)?,
-        },
-        "error": row.error,
-        "attempts": row.attempts,
-        "origin": row.origin.map(Origin::as_str),
-        "handled": row.handled,
-        "channel": row.channel,
-        "provider_id": row.provider_id,
-        "session_id": row.session_id,
-        "created_at": iso(Some(row.created_at)),
-    });
-    if let (Some(options), Some(session)) = (body["options"].as_array(), row.session_id) {
-        let shown = options.iter().map(|option| {
-            let mut option = option.clone();
-            option["id"] = json!(format!("{session}:{}", option["id"].as_str().unwrap_or_default()));
-            option
-        });
-        view["options"] = shown.collect();
-    }
-    if let Some(option) = body.get("option") {
-        view["option"] = option.clone();
-    }
-    Ok(view)
+    let reason = match &row.reason {
+        Some(reason) => Some(reason.clone()),
+        None => why_it_waits(conn, row)?.map(str::to_owned),
+    };
+    Ok(Message {
+        id: row.id,
+        contact_id: row.contact_id,
+        direction: row.direction.as_str(),
+        kind: row.kind.clone(),
+        content: MessageContent::take(&mut body, row.session_id),
+        pricing: row.pricing.as_deref().and_then(|pricing| serde_json::from_str(pricing).ok()),
+        template: take(&mut body, "template"),
+        sent: take(&mut body, "sent"),
+        status: row.status.as_str(),
+        reason,
+        error: row.error.clone(),
+        attempts: row.attempts,
+        origin: row.origin.map(Origin::as_str),
+        handled: row.handled.clone(),
+        channel: row.channel.clone(),
+        provider_id: row.provider_id.clone(),
+        session_id: row.session_id,
+        created_at: IsoTime(row.created_at),
+        option: body.get_mut("option").map(Value::take),
+    })
 }

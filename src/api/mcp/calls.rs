@@ -177,7 +177,7 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
         let text = read_message(&mut fields, "text");
         fields.refuse_unknown();
         let phone = phone_of(state, fields.finish_with(|| whom)?).await?;
-        return Ok(send_once(state, key, SendText { phone, text }).await?.0);
+        return structured(&send_once(state, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
@@ -185,7 +185,7 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
     fields.refuse_unknown();
     let (whom, template_id) = fields.finish_with(|| whom.zip(template_id))?;
     let phone = phone_of(state, whom).await?;
-    Ok(send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
+    structured(&send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.

@@ -10,12 +10,12 @@ use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{Contact, FlowId, FlowKind, ReplyKind, Status, Timestamp};
+use crate::domain::{FlowId, FlowKind, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
-use crate::runtime::inbound_content;
 use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::StoredSession;
 use crate::store::{Conn, contacts, flows, sessions};
+use crate::views::message::{ReceivedMessage, content};
 
 /// Rows of a list.
 const MOST: u32 = 100;
@@ -144,32 +144,17 @@ pub(in crate::api) async fn list_received_messages(
     Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-fn message_view(conn: &Conn, row: &MessageRow) -> Result<Option<Value>> {
-    let Some(Contact { id, phone, name, email, .. }) =
-        contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact)
-    else {
+fn message_view(conn: &Conn, row: &MessageRow) -> Result<Option<ReceivedMessage>> {
+    let Some(contact) = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact) else {
         return Ok(None);
     };
     let body: Value = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
-    let Some((public, kind)) = TYPES.iter().find(|(_, kind)| kind.as_str() == row.kind) else { return Ok(None) };
+    let Some((_, kind)) = TYPES.iter().find(|(_, kind)| kind.as_str() == row.kind) else { return Ok(None) };
     let sent_at: Option<Timestamp> = body["sent_at"].as_str().and_then(|at| at.parse().ok());
-    let content = inbound_content(*kind, body["text"].as_str(), body["option"].as_str(), body.get("media").cloned());
-    Ok(Some(json!({
-        "id": row.id,
-        "direction": "inbound",
-        "type": public,
-        "content": content,
-        "status": "received",
-        "contact_id": id,
-        "contact_phone": phone,
-        "contact_name": name,
-        "contact_email": email,
-        "sent_at": iso(sent_at),
-        "delivered_at": null,
-        "read_at": null,
-        "created_at": iso(Some(row.created_at)),
-    })))
+    let content = content(*kind, body["text"].as_str(), body["option"].as_str(), body.get("media").cloned());
+    let times = (sent_at, row.created_at);
+    Ok(Some(ReceivedMessage::new((row.id, *kind, content), contact.into(), times)))
 }
 
 /// `GET /triggers/new-campaign-sent`: nothing, because there are no campaigns here.

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::channels::ChannelKind;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
-use crate::domain::{FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp};
+use crate::domain::{
+    FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp, split_option,
+};
 use crate::runtime::job::arrivals::Arrival;
 
 /// A message from a person, as a channel hands it over.
@@ -195,10 +197,4 @@ impl Inbound {
         }
         body
     }
-}
-
-/// The parts of `<session>:<option>`.
-pub(super) fn split_option(option: &str) -> Option<(SessionId, &str)> {
-    let (session, bare) = option.split_once(':')?;
-    Some((session.parse().ok()?, bare))
 }

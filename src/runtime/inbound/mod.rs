@@ -38,7 +38,6 @@ pub(super) use auto_replies::{Earlier, EarlierKind, LIMIT, Standing, standing};
 pub(super) use keywords::{Keywords, read as read_keywords};
 pub use message::{Handling, Inbound, Quoted, Received};
 pub(super) use route::LATE;
-pub use tell::{about, content, described};
 
 use message::Stored;
 use route::Route;

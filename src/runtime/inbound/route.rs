@@ -32,10 +32,10 @@ use uuid::Uuid;
 
 use super::auto_replies::{LIMIT, Standing};
 use super::consent::Ending;
-use super::message::{Handling, Inbound, Quoted, Received, Stored, StoredTurn, split_option};
+use super::message::{Handling, Inbound, Quoted, Received, Stored, StoredTurn};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
-use crate::domain::{FlowId, Holder, LateReply, NodeId, Reply, ReplyKind, SessionId, Status, WaitKind};
+use crate::domain::{FlowId, Holder, LateReply, NodeId, Reply, ReplyKind, SessionId, Status, WaitKind, split_option};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
 use crate::runtime::commands::trigger;

@@ -17,6 +17,7 @@ use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::State;
 use crate::domain::{Phone, TemplateId};
 use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
+use crate::views::message::SendAnswer;
 
 /// Characters of a text at most, which is what WhatsApp takes. They are counted as Unicode scalar values.
 const TEXT_CHARS: usize = 4_096;
@@ -121,7 +122,7 @@ pub(in crate::api) async fn send_once(
     state: &State,
     key: Option<IdempotencyKey>,
     command: impl Command<Outcome = Sending>,
-) -> Result<(Value, bool), ApiError> {
+) -> Result<(SendAnswer, bool), ApiError> {
     state.runtime.check_room()?;
     let wait = state.runtime.wait_for_delivery();
     let (outcome, is_replay) = run_once(state, key.clone(), command).await?;
@@ -142,8 +143,7 @@ pub(in crate::api) async fn send_once(
             return Err(failed(&reason, error).with("id", id.to_string()));
         }
     };
-    let body = json!({"id": id, "status": status, "whatsapp_message_id": provider_id, "contact_id": contact_id});
-    Ok((body, is_replay))
+    Ok((SendAnswer { id, status, whatsapp_message_id: provider_id, contact_id }, is_replay))
 }
 
 fn unprocessable(error: impl Into<String>) -> ApiError {
