@@ -5,7 +5,8 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Context, flows};
@@ -16,6 +17,7 @@ use crate::runtime::simulation::{
 };
 use crate::runtime::{Clock, TriggerRefusal};
 use crate::views::contact::SimulatedContact;
+use crate::views::session::Standing;
 
 const HELP: &str = "\
 What you type is what the contact writes. Commands begin with a slash; // writes a text that does.
@@ -241,23 +243,29 @@ impl<W: Write> Chat<W> {
 
     fn show_state(&mut self) -> std::io::Result<()> {
         let (session, contact) = (self.simulation.session(), self.simulation.contact());
-        let wait = session.wait.as_ref();
-        let state = json!({
-            "now": self.simulation.now(),
-            "status": session.status,
-            "reason": session.reason,
-            "outcome": session.outcome,
-            "current_node_id": session.current_node,
-            "waiting_for": wait.map(|wait| wait.kind),
-            "wake_at": wait.and_then(|wait| wait.wake_at),
-            "expires_at": session.expires_at,
-            "turn": session.turn,
-            "seed": session.seed,
-            "context": session.context,
-            "contact": SimulatedContact::<Timestamp>::from(contact),
-        });
-        writeln!(self.out, "{state:#}")
+        let state = State {
+            now: self.simulation.now(),
+            standing: session.into(),
+            turn: session.turn,
+            seed: session.seed,
+            context: &session.context,
+            contact: contact.into(),
+        };
+        serde_json::to_writer_pretty(&mut self.out, &state)?;
+        writeln!(self.out)
     }
+}
+
+/// Where the session stands.
+#[derive(Serialize)]
+struct State<'a> {
+    now: Timestamp,
+    #[serde(flatten)]
+    standing: Standing<Timestamp>,
+    turn: u32,
+    seed: u64,
+    context: &'a Map<String, Value>,
+    contact: SimulatedContact<'a, Timestamp>,
 }
 
 fn read_event(text: &str) -> Result<Stimulus, String> {

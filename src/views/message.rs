@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::IsoTime;
 use super::contact::{ContactBrief, ContactKeys, EventContact};
-use crate::domain::{ContactId, MessageId, ReplyKind, SessionId, Timestamp, split_option};
+use crate::domain::{
+    ContactId, MediaRef, MessageId, MessageKind, MessageOption, OutgoingMessage, ReplyKind, SessionId, TemplateRef,
+    Timestamp, split_option,
+};
 
 /// A message on the admin page: in the turn that said or took it, and in an export.
 #[derive(Debug, Serialize)]
@@ -119,6 +122,36 @@ pub struct ListedMessage {
     pub message: TracedMessage,
     /// Its contact.
     pub contact: Option<ContactBrief>,
+}
+
+/// A message of a simulation.
+#[derive(Debug, Serialize)]
+pub struct SimulatedMessage<'a> {
+    index: usize,
+    #[serde(rename = "type")]
+    kind: MessageKind,
+    text: Option<&'a str>,
+    options: Option<&'a [MessageOption]>,
+    media: Option<&'a MediaRef>,
+    template: Option<&'a TemplateRef>,
+    status: &'static str,
+    reason: Option<&'static str>,
+}
+
+impl<'a> SimulatedMessage<'a> {
+    /// The message with that many before it, and why it did not go out, if so.
+    pub fn new(index: usize, message: &'a OutgoingMessage, refused: Option<&'static str>) -> Self {
+        Self {
+            index,
+            kind: message.kind,
+            text: message.text.as_deref(),
+            options: Some(message.options.as_slice()).filter(|options| !options.is_empty()),
+            media: message.media.as_ref(),
+            template: message.template.as_ref(),
+            status: if refused.is_some() { "failed" } else { "simulated" },
+            reason: refused,
+        }
+    }
 }
 
 /// A message from a person: `/triggers/new-message-received`, and the event `message.received`.

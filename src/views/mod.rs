@@ -5,7 +5,9 @@
 //! `domain` knows; what only a row of the database tells is handed in beside it.
 
 pub mod contact;
+pub mod flow;
 pub mod message;
+pub mod session;
 mod time;
 
 use serde::Serialize;

@@ -20,6 +20,7 @@ use crate::store::subject_export::PublishedEvent;
 use crate::store::{Conn, messages, sessions, subject_export, turns};
 use crate::views::IsoTime;
 use crate::views::contact::{AdminContact, ExportHead, ExportedAddress, ExportedEvent, ExportedPace};
+use crate::views::session::ExportedSession;
 
 /// Turns or messages that are read at once for an export.
 const EXPORT_ROWS: u32 = 100;
@@ -128,9 +129,9 @@ impl Export {
         let read = move |conn: &Conn| match sessions::list_of_contact(conn, contact_seq, after, 1)?.first() {
             Some(stored) => {
                 let place = Place { flow_seq: stored.flow_seq, seq: stored.seq };
-                let mut view = session_view(conn, stored, now)?;
-                view["http_calls"] = subject_export::calls_of(conn, stored.seq)?.into();
-                Ok(Some((opened(&view)?, place)))
+                let session = session_view(conn, stored, now)?;
+                let http_calls = subject_export::calls_of(conn, stored.seq)?;
+                Ok(Some((opened(&ExportedSession { session, http_calls })?, place)))
             }
             None => Ok(None),
         };

@@ -2,10 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::sessions::show_holder;
-use crate::api::answer::{cut, iso};
+use crate::api::answer::cut;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
     checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
@@ -13,7 +12,7 @@ use crate::api::request::contact_fields::{
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::profile::is_language;
-use crate::domain::{ContactChange, ContactId, ParseError, Phone, Timestamp};
+use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::Result;
 use crate::runtime::{
     AllowAutoReplies, ContactUpdated, Found, ResumeContact, UpdateContact, Whom, find_contact, has_stopped_auto_replies,

@@ -4,21 +4,23 @@ use std::collections::HashMap;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::messages::message_view;
-use crate::api::answer::{cut, iso};
+use crate::api::answer::cut;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, FlowId, Held, SessionId, Status, Timestamp, session_reason_in_words};
+use crate::domain::{ContactId, FlowId, SessionId, Status, Timestamp, session_reason_in_words};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::{Filter, StoredSession};
 use crate::store::turns::{self, TurnRow};
 use crate::store::{Conn, contacts, flows, sessions};
-use crate::views::contact::ContactBrief;
+use crate::views::contact::HeldBy;
+use crate::views::session::{ListedSession, SessionDetail, Turn};
+use crate::views::{IsoTime, Listing};
 
 pub(in crate::api) fn not_found() -> ApiError {
     ApiError::not_found("Session not found")
@@ -54,7 +56,11 @@ pub(in crate::api) struct Wanted {
 }
 
 /// A page of the list of sessions, newest first.
-pub(in crate::api) async fn list_view(state: &State, wanted: Wanted, page: Page) -> Result<Value, ApiError> {
+pub(in crate::api) async fn list_view(
+    state: &State,
+    wanted: Wanted,
+    page: Page,
+) -> Result<Listing<ListedSession>, ApiError> {
     let Wanted { flow_id, contact_id, status, in_handoff } = wanted;
     let now = state.runtime.clock().now();
     let listed = read(state, move |conn| {
@@ -62,7 +68,7 @@ pub(in crate::api) async fn list_view(state: &State, wanted: Wanted, page: Page)
         let flow_seq = flow_id.map(|id| flows::seq_of_any(conn, id)).transpose()?;
         let contact_seq = contact_id.map(|id| contacts::find_by_id(conn, id)).transpose()?;
         if matches!(flow_seq, Some(None)) || matches!(contact_seq, Some(None)) {
-            return Ok(json!({"data": [], "next_cursor": null}));
+            return Ok(Listing { data: Vec::new(), next_cursor: None });
         }
         let contact_seq = contact_seq.flatten().map(|contact| contact.seq);
         let filter = Filter { flow_seq: flow_seq.flatten(), status, contact_seq };
@@ -70,9 +76,9 @@ pub(in crate::api) async fn list_view(state: &State, wanted: Wanted, page: Page)
             true => sessions::list_in_handoff(conn, &filter, page.cursor, page.limit + 1)?,
             false => sessions::list(conn, &filter, page.cursor, page.limit + 1)?,
         };
-        let next = cut(&mut rows, page.limit, |row| row.seq);
-        let data = rows.iter().map(|row| session_row(conn, row, now)).collect::<Result<Vec<_>>>()?;
-        Ok(json!({"data": data, "next_cursor": next}))
+        let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+        let data = rows.iter().map(|row| listed_session(conn, row, now)).collect::<Result<Vec<_>>>()?;
+        Ok(Listing { data, next_cursor })
     });
     listed.await
 }
@@ -148,11 +154,12 @@ async fn session_answer(state: &State, id: SessionId) -> Result<HttpResponse, Ap
 }
 
 /// A session with its context, as it stands at a time.
-pub(in crate::api) fn session_view(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Value> {
-    let mut view = session_row(conn, stored, now)?;
-    view["context"] = json!(stored.session.context);
-    view["reason_text"] = json!(reason_text(conn, stored)?);
-    Ok(view)
+pub(in crate::api) fn session_view(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<SessionDetail> {
+    Ok(SessionDetail {
+        session: listed_session(conn, stored, now)?,
+        context: stored.session.context.clone(),
+        reason_text: reason_text(conn, stored)?,
+    })
 }
 
 /// Why a session did not come to its end, in words; `null` where nothing more is known than its status and reason.
@@ -177,45 +184,15 @@ fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
 }
 
 /// A session as lists show it.
-fn session_row(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<Value> {
+fn listed_session(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<ListedSession> {
     let session = &stored.session;
     let contact = contacts::find_by_seq(conn, stored.contact_seq)?;
     // Somebody else has the conversation, so that the session stands still.
     let held = contact.as_ref().and_then(|contact| contact.held);
     let held = held.filter(|held| held.is_on(now) && session.status == Status::Running);
-    let contact = contact.map(|stored| stored.contact);
-    let mut view = json!({
-        "id": session.id,
-        "flow_id": session.flow_id,
-        "flow_name": flows::name_of(conn, stored.flow_seq)?,
-        "version": session.version,
-        "contact_id": session.contact_id,
-        "contact": contact.map(ContactBrief::from),
-        "status": session.status,
-        "reason": session.reason,
-        "outcome": session.outcome,
-        "current_node_id": session.current_node,
-        "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
-        "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
-        "expires_at": iso(session.expires_at),
-        "turn": session.turn,
-        "started_at": iso(Some(session.started_at)),
-        "last_interaction_at": iso(Some(session.last_interaction_at)),
-        "ended_at": iso(session.ended_at),
-    });
-    show_holder(&mut view, held);
-    if let Some(code) = &session.undelivered {
-        view["undelivered"] = json!(code);
-    }
-    Ok(view)
-}
-
-/// Who else holds a conversation, and until when; told only where somebody does.
-pub(in crate::api) fn show_holder(view: &mut Value, held: Option<Held>) {
-    if let Some(held) = held {
-        view["held_by"] = json!(held.by);
-        view["held_until"] = json!(iso(Some(held.until)));
-    }
+    let contact = contact.map(|stored| stored.contact.into());
+    let flow_name = flows::name_of(conn, stored.flow_seq)?;
+    Ok(ListedSession::new(session, flow_name, contact, held.map(HeldBy::from)))
 }
 
 /// `GET /sessions/{id}/turns`: the trace, oldest first.
@@ -234,26 +211,22 @@ pub(in crate::api) async fn list_turns(
 }
 
 /// A page of a session's trace, oldest first.
-pub(in crate::api) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Value> {
+pub(in crate::api) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Listing<Turn>> {
     let mut rows = turns::list(conn, session_seq, page.cursor.unwrap_or(0), page.limit + 1)?;
-    let next = cut(&mut rows, page.limit, |row| row.seq);
-    Ok(json!({"data": turn_views(conn, &rows)?, "next_cursor": next}))
+    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+    Ok(Listing { data: turn_views(conn, &rows)?, next_cursor })
 }
 
 /// Turns as they are shown, with what they said.
-pub(in crate::api) fn turn_views(conn: &Conn, rows: &[TurnRow]) -> Result<Vec<Value>> {
+pub(in crate::api) fn turn_views(conn: &Conn, rows: &[TurnRow]) -> Result<Vec<Turn>> {
     let wanted: Vec<i64> = rows.iter().flat_map(|row| row.messages.iter().copied()).collect();
     let said: HashMap<i64, MessageRow> =
         messages::by_seqs(conn, &wanted)?.into_iter().map(|message| (message.seq, message)).collect();
-    let mut views = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut turn: Value = serde_json::from_str(&row.record)
+    let view = |row: &TurnRow| {
+        let record = serde_json::from_str(&row.record)
             .map_err(|error| Error::internal("A stored turn is no JSON").caused_by(error))?;
-        turn["at"] = iso(Some(row.at));
         let messages = row.messages.iter().filter_map(|seq| said.get(seq)).map(|said| message_view(conn, said));
-        let messages = messages.collect::<Result<Vec<_>>>()?;
-        turn["messages"] = json!(messages);
-        views.push(turn);
-    }
-    Ok(views)
+        Ok(Turn { record, at: IsoTime(row.at), messages: messages.collect::<Result<Vec<_>>>()? })
+    };
+    rows.iter().map(view).collect()
 }

@@ -2,16 +2,17 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::publishing;
 use super::simulation_fields::{read_event, read_start};
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::public::actions;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::{State, compute};
+use crate::channels::ChannelKind;
 use crate::domain::{FlowId, SimulationId};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
@@ -19,6 +20,8 @@ use crate::runtime::simulation::{NotStarted, Refused, SimulatedMessage, Simulate
 use crate::store::flows as flow_rows;
 use crate::views::IsoTime;
 use crate::views::contact::SimulatedContact;
+use crate::views::message;
+use crate::views::session::SimulatedSession;
 
 pub(in crate::api) fn not_found() -> ApiError {
     ApiError::not_found("Simulation not found").hint("A simulation is kept for an hour: start another.")
@@ -49,7 +52,7 @@ pub(in crate::api) async fn start_simulation(
         })?;
         let view = simulation_view(&simulation, simulation.turns());
         let id = state.runtime.simulations().keep(simulation);
-        Ok(with_id(id, view))
+        Ok(SimulationAnswer { id, simulation: view })
     });
     Ok(HttpResponse::Created().json(answer.await?))
 }
@@ -69,7 +72,7 @@ pub(in crate::api) async fn take_event(
             let before = simulation.turns().len();
             simulation.take(&event).map(|()| simulation_view(simulation, &simulation.turns()[before..]))
         });
-        Ok(with_id(id, taken.ok_or_else(not_found)?.map_err(refused)?))
+        Ok(SimulationAnswer { id, simulation: taken.ok_or_else(not_found)?.map_err(refused)? })
     });
     Ok(HttpResponse::Ok().json(answer.await?))
 }
@@ -82,7 +85,8 @@ pub(in crate::api) async fn get_simulation(
     let id: SimulationId = id.parse().map_err(|_| not_found())?;
     let answer = in_background(state.clone(), move || {
         let view = |simulation: &mut Simulation| simulation_view(simulation, simulation.turns());
-        Ok(with_id(id, state.runtime.simulations().with(id, view).ok_or_else(not_found)?))
+        let simulation = state.runtime.simulations().with(id, view).ok_or_else(not_found)?;
+        Ok(SimulationAnswer { id, simulation })
     });
     Ok(HttpResponse::Ok().json(answer.await?))
 }
@@ -171,68 +175,61 @@ fn find_subject(state: &State, source: Source) -> Result<Subject, ApiError> {
     }
 }
 
-fn with_id(id: SimulationId, mut view: Map<String, Value>) -> Map<String, Value> {
-    view.shift_insert(0, "id".to_owned(), json!(id));
-    view
+/// The answer on a simulation: its id before all else.
+#[derive(Serialize)]
+struct SimulationAnswer {
+    id: SimulationId,
+    #[serde(flatten)]
+    simulation: Value,
 }
 
-fn simulation_view(simulation: &Simulation, turns: &[SimulatedTurn]) -> Map<String, Value> {
-    let (session, contact, start) = (simulation.session(), simulation.contact(), simulation.beginning());
+/// Where a simulation stands.
+#[derive(Serialize)]
+struct SimulationView<'a> {
+    now: IsoTime,
+    seed: u64,
+    channel: ChannelKind,
+    window_open: bool,
+    held_until: Option<IsoTime>,
+    confirmation: Option<&'a str>,
+    contact: SimulatedContact<'a, IsoTime>,
+    session: SimulatedSession<'a>,
+    /// The last of the turns.
+    turn: Option<&'a Value>,
+    turns: &'a [Value],
+}
+
+fn simulation_view(simulation: &Simulation, turns: &[SimulatedTurn]) -> Value {
+    let (session, subject, start) = (simulation.session(), simulation.subject(), simulation.beginning());
     let turns: Vec<Value> = turns.iter().map(turn_view).collect();
-    let view = json!({
-        "now": iso(Some(simulation.now())),
-        "seed": start.seed,
-        "channel": start.channel,
-        "window_open": simulation.is_window_open(),
-        "held_until": iso(simulation.held_until()),
-        "confirmation": simulation.confirmation(),
-        "contact": SimulatedContact::<IsoTime>::from(contact),
-        "session": {
-            "id": session.id,
-            "flow_id": simulation.subject().flow_id,
-            "version": simulation.subject().version,
-            "status": session.status,
-            "reason": session.reason,
-            "outcome": session.outcome,
-            "current_node_id": session.current_node,
-            "waiting_for": session.wait.as_ref().map(|wait| wait.kind),
-            "wake_at": iso(session.wait.as_ref().and_then(|wait| wait.wake_at)),
-            "expires_at": iso(session.expires_at),
-            "context": session.context,
-            "turn": session.turn,
-        },
-        "turn": turns.last(),
-        "turns": turns,
-    });
-    match view {
-        Value::Object(view) => view,
-        _ => Map::new(),
-    }
+    json!(SimulationView {
+        now: IsoTime(simulation.now()),
+        seed: start.seed,
+        channel: start.channel,
+        window_open: simulation.is_window_open(),
+        held_until: simulation.held_until().map(IsoTime),
+        confirmation: simulation.confirmation(),
+        contact: simulation.contact().into(),
+        session: SimulatedSession::new(session, subject.flow_id, subject.version),
+        turn: turns.last(),
+        turns: &turns,
+    })
 }
 
 fn turn_view(turn: &SimulatedTurn) -> Value {
     let record = &turn.record;
+    let messages: Vec<_> = turn.messages.iter().map(message_view).collect();
     json!({
         "turn": record.turn,
-        "at": iso(Some(turn.at)),
+        "at": IsoTime(turn.at),
         "stimulus": record.stimulus,
         "path": record.path,
         "changes": record.changes,
         "warnings": record.warnings,
-        "messages": turn.messages.iter().map(message_view).collect::<Vec<_>>(),
+        "messages": messages,
     })
 }
 
-fn message_view(said: &SimulatedMessage) -> Value {
-    let message = &said.message;
-    json!({
-        "index": said.index,
-        "type": message.kind,
-        "text": message.text,
-        "options": (!message.options.is_empty()).then_some(&message.options),
-        "media": message.media,
-        "template": message.template,
-        "status": if said.refused.is_some() { "failed" } else { "simulated" },
-        "reason": said.refused,
-    })
+fn message_view(said: &SimulatedMessage) -> message::SimulatedMessage<'_> {
+    message::SimulatedMessage::new(said.index, &said.message, said.refused)
 }

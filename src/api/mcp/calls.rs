@@ -25,7 +25,9 @@ use crate::error::Error;
 use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};
 use crate::store;
 use crate::store::tokens::Scope;
+use crate::views::Listing;
 use crate::views::contact::PublicContact;
+use crate::views::session::SessionWithTurns;
 
 /// What stands for what a token may not see.
 const HIDDEN: &str = "***";
@@ -119,7 +121,7 @@ async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String,
     let found = read(state, move |conn| store::flows::find(conn, id)).await?;
     trigger.kind = found.map_or(FlowKind::Flow, |flow| flow.summary.kind);
     let (_, answer, _) = trigger_once(state, key, trigger).await?;
-    Ok(answer)
+    structured(&answer)
 }
 
 async fn list_sessions(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -131,7 +133,7 @@ async fn list_sessions(state: &State, mut fields: Fields<'_>) -> Result<Value, A
     };
     let page = fields.page();
     close(fields)?;
-    sessions::list_view(state, wanted, page).await
+    structured(&sessions::list_view(state, wanted, page).await?)
 }
 
 async fn get_session(state: &State, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -142,17 +144,15 @@ async fn get_session(state: &State, caller: &Principal, mut fields: Fields<'_>) 
     let id: SessionId = id.parse().map_err(|_| sessions::not_found())?;
     let found = read(state, move |conn| {
         let Some(stored) = store::sessions::find_by_id(conn, id)? else { return Ok(None) };
-        let mut view = session_view(conn, &stored, now)?;
-        let turns = turns_view(conn, stored.seq, page)?;
-        view["turns"] = turns["data"].clone();
-        view["next_cursor"] = turns["next_cursor"].clone();
-        Ok(Some(view))
+        let session = session_view(conn, &stored, now)?;
+        let Listing { data: turns, next_cursor } = turns_view(conn, stored.seq, page)?;
+        Ok(Some(SessionWithTurns { session, turns, next_cursor }))
     });
     let mut view = found.await?.ok_or_else(sessions::not_found)?;
     if caller.scope < Scope::Admin {
-        view["turns"].as_array_mut().into_iter().flatten().for_each(hide_addresses);
+        view.turns.iter_mut().for_each(|turn| hide_addresses(&mut turn.record));
     }
-    Ok(view)
+    structured(&view)
 }
 
 async fn search_contacts(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -251,13 +251,13 @@ fn hide_credentials(document: &mut Value) {
 }
 
 /// Hides which addresses a turn called, or could not call: filled in, they have what [`hide_credentials`] hides.
-fn hide_addresses(turn: &mut Value) {
-    for change in turn["changes"].as_array_mut().into_iter().flatten() {
+fn hide_addresses(record: &mut Map<String, Value>) {
+    for change in record.get_mut("changes").and_then(Value::as_array_mut).into_iter().flatten() {
         if change["name"] == CALLED && change["value"].get("url").is_some() {
             change["value"]["url"] = json!(HIDDEN);
         }
     }
-    for warning in turn["warnings"].as_array_mut().into_iter().flatten() {
+    for warning in record.get_mut("warnings").and_then(Value::as_array_mut).into_iter().flatten() {
         let text = warning["text"].as_str().unwrap_or_default();
         if text.starts_with(NOT_CALLED) && text.ends_with(NO_WEB_ADDRESS) {
             warning["text"] = json!(format!("{NOT_CALLED}: `{HIDDEN}` {NO_WEB_ADDRESS}"));

@@ -6,16 +6,17 @@ use std::collections::HashMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{FlowId, FlowKind, ReplyKind, Status, Timestamp};
+use crate::domain::{FlowId, FlowKind, ReplyKind, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::messages::{self, MessageRow};
 use crate::store::sessions::StoredSession;
 use crate::store::{Conn, contacts, flows, sessions};
+use crate::views::flow::FlowKeys;
 use crate::views::message::{ReceivedMessage, content};
+use crate::views::session::TriggeredSession;
 
 /// Rows of a list.
 const MOST: u32 = 100;
@@ -80,7 +81,7 @@ fn session_view(
     kind: FlowKind,
     row: &StoredSession,
     names: &mut HashMap<i64, String>,
-) -> Result<Option<Value>> {
+) -> Result<Option<TriggeredSession>> {
     let Some(contact) = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact) else {
         return Ok(None);
     };
@@ -92,37 +93,8 @@ fn session_view(
             name
         }
     };
-    let session = &row.session;
-    let mut view = match kind {
-        FlowKind::Flow => json!({"id": session.id, "flow_id": session.flow_id, "flow_name": name}),
-        FlowKind::Sequence => json!({"id": session.id, "sequence_id": session.flow_id, "sequence_name": name}),
-    };
-    let rest = json!({
-        "contact_id": contact.id,
-        "contact_phone": contact.phone,
-        "contact_name": contact.name,
-        "contact_email": contact.email,
-        "status": public_status(session.status),
-        "current_node_id": session.current_node,
-        "context": session.context,
-        "last_interaction_at": iso(Some(session.last_interaction_at)),
-        // One that has ended has no timers any more; the documented type knows no null.
-        "expires_at": iso(session.expires_at.or(session.ended_at)),
-        "completed_at": iso(session.ended_at),
-        "created_at": iso(Some(session.started_at)),
-    });
-    if let (Some(view), Value::Object(rest)) = (view.as_object_mut(), rest) {
-        view.extend(rest);
-    }
-    Ok(Some(view))
-}
-
-/// A status as clients of the public API know it: their list of four is complete.
-fn public_status(status: Status) -> &'static str {
-    match status {
-        Status::Cancelled => Status::Failed.as_str(),
-        other => other.as_str(),
-    }
+    let flow = FlowKeys::new(kind, row.session.flow_id, name);
+    Ok(Some(TriggeredSession::new(&row.session, flow, contact.into())))
 }
 
 /// `GET /triggers/new-message-received?message_type=`: messages from people.

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::actions::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
 use crate::api::auth::Principal;
@@ -12,6 +12,7 @@ use crate::api::state::State;
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowId, SessionId};
 use crate::runtime::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent, Whom};
+use crate::views::session::{EventAnswer, EventTaken};
 
 /// Bytes of JSON that a `payload` may have.
 const PAYLOAD_BYTES: usize = 64 * 1024;
@@ -33,8 +34,8 @@ pub(in crate::api) async fn send_event(
     let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, event).await?;
     let sessions = sent(outcome)?;
-    let sessions: Vec<Value> = sessions.iter().map(|sent| json!({"id": sent.id, "handled": sent.handled})).collect();
-    Ok(answer_once(StatusCode::OK, &json!({"sessions": sessions}), is_replay))
+    let sessions = sessions.iter().map(|sent| EventTaken { id: sent.id, handled: sent.handled }).collect();
+    Ok(answer_once(StatusCode::OK, &EventAnswer { sessions }, is_replay))
 }
 
 /// `POST /sessions/{id}/events`: tells one session.
@@ -52,7 +53,7 @@ pub(in crate::api) async fn send_session_event(
             let error = ApiError::refused(StatusCode::CONFLICT, "The session has no room to keep the event.");
             Err(error.hint("Send less in `payload`, or send the event when the session waits for it."))
         }
-        Some(sent) => Ok(HttpResponse::Accepted().json(json!({"id": sent.id, "handled": sent.handled}))),
+        Some(sent) => Ok(HttpResponse::Accepted().json(EventTaken { id: sent.id, handled: sent.handled })),
     }
 }
 

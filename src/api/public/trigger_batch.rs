@@ -17,6 +17,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::{StreamExt, stream};
+use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -31,6 +32,7 @@ use crate::domain::unicode_form::json_as_utf8;
 use crate::domain::{FlowId, FlowKind, json_text};
 use crate::error::{Code, Error};
 use crate::runtime::{BatchBegun, BeginBatch, IdempotencyKey, Trigger, TriggerRefusal};
+use crate::views::session::TriggerAnswer;
 
 /// Rows that a batch may have.
 const MAX_ROWS: usize = 10_000;
@@ -202,8 +204,8 @@ struct Batch<'a> {
 impl Batch<'_> {
     /// Triggers one row, and gives its answer.
     async fn run_row(&self, index: usize, row: Range<usize>) -> Answer {
-        let (status, body, is_replay) = match self.trigger_row(index, row).await {
-            Ok(answer) => answer,
+        match self.trigger_row(index, row).await {
+            Ok((status, body, replayed)) => answer_row(RowView { index, code: status.as_u16(), body, replayed }),
             Err(error) => {
                 if let ApiError::Failed(error) = &error
                     && matches!(error.code(), Code::Internal | Code::OutcomeUnknown)
@@ -219,20 +221,16 @@ impl Batch<'_> {
                             .insert("hint".to_owned(), json!("Nothing was changed: send this row again in a moment."));
                     }
                 }
-                (error.status_code(), body, false)
-            }
-        };
-        let mut answer = json!({"index": index, "code": status.as_u16()});
-        if let (Some(answer), Value::Object(body)) = (answer.as_object_mut(), body) {
-            answer.extend(body);
-            if is_replay {
-                answer.insert("replayed".to_owned(), json!(true));
+                answer_row(RowView { index, code: error.status_code().as_u16(), body, replayed: false })
             }
         }
-        Answer { code: status.as_u16(), json: answer.to_string().into() }
     }
 
-    async fn trigger_row(&self, index: usize, row: Range<usize>) -> Result<(StatusCode, Value, bool), ApiError> {
+    async fn trigger_row(
+        &self,
+        index: usize,
+        row: Range<usize>,
+    ) -> Result<(StatusCode, TriggerAnswer, bool), ApiError> {
         let _place =
             self.state.batches.rows.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
         let trigger = self.read_row(&self.raw[row])?;
@@ -273,6 +271,22 @@ impl Batch<'_> {
         }
         Ok(trigger)
     }
+}
+
+/// What a row is answered: what a trigger of its own would be, and which row it is.
+#[derive(Serialize)]
+struct RowView<B> {
+    index: usize,
+    code: u16,
+    #[serde(flatten)]
+    body: B,
+    /// That the row was answered so before; there only where it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+}
+
+fn answer_row<B: Serialize>(row: RowView<B>) -> Answer {
+    Answer { code: row.code, json: json!(row).to_string().into() }
 }
 
 /// The answer to a row. As text it takes a fraction of the memory.

@@ -15,6 +15,8 @@ use crate::error::Result as StoreResult;
 use crate::runtime::{Cancel, Cancelled, IdempotencyKey, OnRunning, Trigger, Triggered};
 use crate::store::flows::{self, FlowRow};
 use crate::store::{Conn, Counter, counters};
+use crate::views::flow::FlowKeys;
+use crate::views::session::TriggerAnswer;
 
 /// `POST /actions/trigger-flow`: starts a published flow for a contact.
 pub(in crate::api) async fn trigger_flow(
@@ -34,11 +36,11 @@ pub(in crate::api) async fn trigger_once(
     state: &State,
     key: Option<IdempotencyKey>,
     trigger: Trigger,
-) -> Result<(StatusCode, Value, bool), ApiError> {
+) -> Result<(StatusCode, TriggerAnswer, bool), ApiError> {
     let (flow_id, kind) = (trigger.flow_id, trigger.kind);
     state.runtime.check_room()?;
     let (outcome, is_replay) = run_once(state, key, trigger).await?;
-    let (status, word, id, name, contact_id, ended) = match outcome {
+    let (code, status, id, name, contact_id, ended) = match outcome {
         Triggered::Started { id, flow_name, contact_id } => {
             (StatusCode::CREATED, "started", id, flow_name, contact_id, false)
         }
@@ -47,18 +49,8 @@ pub(in crate::api) async fn trigger_once(
         }
         Triggered::Refused(refusal) => return Err(refused(kind, refusal)),
     };
-    let mut body = match kind {
-        FlowKind::Flow => {
-            json!({"id": id, "status": word, "flow_id": flow_id, "flow_name": name, "contact_id": contact_id})
-        }
-        FlowKind::Sequence => {
-            json!({"id": id, "status": word, "sequence_id": flow_id, "sequence_name": name, "contact_id": contact_id})
-        }
-    };
-    if ended {
-        body["ended"] = json!(true);
-    }
-    Ok((status, body, is_replay))
+    let flow = FlowKeys::new(kind, flow_id, name);
+    Ok((code, TriggerAnswer { id, status, flow, contact_id, ended }, is_replay))
 }
 
 /// Which flow to start for whom. A strict reading refuses what it does not know.
