@@ -5,6 +5,7 @@
 //! `domain` knows; what only a row of the database tells is handed in beside it.
 
 pub mod contact;
+pub mod event;
 pub mod flow;
 pub mod message;
 pub mod session;

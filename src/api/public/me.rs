@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::api::error::ApiError;
 use crate::api::state::State;
-use crate::runtime::webhooks::TENANT_ID;
+use crate::views::event::TENANT_ID;
 
 /// `GET /me`: the owner, as the keys `account.*` say.
 pub(in crate::api) async fn get_me(state: web::Data<State>) -> Result<HttpResponse, ApiError> {

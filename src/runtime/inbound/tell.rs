@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::message::Inbound;
@@ -55,9 +54,9 @@ pub(super) fn message_received(
         let (text, option) = (inbound.text.as_deref(), inbound.option.as_deref());
         let content = content(kind, text, option, inbound.payload.clone());
         let times = (inbound.sent_at, inbound.arrival.at());
-        json!(MessageReceived {
+        MessageReceived {
             message: ReceivedMessage::new((id, kind, content), person.clone().into(), times),
             contact: EventContact::new(person, contact.created_at),
-        })
+        }
     })
 }

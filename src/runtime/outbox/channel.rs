@@ -1,6 +1,5 @@
 //! Whether the channel may be used: paused by the provider or by the operator, or left alone for a while.
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::channels::CONFIGURED_IN_PART;
@@ -15,6 +14,7 @@ use crate::store::WriteClass;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::messages::{MessageRow, MessageStatus};
 use crate::store::{Conn, outbox, settings};
+use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedChannel};
 
 /// Why a channel is paused that somebody paused.
 pub(crate) const OPERATOR: &str = "operator";
@@ -144,7 +144,7 @@ impl Job<'_> {
         }
         self.wake_outbox();
         self.notice(|| Notice::Channel { name: self.channel(), state: "running", reason: None });
-        self.emit("channel.resumed", None, || json!({"channel": {"name": self.channel()}}))?;
+        self.emit("channel.resumed", None, || ChannelResumed { channel: ResumedChannel { name: self.channel() } })?;
         Ok(true)
     }
 
@@ -154,11 +154,8 @@ impl Job<'_> {
             return Ok(false);
         }
         self.notice(|| Notice::Channel { name: self.channel(), state: "paused", reason: Some(reason.to_owned()) });
-        self.emit(
-            "channel.paused",
-            None,
-            || json!({"channel": {"name": self.channel(), "reason": reason, "explanation": explanation}}),
-        )?;
+        let channel = PausedChannel { name: self.channel(), reason, explanation };
+        self.emit("channel.paused", None, || ChannelPaused { channel })?;
         Ok(true)
     }
 }

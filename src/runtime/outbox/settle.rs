@@ -1,6 +1,6 @@
 //! What follows when a message is settled: its lane goes on, its session hears of it, and so does who listens.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::domain::{Held, Holder, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
@@ -14,6 +14,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus};
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
 use crate::store::{Counter, sessions};
+use crate::views::event::{MessageFailure, MessageProgress};
 
 /// Why sessions of who opts out end, and why messages to them fail.
 pub(super) const OPTED_OUT: &str = "opted_out";
@@ -389,19 +390,11 @@ impl Ledger<'_> {
             // Nothing outside knows of it.
             _ => return Ok(true),
         };
-        self.emit(event, Some(row.contact_seq), || {
-            let mut body = Map::new();
-            body.insert("message_id".to_owned(), json!(row.id));
-            body.insert("whatsapp_message_id".to_owned(), json!(provider_id.or(row.provider_id.as_deref())));
-            body.insert("timestamp".to_owned(), json!(at.to_iso_seconds()));
-            if let Some((code, text)) = failure {
-                body.insert("error_code".to_owned(), json!(code));
-                body.insert("error_message".to_owned(), json!(text));
-            }
-            if let Some(pricing) = pricing {
-                body.insert("pricing".to_owned(), pricing.clone());
-            }
-            Value::Object(body)
+        self.emit_at(event, Some(row.contact_seq), at, || MessageProgress {
+            message_id: row.id,
+            whatsapp_message_id: provider_id.or(row.provider_id.as_deref()),
+            failure: failure.map(|(error_code, error_message)| MessageFailure { error_code, error_message }),
+            pricing,
         })?;
         Ok(true)
     }

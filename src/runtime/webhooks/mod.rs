@@ -12,7 +12,7 @@ mod delivery;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use reqwest::{Client, Url};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
@@ -27,7 +27,8 @@ use crate::error::Result;
 use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
 use crate::store::{WriteClass, contacts};
-use crate::views::contact::{ContactBrief, ContactConsent};
+use crate::views::event::{ConsentChanged, Event, HandoffRequested, SessionMoved, TestEvent};
+use crate::views::session::EventSession;
 
 /// The events that an endpoint can choose.
 pub const EVENTS: [&str; 15] = [
@@ -47,8 +48,6 @@ pub const EVENTS: [&str; 15] = [
     "message.status.read",
     "message.status.failed",
 ];
-/// The tenant that events name, as Qyvo's do: a server has only this one.
-pub const TENANT_ID: Uuid = Uuid::from_u128(1);
 /// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
 const TEST_EVENT: &str = "webhook.test";
 /// What every endpoint's secret begins with, so that a leaked one is recognised.
@@ -97,12 +96,23 @@ impl Teller {
 
 impl Ledger<'_> {
     /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
-    /// what the event tells; `event`, `timestamp` and `tenant_id` are added. `contact_seq` is the person it tells of.
-    pub(super) fn emit(
+    /// what the event tells beside its name, its time and the tenant. `contact_seq` is the person it tells of.
+    pub(super) fn emit<B: Serialize>(
         &self,
         event: &'static str,
         contact_seq: Option<i64>,
-        body: impl FnOnce() -> Value,
+        body: impl FnOnce() -> B,
+    ) -> Result<()> {
+        self.emit_at(event, contact_seq, self.now, body)
+    }
+
+    /// The same of an event that happened at a time of its own.
+    pub(super) fn emit_at<B: Serialize>(
+        &self,
+        event: &'static str,
+        contact_seq: Option<i64>,
+        at: Timestamp,
+        body: impl FnOnce() -> B,
     ) -> Result<()> {
         debug_assert!(EVENTS.contains(&event), "{event} cannot be chosen");
         let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
@@ -117,11 +127,7 @@ impl Ledger<'_> {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let mut whole = json!({"event": event, "timestamp": self.now.to_iso_seconds(), "tenant_id": TENANT_ID});
-        if let (Value::Object(whole), Value::Object(told)) = (&mut whole, body()) {
-            whole.extend(told);
-        }
-        let (body, created_at) = (to_json(&whole)?, self.now);
+        let (body, created_at) = (to_json(&Event::new(event, at, body()))?, self.now);
         for endpoint in endpoints {
             let id = Uuid::now_v7();
             webhooks::insert_delivery(
@@ -137,31 +143,33 @@ impl Ledger<'_> {
     pub(super) fn emit_unread(&self, event: &'static str, marked: &Marked, reason: &str) -> Result<()> {
         let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
         let Some(contact) = contact else { return Ok(()) };
-        let status = event.strip_prefix("session.");
-        self.emit(event, Some(marked.contact_seq), || {
-            json!({
-                "session": {
-                    "id": marked.id, "flow_id": marked.flow_id, "version": marked.version, "contact_id": contact.id,
-                    "status": status, "reason": reason, "outcome": null,
-                },
-                "contact": ContactBrief::from(&contact),
-            })
+        self.emit(event, Some(marked.contact_seq), || SessionMoved {
+            session: EventSession {
+                id: marked.id,
+                flow_id: marked.flow_id,
+                version: marked.version,
+                contact_id: contact.id,
+                status: event.trim_start_matches("session."),
+                reason: Some(reason),
+                outcome: None,
+            },
+            contact: contact.into(),
         })
     }
 
     /// Tells that somebody opted out or in.
     pub(super) fn emit_consent(&self, event: &'static str, contact_seq: i64, contact: &Contact) -> Result<()> {
-        self.emit(event, Some(contact_seq), || json!({"contact": ContactConsent::from(contact)}))
+        self.emit(event, Some(contact_seq), || ConsentChanged { contact: contact.into() })
     }
 }
 
 impl Job<'_> {
     /// Queues an event, as [`Ledger::emit`] does.
-    pub(super) fn emit(
+    pub(super) fn emit<B: Serialize>(
         &self,
         event: &'static str,
         contact_seq: Option<i64>,
-        body: impl FnOnce() -> Value,
+        body: impl FnOnce() -> B,
     ) -> Result<()> {
         self.ledger().emit(event, contact_seq, body)
     }
@@ -173,11 +181,7 @@ impl Job<'_> {
         contact: &Contact,
         session: &Session,
     ) -> Result<()> {
-        self.emit(
-            event,
-            Some(contact_seq),
-            || json!({"session": told_of(session), "contact": ContactBrief::from(contact)}),
-        )
+        self.emit(event, Some(contact_seq), || SessionMoved { session: session.into(), contact: contact.into() })
     }
 
     /// Tells that people are asked for.
@@ -197,22 +201,15 @@ impl Job<'_> {
                 note: note.clone(),
                 waits: *waits,
             });
-            self.emit("handoff.requested", Some(contact_seq), || {
-                json!({
-                    "session": told_of(session), "contact": ContactBrief::from(contact),
-                    "node": node, "note": note, "waits": waits,
-                })
+            self.emit("handoff.requested", Some(contact_seq), || HandoffRequested {
+                of: SessionMoved { session: session.into(), contact: contact.into() },
+                node,
+                note: note.as_deref(),
+                waits: *waits,
             })?;
         }
         Ok(())
     }
-}
-
-fn told_of(session: &Session) -> Value {
-    json!({
-        "id": session.id, "flow_id": session.flow_id, "version": session.version, "contact_id": session.contact_id,
-        "status": session.status, "reason": session.reason, "outcome": session.outcome,
-    })
 }
 
 /// What came of making an endpoint.
@@ -407,7 +404,7 @@ fn fresh_secret() -> Result<String> {
 }
 
 fn keep_test(tx: &crate::store::Tx<'_>, endpoint: EndpointId, id: Uuid, now: Timestamp) -> Result<()> {
-    let body = to_json(&json!({"event": TEST_EVENT, "webhook_id": endpoint, "timestamp": now.to_iso_seconds()}))?;
+    let body = to_json(&TestEvent { event: TEST_EVENT, webhook_id: endpoint, timestamp: now.into() })?;
     let delivery = NewDelivery { id, endpoint, contact_seq: None, event: TEST_EVENT, body: &body, created_at: now };
     webhooks::insert_test(tx, &delivery)
 }
