@@ -92,6 +92,17 @@ pub struct SessionCounts {
     pub cancelled: i64,
 }
 
+impl SessionCounts {
+    /// Each count by its key, in their order; those that are there only where there are any likewise.
+    pub fn by_key(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let Self { running, started, completed, undelivered, expired, failed, cancelled } = *self;
+        let before = [("running", running), ("started", started), ("completed", completed)];
+        let reached_nobody = Some(("undelivered", undelivered)).filter(|(_, count)| *count > 0);
+        let after = [("expired", expired), ("failed", failed), ("cancelled", cancelled)];
+        before.into_iter().chain(reached_nobody).chain(after)
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(count: &i64) -> bool {
     *count == 0

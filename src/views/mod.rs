@@ -9,6 +9,7 @@ pub mod event;
 pub mod flow;
 pub mod message;
 pub mod session;
+pub mod stats;
 mod time;
 
 use serde::Serialize;

@@ -212,6 +212,16 @@ pub struct TriggerAnswer {
     pub ended: bool,
 }
 
+/// The answer to a cancel.
+#[derive(Debug, Serialize)]
+pub struct CancelAnswer {
+    /// The session; there only where one was ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<SessionId>,
+    /// `cancelled` or `not_running`.
+    pub status: &'static str,
+}
+
 /// A session in an event.
 #[derive(Debug, Serialize)]
 pub struct EventSession<'a> {

@@ -20,6 +20,8 @@ use crate::runtime::Notice;
 use crate::runtime::authoring::{self, Draft, Saved};
 use crate::store::flows::{self, FlowRow, FlowSummary};
 use crate::store::{Conn, WriteClass, sessions};
+use crate::views::flow::{FlowDetail, ListedFlow, Validation, status_of};
+use crate::views::{IsoTime, Listing};
 
 /// Characters of a flow's name at most.
 const NAME_CHARS: usize = 255;
@@ -49,9 +51,9 @@ pub(in crate::api) async fn list_view(
     state: &State,
     rows: Vec<FlowSummary>,
     next: Option<String>,
-) -> Result<Value, ApiError> {
-    let views = read(state, move |conn| rows.iter().map(|flow| summary_view(conn, flow)).collect::<Result<Vec<_>>>());
-    Ok(json!({"data": views.await?, "next_cursor": next}))
+) -> Result<Listing<ListedFlow>, ApiError> {
+    let views = read(state, move |conn| rows.iter().map(|flow| listed_flow(conn, flow)).collect::<Result<Vec<_>>>());
+    Ok(Listing { data: views.await?, next_cursor: next })
 }
 
 /// `POST /flows`: a new flow, of a document or with one sentence to begin with.
@@ -186,10 +188,10 @@ pub(in crate::api) async fn validate_flow(state: web::Data<State>, body: JsonBod
 }
 
 /// What is wrong with a document.
-pub(in crate::api) async fn validation_view(state: &State, document: Value) -> Result<Value, ApiError> {
+pub(in crate::api) async fn validation_view(state: &State, document: Value) -> Result<Validation, ApiError> {
     let problems = problems(state, document, None).await?;
     let is_publishable = authoring::is_publishable(&problems, false);
-    Ok(json!({"problems": problems, "is_publishable": is_publishable}))
+    Ok(Validation { problems, is_publishable })
 }
 
 /// `GET /flows/{id}/export`: the draft as a document that can be imported.
@@ -227,22 +229,22 @@ pub(in crate::api) async fn duplicate_flow(
 }
 
 /// A flow without its document, as lists show it.
-pub(in crate::api) fn summary_view(conn: &Conn, flow: &FlowSummary) -> Result<Value> {
-    Ok(json!({
-        "id": flow.id,
-        "kind": flow.kind.as_str(),
-        "name": flow.name,
-        "status": if flow.published_version.is_some() { "published" } else { "draft" },
-        "revision": flow.revision,
-        "published_version": flow.published_version,
-        "published_at": iso(flow.published_at),
-        "latest_version": flow.latest_version,
-        "has_changes": flow.has_changes,
-        "created_at": iso(Some(flow.created_at)),
-        "updated_at": iso(Some(flow.updated_at)),
-        "updated_by": flow.updated_by,
-        "sessions": session_counts(conn, flow.seq, None)?,
-    }))
+pub(in crate::api) fn listed_flow(conn: &Conn, flow: &FlowSummary) -> Result<ListedFlow> {
+    Ok(ListedFlow {
+        id: flow.id,
+        kind: flow.kind.as_str(),
+        name: flow.name.clone(),
+        status: status_of(flow.published_version),
+        revision: flow.revision,
+        published_version: flow.published_version,
+        published_at: flow.published_at.map(IsoTime),
+        latest_version: flow.latest_version,
+        has_changes: flow.has_changes,
+        created_at: IsoTime(flow.created_at),
+        updated_at: IsoTime(flow.updated_at),
+        updated_by: flow.updated_by.clone(),
+        sessions: session_counts(conn, flow.seq, None)?,
+    })
 }
 
 /// The whole of a flow, with its revision as the ETag.
@@ -252,22 +254,20 @@ pub(in crate::api) async fn flow_answer(
     flow: FlowRow,
 ) -> Result<HttpResponse, ApiError> {
     let revision = flow.summary.revision;
-    Ok(view_answer(status, revision, flow_view(state, flow).await?))
+    Ok(view_answer(status, revision, &flow_view(state, flow).await?))
 }
 
 /// A flow's view as an answer.
-pub(in crate::api) fn view_answer(status: StatusCode, revision: u32, view: Value) -> HttpResponse {
+pub(in crate::api) fn view_answer(status: StatusCode, revision: u32, view: &FlowDetail) -> HttpResponse {
     HttpResponse::build(status).insert_header((ETAG, format!("\"{revision}\""))).json(view)
 }
 
 /// The whole of a flow: its draft, too, and what is wrong with that.
-pub(in crate::api) async fn flow_view(state: &State, flow: FlowRow) -> Result<Value, ApiError> {
+pub(in crate::api) async fn flow_view(state: &State, flow: FlowRow) -> Result<FlowDetail, ApiError> {
     let document = parse_draft(&flow)?;
     let problems = problems(state, document.clone(), Some(flow.summary.id)).await?;
-    let mut view = read(state, move |conn| summary_view(conn, &flow.summary)).await?;
-    view["document"] = document;
-    view["problems"] = json!(problems);
-    Ok(view)
+    let flow = read(state, move |conn| listed_flow(conn, &flow.summary)).await?;
+    Ok(FlowDetail { flow, document: Some(document), problems, unchanged: None })
 }
 
 /// The flow of an id in a path.

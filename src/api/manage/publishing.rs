@@ -6,20 +6,23 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::flows::{
-    find, flow_view, not_found, parse_draft, read_if_match, saved_answer, stale, summary_view, tell, view_answer,
+    find, flow_view, listed_flow, not_found, parse_draft, read_if_match, saved_answer, stale, tell, view_answer,
 };
-use crate::api::answer::{cut, iso};
+use crate::api::answer::cut;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, compute, read};
 use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
+use crate::runtime::Stopped;
 use crate::runtime::authoring::{self, CheckedDocument, Draft};
 use crate::runtime::publishing::{self, Consent, Publishable, Published, Refused};
 use crate::store::WriteClass;
 use crate::store::flows::{self, VersionRow};
 use crate::store::sessions;
+use crate::views::flow::{PublishAnswer, StopAnswer, StopForeseen, Version};
+use crate::views::{IsoTime, Listing};
 
 /// Characters of a publisher's note at most.
 const NOTE_CHARS: usize = 1_000;
@@ -93,10 +96,8 @@ pub(in crate::api) async fn import_flow(
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let revision = flow.summary.revision;
     let mut view = flow_view(&state, flow).await?;
-    if let Some(published) = published {
-        view["unchanged"] = json!(matches!(published, Published::Unchanged(_)));
-    }
-    Ok(view_answer(status, revision, view))
+    view.unchanged = published.map(|published| matches!(published, Published::Unchanged(_)));
+    Ok(view_answer(status, revision, &view))
 }
 
 /// A document that is imported, checked for what is to become of it.
@@ -170,7 +171,7 @@ pub(in crate::api) async fn publish(
     id: &str,
     principal: &Principal,
     Publication { note, consent, expected }: Publication,
-) -> Result<Value, ApiError> {
+) -> Result<PublishAnswer, ApiError> {
     let flow = find(state, id).await?;
     if expected.is_some_and(|expected| expected != flow.summary.revision) {
         return Err(stale(&flow.summary));
@@ -185,7 +186,7 @@ pub(in crate::api) async fn publish(
         let published = publishing::publish(tx, (id, revision), &publishable, note.as_deref(), &publisher, now)?;
         Ok((published, flows::find_summary(tx, id)?))
     });
-    let (version, published_at, is_unchanged) = match published.await? {
+    let (version, published_at, unchanged) = match published.await? {
         (Published::Version(version), summary) => {
             summary.iter().for_each(|summary| tell(state, summary));
             tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
@@ -195,14 +196,8 @@ pub(in crate::api) async fn publish(
         (Published::Stale(flow), _) => return Err(stale(&flow)),
         (Published::NotFound, _) => return Err(not_found()),
     };
-    Ok(json!({
-        "id": id,
-        "name": flow.summary.name,
-        "version": version,
-        "published_at": iso(published_at),
-        "unchanged": is_unchanged,
-        "problems": problems,
-    }))
+    let (name, published_at) = (flow.summary.name, published_at.map(IsoTime));
+    Ok(PublishAnswer { id, name, version, published_at, unchanged, problems })
 }
 
 /// `POST /flows/{id}/unpublish`: no new sessions; those that run go on.
@@ -219,7 +214,7 @@ pub(in crate::api) async fn unpublish_flow(
     });
     let flow = unpublished.await?.ok_or_else(not_found)?;
     tell(&state, &flow);
-    Ok(HttpResponse::Ok().json(read(&state, move |conn| summary_view(conn, &flow)).await?))
+    Ok(HttpResponse::Ok().json(read(&state, move |conn| listed_flow(conn, &flow)).await?))
 }
 
 /// `GET /flows/{id}/stop`: what stopping the flow would end, for a question before it.
@@ -231,8 +226,8 @@ pub(in crate::api) async fn foresee_stop(
     let counted = read(&state, move |conn| {
         flows::seq_of(conn, id)?.map(|seq| sessions::count_running_of_flow(conn, seq)).transpose()
     });
-    let (running, queued) = counted.await?.ok_or_else(not_found)?;
-    Ok(HttpResponse::Ok().json(json!({"id": id, "running_sessions": running, "queued_messages": queued})))
+    let (running_sessions, queued_messages) = counted.await?.ok_or_else(not_found)?;
+    Ok(HttpResponse::Ok().json(StopForeseen { id, running_sessions, queued_messages }))
 }
 
 /// `POST /flows/{id}/stop`: unpublishes, cancels the flow's sessions and drops what they have queued.
@@ -245,11 +240,9 @@ pub(in crate::api) async fn stop_flow(
     if let Some(flow) = read(&state, move |conn| flows::find_summary(conn, id)).await? {
         tell(&state, &flow);
     }
-    let mut answer = json!({"id": id, "cancelled": stopped.cancelled, "dropped_messages": stopped.dropped_messages});
-    if stopped.failed > 0 {
-        answer["failed"] = json!(stopped.failed);
-    }
-    Ok(HttpResponse::Ok().json(answer))
+    let Stopped { cancelled, dropped_messages, failed } = stopped;
+    let failed = Some(failed).filter(|failed| *failed > 0);
+    Ok(HttpResponse::Ok().json(StopAnswer { id, cancelled, dropped_messages, failed }))
 }
 
 /// `GET /flows/{id}/versions`: what was published, newest first.
@@ -264,9 +257,9 @@ pub(in crate::api) async fn list_versions(
         let Some(flow) = flows::find_summary(conn, id)? else { return Ok(None) };
         let before = page.cursor.map(|cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
         let mut rows = flows::versions(conn, flow.seq, before, page.limit + 1)?;
-        let next = cut(&mut rows, page.limit, |row| i64::from(row.version));
-        let data: Vec<Value> = rows.iter().map(|row| version_view(row, flow.published_version)).collect();
-        Ok(Some(json!({"data": data, "next_cursor": next})))
+        let next_cursor = cut(&mut rows, page.limit, |row| i64::from(row.version));
+        let data = rows.into_iter().map(|row| version_view(row, flow.published_version, None)).collect();
+        Ok(Some(Listing::<Version> { data, next_cursor }))
     });
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
 }
@@ -277,9 +270,7 @@ pub(in crate::api) async fn get_version(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let (row, current, document) = find_version(&state, &path).await?;
-    let mut view = version_view(&row, current);
-    view["document"] = document;
-    Ok(HttpResponse::Ok().json(view))
+    Ok(HttpResponse::Ok().json(version_view(row, current, Some(document))))
 }
 
 /// `POST /flows/{id}/versions/{n}/restore`: copies a version into the draft.
@@ -319,14 +310,10 @@ async fn find_version(
     Ok((row, flow.published_version, document))
 }
 
-fn version_view(row: &VersionRow, current: Option<u32>) -> Value {
-    json!({
-        "version": row.version,
-        "note": row.note,
-        "actor": row.actor,
-        "published_at": iso(Some(row.published_at)),
-        "is_current": current == Some(row.version),
-    })
+fn version_view(row: VersionRow, current: Option<u32>, document: Option<Value>) -> Version {
+    let VersionRow { version, note, actor, published_at } = row;
+    let is_current = current == Some(version);
+    Version { version, note, actor, published_at: IsoTime(published_at), is_current, document }
 }
 
 /// Checks a document that is to be kept: outside the writer and the request's thread, because compiling takes

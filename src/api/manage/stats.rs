@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read_heavy};
@@ -13,6 +12,9 @@ use crate::domain::{FlowId, Timestamp};
 use crate::error::Result;
 use crate::store::counters::{self, Counter};
 use crate::store::{Conn, flows};
+use crate::views::IsoTime;
+use crate::views::flow::SessionCounts;
+use crate::views::stats::{Disk, MessageTotals, NodeCounts, Stats, Totals, VersionCounts};
 
 /// Hours of the series if the request does not say.
 const DEFAULT_HOURS: i64 = 24;
@@ -33,75 +35,68 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
     let stats = read_heavy(&state, move |conn| match flow_id {
         None => {
             let mut stats = overview(conn, &flows::all_seqs(conn)?, now, hours)?;
-            for (counter, name) in [("message.billable", "billable"), ("message.free", "free")] {
-                let counts = by_category(conn, counter)?;
-                if !counts.is_empty() {
-                    stats["totals"]["messages"][name] = Value::Object(counts);
-                }
-            }
+            stats.totals.messages.billable = by_category(conn, "message.billable")?;
+            stats.totals.messages.free = by_category(conn, "message.free")?;
             Ok(Some(stats))
         }
         Some(id) => {
             let Some(seq) = flows::seq_of_any(conn, id)? else { return Ok(None) };
             let mut stats = overview(conn, &[seq], now, hours)?;
-            stats["versions"] = versions(conn, seq)?;
-            stats["nodes"] = nodes(conn, seq)?;
+            stats.versions = Some(versions(conn, seq)?);
+            stats.nodes = Some(nodes(conn, seq)?);
             Ok(Some(stats))
         }
     });
     let mut stats = stats.await?.ok_or_else(|| ApiError::not_found("Flow not found"))?;
     // A file system that does not tell is no reason to keep the rest back.
     if let Ok(disk) = state.runtime.store().disk() {
-        stats["disk"] = json!({"free_bytes": disk.free, "database_bytes": disk.database, "log_bytes": disk.log});
+        stats.disk = Some(Disk { free_bytes: disk.free, database_bytes: disk.database, log_bytes: disk.log });
     }
     Ok(HttpResponse::Ok().json(stats))
 }
 
 /// How many sessions a flow, or one version of it, has and had.
-pub(in crate::api) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<Value> {
-    let mut counts = Map::new();
+pub(in crate::api) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<SessionCounts> {
     let count = |name: &str| {
         let name = format!("session.{name}").into();
         counters::value(conn, &Counter { name, flow_seq, version: version.unwrap_or(0), ..Counter::default() })
     };
-    let started = count("started")?;
-    let mut ended = 0;
-    counts.insert("running".to_owned(), json!(0));
-    counts.insert("started".to_owned(), json!(started));
-    for end in ENDS {
-        let value = count(end)?;
-        ended += value;
-        if value > 0 || end != UNDELIVERED {
-            counts.insert(end.to_owned(), json!(value));
-        }
-    }
-    counts.insert("running".to_owned(), json!(started - ended));
-    Ok(Value::Object(counts))
+    let mut counts = SessionCounts {
+        running: 0,
+        started: count("started")?,
+        completed: count("completed")?,
+        undelivered: count(UNDELIVERED)?,
+        expired: count("expired")?,
+        failed: count("failed")?,
+        cancelled: count("cancelled")?,
+    };
+    let SessionCounts { started, completed, undelivered, expired, failed, cancelled, .. } = counts;
+    counts.running = started - completed - undelivered - expired - failed - cancelled;
+    Ok(counts)
 }
 
-fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Result<Value> {
-    let mut sessions: BTreeMap<String, i64> = BTreeMap::new();
+fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Result<Stats> {
+    let mut sessions: BTreeMap<&'static str, i64> = BTreeMap::new();
     let mut messages = 0;
     let last = Counter::hour_of(now);
     let first = last - hours + 1;
     let mut series: Vec<Map<String, Value>> = (first..=last).map(empty_hour).collect();
     for flow_seq in flow_seqs {
-        if let Value::Object(counts) = session_counts(conn, *flow_seq, None)? {
-            for (name, value) in counts {
-                *sessions.entry(name).or_default() += value.as_i64().unwrap_or(0);
-            }
+        for (name, value) in session_counts(conn, *flow_seq, None)?.by_key() {
+            *sessions.entry(name).or_default() += value;
         }
         let out = Counter { name: "message.out".into(), flow_seq: *flow_seq, ..Counter::default() };
         messages += counters::value(conn, &out)?;
         add_hours(conn, *flow_seq, first, &mut series)?;
     }
-    Ok(json!({"totals": {"sessions": sessions, "messages": {"out": messages}}, "series": series}))
+    let messages = MessageTotals { out: messages, billable: BTreeMap::new(), free: BTreeMap::new() };
+    Ok(Stats { totals: Totals { sessions, messages }, series, versions: None, nodes: None, disk: None })
 }
 
 /// A row of the series in which nothing has happened.
 fn empty_hour(hour: i64) -> Map<String, Value> {
     let mut row = Map::new();
-    row.insert("hour".to_owned(), iso(Some(Timestamp::from_millis(hour * 3_600_000))));
+    row.insert("hour".to_owned(), json!(IsoTime(Timestamp::from_millis(hour * 3_600_000))));
     let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
     for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
         row.insert((*name).to_owned(), json!(0));
@@ -125,27 +120,26 @@ fn add_hours(conn: &Conn, flow_seq: i64, first: i64, series: &mut [Map<String, V
 }
 
 /// How many messages of ours the channel has put a price on, by what it calls their category.
-fn by_category(conn: &Conn, name: &str) -> Result<Map<String, Value>> {
+fn by_category(conn: &Conn, name: &str) -> Result<BTreeMap<String, i64>> {
     let counts = counters::of_flow(conn, name, 0, 0..1)?;
-    Ok(counts.into_iter().map(|(counter, value)| (counter.exit.into_owned(), json!(value))).collect())
+    Ok(counts.into_iter().map(|(counter, value)| (counter.exit.into_owned(), value)).collect())
 }
 
-fn versions(conn: &Conn, flow_seq: i64) -> Result<Value> {
+fn versions(conn: &Conn, flow_seq: i64) -> Result<Vec<VersionCounts>> {
     let mut data = Vec::new();
     for (counter, _) in counters::of_flow(conn, "session.started", flow_seq, 0..1)? {
         if counter.version > 0 {
-            let mut counts = session_counts(conn, flow_seq, Some(counter.version))?;
-            counts["version"] = json!(counter.version);
-            data.push(counts);
+            let sessions = session_counts(conn, flow_seq, Some(counter.version))?;
+            data.push(VersionCounts { sessions, version: counter.version });
         }
     }
     data.reverse();
-    Ok(json!(data))
+    Ok(data)
 }
 
 /// How often each node was left by each exit, over all versions, and how many of them ended the conversation without a
 /// word because that exit is not wired.
-fn nodes(conn: &Conn, flow_seq: i64) -> Result<Value> {
+fn nodes(conn: &Conn, flow_seq: i64) -> Result<Vec<NodeCounts>> {
     let mut nodes: BTreeMap<String, [BTreeMap<String, i64>; 2]> = BTreeMap::new();
     for (place, name) in ["node.exit", "node.leads_nowhere"].into_iter().enumerate() {
         for (counter, value) in counters::of_flow(conn, name, flow_seq, 0..1)? {
@@ -154,12 +148,10 @@ fn nodes(conn: &Conn, flow_seq: i64) -> Result<Value> {
             *counts.entry(counter.exit.into_owned()).or_default() += value;
         }
     }
-    let view = |(node, [exits, nowhere]): (String, [BTreeMap<String, i64>; 2])| {
-        let mut view = json!({"node": node, "exits": exits});
-        if !nowhere.is_empty() {
-            view["leads_nowhere"] = json!(nowhere);
-        }
-        view
+    let view = |(node, [exits, leads_nowhere]): (String, [BTreeMap<String, i64>; 2])| NodeCounts {
+        node,
+        exits,
+        leads_nowhere,
     };
     Ok(nodes.into_iter().map(view).collect())
 }

@@ -2,14 +2,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::flows::{find, not_found, parse_draft};
 use super::publishing;
 use super::simulation_fields::{read_event, read_start};
-use super::simulations::{self, in_background};
-use crate::api::answer::iso;
+use super::{simulations, simulations::in_background};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
@@ -21,6 +20,8 @@ use crate::runtime::simulation::{EVENTS, Subject};
 use crate::runtime::test_cases::{BYTES, CASES, Expectation, Script, Step, run};
 use crate::store::test_cases::{self, TestCaseRow};
 use crate::store::{Conn, Tx, flows};
+use crate::views::flow::{TestCase, TestCaseResult};
+use crate::views::{IsoTime, Listing};
 
 /// Characters of a name at most.
 const NAME_CHARS: usize = 255;
@@ -37,7 +38,7 @@ pub(in crate::api) async fn list_test_cases(
         rows.iter().map(row_view).collect::<Result<Vec<_>>>().map(Some)
     });
     let data = listed.await?.ok_or_else(not_found)?;
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor: None }))
 }
 
 /// `POST /flows/{id}/test-cases`: keeps what was played in a simulation, or a script.
@@ -136,7 +137,7 @@ pub(in crate::api) async fn run_test_cases(
         let subject = Subject::of(&checked, Some(flow.summary.id), state.runtime.server_settings());
         let result = |case: &TestCaseRow| {
             let problem = run(case, &subject);
-            json!({"id": case.id, "name": case.name, "passed": problem.is_none(), "problem": problem})
+            TestCaseResult { id: case.id, name: case.name.clone(), passed: problem.is_none(), problem }
         };
         Ok(cases.iter().map(result).collect::<Vec<_>>())
     });
@@ -174,16 +175,11 @@ fn flow_seq(conn: &Conn, id: FlowId) -> Result<Option<i64>> {
     Ok(flows::find_summary(conn, id)?.map(|flow| flow.seq))
 }
 
-fn row_view(row: &TestCaseRow) -> Result<Value> {
-    let script: Value = serde_json::from_str(&row.script)
+fn row_view(row: &TestCaseRow) -> Result<TestCase> {
+    let TestCaseRow { id, name, script, actor, created_at } = row;
+    let script = serde_json::from_str(script)
         .map_err(|error| Error::internal("A stored test case is no JSON").caused_by(error))?;
-    Ok(json!({
-        "id": row.id,
-        "name": row.name,
-        "actor": row.actor,
-        "created_at": iso(Some(row.created_at)),
-        "script": script,
-    }))
+    Ok(TestCase { id: *id, name: name.clone(), actor: actor.clone(), created_at: IsoTime(*created_at), script })
 }
 
 /// Reads a script. What does not say when it begins begins at `now`.

@@ -27,6 +27,7 @@ use crate::store;
 use crate::store::tokens::Scope;
 use crate::views::Listing;
 use crate::views::contact::PublicContact;
+use crate::views::flow::FlowDetail;
 use crate::views::session::SessionWithTurns;
 
 /// What stands for what a token may not see.
@@ -68,7 +69,7 @@ async fn list_flows(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiE
     rows.retain(|flow| is_published.is_none_or(|wanted| flow.published_version.is_some() == wanted));
     rows.retain(|flow| kind.is_none_or(|wanted| flow.kind == wanted));
     let (rows, next) = cut_out(rows, cursor, limit as usize);
-    flows::list_view(state, rows, next).await
+    structured(&flows::list_view(state, rows, next).await?)
 }
 
 async fn get_flow(state: &State, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -76,18 +77,17 @@ async fn get_flow(state: &State, caller: &Principal, mut fields: Fields<'_>) -> 
     close(fields)?;
     let mut view = flows::flow_view(state, flows::find(state, &id).await?).await?;
     if caller.scope < Scope::Admin {
-        hide_credentials(&mut view["document"]);
+        view.document.as_mut().into_iter().for_each(hide_credentials);
     }
-    Ok(view)
+    structured(&view)
 }
 
 async fn create_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
     let draft = flows::read_new(arguments)?;
     let created = flows::create(state, draft, caller.name.to_string()).await?;
-    let mut view = flows::flow_view(state, created).await?;
+    let view = flows::flow_view(state, created).await?;
     // The caller has just written it.
-    view.as_object_mut().map(|view| view.shift_remove("document"));
-    Ok(view)
+    structured(&FlowDetail { document: None, ..view })
 }
 
 async fn validate_flow(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -96,7 +96,7 @@ async fn validate_flow(state: &State, mut fields: Fields<'_>) -> Result<Value, A
         fields.fail("document", "The document field is required.");
     }
     close(fields)?;
-    flows::validation_view(state, Value::Object(document.unwrap_or_default())).await
+    structured(&flows::validation_view(state, Value::Object(document.unwrap_or_default())).await?)
 }
 
 async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: Fields<'_>) -> Result<Value, ApiError> {
@@ -109,7 +109,7 @@ async fn publish_flow(state: &web::Data<State>, caller: &Principal, mut fields: 
     let consent = read_accept(&mut fields);
     close(fields)?;
     let expected = revision.map(|revision| u32::try_from(revision).unwrap_or(u32::MAX));
-    publish(state, &id, caller, Publication { note, consent, expected }).await
+    structured(&publish(state, &id, caller, Publication { note, consent, expected }).await?)
 }
 
 async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {

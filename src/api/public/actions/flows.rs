@@ -2,10 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refused, run_once, words_of};
-use crate::api::answer::iso;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
@@ -15,8 +14,9 @@ use crate::error::Result as StoreResult;
 use crate::runtime::{Cancel, Cancelled, IdempotencyKey, OnRunning, Trigger, Triggered};
 use crate::store::flows::{self, FlowRow};
 use crate::store::{Conn, Counter, counters};
-use crate::views::flow::FlowKeys;
-use crate::views::session::TriggerAnswer;
+use crate::views::IsoTime;
+use crate::views::flow::{FlowKeys, PublicFlow, status_of};
+use crate::views::session::{CancelAnswer, TriggerAnswer};
 
 /// `POST /actions/trigger-flow`: starts a published flow for a contact.
 pub(in crate::api) async fn trigger_flow(
@@ -103,28 +103,34 @@ pub(super) async fn look_up(state: &State, kind: FlowKind, body: &JsonBody) -> R
     }
 }
 
-fn view(conn: &Conn, flow: &FlowRow) -> StoreResult<Value> {
+fn view(conn: &Conn, flow: &FlowRow) -> StoreResult<PublicFlow> {
     let summary = &flow.summary;
     let started = Counter { name: "session.started".into(), flow_seq: summary.seq, ..Counter::default() };
-    let mut view = json!({
-        "id": summary.id,
-        "name": summary.name,
-        "status": if summary.published_version.is_some() { "published" } else { "draft" },
-        "sessions_count": counters::value(conn, &started)?,
-        "published_at": iso(summary.published_at),
-        "created_at": iso(Some(summary.created_at)),
-    });
-    if summary.kind == FlowKind::Flow {
-        let published = match summary.published_version {
-            Some(version) => flows::version_document(conn, summary.seq, version)?,
-            None => None,
-        };
-        // A document that cannot be read starts by no keyword.
-        let document: Value = serde_json::from_str(published.as_ref().unwrap_or(&flow.draft)).unwrap_or_default();
-        let has_keywords = document["settings"]["keywords"].as_array().is_some_and(|words| !words.is_empty());
-        view["trigger_type"] = json!(if has_keywords { "keyword" } else { "manual" });
-    }
-    Ok(view)
+    let trigger_type = match summary.kind {
+        FlowKind::Flow => Some(trigger_type(conn, flow)?),
+        FlowKind::Sequence => None,
+    };
+    Ok(PublicFlow {
+        id: summary.id,
+        name: summary.name.clone(),
+        status: status_of(summary.published_version),
+        sessions_count: counters::value(conn, &started)?,
+        published_at: summary.published_at.map(IsoTime),
+        created_at: IsoTime(summary.created_at),
+        trigger_type,
+    })
+}
+
+/// Whether a word starts the flow as it is published, or as it is drafted.
+fn trigger_type(conn: &Conn, flow: &FlowRow) -> StoreResult<&'static str> {
+    let published = match flow.summary.published_version {
+        Some(version) => flows::version_document(conn, flow.summary.seq, version)?,
+        None => None,
+    };
+    // A document that cannot be read starts by no keyword.
+    let document: Value = serde_json::from_str(published.as_ref().unwrap_or(&flow.draft)).unwrap_or_default();
+    let has_keywords = document["settings"]["keywords"].as_array().is_some_and(|words| !words.is_empty());
+    Ok(if has_keywords { "keyword" } else { "manual" })
 }
 
 /// `POST /actions/cancel-flow`: ends the live session of a flow or a sequence and a contact.
@@ -137,14 +143,14 @@ pub(in crate::api) async fn cancel_flow(
     let (kind, cancel) = read_cancel(&body)?;
     let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, cancel).await?;
-    let body = match outcome {
-        Cancelled::Ended { id } => json!({"id": id, "status": "cancelled"}),
-        Cancelled::NotRunning => json!({"status": "not_running"}),
+    let answer = match outcome {
+        Cancelled::Ended { id } => CancelAnswer { id: Some(id), status: "cancelled" },
+        Cancelled::NotRunning => CancelAnswer { id: None, status: "not_running" },
         Cancelled::FlowNotFound => return Err(ApiError::not_found(&format!("{} not found", words_of(kind).0))),
         Cancelled::ContactNotFound => return Err(ApiError::not_found(CONTACT_NOT_FOUND)),
         Cancelled::ContactMismatch => return Err(contact_mismatch()),
     };
-    Ok(answer_once(StatusCode::OK, &body, is_replay))
+    Ok(answer_once(StatusCode::OK, &answer, is_replay))
 }
 
 /// The two keys mean the same; which of them was sent is in the answer's words.
