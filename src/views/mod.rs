@@ -10,6 +10,7 @@ pub mod flow;
 pub mod message;
 pub mod session;
 pub mod stats;
+pub mod template;
 mod time;
 
 use serde::Serialize;

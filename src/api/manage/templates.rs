@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::api::answer::{iso, part};
+use crate::api::answer::part;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -17,9 +17,11 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::runtime::Notice;
-use crate::runtime::templates::TemplateSync;
+use crate::runtime::templates::{TemplateSync, TemplatesChanged};
 use crate::store::Tx;
 use crate::store::templates::{self, TemplateRow};
+use crate::views::template::{AdminTemplate, PlaceholderKey, SyncAnswer, TemplateFields};
+use crate::views::{IsoTime, Listing};
 
 // The limits are those that Meta's documentation of message templates gives: what is made here could be made there.
 const NAME_CHARS: usize = 512;
@@ -68,10 +70,10 @@ pub(in crate::api) async fn list_templates(
             && language.as_ref().is_none_or(|language| template.language == *language)
             && status.is_none_or(|status| template.status == status)
     });
-    let (rows, next) = part(rows, &mut query);
+    let (rows, next_cursor) = part(rows, &mut query);
     query.finish()?;
-    let data: Vec<Value> = rows.iter().map(|row| template_view(&state, row)).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+    let data = rows.iter().map(|row| template_view(&state, row)).collect();
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
 /// `GET /templates/{id}`.
@@ -149,12 +151,9 @@ pub(in crate::api) async fn delete_template(
 /// `POST /templates/sync`: fetches them from the channel now.
 pub(in crate::api) async fn sync_templates(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     match state.runtime.sync_templates().await? {
-        TemplateSync::Done(done) => Ok(HttpResponse::Ok().json(json!({
-            "added": done.added,
-            "changed": done.changed,
-            "removed": done.removed,
-            "total": done.total,
-        }))),
+        TemplateSync::Done(TemplatesChanged { added, changed, removed, total }) => {
+            Ok(HttpResponse::Ok().json(SyncAnswer { added, changed, removed, total }))
+        }
         TemplateSync::Refused(refusal) => Err(super::channels::refused_by_channel(&refusal)),
         TemplateSync::ByHand => {
             let error = format!("The channel {} approves no templates.", state.runtime.channel().name());
@@ -191,39 +190,24 @@ fn taken() -> ApiError {
     ApiError::refused(StatusCode::CONFLICT, "There is a template of this name in this language.")
 }
 
-fn template_view(state: &State, row: &TemplateRow) -> Value {
-    let channel = state.runtime.channel();
-    let placeholders: Vec<Value> = row
-        .template
-        .placeholders()
-        .into_iter()
-        .map(|placeholder| json!({"key": placeholder.key, "is_media": placeholder.is_media}))
-        .collect();
-    let mut view = Value::Object(fields_of(&row.template));
-    view["id"] = json!(row.id);
-    view["channel"] = json!(row.channel);
-    view["provider_id"] = json!(row.provider_id);
-    view["placeholders"] = json!(placeholders);
-    view["unfillable"] = json!(row.template.unfillable);
-    view["is_editable"] = json!(!(channel.kind().has_templates() && channel.name() == row.channel));
-    view["created_at"] = iso(Some(row.created_at));
-    view["updated_at"] = iso(Some(row.updated_at));
-    view
+fn template_view<'a>(state: &State, row: &'a TemplateRow) -> AdminTemplate<'a> {
+    let (channel, template) = (state.runtime.channel(), &row.template);
+    AdminTemplate {
+        fields: template.into(),
+        id: row.id,
+        channel: &row.channel,
+        provider_id: row.provider_id.as_deref(),
+        placeholders: template.placeholders().into_iter().map(PlaceholderKey::from).collect(),
+        unfillable: &template.unfillable,
+        is_editable: !(channel.kind().has_templates() && channel.name() == row.channel),
+        created_at: IsoTime(row.created_at),
+        updated_at: IsoTime(row.updated_at),
+    }
 }
 
-/// A template as it is shown and as it is sent to be made.
+/// A template as it is sent to be made.
 fn fields_of(template: &MessageTemplate) -> Map<String, Value> {
-    let fields = json!({
-        "name": template.name,
-        "language": template.language,
-        "status": template.status,
-        "category": template.category,
-        "header": template.header,
-        "body": template.body,
-        "footer": template.footer,
-        "buttons": template.buttons,
-    });
-    match fields {
+    match json!(TemplateFields::from(template)) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }

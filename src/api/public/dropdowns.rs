@@ -1,13 +1,20 @@
 //! `GET /dropdowns/…`: what can be chosen in a client's form, as bare lists of an id and a label.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{FlowKind, Placeholder, TemplateId};
 use crate::store::{flows, templates};
+
+/// What can be chosen.
+#[derive(Serialize)]
+struct Choice<I> {
+    id: I,
+    label: String,
+}
 
 /// `GET /dropdowns/flows`: what `trigger-flow` can start.
 pub(in crate::api) async fn list_flow_choices(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -23,16 +30,16 @@ async fn published(state: &State, kind: FlowKind) -> Result<HttpResponse, ApiErr
     let mut rows = read(state, flows::list).await?;
     rows.retain(|flow| flow.kind == kind && flow.published_version.is_some());
     rows.sort_by_cached_key(|flow| flow.name.to_lowercase());
-    let choices: Vec<Value> = rows.iter().map(|flow| json!({"id": flow.id, "label": flow.name})).collect();
-    Ok(HttpResponse::Ok().json(choices))
+    let choices = rows.into_iter().map(|flow| Choice { id: flow.id, label: flow.name });
+    Ok(HttpResponse::Ok().json(choices.collect::<Vec<_>>()))
 }
 
 /// `GET /dropdowns/templates`: what can be sent, in one language at least.
 pub(in crate::api) async fn list_template_choices(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let channel = state.runtime.channel().name();
     let groups = read(&state, move |conn| templates::groups(conn, channel)).await?;
-    let choices =
-        groups.iter().filter(|group| group.can_be_sent()).map(|group| json!({"id": group.id, "label": group.name}));
+    let sendable = groups.into_iter().filter(|group| group.can_be_sent());
+    let choices = sendable.map(|group| Choice { id: group.id, label: group.name });
     Ok(HttpResponse::Ok().json(choices.collect::<Vec<_>>()))
 }
 
@@ -51,9 +58,9 @@ pub(in crate::api) async fn list_variable_choices(
     let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;
     let group = group.ok_or_else(|| ApiError::not_found("Template not found"))?;
     let placeholders = group.shown().map(|template| template.placeholders()).unwrap_or_default();
-    let choices: Vec<Value> =
-        placeholders.iter().map(|placeholder| json!({"id": placeholder.key, "label": label(placeholder)})).collect();
-    Ok(HttpResponse::Ok().json(choices))
+    let choices =
+        placeholders.into_iter().map(|placeholder| Choice { label: label(&placeholder), id: placeholder.key });
+    Ok(HttpResponse::Ok().json(choices.collect::<Vec<_>>()))
 }
 
 fn label(placeholder: &Placeholder) -> String {

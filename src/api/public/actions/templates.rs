@@ -2,14 +2,14 @@
 //! of them has by itself leads to it, too.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Map, Value, json};
 
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateId, TemplateStatus};
+use crate::domain::{TemplateId, TemplateStatus};
 use crate::store::templates::{self, TemplateGroup};
+use crate::views::IsoTime;
+use crate::views::template::{PublicTemplate, TemplateText};
 
 /// A template's state as the public API tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,68 +71,20 @@ pub(in crate::api) async fn get_public_template(
     let channel = state.runtime.channel().name();
     let group = read(&state, move |conn| templates::find_group(conn, channel, id)).await?;
     let group = group.ok_or_else(template_not_found)?;
-    let mut view = summary(&group);
-    if let (Some(view), Some(shown)) = (view.as_object_mut(), group.shown()) {
-        view.append(&mut details(shown));
-    }
-    Ok(HttpResponse::Ok().json(view))
+    let text = group.shown().map(TemplateText::from);
+    Ok(HttpResponse::Ok().json(PublicTemplate { text, ..summary(&group) }))
 }
 
-fn summary(group: &TemplateGroup) -> Value {
-    let category = group.shown().map(|template| template.category.as_str()).filter(|category| !category.is_empty());
-    let languages: Vec<&str> = group.translations.iter().map(|row| row.template.language.as_str()).collect();
-    let mut view = json!({
-        "id": group.id,
-        "name": group.name,
-        "category": category,
-        "status": Approval::of(group).as_str(),
-        "languages": languages,
-        "created_at": iso(Some(group.created_at)),
-    });
-    if let Some(shown) = group.shown().filter(|shown| !shown.unfillable.is_empty()) {
-        view["unfillable"] = json!(shown.unfillable);
+fn summary(group: &TemplateGroup) -> PublicTemplate<'_> {
+    let shown = group.shown();
+    PublicTemplate {
+        id: group.id,
+        name: &group.name,
+        category: shown.map(|template| template.category.as_str()).filter(|category| !category.is_empty()),
+        status: Approval::of(group).as_str(),
+        languages: group.translations.iter().map(|row| row.template.language.as_str()).collect(),
+        created_at: IsoTime(group.created_at),
+        unfillable: shown.map(|template| template.unfillable.as_slice()).filter(|unfillable| !unfillable.is_empty()),
+        text: None,
     }
-    view
-}
-
-fn details(template: &MessageTemplate) -> Map<String, Value> {
-    let (header_type, header_content) = match &template.header {
-        Some(TemplateHeader::Text { text }) => (Some("TEXT".to_owned()), Some(text.as_str())),
-        // Its link is given with each message, so the template has none.
-        Some(TemplateHeader::Media { media }) => (Some(media.to_uppercase()), None),
-        Some(TemplateHeader::Location) => (Some("LOCATION".to_owned()), None),
-        None => (None, None),
-    };
-    let mut details = Map::new();
-    for (key, value) in [
-        ("body", json!(template.body)),
-        ("header_type", json!(header_type)),
-        ("header_content", json!(header_content)),
-        ("footer", json!(template.footer)),
-        ("buttons", template.buttons.iter().map(button).collect()),
-        ("placeholders", json!(template.body_placeholders())),
-    ] {
-        details.insert(key.to_owned(), value);
-    }
-    details
-}
-
-fn button(button: &TemplateButton) -> Value {
-    let kind = match button.kind {
-        ButtonKind::QuickReply => "QUICK_REPLY",
-        ButtonKind::Url => "URL",
-        ButtonKind::PhoneNumber => "PHONE_NUMBER",
-        ButtonKind::CopyCode => "COPY_CODE",
-        ButtonKind::Flow => "FLOW",
-        ButtonKind::Catalog => "CATALOG",
-        ButtonKind::Other => "OTHER",
-    };
-    let mut view = json!({"type": kind, "text": button.text});
-    if let Some(url) = &button.url {
-        view["url"] = json!(url);
-    }
-    if let Some(number) = &button.phone_number {
-        view["phone_number"] = json!(number);
-    }
-    view
 }
