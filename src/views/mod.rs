@@ -4,7 +4,9 @@
 //! be absent says so by `skip_serializing_if`, every other one is there, as null if need be. Shapes are made of what
 //! `domain` knows; what only a row of the database tells is handed in beside it.
 
+pub mod channel;
 pub mod contact;
+pub mod endpoint;
 pub mod event;
 pub mod flow;
 pub mod message;
@@ -12,6 +14,7 @@ pub mod session;
 pub mod stats;
 pub mod template;
 mod time;
+pub mod token;
 
 use serde::Serialize;
 

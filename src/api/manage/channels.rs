@@ -2,9 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::answer::{cut, iso};
+use crate::api::answer::cut;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -15,8 +15,12 @@ use crate::domain::Timestamp;
 use crate::error::Error;
 use crate::runtime::templates::last_template_sync;
 use crate::runtime::{ChannelState, OPERATOR};
-use crate::store::{messages, templates};
-use crate::store::{unprocessed_deliveries, unprocessed_deliveries::UnprocessedDelivery};
+use crate::store::{messages, templates, unprocessed_deliveries};
+use crate::views::channel::{
+    ChannelTest, ImpairedChannel, ListedChannel, LiveChannel, OffChannel, Queue, RefusedSync, Templates,
+    UnprocessedDelivery,
+};
+use crate::views::{IsoTime, Listing};
 
 /// `GET /channels`: all channels, the live one first.
 pub(in crate::api) async fn list_channels(
@@ -24,13 +28,13 @@ pub(in crate::api) async fn list_channels(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     Query::read(&request)?.finish()?;
-    let live = live_view(&state).await?;
+    let live = ListedChannel::Live(Box::new(live_view(&state).await?));
     let mut others = ChannelKind::ALL;
     others.sort_by_key(|kind| !kind.reaches_phones());
     let others = others.into_iter().filter(|kind| *kind != state.runtime.channel().kind());
-    let off = others.map(|kind| json!({"name": kind.name(), "is_live": false, "state": "off"}));
-    let data: Vec<Value> = std::iter::once(live).chain(off).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null})))
+    let off = others.map(|kind| ListedChannel::Off(OffChannel { name: kind.name(), is_live: false, state: "off" }));
+    let data = std::iter::once(live).chain(off).collect();
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor: None }))
 }
 
 /// `POST /channels/{name}/pause`: nothing goes out until it is resumed.
@@ -92,11 +96,8 @@ pub(in crate::api) async fn test_channel(
             return Err(ApiError::refused(StatusCode::BAD_GATEWAY, error));
         }
     };
-    let mut view = json!({"name": name.as_str(), "is_working": true, "text": text});
-    for (key, detail) in details {
-        view[key] = detail;
-    }
-    Ok(HttpResponse::Ok().json(view))
+    let details = details.into_iter().map(|(key, detail)| (key.to_owned(), detail)).collect();
+    Ok(HttpResponse::Ok().json(ChannelTest { name: &name, is_working: true, text, details }))
 }
 
 /// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about the
@@ -117,16 +118,15 @@ pub(in crate::api) async fn list_strays(
         unprocessed_deliveries::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))
     })
     .await?;
-    let next = cut(&mut rows, page.limit, |row| row.seq);
-    let data: Vec<Value> = rows.into_iter().map(unprocessed_view).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+    Ok(HttpResponse::Ok().json(Listing { data: rows.into_iter().map(unprocessed_view).collect(), next_cursor }))
 }
 
-fn unprocessed_view(row: UnprocessedDelivery) -> Value {
-    let UnprocessedDelivery { seq: _, channel: _, why, raw, created_at } = row;
+fn unprocessed_view(row: unprocessed_deliveries::UnprocessedDelivery) -> UnprocessedDelivery {
+    let unprocessed_deliveries::UnprocessedDelivery { seq: _, channel: _, why, raw, created_at } = row;
     // What is no JSON after all is shown as the text that it is.
     let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
-    json!({"why": why, "raw": raw, "created_at": iso(Some(created_at))})
+    UnprocessedDelivery { why, raw, created_at: IsoTime(created_at) }
 }
 
 fn unreadable_token(key: &str, error: &Error) -> ApiError {
@@ -143,21 +143,17 @@ fn word(channel: &ChannelState) -> &'static str {
 }
 
 /// What there is to know of the channel that the server is to be ready with: `None` while it goes.
-pub(in crate::api) async fn impairment(state: &State) -> Result<Option<Value>, ApiError> {
+pub(in crate::api) async fn impairment(state: &State) -> Result<Option<ImpairedChannel>, ApiError> {
     let channel = state.runtime.channel_state().await?;
     let is_going = channel.paused_at.is_none() && channel.held_until.is_none();
+    if is_going {
+        return Ok(None);
+    }
     // Whoever asks need not have logged in, and what a webhook's far side answers may be its inside.
     let is_told = state.runtime.channel().kind().explains_to_all();
-    let explanation = channel.explanation.as_ref().filter(|_| is_told);
-    Ok((!is_going).then(|| {
-        json!({
-            "name": channel.name,
-            "state": word(&channel),
-            "reason": channel.reason,
-            "explanation": explanation,
-            "since": iso(channel.paused_at),
-        })
-    }))
+    let (state, since) = (word(&channel), channel.paused_at.map(IsoTime));
+    let ChannelState { name, reason, explanation, .. } = channel;
+    Ok(Some(ImpairedChannel { name, state, reason, explanation: explanation.filter(|_| is_told), since }))
 }
 
 /// 502 with what the far side says.
@@ -180,34 +176,34 @@ fn check_live(state: &State, name: &str) -> Result<(), ApiError> {
     Err(ApiError::not_found("Channel not found"))
 }
 
-async fn live_view(state: &web::Data<State>) -> Result<Value, ApiError> {
+async fn live_view(state: &web::Data<State>) -> Result<LiveChannel, ApiError> {
     let channel = state.runtime.channel();
     let name = channel.name();
-    let (waiting, oldest, (total, approved), last) = read(state, move |conn| {
+    let (length, oldest, (total, approved), last) = read(state, move |conn| {
         let (waiting, oldest) = messages::waiting(conn)?;
         Ok((waiting, oldest, templates::count(conn, name)?, last_template_sync(conn, name)?))
     })
     .await?;
     let standing = state.runtime.channel_state().await?;
     let now = state.runtime.clock().now();
-    let age = oldest.map(|oldest| (now.as_millis() - oldest.as_millis()).max(0) / 1000);
-    Ok(json!({
-        "name": name,
-        "is_live": true,
-        "reaches_phones": channel.kind().reaches_phones(),
-        "has_window": channel.kind().has_window(),
-        "state": word(&standing),
-        "reason": standing.reason,
-        "explanation": standing.explanation,
-        "since": iso(standing.paused_at),
-        "held_until": iso(standing.held_until),
-        "queue": {"length": waiting, "oldest_seconds": age},
-        "templates": {
-            "are_by_hand": !channel.kind().has_templates(),
-            "total": total,
-            "approved": approved,
-            "synced_at": iso(last.at.map(Timestamp::from_millis)),
-            "refused": last.refused.map(|(code, text)| json!({"code": code, "text": text})),
+    let oldest_seconds = oldest.map(|oldest| (now.as_millis() - oldest.as_millis()).max(0) / 1000);
+    Ok(LiveChannel {
+        name,
+        is_live: true,
+        reaches_phones: channel.kind().reaches_phones(),
+        has_window: channel.kind().has_window(),
+        state: word(&standing),
+        reason: standing.reason,
+        explanation: standing.explanation,
+        since: standing.paused_at.map(IsoTime),
+        held_until: standing.held_until.map(IsoTime),
+        queue: Queue { length, oldest_seconds },
+        templates: Templates {
+            are_by_hand: !channel.kind().has_templates(),
+            total,
+            approved,
+            synced_at: last.at.map(|at| IsoTime(Timestamp::from_millis(at))),
+            refused: last.refused.map(|(code, text)| RefusedSync { code, text }),
         },
-    }))
+    })
 }

@@ -2,12 +2,13 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::answer::iso;
 use crate::api::error::ApiError;
 use crate::api::state::State;
 use crate::runtime::Impairment;
+use crate::views::IsoTime;
+use crate::views::channel::{ImpairmentReason, Readiness};
 
 /// `GET /healthz`: the process answers.
 pub(in crate::api) async fn get_health() -> HttpResponse {
@@ -23,15 +24,13 @@ pub(in crate::api) async fn get_readiness(state: web::Data<State>) -> Result<Htt
     }
     let impairments = state.runtime.impairments().await;
     if impairments.is_empty() {
-        return Ok(HttpResponse::Ok().json(json!({"status": "ready"})));
+        return Ok(HttpResponse::Ok().json(Readiness { status: "ready", reasons: Vec::new(), channel: None }));
     }
-    let mut view = json!({"status": "degraded", "reasons": impairments.iter().map(reason_view).collect::<Vec<_>>()});
-    if let Ok(Some(channel)) = super::channels::impairment(&state).await {
-        view["channel"] = channel;
-    }
-    Ok(HttpResponse::Ok().json(view))
+    let reasons = impairments.iter().map(reason_view).collect();
+    let channel = super::channels::impairment(&state).await.ok().flatten();
+    Ok(HttpResponse::Ok().json(Readiness { status: "degraded", reasons, channel }))
 }
 
-fn reason_view(impairment: &Impairment) -> Value {
-    json!({"code": impairment.code, "text": impairment.text, "since": iso(Some(impairment.since))})
+fn reason_view(impairment: &Impairment) -> ImpairmentReason<'_> {
+    ImpairmentReason { code: impairment.code, text: &impairment.text, since: IsoTime(impairment.since) }
 }

@@ -2,9 +2,8 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
 
-use crate::api::answer::{iso, part};
+use crate::api::answer::part;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
@@ -14,6 +13,8 @@ use crate::error::{Error, Result};
 use crate::runtime::credentials;
 use crate::store::WriteClass;
 use crate::store::tokens::{self, Scope, TokenRow};
+use crate::views::token::Token;
+use crate::views::{IsoTime, Listing};
 
 fn not_found() -> ApiError {
     ApiError::not_found("Token not found")
@@ -25,10 +26,9 @@ pub(in crate::api) async fn list_tokens(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
-    let (rows, next) = part(read(&state, tokens::list).await?, &mut query);
+    let (rows, next_cursor) = part(read(&state, tokens::list).await?, &mut query);
     query.finish()?;
-    let data: Vec<Value> = rows.iter().map(token_view).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(token_view).collect(), next_cursor }))
 }
 
 /// `POST /tokens`: makes a token and shows it once.
@@ -56,10 +56,8 @@ pub(in crate::api) async fn create_token(
     });
     let row = row.await?;
     tracing::info!(actor = %principal.name, token = %row.id, scope = row.scope.as_str(), "a token was made");
-    let mut view = token_view(&row);
-    view["token"] = json!(secret);
     state.admit().await?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&row) }))
 }
 
 /// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
@@ -111,14 +109,15 @@ fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
     }
 }
 
-fn token_view(row: &TokenRow) -> Value {
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "scope": row.scope.as_str(),
-        "hint": row.hint,
-        "rate_limit": row.rate_limit,
-        "created_at": iso(Some(row.created_at)),
-        "revoked_at": iso(row.revoked_at),
-    })
+fn token_view(row: &TokenRow) -> Token<'_> {
+    Token {
+        id: row.id,
+        name: &row.name,
+        scope: row.scope.as_str(),
+        hint: &row.hint,
+        rate_limit: row.rate_limit,
+        created_at: IsoTime(row.created_at),
+        revoked_at: row.revoked_at.map(IsoTime),
+        token: None,
+    }
 }

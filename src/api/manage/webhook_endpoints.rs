@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use crate::api::answer::{cut, iso, part};
+use crate::api::answer::{cut, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -14,6 +14,8 @@ use crate::runtime::webhooks::{
     EVENTS, EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
 };
 use crate::store::webhooks::{self, DeliveryRow, DeliveryStatus, Endpoint, EndpointChange};
+use crate::views::endpoint::{Delivery, Endpoint as EndpointView, FirstDelivery};
+use crate::views::{IsoTime, Listing};
 
 fn not_found() -> ApiError {
     ApiError::not_found("Webhook endpoint not found")
@@ -25,10 +27,10 @@ pub(in crate::api) async fn list_endpoints(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
-    let (rows, next) = part(read(&state, webhooks::list_endpoints).await?, &mut query);
+    let (rows, next_cursor) = part(read(&state, webhooks::list_endpoints).await?, &mut query);
     query.finish()?;
-    let data: Vec<Value> = rows.iter().map(|(endpoint, queued)| endpoint_view(endpoint, *queued)).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": next})))
+    let data = rows.into_iter().map(|(endpoint, queued)| endpoint_view(endpoint, queued)).collect();
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
 /// `GET /webhook-endpoints/{id}`.
@@ -51,9 +53,8 @@ pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonB
     let (description, events) = (wanted.description.unwrap_or_default(), wanted.events.unwrap_or_default());
     match state.runtime.create_endpoint(url, description, events).await? {
         EndpointMade::Made { id, secret } => {
-            let mut view = view_of(&state, id).await?.ok_or_else(gone)?;
-            view["secret"] = json!(secret);
-            Ok(HttpResponse::build(StatusCode::CREATED).json(view))
+            let view = view_of(&state, id).await?.ok_or_else(gone)?;
+            Ok(HttpResponse::build(StatusCode::CREATED).json(EndpointView { secret: Some(secret), ..view }))
         }
         EndpointMade::TooMany { limit } => {
             let error = format!("There are {limit} webhook endpoints, and there can be no more.");
@@ -98,9 +99,8 @@ pub(in crate::api) async fn rotate_secret(
 ) -> Result<HttpResponse, ApiError> {
     let id = parse_id(&id)?;
     let secret = state.runtime.rotate_endpoint_secret(id).await?.ok_or_else(not_found)?;
-    let mut view = view_of(&state, id).await?.ok_or_else(not_found)?;
-    view["secret"] = json!(secret);
-    Ok(HttpResponse::Ok().json(view))
+    let view = view_of(&state, id).await?.ok_or_else(not_found)?;
+    Ok(HttpResponse::Ok().json(EndpointView { secret: Some(secret), ..view }))
 }
 
 /// `POST /webhook-endpoints/{id}/test`: posts `webhook.test` once, beside what is queued.
@@ -142,10 +142,10 @@ pub(in crate::api) async fn list_deliveries(
     let listed = read(&state, move |conn| {
         let Some(endpoint) = webhooks::find_endpoint(conn, id)? else { return Ok(None) };
         let mut rows = webhooks::list_deliveries(conn, endpoint.seq, status, page.cursor, page.limit + 1)?;
-        let next = cut(&mut rows, page.limit, |row| row.seq);
+        let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
         let first = webhooks::first_queued(conn, endpoint.seq)?;
-        let data = rows.iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
-        Ok(Some(json!({"data": data, "next_cursor": next})))
+        let data = rows.into_iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
+        Ok(Some(Listing { data, next_cursor }))
     });
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
 }
@@ -197,48 +197,47 @@ fn read_fields(fields: &mut Fields<'_>) -> EndpointChange {
     EndpointChange { url, description, events: events.map(|_| names), is_active: None }
 }
 
-async fn view_of(state: &State, id: EndpointId) -> Result<Option<Value>, ApiError> {
+async fn view_of(state: &State, id: EndpointId) -> Result<Option<EndpointView>, ApiError> {
     read(state, move |conn| {
         let rows = webhooks::list_endpoints(conn)?;
-        Ok(rows
-            .iter()
-            .find(|(endpoint, _)| endpoint.id == id)
-            .map(|(endpoint, queued)| endpoint_view(endpoint, *queued)))
+        let found = rows.into_iter().find(|(endpoint, _)| endpoint.id == id);
+        Ok(found.map(|(endpoint, queued)| endpoint_view(endpoint, queued)))
     })
     .await
 }
 
-fn endpoint_view(endpoint: &Endpoint, queued: u32) -> Value {
-    json!({
-        "id": endpoint.id,
-        "url": endpoint.url,
-        "description": endpoint.description,
-        "events": endpoint.events,
-        "is_active": endpoint.is_active,
-        "secret_hint": secret_hint(&endpoint.secret),
-        "queued": queued,
-        "failing_since": iso(endpoint.failing_since),
-        "last_error": endpoint.last_error,
-        "created_at": iso(Some(endpoint.created_at)),
-    })
+fn endpoint_view(endpoint: Endpoint, queued: u32) -> EndpointView {
+    EndpointView {
+        id: endpoint.id,
+        url: endpoint.url,
+        description: endpoint.description,
+        events: endpoint.events,
+        is_active: endpoint.is_active,
+        secret_hint: secret_hint(&endpoint.secret),
+        queued,
+        failing_since: endpoint.failing_since.map(IsoTime),
+        last_error: endpoint.last_error,
+        created_at: IsoTime(endpoint.created_at),
+        secret: None,
+    }
 }
 
 /// `first` is what is queued before all else: the others wait for it and have no time of their own.
-fn delivery_view(row: &DeliveryRow, first: Option<&DeliveryRow>) -> Result<Value> {
+fn delivery_view(row: DeliveryRow, first: Option<&DeliveryRow>) -> Result<Delivery> {
     let is_in_queue = row.status == DeliveryStatus::Queued && row.next_attempt_at.is_some();
     let behind = first.filter(|first| is_in_queue && first.seq < row.seq);
     let body: Map<String, Value> = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored delivery is no JSON").caused_by(error))?;
-    Ok(json!({
-        "id": row.id,
-        "event": row.event,
-        "status": row.status.as_str(),
-        "reason": row.reason,
-        "attempts": row.attempts,
-        "next_attempt_at": iso(row.next_attempt_at.filter(|_| behind.is_none())),
-        "behind": behind.map(|first| json!({"id": first.id, "event": first.event})),
-        "body": body,
-        "created_at": iso(Some(row.created_at)),
-        "updated_at": iso(Some(row.updated_at)),
-    }))
+    Ok(Delivery {
+        id: row.id,
+        event: row.event,
+        status: row.status.as_str(),
+        reason: row.reason,
+        attempts: row.attempts,
+        next_attempt_at: row.next_attempt_at.filter(|_| behind.is_none()).map(IsoTime),
+        behind: behind.map(|first| FirstDelivery { id: first.id, event: first.event.clone() }),
+        body,
+        created_at: IsoTime(row.created_at),
+        updated_at: IsoTime(row.updated_at),
+    })
 }

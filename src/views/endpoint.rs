@@ -1,0 +1,70 @@
+//! A webhook endpoint and what it is told, as the admin page sees them.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::IsoTime;
+use crate::domain::EndpointId;
+
+/// An endpoint. Its secret is shown once, to who has just made or changed it.
+#[derive(Debug, Serialize)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Where it is told.
+    pub url: String,
+    /// What its owner says of it.
+    pub description: String,
+    /// The events that it chose; none is all of them.
+    pub events: Vec<String>,
+    /// Whether it is told anything.
+    pub is_active: bool,
+    /// The secret's first characters.
+    pub secret_hint: String,
+    /// Events that wait.
+    pub queued: u32,
+    /// Since when it takes nothing.
+    pub failing_since: Option<IsoTime>,
+    /// What it said last in place of taking one.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: IsoTime,
+    /// What it checks signatures with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// An event that an endpoint was told, or is to be told.
+#[derive(Debug, Serialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: Uuid,
+    /// The event.
+    pub event: String,
+    /// Whether it was taken.
+    pub status: &'static str,
+    /// Why not.
+    pub reason: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried; `None` also where another one is tried first.
+    pub next_attempt_at: Option<IsoTime>,
+    /// What is tried first.
+    pub behind: Option<FirstDelivery>,
+    /// What is posted.
+    pub body: Map<String, Value>,
+    /// When it was queued.
+    pub created_at: IsoTime,
+    /// When anything of it last changed.
+    pub updated_at: IsoTime,
+}
+
+/// What of an endpoint's queue is tried first.
+#[derive(Debug, Serialize)]
+pub struct FirstDelivery {
+    /// Its id.
+    pub id: Uuid,
+    /// The event.
+    pub event: String,
+}

@@ -1,0 +1,28 @@
+//! A token, as the admin page sees it.
+
+use serde::Serialize;
+
+use super::IsoTime;
+use crate::domain::TokenId;
+
+/// A token. Its secret is shown once, to who has just made it.
+#[derive(Debug, Serialize)]
+pub struct Token<'a> {
+    /// Its id.
+    pub id: TokenId,
+    /// What people call it.
+    pub name: &'a str,
+    /// What it may do.
+    pub scope: &'a str,
+    /// The secret's first characters.
+    pub hint: &'a str,
+    /// Requests a minute; `None` is the configured limit.
+    pub rate_limit: Option<u32>,
+    /// When it was made.
+    pub created_at: IsoTime,
+    /// Since when it is refused.
+    pub revoked_at: Option<IsoTime>,
+    /// The secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'a str>,
+}
