@@ -11,6 +11,7 @@ pub mod event;
 pub mod flow;
 pub mod message;
 pub mod session;
+pub mod settings;
 pub mod stats;
 pub mod template;
 mod time;

@@ -2,7 +2,6 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
 
 use crate::api::auth::{Caller, Principal};
 use crate::api::error::ApiError;
@@ -14,6 +13,7 @@ use crate::domain::text::has_odd_characters;
 use crate::error::Result;
 use crate::runtime::credentials;
 use crate::store::{WriteClass, logins};
+use crate::views::settings::{AdminChannel, AdminSession};
 
 /// Characters of a person's name at most.
 const NAME_CHARS: usize = 100;
@@ -151,23 +151,22 @@ async fn logged_in(state: &State, secret: String, name: String) -> Result<HttpRe
     Ok(HttpResponse::Ok().cookie(login::cookie(secret, state.is_secure())).json(view))
 }
 
-fn session_view(state: &State, who: Option<(String, String)>) -> Value {
+fn session_view(state: &State, who: Option<(String, String)>) -> AdminSession {
     let channel = state.runtime.channel();
-    let mut view = json!({
-        "state": match (&who, state.logins.set_up_code()) {
-            (Some(_), _) => "logged_in",
-            (None, Some(_)) => "set_up",
-            (None, None) => "log_in",
-        },
-        "channel": {"name": channel.name(), "reaches_phones": channel.kind().reaches_phones()},
-        "public_url": state.settings.effective().public_url,
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    if let Some((actor, csrf_token)) = who {
-        view["actor"] = json!(actor);
-        view["csrf_token"] = json!(csrf_token);
+    let standing = match (&who, state.logins.set_up_code()) {
+        (Some(_), _) => "logged_in",
+        (None, Some(_)) => "set_up",
+        (None, None) => "log_in",
+    };
+    let (actor, csrf_token) = who.unzip();
+    AdminSession {
+        state: standing,
+        channel: AdminChannel { name: channel.name(), reaches_phones: channel.kind().reaches_phones() },
+        public_url: state.settings.effective().public_url,
+        version: env!("CARGO_PKG_VERSION"),
+        actor,
+        csrf_token,
     }
-    view
 }
 
 /// The row of the log-in behind a request; a token has none.

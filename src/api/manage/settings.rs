@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::error::ApiError;
 use crate::api::request::{JsonBody, Query, Reader};
@@ -13,6 +13,9 @@ use crate::api::state::State;
 use crate::api::state::logins::COOKIE;
 use crate::channels::ChannelKind;
 use crate::error::Result;
+use crate::runtime::settings::Setting;
+use crate::views::Listing;
+use crate::views::settings::Setting as SettingView;
 
 /// Where users reach the server: with https, log-ins are kept only over https.
 const PUBLIC_URL: &str = "server.public_url";
@@ -99,18 +102,10 @@ fn visited(request: &HttpRequest) -> Option<String> {
     (!is_local).then_some(origin)
 }
 
-fn view(state: &State) -> Value {
-    let row = |(setting, source): (crate::runtime::settings::Setting, &str)| {
-        json!({
-            "key": setting.key,
-            "value": setting.value,
-            "default": setting.default,
-            "source": source,
-            "is_editable": setting.is_editable,
-            "is_secret": setting.is_secret,
-            "about": setting.about,
-        })
+fn view(state: &State) -> Listing<SettingView> {
+    let row = |(setting, source): (Setting, &'static str)| {
+        let Setting { key, value, default, pinned_by: _, is_editable, is_secret, about } = setting;
+        SettingView { key, value, default, source, is_editable, is_secret, about }
     };
-    let data: Vec<Value> = state.settings.all().into_iter().map(row).collect();
-    json!({"data": data, "next_cursor": null})
+    Listing { data: state.settings.all().into_iter().map(row).collect(), next_cursor: None }
 }
