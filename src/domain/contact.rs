@@ -103,10 +103,44 @@ impl Contact {
         }
     }
 
+    /// The contact that this one and another of the same person make together. Where both say something, what this one
+    /// says stands; an opt-out stands whoever has it; the earliest consent counts.
+    #[must_use]
+    pub fn united_with(&self, other: &Self) -> Self {
+        let either = |own: &Option<String>, others: &Option<String>| own.as_ref().or(others.as_ref()).cloned();
+        let mut tags = [self.tags.as_slice(), &other.tags].concat();
+        tags.sort();
+        tags.dedup();
+        let mut metadata = self.metadata.clone();
+        for (key, value) in &other.metadata {
+            metadata.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        let opted_out_at = earliest(self.opted_out_at, other.opted_out_at);
+        Self {
+            id: self.id,
+            phone: self.phone.clone(),
+            name: either(&self.name, &other.name),
+            email: either(&self.email, &other.email),
+            language: either(&self.language, &other.language),
+            tags,
+            metadata,
+            opted_in_at: earliest(self.opted_in_at, other.opted_in_at),
+            opted_out_at,
+            marketing_only: opted_out_at.is_some() && !self.is_opted_out() && !other.is_opted_out(),
+        }
+    }
+
     /// Whether nothing may be said to the person, not even in a conversation that goes on. Whether one may be begun is a
     /// matter of `opted_out_at` alone.
     pub fn is_opted_out(&self) -> bool {
         self.opted_out_at.is_some() && !self.marketing_only
+    }
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

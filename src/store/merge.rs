@@ -7,24 +7,11 @@ use super::{Tx, addresses, search};
 use crate::domain::{AddressKey, Timestamp};
 use crate::error::Result;
 
-/// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. Where both
-/// say something of the person, what `keep` says stands; an opt-out stands whoever has it; the earliest consent counts.
-/// The id that goes leads to the contact that stays from now on. No flow may run for both.
+/// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. The two
+/// profiles are [united](crate::domain::Contact::united_with). The id that goes leads to the contact that stays from
+/// now on. No flow may run for both.
 pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
-    let mut united = keep.contact.clone();
-    let other = &gone.contact;
-    united.name = united.name.or_else(|| other.name.clone());
-    united.email = united.email.or_else(|| other.email.clone());
-    united.language = united.language.or_else(|| other.language.clone());
-    united.tags.extend(other.tags.iter().cloned());
-    united.tags.sort();
-    united.tags.dedup();
-    for (key, value) in &other.metadata {
-        united.metadata.entry(key.clone()).or_insert_with(|| value.clone());
-    }
-    united.opted_in_at = earliest(united.opted_in_at, other.opted_in_at);
-    united.opted_out_at = earliest(united.opted_out_at, other.opted_out_at);
-    united.marketing_only = united.opted_out_at.is_some() && !keep.contact.is_opted_out() && !other.is_opted_out();
+    let united = keep.contact.united_with(&gone.contact);
     contacts::update(tx, keep.seq, &united, &keep.contact, now)?;
     let pair = (keep.seq, gone.seq);
     tx.prepare_cached(
@@ -78,13 +65,6 @@ pub fn move_address(tx: &Tx<'_>, address: &AddressKey, contact_seq: i64, now: Ti
         addresses::retire(tx, owner, address, now)?;
     }
     addresses::add(tx, contact_seq, address, now)
-}
-
-fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }
 
 #[cfg(test)]
