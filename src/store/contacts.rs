@@ -80,6 +80,9 @@ macro_rules! select {
     };
 }
 
+/// The place of the first of the further columns of a [`Profile`]: how many columns [`read`] takes.
+const PROFILE: usize = 15;
+
 /// The further columns of a [`Profile`].
 macro_rules! select_profile {
     ($from:literal) => {
@@ -260,6 +263,20 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     Ok(())
 }
 
+/// Leaves nothing of a contact that is being erased in its row, which its sessions still need: another id, and an
+/// opt-out, so that nothing that is still under way is sent.
+pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
+             opted_in_at = NULL, opted_out_at = ?3, last_inbound_at = NULL, last_message_at = NULL, total_messages = 0,
+             created_at = ?3, updated_at = ?3, held_by = NULL, held_since = NULL, held_until = NULL, marketing_only = 0,
+             marketing_choice_at = NULL
+         WHERE seq = ?1",
+    )?
+    .execute((seq, stub_id, now))?;
+    Ok(())
+}
+
 /// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell
 /// of the last person who had it. Other tags stay known, whoever has them.
 pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
@@ -351,11 +368,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
 fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
     Ok(Profile {
         stored: read(row)?,
-        source: row.get(15)?,
-        last_inbound_at: row.get(16)?,
-        last_message_at: row.get(17)?,
-        total_messages: row.get(18)?,
-        updated_at: row.get(19)?,
+        source: row.get(PROFILE)?,
+        last_inbound_at: row.get(PROFILE + 1)?,
+        last_message_at: row.get(PROFILE + 2)?,
+        total_messages: row.get(PROFILE + 3)?,
+        updated_at: row.get(PROFILE + 4)?,
     })
 }
 

@@ -95,15 +95,7 @@ pub fn begin(
     }
     remove_tags_and_addresses(tx, *seq)?;
     search::index::remove(tx, *seq)?;
-    // Opted out, so that nothing that is still under way is sent.
-    tx.prepare_cached(
-        "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
-             opted_in_at = NULL, opted_out_at = ?3, last_inbound_at = NULL, last_message_at = NULL, total_messages = 0,
-             created_at = ?3, updated_at = ?3, held_by = NULL, held_since = NULL, held_until = NULL, marketing_only = 0,
-             marketing_choice_at = NULL
-         WHERE seq = ?1",
-    )?
-    .execute((seq, stub_id, now))?;
+    contacts::blank(tx, *seq, stub_id, now)?;
     Ok(Erasure { contact_seq: *seq, contact_id: contact.id, sessions: 0, messages: 0 })
 }
 
