@@ -15,12 +15,12 @@ pub mod whatsapp;
 
 use std::sync::Arc;
 
+use crate::domain::Reason;
+use crate::error::{Error, Result};
+use outgoing::{Outgoing, Refusal, RefusalClass, Sent};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::error::{Error, Result};
-use outgoing::{Outgoing, Refusal, RefusalClass, Sent};
 use webhook::Webhook;
 use whatsapp::WhatsApp;
 
@@ -58,9 +58,6 @@ pub enum Channel {
     },
 }
 
-/// Why an incomplete channel is paused.
-pub const CONFIGURED_IN_PART: &str = "configured_in_part";
-
 impl Channel {
     /// The channel of a kind, by the keys of its section of the configuration.
     ///
@@ -95,5 +92,5 @@ fn options<T: DeserializeOwned>(kind: ChannelKind, section: Value) -> Result<T> 
 /// The refusal of a channel that is configured in part.
 pub fn in_part(lacks: &str) -> Refusal {
     let class = RefusalClass::ChannelDown;
-    Refusal { class, code: CONFIGURED_IN_PART.to_owned(), text: lacks.to_owned(), retry_after: None }
+    Refusal { class, code: Reason::ConfiguredInPart.into(), text: lacks.to_owned(), retry_after: None }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::http::{self, Answer, NoAnswer};
 use super::outgoing::{Content, Outgoing, Recipient, Refusal, RefusalClass, Sent};
 use super::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::{MessageTemplate, TextLimits, Timestamp, web_link};
+use crate::domain::{MessageTemplate, Reason, TextLimits, Timestamp, web_link};
 use crate::error::{Error, Result};
 
 /// Bytes that are read of an answer: it has an id in it, or an explanation.
@@ -106,7 +106,7 @@ impl Webhook {
             Ok(answer) => read_answer(&answer),
             Err(NoAnswer::Unreachable(text)) => Sent::Refused(Refusal {
                 class: RefusalClass::Unreachable,
-                code: "unreachable".to_owned(),
+                code: Reason::Unreachable.into(),
                 text,
                 retry_after: None,
             }),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Context, flows};
-use crate::domain::{Phone, ReplyKind, Status, Timestamp};
+use crate::domain::{Phone, Reason, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::simulation::{
     NotStarted, Opening, Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject,
@@ -183,9 +183,11 @@ impl<W: Write> Chat<W> {
         match event {
             Ok(event) => match self.simulation.take(&event) {
                 Ok(()) => self.show_news()?,
-                Err(refused) => match refused.reason.as_str() {
-                    "no_session" | "session_ended" => writeln!(self.out, "(not taken: the session has ended)")?,
-                    reason => writeln!(self.out, "(not taken: {reason})")?,
+                Err(refused) => match Reason::parse(&refused.reason) {
+                    Some(Reason::NoSession | Reason::SessionEnded) => {
+                        writeln!(self.out, "(not taken: {})", Reason::HasEnded)?;
+                    }
+                    _ => writeln!(self.out, "(not taken: {})", refused.reason)?,
                 },
             },
             Err(text) => writeln!(self.out, "({text})")?,

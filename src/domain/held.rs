@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Reason, Timestamp};
 
 /// Who holds a conversation in place of the flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,11 +17,19 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// The name used in the API and in the store, and the reason of what waits or is not answered because of it.
+    /// The name used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Colleague => "colleague",
             Self::Standby => "standby",
+        }
+    }
+
+    /// Why a message waits, or is not answered, because of it.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Colleague => Reason::Colleague,
+            Self::Standby => Reason::Standby,
         }
     }
 }

@@ -17,6 +17,7 @@ mod ids;
 pub mod json_text;
 mod link;
 mod message;
+mod named;
 mod network;
 mod node;
 mod parts;
@@ -55,7 +56,7 @@ pub use node::{
 pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
-pub use reason::session_reason_in_words;
+pub use reason::{Place, Reason};
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use stored_message::{NewMessage, SentAs, StoredBody, StoredMessage};

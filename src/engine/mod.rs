@@ -51,8 +51,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Contact, ContactChange, ContactId, EventName, FlowId, FlowPin, HttpCall, NodeId, OutgoingMessage, Reply, Session,
-    SessionId, Status, Timestamp, Wait, WaitKind,
+    Contact, ContactChange, ContactId, EventName, FlowId, FlowPin, HttpCall, NodeId, OutgoingMessage, Reason, Reply,
+    Session, SessionId, Status, Timestamp, Wait, WaitKind,
 };
 
 /// The bounds of a conversation.
@@ -254,12 +254,12 @@ pub struct TurnRecord {
 impl TurnRecord {
     /// Why a reply that was taken is no answer to a question, if so: it is `queued` for after a call, was `not_asked`
     /// for, or is a `no_match`.
-    pub fn no_answer(&self) -> Option<&'static str> {
-        let Some(first) = self.path.first() else { return Some("queued") };
+    pub fn no_answer(&self) -> Option<Reason> {
+        let Some(first) = self.path.first() else { return Some(Reason::Queued) };
         match (first.kind.as_str(), first.exit.as_deref()) {
-            ("ask" | "menu", None | Some("no_match")) => Some("no_match"),
+            ("ask" | "menu", None | Some("no_match")) => Some(Reason::NoMatch),
             ("ask" | "menu", Some(_)) => None,
-            _ => Some("not_asked"),
+            _ => Some(Reason::NotAsked),
         }
     }
 }
@@ -274,7 +274,7 @@ pub struct Step {
     /// What happened and why.
     pub record: TurnRecord,
     /// Why the event changed nothing, if so: a stale timer, a message during a delay.
-    pub ignored: Option<&'static str>,
+    pub ignored: Option<Reason>,
     /// It was [`Event::External`] or a reply, and the session keeps it until it waits for it.
     pub is_kept: bool,
 }

@@ -61,7 +61,6 @@ pub use job::changes::Notice;
 pub use job::held::ResumeContact;
 pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use options::{Options, Resend, Routing, ServerSettings};
-pub(crate) use outbox::OPERATOR;
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
 pub use upkeep::erasure::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};

@@ -12,7 +12,7 @@ use super::contacts::StoredContact;
 use super::sessions::Marked;
 use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search, sessions, turns};
 use crate::domain::profile::clean_tag;
-use crate::domain::{AddressKey, AddressKind, Phone, Timestamp};
+use crate::domain::{AddressKey, AddressKind, Phone, Reason, Timestamp};
 use crate::error::{Error, Result};
 
 /// A number as WhatsApp writes it, and its id of a person, as files of that version name them.
@@ -20,10 +20,6 @@ const WA_ID: AddressKind = AddressKind::digits("wa_id");
 const BSUID: AddressKind = AddressKind::id("bsuid");
 /// Addresses that are read at once.
 const ROWS: u32 = 4096;
-/// Why sessions of somebody end who has opted out under the other number.
-const OPTED_OUT: &str = "opted_out";
-/// Why the session of a flow ends that runs for both.
-const MERGED: &str = "merged";
 
 /// Joins them, and says how many there were.
 pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
@@ -130,19 +126,19 @@ impl Numbers<'_> {
         let (of_keep, of_gone) = (running(self.tx, keep.seq)?, running(self.tx, gone.seq)?);
         if keep.contact.opted_out_at.is_some() != gone.contact.opted_out_at.is_some() {
             for session in of_keep.iter().chain(&of_gone) {
-                self.cancel(session.seq, OPTED_OUT)?;
+                self.cancel(session.seq, Reason::OptedOut)?;
             }
         } else {
             for theirs in &of_gone {
                 if let Some(ours) = of_keep.iter().find(|ours| ours.flow_seq == theirs.flow_seq) {
                     let is_ours_later = (ours.prompted_at, ours.seq) > (theirs.prompted_at, theirs.seq);
-                    self.cancel(if is_ours_later { theirs.seq } else { ours.seq }, MERGED)?;
+                    self.cancel(if is_ours_later { theirs.seq } else { ours.seq }, Reason::Merged)?;
                 }
             }
         }
         if keep.contact.opted_out_at.is_some() || gone.contact.opted_out_at.is_some() {
             for contact in [&keep, &gone] {
-                outbox::fail_queued_of_contact(self.tx, contact.seq, OPTED_OUT, self.now)?;
+                outbox::fail_queued_of_contact(self.tx, contact.seq, Reason::OptedOut.as_str(), self.now)?;
             }
         }
         merge::unite(self.tx, &keep, &gone, self.now)?;
@@ -154,7 +150,8 @@ impl Numbers<'_> {
     }
 
     /// Ends a session without reading it: its flow may need more than this program knows.
-    fn cancel(&self, seq: i64, reason: &str) -> Result<()> {
+    fn cancel(&self, seq: i64, reason: Reason) -> Result<()> {
+        let reason = reason.as_str();
         let Some(marked) = sessions::mark_one_cancelled(self.tx, seq, reason, self.now)? else { return Ok(()) };
         let Marked { flow_seq, version, turn, .. } = marked;
         messages::fail_queued_of_session(self.tx, seq, None, reason, self.now)?;

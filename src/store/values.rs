@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, EndpointId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, SessionId, Status, TemplateId,
-    TestCaseId,
+    ContactId, EndpointId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, Reason, SessionId, Status,
+    TemplateId, TestCaseId,
 };
 use crate::domain::{TemplateStatus, Timestamp, TokenId, WaitKind};
 
@@ -95,6 +95,12 @@ enum_as_name! {
     Status: Status::ALL,
     TemplateStatus: TemplateStatus::ALL,
     WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event, WaitKind::Http, WaitKind::Handoff],
+}
+
+impl ToSql for Reason {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
 }
 
 impl ToSql for Timestamp {

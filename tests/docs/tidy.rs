@@ -5,6 +5,7 @@ mod documents;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use qyvo::domain::{Place, Reason};
 use regex::Regex;
 
 fn root() -> PathBuf {
@@ -150,6 +151,69 @@ fn every_route_is_described_and_every_description_is_a_route() {
         }
     }
     assert_eq!(routes, described);
+}
+
+/// Reasons whose names stand for something else as well, such as a status, an exit or a field, with the modules in
+/// which they do.
+const NAMES_OF_OTHER_THINGS: [(Reason, &[&str]); 16] = [
+    (Reason::BadTemplate, &["domain"]),
+    (Reason::Cancelled, &["api", "domain"]),
+    (Reason::ChannelPaused, &["runtime"]),
+    (Reason::Colleague, &["api", "domain", "store"]),
+    (Reason::Erased, &["api"]),
+    (Reason::Failed, &["api", "channels", "domain", "engine", "runtime", "store", "views"]),
+    (Reason::LateReply, &["domain", "runtime"]),
+    (Reason::NoEntryNode, &["domain"]),
+    (Reason::NoMatch, &["domain", "engine"]),
+    (Reason::OptedIn, &["cli"]),
+    (Reason::OptedOut, &["api", "cli"]),
+    (Reason::Queued, &["api", "domain", "store"]),
+    (Reason::Standby, &["channels", "domain", "store"]),
+    (Reason::SubFlowNotPublished, &["domain"]),
+    (Reason::TemplateNotApproved, &["domain"]),
+    (Reason::UnknownTemplate, &["domain"]),
+];
+
+#[test]
+fn reasons_are_written_out_in_their_registry_alone() {
+    let literal = Regex::new(r#""((?:[^"\\]|\\.)*)""#).unwrap();
+    let mut wrong = Vec::new();
+    let is_product = |path: &str| !path.contains("/tests/") && !path.ends_with("tests.rs");
+    for (path, code) in sources().into_iter().filter(|(path, _)| path != "domain/reason.rs" && is_product(path)) {
+        let product = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for line in product.lines() {
+            let found = literal.captures_iter(line).filter_map(|found| Reason::parse(&found[1]));
+            let stands_for_another = |reason: &Reason| {
+                NAMES_OF_OTHER_THINGS.iter().any(|(name, modules)| name == reason && modules.contains(&module(&path)))
+            };
+            wrong
+                .extend(found.filter(|reason| !stands_for_another(reason)).map(|_| format!("{path}: {}", line.trim())));
+        }
+    }
+    assert_eq!(wrong, [] as [&str; 0]);
+}
+
+#[test]
+fn the_engine_fails_and_ignores_for_reasons_of_that_kind() {
+    let named = Regex::new(r"(\w+)\(\s*(?:\w+, )*Reason::(\w+)").unwrap();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (path, code) in sources().into_iter().filter(|(path, _)| path.starts_with("engine/machine/")) {
+        for found in named.captures_iter(code.split("#[cfg(test)]").next().unwrap()) {
+            let reason = Reason::ALL.into_iter().find(|reason| format!("{reason:?}") == found[2]).unwrap();
+            let may_stand: &[Place] = match &found[1] {
+                "Halt" | "Failed" | "fail" | "not_run" => &[Place::Session],
+                "Err" => &[Place::Reply, Place::Trace],
+                _ => &[],
+            };
+            seen += 1;
+            if !reason.places().iter().any(|place| may_stand.contains(place)) {
+                wrong.push(format!("{path}: {}", &found[0]));
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} reasons were found in the engine");
+    assert_eq!(wrong, [] as [&str; 0]);
 }
 
 #[test]

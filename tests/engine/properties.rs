@@ -11,8 +11,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use qyvo::domain::{
-    Contact, ContactId, FlowDocument, FlowId, NodeId, Phone, Reply, ReplyKind, Session, SessionId, Status, Timestamp,
-    WaitKind,
+    Contact, ContactId, FlowDocument, FlowId, NodeId, Phone, Place, Reason, Reply, ReplyKind, Session, SessionId,
+    Status, Timestamp, WaitKind,
 };
 use qyvo::engine::{self, Beginning, CompiledFlow, Effect, Event, Lookup, Step, begin, limits, next_queued};
 use serde_json::{Map, Value, json};
@@ -527,6 +527,11 @@ fn check(flow: &CompiledFlow, before: &Session, event: &Event, now: Timestamp, r
     assert!(after.frames.iter().skip(1).all(|frame| frame.returns), "only the outermost can have no caller");
     assert!(after.outcome.is_none() || after.status == Status::Completed, "{after:?}");
     assert_eq!(after.reason.is_some(), matches!(after.status, Status::Failed | Status::Cancelled), "{after:?}");
+    if let (Status::Failed, Some(reason)) = (after.status, &after.reason) {
+        let is_registered = Reason::parse(reason).is_some_and(|known| known.places().contains(&Place::Session));
+        let is_told = matches!(event, Event::DeliveryFailed { code, .. } if code == reason);
+        assert!(is_registered || is_told || before.status == Status::Failed, "{reason} after {event:?}");
+    }
 
     let wake_at = after.wait.as_ref().and_then(|wait| wait.wake_at);
     let timers: Vec<Timestamp> = wake_at.into_iter().chain(after.expires_at).collect();

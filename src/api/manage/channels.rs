@@ -11,10 +11,10 @@ use crate::api::state::{State, read};
 use crate::channels::ChannelKind;
 use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::Refusal;
-use crate::domain::Timestamp;
+use crate::domain::{Reason, Timestamp};
 use crate::error::Error;
+use crate::runtime::ChannelState;
 use crate::runtime::templates::last_template_sync;
-use crate::runtime::{ChannelState, OPERATOR};
 use crate::store::{messages, templates, unprocessed_deliveries};
 use crate::views::channel::{
     ChannelTest, ImpairedChannel, ListedChannel, LiveChannel, OffChannel, Queue, RefusedSync, Templates,
@@ -48,7 +48,7 @@ pub(in crate::api) async fn pause_channel(
     let explanation = fields.reason();
     fields.refuse_unknown();
     fields.finish()?;
-    if state.runtime.pause_channel(OPERATOR.to_owned(), explanation).await? {
+    if state.runtime.pause_channel(Reason::Operator.into(), explanation).await? {
         tracing::warn!(channel = name.as_str(), "the channel was paused by hand");
     }
     Ok(HttpResponse::Ok().json(live_view(&state).await?))

@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
 use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key, scoped_to};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, MessageId};
+use crate::domain::{ContactId, MessageId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
@@ -128,7 +128,7 @@ pub(in crate::api) async fn retry_message(
         Retried::NotFound => Err(not_found()),
         Retried::NotFailed => refused("not_failed", "Only a message that failed or is in doubt can be sent again."),
         Retried::SessionEnded => {
-            refused("session_ended", "The conversation that it belongs to is over: start the flow again.")
+            refused(Reason::SessionEnded.as_str(), "The conversation that it belongs to is over: start the flow again.")
         }
         Retried::SentElsewhere => refused(
             "sent_elsewhere",
@@ -171,7 +171,7 @@ pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Mess
         .map_err(|error| Error::internal("A stored message is no JSON").caused_by(error))?;
     let reason = match &row.reason {
         Some(reason) => Some(reason.clone()),
-        None => why_it_waits(conn, row)?.map(str::to_owned),
+        None => why_it_waits(conn, row)?.map(String::from),
     };
     Ok(Message {
         id: row.id,

@@ -11,7 +11,7 @@ use crate::api::answer::cut;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, FlowId, SessionId, Status, Timestamp, session_reason_in_words};
+use crate::domain::{ContactId, FlowId, Reason, SessionId, Status, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, FireTimeout, Resume, Resumed};
 use crate::store::messages::{self, MessageRow};
@@ -103,7 +103,7 @@ pub(in crate::api) async fn cancel_session(
     let reason = fields.reason();
     fields.refuse_unknown();
     fields.finish()?;
-    let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
+    let reason = reason.unwrap_or_else(|| Reason::Cancelled.into());
     let ended = state.runtime.handle(CancelSession { id, reason }).await?;
     moved(&state, id, ended).await
 }
@@ -166,7 +166,7 @@ pub(in crate::api) fn session_view(conn: &Conn, stored: &StoredSession, now: Tim
 fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
     let session = &stored.session;
     if session.status != Status::Expired {
-        return Ok(session.reason.as_deref().and_then(session_reason_in_words).map(str::to_owned));
+        return Ok(session.reason.as_deref().and_then(Reason::parse).and_then(Reason::of_session).map(str::to_owned));
     }
     let record: Value = match turns::last_expiry(conn, stored.seq)? {
         None => Value::Null,

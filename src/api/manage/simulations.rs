@@ -13,7 +13,7 @@ use crate::api::public::actions;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::{State, compute};
 use crate::channels::ChannelKind;
-use crate::domain::{FlowId, SimulationId};
+use crate::domain::{FlowId, Reason, SimulationId};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
 use crate::runtime::simulation::{NotStarted, Refused, SimulatedMessage, SimulatedTurn, Simulation, Subject};
@@ -100,10 +100,10 @@ pub(in crate::api) async fn in_background<T: Send + 'static>(
 }
 
 fn refused(refused: Refused) -> ApiError {
-    let error = match refused.reason.as_str() {
-        "no_session" | "session_ended" => "The session has ended.".to_owned(),
-        reason => {
-            let mut chars = reason.chars();
+    let error = match Reason::parse(&refused.reason) {
+        Some(Reason::NoSession | Reason::SessionEnded) => "The session has ended.".to_owned(),
+        _ => {
+            let mut chars = refused.reason.chars();
             let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
             format!("{first}{}.", chars.as_str())
         }
@@ -231,5 +231,5 @@ fn turn_view(turn: &SimulatedTurn) -> Value {
 }
 
 fn message_view(said: &SimulatedMessage) -> message::SimulatedMessage<'_> {
-    message::SimulatedMessage::new(said.index, &said.message, said.refused)
+    message::SimulatedMessage::new(said.index, &said.message, said.refused.map(Reason::as_str))
 }

@@ -6,7 +6,7 @@ use super::super::http::{Answer, NoAnswer, cut};
 use super::super::outgoing::{Refusal, RefusalClass, Sent};
 use super::addresses::WA_ID;
 use super::codes;
-use crate::domain::AddressKey;
+use crate::domain::{AddressKey, Reason};
 
 /// Characters that are kept of an explanation.
 const SHOWN: usize = 500;
@@ -50,8 +50,10 @@ pub(super) fn of_call(result: Result<Answer, NoAnswer>, token: &str) -> Result<V
     let body = serde_json::from_slice::<Value>(&answer.body).ok();
     match refusal(&answer, body.as_ref(), token) {
         Some(Told::Refused(refusal)) => Err(refusal),
-        Some(Told::Nothing(text)) => Err(transient("no_answer", text)),
-        None => body.ok_or_else(|| transient("no_answer", format!("Meta answered {} without JSON", answer.status))),
+        Some(Told::Nothing(text)) => Err(transient(Reason::NoAnswer, text)),
+        None => {
+            body.ok_or_else(|| transient(Reason::NoAnswer, format!("Meta answered {} without JSON", answer.status)))
+        }
     }
 }
 
@@ -152,11 +154,11 @@ fn integer(value: Option<&Value>) -> Option<i64> {
 
 fn unreachable(text: String, token: &str) -> Refusal {
     let text = scrub(&text, token);
-    Refusal { class: RefusalClass::Unreachable, code: "unreachable".to_owned(), text, retry_after: None }
+    Refusal { class: RefusalClass::Unreachable, code: Reason::Unreachable.into(), text, retry_after: None }
 }
 
-fn transient(code: &str, text: String) -> Refusal {
-    Refusal { class: RefusalClass::Transient, code: code.to_owned(), text, retry_after: None }
+fn transient(code: Reason, text: String) -> Refusal {
+    Refusal { class: RefusalClass::Transient, code: code.into(), text, retry_after: None }
 }
 
 /// A text without the access token, which Meta repeats when it calls one malformed, and without anything that looks like

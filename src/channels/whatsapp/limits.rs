@@ -4,7 +4,7 @@
 //! message type and its OpenAPI file; those of templates from the docstrings of pywa 4.
 
 use super::super::outgoing::{Refusal, RefusalClass};
-use crate::domain::TextLimits;
+use crate::domain::{Reason, TextLimits};
 
 /// What goes out in parts when it is longer. It shows no text below a voice note or a sticker.
 pub const TEXT_LIMITS: TextLimits =
@@ -38,19 +38,19 @@ pub(super) const URL_SUFFIX: usize = 2000;
 pub(super) const PAYLOAD: usize = 256;
 
 /// Refuses a message for good, with a word of ours for a code.
-pub(super) fn refuse(code: &str, text: impl Into<String>) -> Refusal {
-    Refusal { class: RefusalClass::Permanent, code: code.to_owned(), text: text.into(), retry_after: None }
+pub(super) fn refuse(code: Reason, text: impl Into<String>) -> Refusal {
+    Refusal { class: RefusalClass::Permanent, code: code.into(), text: text.into(), retry_after: None }
 }
 
 /// A text that is neither blank nor longer than `limit` characters.
 pub(super) fn checked<'a>(field: &str, text: &'a str, limit: usize) -> Result<&'a str, Refusal> {
     if text.trim().is_empty() {
-        return Err(refuse("blank", format!("{field} is blank, which WhatsApp does not take")));
+        return Err(refuse(Reason::Blank, format!("{field} is blank, which WhatsApp does not take")));
     }
     let length = text.chars().count();
     if length > limit {
         let sentence = format!("{field} has {length} characters, and WhatsApp takes at most {limit}");
-        return Err(refuse("too_long", sentence));
+        return Err(refuse(Reason::TooLong, sentence));
     }
     Ok(text)
 }

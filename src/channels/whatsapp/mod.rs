@@ -34,7 +34,7 @@ use sha2::{Digest, Sha256};
 use super::http::{self, Answer, NoAnswer};
 use super::incoming::FetchedTemplate;
 use super::outgoing::{Outgoing, Recipient, Refusal, Sent};
-use crate::domain::Phone;
+use crate::domain::{Phone, Reason};
 use crate::error::Result;
 
 pub use incoming::read_delivery;
@@ -108,7 +108,7 @@ impl WhatsApp {
     pub async fn send(&self, message: &Outgoing) -> Sent {
         if !self.may_write_to(&message.to) {
             let text = "`whatsapp.only_to` does not list this person: nothing is sent to others while it is set";
-            return Sent::Refused(limits::refuse("not_on_only_to", text));
+            return Sent::Refused(limits::refuse(Reason::NotOnOnlyTo, text));
         }
         let body = match request::body_of(message) {
             Ok(body) => body,
@@ -148,7 +148,7 @@ impl WhatsApp {
                 Some(next) => url = next,
             }
         }
-        Err(templates::refuse("endless_list", "Meta's list of templates does not come to an end".to_owned()))
+        Err(templates::refuse(Reason::EndlessList, "Meta's list of templates does not come to an end".to_owned()))
     }
 
     /// Asks Meta about the number and the account: whether the token works, the ids exist and deliveries are subscribed.

@@ -8,7 +8,9 @@ use super::super::outgoing::{Content, Outgoing, Recipient, Refusal};
 use super::addresses::{BSUID, WA_ID};
 use super::limits::{self, checked, refuse};
 use crate::domain::unseen::is_blank;
-use crate::domain::{ButtonKind, MediaRef, MessageOption, MessageTemplate, TemplateHeader, link_suffix, web_link};
+use crate::domain::{
+    ButtonKind, MediaRef, MessageOption, MessageTemplate, Reason, TemplateHeader, link_suffix, web_link,
+};
 
 /// Characters that the end of a file name has which tells its kind, at most.
 const FILE_KIND: usize = 10;
@@ -56,7 +58,7 @@ fn address(to: &Recipient) -> Result<(&'static str, String), Refusal> {
     if let Some(phone) = to.phone() {
         return Ok(("to", phone.in_force().to_string()));
     }
-    let bsuid = to.get(BSUID).ok_or_else(|| refuse("no_address", "The contact has no address on WhatsApp"))?;
+    let bsuid = to.get(BSUID).ok_or_else(|| refuse(Reason::NoAddress, "The contact has no address on WhatsApp"))?;
     Ok(("recipient", bsuid.to_owned()))
 }
 
@@ -80,11 +82,11 @@ fn content(content: &Content) -> Result<(&'static str, Value), Refusal> {
 fn menu(text: &str, options: &[MessageOption]) -> Result<Value, Refusal> {
     let text = checked("The text above the options", text, limits::INTERACTIVE_TEXT)?;
     if options.is_empty() {
-        return Err(refuse("blank", "The menu has no options"));
+        return Err(refuse(Reason::Blank, "The menu has no options"));
     }
     if options.len() > limits::ROWS {
         let sentence = format!("The menu has {} options, and WhatsApp takes at most {}", options.len(), limits::ROWS);
-        return Err(refuse("too_many", sentence));
+        return Err(refuse(Reason::TooMany, sentence));
     }
     let body = json!({"text": text});
     if fits_buttons(options) {
@@ -128,14 +130,14 @@ fn each(
 fn medium(media: &MediaRef, caption: Option<&str>) -> Result<(&'static str, Value), Refusal> {
     let kinds = ["image", "video", "audio", "document"];
     let Some(kind) = kinds.into_iter().find(|kind| *kind == media.kind) else {
-        return Err(refuse("bad_media", format!("WhatsApp has no medium of the kind `{}`", media.kind)));
+        return Err(refuse(Reason::BadMedia, format!("WhatsApp has no medium of the kind `{}`", media.kind)));
     };
     let mut view = json!({"link": link("The medium's URL", &media.url)?});
     if let Some(caption) = caption.filter(|caption| !caption.trim().is_empty()) {
         if kind == "audio" {
             // Leaving the text away would drop it silently.
             return Err(refuse(
-                "bad_media",
+                Reason::BadMedia,
                 "WhatsApp shows no text below audio: send the text as a message of its own",
             ));
         }
@@ -149,7 +151,7 @@ fn medium(media: &MediaRef, caption: Option<&str>) -> Result<(&'static str, Valu
 
 /// A link as Meta's servers fetch it. Those of flows are encoded already, which does not matter here.
 fn link(field: &str, url: &str) -> Result<String, Refusal> {
-    web_link(url).ok_or_else(|| refuse("bad_media", format!("{field} is not an http or https URL")))
+    web_link(url).ok_or_else(|| refuse(Reason::BadMedia, format!("{field} is not an http or https URL")))
 }
 
 /// A document's name, if it has one: cut to what WhatsApp takes, and still of its kind.
@@ -171,7 +173,7 @@ fn template(
     payloads: &[String],
 ) -> Result<Value, Refusal> {
     if let Some(why) = template.cannot_be_sent() {
-        return Err(refuse("bad_template", format!("The template `{}` {why}", template.name)));
+        return Err(refuse(Reason::BadTemplate, format!("The template `{}` {why}", template.name)));
     }
     let values = Values { template: &template.name, variables };
     let mut components = Vec::new();
@@ -226,7 +228,7 @@ fn header(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Valu
         }
         Some(TemplateHeader::Location) => {
             let sentence = format!("The template `{}` begins with a place, which a flow cannot give", template.name);
-            return Err(refuse("bad_template", sentence));
+            return Err(refuse(Reason::BadTemplate, sentence));
         }
     };
     Ok(Some(json!({"type": "header", "parameters": [parameter]})))
@@ -273,7 +275,7 @@ impl<'a> Values<'a> {
         let value = self.variables.get(key).filter(|value| !value.trim().is_empty());
         value.map(String::as_str).ok_or_else(|| {
             let sentence = format!("The variable `{key}` of the template `{}` is missing or blank", self.template);
-            refuse("missing_variable", sentence)
+            refuse(Reason::MissingVariable, sentence)
         })
     }
 }

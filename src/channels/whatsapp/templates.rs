@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::incoming::FetchedTemplate;
 use super::super::outgoing::{Refusal, RefusalClass};
 use super::components;
-use crate::domain::{ButtonKind, MessageTemplate, TemplateButton, TemplateHeader, TemplateStatus};
+use crate::domain::{ButtonKind, MessageTemplate, Reason, TemplateButton, TemplateHeader, TemplateStatus};
 
 /// The fields of a template that are asked for.
 pub(super) const FIELDS: &str = "id,name,language,status,category,components";
@@ -44,7 +44,7 @@ pub(super) fn template_event(word: &str) -> Option<TemplateStatus> {
 /// When the page is none: a list without it would look like templates gone.
 pub(super) fn read_page(page: &Value) -> Result<Vec<FetchedTemplate>, Refusal> {
     let Some(entries) = page.get("data").and_then(Value::as_array) else {
-        return Err(refuse("no_answer", "Meta's list of templates has no `data`".to_owned()));
+        return Err(refuse(Reason::NoAnswer, "Meta's list of templates has no `data`".to_owned()));
     };
     let readable = entries.iter().filter_map(|entry| {
         let template = read_template(entry);
@@ -71,14 +71,17 @@ pub(super) fn next_page(page: &Value, base: &Url) -> Result<Option<Url>, Refusal
         Ok(url) if url.origin() == base.origin() => Ok(Some(url)),
         Ok(url) => {
             let host = url.host_str().unwrap_or("nowhere");
-            Err(refuse("foreign_page", format!("The list of templates goes on at {host}, where the token is not sent")))
+            Err(refuse(
+                Reason::ForeignPage,
+                format!("The list of templates goes on at {host}, where the token is not sent"),
+            ))
         }
-        Err(_) => Err(refuse("foreign_page", "The list of templates goes on at what is no URL".to_owned())),
+        Err(_) => Err(refuse(Reason::ForeignPage, "The list of templates goes on at what is no URL".to_owned())),
     }
 }
 
-pub(super) fn refuse(code: &str, text: String) -> Refusal {
-    Refusal { class: RefusalClass::Transient, code: code.to_owned(), text, retry_after: None }
+pub(super) fn refuse(code: Reason, text: String) -> Refusal {
+    Refusal { class: RefusalClass::Transient, code: code.into(), text, retry_after: None }
 }
 
 fn read_template(entry: &Value) -> Option<FetchedTemplate> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next};
-use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, WaitKind, web_link};
+use crate::domain::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED, Reason, WaitKind, web_link};
 use crate::engine::compile::{Action, CallTemplates};
 use crate::engine::template::{Leaf, Text};
 use crate::engine::{Change, Effect, limits};
@@ -36,13 +36,13 @@ impl Machine<'_> {
     }
 
     /// Takes the answer of the call that the session waits for.
-    pub(super) fn take_answer(&mut self, armed_in: u32, status: u16, body: &Value) -> Result<(), &'static str> {
+    pub(super) fn take_answer(&mut self, armed_in: u32, status: u16, body: &Value) -> Result<(), Reason> {
         let calling = self.session.wait.as_ref().filter(|wait| wait.kind == WaitKind::Http);
         let (Some(wait), Some(index)) = (calling, self.current()) else {
-            return Err("the session waits for no answer");
+            return Err(Reason::WaitsForNoAnswer);
         };
         if wait.armed_in != armed_in {
-            return Err("the answer is stale");
+            return Err(Reason::AnswerStale);
         }
         if !self.open_turn() {
             return Ok(());
@@ -95,10 +95,10 @@ impl Machine<'_> {
     }
 
     /// Takes the session back from a person.
-    pub(super) fn take_resume(&mut self) -> Result<(), &'static str> {
+    pub(super) fn take_resume(&mut self) -> Result<(), Reason> {
         let handed_off = self.session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff);
         let Some(index) = self.current().filter(|_| handed_off) else {
-            return Err("the session is not in handoff");
+            return Err(Reason::NotInHandoff);
         };
         if !self.open_turn() {
             return Ok(());

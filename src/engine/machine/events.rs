@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next};
 use crate::domain::text::json_depth;
-use crate::domain::{EventName, KeptEvent, WaitForEvent, WaitKind};
+use crate::domain::{EventName, KeptEvent, Reason, WaitForEvent, WaitKind};
 use crate::engine::compile::Action;
 use crate::engine::{Change, limits};
 
 impl Machine<'_> {
     /// Takes an event if the session waits for it; else keeps it.
-    pub(super) fn take_event(&mut self, name: &EventName, payload: &Value) -> Result<(), &'static str> {
+    pub(super) fn take_event(&mut self, name: &EventName, payload: &Value) -> Result<(), Reason> {
         let (Some(wait), Some(index)) = (self.session.wait.as_ref(), self.current()) else {
-            return Err("the session waits for nothing");
+            return Err(Reason::WaitsForNothing);
         };
         if json_depth(payload) > limits::DEPTH {
-            return Err("the payload is nested too deep");
+            return Err(Reason::PayloadTooDeep);
         }
         let flow = self.flow.clone();
         let awaited = match &flow.actions[index] {
@@ -59,13 +59,13 @@ impl Machine<'_> {
 
     /// Keeps an event. Of too many the oldest goes, because the newest tells best how things stand; what the state has
     /// no room for is not kept, so that an event from outside never fails a session.
-    fn keep_event(&mut self, event: KeptEvent) -> Result<(), &'static str> {
+    fn keep_event(&mut self, event: KeptEvent) -> Result<(), Reason> {
         let mut kept = self.session.kept_events.clone();
         kept.push(event);
         let dropped = (kept.len() > limits::KEPT_EVENTS).then(|| kept.remove(0));
         self.session.kept_events = kept;
         if !self.has_room() {
-            return Err("there is no room to keep the event");
+            return Err(Reason::NoRoomForEvent);
         }
         if let Some(dropped) = dropped {
             let text = format!("`{}` is dropped: no more than {} events are kept", dropped.name, limits::KEPT_EVENTS);
@@ -122,7 +122,7 @@ mod tests {
         let (kept, _) = play("x", 200_000, limits::STATE_BYTES - 200_000 - framing);
         assert!(kept.is_kept && kept.ignored.is_none());
         let (refused, ended) = play("x", 200_000, limits::STATE_BYTES - 200_000 - framing + 1);
-        assert_eq!(refused.ignored, Some("there is no room to keep the event"));
+        assert_eq!(refused.ignored, Some(Reason::NoRoomForEvent));
         assert_eq!(refused.session.status, Status::Running);
         assert_eq!(
             (ended.status, ended.reason.as_deref()),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::values::json_bytes;
 use super::{Ending, Halt, Machine, Next, Running};
 use crate::domain::text::{json_depth, span_in_words};
-use crate::domain::{FlowPin, Frame, NodeId, Session, Spoken, Status, WaitKind};
+use crate::domain::{FlowPin, Frame, NodeId, Reason, Session, Spoken, Status, WaitKind};
 use crate::engine::compile::{Action, SubFlow};
 use crate::engine::{Lookup, limits};
 
@@ -59,19 +59,19 @@ impl Machine<'_> {
         let depth = context.values().map(json_depth).max().unwrap_or(0);
         if depth > limits::DEPTH {
             self.warn(index, format!("the sub-flow's context would be nested deeper than {} levels", limits::DEPTH));
-            return Err(Halt("state_limit"));
+            return Err(Halt(Reason::StateLimit));
         }
         self.burn_bytes(json_bytes(&context))?;
         if sub.returns && self.callers.len() >= limits::FRAMES {
             self.warn(index, format!("a session is in no more than {} sub-flows at once", limits::FRAMES));
-            return Err(Halt("depth_limit"));
+            return Err(Halt(Reason::DepthLimit));
         }
         let (version, flow) = match (self.flows)(sub.id, None) {
             Lookup::Ready { version, flow } => (version, flow),
-            Lookup::NotPublished => return self.not_run(index, sub, "sub_flow_not_published"),
+            Lookup::NotPublished => return self.not_run(index, sub, Reason::SubFlowNotPublished),
             Lookup::Load => return Err(self.not_loaded()),
         };
-        let Some(entry) = flow.entry() else { return self.not_run(index, sub, "sub_flow_without_entry") };
+        let Some(entry) = flow.entry() else { return self.not_run(index, sub, Reason::SubFlowWithoutEntry) };
         self.stay(index, Some(&format!("into {}", flow.name())));
         let id = self.next_frame_id();
         let frame = Frame {
@@ -94,7 +94,7 @@ impl Machine<'_> {
                 limits::STATE_BYTES
             ));
             self.session.context.clear();
-            return Err(Halt("state_limit"));
+            return Err(Halt(Reason::StateLimit));
         }
         Ok(Next::Node(entry))
     }
@@ -178,9 +178,9 @@ impl Machine<'_> {
     }
 
     /// Takes the failure of a message to the frame that said it, where that frame still is.
-    pub(super) fn take_delivery_failure(&mut self, turn: u32, node: &NodeId, code: &str) -> Result<(), &'static str> {
+    pub(super) fn take_delivery_failure(&mut self, turn: u32, node: &NodeId, code: &str) -> Result<(), Reason> {
         if turn != self.session.turn {
-            return Err("the session has gone on since that message");
+            return Err(Reason::HasGoneOn);
         }
         let said_in = self.session.spoken.iter().rev().find(|spoken| spoken.node == *node);
         let said_in = said_in.map_or(ROOT, |spoken| spoken.frame);
@@ -225,9 +225,9 @@ impl Machine<'_> {
     }
 
     /// Leaves the node of a sub-flow that could not be entered.
-    fn not_run(&mut self, index: usize, sub: &SubFlow, reason: &str) -> Result<Next, Halt> {
+    fn not_run(&mut self, index: usize, sub: &SubFlow, reason: Reason) -> Result<Next, Halt> {
         self.warn(index, format!("the flow {} cannot be run: {reason}", sub.id));
-        self.fail_sub_flow(index, reason.to_owned(), Map::new())
+        self.fail_sub_flow(index, reason.into(), Map::new())
     }
 
     /// A sub-flow has failed: the caller goes on where it says so, else it fails with it.
@@ -262,7 +262,7 @@ impl Machine<'_> {
 
     /// Goes back to the caller, at its node. Gives that node's place, and the context that the sub-flow had.
     fn come_back(&mut self) -> Result<(usize, Map<String, Value>), Halt> {
-        let Some(mut caller) = self.callers.pop() else { return Err(Halt("wait_at_wrong_node")) };
+        let Some(mut caller) = self.callers.pop() else { return Err(Halt(Reason::WaitAtWrongNode)) };
         swap(&mut self.session, &mut caller);
         let context = mem::take(&mut caller.context);
         self.session.wait = None;
@@ -273,7 +273,7 @@ impl Machine<'_> {
         };
         (caller.current_node, caller.visits) = Default::default();
         self.frame = (caller.id != ROOT).then_some(caller);
-        let index = self.current().ok_or(Halt("missing_node"))?;
+        let index = self.current().ok_or(Halt(Reason::MissingNode))?;
         Ok((index, context))
     }
 
@@ -301,14 +301,14 @@ impl Machine<'_> {
     fn find<'b>(&mut self, pin: FlowPin) -> Result<Running<'b>, Halt> {
         match (self.flows)(pin.id, Some(pin.version)) {
             Lookup::Ready { flow, .. } => Ok(Running::Sub(flow)),
-            Lookup::NotPublished => Err(Halt("missing_flow")),
+            Lookup::NotPublished => Err(Halt(Reason::MissingFlow)),
             Lookup::Load => Err(self.not_loaded()),
         }
     }
 
     fn not_loaded(&mut self) -> Halt {
         self.is_not_loaded = true;
-        Halt("sub_flow_not_loaded")
+        Halt(Reason::SubFlowNotLoaded)
     }
 
     /// What was made for templates of one frame is not for those of another.

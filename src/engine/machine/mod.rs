@@ -19,11 +19,8 @@ use super::moment;
 use super::scope::TurnScope;
 use super::template::Text;
 use super::{Change, Effect, Event, Flows, NotLoaded, PathStep, Step, TurnRecord, Warning, limits};
-use crate::domain::{Branch, Contact, Delay, Frame, Reply, Session, Status, Timestamp, Wait, WaitKind};
+use crate::domain::{Branch, Contact, Delay, Frame, Reason, Reply, Session, Status, Timestamp, Wait, WaitKind};
 use values::{ContextView, compare_cost};
-
-/// The reason of a session whose delay has no moment at which it could end.
-const BAD_TIME: &str = "bad_time";
 
 /// Where the session goes next.
 enum Next {
@@ -34,12 +31,12 @@ enum Next {
 }
 
 /// A limit was hit: the session fails with this reason, and what was done before it stays done.
-struct Halt(&'static str);
+struct Halt(Reason);
 
 /// How a flow comes to its end: the root flow's is the session's, a sub-flow's leads back to its caller.
 enum Ending {
     Completed(Option<String>),
-    /// With the reason.
+    /// With the reason: one of [`Reason`], or the code with which a message could not be delivered.
     Failed(String),
 }
 
@@ -162,18 +159,18 @@ impl<'a> Machine<'a> {
     }
 
     /// Takes the event, or says why it changes nothing.
-    fn take(&mut self) -> Result<(), &'static str> {
+    fn take(&mut self) -> Result<(), Reason> {
         if self.session.status != Status::Running {
-            return Err("the session has ended");
+            return Err(Reason::HasEnded);
         }
         if let Err(halt) = self.enter_frames() {
-            self.end(Status::Failed, Some(halt.0));
+            self.fail(halt.0);
             return Ok(());
         }
         match self.event {
             Event::Start => {
                 if self.session.turn > 0 {
-                    return Err("the session has already begun");
+                    return Err(Reason::AlreadyBegun);
                 }
                 self.session.turn = 1;
                 let first = match &self.session.current_node {
@@ -182,7 +179,7 @@ impl<'a> Machine<'a> {
                 };
                 match first {
                     Some(first) => self.travel(Next::Node(first)),
-                    None => self.end(Status::Failed, Some("no_entry_node")),
+                    None => self.fail(Reason::NoEntryNode),
                 }
             }
             Event::Reply(reply) => self.take_reply(reply)?,
@@ -193,7 +190,7 @@ impl<'a> Machine<'a> {
             Event::Resume => self.take_resume()?,
             Event::Expire => {
                 if self.session.expires_at.is_none_or(|expires_at| expires_at > self.now) {
-                    return Err("the session has not expired");
+                    return Err(Reason::NotExpired);
                 }
                 self.expire();
             }
@@ -206,18 +203,18 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn take_timeout(&mut self, armed_in: u32) -> Result<(), &'static str> {
+    fn take_timeout(&mut self, armed_in: u32) -> Result<(), Reason> {
         let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
-            return Err("the session waits for nothing");
+            return Err(Reason::WaitsForNothing);
         };
         if wait.armed_in != armed_in {
-            return Err("the timer is stale");
+            return Err(Reason::TimerStale);
         }
         if wait.wake_at.is_none_or(|wake_at| wake_at > self.now) {
-            return Err("the timer is not due");
+            return Err(Reason::TimerNotDue);
         }
         if self.session.expires_next() {
-            return Err("the session expires first");
+            return Err(Reason::ExpiresFirst);
         }
         if !self.open_turn() {
             return Ok(());
@@ -240,7 +237,7 @@ impl<'a> Machine<'a> {
     /// Counts a turn. At the limit the session fails instead, and `false` is given.
     fn open_turn(&mut self) -> bool {
         if self.session.turn >= limits::TURNS {
-            self.end(Status::Failed, Some("turn_limit"));
+            self.fail(Reason::TurnLimit);
             return false;
         }
         self.session.turn += 1;
@@ -258,7 +255,7 @@ impl<'a> Machine<'a> {
         while let Next::Node(index) = next {
             self.passed += 1;
             if self.passed > limits::NODES_PER_TURN {
-                return self.end(Status::Failed, Some("node_limit"));
+                return self.fail(Reason::NodeLimit);
             }
             next = match self.enter(index) {
                 Ok(next) => next,
@@ -331,7 +328,7 @@ impl<'a> Machine<'a> {
         match self.flow.node(index).exit(exit).map(|target| self.flow.places.get(target)) {
             Some(Some(&target)) => Ok(Next::Node(target)),
             // Publishing refuses such a flow; a session of one must still end in a legal state.
-            Some(None) => self.close(Ending::Failed("missing_node".to_owned())),
+            Some(None) => self.close(Ending::Failed(Reason::MissingNode.into())),
             None => {
                 // A sub-flow's caller goes on.
                 let is_end = self.frame.is_none() && self.flow.node(index).kind.ends_without_a_word(exit);
@@ -365,7 +362,12 @@ impl<'a> Machine<'a> {
         if let Some(index) = self.current() {
             self.stay(index, None);
         }
-        self.end(Status::Failed, Some(reason));
+        self.fail(reason);
+    }
+
+    /// Fails the session for a reason of the engine's own.
+    fn fail(&mut self, reason: Reason) {
+        self.end(Status::Failed, Some(reason.as_str()));
     }
 
     fn end(&mut self, status: Status, reason: Option<&str>) {
@@ -429,7 +431,7 @@ impl<'a> Machine<'a> {
             Some(branch) => {
                 self.leave(index, &branch.id, Some(format!("drawn with weight {} of {total}", branch.weight)))
             }
-            None => self.close(Ending::Failed("nothing_to_draw".to_owned())),
+            None => self.close(Ending::Failed(Reason::NothingToDraw.into())),
         }
     }
 
@@ -455,7 +457,7 @@ impl<'a> Machine<'a> {
         let Some(wake_at) = wake_at.filter(|_| why.is_none()) else {
             self.warn(index, format!("the delay cannot end: {told} {}", why.unwrap_or_default()));
             self.stay(index, why);
-            return self.close(Ending::Failed(BAD_TIME.to_owned()));
+            return self.close(Ending::Failed(Reason::BadTime.into()));
         };
         if wake_at <= self.now {
             if delay.seconds.is_none() {

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{Halt, Machine, Next, millis};
-use crate::domain::{Expects, MessageOption, OnReply, Reply, ReplyKind, SessionInput, Wait, WaitKind};
+use crate::domain::{Expects, MessageOption, OnReply, Reason, Reply, ReplyKind, SessionInput, Wait, WaitKind};
 use crate::engine::compile::{Action, Prompt};
 use crate::engine::extract::{Locale, extract};
 use crate::engine::number::Writing;
@@ -15,23 +15,23 @@ use crate::engine::{Change, limits};
 const OLD_TAP: &str = "an older message was tapped";
 
 impl Machine<'_> {
-    pub(super) fn take_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
+    pub(super) fn take_reply(&mut self, reply: &Reply) -> Result<(), Reason> {
         let (Some(wait), Some(index)) = (self.session.wait.clone(), self.current()) else {
-            return Err("the session waits for nothing");
+            return Err(Reason::WaitsForNothing);
         };
         match &self.flow.actions[index] {
             Action::Delay { delay, .. } if delay.on_reply == OnReply::Ignore => {
-                return Err("the message came during a delay");
+                return Err(Reason::DuringDelay);
             }
-            Action::AwaitEvent(_) => return Err("the session waits for an event"),
-            Action::Handoff { .. } => return Err("a person has taken over"),
+            Action::AwaitEvent(_) => return Err(Reason::WaitsForEvent),
+            Action::Handoff { .. } => return Err(Reason::PersonTookOver),
             Action::Call(_) => return self.queue_reply(reply),
             _ => {}
         }
         if wait.asked_at.is_some_and(|asked_at| reply.received_at < asked_at) {
             return Err(match wait.kind {
-                WaitKind::Delay => "the message came before the delay",
-                _ => "the message came before the question",
+                WaitKind::Delay => Reason::BeforeDelay,
+                _ => Reason::BeforeQuestion,
             });
         }
         if !self.open_turn() {
@@ -80,7 +80,7 @@ impl Machine<'_> {
                     Choice::NoMatch { why } => self.no_match(index, prompt, &wait, why),
                 }
             }
-            _ => Err(Halt("wait_at_wrong_node")),
+            _ => Err(Halt(Reason::WaitAtWrongNode)),
         };
         self.proceed(next);
         Ok(())
@@ -115,10 +115,10 @@ impl Machine<'_> {
 
     /// Takes up the oldest reply of the queue. One that is not for the node where the session is by now is traced, and
     /// is gone from the queue, too.
-    pub(super) fn take_queued(&mut self) -> Result<(), &'static str> {
+    pub(super) fn take_queued(&mut self) -> Result<(), Reason> {
         let is_calling = self.session.wait.as_ref().is_none_or(|wait| wait.kind == WaitKind::Http);
         if is_calling || self.session.queued_replies.is_empty() {
-            return Err("no reply is queued");
+            return Err(Reason::NoReplyQueued);
         }
         let reply = self.session.queued_replies.remove(0);
         self.queued = Some(reply.clone());
@@ -129,13 +129,13 @@ impl Machine<'_> {
     }
 
     /// Keeps a reply that came during an HTTP call until the call is answered.
-    fn queue_reply(&mut self, reply: &Reply) -> Result<(), &'static str> {
+    fn queue_reply(&mut self, reply: &Reply) -> Result<(), Reason> {
         if self.session.queued_replies.len() >= limits::QUEUED_REPLIES {
-            return Err("too many messages came during an HTTP call");
+            return Err(Reason::TooManyDuringCall);
         }
         self.session.queued_replies.push(reply.clone());
         if !self.has_room() {
-            return Err("there is no room to queue the message");
+            return Err(Reason::NoRoomForMessage);
         }
         let queued = self.session.queued_replies.len();
         self.changes.push(Change { name: "queued_replies".to_owned(), value: json!(queued) });

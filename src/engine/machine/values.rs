@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Halt, Machine};
 use crate::domain::profile::{clean_name, clean_tag};
 use crate::domain::text::json_depth;
-use crate::domain::{ContactChange, Operator};
+use crate::domain::{ContactChange, Operator, Reason};
 use crate::engine::compile::ContactTemplates;
 use crate::engine::lists::dynamic;
 use crate::engine::pattern::{self, Pattern};
@@ -89,7 +89,7 @@ impl Machine<'_> {
 
     pub(super) fn render_failed(&mut self, index: usize, error: RenderError) -> Result<(), Halt> {
         match error {
-            RenderError::OutOfFuel => Err(Halt("template_limit")),
+            RenderError::OutOfFuel => Err(Halt(Reason::TemplateLimit)),
             RenderError::Failed(why) => {
                 self.warn(index, format!("a template failed and gave nothing: {why}"));
                 // What it burnt before it failed is not known; a turn can afford ten such.
@@ -100,7 +100,7 @@ impl Machine<'_> {
 
     pub(super) fn burn(&mut self, fuel: u64) -> Result<(), Halt> {
         self.fuel += fuel;
-        if self.fuel > TURN_FUEL { Err(Halt("template_limit")) } else { Ok(()) }
+        if self.fuel > TURN_FUEL { Err(Halt(Reason::TemplateLimit)) } else { Ok(()) }
     }
 
     /// Whether the turn can afford to search a text for a pattern; it is paid for then. What it cannot afford is not
@@ -151,7 +151,7 @@ impl Machine<'_> {
     pub(super) fn assign(&mut self, index: usize, name: &str, value: Value) -> Result<(), Halt> {
         if json_depth(&value) > limits::DEPTH {
             self.warn(index, format!("`context.{name}` would be nested deeper than {} levels", limits::DEPTH));
-            return Err(Halt("state_limit"));
+            return Err(Halt(Reason::StateLimit));
         }
         let entry_bytes = |value: &Value| json_bytes(value) + name.len() + 4;
         let before = match self.context_bytes {
@@ -166,7 +166,7 @@ impl Machine<'_> {
                 index,
                 format!("`context.{name}` would make the context larger than {} bytes", limits::STATE_BYTES),
             );
-            return Err(Halt("state_limit"));
+            return Err(Halt(Reason::StateLimit));
         }
         self.burn_bytes(added)?;
         self.context_bytes = Some(after);
@@ -251,7 +251,7 @@ impl Machine<'_> {
         let depth = candidate.metadata.values().map(json_depth).max().unwrap_or(0);
         if bytes > limits::STATE_BYTES || depth > limits::DEPTH {
             self.warn(index, "the contact's metadata would be too large or nested too deep".to_owned());
-            return Err(Halt("state_limit"));
+            return Err(Halt(Reason::StateLimit));
         }
         self.burn_bytes(bytes)?;
         self.contact = candidate;

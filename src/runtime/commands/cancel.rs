@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{FlowId, SessionId, Status};
+use crate::domain::{FlowId, Reason, SessionId, Status};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::runtime::Command;
@@ -63,7 +63,7 @@ impl Command for Cancel {
         if !live.is_running() {
             return Ok(Cancelled::NotRunning);
         }
-        let reason = self.reason.clone().unwrap_or_else(|| "cancelled".to_owned());
+        let reason = self.reason.clone().unwrap_or_else(|| Reason::Cancelled.into());
         job.apply(&mut live, &Event::Cancel { reason })?;
         Ok(Cancelled::Ended { id: live.session.id })
     }

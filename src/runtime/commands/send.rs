@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Words;
-use crate::domain::{AddressKey, ContactId, MessageId, NewMessage, Phone, TemplateId, TemplateRef, web_link};
+use crate::domain::{AddressKey, ContactId, MessageId, NewMessage, Phone, Reason, TemplateId, TemplateRef, web_link};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
-use crate::runtime::outbox::{BAD_TEMPLATE, any_translation, is_window_open};
+use crate::runtime::outbox::{any_translation, is_window_open};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
 use crate::store::{WriteClass, outbox, templates};
@@ -148,8 +148,10 @@ impl Command for SendTemplate {
         let known = group.translations.into_iter().map(|row| row.template).collect();
         let template = match any_translation(&group.name, languages, known, needs_approval) {
             Ok(template) => template,
-            Err(BAD_TEMPLATE) => return refused(SendRefusal::Unfillable { why: unfillable.unwrap_or_default() }),
-            Err(reason) => return refused(SendRefusal::NotApproved { reason: reason.to_owned() }),
+            Err(Reason::BadTemplate) => {
+                return refused(SendRefusal::Unfillable { why: unfillable.unwrap_or_default() });
+            }
+            Err(reason) => return refused(SendRefusal::NotApproved { reason: reason.into() }),
         };
         let placeholders = template.placeholders();
         let expected: Vec<String> = placeholders.iter().map(|placeholder| placeholder.key.clone()).collect();

@@ -1,14 +1,12 @@
 //! Stopping a flow: no new sessions, and an end for those that run.
 
-use crate::domain::{FlowId, SessionId};
+use crate::domain::{FlowId, Reason, SessionId};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, Runtime};
 use crate::store::{WriteClass, flows, sessions};
 
 /// Sessions that are cancelled at once, so that the writer's queue has room for others.
 const BATCH: u32 = 64;
-/// Why the sessions ended.
-const REASON: &str = "flow_stopped";
 
 /// What stopping a flow did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,6 +59,6 @@ impl Runtime {
 
     fn spawn_cancel(&self, id: SessionId) -> tokio::task::JoinHandle<Result<Ended>> {
         let runtime = self.clone();
-        tokio::spawn(async move { runtime.handle(CancelSession { id, reason: REASON.to_owned() }).await })
+        tokio::spawn(async move { runtime.handle(CancelSession { id, reason: Reason::FlowStopped.into() }).await })
     }
 }

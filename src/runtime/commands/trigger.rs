@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, InputType, SessionId, Timestamp};
+use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, InputType, Reason, SessionId, Timestamp};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::runtime::Command;
@@ -192,7 +192,7 @@ impl Command for Trigger {
                         OnRunning::Return => return already(live.session.id, known.contact.id, false),
                         OnRunning::Fail => return refused(TriggerRefusal::Running { id: live.session.id }),
                         OnRunning::Restart => {
-                            job.apply(&mut live, &Event::Cancel { reason: "restarted".to_owned() })?;
+                            job.apply(&mut live, &Event::Cancel { reason: Reason::Restarted.into() })?;
                         }
                     }
                 }

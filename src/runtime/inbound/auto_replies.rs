@@ -8,8 +8,8 @@
 //! thirty within ten minutes that led to more: a session took another message of the person, whether or not that fitted,
 //! or the session that began went on by itself, because a timer of it fired. A person may well write every ten seconds to
 //! what answers with a text and is over, but nobody goes through thirty conversations in ten minutes, however often the
-//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`LIMIT`]. Words that opt out and
-//! in do their work all the same; only their confirmations stop at as many within a minute.
+//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`Reason::AutoReplyLimit`].
+//! Words that opt out and in do their work all the same; only their confirmations stop at as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.
@@ -17,15 +17,13 @@
 use std::time::Duration;
 
 use super::message::Handling;
-use crate::domain::{ContactId, Timestamp};
+use crate::domain::{ContactId, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job};
 use crate::store::messages::{self, HeardRow};
 use crate::store::{Conn, contacts};
 
-/// Why a message is not answered by itself.
-pub(in crate::runtime) const LIMIT: &str = "auto_reply_limit";
 /// Automatic answers to one person within [`SPAN`], at the most.
 const MAX_ANSWERS: usize = 10;
 /// The time in which they are counted.
@@ -79,8 +77,9 @@ impl Earlier {
     fn of(row: &HeardRow) -> Self {
         let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
         let heard = [Handling::Reply, Handling::Ignored].map(Handling::as_str);
+        let is_limited = row.reason.as_deref() == Some(Reason::AutoReplyLimit.as_str());
         let kind = match (row.handled.as_deref(), row.reason.as_deref()) {
-            (_, Some(LIMIT)) => EarlierKind::Unanswered,
+            _ if is_limited => EarlierKind::Unanswered,
             (Some(handled), _) if answering.contains(&handled) && row.went_on => EarlierKind::Begun,
             (Some(handled), _) if answering.contains(&handled) => EarlierKind::Answered,
             // With a reason it is no answer to what was asked.

@@ -3,16 +3,13 @@
 //! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
 //! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
+use crate::domain::Reason;
 use crate::domain::consent::Wish;
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, Live};
-use crate::runtime::upkeep::erasure::OPTED_OUT;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::Origin;
 use crate::store::outbox;
-
-/// Why the confirmation of an opt-out fails that has not gone out yet.
-const OPTED_IN: &str = "opted_in";
 
 /// The running sessions of who opts out.
 pub(super) enum Ending {
@@ -45,10 +42,10 @@ impl Job<'_> {
         opted_out.marketing_only = false;
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
         match ending {
-            Ending::InOrder(lives) => self.cancel_all(lives, OPTED_OUT)?,
-            Ending::Unread => while self.cancel_unread(contact.seq, OPTED_OUT)? {},
+            Ending::InOrder(lives) => self.cancel_all(lives, Reason::OptedOut)?,
+            Ending::Unread => while self.cancel_unread(contact.seq, Reason::OptedOut)? {},
         }
-        self.drop_queued_of(contact.seq, OPTED_OUT)?;
+        self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         if !contact.contact.is_opted_out() {
             self.emit_consent("contact.opted_out", contact.seq)?;
         }
@@ -78,10 +75,10 @@ impl Job<'_> {
     /// any more.
     fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
         let reason = match wish {
-            Wish::OptOut => OPTED_OUT,
-            Wish::OptIn => OPTED_IN,
+            Wish::OptOut => Reason::OptedOut,
+            Wish::OptIn => Reason::OptedIn,
         };
-        let dropped = outbox::fail_queued_confirmations(self.tx(), contact.seq, reason, self.now())?;
+        let dropped = outbox::fail_queued_confirmations(self.tx(), contact.seq, reason.as_str(), self.now())?;
         self.tell_dropped(&dropped, reason)?;
         if !self.may_confirm(contact.seq)? {
             return Ok(());

@@ -1,14 +1,11 @@
 //! Two contacts turn out to be one person.
 
+use crate::domain::Reason;
 use crate::runtime::Notice;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
-use crate::runtime::upkeep::erasure::OPTED_OUT;
 use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
-
-/// Why the session of a flow ends that runs for both.
-const MERGED: &str = "merged";
 
 impl Job<'_> {
     /// Makes one contact of two and gives its row: the older one's. Where a flow runs for both, the session that spoke
@@ -23,12 +20,13 @@ impl Job<'_> {
         // Whatever may hold the job comes before anything is written.
         let mut ending = Vec::new();
         if access == Access::Degraded {
-            let reason = if is_one_opted_out { OPTED_OUT } else { MERGED };
+            let reason = if is_one_opted_out { Reason::OptedOut } else { Reason::Merged };
             while self.cancel_unread(gone.seq, reason)? {}
             while is_one_opted_out && self.cancel_unread(keep.seq, reason)? {}
         } else if is_one_opted_out {
             for contact in [&keep, &gone] {
-                ending.extend(self.running(contact, usize::MAX, false)?.into_iter().map(|live| (live, OPTED_OUT)));
+                ending
+                    .extend(self.running(contact, usize::MAX, false)?.into_iter().map(|live| (live, Reason::OptedOut)));
             }
         } else {
             let of_keep = sessions::running_of_contact(self.tx(), keep.seq)?;
@@ -36,7 +34,7 @@ impl Job<'_> {
                 let Some(ours) = of_keep.iter().find(|ours| ours.flow_seq == theirs.flow_seq) else { continue };
                 let (contact, loser) =
                     if spoke_at(ours) > spoke_at(&theirs) { (&gone, theirs) } else { (&keep, ours.clone()) };
-                ending.push((self.live(loser, contact.clone())?, MERGED));
+                ending.push((self.live(loser, contact.clone())?, Reason::Merged));
             }
         }
         let is_opted_out = keep.contact.is_opted_out() || gone.contact.is_opted_out();
@@ -45,7 +43,7 @@ impl Job<'_> {
         }
         if is_opted_out {
             for contact in [&keep, &gone] {
-                self.drop_queued_of(contact.seq, OPTED_OUT)?;
+                self.drop_queued_of(contact.seq, Reason::OptedOut)?;
             }
         }
         // What timers did that were overdue must not be undone.

@@ -29,12 +29,12 @@ use super::job::{Hold, Job, to_json};
 use super::{Command, Notice, Runtime};
 use crate::channels::incoming::IncomingKind;
 use crate::domain::consent::Wish;
-use crate::domain::{Holder, MessageId, ReplyKind, SessionId};
+use crate::domain::{Holder, MessageId, Reason, ReplyKind, SessionId};
 use crate::error::Result;
 use crate::store::messages::{self, Direction, MessageStatus, NewInbound};
 use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
-pub(super) use auto_replies::{Earlier, EarlierKind, LIMIT, Standing, standing};
+pub(super) use auto_replies::{Earlier, EarlierKind, Standing, standing};
 pub(super) use keywords::{Keywords, read as read_keywords};
 pub use message::{Handling, Inbound, Quoted, Received};
 pub(super) use route::LATE;
@@ -115,7 +115,7 @@ impl Command for Receive {
             message_id: stored.id,
             session_id: route.session().map(|at| at.id),
             handling: route.handling(),
-            reason: route.reason().map(str::to_owned),
+            reason: route.reason().map(String::from),
         };
         match (inbound.kind, route) {
             (IncomingKind::Reply(kind), route) => {
@@ -165,7 +165,7 @@ impl Receive {
                 kind: inbound.kind.as_str(),
                 body: &to_json(&inbound.body())?,
                 handled: Some(route.handling().as_str()),
-                reason: route.reason(),
+                reason: route.reason().map(Reason::as_str),
                 created_at: at,
             },
         )?;

@@ -30,12 +30,14 @@ use std::time::Duration;
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::auto_replies::{LIMIT, Standing};
+use super::auto_replies::Standing;
 use super::consent::Ending;
 use super::message::{Handling, Inbound, Quoted, Received, Stored, StoredTurn};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
-use crate::domain::{FlowId, Holder, LateReply, NodeId, Reply, ReplyKind, SessionId, Status, WaitKind, split_option};
+use crate::domain::{
+    FlowId, Holder, LateReply, NodeId, Reason, Reply, ReplyKind, SessionId, Status, WaitKind, split_option,
+};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
 use crate::runtime::commands::trigger;
@@ -57,11 +59,11 @@ pub(super) enum Route {
     /// To a session that takes it.
     To(Box<Live>),
     /// Kept with the session that it was meant for, and traced there, but not taken.
-    Unheard(StoredTurn, &'static str),
+    Unheard(StoredTurn, Reason),
     /// To whoever has taken the session over.
     Handoff(StoredTurn),
     /// To no session.
-    Nowhere(&'static str),
+    Nowhere(Reason),
     /// The person opts out.
     OptOut(Option<String>, Ending),
     /// The person opts in again.
@@ -102,10 +104,10 @@ impl Route {
         }
     }
 
-    pub(super) fn reason(&self) -> Option<&'static str> {
+    pub(super) fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Unheard(_, why) | Self::Nowhere(why) => Some(why),
-            Self::Held(_, by) => Some(by.as_str()),
+            Self::Unheard(_, why) | Self::Nowhere(why) => Some(*why),
+            Self::Held(_, by) => Some(by.reason()),
             _ => None,
         }
     }
@@ -188,7 +190,7 @@ pub(super) fn choose_degraded(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind)
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     match typed.and_then(|text| job.inner().consent.find(Wish::OptOut, text)) {
         Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Unread),
-        None => Route::Nowhere("internal_error"),
+        None => Route::Nowhere(Reason::InternalError),
     }
 }
 
@@ -209,14 +211,14 @@ pub(super) fn follow(
                 Ok(Some(why)) => (Handling::Reply, why),
                 Err(why) => {
                     received.handling = Handling::Ignored;
-                    received.reason = Some(why.to_owned());
+                    received.reason = Some(why.into());
                     (Handling::Ignored, why)
                 }
             };
-            messages::set_handled(job.tx(), stored.seq, handling.as_str(), Some(why), live.seq)?;
+            messages::set_handled(job.tx(), stored.seq, handling.as_str(), Some(why.as_str()), live.seq)?;
         }
         Route::Held(Some(at), by) => {
-            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.as_str())?;
+            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.reason())?;
         }
         Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
         // Timers that were overdue may have changed the contact.
@@ -230,13 +232,13 @@ pub(super) fn follow(
             job.opt_in(&job.contact(contact.seq)?, language)?;
         }
         Route::Say(at, text, max_age) => {
-            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
+            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
             // Timers that were overdue may have changed the contact.
             job.say(&job.contact(contact.seq)?, Origin::Flow, &text, Some(max_age))?;
         }
         Route::Start(start, handling) => {
             if let Some(at) = start.after {
-                job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), "late_reply")?;
+                job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
             }
             let (seq, id) = start.run(job, inbound, kind, contact.seq)?;
             received.session_id = Some(id);
@@ -296,7 +298,7 @@ impl Router<'_> {
         if let Some(Named::Session(named)) = &named
             && named.contact_seq != self.contact.seq
         {
-            return Ok(self.consent.map_or(Route::Nowhere("not_your_session"), |consent| consent.route(lives)));
+            return Ok(self.consent.map_or(Route::Nowhere(Reason::NotYourSession), |consent| consent.route(lives)));
         }
         self.waits = lives.iter().map(|live| live.session.wait.as_ref().map(|wait| wait.kind)).collect();
         for live in &mut lives {
@@ -327,7 +329,7 @@ impl Router<'_> {
                 Some(index) => ended = Some(at(&lives[index])),
                 None => ended = Some(StoredTurn::of(named.seq, &named.session)),
             },
-            Some(Named::Gone) => return Ok(Route::Nowhere("session_ended")),
+            Some(Named::Gone) => return Ok(Route::Nowhere(Reason::SessionEnded)),
             None => {}
         }
         if let Some(live) = lives.iter().find(|live| self.is_in_handoff(live)) {
@@ -335,10 +337,10 @@ impl Router<'_> {
         }
         // A session that runs all the same is one whose own flow opted the person out: it may listen, and says nothing.
         if is_opted_out && !lives.iter().any(Live::is_running) {
-            return Ok(Route::Nowhere("opted_out"));
+            return Ok(Route::Nowhere(Reason::OptedOut));
         }
         if self.is_stale() {
-            return Ok(Route::Nowhere("stale"));
+            return Ok(Route::Nowhere(Reason::Stale));
         }
         let is_named = ended.is_some();
         if !is_named {
@@ -377,9 +379,9 @@ impl Router<'_> {
             }
         }
         if is_limited {
-            return Ok(Route::Nowhere(LIMIT));
+            return Ok(Route::Nowhere(Reason::AutoReplyLimit));
         }
-        Ok(ended.map_or(Route::Nowhere("no_session"), |at| Route::Unheard(at, "session_ended")))
+        Ok(ended.map_or(Route::Nowhere(Reason::NoSession), |at| Route::Unheard(at, Reason::SessionEnded)))
     }
 
     /// Keeps the message for whoever else holds the conversation. Who has taken a session over reads it as ever, while

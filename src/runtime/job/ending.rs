@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::{Bells, to_json};
-use crate::domain::{Session, Status, Timestamp};
+use crate::domain::{Reason, Session, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::webhooks::Teller;
 use crate::store::outbox::OutboxRow;
@@ -35,7 +35,7 @@ pub(in crate::runtime) struct Unread<'a> {
     /// What the trace says has come to it.
     pub(in crate::runtime) stimulus: &'a str,
     /// Why it and its queued messages end.
-    pub(in crate::runtime) reason: &'a str,
+    pub(in crate::runtime) reason: Reason,
     /// What the trace says of it.
     pub(in crate::runtime) note: &'a str,
 }
@@ -46,10 +46,11 @@ impl Ledger<'_> {
     pub(in crate::runtime) fn cancel_unread(
         &self,
         contact_seq: i64,
-        reason: &str,
+        reason: Reason,
         note: &str,
     ) -> Result<Option<Vec<OutboxRow>>> {
-        let Some(marked) = sessions::mark_cancelled(self.tx, contact_seq, reason, self.now)? else { return Ok(None) };
+        let marked = sessions::mark_cancelled(self.tx, contact_seq, reason.as_str(), self.now)?;
+        let Some(marked) = marked else { return Ok(None) };
         self.end_unread(&marked, Status::Cancelled, Unread { stimulus: "cancel", reason, note }).map(Some)
     }
 
@@ -70,7 +71,7 @@ impl Ledger<'_> {
             "warnings": [{"node": null, "text": note}]
         });
         turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
-        self.emit_unread(ended(status), marked, reason)?;
+        self.emit_unread(ended(status), marked, reason.as_str())?;
         Ok(dropped)
     }
 
@@ -79,16 +80,16 @@ impl Ledger<'_> {
         &self,
         session_seq: i64,
         before_turn: Option<u32>,
-        reason: &str,
+        reason: Reason,
     ) -> Result<Vec<OutboxRow>> {
-        let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason, self.now)?;
+        let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason.as_str(), self.now)?;
         self.tell_dropped(&dropped, reason)?;
         Ok(dropped)
     }
 
     /// Drops what flows and systems have queued for a contact.
-    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<Vec<OutboxRow>> {
-        let dropped = outbox::fail_queued_of_contact(self.tx, contact_seq, reason, self.now)?;
+    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: Reason) -> Result<Vec<OutboxRow>> {
+        let dropped = outbox::fail_queued_of_contact(self.tx, contact_seq, reason.as_str(), self.now)?;
         self.tell_dropped(&dropped, reason)?;
         Ok(dropped)
     }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::inbound::identity::find_by_phone;
 use super::{Arrival, Inner, Notice};
 use crate::domain::{
-    Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, SendHours, Session, Status,
+    Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason, SendHours, Session, Status,
     Timestamp,
 };
 use crate::engine::{self, CompiledFlow, Event, Move};
@@ -173,7 +173,7 @@ pub(in crate::runtime) enum ContactRow {
 }
 
 /// What became of a reply: taken, with why it is no answer, if so; or why it changed nothing.
-type Taken = Result<Option<&'static str>, &'static str>;
+type Taken = Result<Option<Reason>, Reason>;
 
 /// A session at hand, with all that a step needs.
 pub(in crate::runtime) struct Live {
@@ -415,7 +415,7 @@ impl<'a> Job<'a> {
 
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
-    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<&'static str>, Hold> {
+    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<Reason>, Hold> {
         Ok(self.apply_reply(live, event)?.err())
     }
 
@@ -492,7 +492,7 @@ impl<'a> Job<'a> {
             // What a session said on the way to its end goes out, however slow the channel is: the person has answered
             // what came of it.
             if session.status != Status::Completed {
-                let dropped = self.drop_queued(seq, Some(session.turn), "session_ended")?;
+                let dropped = self.drop_queued(seq, Some(session.turn), Reason::SessionEnded)?;
                 self.dropped.set(self.dropped.get() + dropped);
             }
             self.count(counted_as(&session), 1, live, &session);
@@ -537,7 +537,7 @@ impl<'a> Job<'a> {
 
     /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
     /// were.
-    fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: &str) -> Result<u64> {
+    fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: Reason) -> Result<u64> {
         let dropped = self.ledger().drop_queued(session_seq, before_turn, reason)?;
         self.notice_dropped(&dropped)?;
         Ok(dropped.len() as u64)
@@ -584,7 +584,7 @@ impl<'a> Job<'a> {
                     kind: kind_name(message),
                     body: &body,
                     status,
-                    reason: *refused,
+                    reason: refused.map(Reason::as_str),
                     next_attempt_at: is_queued.then_some(self.now),
                     origin: Origin::Flow,
                     good_until: is_queued.then_some(good_until),
@@ -599,7 +599,7 @@ impl<'a> Job<'a> {
     }
 
     /// An event that changed nothing is traced all the same where somebody outside is behind it.
-    fn trace_ignored(&self, live: &Live, event: &Event, why: &str) -> Result<()> {
+    fn trace_ignored(&self, live: &Live, event: &Event, why: Reason) -> Result<()> {
         match (live.seq, event) {
             (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {
                 self.trace_unheard(seq, live.session.turn, event.clone(), why)
@@ -610,10 +610,12 @@ impl<'a> Job<'a> {
 
     /// Ends a session as failed that cannot be read or stepped, if it is still due: without reading it.
     pub(in crate::runtime) fn give_up(&self, session_seq: i64) -> Result<bool> {
-        let Some(failed) = sessions::mark_failed(self.tx, session_seq, "internal_error", self.now)? else {
+        let Some(failed) = sessions::mark_failed(self.tx, session_seq, Reason::InternalError.as_str(), self.now)?
+        else {
             return Ok(false);
         };
-        let unread = Unread { stimulus: "internal_error", reason: "session_ended", note: BROKEN };
+        let (stimulus, reason) = (Reason::InternalError.as_str(), Reason::SessionEnded);
+        let unread = Unread { stimulus, reason, note: BROKEN };
         let dropped = self.ledger().end_unread(&failed, Status::Failed, unread)?;
         self.notice_dropped(&dropped)?;
         Ok(true)
@@ -621,7 +623,7 @@ impl<'a> Job<'a> {
 
     /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
     /// one.
-    pub(in crate::runtime) fn cancel_unread(&self, contact_seq: i64, reason: &str) -> Result<bool> {
+    pub(in crate::runtime) fn cancel_unread(&self, contact_seq: i64, reason: Reason) -> Result<bool> {
         let Some(dropped) = self.ledger().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
         self.notice_dropped(&dropped)?;
         Ok(true)
@@ -647,7 +649,7 @@ impl<'a> Job<'a> {
 
     /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
     /// fired.
-    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: &str) -> Result<(), Hold> {
+    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: Reason) -> Result<(), Hold> {
         for mut live in lives {
             // The contact has changed since the session was loaded, and the one before may have changed it again.
             self.refresh(&mut live)?;
@@ -656,7 +658,7 @@ impl<'a> Job<'a> {
             }
             self.settle(&mut live, self.now)?;
             if live.is_running() {
-                self.apply(&mut live, &Event::Cancel { reason: reason.to_owned() })?;
+                self.apply(&mut live, &Event::Cancel { reason: reason.into() })?;
             }
         }
         Ok(())
@@ -668,7 +670,7 @@ impl<'a> Job<'a> {
         session_seq: i64,
         turn: u32,
         stimulus: Event,
-        why: &str,
+        why: Reason,
     ) -> Result<()> {
         let record = turn::unheard(turn, stimulus, why);
         turns::insert(self.tx, session_seq, turn, self.now, &to_json(&record)?, &[])?;

@@ -3,14 +3,13 @@
 //! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
 //! than a real one.
 
+use std::fmt::Display;
+
 use crate::domain::{
-    Contact, HttpCall, MessageKind, MessageOption, NodeId, OutgoingMessage, SendHours, Session, Status, TextLimits,
-    Timestamp, parts_of,
+    Contact, HttpCall, MessageKind, MessageOption, NodeId, OutgoingMessage, Reason, SendHours, Session, Status,
+    TextLimits, Timestamp, parts_of,
 };
 use crate::engine::{self, CompiledFlow, Effect, Event, Flows, NotLoaded, Step, TurnRecord, Warning};
-
-/// Why a message cannot go out: what stands for its medium is no link.
-pub(in crate::runtime) const BAD_MEDIA: &str = "bad_media";
 
 /// An event that was taken.
 pub(in crate::runtime) struct Turn {
@@ -44,7 +43,7 @@ pub(in crate::runtime) struct Handoff {
 pub(in crate::runtime) struct Said {
     pub(in crate::runtime) message: OutgoingMessage,
     /// Why it must not go out, if so.
-    pub(in crate::runtime) refused: Option<&'static str>,
+    pub(in crate::runtime) refused: Option<Reason>,
     /// Which part it is, if a node says it in several messages.
     pub(in crate::runtime) part: Option<PartOf>,
 }
@@ -89,7 +88,7 @@ fn in_parts(said: Vec<Said>, limits: &TextLimits) -> Vec<Said> {
 /// Why an event is not taken.
 pub(in crate::runtime) enum NotTaken {
     /// It changes nothing, and this is why.
-    Ignored(&'static str),
+    Ignored(Reason),
     /// A sub-flow has to be compiled first: the look-up said so, and knows which.
     NotLoaded,
 }
@@ -128,8 +127,8 @@ pub(in crate::runtime) fn take(
         match effect {
             Effect::Send(message) => {
                 let refused = match (contact.is_opted_out(), is_over) {
-                    (true, _) => Some("opted_out"),
-                    (false, true) => Some("session_ended"),
+                    (true, _) => Some(Reason::OptedOut),
+                    (false, true) => Some(Reason::SessionEnded),
                     (false, false) => None,
                 };
                 said.push(Said { message, refused, part: None });
@@ -197,12 +196,12 @@ pub(in crate::runtime) fn due(session: &Session, until: Timestamp) -> Option<Eve
 
 /// Why a reply is not taken that found the session's timers overdue and fired them: it was written without having seen
 /// what they said.
-pub(in crate::runtime) fn too_late(session: &Session) -> &'static str {
-    if session.status == Status::Running { "late" } else { "session_ended" }
+pub(in crate::runtime) fn too_late(session: &Session) -> Reason {
+    if session.status == Status::Running { Reason::Late } else { Reason::SessionEnded }
 }
 
 /// The trace of an event that a session was sent and did not take. `turn` is the last that it took.
-pub(in crate::runtime) fn unheard(turn: u32, stimulus: Event, why: &str) -> TurnRecord {
+pub(in crate::runtime) fn unheard(turn: u32, stimulus: Event, why: impl Display) -> TurnRecord {
     let warnings = vec![Warning { node: None, text: format!("ignored: {why}") }];
     TurnRecord { turn, stimulus, path: Vec::new(), changes: Vec::new(), warnings }
 }

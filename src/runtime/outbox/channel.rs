@@ -2,10 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::channels::CONFIGURED_IN_PART;
 use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{StoredBody, Timestamp};
+use crate::domain::{Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_refused;
@@ -13,13 +12,8 @@ use crate::runtime::{Command, Notice, Runtime};
 use crate::store::WriteClass;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::messages::{MessageRow, MessageStatus};
-use crate::store::{Conn, outbox, settings};
+use crate::store::{Conn, settings};
 use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedChannel};
-
-/// Why a channel is paused that somebody paused.
-pub(crate) const OPERATOR: &str = "operator";
-/// Why a message waits: the channel is paused.
-const CHANNEL_PAUSED: &str = "channel_paused";
 
 /// How the channel stands that messages go out on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +47,7 @@ struct PauseFor {
 /// Lets the channel go on. The outcome is whether it was paused.
 struct Resume {
     /// Only if it was paused for this reason.
-    only: Option<&'static str>,
+    only: Option<Reason>,
 }
 
 /// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether
@@ -91,7 +85,7 @@ impl Command for Resume {
     fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
         if let Some(only) = self.only {
             let row = channels::find(job.tx(), job.channel())?;
-            if row.and_then(|row| row.reason).is_none_or(|reason| reason != only) {
+            if row.and_then(|row| row.reason).is_none_or(|reason| reason != only.as_str()) {
                 return Ok(false);
             }
         }
@@ -108,7 +102,7 @@ impl Command for UseCredentials {
         };
         let is_mended = if self.is_start {
             let refused = settings::get(job.tx(), &refused_credentials_key(job.channel()))?;
-            reason != OPERATOR && refused.is_none_or(|refused| refused != self.digest)
+            reason != Reason::Operator.as_str() && refused.is_none_or(|refused| refused != self.digest)
         } else {
             // Also by the same token: somebody who sets it again wants it to be tried again.
             job.inner().options.channel.kind().is_token_refusal(&reason)
@@ -231,12 +225,13 @@ impl Runtime {
         match self.channel().lacks() {
             Some(lacks) => {
                 tracing::warn!(channel = self.channel().name(), "the channel is paused, and messages wait: {lacks}");
-                self.pause_channel(CONFIGURED_IN_PART.to_owned(), Some(lacks.to_owned())).await?;
+                self.pause_channel(Reason::ConfiguredInPart.into(), Some(lacks.to_owned())).await?;
             }
             None => {
                 // Nothing is written at the usual start.
-                if self.channel_state().await?.reason.as_deref() == Some(CONFIGURED_IN_PART) {
-                    self.handle(Resume { only: Some(CONFIGURED_IN_PART) }).await?;
+                let only = Reason::ConfiguredInPart;
+                if self.channel_state().await?.reason.as_deref() == Some(only.as_str()) {
+                    self.handle(Resume { only: Some(only) }).await?;
                 }
             }
         }
@@ -281,15 +276,15 @@ pub(super) async fn use_credentials(runtime: &Runtime) -> Result<()> {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn why_it_waits(conn: &Conn, row: &MessageRow) -> Result<Option<&'static str>> {
+pub fn why_it_waits(conn: &Conn, row: &MessageRow) -> Result<Option<Reason>> {
     if row.status != MessageStatus::Queued || row.reason.is_some() {
         return Ok(None);
     }
     if were_templates_refused(conn, &row.channel)? && names_template(row) {
-        return Ok(Some(outbox::WAITS_FOR_TEMPLATES));
+        return Ok(Some(Reason::WaitsForTemplates));
     }
     let is_paused = channels::find(conn, &row.channel)?.is_some_and(|channel| channel.paused_at.is_some());
-    Ok(is_paused.then_some(CHANNEL_PAUSED))
+    Ok(is_paused.then_some(Reason::ChannelPaused))
 }
 
 fn names_template(row: &MessageRow) -> bool {

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::compose;
 use super::compose::{Choice, Languages};
 use super::pace::{ClaimPace, Pace};
-use super::settle::{Failure, OPTED_OUT};
+use super::settle::Failure;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
-    Held, MessageId, MessageTemplate, SendHours, Status, StoredMessage, TemplateRef, Timestamp, is_same_language,
+    Held, MessageId, MessageTemplate, Reason, SendHours, Status, StoredMessage, TemplateRef, Timestamp,
+    is_same_language,
 };
 use crate::error::{Error, Result};
 use crate::runtime::Command;
@@ -28,24 +29,15 @@ pub(super) const LEASE: Duration = Duration::from_secs(120);
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How much earlier we stop: the message takes its time, and Meta's clock is not ours.
 const WINDOW_MARGIN: Duration = Duration::from_secs(60);
-/// Why a message to somebody fails of whom nothing is to be left.
-pub(super) const ERASED: &str = "erased";
-/// Why a message fails whose session is over.
-pub(super) const SESSION_ENDED: &str = "session_ended";
-/// Why a message fails that waited for too long.
-pub(super) const TOO_OLD: &str = "too_old";
+
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited:
 /// what stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
 /// After what a message that waits for the channel's templates is looked at again, should nobody have said that they
 /// are there.
 const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
-/// Why a message fails to somebody who is reached nowhere.
-const NO_ADDRESS: &str = "no_address";
 /// Why a template fails to somebody who has opted out of marketing: Meta's code for just that.
 const NO_MARKETING: &str = "131050";
-/// Why a message fails that this version cannot read.
-const UNREADABLE: &str = "unreadable";
 
 /// Takes up to `limit` messages out of the heads of their lanes.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +126,12 @@ impl From<Error> for NotSent {
     }
 }
 
+impl From<Reason> for NotSent {
+    fn from(reason: Reason) -> Self {
+        Self::Fails(reason.as_str())
+    }
+}
+
 impl From<Aside> for NotSent {
     fn from(aside: Aside) -> Self {
         Self::Aside(aside)
@@ -214,23 +212,24 @@ impl Claim {
 
     /// Whether a session hears of a message that fails for this reason.
     fn notifies_session(&self, reason: &str) -> bool {
-        self.access.is_full() && ![OPTED_OUT, ERASED, SESSION_ENDED].contains(&reason)
+        self.access.is_full()
+            && !matches!(Reason::parse(reason), Some(Reason::OptedOut | Reason::Erased | Reason::SessionEnded))
     }
 
     /// What goes out, and what its stored body changes to.
     fn prepare(&self, job: &Job<'_>, row: &OutboxRow) -> Result<(Outgoing, Option<String>), NotSent> {
         let session = job.brief(row)?;
-        let addressee = outbox::addressee(job.tx(), row.contact_seq)?.ok_or(NO_ADDRESS)?;
+        let addressee = outbox::addressee(job.tx(), row.contact_seq)?.ok_or(Reason::NoAddress)?;
         let candidate = Candidate { job, row, session: session.as_ref(), addressee: &addressee, access: self.access };
         candidate.check_consent()?;
         candidate.check_session_and_age()?;
         let to = Recipient::of(&addressee.addresses);
         if to.addresses.is_empty() {
-            return Err(NO_ADDRESS.into());
+            return Err(Reason::NoAddress.into());
         }
         let Some(message) = row.body.message() else {
             tracing::error!(message = %row.id, "a queued message cannot be read");
-            return Err(UNREADABLE.into());
+            return Err(Reason::Unreadable.into());
         };
         if let Some(opening) = opening(row, message, addressee.last_inbound_at, job.now()) {
             return Err(Aside::Hours(opening).into());
@@ -323,7 +322,7 @@ impl Candidate<'_> {
     fn check_consent(&self) -> Result<(), NotSent> {
         let Self { job, row, addressee, .. } = *self;
         if addressee.is_being_erased {
-            return Err(ERASED.into());
+            return Err(Reason::Erased.into());
         }
         if addressee.opted_out_at.is_none() || self.reaches_all() {
             return Ok(());
@@ -332,7 +331,7 @@ impl Candidate<'_> {
             Some(seq) if addressee.marketing_only => !messages::has_written_in(job.tx(), row.contact_seq, seq)?,
             _ => !addressee.marketing_only,
         };
-        if is_begun { Err(OPTED_OUT.into()) } else { Ok(()) }
+        if is_begun { Err(Reason::OptedOut.into()) } else { Ok(()) }
     }
 
     /// Whether the message goes out to who opted out, too.
@@ -344,13 +343,13 @@ impl Candidate<'_> {
     fn check_session_and_age(&self) -> Result<(), NotSent> {
         let Self { job, row, session, addressee, .. } = *self;
         if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
-            return Err(SESSION_ENDED.into());
+            return Err(Reason::SessionEnded.into());
         }
         if let Some(held) = job.holder(addressee.held).filter(|_| row.origin == Origin::Flow) {
             return Err(Aside::Holder(held).into());
         }
         if row.good_until.is_some_and(|good_until| good_until < job.now()) {
-            return Err(TOO_OLD.into());
+            return Err(Reason::TooOld.into());
         }
         Ok(())
     }

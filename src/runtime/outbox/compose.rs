@@ -5,25 +5,9 @@ use std::collections::BTreeMap;
 use crate::channels::outgoing::Content;
 use crate::domain::unseen::is_blank;
 use crate::domain::{
-    ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, SentAs, SessionId, StoredMessage, TemplateRef,
-    TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
+    ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, Reason, SentAs, SessionId, StoredMessage,
+    TemplateRef, TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
 };
-use crate::runtime::job::turn::BAD_MEDIA;
-
-/// Why a message cannot go out: the channel forbids free text to this person now, and there is no template.
-pub(super) const WINDOW_CLOSED: &str = "window_closed";
-/// Why: the channel has no such template, or not in the language that the node names.
-pub(super) const UNKNOWN_TEMPLATE: &str = "unknown_template";
-/// Why: the channel holds the template back for a time.
-const TEMPLATE_PAUSED: &str = "template_paused";
-/// Why: the channel has switched the template off.
-const TEMPLATE_DISABLED: &str = "template_disabled";
-/// Why: the channel has not approved the template.
-const TEMPLATE_NOT_APPROVED: &str = "template_not_approved";
-/// Why: the template has a part that nothing here can fill.
-pub(in crate::runtime) const BAD_TEMPLATE: &str = "bad_template";
-/// Why: a value that the template needs is blank.
-const MISSING_VARIABLE: &str = "missing_variable";
 
 /// Which of the two goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +31,13 @@ pub(super) struct Languages<'a> {
 ///
 /// # Errors
 /// The reason, if neither can.
-pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice<'_>, &'static str> {
+pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice<'_>, Reason> {
     match (&message.template, message.kind) {
         (Some(template), MessageKind::Template) => Ok(Choice::Template(template)),
-        (None, MessageKind::Template) => Err(UNKNOWN_TEMPLATE),
+        (None, MessageKind::Template) => Err(Reason::UnknownTemplate),
         (_, _) if takes_text => Ok(Choice::Text),
         (Some(template), _) => Ok(Choice::Template(template)),
-        (None, _) => Err(WINDOW_CLOSED),
+        (None, _) => Err(Reason::WindowClosed),
     }
 }
 
@@ -61,11 +45,11 @@ pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice
 ///
 /// # Errors
 /// The reason, if it cannot be sent.
-pub(super) fn text(message: &StoredMessage, session: Option<SessionId>) -> Result<Content, &'static str> {
+pub(super) fn text(message: &StoredMessage, session: Option<SessionId>) -> Result<Content, Reason> {
     let text = message.text.clone();
     Ok(match (message.kind, &message.media) {
         (MessageKind::Media, Some(media)) => {
-            let url = web_link(&media.url).ok_or(BAD_MEDIA)?;
+            let url = web_link(&media.url).ok_or(Reason::BadMedia)?;
             Content::Media { media: MediaRef { url, ..media.clone() }, caption: text }
         }
         _ if message.options.is_empty() => Content::Text(text.unwrap_or_default()),
@@ -92,13 +76,14 @@ pub(super) fn template(
     languages: Languages<'_>,
     known: Vec<MessageTemplate>,
     needs_approval: bool,
-) -> Result<Content, &'static str> {
+) -> Result<Content, Reason> {
     let template = pick(named, languages, known, needs_approval)?;
     let mut variables = BTreeMap::new();
     for placeholder in template.placeholders() {
-        let value = named.variables.get(&placeholder.key).filter(|value| !is_blank(value)).ok_or(MISSING_VARIABLE)?;
+        let value =
+            named.variables.get(&placeholder.key).filter(|value| !is_blank(value)).ok_or(Reason::MissingVariable)?;
         let value = match template.button_of(&placeholder.key).map(|button| button.kind) {
-            _ if placeholder.is_media => web_link(value).ok_or(BAD_MEDIA)?,
+            _ if placeholder.is_media => web_link(value).ok_or(Reason::BadMedia)?,
             Some(ButtonKind::Url) => link_suffix(value),
             _ => value.clone(),
         };
@@ -121,7 +106,7 @@ pub(in crate::runtime) fn any_translation(
     (wanted, contact): (Option<&str>, Option<&str>),
     known: Vec<MessageTemplate>,
     needs_approval: bool,
-) -> Result<MessageTemplate, &'static str> {
+) -> Result<MessageTemplate, Reason> {
     let named = |language: Option<&str>| TemplateRef {
         name: name.to_owned(),
         language: language.map(str::to_owned),
@@ -154,10 +139,10 @@ fn pick(
     languages: Languages<'_>,
     known: Vec<MessageTemplate>,
     needs_approval: bool,
-) -> Result<MessageTemplate, &'static str> {
+) -> Result<MessageTemplate, Reason> {
     let mut found = best(named, languages, known, needs_approval)?;
     let has_all = |one: &MessageTemplate| one.placeholders().iter().all(|it| named.variables.contains_key(&it.key));
-    let place = found.iter().position(has_all).ok_or(MISSING_VARIABLE)?;
+    let place = found.iter().position(has_all).ok_or(Reason::MissingVariable)?;
     Ok(found.swap_remove(place))
 }
 
@@ -171,19 +156,19 @@ fn best(
     languages: Languages<'_>,
     mut known: Vec<MessageTemplate>,
     needs_approval: bool,
-) -> Result<Vec<MessageTemplate>, &'static str> {
+) -> Result<Vec<MessageTemplate>, Reason> {
     let why_not = match known.iter().map(|template| template.status).min_by_key(|status| hope(*status)) {
-        None => UNKNOWN_TEMPLATE,
-        Some(TemplateStatus::Paused) => TEMPLATE_PAUSED,
-        Some(TemplateStatus::Disabled) => TEMPLATE_DISABLED,
-        Some(_) => TEMPLATE_NOT_APPROVED,
+        None => Reason::UnknownTemplate,
+        Some(TemplateStatus::Paused) => Reason::TemplatePaused,
+        Some(TemplateStatus::Disabled) => Reason::TemplateDisabled,
+        Some(_) => Reason::TemplateNotApproved,
     };
     known.retain(|template| !needs_approval || template.status == TemplateStatus::Approved);
     // Only what a channel has approved has parts that are the channel's own.
     if needs_approval && !known.is_empty() {
         known.retain(|template| template.unfillable.is_empty());
         if known.is_empty() {
-            return Err(BAD_TEMPLATE);
+            return Err(Reason::BadTemplate);
         }
     }
     let wanted = [named.language.as_deref(), languages.contact, languages.flow];
@@ -279,7 +264,7 @@ mod tests {
         assert_eq!(choose(&only_template, true), Ok(Choice::Template(&template)));
         assert_eq!(choose(&only_template, false), Ok(Choice::Template(&template)));
         assert_eq!(choose(&menu(None), true), Ok(Choice::Text));
-        assert_eq!(choose(&menu(None), false), Err("window_closed"));
+        assert_eq!(choose(&menu(None), false), Err(Reason::WindowClosed));
     }
 
     #[test]
@@ -313,7 +298,7 @@ mod tests {
         };
         let Ok(Content::Media { media, .. }) = text(&picture("https://münchen.example/a b"), None) else { panic!() };
         assert_eq!(media.url, "https://xn--mnchen-3ya.example/a%20b");
-        assert_eq!(text(&picture("www.a.example/b.png"), None), Err("bad_media"));
+        assert_eq!(text(&picture("www.a.example/b.png"), None), Err(Reason::BadMedia));
         let link = |kind, url: &str| TemplateButton {
             kind,
             text: "B".to_owned(),
@@ -335,9 +320,9 @@ mod tests {
         let Ok(Content::Template { variables, .. }) = filled("https://a.example/ä", true, sale()) else { panic!() };
         assert_eq!(variables["header.1"], "https://a.example/%C3%A4");
         assert_eq!((variables["button.0"].as_str(), variables["button.1"].as_str()), ("c/%C3%A9", "A B"));
-        assert_eq!(filled("a.example/b", true, sale()), Err("bad_media"));
+        assert_eq!(filled("a.example/b", true, sale()), Err(Reason::BadMedia));
         let cards = || MessageTemplate { unfillable: vec!["a carousel of cards (CAROUSEL)".to_owned()], ..sale() };
-        assert_eq!(filled("https://a.example/", true, cards()), Err("bad_template"));
+        assert_eq!(filled("https://a.example/", true, cards()), Err(Reason::BadTemplate));
         assert!(filled("https://a.example/", false, cards()).is_ok(), "who approves nothing has no parts of its own");
     }
 
@@ -349,7 +334,7 @@ mod tests {
             Option<&'a str>,
             Option<&'a str>,
             &'a [(&'a str, TemplateStatus)],
-            Result<&'a str, &'a str>,
+            Result<&'a str, Reason>,
         );
         let all: &[(&str, TemplateStatus)] =
             &[("de", Approved), ("en_GB", Approved), ("en_US", Approved), ("fr", Approved)];
@@ -371,12 +356,12 @@ mod tests {
             (None, None, None, all, Ok("de")),
             (None, Some("fr"), None, &[("de", Approved), ("fr", Paused)], Ok("de")),
             (Some("fr"), Some("de"), None, &[("de", Approved), ("fr", Paused)], Ok("de")),
-            (Some("fr"), Some("de"), None, &[("de", Pending), ("fr", Paused)], Err("template_paused")),
-            (None, None, None, &[("de", Rejected), ("fr", Paused)], Err("template_paused")),
-            (None, None, None, &[("de", Disabled)], Err("template_disabled")),
-            (None, None, None, &[("de", Disabled), ("fr", Pending)], Err("template_not_approved")),
-            (None, None, None, &[("de", Other)], Err("template_not_approved")),
-            (None, None, None, &[], Err("unknown_template")),
+            (Some("fr"), Some("de"), None, &[("de", Pending), ("fr", Paused)], Err(Reason::TemplatePaused)),
+            (None, None, None, &[("de", Rejected), ("fr", Paused)], Err(Reason::TemplatePaused)),
+            (None, None, None, &[("de", Disabled)], Err(Reason::TemplateDisabled)),
+            (None, None, None, &[("de", Disabled), ("fr", Pending)], Err(Reason::TemplateNotApproved)),
+            (None, None, None, &[("de", Other)], Err(Reason::TemplateNotApproved)),
+            (None, None, None, &[], Err(Reason::UnknownTemplate)),
         ];
         for (node, contact, flow, templates, expected) in cases {
             let known = templates.iter().map(|(language, status)| known(language, *status)).collect();
@@ -402,7 +387,7 @@ mod tests {
         let [more, picture] = [changed("en", None, "Hi {{1}} {{2}}"), changed("de", media, "Hi {{1}}")];
         let plain = changed("fr", None, "Salut");
         assert_eq!(picked(vec![more.clone(), picture.clone(), plain]), Ok("fr".to_owned()));
-        assert_eq!(picked(vec![more, picture]), Err("missing_variable"));
+        assert_eq!(picked(vec![more, picture]), Err(Reason::MissingVariable));
     }
 
     #[test]
@@ -412,7 +397,7 @@ mod tests {
             let named = message.template.as_ref().unwrap();
             let approved = vec![known("en", TemplateStatus::Approved)];
             let content = template(&message, named, None, Languages::default(), approved, true);
-            assert_eq!(content, Err("missing_variable"), "{variables:?}");
+            assert_eq!(content, Err(Reason::MissingVariable), "{variables:?}");
         }
     }
 }

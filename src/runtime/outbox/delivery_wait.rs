@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use crate::domain::MessageId;
+use crate::domain::{MessageId, Reason};
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::store::messages::{self, MessageStatus};
@@ -174,7 +174,7 @@ async fn look(runtime: &Runtime, id: MessageId) -> Result<Seen> {
 fn see(conn: &Conn, id: MessageId) -> Result<Seen> {
     let Some(row) = messages::find_by_id(conn, id)? else {
         // Its person was erased meanwhile.
-        let reason = Some("erased".to_owned());
+        let reason = Some(Reason::Erased.into());
         let status = MessageStatus::Failed;
         return Ok(Seen { status, provider_id: None, reason, error: None, is_settled: true });
     };

@@ -53,19 +53,18 @@ use super::templates::TemplateSync;
 use super::upkeep::erasure as contacts;
 use crate::channels::http;
 use crate::channels::outgoing::{Refusal, Sent};
-use crate::domain::{MessageId, Timestamp};
+use crate::domain::{MessageId, Reason, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use breaker::{AttemptRef, Breaker, MAX_IN_FLIGHT};
 pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
-pub(super) use compose::{BAD_TEMPLATE, any_translation};
+pub(super) use compose::any_translation;
 use pace::NumberPace;
 pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 use refused::AfterRefusal;
 
-pub(crate) use channel::OPERATOR;
 pub use channel::{ChannelState, why_it_waits};
 pub use progress::ProgressOutcome;
 pub use retry::Retried;
@@ -427,7 +426,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         }
     };
     if let Recorded::Refused(AfterRefusal::OptedOut { contact_seq, is_ending: true }) = recorded
-        && let Err(error) = contacts::end_sessions(runtime, contact_seq, settle::OPTED_OUT).await
+        && let Err(error) = contacts::end_sessions(runtime, contact_seq, Reason::OptedOut).await
     {
         tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
     }

@@ -3,39 +3,36 @@
 //!
 //! The parts stand one behind the other in their lane, in rows that follow each other, and each names the first.
 
-use super::settle::OPTED_OUT;
+use crate::domain::Reason;
 use crate::error::Result;
 use crate::runtime::job::Job;
 use crate::store::outbox::{self, OutboxRow, PartsIn};
 
-/// Why a later part is dropped: the template that went out says all of it.
-pub(super) const SENT_AS_TEMPLATE: &str = "sent_as_template";
-/// Why: what it goes on from has failed.
-const EARLIER_PART_FAILED: &str = "earlier_part_failed";
 /// Why a part fails that fails its later ones for the same reason.
-const OF_ALL: [&str; 4] = [OPTED_OUT, super::claim::ERASED, super::claim::SESSION_ENDED, super::claim::TOO_OLD];
+const OF_ALL: [Reason; 4] = [Reason::OptedOut, Reason::Erased, Reason::SessionEnded, Reason::TooOld];
 
 impl Job<'_> {
     /// Drops the queued parts after one whose template goes out.
     pub(super) fn drop_parts_of_template(&self, row: &OutboxRow) -> Result<()> {
-        self.drop_later_parts(row, SENT_AS_TEMPLATE)
+        self.drop_later_parts(row, Reason::SentAsTemplate)
     }
 
     /// Drops the queued parts after one that has failed.
     pub(super) fn drop_parts_of_failed(&self, row: &OutboxRow, reason: &str) -> Result<()> {
-        let reason = if OF_ALL.contains(&reason) { reason } else { EARLIER_PART_FAILED };
-        self.drop_later_parts(row, reason)
+        let of_all = Reason::parse(reason).filter(|reason| OF_ALL.contains(reason));
+        self.drop_later_parts(row, of_all.unwrap_or(Reason::EarlierPartFailed))
     }
 
     /// The parts after one that were dropped with it, and go out again with it.
     pub(super) fn parts_to_retry(&self, row: &OutboxRow) -> Result<Vec<OutboxRow>> {
-        self.later_parts(row, PartsIn::Dropped(&[SENT_AS_TEMPLATE, EARLIER_PART_FAILED]))
+        let dropped = [Reason::SentAsTemplate, Reason::EarlierPartFailed].map(Reason::as_str);
+        self.later_parts(row, PartsIn::Dropped(&dropped))
     }
 
-    fn drop_later_parts(&self, row: &OutboxRow, reason: &str) -> Result<()> {
+    fn drop_later_parts(&self, row: &OutboxRow, reason: Reason) -> Result<()> {
         let later = self.later_parts(row, PartsIn::Queue)?;
         for part in &later {
-            outbox::fail(self.tx(), part.seq, reason, None, self.now())?;
+            outbox::fail(self.tx(), part.seq, reason.as_str(), None, self.now())?;
         }
         self.tell_dropped(&later, reason)
     }

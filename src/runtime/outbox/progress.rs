@@ -9,7 +9,7 @@ use super::refused::{AfterRefusal, Refused};
 use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{MessageId, StoredMessage, Timestamp};
+use crate::domain::{MessageId, Reason, StoredMessage, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
@@ -18,9 +18,6 @@ use crate::runtime::{Command, Runtime};
 use crate::store::messages;
 use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self, OutboxRow};
-
-/// What is kept as the reason where the channel gives none.
-const NO_CODE: &str = "failed";
 
 /// Takes what a channel tells of a message of ours: each stage is told on once, whatever the order in which they come
 /// and however often.
@@ -198,7 +195,7 @@ fn refusal_of(progress: &Progress) -> Refusal {
     let Progress { class, code, text, .. } = progress;
     Refusal {
         class: class.unwrap_or(RefusalClass::Permanent),
-        code: code.clone().unwrap_or_else(|| NO_CODE.to_owned()),
+        code: code.clone().unwrap_or_else(|| Reason::Failed.into()),
         text: text.clone().unwrap_or_default(),
         retry_after: None,
     }
@@ -225,7 +222,7 @@ impl Runtime {
                 Ok(ProgressOutcome::Noted)
             }
             ProgressOutcome::StillEnding { contact_seq } => {
-                people::end_sessions(self, contact_seq, super::settle::OPTED_OUT).await?;
+                people::end_sessions(self, contact_seq, Reason::OptedOut).await?;
                 Ok(ProgressOutcome::Noted)
             }
             outcome => Ok(outcome),

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::{LEASE, TOO_OLD};
+use super::claim::LEASE;
 use super::refused::{AfterRefusal, MAX_TRIES, Refused};
 use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::{Recipient, Sent};
-use crate::domain::Timestamp;
+use crate::domain::{Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
@@ -139,9 +139,9 @@ impl Command for Expire {
                 job.wait_to_fail(row)?;
             }
         }
+        let reason = Reason::TooOld.as_str();
         for row in &old {
-            let failure =
-                Failure { reason: TOO_OLD, error: None, at: job.now(), notifies_session: self.access.is_full() };
+            let failure = Failure { reason, error: None, at: job.now(), notifies_session: self.access.is_full() };
             job.fail_message(row, &failure)?;
         }
         Ok(old.len())

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{Held, Holder, Status, StoredMessage, Timestamp};
+use crate::domain::{Held, Holder, Reason, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -16,8 +16,6 @@ use crate::store::outbox::{self, OutboxRow, SessionBrief};
 use crate::store::{Counter, sessions};
 use crate::views::event::{MessageFailure, MessageProgress};
 
-/// Why sessions of who opts out end, and why messages to them fail.
-pub(super) const OPTED_OUT: &str = "opted_out";
 /// What Meta calls the categories by which it bills (2026). Others are counted together.
 const PRICED: [&str; 8] = [
     "authentication",
@@ -151,7 +149,7 @@ impl Job<'_> {
                 self.apply(&mut live, &event)?;
             }
             (None, Some(seq), Some(session)) if notifies_session && !is_running => {
-                self.trace_unheard(seq, session.turn, event, "the session has ended")?;
+                self.trace_unheard(seq, session.turn, event, Reason::HasEnded)?;
                 if session.turn == turn
                     && let Some(marked) = self.ledger().fail_completed(seq, reason)?
                 {
@@ -190,25 +188,25 @@ impl Job<'_> {
         let mut after = contact.contact.clone();
         (after.opted_out_at, after.marketing_only) = (Some(self.now()), true);
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
-        self.cancel_all(begun, OPTED_OUT)?;
-        while access == Access::Degraded && self.cancel_unread(contact.seq, OPTED_OUT)? {}
+        self.cancel_all(begun, Reason::OptedOut)?;
+        while access == Access::Degraded && self.cancel_unread(contact.seq, Reason::OptedOut)? {}
         if !goes_on {
             // Where one goes on, each message is looked at when it would go out.
-            self.drop_queued_of(contact.seq, OPTED_OUT)?;
+            self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         }
         self.emit_consent("contact.opted_out", contact.seq)?;
         Ok(!are_all && !goes_on)
     }
 
     /// Drops what flows and systems have queued for a contact.
-    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: &str) -> Result<()> {
+    pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: Reason) -> Result<()> {
         let dropped = self.ledger().drop_queued_of(contact_seq, reason)?;
         self.notice_dropped(&dropped)
     }
 
     /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has
     /// ended.
-    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
+    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         self.ledger().tell_dropped(dropped, reason)?;
         self.notice_dropped(dropped)
     }
@@ -356,11 +354,11 @@ impl Job<'_> {
 
 impl Ledger<'_> {
     /// Tells of messages that were dropped from the queue, as of any that fail.
-    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: &str) -> Result<()> {
+    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         for row in dropped {
             // What was behind them may go out.
             self.bells.message();
-            self.tell_stage(row, "failed", None, self.now, Some((reason, None)), None)?;
+            self.tell_stage(row, "failed", None, self.now, Some((reason.as_str(), None)), None)?;
             if let Some(seq) = row.session_seq
                 && let Some(session) = outbox::session(self.tx, seq)?
             {

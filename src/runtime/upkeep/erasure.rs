@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::channels::capabilities::address_kinds;
-use crate::domain::{Contact, ContactChange, ContactId, MessageId};
+use crate::domain::{Contact, ContactChange, ContactId, MessageId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
@@ -27,8 +27,6 @@ use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
 
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
-/// Why the sessions of who opts out end.
-pub(in crate::runtime) const OPTED_OUT: &str = "opted_out";
 /// Sessions that one job ends.
 const SESSIONS_PER_JOB: usize = 64;
 /// Pages that one read looks through for residue: 4 MB.
@@ -109,7 +107,7 @@ impl Command for Update {
         };
         let is_ending = opts_out && (self.access == Access::Degraded || lives.len() == SESSIONS_PER_JOB);
         contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
-        job.cancel_all(lives, OPTED_OUT)?;
+        job.cancel_all(lives, Reason::OptedOut)?;
         Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
     }
 }
@@ -117,7 +115,7 @@ impl Command for Update {
 /// Ends some of a contact's running sessions, and tells whether there may be more.
 struct EndSessions {
     contact_seq: i64,
-    reason: &'static str,
+    reason: Reason,
     /// With degraded access they are marked, and not settled.
     access: Access,
 }
@@ -163,7 +161,7 @@ pub(in crate::runtime) async fn update(runtime: &Runtime, command: UpdateContact
         runtime.handle(Update { command, access: Access::Full }).await?
     };
     if let ContactUpdated::Updated { contact_seq, is_ending: true } = outcome {
-        end_sessions(runtime, contact_seq, OPTED_OUT).await?;
+        end_sessions(runtime, contact_seq, Reason::OptedOut).await?;
     }
     Ok(outcome)
 }
@@ -219,7 +217,7 @@ pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
 
 async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result<Erased> {
     let Erasure { contact_seq, .. } = erasure;
-    end_sessions(runtime, contact_seq, "erased").await?;
+    end_sessions(runtime, contact_seq, Reason::Erased).await?;
     forget_answers(runtime, erasure).await?;
     let key = *key;
     loop {
@@ -245,7 +243,7 @@ pub(in crate::runtime) fn metadata_fits(change: &ContactChange, contact: &Contac
 }
 
 /// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
-pub(in crate::runtime) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: &'static str) -> Result<()> {
+pub(in crate::runtime) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: Reason) -> Result<()> {
     let mut access = Access::Full;
     loop {
         match runtime.handle(EndSessions { contact_seq, reason, access }).await {

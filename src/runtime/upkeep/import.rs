@@ -12,9 +12,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::erasure::OPTED_OUT;
 use crate::domain::profile::TAGS;
-use crate::domain::{AddressKey, Contact, ContactChange, ContactId, Phone, Timestamp};
+use crate::domain::{AddressKey, Contact, ContactChange, ContactId, Phone, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::METADATA_BYTES;
 use crate::runtime::inbound::Handling;
@@ -140,8 +139,8 @@ fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Time
     // Nobody hears them: the server looks for work every second.
     let bells = Bells::default();
     let ledger = Ledger { tx, now, teller: None, bells: &bells };
-    while ledger.cancel_unread(contact_seq, OPTED_OUT, ENDED_BY_IMPORT)?.is_some() {}
-    ledger.drop_queued_of(contact_seq, OPTED_OUT)?;
+    while ledger.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
+    ledger.drop_queued_of(contact_seq, Reason::OptedOut)?;
     ledger.emit_consent("contact.opted_out", contact_seq, contact)
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{OutboxRow, read};
-use crate::domain::{Held, Timestamp};
+use crate::domain::{Held, Reason, Timestamp};
 use crate::error::Result;
 use crate::store::messages::MessageStatus;
 use crate::store::{Conn, Tx};
@@ -99,9 +99,6 @@ pub(super) const PARKED_HEADS: &str = concat!(
 
 /// What a queued message's `reason` says that waits for the hours in which its flow may speak first.
 pub const WAITS_FOR_HOURS: &str = "send_window";
-/// What a queued message's `reason` says that waits in its place until the channel's templates have been fetched.
-pub const WAITS_FOR_TEMPLATES: &str = "waits_for_templates";
-
 /// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
 /// that have been due longest.
 pub fn due(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<i64>> {
@@ -208,7 +205,7 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
     tx.prepare_cached(
         "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
     )?
-    .execute((seq, until, good_until, WAITS_FOR_HOURS))?;
+    .execute((seq, until, good_until, Reason::SendWindow))?;
     Ok(())
 }
 
@@ -246,21 +243,26 @@ pub fn held_up(conn: &Conn, channel: &str, before: Timestamp) -> Result<Option<(
 /// `until`.
 pub fn wait_for_templates(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
-        .execute((seq, until, WAITS_FOR_TEMPLATES))?;
+        .execute((seq, until, Reason::WaitsForTemplates))?;
     Ok(())
 }
 
 /// Has at most `limit` messages of a channel decided on again that wait for its templates, and answers how many.
 pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) -> Result<usize> {
     let mut statement = tx.prepare_cached(TEMPLATES_CAME)?;
-    Ok(statement.execute((channel, now, WAITS_FOR_TEMPLATES, limit))?)
+    Ok(statement.execute((channel, now, Reason::WaitsForTemplates, limit))?)
 }
 
 /// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person
 /// has written. Answers whether there is one.
 pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
-    let freed =
-        tx.prepare_cached(STOP_WAITING)?.execute((channel, contact_seq, now, WAITS_FOR_HOURS, WAITS_FOR_TEMPLATES))?;
+    let freed = tx.prepare_cached(STOP_WAITING)?.execute((
+        channel,
+        contact_seq,
+        now,
+        Reason::SendWindow,
+        Reason::WaitsForTemplates,
+    ))?;
     Ok(freed > 0)
 }
 

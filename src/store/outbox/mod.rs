@@ -5,10 +5,11 @@
 //! their `next_attempt_at` is the end of time, so that a look for what is due does not come upon them again and again.
 //! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
 //!
-//! One that waits for the hours of its flow ([`WAITS_FOR_HOURS`]), or for somebody else to let go of the conversation
-//! ([`hold_for_other`]), *steps aside*, and with it all that its session says later: others go out past them, so that
-//! what somebody asks for at night does not wait until the morning for what nobody has asked for. The session's own
-//! messages keep their order, and whatever is under way or in doubt holds its lane for all.
+//! One that waits for the hours of its flow ([`Reason::SendWindow`](crate::domain::Reason::SendWindow)), or for
+//! somebody else to let go of the conversation ([`hold_for_other`]), *steps aside*, and with it all that its session
+//! says later: others go out past them, so that what somebody asks for at night does not wait until the morning for
+//! what nobody has asked for. The session's own messages keep their order, and whatever is under way or in doubt holds
+//! its lane for all.
 
 mod lanes;
 #[cfg(test)]
@@ -20,9 +21,9 @@ use rusqlite::{OptionalExtension, Row, params};
 
 pub(super) use lanes::WAITS_AT_THE_END;
 pub use lanes::{
-    NextDue, PartsIn, WAITS_FOR_HOURS, WAITS_FOR_TEMPLATES, behind, due, held_up, hold, hold_for_hours, hold_for_other,
-    is_held_back, is_turn_unsettled, move_good_until, next_due, park, parked, parked_heads, recover, release,
-    release_all, stop_holding, stop_waiting, templates_came, wait_for_templates,
+    NextDue, PartsIn, behind, due, held_up, hold, hold_for_hours, hold_for_other, is_held_back, is_turn_unsettled,
+    move_good_until, next_due, park, parked, parked_heads, recover, release, release_all, stop_holding, stop_waiting,
+    templates_came, wait_for_templates,
 };
 
 use super::messages::{MessageStatus, Origin};

@@ -15,7 +15,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::State;
-use crate::domain::{Phone, TemplateId};
+use crate::domain::{Phone, Reason, TemplateId};
 use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
 use crate::views::message::SendAnswer;
 
@@ -173,11 +173,14 @@ fn refused(refusal: SendRefusal) -> ApiError {
 
 /// The answer to a message that was queued and then failed: in the provider's words where it has said any.
 fn failed(reason: &str, error: Option<String>) -> ApiError {
-    match reason {
-        "opted_out" => opted_out(),
-        "window_closed" | "131047" => window_closed(),
-        "template_paused" | "template_disabled" | "template_not_approved" | "unknown_template" => not_approved(reason),
-        "bad_template" => bad_template(None),
+    match Reason::parse(reason) {
+        Some(Reason::OptedOut) => opted_out(),
+        Some(Reason::WindowClosed) => window_closed(),
+        None if reason == WINDOW_CODE.to_string() => window_closed(),
+        Some(
+            Reason::TemplatePaused | Reason::TemplateDisabled | Reason::TemplateNotApproved | Reason::UnknownTemplate,
+        ) => not_approved(reason),
+        Some(Reason::BadTemplate) => bad_template(None),
         _ => {
             let error = error.unwrap_or_else(|| format!("The message was not sent: {}.", reason.replace('_', " ")));
             // Meta's codes are numbers; ours and those of the webhook channel are words.
@@ -197,14 +200,16 @@ fn window_closed() -> ApiError {
 fn bad_template(why: Option<&str>) -> ApiError {
     let why = why.unwrap_or("has a part that nothing here can fill");
     unprocessable(format!("The template {why}."))
-        .with("error_code", "bad_template")
+        .with("error_code", Reason::BadTemplate.as_str())
         .hint("Choose another template, or have one approved without that part.")
 }
 
 fn not_approved(reason: &str) -> ApiError {
-    let (error, hint) = match reason {
-        "template_paused" => ("Template is paused", "WhatsApp holds it back for a time, because people complained."),
-        "template_disabled" => ("Template is disabled", "WhatsApp has switched it off: send another one."),
+    let (error, hint) = match Reason::parse(reason) {
+        Some(Reason::TemplatePaused) => {
+            ("Template is paused", "WhatsApp holds it back for a time, because people complained.")
+        }
+        Some(Reason::TemplateDisabled) => ("Template is disabled", "WhatsApp has switched it off: send another one."),
         _ => ("Template has no approved translation", "Wait until the channel has approved one, or send another."),
     };
     unprocessable(error).with("error_code", reason).hint(hint)

@@ -5,13 +5,12 @@ use serde_json::Map;
 
 use super::{Heard, Refused, Simulation};
 use crate::domain::{
-    Holder, LateReply, MessageKind, NodeId, OutgoingMessage, Reply, ReplyKind, SessionId, SessionInput, Status,
+    Holder, LateReply, MessageKind, NodeId, OutgoingMessage, Reason, Reply, ReplyKind, SessionId, SessionInput, Status,
 };
 use crate::engine::{self, Beginning, Event};
 use crate::runtime::commands::trigger;
-use crate::runtime::inbound::{Earlier, EarlierKind, LATE, LIMIT, Standing, standing};
+use crate::runtime::inbound::{Earlier, EarlierKind, LATE, Standing, standing};
 use crate::runtime::job::turn;
-use crate::runtime::upkeep::erasure::OPTED_OUT;
 
 /// What a message is answered by.
 enum Answer {
@@ -31,20 +30,20 @@ impl Simulation {
             return Ok(());
         }
         if self.state.contact.opted_out_at.is_some() {
-            return Err(Refused::because(OPTED_OUT));
+            return Err(Refused::because(Reason::OptedOut));
         }
         if self.held_until().is_some() {
-            return Err(Refused::because(Holder::Colleague.as_str()));
+            return Err(Refused::because(Holder::Colleague.reason()));
         }
         let now = self.state.now;
         self.state.window.hear(now);
         let Heard { kind, text, option, payload, .. } = heard;
         let input = SessionInput::of(*kind, text.as_deref(), option.as_deref(), payload.as_ref());
         let Some(answer) = self.answer_to(heard, &input) else {
-            return Err(Refused::because(if heard.names_session { "session_ended" } else { "no_session" }));
+            return Err(Refused::because(if heard.names_session { Reason::SessionEnded } else { Reason::NoSession }));
         };
         if standing(self.state.heard.iter().rev().copied(), None, now) != Standing::Free {
-            return Err(Refused::because(LIMIT));
+            return Err(Refused::because(Reason::AutoReplyLimit));
         }
         self.note_heard(EarlierKind::Answered);
         let reply = Event::Reply(Reply {
@@ -55,7 +54,7 @@ impl Simulation {
             answers_turn: None,
             received_at: now,
         });
-        let unheard = |ended_in| turn::unheard(ended_in, reply, "late_reply");
+        let unheard = |ended_in| turn::unheard(ended_in, reply, Reason::LateReply);
         let ended_in = self.state.session.turn;
         match answer {
             Answer::Say(text) => self.keep(unheard(ended_in), vec![said(text)?]),

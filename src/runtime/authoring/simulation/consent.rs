@@ -1,9 +1,9 @@
 //! Words that opt out or in, in a simulation: heard as in earnest, and before the session hears anything.
 
 use super::{Refused, Simulation};
+use crate::domain::Reason;
 use crate::domain::consent::{Awaited, Wish};
 use crate::engine::{self, Event, Lookup};
-use crate::runtime::upkeep::erasure::OPTED_OUT;
 
 impl Simulation {
     /// What the contact is told who opted out or in last. It belongs to no turn, and is in none of
@@ -46,7 +46,7 @@ impl Simulation {
         if wish == Wish::OptOut {
             self.settle()?;
             if self.is_running() {
-                self.apply(&Event::Cancel { reason: OPTED_OUT.to_owned() })?;
+                self.apply(&Event::Cancel { reason: Reason::OptedOut.into() })?;
             }
         }
         Ok(None)

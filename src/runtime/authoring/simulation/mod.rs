@@ -27,8 +27,8 @@ use uuid::Uuid;
 use super::CheckedDocument;
 use crate::domain::consent::ConsentWords;
 use crate::domain::{
-    Contact, ContactId, FlowDocument, FlowId, Held, Holder, HttpCall, OutgoingMessage, Reply, ReplyKind, Session,
-    SessionId, Status, TextLimits, Timestamp,
+    Contact, ContactId, FlowDocument, FlowId, Held, Holder, HttpCall, OutgoingMessage, Reason, Reply, ReplyKind,
+    Session, SessionId, Status, TextLimits, Timestamp,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
 use crate::error::Result;
@@ -51,8 +51,6 @@ pub const BYTES: usize = 4 * 1024 * 1024;
 /// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot be
 /// reached (Cloud API, error codes).
 const UNDELIVERABLE: &str = "131026";
-/// Why nothing that needs a running session is taken any more.
-const ENDED: &str = "the session has ended";
 
 /// Why a simulation does not begin.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +121,7 @@ pub struct SimulatedMessage {
     /// The message.
     pub message: OutgoingMessage,
     /// Why it did not go out, if so.
-    pub refused: Option<&'static str>,
+    pub refused: Option<Reason>,
 }
 
 /// A conversation that is tried out.
@@ -378,7 +376,7 @@ impl Simulation {
                 let wake_at = self.state.session.wait.as_ref().and_then(|wait| wait.wake_at);
                 let Some(wake_at) = wake_at else { return Err(self.idle("no timer is armed")) };
                 if self.state.session.expires_next() {
-                    return Err(Refused::because("the session expires first"));
+                    return Err(Refused::because(Reason::ExpiresFirst));
                 }
                 self.pass(wake_at.max(self.state.now))
             }
@@ -402,7 +400,7 @@ impl Simulation {
             }
             Stimulus::Colleague { .. } => self.hear_colleague(),
             Stimulus::Cancel { reason } => {
-                self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| "cancelled".to_owned()) })
+                self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) })
             }
         }
     }
@@ -410,7 +408,7 @@ impl Simulation {
     /// Tells the session what happened, after what was overdue.
     fn tell(&mut self, event: Event) -> Result<(), Refused> {
         if !self.is_running() {
-            return Err(Refused::because(ENDED));
+            return Err(Refused::because(Reason::HasEnded));
         }
         let fired = self.settle()?;
         if !self.is_running() {
@@ -461,7 +459,7 @@ impl Simulation {
                 Err(Refused::because(format!("message {index} did not go out: {why}")))
             }
             Some((place, ..)) if place < self.state.first_turn && self.is_running() => {
-                Err(Refused::because("session_ended"))
+                Err(Refused::because(Reason::SessionEnded))
             }
             Some((_, turn, said)) => Ok((turn.record.turn, &said.message)),
             None => Err(Refused::because(format!("there is no message {index}"))),
@@ -482,7 +480,7 @@ impl Simulation {
             None => self.settle()?,
         };
         if self.is_for_colleague() {
-            return Err(Refused::because(Holder::Colleague.as_str()));
+            return Err(Refused::because(Holder::Colleague.reason()));
         }
         self.state.window.hear(self.state.now);
         let Heard { kind, text, option, payload, answers_turn, .. } = heard;
@@ -581,7 +579,7 @@ impl Simulation {
         self.state.window.choose_all(&mut said, self.state.now);
         let undelivered = said.iter().find_map(|said| {
             let code = said.refused.filter(|why| window::UNDELIVERED.contains(why))?;
-            Some(Event::DeliveryFailed { turn: record.turn, node: said.message.node.clone(), code: code.to_owned() })
+            Some(Event::DeliveryFailed { turn: record.turn, node: said.message.node.clone(), code: code.into() })
         });
         self.keep(record, said)?;
         Ok(After { call, undelivered })
@@ -616,7 +614,7 @@ impl Simulation {
 
     /// Why an event finds nothing to do.
     fn idle(&self, why: &str) -> Refused {
-        Refused::because(if self.is_running() { why } else { ENDED })
+        Refused::because(if self.is_running() { why } else { Reason::HasEnded.as_str() })
     }
 }
 
@@ -869,7 +867,7 @@ mod tests {
             "nodes": [{"id": "out", "type": "update_contact", "opt_out": true, "exits": {"next": "ask"}},
                       {"id": "ask", "type": "ask", "text": "Sure?"}]
         }));
-        assert_eq!(simulation.messages().next().unwrap().refused, Some("opted_out"));
+        assert_eq!(simulation.messages().next().unwrap().refused, Some(Reason::OptedOut));
         assert!(simulation.contact().opted_out_at.is_some());
         let told = reason(&mut simulation, json!({"type": "reply", "text": "no", "message": 0}));
         assert_eq!(told, "message 0 did not go out: opted_out");

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use super::told::Start;
 use crate::channels::ChannelKind;
-use crate::domain::{MessageKind, TextLimits, Timestamp, web_link};
-use crate::runtime::job::turn::{BAD_MEDIA, Said};
+use crate::domain::{MessageKind, Reason, TextLimits, Timestamp, web_link};
+use crate::runtime::job::turn::Said;
 
-/// Why a text is not sent while the window is closed.
-pub(super) const CLOSED: &str = "window_closed";
 /// Why the channel's way out takes a message from nobody, which its session is told.
-pub(super) const UNDELIVERED: [&str; 2] = [CLOSED, BAD_MEDIA];
+pub(super) const UNDELIVERED: [Reason; 2] = [Reason::WindowClosed, Reason::BadMedia];
 /// For how long a message from the contact opens it (Cloud API, customer service windows).
 const SPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -68,11 +66,11 @@ impl Window {
             let had_text = said.message.kind != MessageKind::Template;
             self.choose(said, now);
             if said.message.media.as_ref().is_some_and(|media| web_link(&media.url).is_none()) {
-                said.refused = said.refused.or(Some(BAD_MEDIA));
+                said.refused = said.refused.or(Some(Reason::BadMedia));
             }
             before = match (said.message.kind, said.refused) {
-                (_, Some(_)) => Some("earlier_part_failed"),
-                (MessageKind::Template, None) if had_text => Some("sent_as_template"),
+                (_, Some(_)) => Some(Reason::EarlierPartFailed),
+                (MessageKind::Template, None) if had_text => Some(Reason::SentAsTemplate),
                 (_, None) => None,
             };
         }
@@ -94,7 +92,7 @@ impl Window {
                 message.options = part.options.clone();
             }
         } else {
-            said.refused = said.refused.or(Some(CLOSED));
+            said.refused = said.refused.or(Some(Reason::WindowClosed));
         }
     }
 }
@@ -104,7 +102,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::tests::{event, simulate_on};
-    use crate::domain::Status;
+    use crate::domain::{Reason, Status};
 
     fn flow(exits: Value) -> Value {
         json!({
@@ -134,7 +132,7 @@ mod tests {
         assert!(simulation.is_window_open());
         simulation.take(&event(json!({"type": "timeout"}))).unwrap();
         let third = simulation.messages().nth(2).unwrap();
-        assert_eq!(third.refused, Some("window_closed"), "a day has passed");
+        assert_eq!(third.refused, Some(Reason::WindowClosed), "a day has passed");
         assert_eq!(simulation.session().outcome.as_deref(), Some("lost"));
     }
 
@@ -168,7 +166,7 @@ mod tests {
             assert_eq!(said, [(None, None), (Some(caption.trim()), None), (Some("More"), None)], "{kind}");
             let closed = simulate_on(document(kind, caption), json!({"channel": "whatsapp", "window_open": false}));
             let refused: Vec<_> = closed.messages().map(|said| said.refused).collect();
-            assert_eq!(refused, [None, Some("sent_as_template"), Some("sent_as_template")], "{kind}");
+            assert_eq!(refused, [None, Some(Reason::SentAsTemplate), Some(Reason::SentAsTemplate)], "{kind}");
             assert_eq!(closed.session().status, Status::Running, "the template went for all of it");
         }
         // The generic webhook shows whatever there is below whatever there is.
