@@ -9,6 +9,7 @@ pub mod consent;
 mod contact;
 mod country_zone;
 mod document;
+mod event_kind;
 pub mod file_kind;
 mod foreign;
 mod held;
@@ -20,6 +21,7 @@ mod message;
 mod named;
 mod network;
 mod node;
+mod node_sample;
 mod parts;
 mod phone;
 mod problem;
@@ -38,6 +40,7 @@ pub mod unseen;
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
+pub use event_kind::{EventGroup, EventKind};
 pub use foreign::what_instead;
 pub use held::{Held, Holder};
 pub use http_call::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED};
@@ -53,6 +56,7 @@ pub use node::{
     MenuOption, NODE_TYPES, Node, NodeKind, OnReply, Operator, RandomSplit, RunFlow, SendMessage, SetVariable,
     TemplateUse, UpdateContact, Validation, WaitForEvent,
 };
+pub use node_sample::{NODE_SAMPLES, NodeSample};
 pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};

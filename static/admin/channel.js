@@ -18,6 +18,8 @@ export const STATES = { running: "running", paused: "paused", backing_off: "wait
 
 /** Why a channel does not run, in words. */
 export function whyStopped(channel) {
+  // Says by itself what is missing and what to do.
+  if (channel.reason === "configured_in_part") return channel.explanation ?? "";
   if (channel.reason === "operator") return `${inWords(channel.reason)}${channel.explanation ? ` They say: “${channel.explanation}”.` : ""}`;
   const words = inWords(channel.reason);
   return [words, channel.explanation && (words ? `The channel says: ${channel.explanation}` : channel.explanation)].filter(Boolean).join(" ");

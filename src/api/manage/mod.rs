@@ -8,6 +8,7 @@ pub(super) mod flows;
 pub(super) mod health;
 pub(super) mod log_in;
 pub(super) mod messages;
+mod page_lists;
 pub(super) mod pages;
 pub(super) mod publishing;
 pub(super) mod sessions;

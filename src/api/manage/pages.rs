@@ -7,10 +7,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
 
 use crate::api::coding::{Coding, Effort, WORTH, encode, is_compressible, leave_as_it_is, unpack};
 use crate::api::error::ApiError;
+use super::page_lists;
 use crate::error::Error;
 
 /// What the page may load, and who may show it: its own files and nothing else.
@@ -35,7 +37,8 @@ pub(in crate::api) async fn redirect_to_admin() -> HttpResponse {
 /// `GET /admin/…`: the page and what it loads.
 pub(in crate::api) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    match Found::at(&format!("admin/{name}")) {
+    let found = if name == page_lists::NAME { Some(Found::lists()) } else { Found::at(&format!("admin/{name}")) };
+    match found {
         Some(file) => answer(&request, file).await,
         None => ApiError::nothing_at(request.path()).error_response(),
     }
@@ -67,7 +70,9 @@ pub(in crate::api) async fn get_openapi(request: HttpRequest) -> Result<HttpResp
 
 /// A file of the program's.
 struct Found {
-    file: EmbeddedFile,
+    data: Cow<'static, [u8]>,
+    /// SHA-256 of `data`.
+    hash: [u8; 32],
     content_type: String,
     /// What is large lies in the program compressed by gzip.
     is_packed: bool,
@@ -77,24 +82,36 @@ impl Found {
     fn at(name: &str) -> Option<Self> {
         if let Some(file) = Files::get(name) {
             let content_type = with_charset(file.metadata.mimetype());
-            return Some(Self { file, content_type, is_packed: false });
+            return Some(Self { hash: file.metadata.sha256_hash(), data: file.data, content_type, is_packed: false });
         }
         let file = Files::get(&format!("{name}.gz"))?;
-        let content_type = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
-        Some(Self { file, content_type: with_charset(content_type), is_packed: true })
+        let content_type = with_charset(if name.ends_with(".css") { "text/css" } else { "text/javascript" });
+        Some(Self { hash: file.metadata.sha256_hash(), data: file.data, content_type, is_packed: true })
+    }
+
+    /// The script of what the admin page lists, which is in no file.
+    fn lists() -> Self {
+        static LISTS: LazyLock<(String, [u8; 32])> = LazyLock::new(|| {
+            let script = page_lists::script();
+            let hash = Sha256::digest(&script).into();
+            (script, hash)
+        });
+        let (script, hash) = &*LISTS;
+        let content_type = with_charset("text/javascript");
+        Self { data: Cow::Borrowed(script.as_bytes()), hash: *hash, content_type, is_packed: false }
     }
 
     /// The file in a coding. It is made when it is first asked for, and kept.
     async fn coded(self, coding: Coding) -> Option<Bytes> {
         // A release build holds the files in itself, and nothing of them is copied; a debug build reads them.
-        let stored = match self.file.data {
+        let stored = match self.data {
             Cow::Borrowed(data) => Bytes::from_static(data),
             Cow::Owned(data) => Bytes::from(data),
         };
         if coding == if self.is_packed { Coding::Gzip } else { Coding::Identity } {
             return Some(stored);
         }
-        let key = (self.file.metadata.sha256_hash(), coding);
+        let key = (self.hash, coding);
         let kept = CODED.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(kept) = kept {
             return Some(kept);
@@ -117,10 +134,10 @@ const FILE_BYTES: usize = 16 * 1024 * 1024;
 /// A file, in the coding that its client prefers, or 304 to who has it. Nothing is kept without asking: a new program
 /// comes with new files.
 async fn answer(request: &HttpRequest, found: Found) -> HttpResponse {
-    let is_worth_it = found.is_packed || found.file.data.len() as u64 > WORTH;
+    let is_worth_it = found.is_packed || found.data.len() as u64 > WORTH;
     let varies = is_worth_it && is_compressible(&found.content_type);
     let coding = if varies { Coding::preferred(request.headers()) } else { Coding::Identity };
-    let etag = format!("\"{}{}\"", hex::encode(&found.file.metadata.sha256_hash()[..16]), coding.tag());
+    let etag = format!("\"{}{}\"", hex::encode(&found.hash[..16]), coding.tag());
     let is_known = request
         .headers()
         .get_all(header::IF_NONE_MATCH)

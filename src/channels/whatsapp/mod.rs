@@ -7,6 +7,7 @@ mod addresses;
 mod answer;
 mod catalog;
 mod changes;
+mod code_words;
 mod codes;
 mod components;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod templates;
 
 pub(super) use addresses::new_addresses;
 pub use addresses::{BSUID, WA_ID};
+pub use code_words::CODE_WORDS;
 pub use limits::TEXT_LIMITS;
 
 use std::fmt;

@@ -97,8 +97,6 @@ pub(super) const PARKED_HEADS: &str = concat!(
     " LIMIT ?3"
 );
 
-/// What a queued message's `reason` says that waits for the hours in which its flow may speak first.
-pub const WAITS_FOR_HOURS: &str = "send_window";
 /// Rows of a channel's messages that may go out now unless another message of their lane holds them back, those first
 /// that have been due longest.
 pub fn due(conn: &Conn, channel: &str, now: Timestamp, limit: u32) -> Result<Vec<i64>> {

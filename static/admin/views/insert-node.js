@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { h, replace } from "../dom.js";
 import { entry } from "../jsonmap.js";
-import { describe, makeNode, NODES, SPEAKING } from "../nodes.js";
+import { describe, makeNode, speaks, TYPES } from "../nodes.js";
 import { placeholderFields } from "../template-preview.js";
 import { dialog, field, form } from "../ui.js";
 
@@ -26,7 +26,7 @@ export async function askForNode(text, tree) {
   if (list?.kind !== "array") throw new Error('The document needs "nodes": [] first.');
   const { data: flows } = await api.get("/flows");
   return dialog("Add a node", (close) => {
-    const type = h("select", { testid: "node-type" }, Object.keys(NODES).map((name) => h("option", { value: name }, describe(name))));
+    const type = h("select", { testid: "node-type" }, TYPES.map((name) => h("option", { value: name }, describe(name))));
     const flow = h("select", { testid: "node-flow" }, h("option", { value: "" }, "Choose later"), flows.map((one) => h("option", { value: one.id }, one.name)));
     const flowField = field("Flow that it runs", flow, { hint: "Its published version is run." });
     const follow = () => { flowField.hidden = type.value !== "run_flow"; };
@@ -51,7 +51,7 @@ export async function askForNode(text, tree) {
 
 /** Asks for a template and what stands in its placeholders. Gives the changed text and the node's id, or undefined. */
 export async function askForTemplate(text, tree) {
-  const nodes = nodesOf(tree).filter(({ type }) => SPEAKING.has(type));
+  const nodes = nodesOf(tree).filter(({ type }) => speaks(type));
   if (nodes.length === 0) throw new Error("No node of this document says anything. Add one first.");
   const { data: approved } = await api.get("/templates?status=approved");
   const templates = approved.filter((one) => one.unfillable.length === 0);

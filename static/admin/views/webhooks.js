@@ -2,16 +2,9 @@
 
 import * as api from "../api.js";
 import { h, keyed } from "../dom.js";
+import { EVENTS } from "../lists.js";
 import { timeOf } from "../time.js";
 import { button, checkbox, copyButton, dialog, emptyState, field, form, number, pageHeader, pagedList, status, table } from "../ui.js";
-
-/** What can be told of, by what it is about. */
-const EVENTS = [
-  ["Messages", ["message.received", "message.status.sent", "message.status.delivered", "message.status.read", "message.status.failed"]],
-  ["Conversations", ["session.started", "session.completed", "session.expired", "session.failed", "session.cancelled", "handoff.requested"]],
-  ["People", ["contact.opted_out", "contact.opted_in"]],
-  ["The channel", ["channel.paused", "channel.resumed"]],
-];
 
 /** How an endpoint does, in one word. */
 export const stateOf = (endpoint) => (!endpoint.is_active ? "paused" : endpoint.failing_since ? "failing" : "active");

@@ -1,0 +1,35 @@
+//! What the admin page lists, as a script of the page: reasons in words, events of webhooks, types of nodes. It is made
+//! of the server's registries, so that the page has no list of its own.
+
+use serde_json::{Map, Value, json};
+
+use crate::channels::whatsapp::CODE_WORDS;
+use crate::domain::{EventGroup, EventKind, NODE_SAMPLES, Reason};
+
+/// Name of the script, beside the page's files.
+pub(super) const NAME: &str = "lists.js";
+
+/// The script: a module that exports `REASONS` (words by code), `EVENTS` (titles, each with its events), and `NODES`
+/// (`type`, `about`, `takes_template` and `fields` of each type).
+pub(super) fn script() -> String {
+    let codes = CODE_WORDS.iter().map(|(code, words)| (code.to_string(), *words));
+    let reasons: Map<String, Value> = Reason::ALL
+        .iter()
+        .map(|reason| (reason.as_str().to_owned(), reason.words()))
+        .chain(codes)
+        .map(|(code, words)| (code, json!(words)))
+        .collect();
+    let events = EventGroup::ALL.map(|group| {
+        let names: Vec<&str> =
+            EventKind::ALL.into_iter().filter(|kind| kind.group() == group).map(EventKind::as_str).collect();
+        json!([group.title(), names])
+    });
+    let nodes = NODE_SAMPLES.map(|sample| {
+        let fields: Value = serde_json::from_str(sample.fields).unwrap_or_default();
+        json!({
+            "type": sample.type_name, "about": sample.about, "takes_template": sample.takes_template, "fields": fields,
+        })
+    });
+    let line = |name: &str, value: Value| format!("export const {name} = {value};\n");
+    [line("REASONS", reasons.into()), line("EVENTS", json!(events)), line("NODES", json!(nodes))].concat()
+}
