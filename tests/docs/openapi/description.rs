@@ -229,6 +229,24 @@ fn every_event_that_webhooks_are_told_of_is_described() {
     }
 }
 
+#[test]
+fn the_reasons_of_the_programs_own_are_listed_where_they_may_stand() {
+    use qyvo::domain::{Place, Reason};
+    let description = Description::read();
+    for (schema, places) in [
+        ("SessionSummary", &[Place::Session][..]),
+        ("Message", &[Place::Message, Place::Queue, Place::Reply, Place::Taken]),
+        ("InboundResult", &[Place::Reply]),
+        ("Channel", &[Place::Channel]),
+    ] {
+        let property = &description.0["components"]["schemas"][schema]["properties"]["reason"];
+        let may_stand = |reason: &Reason| reason.places().iter().any(|place| places.contains(place));
+        let reasons: Vec<&str> = Reason::ALL.into_iter().filter(may_stand).map(Reason::as_str).collect();
+        assert!(!reasons.is_empty());
+        assert_eq!(property["examples"], json!(reasons), "{schema}");
+    }
+}
+
 /// What generators of clients stumble over, of which linters say nothing.
 #[test]
 fn generators_of_clients_understand_every_schema() {
