@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::named::named;
 use super::{FlowId, Node, NodeId, Problem, checks, what_instead};
 
 /// At most this many nodes in a flow.
@@ -36,24 +37,17 @@ pub struct FlowDocument {
     pub nodes: Vec<Node>,
 }
 
-/// A flow answers within minutes, a sequence over days: the same document and engine, but no time to live by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlowKind {
-    /// A short conversation.
-    #[default]
-    Flow,
-    /// Messages over days.
-    Sequence,
-}
-
-impl FlowKind {
-    /// The name used in documents and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Flow => "flow",
-            Self::Sequence => "sequence",
-        }
+named! {
+    /// A flow answers within minutes, a sequence over days: the same document and engine, but no time to live by
+    /// default.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum FlowKind {
+        /// A short conversation.
+        #[default]
+        Flow = "flow",
+        /// Messages over days.
+        Sequence = "sequence",
     }
 }
 

@@ -4,27 +4,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::named::named;
 use super::{Reason, Timestamp};
 
-/// Who holds a conversation in place of the flows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Holder {
-    /// A person who writes in the WhatsApp Business app, on the same number.
-    Colleague,
-    /// Another system of Meta, such as Meta Business Agent. What is said meanwhile comes on the field `standby`.
-    Standby,
+named! {
+    /// Who holds a conversation in place of the flows.
+    #[derive(Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Holder {
+        /// A person who writes in the WhatsApp Business app, on the same number.
+        Colleague = "colleague",
+        /// Another system of Meta, such as Meta Business Agent. What is said meanwhile comes on the field `standby`.
+        Standby = "standby",
+    }
 }
 
 impl Holder {
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Colleague => "colleague",
-            Self::Standby => "standby",
-        }
-    }
-
     /// Why a message waits, or is not answered, because of it.
     pub fn reason(self) -> Reason {
         match self {

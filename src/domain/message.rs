@@ -6,19 +6,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{NodeId, SessionId, Timestamp};
+use crate::domain::named::named;
 
-/// What a message is, for the channel that sends it and the page that shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageKind {
-    /// Plain text.
-    Text,
-    /// Text with options to tap.
-    Menu,
-    /// An image, video, audio or document, perhaps with a caption.
-    Media,
-    /// A channel template without a free text beside it.
-    Template,
+named! {
+    /// What a message is, for the channel that sends it and the page that shows it.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum MessageKind {
+        /// Plain text.
+        Text = "text",
+        /// Text with options to tap.
+        Menu = "menu",
+        /// An image, video, audio or document, perhaps with a caption.
+        Media = "media",
+        /// A channel template without a free text beside it.
+        Template = "template",
+    }
 }
 
 /// A message that a node says, with all templates filled in.
@@ -86,52 +89,37 @@ pub fn split_option(option: &str) -> Option<(SessionId, &str)> {
     Some((session.parse().ok()?, bare))
 }
 
-/// What kind of message a person sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplyKind {
-    /// Typed text.
-    Text,
-    /// A tapped button or row.
-    Tap,
-    /// A picture.
-    Image,
-    /// A video.
-    Video,
-    /// A voice note or sound.
-    Audio,
-    /// A file.
-    Document,
-    /// A sticker.
-    Sticker,
-    /// A place on the map.
-    Location,
-    /// Address-book entries.
-    Contacts,
-    /// An order from a catalogue.
-    Order,
-    /// Something that the channel cannot hand over, or that this version does not know.
-    Unsupported,
+named! {
+    /// What kind of message a person sent.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ReplyKind {
+        /// Typed text.
+        Text = "text",
+        /// A tapped button or row.
+        Tap = "tap",
+        /// A picture.
+        Image = "image",
+        /// A video.
+        Video = "video",
+        /// A voice note or sound.
+        Audio = "audio",
+        /// A file.
+        Document = "document",
+        /// A sticker.
+        Sticker = "sticker",
+        /// A place on the map.
+        Location = "location",
+        /// Address-book entries.
+        Contacts = "contacts",
+        /// An order from a catalogue.
+        Order = "order",
+        /// Something that the channel cannot hand over, or that this version does not know.
+        Unsupported = "unsupported",
+    }
 }
 
 impl ReplyKind {
-    /// The name used in the API, in `{{input.type}}` and in the trace.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Tap => "tap",
-            Self::Image => "image",
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Document => "document",
-            Self::Sticker => "sticker",
-            Self::Location => "location",
-            Self::Contacts => "contacts",
-            Self::Order => "order",
-            Self::Unsupported => "unsupported",
-        }
-    }
-
     /// Whether it carries a file.
     pub fn is_media(self) -> bool {
         matches!(self, Self::Image | Self::Video | Self::Audio | Self::Document | Self::Sticker)

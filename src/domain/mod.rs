@@ -8,6 +8,8 @@ mod address;
 pub mod consent;
 mod contact;
 mod country_zone;
+mod delivery_status;
+mod direction;
 mod document;
 mod event_kind;
 pub mod file_kind;
@@ -18,15 +20,18 @@ mod ids;
 pub mod json_text;
 mod link;
 mod message;
+mod message_status;
 mod named;
 mod network;
 mod node;
 mod node_sample;
+mod origin;
 mod parts;
 mod phone;
 mod problem;
 pub mod profile;
 mod reason;
+mod scope;
 mod send_hours;
 mod session;
 mod stored_message;
@@ -39,6 +44,8 @@ pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
+pub use delivery_status::DeliveryStatus;
+pub use direction::Direction;
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
 pub use event_kind::{EventGroup, EventKind};
 pub use foreign::what_instead;
@@ -50,6 +57,7 @@ pub use ids::{
 };
 pub use link::{is_encoded_path, link_suffix, web_link};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef, split_option};
+pub use message_status::MessageStatus;
 pub use network::Network;
 pub use node::{
     Ask, Assignment, Branch, Case, Condition, Delay, End, Expects, Handoff, HttpRequest, MediaTemplate, Menu,
@@ -57,10 +65,12 @@ pub use node::{
     TemplateUse, UpdateContact, Validation, WaitForEvent,
 };
 pub use node_sample::{NODE_SAMPLES, NodeSample};
+pub use origin::Origin;
 pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use reason::{Place, Reason};
+pub use scope::Scope;
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use stored_message::{NewMessage, SentAs, StoredBody, StoredMessage};

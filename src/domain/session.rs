@@ -5,66 +5,42 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::named::named;
 use super::{ContactId, EventName, FlowId, MessageOption, NodeId, Reply, ReplyKind, SessionId, Timestamp};
 
-/// Whether a session goes on, and if not, how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It waits for something.
-    Running,
-    /// It came to an end of the flow.
-    Completed,
-    /// Its time to live ran out.
-    Expired,
-    /// A limit was hit or a message could not be delivered; the session's `reason` says which.
-    Failed,
-    /// Somebody ended it; the session's `reason` says why.
-    Cancelled,
-}
-
-impl Status {
-    /// All of them, the running first.
-    pub const ALL: [Self; 5] = [Self::Running, Self::Completed, Self::Expired, Self::Failed, Self::Cancelled];
-
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Expired => "expired",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+named! {
+    /// Whether a session goes on, and if not, how it ended.
+    #[derive(Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Status {
+        /// It waits for something.
+        Running = "running",
+        /// It came to an end of the flow.
+        Completed = "completed",
+        /// Its time to live ran out.
+        Expired = "expired",
+        /// A limit was hit or a message could not be delivered; the session's `reason` says which.
+        Failed = "failed",
+        /// Somebody ended it; the session's `reason` says why.
+        Cancelled = "cancelled",
     }
 }
 
-/// What a session waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WaitKind {
-    /// A message from the contact.
-    Reply,
-    /// The end of a delay.
-    Delay,
-    /// An event from outside.
-    Event,
-    /// The answer to an HTTP call.
-    Http,
-    /// A person, who gives the session back when it is done.
-    Handoff,
-}
-
-impl WaitKind {
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reply => "reply",
-            Self::Delay => "delay",
-            Self::Event => "event",
-            Self::Http => "http",
-            Self::Handoff => "handoff",
-        }
+named! {
+    /// What a session waits for.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum WaitKind {
+        /// A message from the contact.
+        Reply = "reply",
+        /// The end of a delay.
+        Delay = "delay",
+        /// An event from outside.
+        Event = "event",
+        /// The answer to an HTTP call.
+        Http = "http",
+        /// A person, who gives the session back when it is done.
+        Handoff = "handoff",
     }
 }
 

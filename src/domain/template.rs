@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ParseError;
+use super::named::named;
 
 /// A template as the channel knows it, in one language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,39 +34,23 @@ pub struct MessageTemplate {
     pub unfillable: Vec<String>,
 }
 
-/// Whether a template may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TemplateStatus {
-    /// It may.
-    Approved,
-    /// The channel has not looked at it yet.
-    Pending,
-    /// The channel does not allow it.
-    Rejected,
-    /// The channel holds it back for a time, because people complained.
-    Paused,
-    /// The channel has switched it off for good.
-    Disabled,
-    /// The channel says something that is none of these, or has forgotten it.
-    Other,
-}
-
-impl TemplateStatus {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Approved, Self::Pending, Self::Rejected, Self::Paused, Self::Disabled, Self::Other];
-
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Pending => "pending",
-            Self::Rejected => "rejected",
-            Self::Paused => "paused",
-            Self::Disabled => "disabled",
-            Self::Other => "other",
-        }
+named! {
+    /// Whether a template may be sent.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum TemplateStatus {
+        /// It may.
+        Approved = "approved",
+        /// The channel has not looked at it yet.
+        Pending = "pending",
+        /// The channel does not allow it.
+        Rejected = "rejected",
+        /// The channel holds it back for a time, because people complained.
+        Paused = "paused",
+        /// The channel has switched it off for good.
+        Disabled = "disabled",
+        /// The channel says something that is none of these, or has forgotten it.
+        Other = "other",
     }
 }
 

@@ -1,59 +1,11 @@
 //! API tokens: the hashes of their secrets, and what they may do.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rusqlite::Row;
 
-use super::values::enum_as_name;
 use super::{Conn, Tx};
-use crate::domain::{ParseError, Timestamp, TokenId};
+pub use crate::domain::Scope;
+use crate::domain::{Timestamp, TokenId};
 use crate::error::Result;
-
-/// What a token may do. Each scope includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Start and stop flows.
-    Trigger,
-    /// Use the whole API except what `Admin` guards.
-    Api,
-    /// Make tokens and change settings.
-    Admin,
-}
-
-impl Scope {
-    /// The name used in the API, on the command line and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trigger => "trigger",
-            Self::Api => "api",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        match text {
-            "trigger" => Ok(Self::Trigger),
-            "api" => Ok(Self::Api),
-            "admin" => Ok(Self::Admin),
-            _ => Err(ParseError(format!("`{text}` is not a scope: use trigger, api or admin"))),
-        }
-    }
-}
-
-enum_as_name! {
-    Scope: [Scope::Trigger, Scope::Api, Scope::Admin],
-}
 
 /// A token that is to be stored.
 #[derive(Debug, Clone, Copy)]

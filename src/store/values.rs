@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, EndpointId, FlowId, FlowKind, MessageId, NodeId, ParseError, Phone, Reason, SessionId, Status,
-    TemplateId, TestCaseId,
+    ContactId, DeliveryStatus, Direction, EndpointId, FlowId, FlowKind, Holder, MessageId, MessageStatus,
+    NodeId, Origin, ParseError, Phone, Reason, Scope, SessionId, Status, TemplateId, TemplateStatus, TestCaseId,
+    Timestamp, TokenId, WaitKind,
 };
-use crate::domain::{TemplateStatus, Timestamp, TokenId, WaitKind};
 
 /// A value that is stored as JSON text.
 pub(super) struct Json<T>(pub(super) T);
@@ -42,18 +42,6 @@ impl<T: FromStr<Err = ParseError>> FromSql for Text<T> {
     }
 }
 
-/// The value of an enumeration whose stored name is `text`.
-///
-/// # Errors
-/// When none of `values` has that name: a later version wrote the row.
-pub(super) fn by_name<T: Copy>(text: &str, values: &[T], name: fn(T) -> &'static str) -> FromSqlResult<T> {
-    values
-        .iter()
-        .copied()
-        .find(|&value| name(value) == text)
-        .ok_or_else(|| FromSqlError::other(ParseError(format!("`{text}` is not a value that this version knows"))))
-}
-
 macro_rules! id_as_blob {
     ($($name:ident),*) => {$(
         impl ToSql for $name {
@@ -72,30 +60,38 @@ macro_rules! id_as_blob {
 
 id_as_blob!(FlowId, ContactId, EndpointId, SessionId, MessageId, TemplateId, TestCaseId, TokenId);
 
-/// Stores an enumeration by the names that its `as_str` gives.
+/// Stores enumerations of named values by their names. A name that none has is an error: a later version wrote the row.
 macro_rules! enum_as_name {
-    ($($name:ty: $values:expr),* $(,)?) => {$(
-        impl rusqlite::types::ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+    ($($name:ident),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
                 Ok(self.as_str().into())
             }
         }
 
-        impl rusqlite::types::FromSql for $name {
-            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-                $crate::store::values::by_name(value.as_str()?, &$values, <$name>::as_str)
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                let name = value.as_str()?;
+                Self::parse(name).ok_or_else(|| {
+                    FromSqlError::other(ParseError(format!("`{name}` is not a value that this version knows")))
+                })
             }
         }
     )*};
 }
-pub(super) use enum_as_name;
 
-enum_as_name! {
-    FlowKind: [FlowKind::Flow, FlowKind::Sequence],
-    Status: Status::ALL,
-    TemplateStatus: TemplateStatus::ALL,
-    WaitKind: [WaitKind::Reply, WaitKind::Delay, WaitKind::Event, WaitKind::Http, WaitKind::Handoff],
-}
+enum_as_name!(
+    DeliveryStatus,
+    Direction,
+    FlowKind,
+    Holder,
+    MessageStatus,
+    Origin,
+    Scope,
+    Status,
+    TemplateStatus,
+    WaitKind
+);
 
 impl ToSql for Reason {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

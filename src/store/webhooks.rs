@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
+pub use crate::domain::DeliveryStatus;
 use crate::domain::{EndpointId, Timestamp};
 use crate::error::Result;
 
@@ -80,35 +81,6 @@ impl Listener {
     pub fn wants(&self, event: &str) -> bool {
         self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
     }
-}
-
-/// How far a delivery got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryStatus {
-    /// It waits for its turn or its next attempt.
-    Queued,
-    /// The endpoint has taken it.
-    Sent,
-    /// It is given up.
-    Failed,
-}
-
-impl DeliveryStatus {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Queued, Self::Sent, Self::Failed];
-
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-super::values::enum_as_name! {
-    DeliveryStatus: DeliveryStatus::ALL,
 }
 
 /// Something to tell an endpoint.

@@ -581,7 +581,7 @@ impl<'a> Job<'a> {
                     contact_seq,
                     session: Some((session_seq, session.turn)),
                     channel: self.channel(),
-                    kind: kind_name(message),
+                    kind: message.kind.as_str(),
                     body: &body,
                     status,
                     reason: refused.map(Reason::as_str),
@@ -687,16 +687,6 @@ impl<'a> Job<'a> {
 
     pub(in crate::runtime) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
         self.ledger().count_each(of_flow, version, delta);
-    }
-}
-
-fn kind_name(message: &OutgoingMessage) -> &'static str {
-    use crate::domain::MessageKind;
-    match message.kind {
-        MessageKind::Text => "text",
-        MessageKind::Menu => "menu",
-        MessageKind::Media => "media",
-        MessageKind::Template => "template",
     }
 }
 

@@ -1,0 +1,28 @@
+//! How far a message got.
+
+use super::named::named;
+
+named! {
+    /// How far a message got.
+    #[derive(Hash)]
+    pub enum MessageStatus {
+        /// It came in.
+        Received = "received",
+        /// It waits in the outbox.
+        Queued = "queued",
+        /// It was handed to the channel, and the answer is not there yet.
+        Sending = "sending",
+        /// The simulator showed it; it reached no phone.
+        Simulated = "simulated",
+        /// The channel took it.
+        Sent = "sent",
+        /// It reached the phone.
+        Delivered = "delivered",
+        /// The person opened it.
+        Read = "read",
+        /// It will not be sent; the message's `reason` says why.
+        Failed = "failed",
+        /// The channel may or may not have taken it.
+        Unknown = "unknown",
+    }
+}

@@ -1,0 +1,40 @@
+//! Who says a message to a contact.
+
+use super::Holder;
+use super::named::named;
+
+named! {
+    /// Who says a message to a contact.
+    #[derive(Hash)]
+    pub enum Origin {
+        /// A flow.
+        Flow = "flow",
+        /// The server, to confirm that somebody opted out or in. It reaches also somebody who opted out.
+        Consent = "consent",
+        /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also somebody
+        /// who opted out.
+        Agent = "agent",
+        /// The operator's own systems.
+        Api = "api",
+        /// A person in the WhatsApp Business app. It went out past this server.
+        Colleague = "colleague",
+        /// Another system of Meta that held the conversation. It went out past this server.
+        Standby = "standby",
+    }
+}
+
+impl Origin {
+    /// Whether somebody else sent it, so that nothing can be done about it here.
+    pub fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Colleague | Self::Standby)
+    }
+}
+
+impl From<Holder> for Origin {
+    fn from(holder: Holder) -> Self {
+        match holder {
+            Holder::Colleague => Self::Colleague,
+            Holder::Standby => Self::Standby,
+        }
+    }
+}
