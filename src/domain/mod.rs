@@ -7,6 +7,7 @@
 mod address;
 pub mod consent;
 mod contact;
+mod counter_name;
 mod country_zone;
 mod delivery_status;
 mod direction;
@@ -44,6 +45,7 @@ pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};
 pub use contact::{Contact, ContactChange};
+pub use counter_name::CounterName;
 pub use delivery_status::DeliveryStatus;
 pub use direction::Direction;
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};

@@ -7,15 +7,15 @@ use std::ops::Range;
 use rusqlite::OptionalExtension;
 
 use super::Conn;
-use crate::domain::{NodeId, Timestamp};
+use crate::domain::{CounterName, NodeId, Timestamp};
 use crate::error::Result;
 
-/// What is counted. A field at its default stands for all of its kind, so a lifetime total of a flow has a name and a
-/// `flow_seq` only.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+/// What is counted. A field as in [`Counter::of`] stands for all of its kind, so a lifetime total of a flow has a name
+/// and a `flow_seq` only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Counter {
-    /// Such as `session.started`.
-    pub name: Cow<'static, str>,
+    /// What it counts.
+    pub name: CounterName,
     /// The flow; 0 for all.
     pub flow_seq: i64,
     /// The published version; 0 for all.
@@ -29,6 +29,11 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// The total of all flows, nodes and hours.
+    pub fn of(name: CounterName) -> Self {
+        Self { name, flow_seq: 0, version: 0, node: None, exit: Cow::Borrowed(""), hour: 0 }
+    }
+
     /// The hour that a moment belongs to, as counters name it.
     pub fn hour_of(at: Timestamp) -> i64 {
         at.as_millis().div_euclid(3_600_000)
@@ -65,7 +70,7 @@ pub fn value(conn: &Conn, counter: &Counter) -> Result<i64> {
 
 /// All counters of a name and a flow within `hours`, in the order of version, node, exit and hour. The range `0..1`
 /// reads the lifetime totals.
-pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(Counter, i64)>> {
+pub fn of_flow(conn: &Conn, name: CounterName, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(Counter, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT version, nullif(node, ''), exit, hour, value FROM counters
          WHERE name = ?1 AND flow_seq = ?2 AND hour >= ?3 AND hour < ?4
@@ -73,7 +78,7 @@ pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Res
     )?;
     let rows = statement.query_map((name, flow_seq, hours.start, hours.end), |row| {
         let counter = Counter {
-            name: name.to_owned().into(),
+            name,
             flow_seq,
             version: row.get(0)?,
             node: row.get(1)?,
@@ -87,7 +92,7 @@ pub fn of_flow(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Res
 
 /// A flow's counts by hour within `hours`, in their order, as hours and values. Other than [`of_flow`], it looks at no
 /// other hour.
-pub fn by_hour(conn: &Conn, name: &str, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(i64, i64)>> {
+pub fn by_hour(conn: &Conn, name: CounterName, flow_seq: i64, hours: Range<i64>) -> Result<Vec<(i64, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT hour, value FROM counters
          WHERE name = ?1 AND flow_seq = ?2 AND version = 0 AND node = '' AND exit = '' AND hour >= ?3 AND hour < ?4
@@ -105,7 +110,8 @@ mod tests {
     #[test]
     fn adds_up_and_reads_back() {
         let conn = testing::conn();
-        let total = Counter { name: "started".into(), flow_seq: 3, ..Counter::default() };
+        let name = CounterName::SessionStarted;
+        let total = Counter { flow_seq: 3, ..Counter::of(name) };
         let hour = Counter::hour_of("2026-05-07T08:59:59Z".parse().unwrap());
         let node =
             Counter { version: 2, node: Some("ask".parse().unwrap()), exit: "timeout".into(), hour, ..total.clone() };
@@ -114,11 +120,11 @@ mod tests {
         }
         assert_eq!(value(&conn, &total).unwrap(), 10);
         assert_eq!(value(&conn, &Counter { flow_seq: 4, ..total.clone() }).unwrap(), 0);
-        assert_eq!(of_flow(&conn, "started", 3, 0..1).unwrap(), [(total.clone(), 10)]);
-        assert_eq!(of_flow(&conn, "started", 3, hour..hour + 1).unwrap(), [(node, 2)]);
-        assert_eq!(of_flow(&conn, "started", 4, 0..i64::MAX).unwrap(), []);
+        assert_eq!(of_flow(&conn, name, 3, 0..1).unwrap(), [(total.clone(), 10)]);
+        assert_eq!(of_flow(&conn, name, 3, hour..hour + 1).unwrap(), [(node, 2)]);
+        assert_eq!(of_flow(&conn, name, 4, 0..i64::MAX).unwrap(), []);
         let of_hour = Counter { hour, ..total.clone() };
         add_all(&conn, &HashMap::from([(of_hour, 7)])).unwrap();
-        assert_eq!(by_hour(&conn, "started", 3, 1..i64::MAX).unwrap(), [(hour, 7)], "neither totals nor nodes");
+        assert_eq!(by_hour(&conn, name, 3, 1..i64::MAX).unwrap(), [(hour, 7)], "neither totals nor nodes");
     }
 }

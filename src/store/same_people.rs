@@ -12,7 +12,7 @@ use super::contacts::StoredContact;
 use super::sessions::Marked;
 use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search, sessions, turns};
 use crate::domain::profile::clean_tag;
-use crate::domain::{AddressKey, AddressKind, Phone, Reason, Timestamp};
+use crate::domain::{AddressKey, AddressKind, CounterName, Phone, Reason, Timestamp};
 use crate::error::{Error, Result};
 
 /// A number as WhatsApp writes it, and its id of a person, as files of that version name them.
@@ -156,7 +156,7 @@ impl Numbers<'_> {
         let Marked { flow_seq, version, turn, .. } = marked;
         messages::fail_queued_of_session(self.tx, seq, None, reason, self.now)?;
         http_calls::delete_of_session(self.tx, seq)?;
-        let of_flow = Counter { name: "session.cancelled".into(), flow_seq, ..Counter::default() };
+        let of_flow = Counter { flow_seq, ..Counter::of(CounterName::SessionCancelled) };
         self.tx.count(Counter { version, ..of_flow.clone() }, 1);
         self.tx.count(Counter { hour: Counter::hour_of(self.now), ..of_flow.clone() }, 1);
         self.tx.count(of_flow, 1);

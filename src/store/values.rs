@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, DeliveryStatus, Direction, EndpointId, FlowId, FlowKind, Holder, MessageId, MessageStatus,
+    ContactId, CounterName, DeliveryStatus, Direction, EndpointId, FlowId, FlowKind, Holder, MessageId, MessageStatus,
     NodeId, Origin, ParseError, Phone, Reason, Scope, SessionId, Status, TemplateId, TemplateStatus, TestCaseId,
     Timestamp, TokenId, WaitKind,
 };
@@ -81,6 +81,7 @@ macro_rules! enum_as_name {
 }
 
 enum_as_name!(
+    CounterName,
     DeliveryStatus,
     Direction,
     FlowKind,

@@ -1,16 +1,16 @@
-//! What the admin page lists, as a script of the page: reasons in words, events of webhooks, types of nodes. It is made
-//! of the server's registries, so that the page has no list of its own.
+//! What the admin page lists, as a script of the page: reasons in words, events of webhooks, types of nodes, what
+//! becomes of sessions. It is made of the server's registries, so that the page has no list of its own.
 
 use serde_json::{Map, Value, json};
 
 use crate::channels::whatsapp::CODE_WORDS;
-use crate::domain::{EventGroup, EventKind, NODE_SAMPLES, Reason};
+use crate::domain::{CounterName, EventGroup, EventKind, NODE_SAMPLES, Reason};
 
 /// Name of the script, beside the page's files.
 pub(super) const NAME: &str = "lists.js";
 
-/// The script: a module that exports `REASONS` (words by code), `EVENTS` (titles, each with its events), and `NODES`
-/// (`type`, `about`, `takes_template` and `fields` of each type).
+/// The script: a module that exports `REASONS` (words by code), `EVENTS` (titles, each with its events), `NODES`
+/// (`type`, `about`, `takes_template` and `fields` of each type), and `OUTCOMES` (names of counts of sessions).
 pub(super) fn script() -> String {
     let codes = CODE_WORDS.iter().map(|(code, words)| (code.to_string(), *words));
     let reasons: Map<String, Value> = Reason::ALL
@@ -30,6 +30,13 @@ pub(super) fn script() -> String {
             "type": sample.type_name, "about": sample.about, "takes_template": sample.takes_template, "fields": fields,
         })
     });
+    let outcomes: Vec<&str> = CounterName::of_sessions().map(|(_, name)| name).collect();
     let line = |name: &str, value: Value| format!("export const {name} = {value};\n");
-    [line("REASONS", reasons.into()), line("EVENTS", json!(events)), line("NODES", json!(nodes))].concat()
+    [
+        line("REASONS", reasons.into()),
+        line("EVENTS", json!(events)),
+        line("NODES", json!(nodes)),
+        line("OUTCOMES", json!(outcomes)),
+    ]
+    .concat()
 }

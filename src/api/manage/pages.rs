@@ -10,9 +10,9 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
+use super::page_lists;
 use crate::api::coding::{Coding, Effort, WORTH, encode, is_compressible, leave_as_it_is, unpack};
 use crate::api::error::ApiError;
-use super::page_lists;
 use crate::error::Error;
 
 /// What the page may load, and who may show it: its own files and nothing else.

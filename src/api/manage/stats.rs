@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::{State, read_heavy};
-use crate::domain::{FlowId, Timestamp};
+use crate::domain::{CounterName, FlowId, Timestamp};
 use crate::error::Result;
 use crate::store::counters::{self, Counter};
 use crate::store::{Conn, flows};
@@ -20,10 +20,8 @@ use crate::views::stats::{Disk, MessageTotals, NodeCounts, Stats, Totals, Versio
 const DEFAULT_HOURS: i64 = 24;
 /// Hours of the series at most: a month.
 const MAX_HOURS: i64 = 31 * 24;
-/// What sessions come to, each with the counter of the same name.
-const ENDS: [&str; 5] = ["completed", UNDELIVERED, "expired", "failed", "cancelled"];
-/// Those that completed and reached nobody. Told only where there are any.
-const UNDELIVERED: &str = "undelivered";
+/// Those that completed and reached nobody are told only where there are any.
+const UNDELIVERED: CounterName = CounterName::SessionUndelivered;
 
 /// Totals, a series by hour, and of one flow also its versions and nodes.
 pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -35,8 +33,8 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
     let stats = read_heavy(&state, move |conn| match flow_id {
         None => {
             let mut stats = overview(conn, &flows::all_seqs(conn)?, now, hours)?;
-            stats.totals.messages.billable = by_category(conn, "message.billable")?;
-            stats.totals.messages.free = by_category(conn, "message.free")?;
+            stats.totals.messages.billable = by_category(conn, CounterName::MessageBillable)?;
+            stats.totals.messages.free = by_category(conn, CounterName::MessageFree)?;
             Ok(Some(stats))
         }
         Some(id) => {
@@ -57,18 +55,15 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
 
 /// How many sessions a flow, or one version of it, has and had.
 pub(in crate::api) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<SessionCounts> {
-    let count = |name: &str| {
-        let name = format!("session.{name}").into();
-        counters::value(conn, &Counter { name, flow_seq, version: version.unwrap_or(0), ..Counter::default() })
-    };
+    let count = |name| counters::value(conn, &Counter { flow_seq, version: version.unwrap_or(0), ..Counter::of(name) });
     let mut counts = SessionCounts {
         running: 0,
-        started: count("started")?,
-        completed: count("completed")?,
+        started: count(CounterName::SessionStarted)?,
+        completed: count(CounterName::SessionCompleted)?,
         undelivered: count(UNDELIVERED)?,
-        expired: count("expired")?,
-        failed: count("failed")?,
-        cancelled: count("cancelled")?,
+        expired: count(CounterName::SessionExpired)?,
+        failed: count(CounterName::SessionFailed)?,
+        cancelled: count(CounterName::SessionCancelled)?,
     };
     let SessionCounts { started, completed, undelivered, expired, failed, cancelled, .. } = counts;
     counts.running = started - completed - undelivered - expired - failed - cancelled;
@@ -85,7 +80,7 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
         for (name, value) in session_counts(conn, *flow_seq, None)?.by_key() {
             *sessions.entry(name).or_default() += value;
         }
-        let out = Counter { name: "message.out".into(), flow_seq: *flow_seq, ..Counter::default() };
+        let out = Counter { flow_seq: *flow_seq, ..Counter::of(CounterName::MessageOut) };
         messages += counters::value(conn, &out)?;
         add_hours(conn, *flow_seq, first, &mut series)?;
     }
@@ -97,9 +92,9 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
 fn empty_hour(hour: i64) -> Map<String, Value> {
     let mut row = Map::new();
     row.insert("hour".to_owned(), json!(IsoTime(Timestamp::from_millis(hour * 3_600_000))));
-    let ends = ENDS.iter().filter(|end| **end != UNDELIVERED);
-    for name in ["started"].iter().chain(ends).chain(&["messages_out"]) {
-        row.insert((*name).to_owned(), json!(0));
+    let of_sessions = CounterName::of_sessions().filter(|(counter, _)| *counter != UNDELIVERED);
+    for name in of_sessions.map(|(_, name)| name).chain(["messages_out"]) {
+        row.insert(name.to_owned(), json!(0));
     }
     row
 }
@@ -107,9 +102,8 @@ fn empty_hour(hour: i64) -> Map<String, Value> {
 /// Adds what happened in a flow to a series of hours that begins with `first`.
 fn add_hours(conn: &Conn, flow_seq: i64, first: i64, series: &mut [Map<String, Value>]) -> Result<()> {
     let hours = first..first.saturating_add_unsigned(series.len() as u64);
-    let of_sessions = ["started"].iter().chain(&ENDS).map(|name| (format!("session.{name}"), *name));
-    for (counter, name) in of_sessions.chain([("message.out".to_owned(), "messages_out")]) {
-        for (hour, value) in counters::by_hour(conn, &counter, flow_seq, hours.clone())? {
+    for (counter, name) in CounterName::of_sessions().chain([(CounterName::MessageOut, "messages_out")]) {
+        for (hour, value) in counters::by_hour(conn, counter, flow_seq, hours.clone())? {
             let row = usize::try_from(hour - first).ok().and_then(|index| series.get_mut(index));
             let Some(row) = row else { continue };
             let sum = row.get(name).and_then(Value::as_i64).unwrap_or(0);
@@ -120,14 +114,14 @@ fn add_hours(conn: &Conn, flow_seq: i64, first: i64, series: &mut [Map<String, V
 }
 
 /// How many messages of ours the channel has put a price on, by what it calls their category.
-fn by_category(conn: &Conn, name: &str) -> Result<BTreeMap<String, i64>> {
+fn by_category(conn: &Conn, name: CounterName) -> Result<BTreeMap<String, i64>> {
     let counts = counters::of_flow(conn, name, 0, 0..1)?;
     Ok(counts.into_iter().map(|(counter, value)| (counter.exit.into_owned(), value)).collect())
 }
 
 fn versions(conn: &Conn, flow_seq: i64) -> Result<Vec<VersionCounts>> {
     let mut data = Vec::new();
-    for (counter, _) in counters::of_flow(conn, "session.started", flow_seq, 0..1)? {
+    for (counter, _) in counters::of_flow(conn, CounterName::SessionStarted, flow_seq, 0..1)? {
         if counter.version > 0 {
             let sessions = session_counts(conn, flow_seq, Some(counter.version))?;
             data.push(VersionCounts { sessions, version: counter.version });
@@ -141,7 +135,7 @@ fn versions(conn: &Conn, flow_seq: i64) -> Result<Vec<VersionCounts>> {
 /// word because that exit is not wired.
 fn nodes(conn: &Conn, flow_seq: i64) -> Result<Vec<NodeCounts>> {
     let mut nodes: BTreeMap<String, [BTreeMap<String, i64>; 2]> = BTreeMap::new();
-    for (place, name) in ["node.exit", "node.leads_nowhere"].into_iter().enumerate() {
+    for (place, name) in [CounterName::NodeExit, CounterName::NodeLeadsNowhere].into_iter().enumerate() {
         for (counter, value) in counters::of_flow(conn, name, flow_seq, 0..1)? {
             let Some(node) = counter.node else { continue };
             let counts = &mut nodes.entry(node.to_string()).or_default()[place];

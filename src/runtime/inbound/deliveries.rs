@@ -11,13 +11,12 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::channels::incoming::{IncomingKind, Item, Sender, Stage};
+use crate::domain::CounterName;
 use crate::error::{Error, Result};
 use crate::runtime::job::arrivals::Arrival;
 use crate::runtime::{Inbound, ProgressOutcome, Runtime};
 use crate::store::{Counter, templates, unprocessed_deliveries};
 
-/// Counts the statuses of messages that are not known here.
-const UNKNOWN_STATUS: &str = "status.unknown";
 /// Senders whose items are taken at once.
 const MAX_SENDERS: usize = 64;
 
@@ -82,7 +81,7 @@ impl Runtime {
                 // Counted alone: another system may send from the same number, and each of its messages has three.
                 if self.note_progress(*progress).await? == ProgressOutcome::UnknownMessage {
                     let hour = Counter::hour_of(self.clock().now());
-                    let total = Counter { name: UNKNOWN_STATUS.into(), ..Counter::default() };
+                    let total = Counter::of(CounterName::StatusUnknown);
                     let of_hour = Counter { hour, ..total.clone() };
                     let counting = self.store().write(move |tx| {
                         tx.count(total.clone(), 1);

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::{Bells, to_json};
-use crate::domain::{Reason, Session, Status, Timestamp};
+use crate::domain::{CounterName, Reason, Session, Status, Timestamp};
 use crate::error::Result;
 use crate::runtime::webhooks::Teller;
 use crate::store::outbox::OutboxRow;
@@ -64,8 +64,9 @@ impl Ledger<'_> {
         let Unread { stimulus, reason, note } = unread;
         let dropped = self.drop_queued(marked.seq, None, reason)?;
         http_calls::delete_of_session(self.tx, marked.seq)?;
-        let of_flow = Counter { name: ended(status).into(), flow_seq: marked.flow_seq, ..Counter::default() };
-        self.count_each(of_flow, marked.version, 1);
+        if let Some(name) = CounterName::of_end(status) {
+            self.count_each(Counter { flow_seq: marked.flow_seq, ..Counter::of(name) }, marked.version, 1);
+        }
         let record = json!({
             "turn": marked.turn, "stimulus": {"type": stimulus}, "path": [], "changes": [],
             "warnings": [{"node": null, "text": note}]
@@ -107,10 +108,9 @@ impl Ledger<'_> {
     /// from then on. Gives which it was.
     pub(in crate::runtime) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
         let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
-        let of_flow =
-            |name: &'static str| Counter { name: name.into(), flow_seq: marked.flow_seq, ..Counter::default() };
-        self.count_each(of_flow(ended(Status::Failed)), marked.version, 1);
-        Ledger { now: ended_at, ..*self }.count_each(of_flow(ended(Status::Completed)), marked.version, -1);
+        let of_flow = |name| Counter { flow_seq: marked.flow_seq, ..Counter::of(name) };
+        self.count_each(of_flow(CounterName::SessionFailed), marked.version, 1);
+        Ledger { now: ended_at, ..*self }.count_each(of_flow(CounterName::SessionCompleted), marked.version, -1);
         self.emit_unread(ended(Status::Failed), &marked, code)?;
         Ok(Some(marked))
     }
@@ -118,14 +118,14 @@ impl Ledger<'_> {
 
 /// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an
 /// end of its flow, is none of those that completed.
-pub(in crate::runtime) fn counted_as(session: &Session) -> &'static str {
+pub(in crate::runtime) fn counted_as(session: &Session) -> Option<CounterName> {
     match session.status {
-        Status::Completed if session.undelivered.is_some() => "session.undelivered",
-        status => ended(status),
+        Status::Completed if session.undelivered.is_some() => Some(CounterName::SessionUndelivered),
+        status => CounterName::of_end(status),
     }
 }
 
-/// The event, and the count, of a session that is in this state.
+/// The event of a session that is in this state.
 pub(in crate::runtime) fn ended(status: Status) -> &'static str {
     match status {
         Status::Running => "session.running",

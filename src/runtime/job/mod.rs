@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::inbound::identity::find_by_phone;
 use super::{Arrival, Inner, Notice};
 use crate::domain::{
-    Contact, ContactId, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason, SendHours, Session, Status,
-    Timestamp,
+    Contact, ContactId, CounterName, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason, SendHours,
+    Session, Status, Timestamp,
 };
 use crate::engine::{self, CompiledFlow, Event, Move};
 use crate::error::{Error, Result};
@@ -482,7 +482,7 @@ impl<'a> Job<'a> {
                 seq
             }
             None => {
-                self.count("session.started", 1, live, &session);
+                self.count(CounterName::SessionStarted, 1, live, &session);
                 sessions::insert(self.tx, live.flow_seq, contact_seq, &session, live.prompted_at)?
             }
         };
@@ -495,10 +495,12 @@ impl<'a> Job<'a> {
                 let dropped = self.drop_queued(seq, Some(session.turn), Reason::SessionEnded)?;
                 self.dropped.set(self.dropped.get() + dropped);
             }
-            self.count(counted_as(&session), 1, live, &session);
+            if let Some(name) = counted_as(&session) {
+                self.count(name, 1, live, &session);
+            }
         }
         let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
-        self.count("message.out", i64::from(count), live, &session);
+        self.count(CounterName::MessageOut, i64::from(count), live, &session);
         for step in &record.path {
             // A sub-flow counts for itself.
             let of_flow = match step.flow {
@@ -507,15 +509,14 @@ impl<'a> Job<'a> {
             };
             if let (Some(exit), Some((flow_seq, version))) = (&step.exit, of_flow) {
                 let counter = Counter {
-                    name: "node.exit".into(),
                     flow_seq,
                     version,
                     node: Some(step.node.clone()),
                     exit: exit.clone().into(),
-                    ..Counter::default()
+                    ..Counter::of(CounterName::NodeExit)
                 };
                 if step.leads_nowhere {
-                    self.tx.count(Counter { name: "node.leads_nowhere".into(), ..counter.clone() }, 1);
+                    self.tx.count(Counter { name: CounterName::NodeLeadsNowhere, ..counter.clone() }, 1);
                 }
                 self.tx.count(counter, 1);
             }
@@ -678,9 +679,9 @@ impl<'a> Job<'a> {
     }
 
     /// Counts for the flow's lifetime, for its version's, and for the flow's hour.
-    fn count(&self, name: &'static str, delta: i64, live: &Live, session: &Session) {
+    fn count(&self, name: CounterName, delta: i64, live: &Live, session: &Session) {
         if delta > 0 {
-            let of_flow = Counter { name: name.into(), flow_seq: live.flow_seq, ..Counter::default() };
+            let of_flow = Counter { flow_seq: live.flow_seq, ..Counter::of(name) };
             self.count_each(of_flow, session.version, delta);
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{Held, Holder, Reason, Status, StoredMessage, Timestamp};
+use crate::domain::{CounterName, Held, Holder, Reason, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -78,7 +78,7 @@ impl Job<'_> {
         let session = self.brief(row)?;
         if let (Some(seq), Some(session)) = (row.session_seq, &session) {
             if is_first {
-                self.count_message("message.out", session);
+                self.count_message(CounterName::MessageOut, session);
             }
             self.prompted(row, (seq, session), at, access)?;
         }
@@ -137,7 +137,7 @@ impl Job<'_> {
         self.go_on_behind(row)?;
         self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
         if let Some(session) = &session {
-            self.count_message("message.failed", session);
+            self.count_message(CounterName::MessageFailed, session);
         }
         self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
         let node = row.body.message().and_then(|message| message.node.clone());
@@ -254,10 +254,10 @@ impl Job<'_> {
         // The channel's words, but not as many as it likes.
         let category = PRICED.iter().find(|known| **known == category).unwrap_or(&"other");
         let name = match pricing.get("billable").and_then(Value::as_bool) {
-            Some(false) => "message.free",
-            _ => "message.billable",
+            Some(false) => CounterName::MessageFree,
+            _ => CounterName::MessageBillable,
         };
-        let total = Counter { name: name.into(), exit: (*category).into(), ..Counter::default() };
+        let total = Counter { exit: (*category).into(), ..Counter::of(name) };
         self.tx().count(Counter { hour: Counter::hour_of(self.now()), ..total.clone() }, 1);
         self.tx().count(total, 1);
         Ok(())
@@ -347,7 +347,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn count_message(&self, name: &'static str, session: &SessionBrief) {
+    fn count_message(&self, name: CounterName, session: &SessionBrief) {
         self.ledger().count_message(name, session);
     }
 }
@@ -362,7 +362,7 @@ impl Ledger<'_> {
             if let Some(seq) = row.session_seq
                 && let Some(session) = outbox::session(self.tx, seq)?
             {
-                self.count_message("message.failed", &session);
+                self.count_message(CounterName::MessageFailed, &session);
             }
         }
         Ok(())
@@ -397,8 +397,8 @@ impl Ledger<'_> {
         Ok(true)
     }
 
-    fn count_message(&self, name: &'static str, session: &SessionBrief) {
-        let of_flow = Counter { name: name.into(), flow_seq: session.flow_seq, ..Counter::default() };
+    fn count_message(&self, name: CounterName, session: &SessionBrief) {
+        let of_flow = Counter { flow_seq: session.flow_seq, ..Counter::of(name) };
         self.count_each(of_flow, session.version, 1);
     }
 }

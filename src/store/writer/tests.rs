@@ -6,6 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::CounterName;
 use crate::error::Code;
 use crate::store::testing::{self, now};
 use crate::store::{Counter, Direct, Options, Store, counters, generation, settings};
@@ -20,7 +21,7 @@ fn set(n: usize) -> impl Fn(&Tx<'_>) -> Result<usize> + Send + 'static {
 }
 
 fn counter() -> Counter {
-    Counter { name: "set".into(), ..Counter::default() }
+    Counter::of(CounterName::SessionStarted)
 }
 
 fn counted(store: &Store) -> i64 {

@@ -2,10 +2,9 @@
 
 import * as api from "../api.js";
 import { h, replace, s } from "../dom.js";
+import { OUTCOMES } from "../lists.js";
 import { inFull } from "../time.js";
 import { emptyState, failure, field, table } from "../ui.js";
-
-const OUTCOMES = ["started", "completed", "undelivered", "expired", "failed", "cancelled"];
 
 export function statsTab(flow, { signal }) {
   const hours = h("select", { testid: "stats-hours" }, h("option", { value: "24" }, "24 hours"), h("option", { value: "72" }, "3 days"), h("option", { value: "168" }, "7 days"));

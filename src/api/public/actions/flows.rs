@@ -9,7 +9,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read};
-use crate::domain::{FlowId, FlowKind};
+use crate::domain::{CounterName, FlowId, FlowKind};
 use crate::error::Result as StoreResult;
 use crate::runtime::{Cancel, Cancelled, IdempotencyKey, OnRunning, Trigger, Triggered};
 use crate::store::flows::{self, FlowRow};
@@ -105,7 +105,7 @@ pub(super) async fn look_up(state: &State, kind: FlowKind, body: &JsonBody) -> R
 
 fn view(conn: &Conn, flow: &FlowRow) -> StoreResult<PublicFlow> {
     let summary = &flow.summary;
-    let started = Counter { name: "session.started".into(), flow_seq: summary.seq, ..Counter::default() };
+    let started = Counter { flow_seq: summary.seq, ..Counter::of(CounterName::SessionStarted) };
     let trigger_type = match summary.kind {
         FlowKind::Flow => Some(trigger_type(conn, flow)?),
         FlowKind::Sequence => None,
