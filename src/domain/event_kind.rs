@@ -1,5 +1,6 @@
 //! What an operator's own systems can be told of: the events of webhooks.
 
+use super::Status;
 use super::named::named;
 
 named! {
@@ -68,6 +69,17 @@ impl EventGroup {
 }
 
 impl EventKind {
+    /// That a session has ended so; `None` while it runs.
+    pub const fn of_end(status: Status) -> Option<Self> {
+        match status {
+            Status::Running => None,
+            Status::Completed => Some(Self::SessionCompleted),
+            Status::Expired => Some(Self::SessionExpired),
+            Status::Failed => Some(Self::SessionFailed),
+            Status::Cancelled => Some(Self::SessionCancelled),
+        }
+    }
+
     /// What it is about.
     pub const fn group(self) -> EventGroup {
         match self {

@@ -11,7 +11,7 @@ use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
 pub use crate::domain::DeliveryStatus;
-use crate::domain::{EndpointId, Timestamp};
+use crate::domain::{EndpointId, EventKind, Timestamp};
 use crate::error::Result;
 
 /// An endpoint.
@@ -78,8 +78,8 @@ pub struct Listener {
 
 impl Listener {
     /// Whether it wants to hear of an event.
-    pub fn wants(&self, event: &str) -> bool {
-        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event)
+    pub fn wants(&self, event: EventKind) -> bool {
+        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event.as_str())
     }
 }
 
@@ -520,12 +520,13 @@ mod tests {
     fn only_active_endpoints_hear_and_only_what_they_want() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
-        let (all, some) = (endpoint(&tx, 1, &[]), endpoint(&tx, 2, &["a", "b"]));
+        let (all, some) = (endpoint(&tx, 1, &[]), endpoint(&tx, 2, &["session.started", "session.failed"]));
         let off = endpoint(&tx, 3, &[]);
         deactivate(&tx, off, now()).unwrap();
         let found = listeners(&tx).unwrap();
+        let wants = |it: &Listener| (it.wants(EventKind::SessionFailed), it.wants(EventKind::SessionExpired));
         assert_eq!(
-            found.iter().map(|it| (it.id, it.wants("b"), it.wants("c"))).collect::<Vec<_>>(),
+            found.iter().map(|it| (it.id, wants(it).0, wants(it).1)).collect::<Vec<_>>(),
             [(all, true, true), (some, true, false)]
         );
         for (n, id) in [(1, all), (2, some), (3, off), (4, EndpointId(Uuid::from_u128(9)))] {

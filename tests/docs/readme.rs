@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use qyvo::config::{Config, DefaultChannel, Flags};
+use qyvo::domain::EventKind;
 use qyvo::domain::NODE_TYPES;
-use qyvo::runtime::webhooks::EVENTS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::tools::skip;
@@ -495,10 +495,10 @@ fn the_pages_have_every_type_of_node_and_every_event() {
         assert!(types.contains(&kind), "the page has no row for `{kind}`");
     }
     let events: Vec<&str> = rows(page_with("| events |")).flat_map(|cell| cell.split(", ")).collect();
-    for event in EVENTS {
+    for event in EventKind::ALL {
         assert!(events.contains(&format!("`{event}`").as_str()), "the page does not name {event}");
     }
-    assert_eq!(events.iter().filter(|event| event.contains('.')).count(), EVENTS.len(), "{events:?}");
+    assert_eq!(events.iter().filter(|event| event.contains('.')).count(), EventKind::ALL.len(), "{events:?}");
 }
 
 #[test]

@@ -8,10 +8,10 @@ use crate::api::answer::{cut, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::EndpointId;
+use crate::domain::{EndpointId, EventKind};
 use crate::error::{Error, Result};
 use crate::runtime::webhooks::{
-    EVENTS, EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
+    EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
 };
 use crate::store::webhooks::{self, DeliveryRow, DeliveryStatus, Endpoint, EndpointChange};
 use crate::views::endpoint::{Delivery, Endpoint as EndpointView, FirstDelivery};
@@ -183,10 +183,11 @@ fn read_fields(fields: &mut Fields<'_>) -> EndpointChange {
     }
     let events = fields.list("events").map(Vec::as_slice);
     if let Some(events) = events
-        && let Some(wrong) = events.iter().find(|event| event.as_str().is_none_or(|event| !EVENTS.contains(&event)))
+        && let Some(wrong) = events.iter().find(|event| event.as_str().and_then(EventKind::parse).is_none())
     {
         let shown: String = wrong.to_string().chars().take(60).collect();
-        fields.fail("events", format!("The events must not have {shown} among them: use {}.", EVENTS.join(", ")));
+        let known = EventKind::ALL.map(EventKind::as_str).join(", ");
+        fields.fail("events", format!("The events must not have {shown} among them: use {known}."));
     }
     let mut names: Vec<String> = Vec::new();
     for name in events.into_iter().flatten().filter_map(Value::as_str) {

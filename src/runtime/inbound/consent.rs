@@ -3,8 +3,8 @@
 //! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
 //! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
-use crate::domain::Reason;
 use crate::domain::consent::Wish;
+use crate::domain::{EventKind, Reason};
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, Live};
 use crate::store::contacts::{self, StoredContact};
@@ -47,7 +47,7 @@ impl Job<'_> {
         }
         self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         if !contact.contact.is_opted_out() {
-            self.emit_consent("contact.opted_out", contact.seq)?;
+            self.emit_consent(EventKind::ContactOptedOut, contact.seq)?;
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Job<'_> {
         // The consent from before was taken back: this one is new.
         opted_in.opted_in_at = Some(self.now());
         contacts::update(self.tx(), contact.seq, &opted_in, &contact.contact, self.now())?;
-        self.emit_consent("contact.opted_in", contact.seq)
+        self.emit_consent(EventKind::ContactOptedIn, contact.seq)
     }
 
     /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not so
@@ -89,7 +89,7 @@ impl Job<'_> {
     }
 
     /// Tells that somebody opted out or in.
-    pub(in crate::runtime) fn emit_consent(&self, event: &'static str, contact_seq: i64) -> Result<()> {
+    pub(in crate::runtime) fn emit_consent(&self, event: EventKind, contact_seq: i64) -> Result<()> {
         let contact = self.contact(contact_seq)?.contact;
         self.ledger().emit_consent(event, contact_seq, &contact)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::message::Inbound;
-use crate::domain::{MessageId, ReplyKind};
+use crate::domain::{EventKind, MessageId, ReplyKind};
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::job::Job;
@@ -49,7 +49,7 @@ pub(super) fn message_received(
     kind: ReplyKind,
     (contact, id): (&StoredContact, MessageId),
 ) -> Result<()> {
-    job.emit("message.received", Some(contact.seq), || {
+    job.emit(EventKind::MessageReceived, Some(contact.seq), || {
         let person = &contact.contact;
         let (text, option) = (inbound.text.as_deref(), inbound.option.as_deref());
         let content = content(kind, text, option, inbound.payload.clone());

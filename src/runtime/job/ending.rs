@@ -72,7 +72,7 @@ impl Ledger<'_> {
             "warnings": [{"node": null, "text": note}]
         });
         turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
-        self.emit_unread(ended(status), marked, reason.as_str())?;
+        self.emit_unread(status, marked, reason.as_str())?;
         Ok(dropped)
     }
 
@@ -111,7 +111,7 @@ impl Ledger<'_> {
         let of_flow = |name| Counter { flow_seq: marked.flow_seq, ..Counter::of(name) };
         self.count_each(of_flow(CounterName::SessionFailed), marked.version, 1);
         Ledger { now: ended_at, ..*self }.count_each(of_flow(CounterName::SessionCompleted), marked.version, -1);
-        self.emit_unread(ended(Status::Failed), &marked, code)?;
+        self.emit_unread(Status::Failed, &marked, code)?;
         Ok(Some(marked))
     }
 }
@@ -122,16 +122,5 @@ pub(in crate::runtime) fn counted_as(session: &Session) -> Option<CounterName> {
     match session.status {
         Status::Completed if session.undelivered.is_some() => Some(CounterName::SessionUndelivered),
         status => CounterName::of_end(status),
-    }
-}
-
-/// The event of a session that is in this state.
-pub(in crate::runtime) fn ended(status: Status) -> &'static str {
-    match status {
-        Status::Running => "session.running",
-        Status::Completed => "session.completed",
-        Status::Expired => "session.expired",
-        Status::Failed => "session.failed",
-        Status::Cancelled => "session.cancelled",
     }
 }

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::inbound::identity::find_by_phone;
 use super::{Arrival, Inner, Notice};
 use crate::domain::{
-    Contact, ContactId, CounterName, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason, SendHours,
-    Session, Status, Timestamp,
+    Contact, ContactId, CounterName, EventKind, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason,
+    SendHours, Session, Status, Timestamp,
 };
 use crate::engine::{self, CompiledFlow, Event, Move};
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
-use ending::{BROKEN, Ledger, Unread, counted_as, ended};
+use ending::{BROKEN, Ledger, Unread, counted_as};
 use sub_flows::SubFlows;
 use turn::{NotTaken, Said, Turn};
 
@@ -526,11 +526,11 @@ impl<'a> Job<'a> {
         self.arm(&session);
         self.notice_session(&session);
         if is_new {
-            self.emit_session("session.started", contact_seq, &live.contact, &session)?;
+            self.emit_session(EventKind::SessionStarted, contact_seq, &live.contact, &session)?;
         }
         self.request_handoffs(contact_seq, &live.contact, &session, &handoffs)?;
-        if session.status != Status::Running {
-            self.emit_session(ended(session.status), contact_seq, &live.contact, &session)?;
+        if let Some(event) = EventKind::of_end(session.status) {
+            self.emit_session(event, contact_seq, &live.contact, &session)?;
         }
         live.session = session;
         Ok(Ok(record.no_answer()))

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{Reason, StoredBody, Timestamp};
+use crate::domain::{EventKind, Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_refused;
@@ -138,7 +138,9 @@ impl Job<'_> {
         }
         self.wake_outbox();
         self.notice(|| Notice::Channel { name: self.channel(), state: "running", reason: None });
-        self.emit("channel.resumed", None, || ChannelResumed { channel: ResumedChannel { name: self.channel() } })?;
+        self.emit(EventKind::ChannelResumed, None, || ChannelResumed {
+            channel: ResumedChannel { name: self.channel() },
+        })?;
         Ok(true)
     }
 
@@ -149,7 +151,7 @@ impl Job<'_> {
         }
         self.notice(|| Notice::Channel { name: self.channel(), state: "paused", reason: Some(reason.to_owned()) });
         let channel = PausedChannel { name: self.channel(), reason, explanation };
-        self.emit("channel.paused", None, || ChannelPaused { channel })?;
+        self.emit(EventKind::ChannelPaused, None, || ChannelPaused { channel })?;
         Ok(true)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::{CounterName, Held, Holder, Reason, Status, StoredMessage, Timestamp};
+use crate::domain::{CounterName, EventKind, Held, Holder, Reason, Status, StoredMessage, Timestamp};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -194,7 +194,7 @@ impl Job<'_> {
             // Where one goes on, each message is looked at when it would go out.
             self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         }
-        self.emit_consent("contact.opted_out", contact.seq)?;
+        self.emit_consent(EventKind::ContactOptedOut, contact.seq)?;
         Ok(!are_all && !goes_on)
     }
 
@@ -381,10 +381,10 @@ impl Ledger<'_> {
             return Ok(false);
         }
         let event = match stage {
-            "sent" => "message.status.sent",
-            "delivered" => "message.status.delivered",
-            "read" => "message.status.read",
-            "failed" => "message.status.failed",
+            "sent" => EventKind::MessageSent,
+            "delivered" => EventKind::MessageDelivered,
+            "read" => EventKind::MessageRead,
+            "failed" => EventKind::MessageFailed,
             // Nothing outside knows of it.
             _ => return Ok(true),
         };

@@ -13,7 +13,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::domain::profile::TAGS;
-use crate::domain::{AddressKey, Contact, ContactChange, ContactId, Phone, Reason, Timestamp};
+use crate::domain::{AddressKey, Contact, ContactChange, ContactId, EventKind, Phone, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::METADATA_BYTES;
 use crate::runtime::inbound::Handling;
@@ -141,7 +141,7 @@ fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Time
     let ledger = Ledger { tx, now, teller: None, bells: &bells };
     while ledger.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
     ledger.drop_queued_of(contact_seq, Reason::OptedOut)?;
-    ledger.emit_consent("contact.opted_out", contact_seq, contact)
+    ledger.emit_consent(EventKind::ContactOptedOut, contact_seq, contact)
 }
 
 struct Plan {

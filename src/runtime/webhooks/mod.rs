@@ -22,7 +22,7 @@ use super::job::turn::Handoff;
 use super::job::{Job, to_json};
 use super::{Notice, Runtime};
 use crate::domain::text::has_odd_characters;
-use crate::domain::{Contact, EndpointId, Session, Timestamp, web_link};
+use crate::domain::{Contact, EndpointId, EventKind, Session, Status, Timestamp, web_link};
 use crate::error::Result;
 use crate::store::sessions::Marked;
 use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
@@ -30,24 +30,6 @@ use crate::store::{WriteClass, contacts};
 use crate::views::event::{ConsentChanged, Event, HandoffRequested, SessionMoved, TestEvent};
 use crate::views::session::EventSession;
 
-/// The events that an endpoint can choose.
-pub const EVENTS: [&str; 15] = [
-    "session.started",
-    "session.completed",
-    "session.expired",
-    "session.failed",
-    "session.cancelled",
-    "handoff.requested",
-    "contact.opted_out",
-    "contact.opted_in",
-    "channel.paused",
-    "channel.resumed",
-    "message.received",
-    "message.status.sent",
-    "message.status.delivered",
-    "message.status.read",
-    "message.status.failed",
-];
 /// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
 const TEST_EVENT: &str = "webhook.test";
 /// What every endpoint's secret begins with, so that a leaked one is recognised.
@@ -99,7 +81,7 @@ impl Ledger<'_> {
     /// what the event tells beside its name, its time and the tenant. `contact_seq` is the person it tells of.
     pub(super) fn emit<B: Serialize>(
         &self,
-        event: &'static str,
+        event: EventKind,
         contact_seq: Option<i64>,
         body: impl FnOnce() -> B,
     ) -> Result<()> {
@@ -109,12 +91,11 @@ impl Ledger<'_> {
     /// The same of an event that happened at a time of its own.
     pub(super) fn emit_at<B: Serialize>(
         &self,
-        event: &'static str,
+        event: EventKind,
         contact_seq: Option<i64>,
         at: Timestamp,
         body: impl FnOnce() -> B,
     ) -> Result<()> {
-        debug_assert!(EVENTS.contains(&event), "{event} cannot be chosen");
         let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
             listeners.iter().filter(|listener| listener.wants(event)).map(|listener| listener.id).collect()
         };
@@ -127,12 +108,12 @@ impl Ledger<'_> {
         if endpoints.is_empty() {
             return Ok(());
         }
-        let (body, created_at) = (to_json(&Event::new(event, at, body()))?, self.now);
+        let (body, created_at) = (to_json(&Event::new(event.as_str(), at, body()))?, self.now);
         for endpoint in endpoints {
             let id = Uuid::now_v7();
             webhooks::insert_delivery(
                 self.tx,
-                &NewDelivery { id, endpoint, contact_seq, event, body: &body, created_at },
+                &NewDelivery { id, endpoint, contact_seq, event: event.as_str(), body: &body, created_at },
             )?;
         }
         self.bells.tell();
@@ -140,7 +121,8 @@ impl Ledger<'_> {
     }
 
     /// Tells that a session has ended that was not read.
-    pub(super) fn emit_unread(&self, event: &'static str, marked: &Marked, reason: &str) -> Result<()> {
+    pub(super) fn emit_unread(&self, status: Status, marked: &Marked, reason: &str) -> Result<()> {
+        let Some(event) = EventKind::of_end(status) else { return Ok(()) };
         let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
         let Some(contact) = contact else { return Ok(()) };
         self.emit(event, Some(marked.contact_seq), || SessionMoved {
@@ -149,7 +131,7 @@ impl Ledger<'_> {
                 flow_id: marked.flow_id,
                 version: marked.version,
                 contact_id: contact.id,
-                status: event.trim_start_matches("session."),
+                status: event.as_str().trim_start_matches("session."),
                 reason: Some(reason),
                 outcome: None,
             },
@@ -158,7 +140,7 @@ impl Ledger<'_> {
     }
 
     /// Tells that somebody opted out or in.
-    pub(super) fn emit_consent(&self, event: &'static str, contact_seq: i64, contact: &Contact) -> Result<()> {
+    pub(super) fn emit_consent(&self, event: EventKind, contact_seq: i64, contact: &Contact) -> Result<()> {
         self.emit(event, Some(contact_seq), || ConsentChanged { contact: contact.into() })
     }
 }
@@ -167,7 +149,7 @@ impl Job<'_> {
     /// Queues an event, as [`Ledger::emit`] does.
     pub(super) fn emit<B: Serialize>(
         &self,
-        event: &'static str,
+        event: EventKind,
         contact_seq: Option<i64>,
         body: impl FnOnce() -> B,
     ) -> Result<()> {
@@ -176,7 +158,7 @@ impl Job<'_> {
     /// Tells that a session has begun or ended.
     pub(super) fn emit_session(
         &self,
-        event: &'static str,
+        event: EventKind,
         contact_seq: i64,
         contact: &Contact,
         session: &Session,
@@ -201,7 +183,7 @@ impl Job<'_> {
                 note: note.clone(),
                 waits: *waits,
             });
-            self.emit("handoff.requested", Some(contact_seq), || HandoffRequested {
+            self.emit(EventKind::HandoffRequested, Some(contact_seq), || HandoffRequested {
                 of: SessionMoved { session: session.into(), contact: contact.into() },
                 node,
                 note: note.as_deref(),
