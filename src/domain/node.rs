@@ -78,74 +78,71 @@ impl Node {
     }
 }
 
-/// What a node does, by its `type`.
-#[derive(Debug, Clone)]
-pub enum NodeKind {
-    /// Says something and goes on.
-    SendMessage(SendMessage),
-    /// Waits for an answer of a given kind.
-    Ask(Ask),
-    /// Waits for one of several options.
-    Menu(Menu),
-    /// Takes the first case that holds.
-    Condition(Condition),
-    /// Takes a branch by chance.
-    RandomSplit(RandomSplit),
-    /// Writes into `context`.
-    SetVariable(SetVariable),
-    /// Writes into the contact.
-    UpdateContact(UpdateContact),
-    /// Waits for a time.
-    Delay(Delay),
-    /// Waits for an event from outside.
-    WaitForEvent(WaitForEvent),
-    /// Calls an HTTP endpoint and waits for its answer.
-    HttpRequest(HttpRequest),
-    /// Runs another flow inside this session.
-    RunFlow(RunFlow),
-    /// Asks for a person.
-    Handoff(Handoff),
-    /// Ends the session.
-    End(End),
+/// Declares the types of nodes: the kind, which has the fields of the struct of the same name, and the `type` by which
+/// documents name it.
+macro_rules! node_types {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal,)+) => {
+        /// What a node does, by its `type`.
+        #[derive(Debug, Clone)]
+        pub enum NodeKind {
+            $($(#[$doc])* $kind($kind),)+
+        }
+
+        /// Every `type` of node that this version runs.
+        pub const NODE_TYPES: [&str; [$($name),+].len()] = [$($name),+];
+
+        impl NodeKind {
+            /// The name used as `type` in documents.
+            pub fn type_name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)+
+                }
+            }
+
+            fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
+                match type_name {
+                    $($name => shape(fields).map(Self::$kind),)+
+                    other => Err(Problem::new(
+                        checks::UNKNOWN_NODE_TYPE,
+                        format!("`{other}` is not a type of node: use one of {}.", NODE_TYPES.join(", ")),
+                    )
+                    .field("type")),
+                }
+            }
+        }
+    };
 }
 
-/// Every `type` of node that this version runs.
-pub const NODE_TYPES: [&str; 13] = [
-    "send_message",
-    "ask",
-    "menu",
-    "condition",
-    "random_split",
-    "set_variable",
-    "update_contact",
-    "delay",
-    "wait_for_event",
-    "http_request",
-    "run_flow",
-    "handoff",
-    "end",
-];
+node_types! {
+    /// Says something and goes on.
+    SendMessage = "send_message",
+    /// Waits for an answer of a given kind.
+    Ask = "ask",
+    /// Waits for one of several options.
+    Menu = "menu",
+    /// Takes the first case that holds.
+    Condition = "condition",
+    /// Takes a branch by chance.
+    RandomSplit = "random_split",
+    /// Writes into `context`.
+    SetVariable = "set_variable",
+    /// Writes into the contact.
+    UpdateContact = "update_contact",
+    /// Waits for a time.
+    Delay = "delay",
+    /// Waits for an event from outside.
+    WaitForEvent = "wait_for_event",
+    /// Calls an HTTP endpoint and waits for its answer.
+    HttpRequest = "http_request",
+    /// Runs another flow inside this session.
+    RunFlow = "run_flow",
+    /// Asks for a person.
+    Handoff = "handoff",
+    /// Ends the session.
+    End = "end",
+}
 
 impl NodeKind {
-    /// The name used as `type` in documents.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::SendMessage(_) => "send_message",
-            Self::Ask(_) => "ask",
-            Self::Menu(_) => "menu",
-            Self::Condition(_) => "condition",
-            Self::RandomSplit(_) => "random_split",
-            Self::SetVariable(_) => "set_variable",
-            Self::UpdateContact(_) => "update_contact",
-            Self::Delay(_) => "delay",
-            Self::WaitForEvent(_) => "wait_for_event",
-            Self::HttpRequest(_) => "http_request",
-            Self::RunFlow(_) => "run_flow",
-            Self::Handoff(_) => "handoff",
-            Self::End(_) => "end",
-        }
-    }
-
     /// The exits that a node of this kind can take.
     pub fn exit_names(&self) -> Vec<&str> {
         match self {
@@ -189,29 +186,6 @@ impl NodeKind {
             Self::Ask(_) | Self::Menu(_) | Self::Delay(_) | Self::WaitForEvent(_) | Self::HttpRequest(_) => true,
             Self::Handoff(handoff) => handoff.wait,
             _ => false,
-        }
-    }
-
-    fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
-        match type_name {
-            "send_message" => shape(fields).map(Self::SendMessage),
-            "ask" => shape(fields).map(Self::Ask),
-            "menu" => shape(fields).map(Self::Menu),
-            "condition" => shape(fields).map(Self::Condition),
-            "random_split" => shape(fields).map(Self::RandomSplit),
-            "set_variable" => shape(fields).map(Self::SetVariable),
-            "update_contact" => shape(fields).map(Self::UpdateContact),
-            "delay" => shape(fields).map(Self::Delay),
-            "wait_for_event" => shape(fields).map(Self::WaitForEvent),
-            "http_request" => shape(fields).map(Self::HttpRequest),
-            "run_flow" => shape(fields).map(Self::RunFlow),
-            "handoff" => shape(fields).map(Self::Handoff),
-            "end" => shape(fields).map(Self::End),
-            other => Err(Problem::new(
-                checks::UNKNOWN_NODE_TYPE,
-                format!("`{other}` is not a type of node: use one of {}.", NODE_TYPES.join(", ")),
-            )
-            .field("type")),
         }
     }
 }
