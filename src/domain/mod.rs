@@ -15,6 +15,7 @@ mod document;
 mod event_kind;
 pub mod file_kind;
 mod foreign;
+mod handling;
 mod held;
 mod http_call;
 mod ids;
@@ -51,6 +52,7 @@ pub use direction::Direction;
 pub use document::{FlowDocument, FlowKind, Input, InputType, LateReply, SendWindow, Settings, Survey};
 pub use event_kind::{EventGroup, EventKind};
 pub use foreign::what_instead;
+pub use handling::Handling;
 pub use held::{Held, Holder};
 pub use http_call::{CALLED, HttpCall, NO_WEB_ADDRESS, NOT_CALLED};
 pub use ids::{

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::domain::{
-    ContactId, CounterName, DeliveryStatus, Direction, EndpointId, FlowId, FlowKind, Holder, MessageId, MessageStatus,
-    NodeId, Origin, ParseError, Phone, Reason, Scope, SessionId, Status, TemplateId, TemplateStatus, TestCaseId,
-    Timestamp, TokenId, WaitKind,
+    ContactId, CounterName, DeliveryStatus, Direction, EndpointId, FlowId, FlowKind, Handling, Holder, MessageId,
+    MessageStatus, NodeId, Origin, ParseError, Phone, Reason, Scope, SessionId, Status, TemplateId, TemplateStatus,
+    TestCaseId, Timestamp, TokenId, WaitKind,
 };
 
 /// A value that is stored as JSON text.
@@ -85,6 +85,7 @@ enum_as_name!(
     DeliveryStatus,
     Direction,
     FlowKind,
+    Handling,
     Holder,
     MessageStatus,
     Origin,

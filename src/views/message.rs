@@ -42,7 +42,7 @@ pub struct Message {
     /// Who says it; `None` of one that came in.
     pub origin: Option<&'static str>,
     /// Of one that came in: what took it.
-    pub handled: Option<String>,
+    pub handled: Option<&'static str>,
     /// The channel's name.
     pub channel: String,
     /// The channel's id of it.

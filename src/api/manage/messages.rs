@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
 use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key, scoped_to};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, MessageId, Reason};
+use crate::domain::{ContactId, Handling, MessageId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
@@ -187,7 +187,7 @@ pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Mess
         error: row.error.clone(),
         attempts: row.attempts,
         origin: row.origin.map(Origin::as_str),
-        handled: row.handled.clone(),
+        handled: row.handled.map(Handling::as_str),
         channel: row.channel.clone(),
         provider_id: row.provider_id.clone(),
         session_id: row.session_id,

@@ -16,8 +16,7 @@
 
 use std::time::Duration;
 
-use super::message::Handling;
-use crate::domain::{ContactId, Reason, Timestamp};
+use crate::domain::{ContactId, Handling, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job};
@@ -75,16 +74,16 @@ pub(in crate::runtime) enum EarlierKind {
 
 impl Earlier {
     fn of(row: &HeardRow) -> Self {
-        let answering = [Handling::Keyword, Handling::LateReply, Handling::Fallback].map(Handling::as_str);
-        let heard = [Handling::Reply, Handling::Ignored].map(Handling::as_str);
         let is_limited = row.reason.as_deref() == Some(Reason::AutoReplyLimit.as_str());
-        let kind = match (row.handled.as_deref(), row.reason.as_deref()) {
+        let kind = match (row.handled, row.reason.as_deref()) {
             _ if is_limited => EarlierKind::Unanswered,
-            (Some(handled), _) if answering.contains(&handled) && row.went_on => EarlierKind::Begun,
-            (Some(handled), _) if answering.contains(&handled) => EarlierKind::Answered,
+            (Some(Handling::Keyword | Handling::LateReply | Handling::Fallback), _) if row.went_on => {
+                EarlierKind::Begun
+            }
+            (Some(Handling::Keyword | Handling::LateReply | Handling::Fallback), _) => EarlierKind::Answered,
             // With a reason it is no answer to what was asked.
-            (Some(handled), None) if handled == Handling::Reply.as_str() => EarlierKind::Taken,
-            (Some(handled), _) if heard.contains(&handled) => EarlierKind::Heard,
+            (Some(Handling::Reply), None) => EarlierKind::Taken,
+            (Some(Handling::Reply | Handling::Ignored), _) => EarlierKind::Heard,
             _ => EarlierKind::Other,
         };
         Self { at: row.at, kind }
@@ -131,8 +130,8 @@ impl Job<'_> {
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
         let heard = messages::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), LOOKED_AT)?;
         let since = self.now().minus(SPAN);
-        let wishes = [Handling::OptOut, Handling::OptIn].map(Handling::as_str);
-        let is_wish = |row: &&HeardRow| row.handled.as_deref().is_some_and(|handled| wishes.contains(&handled));
+
+        let is_wish = |row: &&HeardRow| matches!(row.handled, Some(Handling::OptOut | Handling::OptIn));
         Ok(heard.iter().filter(|row| row.at > since).filter(is_wish).count() <= MAX_ANSWERS)
     }
 }

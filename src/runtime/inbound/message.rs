@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::channels::ChannelKind;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::{
-    FlowId, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp, split_option,
+    FlowId, Handling, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp, split_option,
 };
 use crate::runtime::job::arrivals::Arrival;
 
@@ -44,61 +44,6 @@ pub enum Quoted {
     Ours(MessageId),
     /// By the channel's id.
     Provider(String),
-}
-
-/// How a message was handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Handling {
-    /// A session took it.
-    Reply,
-    /// It belongs to a session that did not take it, such as one in a delay; the trace says why.
-    Ignored,
-    /// The person opted out.
-    OptOut,
-    /// The person opted in again.
-    OptIn,
-    /// It is for the person who has taken over the session.
-    Handoff,
-    /// It is for whoever else holds the conversation; the reason says who.
-    Held,
-    /// It started a flow by one of its keywords.
-    Keyword,
-    /// It came after its session had ended, and the flow answered as it does then.
-    LateReply,
-    /// It started the fallback flow.
-    Fallback,
-    /// It is no message to anybody, such as a reaction: it is shown in the conversation and does nothing.
-    Noted,
-    /// Nothing wants it; it is kept with the reason.
-    Unrouted,
-    /// It was here before; nothing ran.
-    Duplicate,
-}
-
-impl Handling {
-    /// The name used in the API and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reply => "reply",
-            Self::Ignored => "ignored",
-            Self::OptOut => "opt_out",
-            Self::OptIn => "opt_in",
-            Self::Handoff => "handoff",
-            Self::Held => "held",
-            Self::Keyword => "keyword",
-            Self::LateReply => "late_reply",
-            Self::Fallback => "fallback",
-            Self::Noted => "noted",
-            Self::Unrouted => "unrouted",
-            Self::Duplicate => "duplicate",
-        }
-    }
-
-    /// Whether a flow took it and may be about to answer.
-    pub(super) fn is_taken(self) -> bool {
-        matches!(self, Self::Reply | Self::Keyword | Self::LateReply | Self::Fallback)
-    }
 }
 
 /// What came of an [`Inbound`].

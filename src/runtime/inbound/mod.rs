@@ -28,6 +28,7 @@ use super::job::held::{STANDBY, Sign};
 use super::job::{Hold, Job, to_json};
 use super::{Command, Notice, Runtime};
 use crate::channels::incoming::IncomingKind;
+pub use crate::domain::Handling;
 use crate::domain::consent::Wish;
 use crate::domain::{Holder, MessageId, Reason, ReplyKind, SessionId};
 use crate::error::Result;
@@ -36,7 +37,7 @@ use crate::store::{WriteClass, contacts, outbox};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
 pub(super) use auto_replies::{Earlier, EarlierKind, Standing, standing};
 pub(super) use keywords::{Keywords, read as read_keywords};
-pub use message::{Handling, Inbound, Quoted, Received};
+pub use message::{Inbound, Quoted, Received};
 pub(super) use route::LATE;
 
 use message::Stored;
@@ -164,7 +165,7 @@ impl Receive {
                 sender: &inbound.id_sender(job.inner().options.channel.kind()),
                 kind: inbound.kind.as_str(),
                 body: &to_json(&inbound.body())?,
-                handled: Some(route.handling().as_str()),
+                handled: Some(route.handling()),
                 reason: route.reason().map(Reason::as_str),
                 created_at: at,
             },

@@ -32,11 +32,11 @@ use uuid::Uuid;
 
 use super::auto_replies::Standing;
 use super::consent::Ending;
-use super::message::{Handling, Inbound, Quoted, Received, Stored, StoredTurn};
+use super::message::{Inbound, Quoted, Received, Stored, StoredTurn};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
 use crate::domain::{
-    FlowId, Holder, LateReply, NodeId, Reason, Reply, ReplyKind, SessionId, Status, WaitKind, split_option,
+    FlowId, Handling, Holder, LateReply, NodeId, Reason, Reply, ReplyKind, SessionId, Status, WaitKind, split_option,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
@@ -215,7 +215,7 @@ pub(super) fn follow(
                     (Handling::Ignored, why)
                 }
             };
-            messages::set_handled(job.tx(), stored.seq, handling.as_str(), Some(why.as_str()), live.seq)?;
+            messages::set_handled(job.tx(), stored.seq, handling, Some(why.as_str()), live.seq)?;
         }
         Route::Held(Some(at), by) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.reason())?;
@@ -242,7 +242,7 @@ pub(super) fn follow(
             }
             let (seq, id) = start.run(job, inbound, kind, contact.seq)?;
             received.session_id = Some(id);
-            messages::set_handled(job.tx(), stored.seq, handling.as_str(), None, seq)?;
+            messages::set_handled(job.tx(), stored.seq, handling, None, seq)?;
         }
         Route::Handoff(_) | Route::Held(None, _) | Route::Nowhere(_) | Route::Noted => {}
     }

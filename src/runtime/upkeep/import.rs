@@ -13,10 +13,9 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::domain::profile::TAGS;
-use crate::domain::{AddressKey, Contact, ContactChange, ContactId, EventKind, Phone, Reason, Timestamp};
+use crate::domain::{AddressKey, Contact, ContactChange, ContactId, EventKind, Handling, Phone, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::METADATA_BYTES;
-use crate::runtime::inbound::Handling;
 use crate::runtime::inbound::identity::{find_by_phone, had_opted_out};
 use crate::runtime::job::Bells;
 use crate::runtime::job::ending::Ledger;
@@ -172,7 +171,7 @@ fn plan(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Plan> {
     let mut stays_in = false;
     if let Some(moment) = opted_out.filter(|_| !contact.is_opted_out()) {
         let own_word = match &before {
-            Some((seq, _)) => messages::last_handled_at(conn, *seq, Handling::OptIn.as_str())?,
+            Some((seq, _)) => messages::last_handled_at(conn, *seq, Handling::OptIn)?,
             None => None,
         };
         stays_in = is_undone(moment, *opted_in, own_word);

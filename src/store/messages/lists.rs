@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension;
 
 use super::{MessageRow, MessageStatus, read, select};
-use crate::domain::Timestamp;
+use crate::domain::{Handling, Timestamp};
 use crate::error::Result;
 use crate::store::Conn;
 use crate::store::values::Json;
@@ -140,7 +140,7 @@ pub struct HeardRow {
     /// When it came.
     pub at: Timestamp,
     /// What took it.
-    pub handled: Option<String>,
+    pub handled: Option<Handling>,
     /// Why nothing did, or why what took it could do nothing with it.
     pub reason: Option<String>,
     /// A session began with it and went on by itself: a timer of it fired.

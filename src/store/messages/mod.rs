@@ -13,7 +13,7 @@ pub use lists::{
 use super::outbox::OutboxRow;
 use super::row_numbers::Numbered;
 use super::{Conn, Tx, outbox};
-use crate::domain::{ContactId, Holder, MessageId, SessionId, Timestamp};
+use crate::domain::{ContactId, Handling, Holder, MessageId, SessionId, Timestamp};
 pub use crate::domain::{Direction, MessageStatus, Origin};
 use crate::error::Result;
 
@@ -89,7 +89,7 @@ pub struct NewInbound<'a> {
     /// JSON.
     pub body: &'a str,
     /// What took it, if that is known already; see [`set_handled`].
-    pub handled: Option<&'a str>,
+    pub handled: Option<Handling>,
     /// Why nothing took it.
     pub reason: Option<&'a str>,
     /// When it arrived.
@@ -128,7 +128,7 @@ pub struct MessageRow {
     /// Why it failed, or why nothing handled it.
     pub reason: Option<String>,
     /// Of an inbound message: what took it.
-    pub handled: Option<String>,
+    pub handled: Option<Handling>,
     /// How often sending was tried.
     pub attempts: u32,
     /// When it may go out.
@@ -320,7 +320,13 @@ pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
 }
 
 /// Records what took an inbound message, or why nothing did, and the session that took it.
-pub fn set_handled(tx: &Tx<'_>, seq: i64, handled: &str, reason: Option<&str>, session_seq: Option<i64>) -> Result<()> {
+pub fn set_handled(
+    tx: &Tx<'_>,
+    seq: i64,
+    handled: Handling,
+    reason: Option<&str>,
+    session_seq: Option<i64>,
+) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET handled = ?2, reason = ?3, session_seq = ?4 WHERE seq = ?1 AND direction = 'in'",
     )?
@@ -385,7 +391,7 @@ pub fn fail_queued_of_session(
 }
 
 /// When a contact last wrote what was taken for this.
-pub fn last_handled_at(conn: &Conn, contact_seq: i64, handled: &str) -> Result<Option<Timestamp>> {
+pub fn last_handled_at(conn: &Conn, contact_seq: i64, handled: Handling) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(
         "SELECT max(created_at) FROM messages INDEXED BY messages_by_contact
          WHERE contact_seq = ?1 AND direction = 'in' AND handled = ?2",
@@ -523,10 +529,10 @@ mod tests {
         for n in 4..6 {
             insert_inbound(&tx, &inbound(n, 1, None)).unwrap();
         }
-        set_handled(&tx, seq, "reply", Some("matched"), Some(session_seq)).unwrap();
+        set_handled(&tx, seq, Handling::Reply, Some("matched"), Some(session_seq)).unwrap();
         let found = find_by_provider_id(&tx, "webhook", Direction::In, "a").unwrap().unwrap();
         assert_eq!((found.seq, found.direction, found.status), (seq, Direction::In, MessageStatus::Received));
-        assert_eq!((found.handled.as_deref(), found.reason.as_deref()), (Some("reply"), Some("matched")));
+        assert_eq!((found.handled, found.reason.as_deref()), (Some(Handling::Reply), Some("matched")));
         assert_eq!(found.session_id, Some(testing::session_id(1)));
         assert_eq!(find_by_provider_id(&tx, "webhook", Direction::Out, "a").unwrap(), None);
     }
@@ -580,7 +586,7 @@ mod tests {
                 if n % 3 == 0 { (MessageStatus::Failed, Some("131047")) } else { (MessageStatus::Queued, None) };
             seqs.push(insert_outgoing(&tx, &NewOutgoing { status, reason, ..outgoing(n, 1, None) }).unwrap());
         }
-        for (n, handled) in [(11, "reply"), (12, "unrouted")] {
+        for (n, handled) in [(11, Handling::Reply), (12, Handling::Unrouted)] {
             let inbound = NewInbound { handled: Some(handled), ..inbound(n, 1, None) };
             seqs.push(insert_inbound(&tx, &inbound).unwrap());
         }
