@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use qyvo::cli::{self, Context, contacts, simulate};
 use qyvo::config::Flags;
-use qyvo::domain::{Phone, Timestamp};
+use qyvo::domain::{Phone, Scope, Timestamp};
 use qyvo::runtime::publishing::Consent;
-use qyvo::store::tokens::Scope;
 use qyvo::telemetry;
 use serde_json::{Map, Value};
 

@@ -2,6 +2,7 @@
 //!
 //! Tokens and log-ins are looked up in memory; the database is not read on the way in but before a token is refused.
 
+use crate::domain::Scope;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -15,7 +16,6 @@ use super::state::State;
 pub(super) use super::state::caller::{Caller, Principal};
 use super::state::rate_limit::Allowance;
 use crate::error::Error;
-use crate::store::tokens::Scope;
 
 impl FromRequest for Principal {
     type Error = ApiError;

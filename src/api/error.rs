@@ -7,8 +7,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+use crate::domain::Scope;
 use crate::error::{Code, Error};
-use crate::store::tokens::Scope;
 
 /// Seconds after which a refused request may come again.
 const RETRY_AFTER: u64 = 1;

@@ -12,6 +12,7 @@ mod public;
 mod request;
 mod state;
 
+use crate::domain::Scope;
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -23,7 +24,6 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard
 use uuid::Uuid;
 
 use crate::error::Code;
-use crate::store::tokens::Scope;
 use crate::telemetry::Sparing;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};

@@ -7,12 +7,11 @@ use serde_json::Value;
 
 use crate::App;
 use crate::config::Config;
-use crate::domain::{FlowId, TokenId};
+use crate::domain::{FlowId, Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::publishing::{self, Consent, Refused};
 use crate::runtime::{Clock, credentials};
 use crate::store::flows::{self, FlowRow};
-use crate::store::tokens::Scope;
 use crate::store::{self, Store, settings};
 
 /// The setting that marks a database as the demonstration's own.

@@ -1,10 +1,10 @@
 //! `qyvo token …`.
 
 use super::{Context, note, out};
-use crate::domain::TokenId;
+use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::{Clock, credentials};
-use crate::store::tokens::{self, Scope};
+use crate::store::tokens;
 
 /// `qyvo token create`: makes a token and prints it.
 ///

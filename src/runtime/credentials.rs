@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::domain::text::has_odd_characters;
-use crate::domain::{Timestamp, TokenId};
+use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
-use crate::store::tokens::{self, NewToken, Scope};
+use crate::store::tokens::{self, NewToken};
 use crate::store::{Tx, logins, secrets};
 
 /// What every token begins with, so that a leaked one is recognised.

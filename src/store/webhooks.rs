@@ -10,8 +10,7 @@ use uuid::Uuid;
 use super::row_numbers::Numbered;
 use super::values::Json;
 use super::{Conn, Tx};
-pub use crate::domain::DeliveryStatus;
-use crate::domain::{EndpointId, EventKind, Timestamp};
+use crate::domain::{DeliveryStatus, EndpointId, EventKind, Timestamp};
 use crate::error::Result;
 
 /// An endpoint.

@@ -10,12 +10,11 @@ use crate::api::error::ApiError;
 use crate::api::public::actions::{answer_once, opted_out, run_once};
 use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key, scoped_to};
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, Handling, MessageId, Reason};
+use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Origin, Reason, Scope};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, why_it_waits};
-use crate::store::messages::{self, Direction, MessageRow, MessageStatus, Origin, Which};
-use crate::store::tokens::Scope;
 use crate::store::{Conn, contacts};
+use crate::store::{messages, messages::MessageRow, messages::Which};
 use crate::views::message::{ListedMessage, Message, MessageContent, Stage, TracedMessage, take};
 use crate::views::{IsoTime, Listing};
 

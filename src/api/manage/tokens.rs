@@ -8,11 +8,11 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::TokenId;
+use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::credentials;
 use crate::store::WriteClass;
-use crate::store::tokens::{self, Scope, TokenRow};
+use crate::store::{tokens, tokens::TokenRow};
 use crate::views::token::Token;
 use crate::views::{IsoTime, Listing};
 

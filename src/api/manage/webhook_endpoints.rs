@@ -8,12 +8,12 @@ use crate::api::answer::{cut, part};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{EndpointId, EventKind};
+use crate::domain::{DeliveryStatus, EndpointId, EventKind};
 use crate::error::{Error, Result};
 use crate::runtime::webhooks::{
     EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
 };
-use crate::store::webhooks::{self, DeliveryRow, DeliveryStatus, Endpoint, EndpointChange};
+use crate::store::{webhooks, webhooks::DeliveryRow, webhooks::Endpoint, webhooks::EndpointChange};
 use crate::views::endpoint::{Delivery, Endpoint as EndpointView, FirstDelivery};
 use crate::views::{IsoTime, Listing};
 

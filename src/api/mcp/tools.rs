@@ -1,12 +1,12 @@
 //! The catalogue of tools: what each is called, who may call it, and what an assistant is told of it.
 
+use crate::domain::Scope;
 use std::sync::Arc;
 
 use rmcp::model::{self, ToolAnnotations};
 use serde_json::{Map, Value};
 
 use super::schemas;
-use crate::store::tokens::Scope;
 
 /// One tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

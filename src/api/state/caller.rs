@@ -1,8 +1,7 @@
 //! Who calls.
 
+use crate::domain::Scope;
 use std::sync::Arc;
-
-use crate::store::tokens::Scope;
 
 /// Who calls, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

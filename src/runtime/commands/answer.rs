@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ContactId, MessageId, NewMessage, Part, cut};
+use crate::domain::{ContactId, Direction, MessageId, MessageStatus, NewMessage, Origin, Part, cut};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::runtime::{Command, Notice};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
+use crate::store::messages::{self, NewOutgoing};
 
 /// An agent, or a system of the operator's, answers somebody. An agent also answers somebody who opted out: that is
 /// between people.

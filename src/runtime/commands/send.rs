@@ -9,13 +9,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Words;
-use crate::domain::{AddressKey, ContactId, MessageId, NewMessage, Phone, Reason, TemplateId, TemplateRef, web_link};
+use crate::domain::{
+    AddressKey, ContactId, MessageId, NewMessage, Origin, Phone, Reason, TemplateId, TemplateRef, web_link,
+};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::runtime::outbox::{any_translation, is_window_open};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::Origin;
 use crate::store::{WriteClass, outbox, templates};
 
 /// How long a message may wait to go out: what a system says is news of the day.

@@ -4,11 +4,10 @@
 //! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
 use crate::domain::consent::Wish;
-use crate::domain::{EventKind, Reason};
+use crate::domain::{EventKind, Origin, Reason};
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, Live};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::Origin;
 use crate::store::outbox;
 
 /// The running sessions of who opts out.

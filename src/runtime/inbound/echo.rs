@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::channels::incoming::{Echo, Handover, IncomingKind};
-use crate::domain::{Holder, MessageId};
+use crate::domain::{Direction, Holder, MessageId, MessageStatus};
 use crate::error::{Code, Result};
 use crate::runtime::job::access::Access;
 use crate::runtime::job::arrivals::Arrival;
 use crate::runtime::job::held::Sign;
 use crate::runtime::job::{Hold, Job, to_json};
 use crate::runtime::{Command, Notice, Runtime};
-use crate::store::messages::{self, Direction, MessageStatus, NewElsewhere};
 use crate::store::{contacts, outbox};
+use crate::store::{messages, messages::NewElsewhere};
 
 /// Takes an [`Echo`].
 struct TakeEcho {

@@ -36,7 +36,8 @@ use super::message::{Inbound, Quoted, Received, Stored, StoredTurn};
 use crate::domain::consent::{Awaited, Wish, Word};
 use crate::domain::typed::Typed;
 use crate::domain::{
-    FlowId, Handling, Holder, LateReply, NodeId, Reason, Reply, ReplyKind, SessionId, Status, WaitKind, split_option,
+    Direction, FlowId, Handling, Holder, LateReply, NodeId, Origin, Reason, Reply, ReplyKind, SessionId, Status,
+    WaitKind, split_option,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::Result;
@@ -46,8 +47,8 @@ use crate::runtime::job::turn;
 use crate::runtime::job::{ContactRow, Hold, Job, Live, message_max_age};
 use crate::store::contacts::StoredContact;
 use crate::store::flows::{self, PublishedFlow};
-use crate::store::messages::{self, Direction, MessageRow, Origin};
 use crate::store::sessions::{self, StoredSession};
+use crate::store::{messages, messages::MessageRow};
 
 /// How long after its end a session's flow answers a late reply.
 pub(in crate::runtime) const LATE: Duration = Duration::from_secs(7 * 24 * 3600);

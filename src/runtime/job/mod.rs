@@ -18,13 +18,13 @@ use uuid::Uuid;
 use super::inbound::identity::find_by_phone;
 use super::{Arrival, Inner, Notice};
 use crate::domain::{
-    Contact, ContactId, CounterName, EventKind, Held, MessageId, NewMessage, OutgoingMessage, Part, Phone, Reason,
-    SendHours, Session, Status, Timestamp,
+    Contact, ContactId, CounterName, Direction, EventKind, Held, MessageId, MessageStatus, NewMessage, Origin, Part,
+    Phone, Reason, SendHours, Session, Status, Timestamp,
 };
 use crate::engine::{self, CompiledFlow, Event, Move};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, Direction, MessageStatus, NewOutgoing, Origin};
+use crate::store::messages::{self, NewOutgoing};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
 use ending::{BROKEN, Ledger, Unread, counted_as};

@@ -4,14 +4,14 @@ use uuid::Uuid;
 
 use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{EventKind, Reason, StoredBody, Timestamp};
+use crate::domain::{EventKind, MessageStatus, Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_refused;
 use crate::runtime::{Command, Notice, Runtime};
 use crate::store::WriteClass;
 use crate::store::channels::{self, ChannelRow};
-use crate::store::messages::{MessageRow, MessageStatus};
+use crate::store::messages::MessageRow;
 use crate::store::{Conn, settings};
 use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedChannel};
 

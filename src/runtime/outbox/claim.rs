@@ -11,15 +11,15 @@ use super::pace::{ClaimPace, Pace};
 use super::settle::Failure;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
-    Held, MessageId, MessageTemplate, Reason, SendHours, Status, StoredMessage, TemplateRef, Timestamp,
-    is_same_language,
+    Held, MessageId, MessageStatus, MessageTemplate, Origin, Reason, SendHours, Status, StoredMessage, TemplateRef,
+    Timestamp, is_same_language,
 };
 use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_fetched;
-use crate::store::messages::{self, MessageStatus, Origin};
+use crate::store::messages;
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
 use crate::store::{channels, templates};
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use crate::domain::{MessageId, Reason};
+use crate::domain::{MessageId, MessageStatus, Reason};
 use crate::error::Result;
 use crate::runtime::Runtime;
-use crate::store::messages::{self, MessageStatus};
+use crate::store::messages;
 use crate::store::{Conn, channels};
 
 /// How long a caller waits for the channel's answer.

@@ -9,14 +9,13 @@ use super::refused::{AfterRefusal, Refused};
 use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::{MessageId, Reason, StoredMessage, Timestamp};
+use crate::domain::{MessageId, MessageStatus, Reason, StoredMessage, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::upkeep::erasure as people;
 use crate::runtime::{Command, Runtime};
 use crate::store::messages;
-use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self, OutboxRow};
 
 /// Takes what a channel tells of a message of ours: each stage is told on once, whatever the order in which they come

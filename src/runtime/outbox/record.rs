@@ -6,12 +6,11 @@ use super::claim::LEASE;
 use super::refused::{AfterRefusal, MAX_TRIES, Refused};
 use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::{Recipient, Sent};
-use crate::domain::{Reason, Timestamp};
+use crate::domain::{MessageStatus, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
-use crate::store::messages::MessageStatus;
 use crate::store::{WriteClass, outbox};
 
 /// Messages that one job decides on.

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
-use crate::domain::Timestamp;
+use crate::domain::{MessageStatus, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::store::contacts;
-use crate::store::messages::{self, MessageStatus};
+use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow};
 
 /// Attempts of a message that count, at the most.

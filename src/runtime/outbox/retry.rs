@@ -5,11 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
-use crate::domain::MessageId;
+use crate::domain::{MessageId, MessageStatus};
 use crate::error::Result;
 use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::runtime::{Command, Runtime};
-use crate::store::messages::MessageStatus;
 use crate::store::outbox::{self};
 
 /// Queues a message again.

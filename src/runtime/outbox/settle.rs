@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::domain::{CounterName, EventKind, Held, Holder, Reason, Status, StoredMessage, Timestamp};
+use crate::domain::{
+    CounterName, Direction, EventKind, Held, Holder, MessageStatus, Reason, Status, StoredMessage, Timestamp,
+};
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
@@ -11,7 +13,7 @@ use crate::runtime::job::ending::Ledger;
 use crate::runtime::job::turn;
 use crate::runtime::job::{Hold, Job, Live, to_json};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::messages::{self, Direction, MessageStatus};
+use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
 use crate::store::{Counter, sessions};
 use crate::views::event::{MessageFailure, MessageProgress};

@@ -13,8 +13,7 @@ pub use lists::{
 use super::outbox::OutboxRow;
 use super::row_numbers::Numbered;
 use super::{Conn, Tx, outbox};
-use crate::domain::{ContactId, Handling, Holder, MessageId, SessionId, Timestamp};
-pub use crate::domain::{Direction, MessageStatus, Origin};
+use crate::domain::{ContactId, Direction, Handling, Holder, MessageId, MessageStatus, Origin, SessionId, Timestamp};
 use crate::error::Result;
 
 /// A message to a contact that is to be queued.

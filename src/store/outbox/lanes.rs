@@ -3,9 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{OutboxRow, read};
-use crate::domain::{Held, Reason, Timestamp};
+use crate::domain::{Held, MessageStatus, Reason, Timestamp};
 use crate::error::Result;
-use crate::store::messages::MessageStatus;
 use crate::store::{Conn, Tx};
 
 /// When a message may go out that waits for the one before it: not before that one is settled.

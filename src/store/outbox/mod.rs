@@ -26,9 +26,10 @@ pub use lanes::{
     templates_came, wait_for_templates,
 };
 
-use super::messages::{MessageStatus, Origin};
 use super::{Conn, Tx, contacts};
-use crate::domain::{ContactId, FlowId, Held, MessageId, SessionId, Status, StoredBody, Timestamp};
+use crate::domain::{
+    ContactId, FlowId, Held, MessageId, MessageStatus, Origin, SessionId, Status, StoredBody, Timestamp,
+};
 use crate::error::Result;
 
 /// A message to a contact, with what deciding on it takes.

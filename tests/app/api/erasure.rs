@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use qyvo::channels::incoming::{IncomingKind, Sender};
-use qyvo::domain::{FlowId, FlowKind, HttpCall, ReplyKind};
+use qyvo::domain::{Direction, FlowId, FlowKind, HttpCall, ReplyKind};
 use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
 use qyvo::store::http_calls::NewCall;
-use qyvo::store::messages::Direction;
 use qyvo::store::sessions::Place;
 use qyvo::store::{
     channels, contacts, erasure, http_calls, messages, outbox, sessions, settings, unprocessed_deliveries,

@@ -27,11 +27,11 @@ use crate::channels::outgoing::{Content, Refusal, RefusalClass};
 use crate::channels::webhook::{Webhook, WebhookOptions};
 use crate::channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use crate::domain::{
-    Contact, ContactId, FlowId, FlowKind, MessageId, MessageTemplate, Phone, ReplyKind, Session, SessionId, Status,
-    TemplateId,
+    Contact, ContactId, FlowId, FlowKind, MessageId, MessageStatus, MessageTemplate, Origin, Phone, ReplyKind, Session,
+    SessionId, Status, TemplateId,
 };
 use crate::runtime::{CancelSession, Clock, Inbound, OnRunning, Options, Resend, Trigger, Triggered, Whom};
-use crate::store::messages::{MessageRow, MessageStatus, NewOutgoing, Origin};
+use crate::store::messages::{MessageRow, NewOutgoing};
 use crate::store::testing::CloseOnDrop;
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
 
