@@ -31,6 +31,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
+use tokio::time::Instant;
 
 use crate::channels::{Channel, ChannelKind};
 use crate::domain::consent::ConsentWords;
@@ -79,8 +80,10 @@ const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// The same while the disk is full.
 const WHILE_FULL: Duration = Duration::from_secs(1);
-/// How often a job is handed back: then it goes on without waiting for an earlier reply, and gives up on a flow.
+/// How often a job is handed back before it gives up on a flow.
 const MAX_HOLDS: u32 = 500;
+/// How long a job waits for earlier replies in all: then it goes on without them.
+const MAX_REPLY_WAIT: Duration = Duration::from_secs(1);
 
 /// Something that may advance a session, as one write job.
 pub trait Command: Send + Sync + 'static {
@@ -311,14 +314,18 @@ impl Runtime {
         let command = Arc::new(command);
         let key = Arc::new(key);
         let mut holds = 0;
+        let mut reply_deadline: Option<Instant> = None;
         loop {
             let (runtime, command, key) = (self.clone(), command.clone(), key.clone());
+            let may_hold = holds < MAX_HOLDS && reply_deadline.is_none_or(|deadline| Instant::now() < deadline);
+            // Counted before the job looks, so that a reply which ends while it looks is not missed.
+            let replies_ended = self.inner.arrivals.drops();
             // What a job is handed back for after it has written: the store takes back what a job that fails has written.
             let held = Arc::new(Mutex::new(None));
             let kept = held.clone();
             let attempt = self.inner.store.write_as(class, move |tx| {
                 let written = tx.rows_written();
-                let job = Job::new(tx, &runtime.inner, holds < MAX_HOLDS);
+                let job = Job::new(tx, &runtime.inner, may_hold);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
                     Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.bells().clone(), job.into_notices()))),
                     Err(Hold::Failed(error)) => Err(error),
@@ -353,7 +360,11 @@ impl Runtime {
                 }
                 Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
                 Err(Hold::NeedsKeywords) => inbound::read_keywords(self).await?,
-                Err(Hold::EarlierReply) => tokio::time::sleep(Duration::from_millis(2)).await,
+                Err(Hold::EarlierReply) => {
+                    let deadline = *reply_deadline.get_or_insert_with(|| Instant::now() + MAX_REPLY_WAIT);
+                    let at_most = deadline.saturating_duration_since(Instant::now());
+                    self.inner.arrivals.wait_for_drop(replies_ended, at_most).await;
+                }
                 Err(Hold::Failed(error)) => return Err(error),
             }
             holds += 1;
