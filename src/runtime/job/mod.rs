@@ -5,6 +5,7 @@ pub(in crate::runtime) mod arrivals;
 pub(in crate::runtime) mod changes;
 pub(in crate::runtime) mod ending;
 pub(in crate::runtime) mod held;
+pub(in crate::runtime) mod settling;
 pub(in crate::runtime) mod sub_flows;
 pub(in crate::runtime) mod turn;
 

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::compose;
 use super::compose::{Choice, Languages};
 use super::pace::{ClaimPace, Pace};
-use super::settle::Failure;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
     Held, MessageId, MessageStatus, MessageTemplate, Origin, Reason, SendHours, Status, StoredMessage, TemplateRef,
@@ -17,6 +16,7 @@ use crate::domain::{
 use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::job::access::Access;
+use crate::runtime::job::settling::Failure;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages;

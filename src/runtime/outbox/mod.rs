@@ -37,7 +37,6 @@ mod progress;
 mod record;
 mod refused;
 mod retry;
-mod settle;
 
 use std::future::Future;
 #[cfg(debug_assertions)]

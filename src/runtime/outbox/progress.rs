@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::may_speak;
 use super::refused::{AfterRefusal, Refused};
-use super::settle::Acceptance;
 use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{MessageId, MessageStatus, Reason, StoredMessage, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
+use crate::runtime::job::settling::Acceptance;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::upkeep::erasure as people;
 use crate::runtime::{Command, Runtime};

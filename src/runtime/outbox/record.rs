@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::LEASE;
 use super::refused::{AfterRefusal, MAX_TRIES, Refused};
-use super::settle::{Acceptance, Failure};
 use crate::channels::outgoing::{Recipient, Sent};
 use crate::domain::{MessageStatus, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
+use crate::runtime::job::settling::{Acceptance, Failure};
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::{WriteClass, outbox};

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settle::Failure;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{MessageStatus, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
+use crate::runtime::job::settling::Failure;
 use crate::runtime::job::{Hold, Job};
 use crate::store::contacts;
 use crate::store::messages;

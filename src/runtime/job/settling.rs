@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
+use super::access::Access;
+use super::ending::Ledger;
+use super::turn;
+use super::{Hold, Job, Live, to_json};
 use crate::domain::{
     CounterName, Direction, EventKind, Held, Holder, MessageStatus, Reason, Status, StoredMessage, Timestamp,
 };
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
 use crate::runtime::Notice;
-use crate::runtime::job::access::Access;
-use crate::runtime::job::ending::Ledger;
-use crate::runtime::job::turn;
-use crate::runtime::job::{Hold, Job, Live, to_json};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow, SessionBrief};
@@ -34,34 +34,34 @@ const SESSIONS_PER_JOB: usize = 64;
 
 /// That a channel took a message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Acceptance<'a> {
+pub(in crate::runtime) struct Acceptance<'a> {
     /// The channel's id of it.
-    pub(super) provider_id: Option<&'a str>,
+    pub(in crate::runtime) provider_id: Option<&'a str>,
     /// When.
-    pub(super) at: Timestamp,
+    pub(in crate::runtime) at: Timestamp,
     /// Somebody said so. Else it merely counts as taken, and stays `unknown`.
-    pub(super) is_certain: bool,
+    pub(in crate::runtime) is_certain: bool,
     /// With degraded access its session's timeout is not moved.
-    pub(super) access: Access,
+    pub(in crate::runtime) access: Access,
 }
 
 /// That a message will never go out, or never arrive.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Failure<'a> {
+pub(in crate::runtime) struct Failure<'a> {
     /// The provider's code, or a word of ours.
-    pub(super) reason: &'a str,
+    pub(in crate::runtime) reason: &'a str,
     /// The provider's explanation.
-    pub(super) error: Option<&'a str>,
+    pub(in crate::runtime) error: Option<&'a str>,
     /// When.
-    pub(super) at: Timestamp,
+    pub(in crate::runtime) at: Timestamp,
     /// Whether its session hears of it.
-    pub(super) notifies_session: bool,
+    pub(in crate::runtime) notifies_session: bool,
 }
 
 impl Job<'_> {
     /// Settles a message that the channel took, or that counts as taken: its session was prompted then, and has the
     /// timeout's whole span from then on if it was the last of its turn. One that is settled already only learns ids.
-    pub(super) fn accept(&self, row: &OutboxRow, acceptance: &Acceptance<'_>) -> Result<()> {
+    pub(in crate::runtime) fn accept(&self, row: &OutboxRow, acceptance: &Acceptance<'_>) -> Result<()> {
         let Acceptance { provider_id, at, is_certain, access } = *acceptance;
         if let Some(provider_id) = provider_id
             && !outbox::learn_provider_id(self.tx(), row, provider_id)?
@@ -95,7 +95,7 @@ impl Job<'_> {
 
     /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies
     /// that came before its session fell due.
-    pub(super) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Hold> {
+    pub(in crate::runtime) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Hold> {
         match self.live_of(row)? {
             Some(live) if live.is_running() => self.wait_for_replies(&live.session),
             _ => Ok(()),
@@ -123,7 +123,7 @@ impl Job<'_> {
 
     /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its
     /// trace says so.
-    pub(super) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
+    pub(in crate::runtime) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
         let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
         let is_running = session.as_ref().is_some_and(|session| session.status == Status::Running);
@@ -224,7 +224,7 @@ impl Job<'_> {
     }
 
     /// Tells once that a message got somewhere. `false` if that was told before.
-    pub(super) fn tell_stage(
+    pub(in crate::runtime) fn tell_stage(
         &self,
         row: &OutboxRow,
         stage: &'static str,
@@ -236,7 +236,7 @@ impl Job<'_> {
     }
 
     /// The same with what the message costs, if the channel says so beside.
-    pub(super) fn tell_priced_stage(
+    pub(in crate::runtime) fn tell_priced_stage(
         &self,
         row: &OutboxRow,
         stage: &'static str,
@@ -248,7 +248,7 @@ impl Job<'_> {
     }
 
     /// Takes note of what a message costs, and counts it the first time, by what the channel calls its category.
-    pub(super) fn note_pricing(&self, row: &OutboxRow, pricing: &Value) -> Result<()> {
+    pub(in crate::runtime) fn note_pricing(&self, row: &OutboxRow, pricing: &Value) -> Result<()> {
         if !messages::set_pricing(self.tx(), row.seq, &to_json(pricing)?)? {
             return Ok(());
         }
@@ -266,11 +266,11 @@ impl Job<'_> {
     }
 
     /// What a message's session looks like; `None` without one, or once it is gone.
-    pub(super) fn brief(&self, row: &OutboxRow) -> Result<Option<SessionBrief>> {
+    pub(in crate::runtime) fn brief(&self, row: &OutboxRow) -> Result<Option<SessionBrief>> {
         row.session_seq.map_or(Ok(None), |seq| outbox::session(self.tx(), seq))
     }
 
-    pub(super) fn notice_progress(
+    pub(in crate::runtime) fn notice_progress(
         &self,
         row: &OutboxRow,
         session: Option<&SessionBrief>,
