@@ -5,6 +5,7 @@
 //! lock on a session anywhere. A job that needs a flow which is not compiled yet hands itself back before it has
 //! written anything, the flow is compiled outside the writer, and the job is submitted again.
 
+mod address_guard;
 pub mod authoring;
 mod calls;
 mod clock;

@@ -10,13 +10,13 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::guard::{Guard, Guarded, Refused, System};
 use crate::channels::http;
 use crate::domain::HttpCall;
 use crate::domain::text::json_depth;
 use crate::domain::unicode_form::json_as_utf8;
 use crate::engine::limits;
 use crate::error::Result;
+use crate::runtime::address_guard::{Guard, Guarded, Refused, System};
 
 /// Bytes that an answer's body may have.
 pub(super) const BODY_BYTES: usize = 256 * 1024;

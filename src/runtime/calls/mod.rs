@@ -12,11 +12,9 @@
 //! that nobody could make while the server was down is made when it is back.
 
 mod fetch;
-mod guard;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -37,7 +35,6 @@ use crate::error::{Error, Result};
 use crate::store::http_calls::{self, Claimed, NewCall};
 use crate::store::{WriteClass, contacts, sessions};
 use fetch::{Answer, Failure, Fetcher};
-use guard::Guard;
 
 /// Calls that are claimed at once: those that go out, and those that wait for their turn in memory.
 const CLAIMED: usize = 1_024;
@@ -205,11 +202,6 @@ impl Command for Answered {
         http_calls::delete(job.tx(), self.seq)?;
         Ok(if is_taken { AnswerHandling::Taken } else { AnswerHandling::Stale })
     }
-}
-
-/// Whether the operator lets flows call an address: what is said there may then be shown, too.
-pub(in crate::runtime) fn may_be_called(runtime: &Runtime, address: IpAddr) -> bool {
-    Guard::new(runtime.inner.options.allow.clone()).check(address).is_ok()
 }
 
 impl Runtime {

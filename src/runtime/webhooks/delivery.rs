@@ -8,7 +8,7 @@
 //! - 410 Gone switches the endpoint off and gives up what is queued for it.
 //!
 //! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an
-//! answer is kept as the reason only if flows may call the address that gave it (see `calls::guard`).
+//! answer is kept as the reason only if flows may call the address that gave it (see `address_guard`).
 //!
 //! A test goes beside all that, once, and whoever made it sees what came of it.
 //!
@@ -30,7 +30,8 @@ use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
-use crate::runtime::{Runtime, calls, jittered, tell_refusal, wait_for_store};
+use crate::runtime::address_guard::Guard;
+use crate::runtime::{Runtime, jittered, tell_refusal, wait_for_store};
 use crate::store::WriteClass;
 use crate::store::webhooks::{self, DeliveryRow, Endpoint};
 
@@ -268,7 +269,9 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
         return Ok(());
     }
     // What services inside the operator's network say is shown to nobody who could not read it there.
-    let may_show = answer.from.is_some_and(|address| calls::may_be_called(runtime, address));
+    // What is said at an address that flows may call may be shown, too.
+    let guard = Guard::new(runtime.inner.options.allow.clone());
+    let may_show = answer.from.is_some_and(|address| guard.check(address).is_ok());
     let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
     let said: String = said.chars().filter(|c| !c.is_control()).collect();
     let reason = format!("status {}: {said}", answer.status);
