@@ -45,7 +45,7 @@ use authoring::simulations::Simulations;
 use inbound::Keywords;
 use job::FlowKey;
 use job::arrivals::Arrivals;
-use upkeep::{erasure, sweeper};
+use upkeep::{erasure, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
@@ -431,7 +431,7 @@ impl Runtime {
     /// The first of what went wrong, such as when the store takes no writes. The rest is done all the same, and what is
     /// left is tried the next time.
     pub async fn tidy(&self) -> Result<()> {
-        sweeper::tidy(self).await
+        housekeeping::tidy(self).await
     }
 
     /// Runs the sweeper until `stop` is done: at least every `interval`, sooner when a nearer timer is armed.

@@ -178,6 +178,24 @@ impl Runtime {
             self.inner.outbox.pace.count(messages, self.clock().now());
         }
     }
+
+    /// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long
+    /// for a channel that is not in use.
+    ///
+    /// # Errors
+    /// When the database cannot be read or takes no writes.
+    pub(super) async fn release_stuck_messages(&self) -> Result<()> {
+        expire_elsewhere(self).await?;
+        let name = self.channel().name();
+        if self.store().query_vital(move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock().now();
+        let released = self.store().write(move |tx| stored::release_all(tx, name, now)).await?;
+        tracing::debug!(released, "messages go on that waited for one that is gone");
+        self.inner.outbox.ring();
+        Ok(())
+    }
 }
 
 async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
@@ -300,21 +318,6 @@ async fn expire_elsewhere(runtime: &Runtime) -> Result<()> {
             |error: &_| tracing::error!(%error, "messages for another channel are dropped without their sessions");
         runtime.handle_degraded(|access| Expire { access }, log).await?;
     }
-    Ok(())
-}
-
-/// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long
-/// for a channel that is not in use.
-pub(super) async fn release_stuck(runtime: &Runtime) -> Result<()> {
-    expire_elsewhere(runtime).await?;
-    let name = runtime.channel().name();
-    if runtime.store().query_vital(move |conn| stored::parked_heads(conn, name, 1)).await?.is_empty() {
-        return Ok(());
-    }
-    let now = runtime.clock().now();
-    let released = runtime.store().write(move |tx| stored::release_all(tx, name, now)).await?;
-    tracing::debug!(released, "messages go on that waited for one that is gone");
-    runtime.inner.outbox.ring();
     Ok(())
 }
 

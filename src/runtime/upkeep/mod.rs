@@ -2,5 +2,6 @@
 
 pub(super) mod erasure;
 pub(crate) mod health;
+pub(super) mod housekeeping;
 pub mod import;
 pub(super) mod sweeper;

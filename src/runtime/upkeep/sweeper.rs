@@ -10,32 +10,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use super::erasure as contacts;
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::runtime::clock::BEAT;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
-use crate::runtime::{Clock, Command, KEY_LIFETIME, Runtime, tell_refusal};
-use crate::store::erasure::REDELIVERY;
-use crate::store::{
-    Tx, WriteClass, channels, contacts as stored_contacts, idempotency, logins, sessions, tombstones,
-    unprocessed_deliveries, webhooks,
-};
+use crate::runtime::{Clock, Command, Runtime, tell_refusal};
+use crate::store::{contacts, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
 const QUEUED_AT_MOST: usize = 64;
-/// Old rows that are removed in one job.
-const ROWS_PER_JOB: u32 = 1_000;
 /// How often the database is tidied up.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How long it is shown what was told to webhook endpoints.
-const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// How long wrong guesses at the admin page's password count.
-const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// How long parts of deliveries are kept that nothing took.
-const UNPROCESSED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long to wait at least after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -69,7 +55,7 @@ impl Command for Due {
             Some(_) => {}
             None => return Ok(Fired::NotDue),
         }
-        let contact = stored_contacts::find_by_seq(job.tx(), stored.contact_seq)?
+        let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
         let mut live = job.live(stored, contact)?;
         Ok(Fired::Timers(job.settle(&mut live, job.now())?))
@@ -218,37 +204,4 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
     let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
     runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::SeqCst);
     pause
-}
-
-/// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
-pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
-    let now = runtime.clock().now();
-    let (keys_before, tombstones_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
-    let told_before = now.minus(DELIVERIES_KEPT);
-    let guesses_before = now.minus(GUESSES_KEPT);
-    let unprocessed_before = now.minus(UNPROCESSED_KEPT);
-    // None of them waits for another: an erasure that cannot go on must not keep what is old.
-    let parts = [
-        contacts::resume(runtime).await,
-        contacts::clear_page_residue(runtime).await.map(|_| ()),
-        prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| tombstones::prune(tx, tombstones_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
-        prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
-        runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
-        crate::runtime::outbox::release_stuck(runtime).await,
-        prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
-    ];
-    let mut errors = parts.into_iter().filter_map(Result::err);
-    let first = errors.next();
-    for error in errors {
-        tell_refusal(runtime, &error, "another part of tidying up failed as well; it is tried again");
-    }
-    first.map_or(Ok(()), Err)
-}
-
-/// Runs a job that removes old rows until there are none.
-async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
-    while runtime.store().write_as(WriteClass::Essential, job).await? > 0 {}
-    Ok(())
 }

@@ -17,10 +17,10 @@ async fn a_message_for_another_channel_grows_too_old_there() {
         let desk = desk.restart(Options::new(channel.clone(), seconds(1800))).await;
         assert_eq!(desk.statuses(ANA), [("queued", None)], "it may be back in time");
         desk.clock.advance(seconds(599));
-        release_stuck(&desk.runtime).await.unwrap();
+        desk.runtime.release_stuck_messages().await.unwrap();
         assert_eq!(desk.statuses(BEN), [("queued", None)]);
         desk.clock.advance(seconds(2));
-        release_stuck(&desk.runtime).await.unwrap();
+        desk.runtime.release_stuck_messages().await.unwrap();
         for phone in [ANA, BEN] {
             assert_eq!(desk.statuses(phone)[0], ("failed", Some("too_old".to_owned())));
         }
@@ -49,6 +49,6 @@ async fn a_timeout_does_not_wait_for_another_channel() {
     assert_eq!(desk.outcome(session), (Status::Completed, Some("late".to_owned())));
     assert_eq!(desk.statuses(ANA)[0].0, "queued", "the channel may be back while it is worth reading");
     desk.clock.advance(seconds(86_400));
-    release_stuck(&desk.runtime).await.unwrap();
+    desk.runtime.release_stuck_messages().await.unwrap();
     assert_eq!(desk.statuses(ANA)[0], ("failed", Some("too_old".to_owned())));
 }

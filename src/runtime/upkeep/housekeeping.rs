@@ -1,0 +1,51 @@
+//! Housekeeping, once a minute: erasures that were interrupted go on, and rows that were kept for long enough go.
+
+use std::time::Duration;
+
+use super::erasure;
+use crate::error::Result;
+use crate::runtime::{KEY_LIFETIME, Runtime, tell_refusal};
+use crate::store::erasure::REDELIVERY;
+use crate::store::{Tx, WriteClass, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks};
+
+/// Old rows that are removed in one job.
+const ROWS_PER_JOB: u32 = 1_000;
+/// How long it is shown what was told to webhook endpoints.
+const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long wrong guesses at the admin page's password count.
+const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long parts of deliveries are kept that nothing took.
+const UNPROCESSED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
+pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
+    let now = runtime.clock().now();
+    let (keys_before, tombstones_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
+    let told_before = now.minus(DELIVERIES_KEPT);
+    let guesses_before = now.minus(GUESSES_KEPT);
+    let unprocessed_before = now.minus(UNPROCESSED_KEPT);
+    // None of them waits for another: an erasure that cannot go on must not keep what is old.
+    let parts = [
+        erasure::resume(runtime).await,
+        erasure::clear_page_residue(runtime).await.map(|_| ()),
+        prune(runtime, move |tx| idempotency::prune(tx, keys_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| tombstones::prune(tx, tombstones_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| unprocessed_deliveries::prune(tx, unprocessed_before, ROWS_PER_JOB)).await,
+        prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
+        runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
+        runtime.release_stuck_messages().await,
+        prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
+    ];
+    let mut errors = parts.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    for error in errors {
+        tell_refusal(runtime, &error, "another part of tidying up failed as well; it is tried again");
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// Runs a job that removes old rows until there are none.
+async fn prune(runtime: &Runtime, job: impl Fn(&Tx<'_>) -> Result<usize> + Copy + Send + 'static) -> Result<()> {
+    while runtime.store().write_as(WriteClass::Essential, job).await? > 0 {}
+    Ok(())
+}
