@@ -42,6 +42,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::tombstones::ErasureKey;
 use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
 use authoring::simulations::Simulations;
+use commands::update_contact;
 use inbound::Keywords;
 use job::FlowKey;
 use job::arrivals::Arrivals;
@@ -51,12 +52,14 @@ pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
 pub use commands::answer::{Answer, Answered};
 pub use commands::cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
-pub use commands::contact::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
+
 pub use commands::event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 pub use commands::resume::{Resume, Resumed};
+pub use commands::save_contact::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
 pub use commands::send::{SendRefusal, SendTemplate, SendText, Sending};
 pub use commands::stop_flow::Stopped;
 pub use commands::trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerRefusal, Triggered};
+pub use commands::update_contact::{ContactUpdated, METADATA_BYTES, UpdateContact};
 pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_stopped_auto_replies};
 pub use job::arrivals::Arrival;
 pub use job::changes::Notice;
@@ -65,7 +68,7 @@ pub use job::{Found, Hold, Job, Whom, find_contact};
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
-pub use upkeep::erasure::{ContactUpdated, Erased, METADATA_BYTES, UpdateContact};
+pub use upkeep::erasure::Erased;
 pub(crate) use upkeep::health;
 pub use upkeep::health::Impairment;
 pub use upkeep::import;
@@ -377,7 +380,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::handle`]. Refusals are outcomes.
     pub async fn update_contact(&self, command: UpdateContact) -> Result<ContactUpdated> {
-        erasure::update(self, command).await
+        update_contact::update(self, command).await
     }
 
     /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on when

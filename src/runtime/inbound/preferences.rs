@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::channels::incoming::Preference;
 use crate::domain::Reason;
 use crate::error::Result;
+use crate::runtime::commands::end_sessions::end_sessions;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
-use crate::runtime::upkeep::erasure as people;
 use crate::runtime::{Command, Runtime};
 use crate::store::{WriteClass, contacts};
 
@@ -65,7 +65,7 @@ impl Runtime {
         let prefer = |access| Prefer { preference: preference.clone(), access };
         let log = |error: &_| tracing::error!(%error, "somebody opts out of marketing, and sessions are just marked");
         match self.handle_degraded(prefer, log).await? {
-            Some(contact_seq) => people::end_sessions(self, contact_seq, Reason::OptedOut).await,
+            Some(contact_seq) => end_sessions(self, contact_seq, Reason::OptedOut).await,
             None => Ok(()),
         }
     }

@@ -47,9 +47,9 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 
 use super::Runtime;
+use super::commands::end_sessions::end_sessions;
 use super::job::access::Access;
 use super::templates::TemplateSync;
-use super::upkeep::erasure as contacts;
 use crate::channels::http;
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::domain::{MessageId, Reason, Timestamp};
@@ -428,7 +428,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         }
     };
     if let Recorded::Refused(AfterRefusal::OptedOut { contact_seq, is_ending: true }) = recorded
-        && let Err(error) = contacts::end_sessions(runtime, contact_seq, Reason::OptedOut).await
+        && let Err(error) = end_sessions(runtime, contact_seq, Reason::OptedOut).await
     {
         tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
     }

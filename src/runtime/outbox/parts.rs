@@ -18,7 +18,7 @@ impl Job<'_> {
     }
 
     /// Drops the queued parts after one that has failed.
-    pub(super) fn drop_parts_of_failed(&self, row: &OutboxRow, reason: &str) -> Result<()> {
+    pub(in crate::runtime) fn drop_parts_of_failed(&self, row: &OutboxRow, reason: &str) -> Result<()> {
         let of_all = Reason::parse(reason).filter(|reason| OF_ALL.contains(reason));
         self.drop_later_parts(row, of_all.unwrap_or(Reason::EarlierPartFailed))
     }

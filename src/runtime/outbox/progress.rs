@@ -10,10 +10,10 @@ use crate::channels::incoming::{Progress, Stage};
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{MessageId, MessageStatus, Reason, StoredMessage, Timestamp};
 use crate::error::Result;
+use crate::runtime::commands::end_sessions::end_sessions;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::settling::Acceptance;
 use crate::runtime::job::{Hold, Job};
-use crate::runtime::upkeep::erasure as people;
 use crate::runtime::{Command, Runtime};
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow};
@@ -221,7 +221,7 @@ impl Runtime {
                 Ok(ProgressOutcome::Noted)
             }
             ProgressOutcome::StillEnding { contact_seq } => {
-                people::end_sessions(self, contact_seq, Reason::OptedOut).await?;
+                end_sessions(self, contact_seq, Reason::OptedOut).await?;
                 Ok(ProgressOutcome::Noted)
             }
             outcome => Ok(outcome),

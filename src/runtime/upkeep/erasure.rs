@@ -1,4 +1,4 @@
-//! Changing what is known of a person, and erasing a person.
+//! Erasing a person.
 //!
 //! An erasure is many small jobs, because a long history must not keep the writer from everybody else. The first cuts
 //! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs makes
@@ -9,15 +9,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::channels::capabilities::address_kinds;
-use crate::domain::{Contact, ContactChange, ContactId, MessageId, Reason};
+use crate::domain::{ContactId, MessageId, Reason};
 use crate::error::{Error, Result};
-use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
-use crate::runtime::{Command, Runtime};
+use crate::runtime::Runtime;
+use crate::runtime::commands::end_sessions::end_sessions;
+use crate::runtime::job::Job;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
 use crate::store::idempotency::{self, OwnedKey};
@@ -25,10 +24,6 @@ use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
 use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
 
-/// Bytes of JSON that a contact's metadata may have.
-pub const METADATA_BYTES: usize = 64 * 1024;
-/// Sessions that one job ends.
-const SESSIONS_PER_JOB: usize = 64;
 /// Pages that one read looks through for residue: 4 MB.
 const PAGES_PER_READ: u32 = 1_000;
 /// Pages that one job clears of residue.
@@ -42,106 +37,6 @@ const ANSWERS_PER_READ: u32 = 1_000;
 /// Kept answers that one job forgets.
 const ANSWERS_PER_JOB: usize = 100;
 
-/// Changes the profile of a contact. Opting out ends all that talks to the person.
-#[derive(Debug, Clone)]
-pub struct UpdateContact {
-    /// The contact, by any of its ids.
-    pub id: ContactId,
-    /// What changes. Of `opt_out`, `false` is refused where it would undo something: only the person may.
-    pub change: ContactChange,
-    /// All tags from now on.
-    pub tags: Option<Vec<String>>,
-}
-
-/// What came of an [`UpdateContact`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum ContactUpdated {
-    /// It is as was asked.
-    Updated {
-        /// Row of the contact.
-        contact_seq: i64,
-        /// It opted out, and more sessions run than one job ends.
-        is_ending: bool,
-    },
-    /// No contact has that id.
-    NotFound,
-    /// The metadata would be larger than [`METADATA_BYTES`]. Nothing was changed.
-    MetadataTooLarge,
-    /// The person has opted out, and nobody else can undo that. Nothing was changed.
-    StaysOptedOut,
-}
-
-/// An [`UpdateContact`] as one job.
-struct Update {
-    command: UpdateContact,
-    /// With degraded access the sessions of who opts out are left to [`EndSessions`].
-    access: Access,
-}
-
-impl Command for Update {
-    type Outcome = ContactUpdated;
-
-    fn class(&self) -> WriteClass {
-        if self.command.change.opt_out == Some(true) { WriteClass::Essential } else { WriteClass::Ongoing }
-    }
-
-    fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Hold> {
-        let UpdateContact { id, change, tags } = &self.command;
-        let Some(known) = contacts::find_by_id(job.tx(), *id)? else { return Ok(ContactUpdated::NotFound) };
-        if change.opt_out == Some(false) && known.contact.opted_out_at.is_some() {
-            return Ok(ContactUpdated::StaysOptedOut);
-        }
-        let mut contact = known.contact.clone();
-        contact.apply(change, job.now());
-        if let Some(tags) = tags {
-            contact.tags.clone_from(tags);
-        }
-        if !metadata_fits(change, &contact) {
-            return Ok(ContactUpdated::MetadataTooLarge);
-        }
-        let opts_out = change.opt_out == Some(true);
-        let lives = match self.access {
-            Access::Full if opts_out => job.running(&known, SESSIONS_PER_JOB, true)?,
-            Access::Full | Access::Degraded => Vec::new(),
-        };
-        let is_ending = opts_out && (self.access == Access::Degraded || lives.len() == SESSIONS_PER_JOB);
-        contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
-        job.cancel_all(lives, Reason::OptedOut)?;
-        Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
-    }
-}
-
-/// Ends some of a contact's running sessions, and tells whether there may be more.
-struct EndSessions {
-    contact_seq: i64,
-    reason: Reason,
-    /// With degraded access they are marked, and not settled.
-    access: Access,
-}
-
-impl Command for EndSessions {
-    type Outcome = bool;
-
-    fn class(&self) -> WriteClass {
-        WriteClass::Essential
-    }
-
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
-        let mut ended = 0;
-        if self.access == Access::Degraded {
-            while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {
-                ended += 1;
-            }
-        } else if let Some(contact) = contacts::find_by_seq(job.tx(), self.contact_seq)? {
-            let lives = job.running(&contact, SESSIONS_PER_JOB, false)?;
-            ended = lives.len();
-            job.cancel_all(lives, self.reason)?;
-        }
-        Ok(ended == SESSIONS_PER_JOB)
-    }
-}
-
 /// What an erasure took away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
@@ -151,19 +46,6 @@ pub struct Erased {
     pub sessions: u32,
     /// Messages in both directions.
     pub messages: u32,
-}
-
-pub(in crate::runtime) async fn update(runtime: &Runtime, command: UpdateContact) -> Result<ContactUpdated> {
-    let outcome = if command.change.opt_out == Some(true) {
-        // Whatever is wrong with a session must not keep its person from opting out.
-        runtime.handle_degraded(|access| Update { command: command.clone(), access }, |_| {}).await?
-    } else {
-        runtime.handle(Update { command, access: Access::Full }).await?
-    };
-    if let ContactUpdated::Updated { contact_seq, is_ending: true } = outcome {
-        end_sessions(runtime, contact_seq, Reason::OptedOut).await?;
-    }
-    Ok(outcome)
 }
 
 /// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
@@ -231,29 +113,6 @@ async fn finish(runtime: &Runtime, key: &ErasureKey, erasure: Erasure) -> Result
             Removed::All(Erasure { contact_id, sessions, messages, .. }) => {
                 return Ok(Erased { contact_id, sessions, messages });
             }
-        }
-    }
-}
-
-/// Whether a contact's metadata may be stored as a change has left it. What only removes keys is taken however much is
-/// left.
-pub(in crate::runtime) fn metadata_fits(change: &ContactChange, contact: &Contact) -> bool {
-    let only_removes = change.metadata.values().all(serde_json::Value::is_null);
-    only_removes || serde_json::to_vec(&contact.metadata).is_ok_and(|json| json.len() <= METADATA_BYTES)
-}
-
-/// Ends all running sessions of a contact. One that cannot be read or stepped does not stop that.
-pub(in crate::runtime) async fn end_sessions(runtime: &Runtime, contact_seq: i64, reason: Reason) -> Result<()> {
-    let mut access = Access::Full;
-    loop {
-        match runtime.handle(EndSessions { contact_seq, reason, access }).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) if access.degrades_by(&error) => {
-                tracing::error!(contact_seq, %error, "sessions could not be ended in good order; they are just marked");
-                access = Access::Degraded;
-            }
-            Err(error) => return Err(error),
         }
     }
 }

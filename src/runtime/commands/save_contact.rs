@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::update_contact::metadata_fits;
 use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::job::{Found, Hold, Job, Whom};
-use crate::runtime::upkeep::erasure::metadata_fits;
 use crate::store::contacts::{self, Profile};
 
 /// Tags of a contact at most.
