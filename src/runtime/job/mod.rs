@@ -2,6 +2,7 @@
 
 pub(in crate::runtime) mod access;
 pub(in crate::runtime) mod arrivals;
+mod calls;
 pub(in crate::runtime) mod changes;
 pub(in crate::runtime) mod ending;
 pub(in crate::runtime) mod held;
