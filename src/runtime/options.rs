@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::outbox::PER_SECOND;
 use crate::channels::{Channel, ChannelKind};
 use crate::domain::consent::ConsentWords;
 use crate::domain::{FlowId, TextLimits};
 
+/// Messages in both directions that a number may handle in a second, unless the operator knows better.
+pub(super) const MESSAGES_PER_SECOND: u32 = 80;
 /// For how long flows are silent after a colleague's message, unless the server is told otherwise.
 pub(super) const COLLEAGUE_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -115,7 +116,7 @@ impl Options {
             default_ttl,
             unknown_after: Duration::from_secs(60),
             resend: Resend::default(),
-            messages_per_second: PER_SECOND,
+            messages_per_second: MESSAGES_PER_SECOND,
             routing: Routing::default(),
             allow: Vec::new(),
         }

@@ -60,7 +60,6 @@ pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
 pub(super) use compose::any_translation;
 use pace::NumberPace;
-pub(super) use pace::PER_SECOND;
 use record::{Decide, Expire, Record, Recorded, Recover};
 use refused::AfterRefusal;
 

@@ -25,8 +25,6 @@ use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Tx, channels};
 
-/// Messages in both directions that a number may handle in a second, unless the operator knows better.
-pub(in crate::runtime) const PER_SECOND: u32 = 80;
 /// The part of them that may go at the same moment. It is taken from what goes steadily, so that no second has more
 /// than the whole.
 const PART_AT_ONCE: u32 = 8;
@@ -241,6 +239,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Contact, ContactId};
+    use crate::runtime::options::MESSAGES_PER_SECOND;
     use crate::store::{Options, Store, contacts};
 
     /// Runs `check` in a transaction that is committed.
@@ -284,7 +283,7 @@ mod tests {
     fn a_person_gets_45_messages_and_then_one_in_6_seconds_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::new(PER_SECOND));
+        let number = Arc::new(NumberPace::new(MESSAGES_PER_SECOND));
         let mut now = start();
         for n in 0..45 {
             now = now.plus(Duration::from_millis(20));
@@ -295,7 +294,7 @@ mod tests {
         assert_eq!(again, first.plus(PAIR_PERIOD), "when the first one is paid back");
         assert_eq!(claim(&store, &number, now, |pace| pace.check(2).unwrap()), Pace::Go, "others go on");
         // Another process knows as much.
-        let number = Arc::new(NumberPace::new(PER_SECOND));
+        let number = Arc::new(NumberPace::new(MESSAGES_PER_SECOND));
         let before = again.minus(Duration::from_millis(1));
         assert_eq!(claim(&store, &number, before, |pace| pace.check(1).unwrap()), Pace::PersonUntil(again));
         let both = claim(&store, &number, again, |pace| [pace.check(1).unwrap(), pace.check(1).unwrap()]);
@@ -306,7 +305,7 @@ mod tests {
     fn a_clock_that_was_set_back_silences_nobody_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::new(PER_SECOND));
+        let number = Arc::new(NumberPace::new(MESSAGES_PER_SECOND));
         claim(&store, &number, start(), |pace| (0..45).for_each(|_| assert!(pace.check(1).is_ok())));
         let earlier = start().minus(Duration::from_secs(86_400));
         let paced = claim(&store, &number, earlier, |pace| pace.check(1).unwrap());
@@ -318,7 +317,7 @@ mod tests {
     fn a_number_handles_at_most_80_a_second_and_counts_what_comes_in() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::new(PER_SECOND));
+        let number = Arc::new(NumberPace::new(MESSAGES_PER_SECOND));
         let in_a_second = |number: &Arc<NumberPace>, from: Timestamp| {
             let mut sent = 0;
             for milli in 0..1_000 {
@@ -342,7 +341,7 @@ mod tests {
     fn what_a_paced_person_may_not_have_goes_to_another() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);
-        let number = Arc::new(NumberPace::new(PER_SECOND));
+        let number = Arc::new(NumberPace::new(MESSAGES_PER_SECOND));
         for step in 0..9 {
             claim(&store, &number, start().plus(Duration::from_secs(step)), |pace| {
                 (0..5).for_each(|_| assert!(pace.check(1).is_ok()));
