@@ -14,8 +14,8 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::runtime::Command;
+use crate::runtime::job::compose::{any_translation, is_window_open};
 use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
-use crate::runtime::outbox::{any_translation, is_window_open};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 

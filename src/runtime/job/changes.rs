@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
+use super::waiters::Waiters;
 use crate::domain::{ContactId, Direction, FlowId, MessageId, MessageStatus, NodeId, SessionId, Status, WaitKind};
-use crate::runtime::outbox::delivery_wait::Waiters;
 
 /// Notices that a watcher may be behind.
 const MAX_LAG: usize = 4_096;

@@ -4,11 +4,13 @@ pub(in crate::runtime) mod access;
 pub(in crate::runtime) mod arrivals;
 mod calls;
 pub(in crate::runtime) mod changes;
+pub(in crate::runtime) mod compose;
 pub(in crate::runtime) mod ending;
 pub(in crate::runtime) mod held;
 pub(in crate::runtime) mod settling;
 pub(in crate::runtime) mod sub_flows;
 pub(in crate::runtime) mod turn;
+pub(in crate::runtime) mod waiters;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};

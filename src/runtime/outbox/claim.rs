@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::compose;
-use super::compose::{Choice, Languages};
 use super::pace::{ClaimPace, Pace};
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
@@ -16,6 +14,7 @@ use crate::domain::{
 use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::job::access::Access;
+use crate::runtime::job::compose::{self, Choice, Languages, is_window_open};
 use crate::runtime::job::settling::Failure;
 use crate::runtime::job::{Hold, Job};
 use crate::runtime::templates::were_templates_fetched;
@@ -25,11 +24,6 @@ use crate::store::{channels, templates};
 
 /// After what an attempt that has not ended is given up: longer than a channel may take to answer.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
-/// How long free text may be sent after a person's message (Meta, "Customer service windows").
-const WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// How much earlier we stop: the message takes its time, and Meta's clock is not ours.
-const WINDOW_MARGIN: Duration = Duration::from_secs(60);
-
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited:
 /// what stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
@@ -417,9 +411,4 @@ fn opening(
     let hours = message.hours.as_ref()?;
     let has_written = last_inbound_at.is_some_and(|at| at.plus(SendHours::CONVERSATION) > row.created_at);
     if has_written { None } else { hours.opening(now) }
-}
-
-/// Whether free text may go to somebody who last wrote at that time.
-pub(in crate::runtime) fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
-    last_inbound_at.is_some_and(|at| at.plus(WINDOW - WINDOW_MARGIN) > now)
 }

@@ -4,11 +4,9 @@
 //! of after its commit. The store is read when the message is queued and whenever it is told of, and once more at the
 //! end; it alone decides.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 
 use crate::domain::{MessageId, MessageStatus, Reason};
 use crate::error::Result;
@@ -18,8 +16,6 @@ use crate::store::{Conn, channels};
 
 /// How long a caller waits for the channel's answer.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Callers that wait at once; any more are answered at once.
-const WAITING: usize = 256;
 
 /// How far a message got while its caller waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,38 +40,6 @@ pub enum DeliveryResult {
     },
 }
 
-/// Who waits for which message.
-#[derive(Debug)]
-pub(in crate::runtime) struct Waiters {
-    room: Semaphore,
-    by_message: Mutex<HashMap<MessageId, Arc<Notify>>>,
-}
-
-impl Waiters {
-    pub(in crate::runtime) fn new() -> Self {
-        Self { room: Semaphore::new(WAITING), by_message: Mutex::default() }
-    }
-
-    /// Whether anybody waits, or is about to.
-    pub(in crate::runtime) fn are_there(&self) -> bool {
-        self.room.available_permits() < WAITING
-    }
-
-    /// Wakes who waits for a message.
-    pub(in crate::runtime) fn tell(&self, id: MessageId) {
-        if self.are_there()
-            && let Some(waiter) = self.by_message().get(&id)
-        {
-            waiter.notify_waiters();
-        }
-    }
-
-    fn by_message(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<Notify>>> {
-        // A map of handles is whole after any panic.
-        self.by_message.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A caller who is going to wait.
 pub struct DeliveryWait<'a> {
     runtime: &'a Runtime,
@@ -85,7 +49,7 @@ pub struct DeliveryWait<'a> {
 impl Runtime {
     /// Gets ready to wait for the delivery of a message that is queued after this.
     pub fn wait_for_delivery(&self) -> DeliveryWait<'_> {
-        DeliveryWait { runtime: self, permit: self.inner.live.waiters().room.try_acquire().ok() }
+        DeliveryWait { runtime: self, permit: self.inner.live.waiters().try_wait() }
     }
 }
 
@@ -99,10 +63,10 @@ impl DeliveryWait<'_> {
         if self.permit.is_none() {
             return Ok(look(self.runtime, id).await?.result());
         }
-        let place = Place::take(self.runtime.inner.live.waiters(), id);
+        let registered = self.runtime.inner.live.waiters().register(id);
         let mut timeout = std::pin::pin!(tokio::time::sleep(WAIT_TIMEOUT));
         loop {
-            let mut woken = std::pin::pin!(place.waiter.notified());
+            let mut woken = std::pin::pin!(registered.woken());
             woken.as_mut().enable();
             let seen = look(self.runtime, id).await?;
             if seen.is_settled {
@@ -112,30 +76,6 @@ impl DeliveryWait<'_> {
                 () = woken => {}
                 () = &mut timeout => return Ok(look(self.runtime, id).await?.result()),
             }
-        }
-    }
-}
-
-/// A place among those who wait. Several may wait for one message: each retry under its key.
-struct Place<'a> {
-    waiters: &'a Waiters,
-    id: MessageId,
-    waiter: Arc<Notify>,
-}
-
-impl<'a> Place<'a> {
-    fn take(waiters: &'a Waiters, id: MessageId) -> Self {
-        let waiter = waiters.by_message().entry(id).or_default().clone();
-        Self { waiters, id, waiter }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut by_message = self.waiters.by_message();
-        // The map's handle and this one.
-        if Arc::strong_count(&self.waiter) <= 2 {
-            by_message.remove(&self.id);
         }
     }
 }

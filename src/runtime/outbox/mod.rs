@@ -29,7 +29,6 @@
 mod breaker;
 mod channel;
 mod claim;
-mod compose;
 pub(super) mod delivery_wait;
 mod pace;
 mod parts;
@@ -56,9 +55,7 @@ use crate::domain::{MessageId, Reason, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::store::{channels as stored_channels, outbox as stored};
 use breaker::{AttemptRef, Breaker, MAX_IN_FLIGHT};
-pub(super) use claim::is_window_open;
 use claim::{Attempt, Claim, Claimed, LEASE};
-pub(super) use compose::any_translation;
 use pace::NumberPace;
 use record::{Decide, Expire, Record, Recorded, Recover};
 use refused::AfterRefusal;

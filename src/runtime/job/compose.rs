@@ -1,17 +1,24 @@
 //! Which of a message's text and template goes out, and what exactly that is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::turn::BAD_MEDIA;
 use crate::channels::outgoing::Content;
 use crate::domain::unseen::is_blank;
 use crate::domain::{
     ButtonKind, MediaRef, MessageKind, MessageOption, MessageTemplate, Reason, SentAs, SessionId, StoredMessage,
-    TemplateRef, TemplateStatus, is_same_language, link_suffix, shares_language, web_link,
+    TemplateRef, TemplateStatus, Timestamp, is_same_language, link_suffix, shares_language, web_link,
 };
+
+/// How long free text may be sent after a person's message (Meta, "Customer service windows").
+const WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// How much earlier we stop: the message takes its time, and Meta's clock is not ours.
+const WINDOW_MARGIN: Duration = Duration::from_secs(60);
 
 /// Which of the two goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Choice<'a> {
+pub(in crate::runtime) enum Choice<'a> {
     /// The text, with its medium or its options.
     Text,
     /// The template.
@@ -20,18 +27,18 @@ pub(super) enum Choice<'a> {
 
 /// In which languages a template is looked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Languages<'a> {
+pub(in crate::runtime) struct Languages<'a> {
     /// The contact's.
-    pub(super) contact: Option<&'a str>,
+    pub(in crate::runtime) contact: Option<&'a str>,
     /// The flow's.
-    pub(super) flow: Option<&'a str>,
+    pub(in crate::runtime) flow: Option<&'a str>,
 }
 
 /// Which of the two goes out. `takes_text` says whether the channel takes free text to this person now.
 ///
 /// # Errors
 /// The reason, if neither can.
-pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice<'_>, Reason> {
+pub(in crate::runtime) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice<'_>, Reason> {
     match (&message.template, message.kind) {
         (Some(template), MessageKind::Template) => Ok(Choice::Template(template)),
         (None, MessageKind::Template) => Err(Reason::UnknownTemplate),
@@ -45,7 +52,7 @@ pub(super) fn choose(message: &StoredMessage, takes_text: bool) -> Result<Choice
 ///
 /// # Errors
 /// The reason, if it cannot be sent.
-pub(super) fn text(message: &StoredMessage, session: Option<SessionId>) -> Result<Content, Reason> {
+pub(in crate::runtime) fn text(message: &StoredMessage, session: Option<SessionId>) -> Result<Content, Reason> {
     let text = message.text.clone();
     Ok(match (message.kind, &message.media) {
         (MessageKind::Media, Some(media)) => {
@@ -69,7 +76,7 @@ pub(super) fn text(message: &StoredMessage, session: Option<SessionId>) -> Resul
 ///
 /// # Errors
 /// The reason, if none can be sent.
-pub(super) fn template(
+pub(in crate::runtime) fn template(
     message: &StoredMessage,
     named: &TemplateRef,
     session: Option<SessionId>,
@@ -116,7 +123,7 @@ pub(in crate::runtime) fn any_translation(
 }
 
 /// How a message goes out as this content, for what is stored of it.
-pub(super) fn note(content: &Content) -> SentAs {
+pub(in crate::runtime) fn note(content: &Content) -> SentAs {
     match content {
         Content::Template { template, variables, .. } => SentAs::Template {
             name: template.name.clone(),
@@ -198,6 +205,11 @@ fn hope(status: TemplateStatus) -> u8 {
         TemplateStatus::Disabled => 4,
         TemplateStatus::Other => 5,
     }
+}
+
+/// Whether free text may go to somebody who last wrote at that time.
+pub(in crate::runtime) fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
+    last_inbound_at.is_some_and(|at| at.plus(WINDOW - WINDOW_MARGIN) > now)
 }
 
 #[cfg(test)]

@@ -1,0 +1,79 @@
+//! Callers that wait for the result of a message: woken, after the commit, by each change of its status.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::domain::MessageId;
+
+/// Callers that wait at once; any more are answered at once.
+const WAITING: usize = 256;
+
+/// Who waits for which message.
+#[derive(Debug)]
+pub(in crate::runtime) struct Waiters {
+    room: Semaphore,
+    by_message: Mutex<HashMap<MessageId, Arc<Notify>>>,
+}
+
+impl Waiters {
+    pub(in crate::runtime) fn new() -> Self {
+        Self { room: Semaphore::new(WAITING), by_message: Mutex::default() }
+    }
+
+    /// Whether anybody waits, or is about to.
+    pub(in crate::runtime) fn are_there(&self) -> bool {
+        self.room.available_permits() < WAITING
+    }
+
+    /// Wakes who waits for a message.
+    pub(in crate::runtime) fn tell(&self, id: MessageId) {
+        if self.are_there()
+            && let Some(waiter) = self.by_message().get(&id)
+        {
+            waiter.notify_waiters();
+        }
+    }
+
+    /// Lets a caller wait, if not too many do. From then on changes of messages are told of.
+    pub(in crate::runtime) fn try_wait(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.try_acquire().ok()
+    }
+
+    /// Registers a caller for a message, until it drops what it is given.
+    pub(in crate::runtime) fn register(&self, id: MessageId) -> Waiter<'_> {
+        let waiter = self.by_message().entry(id).or_default().clone();
+        Waiter { waiters: self, id, waiter }
+    }
+
+    fn by_message(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<Notify>>> {
+        // A map of handles is whole after any panic.
+        self.by_message.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that waits for a message. Several may wait for one: each retry under its key.
+pub(in crate::runtime) struct Waiter<'a> {
+    waiters: &'a Waiters,
+    id: MessageId,
+    waiter: Arc<Notify>,
+}
+
+impl Waiter<'_> {
+    /// Ends when the message is told of after this is first polled or enabled.
+    pub(in crate::runtime) fn woken(&self) -> Notified<'_> {
+        self.waiter.notified()
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut by_message = self.waiters.by_message();
+        // The map's handle and this one.
+        if Arc::strong_count(&self.waiter) <= 2 {
+            by_message.remove(&self.id);
+        }
+    }
+}
