@@ -22,12 +22,10 @@ mod upkeep;
 pub mod webhooks;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -35,17 +33,15 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use crate::channels::{Channel, ChannelKind};
-use crate::domain::consent::ConsentWords;
 use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
-use crate::store::tombstones::ErasureKey;
 use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
 use authoring::simulations::Simulations;
 use commands::update_contact;
-use inbound::Keywords;
-use job::FlowKey;
-use job::arrivals::Arrivals;
+use job::flow_cache::{CachedFlow, FlowKey};
+use job::shared::Shared;
+use job::{AfterCommit, keywords};
 use upkeep::{erasure, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
@@ -74,10 +70,6 @@ pub use upkeep::health::Impairment;
 pub use upkeep::import;
 pub use upkeep::sweeper::{Due, Fired};
 
-/// Compiled flows that are kept at once, at the most.
-const FLOWS_KEPT: usize = 4_096;
-/// Bytes that they take, their documents included, about.
-const FLOW_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 /// How long the answer to an idempotency key is kept.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait before what the store did not take is offered again.
@@ -145,33 +137,21 @@ pub struct Runtime {
     inner: Arc<Inner>,
 }
 
+/// What the runtime keeps in memory: what all jobs share, and the state of each worker, which is its own.
 struct Inner {
-    store: Store,
-    clock: Clock,
-    arrivals: Arrivals,
-    options: Options,
-    caller: calls::Caller,
-    teller: webhooks::Teller,
-    /// The words by which people opt out and in.
-    consent: Arc<ConsentWords>,
-    /// The words that start flows.
-    keywords: Keywords,
+    shared: Shared,
+    calls: calls::Calls,
+    webhooks: webhooks::Publisher,
     marker: inbound::Marker,
-    /// Seconds.
-    default_ttl: AtomicU64,
-    live: job::changes::Board,
-    flows: Cache<FlowKey, Arc<CachedFlow>, FlowWeight>,
-    /// Rung when a timer is armed that falls due before `planned_sweep`.
+    /// Notified when a timer is armed that falls due before `planned_sweep`.
     sweep: Notify,
     /// When the sweeper wakes next, in milliseconds since the Unix epoch.
     planned_sweep: AtomicI64,
     simulations: Simulations,
-    outbox: outbox::Outbox,
+    outbox: Arc<outbox::Outbox>,
     health: health::Board,
     /// Held by who erases people: one at a time.
     erasing: tokio::sync::Mutex<()>,
-    /// The key of what is remembered of erased people, once it is known to be committed.
-    erasure_key: OnceLock<ErasureKey>,
     /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
     /// last cleared, while the log still has them as they were.
     clearing: tokio::sync::Mutex<Option<u64>>,
@@ -184,51 +164,37 @@ struct Inner {
 impl Runtime {
     /// A runtime on a store.
     pub fn new(store: Store, clock: Clock, options: Options) -> Self {
-        let arrivals = Arrivals::new(clock.clone());
-        let flows =
-            Cache::with_options(flow_cache(), FlowWeight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        let sweep = Notify::new();
-        let planned_sweep = AtomicI64::new(i64::MAX);
-        let default_ttl = AtomicU64::new(options.default_ttl.as_secs());
-        let live = job::changes::Board::new();
-        let simulations = Simulations::new(clock.clone());
-        let consent = Arc::new(ConsentWords::new(&options.routing.opt_out_words, &options.routing.opt_in_words));
-        let outbox = outbox::Outbox::new(options.messages_per_second);
         let inner = Inner {
-            store,
-            clock,
-            arrivals,
-            options,
-            caller: calls::Caller::default(),
-            teller: webhooks::Teller::default(),
-            consent,
-            keywords: Keywords::default(),
+            calls: calls::Calls::default(),
+            webhooks: webhooks::Publisher::default(),
             marker: inbound::Marker::default(),
-            default_ttl,
-            live,
-            flows,
-            sweep,
-            planned_sweep,
-            simulations,
-            outbox,
+            sweep: Notify::new(),
+            planned_sweep: AtomicI64::new(i64::MAX),
+            simulations: Simulations::new(clock.clone()),
+            outbox: Arc::new(outbox::Outbox::new(options.messages_per_second)),
             health: health::Board::default(),
             erasing: tokio::sync::Mutex::default(),
-            erasure_key: OnceLock::new(),
             clearing: tokio::sync::Mutex::default(),
             syncing_templates: tokio::sync::Mutex::default(),
             templates_wanted: templates::Wanted::default(),
+            shared: Shared::new(store, clock, options),
         };
         Self { inner: Arc::new(inner) }
     }
 
+    /// What all jobs share.
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
     /// The store, for reads and plain records.
     pub fn store(&self) -> &Store {
-        &self.inner.store
+        &self.shared().store
     }
 
     /// The time to live of sessions whose flow sets none.
     pub fn default_ttl(&self) -> Duration {
-        self.inner.default_ttl()
+        self.shared().default_ttl()
     }
 
     /// What simulations have to know of how this server is set.
@@ -237,39 +203,35 @@ impl Runtime {
             ChannelKind::Webhook => self.channel().text_limits(),
             _ => ChannelKind::Webhook.text_limits(),
         };
-        let (default_ttl, words) = (self.default_ttl(), self.inner.consent.clone());
-        let routing = &self.inner.options.routing;
+        let (default_ttl, words) = (self.default_ttl(), self.shared().consent.clone());
+        let routing = &self.shared().options.routing;
         let (colleague_pause, fallback) = (routing.colleague_pause, routing.fallback_flow);
         ServerSettings { default_ttl, words, colleague_pause, live: self.channel().text_limits(), webhook, fallback }
     }
 
     /// Changes the time to live of sessions whose flow sets none: of those that begin or move from now on.
     pub fn set_default_ttl(&self, default_ttl: Duration) {
-        let seconds = default_ttl.as_secs();
-        if self.inner.default_ttl.swap(seconds, Ordering::Relaxed) != seconds {
-            // Compiled flows carry it.
-            self.inner.flows.clear();
-        }
+        self.shared().set_default_ttl(default_ttl);
     }
 
     /// What changes from now on.
     pub fn watch(&self) -> Receiver<Arc<Notice>> {
-        self.inner.live.watch()
+        self.shared().live.watch()
     }
 
     /// Tells whoever watches that something has changed, once it is committed.
     pub fn tell(&self, notice: Notice) {
-        self.inner.live.tell(notice);
+        self.shared().live.tell(notice);
     }
 
     /// The channel that messages go out on.
     pub fn channel(&self) -> &Channel {
-        &self.inner.options.channel
+        &self.shared().options.channel
     }
 
     /// The clock.
     pub fn clock(&self) -> &Clock {
-        &self.inner.clock
+        &self.shared().clock
     }
 
     /// The conversations that are only tried out.
@@ -279,7 +241,7 @@ impl Runtime {
 
     /// Stamps and registers a message from a contact, as soon as it has arrived and before it queues.
     pub fn arrive(&self) -> Arrival {
-        self.inner.arrivals.register()
+        self.shared().arrivals.register()
     }
 
     /// Runs a command.
@@ -305,7 +267,7 @@ impl Runtime {
     where
         T: Serialize + Send + 'static,
     {
-        self.inner.store.write_as(WriteClass::Essential, move |tx| forget_once(tx, &key, &outcome)).await
+        self.shared().store.write_as(WriteClass::Essential, move |tx| forget_once(tx, &key, &outcome)).await
     }
 
     /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
@@ -323,15 +285,15 @@ impl Runtime {
             let (runtime, command, key) = (self.clone(), command.clone(), key.clone());
             let may_hold = holds < MAX_HOLDS && reply_deadline.is_none_or(|deadline| Instant::now() < deadline);
             // Counted before the job looks, so that a reply which ends while it looks is not missed.
-            let replies_ended = self.inner.arrivals.drops();
+            let replies_ended = self.shared().arrivals.drops();
             // What a job is handed back for after it has written: the store takes back what a job that fails has written.
             let held = Arc::new(Mutex::new(None));
             let kept = held.clone();
-            let attempt = self.inner.store.write_as(class, move |tx| {
+            let attempt = self.shared().store.write_as(class, move |tx| {
                 let written = tx.rows_written();
-                let job = Job::new(tx, &runtime.inner, may_hold);
+                let job = Job::new(tx, runtime.shared(), may_hold);
                 match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
-                    Ok(outcome) => Ok(Ok((outcome, job.nearest_timer(), job.bells().clone(), job.into_notices()))),
+                    Ok(outcome) => Ok(Ok((outcome, job.into_effects()))),
                     Err(Hold::Failed(error)) => Err(error),
                     Err(hold) if tx.rows_written() == written => Ok(Err(hold)),
                     Err(hold) => {
@@ -348,30 +310,37 @@ impl Runtime {
                 },
             };
             match attempt {
-                Ok((outcome, nearest_timer, bells, notices)) => {
-                    bells.ring(&self.inner);
-                    notices.into_iter().for_each(|notice| self.inner.live.tell(notice));
-                    // Only now, after the commit: a sweeper that looks after this finds the timer.
-                    let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
-                    let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);
-                    if is_sooner && !self.inner.clock.is_by_hand() {
-                        self.inner.sweep.notify_one();
-                    }
+                Ok((outcome, effects)) => {
+                    self.follow(effects);
                     return Ok(outcome);
                 }
                 Err(Hold::NeedsFlow(_) | Hold::NeedsKeywords) if holds >= MAX_HOLDS => {
                     return Err(Error::unavailable("Too many flows are in use at once; try again"));
                 }
                 Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
-                Err(Hold::NeedsKeywords) => inbound::read_keywords(self).await?,
+                Err(Hold::NeedsKeywords) => keywords::read(self.shared()).await?,
                 Err(Hold::EarlierReply) => {
                     let deadline = *reply_deadline.get_or_insert_with(|| Instant::now() + MAX_REPLY_WAIT);
                     let at_most = deadline.saturating_duration_since(Instant::now());
-                    self.inner.arrivals.wait_for_drop(replies_ended, at_most).await;
+                    self.shared().arrivals.wait_for_drop(replies_ended, at_most).await;
                 }
                 Err(Hold::Failed(error)) => return Err(error),
             }
             holds += 1;
+        }
+    }
+
+    /// Does what follows from a job that is committed.
+    fn follow(&self, effects: AfterCommit) {
+        let AfterCommit { nearest_timer, wakeups, failed, notices } = effects;
+        failed.into_iter().for_each(|(contact_seq, id)| self.inner.outbox.forget_head(contact_seq, id));
+        wakeups.wake(&self.shared().signals);
+        notices.into_iter().for_each(|notice| self.shared().live.tell(notice));
+        // Only now, after the commit: a sweeper that looks after this finds the timer.
+        let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
+        let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);
+        if is_sooner && !self.clock().is_by_hand() {
+            self.inner.sweep.notify_one();
         }
     }
 
@@ -408,7 +377,7 @@ impl Runtime {
     /// # Errors
     /// `Unavailable` while the database's disk is nearly full.
     pub fn check_room(&self) -> Result<()> {
-        self.inner.store.check_room(WriteClass::New)
+        self.shared().store.check_room(WriteClass::New)
     }
 
     /// Measures the room anew, with so many bytes to be kept free.
@@ -416,7 +385,7 @@ impl Runtime {
     /// # Errors
     /// When the free space cannot be read; what was measured before stands.
     pub fn measure_room(&self, min_free: u64) -> Result<()> {
-        self.inner.store.keep_free(min_free)
+        self.shared().store.keep_free(min_free)
     }
 
     /// Settles every session that is due, in due order. Gives how many timers fired.
@@ -446,10 +415,8 @@ impl Runtime {
     async fn compile(&self, key: FlowKey) -> Result<()> {
         let runtime = self.clone();
         let compiling = tokio::task::spawn_blocking(move || {
-            let document = runtime
-                .inner
-                .store
-                .read_vital(|conn| store::flows::version_document(conn, key.flow_seq, key.version))?;
+            let document =
+                runtime.store().read_vital(|conn| store::flows::version_document(conn, key.flow_seq, key.version))?;
             let document = document.ok_or_else(|| {
                 Error::internal(format!("Version {} of flow {} is not in the database", key.version, key.flow_seq))
             })?;
@@ -457,7 +424,7 @@ impl Runtime {
                 let default_ttl = runtime.default_ttl();
                 let flow = compile_document(&document, default_ttl)?;
                 let flow = CachedFlow { flow: Arc::new(flow), bytes: document.len() as u64 };
-                runtime.inner.flows.insert(key, Arc::new(flow));
+                runtime.shared().flows.insert(key, Arc::new(flow));
                 // It carries the time to live, which may have changed since; then the cache was cleared before this.
                 if runtime.default_ttl() == default_ttl {
                     return Ok(());
@@ -465,12 +432,6 @@ impl Runtime {
             }
         });
         compiling.await.map_err(|error| Error::internal("Compiling a flow panicked").caused_by(error))?
-    }
-}
-
-impl Inner {
-    fn default_ttl(&self) -> Duration {
-        Duration::from_secs(self.default_ttl.load(Ordering::Relaxed))
     }
 }
 
@@ -501,30 +462,6 @@ fn tell_refusal(runtime: &Runtime, error: &Error, what: &str) {
 fn jittered(at_most: Duration) -> Duration {
     let drawn = getrandom::u32().unwrap_or(u32::MAX);
     at_most / 2 + at_most.mul_f64(f64::from(drawn) / f64::from(u32::MAX) / 2.0)
-}
-
-/// A compiled flow and the size of its document.
-struct CachedFlow {
-    flow: Arc<CompiledFlow>,
-    bytes: u64,
-}
-
-/// One shard, so that a heavy flow fits in; the lock is held for a look-up only.
-fn flow_cache() -> quick_cache::Options {
-    let mut options = OptionsBuilder::new();
-    options.estimated_items_capacity(FLOWS_KEPT).weight_capacity(FLOW_BYTES_KEPT).shards(1);
-    options.build().unwrap_or_else(|_| unreachable!("both capacities are set"))
-}
-
-/// Weighs flows by the memory that they take.
-#[derive(Clone)]
-struct FlowWeight;
-
-impl Weighter<FlowKey, Arc<CachedFlow>> for FlowWeight {
-    fn weight(&self, _: &FlowKey, cached: &Arc<CachedFlow>) -> u64 {
-        // One heavier than half of the cache would never be kept, and compiled for each job.
-        (cached.flow.weight() as u64 + cached.bytes).clamp(4_096, FLOW_BYTES_KEPT / 2)
-    }
 }
 
 fn compile_document(document: &str, default_ttl: Duration) -> Result<CompiledFlow> {

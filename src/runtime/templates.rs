@@ -191,7 +191,7 @@ impl Runtime {
         }
         if all > 0 {
             tracing::info!(channel, messages = all, "messages go on that waited for the templates");
-            self.inner.outbox.ring();
+            self.wake_outbox();
         }
         Ok(())
     }

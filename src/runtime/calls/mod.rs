@@ -22,7 +22,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::job::access::Access;
@@ -58,29 +58,26 @@ const BACK_OFF_AT_MOST: Duration = Duration::from_secs(8);
 /// The longest that `Retry-After` is obeyed.
 const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(30);
 /// Where calls are made from.
-pub(super) struct Caller {
+pub(super) struct Calls {
     fetcher: OnceLock<Result<Fetcher, String>>,
     slots: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Calls that are claimed.
     claimed: AtomicUsize,
-    /// Rung when a call is queued.
-    wake: Notify,
 }
 
-impl Default for Caller {
+impl Default for Calls {
     fn default() -> Self {
         Self {
             fetcher: OnceLock::new(),
             slots: Semaphore::new(MAX_CALLS),
             hosts: Mutex::default(),
             claimed: AtomicUsize::new(0),
-            wake: Notify::new(),
         }
     }
 }
 
-impl Caller {
+impl Calls {
     /// The places of a URL's host.
     fn places(&self, url: &str) -> Arc<Semaphore> {
         let host = url.parse::<Url>().ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
@@ -89,11 +86,6 @@ impl Caller {
             hosts.retain(|_, places| Arc::strong_count(places) > 1);
         }
         hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(MAX_CALLS_TO_HOST))).clone()
-    }
-
-    /// Wakes the worker, after the commit that queued a call.
-    pub(super) fn ring(&self) {
-        self.wake.notify_one();
     }
 }
 
@@ -185,7 +177,7 @@ impl Runtime {
         let mut under_way = JoinSet::new();
         loop {
             // Register for the wake-up before looking: a call queued in between is then not slept through.
-            let woken = self.inner.caller.wake.notified();
+            let woken = self.shared().signals.calls.notified();
             let pause = match start_some(self, &mut under_way).await {
                 Ok(_) if under_way.len() >= CLAIMED => POLL,
                 Ok(_) => pause(self).await,
@@ -219,10 +211,10 @@ async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<us
     let count = claimed.len();
     for call in claimed {
         let runtime = runtime.clone();
-        runtime.inner.caller.claimed.fetch_add(1, Ordering::Relaxed);
+        runtime.inner.calls.claimed.fetch_add(1, Ordering::Relaxed);
         under_way.spawn(async move {
             attempt(&runtime, call).await;
-            runtime.inner.caller.claimed.fetch_sub(1, Ordering::Relaxed);
+            runtime.inner.calls.claimed.fetch_sub(1, Ordering::Relaxed);
         });
     }
     Ok(count)
@@ -261,21 +253,21 @@ async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Fai
         Ok(call) => call,
         Err(error) => return Some((Err(Failure::Lasting(format!("the stored call cannot be read: {error}"))), 0)),
     };
-    let allow = &runtime.inner.options.allow;
+    let allow = &runtime.shared().options.allow;
     let fetcher =
-        runtime.inner.caller.fetcher.get_or_init(|| Fetcher::new(allow.clone()).map_err(|error| error.to_string()));
+        runtime.inner.calls.fetcher.get_or_init(|| Fetcher::new(allow.clone()).map_err(|error| error.to_string()));
     let fetcher = match fetcher {
         Ok(fetcher) => fetcher,
         Err(why) => return Some((Err(Failure::Lasting(why.clone())), 0)),
     };
     // First the host's place: who waits for it takes nobody else's. Neither is ever closed.
-    let places = runtime.inner.caller.places(&call.url);
+    let places = runtime.inner.calls.places(&call.url);
     let _place = match places.try_acquire() {
         Ok(place) => Some(place),
-        Err(_) if runtime.inner.caller.claimed.load(Ordering::Relaxed) > WAITING => return None,
+        Err(_) if runtime.inner.calls.claimed.load(Ordering::Relaxed) > WAITING => return None,
         Err(_) => places.acquire().await.ok(),
     };
-    let _slot = runtime.inner.caller.slots.acquire().await;
+    let _slot = runtime.inner.calls.slots.acquire().await;
     let fetched = fetcher.fetch(&call, &claimed.id.to_string()).await;
     Some((fetched, call.max_retries))
 }

@@ -77,7 +77,7 @@ impl Job<'_> {
         text: &str,
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
-        let pieces = cut(text, self.inner().options.channel.text_limits().text);
+        let pieces = cut(text, self.shared().options.channel.text_limits().text);
         let of = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
         let mut first = None;
         for (piece, number) in pieces.into_iter().zip(1..) {
@@ -110,7 +110,7 @@ impl Job<'_> {
         words: Words<'_>,
         max_age: Option<Duration>,
     ) -> Result<()> {
-        let status = match self.inner().options.channel.kind().reaches_phones() {
+        let status = match self.shared().options.channel.kind().reaches_phones() {
             false => MessageStatus::Simulated,
             true => MessageStatus::Queued,
         };

@@ -110,7 +110,7 @@ impl Command for SendText {
             Ok(found) => found,
             Err(refusal) => return Ok(Sending::Refused(refusal)),
         };
-        if job.inner().options.channel.kind().has_window() {
+        if job.shared().options.channel.kind().has_window() {
             let addressee = match &found {
                 Some(contact) => outbox::addressee(job.tx(), contact.seq)?,
                 None => None,
@@ -144,7 +144,7 @@ impl Command for SendTemplate {
         let found = job.reachable(&self.phone, true)?;
         let of_contact = found.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.contact.language.clone());
         let languages = (self.language.as_deref(), of_contact.as_deref());
-        let needs_approval = job.inner().options.channel.kind().has_templates();
+        let needs_approval = job.shared().options.channel.kind().has_templates();
         let unfillable = group.translations.iter().find_map(|row| row.template.cannot_be_sent());
         let known = group.translations.into_iter().map(|row| row.template).collect();
         let template = match any_translation(&group.name, languages, known, needs_approval) {

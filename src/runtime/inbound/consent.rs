@@ -83,7 +83,7 @@ impl Job<'_> {
             return Ok(());
         }
         let languages = [contact.contact.language.as_deref(), language];
-        let text = self.inner().consent.confirmation(wish, languages);
+        let text = self.shared().consent.confirmation(wish, languages);
         self.say(contact, Origin::Consent, &text, None).map(|_| ())
     }
 

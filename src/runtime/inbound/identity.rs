@@ -95,7 +95,7 @@ impl Job<'_> {
         payload: Option<&Value>,
         access: Access,
     ) -> Result<(), Hold> {
-        let channel = self.inner().options.channel.kind();
+        let channel = self.shared().options.channel.kind();
         let new = payload.map_or_else(Vec::new, |payload| channel.new_addresses(payload));
         if new.is_empty() {
             return Ok(());

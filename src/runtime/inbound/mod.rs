@@ -11,7 +11,6 @@ mod consent;
 mod deliveries;
 mod echo;
 pub(super) mod identity;
-mod keywords;
 mod meet;
 mod merge;
 mod message;
@@ -36,7 +35,6 @@ use crate::store::{WriteClass, contacts, outbox};
 use crate::store::{messages, messages::NewInbound};
 pub use auto_replies::{AllowAutoReplies, has_stopped_auto_replies};
 pub(super) use auto_replies::{Earlier, EarlierKind, Standing, standing};
-pub(super) use keywords::{Keywords, read as read_keywords};
 pub use message::{Inbound, Quoted, Received};
 pub(super) use route::LATE;
 
@@ -69,7 +67,7 @@ impl Runtime {
     /// Whether a message is a word by which people opt out.
     pub(super) fn is_opt_out(&self, kind: ReplyKind, text: Option<&str>) -> bool {
         let typed = text.filter(|_| kind == ReplyKind::Text);
-        typed.is_some_and(|text| self.inner.consent.find(Wish::OptOut, text).is_some())
+        typed.is_some_and(|text| self.shared().consent.find(Wish::OptOut, text).is_some())
     }
 }
 
@@ -91,7 +89,7 @@ impl Command for Receive {
     fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
         let inbound = self.inbound.as_ref();
         let channel = job.channel();
-        let sender = inbound.id_sender(job.inner().options.channel.kind());
+        let sender = inbound.id_sender(job.shared().options.channel.kind());
         let id = (sender.as_str(), inbound.provider_id.as_str());
         let shown = &inbound.from.addresses;
         let known = job.only_owner(shown)?;
@@ -162,7 +160,7 @@ impl Receive {
                 session: session.map(|at| (at.seq, at.turn)),
                 channel: job.channel(),
                 provider_id: Some(&inbound.provider_id),
-                sender: &inbound.id_sender(job.inner().options.channel.kind()),
+                sender: &inbound.id_sender(job.shared().options.channel.kind()),
                 kind: inbound.kind.as_str(),
                 body: &to_json(&inbound.body())?,
                 handled: Some(route.handling()),

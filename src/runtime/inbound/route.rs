@@ -167,7 +167,7 @@ struct Consent<'a> {
 impl<'a> Consent<'a> {
     /// The word that a typed text is. Words that opt in are heard from who has opted out.
     fn of(job: &'a Job<'_>, text: &str, contact: &StoredContact) -> Option<Self> {
-        let find = |wish| job.inner().consent.find(wish, text).map(|word| Self { wish, word });
+        let find = |wish| job.shared().consent.find(wish, text).map(|word| Self { wish, word });
         find(Wish::OptOut).or_else(|| find(Wish::OptIn).filter(|_| contact.contact.opted_out_at.is_some()))
     }
 
@@ -189,7 +189,7 @@ impl<'a> Consent<'a> {
 /// The same where sessions cannot be read or stepped: the message is kept, and opting out works all the same.
 pub(super) fn choose_degraded(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
-    match typed.and_then(|text| job.inner().consent.find(Wish::OptOut, text)) {
+    match typed.and_then(|text| job.shared().consent.find(Wish::OptOut, text)) {
         Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Unread),
         None => Route::Nowhere(Reason::InternalError),
     }
@@ -507,7 +507,7 @@ impl Router<'_> {
     }
 
     fn fallback(&self) -> Result<Option<Start>, Hold> {
-        match self.job.inner().options.routing.fallback_flow {
+        match self.job.shared().options.routing.fallback_flow {
             Some(flow_id) => self.start_of(flow_id, Map::new()),
             None => Ok(None),
         }

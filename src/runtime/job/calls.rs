@@ -29,7 +29,7 @@ impl Job<'_> {
             (Some(call), _) => {
                 let (id, turn) = (Uuid::now_v7(), after.turn);
                 http_calls::insert(self.tx(), &NewCall { id, session_seq, turn, call, created_at: self.now() })?;
-                self.bells().call();
+                self.wakeups().calls();
                 Ok(())
             }
             (None, Some(turn)) if awaited_since(after) != Some(turn) => {

@@ -5,10 +5,11 @@
 
 use serde_json::json;
 
-use super::{Bells, to_json};
+use super::listeners::Listeners;
+use super::to_json;
+use super::wake::Wakeups;
 use crate::domain::{CounterName, Reason, Session, Status, Timestamp};
 use crate::error::Result;
-use crate::runtime::webhooks::Teller;
 use crate::store::outbox::OutboxRow;
 use crate::store::sessions::{self, Marked};
 use crate::store::{Counter, Tx, http_calls, messages, outbox, turns};
@@ -24,9 +25,9 @@ pub(in crate::runtime) struct Ledger<'a> {
     /// The time of all that is written.
     pub(in crate::runtime) now: Timestamp,
     /// Who knows the webhook endpoints by heart; without one they are read.
-    pub(in crate::runtime) teller: Option<&'a Teller>,
+    pub(in crate::runtime) listeners: Option<&'a Listeners>,
     /// What there is to do after the commit.
-    pub(in crate::runtime) bells: &'a Bells,
+    pub(in crate::runtime) wakeups: &'a Wakeups,
 }
 
 /// How a session ends that is not read.

@@ -44,7 +44,7 @@ impl Job<'_> {
     /// For how long a sign counts; nothing if it does not.
     fn length_of(&self, by: Holder) -> Duration {
         match by {
-            Holder::Colleague => self.inner().options.routing.colleague_pause,
+            Holder::Colleague => self.shared().options.routing.colleague_pause,
             Holder::Standby => STANDBY,
         }
     }

@@ -6,11 +6,16 @@ mod calls;
 pub(in crate::runtime) mod changes;
 pub(in crate::runtime) mod compose;
 pub(in crate::runtime) mod ending;
+pub(in crate::runtime) mod flow_cache;
 pub(in crate::runtime) mod held;
+pub(in crate::runtime) mod keywords;
+pub(in crate::runtime) mod listeners;
 pub(in crate::runtime) mod settling;
+pub(in crate::runtime) mod shared;
 pub(in crate::runtime) mod sub_flows;
 pub(in crate::runtime) mod turn;
 pub(in crate::runtime) mod waiters;
+pub(in crate::runtime) mod wake;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -20,7 +25,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::inbound::identity::find_by_phone;
-use super::{Arrival, Inner, Notice};
 use crate::domain::{
     Contact, ContactId, CounterName, Direction, EventKind, Held, MessageId, MessageStatus, NewMessage, Origin, Part,
     Phone, Reason, SendHours, Session, Status, Timestamp,
@@ -31,19 +35,17 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, NewOutgoing};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
+use arrivals::Arrival;
+use changes::Notice;
 use ending::{BROKEN, Ledger, Unread, counted_as};
+use flow_cache::FlowKey;
+use shared::Shared;
 use sub_flows::SubFlows;
 use turn::{NotTaken, Said, Turn};
+use wake::Wakeups;
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
 pub(in crate::runtime) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
-
-/// One published version of one flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FlowKey {
-    pub(in crate::runtime) flow_seq: i64,
-    pub(in crate::runtime) version: u32,
-}
 
 /// Why a job was handed back instead of an outcome. What it has written is taken back then.
 #[derive(Debug)]
@@ -110,61 +112,30 @@ pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
 /// One run of a command inside the writer's transaction.
 pub struct Job<'a> {
     tx: &'a Tx<'a>,
-    inner: &'a Inner,
+    shared: &'a Shared,
     now: Timestamp,
     /// Up to when timers fire in it.
     settled: Timestamp,
     may_hold: bool,
     nearest_timer: Cell<Option<Timestamp>>,
     dropped: Cell<u64>,
-    bells: Bells,
+    wakeups: Wakeups,
+    /// Messages that failed for good, each with the row of its contact.
+    failed: RefCell<Vec<(i64, MessageId)>>,
     notices: RefCell<Vec<Notice>>,
 }
 
-/// Which workers a job has made work for, and what they may forget: they are told once it is committed.
-#[derive(Debug, Clone, Default)]
-pub(in crate::runtime) struct Bells {
-    calls: Cell<bool>,
-    messages: Cell<bool>,
-    webhooks: Cell<bool>,
-    /// Messages that failed for good, each with the row of its contact.
-    failed: RefCell<Vec<(i64, MessageId)>>,
-}
-
-impl Bells {
-    /// There is an HTTP call to make.
-    pub(in crate::runtime) fn call(&self) {
-        self.calls.set(true);
-    }
-
-    /// There is a message to send.
-    pub(in crate::runtime) fn message(&self) {
-        self.messages.set(true);
-    }
-
-    /// There is an event to tell.
-    pub(in crate::runtime) fn tell(&self) {
-        self.webhooks.set(true);
-    }
-
-    /// A message has failed for good: it will not be tried again.
-    pub(in crate::runtime) fn failed(&self, contact_seq: i64, id: MessageId) {
-        self.failed.borrow_mut().push((contact_seq, id));
-    }
-
-    /// Tells them.
-    pub(in crate::runtime) fn ring(&self, inner: &Inner) {
-        self.failed.borrow().iter().for_each(|(contact_seq, id)| inner.outbox.forget_head(*contact_seq, *id));
-        if self.calls.get() {
-            inner.caller.ring();
-        }
-        if self.messages.get() {
-            inner.outbox.ring();
-        }
-        if self.webhooks.get() {
-            inner.teller.ring();
-        }
-    }
+/// What follows from a job once it is committed.
+#[derive(Debug)]
+pub(in crate::runtime) struct AfterCommit {
+    /// The earliest timer that it armed.
+    pub(in crate::runtime) nearest_timer: Option<Timestamp>,
+    /// The workers to wake.
+    pub(in crate::runtime) wakeups: Wakeups,
+    /// Messages that failed for good and will not be tried again, each with the row of its contact.
+    pub(in crate::runtime) failed: Vec<(i64, MessageId)>,
+    /// What to tell whoever watches.
+    pub(in crate::runtime) notices: Vec<Notice>,
 }
 
 /// Where a session's contact stands in the database.
@@ -208,16 +179,17 @@ impl Live {
 }
 
 impl<'a> Job<'a> {
-    pub(in crate::runtime) fn new(tx: &'a Tx<'a>, inner: &'a Inner, may_hold: bool) -> Self {
+    pub(in crate::runtime) fn new(tx: &'a Tx<'a>, shared: &'a Shared, may_hold: bool) -> Self {
         Self {
             tx,
-            inner,
-            now: inner.clock.now(),
-            settled: inner.clock.settled(),
+            shared,
+            now: shared.clock.now(),
+            settled: shared.clock.settled(),
             may_hold,
             nearest_timer: Cell::default(),
             dropped: Cell::default(),
-            bells: Bells::default(),
+            wakeups: Wakeups::default(),
+            failed: RefCell::default(),
             notices: RefCell::default(),
         }
     }
@@ -232,23 +204,18 @@ impl<'a> Job<'a> {
     }
 
     /// What all jobs share.
-    pub(in crate::runtime) fn inner(&self) -> &Inner {
-        self.inner
+    pub(in crate::runtime) fn shared(&self) -> &Shared {
+        self.shared
     }
 
     /// What ends sessions without reading them.
     pub(in crate::runtime) fn ledger(&self) -> Ledger<'_> {
-        Ledger { tx: self.tx, now: self.now, teller: Some(&self.inner.teller), bells: &self.bells }
+        Ledger { tx: self.tx, now: self.now, listeners: Some(&self.shared.listeners), wakeups: &self.wakeups }
     }
 
     /// Name of the channel that messages go out on.
     pub(in crate::runtime) fn channel(&self) -> &'static str {
-        self.inner.options.channel.name()
-    }
-
-    /// The earliest timer that this job armed.
-    pub(in crate::runtime) fn nearest_timer(&self) -> Option<Timestamp> {
-        self.nearest_timer.get()
+        self.shared.options.channel.name()
     }
 
     /// Notes a session's timer.
@@ -260,8 +227,8 @@ impl<'a> Job<'a> {
     }
 
     /// The workers to wake.
-    pub(in crate::runtime) fn bells(&self) -> &Bells {
-        &self.bells
+    pub(in crate::runtime) fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
     }
 
     /// Messages that this job dropped because their session ended.
@@ -271,22 +238,32 @@ impl<'a> Job<'a> {
 
     /// Something may go out once the job is committed.
     pub(in crate::runtime) fn wake_outbox(&self) {
-        self.bells.message();
+        self.wakeups.messages();
     }
 
     /// Whether anybody wants to be told of anything.
     pub(in crate::runtime) fn is_watched(&self) -> bool {
-        self.inner.live.is_watched()
+        self.shared.live.is_watched()
     }
 
-    /// What to tell once the job is committed.
-    pub(in crate::runtime) fn into_notices(self) -> Vec<Notice> {
-        self.notices.into_inner()
+    /// Notes a message that failed for good: it will not be tried again.
+    pub(in crate::runtime) fn note_failed(&self, contact_seq: i64, id: MessageId) {
+        self.failed.borrow_mut().push((contact_seq, id));
+    }
+
+    /// What follows once the job is committed.
+    pub(in crate::runtime) fn into_effects(self) -> AfterCommit {
+        AfterCommit {
+            nearest_timer: self.nearest_timer.get(),
+            wakeups: self.wakeups,
+            failed: self.failed.into_inner(),
+            notices: self.notices.into_inner(),
+        }
     }
 
     /// Notes what to tell, if anybody watches.
     pub(in crate::runtime) fn notice(&self, notice: impl FnOnce() -> Notice) {
-        if self.inner.live.is_watched() {
+        if self.shared.live.is_watched() {
             self.notices.borrow_mut().push(notice());
         }
     }
@@ -325,7 +302,7 @@ impl<'a> Job<'a> {
     /// A compiled flow, or a hold that has it compiled.
     pub(in crate::runtime) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
         let key = FlowKey { flow_seq, version };
-        self.inner.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
+        self.shared.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
     }
 
     pub(in crate::runtime) fn find(&self, whom: &Whom) -> Result<Found> {
@@ -356,7 +333,7 @@ impl<'a> Job<'a> {
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
     pub(in crate::runtime) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
         match session.due_at().filter(|due_at| *due_at <= self.settled) {
-            Some(due_at) if self.may_hold && self.inner.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
+            Some(due_at) if self.may_hold && self.shared.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
             _ => Ok(()),
         }
     }
@@ -364,19 +341,19 @@ impl<'a> Job<'a> {
     /// The same for a job that is a reply itself: only another one's arrival holds it.
     pub(in crate::runtime) fn wait_for_earlier_replies(&self, session: &Session, own: &Arrival) -> Result<(), Hold> {
         match session.due_at().filter(|due_at| *due_at <= own.at()) {
-            Some(due_at) if self.may_hold && self.inner.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
+            Some(due_at) if self.may_hold && self.shared.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
             _ => Ok(()),
         }
     }
 
     /// Whether there is room for new sessions.
     pub(in crate::runtime) fn has_room(&self) -> bool {
-        self.inner.store.check_room(WriteClass::New).is_ok()
+        self.shared.store.check_room(WriteClass::New).is_ok()
     }
 
     /// Whether the sweeper may fire a timer due at this time.
     pub(in crate::runtime) fn may_fire(&self, due_at: Timestamp) -> bool {
-        self.inner.arrivals.may_fire(due_at).is_some()
+        self.shared.arrivals.may_fire(due_at).is_some()
     }
 
     /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were. A timeout whose
@@ -438,7 +415,7 @@ impl<'a> Job<'a> {
     fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
-        let limits = self.inner.options.channel.text_limits();
+        let limits = self.shared.options.channel.text_limits();
         // While somebody else holds the conversation its timers stand later by what is left of that.
         let held = self.holder(live.held).map(|held| (held, held.rest(self.now)));
         // One that begins has not been moved yet.
@@ -461,7 +438,7 @@ impl<'a> Job<'a> {
         }
         let sent = said.iter().filter(|said| said.refused.is_none()).count();
         // What waits in the outbox counts, and has the floor, once the channel took it.
-        let is_out = !self.inner.options.channel.kind().reaches_phones();
+        let is_out = !self.shared.options.channel.kind().reaches_phones();
         let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
         let contact_seq = match live.contact_row {
             ContactRow::Stored(seq) => {
@@ -562,7 +539,7 @@ impl<'a> Job<'a> {
         let mut seqs = Vec::with_capacity(said.len());
         let mut first = MessageId(Uuid::nil());
         for Said { message, refused, part } in said {
-            let status = match (refused, self.inner.options.channel.kind().reaches_phones()) {
+            let status = match (refused, self.shared.options.channel.kind().reaches_phones()) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, false) => MessageStatus::Simulated,
                 (None, true) => MessageStatus::Queued,

@@ -87,7 +87,7 @@ impl Job<'_> {
         self.take_control(row, is_certain)?;
         self.notice_progress(row, session.as_ref(), status)?;
         // Nobody else tells of what this channel does with a message.
-        if is_certain && !self.inner().options.channel.kind().reports_progress() {
+        if is_certain && !self.shared().options.channel.kind().reports_progress() {
             self.tell_stage(row, "sent", provider_id, at, None)?;
         }
         Ok(())
@@ -105,7 +105,7 @@ impl Job<'_> {
     /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that
     /// had it does not.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
-        if !is_certain || !self.inner().options.channel.kind().has_window() {
+        if !is_certain || !self.shared().options.channel.kind().has_window() {
             return Ok(());
         }
         let held = self.holder(contacts::held(self.tx(), row.contact_seq)?);
@@ -135,7 +135,7 @@ impl Job<'_> {
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
         self.drop_parts_of_failed(row, reason)?;
-        self.bells().failed(row.contact_seq, row.id);
+        self.note_failed(row.contact_seq, row.id);
         self.go_on_behind(row)?;
         self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
         if let Some(session) = &session {
@@ -359,7 +359,7 @@ impl Ledger<'_> {
     pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         for row in dropped {
             // What was behind them may go out.
-            self.bells.message();
+            self.wakeups.messages();
             self.tell_stage(row, "failed", None, self.now, Some((reason.as_str(), None)), None)?;
             if let Some(seq) = row.session_seq
                 && let Some(session) = outbox::session(self.tx, seq)?

@@ -105,7 +105,7 @@ impl Command for UseCredentials {
             reason != Reason::Operator.as_str() && refused.is_none_or(|refused| refused != self.digest)
         } else {
             // Also by the same token: somebody who sets it again wants it to be tried again.
-            job.inner().options.channel.kind().is_token_refusal(&reason)
+            job.shared().options.channel.kind().is_token_refusal(&reason)
         };
         Ok(is_mended && job.resume_channel()?)
     }
@@ -120,7 +120,7 @@ impl Job<'_> {
         if acted_at.is_some_and(|at| at > began_at) || !self.pause_channel(code, Some(text))? {
             return Ok(false);
         }
-        if let Some(digest) = self.inner().options.channel.credentials_digest() {
+        if let Some(digest) = self.shared().options.channel.credentials_digest() {
             settings::set(self.tx(), &refused_credentials_key(self.channel()), &digest, self.now())?;
         }
         tracing::error!(
@@ -214,7 +214,7 @@ impl Runtime {
     /// As [`Runtime::handle`].
     pub async fn resume_channel(&self) -> Result<bool> {
         let resumed = self.handle(Resume { only: None }).await?;
-        self.inner.outbox.close_breaker();
+        self.close_breaker();
         self.want_templates();
         Ok(resumed)
     }
@@ -252,7 +252,7 @@ impl Runtime {
         };
         let resumed = self.handle(UseCredentials { digest, is_start: false }).await?;
         if resumed {
-            self.inner.outbox.close_breaker();
+            self.close_breaker();
         }
         self.want_templates();
         Ok(resumed)

@@ -1,10 +1,12 @@
 //! Claiming: what goes out now is decided and marked in one transaction, and sent after it.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outbox;
 use super::pace::{ClaimPace, Pace};
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
@@ -34,9 +36,11 @@ const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
 const NO_MARKETING: &str = "131050";
 
 /// Takes up to `limit` messages out of the heads of their lanes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Claim {
     pub(super) limit: u32,
+    /// Whose pace it keeps to.
+    pub(super) outbox: Arc<Outbox>,
     /// A session that cannot be read must not hold up the others.
     pub(super) access: Access,
 }
@@ -149,8 +153,8 @@ impl Command for Claim {
         let due = outbox::due(tx, job.channel(), now, self.limit)?;
         let may_be_more = due.len() >= self.limit as usize;
         let decided = self.decide_all(job, due)?;
-        let is_paced = job.inner().options.channel.kind().is_paced();
-        let pace = is_paced.then(|| job.inner().outbox.pace.of_claim(tx, job.channel(), now));
+        let is_paced = job.shared().options.channel.kind().is_paced();
+        let pace = is_paced.then(|| self.outbox.pace.of_claim(tx, job.channel(), now));
         let mut claiming = Claiming { job, pace, claimed: Claimed { may_be_more, ..Claimed::default() } };
         for (row, decision) in decided {
             match decision {
@@ -350,7 +354,7 @@ impl Candidate<'_> {
 
     /// What the message goes out as: its text, or its template where the channel takes no free text to this person now.
     fn content(&self, message: &StoredMessage) -> Result<Content, NotSent> {
-        let channel = &self.job.inner().options.channel;
+        let channel = &self.job.shared().options.channel;
         // The channel's word goes before our reckoning.
         let takes_text = !channel.kind().has_window()
             || (is_window_open(self.addressee.last_inbound_at, self.job.now()) && !message.was_text_refused());
@@ -367,7 +371,7 @@ impl Candidate<'_> {
             // Of the conversation that goes on, the session hears of it.
             return Err(NO_MARKETING.into());
         }
-        let channel = &job.inner().options.channel;
+        let channel = &job.shared().options.channel;
         let known = templates::named(job.tx(), channel.name(), &named.name)?;
         if known.is_empty() && channel.kind().has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
             return Err(Aside::Templates.into());

@@ -42,7 +42,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::Runtime;
@@ -81,8 +81,6 @@ const ROUNDS: usize = 100_000;
 /// What the outbox keeps in memory. All of it may be lost.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// Rung when something may go out.
-    wake: Notify,
     pace: NumberPace,
     breaker: Breaker,
     /// Whether the outbox was brought into order since the start. Held while it is, and while messages are claimed.
@@ -91,34 +89,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(messages_per_second: u32) -> Self {
-        Self {
-            wake: Notify::new(),
-            pace: NumberPace::new(messages_per_second),
-            breaker: Breaker::default(),
-            in_order: Mutex::default(),
-        }
-    }
-
-    /// Rings: something may go out.
-    pub(super) fn ring(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Uses a channel again at once that is left alone.
-    fn close_breaker(&self) {
-        self.breaker.close();
-        self.ring();
+        Self { pace: NumberPace::new(messages_per_second), breaker: Breaker::default(), in_order: Mutex::default() }
     }
 
     /// Forgets what it knows of a message that will not be tried again, once that is committed.
     pub(super) fn forget_head(&self, contact_seq: i64, id: MessageId) {
         self.breaker.forget_head(contact_seq, id);
-    }
-
-    /// Takes note of a refusal that came in a status and not as an answer.
-    fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
-        self.breaker.record_late_refusal(refusal, contact_seq, id, now);
-        self.ring();
     }
 }
 
@@ -161,6 +137,23 @@ impl Runtime {
         Ok(handed_over)
     }
 
+    /// Has the outbox look for what may go out.
+    pub(super) fn wake_outbox(&self) {
+        self.shared().signals.messages.notify_one();
+    }
+
+    /// Uses a channel again at once that is left alone.
+    fn close_breaker(&self) {
+        self.inner.outbox.breaker.close();
+        self.wake_outbox();
+    }
+
+    /// Takes note of a refusal that came in a status and not as an answer.
+    fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId) {
+        self.inner.outbox.breaker.record_late_refusal(refusal, contact_seq, id, self.clock().now());
+        self.wake_outbox();
+    }
+
     /// Sends messages until `stop` is done, as soon as they are queued and may go out; then waits for what is under
     /// way, for 32 seconds at the most. While the clock is moved by hand it leaves that to
     /// [`Runtime::run_outbox_once`].
@@ -189,7 +182,7 @@ impl Runtime {
         let now = self.clock().now();
         let released = self.store().write(move |tx| stored::release_all(tx, name, now)).await?;
         tracing::debug!(released, "messages go on that waited for one that is gone");
-        self.inner.outbox.ring();
+        self.wake_outbox();
         Ok(())
     }
 }
@@ -202,7 +195,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
     let mut flights = JoinSet::new();
     loop {
         // Register for the wake-up before looking: a message that is queued in between is then not slept through.
-        let mut woken = std::pin::pin!(runtime.inner.outbox.wake.notified());
+        let mut woken = std::pin::pin!(runtime.shared().signals.messages.notified());
         woken.as_mut().enable();
         while let Some(landed) = flights.try_join_next() {
             log_panic(landed);
@@ -359,11 +352,12 @@ async fn claim(runtime: &Runtime, in_flight: usize) -> Result<Batch> {
 /// Runs a claim. When something in it cannot be read, messages are claimed one by one, and the one that it is about
 /// without its session.
 async fn claim_up_to(runtime: &Runtime, limit: u32) -> Result<Claimed> {
-    match runtime.handle(Claim { limit, access: Access::Full }).await {
+    let claim = |limit, access| Claim { limit, outbox: runtime.inner.outbox.clone(), access };
+    match runtime.handle(claim(limit, Access::Full)).await {
         Err(error) if Access::Full.degrades_by(&error) => log_unclaimed(&error, limit),
         other => return other,
     }
-    runtime.handle_degraded(|access| Claim { limit: 1, access }, |error| log_unclaimed(error, 1)).await
+    runtime.handle_degraded(|access| claim(1, access), |error| log_unclaimed(error, 1)).await
 }
 
 fn log_unclaimed(error: &Error, limit: u32) {
@@ -429,7 +423,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
         tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
     }
     // What is queued again, and what was behind, may go out once there is time for it.
-    outbox.ring();
+    runtime.wake_outbox();
 }
 
 fn is_paced(runtime: &Runtime) -> bool {

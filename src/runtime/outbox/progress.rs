@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outbox;
 use super::claim::may_speak;
 use super::refused::{AfterRefusal, Refused};
 use crate::channels::incoming::{Progress, Stage};
@@ -23,6 +24,7 @@ use crate::store::outbox::{self, OutboxRow};
 #[derive(Debug)]
 struct NoteProgress {
     progress: Arc<Progress>,
+    outbox: Arc<Outbox>,
     access: Access,
 }
 
@@ -132,8 +134,7 @@ impl NoteProgress {
         }
         let refusal = refusal_of(&self.progress);
         let began_at = row.claimed_at.unwrap_or(row.created_at);
-        let retry_at =
-            job.inner().outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
+        let retry_at = self.outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
         // The channel took the message before, so that it is about the message.
         let refused = Refused { refusal: &refusal, began_at, retry_at, is_spent: true, at, access: self.access };
         let goes_again = refused.goes_again(&row);
@@ -212,12 +213,12 @@ impl Runtime {
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.
     pub async fn note_progress(&self, progress: Progress) -> Result<ProgressOutcome> {
         let progress = Arc::new(progress);
-        let note = |access| NoteProgress { progress: progress.clone(), access };
+        let note = |access| NoteProgress { progress: progress.clone(), outbox: self.inner.outbox.clone(), access };
         let log = |error: &_| tracing::error!(%error, "what a channel tells is taken without the message's session");
         match self.handle_degraded(note, log).await? {
             ProgressOutcome::GoesAgain { contact_seq, id } => {
                 let refusal = refusal_of(&progress);
-                self.inner.outbox.record_late_refusal(&refusal, contact_seq, id, self.clock().now());
+                self.record_late_refusal(&refusal, contact_seq, id);
                 Ok(ProgressOutcome::Noted)
             }
             ProgressOutcome::StillEnding { contact_seq } => {

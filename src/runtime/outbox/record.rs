@@ -90,7 +90,7 @@ impl Command for Record {
             }
             _ if !is_open => Ok(Recorded::Stale),
             Sent::Ambiguous { text } => {
-                let until = job.now().plus(job.inner().options.unknown_after);
+                let until = job.now().plus(job.shared().options.unknown_after);
                 outbox::doubt(job.tx(), row.seq, text, until, job.now())?;
                 job.notice_progress(&row, job.brief(&row)?.as_ref(), MessageStatus::Unknown)?;
                 Ok(Recorded::InDoubt)
@@ -117,7 +117,7 @@ impl Command for Recover {
     type Outcome = usize;
 
     fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
-        let until = job.now().plus(job.inner().options.unknown_after);
+        let until = job.now().plus(job.shared().options.unknown_after);
         Ok(outbox::recover(job.tx(), job.channel(), NEVER_ENDED, until, job.now())?)
     }
 }
@@ -160,13 +160,13 @@ impl Command for Decide {
         let (tx, now) = (job.tx(), job.now());
         let abandoned = outbox::abandoned(tx, now.minus(LEASE), DECIDED_AT_ONCE)?;
         for row in &abandoned {
-            outbox::doubt(tx, row.seq, NEVER_ENDED, now.plus(job.inner().options.unknown_after), now)?;
+            outbox::doubt(tx, row.seq, NEVER_ENDED, now.plus(job.shared().options.unknown_after), now)?;
         }
         let doubtful = outbox::in_doubt(tx, now, DECIDED_AT_ONCE)?;
         for row in &doubtful {
             let is_ours = row.channel == job.channel() && row.attempts < MAX_TRIES;
             let goes_again = is_ours
-                && match job.inner().options.resend {
+                && match job.shared().options.resend {
                     Resend::None => false,
                     Resend::Texts => row.body.message().is_some_and(|message| !message.was_template()),
                     Resend::All => true,

@@ -46,7 +46,7 @@ impl Command for Retry {
         if row.origin.is_elsewhere() {
             return Ok(Retried::SentElsewhere);
         }
-        if row.channel != job.channel() || !job.inner().options.channel.kind().can_resend() {
+        if row.channel != job.channel() || !job.shared().options.channel.kind().can_resend() {
             return Ok(Retried::OtherChannel);
         }
         let session = job.brief(&row)?;

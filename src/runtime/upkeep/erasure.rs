@@ -80,7 +80,7 @@ pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
     let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
     if let Some(key) = kept {
         // From now on looking somebody up needs no look at the key.
-        runtime.inner.erasure_key.get_or_init(|| key);
+        runtime.shared().erasure_key.get_or_init(|| key);
     }
     if begun.is_empty() {
         return Ok(());
@@ -231,7 +231,7 @@ fn names_address(text: &str, address: &str) -> bool {
 
 /// The key of the hashes, made and committed if there is none.
 async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
-    if let Some(key) = runtime.inner.erasure_key.get() {
+    if let Some(key) = runtime.shared().erasure_key.get() {
         return Ok(*key);
     }
     let mut random = [0; 32];
@@ -239,7 +239,7 @@ async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
         .map_err(|error| Error::internal("The system gives no random bytes").caused_by(error.to_string()))?;
     let now = runtime.clock().now();
     let key = runtime.store().write_as(WriteClass::Essential, move |tx| ErasureKey::of(random).keep(tx, now)).await?;
-    Ok(*runtime.inner.erasure_key.get_or_init(|| key))
+    Ok(*runtime.shared().erasure_key.get_or_init(|| key))
 }
 
 impl Job<'_> {
@@ -267,7 +267,7 @@ impl Job<'_> {
 
     /// The key of the hashes; `None` where nobody was ever erased.
     pub(in crate::runtime) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
-        if let Some(key) = self.inner().erasure_key.get() {
+        if let Some(key) = self.shared().erasure_key.get() {
             return Ok(Some(*key));
         }
         // Not kept in memory from here: this transaction may yet be rolled back, with a key that it made.

@@ -17,8 +17,8 @@ use crate::domain::{AddressKey, Contact, ContactChange, ContactId, EventKind, Ha
 use crate::error::Result;
 use crate::runtime::METADATA_BYTES;
 use crate::runtime::inbound::identity::{find_by_phone, had_opted_out};
-use crate::runtime::job::Bells;
 use crate::runtime::job::ending::Ledger;
+use crate::runtime::job::wake::Wakeups;
 use crate::store::tombstones::ErasureKey;
 use crate::store::{Conn, Tx, contacts, messages, search};
 
@@ -136,8 +136,8 @@ pub fn preview(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Outco
 /// keeps neither sessions nor queued messages in memory, and looks at both anew before it does anything with them.
 fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Timestamp) -> Result<()> {
     // Nobody hears them: the server looks for work every second.
-    let bells = Bells::default();
-    let ledger = Ledger { tx, now, teller: None, bells: &bells };
+    let wakeups = Wakeups::default();
+    let ledger = Ledger { tx, now, listeners: None, wakeups: &wakeups };
     while ledger.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
     ledger.drop_queued_of(contact_seq, Reason::OptedOut)?;
     ledger.emit_consent(EventKind::ContactOptedOut, contact_seq, contact)

@@ -68,7 +68,7 @@ impl Runtime {
         let (_stop, stopping) = watch::channel(false);
         let now = self.clock().now();
         let mut lanes = JoinSet::new();
-        for (endpoint, id) in self.inner.teller.take_tests() {
+        for (endpoint, id) in self.inner.webhooks.take_tests() {
             let runtime = self.clone();
             lanes.spawn(async move { test(&runtime, endpoint, id).await });
         }
@@ -98,12 +98,12 @@ impl Runtime {
         let (stopper, stopping) = watch::channel(false);
         let mut lanes = Lanes::default();
         match self.store().query_vital(webhooks::tests).await {
-            Ok(left) => left.into_iter().for_each(|(endpoint, id)| self.inner.teller.make_test(endpoint, id)),
+            Ok(left) => left.into_iter().for_each(|(endpoint, id)| self.make_test(endpoint, id)),
             Err(error) => tracing::warn!(%error, "which tests were not made could not be read"),
         }
         loop {
             // Register for the wake-up before looking: what is queued in between is then not slept through.
-            let woken = self.inner.teller.wake.notified();
+            let woken = self.shared().signals.webhooks.notified();
             let pause = start_due(self, &mut lanes, &stopping).await;
             tokio::select! {
                 () = &mut stop => break,
@@ -120,7 +120,7 @@ impl Runtime {
 
 /// Starts the tests that are to be made and the deliveries that are due. Gives how long to sleep.
 async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Receiver<bool>) -> Duration {
-    for (endpoint, id) in runtime.inner.teller.take_tests() {
+    for (endpoint, id) in runtime.inner.webhooks.take_tests() {
         lanes.tasks.spawn(test_or_log(runtime.clone(), endpoint, id));
     }
     let waiting = match runtime.store().query_vital(webhooks::waiting).await {
@@ -246,7 +246,7 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
     let silent = |reason: String| Refusal { status: None, reason: http::cut(&reason, REASON_CHARS), retry_after: None };
     let client: &Client = runtime
         .inner
-        .teller
+        .webhooks
         .client
         .get_or_init(|| http::client().map_err(|error| error.to_string()))
         .as_ref()
@@ -270,7 +270,7 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
     }
     // What services inside the operator's network say is shown to nobody who could not read it there.
     // What is said at an address that flows may call may be shown, too.
-    let guard = Guard::new(runtime.inner.options.allow.clone());
+    let guard = Guard::new(runtime.shared().options.allow.clone());
     let may_show = answer.from.is_some_and(|address| guard.check(address).is_ok());
     let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
     let said: String = said.chars().filter(|c| !c.is_control()).collect();

@@ -9,11 +9,10 @@
 
 mod delivery;
 
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError};
 
 use reqwest::{Client, Url};
 use serde::Serialize;
-use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
 use super::credentials::make_secret;
@@ -47,28 +46,16 @@ const ROWS_PER_JOB: u32 = 1_000;
 
 /// Who is told, and what tells them.
 #[derive(Default)]
-pub(super) struct Teller {
+pub(super) struct Publisher {
     client: OnceLock<Result<Client, String>>,
-    /// The active endpoints; `None` until they are first read.
-    listeners: RwLock<Option<Vec<Listener>>>,
-    /// Held from reading the endpoints until they are in force: an older reading never replaces a newer one.
-    reloading: Mutex<()>,
     /// Tests that are to be made: they are in no queue.
     tests: std::sync::Mutex<Vec<(EndpointId, Uuid)>>,
-    /// Rung when something is queued.
-    wake: Notify,
 }
 
-impl Teller {
-    /// Wakes the worker, after the commit that queued something.
-    pub(super) fn ring(&self) {
-        self.wake.notify_one();
-    }
-
+impl Publisher {
     /// Has a test made, after the commit that has its row.
-    fn make_test(&self, endpoint: EndpointId, id: Uuid) {
+    fn add_test(&self, endpoint: EndpointId, id: Uuid) {
         self.tests.lock().unwrap_or_else(PoisonError::into_inner).push((endpoint, id));
-        self.ring();
     }
 
     fn take_tests(&self) -> Vec<(EndpointId, Uuid)> {
@@ -99,12 +86,11 @@ impl Ledger<'_> {
         let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
             listeners.iter().filter(|listener| listener.wants(event)).map(|listener| listener.id).collect()
         };
-        let known = self.teller.map(|teller| teller.listeners.read().unwrap_or_else(PoisonError::into_inner));
-        let endpoints = match known.as_ref().and_then(|known| known.as_deref()) {
-            Some(listeners) => wanted(listeners),
+        let known = self.listeners.and_then(|listeners| listeners.with(wanted));
+        let endpoints = match known {
+            Some(endpoints) => endpoints,
             None => wanted(&webhooks::listeners(self.tx)?),
         };
-        drop(known);
         if endpoints.is_empty() {
             return Ok(());
         }
@@ -116,7 +102,7 @@ impl Ledger<'_> {
                 &NewDelivery { id, endpoint, contact_seq, event: event.as_str(), body: &body, created_at },
             )?;
         }
-        self.bells.tell();
+        self.wakeups.webhooks();
         Ok(())
     }
 
@@ -275,7 +261,7 @@ impl Runtime {
         });
         let made = made.await?;
         if matches!(made, EndpointMade::Made { .. }) {
-            self.inner.teller.make_test(id, test);
+            self.make_test(id, test);
         }
         self.endpoints_changed().await?;
         Ok(made)
@@ -341,7 +327,7 @@ impl Runtime {
         });
         let tested = tested.await?;
         if let EndpointTested::Queued { delivery } = tested {
-            self.inner.teller.make_test(id, delivery);
+            self.make_test(id, delivery);
         }
         Ok(tested)
     }
@@ -358,7 +344,7 @@ impl Runtime {
             _ => Ok(None),
         });
         let tried = tried.await?;
-        self.inner.teller.ring();
+        self.shared().signals.webhooks.notify_one();
         Ok(tried)
     }
 
@@ -367,16 +353,18 @@ impl Runtime {
     /// # Errors
     /// When the database cannot be read.
     pub async fn reload_endpoints(&self) -> Result<()> {
-        let teller = &self.inner.teller;
-        let _in_order = teller.reloading.lock().await;
-        let listeners = self.store().query_vital(webhooks::listeners).await?;
-        *teller.listeners.write().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
-        Ok(())
+        self.shared().listeners.reload(&self.shared().store).await
+    }
+
+    /// Has a test made, after the commit that has its row.
+    fn make_test(&self, endpoint: EndpointId, id: Uuid) {
+        self.inner.webhooks.add_test(endpoint, id);
+        self.shared().signals.webhooks.notify_one();
     }
 
     async fn endpoints_changed(&self) -> Result<()> {
         self.reload_endpoints().await?;
-        self.inner.teller.ring();
+        self.shared().signals.webhooks.notify_one();
         Ok(())
     }
 }

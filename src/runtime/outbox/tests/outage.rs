@@ -262,7 +262,7 @@ async fn a_job_that_is_rolled_back_leaves_what_is_known_of_a_lane() {
     assert_eq!(desk.runtime.inner.outbox.breaker.known_people(), 1);
     let (runtime, seq) = (desk.runtime.clone(), attempt.seq);
     let rolled_back = desk.store.write(move |tx| {
-        let job = Job::new(tx, &runtime.inner, true);
+        let job = Job::new(tx, runtime.shared(), true);
         let row = stored::find(tx, seq)?.unwrap();
         let failure = Failure { reason: "lost", error: None, at: job.now(), notifies_session: true };
         job.fail_message(&row, &failure).unwrap();

@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::shared::Shared;
+use super::{Hold, Job};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
-use crate::runtime::Runtime;
-use crate::runtime::job::{Hold, Job};
 use crate::store::flows;
 
 /// The words of all flows.
@@ -47,11 +47,11 @@ impl Keywords {
 }
 
 /// Reads the words anew if anything was published since they were read.
-pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
-    let keywords = &runtime.inner.keywords;
+pub(in crate::runtime) async fn read(shared: &Shared) -> Result<()> {
+    let keywords = &shared.keywords;
     let _turn = keywords.reading.lock().await;
     let known = keywords.current().map(|index| index.publications);
-    let index = runtime.store().query_vital(move |conn| {
+    let index = shared.store.query_vital(move |conn| {
         // Counted first: what is published meanwhile is then read once more.
         let publications = flows::publications(conn)?;
         if known == Some(publications) {
@@ -83,9 +83,9 @@ pub(in crate::runtime) async fn read(runtime: &Runtime) -> Result<()> {
 impl Job<'_> {
     /// The flows that a text starts, as far as is known without looking at them: the one that was published last first.
     /// Holds the job when anything was published since the words were read.
-    pub(super) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Hold> {
+    pub(in crate::runtime) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Hold> {
         let publications = flows::publications(self.tx())?;
-        match self.inner().keywords.current() {
+        match self.shared().keywords.current() {
             Some(index) if index.publications == publications => Ok(index.flows_of(typed)),
             _ => Err(Hold::NeedsKeywords),
         }
