@@ -171,8 +171,11 @@ mod tests {
         assert_eq!(store.write_blocking(|tx| insert(tx, 5)).unwrap(), all(5));
     }
 
+    /// A job that inserts a row of each family and gives their numbers.
+    type Insert = fn(&Tx<'_>) -> Result<[i64; 6]>;
+
     /// Submits jobs while the writer is busy, so that they become one batch, and gives what came of them.
-    fn in_one_batch(store: &Store, jobs: Vec<fn(&Tx<'_>) -> Result<[i64; 6]>>) -> Vec<Result<[i64; 6]>> {
+    fn in_one_batch(store: &Store, jobs: Vec<Insert>) -> Vec<Result<[i64; 6]>> {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);
         let busy = store.submit(WriteClass::Ongoing, move |_| {

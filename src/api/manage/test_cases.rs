@@ -64,7 +64,8 @@ pub(in crate::api) async fn create_test_case(
         fields.fail("script", text);
     }
     fields.refuse_unknown();
-    let source = fields.finish_with(|| simulation.map(Source::Simulation).or(script.map(Source::Script)))?;
+    let source = fields
+        .finish_with(|| simulation.map(Source::Simulation).or(script.map(|script| Source::Script(Box::new(script)))))?;
 
     let script = match source {
         Source::Simulation(simulation) => {
@@ -75,7 +76,7 @@ pub(in crate::api) async fn create_test_case(
             })
             .await?
         }
-        Source::Script(script) => script,
+        Source::Script(script) => *script,
     };
     let script = serde_json::to_string(&script)
         .map_err(|error| Error::internal("A script cannot be written").caused_by(error))?;
@@ -147,7 +148,7 @@ pub(in crate::api) async fn run_test_cases(
 /// What a test case is made from.
 enum Source {
     Simulation(SimulationId),
-    Script(Script),
+    Script(Box<Script>),
 }
 
 enum Kept {

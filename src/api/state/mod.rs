@@ -28,6 +28,9 @@ use watchers::Watchers;
 /// Flows that are compiled or played for requests at once.
 pub(crate) const COMPILED_AT_ONCE: usize = 4;
 
+/// Reads the secret of a key of the configuration from its file; `None` where it came from no file.
+pub(crate) type SecretReader = Box<dyn Fn(&str) -> Result<Option<String>> + Send + Sync>;
+
 /// What handlers share.
 pub(crate) struct State {
     /// Moves sessions and holds the store.
@@ -54,7 +57,7 @@ pub(crate) struct State {
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
     /// Reads the secret of a key of the configuration again where that read it; `None` where that was no file.
-    pub(crate) read_secret: Box<dyn Fn(&str) -> Result<Option<String>> + Send + Sync>,
+    pub(crate) read_secret: SecretReader,
 }
 
 impl State {

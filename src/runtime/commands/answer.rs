@@ -84,7 +84,7 @@ impl Job<'_> {
             let id = MessageId(Uuid::now_v7());
             let first = *first.get_or_insert(id);
             let part = (of > 1).then(|| Part { first, number, of, options: Vec::new() });
-            let body = NewMessage { part, ..NewMessage::text(&piece) };
+            let body = NewMessage { part, ..NewMessage::text(piece) };
             self.queue(contact, (id, origin), Words { kind: "text", body: &body }, max_age)?;
         }
         first.ok_or_else(|| Error::internal("A blank text cannot be said"))

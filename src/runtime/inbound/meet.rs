@@ -43,10 +43,10 @@ impl Job<'_> {
         match self.owner_of(address)? {
             None if !kept => return Ok(row),
             Some(owner) if owner == row.contact_seq && !kept => return Ok(row),
-            Some(owner) if owner != row.contact_seq => {
-                if are_two_people(&self.ids_of(owner)?, &self.ids_of(row.contact_seq)?) {
-                    return Ok(row);
-                }
+            Some(owner)
+                if owner != row.contact_seq && are_two_people(&self.ids_of(owner)?, &self.ids_of(row.contact_seq)?) =>
+            {
+                return Ok(row);
             }
             _ => {}
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::turn::BAD_MEDIA;
 use crate::channels::outgoing::Content;
 use crate::domain::unseen::is_blank;
 use crate::domain::{
