@@ -27,7 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
@@ -36,12 +35,13 @@ use crate::channels::{Channel, ChannelKind};
 use crate::domain::{ContactId, FlowDocument, Timestamp};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
-use crate::store::{self, RoomLevel, Store, Tx, WriteClass, idempotency};
+use crate::store::{self, RoomLevel, Store, WriteClass};
 use authoring::simulations::Simulations;
 use commands::update_contact;
+use job::access::Access;
 use job::flow_cache::{CachedFlow, FlowKey};
 use job::shared::Shared;
-use job::{AfterCommit, keywords};
+use job::{AfterCommit, idempotent, keywords};
 use upkeep::{erasure, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
@@ -50,7 +50,7 @@ pub use commands::answer::{Answer, Answered};
 pub use commands::cancel::{Cancel, CancelSession, Cancelled, Ended, FireTimeout};
 
 pub use commands::event::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
-pub use commands::resume::{Resume, Resumed};
+pub use commands::resume::{Resume, ResumeContact, Resumed};
 pub use commands::save_contact::{ContactSaved, SaveContact, TAGS_PER_CONTACT};
 pub use commands::send::{SendRefusal, SendTemplate, SendText, Sending};
 pub use commands::stop_flow::Stopped;
@@ -59,8 +59,9 @@ pub use commands::update_contact::{ContactUpdated, METADATA_BYTES, UpdateContact
 pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_stopped_auto_replies};
 pub use job::arrivals::Arrival;
 pub use job::changes::Notice;
-pub use job::held::ResumeContact;
-pub use job::{Found, Hold, Job, Whom, find_contact};
+pub use job::idempotent::{IdempotencyKey, Once};
+pub use job::lookup::{Found, Whom, find_contact};
+pub use job::{Command, Hold, Job};
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
@@ -70,8 +71,6 @@ pub use upkeep::health::Impairment;
 pub use upkeep::import;
 pub use upkeep::sweeper::{Due, Fired};
 
-/// How long the answer to an idempotency key is kept.
-const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait before what the store did not take is offered again.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// The same while the disk is full.
@@ -80,56 +79,6 @@ const WHILE_FULL: Duration = Duration::from_secs(1);
 const MAX_HOLDS: u32 = 500;
 /// How long a job waits for earlier replies in all: then it goes on without them.
 const MAX_REPLY_WAIT: Duration = Duration::from_secs(1);
-
-/// Something that may advance a session, as one write job.
-pub trait Command: Send + Sync + 'static {
-    /// What came of it. Stored under an idempotency key, so it survives JSON.
-    type Outcome: Serialize + DeserializeOwned + Send + 'static;
-
-    /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
-    #[doc(hidden)]
-    fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Hold>;
-
-    /// What it writes for, which decides how little room on the disk still lets it in.
-    fn class(&self) -> WriteClass {
-        WriteClass::Ongoing
-    }
-
-    /// Whether an idempotency key keeps this outcome: refusals are decided anew each time.
-    fn is_kept(_outcome: &Self::Outcome) -> bool {
-        false
-    }
-}
-
-/// A caller's promise that two requests are the same one.
-#[derive(Debug, Clone)]
-pub struct IdempotencyKey {
-    /// The token that sent it.
-    pub token_seq: i64,
-    /// The route, so that a key is not shared between two actions.
-    pub route: &'static str,
-    /// The header's text, at most 255 characters.
-    pub key: String,
-    /// SHA-256 of the raw body.
-    pub body_hash: [u8; 32],
-}
-
-impl IdempotencyKey {
-    fn row(&self) -> idempotency::Key<'_> {
-        idempotency::Key { token_seq: self.token_seq, route: self.route, key: &self.key }
-    }
-}
-
-/// What came of a command under an idempotency key.
-#[derive(Debug)]
-pub enum Once<T> {
-    /// It ran now.
-    Ran(T),
-    /// It ran before, and this is what came of it then.
-    Replayed(T),
-    /// The key was used with another body.
-    KeyReused,
-}
 
 /// The runtime. Clones are handles to the same one.
 #[derive(Clone)]
@@ -267,7 +216,7 @@ impl Runtime {
     where
         T: Serialize + Send + 'static,
     {
-        self.shared().store.write_as(WriteClass::Essential, move |tx| forget_once(tx, &key, &outcome)).await
+        self.shared().store.write_as(WriteClass::Essential, move |tx| idempotent::forget(tx, &key, &outcome)).await
     }
 
     /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
@@ -292,7 +241,7 @@ impl Runtime {
             let attempt = self.shared().store.write_as(class, move |tx| {
                 let written = tx.rows_written();
                 let job = Job::new(tx, runtime.shared(), may_hold);
-                match run_once(&job, key.as_ref().as_ref(), command.as_ref()) {
+                match idempotent::run(&job, key.as_ref().as_ref(), command.as_ref()) {
                     Ok(outcome) => Ok(Ok((outcome, job.into_effects()))),
                     Err(Hold::Failed(error)) => Err(error),
                     Err(hold) if tx.rows_written() == written => Ok(Err(hold)),
@@ -327,6 +276,25 @@ impl Runtime {
                 Err(Hold::Failed(error)) => return Err(error),
             }
             holds += 1;
+        }
+    }
+
+    /// Runs a command with full access and, where that fails as `Internal`, once more with degraded access. `log` is
+    /// told of the error in between.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`].
+    pub(in crate::runtime) async fn handle_degraded<C: Command>(
+        &self,
+        command: impl Fn(Access) -> C,
+        log: impl FnOnce(&Error),
+    ) -> Result<C::Outcome> {
+        match self.handle(command(Access::Full)).await {
+            Err(error) if Access::Full.degrades_by(&error) => {
+                log(&error);
+                self.handle(command(Access::Degraded)).await
+            }
+            other => other,
         }
     }
 
@@ -472,43 +440,4 @@ fn compile_document(document: &str, default_ttl: Duration) -> Result<CompiledFlo
         Error::internal(format!("A published flow cannot be run: {why}"))
     })?;
     Ok(CompiledFlow::load(document, default_ttl))
-}
-
-/// Forgets what a key stands for, if that is still this outcome.
-fn forget_once<T: Serialize>(tx: &Tx<'_>, key: &IdempotencyKey, outcome: &T) -> Result<bool> {
-    let row = key.row();
-    match idempotency::find(tx, &row)? {
-        Some(kept) if kept.outcome == outcome_json(outcome)? => idempotency::delete(tx, &row),
-        _ => Ok(false),
-    }
-}
-
-fn outcome_json<T: Serialize>(outcome: &T) -> Result<String> {
-    serde_json::to_string(outcome).map_err(|error| Error::internal("An outcome cannot be stored").caused_by(error))
-}
-
-fn run_once<C: Command>(job: &Job<'_>, key: Option<&IdempotencyKey>, command: &C) -> Result<Once<C::Outcome>, Hold> {
-    let Some(key) = key else { return command.run(job).map(Once::Ran) };
-    let now = job.now();
-    let row = key.row();
-    let earlier = idempotency::find(job.tx(), &row)?;
-    let is_live = |at: Timestamp| at.plus(KEY_LIFETIME) > now;
-    match earlier {
-        Some(earlier) if is_live(earlier.created_at) && earlier.body_hash == key.body_hash => {
-            let outcome = serde_json::from_str(&earlier.outcome)
-                .map_err(|error| Error::internal("A stored outcome cannot be read").caused_by(error))?;
-            return Ok(Once::Replayed(outcome));
-        }
-        Some(earlier) if is_live(earlier.created_at) => return Ok(Once::KeyReused),
-        _ => {}
-    }
-    let has_stale = earlier.is_some();
-    let outcome = command.run(job)?;
-    if C::is_kept(&outcome) {
-        if has_stale {
-            idempotency::delete(job.tx(), &row)?;
-        }
-        idempotency::insert(job.tx(), &row, &key.body_hash, &outcome_json(&outcome)?, now)?;
-    }
-    Ok(Once::Ran(outcome))
 }

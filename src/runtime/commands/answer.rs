@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::domain::{ContactId, Direction, MessageId, MessageStatus, NewMessage, Origin, Part, cut};
 use crate::error::{Error, Result};
-use crate::runtime::job::{Hold, Job, to_json};
-use crate::runtime::{Command, Notice};
+use crate::runtime::job::changes::Notice;
+use crate::runtime::job::{Command, Hold, Job, to_json};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, NewOutgoing};
 

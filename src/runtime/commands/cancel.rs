@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{FlowId, Reason, SessionId, Status};
 use crate::engine::Event;
 use crate::error::{Error, Result};
-use crate::runtime::Command;
-use crate::runtime::job::{Found, Hold, Job, Live, Whom};
+use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::{Command, Hold, Job, Live};
 use crate::store::{contacts, flows, sessions};
 
 /// Ends the live session of a flow and a contact: the customer paid, so the reminder stops.

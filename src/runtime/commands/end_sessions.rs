@@ -2,9 +2,9 @@
 
 use crate::domain::Reason;
 use crate::error::Result;
+use crate::runtime::Runtime;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
-use crate::runtime::{Command, Runtime};
+use crate::runtime::job::{Command, Hold, Job};
 use crate::store::{WriteClass, contacts};
 
 /// Sessions that one job ends.

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::domain::{EventName, FlowId, SessionId};
 use crate::engine::Event;
 use crate::error::{Error, Result};
-use crate::runtime::Command;
-use crate::runtime::job::{Found, Hold, Job, Live, Whom};
+use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::{Command, Hold, Job, Live};
 use crate::store::{contacts, flows, sessions};
 
 /// Tells sessions that something happened: those that wait for it go on, the others keep it until they do.

@@ -1,13 +1,13 @@
-//! A person gives a conversation back to its flow.
+//! Giving a conversation back to its flow: by the person who had a session in handoff, or for whoever else held it.
 
 use serde::{Deserialize, Serialize};
 
 use super::cancel::{Ended, running};
-use crate::domain::{SessionId, WaitKind};
+use crate::domain::{ContactId, SessionId, WaitKind};
 use crate::engine::Event;
 use crate::error::Result;
-use crate::runtime::Command;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Command, Hold, Job};
+use crate::store::contacts;
 
 /// Takes a session out of handoff: its flow goes on.
 #[derive(Debug, Clone, Copy)]
@@ -46,5 +46,22 @@ impl Command for Resume {
             None => Ok(Resumed::Done),
             Some(_) => Ok(Resumed::NotInHandoff),
         }
+    }
+}
+
+/// Ends what holds the conversation with somebody: flows go on. The outcome is whether there is such a contact.
+#[derive(Debug, Clone, Copy)]
+pub struct ResumeContact {
+    /// With whom.
+    pub contact_id: ContactId,
+}
+
+impl Command for ResumeContact {
+    type Outcome = bool;
+
+    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+        let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
+        job.let_go(&contact)?;
+        Ok(true)
     }
 }

@@ -9,8 +9,8 @@ use super::update_contact::metadata_fits;
 use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
-use crate::runtime::Command;
-use crate::runtime::job::{Found, Hold, Job, Whom};
+use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::{Command, Hold, Job};
 use crate::store::contacts::{self, Profile};
 
 /// Tags of a contact at most.

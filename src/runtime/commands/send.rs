@@ -13,9 +13,8 @@ use crate::domain::{
     AddressKey, ContactId, MessageId, NewMessage, Origin, Phone, Reason, TemplateId, TemplateRef, web_link,
 };
 use crate::error::Result;
-use crate::runtime::Command;
 use crate::runtime::job::compose::{any_translation, is_window_open};
-use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
+use crate::runtime::job::{Command, Hold, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, InputType, Reason, SessionId, Timestamp};
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
-use crate::runtime::Command;
-use crate::runtime::job::{ContactRow, Found, Hold, Job, Live, Whom};
+use crate::runtime::job::Command;
+use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::{ContactRow, Hold, Job, Live};
 use crate::store::{WriteClass, contacts, flows, sessions};
 
 /// Starts a published flow for a contact.

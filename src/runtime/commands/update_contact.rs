@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::end_sessions::{SESSIONS_PER_JOB, end_sessions};
 use crate::domain::{Contact, ContactChange, ContactId, Reason};
 use crate::error::Result;
+use crate::runtime::Runtime;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
-use crate::runtime::{Command, Runtime};
+use crate::runtime::job::{Command, Hold, Job};
 use crate::store::{WriteClass, contacts};
 
 /// Bytes of JSON that a contact's metadata may have.

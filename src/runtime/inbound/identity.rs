@@ -15,46 +15,9 @@ use crate::error::{Error, Result};
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Hold, Job};
 use crate::store::contacts::{self, StoredContact};
-use crate::store::tombstones::{self, ErasureKey, Tombstone};
-use crate::store::{Conn, addresses, merge};
-
-/// The contact that a phone number leads to, however its country's numbers are written.
-pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
-    if let Some(found) = contacts::find_by_phone(conn, phone)? {
-        return Ok(Some(found));
-    }
-    // The number itself was just looked for.
-    for candidate in AddressKey::of_phone(phone).forms(address_kinds()).into_iter().skip(1) {
-        if let Some(seq) = addresses::owner(conn, &candidate)? {
-            return contacts::find_by_seq(conn, seq);
-        }
-    }
-    Ok(None)
-}
-
-/// Whether the owner of an address that leads to nobody had opted out and was erased.
-pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
-    for candidate in address.forms_ever_kept(address_kinds()) {
-        let tombstone = Tombstone::OptOut(candidate.kind.as_str(), &candidate.value);
-        if tombstones::find(conn, key, tombstone)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
+use crate::store::{addresses, merge};
 
 impl Job<'_> {
-    /// The contact that a phone number leads to, however its country's numbers are written.
-    pub(in crate::runtime) fn find_by_phone(&self, phone: &Phone) -> Result<Option<StoredContact>> {
-        find_by_phone(self.tx(), phone)
-    }
-
-    /// Whether the owner of an address that leads to nobody had opted out and was erased.
-    pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
-        let Some(key) = self.erasure_key()? else { return Ok(false) };
-        had_opted_out(self.tx(), &key, address)
-    }
-
     /// The contact that all of these addresses lead to that lead to anybody; `None` also where they lead to several.
     pub(super) fn only_owner(&self, shown: &[AddressKey]) -> Result<Option<StoredContact>> {
         match self.owners(shown)?.as_slice() {

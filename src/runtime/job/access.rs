@@ -5,8 +5,7 @@
 //! answer of a channel) run again with degraded access: they do what they are for, and neither read nor step any
 //! session.
 
-use crate::error::{Code, Error, Result};
-use crate::runtime::{Command, Runtime};
+use crate::error::{Code, Error};
 
 /// Whether a command reads and steps sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,26 +25,5 @@ impl Access {
     /// Whether a command that failed with this access runs again with degraded access.
     pub(in crate::runtime) fn degrades_by(self, error: &Error) -> bool {
         self.is_full() && error.code() == Code::Internal
-    }
-}
-
-impl Runtime {
-    /// Runs a command with full access and, where that fails as `Internal`, once more with degraded access. `log` is
-    /// told of the error in between.
-    ///
-    /// # Errors
-    /// As [`Runtime::handle`].
-    pub(in crate::runtime) async fn handle_degraded<C: Command>(
-        &self,
-        command: impl Fn(Access) -> C,
-        log: impl FnOnce(&Error),
-    ) -> Result<C::Outcome> {
-        match self.handle(command(Access::Full)).await {
-            Err(error) if Access::Full.degrades_by(&error) => {
-                log(&error);
-                self.handle(command(Access::Degraded)).await
-            }
-            other => other,
-        }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::domain::Timestamp;
-use crate::runtime::Clock;
+use crate::runtime::clock::Clock;
 
 /// The register.
 #[derive(Debug, Clone)]

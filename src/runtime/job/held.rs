@@ -16,11 +16,11 @@
 
 use std::time::Duration;
 
+use super::arrivals::Arrival;
 use super::{Hold, Job};
-use crate::domain::{ContactId, Held, Holder, Timestamp};
+use crate::domain::{Held, Holder, Timestamp};
 use crate::engine::{self, Move};
 use crate::error::Result;
-use crate::runtime::{Arrival, Command};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{outbox, sessions};
 
@@ -107,22 +107,5 @@ impl Job<'_> {
     /// Who else holds the conversation with a contact now.
     pub(in crate::runtime) fn holder(&self, held: Option<Held>) -> Option<Held> {
         held.filter(|held| held.is_on(self.now()))
-    }
-}
-
-/// Ends what holds the conversation with somebody: flows go on. The outcome is whether there is such a contact.
-#[derive(Debug, Clone, Copy)]
-pub struct ResumeContact {
-    /// With whom.
-    pub contact_id: ContactId,
-}
-
-impl Command for ResumeContact {
-    type Outcome = bool;
-
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
-        let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
-        job.let_go(&contact)?;
-        Ok(true)
     }
 }

@@ -8,8 +8,10 @@ pub(in crate::runtime) mod compose;
 pub(in crate::runtime) mod ending;
 pub(in crate::runtime) mod flow_cache;
 pub(in crate::runtime) mod held;
+pub(in crate::runtime) mod idempotent;
 pub(in crate::runtime) mod keywords;
 pub(in crate::runtime) mod listeners;
+pub(in crate::runtime) mod lookup;
 pub(in crate::runtime) mod settling;
 pub(in crate::runtime) mod shared;
 pub(in crate::runtime) mod sub_flows;
@@ -22,9 +24,10 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::inbound::identity::find_by_phone;
 use crate::domain::{
     Contact, ContactId, CounterName, Direction, EventKind, Held, MessageId, MessageStatus, NewMessage, Origin, Part,
     Phone, Reason, SendHours, Session, Status, Timestamp,
@@ -34,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, NewOutgoing};
 use crate::store::sessions::{self, Marked, StoredSession};
-use crate::store::{Conn, Counter, Tx, WriteClass, flows, turns};
+use crate::store::{Counter, Tx, WriteClass, flows, turns};
 use arrivals::Arrival;
 use changes::Notice;
 use ending::{BROKEN, Ledger, Unread, counted_as};
@@ -46,6 +49,26 @@ use wake::Wakeups;
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
 pub(in crate::runtime) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
+
+/// Something that may advance a session, as one write job.
+pub trait Command: Send + Sync + 'static {
+    /// What came of it. Stored under an idempotency key, so it survives JSON.
+    type Outcome: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
+    #[doc(hidden)]
+    fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Hold>;
+
+    /// What it writes for, which decides how little room on the disk still lets it in.
+    fn class(&self) -> WriteClass {
+        WriteClass::Ongoing
+    }
+
+    /// Whether an idempotency key keeps this outcome: refusals are decided anew each time.
+    fn is_kept(_outcome: &Self::Outcome) -> bool {
+        false
+    }
+}
 
 /// Why a job was handed back instead of an outcome. What it has written is taken back then.
 #[derive(Debug)]
@@ -64,49 +87,6 @@ impl From<Error> for Hold {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
-}
-
-/// Whom a request names.
-#[derive(Debug, Clone)]
-pub enum Whom {
-    /// An existing contact.
-    Id(ContactId),
-    /// A phone number, known or not.
-    Phone(Phone),
-    /// Both, which must be the same person.
-    Both(ContactId, Phone),
-}
-
-/// Who that is.
-#[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
-#[derive(Debug)]
-pub enum Found {
-    /// A contact in the database.
-    Known(StoredContact),
-    /// Nobody yet.
-    New(Phone),
-    /// No contact has that id.
-    Unknown,
-    /// The id and the number are two different people.
-    Mismatch,
-}
-
-/// Who that is, looked up the same way for those who read and for those who write: also a number in another notation
-/// leads to its owner.
-///
-/// # Errors
-/// When the database cannot be read.
-pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
-    let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
-    Ok(match whom {
-        Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
-        Whom::Phone(phone) => find_by_phone(conn, phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
-        Whom::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
-            (None, _) => Found::Unknown,
-            (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
-            (Some(_), _) => Found::Mismatch,
-        },
-    })
 }
 
 /// One run of a command inside the writer's transaction.
@@ -303,10 +283,6 @@ impl<'a> Job<'a> {
     pub(in crate::runtime) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
         let key = FlowKey { flow_seq, version };
         self.shared.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
-    }
-
-    pub(in crate::runtime) fn find(&self, whom: &Whom) -> Result<Found> {
-        find_contact(self.tx, whom)
     }
 
     /// A session that is in the database, with its flow and contact.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::access::Access;
+use super::changes::Notice;
 use super::ending::Ledger;
 use super::turn;
 use super::{Hold, Job, Live, to_json};
@@ -11,7 +12,6 @@ use crate::domain::{
 };
 use crate::engine::{Event, rearm};
 use crate::error::{Error, Result};
-use crate::runtime::Notice;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow, SessionBrief};

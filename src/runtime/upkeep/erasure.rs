@@ -264,15 +264,6 @@ impl Job<'_> {
             .and_then(|hash| hash.first_chunk().copied())
             .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))
     }
-
-    /// The key of the hashes; `None` where nobody was ever erased.
-    pub(in crate::runtime) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
-        if let Some(key) = self.shared().erasure_key.get() {
-            return Ok(Some(*key));
-        }
-        // Not kept in memory from here: this transaction may yet be rolled back, with a key that it made.
-        ErasureKey::find(self.tx())
-    }
 }
 
 #[cfg(test)]

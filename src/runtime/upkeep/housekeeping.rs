@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::erasure;
 use crate::error::Result;
-use crate::runtime::{KEY_LIFETIME, Runtime, tell_refusal};
+use crate::runtime::job::idempotent::KEY_LIFETIME;
+use crate::runtime::{Runtime, tell_refusal};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{Tx, WriteClass, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks};
 

@@ -1,0 +1,105 @@
+//! Looking contacts up: by the id or the number that a request names, and whether the owner of an address that leads to
+//! nobody had opted out.
+
+use super::Job;
+use crate::channels::capabilities::address_kinds;
+use crate::domain::{AddressKey, ContactId, Phone};
+use crate::error::Result;
+use crate::store::contacts::{self, StoredContact};
+use crate::store::tombstones::{self, ErasureKey, Tombstone};
+use crate::store::{Conn, addresses};
+
+/// Whom a request names.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// An existing contact.
+    Id(ContactId),
+    /// A phone number, known or not.
+    Phone(Phone),
+    /// Both, which must be the same person.
+    Both(ContactId, Phone),
+}
+
+/// Who that is.
+#[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
+#[derive(Debug)]
+pub enum Found {
+    /// A contact in the database.
+    Known(StoredContact),
+    /// Nobody yet.
+    New(Phone),
+    /// No contact has that id.
+    Unknown,
+    /// The id and the number are two different people.
+    Mismatch,
+}
+
+/// Who that is, looked up the same way for those who read and for those who write: also a number in another notation
+/// leads to its owner.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
+    let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
+    Ok(match whom {
+        Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
+        Whom::Phone(phone) => find_by_phone(conn, phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
+        Whom::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
+            (None, _) => Found::Unknown,
+            (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
+            (Some(_), _) => Found::Mismatch,
+        },
+    })
+}
+
+/// The contact that a phone number leads to, however its country's numbers are written.
+pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
+    if let Some(found) = contacts::find_by_phone(conn, phone)? {
+        return Ok(Some(found));
+    }
+    // The number itself was just looked for.
+    for candidate in AddressKey::of_phone(phone).forms(address_kinds()).into_iter().skip(1) {
+        if let Some(seq) = addresses::owner(conn, &candidate)? {
+            return contacts::find_by_seq(conn, seq);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the owner of an address that leads to nobody had opted out and was erased.
+pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
+    for candidate in address.forms_ever_kept(address_kinds()) {
+        let tombstone = Tombstone::OptOut(candidate.kind.as_str(), &candidate.value);
+        if tombstones::find(conn, key, tombstone)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Job<'_> {
+    /// Whom a request names.
+    pub(in crate::runtime) fn find(&self, whom: &Whom) -> Result<Found> {
+        find_contact(self.tx, whom)
+    }
+
+    /// The contact that a phone number leads to, however its country's numbers are written.
+    pub(in crate::runtime) fn find_by_phone(&self, phone: &Phone) -> Result<Option<StoredContact>> {
+        find_by_phone(self.tx(), phone)
+    }
+
+    /// Whether the owner of an address that leads to nobody had opted out and was erased.
+    pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
+        let Some(key) = self.erasure_key()? else { return Ok(false) };
+        had_opted_out(self.tx(), &key, address)
+    }
+
+    /// The key of the hashes; `None` where nobody was ever erased.
+    pub(in crate::runtime) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
+        if let Some(key) = self.shared().erasure_key.get() {
+            return Ok(Some(*key));
+        }
+        // Not kept in memory from here: this transaction may yet be rolled back, with a key that it made.
+        ErasureKey::find(self.tx())
+    }
+}
