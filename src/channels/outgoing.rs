@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::capabilities::address_kinds;
 use crate::domain::{AddressKey, AddressKind, MediaRef, MessageId, MessageOption, MessageTemplate, Phone, Timestamp};
 
 /// A message that is ready to go out.
@@ -22,14 +21,14 @@ pub struct Outgoing {
 /// Where a person is reached. Which of the addresses a message goes to, its channel decides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recipient {
-    /// One of each kind at most, the newest, in the order of [`address_kinds`].
+    /// One of each kind at most, the newest, in the order of the channels' kinds.
     pub addresses: Vec<AddressKey>,
 }
 
 impl Recipient {
-    /// The recipient who is known by these values, by the names of their kinds. What is of no kind that a channel has
-    /// is left out, and so is a phone that cannot be a number.
-    pub fn of(known: &BTreeMap<String, String>) -> Self {
+    /// The recipient who is known by these values, by the names of their kinds. What is of none of `kinds` is left out,
+    /// and so is a phone that cannot be a number.
+    pub fn of(known: &BTreeMap<String, String>, kinds: &[AddressKind]) -> Self {
         let of_kind = |kind: &AddressKind| {
             let value = known.get(kind.as_str())?;
             match *kind {
@@ -37,7 +36,7 @@ impl Recipient {
                 other => Some(AddressKey::new(other, value)),
             }
         };
-        Self { addresses: address_kinds().iter().filter_map(of_kind).collect() }
+        Self { addresses: kinds.iter().filter_map(of_kind).collect() }
     }
 
     /// The address of a kind.

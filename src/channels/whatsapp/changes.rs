@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, TemplateNews};
 use super::addresses::Person;
 use super::catalog::{self, Treatment};
-use super::incoming::{Contacts, is_scoped_id, number, scoped_id, text, timestamp, unknown};
+use super::fields::{number, scoped_id, text, timestamp, unknown};
+use super::people::{Contacts, previous_id};
 use super::templates::template_event;
 
 /// What a delivery about anything but messages says. `field` is what Meta calls it.
@@ -162,18 +163,6 @@ pub(super) fn of_person(system: &Value, message: &Value) -> Value {
 /// Whether a system message's payload tells a new address: then it is a change of it, whatever Meta calls it by now.
 pub(super) fn has_new_address(payload: &Value) -> bool {
     payload.get("wa_id").is_some() || payload.get("bsuid").is_some()
-}
-
-/// The id that a person had before it changed: as such, or out of the sentence "User … changed from … to …". A person's
-/// name stands in that sentence too, so that only its end counts, and only if it leads to the new id that is told.
-pub(super) fn previous_id(system: &Value) -> Option<String> {
-    scoped_id(system, "previous_user_id").or_else(|| scoped_id(system, "previous_parent_user_id")).or_else(|| {
-        let new = scoped_id(system, "user_id")?;
-        let sentence = text(Some(system), "body")?;
-        let rest = sentence.trim_end().strip_suffix(new.as_str())?.strip_suffix(" to ")?;
-        let (_, old) = rest.rsplit_once(" changed from ")?;
-        is_scoped_id(old).then(|| old.to_owned())
-    })
 }
 
 /// A change of a business-scoped id on its own. It has no id of its own to be told from a redelivery by, so that the two

@@ -6,8 +6,6 @@
 
 use serde_json::Value;
 
-use super::templates::text;
-
 /// Where a part stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -131,6 +129,11 @@ pub(super) fn unfillable(entry: &Value) -> Vec<String> {
 
 fn variables(text: &str) -> usize {
     text.matches("{{").count()
+}
+
+/// A field's text, if it is one.
+pub(super) fn text(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(test)]

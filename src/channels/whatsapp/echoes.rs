@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 use super::super::incoming::{Echo, Handover, IncomingKind, Item};
 use super::addresses::Person;
 use super::changes;
-use super::incoming::{Contacts, Said, number, read_message, read_status, scoped_id, text, timestamp, unknown};
+use super::fields::{number, scoped_id, text, timestamp, unknown};
+use super::messages::{Said, read_message, read_status};
+use super::people::Contacts;
 use crate::domain::{Holder, ReplyKind};
 
 /// The fields that are read here.

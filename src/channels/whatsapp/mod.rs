@@ -13,9 +13,12 @@ mod components;
 #[cfg(test)]
 mod corpus;
 mod echoes;
+mod fields;
 mod incoming;
 mod limits;
+mod messages;
 mod options;
+mod people;
 mod repair;
 mod request;
 mod signature;

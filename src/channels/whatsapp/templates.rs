@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::incoming::FetchedTemplate;
 use super::super::outgoing::{Refusal, RefusalClass};
-use super::components;
+use super::components::{self, text};
 use crate::domain::{ButtonKind, MessageTemplate, Reason, TemplateButton, TemplateHeader, TemplateStatus};
 
 /// The fields of a template that are asked for.
@@ -150,10 +150,6 @@ fn read_button(button: &Value) -> TemplateButton {
         url: text(button, "url").or_else(|| is_code.then(|| "{{1}}".to_owned())),
         phone_number: text(button, "phone_number"),
     }
-}
-
-pub(super) fn text(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Outbox;
 use super::pace::{ClaimPace, Pace};
+use crate::channels::capabilities::address_kinds;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
     Held, MessageId, MessageStatus, MessageTemplate, Origin, Reason, SendHours, Status, StoredMessage, TemplateRef,
@@ -221,7 +222,7 @@ impl Claim {
         let candidate = Candidate { job, row, session: session.as_ref(), addressee: &addressee, access: self.access };
         candidate.check_consent()?;
         candidate.check_session_and_age()?;
-        let to = Recipient::of(&addressee.addresses);
+        let to = Recipient::of(&addressee.addresses, address_kinds());
         if to.addresses.is_empty() {
             return Err(Reason::NoAddress.into());
         }
