@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::request::{Query, Reader};
 use crate::domain::Timestamp;
+use crate::store::contacts::Profile;
+use crate::views::contact::ContactRow;
 
 /// A moment as the API shows it.
 pub(in crate::api) fn iso(at: Option<Timestamp>) -> Value {
@@ -32,4 +34,18 @@ pub(in crate::api) fn cut<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> 
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     has_more.then(|| rows.last().map(|row| seq(row).to_string())).flatten()
+}
+
+/// What the row of a contact tells.
+pub(in crate::api) fn row_of(profile: &Profile) -> ContactRow<'_> {
+    ContactRow {
+        contact: &profile.stored.contact,
+        source: &profile.source,
+        held: profile.stored.held,
+        last_inbound_at: profile.last_inbound_at,
+        last_message_at: profile.last_message_at,
+        total_messages: profile.total_messages,
+        created_at: profile.stored.created_at,
+        updated_at: profile.updated_at,
+    }
 }

@@ -7,9 +7,10 @@ use actix_web::{HttpResponse, web};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::contacts::{not_found, profile_of, row_of};
+use super::contacts::{not_found, profile_of};
 use super::messages::message_with_stages;
 use super::sessions::{session_view, turn_views};
+use crate::api::answer::row_of;
 use crate::api::error::ApiError;
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, Timestamp};

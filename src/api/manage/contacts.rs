@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::answer::cut;
+use crate::api::answer::{cut, row_of};
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
     checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
@@ -21,7 +21,7 @@ use crate::store::Conn;
 use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
 use crate::views::Listing;
-use crate::views::contact::{AdminContact, ContactRow, ErasedContact, ErasedRows};
+use crate::views::contact::{AdminContact, ErasedContact, ErasedRows};
 
 pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
@@ -173,20 +173,6 @@ pub(super) fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> 
     match contacts::find_by_id(conn, id)? {
         Some(found) => contacts::profile(conn, found.seq),
         None => Ok(None),
-    }
-}
-
-/// What the row of a contact tells.
-pub(in crate::api) fn row_of(profile: &Profile) -> ContactRow<'_> {
-    ContactRow {
-        contact: &profile.stored.contact,
-        source: &profile.source,
-        held: profile.stored.held,
-        last_inbound_at: profile.last_inbound_at,
-        last_message_at: profile.last_message_at,
-        total_messages: profile.total_messages,
-        created_at: profile.stored.created_at,
-        updated_at: profile.updated_at,
     }
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::tools::Tool;
-use crate::api::answer::cut_out;
+use crate::api::answer::{cut_out, row_of};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::manage::contacts::row_of;
+
 use crate::api::manage::flows;
 use crate::api::manage::publishing::{Publication, publish, read_accept, read_note};
 use crate::api::manage::{sessions, sessions::Wanted, sessions::session_view, sessions::turns_view};

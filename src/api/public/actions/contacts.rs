@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
+use crate::api::answer::row_of;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::manage::contacts::row_of;
 use crate::api::request::contact_fields::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
 use crate::api::state::{State, read, read_heavy};
