@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 use rusqlite::types::{ToSql, ToSqlOutput};
 
-use super::{Conn, Tx, search};
+use super::{Conn, Tx, search_queue};
 use crate::domain::{AddressKey, AddressKind, Timestamp};
 use crate::error::{Error, Result};
 
@@ -69,7 +69,7 @@ pub fn retire(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestam
 
 /// Phone numbers are what people are searched by; other addresses are not.
 fn mark(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey) -> Result<()> {
-    if address.kind == AddressKind::PHONE { search::index::mark(tx, contact_seq) } else { Ok(()) }
+    if address.kind == AddressKind::PHONE { search_queue::mark(tx, contact_seq) } else { Ok(()) }
 }
 
 /// The addresses of a kind that lead to a contact, the newest first.

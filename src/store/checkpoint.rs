@@ -11,7 +11,7 @@ use rusqlite::ErrorCode;
 use super::file::{length, log_of};
 use super::foreign_writes::Own;
 use super::room::Room;
-use super::{Conn, is_damage, rows_of_checkpoint, writer};
+use super::{BUSY_TIMEOUT, Conn, is_damage, rows_of_checkpoint};
 
 /// How long a checkpoint that has to have the log for itself waits for readers.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -128,7 +128,7 @@ impl Log {
         let _ = conn.raw().busy_timeout(PATIENCE);
         self.checkpoints += 1;
         let done = checkpoint(conn, "TRUNCATE");
-        let _ = conn.raw().busy_timeout(writer::BUSY_TIMEOUT);
+        let _ = conn.raw().busy_timeout(BUSY_TIMEOUT);
         if done? {
             LOG_PAGES.set(0);
             self.last = 0;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row_numbers::Numbered;
 use super::values::Json;
-use super::{Conn, Tx, addresses, search};
+use super::{Conn, Tx, addresses, search_queue};
 use crate::domain::{AddressKey, Contact, ContactId, Held, Phone, Timestamp};
 use crate::error::Result;
 
@@ -219,7 +219,7 @@ pub fn insert_with_messages(
     for tag in tags {
         add_tag(tx, seq, tag)?;
     }
-    search::index::mark_new(tx, seq)?;
+    search_queue::mark_new(tx, seq)?;
     Ok(seq)
 }
 
@@ -241,7 +241,7 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     )?
     .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now, marketing_only))?;
     if *name != before.name || *email != before.email || *tags != before.tags {
-        search::index::mark(tx, seq)?;
+        search_queue::mark(tx, seq)?;
     }
     if *phone != before.phone {
         if let Some(old) = &before.phone {
@@ -295,7 +295,7 @@ pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
 /// Records that `messages` messages went to or came from a contact at `at`. `inbound_at` is when the last of them came
 /// in, if one did. Times never go back.
 pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
-    search::index::mark_message(tx, seq, at)?;
+    search_queue::mark_message(tx, seq, at)?;
     // Of a NULL and a time, max() gives NULL and coalesce() the time.
     tx.prepare_cached(
         "UPDATE contacts SET total_messages = total_messages + ?2,

@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
 use super::conn::Shared;
-use super::lock::{Ending, Recorded};
+use super::file::Recorded;
+use super::lock::Ending;
 use super::schema::{self, State};
 use super::{Conn, Tx, file};
 use crate::error::{Error, Result};

@@ -14,7 +14,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::lock::Recorded;
 use crate::error::{Error, Result};
 
 /// Permissions of the files that are made: nobody else may read what people wrote.
@@ -134,6 +133,17 @@ impl OpenFile {
         self.is_warned = file.nlink() > 1;
         None
     }
+}
+
+/// What a lock file says of the database that the last server had open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// There never was one.
+    Nothing,
+    /// There was one; older versions did not say which.
+    Unknown,
+    /// The file with this inode.
+    Database(u64),
 }
 
 /// Refuses what must not be opened, before anything is touched.

@@ -18,7 +18,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file::{Identity, PRIVATE, beside, is_absent};
+use super::file::{Identity, PRIVATE, Recorded, beside, is_absent};
 use crate::error::{Error, Result};
 
 /// What stands before the inode.
@@ -28,17 +28,6 @@ const NONE: &str = "none";
 /// What stands before why the last server ended: its file was taken away, or written over.
 const LOST: &str = "lost: ";
 const DAMAGED: &str = "damaged: ";
-
-/// What a lock file says of the database that the last server had open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Recorded {
-    /// There never was one.
-    Nothing,
-    /// There was one; older versions did not say which.
-    Unknown,
-    /// The file with this inode.
-    Database(u64),
-}
 
 impl Recorded {
     /// Reads the lock file of a database, whoever holds it.

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::contacts::{self, StoredContact};
-use super::{Tx, addresses, search};
+use super::{Tx, addresses, search, search_queue};
 use crate::domain::{AddressKey, Timestamp};
 use crate::error::Result;
 
@@ -46,7 +46,7 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
         tx.prepare_cached(sql)?.execute(pair)?;
     }
     search::index::remove(tx, gone.seq)?;
-    search::index::mark(tx, keep.seq)?;
+    search_queue::mark(tx, keep.seq)?;
     for sql in [
         "DELETE FROM pair_clocks WHERE contact_seq = ?1",
         "DELETE FROM contact_tags WHERE contact_seq = ?1",

@@ -37,6 +37,7 @@ mod row_numbers;
 mod same_people;
 mod schema;
 pub mod search;
+pub mod search_queue;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
@@ -79,6 +80,8 @@ use readers::{Damage, Readers};
 use room::Room;
 use writer::{Command, Pending, Writer};
 
+/// How long a batch, or a reader, waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 256;
 /// Memory of the writer's page cache, in KiB: the upper levels of every index that a random phone number goes through.
@@ -535,7 +538,7 @@ fn about(path: &Path, error: Error) -> Error {
 fn open_for_writing(path: &Path, synchronous: Synchronous) -> Result<Conn> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Conn::open_with_flags(path, flags)?;
-    conn.raw().busy_timeout(writer::BUSY_TIMEOUT)?;
+    conn.raw().busy_timeout(BUSY_TIMEOUT)?;
     // Looked at before anything is changed: the next pragma writes to the file, whosoever it is.
     schema::CURRENT.inspect(&conn)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

@@ -11,7 +11,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::OpenFlags;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Conn, Direct, Options, STATEMENTS, Store, writer};
+use super::{BUSY_TIMEOUT, Conn, Direct, Options, STATEMENTS, Store};
 use crate::error::{Error, Result};
 
 /// How long a read waits for a connection of the pool.
@@ -80,7 +80,7 @@ impl Readers {
         let manager = SqliteConnectionManager::file(&options.path)
             .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .with_init(|conn| {
-                conn.busy_timeout(writer::BUSY_TIMEOUT)?;
+                conn.busy_timeout(BUSY_TIMEOUT)?;
                 conn.set_prepared_statement_cache_capacity(STATEMENTS);
                 conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;")?;
                 conn.pragma_update(None, "cache_size", -READER_CACHE)

@@ -10,7 +10,9 @@ use rusqlite::OptionalExtension;
 use super::conn::Shared;
 use super::contacts::StoredContact;
 use super::sessions::Marked;
-use super::{Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search, sessions, turns};
+use super::{
+    Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search_queue, sessions, turns,
+};
 use crate::domain::profile::clean_tag;
 use crate::domain::{AddressKey, AddressKind, CounterName, Phone, Reason, Timestamp};
 use crate::error::{Error, Result};
@@ -218,7 +220,7 @@ fn join_tags(tx: &Tx<'_>) -> Result<u32> {
         let mut having = tx.prepare_cached("SELECT contact_seq FROM contact_tags WHERE tag_seq = ?1")?;
         let having: Vec<i64> = having.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         for contact_seq in having {
-            search::index::mark(tx, contact_seq)?;
+            search_queue::mark(tx, contact_seq)?;
         }
         if let Some(same) = same {
             tx.execute("UPDATE OR IGNORE contact_tags SET tag_seq = ?2 WHERE tag_seq = ?1", (seq, same))?;

@@ -43,13 +43,11 @@ use super::foreign_writes::Watch;
 use super::lock::{Ending, Lock};
 use super::readers::Damage;
 use super::room::{Room, RoomLevel, WriteClass};
-use super::{Conn, Tx, cause, is_damage, rescue};
+use super::{BUSY_TIMEOUT, Conn, Tx, cause, is_damage, rescue};
 use crate::error::{Error, Result};
 
 /// How long the queue stays empty before the write-ahead log is emptied, too.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a batch waits for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the file and the room are looked at while nothing is written.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often batches that are refused are told of in the log.

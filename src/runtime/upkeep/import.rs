@@ -20,7 +20,7 @@ use crate::runtime::job::ending::Ledger;
 use crate::runtime::job::lookup::{find_by_phone, had_opted_out};
 use crate::runtime::job::wake::Wakeups;
 use crate::store::tombstones::ErasureKey;
-use crate::store::{Conn, Tx, contacts, messages, search};
+use crate::store::{Conn, Tx, contacts, messages, search_queue};
 
 /// What the contacts' records say of where they are from.
 const SOURCE: &str = "csv_import";
@@ -114,11 +114,11 @@ pub fn save(tx: &Tx<'_>, incoming: &Incoming, now: Timestamp) -> Result<Outcome>
             if !before.is_opted_out() && plan.contact.is_opted_out() {
                 end_conversations(tx, *seq, &plan.contact, now)?;
             }
-            search::index::defer(tx, *seq)?;
+            search_queue::defer(tx, *seq)?;
         }
         None => {
             let seq = contacts::insert(tx, &plan.contact, SOURCE, now)?;
-            search::index::defer(tx, seq)?;
+            search_queue::defer(tx, seq)?;
         }
     }
     Ok(plan.outcome)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::Contact;
+use crate::store::search_queue::{BACKLOG, defer};
 use crate::store::testing::{self, contact_id, now};
 use crate::store::{contacts, merge};
 
