@@ -267,7 +267,7 @@ impl Runtime {
                     return Err(Error::unavailable("Too many flows are in use at once; try again"));
                 }
                 Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
-                Err(Hold::NeedsKeywords) => keywords::read(self.shared()).await?,
+                Err(Hold::NeedsKeywords) => keywords::read(&self.shared().keywords, self.store()).await?,
                 Err(Hold::EarlierReply) => {
                     let deadline = *reply_deadline.get_or_insert_with(|| Instant::now() + MAX_REPLY_WAIT);
                     let at_most = deadline.saturating_duration_since(Instant::now());

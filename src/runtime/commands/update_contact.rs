@@ -46,7 +46,7 @@ pub enum ContactUpdated {
 /// An [`UpdateContact`] as one job.
 struct Update {
     command: UpdateContact,
-    /// With degraded access the sessions of who opts out are left to [`EndSessions`].
+    /// With degraded access the sessions of who opts out are left to [`end_sessions`].
     access: Access,
 }
 

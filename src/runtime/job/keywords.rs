@@ -7,12 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::shared::Shared;
 use super::{Hold, Job};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
-use crate::store::flows;
+use crate::store::{Store, flows};
 
 /// The words of all flows.
 #[derive(Debug, Default)]
@@ -47,11 +46,10 @@ impl Keywords {
 }
 
 /// Reads the words anew if anything was published since they were read.
-pub(in crate::runtime) async fn read(shared: &Shared) -> Result<()> {
-    let keywords = &shared.keywords;
+pub(in crate::runtime) async fn read(keywords: &Keywords, store: &Store) -> Result<()> {
     let _turn = keywords.reading.lock().await;
     let known = keywords.current().map(|index| index.publications);
-    let index = shared.store.query_vital(move |conn| {
+    let index = store.query_vital(move |conn| {
         // Counted first: what is published meanwhile is then read once more.
         let publications = flows::publications(conn)?;
         if known == Some(publications) {
