@@ -1,0 +1,114 @@
+//! Which files and folders of the source import which: those beside one another never in a circle. The `mod.rs` of a
+//! folder is its face, which all of them may use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use super::sources;
+
+/// A module, as its names from `src/` on.
+type Module = Vec<String>;
+
+/// The modules of the program, each with those that it names.
+fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
+    let is_test = |path: &str| path.split(['/', '.']).any(|name| ["tests", "testing"].contains(&name));
+    let files: BTreeMap<Module, String> = sources()
+        .into_iter()
+        .filter(|(path, _)| !is_test(path) && !["lib.rs", "main.rs"].contains(&path.as_str()))
+        .map(|(path, code)| {
+            let module = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
+            (module, code.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned())
+        })
+        .collect();
+    let import = Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))?\s+)?use\s+([\w:{}, \n*]+);").unwrap();
+    let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap();
+    let imports_of = |module: &Module, code: &str| -> BTreeSet<Module> {
+        let used = import.captures_iter(code).flat_map(|found| leaves(&found[1]));
+        let rest = import.replace_all(code, "");
+        let named: Vec<String> = path.find_iter(&rest).map(|found| found.as_str().to_owned()).collect();
+        let absolute = used.chain(named).filter_map(|path| absolute(module, &path, &files));
+        let of_a_file = absolute.filter_map(|mut path| {
+            while !path.is_empty() && !files.contains_key(&path) {
+                path.pop();
+            }
+            Some(path).filter(|path| !path.is_empty() && path != module)
+        });
+        of_a_file.collect()
+    };
+    files.iter().map(|(module, code)| (module.clone(), imports_of(module, code))).collect()
+}
+
+/// The paths of a tree such as `a::{b, c::{d, e}}`.
+fn leaves(tree: &str) -> Vec<String> {
+    let Some((before, rest)) = tree.split_once('{') else {
+        return vec![tree.split(" as ").next().unwrap().trim().to_owned()];
+    };
+    let (inside, _) = rest.rsplit_once('}').unwrap();
+    let mut depth = 0;
+    let parts = inside.split(|letter: char| {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        letter == ',' && depth == 0
+    });
+    let parts = parts.filter(|part| !part.trim().is_empty());
+    parts.flat_map(|part| leaves(&format!("{}{}", before.trim(), part.trim()))).collect()
+}
+
+/// A path from `src/` on that is written in a module; `None` for one that leads to another crate.
+fn absolute(module: &Module, path: &str, files: &BTreeMap<Module, String>) -> Option<Module> {
+    let mut names: Vec<String> = path.split("::").map(|name| name.trim().to_owned()).collect();
+    let mut base = module.clone();
+    match names[0].as_str() {
+        "crate" => base.clear(),
+        "self" => {}
+        "super" => {
+            while names.first().is_some_and(|name| name == "super") {
+                names.remove(0);
+                base.pop();
+            }
+            names.insert(0, String::new());
+        }
+        child => {
+            let inner = [module.as_slice(), &[child.to_owned()]].concat();
+            return files.contains_key(&inner).then(|| [module.as_slice(), &names].concat());
+        }
+    }
+    Some([base.as_slice(), &names[1..]].concat())
+}
+
+/// What of a graph is left when all is taken away that leads nowhere, or to which nothing leads: its circles.
+fn circles(mut graph: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    loop {
+        let wanted: BTreeSet<String> = graph.values().flatten().cloned().collect();
+        let before = graph.len();
+        graph.retain(|name, others| !others.is_empty() && wanted.contains(name));
+        let kept: BTreeSet<String> = graph.keys().cloned().collect();
+        graph.values_mut().for_each(|others| others.retain(|other| kept.contains(other)));
+        if graph.len() == before {
+            return graph;
+        }
+    }
+}
+
+#[test]
+fn no_files_beside_one_another_import_each_other_in_a_circle() {
+    let imports = imports();
+    assert!(imports.len() > 250, "only {} modules were found", imports.len());
+    let folders: BTreeSet<Module> = imports.keys().map(|module| module[..module.len() - 1].to_vec()).collect();
+    let mut found = Vec::new();
+    for folder in folders {
+        let depth = folder.len();
+        let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let inside =
+            |module: &Module| (module.len() > depth && module.starts_with(&folder)).then(|| module[depth].clone());
+        for (module, others) in &imports {
+            let Some(name) = inside(module) else { continue };
+            let others = others.iter().filter_map(inside).filter(|other| *other != name);
+            graph.entry(name.clone()).or_default().extend(others);
+        }
+        found.extend(
+            circles(graph).into_iter().map(|(name, others)| format!("{}/{name}: {others:?}", folder.join("/"))),
+        );
+    }
+    assert_eq!(found, [] as [&str; 0]);
+}
