@@ -61,7 +61,7 @@ pub use job::arrivals::Arrival;
 pub use job::changes::Notice;
 pub use job::idempotent::{IdempotencyKey, Once};
 pub use job::lookup::{Found, Whom, find_contact};
-pub use job::{Command, Hold, Job};
+pub use job::{Command, Deferred, Job};
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
@@ -76,7 +76,7 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// The same while the disk is full.
 const WHILE_FULL: Duration = Duration::from_secs(1);
 /// How often a job is handed back before it gives up on a flow.
-const MAX_HOLDS: u32 = 500;
+const MAX_DEFERRALS: u32 = 500;
 /// How long a job waits for earlier replies in all: then it goes on without them.
 const MAX_REPLY_WAIT: Duration = Duration::from_secs(1);
 
@@ -228,11 +228,12 @@ impl Runtime {
         let class = command.class();
         let command = Arc::new(command);
         let key = Arc::new(key);
-        let mut holds = 0;
+        let mut deferrals = 0;
         let mut reply_deadline: Option<Instant> = None;
         loop {
             let (runtime, command, key) = (self.clone(), command.clone(), key.clone());
-            let may_hold = holds < MAX_HOLDS && reply_deadline.is_none_or(|deadline| Instant::now() < deadline);
+            let may_defer =
+                deferrals < MAX_DEFERRALS && reply_deadline.is_none_or(|deadline| Instant::now() < deadline);
             // Counted before the job looks, so that a reply which ends while it looks is not missed.
             let replies_ended = self.shared().arrivals.drops();
             // What a job is handed back for after it has written: the store takes back what a job that fails has written.
@@ -240,13 +241,13 @@ impl Runtime {
             let kept = held.clone();
             let attempt = self.shared().store.write_as(class, move |tx| {
                 let written = tx.rows_written();
-                let job = Job::new(tx, runtime.shared(), may_hold);
+                let job = Job::new(tx, runtime.shared(), may_defer);
                 match idempotent::run(&job, key.as_ref().as_ref(), command.as_ref()) {
                     Ok(outcome) => Ok(Ok((outcome, job.into_effects()))),
-                    Err(Hold::Failed(error)) => Err(error),
-                    Err(hold) if tx.rows_written() == written => Ok(Err(hold)),
-                    Err(hold) => {
-                        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+                    Err(Deferred::Failed(error)) => Err(error),
+                    Err(deferred) if tx.rows_written() == written => Ok(Err(deferred)),
+                    Err(deferred) => {
+                        *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(deferred);
                         Err(Error::internal("A job was handed back after it had written"))
                     }
                 }
@@ -254,7 +255,7 @@ impl Runtime {
             let attempt = match attempt.await {
                 Ok(attempt) => attempt,
                 Err(error) => match held.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    Some(hold) if error.code() == Code::Internal => Err(hold),
+                    Some(deferred) if error.code() == Code::Internal => Err(deferred),
                     _ => return Err(error),
                 },
             };
@@ -263,19 +264,19 @@ impl Runtime {
                     self.follow(effects);
                     return Ok(outcome);
                 }
-                Err(Hold::NeedsFlow(_) | Hold::NeedsKeywords) if holds >= MAX_HOLDS => {
+                Err(Deferred::NeedsFlow(_) | Deferred::NeedsKeywords) if deferrals >= MAX_DEFERRALS => {
                     return Err(Error::unavailable("Too many flows are in use at once; try again"));
                 }
-                Err(Hold::NeedsFlow(flow)) => self.compile(flow).await?,
-                Err(Hold::NeedsKeywords) => keywords::read(&self.shared().keywords, self.store()).await?,
-                Err(Hold::EarlierReply) => {
+                Err(Deferred::NeedsFlow(flow)) => self.compile(flow).await?,
+                Err(Deferred::NeedsKeywords) => keywords::read(&self.shared().keywords, self.store()).await?,
+                Err(Deferred::EarlierReply) => {
                     let deadline = *reply_deadline.get_or_insert_with(|| Instant::now() + MAX_REPLY_WAIT);
                     let at_most = deadline.saturating_duration_since(Instant::now());
                     self.shared().arrivals.wait_for_drop(replies_ended, at_most).await;
                 }
-                Err(Hold::Failed(error)) => return Err(error),
+                Err(Deferred::Failed(error)) => return Err(error),
             }
-            holds += 1;
+            deferrals += 1;
         }
     }
 

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::job::access::Access;
-use super::job::{Hold, Job};
+use super::job::{Deferred, Job};
 use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
 use crate::domain::HttpCall;
 use crate::engine::Event;
@@ -120,7 +120,7 @@ impl Command for Answered {
         if self.access.is_full() { WriteClass::Ongoing } else { WriteClass::Essential }
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<AnswerHandling, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<AnswerHandling, Deferred> {
         if self.access == Access::Degraded {
             http_calls::delete(job.tx(), self.seq)?;
             return Ok(AnswerHandling::Dropped);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::{ContactId, Direction, MessageId, MessageStatus, NewMessage, Origin, Part, cut};
 use crate::error::{Error, Result};
 use crate::runtime::job::changes::Notice;
-use crate::runtime::job::{Command, Hold, Job, to_json};
+use crate::runtime::job::{Command, Deferred, Job, to_json};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, NewOutgoing};
 
@@ -48,7 +48,7 @@ impl Command for Answer {
         matches!(outcome, Answered::Queued { .. })
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Answered, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Answered, Deferred> {
         let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(Answered::NotFound) };
         if !self.is_by_person && contact.contact.is_opted_out() {
             return Ok(Answered::OptedOut);

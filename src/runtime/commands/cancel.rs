@@ -6,7 +6,7 @@ use crate::domain::{FlowId, Reason, SessionId, Status};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{Command, Hold, Job, Live};
+use crate::runtime::job::{Command, Deferred, Job, Live};
 use crate::store::{contacts, flows, sessions};
 
 /// Ends the live session of a flow and a contact: the customer paid, so the reminder stops.
@@ -46,7 +46,7 @@ impl Command for Cancel {
         matches!(outcome, Cancelled::Ended { .. } | Cancelled::NotRunning)
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Cancelled, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Cancelled, Deferred> {
         let Some(flow_seq) = flows::seq_of(job.tx(), self.flow_id)? else { return Ok(Cancelled::FlowNotFound) };
         let contact = match job.find(&self.whom)? {
             Found::Known(contact) => contact,
@@ -105,7 +105,7 @@ pub enum Ended {
 impl Command for CancelSession {
     type Outcome = Ended;
 
-    fn run(&self, job: &Job<'_>) -> Result<Ended, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Ended, Deferred> {
         let mut live = match running(job, self.id)? {
             Ok(live) => live,
             Err(ended) => return Ok(ended),
@@ -118,7 +118,7 @@ impl Command for CancelSession {
 impl Command for FireTimeout {
     type Outcome = Ended;
 
-    fn run(&self, job: &Job<'_>) -> Result<Ended, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Ended, Deferred> {
         let mut live = match running(job, self.id)? {
             Ok(live) => live,
             Err(ended) => return Ok(ended),
@@ -135,7 +135,7 @@ impl Command for FireTimeout {
 }
 
 /// A session with what was overdue settled, or why it cannot be moved.
-pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Hold> {
+pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Deferred> {
     let Some(stored) = sessions::find_by_id(job.tx(), id)? else { return Ok(Err(Ended::NotFound)) };
     if stored.session.status != Status::Running {
         return Ok(Err(Ended::NotRunning));

@@ -4,7 +4,7 @@ use crate::domain::Reason;
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Command, Hold, Job};
+use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::{WriteClass, contacts};
 
 /// Sessions that one job ends.
@@ -25,7 +25,7 @@ impl Command for EndSessions {
         WriteClass::Essential
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let mut ended = 0;
         if self.access == Access::Degraded {
             while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {

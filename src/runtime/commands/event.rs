@@ -7,7 +7,7 @@ use crate::domain::{EventName, FlowId, SessionId};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{Command, Hold, Job, Live};
+use crate::runtime::job::{Command, Deferred, Job, Live};
 use crate::store::{contacts, flows, sessions};
 
 /// Tells sessions that something happened: those that wait for it go on, the others keep it until they do.
@@ -84,7 +84,7 @@ impl Command for SendEvent {
         matches!(outcome, EventOutcome::Sent { .. })
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<EventOutcome, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<EventOutcome, Deferred> {
         let (stored, contact) = match &self.to {
             EventTarget::Session(id) => {
                 let Some(stored) = sessions::find_by_id(job.tx(), *id)? else {
@@ -113,7 +113,7 @@ impl Command for SendEvent {
                 (stored, contact)
             }
         };
-        // Whatever may hold the job comes before anything is written.
+        // Whatever may defer the job comes before anything is written.
         let mut lives = Vec::with_capacity(stored.len());
         for stored in stored {
             job.wait_for_replies(&stored.session)?;
@@ -134,7 +134,7 @@ impl Command for SendEvent {
 
 impl SendEvent {
     /// Tells one session, unless it is over by now.
-    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>, Hold> {
+    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>, Deferred> {
         job.settle(live, job.now())?;
         if !live.is_running() {
             return Ok(None);

@@ -6,7 +6,7 @@ use super::cancel::{Ended, running};
 use crate::domain::{ContactId, SessionId, WaitKind};
 use crate::engine::Event;
 use crate::error::Result;
-use crate::runtime::job::{Command, Hold, Job};
+use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::contacts;
 
 /// Takes a session out of handoff: its flow goes on.
@@ -33,7 +33,7 @@ pub enum Resumed {
 impl Command for Resume {
     type Outcome = Resumed;
 
-    fn run(&self, job: &Job<'_>) -> Result<Resumed, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Resumed, Deferred> {
         let mut live = match running(job, self.id)? {
             Ok(live) => live,
             Err(Ended::NotFound) => return Ok(Resumed::NotFound),
@@ -59,7 +59,7 @@ pub struct ResumeContact {
 impl Command for ResumeContact {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
         job.let_go(&contact)?;
         Ok(true)

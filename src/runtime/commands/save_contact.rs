@@ -10,7 +10,7 @@ use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{Command, Hold, Job};
+use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::contacts::{self, Profile};
 
 /// Tags of a contact at most.
@@ -55,7 +55,7 @@ impl Command for SaveContact {
         matches!(outcome, ContactSaved::Saved { .. })
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<ContactSaved, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<ContactSaved, Deferred> {
         let (seq, before) = match (job.find(&self.whom)?, &self.source) {
             (Found::Known(known), _) => (Some(known.seq), known.contact),
             (Found::New(phone), Some(_)) => {

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::runtime::job::compose::{any_translation, is_window_open};
-use crate::runtime::job::{Command, Hold, Job, MESSAGE_MAX_AGE_MINUTES};
+use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 
@@ -104,7 +104,7 @@ impl Command for SendText {
         is_said(outcome)
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Sending, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Sending, Deferred> {
         let found = match job.reachable(&self.phone, false)? {
             Ok(found) => found,
             Err(refusal) => return Ok(Sending::Refused(refusal)),
@@ -135,7 +135,7 @@ impl Command for SendTemplate {
         is_said(outcome)
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Sending, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Sending, Deferred> {
         let refused = |refusal| Ok(Sending::Refused(refusal));
         let Some(group) = templates::find_group(job.tx(), job.channel(), self.template_id)? else {
             return refused(SendRefusal::TemplateNotFound);

@@ -9,7 +9,7 @@ use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::runtime::job::Command;
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{ContactRow, Hold, Job, Live};
+use crate::runtime::job::{ContactRow, Deferred, Job, Live};
 use crate::store::{WriteClass, contacts, flows, sessions};
 
 /// Starts a published flow for a contact.
@@ -131,7 +131,7 @@ impl Command for BeginBatch {
         matches!(outcome, BatchBegun::Ready { .. })
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<BatchBegun, Deferred> {
         let Some(published) = flows::find_published(job.tx(), self.flow_id)? else {
             let kind = flows::find_summary(job.tx(), self.flow_id)?.map_or(FlowKind::Flow, |summary| summary.kind);
             return Ok(BatchBegun::Refused { kind, refusal: TriggerRefusal::FlowNotFound });
@@ -157,7 +157,7 @@ impl Command for Trigger {
         !matches!(outcome, Triggered::Refused(_))
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Triggered, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Triggered, Deferred> {
         let refused = |refusal| Ok(Triggered::Refused(refusal));
         let Some(published) = find_flow(job, self.flow_id, self.kind)? else {
             return refused(TriggerRefusal::FlowNotFound);
@@ -220,7 +220,7 @@ impl Trigger {
         version: u32,
         flow: std::sync::Arc<CompiledFlow>,
         flow_name: String,
-    ) -> Result<Triggered, Hold> {
+    ) -> Result<Triggered, Deferred> {
         let now = job.now();
         let (contact, contact_row, held) = match found {
             Found::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api"), None),

@@ -7,7 +7,7 @@ use crate::domain::{Contact, ContactChange, ContactId, Reason};
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Command, Hold, Job};
+use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::{WriteClass, contacts};
 
 /// Bytes of JSON that a contact's metadata may have.
@@ -57,7 +57,7 @@ impl Command for Update {
         if self.command.change.opt_out == Some(true) { WriteClass::Essential } else { WriteClass::Ongoing }
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<ContactUpdated, Deferred> {
         let UpdateContact { id, change, tags } = &self.command;
         let Some(known) = contacts::find_by_id(job.tx(), *id)? else { return Ok(ContactUpdated::NotFound) };
         if change.opt_out == Some(false) && known.contact.opted_out_at.is_some() {

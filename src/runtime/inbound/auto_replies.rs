@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::domain::{ContactId, Handling, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::store::messages::{self, HeardRow};
 use crate::store::{Conn, contacts};
 
@@ -161,7 +161,7 @@ pub struct AllowAutoReplies {
 impl Command for AllowAutoReplies {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let Some(contact) = contacts::find_by_id(job.tx(), self.contact_id)? else { return Ok(false) };
         contacts::allow_auto_replies(job.tx(), contact.seq, job.now())?;
         Ok(true)

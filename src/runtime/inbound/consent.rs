@@ -6,7 +6,7 @@
 use crate::domain::consent::Wish;
 use crate::domain::{EventKind, Origin, Reason};
 use crate::error::Result;
-use crate::runtime::job::{Hold, Job, Live};
+use crate::runtime::job::{Deferred, Job, Live};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::outbox;
 
@@ -26,7 +26,7 @@ impl Job<'_> {
         contact: &StoredContact,
         language: Option<Option<&str>>,
         ending: Ending,
-    ) -> Result<(), Hold> {
+    ) -> Result<(), Deferred> {
         self.opt_out_unheard(contact, ending)?;
         if let (Some(language), false) = (language, contact.contact.is_opted_out()) {
             self.confirm(Wish::OptOut, contact, language)?;
@@ -35,7 +35,7 @@ impl Job<'_> {
     }
 
     /// The same without a word to the person, who did not just ask for it.
-    pub(super) fn opt_out_unheard(&self, contact: &StoredContact, ending: Ending) -> Result<(), Hold> {
+    pub(super) fn opt_out_unheard(&self, contact: &StoredContact, ending: Ending) -> Result<(), Deferred> {
         let mut opted_out = contact.contact.clone();
         opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));
         opted_out.marketing_only = false;
@@ -52,7 +52,7 @@ impl Job<'_> {
     }
 
     /// Opts a person in again. `language` as in [`Job::opt_out`].
-    pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<Option<&str>>) -> Result<(), Hold> {
+    pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<Option<&str>>) -> Result<(), Deferred> {
         self.opt_in_unheard(contact)?;
         if let Some(language) = language {
             self.confirm(Wish::OptIn, contact, language)?;

@@ -12,7 +12,7 @@ use crate::error::{Code, Result};
 use crate::runtime::job::access::Access;
 use crate::runtime::job::arrivals::Arrival;
 use crate::runtime::job::held::Sign;
-use crate::runtime::job::{Hold, Job, to_json};
+use crate::runtime::job::{Deferred, Job, to_json};
 use crate::runtime::{Command, Notice, Runtime};
 use crate::store::{contacts, outbox};
 use crate::store::{messages, messages::NewElsewhere};
@@ -38,7 +38,7 @@ enum Echoed {
 impl Command for TakeEcho {
     type Outcome = Echoed;
 
-    fn run(&self, job: &Job<'_>) -> Result<Echoed, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Echoed, Deferred> {
         let (tx, channel, echo) = (job.tx(), job.channel(), self.echo.as_ref());
         let is_ours = match echo.message_id {
             Some(id) => outbox::find_by_id(tx, id)?.is_some(),
@@ -106,7 +106,7 @@ struct TakeHandover {
 impl Command for TakeHandover {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let Handover { person, to_us, at } = &self.handover;
         // Of somebody else there is nothing that could be held, and nothing to show.
         let Some(contact) = job.only_owner(&person.addresses)? else { return Ok(false) };

@@ -13,7 +13,7 @@ use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{addresses, merge};
 
@@ -34,7 +34,7 @@ impl Job<'_> {
         name: Option<&str>,
         source: &str,
         access: Access,
-    ) -> Result<StoredContact, Hold> {
+    ) -> Result<StoredContact, Deferred> {
         let name = name.map(tidy_name).filter(|name| !name.is_empty());
         let seq = match self.owners(shown)?.first() {
             Some(first) if self.all_lead_to(*first, shown)? => *first,
@@ -57,7 +57,7 @@ impl Job<'_> {
         left: &[AddressKey],
         payload: Option<&Value>,
         access: Access,
-    ) -> Result<(), Hold> {
+    ) -> Result<(), Deferred> {
         let channel = self.shared().options.channel.kind();
         let new = payload.map_or_else(Vec::new, |payload| channel.new_addresses(payload));
         if new.is_empty() {
@@ -81,7 +81,7 @@ impl Job<'_> {
     }
 
     /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
-    fn gather(&self, mut seq: i64, shown: &[AddressKey], access: Access) -> Result<i64, Hold> {
+    fn gather(&self, mut seq: i64, shown: &[AddressKey], access: Access) -> Result<i64, Deferred> {
         let new_id = shown.iter().find(|address| address.kind.is_id());
         if let Some(new_id) = new_id
             && addresses::owner(self.tx(), new_id)?.is_none()
@@ -95,7 +95,7 @@ impl Job<'_> {
 
     /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row
     /// then.
-    pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Hold> {
+    pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Deferred> {
         self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
@@ -108,7 +108,7 @@ impl Job<'_> {
         shown: &[AddressKey],
         access: Access,
         is_same: impl Fn(&[AddressKey], &[AddressKey]) -> bool,
-    ) -> Result<i64, Hold> {
+    ) -> Result<i64, Deferred> {
         for address in shown {
             let Some(owner) = self.owner_of(address)?.filter(|owner| *owner != seq) else { continue };
             if is_same(&self.ids_of(seq)?, &self.ids_of(owner)?) {

@@ -5,7 +5,7 @@ use crate::domain::AddressKey;
 use crate::error::{Error, Result};
 use crate::runtime::inbound::identity::are_two_people;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Command, Runtime};
 use crate::store::addresses;
 use crate::store::outbox::{self, OutboxRow};
@@ -20,7 +20,7 @@ struct Meet {
 impl Command for Meet {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         // Of nobody who is unknown here a contact is made: they have said nothing.
         if job.owners(&self.shown)?.is_empty() {
             return Ok(false);
@@ -39,7 +39,7 @@ impl Job<'_> {
         row: OutboxRow,
         (address, kept): (&AddressKey, bool),
         access: Access,
-    ) -> Result<OutboxRow, Hold> {
+    ) -> Result<OutboxRow, Deferred> {
         match self.owner_of(address)? {
             None if !kept => return Ok(row),
             Some(owner) if owner == row.contact_seq && !kept => return Ok(row),

@@ -3,7 +3,7 @@
 use crate::domain::Reason;
 use crate::runtime::Notice;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
 
@@ -12,12 +12,12 @@ impl Job<'_> {
     /// last goes on. If either has opted out, both have. All of the history changes hands in this one job.
     ///
     /// With degraded access whatever runs for the younger contact ends.
-    pub(super) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Hold> {
+    pub(super) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Deferred> {
         let (one, other) = (self.contact(one)?, self.contact(other)?);
         let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
         let (keep, gone) = if is_first { (one, other) } else { (other, one) };
         let is_one_opted_out = keep.contact.is_opted_out() != gone.contact.is_opted_out();
-        // Whatever may hold the job comes before anything is written.
+        // Whatever may defer the job comes before anything is written.
         let mut ending = Vec::new();
         if access == Access::Degraded {
             let reason = if is_one_opted_out { Reason::OptedOut } else { Reason::Merged };

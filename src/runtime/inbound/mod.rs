@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::job::access::Access;
 use super::job::held::{STANDBY, Sign};
-use super::job::{Hold, Job, to_json};
+use super::job::{Deferred, Job, to_json};
 use super::{Command, Notice, Runtime};
 use crate::channels::incoming::IncomingKind;
 pub use crate::domain::Handling;
@@ -86,7 +86,7 @@ impl Command for Receive {
         if self.is_opt_out { WriteClass::Essential } else { WriteClass::Ongoing }
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Received, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Received, Deferred> {
         let inbound = self.inbound.as_ref();
         let channel = job.channel();
         let sender = inbound.id_sender(job.shared().options.channel.kind());
@@ -132,7 +132,11 @@ impl Command for Receive {
 impl Receive {
     /// Who holds the conversation by what a message shows: another system of the provider, where it was said to that;
     /// and not that any more, where it came to us since the last that was said to that.
-    fn note_holder(&self, job: &Job<'_>, contact: contacts::StoredContact) -> Result<contacts::StoredContact, Hold> {
+    fn note_holder(
+        &self,
+        job: &Job<'_>,
+        contact: contacts::StoredContact,
+    ) -> Result<contacts::StoredContact, Deferred> {
         let IncomingKind::Reply(_) = self.inbound.kind else { return Ok(contact) };
         let heard_at = self.inbound.arrival.at();
         let at = self.inbound.sent_at.map_or(heard_at, |at| at.min(heard_at));
@@ -148,7 +152,7 @@ impl Receive {
     }
 
     /// Stores the message, and tells whoever wants to hear of it.
-    fn store(&self, job: &Job<'_>, contact: &contacts::StoredContact, route: &Route) -> Result<Stored, Hold> {
+    fn store(&self, job: &Job<'_>, contact: &contacts::StoredContact, route: &Route) -> Result<Stored, Deferred> {
         let inbound = self.inbound.as_ref();
         let (id, at) = (MessageId(Uuid::now_v7()), inbound.arrival.at());
         let session = route.session();

@@ -7,7 +7,7 @@ use crate::domain::Reason;
 use crate::error::Result;
 use crate::runtime::commands::end_sessions::end_sessions;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Command, Runtime};
 use crate::store::{WriteClass, contacts};
 
@@ -33,13 +33,13 @@ impl Command for Prefer {
         if self.preference.wants_marketing { WriteClass::Ongoing } else { WriteClass::Essential }
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Option<i64>, Deferred> {
         let Preference { from, wants_marketing, at } = &self.preference;
         let contact = job.identify(&from.addresses, from.name.as_deref(), job.channel(), self.access)?;
         // Deliveries come in any order and more than once; a clock that is far ahead must not outlast a later wish.
         let at = at.filter(|at| *at <= job.now().plus(AHEAD)).unwrap_or(job.now());
         if !wants_marketing && self.access.is_full() {
-            // What may hold the job must not come after what makes a second run take this for no news.
+            // What may defer the job must not come after what makes a second run take this for no news.
             job.running(&contact, usize::MAX, true)?;
         }
         if !contacts::note_marketing_choice(job.tx(), contact.seq, at)? {

@@ -44,7 +44,7 @@ use crate::error::Result;
 use crate::runtime::commands::trigger;
 use crate::runtime::job::sub_flows::SubFlows;
 use crate::runtime::job::turn;
-use crate::runtime::job::{ContactRow, Hold, Job, Live, message_max_age};
+use crate::runtime::job::{ContactRow, Deferred, Job, Live, message_max_age};
 use crate::store::contacts::StoredContact;
 use crate::store::flows::{self, PublishedFlow};
 use crate::store::sessions::{self, StoredSession};
@@ -131,7 +131,7 @@ pub(super) fn choose(
     inbound: &Inbound,
     kind: ReplyKind,
     contact: &StoredContact,
-) -> Result<Route, Hold> {
+) -> Result<Route, Deferred> {
     let mut lives = Vec::new();
     for stored in sessions::running_of_contact(job.tx(), contact.seq)? {
         job.wait_for_earlier_replies(&stored.session, &inbound.arrival)?;
@@ -203,7 +203,7 @@ pub(super) fn follow(
     route: Route,
     (contact, stored): (&StoredContact, &Stored),
     received: &mut Received,
-) -> Result<(), Hold> {
+) -> Result<(), Deferred> {
     match route {
         Route::To(mut live) => {
             let answers_turn = answered_turn(job, inbound, live.session.id)?;
@@ -294,7 +294,7 @@ struct Router<'a> {
 }
 
 impl Router<'_> {
-    fn choose(mut self, mut lives: Vec<Live>) -> Result<Route, Hold> {
+    fn choose(mut self, mut lives: Vec<Live>) -> Result<Route, Deferred> {
         let named = self.named()?;
         if let Some(Named::Session(named)) = &named
             && named.contact_seq != self.contact.seq
@@ -402,7 +402,7 @@ impl Router<'_> {
     /// What is waited for that would take the message as an answer: by the live session that it names, else by the one
     /// with the floor; whoever else holds the conversation may have asked anything. `named`: where among `lives` the one is
     /// that it names.
-    fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
+    fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Deferred> {
         Ok(match self.awaited_by_session(lives, named)? {
             Awaited::Nothing if self.consent.is_some_and(|consent| consent.may_answer(self.holder)) => {
                 Awaited::Anything
@@ -411,7 +411,7 @@ impl Router<'_> {
         })
     }
 
-    fn awaited_by_session(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Hold> {
+    fn awaited_by_session(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Deferred> {
         let index = match named {
             Some(named) => named,
             None => match (lives.iter().position(|live| self.is_in_handoff(live)), self.floor(lives)) {
@@ -427,7 +427,7 @@ impl Router<'_> {
         let lookup = |id, version| found.look_up(id, version);
         let Live { flow, session, .. } = &lives[index];
         let awaited = engine::awaited(flow, &lookup, session, (text, self.inbound.arrival.at()));
-        awaited.map_err(|_| found.into_hold())
+        awaited.map_err(|_| found.into_deferred())
     }
 
     /// Whether it was written too long before it came for a chat to be still about it.
@@ -491,7 +491,7 @@ impl Router<'_> {
         Ok(sessions::find_by_seq(tx, seq)?.map(|stored| Named::Session(Box::new(stored))))
     }
 
-    fn by_keyword(&self, lives: &[Live]) -> Result<Option<Start>, Hold> {
+    fn by_keyword(&self, lives: &[Live]) -> Result<Option<Start>, Deferred> {
         let Some(word) = &self.keyword else { return Ok(None) };
         for flow_id in self.job.flows_of_keyword(word)? {
             let Some(start) = self.start_of(flow_id, Map::new())? else { continue };
@@ -506,7 +506,7 @@ impl Router<'_> {
         Ok(None)
     }
 
-    fn fallback(&self) -> Result<Option<Start>, Hold> {
+    fn fallback(&self) -> Result<Option<Start>, Deferred> {
         match self.job.shared().options.routing.fallback_flow {
             Some(flow_id) => self.start_of(flow_id, Map::new()),
             None => Ok(None),
@@ -514,7 +514,7 @@ impl Router<'_> {
     }
 
     /// A session of a flow, if the flow is published and can start with this context, and there is room.
-    fn start_of(&self, flow_id: FlowId, context: Map<String, serde_json::Value>) -> Result<Option<Start>, Hold> {
+    fn start_of(&self, flow_id: FlowId, context: Map<String, serde_json::Value>) -> Result<Option<Start>, Deferred> {
         let Some(published) = flows::find_published(self.job.tx(), flow_id)? else { return Ok(None) };
         let flow = self.job.flow(published.seq, published.version)?;
         let can_start = trigger::check_start(&flow, &context).is_ok() && self.job.has_room();
@@ -523,7 +523,7 @@ impl Router<'_> {
 
     /// What the flow of a session does that has ended: of the named one, else of the last one to end whose flow does
     /// anything.
-    fn late_reply(&self, lives: &[Live], ended: Option<i64>) -> Result<Option<Route>, Hold> {
+    fn late_reply(&self, lives: &[Live], ended: Option<i64>) -> Result<Option<Route>, Deferred> {
         let now = self.inbound.arrival.at();
         let tx = self.job.tx();
         let candidates = match ended {
@@ -545,7 +545,7 @@ impl Router<'_> {
     }
 
     /// What is in force is what is published now: a flow that is not published says nothing.
-    fn late_reply_of(&self, ended: &StoredSession) -> Result<Option<Route>, Hold> {
+    fn late_reply_of(&self, ended: &StoredSession) -> Result<Option<Route>, Deferred> {
         let session = &ended.session;
         let Some(published) = flows::find_published(self.job.tx(), session.flow_id)? else { return Ok(None) };
         let flow = self.job.flow(published.seq, published.version)?;
@@ -586,7 +586,7 @@ impl Start {
         inbound: &Inbound,
         kind: ReplyKind,
         contact_seq: i64,
-    ) -> Result<(Option<i64>, SessionId), Hold> {
+    ) -> Result<(Option<i64>, SessionId), Deferred> {
         let Self { published, flow, context, at, after: _ } = self;
         let StoredContact { contact, held, .. } = job.contact(contact_seq)?;
         let id = Uuid::now_v7();

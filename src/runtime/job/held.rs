@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::arrivals::Arrival;
-use super::{Hold, Job};
+use super::{Deferred, Job};
 use crate::domain::{Held, Holder, Timestamp};
 use crate::engine::{self, Move};
 use crate::error::Result;
@@ -51,7 +51,7 @@ impl Job<'_> {
 
     /// Takes a sign that somebody else holds the conversation with a contact: it begins, or lasts longer. One that is
     /// too old, or older than what is known by now, changes nothing.
-    pub(in crate::runtime) fn hold_for_other(&self, contact: &StoredContact, sign: Sign<'_>) -> Result<(), Hold> {
+    pub(in crate::runtime) fn hold_for_other(&self, contact: &StoredContact, sign: Sign<'_>) -> Result<(), Deferred> {
         let now = self.now();
         let at = sign.at.min(now);
         let until = at.plus(self.length_of(sign.by));

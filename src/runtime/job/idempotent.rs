@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Command, Hold, Job};
+use super::{Command, Deferred, Job};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Tx, idempotency};
@@ -61,7 +61,7 @@ pub(in crate::runtime) fn run<C: Command>(
     job: &Job<'_>,
     key: Option<&IdempotencyKey>,
     command: &C,
-) -> Result<Once<C::Outcome>, Hold> {
+) -> Result<Once<C::Outcome>, Deferred> {
     let Some(key) = key else { return command.run(job).map(Once::Ran) };
     let now = job.now();
     let row = key.row();

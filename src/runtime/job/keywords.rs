@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Hold, Job};
+use super::{Deferred, Job};
 use crate::domain::FlowId;
 use crate::domain::typed::Typed;
 use crate::error::Result;
@@ -81,11 +81,11 @@ pub(in crate::runtime) async fn read(keywords: &Keywords, store: &Store) -> Resu
 impl Job<'_> {
     /// The flows that a text starts, as far as is known without looking at them: the one that was published last first.
     /// Holds the job when anything was published since the words were read.
-    pub(in crate::runtime) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Hold> {
+    pub(in crate::runtime) fn flows_of_keyword(&self, typed: &Typed) -> Result<Vec<FlowId>, Deferred> {
         let publications = flows::publications(self.tx())?;
         match self.shared().keywords.current() {
             Some(index) if index.publications == publications => Ok(index.flows_of(typed)),
-            _ => Err(Hold::NeedsKeywords),
+            _ => Err(Deferred::NeedsKeywords),
         }
     }
 }

@@ -57,7 +57,7 @@ pub trait Command: Send + Sync + 'static {
 
     /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
     #[doc(hidden)]
-    fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Hold>;
+    fn run(&self, job: &Job<'_>) -> Result<Self::Outcome, Deferred>;
 
     /// What it writes for, which decides how little room on the disk still lets it in.
     fn class(&self) -> WriteClass {
@@ -72,7 +72,7 @@ pub trait Command: Send + Sync + 'static {
 
 /// Why a job was handed back instead of an outcome. What it has written is taken back then.
 #[derive(Debug)]
-pub enum Hold {
+pub enum Deferred {
     /// It failed.
     Failed(Error),
     /// It needs a flow that is not compiled yet.
@@ -83,7 +83,7 @@ pub enum Hold {
     EarlierReply,
 }
 
-impl From<Error> for Hold {
+impl From<Error> for Deferred {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
@@ -96,7 +96,7 @@ pub struct Job<'a> {
     now: Timestamp,
     /// Up to when timers fire in it.
     settled: Timestamp,
-    may_hold: bool,
+    may_defer: bool,
     nearest_timer: Cell<Option<Timestamp>>,
     dropped: Cell<u64>,
     wakeups: Wakeups,
@@ -159,13 +159,13 @@ impl Live {
 }
 
 impl<'a> Job<'a> {
-    pub(in crate::runtime) fn new(tx: &'a Tx<'a>, shared: &'a Shared, may_hold: bool) -> Self {
+    pub(in crate::runtime) fn new(tx: &'a Tx<'a>, shared: &'a Shared, may_defer: bool) -> Self {
         Self {
             tx,
             shared,
             now: shared.clock.now(),
             settled: shared.clock.settled(),
-            may_hold,
+            may_defer,
             nearest_timer: Cell::default(),
             dropped: Cell::default(),
             wakeups: Wakeups::default(),
@@ -279,14 +279,14 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// A compiled flow, or a hold that has it compiled.
-    pub(in crate::runtime) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Hold> {
+    /// A compiled flow, or a deferral that has it compiled.
+    pub(in crate::runtime) fn flow(&self, flow_seq: i64, version: u32) -> Result<Arc<CompiledFlow>, Deferred> {
         let key = FlowKey { flow_seq, version };
-        self.shared.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Hold::NeedsFlow(key))
+        self.shared.flows.get(&key).map(|cached| cached.flow.clone()).ok_or(Deferred::NeedsFlow(key))
     }
 
     /// A session that is in the database, with its flow and contact.
-    pub(in crate::runtime) fn live(&self, stored: StoredSession, contact: StoredContact) -> Result<Live, Hold> {
+    pub(in crate::runtime) fn live(&self, stored: StoredSession, contact: StoredContact) -> Result<Live, Deferred> {
         Ok(Live {
             seq: Some(stored.seq),
             flow_seq: stored.flow_seq,
@@ -307,17 +307,25 @@ impl<'a> Job<'a> {
     }
 
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
-    pub(in crate::runtime) fn wait_for_replies(&self, session: &Session) -> Result<(), Hold> {
+    pub(in crate::runtime) fn wait_for_replies(&self, session: &Session) -> Result<(), Deferred> {
         match session.due_at().filter(|due_at| *due_at <= self.settled) {
-            Some(due_at) if self.may_hold && self.shared.arrivals.may_fire(due_at).is_none() => Err(Hold::EarlierReply),
+            Some(due_at) if self.may_defer && self.shared.arrivals.may_fire(due_at).is_none() => {
+                Err(Deferred::EarlierReply)
+            }
             _ => Ok(()),
         }
     }
 
     /// The same for a job that is a reply itself: only another one's arrival holds it.
-    pub(in crate::runtime) fn wait_for_earlier_replies(&self, session: &Session, own: &Arrival) -> Result<(), Hold> {
+    pub(in crate::runtime) fn wait_for_earlier_replies(
+        &self,
+        session: &Session,
+        own: &Arrival,
+    ) -> Result<(), Deferred> {
         match session.due_at().filter(|due_at| *due_at <= own.at()) {
-            Some(due_at) if self.may_hold && self.shared.arrivals.is_other_open(due_at, own) => Err(Hold::EarlierReply),
+            Some(due_at) if self.may_defer && self.shared.arrivals.is_other_open(due_at, own) => {
+                Err(Deferred::EarlierReply)
+            }
             _ => Ok(()),
         }
     }
@@ -336,7 +344,7 @@ impl<'a> Job<'a> {
     /// own prompt has not gone out yet begins anew instead.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
-    pub(in crate::runtime) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Hold> {
+    pub(in crate::runtime) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Deferred> {
         // A clock that was set back while the job queued makes nothing due that the present does not; nor does one that
         // went on while the process stood still, until what came meanwhile has been read.
         let until = until.min(self.now).min(self.settled);
@@ -372,12 +380,12 @@ impl<'a> Job<'a> {
 
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
-    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<Reason>, Hold> {
+    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<Reason>, Deferred> {
         Ok(self.apply_reply(live, event)?.err())
     }
 
     /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
-    pub(in crate::runtime) fn apply_reply(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
+    pub(in crate::runtime) fn apply_reply(&self, live: &mut Live, event: &Event) -> Result<Taken, Deferred> {
         let taken = self.apply_one(live, event)?;
         if taken.is_ok() {
             while let Some(event) = turn::next(&live.session) {
@@ -388,7 +396,7 @@ impl<'a> Job<'a> {
     }
 
     /// One event of [`Job::apply_reply`].
-    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Hold> {
+    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Deferred> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.shared.options.channel.text_limits();
@@ -403,7 +411,7 @@ impl<'a> Job<'a> {
         let turn = turn::take(&live.flow, &lookup, &live.contact, &before, event, (&limits, self.now));
         let Turn { mut session, contact, said, hours, call, handoffs, record } = match turn {
             Ok(turn) => turn,
-            Err(NotTaken::NotLoaded) => return Err(found.into_hold()),
+            Err(NotTaken::NotLoaded) => return Err(found.into_deferred()),
             Err(NotTaken::Ignored(why)) => {
                 self.trace_ignored(live, event, why)?;
                 return Ok(Err(why));
@@ -587,14 +595,14 @@ impl<'a> Job<'a> {
         Ok(true)
     }
 
-    /// At most `limit` of a contact's running sessions. It may hold the job, so it comes before anything is written.
+    /// At most `limit` of a contact's running sessions. It may defer the job, so it comes before anything is written.
     /// `after_replies`: first wait for replies that arrived before one of them fell due.
     pub(in crate::runtime) fn running(
         &self,
         contact: &StoredContact,
         limit: usize,
         after_replies: bool,
-    ) -> Result<Vec<Live>, Hold> {
+    ) -> Result<Vec<Live>, Deferred> {
         let mut lives = Vec::new();
         for stored in sessions::running_of_contact(self.tx, contact.seq)?.into_iter().take(limit) {
             if after_replies {
@@ -607,7 +615,7 @@ impl<'a> Job<'a> {
 
     /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
     /// fired.
-    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: Reason) -> Result<(), Hold> {
+    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: Reason) -> Result<(), Deferred> {
         for mut live in lives {
             // The contact has changed since the session was loaded, and the one before may have changed it again.
             self.refresh(&mut live)?;

@@ -6,7 +6,7 @@ use super::access::Access;
 use super::changes::Notice;
 use super::ending::Ledger;
 use super::turn;
-use super::{Hold, Job, Live, to_json};
+use super::{Deferred, Job, Live, to_json};
 use crate::domain::{
     CounterName, Direction, EventKind, Held, Holder, MessageStatus, Reason, Status, StoredMessage, Timestamp,
 };
@@ -95,7 +95,7 @@ impl Job<'_> {
 
     /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies
     /// that came before its session fell due.
-    pub(in crate::runtime) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Hold> {
+    pub(in crate::runtime) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Deferred> {
         match self.live_of(row)? {
             Some(live) if live.is_running() => self.wait_for_replies(&live.session),
             _ => Ok(()),
@@ -123,7 +123,7 @@ impl Job<'_> {
 
     /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its
     /// trace says so.
-    pub(in crate::runtime) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Hold> {
+    pub(in crate::runtime) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Deferred> {
         let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
         let is_running = session.as_ref().is_some_and(|session| session.status == Status::Running);
@@ -170,7 +170,7 @@ impl Job<'_> {
         &self,
         contact: &StoredContact,
         access: Access,
-    ) -> Result<bool, Hold> {
+    ) -> Result<bool, Deferred> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
@@ -334,7 +334,7 @@ impl Job<'_> {
         sessions::set_prompted(self.tx(), seq, at)
     }
 
-    fn live_of(&self, row: &OutboxRow) -> Result<Option<Live>, Hold> {
+    fn live_of(&self, row: &OutboxRow) -> Result<Option<Live>, Deferred> {
         let Some(seq) = row.session_seq else { return Ok(None) };
         let Some(stored) = sessions::find_by_seq(self.tx(), seq)? else { return Ok(None) };
         let contact = contacts::find_by_seq(self.tx(), stored.contact_seq)?

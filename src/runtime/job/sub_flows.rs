@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Hold, Job};
+use super::{Deferred, Job};
 use crate::domain::FlowId;
 use crate::engine::Lookup;
 use crate::error::Error;
@@ -11,12 +11,12 @@ use crate::store::flows;
 /// Looks sub-flows up for one step, and remembers what stood in the way.
 pub(in crate::runtime) struct SubFlows<'a> {
     job: &'a Job<'a>,
-    hold: RefCell<Option<Hold>>,
+    deferred: RefCell<Option<Deferred>>,
 }
 
 impl<'a> SubFlows<'a> {
     pub(in crate::runtime) fn new(job: &'a Job<'a>) -> Self {
-        Self { job, hold: RefCell::default() }
+        Self { job, deferred: RefCell::default() }
     }
 
     /// The version of a flow, or the published one.
@@ -29,17 +29,17 @@ impl<'a> SubFlows<'a> {
         let loaded = match found {
             Ok(None) => return Lookup::NotPublished,
             Ok(Some((seq, version))) => self.job.flow(seq, version).map(|flow| Lookup::Ready { version, flow }),
-            Err(error) => Err(Hold::Failed(error)),
+            Err(error) => Err(Deferred::Failed(error)),
         };
-        loaded.unwrap_or_else(|hold| {
-            self.hold.replace(Some(hold));
+        loaded.unwrap_or_else(|deferred| {
+            self.deferred.replace(Some(deferred));
             Lookup::Load
         })
     }
 
     /// Why a flow could not be looked up.
-    pub(in crate::runtime) fn into_hold(self) -> Hold {
-        let none = || Hold::Failed(Error::internal("A step needs a sub-flow that was never looked up"));
-        self.hold.into_inner().unwrap_or_else(none)
+    pub(in crate::runtime) fn into_deferred(self) -> Deferred {
+        let none = || Deferred::Failed(Error::internal("A step needs a sub-flow that was never looked up"));
+        self.deferred.into_inner().unwrap_or_else(none)
     }
 }

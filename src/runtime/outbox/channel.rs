@@ -6,7 +6,7 @@ use crate::channels::capabilities::Tested;
 use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{EventKind, MessageStatus, Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::templates::were_templates_refused;
 use crate::runtime::{Command, Notice, Runtime};
 use crate::store::WriteClass;
@@ -66,7 +66,7 @@ impl Command for Pause {
         WriteClass::Essential
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         Ok(job.pause_channel(&self.reason, self.explanation.as_deref())?)
     }
 }
@@ -74,7 +74,7 @@ impl Command for Pause {
 impl Command for PauseFor {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         Ok(job.pause_for(&self.refusal, self.began_at)?)
     }
 }
@@ -82,7 +82,7 @@ impl Command for PauseFor {
 impl Command for Resume {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         if let Some(only) = self.only {
             let row = channels::find(job.tx(), job.channel())?;
             if row.and_then(|row| row.reason).is_none_or(|reason| reason != only.as_str()) {
@@ -96,7 +96,7 @@ impl Command for Resume {
 impl Command for UseCredentials {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let Some(reason) = channels::find(job.tx(), job.channel())?.and_then(|row| row.reason) else {
             return Ok(false);
         };

@@ -19,7 +19,7 @@ use crate::runtime::Command;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::compose::{self, Choice, Languages, is_window_open};
 use crate::runtime::job::settling::Failure;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages;
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
@@ -108,20 +108,20 @@ enum Aside {
 
 /// Why a message does not go out now.
 enum NotSent {
-    Hold(Hold),
+    Deferred(Deferred),
     Aside(Aside),
     Fails(&'static str),
 }
 
-impl From<Hold> for NotSent {
-    fn from(hold: Hold) -> Self {
-        Self::Hold(hold)
+impl From<Deferred> for NotSent {
+    fn from(deferred: Deferred) -> Self {
+        Self::Deferred(deferred)
     }
 }
 
 impl From<Error> for NotSent {
     fn from(error: Error) -> Self {
-        Self::Hold(error.into())
+        Self::Deferred(error.into())
     }
 }
 
@@ -146,7 +146,7 @@ impl From<&'static str> for NotSent {
 impl Command for Claim {
     type Outcome = Claimed;
 
-    fn run(&self, job: &Job<'_>) -> Result<Claimed, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Claimed, Deferred> {
         let (tx, now) = (job.tx(), job.now());
         if channels::find(tx, job.channel())?.is_some_and(|channel| channel.paused_at.is_some()) {
             return Ok(Claimed { is_paused: true, ..Claimed::default() });
@@ -177,7 +177,7 @@ impl Command for Claim {
 impl Claim {
     /// Decides on all that is due, and parks what is not the head of its lane: before a head is settled, because that
     /// releases the one behind it.
-    fn decide_all(&self, job: &Job<'_>, due: Vec<i64>) -> Result<Vec<(OutboxRow, Decision)>, Hold> {
+    fn decide_all(&self, job: &Job<'_>, due: Vec<i64>) -> Result<Vec<(OutboxRow, Decision)>, Deferred> {
         let mut decided = Vec::with_capacity(due.len());
         for seq in due {
             let Some(row) = outbox::find(job.tx(), seq)? else { continue };
@@ -191,7 +191,7 @@ impl Claim {
     }
 
     /// Decides on a message that is due. It writes nothing.
-    fn decide(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Hold> {
+    fn decide(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Deferred> {
         if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
             return Ok(Decision::HeldBack);
         }
@@ -205,7 +205,7 @@ impl Claim {
                 }
                 Ok(Decision::Fail(reason))
             }
-            Err(NotSent::Hold(hold)) => Err(hold),
+            Err(NotSent::Deferred(deferred)) => Err(deferred),
         }
     }
 
@@ -250,7 +250,7 @@ struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// Fails a message.
-    fn fail(&mut self, row: &OutboxRow, reason: &str, notifies_session: bool) -> Result<(), Hold> {
+    fn fail(&mut self, row: &OutboxRow, reason: &str, notifies_session: bool) -> Result<(), Deferred> {
         self.job.fail_message(row, &Failure { reason, error: None, at: self.job.now(), notifies_session })?;
         self.claimed.failed += 1;
         self.claimed.may_be_more = true;
@@ -273,7 +273,7 @@ impl Claiming<'_> {
     }
 
     /// Claims a message, as far as the pace lets it go. Breaks where the number has had enough.
-    fn send(&mut self, row: &OutboxRow, message: Outgoing, body: Option<&str>) -> Result<ControlFlow<()>, Hold> {
+    fn send(&mut self, row: &OutboxRow, message: Outgoing, body: Option<&str>) -> Result<ControlFlow<()>, Deferred> {
         let (tx, now) = (self.job.tx(), self.job.now());
         if self.claimed.attempts.iter().any(|attempt| attempt.contact_seq == row.contact_seq) {
             // One whose hours have just begun met one that would have gone out past it: one at a time all the same.

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::runtime::commands::end_sessions::end_sessions;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::settling::Acceptance;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Command, Runtime};
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow};
@@ -55,7 +55,7 @@ pub enum ProgressOutcome {
 impl Command for NoteProgress {
     type Outcome = ProgressOutcome;
 
-    fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Deferred> {
         let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
         let row = match self.progress.recipient.addresses.iter().find(|address| !address.kind.is_id()) {
             // Who could not be reached may not be who was meant.
@@ -127,7 +127,7 @@ impl NoteProgress {
         Ok(ProgressOutcome::Noted)
     }
 
-    fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Hold> {
+    fn failed(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome, Deferred> {
         let Some(row) = self.of_latest_attempt(job, row)? else { return Ok(ProgressOutcome::Known) };
         if row.origin.is_elsewhere() {
             return Ok(self.failed_elsewhere(job, &row, at)?);

@@ -9,7 +9,7 @@ use crate::domain::{MessageStatus, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::settling::{Acceptance, Failure};
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Command, Resend};
 use crate::store::{WriteClass, outbox};
 
@@ -58,7 +58,7 @@ impl Command for Record {
         WriteClass::Essential
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<Recorded, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Recorded, Deferred> {
         let Some(row) = outbox::find(job.tx(), self.seq)? else { return Ok(Recorded::Stale) };
         // A status may have come before the answer, and an operator may have queued it again.
         let is_open = matches!(row.status, MessageStatus::Sending | MessageStatus::Unknown)
@@ -116,7 +116,7 @@ pub(super) struct Recover;
 impl Command for Recover {
     type Outcome = usize;
 
-    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<usize, Deferred> {
         let until = job.now().plus(job.shared().options.unknown_after);
         Ok(outbox::recover(job.tx(), job.channel(), NEVER_ENDED, until, job.now())?)
     }
@@ -131,7 +131,7 @@ pub(super) struct Expire {
 impl Command for Expire {
     type Outcome = usize;
 
-    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<usize, Deferred> {
         let old = outbox::too_old_elsewhere(job.tx(), job.channel(), job.now(), DECIDED_AT_ONCE)?;
         if self.access.is_full() {
             for row in &old {
@@ -156,7 +156,7 @@ pub(super) struct Decide {
 impl Command for Decide {
     type Outcome = usize;
 
-    fn run(&self, job: &Job<'_>) -> Result<usize, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<usize, Deferred> {
         let (tx, now) = (job.tx(), job.now());
         let abandoned = outbox::abandoned(tx, now.minus(LEASE), DECIDED_AT_ONCE)?;
         for row in &abandoned {

@@ -7,7 +7,7 @@ use crate::domain::{MessageStatus, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::settling::Failure;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::store::contacts;
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow};
@@ -65,7 +65,7 @@ impl Refused<'_> {
     }
 
     /// Queues the message again or fails it, and does with its person and its channel what the class calls for.
-    pub(super) fn take(&self, job: &Job<'_>, row: &OutboxRow) -> Result<AfterRefusal, Hold> {
+    pub(super) fn take(&self, job: &Job<'_>, row: &OutboxRow) -> Result<AfterRefusal, Deferred> {
         let (tx, now, refusal) = (job.tx(), job.now(), self.refusal);
         let error = self.error();
         let unspent = row.attempts.saturating_sub(1);
@@ -123,7 +123,7 @@ impl Refused<'_> {
     }
 
     /// Fails the message for good. `notifies_session`: its session hears of it.
-    pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, notifies_session: bool) -> Result<(), Hold> {
+    pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, notifies_session: bool) -> Result<(), Deferred> {
         let (reason, error) = (self.refusal.code.as_str(), self.error());
         job.fail_message(row, &Failure { reason, error, at: self.at, notifies_session })
     }

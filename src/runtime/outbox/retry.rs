@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::may_speak;
 use crate::domain::{MessageId, MessageStatus};
 use crate::error::Result;
-use crate::runtime::job::{Hold, Job, MESSAGE_MAX_AGE_MINUTES};
+use crate::runtime::job::{Deferred, Job, MESSAGE_MAX_AGE_MINUTES};
 use crate::runtime::{Command, Runtime};
 use crate::store::outbox::{self};
 
@@ -37,7 +37,7 @@ pub enum Retried {
 impl Command for Retry {
     type Outcome = Retried;
 
-    fn run(&self, job: &Job<'_>) -> Result<Retried, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Retried, Deferred> {
         let (tx, now) = (job.tx(), job.now());
         let Some(row) = outbox::find_by_id(tx, self.id)? else { return Ok(Retried::NotFound) };
         if !matches!(row.status, MessageStatus::Failed | MessageStatus::Unknown) {

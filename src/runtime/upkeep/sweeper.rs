@@ -14,7 +14,7 @@ use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::runtime::clock::BEAT;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::{Hold, Job};
+use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Clock, Command, Runtime, tell_refusal};
 use crate::store::{contacts, sessions};
 
@@ -47,7 +47,7 @@ pub enum Fired {
 impl Command for Due {
     type Outcome = Fired;
 
-    fn run(&self, job: &Job<'_>) -> Result<Fired, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<Fired, Deferred> {
         let Some(stored) = sessions::find_by_seq(job.tx(), self.session_seq)? else { return Ok(Fired::NotDue) };
         match stored.session.due_at() {
             Some(due_at) if due_at > job.now() => return Ok(Fired::NotDue),
@@ -115,7 +115,7 @@ struct Settle {
 impl Command for Settle {
     type Outcome = bool;
 
-    fn run(&self, job: &Job<'_>) -> Result<bool, Hold> {
+    fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         match self.access {
             Access::Full => Ok(matches!(Due { session_seq: self.session_seq }.run(job)?, Fired::Timers(_))),
             Access::Degraded => Ok(job.give_up(self.session_seq)?),
