@@ -165,12 +165,12 @@ impl Runtime {
 
     /// What changes from now on.
     pub fn watch(&self) -> Receiver<Arc<Notice>> {
-        self.shared().live.watch()
+        self.shared().feed.watch()
     }
 
     /// Tells whoever watches that something has changed, once it is committed.
     pub fn tell(&self, notice: Notice) {
-        self.shared().live.tell(notice);
+        self.shared().feed.tell(notice);
     }
 
     /// The channel that messages go out on.
@@ -304,7 +304,7 @@ impl Runtime {
         let AfterCommit { nearest_timer, wakeups, failed, notices } = effects;
         failed.into_iter().for_each(|(contact_seq, id)| self.inner.outbox.forget_head(contact_seq, id));
         wakeups.wake(&self.shared().signals);
-        notices.into_iter().for_each(|notice| self.shared().live.tell(notice));
+        notices.into_iter().for_each(|notice| self.shared().feed.tell(notice));
         // Only now, after the commit: a sweeper that looks after this finds the timer.
         let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
         let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);

@@ -134,10 +134,10 @@ impl Command for Answered {
         job.wait_for_replies(&stored.session)?;
         let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
-        let mut live = job.live(stored, contact)?;
-        job.settle(&mut live, job.now())?;
+        let mut loaded = job.load(stored, contact)?;
+        job.settle(&mut loaded, job.now())?;
         let event = Event::HttpAnswered { armed_in: self.turn, status: self.status, body: self.body.clone() };
-        let is_taken = live.is_running() && job.apply(&mut live, &event)?.is_none();
+        let is_taken = loaded.is_running() && job.apply(&mut loaded, &event)?.is_none();
         http_calls::delete(job.tx(), self.seq)?;
         Ok(if is_taken { AnswerHandling::Taken } else { AnswerHandling::Stale })
     }

@@ -6,7 +6,7 @@ use crate::domain::{FlowId, Reason, SessionId, Status};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{Command, Deferred, Job, Live};
+use crate::runtime::job::{Command, Deferred, Job, LoadedSession};
 use crate::store::{contacts, flows, sessions};
 
 /// Ends the live session of a flow and a contact: the customer paid, so the reminder stops.
@@ -58,14 +58,14 @@ impl Command for Cancel {
             return Ok(Cancelled::NotRunning);
         };
         job.wait_for_replies(&stored.session)?;
-        let mut live = job.live(stored, contact)?;
-        job.settle(&mut live, job.now())?;
-        if !live.is_running() {
+        let mut loaded = job.load(stored, contact)?;
+        job.settle(&mut loaded, job.now())?;
+        if !loaded.is_running() {
             return Ok(Cancelled::NotRunning);
         }
         let reason = self.reason.clone().unwrap_or_else(|| Reason::Cancelled.into());
-        job.apply(&mut live, &Event::Cancel { reason })?;
-        Ok(Cancelled::Ended { id: live.session.id })
+        job.apply(&mut loaded, &Event::Cancel { reason })?;
+        Ok(Cancelled::Ended { id: loaded.session.id })
     }
 }
 
@@ -106,11 +106,11 @@ impl Command for CancelSession {
     type Outcome = Ended;
 
     fn run(&self, job: &Job<'_>) -> Result<Ended, Deferred> {
-        let mut live = match running(job, self.id)? {
-            Ok(live) => live,
+        let mut loaded = match running(job, self.id)? {
+            Ok(loaded) => loaded,
             Err(ended) => return Ok(ended),
         };
-        job.apply(&mut live, &Event::Cancel { reason: self.reason.clone() })?;
+        job.apply(&mut loaded, &Event::Cancel { reason: self.reason.clone() })?;
         Ok(Ended::Done { dropped: job.dropped() })
     }
 }
@@ -119,23 +119,23 @@ impl Command for FireTimeout {
     type Outcome = Ended;
 
     fn run(&self, job: &Job<'_>) -> Result<Ended, Deferred> {
-        let mut live = match running(job, self.id)? {
-            Ok(live) => live,
+        let mut loaded = match running(job, self.id)? {
+            Ok(loaded) => loaded,
             Err(ended) => return Ok(ended),
         };
-        let Some(wait) = live.session.wait.as_mut().filter(|wait| wait.wake_at.is_some()) else {
+        let Some(wait) = loaded.session.wait.as_mut().filter(|wait| wait.wake_at.is_some()) else {
             return Ok(Ended::NoTimer);
         };
         // The timer is brought forward: one that is not due does nothing.
         wait.wake_at = Some(job.now());
         let armed_in = wait.armed_in;
-        job.apply(&mut live, &Event::Timeout { armed_in })?;
+        job.apply(&mut loaded, &Event::Timeout { armed_in })?;
         Ok(Ended::Done { dropped: job.dropped() })
     }
 }
 
 /// A session with what was overdue settled, or why it cannot be moved.
-pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result<Live, Ended>, Deferred> {
+pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result<LoadedSession, Ended>, Deferred> {
     let Some(stored) = sessions::find_by_id(job.tx(), id)? else { return Ok(Err(Ended::NotFound)) };
     if stored.session.status != Status::Running {
         return Ok(Err(Ended::NotRunning));
@@ -143,7 +143,7 @@ pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result
     job.wait_for_replies(&stored.session)?;
     let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
         .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
-    let mut live = job.live(stored, contact)?;
-    job.settle(&mut live, job.now())?;
-    Ok(if live.is_running() { Ok(live) } else { Err(Ended::NotRunning) })
+    let mut loaded = job.load(stored, contact)?;
+    job.settle(&mut loaded, job.now())?;
+    Ok(if loaded.is_running() { Ok(loaded) } else { Err(Ended::NotRunning) })
 }

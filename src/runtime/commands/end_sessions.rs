@@ -32,9 +32,9 @@ impl Command for EndSessions {
                 ended += 1;
             }
         } else if let Some(contact) = contacts::find_by_seq(job.tx(), self.contact_seq)? {
-            let lives = job.running(&contact, SESSIONS_PER_JOB, false)?;
-            ended = lives.len();
-            job.cancel_all(lives, self.reason)?;
+            let sessions = job.running(&contact, SESSIONS_PER_JOB, false)?;
+            ended = sessions.len();
+            job.cancel_all(sessions, self.reason)?;
         }
         Ok(ended == SESSIONS_PER_JOB)
     }

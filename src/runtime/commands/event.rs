@@ -7,7 +7,7 @@ use crate::domain::{EventName, FlowId, SessionId};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{Command, Deferred, Job, Live};
+use crate::runtime::job::{Command, Deferred, Job, LoadedSession};
 use crate::store::{contacts, flows, sessions};
 
 /// Tells sessions that something happened: those that wait for it go on, the others keep it until they do.
@@ -114,16 +114,16 @@ impl Command for SendEvent {
             }
         };
         // Whatever may defer the job comes before anything is written.
-        let mut lives = Vec::with_capacity(stored.len());
+        let mut sessions = Vec::with_capacity(stored.len());
         for stored in stored {
             job.wait_for_replies(&stored.session)?;
-            lives.push(job.live(stored, contact.clone())?);
+            sessions.push(job.load(stored, contact.clone())?);
         }
-        let mut sent = Vec::with_capacity(lives.len());
-        for live in &mut lives {
+        let mut sent = Vec::with_capacity(sessions.len());
+        for loaded in &mut sessions {
             // The session before may have changed the contact.
-            job.refresh(live)?;
-            sent.extend(self.send(job, live)?);
+            job.refresh(loaded)?;
+            sent.extend(self.send(job, loaded)?);
         }
         match self.to {
             EventTarget::Session(_) if sent.is_empty() => Ok(EventOutcome::SessionEnded),
@@ -134,20 +134,20 @@ impl Command for SendEvent {
 
 impl SendEvent {
     /// Tells one session, unless it is over by now.
-    fn send(&self, job: &Job<'_>, live: &mut Live) -> Result<Option<EventSent>, Deferred> {
-        job.settle(live, job.now())?;
-        if !live.is_running() {
+    fn send(&self, job: &Job<'_>, loaded: &mut LoadedSession) -> Result<Option<EventSent>, Deferred> {
+        job.settle(loaded, job.now())?;
+        if !loaded.is_running() {
             return Ok(None);
         }
-        let turn = live.session.turn;
+        let turn = loaded.session.turn;
         let event = Event::External { name: self.name.clone(), payload: self.payload.clone() };
-        let refused = job.apply(live, &event)?.is_some();
+        let refused = job.apply(loaded, &event)?.is_some();
         // Keeping an event is no turn, and what fails a session at its last turn was taken.
-        let handled = match live.session.turn == turn && live.is_running() {
+        let handled = match loaded.session.turn == turn && loaded.is_running() {
             _ if refused => EventHandling::Refused,
             true => EventHandling::Kept,
             false => EventHandling::Taken,
         };
-        Ok(Some(EventSent { id: live.session.id, handled }))
+        Ok(Some(EventSent { id: loaded.session.id, handled }))
     }
 }

@@ -34,15 +34,15 @@ impl Command for Resume {
     type Outcome = Resumed;
 
     fn run(&self, job: &Job<'_>) -> Result<Resumed, Deferred> {
-        let mut live = match running(job, self.id)? {
-            Ok(live) => live,
+        let mut loaded = match running(job, self.id)? {
+            Ok(loaded) => loaded,
             Err(Ended::NotFound) => return Ok(Resumed::NotFound),
             Err(_) => return Ok(Resumed::NotRunning),
         };
-        if live.session.wait.as_ref().is_none_or(|wait| wait.kind != WaitKind::Handoff) {
+        if loaded.session.wait.as_ref().is_none_or(|wait| wait.kind != WaitKind::Handoff) {
             return Ok(Resumed::NotInHandoff);
         }
-        match job.apply(&mut live, &Event::Resume)? {
+        match job.apply(&mut loaded, &Event::Resume)? {
             None => Ok(Resumed::Done),
             Some(_) => Ok(Resumed::NotInHandoff),
         }

@@ -9,7 +9,7 @@ use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::runtime::job::Command;
 use crate::runtime::job::lookup::{Found, Whom};
-use crate::runtime::job::{ContactRow, Deferred, Job, Live};
+use crate::runtime::job::{ContactRow, Deferred, Job, LoadedSession};
 use crate::store::{WriteClass, contacts, flows, sessions};
 
 /// Starts a published flow for a contact.
@@ -182,18 +182,18 @@ impl Command for Trigger {
         if let Found::Known(known) = &found {
             if let Some(stored) = sessions::find_running(job.tx(), published.seq, known.seq)? {
                 job.wait_for_replies(&stored.session)?;
-                let mut live = job.live(stored, known.clone())?;
-                job.settle(&mut live, job.now())?;
+                let mut loaded = job.load(stored, known.clone())?;
+                job.settle(&mut loaded, job.now())?;
                 // The timer's own turn may have opted the contact out.
-                if live.contact.opted_out_at.is_some() {
+                if loaded.contact.opted_out_at.is_some() {
                     return refused(TriggerRefusal::OptedOut);
                 }
-                if live.is_running() {
+                if loaded.is_running() {
                     match self.on_running {
-                        OnRunning::Return => return already(live.session.id, known.contact.id, false),
-                        OnRunning::Fail => return refused(TriggerRefusal::Running { id: live.session.id }),
+                        OnRunning::Return => return already(loaded.session.id, known.contact.id, false),
+                        OnRunning::Fail => return refused(TriggerRefusal::Running { id: loaded.session.id }),
                         OnRunning::Restart => {
-                            job.apply(&mut live, &Event::Cancel { reason: Reason::Restarted.into() })?;
+                            job.apply(&mut loaded, &Event::Cancel { reason: Reason::Restarted.into() })?;
                         }
                     }
                 }
@@ -243,8 +243,9 @@ impl Trigger {
         };
         let session = engine::begin(&flow, beginning, now);
         let contact_id = contact.id;
-        let mut live = Live { seq: None, flow_seq, flow, contact, contact_row, session, prompted_at: None, held };
-        job.apply(&mut live, &Event::Start)?;
+        let mut loaded =
+            LoadedSession { seq: None, flow_seq, flow, contact, contact_row, session, prompted_at: None, held };
+        job.apply(&mut loaded, &Event::Start)?;
         Ok(Triggered::Started { id: SessionId(id), flow_name, contact_id })
     }
 

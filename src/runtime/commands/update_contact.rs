@@ -72,13 +72,13 @@ impl Command for Update {
             return Ok(ContactUpdated::MetadataTooLarge);
         }
         let opts_out = change.opt_out == Some(true);
-        let lives = match self.access {
+        let sessions = match self.access {
             Access::Full if opts_out => job.running(&known, SESSIONS_PER_JOB, true)?,
             Access::Full | Access::Degraded => Vec::new(),
         };
-        let is_ending = opts_out && (self.access == Access::Degraded || lives.len() == SESSIONS_PER_JOB);
+        let is_ending = opts_out && (self.access == Access::Degraded || sessions.len() == SESSIONS_PER_JOB);
         contacts::update(job.tx(), known.seq, &contact, &known.contact, job.now())?;
-        job.cancel_all(lives, Reason::OptedOut)?;
+        job.cancel_all(sessions, Reason::OptedOut)?;
         Ok(ContactUpdated::Updated { contact_seq: known.seq, is_ending })
     }
 }

@@ -6,14 +6,14 @@
 use crate::domain::consent::Wish;
 use crate::domain::{EventKind, Origin, Reason};
 use crate::error::Result;
-use crate::runtime::job::{Deferred, Job, Live};
+use crate::runtime::job::{Deferred, Job, LoadedSession};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::outbox;
 
 /// The running sessions of who opts out.
 pub(super) enum Ending {
     /// Read, to be ended in good order.
-    InOrder(Vec<Live>),
+    InOrder(Vec<LoadedSession>),
     /// Only to be marked, with degraded access.
     Unread,
 }
@@ -41,7 +41,7 @@ impl Job<'_> {
         opted_out.marketing_only = false;
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
         match ending {
-            Ending::InOrder(lives) => self.cancel_all(lives, Reason::OptedOut)?,
+            Ending::InOrder(sessions) => self.cancel_all(sessions, Reason::OptedOut)?,
             Ending::Unread => while self.cancel_unread(contact.seq, Reason::OptedOut)? {},
         }
         self.drop_queued_of(contact.seq, Reason::OptedOut)?;

@@ -25,8 +25,9 @@ impl Job<'_> {
             while is_one_opted_out && self.cancel_unread(keep.seq, reason)? {}
         } else if is_one_opted_out {
             for contact in [&keep, &gone] {
-                ending
-                    .extend(self.running(contact, usize::MAX, false)?.into_iter().map(|live| (live, Reason::OptedOut)));
+                ending.extend(
+                    self.running(contact, usize::MAX, false)?.into_iter().map(|loaded| (loaded, Reason::OptedOut)),
+                );
             }
         } else {
             let of_keep = sessions::running_of_contact(self.tx(), keep.seq)?;
@@ -34,12 +35,12 @@ impl Job<'_> {
                 let Some(ours) = of_keep.iter().find(|ours| ours.flow_seq == theirs.flow_seq) else { continue };
                 let (contact, loser) =
                     if spoke_at(ours) > spoke_at(&theirs) { (&gone, theirs) } else { (&keep, ours.clone()) };
-                ending.push((self.live(loser, contact.clone())?, Reason::Merged));
+                ending.push((self.load(loser, contact.clone())?, Reason::Merged));
             }
         }
         let is_opted_out = keep.contact.is_opted_out() || gone.contact.is_opted_out();
-        for (live, reason) in ending {
-            self.cancel_all(vec![live], reason)?;
+        for (loaded, reason) in ending {
+            self.cancel_all(vec![loaded], reason)?;
         }
         if is_opted_out {
             for contact in [&keep, &gone] {

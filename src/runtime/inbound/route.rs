@@ -44,7 +44,7 @@ use crate::error::Result;
 use crate::runtime::commands::trigger;
 use crate::runtime::job::sub_flows::SubFlows;
 use crate::runtime::job::turn;
-use crate::runtime::job::{ContactRow, Deferred, Job, Live, message_max_age};
+use crate::runtime::job::{ContactRow, Deferred, Job, LoadedSession, message_max_age};
 use crate::store::contacts::StoredContact;
 use crate::store::flows::{self, PublishedFlow};
 use crate::store::sessions::{self, StoredSession};
@@ -58,7 +58,7 @@ const STALE: Duration = Duration::from_secs(24 * 3600);
 /// Where a message goes.
 pub(super) enum Route {
     /// To a session that takes it.
-    To(Box<Live>),
+    To(Box<LoadedSession>),
     /// Kept with the session that it was meant for, and traced there, but not taken.
     Unheard(StoredTurn, Reason),
     /// To whoever has taken the session over.
@@ -116,7 +116,7 @@ impl Route {
     /// The session that it belongs to as it comes. One that it starts is not there yet.
     pub(super) fn session(&self) -> Option<StoredTurn> {
         match self {
-            Self::To(live) => live.seq.map(|seq| StoredTurn::of(seq, &live.session)),
+            Self::To(loaded) => loaded.seq.map(|seq| StoredTurn::of(seq, &loaded.session)),
             Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, ..) => Some(*at),
             Self::Start(start, _) => start.after,
             Self::Held(at, _) => *at,
@@ -132,10 +132,10 @@ pub(super) fn choose(
     kind: ReplyKind,
     contact: &StoredContact,
 ) -> Result<Route, Deferred> {
-    let mut lives = Vec::new();
+    let mut sessions = Vec::new();
     for stored in sessions::running_of_contact(job.tx(), contact.seq)? {
         job.wait_for_earlier_replies(&stored.session, &inbound.arrival)?;
-        lives.push(job.live(stored, contact.clone())?);
+        sessions.push(job.load(stored, contact.clone())?);
     }
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     let consent = typed.and_then(|text| Consent::of(job, text, contact));
@@ -145,16 +145,16 @@ pub(super) fn choose(
     };
     // What counts whatever is asked needs no look at who asks.
     let counts = |consent: &Consent<'_>| {
-        let may_answer = !lives.is_empty() || consent.may_answer(holder);
+        let may_answer = !sessions.is_empty() || consent.may_answer(holder);
         !may_answer || consent.word.counts(Awaited::ThisText)
     };
     if let Some(consent) = consent.filter(counts) {
-        return Ok(consent.route(lives));
+        return Ok(consent.route(sessions));
     }
     let written = inbound.text.as_deref().filter(|_| kind.is_written());
     let keyword = written.map(Typed::of).filter(|word| !word.is_empty());
     let (waits, settled) = (Vec::new(), Vec::new());
-    Router { job, inbound, kind, contact: contact.clone(), holder, keyword, consent, waits, settled }.choose(lives)
+    Router { job, inbound, kind, contact: contact.clone(), holder, keyword, consent, waits, settled }.choose(sessions)
 }
 
 /// A word by which a person opts out or in, unless it is the answer that a session waits for.
@@ -177,10 +177,10 @@ impl<'a> Consent<'a> {
         self.wish == Wish::OptOut && holder.is_some()
     }
 
-    fn route(self, lives: Vec<Live>) -> Route {
+    fn route(self, sessions: Vec<LoadedSession>) -> Route {
         let language = self.word.language.map(str::to_owned);
         match self.wish {
-            Wish::OptOut => Route::OptOut(language, Ending::InOrder(lives)),
+            Wish::OptOut => Route::OptOut(language, Ending::InOrder(sessions)),
             Wish::OptIn => Route::OptIn(language),
         }
     }
@@ -205,9 +205,9 @@ pub(super) fn follow(
     received: &mut Received,
 ) -> Result<(), Deferred> {
     match route {
-        Route::To(mut live) => {
-            let answers_turn = answered_turn(job, inbound, live.session.id)?;
-            let (handling, why) = match job.apply_reply(&mut live, &event(inbound.reply(kind, answers_turn)))? {
+        Route::To(mut loaded) => {
+            let answers_turn = answered_turn(job, inbound, loaded.session.id)?;
+            let (handling, why) = match job.apply_reply(&mut loaded, &event(inbound.reply(kind, answers_turn)))? {
                 Ok(None) => return Ok(()),
                 Ok(Some(why)) => (Handling::Reply, why),
                 Err(why) => {
@@ -216,7 +216,7 @@ pub(super) fn follow(
                     (Handling::Ignored, why)
                 }
             };
-            messages::set_handled(job.tx(), stored.seq, handling, Some(why.as_str()), live.seq)?;
+            messages::set_handled(job.tx(), stored.seq, handling, Some(why.as_str()), loaded.seq)?;
         }
         Route::Held(Some(at), by) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.reason())?;
@@ -264,16 +264,16 @@ enum Named {
 
 impl Named {
     /// Where it is among the live ones.
-    fn place(&self, lives: &[Live]) -> Option<usize> {
+    fn place(&self, sessions: &[LoadedSession]) -> Option<usize> {
         match self {
-            Self::Session(named) => place(named, lives),
+            Self::Session(named) => place(named, sessions),
             Self::Gone => None,
         }
     }
 }
 
-fn place(of: &StoredSession, lives: &[Live]) -> Option<usize> {
-    lives.iter().position(|live| live.seq == Some(of.seq))
+fn place(of: &StoredSession, sessions: &[LoadedSession]) -> Option<usize> {
+    sessions.iter().position(|loaded| loaded.seq == Some(of.seq))
 }
 
 struct Router<'a> {
@@ -294,50 +294,50 @@ struct Router<'a> {
 }
 
 impl Router<'_> {
-    fn choose(mut self, mut lives: Vec<Live>) -> Result<Route, Deferred> {
+    fn choose(mut self, mut sessions: Vec<LoadedSession>) -> Result<Route, Deferred> {
         let named = self.named()?;
         if let Some(Named::Session(named)) = &named
             && named.contact_seq != self.contact.seq
         {
-            return Ok(self.consent.map_or(Route::Nowhere(Reason::NotYourSession), |consent| consent.route(lives)));
+            return Ok(self.consent.map_or(Route::Nowhere(Reason::NotYourSession), |consent| consent.route(sessions)));
         }
-        self.waits = lives.iter().map(|live| live.session.wait.as_ref().map(|wait| wait.kind)).collect();
-        for live in &mut lives {
-            let fired = self.job.settle(live, self.inbound.arrival.at())?;
+        self.waits = sessions.iter().map(|loaded| loaded.session.wait.as_ref().map(|wait| wait.kind)).collect();
+        for loaded in &mut sessions {
+            let fired = self.job.settle(loaded, self.inbound.arrival.at())?;
             self.settled.push(fired > 0);
         }
         if self.settled.contains(&true) {
             self.contact = self.job.contact(self.contact.seq)?;
-            for live in &mut lives {
-                self.job.refresh(live)?;
+            for loaded in &mut sessions {
+                self.job.refresh(loaded)?;
             }
         }
         let is_opted_out = self.contact.contact.is_opted_out();
         if let Some(consent) = self.consent
-            && consent.word.counts(self.awaited(&lives, named.as_ref().map(|named| named.place(&lives)))?)
+            && consent.word.counts(self.awaited(&sessions, named.as_ref().map(|named| named.place(&sessions)))?)
         {
-            return Ok(consent.route(lives));
+            return Ok(consent.route(sessions));
         }
         // What was said to another system is answered by nothing, however late it comes.
         if let Some(by) = self.holder {
-            return Ok(self.for_holder(&lives, named.as_ref().and_then(|named| named.place(&lives)), by));
+            return Ok(self.for_holder(&sessions, named.as_ref().and_then(|named| named.place(&sessions)), by));
         }
         let mut ended = None;
         match named {
-            Some(Named::Session(named)) => match place(&named, &lives) {
-                Some(index) if self.is_in_handoff(&lives[index]) => return Ok(Route::Handoff(at(&lives[index]))),
-                Some(index) if lives[index].is_running() => return Ok(self.give(lives, index)),
-                Some(index) => ended = Some(at(&lives[index])),
+            Some(Named::Session(named)) => match place(&named, &sessions) {
+                Some(index) if self.is_in_handoff(&sessions[index]) => return Ok(Route::Handoff(at(&sessions[index]))),
+                Some(index) if sessions[index].is_running() => return Ok(self.give(sessions, index)),
+                Some(index) => ended = Some(at(&sessions[index])),
                 None => ended = Some(StoredTurn::of(named.seq, &named.session)),
             },
             Some(Named::Gone) => return Ok(Route::Nowhere(Reason::SessionEnded)),
             None => {}
         }
-        if let Some(live) = lives.iter().find(|live| self.is_in_handoff(live)) {
-            return Ok(Route::Handoff(at(live)));
+        if let Some(loaded) = sessions.iter().find(|loaded| self.is_in_handoff(loaded)) {
+            return Ok(Route::Handoff(at(loaded)));
         }
         // A session that runs all the same is one whose own flow opted the person out: it may listen, and says nothing.
-        if is_opted_out && !lives.iter().any(Live::is_running) {
+        if is_opted_out && !sessions.iter().any(LoadedSession::is_running) {
             return Ok(Route::Nowhere(Reason::OptedOut));
         }
         if self.is_stale() {
@@ -345,25 +345,25 @@ impl Router<'_> {
         }
         let is_named = ended.is_some();
         if !is_named {
-            match self.floor(&lives) {
-                Floor::Of(index) => return Ok(self.give(lives, index)),
-                Floor::LeftBy(index) => ended = Some(at(&lives[index])),
+            match self.floor(&sessions) {
+                Floor::Of(index) => return Ok(self.give(sessions, index)),
+                Floor::LeftBy(index) => ended = Some(at(&sessions[index])),
                 Floor::Nobody => {}
             }
         }
         let mut is_limited = false;
-        if !is_opted_out && let Some(start) = self.by_keyword(&lives)? {
+        if !is_opted_out && let Some(start) = self.by_keyword(&sessions)? {
             is_limited = self.is_limited()?;
             if !is_limited {
                 return Ok(Route::Start(Box::new(start), Handling::Keyword));
             }
         }
-        if !is_named && let Some(index) = lives.iter().position(Live::is_running) {
-            return Ok(self.give(lives, index));
+        if !is_named && let Some(index) = sessions.iter().position(LoadedSession::is_running) {
+            return Ok(self.give(sessions, index));
         }
         if !is_limited
             && !is_opted_out
-            && let Some(late) = self.late_reply(&lives, ended.map(|at| at.seq))?
+            && let Some(late) = self.late_reply(&sessions, ended.map(|at| at.seq))?
         {
             is_limited = self.is_limited()?;
             if !is_limited {
@@ -371,7 +371,7 @@ impl Router<'_> {
             }
         }
         if !is_limited
-            && !lives.iter().any(Live::is_running)
+            && !sessions.iter().any(LoadedSession::is_running)
             && let Some(start) = self.fallback()?
         {
             is_limited = self.is_limited()?;
@@ -387,23 +387,23 @@ impl Router<'_> {
 
     /// Keeps the message for whoever else holds the conversation. Who has taken a session over reads it as ever, while
     /// another system has nothing from it. `named`: the live one that it names.
-    fn for_holder(&self, lives: &[Live], named: Option<usize>, by: Holder) -> Route {
-        let in_handoff = named.into_iter().chain(0..lives.len()).find(|index| self.is_in_handoff(&lives[*index]));
+    fn for_holder(&self, sessions: &[LoadedSession], named: Option<usize>, by: Holder) -> Route {
+        let in_handoff = named.into_iter().chain(0..sessions.len()).find(|index| self.is_in_handoff(&sessions[*index]));
         if let (Holder::Colleague, Some(index)) = (by, in_handoff) {
-            return Route::Handoff(at(&lives[index]));
+            return Route::Handoff(at(&sessions[index]));
         }
-        let floor = || match self.floor(lives) {
+        let floor = || match self.floor(sessions) {
             Floor::Of(index) => Some(index),
             Floor::LeftBy(_) | Floor::Nobody => None,
         };
-        Route::Held(named.or_else(floor).map(|index| at(&lives[index])), by)
+        Route::Held(named.or_else(floor).map(|index| at(&sessions[index])), by)
     }
 
     /// What is waited for that would take the message as an answer: by the live session that it names, else by the one
     /// with the floor; whoever else holds the conversation may have asked anything. `named`: where among `lives` the one is
     /// that it names.
-    fn awaited(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Deferred> {
-        Ok(match self.awaited_by_session(lives, named)? {
+    fn awaited(&self, sessions: &[LoadedSession], named: Option<Option<usize>>) -> Result<Awaited, Deferred> {
+        Ok(match self.awaited_by_session(sessions, named)? {
             Awaited::Nothing if self.consent.is_some_and(|consent| consent.may_answer(self.holder)) => {
                 Awaited::Anything
             }
@@ -411,10 +411,14 @@ impl Router<'_> {
         })
     }
 
-    fn awaited_by_session(&self, lives: &[Live], named: Option<Option<usize>>) -> Result<Awaited, Deferred> {
+    fn awaited_by_session(
+        &self,
+        sessions: &[LoadedSession],
+        named: Option<Option<usize>>,
+    ) -> Result<Awaited, Deferred> {
         let index = match named {
             Some(named) => named,
-            None => match (lives.iter().position(|live| self.is_in_handoff(live)), self.floor(lives)) {
+            None => match (sessions.iter().position(|loaded| self.is_in_handoff(loaded)), self.floor(sessions)) {
                 (Some(index), _) => Some(index),
                 _ if self.is_stale() => None,
                 (None, Floor::Of(index)) => Some(index),
@@ -425,7 +429,7 @@ impl Router<'_> {
         let Some(text) = self.inbound.text.as_deref() else { return Ok(Awaited::Nothing) };
         let found = SubFlows::new(self.job);
         let lookup = |id, version| found.look_up(id, version);
-        let Live { flow, session, .. } = &lives[index];
+        let LoadedSession { flow, session, .. } = &sessions[index];
         let awaited = engine::awaited(flow, &lookup, session, (text, self.inbound.arrival.at()));
         awaited.map_err(|_| found.into_deferred())
     }
@@ -450,32 +454,32 @@ impl Router<'_> {
 
     /// Gives the message to a session that runs. One whose timer fired has said something since that was not there when
     /// the message was written.
-    fn give(&self, mut lives: Vec<Live>, index: usize) -> Route {
-        let live = lives.swap_remove(index);
+    fn give(&self, mut sessions: Vec<LoadedSession>, index: usize) -> Route {
+        let loaded = sessions.swap_remove(index);
         if self.settled[index] {
-            return Route::Unheard(at(&live), turn::too_late(&live.session));
+            return Route::Unheard(at(&loaded), turn::too_late(&loaded.session));
         }
-        Route::To(Box::new(live))
+        Route::To(Box::new(loaded))
     }
 
     /// Which session has the floor: the one that had it when the message came. If that ended since, it is the one before
     /// it, as far as it has said nothing since.
-    fn floor(&self, lives: &[Live]) -> Floor {
+    fn floor(&self, sessions: &[LoadedSession]) -> Floor {
         let listens = |index: &usize| matches!(self.waits[*index], Some(WaitKind::Reply | WaitKind::Http));
-        let mut listening = (0..lives.len()).filter(listens);
+        let mut listening = (0..sessions.len()).filter(listens);
         let Some(first) = listening.next() else {
             // One that listened to nobody and is over: the message is kept with it, if nothing else takes it.
-            let over = (0..lives.len()).find(|index| !lives[*index].is_running());
+            let over = (0..sessions.len()).find(|index| !sessions[*index].is_running());
             return over.map_or(Floor::Nobody, Floor::LeftBy);
         };
-        if lives[first].is_running() {
+        if sessions[first].is_running() {
             return Floor::Of(first);
         }
         listening.find(|index| !self.settled[*index]).map_or(Floor::LeftBy(first), Floor::Of)
     }
 
-    fn is_in_handoff(&self, live: &Live) -> bool {
-        live.is_running() && live.session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff)
+    fn is_in_handoff(&self, loaded: &LoadedSession) -> bool {
+        loaded.is_running() && loaded.session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Handoff)
     }
 
     /// The session whose message is tapped or quoted.
@@ -491,7 +495,7 @@ impl Router<'_> {
         Ok(sessions::find_by_seq(tx, seq)?.map(|stored| Named::Session(Box::new(stored))))
     }
 
-    fn by_keyword(&self, lives: &[Live]) -> Result<Option<Start>, Deferred> {
+    fn by_keyword(&self, sessions: &[LoadedSession]) -> Result<Option<Start>, Deferred> {
         let Some(word) = &self.keyword else { return Ok(None) };
         for flow_id in self.job.flows_of_keyword(word)? {
             let Some(start) = self.start_of(flow_id, Map::new())? else { continue };
@@ -499,7 +503,7 @@ impl Router<'_> {
                 let keyword = Typed::of(keyword);
                 keyword.exact == word.exact || keyword.is_like(word)
             };
-            if start.flow.document().settings.keywords.iter().any(still_has) && !runs(lives, start.published.seq) {
+            if start.flow.document().settings.keywords.iter().any(still_has) && !runs(sessions, start.published.seq) {
                 return Ok(Some(start));
             }
         }
@@ -523,7 +527,7 @@ impl Router<'_> {
 
     /// What the flow of a session does that has ended: of the named one, else of the last one to end whose flow does
     /// anything.
-    fn late_reply(&self, lives: &[Live], ended: Option<i64>) -> Result<Option<Route>, Deferred> {
+    fn late_reply(&self, sessions: &[LoadedSession], ended: Option<i64>) -> Result<Option<Route>, Deferred> {
         let now = self.inbound.arrival.at();
         let tx = self.job.tx();
         let candidates = match ended {
@@ -534,7 +538,7 @@ impl Router<'_> {
             let session = &candidate.session;
             let is_recent = session.ended_at.is_some_and(|ended_at| ended_at.plus(LATE) > now);
             let has_ended = !matches!(session.status, Status::Running | Status::Cancelled);
-            if !is_recent || !has_ended || runs(lives, candidate.flow_seq) {
+            if !is_recent || !has_ended || runs(sessions, candidate.flow_seq) {
                 continue;
             }
             if let Some(route) = self.late_reply_of(&candidate)? {
@@ -602,7 +606,7 @@ impl Start {
         let mut session = engine::begin(&flow, beginning, job.now());
         session.input = Some(inbound.input(kind));
         session.current_node = at;
-        let mut live = Live {
+        let mut loaded = LoadedSession {
             seq: None,
             flow_seq: published.seq,
             flow,
@@ -612,18 +616,18 @@ impl Start {
             prompted_at: None,
             held,
         };
-        job.apply(&mut live, &Event::Start)?;
-        Ok((live.seq, SessionId(id)))
+        job.apply(&mut loaded, &Event::Start)?;
+        Ok((loaded.seq, SessionId(id)))
     }
 }
 
-fn at(live: &Live) -> StoredTurn {
-    StoredTurn::of(live.seq.unwrap_or_default(), &live.session)
+fn at(loaded: &LoadedSession) -> StoredTurn {
+    StoredTurn::of(loaded.seq.unwrap_or_default(), &loaded.session)
 }
 
 /// Whether a flow runs for the contact.
-fn runs(lives: &[Live], flow_seq: i64) -> bool {
-    lives.iter().any(|live| live.is_running() && live.flow_seq == flow_seq)
+fn runs(sessions: &[LoadedSession], flow_seq: i64) -> bool {
+    sessions.iter().any(|loaded| loaded.is_running() && loaded.flow_seq == flow_seq)
 }
 
 /// The message that a message taps or quotes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Job, Live};
+use super::{Job, LoadedSession};
 use crate::domain::{HttpCall, Session, WaitKind};
 use crate::error::Result;
 use crate::store::http_calls::{self, NewCall};
@@ -41,18 +41,18 @@ impl Job<'_> {
 
     /// Moves the timer of a session whose wait for a call is over on, with its time to live, if the call is still to be
     /// made or answered. Gives whether it did.
-    pub(in crate::runtime) fn rearm_for_call(&self, live: &mut Live) -> Result<bool> {
-        let (Some(session_seq), Some(turn)) = (live.seq, awaited_since(&live.session)) else { return Ok(false) };
+    pub(in crate::runtime) fn rearm_for_call(&self, loaded: &mut LoadedSession) -> Result<bool> {
+        let (Some(session_seq), Some(turn)) = (loaded.seq, awaited_since(&loaded.session)) else { return Ok(false) };
         let Some(made_at) = http_calls::made_at(self.tx(), session_seq, turn)? else { return Ok(false) };
-        let Some(wait) = &mut live.session.wait else { return Ok(false) };
+        let Some(wait) = &mut loaded.session.wait else { return Ok(false) };
         let Some(was_due_at) = wait.wake_at.filter(|_| self.now().since(made_at) < WORTHWHILE) else {
             return Ok(false);
         };
         let due_at = self.now().plus(wait.timeout.map_or(SPAN, Duration::from_millis));
         wait.wake_at = Some(due_at);
-        live.session.expires_at = live.session.expires_at.map(|at| at.plus(due_at.since(was_due_at)));
-        sessions::update(self.tx(), session_seq, &live.session, live.prompted_at)?;
-        self.arm(&live.session);
+        loaded.session.expires_at = loaded.session.expires_at.map(|at| at.plus(due_at.since(was_due_at)));
+        sessions::update(self.tx(), session_seq, &loaded.session, loaded.prompted_at)?;
+        self.arm(&loaded.session);
         Ok(true)
     }
 }

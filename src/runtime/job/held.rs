@@ -64,13 +64,13 @@ impl Job<'_> {
             None => Held { by: sign.by, since: at, until },
         };
         // What fell due before the sign came has happened.
-        let mut lives = Vec::new();
+        let mut sessions = Vec::new();
         for stored in sessions::running_of_contact(self.tx(), contact.seq)? {
             self.wait_for_earlier_replies(&stored.session, sign.arrival)?;
-            lives.push(self.live(stored, contact.clone())?);
+            sessions.push(self.load(stored, contact.clone())?);
         }
-        for mut live in lives {
-            self.settle(&mut live, sign.arrival.at())?;
+        for mut loaded in sessions {
+            self.settle(&mut loaded, sign.arrival.at())?;
         }
         Ok(self.move_hold(contact.seq, current.map_or(now, |held| held.until), &held)?)
     }

@@ -131,7 +131,7 @@ pub(in crate::runtime) enum ContactRow {
 type Taken = Result<Option<Reason>, Reason>;
 
 /// A session at hand, with all that a step needs.
-pub(in crate::runtime) struct Live {
+pub(in crate::runtime) struct LoadedSession {
     /// Its row; `None` before it is first persisted.
     pub(in crate::runtime) seq: Option<i64>,
     pub(in crate::runtime) flow_seq: i64,
@@ -144,7 +144,7 @@ pub(in crate::runtime) struct Live {
     pub(in crate::runtime) held: Option<Held>,
 }
 
-impl Live {
+impl LoadedSession {
     pub(in crate::runtime) fn is_running(&self) -> bool {
         self.session.status == Status::Running
     }
@@ -223,7 +223,7 @@ impl<'a> Job<'a> {
 
     /// Whether anybody wants to be told of anything.
     pub(in crate::runtime) fn is_watched(&self) -> bool {
-        self.shared.live.is_watched()
+        self.shared.feed.is_watched()
     }
 
     /// Notes a message that failed for good: it will not be tried again.
@@ -243,7 +243,7 @@ impl<'a> Job<'a> {
 
     /// Notes what to tell, if anybody watches.
     pub(in crate::runtime) fn notice(&self, notice: impl FnOnce() -> Notice) {
-        if self.shared.live.is_watched() {
+        if self.shared.feed.is_watched() {
             self.notices.borrow_mut().push(notice());
         }
     }
@@ -286,8 +286,12 @@ impl<'a> Job<'a> {
     }
 
     /// A session that is in the database, with its flow and contact.
-    pub(in crate::runtime) fn live(&self, stored: StoredSession, contact: StoredContact) -> Result<Live, Deferred> {
-        Ok(Live {
+    pub(in crate::runtime) fn load(
+        &self,
+        stored: StoredSession,
+        contact: StoredContact,
+    ) -> Result<LoadedSession, Deferred> {
+        Ok(LoadedSession {
             seq: Some(stored.seq),
             flow_seq: stored.flow_seq,
             flow: self.flow(stored.flow_seq, stored.session.version)?,
@@ -344,24 +348,26 @@ impl<'a> Job<'a> {
     /// own prompt has not gone out yet begins anew instead.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
-    pub(in crate::runtime) fn settle(&self, live: &mut Live, until: Timestamp) -> Result<usize, Deferred> {
+    pub(in crate::runtime) fn settle(&self, loaded: &mut LoadedSession, until: Timestamp) -> Result<usize, Deferred> {
         // A clock that was set back while the job queued makes nothing due that the present does not; nor does one that
         // went on while the process stood still, until what came meanwhile has been read.
         let until = until.min(self.now).min(self.settled);
-        if turn::due(&live.session, until).is_none() {
+        if turn::due(&loaded.session, until).is_none() {
             return Ok(0);
         }
-        self.refresh(live)?;
+        self.refresh(loaded)?;
         let mut fired = 0;
-        while let Some(event) = turn::due(&live.session, until) {
+        while let Some(event) = turn::due(&loaded.session, until) {
             let is_timeout = matches!(event, Event::Timeout { .. });
-            if (is_timeout && self.rearm_for_call(live)?) || self.put_off_timeout(live, &event)? {
+            if (is_timeout && self.rearm_for_call(loaded)?) || self.put_off_timeout(loaded, &event)? {
                 continue;
             }
-            if let Some(why) = self.apply(live, &event)? {
-                return Err(
-                    Error::internal(format!("A due timer of session {} was ignored: {why}", live.session.id)).into()
-                );
+            if let Some(why) = self.apply(loaded, &event)? {
+                return Err(Error::internal(format!(
+                    "A due timer of session {} was ignored: {why}",
+                    loaded.session.id
+                ))
+                .into());
             }
             fired += 1;
         }
@@ -369,51 +375,55 @@ impl<'a> Job<'a> {
     }
 
     /// Reads a session's contact again, because another session's turn in this job may have changed it.
-    pub(in crate::runtime) fn refresh(&self, live: &mut Live) -> Result<()> {
-        if let ContactRow::Stored(seq) = live.contact_row
+    pub(in crate::runtime) fn refresh(&self, loaded: &mut LoadedSession) -> Result<()> {
+        if let ContactRow::Stored(seq) = loaded.contact_row
             && let Some(stored) = contacts::find_by_seq(self.tx, seq)?
         {
-            (live.contact, live.held) = (stored.contact, stored.held);
+            (loaded.contact, loaded.held) = (stored.contact, stored.held);
         }
         Ok(())
     }
 
     /// Steps a session and persists what came of it: the session, its contact, its messages, the trace and the counts.
     /// Gives why the event changed nothing, if so.
-    pub(in crate::runtime) fn apply(&self, live: &mut Live, event: &Event) -> Result<Option<Reason>, Deferred> {
-        Ok(self.apply_reply(live, event)?.err())
+    pub(in crate::runtime) fn apply(
+        &self,
+        loaded: &mut LoadedSession,
+        event: &Event,
+    ) -> Result<Option<Reason>, Deferred> {
+        Ok(self.apply_reply(loaded, event)?.err())
     }
 
     /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
-    pub(in crate::runtime) fn apply_reply(&self, live: &mut Live, event: &Event) -> Result<Taken, Deferred> {
-        let taken = self.apply_one(live, event)?;
+    pub(in crate::runtime) fn apply_reply(&self, loaded: &mut LoadedSession, event: &Event) -> Result<Taken, Deferred> {
+        let taken = self.apply_one(loaded, event)?;
         if taken.is_ok() {
-            while let Some(event) = turn::next(&live.session) {
-                let _ = self.apply_one(live, &event)?;
+            while let Some(event) = turn::next(&loaded.session) {
+                let _ = self.apply_one(loaded, &event)?;
             }
         }
         Ok(taken)
     }
 
     /// One event of [`Job::apply_reply`].
-    fn apply_one(&self, live: &mut Live, event: &Event) -> Result<Taken, Deferred> {
+    fn apply_one(&self, loaded: &mut LoadedSession, event: &Event) -> Result<Taken, Deferred> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.shared.options.channel.text_limits();
         // While somebody else holds the conversation its timers stand later by what is left of that.
-        let held = self.holder(live.held).map(|held| (held, held.rest(self.now)));
+        let held = self.holder(loaded.held).map(|held| (held, held.rest(self.now)));
         // One that begins has not been moved yet.
-        let before = held.filter(|_| live.seq.is_some()).map_or(Cow::Borrowed(&live.session), |(_, rest)| {
-            let mut before = live.session.clone();
+        let before = held.filter(|_| loaded.seq.is_some()).map_or(Cow::Borrowed(&loaded.session), |(_, rest)| {
+            let mut before = loaded.session.clone();
             engine::move_timers(&mut before, Move::Back(rest), self.now);
             Cow::Owned(before)
         });
-        let turn = turn::take(&live.flow, &lookup, &live.contact, &before, event, (&limits, self.now));
+        let turn = turn::take(&loaded.flow, &lookup, &loaded.contact, &before, event, (&limits, self.now));
         let Turn { mut session, contact, said, hours, call, handoffs, record } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_deferred()),
             Err(NotTaken::Ignored(why)) => {
-                self.trace_ignored(live, event, why)?;
+                self.trace_ignored(loaded, event, why)?;
                 return Ok(Err(why));
             }
         };
@@ -424,9 +434,9 @@ impl<'a> Job<'a> {
         // What waits in the outbox counts, and has the floor, once the channel took it.
         let is_out = !self.shared.options.channel.kind().reaches_phones();
         let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
-        let contact_seq = match live.contact_row {
+        let contact_seq = match loaded.contact_row {
             ContactRow::Stored(seq) => {
-                contacts::update(self.tx, seq, &contact, &live.contact, self.now)?;
+                contacts::update(self.tx, seq, &contact, &loaded.contact, self.now)?;
                 if count > 0 {
                     contacts::touch(self.tx, seq, count, None, self.now)?;
                 }
@@ -434,25 +444,25 @@ impl<'a> Job<'a> {
             }
             ContactRow::New(source) => contacts::insert_with_messages(self.tx, &contact, source, count, self.now)?,
         };
-        live.contact_row = ContactRow::Stored(contact_seq);
-        live.contact = contact;
+        loaded.contact_row = ContactRow::Stored(contact_seq);
+        loaded.contact = contact;
 
         if count > 0 {
-            live.prompted_at = Some(self.now);
+            loaded.prompted_at = Some(self.now);
         }
-        let is_new = live.seq.is_none();
-        let seq = match live.seq {
+        let is_new = loaded.seq.is_none();
+        let seq = match loaded.seq {
             Some(seq) => {
-                sessions::update(self.tx, seq, &session, live.prompted_at)?;
+                sessions::update(self.tx, seq, &session, loaded.prompted_at)?;
                 seq
             }
             None => {
-                self.count(CounterName::SessionStarted, 1, live, &session);
-                sessions::insert(self.tx, live.flow_seq, contact_seq, &session, live.prompted_at)?
+                self.count(CounterName::SessionStarted, 1, loaded, &session);
+                sessions::insert(self.tx, loaded.flow_seq, contact_seq, &session, loaded.prompted_at)?
             }
         };
-        live.seq = Some(seq);
-        self.keep_call(seq, &live.session, &session, call.as_ref())?;
+        loaded.seq = Some(seq);
+        self.keep_call(seq, &loaded.session, &session, call.as_ref())?;
         if session.status != Status::Running {
             // What a session said on the way to its end goes out, however slow the channel is: the person has answered
             // what came of it.
@@ -461,15 +471,15 @@ impl<'a> Job<'a> {
                 self.dropped.set(self.dropped.get() + dropped);
             }
             if let Some(name) = counted_as(&session) {
-                self.count(name, 1, live, &session);
+                self.count(name, 1, loaded, &session);
             }
         }
-        let message_seqs = self.send(live, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
-        self.count(CounterName::MessageOut, i64::from(count), live, &session);
+        let message_seqs = self.send(loaded, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
+        self.count(CounterName::MessageOut, i64::from(count), loaded, &session);
         for step in &record.path {
             // A sub-flow counts for itself.
             let of_flow = match step.flow {
-                None => Some((live.flow_seq, session.version)),
+                None => Some((loaded.flow_seq, session.version)),
                 Some(pin) => flows::seq_of_any(self.tx, pin.id)?.map(|seq| (seq, pin.version)),
             };
             if let (Some(exit), Some((flow_seq, version))) = (&step.exit, of_flow) {
@@ -491,13 +501,13 @@ impl<'a> Job<'a> {
         self.arm(&session);
         self.notice_session(&session);
         if is_new {
-            self.emit_session(EventKind::SessionStarted, contact_seq, &live.contact, &session)?;
+            self.emit_session(EventKind::SessionStarted, contact_seq, &loaded.contact, &session)?;
         }
-        self.request_handoffs(contact_seq, &live.contact, &session, &handoffs)?;
+        self.request_handoffs(contact_seq, &loaded.contact, &session, &handoffs)?;
         if let Some(event) = EventKind::of_end(session.status) {
-            self.emit_session(event, contact_seq, &live.contact, &session)?;
+            self.emit_session(event, contact_seq, &loaded.contact, &session)?;
         }
-        live.session = session;
+        loaded.session = session;
         Ok(Ok(record.no_answer()))
     }
 
@@ -511,15 +521,15 @@ impl<'a> Job<'a> {
 
     fn send(
         &self,
-        live: &Live,
+        loaded: &LoadedSession,
         (contact_seq, session_seq): (i64, i64),
         session: &Session,
         (said, hours): (&[Said], Option<&SendHours>),
     ) -> Result<Vec<i64>> {
         // What waits for its hours, or for somebody else, does not grow old by that.
         let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
-        let may_go_at = self.holder(live.held).map_or(may_go_at, |held| may_go_at.max(held.until));
-        let good_until = may_go_at.plus(message_max_age(&live.flow));
+        let may_go_at = self.holder(loaded.held).map_or(may_go_at, |held| may_go_at.max(held.until));
+        let good_until = may_go_at.plus(message_max_age(&loaded.flow));
         let mut seqs = Vec::with_capacity(said.len());
         let mut first = MessageId(Uuid::nil());
         for Said { message, refused, part } in said {
@@ -565,10 +575,10 @@ impl<'a> Job<'a> {
     }
 
     /// An event that changed nothing is traced all the same where somebody outside is behind it.
-    fn trace_ignored(&self, live: &Live, event: &Event, why: Reason) -> Result<()> {
-        match (live.seq, event) {
+    fn trace_ignored(&self, loaded: &LoadedSession, event: &Event, why: Reason) -> Result<()> {
+        match (loaded.seq, event) {
             (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {
-                self.trace_unheard(seq, live.session.turn, event.clone(), why)
+                self.trace_unheard(seq, loaded.session.turn, event.clone(), why)
             }
             _ => Ok(()),
         }
@@ -602,29 +612,29 @@ impl<'a> Job<'a> {
         contact: &StoredContact,
         limit: usize,
         after_replies: bool,
-    ) -> Result<Vec<Live>, Deferred> {
-        let mut lives = Vec::new();
+    ) -> Result<Vec<LoadedSession>, Deferred> {
+        let mut sessions = Vec::new();
         for stored in sessions::running_of_contact(self.tx, contact.seq)?.into_iter().take(limit) {
             if after_replies {
                 self.wait_for_replies(&stored.session)?;
             }
-            lives.push(self.live(stored, contact.clone())?);
+            sessions.push(self.load(stored, contact.clone())?);
         }
-        Ok(lives)
+        Ok(sessions)
     }
 
     /// Drops the queued messages of one contact's running sessions and cancels those, after their overdue timers have
     /// fired.
-    pub(in crate::runtime) fn cancel_all(&self, lives: Vec<Live>, reason: Reason) -> Result<(), Deferred> {
-        for mut live in lives {
+    pub(in crate::runtime) fn cancel_all(&self, sessions: Vec<LoadedSession>, reason: Reason) -> Result<(), Deferred> {
+        for mut loaded in sessions {
             // The contact has changed since the session was loaded, and the one before may have changed it again.
-            self.refresh(&mut live)?;
-            if let Some(seq) = live.seq {
+            self.refresh(&mut loaded)?;
+            if let Some(seq) = loaded.seq {
                 self.drop_queued(seq, None, reason)?;
             }
-            self.settle(&mut live, self.now)?;
-            if live.is_running() {
-                self.apply(&mut live, &Event::Cancel { reason: reason.into() })?;
+            self.settle(&mut loaded, self.now)?;
+            if loaded.is_running() {
+                self.apply(&mut loaded, &Event::Cancel { reason: reason.into() })?;
             }
         }
         Ok(())
@@ -644,9 +654,9 @@ impl<'a> Job<'a> {
     }
 
     /// Counts for the flow's lifetime, for its version's, and for the flow's hour.
-    fn count(&self, name: CounterName, delta: i64, live: &Live, session: &Session) {
+    fn count(&self, name: CounterName, delta: i64, loaded: &LoadedSession, session: &Session) {
         if delta > 0 {
-            let of_flow = Counter { flow_seq: live.flow_seq, ..Counter::of(name) };
+            let of_flow = Counter { flow_seq: loaded.flow_seq, ..Counter::of(name) };
             self.count_each(of_flow, session.version, delta);
         }
     }

@@ -6,7 +6,7 @@ use super::access::Access;
 use super::changes::Notice;
 use super::ending::Ledger;
 use super::turn;
-use super::{Deferred, Job, Live, to_json};
+use super::{Deferred, Job, LoadedSession, to_json};
 use crate::domain::{
     CounterName, Direction, EventKind, Held, Holder, MessageStatus, Reason, Status, StoredMessage, Timestamp,
 };
@@ -96,8 +96,8 @@ impl Job<'_> {
     /// Holds the job for whatever failing a message may hold it for, before anything is written: its flow, and replies
     /// that came before its session fell due.
     pub(in crate::runtime) fn wait_to_fail(&self, row: &OutboxRow) -> Result<(), Deferred> {
-        match self.live_of(row)? {
-            Some(live) if live.is_running() => self.wait_for_replies(&live.session),
+        match self.load_of(row)? {
+            Some(loaded) if loaded.is_running() => self.wait_for_replies(&loaded.session),
             _ => Ok(()),
         }
     }
@@ -127,11 +127,11 @@ impl Job<'_> {
         let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
         let is_running = session.as_ref().is_some_and(|session| session.status == Status::Running);
-        let mut live = if notifies_session && is_running { self.live_of(row)? } else { None };
-        if let Some(live) = &mut live {
-            self.wait_for_replies(&live.session)?;
+        let mut loaded = if notifies_session && is_running { self.load_of(row)? } else { None };
+        if let Some(loaded) = &mut loaded {
+            self.wait_for_replies(&loaded.session)?;
             // While the message still counts as unsettled: a timeout must not beat the failure of its own prompt.
-            self.settle(live, self.now())?;
+            self.settle(loaded, self.now())?;
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
         self.drop_parts_of_failed(row, reason)?;
@@ -145,10 +145,10 @@ impl Job<'_> {
         let node = row.body.message().and_then(|message| message.node.clone());
         let (Some(turn), Some(node)) = (row.turn, node) else { return Ok(()) };
         let event = Event::DeliveryFailed { turn, node, code: reason.to_owned() };
-        match (live, row.session_seq, session) {
-            (Some(mut live), _, _) => {
-                self.refresh(&mut live)?;
-                self.apply(&mut live, &event)?;
+        match (loaded, row.session_seq, session) {
+            (Some(mut loaded), _, _) => {
+                self.refresh(&mut loaded)?;
+                self.apply(&mut loaded, &event)?;
             }
             (None, Some(seq), Some(session)) if notifies_session && !is_running => {
                 self.trace_unheard(seq, session.turn, event, Reason::HasEnded)?;
@@ -174,17 +174,17 @@ impl Job<'_> {
         if contact.contact.opted_out_at.is_some() {
             return Ok(false);
         }
-        let lives = match access {
+        let sessions = match access {
             Access::Full => self.running(contact, SESSIONS_PER_JOB, true)?,
             Access::Degraded => Vec::new(),
         };
-        let are_all = lives.len() < SESSIONS_PER_JOB;
+        let are_all = sessions.len() < SESSIONS_PER_JOB;
         let mut begun = Vec::new();
         let mut goes_on = false;
-        for live in lives {
-            match live.seq {
+        for loaded in sessions {
+            match loaded.seq {
                 Some(seq) if messages::has_written_in(self.tx(), contact.seq, seq)? => goes_on = true,
-                _ => begun.push(live),
+                _ => begun.push(loaded),
             }
         }
         let mut after = contact.contact.clone();
@@ -289,19 +289,20 @@ impl Job<'_> {
     /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it
     /// was armed is not settled: nobody can answer what has not arrived, and what a delay was to part would go out
     /// together. The timer is armed again from now then.
-    pub(in crate::runtime) fn put_off_timeout(&self, live: &mut Live, event: &Event) -> Result<bool> {
-        let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, live.seq, live.contact_seq()) else {
+    pub(in crate::runtime) fn put_off_timeout(&self, loaded: &mut LoadedSession, event: &Event) -> Result<bool> {
+        let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, loaded.seq, loaded.contact_seq())
+        else {
             return Ok(false);
         };
         if !outbox::is_turn_unsettled(self.tx(), self.channel(), contact_seq, (seq, *armed_in))?
-            || !rearm(&mut live.session, *armed_in, self.now())
+            || !rearm(&mut loaded.session, *armed_in, self.now())
         {
             return Ok(false);
         }
-        sessions::update(self.tx(), seq, &live.session, live.prompted_at)?;
-        self.arm(&live.session);
+        sessions::update(self.tx(), seq, &loaded.session, loaded.prompted_at)?;
+        self.arm(&loaded.session);
         // A span of nothing would be due again at once, for ever.
-        Ok(turn::due(&live.session, self.now()).as_ref() != Some(event))
+        Ok(turn::due(&loaded.session, self.now()).as_ref() != Some(event))
     }
 
     fn prompted(
@@ -334,12 +335,12 @@ impl Job<'_> {
         sessions::set_prompted(self.tx(), seq, at)
     }
 
-    fn live_of(&self, row: &OutboxRow) -> Result<Option<Live>, Deferred> {
+    fn load_of(&self, row: &OutboxRow) -> Result<Option<LoadedSession>, Deferred> {
         let Some(seq) = row.session_seq else { return Ok(None) };
         let Some(stored) = sessions::find_by_seq(self.tx(), seq)? else { return Ok(None) };
         let contact = contacts::find_by_seq(self.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
-        self.live(stored, contact).map(Some)
+        self.load(stored, contact).map(Some)
     }
 
     fn go_on_behind(&self, row: &OutboxRow) -> Result<()> {

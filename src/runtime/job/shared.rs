@@ -30,7 +30,7 @@ pub(in crate::runtime) struct Shared {
     /// The webhook endpoints that are told of events.
     pub(in crate::runtime) listeners: Listeners,
     /// Who watches.
-    pub(in crate::runtime) live: Board,
+    pub(in crate::runtime) feed: Board,
     pub(in crate::runtime) flows: FlowCache,
     /// What the workers wait for.
     pub(in crate::runtime) signals: WakeSignals,
@@ -50,7 +50,7 @@ impl Shared {
             consent,
             keywords: Keywords::default(),
             listeners: Listeners::default(),
-            live: Board::new(),
+            feed: Board::new(),
             flows: flow_cache::new_cache(),
             signals: WakeSignals::default(),
             erasure_key: OnceLock::new(),

@@ -49,7 +49,7 @@ pub struct DeliveryWait<'a> {
 impl Runtime {
     /// Gets ready to wait for the delivery of a message that is queued after this.
     pub fn wait_for_delivery(&self) -> DeliveryWait<'_> {
-        DeliveryWait { runtime: self, permit: self.shared().live.waiters().try_wait() }
+        DeliveryWait { runtime: self, permit: self.shared().feed.waiters().try_wait() }
     }
 }
 
@@ -63,7 +63,7 @@ impl DeliveryWait<'_> {
         if self.permit.is_none() {
             return Ok(look(self.runtime, id).await?.result());
         }
-        let registered = self.runtime.shared().live.waiters().register(id);
+        let registered = self.runtime.shared().feed.waiters().register(id);
         let mut timeout = std::pin::pin!(tokio::time::sleep(WAIT_TIMEOUT));
         loop {
             let mut woken = std::pin::pin!(registered.woken());

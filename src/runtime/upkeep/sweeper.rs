@@ -57,8 +57,8 @@ impl Command for Due {
         }
         let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
-        let mut live = job.live(stored, contact)?;
-        Ok(Fired::Timers(job.settle(&mut live, job.now())?))
+        let mut loaded = job.load(stored, contact)?;
+        Ok(Fired::Timers(job.settle(&mut loaded, job.now())?))
     }
 }
 
