@@ -90,6 +90,6 @@ impl Job<'_> {
     /// Tells that somebody opted out or in.
     pub(in crate::runtime) fn emit_consent(&self, event: EventKind, contact_seq: i64) -> Result<()> {
         let contact = self.contact(contact_seq)?.contact;
-        self.ledger().emit_consent(event, contact_seq, &contact)
+        self.session_ender().emit_consent(event, contact_seq, &contact)
     }
 }

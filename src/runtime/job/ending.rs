@@ -19,7 +19,7 @@ pub(in crate::runtime) const BROKEN: &str = "the session could not go on; the se
 
 /// A transaction in which sessions and messages end.
 #[derive(Clone, Copy)]
-pub(in crate::runtime) struct Ledger<'a> {
+pub(in crate::runtime) struct SessionEnder<'a> {
     /// The transaction.
     pub(in crate::runtime) tx: &'a Tx<'a>,
     /// The time of all that is written.
@@ -41,7 +41,7 @@ pub(in crate::runtime) struct Unread<'a> {
     pub(in crate::runtime) note: &'a str,
 }
 
-impl Ledger<'_> {
+impl SessionEnder<'_> {
     /// Cancels a running session of a contact and gives the messages that it had queued, which are dropped; `None` when
     /// none runs.
     pub(in crate::runtime) fn cancel_unread(
@@ -104,14 +104,14 @@ impl Ledger<'_> {
     }
 }
 
-impl Ledger<'_> {
+impl SessionEnder<'_> {
     /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed
     /// from then on. Gives which it was.
     pub(in crate::runtime) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
         let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
         let of_flow = |name| Counter { flow_seq: marked.flow_seq, ..Counter::of(name) };
         self.count_each(of_flow(CounterName::SessionFailed), marked.version, 1);
-        Ledger { now: ended_at, ..*self }.count_each(of_flow(CounterName::SessionCompleted), marked.version, -1);
+        SessionEnder { now: ended_at, ..*self }.count_each(of_flow(CounterName::SessionCompleted), marked.version, -1);
         self.emit_unread(Status::Failed, &marked, code)?;
         Ok(Some(marked))
     }

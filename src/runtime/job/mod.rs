@@ -40,7 +40,7 @@ use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, WriteClass, flows, turns};
 use arrivals::Arrival;
 use changes::Notice;
-use ending::{BROKEN, Ledger, Unread, counted_as};
+use ending::{BROKEN, SessionEnder, Unread, counted_as};
 use flow_cache::FlowKey;
 use shared::Shared;
 use sub_flows::SubFlows;
@@ -189,8 +189,8 @@ impl<'a> Job<'a> {
     }
 
     /// What ends sessions without reading them.
-    pub(in crate::runtime) fn ledger(&self) -> Ledger<'_> {
-        Ledger { tx: self.tx, now: self.now, listeners: Some(&self.shared.listeners), wakeups: &self.wakeups }
+    pub(in crate::runtime) fn session_ender(&self) -> SessionEnder<'_> {
+        SessionEnder { tx: self.tx, now: self.now, listeners: Some(&self.shared.listeners), wakeups: &self.wakeups }
     }
 
     /// Name of the channel that messages go out on.
@@ -514,7 +514,7 @@ impl<'a> Job<'a> {
     /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
     /// were.
     fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: Reason) -> Result<u64> {
-        let dropped = self.ledger().drop_queued(session_seq, before_turn, reason)?;
+        let dropped = self.session_ender().drop_queued(session_seq, before_turn, reason)?;
         self.notice_dropped(&dropped)?;
         Ok(dropped.len() as u64)
     }
@@ -592,7 +592,7 @@ impl<'a> Job<'a> {
         };
         let (stimulus, reason) = (Reason::InternalError.as_str(), Reason::SessionEnded);
         let unread = Unread { stimulus, reason, note: BROKEN };
-        let dropped = self.ledger().end_unread(&failed, Status::Failed, unread)?;
+        let dropped = self.session_ender().end_unread(&failed, Status::Failed, unread)?;
         self.notice_dropped(&dropped)?;
         Ok(true)
     }
@@ -600,7 +600,7 @@ impl<'a> Job<'a> {
     /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
     /// one.
     pub(in crate::runtime) fn cancel_unread(&self, contact_seq: i64, reason: Reason) -> Result<bool> {
-        let Some(dropped) = self.ledger().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
+        let Some(dropped) = self.session_ender().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
         self.notice_dropped(&dropped)?;
         Ok(true)
     }
@@ -662,7 +662,7 @@ impl<'a> Job<'a> {
     }
 
     pub(in crate::runtime) fn count_each(&self, of_flow: Counter, version: u32, delta: i64) {
-        self.ledger().count_each(of_flow, version, delta);
+        self.session_ender().count_each(of_flow, version, delta);
     }
 }
 

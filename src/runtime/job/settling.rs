@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::changes::Notice;
-use super::ending::Ledger;
+use super::ending::SessionEnder;
 use super::turn;
 use super::{Deferred, Job, LoadedSession, to_json};
 use crate::domain::{
@@ -153,7 +153,7 @@ impl Job<'_> {
             (None, Some(seq), Some(session)) if notifies_session && !is_running => {
                 self.trace_unheard(seq, session.turn, event, Reason::HasEnded)?;
                 if session.turn == turn
-                    && let Some(marked) = self.ledger().fail_completed(seq, reason)?
+                    && let Some(marked) = self.session_ender().fail_completed(seq, reason)?
                 {
                     self.notice_marked(&marked, Status::Failed)?;
                 }
@@ -202,14 +202,14 @@ impl Job<'_> {
 
     /// Drops what flows and systems have queued for a contact.
     pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: Reason) -> Result<()> {
-        let dropped = self.ledger().drop_queued_of(contact_seq, reason)?;
+        let dropped = self.session_ender().drop_queued_of(contact_seq, reason)?;
         self.notice_dropped(&dropped)
     }
 
     /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has
     /// ended.
     pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
-        self.ledger().tell_dropped(dropped, reason)?;
+        self.session_ender().tell_dropped(dropped, reason)?;
         self.notice_dropped(dropped)
     }
 
@@ -232,7 +232,7 @@ impl Job<'_> {
         at: Timestamp,
         failure: Option<(&str, Option<&str>)>,
     ) -> Result<bool> {
-        self.ledger().tell_stage(row, stage, provider_id, at, failure, None)
+        self.session_ender().tell_stage(row, stage, provider_id, at, failure, None)
     }
 
     /// The same with what the message costs, if the channel says so beside.
@@ -244,7 +244,7 @@ impl Job<'_> {
         at: Timestamp,
         pricing: Option<&Value>,
     ) -> Result<bool> {
-        self.ledger().tell_stage(row, stage, provider_id, at, None, pricing)
+        self.session_ender().tell_stage(row, stage, provider_id, at, None, pricing)
     }
 
     /// Takes note of what a message costs, and counts it the first time, by what the channel calls its category.
@@ -351,11 +351,11 @@ impl Job<'_> {
     }
 
     fn count_message(&self, name: CounterName, session: &SessionBrief) {
-        self.ledger().count_message(name, session);
+        self.session_ender().count_message(name, session);
     }
 }
 
-impl Ledger<'_> {
+impl SessionEnder<'_> {
     /// Tells of messages that were dropped from the queue, as of any that fail.
     pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         for row in dropped {

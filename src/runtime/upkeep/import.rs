@@ -16,7 +16,7 @@ use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, Contact, ContactChange, ContactId, EventKind, Handling, Phone, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::METADATA_BYTES;
-use crate::runtime::job::ending::Ledger;
+use crate::runtime::job::ending::SessionEnder;
 use crate::runtime::job::lookup::{find_by_phone, had_opted_out};
 use crate::runtime::job::wake::Wakeups;
 use crate::store::tombstones::ErasureKey;
@@ -137,10 +137,10 @@ pub fn preview(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Outco
 fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Timestamp) -> Result<()> {
     // Nobody hears them: the server looks for work every second.
     let wakeups = Wakeups::default();
-    let ledger = Ledger { tx, now, listeners: None, wakeups: &wakeups };
-    while ledger.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
-    ledger.drop_queued_of(contact_seq, Reason::OptedOut)?;
-    ledger.emit_consent(EventKind::ContactOptedOut, contact_seq, contact)
+    let session_ender = SessionEnder { tx, now, listeners: None, wakeups: &wakeups };
+    while session_ender.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
+    session_ender.drop_queued_of(contact_seq, Reason::OptedOut)?;
+    session_ender.emit_consent(EventKind::ContactOptedOut, contact_seq, contact)
 }
 
 struct Plan {

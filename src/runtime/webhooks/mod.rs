@@ -16,7 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::credentials::make_secret;
-use super::job::ending::Ledger;
+use super::job::ending::SessionEnder;
 use super::job::turn::Handoff;
 use super::job::{Job, to_json};
 use super::{Notice, Runtime};
@@ -63,7 +63,7 @@ impl Publisher {
     }
 }
 
-impl Ledger<'_> {
+impl SessionEnder<'_> {
     /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
     /// what the event tells beside its name, its time and the tenant. `contact_seq` is the person it tells of.
     pub(super) fn emit<B: Serialize>(
@@ -132,14 +132,14 @@ impl Ledger<'_> {
 }
 
 impl Job<'_> {
-    /// Queues an event, as [`Ledger::emit`] does.
+    /// Queues an event, as [`SessionEnder::emit`] does.
     pub(super) fn emit<B: Serialize>(
         &self,
         event: EventKind,
         contact_seq: Option<i64>,
         body: impl FnOnce() -> B,
     ) -> Result<()> {
-        self.ledger().emit(event, contact_seq, body)
+        self.session_ender().emit(event, contact_seq, body)
     }
     /// Tells that a session has begun or ended.
     pub(super) fn emit_session(
