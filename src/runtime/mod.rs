@@ -58,7 +58,7 @@ pub use commands::trigger::{BatchBegun, BeginBatch, OnRunning, Trigger, TriggerR
 pub use commands::update_contact::{ContactUpdated, METADATA_BYTES, UpdateContact};
 pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_stopped_auto_replies};
 pub use job::arrivals::Arrival;
-pub use job::changes::Notice;
+pub use job::changes::Change;
 pub use job::idempotent::{IdempotencyKey, Once};
 pub use job::lookup::{Found, Whom, find_contact};
 pub use job::{Command, Deferred, Job};
@@ -164,13 +164,13 @@ impl Runtime {
     }
 
     /// What changes from now on.
-    pub fn watch(&self) -> Receiver<Arc<Notice>> {
+    pub fn watch(&self) -> Receiver<Arc<Change>> {
         self.shared().feed.watch()
     }
 
     /// Tells whoever watches that something has changed, once it is committed.
-    pub fn tell(&self, notice: Notice) {
-        self.shared().feed.tell(notice);
+    pub fn publish_change(&self, change: Change) {
+        self.shared().feed.publish(change);
     }
 
     /// The channel that messages go out on.
@@ -301,10 +301,10 @@ impl Runtime {
 
     /// Does what follows from a job that is committed.
     fn follow(&self, effects: AfterCommit) {
-        let AfterCommit { nearest_timer, wakeups, failed, notices } = effects;
+        let AfterCommit { nearest_timer, wakeups, failed, changes } = effects;
         failed.into_iter().for_each(|(contact_seq, id)| self.inner.outbox.forget_head(contact_seq, id));
         wakeups.wake(&self.shared().signals);
-        notices.into_iter().for_each(|notice| self.shared().feed.tell(notice));
+        changes.into_iter().for_each(|change| self.shared().feed.publish(change));
         // Only now, after the commit: a sweeper that looks after this finds the timer.
         let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
         let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);

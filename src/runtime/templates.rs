@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Notice, Runtime};
+use super::{Change, Runtime};
 use crate::channels::incoming::FetchedTemplate;
 use crate::channels::outgoing::Refusal;
 use crate::domain::{MessageTemplate, TemplateId, Timestamp};
@@ -171,7 +171,7 @@ impl Runtime {
         let TemplatesChanged { added, changed: otherwise, removed, total } = changed;
         if added + otherwise + removed > 0 {
             tracing::info!(channel, added, changed = otherwise, removed, total, "templates have changed");
-            self.tell(Notice::Templates { channel, added, changed: otherwise, removed });
+            self.publish_change(Change::Templates { channel, added, changed: otherwise, removed });
         }
         Ok(TemplateSync::Done(changed))
     }

@@ -16,11 +16,11 @@ use crate::api::request::{Query, Reader};
 use crate::api::state::State;
 use crate::api::state::watchers::Watcher;
 use crate::domain::{ContactId, FlowId, SessionId};
-use crate::runtime::Notice;
+use crate::runtime::Change;
 
 /// How often a line without meaning is sent, so that nobody on the way takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Notices that one chunk carries at most.
+/// Changes that one chunk carries at most.
 const CHUNK: usize = 64;
 
 /// What a watcher wants to hear of; `None` is everything.
@@ -32,25 +32,25 @@ struct Interest {
 }
 
 impl Interest {
-    fn covers(&self, notice: &Notice) -> bool {
-        match notice {
-            Notice::Session { id, flow_id, contact_id, .. }
-            | Notice::Handoff { session_id: id, flow_id, contact_id, .. } => {
+    fn covers(&self, change: &Change) -> bool {
+        match change {
+            Change::Session { id, flow_id, contact_id, .. }
+            | Change::Handoff { session_id: id, flow_id, contact_id, .. } => {
                 self.flow.is_none_or(|wanted| wanted == *flow_id)
                     && self.contact.is_none_or(|wanted| wanted == *contact_id)
                     && self.session.is_none_or(|wanted| wanted == *id)
             }
-            Notice::Message { flow_id, contact_id, session_id, .. } => {
+            Change::Message { flow_id, contact_id, session_id, .. } => {
                 self.flow.is_none_or(|wanted| *flow_id == Some(wanted))
                     && self.contact.is_none_or(|wanted| wanted == *contact_id)
                     && self.session.is_none_or(|wanted| *session_id == Some(wanted))
             }
-            Notice::Flow { id, .. } => {
+            Change::Flow { id, .. } => {
                 self.flow.is_none_or(|wanted| wanted == *id) && self.contact.is_none() && self.session.is_none()
             }
-            Notice::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
+            Change::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
             // It concerns everybody, whatever they look at.
-            Notice::Channel { .. } | Notice::Everything => true,
+            Change::Channel { .. } | Change::Everything => true,
         }
     }
 }
@@ -59,14 +59,14 @@ impl Interest {
 struct Connection {
     state: web::Data<State>,
     principal: Principal,
-    notices: Receiver<Arc<Notice>>,
+    changes: Receiver<Arc<Change>>,
     closing: watch::Receiver<bool>,
     interest: Interest,
     is_greeted: bool,
     _watcher: Watcher,
 }
 
-/// Streams notices until the caller goes away or the server stops.
+/// Streams changes until the caller goes away or the server stops.
 pub(in crate::api) async fn watch_events(
     request: HttpRequest,
     state: web::Data<State>,
@@ -81,7 +81,7 @@ pub(in crate::api) async fn watch_events(
     query.finish()?;
     let connection = Connection {
         _watcher: state.watchers.admit()?,
-        notices: state.runtime.watch(),
+        changes: state.runtime.watch(),
         closing: state.watchers.closing(),
         interest,
         is_greeted: false,
@@ -100,9 +100,9 @@ async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Er
         connection.is_greeted = true;
         return Some((Ok(Bytes::from_static(b"retry: 2000\n\n")), connection));
     }
-    let Connection { notices, closing, interest, .. } = &mut connection;
+    let Connection { changes, closing, interest, .. } = &mut connection;
     let mut chunk = String::new();
-    // Once for the whole chunk: on a busy server notices for others come more often than this.
+    // Once for the whole chunk: on a busy server changes for others come more often than this.
     let mut heartbeat = std::pin::pin!(tokio::time::sleep(HEARTBEAT));
     loop {
         let received = tokio::select! {
@@ -110,15 +110,15 @@ async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Er
                 chunk.push_str(": still here\n\n");
                 break;
             }
-            received = notices.recv() => received,
+            received = changes.recv() => received,
             _ = closing.wait_for(|closing| *closing) => return None,
         };
         if !put(&mut chunk, received, interest) {
             return None;
         }
         for _ in 1..CHUNK {
-            let received = match notices.try_recv() {
-                Ok(notice) => Ok(notice),
+            let received = match changes.try_recv() {
+                Ok(change) => Ok(change),
                 Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
@@ -136,18 +136,18 @@ async fn next(mut connection: Connection) -> Option<(Result<Bytes, actix_web::Er
 }
 
 /// Adds what was received to a chunk; `false` once nothing will come any more.
-fn put(chunk: &mut String, received: Result<Arc<Notice>, RecvError>, interest: &Interest) -> bool {
-    let notice = match received {
-        Ok(notice) => notice,
-        Err(RecvError::Lagged(_)) => Arc::new(Notice::Everything),
+fn put(chunk: &mut String, received: Result<Arc<Change>, RecvError>, interest: &Interest) -> bool {
+    let change = match received {
+        Ok(change) => change,
+        Err(RecvError::Lagged(_)) => Arc::new(Change::Everything),
         Err(RecvError::Closed) => return false,
     };
-    if interest.covers(&notice) {
-        let data = match notice.as_ref() {
-            Notice::Everything => "{}".to_owned(),
-            notice => serde_json::to_string(notice).unwrap_or_default(),
+    if interest.covers(&change) {
+        let data = match change.as_ref() {
+            Change::Everything => "{}".to_owned(),
+            change => serde_json::to_string(change).unwrap_or_default(),
         };
-        chunk.push_str(&format!("event: {}\ndata: {data}\n\n", notice.kind()));
+        chunk.push_str(&format!("event: {}\ndata: {data}\n\n", change.kind()));
     }
     true
 }

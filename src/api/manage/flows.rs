@@ -16,7 +16,7 @@ use crate::api::state::{State, compute, read};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
 use crate::error::{Error, Result};
-use crate::runtime::Notice;
+use crate::runtime::Change;
 use crate::runtime::authoring::{self, Draft, Saved};
 use crate::store::flows::{self, FlowRow, FlowSummary};
 use crate::store::{Conn, WriteClass, sessions};
@@ -285,7 +285,7 @@ pub(in crate::api) fn parse_draft(flow: &FlowRow) -> Result<Value, ApiError> {
 /// Tells whoever watches that a flow is another than it was.
 pub(in crate::api) fn tell(state: &State, flow: &FlowSummary) {
     let FlowSummary { id, revision, published_version, .. } = flow;
-    state.runtime.tell(Notice::Flow { id: *id, revision: *revision, published_version: *published_version });
+    state.runtime.publish_change(Change::Flow { id: *id, revision: *revision, published_version: *published_version });
 }
 
 /// The revision that `If-Match` names: `Some(None)` for `*`, which is any.

@@ -16,7 +16,7 @@ use crate::domain::{
     text::has_odd_characters,
 };
 use crate::error::Result;
-use crate::runtime::Notice;
+use crate::runtime::Change;
 use crate::runtime::templates::{TemplateSync, TemplatesChanged};
 use crate::store::Tx;
 use crate::store::templates::{self, TemplateRow};
@@ -100,7 +100,7 @@ pub(in crate::api) async fn create_template(state: web::Data<State>, body: JsonB
         templates::find_by_id(tx, id)
     });
     let row = made.await?.ok_or_else(taken)?;
-    state.runtime.tell(Notice::Templates { channel, added: 1, changed: 0, removed: 0 });
+    state.runtime.publish_change(Change::Templates { channel, added: 1, changed: 0, removed: 0 });
     Ok(HttpResponse::Created().json(template_view(&state, &row)))
 }
 
@@ -130,7 +130,7 @@ pub(in crate::api) async fn update_template(
     });
     let row = changed.await??;
     let channel = state.runtime.channel().name();
-    state.runtime.tell(Notice::Templates { channel, added: 0, changed: 1, removed: 0 });
+    state.runtime.publish_change(Change::Templates { channel, added: 0, changed: 1, removed: 0 });
     Ok(HttpResponse::Ok().json(template_view(&state, &row)))
 }
 
@@ -144,7 +144,7 @@ pub(in crate::api) async fn delete_template(
         return Err(not_found());
     }
     let channel = state.runtime.channel().name();
-    state.runtime.tell(Notice::Templates { channel, added: 0, changed: 0, removed: 1 });
+    state.runtime.publish_change(Change::Templates { channel, added: 0, changed: 0, removed: 1 });
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{State, read_vital};
 use crate::api::error::ApiError;
-use crate::runtime::Notice;
+use crate::runtime::Change;
 use crate::store;
 
 /// Reloads tokens, log-ins, settings and webhook endpoints whenever the command line has written to the database, until `stop` is done.
@@ -20,7 +20,7 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
             Ok(generation) => match reload(state).await {
                 Ok(()) => {
                     if seen.is_some() {
-                        state.runtime.tell(Notice::Everything);
+                        state.runtime.publish_change(Change::Everything);
                     }
                     seen = Some(generation);
                 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::{ContactId, Direction, MessageId, MessageStatus, NewMessage, Origin, Part, cut};
 use crate::error::{Error, Result};
-use crate::runtime::job::changes::Notice;
+use crate::runtime::job::changes::Change;
 use crate::runtime::job::{Command, Deferred, Job, to_json};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::messages::{self, NewOutgoing};
@@ -136,7 +136,7 @@ impl Job<'_> {
             MessageStatus::Queued => self.wake_outbox(),
             _ => contacts::touch(self.tx(), contact.seq, 1, None, self.now())?,
         }
-        self.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, status));
+        self.note_change(|| Change::message(id, contact.contact.id, None, Direction::Out, status));
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::runtime::job::access::Access;
 use crate::runtime::job::arrivals::Arrival;
 use crate::runtime::job::held::Sign;
 use crate::runtime::job::{Deferred, Job, to_json};
-use crate::runtime::{Command, Notice, Runtime};
+use crate::runtime::{Change, Command, Runtime};
 use crate::store::{contacts, outbox};
 use crate::store::{messages, messages::NewElsewhere};
 
@@ -73,7 +73,7 @@ impl Command for TakeEcho {
         if matches!(echo.kind, IncomingKind::Reply(_)) {
             contacts::touch(tx, contact.seq, 1, None, sent_at)?;
         }
-        job.notice(|| Notice::message(id, contact.contact.id, None, Direction::Out, MessageStatus::Sent));
+        job.note_change(|| Change::message(id, contact.contact.id, None, Direction::Out, MessageStatus::Sent));
         // Who takes a message back, or puts an emoji on one, has not begun to talk.
         if self.access.is_full() && matches!(echo.kind, IncomingKind::Reply(_) | IncomingKind::Edit) {
             job.hold_for_other(&contact, Sign { by: echo.by, at: sent_at, arrival: &self.arrival })?;

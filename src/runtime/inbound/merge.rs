@@ -1,7 +1,7 @@
 //! Two contacts turn out to be one person.
 
 use crate::domain::Reason;
-use crate::runtime::Notice;
+use crate::runtime::Change;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Deferred, Job};
 use crate::store::merge;
@@ -58,7 +58,7 @@ impl Job<'_> {
             }
         }
         merge::unite(self.tx(), &keep, &gone, self.now())?;
-        self.notice(|| Notice::Everything);
+        self.note_change(|| Change::Everything);
         Ok(keep.seq)
     }
 }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::job::access::Access;
 use super::job::held::{STANDBY, Sign};
 use super::job::{Deferred, Job, to_json};
-use super::{Command, Notice, Runtime};
+use super::{Change, Command, Runtime};
 use crate::channels::incoming::IncomingKind;
 pub use crate::domain::Handling;
 use crate::domain::consent::Wish;
@@ -183,7 +183,7 @@ impl Receive {
             tell::message_received(job, inbound, kind, (contact, id))?;
         }
         let of_session = session.map(|at| (at.id, at.flow_id));
-        job.notice(|| Notice::message(id, contact.contact.id, of_session, Direction::In, MessageStatus::Received));
+        job.note_change(|| Change::message(id, contact.contact.id, of_session, Direction::In, MessageStatus::Received));
         Ok(Stored { seq, id })
     }
 }

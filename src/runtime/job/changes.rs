@@ -1,7 +1,7 @@
-//! What has just changed, for whoever watches.
+//! The feed of changes: what pages and streams of events are told while it happens.
 //!
-//! A notice says that something changed and where it stands now, after the commit that changed it. It is no record:
-//! whoever needs certainty reads the store. A watcher that is too slow misses notices and is told so.
+//! A change says that something changed and where it stands now, after the commit that changed it. It is no record:
+//! what needs certainty reads the store. A subscriber that is too slow misses changes and receives `Everything`.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tokio::sync::broadcast::{self, Receiver, Sender};
 use super::waiters::Waiters;
 use crate::domain::{ContactId, Direction, FlowId, MessageId, MessageStatus, NodeId, SessionId, Status, WaitKind};
 
-/// Notices that a watcher may be behind.
+/// Changes that a subscriber may be behind.
 const MAX_LAG: usize = 4_096;
 
 /// Something has changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Notice {
+pub enum Change {
     /// A session began, moved or ended.
     Session {
         /// The session.
@@ -99,7 +99,7 @@ pub enum Notice {
     Everything,
 }
 
-impl Notice {
+impl Change {
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -126,14 +126,14 @@ impl Notice {
     }
 }
 
-/// Where notices are told.
+/// Hands changes to all subscribers, and wakes requests that wait for a message.
 #[derive(Debug)]
-pub(in crate::runtime) struct Board {
-    watchers: Sender<Arc<Notice>>,
+pub(in crate::runtime) struct ChangeFeed {
+    watchers: Sender<Arc<Change>>,
     waiters: Waiters,
 }
 
-impl Board {
+impl ChangeFeed {
     pub(in crate::runtime) fn new() -> Self {
         Self { watchers: broadcast::channel(MAX_LAG).0, waiters: Waiters::new() }
     }
@@ -148,15 +148,15 @@ impl Board {
         &self.waiters
     }
 
-    pub(in crate::runtime) fn tell(&self, notice: Notice) {
-        if let Notice::Message { id, .. } = &notice {
-            self.waiters.tell(*id);
+    pub(in crate::runtime) fn publish(&self, change: Change) {
+        if let Change::Message { id, .. } = &change {
+            self.waiters.wake(*id);
         }
-        // Nobody watching is no failure.
-        let _ = self.watchers.send(Arc::new(notice));
+        // No subscriber is no failure.
+        let _ = self.watchers.send(Arc::new(change));
     }
 
-    pub(in crate::runtime) fn watch(&self) -> Receiver<Arc<Notice>> {
+    pub(in crate::runtime) fn watch(&self) -> Receiver<Arc<Change>> {
         self.watchers.subscribe()
     }
 }

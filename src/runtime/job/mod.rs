@@ -39,7 +39,7 @@ use crate::store::messages::{self, NewOutgoing};
 use crate::store::sessions::{self, Marked, StoredSession};
 use crate::store::{Counter, Tx, WriteClass, flows, turns};
 use arrivals::Arrival;
-use changes::Notice;
+use changes::Change;
 use ending::{BROKEN, SessionEnder, Unread, counted_as};
 use flow_cache::FlowKey;
 use shared::Shared;
@@ -102,7 +102,7 @@ pub struct Job<'a> {
     wakeups: Wakeups,
     /// Messages that failed for good, each with the row of its contact.
     failed: RefCell<Vec<(i64, MessageId)>>,
-    notices: RefCell<Vec<Notice>>,
+    changes: RefCell<Vec<Change>>,
 }
 
 /// What follows from a job once it is committed.
@@ -114,8 +114,8 @@ pub(in crate::runtime) struct AfterCommit {
     pub(in crate::runtime) wakeups: Wakeups,
     /// Messages that failed for good and will not be tried again, each with the row of its contact.
     pub(in crate::runtime) failed: Vec<(i64, MessageId)>,
-    /// What to tell whoever watches.
-    pub(in crate::runtime) notices: Vec<Notice>,
+    /// What subscribers of the change feed receive.
+    pub(in crate::runtime) changes: Vec<Change>,
 }
 
 /// Where a session's contact stands in the database.
@@ -170,7 +170,7 @@ impl<'a> Job<'a> {
             dropped: Cell::default(),
             wakeups: Wakeups::default(),
             failed: RefCell::default(),
-            notices: RefCell::default(),
+            changes: RefCell::default(),
         }
     }
 
@@ -237,19 +237,19 @@ impl<'a> Job<'a> {
             nearest_timer: self.nearest_timer.get(),
             wakeups: self.wakeups,
             failed: self.failed.into_inner(),
-            notices: self.notices.into_inner(),
+            changes: self.changes.into_inner(),
         }
     }
 
     /// Notes what to tell, if anybody watches.
-    pub(in crate::runtime) fn notice(&self, notice: impl FnOnce() -> Notice) {
+    pub(in crate::runtime) fn note_change(&self, change: impl FnOnce() -> Change) {
         if self.shared.feed.is_watched() {
-            self.notices.borrow_mut().push(notice());
+            self.changes.borrow_mut().push(change());
         }
     }
 
     pub(in crate::runtime) fn notice_session(&self, session: &Session) {
-        self.notice(|| Notice::Session {
+        self.note_change(|| Change::Session {
             id: session.id,
             flow_id: session.flow_id,
             contact_id: session.contact_id,
@@ -266,7 +266,7 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         if let Some(contact) = contacts::find_by_seq(self.tx, marked.contact_seq)? {
-            self.notice(|| Notice::Session {
+            self.note_change(|| Change::Session {
                 id: marked.id,
                 flow_id: marked.flow_id,
                 contact_id: contact.contact.id,
@@ -549,7 +549,7 @@ impl<'a> Job<'a> {
             let hours = hours.filter(|_| is_queued);
             let body = to_json(&NewMessage { hours, part, ..NewMessage::of(message) })?;
             let of_session = Some((session.id, session.flow_id));
-            self.notice(|| Notice::message(id, session.contact_id, of_session, Direction::Out, status));
+            self.note_change(|| Change::message(id, session.contact_id, of_session, Direction::Out, status));
             seqs.push(messages::insert_outgoing(
                 self.tx,
                 &NewOutgoing {

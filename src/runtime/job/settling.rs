@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::access::Access;
-use super::changes::Notice;
+use super::changes::Change;
 use super::ending::SessionEnder;
 use super::turn;
 use super::{Deferred, Job, LoadedSession, to_json};
@@ -281,7 +281,7 @@ impl Job<'_> {
         }
         if let Some(contact_id) = outbox::addressee(self.tx(), row.contact_seq)?.and_then(|addressee| addressee.id) {
             let of_session = session.map(|session| (session.id, session.flow_id));
-            self.notice(|| Notice::message(row.id, contact_id, of_session, Direction::Out, status));
+            self.note_change(|| Change::message(row.id, contact_id, of_session, Direction::Out, status));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::arrivals::Arrivals;
-use super::changes::Board;
+use super::changes::ChangeFeed;
 use super::flow_cache::{self, FlowCache};
 use super::keywords::Keywords;
 use super::listeners::Listeners;
@@ -29,8 +29,8 @@ pub(in crate::runtime) struct Shared {
     pub(in crate::runtime) keywords: Keywords,
     /// The webhook endpoints that are told of events.
     pub(in crate::runtime) listeners: Listeners,
-    /// Who watches.
-    pub(in crate::runtime) feed: Board,
+    /// Subscribers of changes.
+    pub(in crate::runtime) feed: ChangeFeed,
     pub(in crate::runtime) flows: FlowCache,
     /// What the workers wait for.
     pub(in crate::runtime) signals: WakeSignals,
@@ -50,7 +50,7 @@ impl Shared {
             consent,
             keywords: Keywords::default(),
             listeners: Listeners::default(),
-            feed: Board::new(),
+            feed: ChangeFeed::new(),
             flows: flow_cache::new_cache(),
             signals: WakeSignals::default(),
             erasure_key: OnceLock::new(),

@@ -14,22 +14,22 @@ const WAITING: usize = 256;
 /// Who waits for which message.
 #[derive(Debug)]
 pub(in crate::runtime) struct Waiters {
-    room: Semaphore,
+    permits: Semaphore,
     by_message: Mutex<HashMap<MessageId, Arc<Notify>>>,
 }
 
 impl Waiters {
     pub(in crate::runtime) fn new() -> Self {
-        Self { room: Semaphore::new(WAITING), by_message: Mutex::default() }
+        Self { permits: Semaphore::new(WAITING), by_message: Mutex::default() }
     }
 
     /// Whether anybody waits, or is about to.
     pub(in crate::runtime) fn are_there(&self) -> bool {
-        self.room.available_permits() < WAITING
+        self.permits.available_permits() < WAITING
     }
 
     /// Wakes who waits for a message.
-    pub(in crate::runtime) fn tell(&self, id: MessageId) {
+    pub(in crate::runtime) fn wake(&self, id: MessageId) {
         if self.are_there()
             && let Some(waiter) = self.by_message().get(&id)
         {
@@ -39,7 +39,7 @@ impl Waiters {
 
     /// Lets a caller wait, if not too many do. From then on changes of messages are told of.
     pub(in crate::runtime) fn try_wait(&self) -> Option<SemaphorePermit<'_>> {
-        self.room.try_acquire().ok()
+        self.permits.try_acquire().ok()
     }
 
     /// Registers a caller for a message, until it drops what it is given.

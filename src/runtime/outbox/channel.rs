@@ -8,7 +8,7 @@ use crate::domain::{EventKind, MessageStatus, Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::job::{Deferred, Job};
 use crate::runtime::templates::were_templates_refused;
-use crate::runtime::{Command, Notice, Runtime};
+use crate::runtime::{Change, Command, Runtime};
 use crate::store::WriteClass;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::messages::MessageRow;
@@ -137,7 +137,7 @@ impl Job<'_> {
             return Ok(false);
         }
         self.wake_outbox();
-        self.notice(|| Notice::Channel { name: self.channel(), state: "running", reason: None });
+        self.note_change(|| Change::Channel { name: self.channel(), state: "running", reason: None });
         self.emit(EventKind::ChannelResumed, None, || ChannelResumed {
             channel: ResumedChannel { name: self.channel() },
         })?;
@@ -149,7 +149,7 @@ impl Job<'_> {
         if !channels::pause(self.tx(), self.channel(), reason, explanation, self.now())? {
             return Ok(false);
         }
-        self.notice(|| Notice::Channel { name: self.channel(), state: "paused", reason: Some(reason.to_owned()) });
+        self.note_change(|| Change::Channel { name: self.channel(), state: "paused", reason: Some(reason.to_owned()) });
         let channel = PausedChannel { name: self.channel(), reason, explanation };
         self.emit(EventKind::ChannelPaused, None, || ChannelPaused { channel })?;
         Ok(true)

@@ -19,7 +19,7 @@ use super::credentials::make_secret;
 use super::job::ending::SessionEnder;
 use super::job::turn::Handoff;
 use super::job::{Job, to_json};
-use super::{Notice, Runtime};
+use super::{Change, Runtime};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Contact, EndpointId, EventKind, Session, Status, Timestamp, web_link};
 use crate::error::Result;
@@ -161,7 +161,7 @@ impl Job<'_> {
         handoffs: &[Handoff],
     ) -> Result<()> {
         for Handoff { node, note, waits } in handoffs {
-            self.notice(|| Notice::Handoff {
+            self.note_change(|| Change::Handoff {
                 session_id: session.id,
                 flow_id: session.flow_id,
                 contact_id: session.contact_id,

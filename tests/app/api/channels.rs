@@ -231,7 +231,7 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         far_side.answer("/messages", json!({"id": "m-1"}));
         let app = TestApp::start_with(generic(&far_side.base)).await;
         assert_eq!(app.request(Method::GET, "/readyz", None, None).await.expect(200), json!({"status": "ready"}));
-        let mut notices = app.runtime.watch();
+        let mut changes = app.runtime.watch();
         let flow = app.publish(&question(30)).await;
         let paused = app.post("/channels/webhook/pause", &json!({"reason": "Wrong price"})).await.expect(200);
         assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("operator")));
@@ -265,8 +265,8 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         assert_eq!((&message["stages"], &message["provider_id"]), (&sent, &json!("m-1")));
 
         let mut told = Vec::new();
-        while let Ok(notice) = notices.try_recv() {
-            if let qyvo::runtime::Notice::Channel { state, .. } = notice.as_ref() {
+        while let Ok(change) = changes.try_recv() {
+            if let qyvo::runtime::Change::Channel { state, .. } = change.as_ref() {
                 told.push(*state);
             }
         }

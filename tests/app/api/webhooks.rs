@@ -538,8 +538,8 @@ async fn a_person_is_asked_for_and_gives_the_session_back() {
         let session = app.trigger(flow, PHONE).await.expect(201);
         assert_eq!(app.session(&session["id"]).await["waiting_for"], "handoff");
         let mut told = Vec::new();
-        while let Ok(notice) = news.try_recv() {
-            told.push((notice.kind(), serde_json::to_value(notice.as_ref()).unwrap()));
+        while let Ok(change) = news.try_recv() {
+            told.push((change.kind(), serde_json::to_value(change.as_ref()).unwrap()));
         }
         let (_, handoff) = told.iter().find(|(kind, _)| *kind == "handoff").unwrap();
         assert_eq!(
