@@ -98,7 +98,7 @@ struct Inner {
     planned_sweep: AtomicI64,
     simulations: Simulations,
     outbox: Arc<outbox::Outbox>,
-    health: health::Board,
+    health: health::ImpairmentLog,
     /// Held by who erases people: one at a time.
     erasing: tokio::sync::Mutex<()>,
     /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
@@ -121,7 +121,7 @@ impl Runtime {
             planned_sweep: AtomicI64::new(i64::MAX),
             simulations: Simulations::new(clock.clone()),
             outbox: Arc::new(outbox::Outbox::new(options.messages_per_second)),
-            health: health::Board::default(),
+            health: health::ImpairmentLog::default(),
             erasing: tokio::sync::Mutex::default(),
             clearing: tokio::sync::Mutex::default(),
             syncing_templates: tokio::sync::Mutex::default(),

@@ -78,21 +78,21 @@ pub struct Impairment {
 
 /// Since when what is impaired now has been so.
 #[derive(Debug, Default)]
-pub(in crate::runtime) struct Board {
+pub(in crate::runtime) struct ImpairmentLog {
     since: Mutex<BTreeMap<&'static str, Timestamp>>,
 }
 
 /// An impairment that is found, and since when where that is known.
-struct Found {
+struct Detected {
     code: &'static str,
     text: String,
     since: Option<Timestamp>,
 }
 
-impl Board {
+impl ImpairmentLog {
     /// Notes what is impaired now, and gives it with the time that it began. What has that `prefix` and is not found
     /// is over.
-    fn note(&self, prefix: &str, found: Vec<Found>, now: Timestamp) -> Vec<Impairment> {
+    fn note(&self, prefix: &str, found: Vec<Detected>, now: Timestamp) -> Vec<Impairment> {
         let mut known = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|code, _| {
             let goes_on = !code.starts_with(prefix) || found.iter().any(|found| found.code == *code);
@@ -102,7 +102,7 @@ impl Board {
             goes_on
         });
         let mut noted = Vec::with_capacity(found.len());
-        for Found { code, text, since } in found {
+        for Detected { code, text, since } in found {
             let first = *known.entry(code).or_insert_with(|| {
                 tracing::warn!(code, "the server is degraded: {text}");
                 now
@@ -118,7 +118,7 @@ impl Runtime {
     pub async fn impairments(&self) -> Vec<Impairment> {
         let mut all = self.note_room();
         let now = self.clock().now();
-        let locked = self.store().is_locked().then(|| Found {
+        let locked = self.store().is_locked().then(|| Detected {
             code: "database_locked",
             text: "Another process keeps the database locked, and every write is refused. End that process, or let it \
                    finish: a tool with an open transaction, or a backup that locks the file."
@@ -131,7 +131,7 @@ impl Runtime {
                 let why = channel.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
                 match (channel.paused_at, channel.held_until) {
                     (None, None) => self.templates_not_fetched().await,
-                    (Some(since), _) => Some(Found {
+                    (Some(since), _) => Some(Detected {
                         code: "channel_paused",
                         text: format!(
                             "The channel {} is paused{why}: messages wait until somebody resumes it.",
@@ -139,7 +139,7 @@ impl Runtime {
                         ),
                         since: Some(since),
                     }),
-                    (None, Some(_)) => Some(Found {
+                    (None, Some(_)) => Some(Detected {
                         code: "channel_backing_off",
                         text: format!(
                             "The channel {} cannot be reached or refuses everything{why}: messages wait, and it is \
@@ -153,7 +153,7 @@ impl Runtime {
             Err(error) => {
                 tracing::warn!(%error, "how the channel stands could not be read");
                 let text = "The database cannot be read at the moment.".to_owned();
-                Some(Found { code: "channel_unknown", text, since: None })
+                Some(Detected { code: "channel_unknown", text, since: None })
             }
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
@@ -165,17 +165,17 @@ impl Runtime {
                     None
                 }
             };
-        let behind = behind.map(|(since, text)| Found { code: "webhooks_behind", text, since: Some(since) });
+        let behind = behind.map(|(since, text)| Detected { code: "webhooks_behind", text, since: Some(since) });
         all.extend(self.inner.health.note("webhooks_", behind.into_iter().collect(), now));
         all
     }
 
     /// That messages wait for templates which the channel does not hand over.
-    async fn templates_not_fetched(&self) -> Option<Found> {
+    async fn templates_not_fetched(&self) -> Option<Detected> {
         let name = self.channel().name();
         let were_refused = self.store().query_vital(move |conn| were_templates_refused(conn, name)).await;
         let were_refused = self.channel().kind().has_templates() && were_refused.unwrap_or_default();
-        were_refused.then(|| Found {
+        were_refused.then(|| Detected {
             code: "channel_templates_not_fetched",
             text: format!(
                 "The templates of the channel {name} could not be fetched yet: messages that need one wait, and the fetch \
@@ -199,7 +199,7 @@ impl Runtime {
                 "The disk is full: nothing but erasures, opt-outs and what frees room is written. Free some space.",
             )),
         };
-        let found = found.map(|(code, text)| Found { code, text: text.to_owned(), since: None });
+        let found = found.map(|(code, text)| Detected { code, text: text.to_owned(), since: None });
         self.inner.health.note("disk_", found.into_iter().collect(), self.clock().now())
     }
 }
@@ -210,16 +210,16 @@ mod tests {
 
     #[test]
     fn what_goes_on_keeps_its_beginning() {
-        let board = Board::default();
+        let log = ImpairmentLog::default();
         let at = Timestamp::from_millis;
-        let found = |code| vec![Found { code, text: "t".to_owned(), since: None }];
-        assert_eq!(board.note("disk_", found("disk_full"), at(1))[0].since, at(1));
-        assert_eq!(board.note("channel_", found("channel_paused"), at(2))[0].since, at(2));
-        assert_eq!(board.note("disk_", found("disk_full"), at(3))[0].since, at(1));
-        assert_eq!(board.note("disk_", Vec::new(), at(4)), []);
-        assert_eq!(board.note("disk_", found("disk_full"), at(5))[0].since, at(5), "it is another time");
-        assert_eq!(board.note("channel_", found("channel_paused"), at(6))[0].since, at(2));
-        let known = vec![Found { code: "channel_paused", text: "t".to_owned(), since: Some(at(0)) }];
-        assert_eq!(board.note("channel_", known, at(7))[0].since, at(0), "where it is known it is told");
+        let found = |code| vec![Detected { code, text: "t".to_owned(), since: None }];
+        assert_eq!(log.note("disk_", found("disk_full"), at(1))[0].since, at(1));
+        assert_eq!(log.note("channel_", found("channel_paused"), at(2))[0].since, at(2));
+        assert_eq!(log.note("disk_", found("disk_full"), at(3))[0].since, at(1));
+        assert_eq!(log.note("disk_", Vec::new(), at(4)), []);
+        assert_eq!(log.note("disk_", found("disk_full"), at(5))[0].since, at(5), "it is another time");
+        assert_eq!(log.note("channel_", found("channel_paused"), at(6))[0].since, at(2));
+        let known = vec![Detected { code: "channel_paused", text: "t".to_owned(), since: Some(at(0)) }];
+        assert_eq!(log.note("channel_", known, at(7))[0].since, at(0), "where it is known it is told");
     }
 }
