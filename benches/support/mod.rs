@@ -8,7 +8,7 @@ use std::path::Path;
 
 use qyvo::domain::{FlowId, FlowKind, Timestamp};
 use qyvo::runtime::publishing::{self, Consent, ServerFacts};
-use qyvo::runtime::{Clock, OnRunning, Options, Trigger, Whom};
+use qyvo::runtime::{Clock, ContactRef, OnRunning, Options, Trigger};
 use qyvo::store::{self, Store};
 use rusqlite::types::Value as Column;
 use rusqlite::{Connection, params_from_iter};
@@ -48,8 +48,8 @@ pub(crate) fn context() -> Map<String, Value> {
 /// A trigger of the sample for a phone number.
 pub(crate) fn trigger(flow_id: FlowId, phone: &str) -> Trigger {
     let phone = phone.parse().expect("the number is well formed");
-    let whom = Whom::Phone(phone);
-    Trigger { flow_id, kind: FlowKind::Flow, whom, context: context(), on_running: OnRunning::Return }
+    let contact_ref = ContactRef::Phone(phone);
+    Trigger { flow_id, kind: FlowKind::Flow, contact_ref, context: context(), on_running: OnRunning::Return }
 }
 
 /// Phone numbers without an order, so that their index is entered at another place each time. None comes twice.

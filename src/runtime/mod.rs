@@ -60,7 +60,7 @@ pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_sto
 pub use job::arrivals::Arrival;
 pub use job::changes::Change;
 pub use job::idempotent::{IdempotencyKey, Once};
-pub use job::lookup::{Found, Whom, find_contact};
+pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
 pub use options::{Options, Resend, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};

@@ -15,7 +15,8 @@ use crate::domain::profile::is_language;
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::Result;
 use crate::runtime::{
-    AllowAutoReplies, ContactUpdated, Found, ResumeContact, UpdateContact, Whom, find_contact, has_stopped_auto_replies,
+    AllowAutoReplies, ContactRef, ContactUpdated, Resolved, ResumeContact, UpdateContact, find_contact,
+    has_stopped_auto_replies,
 };
 use crate::store::Conn;
 use crate::store::contacts::{self, Profile};
@@ -50,8 +51,8 @@ pub(in crate::api) async fn list_contacts(
     let now = state.runtime.clock().now();
     let (rows, next_cursor) = read(&state, move |conn| {
         let mut rows = match phone {
-            Some(InQuery(phone)) => match find_contact(conn, &Whom::Phone(phone))? {
-                Found::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
+            Some(InQuery(phone)) => match find_contact(conn, &ContactRef::Phone(phone))? {
+                Resolved::Known(found) if page.cursor.is_none_or(|cursor| found.seq < cursor) => {
                     contacts::profile(conn, found.seq)?.into_iter().collect()
                 }
                 _ => Vec::new(),

@@ -22,7 +22,7 @@ use crate::api::request::{Fields, MAX_KEY, Page, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, Scope, SessionId, Status, TemplateId};
 use crate::error::Error;
-use crate::runtime::{Found, IdempotencyKey, SendTemplate, SendText, Whom, find_contact};
+use crate::runtime::{ContactRef, IdempotencyKey, Resolved, SendTemplate, SendText, find_contact};
 use crate::store;
 use crate::views::Listing;
 use crate::views::contact::PublicContact;
@@ -167,7 +167,7 @@ async fn get_contact(state: &State, fields: Fields<'_>) -> Result<Value, ApiErro
 async fn send_message(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
     let mut fields = Fields::of(arguments);
     let key = read_key(&mut fields, caller, "mcp-send-message", arguments);
-    let whom = fields.whom();
+    let contact_ref = fields.contact_ref();
     let is_template = match fields.choice("type", &[("text", false), ("template", true)]) {
         Some(is_template) => is_template,
         None => fields.value("template_id").is_some(),
@@ -175,31 +175,31 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
     if !is_template {
         let text = read_message(&mut fields, "text");
         fields.refuse_unknown();
-        let phone = phone_of(state, fields.finish_with(|| whom)?).await?;
+        let phone = phone_of(state, fields.finish_with(|| contact_ref)?).await?;
         return structured(&send_once(state, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
     let variables = read_variables(&mut fields);
     fields.refuse_unknown();
-    let (whom, template_id) = fields.finish_with(|| whom.zip(template_id))?;
-    let phone = phone_of(state, whom).await?;
+    let (contact_ref, template_id) = fields.finish_with(|| contact_ref.zip(template_id))?;
+    let phone = phone_of(state, contact_ref).await?;
     structured(&send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.
-async fn phone_of(state: &State, whom: Whom) -> Result<Phone, ApiError> {
-    if let Whom::Phone(phone) = whom {
+async fn phone_of(state: &State, contact_ref: ContactRef) -> Result<Phone, ApiError> {
+    if let ContactRef::Phone(phone) = contact_ref {
         return Ok(phone);
     }
-    match read(state, move |conn| find_contact(conn, &whom)).await? {
-        Found::New(phone) => Ok(phone),
-        Found::Known(known) => known.contact.phone.ok_or_else(|| {
+    match read(state, move |conn| find_contact(conn, &contact_ref)).await? {
+        Resolved::New(phone) => Ok(phone),
+        Resolved::Known(known) => known.contact.phone.ok_or_else(|| {
             ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has no phone number")
                 .hint("They are known by another address only: a flow or an answer on the admin page can reach them.")
         }),
-        Found::Unknown => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
-        Found::Mismatch => Err(contact_mismatch()),
+        Resolved::Unknown => Err(ApiError::not_found(CONTACT_NOT_FOUND)),
+        Resolved::Mismatch => Err(contact_mismatch()),
     }
 }
 

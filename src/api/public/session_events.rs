@@ -11,7 +11,7 @@ use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
 use crate::api::state::State;
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowId, SessionId};
-use crate::runtime::{EventHandling, EventOutcome, EventSent, EventTarget, SendEvent, Whom};
+use crate::runtime::{ContactRef, EventHandling, EventOutcome, EventSent, EventTarget, SendEvent};
 use crate::views::session::{EventAnswer, EventTaken};
 
 /// Bytes of JSON that a `payload` may have.
@@ -28,8 +28,8 @@ pub(in crate::api) async fn send_event(
 ) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let flow_id: Option<FlowId> = fields.parsed("flow_id");
-    let whom = fields.whom();
-    let to = whom.map(|whom: Whom| EventTarget::Contact { flow_id, whom });
+    let contact_ref = fields.contact_ref();
+    let to = contact_ref.map(|contact_ref: ContactRef| EventTarget::Contact { flow_id, contact_ref });
     let event = read_event(to, fields, false)?;
     let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
     let (outcome, is_replay) = run_once(&state, key, event).await?;

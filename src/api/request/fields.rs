@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::page::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::reader::{Reader, label};
 use crate::domain::{ContactId, ParseError, Phone};
-use crate::runtime::Whom;
+use crate::runtime::ContactRef;
 
 /// Characters of a reason at most.
 const REASON_CHARS: usize = 200;
@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
     }
 
     /// `contact_id` or `phone`, or both.
-    pub(in crate::api) fn whom(&mut self) -> Option<Whom> {
+    pub(in crate::api) fn contact_ref(&mut self) -> Option<ContactRef> {
         let is_absent = self.value("contact_id").is_none() && self.value("phone").is_none();
         if is_absent {
             self.fail("contact_id", "The contact id field is required when phone is not present.");
@@ -78,9 +78,9 @@ impl<'a> Fields<'a> {
             return None;
         }
         match (id, phone) {
-            (Some(id), Some(phone)) => Some(Whom::Both(id, phone)),
-            (Some(id), None) => Some(Whom::Id(id)),
-            (None, Some(phone)) => Some(Whom::Phone(phone)),
+            (Some(id), Some(phone)) => Some(ContactRef::Both(id, phone)),
+            (Some(id), None) => Some(ContactRef::Id(id)),
+            (None, Some(phone)) => Some(ContactRef::Phone(phone)),
             (None, None) => None,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{FlowId, Reason, SessionId, Status};
 use crate::engine::Event;
 use crate::error::{Error, Result};
-use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::lookup::{ContactRef, Resolved};
 use crate::runtime::job::{Command, Deferred, Job, LoadedSession};
 use crate::store::{contacts, flows, sessions};
 
@@ -15,7 +15,7 @@ pub struct Cancel {
     /// The flow, published or not.
     pub flow_id: FlowId,
     /// The contact.
-    pub whom: Whom,
+    pub contact_ref: ContactRef,
     /// For the trace and the session.
     pub reason: Option<String>,
 }
@@ -48,11 +48,11 @@ impl Command for Cancel {
 
     fn run(&self, job: &Job<'_>) -> Result<Cancelled, Deferred> {
         let Some(flow_seq) = flows::seq_of(job.tx(), self.flow_id)? else { return Ok(Cancelled::FlowNotFound) };
-        let contact = match job.find(&self.whom)? {
-            Found::Known(contact) => contact,
-            Found::New(_) => return Ok(Cancelled::NotRunning),
-            Found::Unknown => return Ok(Cancelled::ContactNotFound),
-            Found::Mismatch => return Ok(Cancelled::ContactMismatch),
+        let contact = match job.find(&self.contact_ref)? {
+            Resolved::Known(contact) => contact,
+            Resolved::New(_) => return Ok(Cancelled::NotRunning),
+            Resolved::Unknown => return Ok(Cancelled::ContactNotFound),
+            Resolved::Mismatch => return Ok(Cancelled::ContactMismatch),
         };
         let Some(stored) = sessions::find_running(job.tx(), flow_seq, contact.seq)? else {
             return Ok(Cancelled::NotRunning);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::domain::{EventName, FlowId, SessionId};
 use crate::engine::Event;
 use crate::error::{Error, Result};
-use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::lookup::{ContactRef, Resolved};
 use crate::runtime::job::{Command, Deferred, Job, LoadedSession};
 use crate::store::{contacts, flows, sessions};
 
@@ -31,7 +31,7 @@ pub enum EventTarget {
         /// Of this flow alone, published or not.
         flow_id: Option<FlowId>,
         /// The contact.
-        whom: Whom,
+        contact_ref: ContactRef,
     },
 }
 
@@ -94,17 +94,17 @@ impl Command for SendEvent {
                     .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
                 (vec![stored], contact)
             }
-            EventTarget::Contact { flow_id, whom } => {
+            EventTarget::Contact { flow_id, contact_ref } => {
                 let flow = flow_id.map(|id| flows::seq_of(job.tx(), id)).transpose()?;
                 let flow = match flow {
                     Some(None) => return Ok(EventOutcome::FlowNotFound),
                     other => other.flatten(),
                 };
-                let contact = match job.find(whom)? {
-                    Found::Known(contact) => contact,
-                    Found::New(_) => return Ok(EventOutcome::Sent { sessions: Vec::new() }),
-                    Found::Unknown => return Ok(EventOutcome::ContactNotFound),
-                    Found::Mismatch => return Ok(EventOutcome::ContactMismatch),
+                let contact = match job.find(contact_ref)? {
+                    Resolved::Known(contact) => contact,
+                    Resolved::New(_) => return Ok(EventOutcome::Sent { sessions: Vec::new() }),
+                    Resolved::Unknown => return Ok(EventOutcome::ContactNotFound),
+                    Resolved::Mismatch => return Ok(EventOutcome::ContactMismatch),
                 };
                 let stored = match flow {
                     Some(flow) => sessions::find_running(job.tx(), flow, contact.seq)?.into_iter().collect(),

@@ -9,7 +9,7 @@ use super::update_contact::metadata_fits;
 use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
-use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::lookup::{ContactRef, Resolved};
 use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::contacts::{self, Profile};
 
@@ -20,7 +20,7 @@ pub const TAGS_PER_CONTACT: usize = TAGS;
 #[derive(Debug, Clone)]
 pub struct SaveContact {
     /// Whose profile.
-    pub whom: Whom,
+    pub contact_ref: ContactRef,
     /// What changes. `opt_out` is left alone.
     pub change: ContactChange,
     /// All tags from now on, before those of the change come and go.
@@ -56,16 +56,16 @@ impl Command for SaveContact {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<ContactSaved, Deferred> {
-        let (seq, before) = match (job.find(&self.whom)?, &self.source) {
-            (Found::Known(known), _) => (Some(known.seq), known.contact),
-            (Found::New(phone), Some(_)) => {
+        let (seq, before) = match (job.find(&self.contact_ref)?, &self.source) {
+            (Resolved::Known(known), _) => (Some(known.seq), known.contact),
+            (Resolved::New(phone), Some(_)) => {
                 let had_opted_out = job.had_opted_out(&AddressKey::of_phone(&phone))?;
                 let mut contact = Job::new_contact(phone, None);
                 contact.opted_out_at = had_opted_out.then(|| job.now());
                 (None, contact)
             }
-            (Found::New(_), None) | (Found::Unknown, _) => return Ok(ContactSaved::NotFound),
-            (Found::Mismatch, _) => return Ok(ContactSaved::Mismatch),
+            (Resolved::New(_), None) | (Resolved::Unknown, _) => return Ok(ContactSaved::NotFound),
+            (Resolved::Mismatch, _) => return Ok(ContactSaved::Mismatch),
         };
         let mut contact = before.clone();
         if let Some(tags) = &self.tags {

@@ -8,7 +8,7 @@ use crate::domain::{AddressKey, ContactId, FlowDocument, FlowId, FlowKind, Input
 use crate::engine::{self, Beginning, CompiledFlow, Event};
 use crate::error::{Error, Result};
 use crate::runtime::job::Command;
-use crate::runtime::job::lookup::{Found, Whom};
+use crate::runtime::job::lookup::{ContactRef, Resolved};
 use crate::runtime::job::{ContactRow, Deferred, Job, LoadedSession};
 use crate::store::{WriteClass, contacts, flows, sessions};
 
@@ -20,7 +20,7 @@ pub struct Trigger {
     /// What it must be: a sequence is not found where a flow is asked for, and the other way round.
     pub kind: FlowKind,
     /// The contact; a new phone number becomes one.
-    pub whom: Whom,
+    pub contact_ref: ContactRef,
     /// `{{context.*}}`.
     pub context: Map<String, Value>,
     /// What to do if a session of the pair is live.
@@ -166,20 +166,20 @@ impl Command for Trigger {
         if let Err(refusal) = check_start(&flow, &self.context) {
             return refused(refusal);
         }
-        let found = job.find(&self.whom)?;
+        let found = job.find(&self.contact_ref)?;
         match &found {
-            Found::Unknown => return refused(TriggerRefusal::ContactNotFound),
-            Found::Mismatch => return refused(TriggerRefusal::ContactMismatch),
-            Found::Known(known) if known.contact.opted_out_at.is_some() => return refused(TriggerRefusal::OptedOut),
-            Found::New(phone) if job.had_opted_out(&AddressKey::of_phone(phone))? => {
+            Resolved::Unknown => return refused(TriggerRefusal::ContactNotFound),
+            Resolved::Mismatch => return refused(TriggerRefusal::ContactMismatch),
+            Resolved::Known(known) if known.contact.opted_out_at.is_some() => return refused(TriggerRefusal::OptedOut),
+            Resolved::New(phone) if job.had_opted_out(&AddressKey::of_phone(phone))? => {
                 return refused(TriggerRefusal::OptedOut);
             }
-            Found::Known(_) | Found::New(_) => {}
+            Resolved::Known(_) | Resolved::New(_) => {}
         }
         let already = |id, contact_id, ended| {
             Ok(Triggered::AlreadyRunning { id, flow_name: published.name.clone(), contact_id, ended })
         };
-        if let Found::Known(known) = &found {
+        if let Resolved::Known(known) = &found {
             if let Some(stored) = sessions::find_running(job.tx(), published.seq, known.seq)? {
                 job.wait_for_replies(&stored.session)?;
                 let mut loaded = job.load(stored, known.clone())?;
@@ -215,7 +215,7 @@ impl Trigger {
     fn start(
         &self,
         job: &Job<'_>,
-        found: Found,
+        found: Resolved,
         flow_seq: i64,
         version: u32,
         flow: std::sync::Arc<CompiledFlow>,
@@ -223,13 +223,13 @@ impl Trigger {
     ) -> Result<Triggered, Deferred> {
         let now = job.now();
         let (contact, contact_row, held) = match found {
-            Found::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api"), None),
+            Resolved::New(phone) => (Job::new_contact(phone, Some(now)), ContactRow::New("api"), None),
             // What settling an overdue session changed about the contact must be seen.
-            Found::Known(known) => {
+            Resolved::Known(known) => {
                 let known = self.with_consent(job, known.contact.id, now)?;
                 (known.contact, ContactRow::Stored(known.seq), known.held)
             }
-            Found::Unknown | Found::Mismatch => return Err(Error::internal("A trigger without a contact").into()),
+            Resolved::Unknown | Resolved::Mismatch => return Err(Error::internal("A trigger without a contact").into()),
         };
         let id = Uuid::now_v7();
         let beginning = Beginning {
@@ -253,7 +253,7 @@ impl Trigger {
     fn with_consent(&self, job: &Job<'_>, id: ContactId, now: Timestamp) -> Result<contacts::StoredContact> {
         let known = contacts::find_by_id(job.tx(), id)?
             .ok_or_else(|| Error::internal("A contact vanished inside a transaction"))?;
-        let by_phone = matches!(self.whom, Whom::Phone(_) | Whom::Both(..));
+        let by_phone = matches!(self.contact_ref, ContactRef::Phone(_) | ContactRef::Both(..));
         if !by_phone || known.contact.opted_in_at.is_some() {
             return Ok(known);
         }

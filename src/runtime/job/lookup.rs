@@ -9,9 +9,9 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::{Conn, addresses};
 
-/// Whom a request names.
+/// Which contact a request names.
 #[derive(Debug, Clone)]
-pub enum Whom {
+pub enum ContactRef {
     /// An existing contact.
     Id(ContactId),
     /// A phone number, known or not.
@@ -20,10 +20,10 @@ pub enum Whom {
     Both(ContactId, Phone),
 }
 
-/// Who that is.
+/// The contact that a reference leads to.
 #[expect(clippy::large_enum_variant, reason = "one lives for the length of a job")]
 #[derive(Debug)]
-pub enum Found {
+pub enum Resolved {
     /// A contact in the database.
     Known(StoredContact),
     /// Nobody yet.
@@ -34,20 +34,21 @@ pub enum Found {
     Mismatch,
 }
 
-/// Who that is, looked up the same way for those who read and for those who write: also a number in another notation
-/// leads to its owner.
+/// Looks a contact up, the same way for reads and for commands: a number in another notation leads to its owner, too.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn find_contact(conn: &Conn, whom: &Whom) -> Result<Found> {
+pub fn find_contact(conn: &Conn, contact_ref: &ContactRef) -> Result<Resolved> {
     let by_id = |id: &ContactId| contacts::find_by_id(conn, *id);
-    Ok(match whom {
-        Whom::Id(id) => by_id(id)?.map_or(Found::Unknown, Found::Known),
-        Whom::Phone(phone) => find_by_phone(conn, phone)?.map_or_else(|| Found::New(phone.clone()), Found::Known),
-        Whom::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
-            (None, _) => Found::Unknown,
-            (Some(one), Some(other)) if one.seq == other.seq => Found::Known(one),
-            (Some(_), _) => Found::Mismatch,
+    Ok(match contact_ref {
+        ContactRef::Id(id) => by_id(id)?.map_or(Resolved::Unknown, Resolved::Known),
+        ContactRef::Phone(phone) => {
+            find_by_phone(conn, phone)?.map_or_else(|| Resolved::New(phone.clone()), Resolved::Known)
+        }
+        ContactRef::Both(id, phone) => match (by_id(id)?, find_by_phone(conn, phone)?) {
+            (None, _) => Resolved::Unknown,
+            (Some(one), Some(other)) if one.seq == other.seq => Resolved::Known(one),
+            (Some(_), _) => Resolved::Mismatch,
         },
     })
 }
@@ -78,9 +79,9 @@ pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: 
 }
 
 impl Job<'_> {
-    /// Whom a request names.
-    pub(in crate::runtime) fn find(&self, whom: &Whom) -> Result<Found> {
-        find_contact(self.tx, whom)
+    /// Which contact a request names.
+    pub(in crate::runtime) fn find(&self, contact_ref: &ContactRef) -> Result<Resolved> {
+        find_contact(self.tx, contact_ref)
     }
 
     /// The contact that a phone number leads to, however its country's numbers are written.

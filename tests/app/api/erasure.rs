@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use qyvo::channels::incoming::{IncomingKind, Sender};
 use qyvo::domain::{Direction, FlowId, FlowKind, HttpCall, ReplyKind};
-use qyvo::runtime::{Inbound, OnRunning, Received, Runtime, Trigger, Triggered, Whom};
+use qyvo::runtime::{ContactRef, Inbound, OnRunning, Received, Runtime, Trigger, Triggered};
 use qyvo::store::http_calls::NewCall;
 use qyvo::store::sessions::Place;
 use qyvo::store::{
@@ -70,9 +70,9 @@ fn phone(n: u64) -> String {
 async fn trigger(runtime: &Runtime, flow_id: FlowId, n: u64) -> Triggered {
     let context = json!({"secret": text(n, 1), "mail": format!("{}@example.org", word(n, 2)), "tag": word(n, 3)});
     let context = context.as_object().unwrap().clone();
-    let whom = Whom::Phone(phone(n).parse().unwrap());
+    let contact_ref = ContactRef::Phone(phone(n).parse().unwrap());
     runtime
-        .handle(Trigger { flow_id, kind: FlowKind::Flow, whom, context, on_running: OnRunning::Return })
+        .handle(Trigger { flow_id, kind: FlowKind::Flow, contact_ref, context, on_running: OnRunning::Return })
         .await
         .unwrap()
 }

@@ -13,7 +13,7 @@ use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotenc
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};
-use crate::runtime::{ContactSaved, Found, SaveContact, TAGS_PER_CONTACT, Whom, find_contact};
+use crate::runtime::{ContactRef, ContactSaved, Resolved, SaveContact, TAGS_PER_CONTACT, find_contact};
 use crate::store::contacts::{self, Profile};
 use crate::store::search::{self, Search};
 use crate::views::contact::{FoundContact, PublicContact, UpdatedContact};
@@ -47,7 +47,7 @@ fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let metadata = read_metadata_or_blank(&mut fields);
     let phone = fields.finish_with(|| phone)?;
     let change = ContactChange { name, email, metadata, add_tags, ..ContactChange::default() };
-    Ok(SaveContact { whom: Whom::Phone(phone), change, tags: None, source: Some(SOURCE.to_owned()) })
+    Ok(SaveContact { contact_ref: ContactRef::Phone(phone), change, tags: None, source: Some(SOURCE.to_owned()) })
 }
 
 /// `POST /actions/update-contact`: changes the fields that are sent.
@@ -66,25 +66,25 @@ pub(in crate::api) async fn update_contact(
 
 fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let mut fields = Fields::of(&body.fields);
-    let whom = known(&mut fields)?;
+    let contact_ref = known(&mut fields)?;
     let name = read_name(&mut fields);
     let email = read_email(&mut fields);
     let tags = read_csv(&mut fields);
     let metadata = read_metadata_or_blank(&mut fields);
-    let whom = fields.finish_with(|| whom)?;
+    let contact_ref = fields.finish_with(|| contact_ref)?;
     let change = ContactChange { name, email, metadata, ..ContactChange::default() };
-    Ok(SaveContact { whom, change, tags, source: None })
+    Ok(SaveContact { contact_ref, change, tags, source: None })
 }
 
-/// Whom an action is about that makes no contacts; none only where what was sent is wrong.
+/// Which contact an action is about that makes no contacts; none only where what was sent is wrong.
 ///
 /// # Errors
 /// The documented refusal where neither field is there.
-pub(super) fn known(fields: &mut Fields<'_>) -> Result<Option<Whom>, ApiError> {
+pub(super) fn known(fields: &mut Fields<'_>) -> Result<Option<ContactRef>, ApiError> {
     if fields.value("contact_id").is_none() && fields.value("phone").is_none() {
         return Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Neither contact_id nor phone provided"));
     }
-    Ok(fields.whom())
+    Ok(fields.contact_ref())
 }
 
 /// The contact as it was saved. `field` is the one that tags were sent in.
@@ -143,10 +143,10 @@ pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody)
 pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Profile, ApiError> {
     let found = read(state, move |conn| {
         let known = match sought {
-            Sought::Whom(whom) => match find_contact(conn, &whom)? {
-                Found::Known(known) => Some(known),
-                Found::New(_) | Found::Unknown => None,
-                Found::Mismatch => return Ok(Err(contact_mismatch())),
+            Sought::Contact(contact_ref) => match find_contact(conn, &contact_ref)? {
+                Resolved::Known(known) => Some(known),
+                Resolved::New(_) | Resolved::Unknown => None,
+                Resolved::Mismatch => return Ok(Err(contact_mismatch())),
             },
             Sought::Email(email) => contacts::find_by_email(conn, &email)?,
         };
@@ -161,7 +161,7 @@ pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result
 
 /// By what a contact is sought.
 pub(in crate::api) enum Sought {
-    Whom(Whom),
+    Contact(ContactRef),
     Email(String),
 }
 
@@ -169,18 +169,18 @@ pub(in crate::api) enum Sought {
 /// may have the same one. A strict reading refuses what it does not know.
 pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Result<Sought, ApiError> {
     let email = fields.text("email").map(str::trim).filter(|email| !email.is_empty()).map(str::to_owned);
-    let has_whom = fields.value("contact_id").is_some() || fields.value("phone").is_some();
-    if !has_whom && fields.value("email").is_none() {
+    let has_contact_ref = fields.value("contact_id").is_some() || fields.value("phone").is_some();
+    if !has_contact_ref && fields.value("email").is_none() {
         let text = "None of contact_id, phone, email provided";
         return Err(ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, text));
     }
-    let whom = if has_whom { fields.whom() } else { None };
+    let contact_ref = if has_contact_ref { fields.contact_ref() } else { None };
     if is_strict {
         fields.refuse_unknown();
     }
     fields.finish()?;
-    match (whom, email) {
-        (Some(whom), _) => Ok(Sought::Whom(whom)),
+    match (contact_ref, email) {
+        (Some(contact_ref), _) => Ok(Sought::Contact(contact_ref)),
         (None, Some(email)) => Ok(Sought::Email(email)),
         (None, None) => Ok(Sought::Email(String::new())),
     }

@@ -65,14 +65,14 @@ pub(in crate::api) fn read_trigger_of(
     is_strict: bool,
 ) -> Result<Trigger, ApiError> {
     let flow_id: Option<FlowId> = fields.required(id_key(kind));
-    let whom = fields.whom();
+    let contact_ref = fields.contact_ref();
     let context = read_context(&mut fields);
     let words = [("return", OnRunning::Return), ("restart", OnRunning::Restart), ("fail", OnRunning::Fail)];
     let on_running = fields.choice("on_running", &words).unwrap_or_default();
     if is_strict {
         fields.refuse_unknown();
     }
-    fields.finish_with(|| Some(Trigger { flow_id: flow_id?, kind, whom: whom?, context, on_running }))
+    fields.finish_with(|| Some(Trigger { flow_id: flow_id?, kind, contact_ref: contact_ref?, context, on_running }))
 }
 
 /// The key that names a flow of a kind.
@@ -162,7 +162,7 @@ fn read_cancel(body: &JsonBody) -> Result<(FlowKind, Cancel), ApiError> {
         fields.fail("sequence_id", "The sequence id and the flow id cannot both be sent: one session is ended.");
     }
     let flow_id = if kind == FlowKind::Flow { fields.required("flow_id") } else { sequence_id };
-    let whom = fields.whom();
+    let contact_ref = fields.contact_ref();
     let reason = fields.reason();
-    fields.finish_with(|| Some((kind, Cancel { flow_id: flow_id?, whom: whom?, reason })))
+    fields.finish_with(|| Some((kind, Cancel { flow_id: flow_id?, contact_ref: contact_ref?, reason })))
 }

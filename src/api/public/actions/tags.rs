@@ -14,7 +14,7 @@ use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotenc
 use crate::api::state::{State, read_heavy};
 use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
-use crate::runtime::{SaveContact, Whom};
+use crate::runtime::{ContactRef, SaveContact};
 use crate::store::search;
 use crate::views::contact::{Tag, TaggedContact};
 
@@ -28,10 +28,10 @@ pub(in crate::api) async fn add_tag(
     principal: Principal,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let (whom, tag) = read_tagging(&body)?;
+    let (contact_ref, tag) = read_tagging(&body)?;
     let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "add-tag", &body.raw)?;
-    let command = SaveContact { whom, change, tags: None, source: None };
+    let command = SaveContact { contact_ref, change, tags: None, source: None };
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
     Ok(answer_once(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
@@ -44,23 +44,23 @@ pub(in crate::api) async fn remove_tag(
     principal: Principal,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let (whom, tag) = read_tagging(&body)?;
+    let (contact_ref, tag) = read_tagging(&body)?;
     let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "remove-tag", &body.raw)?;
-    let command = SaveContact { whom, change, tags: None, source: None };
+    let command = SaveContact { contact_ref, change, tags: None, source: None };
     let (outcome, is_replay) = run_once(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
     Ok(answer_once(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
 }
 
-fn read_tagging(body: &JsonBody) -> Result<(Whom, String), ApiError> {
+fn read_tagging(body: &JsonBody) -> Result<(ContactRef, String), ApiError> {
     let mut fields = Fields::of(&body.fields);
-    let whom = known(&mut fields)?;
+    let contact_ref = known(&mut fields)?;
     let tag = fields.required_text("tag").map(clean_tag);
     if tag.as_deref().is_some_and(|tag| !is_tag(tag)) {
         fields.fail("tag", format!("The tag must have 1 to {TAG_CHARS} characters that can be seen."));
     }
-    fields.finish_with(|| whom.zip(tag))
+    fields.finish_with(|| contact_ref.zip(tag))
 }
 
 /// `POST /actions/list-tags`: all tags, or those with a text in their names, by name.

@@ -30,7 +30,7 @@ use crate::domain::{
     Contact, ContactId, FlowId, FlowKind, MessageId, MessageStatus, MessageTemplate, Origin, Phone, ReplyKind, Session,
     SessionId, Status, TemplateId,
 };
-use crate::runtime::{CancelSession, Clock, Inbound, OnRunning, Options, Resend, Trigger, Triggered, Whom};
+use crate::runtime::{CancelSession, Clock, ContactRef, Inbound, OnRunning, Options, Resend, Trigger, Triggered};
 use crate::store::messages::{MessageRow, NewOutgoing};
 use crate::store::testing::CloseOnDrop;
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
@@ -165,9 +165,9 @@ impl Desk {
     }
 
     async fn trigger(&self, flow_id: FlowId, phone: &str) -> SessionId {
-        let whom = Whom::Phone(phone.parse().unwrap());
+        let contact_ref = ContactRef::Phone(phone.parse().unwrap());
         let trigger =
-            Trigger { flow_id, kind: FlowKind::Flow, whom, context: Map::new(), on_running: OnRunning::Return };
+            Trigger { flow_id, kind: FlowKind::Flow, contact_ref, context: Map::new(), on_running: OnRunning::Return };
         match self.runtime.handle(trigger).await.unwrap() {
             Triggered::Started { id, .. } => id,
             other => panic!("{other:?}"),
