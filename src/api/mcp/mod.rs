@@ -87,9 +87,9 @@ pub(super) async fn receive_mcp(
     let mut response = match message {
         Value::Array(messages) => receive_batch(&request, state, principal, messages).await?,
         _ => match ask(&request, Server::new(state, principal), body).await? {
-            Said::Answer(status, answer) => HttpResponse::build(status).content_type(JSON).body(answer),
-            Said::Nothing(status) => HttpResponse::build(status).finish(),
-            Said::NoMessage => not_a_message(INVALID_REQUEST, NO_MESSAGE),
+            ServerReply::Answer(status, answer) => HttpResponse::build(status).content_type(JSON).body(answer),
+            ServerReply::Nothing(status) => HttpResponse::build(status).finish(),
+            ServerReply::NoMessage => not_a_message(INVALID_REQUEST, NO_MESSAGE),
         },
     };
     coding::leave_as_it_is(&mut response);
@@ -127,9 +127,9 @@ async fn receive_batch(
         }
         let id = message["id"].clone();
         match ask(request, server.clone(), message.to_string().into()).await {
-            Ok(Said::Answer(_, answer)) => answers.extend(serde_json::from_slice::<Value>(&answer)),
-            Ok(Said::Nothing(_)) => {}
-            Ok(Said::NoMessage) => answers.push(error_object(Value::Null, INVALID_REQUEST, NO_MESSAGE)),
+            Ok(ServerReply::Answer(_, answer)) => answers.extend(serde_json::from_slice::<Value>(&answer)),
+            Ok(ServerReply::Nothing(_)) => {}
+            Ok(ServerReply::NoMessage) => answers.push(error_object(Value::Null, INVALID_REQUEST, NO_MESSAGE)),
             // What has happened already must be told all the same.
             Err(ApiError::Refused { error, .. }) => answers.push(error_object(id, INVALID_REQUEST, &error)),
             Err(error) => return Err(error),
@@ -142,7 +142,7 @@ async fn receive_batch(
 }
 
 /// What the SDK says to a message.
-enum Said {
+enum ServerReply {
     /// JSON.
     Answer(StatusCode, Bytes),
     /// A status, which is all there is to say to a notification.
@@ -152,7 +152,7 @@ enum Said {
 }
 
 /// Hands one message to the SDK.
-async fn ask(request: &HttpRequest, server: Server, body: Bytes) -> Result<Said, ApiError> {
+async fn ask(request: &HttpRequest, server: Server, body: Bytes) -> Result<ServerReply, ApiError> {
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
     let config = config.with_max_request_body_bytes(body.len());
     // Made for each request, because it belongs to its caller: it is two counted references and a short list.
@@ -164,12 +164,12 @@ async fn ask(request: &HttpRequest, server: Server, body: Bytes) -> Result<Said,
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let is_json = head.headers.get(http::header::CONTENT_TYPE).is_some_and(|value| value.as_bytes() == JSON.as_bytes());
     if is_json {
-        return Ok(Said::Answer(status, body));
+        return Ok(ServerReply::Answer(status, body));
     }
     match status {
-        status if status.is_success() => Ok(Said::Nothing(status)),
+        status if status.is_success() => Ok(ServerReply::Nothing(status)),
         // The type was looked at already, so this is the SDK's word for JSON that is no message.
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok(Said::NoMessage),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Ok(ServerReply::NoMessage),
         status if status.is_server_error() => {
             Err(Error::internal(format!("MCP: {}", String::from_utf8_lossy(&body))).into())
         }

@@ -13,7 +13,7 @@ use super::super::incoming::{Echo, Handover, IncomingKind, Item};
 use super::addresses::Person;
 use super::changes;
 use super::fields::{number, scoped_id, text, timestamp, unknown};
-use super::messages::{Said, read_message, read_status};
+use super::messages::{Content, read_message, read_status};
 use super::people::Contacts;
 use crate::domain::{Holder, ReplyKind};
 
@@ -95,7 +95,7 @@ fn read_echo(echo: &Value, by: Holder, contacts: &Contacts) -> Item {
         return refuse("it was written to a group");
     }
     let Some(to) = addressee(&[content, echo], contacts) else { return refuse("an echo does not say to whom it went") };
-    let said = Said::of(content, None);
+    let said = Content::of(content, None);
     let is_unread = said.kind == IncomingKind::Reply(ReplyKind::Unsupported);
     // What was offered to be tapped, or sent as a template, has words all the same.
     let of_form = || {

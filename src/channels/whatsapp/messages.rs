@@ -24,7 +24,7 @@ pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
     let Some(from) = contacts.sender_of(message, system) else {
         return refuse("a message has no sender");
     };
-    let said = Said::of(message, system);
+    let said = Content::of(message, system);
     let from = Person { wa_id: from.wa_id.clone().or_else(|| own_number(message)), ..from };
     Item::Message(Box::new(IncomingMessage {
         provider_id,
@@ -39,7 +39,7 @@ pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
 }
 
 /// What a message says, by its type.
-pub(super) struct Said {
+pub(super) struct Content {
     pub(super) kind: IncomingKind,
     pub(super) text: Option<String>,
     option: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct Said {
     pub(super) payload: Option<Value>,
 }
 
-impl Said {
+impl Content {
     pub(super) fn of(message: &Value, system: Option<&Value>) -> Self {
         let kind = text(Some(message), "type").unwrap_or_default();
         let body = message.get(&kind).filter(|body| !body.is_null());

@@ -44,7 +44,7 @@ use ending::{BROKEN, SessionEnder, Unread, counted_as};
 use flow_cache::FlowKey;
 use shared::Shared;
 use sub_flows::SubFlows;
-use turn::{NotTaken, Said, Turn};
+use turn::{NotTaken, PlannedMessage, Turn};
 use wake::Wakeups;
 
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
@@ -524,7 +524,7 @@ impl<'a> Job<'a> {
         loaded: &LoadedSession,
         (contact_seq, session_seq): (i64, i64),
         session: &Session,
-        (said, hours): (&[Said], Option<&SendHours>),
+        (said, hours): (&[PlannedMessage], Option<&SendHours>),
     ) -> Result<Vec<i64>> {
         // What waits for its hours, or for somebody else, does not grow old by that.
         let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
@@ -532,7 +532,7 @@ impl<'a> Job<'a> {
         let good_until = may_go_at.plus(message_max_age(&loaded.flow));
         let mut seqs = Vec::with_capacity(said.len());
         let mut first = MessageId(Uuid::nil());
-        for Said { message, refused, part } in said {
+        for PlannedMessage { message, refused, part } in said {
             let status = match (refused, self.shared.options.channel.kind().reaches_phones()) {
                 (Some(_), _) => MessageStatus::Failed,
                 (None, false) => MessageStatus::Simulated,

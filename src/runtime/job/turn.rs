@@ -18,7 +18,7 @@ pub(in crate::runtime) struct Turn {
     /// The contact after it.
     pub(in crate::runtime) contact: Contact,
     /// What it says, in order.
-    pub(in crate::runtime) said: Vec<Said>,
+    pub(in crate::runtime) said: Vec<PlannedMessage>,
     /// The hours that what it says must wait for; `None` if it may go out at any time, as answers may.
     pub(in crate::runtime) hours: Option<SendHours>,
     /// The HTTP call that it makes, whose answer the session then waits for.
@@ -40,7 +40,7 @@ pub(in crate::runtime) struct Handoff {
 }
 
 /// A message that a turn says.
-pub(in crate::runtime) struct Said {
+pub(in crate::runtime) struct PlannedMessage {
     pub(in crate::runtime) message: OutgoingMessage,
     /// Why it must not go out, if so.
     pub(in crate::runtime) refused: Option<Reason>,
@@ -60,15 +60,16 @@ pub(in crate::runtime) struct PartOf {
 }
 
 /// What is said, as messages that are no longer than the channel takes.
-fn in_parts(said: Vec<Said>, limits: &TextLimits) -> Vec<Said> {
-    let mut groups: Vec<Vec<Said>> = Vec::with_capacity(said.len());
-    for Said { message, refused, .. } in said {
+fn in_parts(said: Vec<PlannedMessage>, limits: &TextLimits) -> Vec<PlannedMessage> {
+    let mut groups: Vec<Vec<PlannedMessage>> = Vec::with_capacity(said.len());
+    for PlannedMessage { message, refused, .. } in said {
         let goes_on = groups.last().and_then(|group| group.first()).is_some_and(|before| {
             // A medium, perhaps with a caption that follows it, and the text of its node.
             let is_text = message.kind == MessageKind::Text && message.template.is_none();
             before.message.kind == MessageKind::Media && before.message.node == message.node && is_text
         });
-        let parts = parts_of(message, limits).into_iter().map(|message| Said { message, refused, part: None });
+        let parts =
+            parts_of(message, limits).into_iter().map(|message| PlannedMessage { message, refused, part: None });
         match groups.last_mut().filter(|_| goes_on) {
             Some(group) => group.extend(parts),
             None => groups.push(parts.collect()),
@@ -131,7 +132,7 @@ pub(in crate::runtime) fn take(
                     (false, true) => Some(Reason::SessionEnded),
                     (false, false) => None,
                 };
-                said.push(Said { message, refused, part: None });
+                said.push(PlannedMessage { message, refused, part: None });
             }
             Effect::UpdateContact(change) => contact.apply(&change, now),
             Effect::CallHttp(made) => call = Some(made),

@@ -118,11 +118,11 @@ impl Simulation {
 }
 
 /// A text that belongs to no node.
-fn said(text: String) -> Result<turn::Said, Refused> {
+fn said(text: String) -> Result<turn::PlannedMessage, Refused> {
     let node = "late_reply".parse().map_err(|_| Refused::because("a late reply has no node"))?;
     let (options, media, template) = (Vec::new(), None, None);
     let message = OutgoingMessage { node, kind: MessageKind::Text, text: Some(text), options, media, template };
-    Ok(turn::Said { message, refused: None, part: None })
+    Ok(turn::PlannedMessage { message, refused: None, part: None })
 }
 
 #[cfg(test)]

@@ -593,7 +593,7 @@ impl Simulation {
         Event::HttpAnswered { armed_in, status, body }
     }
 
-    fn keep(&mut self, record: TurnRecord, said: Vec<turn::Said>) -> Result<(), Refused> {
+    fn keep(&mut self, record: TurnRecord, said: Vec<turn::PlannedMessage>) -> Result<(), Refused> {
         let first = self.messages().count();
         let messages: Vec<SimulatedMessage> = said
             .into_iter()

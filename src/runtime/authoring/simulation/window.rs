@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::told::Start;
 use crate::channels::ChannelKind;
 use crate::domain::{MessageKind, Reason, TextLimits, Timestamp, web_link};
-use crate::runtime::job::turn::Said;
+use crate::runtime::job::turn::PlannedMessage;
 
 /// Why the channel's way out takes a message from nobody, which its session is told.
 pub(super) const UNDELIVERED: [Reason; 2] = [Reason::WindowClosed, Reason::BadMedia];
@@ -52,7 +52,7 @@ impl Window {
 
     /// Leaves of each message what the channel shows of it. What is said in parts goes as one template, and no further
     /// than a part that is not taken.
-    pub(super) fn choose_all(&self, said: &mut [Said], now: Timestamp) {
+    pub(super) fn choose_all(&self, said: &mut [PlannedMessage], now: Timestamp) {
         let mut before = None;
         for said in said {
             let is_later = said.part.as_ref().is_some_and(|part| part.number > 1);
@@ -77,7 +77,7 @@ impl Window {
     }
 
     /// A template without a text beside it stays one everywhere.
-    fn choose(&self, said: &mut Said, now: Timestamp) {
+    fn choose(&self, said: &mut PlannedMessage, now: Timestamp) {
         let message = &mut said.message;
         let is_free = message.text.is_some() || message.media.is_some();
         if !self.channel.reaches_phones() || !is_free {
