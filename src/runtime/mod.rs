@@ -59,7 +59,7 @@ pub use commands::update_contact::{ContactUpdated, METADATA_BYTES, UpdateContact
 pub use inbound::{AllowAutoReplies, Handling, Inbound, Quoted, Received, has_stopped_auto_replies};
 pub use job::arrivals::Arrival;
 pub use job::changes::Change;
-pub use job::idempotent::{IdempotencyKey, Once};
+pub use job::idempotent::{IdempotencyKey, Idempotent};
 pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
 pub use options::{Options, Resend, Routing, ServerSettings};
@@ -199,9 +199,9 @@ impl Runtime {
     /// `Unavailable` when the queue is full or the store has stopped, `OutcomeUnknown` after a failed commit,
     /// `Internal` otherwise. Refusals are outcomes.
     pub async fn handle<C: Command>(&self, command: C) -> Result<C::Outcome> {
-        match self.handle_once(None, command).await? {
-            Once::Ran(outcome) | Once::Replayed(outcome) => Ok(outcome),
-            Once::KeyReused => Err(Error::internal("A command without a key found its key reused")),
+        match self.handle_idempotent(None, command).await? {
+            Idempotent::Ran(outcome) | Idempotent::Replayed(outcome) => Ok(outcome),
+            Idempotent::KeyReused => Err(Error::internal("A command without a key found its key reused")),
         }
     }
 
@@ -224,7 +224,11 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`Runtime::handle`].
-    pub async fn handle_once<C: Command>(&self, key: Option<IdempotencyKey>, command: C) -> Result<Once<C::Outcome>> {
+    pub async fn handle_idempotent<C: Command>(
+        &self,
+        key: Option<IdempotencyKey>,
+        command: C,
+    ) -> Result<Idempotent<C::Outcome>> {
         let class = command.class();
         let command = Arc::new(command);
         let key = Arc::new(key);

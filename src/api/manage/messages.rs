@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::api::answer::cut;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::public::actions::{answer_once, opted_out, run_once};
-use crate::api::request::{Fields, JsonBody, Page, Query, Reader, idempotency_key, scoped_to};
+use crate::api::public::actions::opted_out;
+use crate::api::request::{
+    Fields, JsonBody, Page, Query, Reader, answer_idempotent, idempotency_key, run_idempotent, scoped_to,
+};
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Origin, Reason, Scope};
 use crate::error::{Error, Result};
@@ -93,7 +95,7 @@ pub(in crate::api) async fn answer_contact(
     let text = fields.finish_with(|| text)?;
     let key = scoped_to(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
     let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
-    let (outcome, is_replay) = run_once(&state, key, answer).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, answer).await?;
     let id = match outcome {
         Answered::Queued { id } => id,
         Answered::OptedOut => return Err(opted_out()),
@@ -102,7 +104,7 @@ pub(in crate::api) async fn answer_contact(
     let view = read(&state, move |conn| {
         messages::find_by_id(conn, id)?.map(|row| message_with_stages(conn, &row)).transpose()
     });
-    Ok(answer_once(StatusCode::ACCEPTED, &view.await?.ok_or_else(not_found)?, is_replay))
+    Ok(answer_idempotent(StatusCode::ACCEPTED, &view.await?.ok_or_else(not_found)?, is_replay))
 }
 
 /// `POST /messages/{id}/retry`: queues a message of ours again that failed or is in doubt.

@@ -15,8 +15,8 @@ use crate::api::manage::flows;
 use crate::api::manage::publishing::{Publication, publish, read_accept, read_note};
 use crate::api::manage::{sessions, sessions::Wanted, sessions::session_view, sessions::turns_view};
 use crate::api::public::actions::contacts::{found_contact, found_contacts, one_contact, read_search, read_sought};
-use crate::api::public::actions::flows::{read_trigger, trigger_once};
-use crate::api::public::actions::messages::{read_message, read_variables, send_once};
+use crate::api::public::actions::flows::{read_trigger, trigger_idempotent};
+use crate::api::public::actions::messages::{read_message, read_variables, send_idempotent};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::request::{Fields, MAX_KEY, Page, Reader};
 use crate::api::state::{State, read};
@@ -119,7 +119,7 @@ async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String,
     let id = trigger.flow_id;
     let found = read(state, move |conn| store::flows::find(conn, id)).await?;
     trigger.kind = found.map_or(FlowKind::Flow, |flow| flow.summary.kind);
-    let (_, answer, _) = trigger_once(state, key, trigger).await?;
+    let (_, answer, _) = trigger_idempotent(state, key, trigger).await?;
     structured(&answer)
 }
 
@@ -176,7 +176,7 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
         let text = read_message(&mut fields, "text");
         fields.refuse_unknown();
         let phone = phone_of(state, fields.finish_with(|| contact_ref)?).await?;
-        return structured(&send_once(state, key, SendText { phone, text }).await?.0);
+        return structured(&send_idempotent(state, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
@@ -184,7 +184,7 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
     fields.refuse_unknown();
     let (contact_ref, template_id) = fields.finish_with(|| contact_ref.zip(template_id))?;
     let phone = phone_of(state, contact_ref).await?;
-    structured(&send_once(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
+    structured(&send_idempotent(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.

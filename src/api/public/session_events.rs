@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::actions::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
+use super::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
 use crate::api::state::State;
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowId, SessionId};
@@ -32,10 +32,10 @@ pub(in crate::api) async fn send_event(
     let to = contact_ref.map(|contact_ref: ContactRef| EventTarget::Contact { flow_id, contact_ref });
     let event = read_event(to, fields, false)?;
     let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
-    let (outcome, is_replay) = run_once(&state, key, event).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, event).await?;
     let sessions = sent(outcome)?;
     let sessions = sessions.iter().map(|sent| EventTaken { id: sent.id, handled: sent.handled }).collect();
-    Ok(answer_once(StatusCode::OK, &EventAnswer { sessions }, is_replay))
+    Ok(answer_idempotent(StatusCode::OK, &EventAnswer { sessions }, is_replay))
 }
 
 /// `POST /sessions/{id}/events`: tells one session.

@@ -21,11 +21,13 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::actions::flows::{id_key, read_trigger_of, trigger_once};
-use super::actions::{self, run_once};
+use super::actions::flows::{id_key, read_trigger_of, trigger_idempotent};
+use super::actions::{self};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, Reader, idempotency_key, is_json, kept_body, media_type, scoped_to, too_large};
+use crate::api::request::{
+    Fields, Reader, idempotency_key, is_json, kept_body, media_type, run_idempotent, scoped_to, too_large,
+};
 use crate::api::state::State;
 use crate::api::state::batches::ROWS_AT_ONCE;
 use crate::domain::unicode_form::json_as_utf8;
@@ -69,7 +71,7 @@ pub(in crate::api) async fn trigger_batch(
         Cow::Owned(text) => Bytes::from(text),
     };
     let rows = split(&raw, form).await?;
-    let (begun, is_replay) = run_once(&state, key.clone(), BeginBatch { flow_id }).await?;
+    let (begun, is_replay) = run_idempotent(&state, key.clone(), BeginBatch { flow_id }).await?;
     let kind = match begun {
         BatchBegun::Ready { kind } => kind,
         BatchBegun::Refused { kind, refusal } => return Err(actions::refused(kind, refusal)),
@@ -240,7 +242,7 @@ impl Batch<'_> {
             key: format!("{index}#{}", key.key),
             ..key
         });
-        trigger_once(self.state, key, trigger).await
+        trigger_idempotent(self.state, key, trigger).await
     }
 
     fn read_row(&self, row: &[u8]) -> Result<Trigger, ApiError> {

@@ -34,7 +34,7 @@ impl IdempotencyKey {
 
 /// What came of a command under an idempotency key.
 #[derive(Debug)]
-pub enum Once<T> {
+pub enum Idempotent<T> {
     /// It ran now.
     Ran(T),
     /// It ran before, and this is what came of it then.
@@ -61,8 +61,8 @@ pub(in crate::runtime) fn run<C: Command>(
     job: &Job<'_>,
     key: Option<&IdempotencyKey>,
     command: &C,
-) -> Result<Once<C::Outcome>, Deferred> {
-    let Some(key) = key else { return command.run(job).map(Once::Ran) };
+) -> Result<Idempotent<C::Outcome>, Deferred> {
+    let Some(key) = key else { return command.run(job).map(Idempotent::Ran) };
     let now = job.now();
     let row = key.row();
     let earlier = idempotency::find(job.tx(), &row)?;
@@ -71,9 +71,9 @@ pub(in crate::runtime) fn run<C: Command>(
         Some(earlier) if is_live(earlier.created_at) && earlier.body_hash == key.body_hash => {
             let outcome = serde_json::from_str(&earlier.outcome)
                 .map_err(|error| Error::internal("A stored outcome cannot be read").caused_by(error))?;
-            return Ok(Once::Replayed(outcome));
+            return Ok(Idempotent::Replayed(outcome));
         }
-        Some(earlier) if is_live(earlier.created_at) => return Ok(Once::KeyReused),
+        Some(earlier) if is_live(earlier.created_at) => return Ok(Idempotent::KeyReused),
         _ => {}
     }
     let has_stale = earlier.is_some();
@@ -84,5 +84,5 @@ pub(in crate::runtime) fn run<C: Command>(
         }
         idempotency::insert(job.tx(), &row, &key.body_hash, &outcome_json(&outcome)?, now)?;
     }
-    Ok(Once::Ran(outcome))
+    Ok(Idempotent::Ran(outcome))
 }

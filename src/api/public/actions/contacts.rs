@@ -4,12 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, run_once};
+use super::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::answer::row_of;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
+use crate::api::request::{
+    Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
+};
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};
@@ -32,9 +34,9 @@ pub(in crate::api) async fn create_contact(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_creation(&body)?;
     let key = idempotency_key(&request, &principal, "create-contact", &body.raw)?;
-    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
     let profile = saved(outcome, "tags")?;
-    Ok(answer_once(StatusCode::CREATED, &PublicContact::saved(&row_of(&profile)), is_replay))
+    Ok(answer_idempotent(StatusCode::CREATED, &PublicContact::saved(&row_of(&profile)), is_replay))
 }
 
 fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
@@ -59,9 +61,9 @@ pub(in crate::api) async fn update_contact(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_update(&body)?;
     let key = idempotency_key(&request, &principal, "update-contact", &body.raw)?;
-    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
     let profile = saved(outcome, "tags")?;
-    Ok(answer_once(StatusCode::OK, &UpdatedContact::new(&row_of(&profile)), is_replay))
+    Ok(answer_idempotent(StatusCode::OK, &UpdatedContact::new(&row_of(&profile)), is_replay))
 }
 
 fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {

@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::{CONTACT_NOT_FOUND, answer_once, contact_mismatch, read_context, refused, run_once, words_of};
+use super::{CONTACT_NOT_FOUND, contact_mismatch, read_context, refused, words_of};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Reader, idempotency_key};
+use crate::api::request::{Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
 use crate::api::state::{State, read};
 use crate::domain::{CounterName, FlowId, FlowKind};
 use crate::error::Result as StoreResult;
@@ -27,19 +27,19 @@ pub(in crate::api) async fn trigger_flow(
 ) -> Result<HttpResponse, ApiError> {
     let trigger = read_trigger(Fields::of(&body.fields), false)?;
     let key = idempotency_key(&request, &principal, "trigger-flow", &body.raw)?;
-    let (status, answer, is_replay) = trigger_once(&state, key, trigger).await?;
-    Ok(answer_once(status, &answer, is_replay))
+    let (status, answer, is_replay) = trigger_idempotent(&state, key, trigger).await?;
+    Ok(answer_idempotent(status, &answer, is_replay))
 }
 
 /// Starts a flow or a sequence, and gives the answer and whether it is a replay.
-pub(in crate::api) async fn trigger_once(
+pub(in crate::api) async fn trigger_idempotent(
     state: &State,
     key: Option<IdempotencyKey>,
     trigger: Trigger,
 ) -> Result<(StatusCode, TriggerAnswer, bool), ApiError> {
     let (flow_id, kind) = (trigger.flow_id, trigger.kind);
     state.runtime.check_room()?;
-    let (outcome, is_replay) = run_once(state, key, trigger).await?;
+    let (outcome, is_replay) = run_idempotent(state, key, trigger).await?;
     let (code, status, id, name, contact_id, ended) = match outcome {
         Triggered::Started { id, flow_name, contact_id } => {
             (StatusCode::CREATED, "started", id, flow_name, contact_id, false)
@@ -142,7 +142,7 @@ pub(in crate::api) async fn cancel_flow(
 ) -> Result<HttpResponse, ApiError> {
     let (kind, cancel) = read_cancel(&body)?;
     let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
-    let (outcome, is_replay) = run_once(&state, key, cancel).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, cancel).await?;
     let answer = match outcome {
         Cancelled::Ended { id } => CancelAnswer { id: Some(id), status: "cancelled" },
         Cancelled::NotRunning => CancelAnswer { id: None, status: "not_running" },
@@ -150,7 +150,7 @@ pub(in crate::api) async fn cancel_flow(
         Cancelled::ContactNotFound => return Err(ApiError::not_found(CONTACT_NOT_FOUND)),
         Cancelled::ContactMismatch => return Err(contact_mismatch()),
     };
-    Ok(answer_once(StatusCode::OK, &answer, is_replay))
+    Ok(answer_idempotent(StatusCode::OK, &answer, is_replay))
 }
 
 /// The two keys mean the same; which of them was sent is in the answer's words.

@@ -9,17 +9,14 @@ pub(in crate::api) mod templates;
 
 use std::io;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, Reader};
-use crate::api::state::State;
 use crate::domain::FlowKind;
 use crate::domain::text::json_depth;
-use crate::runtime::{Command, IdempotencyKey, Once, TriggerRefusal};
+use crate::runtime::TriggerRefusal;
 
 /// Bytes of JSON that a `context` may have.
 const CONTEXT_BYTES: usize = 64 * 1024;
@@ -95,25 +92,4 @@ pub(in crate::api) fn opted_out() -> ApiError {
 pub(in crate::api) fn contact_mismatch() -> ApiError {
     let sentence = "The contact id and the phone belong to different contacts: send one of them.";
     ApiError::Validation(["contact_id", "phone"].map(|field| (field.to_owned(), sentence.to_owned())).to_vec())
-}
-
-/// Runs a command under its key, and gives with its outcome whether it is a replay.
-pub(in crate::api) async fn run_once<C: Command>(
-    state: &State,
-    key: Option<IdempotencyKey>,
-    command: C,
-) -> Result<(C::Outcome, bool), ApiError> {
-    match state.runtime.handle_once(key, command).await? {
-        Once::Ran(outcome) => Ok((outcome, false)),
-        Once::Replayed(outcome) => Ok((outcome, true)),
-        Once::KeyReused => Err(ApiError::KeyReused),
-    }
-}
-
-pub(in crate::api) fn answer_once(status: StatusCode, body: &impl Serialize, is_replay: bool) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    if is_replay {
-        response.insert_header(("Idempotency-Replayed", "true"));
-    }
-    response.json(body)
 }

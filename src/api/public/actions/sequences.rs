@@ -2,11 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::answer_once;
-use super::flows::{look_up, read_trigger_of, trigger_once};
+use super::flows::{look_up, read_trigger_of, trigger_idempotent};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, idempotency_key};
+use crate::api::request::{Fields, JsonBody, answer_idempotent, idempotency_key};
 use crate::api::state::State;
 use crate::domain::FlowKind;
 
@@ -19,8 +18,8 @@ pub(in crate::api) async fn trigger_sequence(
 ) -> Result<HttpResponse, ApiError> {
     let trigger = read_trigger_of(FlowKind::Sequence, Fields::of(&body.fields), false)?;
     let key = idempotency_key(&request, &principal, "trigger-sequence", &body.raw)?;
-    let (status, answer, is_replay) = trigger_once(&state, key, trigger).await?;
-    Ok(answer_once(status, &answer, is_replay))
+    let (status, answer, is_replay) = trigger_idempotent(&state, key, trigger).await?;
+    Ok(answer_idempotent(status, &answer, is_replay))
 }
 
 /// `POST /actions/get-sequence`: one sequence, published or not.

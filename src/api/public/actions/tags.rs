@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use super::contacts::{known, saved};
-use super::{answer_once, run_once};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::is_tag;
-use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Reader, idempotency_key};
+use crate::api::request::{
+    Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
+};
 use crate::api::state::{State, read_heavy};
 use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
@@ -32,9 +33,9 @@ pub(in crate::api) async fn add_tag(
     let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "add-tag", &body.raw)?;
     let command = SaveContact { contact_ref, change, tags: None, source: None };
-    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
-    Ok(answer_once(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
+    Ok(answer_idempotent(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
 }
 
 /// `POST /actions/remove-tag`: takes a tag off a contact, if it is on it. The tag itself stays.
@@ -48,9 +49,9 @@ pub(in crate::api) async fn remove_tag(
     let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "remove-tag", &body.raw)?;
     let command = SaveContact { contact_ref, change, tags: None, source: None };
-    let (outcome, is_replay) = run_once(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
     let contact = saved(outcome, "tag")?.stored.contact;
-    Ok(answer_once(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
+    Ok(answer_idempotent(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
 }
 
 fn read_tagging(body: &JsonBody) -> Result<(ContactRef, String), ApiError> {
