@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::Words;
 use crate::domain::{
     AddressKey, ContactId, MessageId, NewMessage, Origin, Phone, Reason, TemplateId, TemplateRef, web_link,
 };
 use crate::error::Result;
 use crate::runtime::job::compose::{any_translation, is_window_open};
-use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES};
+use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES, Words};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 

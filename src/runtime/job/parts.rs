@@ -3,9 +3,9 @@
 //!
 //! The parts stand one behind the other in their lane, in rows that follow each other, and each names the first.
 
+use super::Job;
 use crate::domain::Reason;
 use crate::error::Result;
-use crate::runtime::job::Job;
 use crate::store::outbox::{self, OutboxRow, PartsIn};
 
 /// Why a part fails that fails its later ones for the same reason.
@@ -13,7 +13,7 @@ const OF_ALL: [Reason; 4] = [Reason::OptedOut, Reason::Erased, Reason::SessionEn
 
 impl Job<'_> {
     /// Drops the queued parts after one whose template goes out.
-    pub(super) fn drop_parts_of_template(&self, row: &OutboxRow) -> Result<()> {
+    pub(in crate::runtime) fn drop_parts_of_template(&self, row: &OutboxRow) -> Result<()> {
         self.drop_later_parts(row, Reason::SentAsTemplate)
     }
 
@@ -24,7 +24,7 @@ impl Job<'_> {
     }
 
     /// The parts after one that were dropped with it, and go out again with it.
-    pub(super) fn parts_to_retry(&self, row: &OutboxRow) -> Result<Vec<OutboxRow>> {
+    pub(in crate::runtime) fn parts_to_retry(&self, row: &OutboxRow) -> Result<Vec<OutboxRow>> {
         let dropped = [Reason::SentAsTemplate, Reason::EarlierPartFailed].map(Reason::as_str);
         self.later_parts(row, PartsIn::Dropped(&dropped))
     }

@@ -31,7 +31,6 @@ mod channel;
 mod claim;
 pub(super) mod delivery_wait;
 mod pace;
-mod parts;
 mod progress;
 mod record;
 mod refused;

@@ -12,22 +12,17 @@ mod delivery;
 use std::sync::{OnceLock, PoisonError};
 
 use reqwest::{Client, Url};
-use serde::Serialize;
 use uuid::Uuid;
 
+use super::Runtime;
 use super::credentials::make_secret;
-use super::job::ending::SessionEnder;
-use super::job::turn::Handoff;
-use super::job::{Job, to_json};
-use super::{Change, Runtime};
+use super::job::to_json;
 use crate::domain::text::has_odd_characters;
-use crate::domain::{Contact, EndpointId, EventKind, Session, Status, Timestamp, web_link};
+use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
-use crate::store::sessions::Marked;
-use crate::store::webhooks::{self, EndpointChange, Listener, NewDelivery, NewEndpoint};
-use crate::store::{WriteClass, contacts};
-use crate::views::event::{ConsentChanged, Event, HandoffRequested, SessionMoved, TestEvent};
-use crate::views::session::EventSession;
+use crate::store::WriteClass;
+use crate::store::webhooks::{self, EndpointChange, NewDelivery, NewEndpoint};
+use crate::views::event::TestEvent;
 
 /// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
 const TEST_EVENT: &str = "webhook.test";
@@ -60,123 +55,6 @@ impl Publisher {
 
     fn take_tests(&self) -> Vec<(EndpointId, Uuid)> {
         std::mem::take(&mut *self.tests.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl SessionEnder<'_> {
-    /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
-    /// what the event tells beside its name, its time and the tenant. `contact_seq` is the person it tells of.
-    pub(super) fn emit<B: Serialize>(
-        &self,
-        event: EventKind,
-        contact_seq: Option<i64>,
-        body: impl FnOnce() -> B,
-    ) -> Result<()> {
-        self.emit_at(event, contact_seq, self.now, body)
-    }
-
-    /// The same of an event that happened at a time of its own.
-    pub(super) fn emit_at<B: Serialize>(
-        &self,
-        event: EventKind,
-        contact_seq: Option<i64>,
-        at: Timestamp,
-        body: impl FnOnce() -> B,
-    ) -> Result<()> {
-        let wanted = |listeners: &[Listener]| -> Vec<EndpointId> {
-            listeners.iter().filter(|listener| listener.wants(event)).map(|listener| listener.id).collect()
-        };
-        let known = self.listeners.and_then(|listeners| listeners.with(wanted));
-        let endpoints = match known {
-            Some(endpoints) => endpoints,
-            None => wanted(&webhooks::listeners(self.tx)?),
-        };
-        if endpoints.is_empty() {
-            return Ok(());
-        }
-        let (body, created_at) = (to_json(&Event::new(event.as_str(), at, body()))?, self.now);
-        for endpoint in endpoints {
-            let id = Uuid::now_v7();
-            webhooks::insert_delivery(
-                self.tx,
-                &NewDelivery { id, endpoint, contact_seq, event: event.as_str(), body: &body, created_at },
-            )?;
-        }
-        self.wakeups.webhooks();
-        Ok(())
-    }
-
-    /// Tells that a session has ended that was not read.
-    pub(super) fn emit_unread(&self, status: Status, marked: &Marked, reason: &str) -> Result<()> {
-        let Some(event) = EventKind::of_end(status) else { return Ok(()) };
-        let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
-        let Some(contact) = contact else { return Ok(()) };
-        self.emit(event, Some(marked.contact_seq), || SessionMoved {
-            session: EventSession {
-                id: marked.id,
-                flow_id: marked.flow_id,
-                version: marked.version,
-                contact_id: contact.id,
-                status: event.as_str().trim_start_matches("session."),
-                reason: Some(reason),
-                outcome: None,
-            },
-            contact: contact.into(),
-        })
-    }
-
-    /// Tells that somebody opted out or in.
-    pub(super) fn emit_consent(&self, event: EventKind, contact_seq: i64, contact: &Contact) -> Result<()> {
-        self.emit(event, Some(contact_seq), || ConsentChanged { contact: contact.into() })
-    }
-}
-
-impl Job<'_> {
-    /// Queues an event, as [`SessionEnder::emit`] does.
-    pub(super) fn emit<B: Serialize>(
-        &self,
-        event: EventKind,
-        contact_seq: Option<i64>,
-        body: impl FnOnce() -> B,
-    ) -> Result<()> {
-        self.session_ender().emit(event, contact_seq, body)
-    }
-    /// Tells that a session has begun or ended.
-    pub(super) fn emit_session(
-        &self,
-        event: EventKind,
-        contact_seq: i64,
-        contact: &Contact,
-        session: &Session,
-    ) -> Result<()> {
-        self.emit(event, Some(contact_seq), || SessionMoved { session: session.into(), contact: contact.into() })
-    }
-
-    /// Tells that people are asked for.
-    pub(super) fn request_handoffs(
-        &self,
-        contact_seq: i64,
-        contact: &Contact,
-        session: &Session,
-        handoffs: &[Handoff],
-    ) -> Result<()> {
-        for Handoff { node, note, waits } in handoffs {
-            self.note_change(|| Change::Handoff {
-                session_id: session.id,
-                flow_id: session.flow_id,
-                contact_id: session.contact_id,
-                node_id: node.clone(),
-                note: note.clone(),
-                waits: *waits,
-            });
-            self.emit(EventKind::HandoffRequested, Some(contact_seq), || HandoffRequested {
-                of: SessionMoved { session: session.into(), contact: contact.into() },
-                node,
-                note: note.as_deref(),
-                waits: *waits,
-            })?;
-        }
-        Ok(())
     }
 }
 
