@@ -50,6 +50,6 @@ impl Command for Answer {
         }
         // Who opts out while it waits is looked at again when it goes out, by the same rule.
         let origin = if self.is_by_person { Origin::Agent } else { Origin::Api };
-        Ok(Answered::Queued { id: job.say(&contact, origin, &self.text, None)? })
+        Ok(Answered::Queued { id: job.enqueue_text(&contact, origin, &self.text, None)? })
     }
 }

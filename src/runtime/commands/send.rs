@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::runtime::job::compose::{any_translation, is_window_open};
-use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES, Words};
+use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES, MessageBody};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 
@@ -118,7 +118,7 @@ impl Command for SendText {
             }
         }
         let contact = job.addressee(found, &self.phone)?;
-        let id = job.say(&contact, Origin::Api, &self.text, Some(MAX_AGE))?;
+        let id = job.enqueue_text(&contact, Origin::Api, &self.text, Some(MAX_AGE))?;
         Ok(Sending::Queued { id, contact_id: contact.contact.id })
     }
 }
@@ -178,7 +178,7 @@ impl Command for SendTemplate {
         };
         let body = NewMessage::template(&named, &text);
         let contact = job.addressee(found, &self.phone)?;
-        let id = job.say_words(&contact, Origin::Api, Words { kind: "template", body: &body }, Some(MAX_AGE))?;
+        let id = job.enqueue(&contact, Origin::Api, MessageBody { kind: "template", body: &body }, Some(MAX_AGE))?;
         Ok(Sending::Queued { id, contact_id: contact.contact.id })
     }
 }

@@ -84,7 +84,7 @@ impl Job<'_> {
         }
         let languages = [contact.contact.language.as_deref(), language];
         let text = self.shared().consent.confirmation(wish, languages);
-        self.say(contact, Origin::Consent, &text, None).map(|_| ())
+        self.enqueue_text(contact, Origin::Consent, &text, None).map(|_| ())
     }
 
     /// Tells that somebody opted out or in.

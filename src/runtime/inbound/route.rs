@@ -235,7 +235,7 @@ pub(super) fn follow(
         Route::Say(at, text, max_age) => {
             job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
             // Timers that were overdue may have changed the contact.
-            job.say(&job.contact(contact.seq)?, Origin::Flow, &text, Some(max_age))?;
+            job.enqueue_text(&job.contact(contact.seq)?, Origin::Flow, &text, Some(max_age))?;
         }
         Route::Start(start, handling) => {
             if let Some(at) = start.after {

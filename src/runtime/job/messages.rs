@@ -16,18 +16,18 @@ use crate::store::messages::{self, NewOutgoing};
 /// How long a message may wait to go out unless its flow says otherwise, in minutes.
 pub(in crate::runtime) const MESSAGE_MAX_AGE_MINUTES: u32 = 1_440;
 
-/// What is said.
+/// A message that belongs to no session, as it is stored.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::runtime) struct Words<'a> {
+pub(in crate::runtime) struct MessageBody<'a> {
     /// What it is, such as `text`.
     pub(in crate::runtime) kind: &'a str,
     pub(in crate::runtime) body: &'a NewMessage<'a>,
 }
 
 impl Job<'_> {
-    /// Says a text that belongs to no session, in parts if the channel takes it so only, and gives the first of them.
+    /// Queues a text that belongs to no session, in parts where the channel takes only shorter ones, and gives the first.
     /// It is dropped where it waits for longer than `max_age`.
-    pub(in crate::runtime) fn say(
+    pub(in crate::runtime) fn enqueue_text(
         &self,
         contact: &StoredContact,
         origin: Origin,
@@ -42,29 +42,29 @@ impl Job<'_> {
             let first = *first.get_or_insert(id);
             let part = (of > 1).then(|| Part { first, number, of, options: Vec::new() });
             let body = NewMessage { part, ..NewMessage::text(piece) };
-            self.queue(contact, (id, origin), Words { kind: "text", body: &body }, max_age)?;
+            self.insert_queued(contact, (id, origin), MessageBody { kind: "text", body: &body }, max_age)?;
         }
-        first.ok_or_else(|| Error::internal("A blank text cannot be said"))
+        first.ok_or_else(|| Error::internal("A blank text cannot be sent"))
     }
 
-    /// Says anything that belongs to no session. It is dropped where it waits for longer than `max_age`.
-    pub(in crate::runtime) fn say_words(
+    /// Queues any message that belongs to no session. It is dropped where it waits for longer than `max_age`.
+    pub(in crate::runtime) fn enqueue(
         &self,
         contact: &StoredContact,
         origin: Origin,
-        words: Words<'_>,
+        body: MessageBody<'_>,
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
         let id = MessageId(Uuid::now_v7());
-        self.queue(contact, (id, origin), words, max_age)?;
+        self.insert_queued(contact, (id, origin), body, max_age)?;
         Ok(id)
     }
 
-    fn queue(
+    fn insert_queued(
         &self,
         contact: &StoredContact,
         (id, origin): (MessageId, Origin),
-        words: Words<'_>,
+        body: MessageBody<'_>,
         max_age: Option<Duration>,
     ) -> Result<()> {
         let status = match self.shared().options.channel.kind().reaches_phones() {
@@ -78,8 +78,8 @@ impl Job<'_> {
                 contact_seq: contact.seq,
                 session: None,
                 channel: self.channel(),
-                kind: words.kind,
-                body: &to_json(words.body)?,
+                kind: body.kind,
+                body: &to_json(body.body)?,
                 status,
                 reason: None,
                 next_attempt_at: (status == MessageStatus::Queued).then(|| self.now()),
@@ -97,7 +97,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    pub(super) fn send(
+    /// Stores the messages of a turn, and gives their rows.
+    pub(super) fn insert_planned(
         &self,
         loaded: &LoadedSession,
         (contact_seq, session_seq): (i64, i64),

@@ -40,7 +40,7 @@ use arrivals::Arrival;
 use changes::Change;
 use ending::SessionEnder;
 use flow_cache::FlowKey;
-pub(in crate::runtime) use messages::{MESSAGE_MAX_AGE_MINUTES, Words, message_max_age};
+pub(in crate::runtime) use messages::{MESSAGE_MAX_AGE_MINUTES, MessageBody, message_max_age};
 use shared::Shared;
 pub(in crate::runtime) use step::{ContactRow, LoadedSession};
 use wake::Wakeups;

@@ -221,7 +221,7 @@ impl Job<'_> {
                 self.count(name, 1, loaded, &session);
             }
         }
-        let message_seqs = self.send(loaded, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
+        let message_seqs = self.insert_planned(loaded, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
         self.count(CounterName::MessageOut, i64::from(count), loaded, &session);
         for step in &record.path {
             // A sub-flow counts for itself.
