@@ -28,7 +28,7 @@ impl Command for EndSessions {
     fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let mut ended = 0;
         if self.access == Access::Degraded {
-            while ended < SESSIONS_PER_JOB && job.cancel_unread(self.contact_seq, self.reason)? {
+            while ended < SESSIONS_PER_JOB && job.cancel_unloaded(self.contact_seq, self.reason)? {
                 ended += 1;
             }
         } else if let Some(contact) = contacts::find_by_seq(job.tx(), self.contact_seq)? {

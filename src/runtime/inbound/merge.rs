@@ -21,8 +21,8 @@ impl Job<'_> {
         let mut ending = Vec::new();
         if access == Access::Degraded {
             let reason = if is_one_opted_out { Reason::OptedOut } else { Reason::Merged };
-            while self.cancel_unread(gone.seq, reason)? {}
-            while is_one_opted_out && self.cancel_unread(keep.seq, reason)? {}
+            while self.cancel_unloaded(gone.seq, reason)? {}
+            while is_one_opted_out && self.cancel_unloaded(keep.seq, reason)? {}
         } else if is_one_opted_out {
             for contact in [&keep, &gone] {
                 ending.extend(

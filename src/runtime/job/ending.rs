@@ -32,7 +32,7 @@ pub(in crate::runtime) struct SessionEnder<'a> {
 
 /// How a session ends that is not read.
 #[derive(Clone, Copy)]
-pub(in crate::runtime) struct Unread<'a> {
+pub(in crate::runtime) struct UnloadedEnd<'a> {
     /// What the trace says has come to it.
     pub(in crate::runtime) stimulus: &'a str,
     /// Why it and its queued messages end.
@@ -44,7 +44,7 @@ pub(in crate::runtime) struct Unread<'a> {
 impl SessionEnder<'_> {
     /// Cancels a running session of a contact and gives the messages that it had queued, which are dropped; `None` when
     /// none runs.
-    pub(in crate::runtime) fn cancel_unread(
+    pub(in crate::runtime) fn cancel_unloaded(
         &self,
         contact_seq: i64,
         reason: Reason,
@@ -52,17 +52,17 @@ impl SessionEnder<'_> {
     ) -> Result<Option<Vec<OutboxRow>>> {
         let marked = sessions::mark_cancelled(self.tx, contact_seq, reason.as_str(), self.now)?;
         let Some(marked) = marked else { return Ok(None) };
-        self.end_unread(&marked, Status::Cancelled, Unread { stimulus: "cancel", reason, note }).map(Some)
+        self.end_unloaded(&marked, Status::Cancelled, UnloadedEnd { stimulus: "cancel", reason, note }).map(Some)
     }
 
     /// What follows when a session was marked as ended.
-    pub(in crate::runtime) fn end_unread(
+    pub(in crate::runtime) fn end_unloaded(
         &self,
         marked: &Marked,
         status: Status,
-        unread: Unread<'_>,
+        unread: UnloadedEnd<'_>,
     ) -> Result<Vec<OutboxRow>> {
-        let Unread { stimulus, reason, note } = unread;
+        let UnloadedEnd { stimulus, reason, note } = unread;
         let dropped = self.drop_queued(marked.seq, None, reason)?;
         http_calls::delete_of_session(self.tx, marked.seq)?;
         if let Some(name) = CounterName::of_end(status) {
@@ -73,7 +73,7 @@ impl SessionEnder<'_> {
             "warnings": [{"node": null, "text": note}]
         });
         turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
-        self.emit_unread(status, marked, reason.as_str())?;
+        self.emit_unloaded(status, marked, reason.as_str())?;
         Ok(dropped)
     }
 
@@ -112,7 +112,7 @@ impl SessionEnder<'_> {
         let of_flow = |name| Counter { flow_seq: marked.flow_seq, ..Counter::of(name) };
         self.count_each(of_flow(CounterName::SessionFailed), marked.version, 1);
         SessionEnder { now: ended_at, ..*self }.count_each(of_flow(CounterName::SessionCompleted), marked.version, -1);
-        self.emit_unread(Status::Failed, &marked, code)?;
+        self.emit_unloaded(Status::Failed, &marked, code)?;
         Ok(Some(marked))
     }
 }

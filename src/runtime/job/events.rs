@@ -59,7 +59,7 @@ impl SessionEnder<'_> {
     }
 
     /// Tells that a session has ended that was not read.
-    pub(in crate::runtime) fn emit_unread(&self, status: Status, marked: &Marked, reason: &str) -> Result<()> {
+    pub(in crate::runtime) fn emit_unloaded(&self, status: Status, marked: &Marked, reason: &str) -> Result<()> {
         let Some(event) = EventKind::of_end(status) else { return Ok(()) };
         let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
         let Some(contact) = contact else { return Ok(()) };

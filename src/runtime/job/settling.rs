@@ -191,7 +191,7 @@ impl Job<'_> {
         (after.opted_out_at, after.marketing_only) = (Some(self.now()), true);
         contacts::update(self.tx(), contact.seq, &after, &contact.contact, self.now())?;
         self.cancel_all(begun, Reason::OptedOut)?;
-        while access == Access::Degraded && self.cancel_unread(contact.seq, Reason::OptedOut)? {}
+        while access == Access::Degraded && self.cancel_unloaded(contact.seq, Reason::OptedOut)? {}
         if !goes_on {
             // Where one goes on, each message is looked at when it would go out.
             self.drop_queued_of(contact.seq, Reason::OptedOut)?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::ending::{BROKEN, Unread, counted_as};
+use super::ending::{BROKEN, UnloadedEnd, counted_as};
 use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Turn};
 use super::{Deferred, Job, to_json};
@@ -290,16 +290,18 @@ impl Job<'_> {
             return Ok(false);
         };
         let (stimulus, reason) = (Reason::InternalError.as_str(), Reason::SessionEnded);
-        let unread = Unread { stimulus, reason, note: BROKEN };
-        let dropped = self.session_ender().end_unread(&failed, Status::Failed, unread)?;
+        let unread = UnloadedEnd { stimulus, reason, note: BROKEN };
+        let dropped = self.session_ender().end_unloaded(&failed, Status::Failed, unread)?;
         self.notice_dropped(&dropped)?;
         Ok(true)
     }
 
     /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
     /// one.
-    pub(in crate::runtime) fn cancel_unread(&self, contact_seq: i64, reason: Reason) -> Result<bool> {
-        let Some(dropped) = self.session_ender().cancel_unread(contact_seq, reason, BROKEN)? else { return Ok(false) };
+    pub(in crate::runtime) fn cancel_unloaded(&self, contact_seq: i64, reason: Reason) -> Result<bool> {
+        let Some(dropped) = self.session_ender().cancel_unloaded(contact_seq, reason, BROKEN)? else {
+            return Ok(false);
+        };
         self.notice_dropped(&dropped)?;
         Ok(true)
     }

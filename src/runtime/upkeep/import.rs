@@ -138,7 +138,7 @@ fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Time
     // Nobody hears them: the server looks for work every second.
     let wakeups = Wakeups::default();
     let session_ender = SessionEnder { tx, now, listeners: None, wakeups: &wakeups };
-    while session_ender.cancel_unread(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
+    while session_ender.cancel_unloaded(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}
     session_ender.drop_queued_of(contact_seq, Reason::OptedOut)?;
     session_ender.emit_consent(EventKind::ContactOptedOut, contact_seq, contact)
 }
