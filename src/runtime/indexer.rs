@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::{Runtime, tell_refusal};
+use super::{Runtime, log_failure};
 use crate::error::Result;
 use crate::store::{self, search};
 
@@ -49,7 +49,7 @@ impl Runtime {
                 }
                 Ok(_) => POLL,
                 Err(error) => {
-                    tell_refusal(self, &error, "contacts could not be indexed for the search; it is tried again");
+                    log_failure(self, &error, "contacts could not be indexed for the search; it is tried again");
                     AFTER_ERROR
                 }
             };

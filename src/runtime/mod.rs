@@ -422,7 +422,7 @@ fn is_full(runtime: &Runtime) -> bool {
 }
 
 /// Tells the log that a worker could not write and tries again, unless that is because the disk is full.
-fn tell_refusal(runtime: &Runtime, error: &Error, what: &str) {
+fn log_failure(runtime: &Runtime, error: &Error, what: &str) {
     if is_full(runtime) {
         tracing::debug!(%error, "{what}");
     } else {

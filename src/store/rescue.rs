@@ -51,7 +51,7 @@ pub(super) fn is_damage(loss: Loss) -> bool {
 }
 
 /// Says what to do with a database of which a part was written over, or that SQLite finds damaged.
-pub(super) fn tell_of_damage(file: &OpenFile, loss: Option<Loss>) {
+pub(super) fn log_damage(file: &OpenFile, loss: Option<Loss>) {
     let path = file.path.display();
     if loss.is_none() {
         tracing::error!(

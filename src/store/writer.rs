@@ -51,7 +51,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often the file and the room are looked at while nothing is written.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often batches that are refused are told of in the log.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the queue carries.
 pub(super) enum Command {
@@ -90,7 +90,7 @@ impl<T, F> Pending<T, F> {
         Self { job, started: false, outcome: None, caller: Some(caller) }
     }
 
-    fn tell(&mut self, outcome: Result<T>) {
+    fn send(&mut self, outcome: Result<T>) {
         if let Some(caller) = self.caller.take() {
             // A caller that no longer waits has given up its right to an answer; the write stands.
             let _ = caller.send(outcome);
@@ -115,12 +115,12 @@ impl<T: Send, F: Fn(&Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
 
     fn answer(mut self: Box<Self>) {
         if let Some(outcome) = self.outcome.take() {
-            self.tell(outcome);
+            self.send(outcome);
         }
     }
 
     fn refuse(mut self: Box<Self>, error: Error) {
-        self.tell(Err(error));
+        self.send(Err(error));
     }
 }
 
@@ -128,7 +128,7 @@ impl<T, F> Drop for Pending<T, F> {
     fn drop(&mut self) {
         if self.caller.is_some() {
             let error = if self.started { unknown("the writer broke down") } else { super::stopped() };
-            self.tell(Err(error));
+            self.send(Err(error));
         }
     }
 }
@@ -189,7 +189,7 @@ impl Writer {
                 let told = rescue::reason(&file, loss);
                 lock.end(&file.path, Ending { is_damage, told: told.clone() });
                 if is_damage {
-                    rescue::tell_of_damage(&file, Some(loss));
+                    rescue::log_damage(&file, Some(loss));
                 } else if let Some(saved) = rescue::save(&conn, &file, loss, &is_cut_off) {
                     let told = format!("{told}; everything that was answered is in {}", saved.display());
                     lock.end(&file.path, Ending { is_damage, told });
@@ -197,7 +197,7 @@ impl Writer {
             }
             Some(Fatal::Damaged(why)) => {
                 lock.end(&file.path, Ending { is_damage: true, told: damaged(&why) });
-                rescue::tell_of_damage(&file, None);
+                rescue::log_damage(&file, None);
             }
             Some(Fatal::Failed(_)) | None => {}
         }
@@ -325,19 +325,19 @@ impl Writer {
         match end {
             End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
             End::Refused(reason) => {
-                refusals.tell(batch.len(), &reason);
+                refusals.log(batch.len(), &reason);
                 batch.into_iter().for_each(|job| job.refuse(not_written(&reason)));
             }
             End::Full(reason) => {
                 self.room.found_full();
-                refusals.tell(batch.len(), &reason);
+                refusals.log(batch.len(), &reason);
                 batch.into_iter().for_each(|job| job.refuse(full(&reason)));
             }
             End::Locked(reason) => {
                 // What was queued meanwhile would wait as long once more. It is taken before anybody is answered,
                 // because a caller may send again at once.
                 let (queued, is_stopped) = self.take_queued();
-                refusals.tell(batch.len() + queued.len(), &reason);
+                refusals.log(batch.len() + queued.len(), &reason);
                 batch.into_iter().chain(queued).for_each(|job| job.refuse(locked(&reason)));
                 return Ok(is_stopped);
             }
@@ -521,16 +521,16 @@ impl From<Failed> for Fatal {
 /// Tells the log of batches that were refused, now and then: under load there are thousands.
 #[derive(Default)]
 struct Refusals {
-    told_at: Option<Instant>,
+    logged_at: Option<Instant>,
     jobs: usize,
 }
 
 impl Refusals {
-    fn tell(&mut self, jobs: usize, reason: &str) {
+    fn log(&mut self, jobs: usize, reason: &str) {
         self.jobs += jobs;
-        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+        if self.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             tracing::error!(jobs = self.jobs, %reason, "nothing was written, and callers are told to try again");
-            *self = Self { told_at: Some(Instant::now()), jobs: 0 };
+            *self = Self { logged_at: Some(Instant::now()), jobs: 0 };
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
     // The subscriber would report a failed write on standard error, where writing just failed, and that panics: a
     // server must outlive the terminal or the log collector it was started from.
     let cannot_start = |error| Error::internal("The thread that writes the log cannot be started").caused_by(error);
-    let log = Lines::start(std::io::stderr(), tell_lost).map_err(cannot_start)?;
+    let log = Lines::start(std::io::stderr(), log_lost).map_err(cannot_start)?;
     let writer = log.clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(directives)
@@ -73,7 +73,7 @@ pub fn flush() {
     }
 }
 
-fn tell_lost(lines: u64) {
+fn log_lost(lines: u64) {
     tracing::warn!(lines, "lines of the log were lost, because standard error was read too slowly");
 }
 

@@ -89,7 +89,7 @@ pub(in crate::api) fn read_new(body: &Map<String, Value>) -> Result<Draft, ApiEr
 pub(in crate::api) async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
     let (id, now) = (FlowId(Uuid::now_v7()), state.runtime.clock().now());
     let created = state.runtime.store().write(move |tx| authoring::create(tx, id, &draft, &actor, now)).await?;
-    tell(state, &created.summary);
+    note_flow_change(state, &created.summary);
     Ok(created)
 }
 
@@ -136,7 +136,7 @@ pub(in crate::api) async fn replace_flow(
 pub(in crate::api) async fn saved_answer(state: &State, saved: Saved) -> Result<HttpResponse, ApiError> {
     match saved {
         Saved::Kept(flow) => {
-            tell(state, &flow.summary);
+            note_flow_change(state, &flow.summary);
             flow_answer(state, StatusCode::OK, flow).await
         }
         Saved::Stale(flow) => Err(stale(&flow)),
@@ -176,7 +176,7 @@ pub(in crate::api) async fn delete_flow(
             Err(ApiError::refused(StatusCode::CONFLICT, text).hint("Stop it first: POST /flows/{id}/stop."))
         }
         Some((flow, false)) => {
-            tell(&state, &FlowSummary { revision: flow.revision + 1, ..flow });
+            note_flow_change(&state, &FlowSummary { revision: flow.revision + 1, ..flow });
             Ok(HttpResponse::NoContent().finish())
         }
     }
@@ -282,8 +282,8 @@ pub(in crate::api) fn parse_draft(flow: &FlowRow) -> Result<Value, ApiError> {
     Ok(parsed.map_err(|error| Error::internal("A draft is no JSON").caused_by(error))?)
 }
 
-/// Tells whoever watches that a flow is another than it was.
-pub(in crate::api) fn tell(state: &State, flow: &FlowSummary) {
+/// Publishes that a flow has changed.
+pub(in crate::api) fn note_flow_change(state: &State, flow: &FlowSummary) {
     let FlowSummary { id, revision, published_version, .. } = flow;
     state.runtime.publish_change(Change::Flow { id: *id, revision: *revision, published_version: *published_version });
 }

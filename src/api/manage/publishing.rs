@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::flows::{
-    find, flow_view, listed_flow, not_found, parse_draft, read_if_match, saved_answer, stale, tell, view_answer,
+    find, flow_view, listed_flow, not_found, note_flow_change, parse_draft, read_if_match, saved_answer, stale,
+    view_answer,
 };
 use crate::api::answer::cut;
 use crate::api::auth::Principal;
@@ -92,7 +93,7 @@ pub(in crate::api) async fn import_flow(
     if let Some(Published::Version(version)) = published {
         tracing::info!(actor = %importer, flow = %flow.summary.id, version, "a flow was published");
     }
-    tell(&state, &flow.summary);
+    note_flow_change(&state, &flow.summary);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let revision = flow.summary.revision;
     let mut view = flow_view(&state, flow).await?;
@@ -188,7 +189,7 @@ pub(in crate::api) async fn publish(
     });
     let (version, published_at, unchanged) = match published.await? {
         (Published::Version(version), summary) => {
-            summary.iter().for_each(|summary| tell(state, summary));
+            summary.iter().for_each(|summary| note_flow_change(state, summary));
             tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
             (version, Some(now), false)
         }
@@ -213,7 +214,7 @@ pub(in crate::api) async fn unpublish_flow(
         flows::find_summary(tx, id)
     });
     let flow = unpublished.await?.ok_or_else(not_found)?;
-    tell(&state, &flow);
+    note_flow_change(&state, &flow);
     Ok(HttpResponse::Ok().json(read(&state, move |conn| listed_flow(conn, &flow)).await?))
 }
 
@@ -238,7 +239,7 @@ pub(in crate::api) async fn stop_flow(
     let id: FlowId = id.parse().map_err(|_| not_found())?;
     let stopped = state.runtime.stop_flow(id).await?.ok_or_else(not_found)?;
     if let Some(flow) = read(&state, move |conn| flows::find_summary(conn, id)).await? {
-        tell(&state, &flow);
+        note_flow_change(&state, &flow);
     }
     let Stopped { cancelled, dropped_messages, failed } = stopped;
     let failed = Some(failed).filter(|failed| *failed > 0);

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use super::job::access::Access;
 use super::job::{Deferred, Job};
-use super::{Command, Runtime, jittered, tell_refusal, wait_for_store};
+use super::{Command, Runtime, jittered, log_failure, wait_for_store};
 use crate::domain::HttpCall;
 use crate::engine::Event;
 use crate::error::{Error, Result};
@@ -165,7 +165,7 @@ impl Runtime {
     pub async fn run_calls(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         while let Err(error) = self.store().write(http_calls::release_all).await {
-            tell_refusal(self, &error, "HTTP calls of the last run could not be released; it is tried again");
+            log_failure(self, &error, "HTTP calls of the last run could not be released; it is tried again");
             tokio::select! {
                 () = &mut stop => return,
                 () = tokio::time::sleep(POLL) => {}
@@ -182,7 +182,7 @@ impl Runtime {
                 Ok(_) if under_way.len() >= CLAIMED => POLL,
                 Ok(_) => pause(self).await,
                 Err(error) => {
-                    tell_refusal(self, &error, "HTTP calls could not be claimed; it is tried again");
+                    log_failure(self, &error, "HTTP calls could not be claimed; it is tried again");
                     POLL
                 }
             };
@@ -278,7 +278,7 @@ async fn put_back(runtime: &Runtime, claimed: &Claimed) {
     while let Err(error) =
         runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::put_back(tx, seq, at)).await
     {
-        tell_refusal(runtime, &error, "an HTTP call could not be put back; it is tried again");
+        log_failure(runtime, &error, "an HTTP call could not be put back; it is tried again");
         if !wait_for_store(runtime).await {
             return;
         }
@@ -302,7 +302,7 @@ async fn retry(runtime: &Runtime, claimed: &Claimed, after: Duration) {
     while let Err(error) =
         runtime.store().write_as(WriteClass::Essential, move |tx| http_calls::retry(tx, seq, at)).await
     {
-        tell_refusal(runtime, &error, "that an HTTP call is to be retried could not be recorded; it is tried again");
+        log_failure(runtime, &error, "that an HTTP call is to be retried could not be recorded; it is tried again");
         if !wait_for_store(runtime).await {
             return;
         }
@@ -319,7 +319,7 @@ async fn answer(runtime: &Runtime, claimed: &Claimed, status: u16, body: Value) 
         match runtime.handle_degraded(&answered, log).await {
             Ok(handling) => return tracing::debug!(call = %id, status, ?handling, "an HTTP call was answered"),
             Err(error) => {
-                tell_refusal(runtime, &error, "the answer of an HTTP call could not be recorded; it is tried again");
+                log_failure(runtime, &error, "the answer of an HTTP call could not be recorded; it is tried again");
                 if !wait_for_store(runtime).await {
                     return;
                 }

@@ -78,7 +78,7 @@ impl Job<'_> {
             Wish::OptIn => Reason::OptedIn,
         };
         let dropped = outbox::fail_queued_confirmations(self.tx(), contact.seq, reason.as_str(), self.now())?;
-        self.tell_dropped(&dropped, reason)?;
+        self.publish_dropped(&dropped, reason)?;
         if !self.may_confirm(contact.seq)? {
             return Ok(());
         }

@@ -85,14 +85,14 @@ impl SessionEnder<'_> {
         reason: Reason,
     ) -> Result<Vec<OutboxRow>> {
         let dropped = messages::fail_queued_of_session(self.tx, session_seq, before_turn, reason.as_str(), self.now)?;
-        self.tell_dropped(&dropped, reason)?;
+        self.publish_dropped(&dropped, reason)?;
         Ok(dropped)
     }
 
     /// Drops what flows and systems have queued for a contact.
     pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: Reason) -> Result<Vec<OutboxRow>> {
         let dropped = outbox::fail_queued_of_contact(self.tx, contact_seq, reason.as_str(), self.now)?;
-        self.tell_dropped(&dropped, reason)?;
+        self.publish_dropped(&dropped, reason)?;
         Ok(dropped)
     }
 

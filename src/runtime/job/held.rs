@@ -93,7 +93,7 @@ impl Job<'_> {
             engine::move_timers(&mut stored.session, by, held.until);
             sessions::update(tx, stored.seq, &stored.session, stored.prompted_at)?;
             self.arm(&stored.session);
-            self.notice_session(&stored.session);
+            self.note_session(&stored.session);
         }
         outbox::move_good_until(tx, contact_seq, held.until.as_millis().saturating_sub(from.as_millis()))?;
         if held.until < from {

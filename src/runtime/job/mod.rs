@@ -203,7 +203,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    pub(in crate::runtime) fn notice_session(&self, session: &Session) {
+    pub(in crate::runtime) fn note_session(&self, session: &Session) {
         self.note_change(|| Change::Session {
             id: session.id,
             flow_id: session.flow_id,
@@ -216,7 +216,7 @@ impl<'a> Job<'a> {
     }
 
     /// The same of a session that has ended without being read.
-    pub(in crate::runtime) fn notice_marked(&self, marked: &Marked, status: Status) -> Result<()> {
+    pub(in crate::runtime) fn note_marked(&self, marked: &Marked, status: Status) -> Result<()> {
         if !self.is_watched() {
             return Ok(());
         }

@@ -34,7 +34,7 @@ impl Job<'_> {
         for part in &later {
             outbox::fail(self.tx(), part.seq, reason.as_str(), None, self.now())?;
         }
-        self.tell_dropped(&later, reason)
+        self.publish_dropped(&later, reason)
     }
 
     fn later_parts(&self, row: &OutboxRow, which: PartsIn<'_>) -> Result<Vec<OutboxRow>> {

@@ -85,10 +85,10 @@ impl Job<'_> {
             self.prompted(row, (seq, session), at, access)?;
         }
         self.take_control(row, is_certain)?;
-        self.notice_progress(row, session.as_ref(), status)?;
+        self.note_progress(row, session.as_ref(), status)?;
         // Nobody else tells of what this channel does with a message.
         if is_certain && !self.shared().options.channel.kind().reports_progress() {
-            self.tell_stage(row, "sent", provider_id, at, None)?;
+            self.publish_stage(row, "sent", provider_id, at, None)?;
         }
         Ok(())
     }
@@ -137,11 +137,11 @@ impl Job<'_> {
         self.drop_parts_of_failed(row, reason)?;
         self.note_failed(row.contact_seq, row.id);
         self.go_on_behind(row)?;
-        self.tell_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
+        self.publish_stage(row, "failed", row.provider_id.as_deref(), at, Some((reason, error)))?;
         if let Some(session) = &session {
             self.count_message(CounterName::MessageFailed, session);
         }
-        self.notice_progress(row, session.as_ref(), MessageStatus::Failed)?;
+        self.note_progress(row, session.as_ref(), MessageStatus::Failed)?;
         let node = row.body.message().and_then(|message| message.node.clone());
         let (Some(turn), Some(node)) = (row.turn, node) else { return Ok(()) };
         let event = Event::DeliveryFailed { turn, node, code: reason.to_owned() };
@@ -155,7 +155,7 @@ impl Job<'_> {
                 if session.turn == turn
                     && let Some(marked) = self.session_ender().fail_completed(seq, reason)?
                 {
-                    self.notice_marked(&marked, Status::Failed)?;
+                    self.note_marked(&marked, Status::Failed)?;
                 }
             }
             _ => {}
@@ -203,28 +203,28 @@ impl Job<'_> {
     /// Drops what flows and systems have queued for a contact.
     pub(in crate::runtime) fn drop_queued_of(&self, contact_seq: i64, reason: Reason) -> Result<()> {
         let dropped = self.session_ender().drop_queued_of(contact_seq, reason)?;
-        self.notice_dropped(&dropped)
+        self.note_dropped(&dropped)
     }
 
     /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has
     /// ended.
-    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
-        self.session_ender().tell_dropped(dropped, reason)?;
-        self.notice_dropped(dropped)
+    pub(in crate::runtime) fn publish_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
+        self.session_ender().publish_dropped(dropped, reason)?;
+        self.note_dropped(dropped)
     }
 
     /// The same for those who watch.
-    pub(in crate::runtime) fn notice_dropped(&self, dropped: &[OutboxRow]) -> Result<()> {
+    pub(in crate::runtime) fn note_dropped(&self, dropped: &[OutboxRow]) -> Result<()> {
         if self.is_watched() {
             for row in dropped {
-                self.notice_progress(row, self.brief(row)?.as_ref(), MessageStatus::Failed)?;
+                self.note_progress(row, self.brief(row)?.as_ref(), MessageStatus::Failed)?;
             }
         }
         Ok(())
     }
 
     /// Tells once that a message got somewhere. `false` if that was told before.
-    pub(in crate::runtime) fn tell_stage(
+    pub(in crate::runtime) fn publish_stage(
         &self,
         row: &OutboxRow,
         stage: &'static str,
@@ -232,11 +232,11 @@ impl Job<'_> {
         at: Timestamp,
         failure: Option<(&str, Option<&str>)>,
     ) -> Result<bool> {
-        self.session_ender().tell_stage(row, stage, provider_id, at, failure, None)
+        self.session_ender().publish_stage(row, stage, provider_id, at, failure, None)
     }
 
     /// The same with what the message costs, if the channel says so beside.
-    pub(in crate::runtime) fn tell_priced_stage(
+    pub(in crate::runtime) fn publish_priced_stage(
         &self,
         row: &OutboxRow,
         stage: &'static str,
@@ -244,7 +244,7 @@ impl Job<'_> {
         at: Timestamp,
         pricing: Option<&Value>,
     ) -> Result<bool> {
-        self.session_ender().tell_stage(row, stage, provider_id, at, None, pricing)
+        self.session_ender().publish_stage(row, stage, provider_id, at, None, pricing)
     }
 
     /// Takes note of what a message costs, and counts it the first time, by what the channel calls its category.
@@ -270,7 +270,7 @@ impl Job<'_> {
         row.session_seq.map_or(Ok(None), |seq| outbox::session(self.tx(), seq))
     }
 
-    pub(in crate::runtime) fn notice_progress(
+    pub(in crate::runtime) fn note_progress(
         &self,
         row: &OutboxRow,
         session: Option<&SessionBrief>,
@@ -357,11 +357,11 @@ impl Job<'_> {
 
 impl SessionEnder<'_> {
     /// Tells of messages that were dropped from the queue, as of any that fail.
-    pub(in crate::runtime) fn tell_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
+    pub(in crate::runtime) fn publish_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         for row in dropped {
             // What was behind them may go out.
             self.wakeups.messages();
-            self.tell_stage(row, "failed", None, self.now, Some((reason.as_str(), None)), None)?;
+            self.publish_stage(row, "failed", None, self.now, Some((reason.as_str(), None)), None)?;
             if let Some(seq) = row.session_seq
                 && let Some(session) = outbox::session(self.tx, seq)?
             {
@@ -371,7 +371,7 @@ impl SessionEnder<'_> {
         Ok(())
     }
 
-    fn tell_stage(
+    fn publish_stage(
         &self,
         row: &OutboxRow,
         stage: &'static str,

@@ -246,7 +246,7 @@ impl Job<'_> {
         let trace = to_json(&record)?;
         turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
         self.arm(&session);
-        self.notice_session(&session);
+        self.note_session(&session);
         if is_new {
             self.emit_session(EventKind::SessionStarted, contact_seq, &loaded.contact, &session)?;
         }
@@ -262,7 +262,7 @@ impl Job<'_> {
     /// were.
     fn drop_queued(&self, session_seq: i64, before_turn: Option<u32>, reason: Reason) -> Result<u64> {
         let dropped = self.session_ender().drop_queued(session_seq, before_turn, reason)?;
-        self.notice_dropped(&dropped)?;
+        self.note_dropped(&dropped)?;
         Ok(dropped.len() as u64)
     }
 
@@ -292,7 +292,7 @@ impl Job<'_> {
         let (stimulus, reason) = (Reason::InternalError.as_str(), Reason::SessionEnded);
         let unread = UnloadedEnd { stimulus, reason, note: BROKEN };
         let dropped = self.session_ender().end_unloaded(&failed, Status::Failed, unread)?;
-        self.notice_dropped(&dropped)?;
+        self.note_dropped(&dropped)?;
         Ok(true)
     }
 
@@ -302,7 +302,7 @@ impl Job<'_> {
         let Some(dropped) = self.session_ender().cancel_unloaded(contact_seq, reason, BROKEN)? else {
             return Ok(false);
         };
-        self.notice_dropped(&dropped)?;
+        self.note_dropped(&dropped)?;
         Ok(true)
     }
 

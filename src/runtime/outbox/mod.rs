@@ -202,7 +202,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
         let pause = match round(runtime, &mut flights).await {
             Ok(pause) => pause,
             Err(error) => {
-                super::tell_refusal(runtime, &error, "messages could not be claimed; it is tried again");
+                super::log_failure(runtime, &error, "messages could not be claimed; it is tried again");
                 AFTER_ERROR
             }
         };

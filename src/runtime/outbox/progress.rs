@@ -104,12 +104,12 @@ impl NoteProgress {
             job.note_pricing(row, pricing)?;
         }
         for name in names {
-            is_news |= job.tell_priced_stage(row, name, provider_id, at, self.progress.pricing.as_ref())?;
+            is_news |= job.publish_priced_stage(row, name, provider_id, at, self.progress.pricing.as_ref())?;
         }
         let before = if was_open { MessageStatus::Sent } else { row.status };
         if rank(status) > rank(before) {
             messages::set_progress(job.tx(), row.seq, status, acceptance.at, job.now())?;
-            job.notice_progress(row, job.brief(row)?.as_ref(), status)?;
+            job.note_progress(row, job.brief(row)?.as_ref(), status)?;
             is_news = true;
         }
         Ok(if is_news { ProgressOutcome::Noted } else { ProgressOutcome::Known })
@@ -122,8 +122,8 @@ impl NoteProgress {
         }
         let refusal = refusal_of(&self.progress);
         outbox::fail(job.tx(), row.seq, &refusal.code, Some(&refusal.text), job.now())?;
-        job.tell_stage(row, "failed", None, at, Some((&refusal.code, Some(&refusal.text))))?;
-        job.notice_progress(row, None, MessageStatus::Failed)?;
+        job.publish_stage(row, "failed", None, at, Some((&refusal.code, Some(&refusal.text))))?;
+        job.note_progress(row, None, MessageStatus::Failed)?;
         Ok(ProgressOutcome::Noted)
     }
 

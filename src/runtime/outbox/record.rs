@@ -92,7 +92,7 @@ impl Command for Record {
             Sent::Ambiguous { text } => {
                 let until = job.now().plus(job.shared().options.unknown_after);
                 outbox::doubt(job.tx(), row.seq, text, until, job.now())?;
-                job.notice_progress(&row, job.brief(&row)?.as_ref(), MessageStatus::Unknown)?;
+                job.note_progress(&row, job.brief(&row)?.as_ref(), MessageStatus::Unknown)?;
                 Ok(Recorded::InDoubt)
             }
             Sent::Refused(refusal) => {
@@ -174,7 +174,7 @@ impl Command for Decide {
             if goes_again {
                 outbox::requeue(tx, row.seq, now, row.attempts, None, now)?;
                 job.wake_outbox();
-                job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+                job.note_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
             } else {
                 let acceptance = Acceptance { provider_id: None, at: now, is_certain: false, access: self.access };
                 job.accept(row, &acceptance)?;

@@ -81,7 +81,7 @@ impl Refused<'_> {
             RefusalClass::ChannelDown => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
                 job.pause_for(refusal, self.began_at)?;
-                job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+                job.note_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
                 return Ok(AfterRefusal::Paused);
             }
             RefusalClass::OptedOut => {
@@ -118,7 +118,7 @@ impl Refused<'_> {
                 return Ok(AfterRefusal::Failed);
             }
         }
-        job.notice_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
+        job.note_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
         Ok(AfterRefusal::Requeued)
     }
 

@@ -72,7 +72,7 @@ impl Command for Retry {
                 let minutes = max_age.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
                 outbox::set_good_until(tx, row.seq, now.plus(Duration::from_secs(u64::from(minutes) * 60)))?;
             }
-            job.notice_progress(row, session.as_ref(), MessageStatus::Queued)?;
+            job.note_progress(row, session.as_ref(), MessageStatus::Queued)?;
         }
         job.wake_outbox();
         Ok(Retried::Queued)

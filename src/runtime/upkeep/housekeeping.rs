@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::erasure;
 use crate::error::Result;
 use crate::runtime::job::idempotent::KEY_LIFETIME;
-use crate::runtime::{Runtime, tell_refusal};
+use crate::runtime::{Runtime, log_failure};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{Tx, WriteClass, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks};
 
@@ -40,7 +40,7 @@ pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
     let mut errors = parts.into_iter().filter_map(Result::err);
     let first = errors.next();
     for error in errors {
-        tell_refusal(runtime, &error, "another part of tidying up failed as well; it is tried again");
+        log_failure(runtime, &error, "another part of tidying up failed as well; it is tried again");
     }
     first.map_or(Ok(()), Err)
 }

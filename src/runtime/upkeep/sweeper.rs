@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::runtime::clock::BEAT;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Deferred, Job};
-use crate::runtime::{Clock, Command, Runtime, tell_refusal};
+use crate::runtime::{Clock, Command, Runtime, log_failure};
 use crate::store::{contacts, sessions};
 
 /// Jobs of the sweeper that are in the writer's queue at once, so that it never starves triggers.
@@ -143,7 +143,7 @@ pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop:
                     let runtime = runtime.clone();
                     tidying = Some(tokio::spawn(async move {
                         if let Err(error) = runtime.tidy().await {
-                            tell_refusal(&runtime, &error, "the database could not be tidied up; it is tried again");
+                            log_failure(&runtime, &error, "the database could not be tidied up; it is tried again");
                         }
                     }));
                 }
@@ -151,7 +151,7 @@ pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop:
             match swept {
                 Ok(_) => pause(runtime, interval).await,
                 Err(error) => {
-                    tell_refusal(runtime, &error, "timers could not be fired; they are tried again");
+                    log_failure(runtime, &error, "timers could not be fired; they are tried again");
                     interval.max(AFTER_ERROR)
                 }
             }

@@ -31,7 +31,7 @@ use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
 use crate::runtime::address_guard::Guard;
-use crate::runtime::{Runtime, jittered, tell_refusal, wait_for_store};
+use crate::runtime::{Runtime, jittered, log_failure, wait_for_store};
 use crate::store::WriteClass;
 use crate::store::webhooks::{self, DeliveryRow, Endpoint};
 
@@ -144,13 +144,13 @@ async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Recei
 
 async fn test_or_log(runtime: Runtime, endpoint: EndpointId, id: Uuid) {
     if let Err(error) = test(&runtime, endpoint, id).await {
-        tell_refusal(&runtime, &error, "an endpoint could not be tested");
+        log_failure(&runtime, &error, "an endpoint could not be tested");
     }
 }
 
 async fn drain_or_log(runtime: Runtime, id: EndpointId, stopping: watch::Receiver<bool>) {
     if let Err(error) = drain(&runtime, id, &stopping).await {
-        tell_refusal(&runtime, &error, "events could not be told; it is tried again");
+        log_failure(&runtime, &error, "events could not be told; it is tried again");
         tokio::time::sleep(POLL).await;
     }
 }
@@ -345,7 +345,7 @@ async fn record(
         match recorded.await {
             Ok(()) => break,
             Err(error) if wait_for_store(runtime).await => {
-                tell_refusal(runtime, &error, "what an endpoint said could not be recorded; it is tried again");
+                log_failure(runtime, &error, "what an endpoint said could not be recorded; it is tried again");
             }
             Err(error) => return Err(error),
         }

@@ -390,23 +390,22 @@ impl Simulation {
                 Ok(())
             }
             Stimulus::Event { name, payload } => {
-                self.tell(Event::External { name: name.clone(), payload: payload.clone() })
+                self.apply_after_due(Event::External { name: name.clone(), payload: payload.clone() })
             }
-            Stimulus::Resume => self.tell(Event::Resume),
+            Stimulus::Resume => self.apply_after_due(Event::Resume),
             Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
             Stimulus::Window { open } => {
                 self.state.window.set(*open);
                 Ok(())
             }
             Stimulus::Colleague { .. } => self.hear_colleague(),
-            Stimulus::Cancel { reason } => {
-                self.tell(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) })
-            }
+            Stimulus::Cancel { reason } => self
+                .apply_after_due(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) }),
         }
     }
 
-    /// Tells the session what happened, after what was overdue.
-    fn tell(&mut self, event: Event) -> Result<(), Refused> {
+    /// Applies an event to the session, after the timers that were due before it.
+    fn apply_after_due(&mut self, event: Event) -> Result<(), Refused> {
         if !self.is_running() {
             return Err(Refused::because(Reason::HasEnded));
         }
@@ -507,7 +506,7 @@ impl Simulation {
         let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
         let (turn, message) = self.shown(index)?;
         let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
-        self.tell(Event::DeliveryFailed { turn, node, code })
+        self.apply_after_due(Event::DeliveryFailed { turn, node, code })
     }
 
     /// A session that had completed has failed if the channel does not take its last word.
