@@ -60,7 +60,7 @@ pub(super) enum Route {
     /// To a session that takes it.
     To(Box<LoadedSession>),
     /// Kept with the session that it was meant for, and traced there, but not taken.
-    Unheard(StoredTurn, Reason),
+    NotTaken(StoredTurn, Reason),
     /// To whoever has taken the session over.
     Handoff(StoredTurn),
     /// To no session.
@@ -94,7 +94,7 @@ impl Route {
     pub(super) fn handling(&self) -> Handling {
         match self {
             Self::To(_) => Handling::Reply,
-            Self::Unheard(..) | Self::Nowhere(_) => Handling::Unrouted,
+            Self::NotTaken(..) | Self::Nowhere(_) => Handling::Unrouted,
             Self::Handoff(_) => Handling::Handoff,
             Self::Held(..) => Handling::Held,
             Self::OptOut(..) => Handling::OptOut,
@@ -107,7 +107,7 @@ impl Route {
 
     pub(super) fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Unheard(_, why) | Self::Nowhere(why) => Some(*why),
+            Self::NotTaken(_, why) | Self::Nowhere(why) => Some(*why),
             Self::Held(_, by) => Some(by.reason()),
             _ => None,
         }
@@ -117,7 +117,7 @@ impl Route {
     pub(super) fn session(&self) -> Option<StoredTurn> {
         match self {
             Self::To(loaded) => loaded.seq.map(|seq| StoredTurn::of(seq, &loaded.session)),
-            Self::Unheard(at, _) | Self::Handoff(at) | Self::Say(at, ..) => Some(*at),
+            Self::NotTaken(at, _) | Self::Handoff(at) | Self::Say(at, ..) => Some(*at),
             Self::Start(start, _) => start.after,
             Self::Held(at, _) => *at,
             Self::Nowhere(_) | Self::OptOut(..) | Self::OptIn(_) | Self::Noted => None,
@@ -219,9 +219,9 @@ pub(super) fn follow(
             messages::set_handled(job.tx(), stored.seq, handling, Some(why.as_str()), loaded.seq)?;
         }
         Route::Held(Some(at), by) => {
-            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), by.reason())?;
+            job.trace_not_taken(at.seq, at.turn, event(inbound.reply(kind, None)), by.reason())?;
         }
-        Route::Unheard(at, why) => job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
+        Route::NotTaken(at, why) => job.trace_not_taken(at.seq, at.turn, event(inbound.reply(kind, None)), why)?,
         // Timers that were overdue may have changed the contact.
         // While another system has the conversation, the wish is not confirmed either.
         Route::OptOut(language, ending) => {
@@ -233,13 +233,13 @@ pub(super) fn follow(
             job.opt_in(&job.contact(contact.seq)?, language)?;
         }
         Route::Say(at, text, max_age) => {
-            job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
+            job.trace_not_taken(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
             // Timers that were overdue may have changed the contact.
             job.enqueue_text(&job.contact(contact.seq)?, Origin::Flow, &text, Some(max_age))?;
         }
         Route::Start(start, handling) => {
             if let Some(at) = start.after {
-                job.trace_unheard(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
+                job.trace_not_taken(at.seq, at.turn, event(inbound.reply(kind, None)), Reason::LateReply)?;
             }
             let (seq, id) = start.run(job, inbound, kind, contact.seq)?;
             received.session_id = Some(id);
@@ -382,7 +382,7 @@ impl Router<'_> {
         if is_limited {
             return Ok(Route::Nowhere(Reason::AutoReplyLimit));
         }
-        Ok(ended.map_or(Route::Nowhere(Reason::NoSession), |at| Route::Unheard(at, Reason::SessionEnded)))
+        Ok(ended.map_or(Route::Nowhere(Reason::NoSession), |at| Route::NotTaken(at, Reason::SessionEnded)))
     }
 
     /// Keeps the message for whoever else holds the conversation. Who has taken a session over reads it as ever, while
@@ -457,7 +457,7 @@ impl Router<'_> {
     fn give(&self, mut sessions: Vec<LoadedSession>, index: usize) -> Route {
         let loaded = sessions.swap_remove(index);
         if self.settled[index] {
-            return Route::Unheard(at(&loaded), turn::too_late(&loaded.session));
+            return Route::NotTaken(at(&loaded), turn::too_late(&loaded.session));
         }
         Route::To(Box::new(loaded))
     }

@@ -151,7 +151,7 @@ impl Job<'_> {
                 self.apply(&mut loaded, &event)?;
             }
             (None, Some(seq), Some(session)) if notifies_session && !is_running => {
-                self.trace_unheard(seq, session.turn, event, Reason::HasEnded)?;
+                self.trace_not_taken(seq, session.turn, event, Reason::HasEnded)?;
                 if session.turn == turn
                     && let Some(marked) = self.session_ender().fail_completed(seq, reason)?
                 {

@@ -310,21 +310,21 @@ impl Job<'_> {
     fn trace_ignored(&self, loaded: &LoadedSession, event: &Event, why: Reason) -> Result<()> {
         match (loaded.seq, event) {
             (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {
-                self.trace_unheard(seq, loaded.session.turn, event.clone(), why)
+                self.trace_not_taken(seq, loaded.session.turn, event.clone(), why)
             }
             _ => Ok(()),
         }
     }
 
     /// Notes in a session's trace what it was sent and did not take. `turn` is the last that it took.
-    pub(in crate::runtime) fn trace_unheard(
+    pub(in crate::runtime) fn trace_not_taken(
         &self,
         session_seq: i64,
         turn: u32,
         stimulus: Event,
         why: Reason,
     ) -> Result<()> {
-        let record = turn::unheard(turn, stimulus, why);
+        let record = turn::not_taken(turn, stimulus, why);
         turns::insert(self.tx, session_seq, turn, self.now, &to_json(&record)?, &[])?;
         Ok(())
     }

@@ -202,7 +202,7 @@ pub(in crate::runtime) fn too_late(session: &Session) -> Reason {
 }
 
 /// The trace of an event that a session was sent and did not take. `turn` is the last that it took.
-pub(in crate::runtime) fn unheard(turn: u32, stimulus: Event, why: impl Display) -> TurnRecord {
+pub(in crate::runtime) fn not_taken(turn: u32, stimulus: Event, why: impl Display) -> TurnRecord {
     let warnings = vec![Warning { node: None, text: format!("ignored: {why}") }];
     TurnRecord { turn, stimulus, path: Vec::new(), changes: Vec::new(), warnings }
 }

@@ -54,7 +54,7 @@ impl Simulation {
             answers_turn: None,
             received_at: now,
         });
-        let unheard = |ended_in| turn::unheard(ended_in, reply, Reason::LateReply);
+        let unheard = |ended_in| turn::not_taken(ended_in, reply, Reason::LateReply);
         let ended_in = self.state.session.turn;
         match answer {
             Answer::Say(text) => self.keep(unheard(ended_in), vec![said(text)?]),

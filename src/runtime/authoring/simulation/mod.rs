@@ -416,7 +416,7 @@ impl Simulation {
         match self.apply(&event) {
             // The timers that fired stand, so that the refusal is traced instead.
             Err(Refused { reason }) if fired > 0 && self.bytes <= BYTES => {
-                self.keep(turn::unheard(self.state.session.turn, event, &reason), Vec::new())
+                self.keep(turn::not_taken(self.state.session.turn, event, &reason), Vec::new())
             }
             told => told,
         }
@@ -497,7 +497,7 @@ impl Simulation {
         }
         reply.answers_turn = None;
         let why = turn::too_late(&self.state.session);
-        let record = turn::unheard(self.state.session.turn, Event::Reply(reply), why);
+        let record = turn::not_taken(self.state.session.turn, Event::Reply(reply), why);
         self.keep(record, Vec::new())
     }
 
