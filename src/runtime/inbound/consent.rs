@@ -27,7 +27,7 @@ impl Job<'_> {
         language: Option<Option<&str>>,
         ending: Ending,
     ) -> Result<(), Deferred> {
-        self.opt_out_unheard(contact, ending)?;
+        self.opt_out_silently(contact, ending)?;
         if let (Some(language), false) = (language, contact.contact.is_opted_out()) {
             self.confirm(Wish::OptOut, contact, language)?;
         }
@@ -35,7 +35,7 @@ impl Job<'_> {
     }
 
     /// The same without a word to the person, who did not just ask for it.
-    pub(super) fn opt_out_unheard(&self, contact: &StoredContact, ending: Ending) -> Result<(), Deferred> {
+    pub(super) fn opt_out_silently(&self, contact: &StoredContact, ending: Ending) -> Result<(), Deferred> {
         let mut opted_out = contact.contact.clone();
         opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));
         opted_out.marketing_only = false;
@@ -53,7 +53,7 @@ impl Job<'_> {
 
     /// Opts a person in again. `language` as in [`Job::opt_out`].
     pub(super) fn opt_in(&self, contact: &StoredContact, language: Option<Option<&str>>) -> Result<(), Deferred> {
-        self.opt_in_unheard(contact)?;
+        self.opt_in_silently(contact)?;
         if let Some(language) = language {
             self.confirm(Wish::OptIn, contact, language)?;
         }
@@ -61,7 +61,7 @@ impl Job<'_> {
     }
 
     /// The same without a word to the person.
-    pub(super) fn opt_in_unheard(&self, contact: &StoredContact) -> Result<()> {
+    pub(super) fn opt_in_silently(&self, contact: &StoredContact) -> Result<()> {
         let mut opted_in = contact.contact.clone();
         (opted_in.opted_out_at, opted_in.marketing_only) = (None, false);
         // The consent from before was taken back: this one is new.

@@ -91,7 +91,7 @@ impl Runtime {
                     counting.await?;
                 }
                 match recipient {
-                    Some(recipient) => self.meet(&recipient).await,
+                    Some(recipient) => self.link_addresses(&recipient).await,
                     None => Ok(()),
                 }
             }

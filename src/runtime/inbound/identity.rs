@@ -128,7 +128,7 @@ impl Job<'_> {
                 Access::Full => Ending::InOrder(self.running(&contact, usize::MAX, false)?),
                 Access::Degraded => Ending::UnloadedEnd,
             };
-            self.opt_out_unheard(&contact, ending)?;
+            self.opt_out_silently(&contact, ending)?;
         }
         self.add_addresses(seq, shown)?;
         Ok(seq)

@@ -11,12 +11,12 @@ mod consent;
 mod deliveries;
 mod echo;
 pub(super) mod identity;
-mod meet;
+mod link_addresses;
 mod merge;
 mod message;
 mod preferences;
+mod received;
 mod route;
-mod tell;
 
 use std::sync::Arc;
 
@@ -39,8 +39,8 @@ pub use message::{Inbound, Quoted, Received};
 pub(super) use route::LATE;
 
 use message::Stored;
+pub(super) use received::Marker;
 use route::Route;
-pub(super) use tell::Marker;
 
 impl Runtime {
     /// Takes a message from a person, whatever is wrong with the flow that it is for: nobody's message is lost to that,
@@ -180,7 +180,7 @@ impl Receive {
             if outbox::stop_waiting(job.tx(), job.channel(), contact.seq, job.now())? {
                 job.wake_outbox();
             }
-            tell::message_received(job, inbound, kind, (contact, id))?;
+            received::message_received(job, inbound, kind, (contact, id))?;
         }
         let of_session = session.map(|at| (at.id, at.flow_id));
         job.note_change(|| Change::message(id, contact.contact.id, of_session, Direction::In, MessageStatus::Received));

@@ -47,7 +47,7 @@ impl Command for Prefer {
         }
         if *wants_marketing {
             if contact.contact.marketing_only {
-                job.opt_in_unheard(&contact)?;
+                job.opt_in_silently(&contact)?;
             }
             return Ok(None);
         }

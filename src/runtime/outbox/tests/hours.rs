@@ -78,7 +78,7 @@ async fn the_hours_a_delay_and_what_is_said_are_on_one_clock() {
         ]})
     };
     let desk = Desk::new(whatsapp()).await;
-    desk.meet(EVA).await;
+    desk.add_contact(EVA).await;
     desk.clock.advance(seconds(3600));
     desk.start(flow("say", "Good morning"), EVA).await;
     let reminder = desk.start(flow("wait", "It is {{now|date('%H:%M')}}"), EVA).await;

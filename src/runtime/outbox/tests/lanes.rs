@@ -176,7 +176,7 @@ async fn a_number_that_has_had_enough_delays_and_drops_nothing() {
     let desk = Desk::new(whatsapp()).await;
     let phones: Vec<String> = (0..40).map(|n| format!("+1415555{:04}", 2_000 + n)).collect();
     for phone in &phones {
-        desk.meet(phone).await;
+        desk.add_contact(phone).await;
         desk.start(question(), phone).await;
     }
     let batch = claim(&desk.runtime, 0).await.unwrap();

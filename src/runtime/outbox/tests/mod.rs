@@ -123,7 +123,7 @@ impl Desk {
         bring_into_order(&runtime).await.unwrap();
         let desk = Self { store: CloseOnDrop(store), clock, runtime, dir };
         for phone in [ANA, BEN] {
-            desk.meet(phone).await;
+            desk.add_contact(phone).await;
         }
         desk
     }
@@ -138,7 +138,7 @@ impl Desk {
     }
 
     /// Somebody writes for the first time, which opens the window.
-    async fn meet(&self, phone: &str) {
+    async fn add_contact(&self, phone: &str) {
         let (now, phone) = (self.clock.now(), phone.parse::<Phone>().unwrap());
         self.store
             .write(move |tx| {

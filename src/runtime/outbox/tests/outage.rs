@@ -63,7 +63,7 @@ fn taken() -> Sent {
 async fn a_far_side_that_answers_500_for_ten_minutes_or_an_hour_loses_nothing() {
     for (minutes, code) in [(10, "http_500"), (60, "131016"), (60, "1")] {
         let desk = Desk::new(whatsapp()).await;
-        desk.meet(CARL).await;
+        desk.add_contact(CARL).await;
         let over_at = desk.clock.now().plus(seconds(minutes * 60));
         let clock = desk.clock.clone();
         let mut far_side = FarSide::new(&desk, move |_, _| match clock.now() < over_at {
@@ -124,7 +124,7 @@ async fn a_lone_message_outlasts_an_outage_and_holds_up_nobody() {
 #[tokio::test]
 async fn a_bad_message_among_good_ones_fails_after_eight_tries_and_its_session_hears_of_it() {
     let desk = Desk::new(whatsapp()).await;
-    desk.meet(CARL).await;
+    desk.add_contact(CARL).await;
     let session = desk.start(question(), ANA).await;
     let tries = std::cell::Cell::new(0);
     let mut far_side = FarSide::new(&desk, |phone, _| match phone == ANA {
@@ -150,10 +150,10 @@ async fn a_bad_message_among_good_ones_fails_after_eight_tries_and_its_session_h
 #[tokio::test]
 async fn three_bad_messages_at_once_hold_up_the_good_ones_for_moments_only() {
     let desk = Desk::new(whatsapp()).await;
-    desk.meet(CARL).await;
+    desk.add_contact(CARL).await;
     let people: Vec<String> = (0..6).map(|n| format!("+1415555020{n}")).collect();
     for phone in &people {
-        desk.meet(phone).await;
+        desk.add_contact(phone).await;
     }
     let mut far_side = FarSide::new(&desk, |phone, _| match [ANA, BEN, CARL].contains(&phone) {
         true => refused(RefusalClass::Transient, "131000"),
@@ -183,7 +183,7 @@ async fn a_far_side_that_takes_one_in_twenty_gets_everything_in_the_end() {
     let desk = Desk::new(whatsapp()).await;
     let people: Vec<String> = (0..40).map(|n| format!("+141555502{n:02}")).collect();
     for phone in &people {
-        desk.meet(phone).await;
+        desk.add_contact(phone).await;
         desk.start(speech(), phone).await;
     }
     let mut asked: HashMap<String, usize> = HashMap::new();

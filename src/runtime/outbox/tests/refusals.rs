@@ -144,7 +144,7 @@ async fn a_channel_that_is_down_is_paused_and_loses_nothing() {
     let ana = desk.start(question(), ANA).await;
     let ben = desk.start(question(), BEN).await;
     let carl = "+14155550125";
-    desk.meet(carl).await;
+    desk.add_contact(carl).await;
     desk.start(question(), carl).await;
     let attempts = desk.claim().await;
     // The third answer is late.

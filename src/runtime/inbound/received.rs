@@ -1,4 +1,4 @@
-//! Telling of a message that came: the operator's own systems, and the person who wrote it.
+//! What follows a message that came in: the event for webhook endpoints, and the mark that it was read.
 
 use std::sync::Arc;
 

@@ -12,16 +12,16 @@ use crate::store::outbox::{self, OutboxRow};
 
 /// Makes addresses lead to one contact, if any of them leads to one. The outcome is whether there was one.
 #[derive(Debug, Clone)]
-struct Meet {
+struct LinkAddresses {
     shown: Vec<AddressKey>,
     access: Access,
 }
 
-impl Command for Meet {
+impl Command for LinkAddresses {
     type Outcome = bool;
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
-        // Of nobody who is unknown here a contact is made: they have said nothing.
+        // A status never creates a contact: the person has written nothing.
         if job.owners(&self.shown)?.is_empty() {
             return Ok(false);
         }
@@ -68,7 +68,7 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`Runtime::handle`].
-    pub(in crate::runtime) async fn meet(&self, person: &Sender) -> Result<()> {
+    pub(in crate::runtime) async fn link_addresses(&self, person: &Sender) -> Result<()> {
         let shown = person.addresses.clone();
         if shown.len() < 2 {
             return Ok(());
@@ -82,6 +82,6 @@ impl Runtime {
             return Ok(());
         }
         let log = |error: &_| tracing::error!(%error, "two contacts could not be made one in good order");
-        self.handle_degraded(|access| Meet { shown: shown.clone(), access }, log).await.map(drop)
+        self.handle_degraded(|access| LinkAddresses { shown: shown.clone(), access }, log).await.map(drop)
     }
 }
