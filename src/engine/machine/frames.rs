@@ -40,7 +40,7 @@ impl Machine<'_> {
     }
 
     /// The reverse of [`Machine::enter_frames`]. A session that has ended is in no sub-flow any more.
-    pub(super) fn put_frames_back(&mut self) {
+    pub(super) fn restore_root(&mut self) {
         let Some(mut active) = self.frame.take() else { return };
         swap(&mut self.session, &mut active);
         self.callers.push(active);
@@ -111,7 +111,7 @@ impl Machine<'_> {
             }
             return Ok(Next::Stop);
         }
-        let (index, context) = self.come_back()?;
+        let (index, context) = self.pop_frame()?;
         match ending {
             Ending::Completed(outcome) => {
                 self.save_result(index, json!({"status": "completed", "outcome": outcome, "context": context}))?;
@@ -128,7 +128,7 @@ impl Machine<'_> {
             self.stay(index, Some(&why));
         }
         while self.has_caller() {
-            let (index, context) = match self.come_back() {
+            let (index, context) = match self.pop_frame() {
                 Ok(back) => back,
                 Err(halt) => return self.fail_here(halt),
             };
@@ -199,7 +199,7 @@ impl Machine<'_> {
                 self.end(Status::Failed, Some(code));
                 return Ok(());
             }
-            if let Err(halt) = self.come_back() {
+            if let Err(halt) = self.pop_frame() {
                 self.fail_here(halt);
                 return Ok(());
             }
@@ -261,7 +261,7 @@ impl Machine<'_> {
     }
 
     /// Goes back to the caller, at its node. Gives that node's place, and the context that the sub-flow had.
-    fn come_back(&mut self) -> Result<(usize, Map<String, Value>), Halt> {
+    fn pop_frame(&mut self) -> Result<(usize, Map<String, Value>), Halt> {
         let Some(mut caller) = self.callers.pop() else { return Err(Halt(Reason::WaitAtWrongNode)) };
         swap(&mut self.session, &mut caller);
         let context = mem::take(&mut caller.context);

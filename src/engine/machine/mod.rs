@@ -141,7 +141,7 @@ impl<'a> Machine<'a> {
         }
         match ignored {
             Some(_) => self.session = self.before.clone(),
-            None => self.put_frames_back(),
+            None => self.restore_root(),
         }
         Ok(Step {
             record: TurnRecord {
