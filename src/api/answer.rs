@@ -12,24 +12,24 @@ pub(in crate::api) fn iso(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| json!(at.to_iso_seconds()))
 }
 
-/// The part of a list that is asked for, of a list that is short enough to be read whole: all of it where no limit is
+/// The page that a query asks for, of a list that is short enough to be read whole: all of it where no limit is
 /// given. Its cursor counts rows.
-pub(in crate::api) fn part<T>(rows: Vec<T>, query: &mut Query) -> (Vec<T>, Option<String>) {
+pub(in crate::api) fn paginate<T>(rows: Vec<T>, query: &mut Query) -> (Vec<T>, Option<String>) {
     let is_limited = query.has("limit");
     let page = query.page();
-    cut_out(rows, page.cursor, if is_limited { page.limit as usize } else { usize::MAX })
+    slice_page(rows, page.cursor, if is_limited { page.limit as usize } else { usize::MAX })
 }
 
-/// So many rows of a whole list after as many as its cursor counts, and the cursor of the next page.
-pub(in crate::api) fn cut_out<T>(rows: Vec<T>, cursor: Option<i64>, limit: usize) -> (Vec<T>, Option<String>) {
+/// At most `limit` rows of a whole list from the row that its cursor counts, and the cursor of the next page.
+pub(in crate::api) fn slice_page<T>(rows: Vec<T>, cursor: Option<i64>, limit: usize) -> (Vec<T>, Option<String>) {
     let from = cursor.and_then(|cursor| usize::try_from(cursor).ok()).unwrap_or(0);
     let end = from.saturating_add(limit);
     let next = (end < rows.len()).then(|| end.to_string());
     (rows.into_iter().skip(from).take(limit).collect(), next)
 }
 
-/// Cuts a list that was read one row too far, and gives the cursor of the next page.
-pub(in crate::api) fn cut<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
+/// Trims a list that was read one row past its limit, and gives the cursor of the next page.
+pub(in crate::api) fn trim_page<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
     let limit = limit as usize;
     let has_more = rows.len() > limit;
     rows.truncate(limit);

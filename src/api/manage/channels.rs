@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use crate::api::answer::cut;
+use crate::api::answer::trim_page;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -118,7 +118,7 @@ pub(in crate::api) async fn list_strays(
         unprocessed_deliveries::newest_of(conn, &name, page.cursor, page.limit.saturating_add(1))
     })
     .await?;
-    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+    let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
     Ok(HttpResponse::Ok().json(Listing { data: rows.into_iter().map(unprocessed_view).collect(), next_cursor }))
 }
 

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::answer::{cut, row_of};
+use crate::api::answer::{row_of, trim_page};
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
     checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
@@ -59,7 +59,7 @@ pub(in crate::api) async fn list_contacts(
             },
             None => contacts::list(conn, page.cursor, page.limit + 1)?,
         };
-        let next = cut(&mut rows, page.limit, |row| row.stored.seq);
+        let next = trim_page(&mut rows, page.limit, |row| row.stored.seq);
         Ok((rows, next))
     })
     .await?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::stats::session_counts;
-use crate::api::answer::{iso, part};
+use crate::api::answer::{iso, paginate};
 use crate::api::auth::Principal;
 use crate::api::coding::plain_tag;
 use crate::api::error::ApiError;
@@ -41,7 +41,7 @@ pub(in crate::api) async fn list_flows(
     let kind = query.choice("kind", &KINDS);
     let mut rows = read(&state, flows::list).await?;
     rows.retain(|flow| kind.is_none_or(|kind| flow.kind == kind));
-    let (rows, next) = part(rows, &mut query);
+    let (rows, next) = paginate(rows, &mut query);
     query.finish()?;
     Ok(HttpResponse::Ok().json(list_view(&state, rows, next).await?))
 }

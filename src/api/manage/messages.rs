@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use crate::api::answer::cut;
+use crate::api::answer::trim_page;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::public::actions::opted_out;
@@ -144,7 +144,7 @@ pub(in crate::api) async fn retry_message(
 
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Listing<TracedMessage>> {
     let mut rows = messages::list_of_contact(conn, contact_seq, page.cursor, page.limit + 1)?;
-    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+    let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
     let data = rows.iter().map(|row| message_with_stages(conn, row)).collect::<Result<Vec<_>>>()?;
     Ok(Listing { data, next_cursor })
 }

@@ -9,7 +9,7 @@ use super::flows::{
     find, flow_view, listed_flow, not_found, note_flow_change, parse_draft, read_if_match, saved_answer, stale,
     view_answer,
 };
-use crate::api::answer::cut;
+use crate::api::answer::trim_page;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query, Reader};
@@ -258,7 +258,7 @@ pub(in crate::api) async fn list_versions(
         let Some(flow) = flows::find_summary(conn, id)? else { return Ok(None) };
         let before = page.cursor.map(|cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
         let mut rows = flows::versions(conn, flow.seq, before, page.limit + 1)?;
-        let next_cursor = cut(&mut rows, page.limit, |row| i64::from(row.version));
+        let next_cursor = trim_page(&mut rows, page.limit, |row| i64::from(row.version));
         let data = rows.into_iter().map(|row| version_view(row, flow.published_version, None)).collect();
         Ok(Some(Listing::<Version> { data, next_cursor }))
     });

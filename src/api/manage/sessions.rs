@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use super::messages::message_view;
-use crate::api::answer::cut;
+use crate::api::answer::trim_page;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, read};
@@ -76,7 +76,7 @@ pub(in crate::api) async fn list_view(
             true => sessions::list_in_handoff(conn, &filter, page.cursor, page.limit + 1)?,
             false => sessions::list(conn, &filter, page.cursor, page.limit + 1)?,
         };
-        let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+        let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
         let data = rows.iter().map(|row| listed_session(conn, row, now)).collect::<Result<Vec<_>>>()?;
         Ok(Listing { data, next_cursor })
     });
@@ -213,7 +213,7 @@ pub(in crate::api) async fn list_turns(
 /// A page of a session's trace, oldest first.
 pub(in crate::api) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> Result<Listing<Turn>> {
     let mut rows = turns::list(conn, session_seq, page.cursor.unwrap_or(0), page.limit + 1)?;
-    let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+    let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
     Ok(Listing { data: turn_views(conn, &rows)?, next_cursor })
 }
 

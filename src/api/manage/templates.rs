@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::api::answer::part;
+use crate::api::answer::paginate;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -70,7 +70,7 @@ pub(in crate::api) async fn list_templates(
             && language.as_ref().is_none_or(|language| template.language == *language)
             && status.is_none_or(|status| template.status == status)
     });
-    let (rows, next_cursor) = part(rows, &mut query);
+    let (rows, next_cursor) = paginate(rows, &mut query);
     query.finish()?;
     let data = rows.iter().map(|row| template_view(&state, row)).collect();
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))

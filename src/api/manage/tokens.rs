@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::api::answer::part;
+use crate::api::answer::paginate;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
@@ -26,7 +26,7 @@ pub(in crate::api) async fn list_tokens(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
-    let (rows, next_cursor) = part(read(&state, tokens::list).await?, &mut query);
+    let (rows, next_cursor) = paginate(read(&state, tokens::list).await?, &mut query);
     query.finish()?;
     Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(token_view).collect(), next_cursor }))
 }

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
-use crate::api::answer::{cut, part};
+use crate::api::answer::{paginate, trim_page};
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -27,7 +27,7 @@ pub(in crate::api) async fn list_endpoints(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
-    let (rows, next_cursor) = part(read(&state, webhooks::list_endpoints).await?, &mut query);
+    let (rows, next_cursor) = paginate(read(&state, webhooks::list_endpoints).await?, &mut query);
     query.finish()?;
     let data = rows.into_iter().map(|(endpoint, queued)| endpoint_view(endpoint, queued)).collect();
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
@@ -142,7 +142,7 @@ pub(in crate::api) async fn list_deliveries(
     let listed = read(&state, move |conn| {
         let Some(endpoint) = webhooks::find_endpoint(conn, id)? else { return Ok(None) };
         let mut rows = webhooks::list_deliveries(conn, endpoint.seq, status, page.cursor, page.limit + 1)?;
-        let next_cursor = cut(&mut rows, page.limit, |row| row.seq);
+        let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
         let first = webhooks::first_queued(conn, endpoint.seq)?;
         let data = rows.into_iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
         Ok(Some(Listing { data, next_cursor }))

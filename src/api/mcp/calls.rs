@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::tools::Tool;
-use crate::api::answer::{cut_out, row_of};
+use crate::api::answer::{row_of, slice_page};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 
@@ -67,7 +67,7 @@ async fn list_flows(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiE
     let mut rows = read(state, store::flows::list).await?;
     rows.retain(|flow| is_published.is_none_or(|wanted| flow.published_version.is_some() == wanted));
     rows.retain(|flow| kind.is_none_or(|wanted| flow.kind == wanted));
-    let (rows, next) = cut_out(rows, cursor, limit as usize);
+    let (rows, next) = slice_page(rows, cursor, limit as usize);
     structured(&flows::list_view(state, rows, next).await?)
 }
 
