@@ -110,35 +110,35 @@ pub(in crate::api) async fn decode(coding: Coding, sent: Bytes, limit: usize) ->
 }
 
 /// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from somebody who
-/// is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `room`; what a request
+/// is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `budget`; what a request
 /// announces takes none.
 pub(in crate::api) async fn raw_body(
     request: &HttpRequest,
     payload: web::Payload,
-    (free, room): (usize, &Semaphore),
+    (free, budget): (usize, &Semaphore),
 ) -> Result<Bytes, ApiError> {
-    gather_within(BODY_TIMEOUT, request, payload, (free, room)).await.map(|(raw, _)| raw)
+    gather_within(BODY_TIMEOUT, request, payload, (free, budget)).await.map(|(raw, _)| raw)
 }
 
 async fn gather_within<'a>(
     within: Duration,
     request: &HttpRequest,
     payload: web::Payload,
-    (free, room): (usize, &'a Semaphore),
-) -> Result<Housed<'a>, ApiError> {
+    (free, budget): (usize, &'a Semaphore),
+) -> Result<BufferedBody<'a>, ApiError> {
     let limit = check_length(request)?;
-    let gathering = gather(payload, limit, (free, room));
+    let gathering = gather(payload, limit, (free, budget));
     tokio::time::timeout(within, gathering).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-/// A body, and the room that it takes up.
-pub(in crate::api) type Housed<'a> = (Bytes, Option<SemaphorePermit<'a>>);
+/// A body, and the permits of the byte budget that it uses.
+pub(in crate::api) type BufferedBody<'a> = (Bytes, Option<SemaphorePermit<'a>>);
 
 async fn gather<'a>(
     mut payload: web::Payload,
     limit: usize,
-    (free, room): (usize, &'a Semaphore),
-) -> Result<Housed<'a>, ApiError> {
+    (free, budget): (usize, &'a Semaphore),
+) -> Result<BufferedBody<'a>, ApiError> {
     let mut raw = BytesMut::new();
     let mut taken: Option<SemaphorePermit<'a>> = None;
     while let Some(piece) = payload.next().await {
@@ -150,7 +150,7 @@ async fn gather<'a>(
         let beyond = length.saturating_sub(raw.len().max(free));
         if beyond > 0 {
             let more = u32::try_from(beyond).map_err(|_| too_large(limit))?;
-            let more = room.try_acquire_many(more).map_err(|_| no_room())?;
+            let more = budget.try_acquire_many(more).map_err(|_| no_room())?;
             match &mut taken {
                 Some(taken) => taken.merge(more),
                 None => taken = Some(more),
@@ -162,23 +162,23 @@ async fn gather<'a>(
 }
 
 /// A body of whatever type, decoded, within the resource's limit, from somebody who is known. It may take `within` to
-/// arrive. Each of its bytes that is here takes a permit of `room`, which is the caller's to keep for as long as it keeps
+/// arrive. Each of its bytes that is here takes a permit of `budget`, which is the caller's to keep for as long as it keeps
 /// the body.
 pub(in crate::api) async fn kept_body<'a>(
     request: &HttpRequest,
     payload: web::Payload,
     within: Duration,
-    room: &'a Semaphore,
-) -> Result<Housed<'a>, ApiError> {
+    budget: &'a Semaphore,
+) -> Result<BufferedBody<'a>, ApiError> {
     let coding = of_body(request)?;
-    let (sent, housed) = gather_within(within, request, payload, (0, room)).await?;
+    let (sent, permits_held) = gather_within(within, request, payload, (0, budget)).await?;
     if coding == Coding::Identity {
-        return Ok((sent, housed));
+        return Ok((sent, permits_held));
     }
     // How much it becomes is known afterwards, and there must be room for all that it may become.
     let limit = check_length(request)?;
     let permits = u32::try_from(limit).map_err(|_| too_large(limit))?;
-    let mut whole = room.try_acquire_many(permits).map_err(|_| no_room())?;
+    let mut whole = budget.try_acquire_many(permits).map_err(|_| no_room())?;
     let decoded = decode(coding, sent, limit).await?;
     Ok((decoded.clone(), whole.split(decoded.len())))
 }

@@ -30,7 +30,7 @@ pub(in crate::api) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value
     let Some(context) = fields.object("context") else { return Map::new() };
     if 1 + context.values().map(json_depth).max().unwrap_or(0) > CONTEXT_DEPTH {
         fields.fail("context", format!("The context must not be nested deeper than {CONTEXT_DEPTH} levels."));
-    } else if serde_json::to_writer(Room { left: CONTEXT_BYTES }, context).is_err() {
+    } else if serde_json::to_writer(SizeLimit { left: CONTEXT_BYTES }, context).is_err() {
         fields.fail("context", format!("The context must not be larger than {CONTEXT_BYTES} bytes."));
     } else {
         // Only what is small is copied.
@@ -40,11 +40,11 @@ pub(in crate::api) fn read_context(fields: &mut Fields<'_>) -> Map<String, Value
 }
 
 /// Takes so many bytes and no more, and keeps none of them.
-struct Room {
+struct SizeLimit {
     left: usize,
 }
 
-impl io::Write for Room {
+impl io::Write for SizeLimit {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(bytes.len())
