@@ -13,7 +13,7 @@ use super::{Context, flows};
 use crate::domain::{Phone, Reason, ReplyKind, Status, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::simulation::{
-    NotStarted, Opening, Persona, SimulatedMessage, SimulatedTurn, Simulation, Start, Stimulus, Subject,
+    NotStarted, Opening, SimulatedEvent, SimulatedMessage, SimulatedTurn, Simulation, Start, Subject, TestContact,
 };
 use crate::runtime::{Clock, TriggerRefusal};
 use crate::views::contact::SimulatedContact;
@@ -70,7 +70,7 @@ pub fn simulate(context: &Context, file: &Path, options: Options) -> Result<()> 
     }
     let subject = Subject::of(&checked, None, super::server_settings(&context.config));
     let start = Start {
-        contact: Persona { name: options.name, phone: options.phone, ..Persona::default() },
+        contact: TestContact { name: options.name, phone: options.phone, ..TestContact::default() },
         context: options.context,
         message: options.message.map(|text| Opening {
             kind: ReplyKind::Text,
@@ -150,19 +150,19 @@ impl<W: Write> Chat<W> {
         let rest = rest.trim();
         let event = match command {
             "" => return Ok(true),
-            _ if !line.starts_with('/') => Ok(Stimulus::Reply { text: line.to_owned(), message: None }),
-            _ if line.starts_with("//") => Ok(Stimulus::Reply { text: line[1..].to_owned(), message: None }),
+            _ if !line.starts_with('/') => Ok(SimulatedEvent::Reply { text: line.to_owned(), message: None }),
+            _ if line.starts_with("//") => Ok(SimulatedEvent::Reply { text: line[1..].to_owned(), message: None }),
             "/tap" => self.tap(rest),
             "/advance" => match humantime::parse_duration(rest) {
-                Ok(time) => Ok(Stimulus::Advance { seconds: time.as_secs_f64(), fire: true }),
+                Ok(time) => Ok(SimulatedEvent::Advance { seconds: time.as_secs_f64(), fire: true }),
                 Err(_) => Err("Say how long, such as /advance 90s, /advance 10m or /advance 2h.".to_owned()),
             },
-            "/timeout" => Ok(Stimulus::Timeout),
-            "/expire" => Ok(Stimulus::Expire),
+            "/timeout" => Ok(SimulatedEvent::Timeout),
+            "/expire" => Ok(SimulatedEvent::Expire),
             "/event" => read_event(rest),
-            "/resume" => Ok(Stimulus::Resume),
-            "/colleague" => Ok(Stimulus::Colleague { text: (!rest.is_empty()).then(|| rest.to_owned()) }),
-            "/cancel" => Ok(Stimulus::Cancel { reason: None }),
+            "/resume" => Ok(SimulatedEvent::Resume),
+            "/colleague" => Ok(SimulatedEvent::Colleague { text: (!rest.is_empty()).then(|| rest.to_owned()) }),
+            "/cancel" => Ok(SimulatedEvent::Cancel { reason: None }),
             "/state" => {
                 self.show_state()?;
                 return Ok(true);
@@ -196,7 +196,7 @@ impl<W: Write> Chat<W> {
     }
 
     /// A tap of the latest message that has such an option; a number counts the options of the latest that has any.
-    fn tap(&self, option: &str) -> Result<Stimulus, String> {
+    fn tap(&self, option: &str) -> Result<SimulatedEvent, String> {
         let menus = || self.simulation.messages().rev().filter(|said| !said.message.options.is_empty());
         let by_id = menus().find(|said| said.message.options.iter().any(|it| it.id == option));
         let by_number = || {
@@ -205,7 +205,7 @@ impl<W: Write> Chat<W> {
             Some((menu, menu.message.options.get(index)?.id.clone()))
         };
         match by_id.map(|said| (said, option.to_owned())).or_else(by_number) {
-            Some((said, id)) => Ok(Stimulus::Tap { id, message: Some(said.index), text: None }),
+            Some((said, id)) => Ok(SimulatedEvent::Tap { id, message: Some(said.index), text: None }),
             None => Err(format!("No message has an option {option}: tap one by its id or its number.")),
         }
     }
@@ -270,14 +270,14 @@ struct State<'a> {
     contact: SimulatedContact<'a, Timestamp>,
 }
 
-fn read_event(text: &str) -> Result<Stimulus, String> {
+fn read_event(text: &str) -> Result<SimulatedEvent, String> {
     let (name, payload) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let name = name.parse().map_err(|error| format!("The name {error}."))?;
     let payload = match payload.trim() {
         "" => Value::Null,
         json => serde_json::from_str(json).map_err(|error| format!("The payload is not JSON: {error}."))?,
     };
-    Ok(Stimulus::Event { name, payload })
+    Ok(SimulatedEvent::Event { name, payload })
 }
 
 fn show_turn(out: &mut impl Write, turn: &SimulatedTurn, is_tracing: bool) -> std::io::Result<()> {

@@ -18,7 +18,7 @@ use qyvo::config::Synchronous;
 use qyvo::domain::{Contact, ContactId, EventName, FlowId, FlowKind, ReplyKind, Status, Timestamp};
 use qyvo::runtime::Clock;
 use qyvo::runtime::authoring::CheckedDocument;
-use qyvo::runtime::simulation::{Persona, Refused, SimulatedTurn, Simulation, Start, Stimulus, Subject};
+use qyvo::runtime::simulation::{Refused, SimulatedEvent, SimulatedTurn, Simulation, Start, Subject, TestContact};
 use qyvo::store::flows::NewDraft;
 use qyvo::store::{contacts, flows, sessions};
 use serde_json::{Map, Value, json};
@@ -107,15 +107,16 @@ impl Pair {
             publish_unchecked(&app, FlowId(id.parse().unwrap()), sub_flow).await;
         }
         let flow = publish(&app, &document).await;
-        let persona: Persona = serde_json::from_value(golden.get("contact").cloned().unwrap_or(json!({}))).unwrap();
-        let contact = known_contact(&app, &persona).await;
+        let test_contact: TestContact =
+            serde_json::from_value(golden.get("contact").cloned().unwrap_or(json!({}))).unwrap();
+        let contact = known_contact(&app, &test_contact).await;
         app.clock.set(start_of_all());
         let phone = contact.phone.as_ref().unwrap();
         let trigger = json!({"flow_id": flow, "phone": phone, "context": object(&golden["context"])});
         let started = app.post("/actions/trigger-flow", &trigger).await.expect(201);
         let session: Uuid = started["id"].as_str().unwrap().parse().unwrap();
         let start = Start {
-            contact: persona,
+            contact: test_contact,
             context: object(&golden["context"]),
             message: None,
             now: start_of_all(),
@@ -138,7 +139,7 @@ impl Pair {
         let text = |key: &str| event[key].as_str().map(str::to_owned);
         let message = event["answers_turn"].as_u64().map(|turn| self.message_of(turn as u32));
         let stimulus = match event["type"].as_str().unwrap() {
-            "reply" => Stimulus::Reply { text: text("text").unwrap(), message },
+            "reply" => SimulatedEvent::Reply { text: text("text").unwrap(), message },
             "tap" => {
                 let Some(id) = text("id") else { return false };
                 // A phone shows no option that the message does not have: such a tap names no message.
@@ -146,7 +147,7 @@ impl Pair {
                     let said = self.simulation.messages().nth(*index).unwrap();
                     said.message.options.iter().any(|option| option.id == id)
                 };
-                Stimulus::Tap { message: message.filter(offers), text: text("text"), id }
+                SimulatedEvent::Tap { message: message.filter(offers), text: text("text"), id }
             }
             "send" if event["kind"] == "location" => {
                 let mut fields = object(&event["payload"]);
@@ -155,11 +156,11 @@ impl Pair {
             }
             "send" => {
                 let kind: ReplyKind = serde_json::from_value(event["kind"].clone()).unwrap();
-                Stimulus::Media { kind, text: text("text"), media: object(&event["payload"]) }
+                SimulatedEvent::Media { kind, text: text("text"), media: object(&event["payload"]) }
             }
             // Timers fire when they are due, whatever the golden says of them.
-            "timeout" | "expire" => Stimulus::Advance { seconds: 0.0, fire: true },
-            "cancel" => Stimulus::Cancel { reason: text("reason") },
+            "timeout" | "expire" => SimulatedEvent::Advance { seconds: 0.0, fire: true },
+            "cancel" => SimulatedEvent::Cancel { reason: text("reason") },
             "event" => serde_json::from_value(event.clone()).unwrap(),
             "delivery_failed" | "resume" => return false,
             // A session that runs begins only once: a trigger finds it, and a simulation has nothing to take.
@@ -167,24 +168,24 @@ impl Pair {
                 let trigger = json!({"flow_id": self.flow, "phone": self.contact.phone});
                 let found = self.app.post("/actions/trigger-flow", &trigger).await.expect(200);
                 assert_eq!(found["id"], self.session);
-                self.compare(&Stimulus::Timeout).await;
+                self.compare(&SimulatedEvent::Timeout).await;
                 return true;
             }
             other => panic!("{other} is no event"),
         };
-        self.play(&Stimulus::Advance { seconds: millis / 1000.0, fire: false }).await;
+        self.play(&SimulatedEvent::Advance { seconds: millis / 1000.0, fire: false }).await;
         self.play(&stimulus).await;
         true
     }
 
     /// Lets something happen on both sides, and compares them.
-    async fn play(&mut self, stimulus: &Stimulus) {
+    async fn play(&mut self, stimulus: &SimulatedEvent) {
         let before = self.real_turns().await.len();
         let title = self.title(stimulus);
         let taken = self.simulation.take(stimulus);
         let told = match (stimulus, &taken) {
             // There is no way to ask the real application for it: it fires timers when they are due.
-            (Stimulus::Timeout | Stimulus::Expire, Err(refused)) => Some(refused.reason.clone()),
+            (SimulatedEvent::Timeout | SimulatedEvent::Expire, Err(refused)) => Some(refused.reason.clone()),
             _ => self.tell(stimulus, title).await,
         };
         self.compare_refusal(before, told, taken).await;
@@ -192,8 +193,8 @@ impl Pair {
     }
 
     /// The title that a phone hands over with a tap.
-    fn title(&self, stimulus: &Stimulus) -> Option<String> {
-        let Stimulus::Tap { id, message, text } = stimulus else { return None };
+    fn title(&self, stimulus: &SimulatedEvent) -> Option<String> {
+        let SimulatedEvent::Tap { id, message, text } = stimulus else { return None };
         let said = self.simulation.messages().rev().filter(|said| message.is_none_or(|index| said.index == index));
         let title = said.flat_map(|said| &said.message.options).find(|option| option.id == *id);
         text.clone().or_else(|| title.map(|option| option.title.clone()))
@@ -206,46 +207,46 @@ impl Pair {
     }
 
     /// Tells the real application. Gives why it did not take it, if so.
-    async fn tell(&self, stimulus: &Stimulus, title: Option<String>) -> Option<String> {
+    async fn tell(&self, stimulus: &SimulatedEvent, title: Option<String>) -> Option<String> {
         let phone = self.contact.phone.as_ref().unwrap();
         let mut body = json!({"id": Uuid::now_v7(), "from": phone});
         match stimulus {
-            Stimulus::Reply { text, message } => {
+            SimulatedEvent::Reply { text, message } => {
                 body["type"] = json!("text");
                 body["text"] = json!(text);
                 body["reply_to"] = self.real_message(*message).await;
             }
-            Stimulus::Tap { id, message, .. } => {
+            SimulatedEvent::Tap { id, message, .. } => {
                 body["type"] = json!("tap");
                 body["option"] = json!(format!("{}:{id}", self.session.as_str().unwrap()));
                 body["reply_to"] = self.real_message(*message).await;
                 body["text"] = json!(title);
             }
-            Stimulus::Media { kind, text, media } => {
+            SimulatedEvent::Media { kind, text, media } => {
                 body["type"] = json!(kind.as_str());
                 body["text"] = json!(text);
                 if !media.is_empty() {
                     body["media"] = json!(media);
                 }
             }
-            Stimulus::Location { latitude, longitude, .. } => {
+            SimulatedEvent::Location { latitude, longitude, .. } => {
                 body["type"] = json!("location");
                 body["media"] = json!({"latitude": latitude, "longitude": longitude});
             }
-            Stimulus::Advance { fire: false, .. } => {
+            SimulatedEvent::Advance { fire: false, .. } => {
                 self.app.clock.set(self.simulation.now());
                 return None;
             }
-            Stimulus::Advance { .. } | Stimulus::Timeout | Stimulus::Expire => {
+            SimulatedEvent::Advance { .. } | SimulatedEvent::Timeout | SimulatedEvent::Expire => {
                 self.sweep(self.simulation.now()).await;
                 return None;
             }
-            Stimulus::Cancel { reason } => {
+            SimulatedEvent::Cancel { reason } => {
                 let cancel = json!({"flow_id": self.flow, "phone": phone, "reason": reason});
                 let answer = self.app.post("/actions/cancel-flow", &cancel).await.expect(200);
                 return (answer["status"] == "not_running").then(|| "the session has ended".to_owned());
             }
-            Stimulus::Event { name, payload } => {
+            SimulatedEvent::Event { name, payload } => {
                 let event = json!({"event": name, "payload": payload});
                 let path = format!("/sessions/{}/events", self.session.as_str().unwrap());
                 let answer = self.app.post(&path, &event).await;
@@ -319,7 +320,7 @@ impl Pair {
         }
     }
 
-    async fn compare(&self, event: &Stimulus) {
+    async fn compare(&self, event: &SimulatedEvent) {
         let simulation = &self.simulation;
         let ours = simulation.session().id.to_string();
         let with_our_id = |value: &Value| -> Value {
@@ -367,7 +368,7 @@ impl Pair {
     fn step_alone(&mut self, step: &Value) {
         let event = &step["event"];
         let seconds = step["after"].as_f64().unwrap_or(0.0);
-        self.simulation.take(&Stimulus::Advance { seconds, fire: false }).unwrap();
+        self.simulation.take(&SimulatedEvent::Advance { seconds, fire: false }).unwrap();
         let before = self.simulation.turns().len();
         let text = |key: &str| event[key].as_str().map(str::to_owned);
         let taken = match event["type"].as_str().unwrap() {
@@ -377,13 +378,13 @@ impl Pair {
                 let said =
                     turn.and_then(|turn| turn.messages.iter().find(|it| it.message.node.as_str() == event["node"]));
                 let index = said.map_or(usize::MAX, |said| said.index);
-                self.simulation.take(&Stimulus::DeliveryFailed { message: Some(index), code: text("code") })
+                self.simulation.take(&SimulatedEvent::DeliveryFailed { message: Some(index), code: text("code") })
             }
-            "timeout" => self.simulation.take(&Stimulus::Advance { seconds: 0.0, fire: true }),
-            "cancel" => self.simulation.take(&Stimulus::Cancel { reason: text("reason") }),
-            "resume" => self.simulation.take(&Stimulus::Resume),
-            "expire" => self.simulation.take(&Stimulus::Advance { seconds: 0.0, fire: true }),
-            "reply" => self.simulation.take(&Stimulus::Reply { text: text("text").unwrap(), message: None }),
+            "timeout" => self.simulation.take(&SimulatedEvent::Advance { seconds: 0.0, fire: true }),
+            "cancel" => self.simulation.take(&SimulatedEvent::Cancel { reason: text("reason") }),
+            "resume" => self.simulation.take(&SimulatedEvent::Resume),
+            "expire" => self.simulation.take(&SimulatedEvent::Advance { seconds: 0.0, fire: true }),
+            "reply" => self.simulation.take(&SimulatedEvent::Reply { text: text("text").unwrap(), message: None }),
             other => panic!("{other} after a delivery failed"),
         };
         let expect = &step["expect"];
@@ -444,8 +445,8 @@ async fn publish_unchecked(app: &TestApp, id: FlowId, document: &Value) {
 }
 
 /// A contact that is there before the trigger.
-async fn known_contact(app: &TestApp, persona: &Persona) -> Contact {
-    let Persona { name, phone, email, language, tags, metadata } = persona.clone();
+async fn known_contact(app: &TestApp, test_contact: &TestContact) -> Contact {
+    let TestContact { name, phone, email, language, tags, metadata } = test_contact.clone();
     let phone = phone.unwrap_or_else(|| PHONE.parse().unwrap());
     let contact = Contact {
         name,
@@ -523,7 +524,7 @@ async fn every_golden_conversation_goes_as_it_would_in_earnest() {
             let mut pair = Pair::start(golden).await;
             let all = golden["steps"].as_array().unwrap();
             assert_eq!(all[0]["event"]["type"], "start");
-            pair.compare(&Stimulus::Timeout).await;
+            pair.compare(&SimulatedEvent::Timeout).await;
             let mut parted_at = None;
             for (index, step) in all.iter().enumerate().skip(1) {
                 if !pair.step(step).await {
@@ -566,7 +567,7 @@ impl Dice {
         &of[self.roll(of.len())]
     }
 
-    fn stimulus(&mut self, simulation: &Simulation, names: &[EventName]) -> Stimulus {
+    fn stimulus(&mut self, simulation: &Simulation, names: &[EventName]) -> SimulatedEvent {
         const SECONDS: [f64; 8] = [0.0, 0.25, 1.0, 29.999, 60.0, 600.0, 1800.0, 86_400.0];
         const TEXTS: [&str; 8] = ["yes", "No!", "2", "12.5", "Ann", "5/6/2026", "ann@example.com", "?"];
         let shown: Vec<_> = simulation.messages().filter(|said| said.refused.is_none()).collect();
@@ -581,19 +582,19 @@ impl Dice {
                 };
                 // A blank title cannot be typed.
                 let text = if text.trim().is_empty() { "blank".to_owned() } else { text };
-                Stimulus::Reply { text, message }
+                SimulatedEvent::Reply { text, message }
             }
             4 | 5 if !with_options.is_empty() => {
                 let said = self.pick(&with_options);
                 let id = self.pick(&said.message.options).id.clone();
-                Stimulus::Tap { id, message: (self.roll(2) == 0).then_some(said.index), text: None }
+                SimulatedEvent::Tap { id, message: (self.roll(2) == 0).then_some(said.index), text: None }
             }
-            6 => Stimulus::Media { kind: ReplyKind::Audio, text: None, media: Map::new() },
-            7 if self.roll(2) == 0 => Stimulus::Timeout,
-            7 => Stimulus::Event { name: self.pick(names).clone(), payload: json!({"id": self.roll(9)}) },
-            8 if self.roll(8) == 0 => Stimulus::Cancel { reason: None },
-            8 if self.roll(4) == 0 => Stimulus::Expire,
-            _ => Stimulus::Advance { seconds: *self.pick(&SECONDS), fire: self.roll(4) == 0 },
+            6 => SimulatedEvent::Media { kind: ReplyKind::Audio, text: None, media: Map::new() },
+            7 if self.roll(2) == 0 => SimulatedEvent::Timeout,
+            7 => SimulatedEvent::Event { name: self.pick(names).clone(), payload: json!({"id": self.roll(9)}) },
+            8 if self.roll(8) == 0 => SimulatedEvent::Cancel { reason: None },
+            8 if self.roll(4) == 0 => SimulatedEvent::Expire,
+            _ => SimulatedEvent::Advance { seconds: *self.pick(&SECONDS), fire: self.roll(4) == 0 },
         }
     }
 }

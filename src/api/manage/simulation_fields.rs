@@ -11,7 +11,7 @@ use crate::channels::ChannelKind;
 use crate::domain::text::json_depth;
 use crate::domain::unseen::is_blank;
 use crate::domain::{EventName, FlowDocument, FlowId, Phone, ReplyKind, Timestamp};
-use crate::runtime::simulation::{HttpStub, Opening, Persona, Start, Stimulus};
+use crate::runtime::simulation::{HttpStub, Opening, SimulatedEvent, Start, TestContact};
 
 /// Seconds that one event may let go by: ten years.
 const ADVANCE_SECONDS: f64 = 3_650.0 * 86_400.0;
@@ -25,7 +25,7 @@ const TAGS: usize = 100;
 /// Reads how a simulation begins. `now` and `seed` are those of a request that has none.
 pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> Start {
     let contact = fields.object("contact");
-    let contact = contact.map(|contact| fields.within("contact", contact, read_persona)).unwrap_or_default();
+    let contact = contact.map(|contact| fields.within("contact", contact, read_test_contact)).unwrap_or_default();
     let context = actions::read_context(fields);
     let message = fields.object("message");
     let message = message.and_then(|message| fields.within("message", message, read_opening));
@@ -72,7 +72,7 @@ fn read_opening(fields: &mut Fields<'_>) -> Option<Opening> {
     Some(Opening { kind: kind?, text, option, media, referral })
 }
 
-fn read_persona(fields: &mut Fields<'_>) -> Persona {
+fn read_test_contact(fields: &mut Fields<'_>) -> TestContact {
     let name = short_text(fields, "name");
     let phone: Option<Phone> = fields.parsed("phone");
     let email = short_text(fields, "email");
@@ -88,7 +88,7 @@ fn read_persona(fields: &mut Fields<'_>) -> Persona {
         fields.fail("metadata", format!("The metadata must not be nested deeper than {MEDIA_DEPTH} levels."));
     }
     fields.refuse_unknown();
-    Persona { name, phone, email, language, tags, metadata }
+    TestContact { name, phone, email, language, tags, metadata }
 }
 
 fn read_stub(fields: &mut Fields<'_>) -> Option<HttpStub> {
@@ -117,19 +117,19 @@ fn short_text(fields: &mut Fields<'_>, name: &'static str) -> Option<String> {
 }
 
 /// Reads an event. `None` where something is missing, which is among the errors then.
-pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
-    type Read = fn(&mut Fields<'_>) -> Option<Stimulus>;
+pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<SimulatedEvent> {
+    type Read = fn(&mut Fields<'_>) -> Option<SimulatedEvent>;
     const KINDS: [(&str, Read); 13] = [
         ("reply", |fields| {
             let text = read_text(fields, "text");
             if text.is_none() && fields.value("text").is_none() {
                 fields.fail("text", "The text field is required.");
             }
-            Some(Stimulus::Reply { message: read_index(fields), text: text? })
+            Some(SimulatedEvent::Reply { message: read_index(fields), text: text? })
         }),
         ("tap", |fields| {
             let id = fields.required_text("id").map(str::to_owned);
-            Some(Stimulus::Tap { message: read_index(fields), text: read_text(fields, "text"), id: id? })
+            Some(SimulatedEvent::Tap { message: read_index(fields), text: read_text(fields, "text"), id: id? })
         }),
         ("media", read_media),
         ("location", |fields| {
@@ -141,7 +141,7 @@ pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
                 }
             });
             let (name, address) = (short_text(fields, "name"), short_text(fields, "address"));
-            Some(Stimulus::Location { latitude: latitude?, longitude: longitude?, name, address })
+            Some(SimulatedEvent::Location { latitude: latitude?, longitude: longitude?, name, address })
         }),
         ("advance", |fields| {
             let seconds = fields.value("seconds").and_then(Value::as_f64);
@@ -150,27 +150,27 @@ pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
                 fields.fail("seconds", format!("The seconds must be a number from 0 to {ADVANCE_SECONDS}."));
             }
             let fire = fields.boolean("fire").unwrap_or(true);
-            Some(Stimulus::Advance { seconds: seconds?, fire })
+            Some(SimulatedEvent::Advance { seconds: seconds?, fire })
         }),
-        ("timeout", |_| Some(Stimulus::Timeout)),
-        ("expire", |_| Some(Stimulus::Expire)),
+        ("timeout", |_| Some(SimulatedEvent::Timeout)),
+        ("expire", |_| Some(SimulatedEvent::Expire)),
         ("event", |fields| {
             let name: Option<EventName> = fields.required("name");
-            Some(Stimulus::Event { payload: read_payload(fields), name: name? })
+            Some(SimulatedEvent::Event { payload: read_payload(fields), name: name? })
         }),
-        ("resume", |_| Some(Stimulus::Resume)),
+        ("resume", |_| Some(SimulatedEvent::Resume)),
         ("delivery_failed", |fields| {
-            Some(Stimulus::DeliveryFailed { message: read_index(fields), code: short_text(fields, "code") })
+            Some(SimulatedEvent::DeliveryFailed { message: read_index(fields), code: short_text(fields, "code") })
         }),
         ("window", |fields| {
             let open = fields.boolean("open");
             if fields.value("open").is_none() {
                 fields.fail("open", "The open field is required.");
             }
-            Some(Stimulus::Window { open: open? })
+            Some(SimulatedEvent::Window { open: open? })
         }),
-        ("colleague", |fields| Some(Stimulus::Colleague { text: read_text(fields, "text") })),
-        ("cancel", |fields| Some(Stimulus::Cancel { reason: short_text(fields, "reason") })),
+        ("colleague", |fields| Some(SimulatedEvent::Colleague { text: read_text(fields, "text") })),
+        ("cancel", |fields| Some(SimulatedEvent::Cancel { reason: short_text(fields, "reason") })),
     ];
     fields.required_text("type")?;
     // Which other keys are known depends on the type.
@@ -180,7 +180,7 @@ pub(super) fn read_event(fields: &mut Fields<'_>) -> Option<Stimulus> {
     event
 }
 
-fn read_media(fields: &mut Fields<'_>) -> Option<Stimulus> {
+fn read_media(fields: &mut Fields<'_>) -> Option<SimulatedEvent> {
     const KINDS: [(&str, ReplyKind); 6] = [
         ("image", ReplyKind::Image),
         ("video", ReplyKind::Video),
@@ -195,7 +195,7 @@ fn read_media(fields: &mut Fields<'_>) -> Option<Stimulus> {
     if json_depth(&Value::Object(media.clone())) > MEDIA_DEPTH {
         fields.fail("media", format!("The media must not be nested deeper than {MEDIA_DEPTH} levels."));
     }
-    Some(Stimulus::Media { kind: kind?, text, media })
+    Some(SimulatedEvent::Media { kind: kind?, text, media })
 }
 
 fn read_text(fields: &mut Fields<'_>, name: &'static str) -> Option<String> {

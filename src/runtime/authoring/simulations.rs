@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::domain::FlowDocument;
     use crate::engine::CompiledFlow;
-    use crate::runtime::simulation::{Start, Stimulus, Subject};
+    use crate::runtime::simulation::{SimulatedEvent, Start, Subject};
     use serde_json::json;
 
     fn simulation(document_bytes: usize) -> Simulation {
@@ -179,7 +179,8 @@ mod tests {
         let shared = simulations.clone();
         assert!(std::thread::spawn(move || shared.with(bad, |_| panic!("on purpose"))).join().is_err());
         assert!(simulations.with(bad, |_| ()).is_none());
-        let taken = simulations.with(good, |it| it.take(&Stimulus::Reply { text: "Ann".to_owned(), message: None }));
+        let taken =
+            simulations.with(good, |it| it.take(&SimulatedEvent::Reply { text: "Ann".to_owned(), message: None }));
         assert_eq!(taken, Some(Ok(())));
         assert_eq!(simulations.lock().order.len(), 1);
     }

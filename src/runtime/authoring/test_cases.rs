@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::CheckedDocument;
-use super::simulation::{NotStarted, SimulatedTurn, Simulation, Start, Stimulus, Subject};
+use super::simulation::{NotStarted, SimulatedEvent, SimulatedTurn, Simulation, Start, Subject};
 use crate::domain::{FlowId, MessageKind, OutgoingMessage, Problem, Severity, Status, WaitKind, checks};
 use crate::error::{Error, Result};
 use crate::runtime::ServerSettings;
@@ -47,7 +47,7 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// What happens.
-    pub event: Stimulus,
+    pub event: SimulatedEvent,
     /// What it must come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
@@ -294,22 +294,22 @@ fn message(message: Option<&ExpectedMessage>) -> String {
 }
 
 /// An event, as a sentence names it.
-fn in_words(event: &Stimulus) -> String {
+fn in_words(event: &SimulatedEvent) -> String {
     match event {
-        Stimulus::Reply { text, .. } => format!("the reply {}", quoted(text)),
-        Stimulus::Tap { id, .. } => format!("the tap on {}", quoted(id)),
-        Stimulus::Media { kind, .. } => format!("the {}", kind.as_str()),
-        Stimulus::Location { .. } => "the location".to_owned(),
-        Stimulus::Advance { seconds, .. } => format!("{seconds} s later"),
-        Stimulus::Timeout => "the timeout".to_owned(),
-        Stimulus::Expire => "the expiry".to_owned(),
-        Stimulus::Event { name, .. } => format!("the event {}", quoted(name.as_str())),
-        Stimulus::Resume => "the return from an agent".to_owned(),
-        Stimulus::DeliveryFailed { .. } => "the failed delivery".to_owned(),
-        Stimulus::Window { open: true } => "the window's opening".to_owned(),
-        Stimulus::Window { open: false } => "the window's closing".to_owned(),
-        Stimulus::Cancel { .. } => "the cancelling".to_owned(),
-        Stimulus::Colleague { .. } => "what the colleague wrote".to_owned(),
+        SimulatedEvent::Reply { text, .. } => format!("the reply {}", quoted(text)),
+        SimulatedEvent::Tap { id, .. } => format!("the tap on {}", quoted(id)),
+        SimulatedEvent::Media { kind, .. } => format!("the {}", kind.as_str()),
+        SimulatedEvent::Location { .. } => "the location".to_owned(),
+        SimulatedEvent::Advance { seconds, .. } => format!("{seconds} s later"),
+        SimulatedEvent::Timeout => "the timeout".to_owned(),
+        SimulatedEvent::Expire => "the expiry".to_owned(),
+        SimulatedEvent::Event { name, .. } => format!("the event {}", quoted(name.as_str())),
+        SimulatedEvent::Resume => "the return from an agent".to_owned(),
+        SimulatedEvent::DeliveryFailed { .. } => "the failed delivery".to_owned(),
+        SimulatedEvent::Window { open: true } => "the window's opening".to_owned(),
+        SimulatedEvent::Window { open: false } => "the window's closing".to_owned(),
+        SimulatedEvent::Cancel { .. } => "the cancelling".to_owned(),
+        SimulatedEvent::Colleague { .. } => "what the colleague wrote".to_owned(),
     }
 }
 

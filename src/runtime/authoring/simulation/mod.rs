@@ -12,7 +12,7 @@ mod afterwards;
 mod consent;
 mod held;
 mod opening;
-mod told;
+mod script;
 mod window;
 
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ use crate::runtime::job::turn::{NotTaken, Turn};
 use window::Window;
 
 pub use opening::Opening;
-pub use told::{HttpStub, PHONE, Persona, Start, Stimulus};
+pub use script::{HttpStub, PHONE, SimulatedEvent, Start, TestContact};
 
 /// Events that a simulation takes at most.
 pub const EVENTS: usize = 1_000;
@@ -131,7 +131,7 @@ pub struct Simulation {
     start: Start,
     /// The flows that can be run as sub-flows, the simulated one included.
     flows: HashMap<FlowId, Arc<CompiledFlow>>,
-    events: Vec<Stimulus>,
+    events: Vec<SimulatedEvent>,
     state: State,
     turns: Vec<SimulatedTurn>,
     /// Bytes of `turns` and `events` as JSON.
@@ -251,7 +251,7 @@ impl Simulation {
     ///
     /// # Errors
     /// Why it is not taken; nothing has changed then.
-    pub fn take(&mut self, event: &Stimulus) -> Result<(), Refused> {
+    pub fn take(&mut self, event: &SimulatedEvent) -> Result<(), Refused> {
         if self.events.len() >= EVENTS {
             return Err(Refused::because(format!("a simulation takes at most {EVENTS} events: start another")));
         }
@@ -282,7 +282,7 @@ impl Simulation {
     }
 
     /// The events that it took, in order.
-    pub fn events(&self) -> &[Stimulus] {
+    pub fn events(&self) -> &[SimulatedEvent] {
         &self.events
     }
 
@@ -323,9 +323,9 @@ impl Simulation {
         self.subject.flow.weight() + flows + 4 * self.subject.bytes + 2 * self.bytes
     }
 
-    fn run(&mut self, event: &Stimulus) -> Result<(), Refused> {
+    fn run(&mut self, event: &SimulatedEvent) -> Result<(), Refused> {
         match event {
-            Stimulus::Reply { text, message } => {
+            SimulatedEvent::Reply { text, message } => {
                 let answers_turn = match message {
                     Some(index) => Some(self.shown(*index)?.0),
                     None => None,
@@ -339,8 +339,8 @@ impl Simulation {
                     names_session: message.is_some(),
                 })
             }
-            Stimulus::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
-            Stimulus::Media { kind, text, media } => self.hear(Heard {
+            SimulatedEvent::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
+            SimulatedEvent::Media { kind, text, media } => self.hear(Heard {
                 kind: *kind,
                 text: text.clone(),
                 option: None,
@@ -348,7 +348,7 @@ impl Simulation {
                 answers_turn: None,
                 names_session: false,
             }),
-            Stimulus::Location { latitude, longitude, name, address } => {
+            SimulatedEvent::Location { latitude, longitude, name, address } => {
                 let mut payload = json!({"latitude": latitude, "longitude": longitude});
                 for (key, text) in [("name", name), ("address", address)] {
                     if let Some(text) = text {
@@ -364,7 +364,7 @@ impl Simulation {
                     names_session: false,
                 })
             }
-            Stimulus::Advance { seconds, fire } => {
+            SimulatedEvent::Advance { seconds, fire } => {
                 let until = self.state.now.plus(duration(*seconds));
                 if *fire {
                     return self.pass(until);
@@ -372,7 +372,7 @@ impl Simulation {
                 self.state.now = until;
                 Ok(())
             }
-            Stimulus::Timeout => {
+            SimulatedEvent::Timeout => {
                 let wake_at = self.state.session.wait.as_ref().and_then(|wait| wait.wake_at);
                 let Some(wake_at) = wake_at else { return Err(self.idle("no timer is armed")) };
                 if self.state.session.expires_next() {
@@ -380,7 +380,7 @@ impl Simulation {
                 }
                 self.pass(wake_at.max(self.state.now))
             }
-            Stimulus::Expire => {
+            SimulatedEvent::Expire => {
                 if self.state.session.expires_at.is_none() {
                     return Err(self.idle("the session has no time to live"));
                 }
@@ -389,17 +389,17 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Stimulus::Event { name, payload } => {
+            SimulatedEvent::Event { name, payload } => {
                 self.apply_after_due(Event::External { name: name.clone(), payload: payload.clone() })
             }
-            Stimulus::Resume => self.apply_after_due(Event::Resume),
-            Stimulus::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
-            Stimulus::Window { open } => {
+            SimulatedEvent::Resume => self.apply_after_due(Event::Resume),
+            SimulatedEvent::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
+            SimulatedEvent::Window { open } => {
                 self.state.window.set(*open);
                 Ok(())
             }
-            Stimulus::Colleague { .. } => self.hear_colleague(),
-            Stimulus::Cancel { reason } => self
+            SimulatedEvent::Colleague { .. } => self.hear_colleague(),
+            SimulatedEvent::Cancel { reason } => self
                 .apply_after_due(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) }),
         }
     }
@@ -711,7 +711,7 @@ mod tests {
         }))
     }
 
-    pub(super) fn event(event: Value) -> Stimulus {
+    pub(super) fn event(event: Value) -> SimulatedEvent {
         serde_json::from_value(event).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::told::Start;
+use super::script::Start;
 use crate::channels::ChannelKind;
 use crate::domain::{MessageKind, Reason, TextLimits, Timestamp, web_link};
 use crate::runtime::job::turn::PlannedMessage;

@@ -1,4 +1,4 @@
-//! What a simulation is told: how it begins, and what happens then. All of it is JSON in test cases.
+//! The input of a simulation: how it begins, and its events. All of it is JSON in test cases.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -17,7 +17,7 @@ pub const PHONE: &str = "+14155550123";
 pub struct Start {
     /// Whom it talks to.
     #[serde(default)]
-    pub contact: Persona,
+    pub contact: TestContact,
     /// What the trigger passes.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub context: Map<String, Value>,
@@ -49,7 +49,7 @@ fn yes() -> bool {
 /// The contact of a simulation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Persona {
+pub struct TestContact {
     /// Full name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -100,7 +100,7 @@ impl HttpStub {
 /// What happens in a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Stimulus {
+pub enum SimulatedEvent {
     /// The contact writes.
     Reply {
         /// What.
@@ -199,7 +199,7 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-impl Persona {
+impl TestContact {
     pub(super) fn contact(&self, id: ContactId, now: Timestamp, has_consent: bool) -> Contact {
         let phone = self.phone.clone().or_else(|| PHONE.parse().ok());
         let mut tags: Vec<String> = self.tags.iter().map(|tag| clean_tag(tag)).filter(|tag| !tag.is_empty()).collect();
