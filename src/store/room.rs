@@ -162,7 +162,8 @@ impl Room {
     /// Whether a measurement would refuse anything. Unlike [`Room::measure`] it changes nothing.
     pub(super) fn is_short(&self) -> bool {
         let (min_free, log) = (self.min_free.load(Ordering::Relaxed), self.log.load(Ordering::Relaxed));
-        super::free_bytes(&self.database).is_ok_and(|free| judge(self.level(), free, log, min_free) > RoomLevel::Enough)
+        super::free_bytes(&self.database)
+            .is_ok_and(|free| level_for(self.level(), free, log, min_free) > RoomLevel::Enough)
     }
 
     /// SQLite found the disk full, whatever the measurements say.
@@ -197,7 +198,7 @@ impl Room {
             *until = until.filter(|until| *until > Instant::now());
             until.is_some()
         };
-        let level = if is_full { RoomLevel::EssentialOnly } else { judge(self.level(), free, log, min_free) };
+        let level = if is_full { RoomLevel::EssentialOnly } else { level_for(self.level(), free, log, min_free) };
         self.change(level);
         let wanted = min_free.saturating_add(log).saturating_add(TO_SPARE).saturating_add(RESERVE);
         if level == RoomLevel::Enough && free >= wanted {
@@ -250,7 +251,7 @@ fn kept_of(min_free: u64) -> u64 {
 }
 
 /// The level at so many free bytes. A better one than before needs some to spare.
-fn judge(before: RoomLevel, free: u64, log: u64, min_free: u64) -> RoomLevel {
+fn level_for(before: RoomLevel, free: u64, log: u64, min_free: u64) -> RoomLevel {
     if min_free == 0 {
         // Nothing is kept free. A disk that SQLite found full is tried again once it has anything.
         let is_full = before == RoomLevel::EssentialOnly && free < BYTES_OF_JOB;
@@ -317,22 +318,26 @@ mod tests {
 
     #[test]
     fn new_work_stops_first_and_then_all_that_can_be_sent_again() {
-        let level = |free: u64, log: u64| judge(RoomLevel::Enough, free * MIB, log * MIB, 64 * MIB);
+        let level = |free: u64, log: u64| level_for(RoomLevel::Enough, free * MIB, log * MIB, 64 * MIB);
         assert_eq!(level(64, 0), RoomLevel::Enough);
         assert_eq!(level(63, 0), RoomLevel::NothingNew);
         assert_eq!(level(100, 40), RoomLevel::NothingNew, "a checkpoint may need as much as the log has");
         assert_eq!(level(72, 40), RoomLevel::NothingNew);
         assert_eq!(level(71, 40), RoomLevel::EssentialOnly);
-        assert_eq!(judge(RoomLevel::Enough, 0, MIB, 0), RoomLevel::Enough, "nothing is to be kept free");
-        assert_eq!(judge(RoomLevel::EssentialOnly, MIB - 1, MIB, 0), RoomLevel::EssentialOnly, "SQLite found it full");
-        assert_eq!(judge(RoomLevel::EssentialOnly, MIB, MIB, 0), RoomLevel::Enough);
-        let huge = judge(RoomLevel::Enough, 8 << 30, 0, u64::MAX);
+        assert_eq!(level_for(RoomLevel::Enough, 0, MIB, 0), RoomLevel::Enough, "nothing is to be kept free");
+        assert_eq!(
+            level_for(RoomLevel::EssentialOnly, MIB - 1, MIB, 0),
+            RoomLevel::EssentialOnly,
+            "SQLite found it full"
+        );
+        assert_eq!(level_for(RoomLevel::EssentialOnly, MIB, MIB, 0), RoomLevel::Enough);
+        let huge = level_for(RoomLevel::Enough, 8 << 30, 0, u64::MAX);
         assert_eq!(huge, RoomLevel::NothingNew, "a limit that no disk can meet does not keep replies out");
     }
 
     #[test]
     fn a_level_is_left_only_with_bytes_to_spare() {
-        let level = |before, free: u64| judge(before, free * MIB, 0, 64 * MIB);
+        let level = |before, free: u64| level_for(before, free * MIB, 0, 64 * MIB);
         assert_eq!(level(RoomLevel::NothingNew, 71), RoomLevel::NothingNew);
         assert_eq!(level(RoomLevel::NothingNew, 72), RoomLevel::Enough);
         assert_eq!(level(RoomLevel::EssentialOnly, 39), RoomLevel::EssentialOnly);
