@@ -25,7 +25,7 @@ use crate::api::error::ApiError;
 pub(super) const WORTH: u64 = 1024;
 /// Bytes that are compressed or decompressed on the thread that answers: it takes some milliseconds. More goes to one
 /// that may block.
-const AT_ONCE: usize = 256 * 1024;
+const MAX_IN_PLACE: usize = 256 * 1024;
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -205,7 +205,7 @@ fn refuses_identity(headers: &HeaderMap) -> bool {
 
 /// Codes bytes, many of them on a thread that may block. `None` if that failed, which the log tells.
 pub(super) async fn encode(coding: Coding, bytes: Bytes, effort: Effort) -> Option<Bytes> {
-    let coded = if bytes.len() <= AT_ONCE && matches!(effort, Effort::Once) {
+    let coded = if bytes.len() <= MAX_IN_PLACE && matches!(effort, Effort::Once) {
         coding.encode(&bytes, effort)
     } else {
         web::block(move || coding.encode(&bytes, effort)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
@@ -259,7 +259,7 @@ pub(super) enum Unpacking {
 
 /// What gzip has packed, if that is at most `limit` bytes. One byte beyond them ends it, however many there would be.
 pub(super) async fn unpack(packed: Bytes, limit: usize) -> Result<Bytes, Unpacking> {
-    if limit <= AT_ONCE {
+    if limit <= MAX_IN_PLACE {
         return gunzip(&packed, limit);
     }
     let unpacking = web::block(move || gunzip(&packed, limit)).await;

@@ -14,7 +14,7 @@ use super::room::Room;
 use super::{BUSY_TIMEOUT, Conn, is_damage, rows_of_checkpoint};
 
 /// How long a checkpoint that has to have the log for itself waits for readers.
-const PATIENCE: Duration = Duration::from_millis(100);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// At this many times the checkpoint threshold, readers overlap so that no passive checkpoint can start the log anew.
 const OVERGROWN: u32 = 4;
 /// Pages between checkpoints while room is short: what the log takes is given back early.
@@ -125,7 +125,7 @@ impl Log {
             return Ok(());
         }
         // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
-        let _ = conn.raw().busy_timeout(PATIENCE);
+        let _ = conn.raw().busy_timeout(LOCK_TIMEOUT);
         self.checkpoints += 1;
         let done = checkpoint(conn, "TRUNCATE");
         let _ = conn.raw().busy_timeout(BUSY_TIMEOUT);

@@ -20,7 +20,7 @@ pub const REDELIVERY: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Where it stands among the secrets how many erasures ended since page residue was cleared.
 const UNCLEARED: &str = "erasures_uncleared";
 /// Rows that one job deletes at the most.
-const ROWS: u32 = 256;
+const BATCH: u32 = 256;
 /// Bytes of text after which a job stops deleting: with `secure_delete` each of their pages is written.
 const BYTES: u32 = 1024 * 1024;
 
@@ -124,7 +124,7 @@ pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
 /// go out, what was to be told of it, then its sessions with their turns and calls, at last the stub itself. Hashes of
 /// what the person wrote lately are kept. Its sessions have ended before.
 pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timestamp) -> Result<Removed> {
-    let mut budget = Budget { rows: ROWS, bytes: BYTES };
+    let mut budget = Budget { rows: BATCH, bytes: BYTES };
     let messages = remove_messages(tx, key, contact_seq, now, &mut budget)?;
     remove_deliveries(tx, contact_seq, &mut budget)?;
     let mut sessions = 0;
@@ -446,7 +446,7 @@ mod tests {
             let before = tx.query_row("SELECT total_changes()", [], |row| row.get::<_, u32>(0)).unwrap();
             let removed = remove_some(&tx, &key(), known.seq, now()).unwrap();
             let changes = tx.query_row("SELECT total_changes()", [], |row| row.get::<_, u32>(0)).unwrap() - before;
-            assert!(changes <= ROWS + 8, "{changes} changes in one job");
+            assert!(changes <= BATCH + 8, "{changes} changes in one job");
             jobs += 1;
             match removed {
                 Removed::Some => assert_eq!(list(&tx).unwrap().len(), 1),

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 const WA_ID: AddressKind = AddressKind::digits("wa_id");
 const BSUID: AddressKind = AddressKind::id("bsuid");
 /// Addresses that are read at once.
-const ROWS: u32 = 4096;
+const BATCH: u32 = 4096;
 
 /// Joins them, and says how many there were.
 pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
@@ -177,7 +177,7 @@ fn some_after(conn: &Conn, kind: AddressKind, after: &str) -> Result<Vec<String>
     let mut statement = conn.prepare_cached(
         "SELECT value FROM addresses WHERE kind = ?1 AND value > ?2 AND retired_at IS NULL ORDER BY value LIMIT ?3",
     )?;
-    let rows = statement.query_map((kind, after, ROWS), |row| row.get(0))?;
+    let rows = statement.query_map((kind, after, BATCH), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

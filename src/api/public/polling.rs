@@ -19,7 +19,7 @@ use crate::views::message::{ReceivedMessage, content};
 use crate::views::session::TriggeredSession;
 
 /// Rows of a list.
-const MOST: u32 = 100;
+const MAX_ROWS: u32 = 100;
 
 /// The types of messages that can be asked for, and how they are stored. The documented ones, and stickers.
 const TYPES: [(&str, ReplyKind); 9] = [
@@ -69,7 +69,7 @@ async fn triggered(
             None => None,
         };
         let mut names = HashMap::new();
-        let rows = sessions::newest_of_kind(conn, kind, flow_seq, MOST)?;
+        let rows = sessions::newest_of_kind(conn, kind, flow_seq, MAX_ROWS)?;
         rows.iter().map(|row| session_view(conn, kind, row, &mut names)).collect::<Result<Vec<_>>>()
     });
     Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))
@@ -110,7 +110,7 @@ pub(in crate::api) async fn list_received_messages(
             Some(kind) => vec![kind.as_str()],
             None => TYPES.map(|(_, kind)| kind.as_str()).to_vec(),
         };
-        let rows = messages::newest_received(conn, &kinds, MOST)?;
+        let rows = messages::newest_received(conn, &kinds, MAX_ROWS)?;
         rows.iter().map(|row| message_view(conn, row)).collect::<Result<Vec<_>>>()
     });
     Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))

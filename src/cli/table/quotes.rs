@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 /// Bytes that are read at a time.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Where in a cell the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Quoted<R> {
 impl<R: Read> Quoted<R> {
     /// Takes a text from its beginning.
     pub(super) fn new(inner: R, delimiter: u8) -> Self {
-        let (raw, text) = (vec![0; PIECE], Vec::with_capacity(PIECE));
+        let (raw, text) = (vec![0; CHUNK_BYTES], Vec::with_capacity(CHUNK_BYTES));
         Self { inner, delimiter, place: Place::Begin(0), line: 1, raw, text, at: 0, open_on: None }
     }
 

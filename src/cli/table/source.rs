@@ -14,7 +14,7 @@ use crate::domain::unicode_form::UnicodeForm;
 use crate::error::{Error, Result};
 
 /// Bytes that are read at a time.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// A file whose encoding is known, and which is text in it to its end.
 pub(super) struct Source {
     file: File,
@@ -132,7 +132,7 @@ impl Source {
         if self.coding == Coding::Encoding(UTF_8) && !is_told {
             return None;
         }
-        let head = self.head(PIECE).unwrap_or_default();
+        let head = self.head(CHUNK_BYTES).unwrap_or_default();
         let name = encoding::first_name(&String::from_utf8_lossy(&head));
         let sample = name.map(|name| format!(": `{name}`")).unwrap_or_default();
         let is_guess = matches!(self.coding, Coding::Encoding(encoding)
@@ -208,7 +208,7 @@ struct Survey {
 impl Survey {
     fn of(file: &mut File) -> io::Result<Self> {
         let mut survey = Self { is_ascii: true, ..Self::default() };
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; CHUNK_BYTES];
         // Bytes of a character that the last piece broke off.
         let mut kept = 0;
         loop {
@@ -354,7 +354,7 @@ impl Decoded {
         Self {
             file: BufReader::new(file),
             coder: Coder::of(coding),
-            raw: Vec::with_capacity(PIECE),
+            raw: Vec::with_capacity(CHUNK_BYTES),
             text: String::new(),
             at: 0,
             is_done: false,
@@ -368,7 +368,7 @@ impl Decoded {
     fn refill(&mut self) -> io::Result<()> {
         self.text.clear();
         self.at = 0;
-        let room = (PIECE - self.raw.len()) as u64;
+        let room = (CHUNK_BYTES - self.raw.len()) as u64;
         let read = self.file.by_ref().take(room).read_to_end(&mut self.raw)?;
         self.consumed += read as u64;
         self.is_done = read == 0;
@@ -390,7 +390,8 @@ impl Decoded {
                 loop {
                     let rest = &self.raw[from..];
                     // The library tells how much room it may need, unless that overflows.
-                    let room = decoder.max_utf8_buffer_length_without_replacement(rest.len()).unwrap_or(PIECE * 3);
+                    let room =
+                        decoder.max_utf8_buffer_length_without_replacement(rest.len()).unwrap_or(CHUNK_BYTES * 3);
                     self.text.reserve(room);
                     let (result, read) =
                         decoder.decode_to_string_without_replacement(rest, &mut self.text, self.is_done);

@@ -13,9 +13,9 @@ use crate::runtime::Clock;
 /// How long a simulation is kept.
 pub const LIFETIME: Duration = Duration::from_secs(3600);
 /// How many are kept.
-pub const KEPT: usize = 1_000;
+pub const MAX_SIMULATIONS: usize = 1_000;
 /// How many bytes they may take together, about.
-pub const BYTES_KEPT: usize = 64 * 1024 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The simulations of one server.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Simulations {
 impl Shelf {
     /// Lets the oldest go until the rest fits; the newest stays in any case.
     fn make_room(&mut self) {
-        while self.order.len() > KEPT || (self.bytes > BYTES_KEPT && self.order.len() > 1) {
+        while self.order.len() > MAX_SIMULATIONS || (self.bytes > MAX_BYTES && self.order.len() > 1) {
             let Some(oldest) = self.order.front().copied() else { return };
             self.remove(oldest);
         }
@@ -160,16 +160,16 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_there_are_too_many_or_they_are_too_large() {
         let simulations = Simulations::new(Clock::by_hand(Timestamp::from_millis(1_000_000)));
-        let ids: Vec<_> = (0..=KEPT).map(|_| simulations.keep(simulation(0))).collect();
+        let ids: Vec<_> = (0..=MAX_SIMULATIONS).map(|_| simulations.keep(simulation(0))).collect();
         assert!(simulations.with(ids[0], |_| ()).is_none());
         assert!(simulations.with(ids[1], |_| ()).is_some());
         let large: Vec<_> = (0..9).map(|_| simulations.keep(simulation(2 * 1024 * 1024))).collect();
-        assert!(simulations.with(ids[KEPT], |_| ()).is_none(), "the small ones went first");
+        assert!(simulations.with(ids[MAX_SIMULATIONS], |_| ()).is_none(), "the small ones went first");
         assert!(simulations.with(large[1], |_| ()).is_none());
         assert!(simulations.with(large[2], |_| ()).is_some());
         let shelf = simulations.lock();
         let weights: usize = shelf.by_id.values().map(|kept| kept.weight).sum();
-        assert!(shelf.bytes == weights && weights <= BYTES_KEPT && shelf.order.len() == shelf.by_id.len());
+        assert!(shelf.bytes == weights && weights <= MAX_BYTES && shelf.order.len() == shelf.by_id.len());
     }
 
     #[test]

@@ -36,9 +36,9 @@ use crate::store::{WriteClass, contacts, sessions};
 use fetch::{Answer, Failure, Fetcher};
 
 /// Calls that are claimed at once: those that go out, and those that wait for their turn in memory.
-const CLAIMED: usize = 1_024;
+const MAX_CLAIMED: usize = 1_024;
 /// Of them, those that may wait for a place at their host. More are put back, so that calls to other hosts are claimed.
-const WAITING: usize = CLAIMED / 2;
+const MAX_WAITING: usize = MAX_CLAIMED / 2;
 /// How long one that was put back stays there.
 const PUT_BACK: Duration = Duration::from_secs(3);
 /// Calls that go out at once.
@@ -179,7 +179,7 @@ impl Runtime {
             // Register for the wake-up before looking: a call queued in between is then not slept through.
             let woken = self.shared().signals.calls.notified();
             let pause = match start_some(self, &mut under_way).await {
-                Ok(_) if under_way.len() >= CLAIMED => POLL,
+                Ok(_) if under_way.len() >= MAX_CLAIMED => POLL,
                 Ok(_) => pause(self).await,
                 Err(error) => {
                     log_failure(self, &error, "HTTP calls could not be claimed; it is tried again");
@@ -200,7 +200,7 @@ impl Runtime {
 
 /// Claims what is due and starts its attempts, as many as there is room for. Gives how many.
 async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<usize> {
-    let room = CLAIMED.saturating_sub(under_way.len());
+    let room = MAX_CLAIMED.saturating_sub(under_way.len());
     let now = runtime.clock().now();
     // A look costs less than a job, and mostly there is nothing.
     if room == 0 || runtime.store().query_vital(http_calls::next_due).await?.is_none_or(|due_at| due_at > now) {
@@ -264,7 +264,7 @@ async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Fai
     let places = runtime.inner.calls.places(&call.url);
     let _place = match places.try_acquire() {
         Ok(place) => Some(place),
-        Err(_) if runtime.inner.calls.claimed.load(Ordering::Relaxed) > WAITING => return None,
+        Err(_) if runtime.inner.calls.claimed.load(Ordering::Relaxed) > MAX_WAITING => return None,
         Err(_) => places.acquire().await.ok(),
     };
     let _slot = runtime.inner.calls.slots.acquire().await;

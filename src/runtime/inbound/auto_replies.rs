@@ -33,7 +33,7 @@ const SPAN_OF_ROUNDS: Duration = Duration::from_secs(600);
 /// For how long a person has to be silent before there are others.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// Messages from a person that are looked at: those of ten minutes, at three a second.
-const LOOKED_AT: u32 = 2_000;
+const MAX_HEARD: u32 = 2_000;
 
 /// How a person stands with the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Job<'_> {
     /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it
     /// as often as no person does.
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
-        let heard = messages::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), LOOKED_AT)?;
+        let heard = messages::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), MAX_HEARD)?;
         let since = self.now().minus(SPAN);
 
         let is_wish = |row: &&HeardRow| matches!(row.handled, Some(Handling::OptOut | Handling::OptIn));
@@ -138,7 +138,7 @@ impl Job<'_> {
 
 /// How a contact stands with the limit at a time.
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
-    let heard = messages::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), LOOKED_AT)?;
+    let heard = messages::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), MAX_HEARD)?;
     let allowed_from = contacts::auto_replies_allowed_from(conn, contact_seq)?;
     Ok(standing(heard.iter().map(Earlier::of), allowed_from, at))
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use crate::domain::MessageId;
 
 /// Callers that wait at once; any more are answered at once.
-const WAITING: usize = 256;
+const MAX_WAITING: usize = 256;
 
 /// Who waits for which message.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ pub(in crate::runtime) struct Waiters {
 
 impl Waiters {
     pub(in crate::runtime) fn new() -> Self {
-        Self { permits: Semaphore::new(WAITING), by_message: Mutex::default() }
+        Self { permits: Semaphore::new(MAX_WAITING), by_message: Mutex::default() }
     }
 
     /// Whether anybody waits, or is about to.
     pub(in crate::runtime) fn are_there(&self) -> bool {
-        self.permits.available_permits() < WAITING
+        self.permits.available_permits() < MAX_WAITING
     }
 
     /// Wakes who waits for a message.

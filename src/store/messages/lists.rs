@@ -12,7 +12,7 @@ use crate::store::Conn;
 use crate::store::values::Json;
 
 /// Rows that [`list`] looks at for a page.
-pub const LOOKED_AT: u32 = 10_000;
+pub const MAX_SCANNED: u32 = 10_000;
 
 /// The newest message from a person of one type, before a row.
 pub(super) const NEWEST_RECEIVED: &str = "SELECT seq FROM messages INDEXED BY messages_received
@@ -97,7 +97,7 @@ impl Which {
 }
 
 /// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
-/// asked for among the next [`LOOKED_AT`]. Gives the cursor of what was not looked at, if there is more; so a page may
+/// asked for among the next [`MAX_SCANNED`]. Gives the cursor of what was not looked at, if there is more; so a page may
 /// be short, and even empty, before the end.
 pub fn list(
     conn: &Conn,
@@ -107,11 +107,11 @@ pub fn list(
     limit: u32,
 ) -> Result<(Vec<MessageRow>, Option<i64>)> {
     let mut statement = conn.prepare_cached(&list_sql(which))?;
-    let mut rows = statement.query((before_seq.unwrap_or(i64::MAX), LOOKED_AT + 1))?;
+    let mut rows = statement.query((before_seq.unwrap_or(i64::MAX), MAX_SCANNED + 1))?;
     let (mut wanted, mut looked_at, mut last) = (Vec::new(), 0, None);
     let next = loop {
         let Some(row) = rows.next()? else { break None };
-        if looked_at == LOOKED_AT || wanted.len() >= limit as usize {
+        if looked_at == MAX_SCANNED || wanted.len() >= limit as usize {
             break last;
         }
         looked_at += 1;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use rusqlite::{OptionalExtension, Row, params};
 
 pub use lists::{
-    HeardRow, LOOKED_AT, Which, by_seqs, heard_of, history_of_contact, list, list_of_contact, newest_received,
+    HeardRow, MAX_SCANNED, Which, by_seqs, heard_of, history_of_contact, list, list_of_contact, newest_received,
 };
 
 use super::outbox::OutboxRow;
@@ -603,7 +603,7 @@ mod tests {
         assert_eq!(page(Which::Status(MessageStatus::Received), None, None, 9), (vec![eighth, seventh], None));
         assert_eq!(page(Which::Unrouted, None, None, 9), (vec![eighth], None));
         assert_eq!(page(Which::Status(MessageStatus::Read), None, None, 9), (vec![], None));
-        for n in 0..u128::from(LOOKED_AT) {
+        for n in 0..u128::from(MAX_SCANNED) {
             insert_outgoing(&tx, &outgoing(1_000 + n, 1, None)).unwrap();
         }
         assert_eq!(page(Which::Status(MessageStatus::Received), None, None, 9), (vec![], Some(eighth + 1)));

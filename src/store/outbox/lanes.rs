@@ -84,7 +84,7 @@ pub(super) const TEMPLATES_CAME: &str = "UPDATE messages SET next_attempt_at = ?
                   WHERE status = 'queued' AND next_attempt_at > ?2 AND channel = ?1 AND reason = ?3 LIMIT ?4)";
 pub(super) const UNSETTLED_OF_TURN: &str = "SELECT EXISTS (SELECT 1 FROM messages
     WHERE contact_seq = ?2 AND next_attempt_at IS NOT NULL AND session_seq = ?3 AND turn = ?4 AND channel = ?1)";
-pub(super) const BEHIND: &str =
+pub(super) const NEXT_IN_LANE: &str =
     "SELECT seq, id, contact_seq, session_seq, turn, channel, provider_id, body, status, attempts,
         next_attempt_at, claimed_at, coalesce(origin, elsewhere), good_until, created_at, accepted_at, reason
     FROM messages WHERE seq > ?1 AND seq <= ?1 + ?2 AND contact_seq = ?3 AND direction = 'out' AND status = ?4
@@ -157,7 +157,7 @@ pub enum PartsIn<'a> {
 
 /// Messages to the contact of a message, in the `count` rows behind it, in their order.
 pub fn behind(conn: &Conn, row: &OutboxRow, count: u32, which: PartsIn<'_>) -> Result<Vec<OutboxRow>> {
-    let mut statement = conn.prepare_cached(BEHIND)?;
+    let mut statement = conn.prepare_cached(NEXT_IN_LANE)?;
     let (status, reasons) = match which {
         PartsIn::Queue => (MessageStatus::Queued, None),
         PartsIn::Dropped(reasons) => (MessageStatus::Failed, Some(reasons)),

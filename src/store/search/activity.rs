@@ -23,9 +23,9 @@ const PER_BLOCK: i64 = 256;
 /// Bytes of a time: big-endian milliseconds, 0 for somebody who was never in touch.
 const WIDTH: usize = 8;
 /// Contacts that were in touch since then, before the blocks are made to follow.
-const BEHIND: u32 = 1_000;
+const MAX_LAG: u32 = 1_000;
 /// Contacts that are followed at once.
-const AT_ONCE: u32 = 2 * BEHIND;
+const BATCH: u32 = 2 * MAX_LAG;
 
 /// Up to which place the blocks are right.
 pub(super) fn followed_to(conn: &Conn) -> Result<Place> {
@@ -39,7 +39,7 @@ pub(super) fn is_behind(conn: &Conn) -> Result<bool> {
         "SELECT EXISTS (SELECT 1 FROM contacts AS c, search_progress AS p WHERE c.last_message_at > p.followed_at
                         LIMIT 1 OFFSET ?1)",
     )?;
-    Ok(statement.query_row([BEHIND - 1], |row| row.get(0))?)
+    Ok(statement.query_row([MAX_LAG - 1], |row| row.get(0))?)
 }
 
 /// Has the blocks follow some more messages, and gives for how many contacts.
@@ -49,7 +49,7 @@ pub(super) fn follow(tx: &Tx<'_>) -> Result<u32> {
          ORDER BY last_message_at, seq LIMIT ?3",
     )?;
     let (at, seq) = followed_to(tx)?;
-    let rows = statement.query_map(params![at, seq, AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map(params![at, seq, BATCH], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let places: Vec<Place> = rows.collect::<rusqlite::Result<_>>()?;
     let Some((at, seq)) = places.last() else { return Ok(0) };
     set(tx, &places)?;
@@ -146,21 +146,21 @@ mod tests {
     fn blocks_follow_once_many_were_in_touch() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
-        people(&tx, BEHIND + 1);
+        people(&tx, MAX_LAG + 1);
         assert!(!is_behind(&tx).unwrap());
-        let mut places: Vec<Place> = (1..i64::from(BEHIND)).map(|seq| touch(&tx, seq, 5)).collect();
+        let mut places: Vec<Place> = (1..i64::from(MAX_LAG)).map(|seq| touch(&tx, seq, 5)).collect();
         assert!(!is_behind(&tx).unwrap());
         assert_eq!(place(&tx, 1), (None, 1), "nothing is written with a message");
-        places.push(touch(&tx, i64::from(BEHIND), 4));
+        places.push(touch(&tx, i64::from(MAX_LAG), 4));
         assert!(is_behind(&tx).unwrap());
-        assert_eq!(follow(&tx).unwrap(), BEHIND);
+        assert_eq!(follow(&tx).unwrap(), MAX_LAG);
         assert!(!is_behind(&tx).unwrap());
         for known in places {
             assert_eq!(place(&tx, known.1), known);
         }
-        assert_eq!(place(&tx, i64::from(BEHIND) + 1), (None, i64::from(BEHIND) + 1));
+        assert_eq!(place(&tx, i64::from(MAX_LAG) + 1), (None, i64::from(MAX_LAG) + 1));
         assert_eq!(place(&tx, 1_000_000), (None, 1_000_000));
-        assert_eq!(followed_to(&tx).unwrap(), place(&tx, i64::from(BEHIND) - 1));
+        assert_eq!(followed_to(&tx).unwrap(), place(&tx, i64::from(MAX_LAG) - 1));
         assert_eq!(follow(&tx).unwrap(), 0);
     }
 
@@ -168,9 +168,9 @@ mod tests {
     fn messages_of_one_moment_are_followed_part_by_part() {
         let conn = testing::conn();
         let tx = Tx::new(&conn);
-        people(&tx, AT_ONCE + 3);
-        let places: Vec<Place> = (1..=i64::from(AT_ONCE) + 3).map(|seq| touch(&tx, seq, 5)).collect();
-        assert_eq!((follow(&tx).unwrap(), follow(&tx).unwrap(), follow(&tx).unwrap()), (AT_ONCE, 3, 0));
+        people(&tx, BATCH + 3);
+        let places: Vec<Place> = (1..=i64::from(BATCH) + 3).map(|seq| touch(&tx, seq, 5)).collect();
+        assert_eq!((follow(&tx).unwrap(), follow(&tx).unwrap(), follow(&tx).unwrap()), (BATCH, 3, 0));
         for known in places {
             assert_eq!(place(&tx, known.1), known);
         }

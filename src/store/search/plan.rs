@@ -60,7 +60,7 @@ const ALL: &str = select_person!(
      ORDER BY c.last_message_at DESC, c.seq DESC"
 );
 /// Those behind somebody who was in touch and who were in touch themselves.
-pub(super) const BEHIND: &str = select_person!(
+pub(super) const ACTIVE_BEFORE: &str = select_person!(
     "FROM contacts AS c WHERE (c.last_message_at, c.seq) < (?2, ?3)
          AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
      ORDER BY c.last_message_at DESC, c.seq DESC"
@@ -81,7 +81,7 @@ pub(super) fn find_seqs(
     limit: usize,
 ) -> Result<Vec<i64>> {
     let has_phones = filter.needs_phones();
-    let mut first = conn.prepare_cached(if after.is_none() { ALL } else { BEHIND })?;
+    let mut first = conn.prepare_cached(if after.is_none() { ALL } else { ACTIVE_BEFORE })?;
     let mut second = conn.prepare_cached(NEVER_IN_TOUCH)?;
     let rows = match after {
         None => [Some(first.query([has_phones])?), None],

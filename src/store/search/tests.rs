@@ -648,7 +648,7 @@ fn a_search_goes_on_where_it_stopped_and_says_how_many_there_are() {
 fn a_later_part_is_not_found_by_scanning() {
     let conn = testing::conn();
     for (sql, by) in
-        [(plan::BEHIND, "contacts_by_activity (last_message_at<"), (plan::NEVER_IN_TOUCH, "last_message_at=?")]
+        [(plan::ACTIVE_BEFORE, "contacts_by_activity (last_message_at<"), (plan::NEVER_IN_TOUCH, "last_message_at=?")]
     {
         let plan = testing::plan(&conn, sql);
         assert!(plan.contains(by) && !plan.contains("SCAN c") && !plan.contains("TEMP"), "{plan}");
