@@ -162,8 +162,8 @@ pub fn sentence_of(error: reqwest::Error) -> String {
 mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
-    use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
+    use crate::channels::testing::{Does, FarSide, nowhere};
 
     async fn post(url: &str) -> Result<Answer, NoAnswer> {
         call(client().unwrap().post(url).body("x"), 10).await

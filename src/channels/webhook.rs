@@ -230,8 +230,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
+    use crate::channels::testing::{Does, FarSide, nowhere};
     use crate::domain::{
         AddressKey, AddressKind, ButtonKind, MediaRef, MessageOption, TemplateButton, TemplateStatus, Timestamp,
     };

@@ -398,8 +398,8 @@ pub(super) fn put(table: &mut Table, key: &str, value: Value) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Channel, LogFormat};
     use super::*;
+    use crate::config::{Channel, LogFormat};
 
     const NO_ENV: [(&str, &str); 0] = [];
 

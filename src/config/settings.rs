@@ -172,8 +172,8 @@ fn about(key: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::Flags;
     use super::*;
+    use crate::config::Flags;
 
     fn settings(pairs: &[(&str, Json)]) -> BTreeMap<String, Json> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()

@@ -214,8 +214,8 @@ mod tests {
 
     use uuid::Uuid;
 
-    use super::super::MessageId;
     use super::*;
+    use crate::domain::MessageId;
 
     fn body(json: &str) -> StoredBody {
         StoredBody::from(json.to_owned())

@@ -337,9 +337,9 @@ fn nearest(name: &str, known: &[(&'static str, RangeInclusive<usize>)]) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::Templates;
     use super::*;
     use crate::engine::template::Place;
+    use crate::engine::template::Templates;
 
     fn problem(template: &str) -> Option<String> {
         Templates::checked(99).compile(template, Place::Text).err().map(|problem| problem.text)

@@ -388,10 +388,10 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    use super::super::lists::dynamic;
-    use super::super::scope::{MadeRoots, TurnScope};
     use super::*;
     use crate::domain::{Contact, ContactId, FlowDocument, FlowId, ReplyKind, SessionId, SessionInput};
+    use crate::engine::lists::dynamic;
+    use crate::engine::scope::{MadeRoots, TurnScope};
 
     fn scope() -> Scope {
         let document = json!({"schema_version": 1, "name": "F", "nodes": [], "settings": {

@@ -86,11 +86,11 @@ pub fn of_contact(conn: &Conn, contact_seq: i64, kind: AddressKind) -> Result<Ve
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
-    use super::super::{contacts, testing::contact_id};
     use super::*;
     use crate::domain::Contact;
     use crate::error::Code;
+    use crate::store::testing::{self, now};
+    use crate::store::{contacts, testing::contact_id};
 
     #[test]
     fn an_address_leads_to_one_contact_until_it_is_left() {

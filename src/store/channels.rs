@@ -88,8 +88,8 @@ pub fn prune_pair_clocks(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<usiz
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn a_channel_is_paused_once_and_keeps_the_first_reason() {

@@ -394,9 +394,9 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::testing::{self, now};
     use super::*;
     use crate::error::Code;
+    use crate::store::testing::{self, now};
 
     fn phone(last: u32) -> Phone {
         format!("+14155550{last:03}").parse().unwrap()

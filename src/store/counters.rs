@@ -104,8 +104,8 @@ pub fn by_hour(conn: &Conn, name: CounterName, flow_seq: i64, hours: Range<i64>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
     use super::*;
+    use crate::store::testing;
 
     #[test]
     fn adds_up_and_reads_back() {

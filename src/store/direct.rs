@@ -115,9 +115,9 @@ impl Direct {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{generation, settings, testing};
     use super::*;
     use crate::error::Code;
+    use crate::store::{generation, settings, testing};
 
     #[test]
     fn writes_beside_a_running_server_and_raises_the_generation() {

@@ -258,11 +258,11 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Erasure> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::messages::{self, NewInbound, NewOutgoing};
-    use super::super::testing::{self, now};
-    use super::super::{search, sessions, turns};
     use super::*;
     use crate::domain::{Contact, MessageId, MessageStatus, Origin, Session, Status};
+    use crate::store::messages::{self, NewInbound, NewOutgoing};
+    use crate::store::testing::{self, now};
+    use crate::store::{search, sessions, turns};
 
     const KINDS: [AddressKind; 2] = [AddressKind::PHONE, AddressKind::digits("wa_id")];
 

@@ -303,9 +303,9 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::testing::{self, now};
     use super::*;
     use crate::error::Code;
+    use crate::store::testing::{self, now};
 
     fn draft(name: &'static str, document: &'static str, kind: FlowKind) -> NewDraft<'static> {
         NewDraft { kind, name, document, actor: "Ana" }

@@ -217,7 +217,7 @@ mod tests {
         }
 
         fn checkpoint(&self, mode: &str) {
-            super::super::rows_of_checkpoint(&self.conn, mode).unwrap();
+            crate::store::rows_of_checkpoint(&self.conn, mode).unwrap();
         }
 
         fn look(&mut self) -> Option<Loss> {
@@ -241,7 +241,7 @@ mod tests {
         let other = Conn::open(case.path("a.db")).unwrap();
         for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE", "PASSIVE"] {
             for conn in [&case.conn, &other] {
-                super::super::rows_of_checkpoint(conn, mode).unwrap();
+                crate::store::rows_of_checkpoint(conn, mode).unwrap();
                 assert_eq!(case.watch.look(NOTHING), None, "{mode}");
                 conn.execute("INSERT INTO t VALUES (randomblob(9000))", []).unwrap();
                 assert_eq!(case.watch.look(NOTHING), None, "{mode}");

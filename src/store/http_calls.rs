@@ -135,9 +135,9 @@ pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
-    use super::super::{Tx, sessions};
     use super::*;
+    use crate::store::testing::{self, now};
+    use crate::store::{Tx, sessions};
 
     fn call() -> HttpCall {
         HttpCall {

@@ -121,8 +121,8 @@ pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn an_answer_is_kept_under_its_key_alone() {

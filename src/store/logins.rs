@@ -149,8 +149,8 @@ pub fn set_used_up_to(tx: &Tx<'_>, at: Timestamp) -> Result<()> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn log_ins_end_by_time_by_row_and_all_at_once() {

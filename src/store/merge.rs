@@ -74,11 +74,11 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    use super::super::messages::{self, NewInbound};
-    use super::super::sessions;
-    use super::super::testing::{self, now};
     use super::*;
     use crate::domain::{AddressKind, Contact, MessageId, Session, Status};
+    use crate::store::messages::{self, NewInbound};
+    use crate::store::sessions;
+    use crate::store::testing::{self, now};
 
     fn contact(tx: &Tx<'_>, n: u128, phone: Option<&str>, change: impl FnOnce(&mut Contact)) -> StoredContact {
         let mut contact = Contact::new(testing::contact_id(n), phone.map(|phone| phone.parse().unwrap()));

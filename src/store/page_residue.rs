@@ -159,8 +159,8 @@ fn residue_of(page: u32, data: &[u8]) -> Vec<Range<usize>> {
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "a page mostly has one range of residue")]
 mod tests {
-    use super::super::{Direct, settings, testing};
     use super::*;
+    use crate::store::{Direct, settings, testing};
 
     const NONE: [Range<usize>; 0] = [];
 

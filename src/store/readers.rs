@@ -242,7 +242,7 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::thread;
 
-    use super::super::{generation, testing};
+    use crate::store::{generation, testing};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn heavy_reads_leave_connections_to_others() {

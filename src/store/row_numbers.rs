@@ -53,14 +53,14 @@ impl RowNumbers {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::messages::{self, NewInbound};
-    use super::super::testing::{self, contact_id, now};
-    use super::super::{
-        Direct, Store, Tx, WriteClass, contacts, http_calls, sessions, unprocessed_deliveries, webhooks,
-    };
     use super::*;
     use crate::domain::{Contact, EndpointId, HttpCall, MessageId, Session, Status};
     use crate::error::Error;
+    use crate::store::messages::{self, NewInbound};
+    use crate::store::testing::{self, contact_id, now};
+    use crate::store::{
+        Direct, Store, Tx, WriteClass, contacts, http_calls, sessions, unprocessed_deliveries, webhooks,
+    };
 
     /// Inserts a row into each table, and gives their numbers.
     fn insert(tx: &Tx<'_>, n: u128) -> Result<[i64; 6]> {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_older_file_goes_on_after_its_newest_rows() {
-        use super::super::schema;
+        use crate::store::schema;
 
         let conn = Conn::open_in_memory().unwrap();
         schema::CURRENT.prepare(&conn).unwrap();

@@ -29,8 +29,8 @@ pub fn remove(tx: &Tx<'_>, name: &str) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
     use super::*;
+    use crate::store::testing;
 
     #[test]
     fn a_secret_stands_until_it_is_removed() {

@@ -37,8 +37,8 @@ pub fn set(tx: &Tx<'_>, key: &str, json: &str, now: Timestamp) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
     use super::*;
+    use crate::store::testing;
 
     #[test]
     fn the_last_value_stands() {

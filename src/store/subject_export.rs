@@ -54,7 +54,7 @@ pub fn pair_clocks_of(conn: &Conn, contact_seq: i64) -> Result<Vec<(String, Time
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
+    use crate::store::testing;
 
     #[test]
     fn nothing_is_found_by_scanning() {

@@ -233,8 +233,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TemplateRow> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::testing;
     use super::*;
+    use crate::store::testing;
 
     fn template(name: &str, language: &str) -> MessageTemplate {
         MessageTemplate {

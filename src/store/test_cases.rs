@@ -71,8 +71,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TestCaseRow> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn each_flow_has_its_own_in_the_order_saved() {

@@ -108,8 +108,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn a_revoked_token_is_listed_and_not_live() {

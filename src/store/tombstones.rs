@@ -137,8 +137,8 @@ pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     const KEY: ErasureKey = ErasureKey([7; 32]);
 

@@ -64,8 +64,8 @@ pub fn last_expiry(conn: &Conn, session_seq: i64) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn turns_come_in_order_and_in_pages() {

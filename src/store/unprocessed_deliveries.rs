@@ -102,8 +102,8 @@ pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     #[test]
     fn they_are_kept_until_they_are_old() {

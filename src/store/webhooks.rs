@@ -487,8 +487,8 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{self, now};
     use super::*;
+    use crate::store::testing::{self, now};
 
     fn endpoint(tx: &Tx<'_>, n: u128, events: &[&str]) -> EndpointId {
         let id = EndpointId(Uuid::from_u128(n));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::incoming::Sender;
+use crate::channels::incoming::Sender;
 use crate::domain::{AddressKey, AddressKind};
 
 /// A number as WhatsApp writes it: digits, perhaps other ones than the phone's (Brazil, Mexico, Argentina).

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::http::{Answer, NoAnswer, cut};
-use super::super::outgoing::{Refusal, RefusalClass, Sent};
 use super::addresses::WA_ID;
 use super::codes;
+use crate::channels::http::{Answer, NoAnswer, cut};
+use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::domain::{AddressKey, Reason};
 
 /// Characters that are kept of an explanation.

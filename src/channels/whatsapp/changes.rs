@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Preference, TemplateNews};
 use super::addresses::Person;
 use super::catalog::{self, Treatment};
 use super::fields::{number, scoped_id, text, timestamp, unknown};
 use super::people::{Contacts, previous_id};
 use super::templates::template_event;
+use crate::channels::incoming::{IncomingKind, IncomingMessage, Item, Preference, TemplateNews};
 
 /// What a delivery about anything but messages says. `field` is what Meta calls it.
 pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut Vec<Item>) {

@@ -54,8 +54,8 @@ pub const CODE_WORDS: &[(i64, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::codes;
     use super::*;
+    use crate::channels::whatsapp::codes;
 
     #[test]
     fn every_code_with_words_is_known_and_there_once() {

@@ -5,7 +5,7 @@
 //! number or the account (the channel pauses and the queue is kept), the template or the message (it fails alone), the
 //! person, or the moment.
 
-use super::super::outgoing::RefusalClass;
+use crate::channels::outgoing::RefusalClass;
 
 /// The codes by what they call for. Each is in it once.
 pub(super) const CODES: &[(RefusalClass, &[i64])] = &[

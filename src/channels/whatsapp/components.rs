@@ -86,7 +86,7 @@ pub(super) fn refused(place: Place, name: &str) -> Option<String> {
             Place::Button => "a button that is not known here",
         },
     };
-    let name = super::super::http::cut(name, 40);
+    let name = crate::channels::http::cut(name, 40);
     Some(if name.is_empty() { what.to_owned() } else { format!("{what} ({name})") })
 }
 
@@ -140,8 +140,8 @@ pub(super) fn text(value: &Value, key: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::super::templates::read_page;
     use super::*;
+    use crate::channels::whatsapp::templates::read_page;
 
     /// A template with a body and these components, as it is read.
     fn read(components: Vec<Value>) -> crate::domain::MessageTemplate {

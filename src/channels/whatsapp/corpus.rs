@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::super::incoming::{IncomingKind, Item, Sender};
 use super::{BSUID, WA_ID, read_delivery};
+use crate::channels::incoming::{IncomingKind, Item, Sender};
 use crate::domain::AddressKind;
 
 const NUMBER: &str = "106540352242922";

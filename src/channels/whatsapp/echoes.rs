@@ -9,12 +9,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::incoming::{Echo, Handover, IncomingKind, Item};
 use super::addresses::Person;
 use super::changes;
 use super::fields::{number, scoped_id, text, timestamp, unknown};
 use super::messages::{Content, read_message, read_status};
 use super::people::Contacts;
+use crate::channels::incoming::{Echo, Handover, IncomingKind, Item};
 use crate::domain::{Holder, ReplyKind};
 
 /// The fields that are read here.
@@ -197,9 +197,9 @@ fn role(details: &Value, owner: &str) -> Option<Role> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::corpus::shown;
-    use super::super::read_delivery;
     use super::*;
+    use crate::channels::whatsapp::corpus::shown;
+    use crate::channels::whatsapp::read_delivery;
 
     const NUMBER: &str = "106540352242922";
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::incoming::Item;
+use crate::channels::incoming::Item;
 use crate::domain::Timestamp;
 
 /// What cannot be read, and why.

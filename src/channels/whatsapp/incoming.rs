@@ -9,12 +9,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::incoming::{Item, Unreadable};
 use super::fields::{text, unknown};
 use super::messages::{read_message, read_status};
 use super::people::Contacts;
 use super::repair::repaired;
 use super::{changes, echoes};
+use crate::channels::incoming::{Item, Unreadable};
 
 /// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it as
 /// it came, and so is what is meant for another number of the account.

@@ -3,7 +3,7 @@
 //! Meta counts "characters" and does not say which; these are code points. Limits are from Meta's documentation of each
 //! message type and its OpenAPI file; those of templates from the docstrings of pywa 4.
 
-use super::super::outgoing::{Refusal, RefusalClass};
+use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{Reason, TextLimits};
 
 /// What goes out in parts when it is longer. It shows no text below a voice note or a sticker.

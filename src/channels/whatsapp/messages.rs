@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::incoming::{IncomingKind, IncomingMessage, Item, Progress, Stage};
-use super::super::outgoing::RefusalClass;
 use super::addresses::Person;
 use super::catalog::{self, Treatment};
 use super::fields::{number, text, timestamp, unknown};
 use super::people::Contacts;
 use super::{answer, changes};
+use crate::channels::incoming::{IncomingKind, IncomingMessage, Item, Progress, Stage};
+use crate::channels::outgoing::RefusalClass;
 use crate::domain::ReplyKind;
 
 /// A message of a person.

@@ -233,9 +233,9 @@ async fn call(request: RequestBuilder, token: &str, max_body: usize) -> Result<A
 mod tests {
     use serde_json::json;
 
-    use super::super::outgoing::{Content, RefusalClass};
-    use super::super::testing::{Does, FarSide, nowhere};
     use super::*;
+    use crate::channels::outgoing::{Content, RefusalClass};
+    use crate::channels::testing::{Does, FarSide, nowhere};
     use crate::domain::{AddressKey, AddressKind, Timestamp};
 
     pub(super) fn options(api_base: &str) -> WhatsAppOptions {

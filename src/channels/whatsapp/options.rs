@@ -80,9 +80,9 @@ impl fmt::Debug for WhatsAppOptions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::WhatsApp;
-    use super::super::tests::options;
     use super::*;
+    use crate::channels::whatsapp::WhatsApp;
+    use crate::channels::whatsapp::tests::options;
 
     #[test]
     fn options_are_checked_and_secrets_never_shown() {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::outgoing::{Content, Outgoing, Recipient, Refusal};
 use super::addresses::{BSUID, WA_ID};
 use super::limits::{self, checked, refuse};
+use crate::channels::outgoing::{Content, Outgoing, Recipient, Refusal};
 use crate::domain::unseen::is_blank;
 use crate::domain::{
     ButtonKind, MediaRef, MessageOption, MessageTemplate, Reason, TemplateHeader, link_suffix, web_link,

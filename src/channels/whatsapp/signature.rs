@@ -1,7 +1,7 @@
 //! Whether what comes in is from Meta.
 
-use super::super::signature::{is_hmac_of, is_same_secret};
 use super::WhatsApp;
+use crate::channels::signature::{is_hmac_of, is_same_secret};
 
 /// Whether a header has the form of Meta's signature: an HMAC-SHA256 in hexadecimal.
 pub(in crate::channels) fn is_signature(header: &str) -> bool {
@@ -27,9 +27,9 @@ impl WhatsApp {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{options, whatsapp};
-    use super::super::{WhatsAppOptions, read_delivery};
     use super::*;
+    use crate::channels::whatsapp::tests::{options, whatsapp};
+    use crate::channels::whatsapp::{WhatsAppOptions, read_delivery};
 
     /// A delivery as Meta signed it, from the test suite of pywa (MIT): the secret has been reset since.
     const SIGNED: &[u8] = br#"{"object":"whatsapp_business_account","entry":[{"id":"264937493375603","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550953877","phone_number_id":"277321005464405"},"contacts":[{"profile":{"name":"PyWa Tests"},"wa_id":"972544401243"}],"messages":[{"from":"972544401243","id":"wamid.HBgMOTcyNTQ0NDAxMjQzFQIAEhggM0RFQTNCMEEwRTY3QzUwODYzMDc4NjQ4QzM4ODAxM0YA","timestamp":"1730231903","text":{"body":"Hey there! I am using PyWa."},"type":"text"}]},"field":"messages"}]}]}"#;

@@ -3,9 +3,9 @@
 use reqwest::Url;
 use serde_json::Value;
 
-use super::super::incoming::FetchedTemplate;
-use super::super::outgoing::{Refusal, RefusalClass};
 use super::components::{self, text};
+use crate::channels::incoming::FetchedTemplate;
+use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{ButtonKind, MessageTemplate, Reason, TemplateButton, TemplateHeader, TemplateStatus};
 
 /// The fields of a template that are asked for.

@@ -9,9 +9,9 @@ use std::ops::RangeInclusive;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::super::text::ascii_digit;
-use super::super::unseen::is_unseen;
 use super::plan::Fit;
+use crate::domain::text::ascii_digit;
+use crate::domain::unseen::is_unseen;
 
 /// A number as it was typed, without what stands between digits.
 #[derive(Debug, Clone, PartialEq, Eq)]

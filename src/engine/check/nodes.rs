@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::template::has_tags;
-use super::super::{address, limits};
 use super::{bad_name, is_name};
 use crate::domain::consent::{is_opt_out_word, is_stop};
 use crate::domain::text::ascii_digit;
@@ -15,6 +13,8 @@ use crate::domain::{
     Ask, Case, Delay, EventName, Expects, Handoff, HttpRequest, Menu, MenuOption, Node, NodeKind, Operator, Problem,
     checks,
 };
+use crate::engine::template::has_tags;
+use crate::engine::{address, limits};
 
 /// Exits of a node that are told of by name at most.
 const TOLD: usize = 10;

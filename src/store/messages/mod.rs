@@ -434,9 +434,9 @@ mod tests {
 
     use uuid::Uuid;
 
-    use super::super::testing::{self, now};
     use super::lists::{HEARD, NEWEST_RECEIVED, list_sql};
     use super::*;
+    use crate::store::testing::{self, now};
 
     fn outgoing(n: u128, contact_seq: i64, session: Option<(i64, u32)>) -> NewOutgoing<'static> {
         NewOutgoing {

@@ -1,8 +1,8 @@
 //! A file of version 4 with every kind of row, brought forward.
 
-use super::super::schema::CURRENT;
-use super::super::{Conn, Tx, addresses, contacts, messages};
 use crate::domain::{AddressKey, AddressKind, Phone};
+use crate::store::schema::CURRENT;
+use crate::store::{Conn, Tx, addresses, contacts, messages};
 
 /// The schema of version 4 as that release made it.
 const VERSION_4: &str = include_str!("../../../tests/schemas/4.sql");

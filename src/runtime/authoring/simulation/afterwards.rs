@@ -129,9 +129,9 @@ fn said(text: String) -> Result<turn::PlannedMessage, Refused> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::Simulation;
-    use super::super::tests::{event, simulate};
     use crate::domain::Status;
+    use crate::runtime::authoring::simulation::Simulation;
+    use crate::runtime::authoring::simulation::tests::{event, simulate};
 
     fn over(settings: Value) -> Simulation {
         let mut simulation = simulate(json!({

@@ -70,8 +70,8 @@ impl Simulation {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{event, simulate};
     use crate::domain::Status;
+    use crate::runtime::authoring::simulation::tests::{event, simulate};
 
     fn level(kind: Value) -> Value {
         let mut node = json!({"id": "level", "text": "¿Prioridad?", "save_as": "level"});

@@ -77,9 +77,9 @@ impl Subject {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::try_simulate;
-    use super::super::{NotStarted, Simulation};
     use crate::domain::Status;
+    use crate::runtime::authoring::simulation::tests::try_simulate;
+    use crate::runtime::authoring::simulation::{NotStarted, Simulation};
 
     fn document() -> Value {
         json!({"schema_version": 1, "name": "Info", "entry_node": "a",

@@ -101,8 +101,8 @@ impl Window {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{event, simulate_on};
     use crate::domain::{Reason, Status};
+    use crate::runtime::authoring::simulation::tests::{event, simulate_on};
 
     fn flow(exits: Value) -> Value {
         json!({
