@@ -15,7 +15,7 @@ pub(super) enum Ending {
     /// Read, to be ended in good order.
     InOrder(Vec<LoadedSession>),
     /// Only to be marked, with degraded access.
-    UnloadedEnd,
+    Unloaded,
 }
 
 impl Job<'_> {
@@ -42,7 +42,7 @@ impl Job<'_> {
         contacts::update(self.tx(), contact.seq, &opted_out, &contact.contact, self.now())?;
         match ending {
             Ending::InOrder(sessions) => self.cancel_all(sessions, Reason::OptedOut)?,
-            Ending::UnloadedEnd => while self.cancel_unloaded(contact.seq, Reason::OptedOut)? {},
+            Ending::Unloaded => while self.cancel_unloaded(contact.seq, Reason::OptedOut)? {},
         }
         self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         if !contact.contact.is_opted_out() {

@@ -126,7 +126,7 @@ impl Job<'_> {
             let contact = self.contact(seq)?;
             let ending = match access {
                 Access::Full => Ending::InOrder(self.running(&contact, usize::MAX, false)?),
-                Access::Degraded => Ending::UnloadedEnd,
+                Access::Degraded => Ending::Unloaded,
             };
             self.opt_out_silently(&contact, ending)?;
         }

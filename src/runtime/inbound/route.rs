@@ -190,7 +190,7 @@ impl<'a> Consent<'a> {
 pub(super) fn choose_degraded(job: &Job<'_>, inbound: &Inbound, kind: ReplyKind) -> Route {
     let typed = inbound.text.as_deref().filter(|_| kind == ReplyKind::Text);
     match typed.and_then(|text| job.shared().consent.find(Wish::OptOut, text)) {
-        Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::UnloadedEnd),
+        Some(word) => Route::OptOut(word.language.map(str::to_owned), Ending::Unloaded),
         None => Route::Nowhere(Reason::InternalError),
     }
 }
