@@ -10,47 +10,40 @@
 
 mod afterwards;
 mod consent;
+mod events;
 mod held;
 mod opening;
 mod script;
+mod subject;
 mod window;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::CheckedDocument;
-use crate::domain::consent::ConsentWords;
 use crate::domain::{
-    Contact, ContactId, FlowDocument, FlowId, Held, Holder, HttpCall, OutgoingMessage, Reason, Reply, ReplyKind,
-    Session, SessionId, Status, TextLimits, Timestamp,
+    Contact, ContactId, FlowId, Held, HttpCall, OutgoingMessage, Reason, Session, SessionId, Status, Timestamp,
 };
 use crate::engine::{self, Beginning, CompiledFlow, Event, Lookup, TurnRecord};
-use crate::error::Result;
-use crate::runtime::ServerSettings;
-use crate::runtime::commands::trigger;
-use crate::runtime::commands::trigger::TriggerRefusal;
+use crate::runtime::commands::trigger::{self, TriggerRefusal};
 use crate::runtime::inbound::{Earlier, EarlierKind};
-use crate::runtime::job::turn;
-use crate::runtime::job::turn::{NotTaken, Turn};
+use crate::runtime::job::turn::{self, NotTaken, Turn};
 
-use window::Window;
-
+use events::Heard;
 pub use opening::Opening;
 pub use script::{HttpStub, PHONE, SimulatedEvent, Start, TestContact};
+pub use subject::Subject;
+use subject::sub_flows;
+use window::Window;
 
 /// Events that a simulation takes at most.
 pub const EVENTS: usize = 1_000;
 /// Bytes that the turns and events of a simulation may have as JSON.
 pub const BYTES: usize = 4 * 1024 * 1024;
-/// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot be
-/// reached (Cloud API, error codes).
-const UNDELIVERABLE: &str = "131026";
 
 /// Why a simulation does not begin.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,27 +58,6 @@ impl From<TriggerRefusal> for NotStarted {
     fn from(refusal: TriggerRefusal) -> Self {
         Self::Trigger(refusal)
     }
-}
-
-/// What is simulated.
-#[derive(Debug, Clone)]
-pub struct Subject {
-    /// The flow.
-    pub flow: Arc<CompiledFlow>,
-    /// Its id, where it has one.
-    pub flow_id: Option<FlowId>,
-    /// The published version; `None` for a draft or a loose document.
-    pub version: Option<u32>,
-    /// Bytes of its document.
-    pub bytes: usize,
-    /// The words that opt out and in.
-    pub words: Arc<ConsentWords>,
-    /// For how long the flow is silent after a colleague's message.
-    pub colleague_pause: Duration,
-    /// Whether messages start it that nothing else takes.
-    pub is_fallback: bool,
-    /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
-    pub texts: (TextLimits, TextLimits),
 }
 
 /// Why an event was refused. Nothing has changed then, the clock included.
@@ -161,49 +133,6 @@ struct After {
     call: Option<HttpCall>,
     /// What the session is told of a message that the channel does not take.
     undelivered: Option<Event>,
-}
-
-/// A message from the contact.
-struct Heard {
-    kind: ReplyKind,
-    text: Option<String>,
-    option: Option<String>,
-    payload: Option<Value>,
-    /// The turn of the message that it taps or quotes.
-    answers_turn: Option<u32>,
-    /// It taps or quotes a message, so that it belongs to the session even after its end.
-    names_session: bool,
-}
-
-impl Subject {
-    /// A document that can be published, or could be but for its test cases.
-    pub fn of(checked: &CheckedDocument, flow_id: Option<FlowId>, server: impl Into<ServerSettings>) -> Self {
-        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
-        let flow = Arc::new(CompiledFlow::load(checked.document.clone(), default_ttl));
-        let flow_id = flow_id.or(checked.document.id);
-        let is_fallback = flow_id.is_some() && flow_id == fallback;
-        let (bytes, texts) = (checked.json.len(), (live, webhook));
-        Self { flow, flow_id, version: None, bytes, words, colleague_pause, is_fallback, texts }
-    }
-
-    /// A version that was published, from its stored JSON.
-    ///
-    /// # Errors
-    /// When it cannot be run at all.
-    pub fn published(document: &str, flow_id: FlowId, version: u32, server: impl Into<ServerSettings>) -> Result<Self> {
-        let ServerSettings { default_ttl, words, colleague_pause, live, webhook, fallback } = server.into();
-        let flow = Arc::new(crate::runtime::compile_document(document, default_ttl)?);
-        Ok(Self {
-            flow,
-            flow_id: Some(flow_id),
-            version: Some(version),
-            bytes: document.len(),
-            words,
-            colleague_pause,
-            is_fallback: fallback == Some(flow_id),
-            texts: (live, webhook),
-        })
-    }
 }
 
 impl Simulation {
@@ -323,207 +252,11 @@ impl Simulation {
         self.subject.flow.weight() + flows + 4 * self.subject.bytes + 2 * self.bytes
     }
 
-    fn run(&mut self, event: &SimulatedEvent) -> Result<(), Refused> {
-        match event {
-            SimulatedEvent::Reply { text, message } => {
-                let answers_turn = match message {
-                    Some(index) => Some(self.shown(*index)?.0),
-                    None => None,
-                };
-                self.hear(Heard {
-                    kind: ReplyKind::Text,
-                    text: Some(text.clone()),
-                    option: None,
-                    payload: None,
-                    answers_turn,
-                    names_session: message.is_some(),
-                })
-            }
-            SimulatedEvent::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
-            SimulatedEvent::Media { kind, text, media } => self.hear(Heard {
-                kind: *kind,
-                text: text.clone(),
-                option: None,
-                payload: Some(Value::Object(media.clone())),
-                answers_turn: None,
-                names_session: false,
-            }),
-            SimulatedEvent::Location { latitude, longitude, name, address } => {
-                let mut payload = json!({"latitude": latitude, "longitude": longitude});
-                for (key, text) in [("name", name), ("address", address)] {
-                    if let Some(text) = text {
-                        payload[key] = json!(text);
-                    }
-                }
-                self.hear(Heard {
-                    kind: ReplyKind::Location,
-                    text: None,
-                    option: None,
-                    payload: Some(payload),
-                    answers_turn: None,
-                    names_session: false,
-                })
-            }
-            SimulatedEvent::Advance { seconds, fire } => {
-                let until = self.state.now.plus(duration(*seconds));
-                if *fire {
-                    return self.pass(until);
-                }
-                self.state.now = until;
-                Ok(())
-            }
-            SimulatedEvent::Timeout => {
-                let wake_at = self.state.session.wait.as_ref().and_then(|wait| wait.wake_at);
-                let Some(wake_at) = wake_at else { return Err(self.idle("no timer is armed")) };
-                if self.state.session.expires_next() {
-                    return Err(Refused::because(Reason::ExpiresFirst));
-                }
-                self.pass(wake_at.max(self.state.now))
-            }
-            SimulatedEvent::Expire => {
-                if self.state.session.expires_at.is_none() {
-                    return Err(self.idle("the session has no time to live"));
-                }
-                while let Some(due_at) = self.state.session.due_at() {
-                    self.pass(due_at.max(self.state.now))?;
-                }
-                Ok(())
-            }
-            SimulatedEvent::Event { name, payload } => {
-                self.apply_after_due(Event::External { name: name.clone(), payload: payload.clone() })
-            }
-            SimulatedEvent::Resume => self.apply_after_due(Event::Resume),
-            SimulatedEvent::DeliveryFailed { message, code } => self.fail_delivery(*message, code.as_deref()),
-            SimulatedEvent::Window { open } => {
-                self.state.window.set(*open);
-                Ok(())
-            }
-            SimulatedEvent::Colleague { .. } => self.hear_colleague(),
-            SimulatedEvent::Cancel { reason } => self
-                .apply_after_due(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) }),
-        }
-    }
-
-    /// Applies an event to the session, after the timers that were due before it.
-    fn apply_after_due(&mut self, event: Event) -> Result<(), Refused> {
-        if !self.is_running() {
-            return Err(Refused::because(Reason::HasEnded));
-        }
-        let fired = self.settle()?;
-        if !self.is_running() {
-            return Ok(());
-        }
-        match self.apply(&event) {
-            // The timers that fired stand, so that the refusal is traced instead.
-            Err(Refused { reason }) if fired > 0 && self.bytes <= BYTES => {
-                self.keep(turn::not_taken(self.state.session.turn, event, &reason), Vec::new())
-            }
-            told => told,
-        }
-    }
-
-    fn tap(&mut self, id: &str, index: Option<usize>, text: Option<&str>) -> Result<(), Refused> {
-        let offers = |message: &OutgoingMessage| message.options.iter().find(|option| option.id == id).cloned();
-        let (answers_turn, option) = match index {
-            Some(index) => {
-                let (turn, message) = self.shown(index)?;
-                let option = offers(message);
-                if option.is_none() {
-                    return Err(Refused::because(format!("message {index} has no option `{id}`")));
-                }
-                (Some(turn), option)
-            }
-            None => {
-                let first = if self.is_running() { self.state.first_turn } else { 0 };
-                let shown = self.turns[first..].iter().flat_map(|turn| &turn.messages);
-                (None, shown.rev().find_map(|shown| offers(&shown.message)))
-            }
-        };
-        self.hear(Heard {
-            kind: ReplyKind::Tap,
-            text: text.map(str::to_owned).or_else(|| option.map(|option| option.title)),
-            option: Some(id.to_owned()),
-            payload: None,
-            answers_turn,
-            names_session: true,
-        })
-    }
-
-    /// A message that the contact has on the screen, with the turn that said it.
-    fn shown(&self, index: usize) -> Result<(u32, &OutgoingMessage), Refused> {
-        let turns = self.turns.iter().enumerate();
-        let mut all = turns.flat_map(|(place, turn)| turn.messages.iter().map(move |said| (place, turn, said)));
-        match all.nth(index) {
-            Some((.., SimulatedMessage { refused: Some(why), .. })) => {
-                Err(Refused::because(format!("message {index} did not go out: {why}")))
-            }
-            Some((place, ..)) if place < self.state.first_turn && self.is_running() => {
-                Err(Refused::because(Reason::SessionEnded))
-            }
-            Some((_, turn, said)) => Ok((turn.record.turn, &said.message)),
-            None => Err(Refused::because(format!("there is no message {index}"))),
-        }
-    }
-
-    /// A message from the contact, as a channel hands it over.
-    fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
-        if !self.is_running() {
-            return self.hear_afterwards(&heard);
-        }
-        let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
-        let fired = match typed {
-            Some(text) => match self.hear_consent(text)? {
-                Some(fired) => fired,
-                None => return Ok(()),
-            },
-            None => self.settle()?,
-        };
-        if self.is_for_colleague() {
-            return Err(Refused::because(Holder::Colleague.reason()));
-        }
-        self.state.window.hear(self.state.now);
-        let Heard { kind, text, option, payload, answers_turn, .. } = heard;
-        let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
-        if fired == 0 {
-            self.apply(&Event::Reply(reply))?;
-            // Asked again, it did not fit.
-            let is_asked_again = self.state.session.wait.as_ref().is_some_and(|wait| wait.attempts > 0);
-            self.note_heard(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
-            return Ok(());
-        }
-        // Of somebody who opted out no session hears once it has ended.
-        if !self.is_running() && self.state.contact.opted_out_at.is_some() {
-            return Ok(());
-        }
-        reply.answers_turn = None;
-        let why = turn::too_late(&self.state.session);
-        let record = turn::not_taken(self.state.session.turn, Event::Reply(reply), why);
-        self.keep(record, Vec::new())
-    }
-
-    fn fail_delivery(&mut self, index: Option<usize>, code: Option<&str>) -> Result<(), Refused> {
-        let last = || self.messages().rev().find(|said| said.refused.is_none()).map(|said| said.index);
-        let index = index.or_else(last).ok_or_else(|| Refused::because("nothing was said yet"))?;
-        let (turn, message) = self.shown(index)?;
-        let (node, code) = (message.node.clone(), code.unwrap_or(UNDELIVERABLE).to_owned());
-        self.apply_after_due(Event::DeliveryFailed { turn, node, code })
-    }
-
     /// A session that had completed has failed if the channel does not take its last word.
     fn fail_completed(&mut self, event: &Event) {
         if let Event::DeliveryFailed { turn, code, .. } = event {
             turn::fail_completed(&mut self.state.session, *turn, code);
         }
-    }
-
-    /// Moves the clock, and stops on the way wherever a timer fires.
-    fn pass(&mut self, until: Timestamp) -> Result<(), Refused> {
-        while let Some(due_at) = self.state.session.due_at().filter(|due_at| *due_at <= until) {
-            self.state.now = self.state.now.max(due_at);
-            self.settle()?;
-        }
-        self.state.now = until;
-        Ok(())
     }
 
     /// Fires what is due. Gives how many timers there were.
@@ -617,29 +350,10 @@ impl Simulation {
     }
 }
 
-/// The documents of a simulation's start, compiled. One that cannot be read is as good as not published.
-fn sub_flows(subject: &Subject, start: &Start) -> HashMap<FlowId, Arc<CompiledFlow>> {
-    let mut flows: HashMap<_, _> = subject.flow_id.into_iter().map(|id| (id, subject.flow.clone())).collect();
-    for (id, document) in &start.flows {
-        if let (Ok(id), Ok(document)) = (id.parse(), FlowDocument::parse(document)) {
-            // The time to live is the simulated flow's, whichever runs.
-            flows.insert(id, Arc::new(CompiledFlow::load(document, Duration::ZERO)));
-        }
-    }
-    flows
-}
-
 /// An id that looks like a trigger's, of version 7, and is the same whenever the same simulation is played again.
 fn id(now: Timestamp, low: u64) -> Uuid {
     let millis = u64::try_from(now.as_millis()).unwrap_or_default();
     Uuid::from_u64_pair(millis << 16 | 0x7000, low)
-}
-
-/// Seconds with a fraction, to the millisecond; nonsense counts as none.
-fn duration(seconds: f64) -> Duration {
-    let millis = (seconds * 1000.0).round();
-    // A cast from a float saturates, and makes 0 of what is no number.
-    Duration::from_millis(millis as u64)
 }
 
 /// The size of a value as JSON, without writing it.
@@ -666,7 +380,13 @@ fn json_bytes(value: &impl Serialize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::domain::FlowDocument;
+    use crate::runtime::ServerSettings;
 
     const TTL: Duration = Duration::from_secs(1800);
 
