@@ -4,6 +4,7 @@
 //! compared without case and accents. A word of one of a contact's languages counts before the same word of another
 //! one; one of a language that nothing speaks for counts only if it is long enough not to be met by chance.
 
+mod later;
 mod phrases;
 mod tokens;
 
@@ -296,7 +297,7 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
         for (_, meaning, texts) in phrases::PHRASES.iter().filter(|(of, ..)| *of == name) {
             texts.iter().for_each(|text| add(text, *meaning));
         }
-        for (_, days, pattern) in phrases::LATER.iter().filter(|(of, ..)| *of == name) {
+        for (_, days, pattern) in later::LATER.iter().filter(|(of, ..)| *of == name) {
             language.add_later(pattern, *days, &mut add);
         }
         names.insert(name, Names { months: language.months, days: language.days });

@@ -596,20 +596,3 @@ pub(super) const PHRASES: &[(&str, Meaning, &[&str])] = &[
     ("ko", Changed, &["또는", "아니", "말고", "이후", "전", "까지", "부터", "사이", "다음", "지난", "매", "이나", "혹은"]),
     ("vi", Changed, &["hoặc", "hay", "không", "sau", "trước", "đến", "giữa", "tuần", "mỗi"]),
 ];
-
-/// How else than in CLDR a day is told by how far it is off: so many days for each that is counted, and the phrase.
-pub(super) const LATER: &[(&str, u8, &str)] = &[
-    ("pt", 1, "daqui a {0} dias"),
-    ("it", 1, "fra {0} giorni"),
-    ("it", 7, "fra {0} settimane"),
-    ("es", 1, "en {0} días"),
-    ("id", 1, "{0} hari lagi"),
-    ("id", 7, "{0} minggu lagi"),
-    ("hi", 1, "{0} दिन बाद"),
-    ("hi", 1, "{0} din baad"),
-    ("ar", 1, "بعد {0} أيام"),
-    ("ar", 1, "بعد {0} يوم"),
-    ("tr", 1, "{0} güne"),
-    ("vi", 1, "{0} ngày nữa"),
-    ("zh", 1, "{0}天之后"),
-];
