@@ -8,7 +8,7 @@ use super::sub_flows::SubFlows;
 use super::turn::{self, NotTaken, Turn};
 use super::{Deferred, Job, to_json};
 use crate::domain::{Contact, CounterName, EventKind, Held, Reason, Session, Status, Timestamp};
-use crate::engine::{self, CompiledFlow, Event, Move};
+use crate::engine::{self, CompiledFlow, Event, Move, TurnRecord};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
 use crate::store::sessions::{self, StoredSession};
@@ -22,7 +22,7 @@ type Taken = Result<Option<Reason>, Reason>;
 pub(in crate::runtime) enum ContactRow {
     /// In this row.
     Stored(i64),
-    /// Nowhere yet: its row is written together with what the session's first turn says, and tells this source.
+    /// Nowhere yet: its row is inserted with the messages of the session's first turn, and has this `source`.
     New(&'static str),
 }
 
@@ -181,48 +181,83 @@ impl Job<'_> {
         // What waits in the outbox counts, and has the floor, once the channel took it.
         let is_out = !self.shared.options.channel.kind().reaches_phones();
         let count = if is_out { u32::try_from(sent).unwrap_or(u32::MAX) } else { 0 };
-        let contact_seq = match loaded.contact_row {
-            ContactRow::Stored(seq) => {
-                contacts::update(self.tx, seq, &contact, &loaded.contact, self.now)?;
-                if count > 0 {
-                    contacts::touch(self.tx, seq, count, None, self.now)?;
-                }
-                seq
-            }
-            ContactRow::New(source) => contacts::insert_with_messages(self.tx, &contact, source, count, self.now)?,
-        };
-        loaded.contact_row = ContactRow::Stored(contact_seq);
-        loaded.contact = contact;
-
-        if count > 0 {
-            loaded.prompted_at = Some(self.now);
-        }
+        let contact_seq = self.store_contact(loaded, contact, count)?;
         let is_new = loaded.seq.is_none();
-        let seq = match loaded.seq {
-            Some(seq) => {
-                sessions::update(self.tx, seq, &session, loaded.prompted_at)?;
-                seq
-            }
-            None => {
-                self.count(CounterName::SessionStarted, 1, loaded, &session);
-                sessions::insert(self.tx, loaded.flow_seq, contact_seq, &session, loaded.prompted_at)?
-            }
-        };
-        loaded.seq = Some(seq);
+        let seq = self.store_session(loaded, contact_seq, &session)?;
         self.keep_call(seq, &loaded.session, &session, call.as_ref())?;
         if session.status != Status::Running {
-            // What a session said on the way to its end goes out, however slow the channel is: the person has answered
-            // what came of it.
-            if session.status != Status::Completed {
-                let dropped = self.drop_queued(seq, Some(session.turn), Reason::SessionEnded)?;
-                self.dropped.set(self.dropped.get() + dropped);
-            }
-            if let Some(name) = counted_as(&session) {
-                self.count(name, 1, loaded, &session);
-            }
+            self.settle_end(loaded, seq, &session)?;
         }
         let message_seqs = self.insert_planned(loaded, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
         self.count(CounterName::MessageOut, i64::from(count), loaded, &session);
+        self.count_path(loaded, &session, &record)?;
+        let trace = to_json(&record)?;
+        turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
+        self.arm(&session);
+        self.note_session(&session);
+        if is_new {
+            self.emit_session(EventKind::SessionStarted, contact_seq, &loaded.contact, &session)?;
+        }
+        self.request_handoffs(contact_seq, &loaded.contact, &session, &handoffs)?;
+        if let Some(event) = EventKind::of_end(session.status) {
+            self.emit_session(event, contact_seq, &loaded.contact, &session)?;
+        }
+        loaded.session = session;
+        Ok(Ok(record.no_answer()))
+    }
+
+    /// Stores a session's contact as a turn has left it, with the messages that went out in it, and gives its row.
+    fn store_contact(&self, loaded: &mut LoadedSession, contact: Contact, sent: u32) -> Result<i64> {
+        let contact_seq = match loaded.contact_row {
+            ContactRow::Stored(seq) => {
+                contacts::update(self.tx, seq, &contact, &loaded.contact, self.now)?;
+                if sent > 0 {
+                    contacts::touch(self.tx, seq, sent, None, self.now)?;
+                }
+                seq
+            }
+            ContactRow::New(source) => contacts::insert_with_messages(self.tx, &contact, source, sent, self.now)?,
+        };
+        loaded.contact_row = ContactRow::Stored(contact_seq);
+        loaded.contact = contact;
+        if sent > 0 {
+            loaded.prompted_at = Some(self.now);
+        }
+        Ok(contact_seq)
+    }
+
+    /// Stores a session as a turn has left it, and gives its row.
+    fn store_session(&self, loaded: &mut LoadedSession, contact_seq: i64, session: &Session) -> Result<i64> {
+        let seq = match loaded.seq {
+            Some(seq) => {
+                sessions::update(self.tx, seq, session, loaded.prompted_at)?;
+                seq
+            }
+            None => {
+                self.count(CounterName::SessionStarted, 1, loaded, session);
+                sessions::insert(self.tx, loaded.flow_seq, contact_seq, session, loaded.prompted_at)?
+            }
+        };
+        loaded.seq = Some(seq);
+        Ok(seq)
+    }
+
+    /// Drops what a session has queued that has just ended, and counts its end.
+    fn settle_end(&self, loaded: &LoadedSession, seq: i64, session: &Session) -> Result<()> {
+        // What a session said on the way to its end goes out, however slow the channel is: the person has answered
+        // what came of it.
+        if session.status != Status::Completed {
+            let dropped = self.drop_queued(seq, Some(session.turn), Reason::SessionEnded)?;
+            self.dropped.set(self.dropped.get() + dropped);
+        }
+        if let Some(name) = counted_as(session) {
+            self.count(name, 1, loaded, session);
+        }
+        Ok(())
+    }
+
+    /// Counts the exits that a turn has taken, by node.
+    fn count_path(&self, loaded: &LoadedSession, session: &Session, record: &TurnRecord) -> Result<()> {
         for step in &record.path {
             // A sub-flow counts for itself.
             let of_flow = match step.flow {
@@ -243,19 +278,7 @@ impl Job<'_> {
                 self.tx.count(counter, 1);
             }
         }
-        let trace = to_json(&record)?;
-        turns::insert(self.tx, seq, record.turn, self.now, &trace, &message_seqs)?;
-        self.arm(&session);
-        self.note_session(&session);
-        if is_new {
-            self.emit_session(EventKind::SessionStarted, contact_seq, &loaded.contact, &session)?;
-        }
-        self.request_handoffs(contact_seq, &loaded.contact, &session, &handoffs)?;
-        if let Some(event) = EventKind::of_end(session.status) {
-            self.emit_session(event, contact_seq, &loaded.contact, &session)?;
-        }
-        loaded.session = session;
-        Ok(Ok(record.no_answer()))
+        Ok(())
     }
 
     /// Drops what a session has queued in turns before `before_turn`, or all of it, and gives how many messages that
