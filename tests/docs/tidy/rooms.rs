@@ -1,11 +1,17 @@
-//! Which files and folders of the source import which: those beside one another never in a circle. The `mod.rs` of a
-//! folder is its face, which all of them may use.
+//! Which files and folders of the source import which: those beside one another never in a circle, and the rooms of
+//! `runtime/` and `api/` in the order that ARCHITECTURE.md lists. The `mod.rs` of a folder is its face, which all of
+//! them may use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-use super::sources;
+use super::{root, sources};
+
+/// Rooms of `runtime/` that run beside each other and import none of each other.
+const WORKERS: [&str; 5] = ["inbound", "outbox", "calls", "webhooks", "indexer"];
+/// How the face of a folder is called in a graph of its rooms.
+const FACE: &str = "mod.rs";
 
 /// A module, as its names from `src/` on.
 type Module = Vec<String>;
@@ -21,9 +27,17 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
             (module, code.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned())
         })
         .collect();
+    // Comments, and visibility, which names a module and uses nothing of it.
+    let no_import = Regex::new(r"//[^\n]*|pub\(in [\w:]+\)").unwrap();
     let import = Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))?\s+)?use\s+([\w:{}, \n*]+);").unwrap();
     let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap();
     let imports_of = |module: &Module, code: &str| -> BTreeSet<Module> {
+        let code = &no_import.replace_all(
+            code,
+            |found: &regex::Captures<'_>| {
+                if found[0].starts_with('p') { "pub" } else { "" }
+            },
+        );
         let used = import.captures_iter(code).flat_map(|found| leaves(&found[1]));
         let rest = import.replace_all(code, "");
         let named: Vec<String> = path.find_iter(&rest).map(|found| found.as_str().to_owned()).collect();
@@ -109,6 +123,48 @@ fn no_files_beside_one_another_import_each_other_in_a_circle() {
         found.extend(
             circles(graph).into_iter().map(|(name, others)| format!("{}/{name}: {others:?}", folder.join("/"))),
         );
+    }
+    assert_eq!(found, [] as [&str; 0]);
+}
+
+/// The rooms of a folder, as the table of ARCHITECTURE.md lists them.
+fn listed(folder: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = page.split_once("| folder | its rooms in order |\n").unwrap();
+    let row = table.lines().take_while(|line| line.starts_with('|')).find_map(|line| {
+        let (name, rooms) = line.strip_prefix("| `")?.split_once("/` | ")?;
+        (name == folder).then_some(rooms)
+    });
+    row.unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn rooms_import_only_those_listed_before_them_and_the_face() {
+    let imports = imports();
+    let mut found = Vec::new();
+    for folder in ["runtime", "api"] {
+        let rooms = listed(folder);
+        let room = |module: &Module| {
+            let is_inside = module.first().is_some_and(|name| name == folder);
+            is_inside.then(|| module.get(1).map_or(FACE, String::as_str).to_owned())
+        };
+        let there: BTreeSet<String> = imports.keys().filter_map(room).filter(|name| name != FACE).collect();
+        assert_eq!(there, rooms.iter().cloned().collect(), "the rooms of src/{folder}/ and those of ARCHITECTURE.md");
+        let place = |name: &str| rooms.iter().position(|room| room == name);
+        for (module, others) in &imports {
+            let Some(from) = room(module).filter(|name| name != FACE) else { continue };
+            for to in others.iter().filter_map(room).filter(|to| *to != from) {
+                let are_workers = folder == "runtime" && [&from, &to].iter().all(|it| WORKERS.contains(&it.as_str()));
+                let is_allowed = match place(&to) {
+                    Some(to) => Some(to) < place(&from) && !are_workers,
+                    // What happens inside a job knows nothing of what runs it.
+                    None => from != "job",
+                };
+                if !is_allowed {
+                    found.push(format!("{}: {to}", module.join("/")));
+                }
+            }
+        }
     }
     assert_eq!(found, [] as [&str; 0]);
 }
