@@ -13,9 +13,9 @@ use crate::api::request::{
     Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
 };
 use crate::api::state::{State, read_heavy};
-use crate::domain::ContactChange;
 use crate::domain::profile::{TAG_CHARS, clean_tag};
-use crate::runtime::{ContactRef, SaveContact};
+use crate::domain::{Contact, ContactChange};
+use crate::runtime::{ContactRef, IdempotencyKey, SaveContact};
 use crate::store::search;
 use crate::views::contact::{Tag, TaggedContact};
 
@@ -30,11 +30,9 @@ pub(in crate::api) async fn add_tag(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let (contact_ref, tag) = read_tagging(&body)?;
-    let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "add-tag", &body.raw)?;
-    let command = SaveContact { contact_ref, change, tags: None, source: None };
-    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
-    let contact = saved(outcome, "tag")?.stored.contact;
+    let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
+    let (contact, is_replay) = save(&state, key, contact_ref, change).await?;
     Ok(answer_idempotent(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
 }
 
@@ -46,12 +44,22 @@ pub(in crate::api) async fn remove_tag(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let (contact_ref, tag) = read_tagging(&body)?;
-    let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
     let key = idempotency_key(&request, &principal, "remove-tag", &body.raw)?;
-    let command = SaveContact { contact_ref, change, tags: None, source: None };
-    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
-    let contact = saved(outcome, "tag")?.stored.contact;
+    let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
+    let (contact, is_replay) = save(&state, key, contact_ref, change).await?;
     Ok(answer_idempotent(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
+}
+
+/// Saves a change of tags under its key. Gives the contact, and whether that is a replay.
+async fn save(
+    state: &State,
+    key: Option<IdempotencyKey>,
+    contact_ref: ContactRef,
+    change: ContactChange,
+) -> Result<(Contact, bool), ApiError> {
+    let command = SaveContact { contact_ref, change, tags: None, source: None };
+    let (outcome, is_replay) = run_idempotent(state, key, command).await?;
+    Ok((saved(outcome, "tag")?.stored.contact, is_replay))
 }
 
 fn read_tagging(body: &JsonBody) -> Result<(ContactRef, String), ApiError> {
