@@ -40,7 +40,17 @@ named! {
 impl CounterName {
     /// The counters of sessions, each with the name under which statistics show it, such as `started`.
     pub fn of_sessions() -> impl Iterator<Item = (Self, &'static str)> {
-        Self::ALL.into_iter().filter_map(|counter| Some((counter, counter.as_str().strip_prefix("session.")?)))
+        Self::ALL.into_iter().filter_map(|counter| Some((counter, counter.of_session()?)))
+    }
+
+    /// The name under which statistics show a counter of sessions.
+    pub fn of_session(self) -> Option<&'static str> {
+        self.as_str().strip_prefix("session.")
+    }
+
+    /// Whether statistics show it also where it has counted nothing.
+    pub const fn is_always_shown(self) -> bool {
+        matches!(self, Self::SessionStarted) || (self.is_end() && !matches!(self, Self::SessionUndelivered))
     }
 
     /// Whether what it counts are sessions that have ended.

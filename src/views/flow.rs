@@ -1,10 +1,10 @@
 //! A flow or a sequence, as each caller sees it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::IsoTime;
-use crate::domain::{FlowId, FlowKind, Problem, TestCaseId};
+use crate::domain::{CounterName, FlowId, FlowKind, Problem, TestCaseId};
 
 /// A flow or a sequence as keys of something else, flattened into it: the public API has keys of their own for both.
 #[derive(Debug, Serialize)]
@@ -72,40 +72,38 @@ pub struct ListedFlow {
     pub sessions: SessionCounts,
 }
 
-/// How many sessions a flow or a version has and had.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// How many sessions a flow or a version has and had: `running`, and each counter of sessions by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionCounts {
-    /// Those that run.
-    pub running: i64,
-    /// All that were started.
-    pub started: i64,
-    /// Those that came to an end of the flow.
-    pub completed: i64,
-    /// Those of them that reached nobody; there only where there are any.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub undelivered: i64,
-    /// Those whose time ran out.
-    pub expired: i64,
-    /// Those that failed.
-    pub failed: i64,
-    /// Those that were ended.
-    pub cancelled: i64,
+    counts: Vec<(&'static str, i64)>,
 }
 
 impl SessionCounts {
+    /// The counts of the counters of sessions, in their order. What began and has not ended runs.
+    pub fn new(counted: impl IntoIterator<Item = (CounterName, i64)>) -> Self {
+        let mut counts = vec![("running", 0)];
+        for (counter, count) in counted {
+            match counter {
+                CounterName::SessionStarted => counts[0].1 += count,
+                counter if counter.is_end() => counts[0].1 -= count,
+                _ => {}
+            }
+            let shown = counter.of_session().filter(|_| count != 0 || counter.is_always_shown());
+            counts.extend(shown.map(|name| (name, count)));
+        }
+        Self { counts }
+    }
+
     /// Each count by its key, in their order; those that are there only where there are any likewise.
     pub fn by_key(&self) -> impl Iterator<Item = (&'static str, i64)> {
-        let Self { running, started, completed, undelivered, expired, failed, cancelled } = *self;
-        let before = [("running", running), ("started", started), ("completed", completed)];
-        let reached_nobody = Some(("undelivered", undelivered)).filter(|(_, count)| *count > 0);
-        let after = [("expired", expired), ("failed", failed), ("cancelled", cancelled)];
-        before.into_iter().chain(reached_nobody).chain(after)
+        self.counts.iter().copied()
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(count: &i64) -> bool {
-    *count == 0
+impl Serialize for SessionCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.by_key())
+    }
 }
 
 /// A flow on the admin page, with its draft and what is wrong with that.

@@ -20,8 +20,6 @@ use crate::views::stats::{Disk, MessageTotals, NodeCounts, Stats, Totals, Versio
 const DEFAULT_HOURS: i64 = 24;
 /// Hours of the series at most: a month.
 const MAX_HOURS: i64 = 31 * 24;
-/// Those that completed and reached nobody are told only where there are any.
-const UNDELIVERED: CounterName = CounterName::SessionUndelivered;
 
 /// Totals, a series by hour, and of one flow also its versions and nodes.
 pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -55,19 +53,11 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
 
 /// How many sessions a flow, or one version of it, has and had.
 pub(in crate::api) fn session_counts(conn: &Conn, flow_seq: i64, version: Option<u32>) -> Result<SessionCounts> {
-    let count = |name| counters::value(conn, &Counter { flow_seq, version: version.unwrap_or(0), ..Counter::of(name) });
-    let mut counts = SessionCounts {
-        running: 0,
-        started: count(CounterName::SessionStarted)?,
-        completed: count(CounterName::SessionCompleted)?,
-        undelivered: count(UNDELIVERED)?,
-        expired: count(CounterName::SessionExpired)?,
-        failed: count(CounterName::SessionFailed)?,
-        cancelled: count(CounterName::SessionCancelled)?,
-    };
-    let SessionCounts { started, completed, undelivered, expired, failed, cancelled, .. } = counts;
-    counts.running = started - completed - undelivered - expired - failed - cancelled;
-    Ok(counts)
+    let counted = CounterName::of_sessions().map(|(name, _)| {
+        let counter = Counter { flow_seq, version: version.unwrap_or(0), ..Counter::of(name) };
+        Ok((name, counters::value(conn, &counter)?))
+    });
+    Ok(SessionCounts::new(counted.collect::<Result<Vec<_>>>()?))
 }
 
 fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Result<Stats> {
@@ -92,7 +82,7 @@ fn overview(conn: &Conn, flow_seqs: &[i64], now: Timestamp, hours: i64) -> Resul
 fn empty_hour(hour: i64) -> Map<String, Value> {
     let mut row = Map::new();
     row.insert("hour".to_owned(), json!(IsoTime(Timestamp::from_millis(hour * 3_600_000))));
-    let of_sessions = CounterName::of_sessions().filter(|(counter, _)| *counter != UNDELIVERED);
+    let of_sessions = CounterName::of_sessions().filter(|(counter, _)| counter.is_always_shown());
     for name in of_sessions.map(|(_, name)| name).chain(["messages_out"]) {
         row.insert(name.to_owned(), json!(0));
     }
