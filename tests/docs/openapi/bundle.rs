@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use qyvo::domain::{EventKind, Place, Reason};
 use regex::Regex;
 
 /// Where the files are that the bundle is made of.
@@ -51,6 +52,22 @@ fn name(path: &Path) -> String {
     path.strip_prefix(SOURCE).unwrap().to_str().unwrap().to_owned()
 }
 
+/// A list of the program's own that a line `KEY: {generated: NAME}` stands for; the program is where it is kept.
+fn generated(name: &str) -> Vec<&'static str> {
+    let reasons = |places: &[Place]| {
+        let may_stand = |reason: &Reason| reason.places().iter().any(|place| places.contains(place));
+        Reason::ALL.into_iter().filter(may_stand).map(Reason::as_str).collect()
+    };
+    match name {
+        "webhook events" => EventKind::ALL.into_iter().map(EventKind::as_str).collect(),
+        "reasons of sessions" => reasons(&[Place::Session]),
+        "reasons of messages" => reasons(&[Place::Message, Place::Queue, Place::Reply, Place::Taken]),
+        "reasons of replies" => reasons(&[Place::Reply]),
+        "reasons of channels" => reasons(&[Place::Channel]),
+        _ => panic!("nothing is generated for `{name}`"),
+    }
+}
+
 /// The description in one: the index, where each line that names a file gives way to the block of its key.
 fn bundle() -> String {
     let named = Regex::new(r"^( *)(\S+): ([a-z/-]+\.yaml)$").unwrap();
@@ -77,7 +94,12 @@ fn bundle() -> String {
     let left: Vec<String> =
         sources.iter().flat_map(|(file, blocks)| blocks.keys().map(move |key| format!("{key}: {file}"))).collect();
     assert!(left.is_empty(), "{INDEX} does not name\n{}", left.join("\n"));
-    bundle
+    let place = Regex::new(r"(?m)^( *)(\w+): \{generated: ([a-z ]+)\}$").unwrap();
+    let filled = place.replace_all(&bundle, |found: &regex::Captures<'_>| {
+        let items = generated(&found[3]).into_iter().map(|item| format!("\n{}  - {item}", &found[1]));
+        format!("{}{}:{}", &found[1], &found[2], items.collect::<String>())
+    });
+    filled.into_owned()
 }
 
 #[test]
