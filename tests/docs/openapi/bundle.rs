@@ -58,8 +58,13 @@ fn generated(name: &str) -> Vec<&'static str> {
         let may_stand = |reason: &Reason| reason.places().iter().any(|place| places.contains(place));
         Reason::ALL.into_iter().filter(may_stand).map(Reason::as_str).collect()
     };
+    let events = |begin: &str| {
+        EventKind::ALL.map(EventKind::as_str).into_iter().filter(|name| name.starts_with(begin)).collect()
+    };
     match name {
-        "webhook events" => EventKind::ALL.into_iter().map(EventKind::as_str).collect(),
+        "webhook events" => events(""),
+        "webhook events of sessions" => events("session."),
+        "webhook events of contacts" => events("contact."),
         "reasons of sessions" => reasons(&[Place::Session]),
         "reasons of messages" => reasons(&[Place::Message, Place::Queue, Place::Reply, Place::Taken]),
         "reasons of replies" => reasons(&[Place::Reply]),
