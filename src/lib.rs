@@ -12,6 +12,7 @@ mod api;
 pub mod channels;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod domain;
 pub mod engine;
 pub mod error;
@@ -36,7 +37,7 @@ use channels::{Channel, ChannelKind};
 use config::{Config, Origin};
 use error::{Error, Result};
 use runtime::settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
-use runtime::{Clock, Options, Resend, Routing, Runtime, credentials};
+use runtime::{Clock, Options, Resend, Routing, Runtime};
 use store::Store;
 
 /// How soon what the command line writes takes effect in the server.

@@ -1,8 +1,9 @@
 //! `qyvo admin …`.
 
 use super::{Context, note, out};
+use crate::credentials;
 use crate::error::{Error, Result};
-use crate::runtime::{Clock, credentials};
+use crate::runtime::Clock;
 
 /// `qyvo admin reset-password`: makes a new password and prints it. All log-ins end, in a running server within a
 /// second.

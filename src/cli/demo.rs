@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::App;
 use crate::config::Config;
+use crate::credentials;
 use crate::domain::{FlowId, Scope, TokenId};
 use crate::error::{Error, Result};
+use crate::runtime::Clock;
 use crate::runtime::publishing::{self, Consent, Refused};
-use crate::runtime::{Clock, credentials};
 use crate::store::flows::{self, FlowRow};
 use crate::store::{self, Store, settings};
 

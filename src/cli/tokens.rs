@@ -1,9 +1,10 @@
 //! `qyvo token …`.
 
 use super::{Context, note, out};
+use crate::credentials;
 use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
-use crate::runtime::{Clock, credentials};
+use crate::runtime::Clock;
 use crate::store::tokens;
 
 /// `qyvo token create`: makes a token and prints it.

@@ -10,7 +10,6 @@ pub mod authoring;
 mod calls;
 mod clock;
 mod commands;
-pub mod credentials;
 mod inbound;
 mod indexer;
 mod job;

@@ -90,12 +90,16 @@ fn modules_import_only_what_they_may() {
         ("views", &["domain"]),
         ("store", &["domain", "error"]),
         ("channels", &["domain", "error"]),
-        ("runtime", &["domain", "error", "engine", "views", "store", "channels"]),
-        ("api", &["domain", "error", "runtime", "views", "store", "channels", "telemetry"]),
+        ("credentials", &["domain", "error", "store"]),
+        ("runtime", &["domain", "error", "engine", "views", "store", "channels", "credentials"]),
+        ("api", &["domain", "error", "runtime", "views", "store", "channels", "credentials", "telemetry"]),
         ("server", &["domain", "error", "telemetry"]),
         ("config", &["error"]),
         ("telemetry", &["error", "config"]),
-        ("cli", &["domain", "error", "runtime", "views", "store", "channels", "config", "telemetry", "App"]),
+        (
+            "cli",
+            &["domain", "error", "runtime", "views", "store", "channels", "credentials", "config", "telemetry", "App"],
+        ),
     ]);
     let path_in_code = Regex::new(r"\bcrate::(\w+)").unwrap();
     let group = Regex::new(r"\bcrate::\{([^}]*)\}").unwrap();

@@ -8,10 +8,10 @@ use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
 use crate::api::state::logins as login;
+use crate::credentials;
 use crate::domain::Timestamp;
 use crate::domain::text::has_odd_characters;
 use crate::error::Result;
-use crate::runtime::credentials;
 use crate::store::{WriteClass, logins};
 use crate::views::settings::{AdminChannel, AdminSession};
 

@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 use super::caller::{Caller, Principal};
 use super::forwarded;
 use crate::api::error::ApiError;
+use crate::credentials;
 use crate::domain::{Network, Scope, Timestamp};
 use crate::error::{Error, Result};
-use crate::runtime::credentials;
 use crate::store::logins::{self, Failures, LoginRow};
 use crate::store::{Conn, Store, Tx, WriteClass};
 

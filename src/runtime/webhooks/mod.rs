@@ -15,8 +15,8 @@ use reqwest::{Client, Url};
 use uuid::Uuid;
 
 use super::Runtime;
-use super::credentials::make_secret;
 use super::job::to_json;
+use crate::credentials::make_secret;
 use crate::domain::text::has_odd_characters;
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;

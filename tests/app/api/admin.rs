@@ -204,9 +204,9 @@ async fn another_password_ends_the_wait_for_the_one_before() {
         }
         Visitor::new(&app).log_in("Ana", PASSWORD).await.expect(429);
         let now = app.clock.now();
-        let hash = qyvo::runtime::credentials::hash_password("another password").unwrap();
+        let hash = qyvo::credentials::hash_password("another password").unwrap();
         let store = app.runtime.store();
-        store.write(move |tx| qyvo::runtime::credentials::set_password(tx, &hash, None, now)).await.unwrap();
+        store.write(move |tx| qyvo::credentials::set_password(tx, &hash, None, now)).await.unwrap();
         Visitor::new(&app).log_in("Ana", "another password").await.expect(200);
         app.stop().await;
     })
