@@ -18,6 +18,7 @@ pub mod engine;
 pub mod error;
 pub mod runtime;
 mod server;
+pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod views;
@@ -36,8 +37,8 @@ use tokio::sync::watch;
 use channels::{Channel, ChannelKind};
 use config::{Config, Origin};
 use error::{Error, Result};
-use runtime::settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
 use runtime::{Clock, Options, Resend, Routing, Runtime};
+use settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
 use store::Store;
 
 /// How soon what the command line writes takes effect in the server.
@@ -408,10 +409,10 @@ fn pin_password(store: &Store, config: &Config, now: domain::Timestamp) -> Resul
 
 /// Tells commands on this database which channel its server has.
 fn keep_channel(store: &Store, name: &'static str, now: domain::Timestamp) -> Result<()> {
-    if store.read(runtime::settings::last_channel)?.as_deref() == Some(name) {
+    if store.read(settings::last_channel)?.as_deref() == Some(name) {
         return Ok(());
     }
-    write_at_start(store, move |tx| runtime::settings::keep_channel(tx, name, now))
+    write_at_start(store, move |tx| settings::keep_channel(tx, name, now))
 }
 
 /// Writes on a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.

@@ -22,7 +22,8 @@ use crate::domain::TextLimits;
 use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
 use crate::runtime::publishing::ServerFacts;
-use crate::runtime::{Clock, ServerSettings, health, settings as stored_settings};
+use crate::runtime::{Clock, ServerSettings, health};
+use crate::settings as stored_settings;
 use crate::store::{self, Direct, Reads};
 use crate::{App, telemetry};
 

@@ -8,7 +8,7 @@ use super::{Context, note, out, plain};
 use crate::App;
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::runtime::settings::{Wrong, keep, stored, vet};
+use crate::settings::{Wrong, keep, stored, vet};
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///

@@ -15,7 +15,6 @@ mod indexer;
 mod job;
 mod options;
 mod outbox;
-pub mod settings;
 pub mod templates;
 mod upkeep;
 pub mod webhooks;

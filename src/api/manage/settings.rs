@@ -13,7 +13,7 @@ use crate::api::state::State;
 use crate::api::state::logins::COOKIE;
 use crate::channels::ChannelKind;
 use crate::error::Result;
-use crate::runtime::settings::Setting;
+use crate::settings::Setting;
 use crate::views::Listing;
 use crate::views::settings::Setting as SettingView;
 

@@ -15,7 +15,7 @@ use actix_web::web;
 use crate::api::error::ApiError;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
-use crate::runtime::settings::Settings;
+use crate::settings::Settings;
 use crate::store::tokens::live as tokens_of;
 use crate::store::{Conn, generation};
 use batches::Batches;

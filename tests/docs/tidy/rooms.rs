@@ -18,13 +18,14 @@ type Module = Vec<String>;
 
 /// The modules of the program, each with those that it names.
 fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
+    let tests = Regex::new(r"#\[cfg\(test\)\]\n(#\[.*\]\n)*mod tests").unwrap();
     let is_test = |path: &str| path.split(['/', '.']).any(|name| ["tests", "testing"].contains(&name));
     let files: BTreeMap<Module, String> = sources()
         .into_iter()
         .filter(|(path, _)| !is_test(path) && !["lib.rs", "main.rs"].contains(&path.as_str()))
         .map(|(path, code)| {
             let module = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
-            (module, code.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned())
+            (module, tests.split(&code).next().unwrap().to_owned())
         })
         .collect();
     // Comments, and visibility, which names a module and uses nothing of it.
