@@ -23,22 +23,20 @@ pub mod store;
 pub mod telemetry;
 pub mod views;
 
-use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as WebApp, web};
-use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use channels::{Channel, ChannelKind};
-use config::{Config, Origin};
+use channels::Channel;
+use config::Config;
 use error::{Error, Result};
 use runtime::{Clock, Options, Resend, Routing, Runtime};
-use settings::{Effective, Hidden, Laid, Setting, Settings, Wrong};
+use settings::{Settings, TAKE_AWAY, complete, make_channel};
 use store::Store;
 
 /// How soon what the command line writes takes effect in the server.
@@ -69,7 +67,7 @@ impl App {
         let store = Self::open_store(config)?;
         pin_password(&store, config, clock.now())?;
         let base = config.clone();
-        let settings = Settings::load(&store, move |stored| lay(&base, stored))?;
+        let settings = Settings::load(&store, move |stored| settings::lay(&base, stored))?;
         // A token that was set on the admin page is as good as one in the file.
         let complete = complete(config, &settings.effective());
         let live = config.live_channel_with(&complete)?;
@@ -131,20 +129,6 @@ impl App {
         let begin = store::Begin { anew: storage.begin_anew, keep_log: storage.keep_log };
         let min_free = storage.min_free.bytes() as u64;
         Store::open(&store::Options { synchronous, min_free, begin, ..store::Options::new(&storage.path) })
-    }
-
-    /// Lays settings of the database under a configuration, as a server does.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
-        lay(config, stored)
-    }
-
-    /// Everything that a start with these settings in the database would refuse, leave out or leave waiting, a sentence
-    /// each.
-    pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
-        problems_at_start(config, stored)
     }
 
     /// Builds it, calls `ready` and runs it until it is stopped, on this thread and the server's own.
@@ -323,52 +307,6 @@ async fn stop_on_signals(
     }
 }
 
-/// A configuration with the keys of channels that the settings of the database hold.
-fn complete(config: &Config, settings: &Effective) -> Config {
-    let mut complete = config.clone();
-    complete.whatsapp.access_token = settings.access_token.0.clone().into();
-    complete
-}
-
-/// As [`App::problems_at_start`].
-fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut stored = stored.clone();
-    if let Err(wrong) = lay(config, &stored) {
-        for (key, sentence) in wrong {
-            problems.push(format!("The setting {key} of the database is left out: {sentence}"));
-            stored.remove(&key);
-        }
-    }
-    let live = lay(config, &stored)
-        .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))
-        .and_then(|laid| {
-            let complete = complete(config, &laid.effective);
-            let live = config.live_channel_with(&complete)?;
-            make_channel(&complete, &live)?;
-            Ok(live)
-        });
-    match live {
-        Ok(live) => problems.extend(live.in_part.map(|sentence| format!("{sentence} {TAKE_AWAY}"))),
-        Err(error) => problems.push(error.to_string()),
-    }
-    problems
-}
-
-/// How to take away what the database holds of a channel.
-const TAKE_AWAY: &str =
-    "The database holds a part: `qyvo settings list` shows it, `qyvo settings unset KEY` takes it away.";
-
-/// The channel that a configuration makes live.
-fn make_channel(config: &Config, live: &config::LiveChannel) -> Result<Channel> {
-    let kind = ChannelKind::named(live.channel.as_str()).unwrap_or_default();
-    if let (true, Some(sentence)) = (live.waits, &live.in_part) {
-        let lacks = format!("{sentence} {TAKE_AWAY}");
-        return Ok(Channel::Incomplete { kind, lacks });
-    }
-    Channel::open(kind, config.section(kind.name())?)
-}
-
 /// What the runtime is told of a configuration.
 fn options(config: &Config, live: &config::LiveChannel, channel: Channel) -> Options {
     Options {
@@ -420,35 +358,6 @@ fn write_at_start(store: &Store, job: impl Fn(&store::Tx<'_>) -> Result<()> + Se
     let store = store.clone();
     let writing = thread::spawn(move || store.write_blocking_as(store::WriteClass::Essential, job));
     writing.join().unwrap_or_else(|_| Err(Error::internal("Writing at the start panicked")))
-}
-
-/// Lays stored settings under the configuration.
-fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
-    let laid = config.with_settings(stored)?;
-    let keys = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
-    let all = keys
-        .into_iter()
-        .map(|key| Setting {
-            key: key.key,
-            value: key.value,
-            default: key.default,
-            pinned_by: key.origin.map(Origin::as_str),
-            is_editable: key.is_editable,
-            is_secret: key.is_secret,
-            about: key.about,
-        })
-        .collect();
-    let effective = Effective {
-        default_ttl: laid.sessions.default_ttl,
-        requests_per_minute: laid.limits.requests_per_minute,
-        public_url: laid.server.public_url.clone(),
-        access_token: Hidden(laid.whatsapp.access_token.expose().to_owned()),
-    };
-    let trouble = match config.live_channel_with(&laid) {
-        Ok(live) => live.in_part,
-        Err(error) => Some(error.message().to_owned()),
-    };
-    Ok(Laid { all, effective, trouble })
 }
 
 /// Notes since when the disk has had no room, and now and then what else impairs the server, until `stop` is done: so that

@@ -1,7 +1,7 @@
-//! Settings that the admin page edits: kept in the database, laid under the configuration, effective at once.
+//! What holds in the end: the settings that the admin page keeps in the database, laid under what file, environment and
+//! flags say. They are effective at once.
 //!
-//! What a key may hold and what a file or a variable says about it is the configuration's business; the program hands in
-//! a function that lays the stored values under it.
+//! What a key may hold, and what a file or a variable says about it, is the business of [`config`](crate::config).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::channels::ChannelKind;
+use crate::channels::{Channel, ChannelKind};
+use crate::config::{Config, LiveChannel, Origin};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Store, Tx, settings};
@@ -20,6 +21,10 @@ const PREFIX: &str = "config:";
 
 /// The row that says which channel the last server had.
 const LAST_CHANNEL: &str = "last_channel";
+
+/// How to take away what the database holds of a channel.
+pub(crate) const TAKE_AWAY: &str =
+    "The database holds a part: `qyvo settings list` shows it, `qyvo settings unset KEY` takes it away.";
 
 /// A key of the configuration as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +83,84 @@ pub struct Laid {
 pub type Wrong = Vec<(String, String)>;
 
 type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync;
+
+/// Lays settings of the database under a configuration, as a server does.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
+    let laid = config.with_settings(stored)?;
+    let keys = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
+    let all = keys
+        .into_iter()
+        .map(|key| Setting {
+            key: key.key,
+            value: key.value,
+            default: key.default,
+            pinned_by: key.origin.map(Origin::as_str),
+            is_editable: key.is_editable,
+            is_secret: key.is_secret,
+            about: key.about,
+        })
+        .collect();
+    let effective = Effective {
+        default_ttl: laid.sessions.default_ttl,
+        requests_per_minute: laid.limits.requests_per_minute,
+        public_url: laid.server.public_url.clone(),
+        access_token: Hidden(laid.whatsapp.access_token.expose().to_owned()),
+    };
+    let trouble = match config.live_channel_with(&laid) {
+        Ok(live) => live.in_part,
+        Err(error) => Some(error.message().to_owned()),
+    };
+    Ok(Laid { all, effective, trouble })
+}
+
+/// A configuration with the keys of channels that the settings of the database hold.
+pub(crate) fn complete(config: &Config, settings: &Effective) -> Config {
+    let mut complete = config.clone();
+    complete.whatsapp.access_token = settings.access_token.0.clone().into();
+    complete
+}
+
+/// The channel that a configuration makes live.
+///
+/// # Errors
+/// When the channel does not take the keys of its section.
+pub(crate) fn make_channel(config: &Config, live: &LiveChannel) -> Result<Channel> {
+    let kind = ChannelKind::named(live.channel.as_str()).unwrap_or_default();
+    if let (true, Some(sentence)) = (live.waits, &live.in_part) {
+        let lacks = format!("{sentence} {TAKE_AWAY}");
+        return Ok(Channel::Incomplete { kind, lacks });
+    }
+    Channel::open(kind, config.section(kind.name())?)
+}
+
+/// Everything that a start with these settings in the database would refuse, leave out or leave waiting, a sentence
+/// each.
+pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut stored = stored.clone();
+    if let Err(wrong) = lay(config, &stored) {
+        for (key, sentence) in wrong {
+            problems.push(format!("The setting {key} of the database is left out: {sentence}"));
+            stored.remove(&key);
+        }
+    }
+    let live = lay(config, &stored)
+        .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))
+        .and_then(|laid| {
+            let complete = complete(config, &laid.effective);
+            let live = config.live_channel_with(&complete)?;
+            make_channel(&complete, &live)?;
+            Ok(live)
+        });
+    match live {
+        Ok(live) => problems.extend(live.in_part.map(|sentence| format!("{sentence} {TAKE_AWAY}"))),
+        Err(error) => problems.push(error.to_string()),
+    }
+    problems
+}
 
 /// Holds changes of stored settings against what is stored: each value by itself, and what the next start would make of
 /// them together. Null takes a key away, also one that is not good any more.

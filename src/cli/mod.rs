@@ -145,7 +145,7 @@ pub fn check(context: &Context) -> Result<()> {
         note(format_args!("Configuration {source}"));
     }
     let direct = context.open()?;
-    let mut problems = App::problems_at_start(&context.config, &direct.read(stored_settings::stored)?);
+    let mut problems = stored_settings::problems_at_start(&context.config, &direct.read(stored_settings::stored)?);
     problems.extend(direct.check()?);
     if !direct.has_room(context.config.storage.min_free.bytes() as u64)? {
         let min_free = context.config.storage.min_free;

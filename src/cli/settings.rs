@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Context, note, out, plain};
-use crate::App;
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::settings::{Wrong, keep, stored, vet};
+use crate::settings::{Wrong, keep, lay, stored, vet};
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///
@@ -78,7 +77,7 @@ fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
     let now = Clock::system().now();
     direct.write(|tx| {
         let stored = stored(tx)?;
-        vet(|stored| App::lay(&context.config, stored), &stored, &changes).map_err(refused)?;
+        vet(|stored| lay(&context.config, stored), &stored, &changes).map_err(refused)?;
         keep(tx, &changes, now)?;
         Ok(stored.contains_key(key))
     })

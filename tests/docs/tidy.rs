@@ -91,7 +91,7 @@ fn modules_import_only_what_they_may() {
         ("store", &["domain", "error"]),
         ("channels", &["domain", "error"]),
         ("credentials", &["domain", "error", "store"]),
-        ("settings", &["domain", "error", "store", "channels"]),
+        ("settings", &["domain", "error", "store", "channels", "config"]),
         ("runtime", &["domain", "error", "engine", "views", "store", "channels", "credentials"]),
         ("api", &["domain", "error", "runtime", "views", "store", "channels", "credentials", "settings", "telemetry"]),
         ("server", &["domain", "error", "telemetry"]),
