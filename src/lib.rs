@@ -66,8 +66,7 @@ impl App {
     pub fn build(config: &Config, clock: Clock) -> Result<Self> {
         let store = Self::open_store(config)?;
         pin_password(&store, config, clock.now())?;
-        let base = config.clone();
-        let settings = Settings::load(&store, move |stored| settings::lay(&base, stored))?;
+        let settings = Settings::load(&store, config.clone())?;
         // A token that was set on the admin page is as good as one in the file.
         let complete = complete(config, &settings.effective());
         let live = config.live_channel_with(&complete)?;

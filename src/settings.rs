@@ -11,10 +11,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::channels::{Channel, ChannelKind};
-use crate::config::{Config, LiveChannel, Origin};
+use crate::config::{Config, LiveChannel, Secret};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Store, Tx, settings};
+
+pub use crate::config::Setting;
 
 /// What keys of ours begin with in the table of settings, which has other rows, too.
 const PREFIX: &str = "config:";
@@ -26,25 +28,6 @@ const LAST_CHANNEL: &str = "last_channel";
 pub(crate) const TAKE_AWAY: &str =
     "The database holds a part: `qyvo settings list` shows it, `qyvo settings unset KEY` takes it away.";
 
-/// A key of the configuration as it is shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
-    /// Such as `sessions.default_ttl`.
-    pub key: String,
-    /// Its value.
-    pub value: Value,
-    /// Its value where nobody sets it.
-    pub default: Value,
-    /// The file, environment or flag that sets it.
-    pub pinned_by: Option<&'static str>,
-    /// Whether it may be set here.
-    pub is_editable: bool,
-    /// Whether its value is never shown.
-    pub is_secret: bool,
-    /// What it is for.
-    pub about: String,
-}
-
 /// The settings that a running server follows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Effective {
@@ -55,17 +38,7 @@ pub struct Effective {
     /// Where users reach the server; empty if that is the address it listens on.
     pub public_url: String,
     /// What calls to WhatsApp are authorised with; empty if nobody has set it.
-    pub access_token: Hidden,
-}
-
-/// A text that is never shown.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Hidden(pub String);
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "***" })
-    }
+    pub access_token: Secret,
 }
 
 /// A configuration with stored values laid under it.
@@ -82,32 +55,18 @@ pub struct Laid {
 /// What is wrong: keys, each with a sentence.
 pub type Wrong = Vec<(String, String)>;
 
-type Lay = dyn Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync;
-
 /// Lays settings of the database under a configuration, as a server does.
 ///
 /// # Errors
 /// What is wrong with them.
 pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
     let laid = config.with_settings(stored)?;
-    let keys = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
-    let all = keys
-        .into_iter()
-        .map(|key| Setting {
-            key: key.key,
-            value: key.value,
-            default: key.default,
-            pinned_by: key.origin.map(Origin::as_str),
-            is_editable: key.is_editable,
-            is_secret: key.is_secret,
-            about: key.about,
-        })
-        .collect();
+    let all = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
     let effective = Effective {
         default_ttl: laid.sessions.default_ttl,
         requests_per_minute: laid.limits.requests_per_minute,
         public_url: laid.server.public_url.clone(),
-        access_token: Hidden(laid.whatsapp.access_token.expose().to_owned()),
+        access_token: laid.whatsapp.access_token.clone(),
     };
     let trouble = match config.live_channel_with(&laid) {
         Ok(live) => live.in_part,
@@ -119,7 +78,7 @@ pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wr
 /// A configuration with the keys of channels that the settings of the database hold.
 pub(crate) fn complete(config: &Config, settings: &Effective) -> Config {
     let mut complete = config.clone();
-    complete.whatsapp.access_token = settings.access_token.0.clone().into();
+    complete.whatsapp.access_token = settings.access_token.clone();
     complete
 }
 
@@ -167,27 +126,32 @@ pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> V
 ///
 /// # Errors
 /// What is wrong with the changes.
-pub fn vet(
-    lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong>,
-    stored: &BTreeMap<String, Value>,
-    changes: &BTreeMap<String, Value>,
-) -> Result<(), Wrong> {
+pub fn vet(config: &Config, stored: &BTreeMap<String, Value>, changes: &BTreeMap<String, Value>) -> Result<(), Wrong> {
     let is_set = |value: &&Value| !value.is_null();
     let set: BTreeMap<_, _> = changes.iter().filter(|(_, value)| is_set(value)).map(owned).collect();
-    lay(&set)?;
+    lay(config, &set)?;
     let mut before = stored.clone();
-    if let Err(wrong) = lay(&before) {
+    if let Err(wrong) = lay(config, &before) {
         wrong.iter().for_each(|(key, _)| drop(before.remove(key)));
     }
-    let had_trouble = lay(&before)?.trouble.is_some();
+    let had_trouble = lay(config, &before)?.trouble.is_some();
     let mut after = before;
     after.retain(|key, _| !changes.contains_key(key));
     after.extend(set);
-    let Some(trouble) = lay(&after)?.trouble else { return Ok(()) };
+    let Some(trouble) = lay(config, &after)?.trouble else { return Ok(()) };
     let to_blame =
         changes.iter().filter(|(key, value)| ChannelKind::is_key_of_any(key) && (!had_trouble || is_set(value)));
     let wrong: Wrong = to_blame.map(|(key, _)| (key.clone(), trouble.clone())).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Where the value of a key comes from, with these values in the database.
+pub fn source(setting: &Setting, stored: &BTreeMap<String, Value>) -> &'static str {
+    match setting.origin {
+        Some(origin) => origin.as_str(),
+        None if stored.contains_key(&setting.key) => "database",
+        None => "default",
+    }
 }
 
 fn owned((key, value): (&String, &Value)) -> (String, Value) {
@@ -211,7 +175,7 @@ pub fn keep(tx: &Tx<'_>, changes: &BTreeMap<String, Value>, now: Timestamp) -> R
 
 /// The settings of a running server.
 pub struct Settings {
-    lay: Box<Lay>,
+    config: Config,
     now: RwLock<Arc<Current>>,
     /// Held from writing or reading what is stored until that is in force, so that the newest stands in the end.
     changing: tokio::sync::Mutex<()>,
@@ -224,15 +188,12 @@ struct Current {
 }
 
 impl Settings {
-    /// Reads what is stored. `lay` lays values of keys under the configuration.
+    /// Reads what is stored, to lie under this configuration.
     ///
     /// # Errors
     /// When the database cannot be read, or the configuration itself cannot be shown.
-    pub fn load(
-        store: &Store,
-        lay: impl Fn(&BTreeMap<String, Value>) -> Result<Laid, Wrong> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let settings = Self { lay: Box::new(lay), now: RwLock::default(), changing: tokio::sync::Mutex::default() };
+    pub fn load(store: &Store, config: Config) -> Result<Self> {
+        let settings = Self { config, now: RwLock::default(), changing: tokio::sync::Mutex::default() };
         settings.follow(store.read(stored)?)?;
         Ok(settings)
     }
@@ -251,14 +212,14 @@ impl Settings {
     }
 
     fn follow(&self, mut stored: BTreeMap<String, Value>) -> Result<()> {
-        if let Err(wrong) = (self.lay)(&stored) {
+        if let Err(wrong) = lay(&self.config, &stored) {
             for (key, sentence) in wrong {
                 tracing::warn!(key, sentence, "a stored setting is not good any more and is left out");
                 stored.remove(&key);
             }
         }
-        let laid =
-            (self.lay)(&stored).map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
+        let laid = lay(&self.config, &stored)
+            .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { stored, laid });
         Ok(())
     }
@@ -271,12 +232,7 @@ impl Settings {
     /// Every key, with the source of its value.
     pub fn all(&self) -> Vec<(Setting, &'static str)> {
         let current = self.current();
-        let source = |setting: &Setting| match setting.pinned_by {
-            Some(source) => source,
-            None if current.stored.contains_key(&setting.key) => "database",
-            None => "default",
-        };
-        current.laid.all.iter().map(|setting| (setting.clone(), source(setting))).collect()
+        current.laid.all.iter().map(|setting| (setting.clone(), source(setting, &current.stored))).collect()
     }
 
     /// Sets keys, or resets those with null.
@@ -295,7 +251,7 @@ impl Settings {
             None => Some("This key is not known.".to_owned()),
             Some((setting, _)) if setting.is_editable => None,
             // A file is read again when the channel is resumed; a variable of this process cannot be changed.
-            Some((Setting { pinned_by: Some(source), .. }, _)) => match ChannelKind::with_access_token(key) {
+            Some((Setting { origin: Some(_), .. }, source)) => match ChannelKind::with_access_token(key) {
                 Some(_) => Some(format!(
                     "The {source} sets this key: change it there. A file is read again when you resume the channel."
                 )),
@@ -307,7 +263,7 @@ impl Settings {
         };
         let mut wrong: Wrong = changes.keys().filter_map(|key| Some((key.clone(), fixed(key)?))).collect();
         let possible = changes.iter().filter(|(key, _)| fixed(key).is_none()).map(owned).collect();
-        if let Err(more) = vet(&self.lay, &self.current().stored, &possible) {
+        if let Err(more) = vet(&self.config, &self.current().stored, &possible) {
             wrong.extend(more);
         }
         if !wrong.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Context, note, out, plain};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::settings::{Wrong, keep, lay, stored, vet};
+use crate::settings::{Wrong, keep, source, stored, vet};
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///
@@ -77,7 +77,7 @@ fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
     let now = Clock::system().now();
     direct.write(|tx| {
         let stored = stored(tx)?;
-        vet(|stored| lay(&context.config, stored), &stored, &changes).map_err(refused)?;
+        vet(&context.config, &stored, &changes).map_err(refused)?;
         keep(tx, &changes, now)?;
         Ok(stored.contains_key(key))
     })
@@ -106,13 +106,9 @@ fn rows(context: &Context, stored: &BTreeMap<String, Value>) -> Result<Vec<(Stri
     let mut rows: Vec<_> = laid
         .keys()?
         .into_iter()
-        .map(|key| {
-            let source = match key.origin {
-                Some(origin) => origin.as_str(),
-                None if good.contains_key(&key.key) => "database",
-                None => "default",
-            };
-            (key.key, key.value, source)
+        .map(|setting| {
+            let source = source(&setting, &good);
+            (setting.key, setting.value, source)
         })
         .collect();
     rows.extend(bad.into_iter().map(|(key, value)| (key, value, "database, not good any more and left out")));

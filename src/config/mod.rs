@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use layers::{Flags, Loaded, Origin, SecretSource};
-pub use settings::Key;
+pub use settings::Setting;
 pub use values::{ByteSize, LogFilter, Secret};
 
 /// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.

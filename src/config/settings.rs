@@ -33,7 +33,7 @@ const EXAMPLE: &str = include_str!("../../qyvo.toml.example");
 
 /// A key as the admin page shows it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Key {
+pub struct Setting {
     /// Such as `server.bind`.
     pub key: String,
     /// Its value; `***` for a secret that is set.
@@ -120,7 +120,7 @@ impl Config {
     ///
     /// # Errors
     /// `Internal` when a value cannot be written down.
-    pub fn keys(&self) -> Result<Vec<Key>> {
+    pub fn keys(&self) -> Result<Vec<Setting>> {
         let tables = || -> std::result::Result<_, toml::ser::Error> {
             Ok((Table::try_from(self)?, Table::try_from(Self::default())?))
         };
@@ -134,7 +134,7 @@ impl Config {
         };
         let key = |key: String| {
             let origin = self.origins.get(&key).copied();
-            Key {
+            Setting {
                 value: json(&key, look_up(&values, &key)),
                 default: json(&key, look_up(&defaults, &key)),
                 is_editable: EDITABLE.contains(&key.as_str()) && origin.is_none(),

@@ -104,7 +104,7 @@ fn visited(request: &HttpRequest) -> Option<String> {
 
 fn view(state: &State) -> Listing<SettingView> {
     let row = |(setting, source): (Setting, &'static str)| {
-        let Setting { key, value, default, pinned_by: _, is_editable, is_secret, about } = setting;
+        let Setting { key, value, default, origin: _, is_editable, is_secret, about } = setting;
         SettingView { key, value, default, source, is_editable, is_secret, about }
     };
     Listing { data: state.settings.all().into_iter().map(row).collect(), next_cursor: None }

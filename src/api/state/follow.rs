@@ -44,8 +44,8 @@ async fn reload(state: &State) -> Result<(), ApiError> {
     state.settings.reload(state.runtime.store()).await?;
     state.follow_settings();
     let token = state.settings.effective().access_token;
-    if token != before && !token.0.is_empty() {
-        state.use_access_token(token.0).await?;
+    if token != before && !token.expose().is_empty() {
+        state.use_access_token(token.expose().to_owned()).await?;
     }
     Ok(())
 }
