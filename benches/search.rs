@@ -15,9 +15,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qyvo::domain::Timestamp;
+use qyvo::domain::{Synchronous, Timestamp};
 use qyvo::store::search::{Search, find};
-use qyvo::store::{self, Store, Synchronous, search};
+use qyvo::store::{self, Store, search};
 use rusqlite::{Connection, params};
 
 /// What the project promises for each search.

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 use channels::Channel;
 use config::Config;
 use error::{Error, Result};
-use runtime::{Clock, Options, Resend, Routing, Runtime};
+use runtime::{Clock, Options, Routing, Runtime};
 use settings::{Settings, TAKE_AWAY, complete, make_channel};
 use store::Store;
 
@@ -119,15 +119,15 @@ impl App {
     /// # Errors
     /// When another server has it, or it is not ours, or a newer version wrote it.
     pub fn open_store(config: &Config) -> Result<Store> {
-        let synchronous = match config.storage.synchronous {
-            config::Synchronous::Full => store::Synchronous::Full,
-            config::Synchronous::Normal => store::Synchronous::Normal,
-            config::Synchronous::Off => store::Synchronous::Off,
-        };
         let storage = &config.storage;
         let begin = store::Begin { anew: storage.begin_anew, keep_log: storage.keep_log };
         let min_free = storage.min_free.bytes() as u64;
-        Store::open(&store::Options { synchronous, min_free, begin, ..store::Options::new(&storage.path) })
+        Store::open(&store::Options {
+            synchronous: storage.synchronous,
+            min_free,
+            begin,
+            ..store::Options::new(&storage.path)
+        })
     }
 
     /// Builds it, calls `ready` and runs it until it is stopped, on this thread and the server's own.
@@ -310,11 +310,7 @@ async fn stop_on_signals(
 fn options(config: &Config, live: &config::LiveChannel, channel: Channel) -> Options {
     Options {
         unknown_after: config.outbox.unknown_after,
-        resend: match config.resend_on(live.channel) {
-            config::Resend::None => Resend::None,
-            config::Resend::Texts => Resend::Texts,
-            config::Resend::All => Resend::All,
-        },
+        resend: config.resend_on(live.channel),
         messages_per_second: config.whatsapp.messages_per_second,
         routing: Routing {
             opt_out_words: config.routing.opt_out_words.clone(),

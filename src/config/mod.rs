@@ -17,6 +17,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{Resend, Synchronous};
 use crate::error::{Error, Result};
 
 pub use layers::{Flags, Loaded, Origin, SecretSource};
@@ -103,19 +104,6 @@ pub struct Storage {
     /// `serve --keep-log`: take the write-ahead log in that stands beside the file, though the file is another one.
     #[serde(skip)]
     pub keep_log: bool,
-}
-
-/// When a write counts as durable: SQLite's pragma of the same name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Synchronous {
-    /// Once it has reached the disk: an answered trigger survives power loss.
-    #[default]
-    Full,
-    /// Once the operating system has it: power loss may take the last moments.
-    Normal,
-    /// At once: power loss may damage the file. For tests.
-    Off,
 }
 
 /// How long conversations live.
@@ -207,18 +195,6 @@ pub struct Webhook {
     /// Characters that the receiver takes in one message; longer texts are posted in parts.
     #[serde(deserialize_with = "values::text_chars")]
     pub text_chars: u32,
-}
-
-/// Which messages go out again when nobody can tell whether they arrived. Each carries the same id as before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Resend {
-    /// None: one may be lost.
-    None,
-    /// Those that are no template: one may come twice, and no template is paid for twice.
-    Texts,
-    /// All: one may come twice.
-    All,
 }
 
 /// How messages go out.

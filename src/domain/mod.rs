@@ -33,10 +33,12 @@ mod phone;
 mod problem;
 pub mod profile;
 mod reason;
+mod resend;
 mod scope;
 mod send_hours;
 mod session;
 mod stored_message;
+mod synchronous;
 mod template;
 pub mod text;
 mod timestamp;
@@ -74,10 +76,12 @@ pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use reason::{Place, Reason};
+pub use resend::Resend;
 pub use scope::Scope;
 pub use send_hours::SendHours;
 pub use session::{FlowPin, Frame, Input as SessionInput, KeptEvent, Session, Spoken, Status, Wait, WaitKind};
 pub use stored_message::{NewMessage, SentAs, StoredBody, StoredMessage};
+pub use synchronous::Synchronous;
 pub use template::{
     ButtonKind, MessageTemplate, Placeholder, TemplateButton, TemplateHeader, TemplateStatus, check_placeholders,
     is_in_language, is_same_language, shares_language,

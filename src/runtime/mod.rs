@@ -60,7 +60,7 @@ pub use job::changes::Change;
 pub use job::idempotent::{IdempotencyKey, Idempotent};
 pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
-pub use options::{Options, Resend, Routing, ServerSettings};
+pub use options::{Options, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
 pub use upkeep::erasure::Erased;

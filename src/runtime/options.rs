@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::channels::{Channel, ChannelKind};
 use crate::domain::consent::ConsentWords;
-use crate::domain::{FlowId, TextLimits};
+use crate::domain::{FlowId, Resend, TextLimits};
 
 /// Messages in both directions that a number may handle in a second, unless the operator knows better.
 pub(super) const MESSAGES_PER_SECOND: u32 = 80;
@@ -31,18 +31,6 @@ pub struct Options {
     pub routing: Routing,
     /// Networks that flows may call besides the public internet.
     pub allow: Vec<IpNet>,
-}
-
-/// Which messages go out again when nobody can tell whether they arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Resend {
-    /// None: they count as accepted.
-    None,
-    /// Those that are no template; a template counts as accepted.
-    #[default]
-    Texts,
-    /// All.
-    All,
 }
 
 /// Where messages from people go.

@@ -49,7 +49,7 @@ impl Direct {
                 )));
             }
         }
-        super::set_up(&conn, super::Synchronous::Full)?;
+        super::set_up(&conn, crate::domain::Synchronous::Full)?;
         Ok(Self { conn })
     }
 

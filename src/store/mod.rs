@@ -62,7 +62,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{ErrorCode, OpenFlags};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 pub use conn::{Conn, Tx};
@@ -72,6 +71,7 @@ pub use file::{Begin, is_open_to_all};
 pub use readers::Reads;
 pub use room::{RoomLevel, WriteClass};
 
+use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};
 use file::OpenFile;
 use foreign_writes::{Files, Watch};
@@ -88,19 +88,6 @@ const STATEMENTS: usize = 256;
 const WRITER_CACHE: i64 = 32 * 1024;
 /// How long a command waits for the server's writer.
 const COMMAND_BUSY_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// When a commit is on the disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Synchronous {
-    /// Before it is answered: it survives a power loss.
-    #[default]
-    Full,
-    /// Some time later: a power loss may take the last commits, a crash of the process takes none.
-    Normal,
-    /// When the operating system likes: a power loss may damage the file.
-    Off,
-}
 
 /// How to open a [`Store`].
 #[derive(Debug, Clone)]

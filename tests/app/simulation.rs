@@ -14,7 +14,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use qyvo::config::Synchronous;
+use qyvo::domain::Synchronous;
 use qyvo::domain::{Contact, ContactId, EventName, FlowId, FlowKind, ReplyKind, Status, Timestamp};
 use qyvo::runtime::Clock;
 use qyvo::runtime::authoring::CheckedDocument;

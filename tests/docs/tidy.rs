@@ -95,7 +95,7 @@ fn modules_import_only_what_they_may() {
         ("runtime", &["domain", "error", "engine", "views", "store", "channels", "credentials"]),
         ("api", &["domain", "error", "runtime", "views", "store", "channels", "credentials", "settings", "telemetry"]),
         ("server", &["domain", "error", "telemetry"]),
-        ("config", &["error"]),
+        ("config", &["domain", "error"]),
         ("telemetry", &["error", "config"]),
         (
             "cli",

@@ -14,7 +14,7 @@
 //!
 //! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If the
 //! channel tells of it meanwhile (our id goes out with it and comes back), it is settled by that. Else
-//! [`Resend`](super::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes,
+//! [`Resend`](crate::domain::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes,
 //! once for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as
 //! accepted after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a
 //! refusal is recorded before the lane goes on.

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::claim::LEASE;
 use super::refused::{AfterRefusal, MAX_TRIES, Refused};
 use crate::channels::outgoing::{Recipient, Sent};
-use crate::domain::{MessageStatus, Reason, Timestamp};
+use crate::domain::{MessageStatus, Reason, Resend, Timestamp};
 use crate::error::Result;
+use crate::runtime::Command;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::settling::{Acceptance, Failure};
 use crate::runtime::job::{Deferred, Job};
-use crate::runtime::{Command, Resend};
 use crate::store::{WriteClass, outbox};
 
 /// Messages that one job decides on.

@@ -27,10 +27,10 @@ use crate::channels::outgoing::{Content, Refusal, RefusalClass};
 use crate::channels::webhook::{Webhook, WebhookOptions};
 use crate::channels::whatsapp::{WhatsApp, WhatsAppOptions};
 use crate::domain::{
-    Contact, ContactId, FlowId, FlowKind, MessageId, MessageStatus, MessageTemplate, Origin, Phone, ReplyKind, Session,
-    SessionId, Status, TemplateId,
+    Contact, ContactId, FlowId, FlowKind, MessageId, MessageStatus, MessageTemplate, Origin, Phone, ReplyKind, Resend,
+    Session, SessionId, Status, TemplateId,
 };
-use crate::runtime::{CancelSession, Clock, ContactRef, Inbound, OnRunning, Options, Resend, Trigger, Triggered};
+use crate::runtime::{CancelSession, Clock, ContactRef, Inbound, OnRunning, Options, Trigger, Triggered};
 use crate::store::messages::{MessageRow, NewOutgoing};
 use crate::store::testing::CloseOnDrop;
 use crate::store::{Store, contacts as people, flows, messages, sessions, templates, testing};
