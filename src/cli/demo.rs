@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::App;
 use crate::config::Config;
 use crate::credentials;
 use crate::domain::{FlowId, Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::publishing::{self, Consent, Refused};
+use crate::server::App;
 use crate::store::flows::{self, FlowRow};
 use crate::store::{self, Store, settings};
 

@@ -23,9 +23,10 @@ use crate::domain::consent::ConsentWords;
 use crate::error::{Error, Result};
 use crate::runtime::publishing::ServerFacts;
 use crate::runtime::{Clock, ServerSettings, health};
+use crate::server::App;
 use crate::settings as stored_settings;
 use crate::store::{self, Direct, Reads};
-use crate::{App, telemetry};
+use crate::telemetry;
 
 /// What every command starts from.
 pub struct Context {

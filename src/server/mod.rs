@@ -1,5 +1,9 @@
-//! The HTTP server: its sockets.
+//! The server: builds its parts from a configuration, binds its port, and runs until it is stopped.
 
+mod app;
+mod health;
+mod signals;
 mod sockets;
+mod wiring;
 
-pub(crate) use sockets::{Options, bind, serve};
+pub use app::App;

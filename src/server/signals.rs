@@ -1,0 +1,45 @@
+//! What stops the server: signals, and what hears of them.
+
+use actix_web::dev::ServerHandle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Done once a watched value is true. The sender going away counts, too.
+pub(super) fn until(watched: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut watched = watched.clone();
+    async move { drop(watched.wait_for(|is_so| *is_so).await) }
+}
+
+/// Stops the server on SIGTERM or SIGINT, letting requests and messages under way finish. Raises `abort` on the second
+/// one, or on one that comes once the server has stopped for another reason: then nothing is waited for any more.
+pub(super) async fn stop_on_signals(
+    server: ServerHandle,
+    closing: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    abort: watch::Sender<bool>,
+) {
+    let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+    let (mut terminate, mut interrupt) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let error: std::io::Error = error;
+            tracing::error!(%error, "signals cannot be heard: only a kill stops this server");
+            // The senders going away would be a stop.
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if *stopped.borrow() || closing.send_replace(true) {
+            tracing::warn!("stopping at once: what is under way is cut off, and the next start decides on it");
+            abort.send_replace(true);
+        } else {
+            tracing::info!("stopping: what is under way finishes; a second signal cuts it off");
+            // Not awaited, so that a second signal is heard meanwhile.
+            drop(actix_web::rt::spawn(server.stop(true)));
+        }
+    }
+}

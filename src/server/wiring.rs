@@ -1,0 +1,60 @@
+//! What the configuration means to the parts of the server, and what a start writes down of it.
+
+use std::thread;
+
+use crate::channels::Channel;
+use crate::config::{Config, LiveChannel};
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::runtime::{Options, Routing};
+use crate::store::{Store, Tx, WriteClass};
+use crate::{credentials, settings};
+
+/// What the runtime is told of a configuration.
+pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> Options {
+    Options {
+        unknown_after: config.outbox.unknown_after,
+        resend: config.resend_on(live.channel),
+        messages_per_second: config.whatsapp.messages_per_second,
+        routing: Routing {
+            opt_out_words: config.routing.opt_out_words.clone(),
+            opt_in_words: config.routing.opt_in_words.clone(),
+            fallback_flow: config.routing.fallback_flow.parse().ok(),
+            colleague_pause: config.routing.colleague_pause,
+        },
+        allow: config.http_request.allow.clone(),
+        ..Options::new(channel, config.sessions.default_ttl)
+    }
+}
+
+/// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
+pub(super) fn pin_password(store: &Store, config: &Config, now: Timestamp) -> Result<()> {
+    let password = config.admin.password.expose();
+    if password.is_empty() {
+        return Ok(());
+    }
+    let kept = store.read(credentials::password)?;
+    if kept.as_ref().is_some_and(|hash| credentials::is_password(password, hash)) {
+        return Ok(());
+    }
+    if kept.is_some() {
+        tracing::warn!("the password of the configuration replaces the one that was set before, and ends all log-ins");
+    }
+    let hash = credentials::hash_password(password)?;
+    write_at_start(store, move |tx| credentials::set_password(tx, &hash, None, now))
+}
+
+/// Tells commands on this database which channel its server has.
+pub(super) fn keep_channel(store: &Store, name: &'static str, now: Timestamp) -> Result<()> {
+    if store.read(settings::last_channel)?.as_deref() == Some(name) {
+        return Ok(());
+    }
+    write_at_start(store, move |tx| settings::keep_channel(tx, name, now))
+}
+
+/// Writes on a thread of its own: this one may be driving asynchronous work, which must not wait for the writer.
+fn write_at_start(store: &Store, job: impl Fn(&Tx<'_>) -> Result<()> + Send + 'static) -> Result<()> {
+    let store = store.clone();
+    let writing = thread::spawn(move || store.write_blocking_as(WriteClass::Essential, job));
+    writing.join().unwrap_or_else(|_| Err(Error::internal("Writing at the start panicked")))
+}
