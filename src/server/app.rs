@@ -1,14 +1,15 @@
 //! The program as one value: wired, bound to its port, and run until it is stopped.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App as WebApp, web};
 use tokio::sync::watch;
 
-use super::health::watch_health;
-use super::signals::{stop_on_signals, until};
+use super::background::Background;
+use super::signals::{Stops, stop_on_signals};
 use super::sockets;
 use super::wiring::{keep_channel, options, pin_password};
 use crate::api;
@@ -18,14 +19,11 @@ use crate::runtime::{Clock, Runtime};
 use crate::settings::{Settings, TAKE_AWAY, complete, make_channel};
 use crate::store::{self, Store};
 
-/// How soon what the command line writes takes effect in the server.
-const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
-
 /// The whole program, wired and bound to its port.
 pub struct App {
     runtime: Runtime,
     state: web::Data<api::State>,
-    server: actix_web::dev::Server,
+    server: Server,
     port: u16,
     closing: watch::Sender<bool>,
     sweep_interval: Duration,
@@ -136,9 +134,9 @@ impl App {
         self.server.handle()
     }
 
-    /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the database takes no more
-    /// writes. Then requests and messages under way finish, nothing new goes out, and the database is closed. A second
-    /// signal cuts off what is under way.
+    /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the database
+    /// takes no more writes. Then requests and messages under way finish, nothing new goes out, and the database is
+    /// closed. A second signal cuts off what is under way.
     ///
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.
@@ -148,94 +146,46 @@ impl App {
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);
         let (abort, aborted) = watch::channel(false);
-        let until_stopped = || until(&stopped);
-        // What reaches others begins nothing new once the server is told to stop, while requests under way finish.
-        let closed = closing.subscribe();
-        let until_told = || {
-            let (closed, stopped) = (until(&closed), until(&stopped));
-            async move {
-                tokio::select! {
-                    () = closed => {}
-                    () = stopped => {}
-                }
-            }
-        };
-        let sweeper = {
-            let (runtime, until) = (runtime.clone(), until_stopped());
-            tokio::spawn(async move { runtime.sweep(sweep_interval, until).await })
-        };
-        let sender = {
-            let (runtime, until) = (runtime.clone(), until_told());
-            tokio::spawn(async move { runtime.run_outbox(until).await })
-        };
-        let follower = {
-            let until = until_stopped();
-            actix_web::rt::spawn(async move { api::follow(&state, GENERATION_INTERVAL, until).await })
-        };
-        let templates_of = runtime.clone();
-        let callers = [
-            tokio::spawn({
-                let (runtime, until) = (runtime.clone(), until_told());
-                async move { runtime.run_calls(until).await }
-            }),
-            tokio::spawn({
-                let (runtime, until) = (runtime.clone(), until_told());
-                async move { runtime.run_webhooks(until).await }
-            }),
-            tokio::spawn({
-                let (runtime, until) = (runtime.clone(), until_stopped());
-                async move { runtime.run_search_index(until).await }
-            }),
-        ];
-        let warden = actix_web::rt::spawn(watch_health(runtime, until_stopped()));
-        let templates = {
-            let (runtime, until) = (templates_of, until_stopped());
-            tokio::spawn(async move { runtime.keep_templates(until).await })
-        };
-        let handle = server.handle();
+        let stops = Stops { closing: closing.subscribe(), stopped, aborted };
+        let background = Background::start(runtime, state, sweep_interval, &stops);
         // It hears signals until the database is closed: tokio keeps them from ending the process by themselves.
-        let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, stopped.clone(), abort));
-        let mut server = std::pin::pin!(server);
-        let served = tokio::select! {
-            served = &mut server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
-            failure = store.failed() => {
-                tracing::error!(error = %failure, "the database takes no more writes; the server stops");
-                // The server has to run to carry out its own stop.
-                let _ = tokio::join!(handle.stop(false), &mut server);
-                Err(failure)
-            }
-            // A stop that waits for requests hears of no other.
-            () = until(&aborted) => Ok(()),
-        };
+        let stopper = actix_web::rt::spawn(stop_on_signals(server.handle(), closing, stops.stopped.clone(), abort));
+        let mut server = pin!(server);
+        let served = take_requests(server.as_mut(), &store, &stops).await;
         stop.send_replace(true);
-        for mut task in [sweeper, sender, follower, warden, templates].into_iter().chain(callers) {
-            let ended = tokio::select! {
-                biased;
-                ended = &mut task => ended,
-                () = until(&aborted) => {
-                    task.abort();
-                    task.await
-                }
-            };
-            if let Err(error) = ended
-                && error.is_panic()
-            {
-                tracing::error!(%error, "a background task panicked");
-            }
-        }
-        // Closing waits for the writer's thread, which may be saving a file that was removed.
-        let saving = store.clone();
-        let cut_off = until(&aborted);
-        let waiting = actix_web::rt::spawn(async move {
-            cut_off.await;
-            saving.cut_off();
-        });
-        let closing = store.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || closing.close()).await {
-            tracing::error!(%error, "closing the database panicked");
-        }
-        waiting.abort();
+        background.join(&stops).await;
+        close(&store, &stops).await;
         stopper.abort();
         served
     }
+}
+
+/// Takes requests until the server is stopped, or the database takes no more writes.
+async fn take_requests(mut server: Pin<&mut Server>, store: &Store, stops: &Stops) -> Result<()> {
+    let handle = server.handle();
+    tokio::select! {
+        served = &mut server => served.map_err(|error| Error::internal("The server failed").caused_by(error)),
+        failure = store.failed() => {
+            tracing::error!(error = %failure, "the database takes no more writes; the server stops");
+            // The server has to run to carry out its own stop.
+            let _ = tokio::join!(handle.stop(false), &mut server);
+            Err(failure)
+        }
+        // A stop that waits for requests hears of no other.
+        () = stops.until_aborted() => Ok(()),
+    }
+}
+
+/// Closes the database. That waits for the writer's thread, which may be saving a file that was removed.
+async fn close(store: &Store, stops: &Stops) {
+    let (saving, cut_off) = (store.clone(), stops.until_aborted());
+    let waiting = actix_web::rt::spawn(async move {
+        cut_off.await;
+        saving.cut_off();
+    });
+    let closing = store.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || closing.close()).await {
+        tracing::error!(%error, "closing the database panicked");
+    }
+    waiting.abort();
 }

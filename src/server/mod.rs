@@ -1,6 +1,7 @@
 //! The server: builds its parts from a configuration, binds its port, and runs until it is stopped.
 
 mod app;
+mod background;
 mod health;
 mod signals;
 mod sockets;

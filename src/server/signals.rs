@@ -4,8 +4,41 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// The steps in which a server stops, as whoever has to end with one of them hears of it.
+pub(super) struct Stops {
+    /// It is told to stop: requests under way finish.
+    pub(super) closing: watch::Receiver<bool>,
+    /// It has stopped: there are no requests any more.
+    pub(super) stopped: watch::Receiver<bool>,
+    /// Nothing is waited for any more.
+    pub(super) aborted: watch::Receiver<bool>,
+}
+
+impl Stops {
+    /// Done once the server is told to stop, or has stopped without that.
+    pub(super) fn until_told(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (closing, stopped) = (until(&self.closing), until(&self.stopped));
+        async move {
+            tokio::select! {
+                () = closing => {}
+                () = stopped => {}
+            }
+        }
+    }
+
+    /// Done once the server has stopped.
+    pub(super) fn until_stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        until(&self.stopped)
+    }
+
+    /// Done once nothing is waited for any more.
+    pub(super) fn until_aborted(&self) -> impl Future<Output = ()> + Send + use<> {
+        until(&self.aborted)
+    }
+}
+
 /// Done once a watched value is true. The sender going away counts, too.
-pub(super) fn until(watched: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+fn until(watched: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
     let mut watched = watched.clone();
     async move { drop(watched.wait_for(|is_so| *is_so).await) }
 }
