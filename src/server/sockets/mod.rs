@@ -2,6 +2,7 @@
 //!
 //! This is what `actix_web::HttpServer` does with a layer between the sockets and actix-http: see [`pace`].
 
+mod answer;
 mod pace;
 mod peers;
 #[cfg(test)]
@@ -25,7 +26,8 @@ use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
 use crate::telemetry::Sparing;
-use pace::{Answer, Connection, Pace, Patience};
+use answer::Answer;
+use pace::{Connection, Pace, Patience};
 use peers::Peers;
 
 /// Connections that may wait to be accepted.

@@ -1,0 +1,201 @@
+//! Which channel a configuration makes live: the one that it names, or the first of which it has every key.
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::domain::Resend;
+use crate::error::{Error, Result};
+
+/// The channel of messages that name no other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum DefaultChannel {
+    /// The first channel that is configured, else the simulator.
+    #[default]
+    Auto,
+    /// Nothing reaches a phone.
+    Simulator,
+    /// The WhatsApp Cloud API.
+    WhatsApp,
+    /// The operator's URL.
+    Webhook,
+}
+
+impl DefaultChannel {
+    const ALL: [Self; 4] = [Self::Auto, Self::Simulator, Self::WhatsApp, Self::Webhook];
+
+    /// Its name in the configuration, which is also the channel's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Simulator => "simulator",
+            Self::WhatsApp => "whatsapp",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+impl TryFrom<String> for DefaultChannel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(|channel| format!("`{}`", channel.as_str())).join(", ");
+            let (others, last) = names.rsplit_once(", ").unwrap_or_default();
+            format!("`{text}` is not a channel: write {others} or {last}")
+        })
+    }
+}
+
+impl Config {
+    /// The channel that messages go out on: never [`DefaultChannel::Auto`].
+    ///
+    /// # Errors
+    /// `Invalid` when a channel is configured in part: names the keys that are missing.
+    pub fn live_channel(&self) -> Result<DefaultChannel> {
+        let mut whole = Vec::new();
+        for needed in self.needed() {
+            if needed.are_set(self.channel.default == needed.channel)? {
+                whole.push(needed.channel);
+            }
+        }
+        Ok(match self.channel.default {
+            DefaultChannel::Auto => whole.first().copied().unwrap_or(DefaultChannel::Simulator),
+            named => named,
+        })
+    }
+
+    /// What each channel needs, in the order in which [`DefaultChannel::Auto`] looks for them.
+    fn needed(&self) -> [Needed<'_>; 2] {
+        let Self { whatsapp, webhook, .. } = self;
+        [
+            Needed {
+                channel: DefaultChannel::WhatsApp,
+                title: "WhatsApp",
+                keys: vec![
+                    ("whatsapp.phone_number_id", &whatsapp.phone_number_id),
+                    ("whatsapp.business_account_id", &whatsapp.business_account_id),
+                    ("whatsapp.access_token", whatsapp.access_token.expose()),
+                    ("whatsapp.app_secret", whatsapp.app_secret.expose()),
+                    ("whatsapp.verify_token", whatsapp.verify_token.expose()),
+                ],
+            },
+            Needed {
+                channel: DefaultChannel::Webhook,
+                title: "webhook",
+                keys: vec![("webhook.url", &webhook.url), ("webhook.secret", webhook.secret.expose())],
+            },
+        ]
+    }
+
+    /// Which messages of a channel go out again when nobody can tell whether they arrived.
+    pub fn resend_on(&self, channel: DefaultChannel) -> Resend {
+        match channel {
+            DefaultChannel::Webhook => self.webhook.resend,
+            DefaultChannel::Auto | DefaultChannel::Simulator | DefaultChannel::WhatsApp => self.whatsapp.resend,
+        }
+    }
+}
+
+/// The channel that a server with settings in its database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveChannel {
+    /// Which; never [`DefaultChannel::Auto`].
+    pub channel: DefaultChannel,
+    /// What the settings of the database hold a part of, in a sentence.
+    pub in_part: Option<String>,
+    /// Whether that is the channel itself: then it is paused, and its messages wait.
+    pub waits: bool,
+}
+
+impl Config {
+    /// The channel that messages go out on if `laid` is this configuration with the settings of the database under it.
+    ///
+    /// # Errors
+    /// `Invalid` when file or environment configure a channel in part. A part that only the database holds stops no
+    /// start.
+    pub fn live_channel_with(&self, laid: &Self) -> Result<LiveChannel> {
+        let error = match laid.live_channel() {
+            Ok(channel) => return Ok(LiveChannel { channel, in_part: None, waits: false }),
+            Err(error) => error,
+        };
+        let Ok(channel) = self.live_channel() else { return Err(error) };
+        // Who asks for the simulator, or has another channel, does not wait for this one.
+        let waits = channel == DefaultChannel::Simulator && self.channel.default == DefaultChannel::Auto;
+        let in_part = laid.needed().into_iter().find(|needed| needed.are_set(false).is_err());
+        let channel = in_part.filter(|_| waits).map_or(channel, |needed| needed.channel);
+        Ok(LiveChannel { channel, in_part: Some(error.message().to_owned()), waits })
+    }
+}
+
+/// The keys that a channel needs, with their values.
+struct Needed<'a> {
+    channel: DefaultChannel,
+    title: &'static str,
+    keys: Vec<(&'static str, &'a str)>,
+}
+
+impl Needed<'_> {
+    /// Whether they are all set; half of them is a mistake, and so is none of a channel that is asked for.
+    fn are_set(&self, is_asked_for: bool) -> Result<bool> {
+        let missing: Vec<&str> = self.keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        if missing.len() == self.keys.len() && !is_asked_for {
+            return Ok(false);
+        }
+        Err(Error::invalid(format!(
+            "The {} channel is configured in part: set {} as well, or take the other keys of the channel away.",
+            self.title,
+            missing.join(", ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_is_configured_whole_or_not_at_all() {
+        let config = |lines: &str| toml::from_str::<Config>(lines).unwrap().live_channel();
+        let whole = "phone_number_id = \"1\"\nbusiness_account_id = \"2\"\naccess_token = \"t\"\napp_secret = \"s\"\nverify_token = \"v\"";
+        let webhook = "[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"";
+        assert_eq!(config("").unwrap(), DefaultChannel::Simulator);
+        assert_eq!(config(&format!("[whatsapp]\n{whole}\n{webhook}")).unwrap(), DefaultChannel::WhatsApp);
+        assert_eq!(config(webhook).unwrap(), DefaultChannel::Webhook);
+        let simulator = format!("[channel]\ndefault = \"simulator\"\n{webhook}");
+        assert_eq!(config(&simulator).unwrap(), DefaultChannel::Simulator);
+        let error = config("[whatsapp]\nphone_number_id = \"1\"\naccess_token = \"t\"").unwrap_err().to_string();
+        assert!(error.contains("whatsapp.business_account_id, whatsapp.app_secret, whatsapp.verify_token"), "{error}");
+        let error = config("[channel]\ndefault = \"webhook\"").unwrap_err().to_string();
+        assert!(error.contains("set webhook.url, webhook.secret"), "{error}");
+        assert!(config("[webhook]\nurl = \"https://bot.example\"").is_err());
+    }
+
+    #[test]
+    fn a_part_in_the_database_stops_no_start() {
+        let config = |lines: &str| toml::from_str::<Config>(lines).unwrap();
+        let live = |lines: &str| {
+            let base = config(lines);
+            let token = BTreeMap::from([("whatsapp.access_token".to_owned(), serde_json::json!("t"))]);
+            base.live_channel_with(&base.with_settings(&token).unwrap())
+        };
+        let alone = live("").unwrap();
+        assert_eq!((alone.channel, alone.waits), (DefaultChannel::WhatsApp, true));
+        assert!(alone.in_part.unwrap().contains("set whatsapp.phone_number_id"));
+        let simulator = live("[channel]\ndefault = \"simulator\"").unwrap();
+        assert_eq!((simulator.channel, simulator.waits), (DefaultChannel::Simulator, false));
+        assert!(simulator.in_part.is_some(), "it is told all the same");
+        let webhook = live("[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"").unwrap();
+        assert_eq!((webhook.channel, webhook.waits), (DefaultChannel::Webhook, false));
+        let three = "[whatsapp]\nphone_number_id = \"1\"\nbusiness_account_id = \"2\"\napp_secret = \"s\"";
+        let refused = live(three).unwrap_err().to_string();
+        assert!(refused.contains("set whatsapp.verify_token as well"), "{refused}");
+        let whole = live(&format!("{three}\nverify_token = \"v\"")).unwrap();
+        assert_eq!(whole, LiveChannel { channel: DefaultChannel::WhatsApp, in_part: None, waits: false });
+    }
+}
