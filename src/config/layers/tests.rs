@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::{Channel, LogFormat};
 use super::*;
+use crate::config::{Channel, LogFormat};
 
 const NO_ENV: [(&str, &str); 0] = [];
 
