@@ -1,6 +1,7 @@
 //! The whole server over HTTP: the release binary with its default settings on a database of its own, 64 connections
 //! that stay open, a trigger of a new phone number in each request; then `/healthz` on the same connections, which is
-//! what HTTP alone costs. At last two batches of 10,000 triggers, the second of them beside one caller of single triggers.
+//! what HTTP alone costs. At last two batches of 10,000 triggers, the second of them beside one caller of single
+//! triggers.
 //!
 //! The server and its client share one machine. The client is one thread that waits on all connections at once and
 //! parses nothing but a status and a length, so that most of the machine is left to the server.
@@ -175,8 +176,8 @@ fn post(path: &str, secret: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends a batch, and meanwhile single triggers on a connection of their own if there is one. Gives the rows of the batch
-/// in a second, and the single triggers.
+/// Sends a batch, and meanwhile single triggers on a connection of their own if there is one. Gives the rows of the
+/// batch in a second, and the single triggers.
 async fn run_batch(
     connection: &mut Connection,
     single: Option<&mut Connection>,

@@ -4,12 +4,12 @@
 //! some are a few people's; half of them were in touch at some time. Then the index is made by the jobs that the server
 //! makes it with, and each search is run often enough for its 99th percentile. `QYVO_CONTACTS` makes fewer contacts.
 //!
-//! All of that again with people who were numbered one after another, in all that is known of them, and whom nobody was in
-//! touch with: what is sought of these has little but parts that everybody has.
+//! All of that again with people who were numbered one after another, in all that is known of them, and whom nobody was
+//! in touch with: what is sought of these has little but parts that everybody has.
 //!
 //! It takes minutes and a gigabyte, so it is run by name: `cargo bench --bench search`. The file stays in Cargo's
-//! folder for such things and serves until the schema, the index or [`DATA`] changes. With `--test` after two more dashes
-//! it makes few contacts in a file of its own and runs each search once.
+//! folder for such things and serves until the schema, the index or [`DATA`] changes. With `--test` after two more
+//! dashes it makes few contacts in a file of its own and runs each search once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -109,8 +109,8 @@ fn name(n: u64) -> String {
     }
 }
 
-/// The name with where the oldest fifth was imported from, who were never written to, and another fifth, who were written
-/// to before everybody else.
+/// The name with where the oldest fifth was imported from, who were never written to, and another fifth, who were
+/// written to before everybody else.
 fn full_name(n: u64, contacts: u64) -> String {
     match n {
         _ if n <= contacts / 5 => format!("{} Z\u{fc}rich", name(n)),

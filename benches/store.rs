@@ -6,9 +6,10 @@
 //!
 //! The batches are exact. A first job holds the writer until the last trigger is queued and then lets go, so the writer
 //! finds them all and commits them together. There are two clocks. The job's runs from when the writer is let go until
-//! the last trigger is answered: what the writer needs for a batch, and what bounds a server whose callers queue while it
-//! works. The caller's runs from before the first trigger is queued, as if nobody could queue meanwhile. The phone numbers and contexts are made beforehand on both sides; ids are made inside. Checkpoints, which move the same
-//! pages on both sides, happen between batches and outside both clocks.
+//! the last trigger is answered: what the writer needs for a batch, and what bounds a server whose callers queue while
+//! it works. The caller's runs from before the first trigger is queued, as if nobody could queue meanwhile. The phone
+//! numbers and contexts are made beforehand on both sides; ids are made inside. Checkpoints, which move the same pages
+//! on both sides, happen between batches and outside both clocks.
 //!
 //! The two sides take turns within one run, so that a machine with other things to do slows both, and the ratio is that
 //! of the medians.

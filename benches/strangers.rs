@@ -1,13 +1,13 @@
 //! What callers without a token can take: connections that send thousands of requests and read no answer, beside a
 //! client that behaves. Then as many connections as one peer may have, and more of them from a trusted proxy.
 //!
-//! The allocator is the system's. With 64 connections of `--bench http` glibc's held 67 MiB, mimalloc 86 and jemalloc 79,
-//! neither of them was faster beyond the noise, and after these attacks glibc's has given back what it can (51 to 77 MiB
-//! are left).
+//! The allocator is the system's. With 64 connections of `--bench http` glibc's held 67 MiB, mimalloc 86 and jemalloc
+//! 79, neither of them was faster beyond the noise, and after these attacks glibc's has given back what it can (51 to
+//! 77 MiB are left).
 //!
 //! Prints the server's memory at its peak and 30 s after the connections have closed, and how long the other client
-//! waited; fails where one of them is over its limit. The other client shares two cores with a thousand attackers, so one
-//! wait in a hundred may be longer than it should be. All of it stays on this machine: 127.0.0.1 attacks, and
+//! waited; fails where one of them is over its limit. The other client shares two cores with a thousand attackers, so
+//! one wait in a hundred may be longer than it should be. All of it stays on this machine: 127.0.0.1 attacks, and
 //! 127.0.0.2 is the other client.
 
 use std::io::{Read, Write};

@@ -93,12 +93,12 @@ enum Command {
 enum ContactsCommand {
     /// Create and update contacts from a CSV file, also while the server runs
     ///
-    /// A row names the columns: phone, name (or first_name and last_name), email, language, tags (separated by , ; or |),
-    /// opted_in_at and opted_out_at (a time, or yes or no); the names that other programs give them are known, too. Every
-    /// other column becomes metadata. Titles above that row and a last row of totals are left out. Contacts are found by their phone; tags
-    /// are added, metadata is merged, and what is blank stays as it is. Nobody who has opted out is opted in. Whoever is
-    /// opted out is in no conversation any more; but who has opted in by a word here stays in unless opted_out_at is
-    /// later than that word. Exits with 1 if a row was refused.
+    /// A row names the columns: phone, name (or first_name and last_name), email, language, tags (separated by , ; or
+    /// |), opted_in_at and opted_out_at (a time, or yes or no); the names that other programs give them are known, too.
+    /// Every other column becomes metadata. Titles above that row and a last row of totals are left out. Contacts are
+    /// found by their phone; tags are added, metadata is merged, and what is blank stays as it is. Nobody who has opted
+    /// out is opted in. Whoever is opted out is in no conversation any more; but who has opted in by a word here stays
+    /// in unless opted_out_at is later than that word. Exits with 1 if a row was refused.
     Import {
         /// The file
         file: PathBuf,
@@ -161,8 +161,8 @@ enum TokenCommand {
         /// What it is for
         #[arg(long)]
         name: String,
-        /// What it may do: trigger flows, use the API, or everything. By the assistants' tools at /mcp, `api` also reads
-        /// flows with their drafts and sessions with their traces, and makes drafts; only `admin` publishes
+        /// What it may do: trigger flows, use the API, or everything. By the assistants' tools at /mcp, `api` also
+        /// reads flows with their drafts and sessions with their traces, and makes drafts; only `admin` publishes
         #[arg(long, value_enum, default_value_t = ScopeName::Trigger)]
         scope: ScopeName,
         /// Requests per minute in place of limits.requests_per_minute; 0 is no limit

@@ -1,5 +1,6 @@
-//! What holds of whatever is posted to `/webhooks/whatsapp`, once its signature holds: it is read without a panic, JSON is
-//! never an error, and what comes out can be handled: a message has an id and a sender, a status says of which message.
+//! What holds of whatever is posted to `/webhooks/whatsapp`, once its signature holds: it is read without a panic, JSON
+//! is never an error, and what comes out can be handled: a message has an id and a sender, a status says of which
+//! message.
 //!
 //! The fuzz target and the tests that replay its corpus both include this file, so that they hold the same.
 

@@ -27,7 +27,8 @@ impl FromRequest for Principal {
     }
 }
 
-/// Lets a request through whose token or log-in has the scope, and shows what is left of its rate limit on every answer.
+/// Lets a request through whose token or log-in has the scope, and shows what is left of its rate limit on every
+/// answer.
 pub(super) async fn authenticate(
     scope: Scope,
     request: ServiceRequest,

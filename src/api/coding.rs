@@ -4,9 +4,9 @@
 //! 12.5.3), with `Vary` and, where it has an `ETag`, one for each coding. Small answers, of which triggers are, cost
 //! nothing. Streams stay as they are: their pieces are small, and somebody waits for each.
 //!
-//! Compressing what has both a secret and a text of somebody else's tells the secret by its length, to who can have many
-//! such requests sent and watch them (BREACH). Here nobody can: a token is no browser's, and the admin page's cookie
-//! goes with no request of another site. The answers that show a secret are smaller than [`WORTH`] besides.
+//! Compressing what has both a secret and a text of somebody else's tells the secret by its length, to who can have
+//! many such requests sent and watch them (BREACH). Here nobody can: a token is no browser's, and the admin page's
+//! cookie goes with no request of another site. The answers that show a secret are smaller than [`WORTH`] besides.
 
 use std::io::{self, Read, Write};
 
@@ -73,8 +73,8 @@ impl Coding {
         }
     }
 
-    /// The coding that a client prefers. One that takes nothing that there is gets the answer as it is, which is of more
-    /// use to it than a refusal (RFC 9110, section 15.5.7).
+    /// The coding that a client prefers. One that takes nothing that there is gets the answer as it is, which is of
+    /// more use to it than a refusal (RFC 9110, section 15.5.7).
     pub(super) fn preferred(headers: &HeaderMap) -> Self {
         let accepted = Accepted::of(headers);
         let weights = Self::ALL.map(|coding| (accepted.weight(coding), coding));

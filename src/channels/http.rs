@@ -19,8 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval of probes that find a connection dead which a firewall has forgotten, before a message is lost to it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How long a connection is kept for the next call. A far side closes idle ones as well, and a message that is written just
-/// then leaves a doubt; a connection anew costs a few round trips.
+/// How long a connection is kept for the next call. A far side closes idle ones as well, and a message that is written
+/// just then leaves a doubt; a connection anew costs a few round trips.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// The longest that the far side may ask to be left alone: a mistake of it must not silence a channel for days.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -34,7 +34,8 @@ pub struct Answer {
     pub status: u16,
     /// How long the far side asks to be left alone, at most an hour.
     pub retry_after: Option<Duration>,
-    /// The scheme and host that a redirect points to: more of it may be secret. It is never followed: a signature or a token is meant for one host.
+    /// The scheme and host that a redirect points to: more of it may be secret. It is never followed: a signature or a
+    /// token is meant for one host.
     pub location: Option<String>,
     /// The body; of one that breaks off or is too long, what was read of it.
     pub body: Vec<u8>,
@@ -59,10 +60,11 @@ pub fn client() -> Result<Client> {
     build(builder())
 }
 
-/// How clients are set up: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy, whatever the environment
-/// says.
+/// How clients are set up: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy, whatever the
+/// environment says.
 pub fn builder() -> ClientBuilder {
-    // The client takes the process's provider. Whoever installs the first one wins, and there is only this one to install.
+    // The client takes the process's provider. Whoever installs the first one wins, and there is only this one to
+    // install.
     if CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }

@@ -120,11 +120,11 @@ pub enum RefusalClass {
     RecipientPacing,
     /// The channel as a whole is used too much: hold all of it back.
     ChannelPacing,
-    /// It may go better the next time: a limited number of tries while others are taken; if those of several people meet
-    /// with it and nothing is taken in between, as if the channel could not be reached.
+    /// It may go better the next time: a limited number of tries while others are taken; if those of several people
+    /// meet with it and nothing is taken in between, as if the channel could not be reached.
     Transient,
-    /// The far side could not be reached or answers nothing of its own, and surely took nothing: hold all of the channel
-    /// back and try on; no try of the message is spent.
+    /// The far side could not be reached or answers nothing of its own, and surely took nothing: hold all of the
+    /// channel back and try on; no try of the message is spent.
     Unreachable,
     /// Free text is not allowed to this person now.
     WindowClosed,

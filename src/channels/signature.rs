@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 /// The header that carries [`sign`]'s text.
 pub const SIGNATURE_HEADER: &str = "X-Qyvo-Signature";
 
-/// The value of `X-Qyvo-Signature` for a body that is posted at `unix` seconds: `t=<unix>,v1=<hex>`, where the hex is the
-/// HMAC-SHA256 of `<unix>.<body>`. The time is signed along, so that a receiver can refuse what is old.
+/// The value of `X-Qyvo-Signature` for a body that is posted at `unix` seconds: `t=<unix>,v1=<hex>`, where the hex is
+/// the HMAC-SHA256 of `<unix>.<body>`. The time is signed along, so that a receiver can refuse what is old.
 pub fn sign(secret: &str, unix: i64, body: &[u8]) -> String {
     let mut mac = keyed(secret);
     mac.update(unix.to_string().as_bytes());

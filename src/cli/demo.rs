@@ -1,4 +1,5 @@
-//! `qyvo serve --demo`: a database of its own with the sample flows and the sample sequence, a fresh token, and two commands to paste.
+//! `qyvo serve --demo`: a database of its own with the sample flows and the sample sequence, a fresh token, and two
+//! commands to paste.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

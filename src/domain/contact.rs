@@ -28,8 +28,9 @@ pub struct Contact {
     pub opted_in_at: Option<Timestamp>,
     /// Since when the person is not to be written to.
     pub opted_out_at: Option<Timestamp>,
-    /// That the person has opted out of marketing alone, as channels offer it: nothing is begun with them and no template
-    /// goes to them, while a conversation in which they have written goes on. Only together with `opted_out_at`.
+    /// That the person has opted out of marketing alone, as channels offer it: nothing is begun with them and no
+    /// template goes to them, while a conversation in which they have written goes on. Only together with
+    /// `opted_out_at`.
     #[serde(default)]
     pub marketing_only: bool,
 }
@@ -130,8 +131,8 @@ impl Contact {
         }
     }
 
-    /// Whether nothing may be said to the person, not even in a conversation that goes on. Whether one may be begun is a
-    /// matter of `opted_out_at` alone.
+    /// Whether nothing may be said to the person, not even in a conversation that goes on. Whether one may be begun is
+    /// a matter of `opted_out_at` alone.
     pub fn is_opted_out(&self) -> bool {
         self.opted_out_at.is_some() && !self.marketing_only
     }

@@ -1,8 +1,8 @@
 //! In which time zone the people of a country live, for clocks that nobody has set.
 //!
-//! From the time zone database's `zone.tab` (<https://www.iana.org/time-zones>). A country of several zones is given the
-//! one in which most of its people live, but the United States the Central one: it is at most two hours off for anybody
-//! on the continent, where the Eastern one would call people in California three hours early.
+//! From the time zone database's `zone.tab` (<https://www.iana.org/time-zones>). A country of several zones is given
+//! the one in which most of its people live, but the United States the Central one: it is at most two hours off for
+//! anybody on the continent, where the Eastern one would call people in California three hours early.
 
 /// The IANA name of a country's zone, by its ISO 3166 code in capitals; `None` for what is no country's.
 pub(super) fn zone_of(country: &str) -> Option<&'static str> {

@@ -31,8 +31,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotJson> {
     serde_json::from_slice(&text).map_err(|error| NotJson(what_else(&text, &error)))
 }
 
-/// Reads a value as [`parse`] does, but none in which an object has a key twice: RFC 8259, section 4, leaves it open which
-/// of the two counts, so one of them would be lost and nobody be told.
+/// Reads a value as [`parse`] does, but none in which an object has a key twice: RFC 8259, section 4, leaves it open
+/// which of the two counts, so one of them would be lost and nobody be told.
 ///
 /// # Errors
 /// As [`parse`], and the key that is there twice.

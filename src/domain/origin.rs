@@ -11,8 +11,8 @@ named! {
         Flow = "flow",
         /// The server, to confirm that somebody opted out or in. It reaches also somebody who opted out.
         Consent = "consent",
-        /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also somebody
-        /// who opted out.
+        /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also
+        /// somebody who opted out.
         Agent = "agent",
         /// The operator's own systems.
         Api = "api",

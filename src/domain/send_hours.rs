@@ -22,8 +22,8 @@ pub struct SendHours {
 }
 
 impl SendHours {
-    /// Whoever wrote so recently is in a conversation: what is said then is an answer, also after a short delay, and not
-    /// the first word.
+    /// Whoever wrote so recently is in a conversation: what is said then is an answer, also after a short delay, and
+    /// not the first word.
     pub const CONVERSATION: Duration = Duration::from_secs(300);
 
     /// The hours that a flow's settings give a contact, if they give any that can be read, on the contact's clock.

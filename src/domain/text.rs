@@ -39,9 +39,9 @@ pub fn fold_case(text: &str) -> String {
     if folded.is_ascii() { folded } else { folded.replace("i\u{307}", "i").replace('\u{131}', "i") }
 }
 
-/// The form in which parts of names are searched: [`fold_case`], and without what another keyboard, or a hand in a hurry,
-/// leaves out: accents, the vowel signs of Arabic and Hebrew, the strokes of letters, what cannot be seen. The two
-/// syllabaries of Japanese are one, as are the forms that Arabic letters have in other languages.
+/// The form in which parts of names are searched: [`fold_case`], and without what another keyboard, or a hand in a
+/// hurry, leaves out: accents, the vowel signs of Arabic and Hebrew, the strokes of letters, what cannot be seen. The
+/// two syllabaries of Japanese are one, as are the forms that Arabic letters have in other languages.
 pub fn fold_for_search(text: &str) -> String {
     let folded = fold_case(text);
     if folded.is_ascii() {

@@ -7,9 +7,9 @@
 //! | words that opt out and in | yes | yes, and emoji around the word | no |
 //! | titles and synonyms of a menu, keywords | yes | yes | where nothing is equal without it and one alone fits |
 //!
-//! - [`same_letters`]: Unicode's compatibility forms (NFKC) and case folding; digits of any script are ASCII's, and keycap
-//!   emoji their digit; every apostrophe, every double quotation mark and every hyphen or dash is one; blanks collapse;
-//!   characters that cannot be seen go.
+//! - [`same_letters`]: Unicode's compatibility forms (NFKC) and case folding; digits of any script are ASCII's, and
+//!   keycap emoji their digit; every apostrophe, every double quotation mark and every hyphen or dash is one; blanks
+//!   collapse; characters that cannot be seen go.
 //! - [`exact`]: punctuation at the edges goes, but for what belongs to a number beside it (`-5`, `.5`, `5%`).
 //! - [`loose`]: accents go, and what decorates the edges: emoji, signs, and a number or letter of a list (`1.`, `1️⃣`,
 //!   `a)`).

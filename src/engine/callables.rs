@@ -1,5 +1,6 @@
 //! The filters, tests and functions that templates may call. The template library looks for them when a template runs,
-//! which is too late: the person is on the phone by then. So publishing looks for them, with how many arguments they take.
+//! which is too late: the person is on the phone by then. So publishing looks for them, with how many arguments they
+//! take.
 
 use std::ops::RangeInclusive;
 
@@ -131,8 +132,9 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("url_encode", "urlencode"),
 ];
 
-/// What a template calls that is not there, or with another number of arguments than it takes, and what to do, as the rest
-/// of a sentence and another one without its stop; none for a template that the library cannot read, which says so itself.
+/// What a template calls that is not there, or with another number of arguments than it takes, and what to do, as the
+/// rest of a sentence and another one without its stop; none for a template that the library cannot read, which says so
+/// itself.
 pub(super) fn wrong_call(environment: &Environment<'_>, template: &str) -> Option<String> {
     let tree = parse(template, "template", SyntaxConfig::default()).ok()?;
     let state = environment.empty_state();

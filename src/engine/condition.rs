@@ -127,8 +127,8 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-/// Compares the letters of two texts; nothing is a part of none. What is kept is the part of `left`, the first of such or
-/// the last.
+/// Compares the letters of two texts; nothing is a part of none. What is kept is the part of `left`, the first of such
+/// or the last.
 fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool, is_last: bool) -> Verdict {
     let (text, wanted) = (as_text(left), as_text(right));
     let part = same_letters(&wanted);

@@ -1,4 +1,5 @@
-//! Reading the day that a text tells: `22/04`, `4/22/2026`, `15.1.`, `2-Oct`, `28. Oktober`, `el 15`, `friday`, `mañana`.
+//! Reading the day that a text tells: `22/04`, `4/22/2026`, `15.1.`, `2-Oct`, `28. Oktober`, `el 15`, `friday`,
+//! `mañana`.
 //!
 //! A text that tells two days, or of which a word could make another day of what is read, tells none.
 
@@ -564,8 +565,8 @@ fn date(year: u64, month: u64, day: u64) -> Option<Date> {
     Date::new(year, month, day).ok()
 }
 
-/// A year of four digits, or of two: 69 to 99 are of the 1900s (POSIX). Others are no year, and neither is one of another
-/// calendar.
+/// A year of four digits, or of two: 69 to 99 are of the 1900s (POSIX). Others are no year, and neither is one of
+/// another calendar.
 fn full_year((year, digits): (u64, usize)) -> Option<u64> {
     match (digits, year) {
         (2, 0..=68) => Some(2000 + year),

@@ -74,8 +74,8 @@ fn phone_national(state: &State<'_, '_>, value: Dynamic) -> Result<Dynamic, mini
     }
 }
 
-/// `date`: a moment or a day on the contact's clock, by a strftime format; a day also as people write it. What is neither
-/// stays.
+/// `date`: a moment or a day on the contact's clock, by a strftime format; a day also as people write it. What is
+/// neither stays.
 fn date(state: &mut State<'_, '_>, value: Dynamic, format: Option<String>) -> Result<Dynamic, minijinja::Error> {
     state.consume_fuel(DATE_FUEL)?;
     if is_missing(&value) {

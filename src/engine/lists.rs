@@ -1,9 +1,9 @@
 //! Lists as templates see them, and what templates may not do with lists.
 //!
-//! The template library bounds most of what a template does by fuel, but not the repetition of a list: `[1] * 100000000`
-//! is made in no time and takes seconds and gigabytes to walk through. So lists of ours cannot be repeated, and a
-//! template that multiplies may not make any itself. Nor may a template keep values, with which a few lines could make a
-//! list of a thousand billion lists, or one that contains itself.
+//! The template library bounds most of what a template does by fuel, but not the repetition of a list: `[1] *
+//! 100000000` is made in no time and takes seconds and gigabytes to walk through. So lists of ours cannot be repeated,
+//! and a template that multiplies may not make any itself. Nor may a template keep values, with which a few lines could
+//! make a list of a thousand billion lists, or one that contains itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -105,7 +105,8 @@ fn is_index(before: Option<char>) -> bool {
     before.is_some_and(|c| c.is_alphanumeric() || "_)]'\"".contains(c))
 }
 
-/// The words, stars, colons and brackets of a tag outside of its texts, each with the last character before it that is no blank.
+/// The words, stars, colons and brackets of a tag outside of its texts, each with the last character before it that is
+/// no blank.
 fn words(tag: &str) -> Vec<(&str, Option<char>)> {
     let mut found = Vec::new();
     let mut quote = None;

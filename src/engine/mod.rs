@@ -73,7 +73,8 @@ pub mod limits {
     pub const DEPTH: usize = 64;
     /// Sub-flows that a session may be in at once; entering more fails it with `depth_limit`.
     pub const FRAMES: usize = 10;
-    /// Replies that a session queues during an HTTP call; of more, the newest are not heard. They count as context, too.
+    /// Replies that a session queues during an HTTP call; of more, the newest are not heard. They count as context,
+    /// too.
     pub const QUEUED_REPLIES: usize = 20;
     /// How long an attempt of an HTTP call is waited for beyond its own timeout: its place in the queue, and the
     /// back-off before the next one.
@@ -335,9 +336,9 @@ pub fn next_queued(session: &Session) -> Option<Event> {
 }
 
 /// Moves the timer that a session has been waiting for since `turn` to the wait's span after `at`, when what it said in
-/// that turn was accepted: a person has that long to reply, and a delay in seconds lies between one message and the next.
-/// A delay takes the time to live along. `false` if the session does not wait for either since that turn, or for no span;
-/// nothing has changed then.
+/// that turn was accepted: a person has that long to reply, and a delay in seconds lies between one message and the
+/// next. A delay takes the time to live along. `false` if the session does not wait for either since that turn, or for
+/// no span; nothing has changed then.
 pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     if session.status != Status::Running {
         return false;
@@ -354,8 +355,9 @@ pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     true
 }
 
-/// Lets a session whose message waits until `opening` for the hours in which its flow may speak first live for its whole
-/// time to live after that: nobody can answer what has not been said. A delay behind that message counts from then, too.
+/// Lets a session whose message waits until `opening` for the hours in which its flow may speak first live for its
+/// whole time to live after that: nobody can answer what has not been said. A delay behind that message counts from
+/// then, too.
 pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
     if session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Delay) {
         rearm(session, session.turn, opening);

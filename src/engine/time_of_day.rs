@@ -1,4 +1,5 @@
-//! Reading the time of day that a text tells: `7:56:30 pm`, `8h30`, `20.30 Uhr`, `8 de la tarde`, `halb 9`, `half past 8`.
+//! Reading the time of day that a text tells: `7:56:30 pm`, `8h30`, `20.30 Uhr`, `8 de la tarde`, `halb 9`, `half past
+//! 8`.
 //!
 //! A text that tells two times, or of which a word could make another time of what is read, tells none.
 

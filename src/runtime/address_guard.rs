@@ -8,8 +8,8 @@
 //! One address looks public and is not: 168.63.129.16 is Azure's platform as its virtual machines see it, with their
 //! certificates and extensions (Microsoft's documentation, "What is IP address 168.63.129.16?").
 //!
-//! The networks are otherwise those of the IANA special-purpose address registries (RFC 6890) that are not globally reachable,
-//! and the IPv6 forms that carry an IPv4 address, by the IPv4 address inside.
+//! The networks are otherwise those of the IANA special-purpose address registries (RFC 6890) that are not globally
+//! reachable, and the IPv6 forms that carry an IPv4 address, by the IPv4 address inside.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -216,9 +216,9 @@ impl Resolve for Guarded {
 /// What a look-up found, or why nothing.
 type Found = Result<Vec<SocketAddr>, String>;
 
-/// The operating system's resolver. It blocks a thread for as long as it likes, also when nobody waits any more; reads of
-/// the database need threads of the same pool. So a name is looked up once for all who ask meanwhile, and only some names
-/// at once.
+/// The operating system's resolver. It blocks a thread for as long as it likes, also when nobody waits any more; reads
+/// of the database need threads of the same pool. So a name is looked up once for all who ask meanwhile, and only some
+/// names at once.
 #[derive(Clone)]
 pub(super) struct System {
     under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<Found>>>>>,

@@ -1,7 +1,7 @@
 //! Templates of the channel: fetched from where they are approved.
 //!
-//! What is fetched replaces what is stored as a whole. A fetch that fails on any page changes nothing, because a part of
-//! the list would look like templates that are gone.
+//! What is fetched replaces what is stored as a whole. A fetch that fails on any page changes nothing, because a part
+//! of the list would look like templates that are gone.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -37,9 +37,9 @@ pub fn defer(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Queues a contact whose `last_message_at` a message of the time `at` is about to change in a way that `search::activity`
-/// would not see: from none at all, or to a time that its blocks have passed already. A contact that is not indexed yet
-/// needs no mark, so a message to a new contact mostly costs nothing.
+/// Queues a contact whose `last_message_at` a message of the time `at` is about to change in a way that
+/// `search::activity` would not see: from none at all, or to a time that its blocks have passed already. A contact that
+/// is not indexed yet needs no mark, so a message to a new contact mostly costs nothing.
 pub(super) fn mark_message(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO search_queue (contact_seq)

@@ -2,9 +2,9 @@
 //! application with a clock that the test moves, and after each event both must show the same turns, messages, session
 //! and contact.
 //!
-//! Both get the events of `tests/flows/*.json`, not what those expect: there an event goes to the engine directly, while
-//! here timers fire because they are due, and what is overdue is settled before a message is heard. Two kinds of events
-//! have no way into the real application:
+//! Both get the events of `tests/flows/*.json`, not what those expect: there an event goes to the engine directly,
+//! while here timers fire because they are due, and what is overdue is settled before a message is heard. Two kinds of
+//! events have no way into the real application:
 //! - `delivery_failed`, which no channel reports yet: from there on the simulation is held against what the golden
 //!   conversation expects;
 //! - `resume`, which nobody can ask for yet: the same;

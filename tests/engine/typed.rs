@@ -1,5 +1,5 @@
-//! What people type, held against menus of the names of days (Unicode CLDR, `tests/typed/days.json`): every way of typing
-//! a name takes that option and no other, in 31 languages.
+//! What people type, held against menus of the names of days (Unicode CLDR, `tests/typed/days.json`): every way of
+//! typing a name takes that option and no other, in 31 languages.
 use std::collections::BTreeMap;
 use std::time::Duration;
 

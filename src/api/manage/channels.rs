@@ -100,8 +100,8 @@ pub(in crate::api) async fn test_channel(
     Ok(HttpResponse::Ok().json(ChannelTest { name: &name, is_working: true, text, details }))
 }
 
-/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about the
-/// account, newest first. Also of a channel that was live before.
+/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about
+/// the account, newest first. Also of a channel that was live before.
 pub(in crate::api) async fn list_strays(
     request: HttpRequest,
     state: web::Data<State>,

@@ -26,8 +26,8 @@ use crate::views::session::ExportedSession;
 /// Turns or messages that are read at once for an export.
 const EXPORT_ROWS: u32 = 100;
 
-/// `GET /contacts/{id}/export`: all that is stored on a person. It is read and sent part by part, so that a long history
-/// needs neither much memory nor a long read.
+/// `GET /contacts/{id}/export`: all that is stored on a person. It is read and sent part by part, so that a long
+/// history needs neither much memory nor a long read.
 pub(in crate::api) async fn export_contact(
     state: web::Data<State>,
     id: web::Path<String>,

@@ -19,8 +19,8 @@ use crate::error::Error;
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 
-/// What the page that shows the API may load: this server's scripts, styles and answers. Swagger UI, which draws it, has its
-/// icons as `data:` in its style sheet.
+/// What the page that shows the API may load: this server's scripts, styles and answers. Swagger UI, which draws it,
+/// has its icons as `data:` in its style sheet.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                            connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -2,8 +2,8 @@
 //!
 //! Clients add arguments of their own to each call, which no schema keeps them from, and other servers let pass what
 //! they do not know. Those that are known to be added are passed over, whatever the tool does. But a model that has
-//! misspelt a name, or made one up, must hear of it. Where the tool reads or drafts, a note beside the answer is enough;
-//! one that reaches people would have done something else than it was asked for, and refuses.
+//! misspelt a name, or made one up, must hear of it. Where the tool reads or drafts, a note beside the answer is
+//! enough; one that reaches people would have done something else than it was asked for, and refuses.
 
 use std::collections::HashSet;
 

@@ -234,7 +234,8 @@ fn close(mut fields: Fields<'_>) -> Result<(), ApiError> {
     fields.finish()
 }
 
-/// Hides what a document's nodes say to other services. Drafts are not checked, so any node with headers is one of them.
+/// Hides what a document's nodes say to other services. Drafts are not checked, so any node with headers is one of
+/// them.
 fn hide_credentials(document: &mut Value) {
     let nodes = match document.get_mut("nodes") {
         Some(Value::Array(nodes)) => nodes.iter_mut().collect::<Vec<_>>(),

@@ -1,8 +1,8 @@
 //! `POST /mcp`: the API for assistants, over the Model Context Protocol's streamable HTTP.
 //!
 //! What the protocol is, its versions included, is the official SDK's business (`rmcp`). Here is what HTTP brings and
-//! takes away again. The SDK's service is fed directly and not through a crate that mounts it in actix: the body is read
-//! with the same limits as any other, refusals have the same shape, and the caller's token never gets to the SDK.
+//! takes away again. The SDK's service is fed directly and not through a crate that mounts it in actix: the body is
+//! read with the same limits as any other, refusals have the same shape, and the caller's token never gets to the SDK.
 //!
 //! **Nothing is kept between requests.** There are no sessions and no streams: each request is answered whole, in JSON,
 //! so a restart breaks no client and no client can fill the memory. `GET` and `DELETE` are answered 405, which is how
@@ -10,8 +10,8 @@
 //! HTTP").
 //!
 //! **Who may do what.** Tokens, the rate limit and its headers are those of the API, one bucket for both. A request
-//! without a valid token is answered 401 before any of it is read. A token sees the tools that its scope reaches and can
-//! call no other:
+//! without a valid token is answered 401 before any of it is read. A token sees the tools that its scope reaches and
+//! can call no other:
 //!
 //! | tool | scope |
 //! |---|---|

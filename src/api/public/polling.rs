@@ -1,5 +1,5 @@
-//! `GET /triggers/…`: what clients poll for, as bare lists, newest first, at most a hundred. Ids stay what they are, so that
-//! a client knows what it has seen. What a list costs does not grow with what is stored.
+//! `GET /triggers/…`: what clients poll for, as bare lists, newest first, at most a hundred. Ids stay what they are, so
+//! that a client knows what it has seen. What a list costs does not grow with what is stored.
 
 use std::collections::HashMap;
 

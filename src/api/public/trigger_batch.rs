@@ -4,9 +4,9 @@
 //! stand in the writer's queue at once, those of all batches together: enough to share commits, and so few that whoever
 //! else triggers something waits for milliseconds and is never turned away because of a batch.
 //!
-//! Under an `Idempotency-Key` each row is kept under a key of its own, made of the batch's key and the row's index. So a
-//! batch that broke off in the middle goes on where it did when it is sent again, and rows that were answered before are
-//! answered the same way.
+//! Under an `Idempotency-Key` each row is kept under a key of its own, made of the batch's key and the row's index. So
+//! a batch that broke off in the middle goes on where it did when it is sent again, and rows that were answered before
+//! are answered the same way.
 
 use std::borrow::Cow;
 use std::ops::Range;

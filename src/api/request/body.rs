@@ -109,9 +109,9 @@ pub(in crate::api) async fn decode(coding: Coding, sent: Bytes, limit: usize) ->
     })
 }
 
-/// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from somebody who
-/// is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `budget`; what a request
-/// announces takes none.
+/// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from somebody
+/// who is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `budget`; what
+/// a request announces takes none.
 pub(in crate::api) async fn raw_body(
     request: &HttpRequest,
     payload: web::Payload,
@@ -162,8 +162,8 @@ async fn gather<'a>(
 }
 
 /// A body of whatever type, decoded, within the resource's limit, from somebody who is known. It may take `within` to
-/// arrive. Each of its bytes that is here takes a permit of `budget`, which is the caller's to keep for as long as it keeps
-/// the body.
+/// arrive. Each of its bytes that is here takes a permit of `budget`, which is the caller's to keep for as long as it
+/// keeps the body.
 pub(in crate::api) async fn kept_body<'a>(
     request: &HttpRequest,
     payload: web::Payload,

@@ -10,7 +10,8 @@ use crate::api::error::ApiError;
 use crate::runtime::Change;
 use crate::store;
 
-/// Reloads tokens, log-ins, settings and webhook endpoints whenever the command line has written to the database, until `stop` is done.
+/// Reloads tokens, log-ins, settings and webhook endpoints whenever the command line has written to the database, until
+/// `stop` is done.
 pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;

@@ -118,8 +118,8 @@ impl Logins {
         self.known().live.values().any(|row| row.seq == seq && row.expires_at > now)
     }
 
-    /// Checks a password, and gives the hash that it fits. Whoever acts on that must see in the same transaction that it is
-    /// still the one in force.
+    /// Checks a password, and gives the hash that it fits. Whoever acts on that must see in the same transaction that
+    /// it is still the one in force.
     ///
     /// # Errors
     /// 401 where it is wrong, 429 where too many were, 409 where none is set.

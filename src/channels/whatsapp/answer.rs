@@ -22,8 +22,8 @@ pub(super) fn of_send(result: Result<Answer, NoAnswer>, token: &str) -> Sent {
     };
     let body = serde_json::from_slice::<Value>(&answer.body).ok();
     let accepted = || {
-        // `message_status` may say that the message is held until Meta has seen how people take to the template, or that it
-        // is paused. It has an id then all the same, a status follows, and sending it again would double it.
+        // `message_status` may say that the message is held until Meta has seen how people take to the template, or
+        // that it is paused. It has an id then all the same, a status follows, and sending it again would double it.
         let body = body.as_ref()?;
         let provider_id = body.pointer("/messages/0/id")?.as_str().filter(|id| !id.is_empty())?.to_owned();
         let wa_id = body.pointer("/contacts/0/wa_id").and_then(Value::as_str).filter(|id| !id.is_empty());
@@ -64,8 +64,8 @@ enum Told {
     Nothing(String),
 }
 
-/// Why an answer is no success. Meta wants its `code` to be looked at before all else: the same code comes with one HTTP
-/// status or another, and may come with 200.
+/// Why an answer is no success. Meta wants its `code` to be looked at before all else: the same code comes with one
+/// HTTP status or another, and may come with 200.
 fn refusal(answer: &Answer, body: Option<&Value>, token: &str) -> Option<Told> {
     if let Some(error) = body.and_then(|body| body.get("error")).filter(|error| error.is_object())
         && let Some(code) = integer(error.get("code"))
@@ -82,14 +82,14 @@ fn refusal(answer: &Answer, body: Option<&Value>, token: &str) -> Option<Told> {
 
 /// The class of an answer that is none of Meta's own: a proxy's, or that of something else behind the address.
 ///
-/// Whether an answer of the 5xx means that nothing was taken, nobody can know. 504 says in so many words that somebody was
-/// given the request and did not answer, so it is a doubt like a timeout. 502 and 503 are what a proxy says while nobody
-/// is behind it: that is an outage of the whole channel, over which no message should run out of tries. So are a redirect
-/// and a refusal to let anybody in, which take nothing: where Meta is what answers, it says with one of its codes that the
-/// token or the number is wrong, and only that pauses the channel until somebody acts. What stands in between for a moment
-/// (a captive portal, a proxy that is being set up, a firewall) goes away by itself, and until then the channel is held and
-/// tried. Any other may be about this one message, which must not hold up all others for ever: a limited number of tries,
-/// as Meta's advice for 131000 is, that count while others are taken.
+/// Whether an answer of the 5xx means that nothing was taken, nobody can know. 504 says in so many words that somebody
+/// was given the request and did not answer, so it is a doubt like a timeout. 502 and 503 are what a proxy says while
+/// nobody is behind it: that is an outage of the whole channel, over which no message should run out of tries. So are a
+/// redirect and a refusal to let anybody in, which take nothing: where Meta is what answers, it says with one of its
+/// codes that the token or the number is wrong, and only that pauses the channel until somebody acts. What stands in
+/// between for a moment (a captive portal, a proxy that is being set up, a firewall) goes away by itself, and until
+/// then the channel is held and tried. Any other may be about this one message, which must not hold up all others for
+/// ever: a limited number of tries, as Meta's advice for 131000 is, that count while others are taken.
 fn by_status(answer: &Answer, token: &str) -> Told {
     let status = answer.status;
     let text = match &answer.location {
@@ -115,8 +115,8 @@ pub(super) fn class_of_status(error: &Value) -> RefusalClass {
 
 /// What Meta's codes call for: what the table of them says, else what the error says of itself, else its status.
 fn class_of(code: i64, error: &Value, status: u16) -> RefusalClass {
-    // The object in the path does not exist or is not ours to see: a wrong phone-number id, or a permission withdrawn. Meta
-    // files it under 100, wrong parameter, but it is about the channel and not about the message.
+    // The object in the path does not exist or is not ours to see: a wrong phone-number id, or a permission withdrawn.
+    // Meta files it under 100, wrong parameter, but it is about the channel and not about the message.
     const NO_SUCH_OBJECT: i64 = 33;
     if code == 100 && integer(error.get("error_subcode")) == Some(NO_SUCH_OBJECT) {
         return RefusalClass::ChannelDown;
@@ -161,8 +161,8 @@ fn transient(code: Reason, text: String) -> Refusal {
     Refusal { class: RefusalClass::Transient, code: code.into(), text, retry_after: None }
 }
 
-/// A text without the access token, which Meta repeats when it calls one malformed, and without anything that looks like
-/// another: Meta's begin with `EAA`.
+/// A text without the access token, which Meta repeats when it calls one malformed, and without anything that looks
+/// like another: Meta's begin with `EAA`.
 fn scrub(text: &str, token: &str) -> String {
     let text = if token.is_empty() { text.to_owned() } else { text.replace(token, SCRUBBED) };
     let mut scrubbed = String::with_capacity(text.len());

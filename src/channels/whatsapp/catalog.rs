@@ -1,8 +1,8 @@
 //! All that Meta may deliver, with what becomes of it: one list, which the code goes by.
 //!
 //! What is kept is shown to the operator (`GET /channels/whatsapp/strays`) with the sentence that stands here. What
-//! stands nowhere in it is kept as not known. Names by Meta's documentation of webhooks (2026) and by the client packages
-//! that the tests name.
+//! stands nowhere in it is kept as not known. Names by Meta's documentation of webhooks (2026) and by the client
+//! packages that the tests name.
 
 /// What becomes of a kind of delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,8 +147,8 @@ pub(super) const ACCOUNT_EVENTS: &[(&str, &str)] = &[
     ("VOLUME_BASED_PRICING_TIER_UPDATE", "The prices of the next tier apply, by the volume that was sent."),
 ];
 
-/// The types of messages of people. Those that are handled as `unsupported` are taken as messages that no flow can read:
-/// a question is asked again.
+/// The types of messages of people. Those that are handled as `unsupported` are taken as messages that no flow can
+/// read: a question is asked again.
 pub(super) const MESSAGE_TYPES: &[Entry] = &[
     ("audio", Handled),
     ("button", Handled),

@@ -165,8 +165,8 @@ pub(super) fn has_new_address(payload: &Value) -> bool {
     payload.get("wa_id").is_some() || payload.get("bsuid").is_some()
 }
 
-/// A change of a business-scoped id on its own. It has no id of its own to be told from a redelivery by, so that the two
-/// ids in it stand in for one.
+/// A change of a business-scoped id on its own. It has no id of its own to be told from a redelivery by, so that the
+/// two ids in it stand in for one.
 fn read_id_update(update: &Value) -> Item {
     let ids = update.get("user_id");
     let of = |key: &str| ids.and_then(|ids| scoped_id(ids, key));

@@ -1,9 +1,9 @@
 //! Meta's error codes, and what each calls for: one table, so that no known code is left to a guess.
 //!
 //! By Meta's page of error codes (2026-09-11), the Graph API's general ones, and what client packages know besides
-//! (pywa, whatsapp-api-js, whatsapp-business, @kapso/whatsapp-cloud-api, hiws). What counts is whom a code concerns: the
-//! number or the account (the channel pauses and the queue is kept), the template or the message (it fails alone), the
-//! person, or the moment.
+//! (pywa, whatsapp-api-js, whatsapp-business, @kapso/whatsapp-cloud-api, hiws). What counts is whom a code concerns:
+//! the number or the account (the channel pauses and the queue is kept), the template or the message (it fails alone),
+//! the person, or the moment.
 
 use crate::channels::outgoing::RefusalClass;
 
@@ -32,7 +32,8 @@ pub(super) const CODES: &[(RefusalClass, &[i64])] = &[
             139001, 139002, 139003, 139004, 2388019, 2388040, 2388047, 2388072, 2388073, 2388293, 2388299,
         ],
     ),
-    // About what is never sent from here: calls, groups, blocking, usernames, sign-up links. No other message is concerned.
+    // About what is never sent from here: calls, groups, blocking, usernames, sign-up links. No other message is
+    // concerned.
     (
         RefusalClass::Permanent,
         &[

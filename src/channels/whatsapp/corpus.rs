@@ -15,8 +15,8 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/webhook")
 }
 
-/// Deliveries as other people's clients describe them (pywa, whatsapp-api-js, whatsapp-business, @whatsapp-cloudapi/types,
-/// @kapso/whatsapp-cloud-api, hiws): a line each, with what it says.
+/// Deliveries as other people's clients describe them (pywa, whatsapp-api-js, whatsapp-business,
+/// @whatsapp-cloudapi/types, @kapso/whatsapp-cloud-api, hiws): a line each, with what it says.
 fn described() -> Vec<Value> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/app/whatsapp/deliveries.jsonl");
     let lines = std::fs::read_to_string(path).unwrap();

@@ -1,9 +1,9 @@
 //! Meta's deliveries: messages of people, how far ours got, and news about the account.
 //!
-//! The JSON is walked by hand and not read into structs: Meta leaves out numbers, contacts and ids as people change their
-//! privacy, writes one field as a string here and as a number there, and adds kinds. What is there is taken, in whatever
-//! form makes sense; whatever is not known stays as it came. Meta redelivers for days what is not acknowledged, so that
-//! nothing but a delivery that is no JSON is an error.
+//! The JSON is walked by hand and not read into structs: Meta leaves out numbers, contacts and ids as people change
+//! their privacy, writes one field as a string here and as a number there, and adds kinds. What is there is taken, in
+//! whatever form makes sense; whatever is not known stays as it came. Meta redelivers for days what is not
+//! acknowledged, so that nothing but a delivery that is no JSON is an error.
 
 use std::borrow::Cow;
 
@@ -16,8 +16,8 @@ use super::repair::repaired;
 use super::{changes, echoes};
 use crate::channels::incoming::{Item, Unreadable};
 
-/// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it as
-/// it came, and so is what is meant for another number of the account.
+/// Reads a delivery of Meta to the number `phone_number_id`, in its order. Whatever this version does not know is in it
+/// as it came, and so is what is meant for another number of the account.
 ///
 /// # Errors
 /// When it is not JSON, or nested deeper than 128 levels.
@@ -39,8 +39,8 @@ pub fn read_delivery(raw: &[u8], phone_number_id: &str) -> Result<Vec<Item>, Unr
     Ok(items)
 }
 
-/// The JSON of a delivery. Half a surrogate pair, as of an emoji that was cut in two, and bytes that are not UTF-8 do not
-/// make a message unreadable: what cannot be shown is replaced.
+/// The JSON of a delivery. Half a surrogate pair, as of an emoji that was cut in two, and bytes that are not UTF-8 do
+/// not make a message unreadable: what cannot be shown is replaced.
 fn parse(raw: &[u8]) -> Result<Value, Unreadable> {
     serde_json::from_slice(raw).or_else(|error| match repaired(raw) {
         Cow::Borrowed(_) => Err(Unreadable(error.to_string())),

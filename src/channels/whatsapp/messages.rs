@@ -120,8 +120,8 @@ fn edited_text(body: Option<&Value>) -> Option<String> {
     text(message.get("text"), "body").or_else(|| text(message.get(kind), "caption"))
 }
 
-/// The payload with what else a message tells: the ad that led to it, the product that it is about, and why it cannot be
-/// shown.
+/// The payload with what else a message tells: the ad that led to it, the product that it is about, and why it cannot
+/// be shown.
 fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
     let is_true = |value: &&Value| value.as_bool() == Some(true);
     let known =
@@ -167,8 +167,8 @@ fn origin_of(cards: &Value, message: &Value) -> Option<String> {
     text(Some(message), "origin").or_else(|| text(cards.get(0), "origin"))
 }
 
-/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that. Anybody
-/// may share anybody's card.
+/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that.
+/// Anybody may share anybody's card.
 fn own_number(message: &Value) -> Option<String> {
     let cards = message.get("contacts")?;
     if origin_of(cards, message)?.to_lowercase() != "contact_request" {

@@ -82,8 +82,8 @@ impl WhatsApp {
     /// A channel of one number.
     ///
     /// # Errors
-    /// `Invalid`, naming the key of the configuration, when an option is missing or wrong; or when the system has no root
-    /// certificates.
+    /// `Invalid`, naming the key of the configuration, when an option is missing or wrong; or when the system has no
+    /// root certificates.
     pub fn new(mut options: WhatsAppOptions) -> Result<Self> {
         let api = options.checked_api()?;
         let access_token = RwLock::new(options.access_token.trim().into());
@@ -124,8 +124,8 @@ impl WhatsApp {
         answer::of_send(call(request, &token, MAX_ANSWER).await, &token)
     }
 
-    /// Marks a message of a person as read and, with `typing`, shows that an answer is being typed: for 25 seconds, or until
-    /// it comes.
+    /// Marks a message of a person as read and, with `typing`, shows that an answer is being typed: for 25 seconds, or
+    /// until it comes.
     ///
     /// # Errors
     /// When Meta refuses or does not answer; nothing depends on it.
@@ -156,7 +156,8 @@ impl WhatsApp {
         Err(templates::refuse(Reason::EndlessList, "Meta's list of templates does not come to an end".to_owned()))
     }
 
-    /// Asks Meta about the number and the account: whether the token works, the ids exist and deliveries are subscribed.
+    /// Asks Meta about the number and the account: whether the token works, the ids exist and deliveries are
+    /// subscribed.
     ///
     /// # Errors
     /// When Meta refuses, with its explanation.

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// The escape of the character that stands for what cannot be shown (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";
 
-/// The text with each lone surrogate escape and each byte that is no UTF-8 replaced; borrowed if there is nothing to mend.
+/// The text with each lone surrogate escape and each byte that is no UTF-8 replaced; borrowed if there is nothing to
+/// mend.
 pub(super) fn repaired(raw: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(raw);
     let mut mended = String::new();

@@ -110,8 +110,8 @@ fn menu(text: &str, options: &[MessageOption]) -> Result<Value, Refusal> {
     Ok(json!({"type": "list", "body": body, "action": {"button": LIST_BUTTON, "sections": [{"rows": rows}]}}))
 }
 
-/// At most three options, short, without a second line, and no two titles alike: WhatsApp refuses a message whose buttons
-/// have the same title.
+/// At most three options, short, without a second line, and no two titles alike: WhatsApp refuses a message whose
+/// buttons have the same title.
 fn fits_buttons(options: &[MessageOption]) -> bool {
     let is_short = |option: &MessageOption| option.title.chars().count() <= limits::BUTTON_TITLE;
     let is_plain = |option: &MessageOption| option.description.as_deref().is_none_or(|text| text.trim().is_empty());
@@ -234,8 +234,8 @@ fn header(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Valu
     Ok(Some(json!({"type": "header", "parameters": [parameter]})))
 }
 
-/// The body's parameters. Those of numbered placeholders go by their place, so that they must stand in the order of their
-/// numbers whatever the text's is; those with names are told by them.
+/// The body's parameters. Those of numbered placeholders go by their place, so that they must stand in the order of
+/// their numbers whatever the text's is; those with names are told by them.
 fn body(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Value>, Refusal> {
     let placeholders = template.placeholders().into_iter().map(|placeholder| placeholder.key);
     let mut names: Vec<String> = placeholders.filter(|key| !key.contains('.')).collect();
@@ -246,8 +246,8 @@ fn body(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Value>
     Ok((!parameters.is_empty()).then(|| json!({"type": "body", "parameters": parameters})))
 }
 
-/// A text for a placeholder, in one line: Meta refuses others ("Param text cannot have new-line/tab characters or more than
-/// 4 consecutive spaces", 132018).
+/// A text for a placeholder, in one line: Meta refuses others ("Param text cannot have new-line/tab characters or more
+/// than 4 consecutive spaces", 132018).
 fn text_parameter(name: &str, value: &str) -> Value {
     let text = value.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_numbered = name.bytes().all(|byte| byte.is_ascii_digit());

@@ -10,15 +10,15 @@ pub(in crate::channels) fn is_signature(header: &str) -> bool {
 }
 
 impl WhatsApp {
-    /// What to answer to Meta's question whether the webhook is ours, its three parameters `hub.…`: the challenge, word for
-    /// word; `None` (403) if the token is not ours.
+    /// What to answer to Meta's question whether the webhook is ours, its three parameters `hub.…`: the challenge, word
+    /// for word; `None` (403) if the token is not ours.
     pub fn challenge(&self, mode: &str, token: &str, challenge: &str) -> Option<String> {
         let is_ours = is_same_secret(&self.options.verify_token, token);
         (mode == "subscribe" && is_ours).then(|| challenge.to_owned())
     }
 
-    /// Whether a delivery was signed by Meta. `header` is `X-Hub-Signature-256`, `raw` the body as it was received: what
-    /// Meta signs is its bytes, escapes and all.
+    /// Whether a delivery was signed by Meta. `header` is `X-Hub-Signature-256`, `raw` the body as it was received:
+    /// what Meta signs is its bytes, escapes and all.
     pub fn is_signed(&self, header: Option<&str>, raw: &[u8]) -> bool {
         let hex = header.and_then(|header| header.strip_prefix("sha256="));
         hex.is_some_and(|hex| is_hmac_of(&self.options.app_secret, hex, raw))

@@ -28,8 +28,8 @@ pub(super) fn template_status(word: &str) -> TemplateStatus {
     }
 }
 
-/// The status that a template has after an event; `None` where that is whatever it was before, so that it has to be asked
-/// for.
+/// The status that a template has after an event; `None` where that is whatever it was before, so that it has to be
+/// asked for.
 pub(super) fn template_event(word: &str) -> Option<TemplateStatus> {
     match word.to_ascii_uppercase().as_str() {
         // Taken away: it cannot be sent until it is back.

@@ -1,5 +1,5 @@
-//! A file of contacts as spreadsheets and other systems write it: CSV with one of four delimiters, in any encoding, with
-//! columns by whatever names, perhaps below a title.
+//! A file of contacts as spreadsheets and other systems write it: CSV with one of four delimiters, in any encoding,
+//! with columns by whatever names, perhaps below a title.
 
 mod cells;
 mod coding;
@@ -260,8 +260,8 @@ impl Table {
         self.header.get(index).is_none_or(|name| name != LINE && name != REASON)
     }
 
-    /// A writer of rows with the same columns, after two for where a row was and why it was refused. Those come first, so
-    /// that a row with too many cells shows which.
+    /// A writer of rows with the same columns, after two for where a row was and why it was refused. Those come first,
+    /// so that a row with too many cells shows which.
     ///
     /// # Errors
     /// When the file is there already or cannot be made.

@@ -229,7 +229,8 @@ impl Survey {
         }
     }
 
-    /// Takes a piece but for the bytes at its end that may be the beginning of a character, and tells how many those are.
+    /// Takes a piece but for the bytes at its end that may be the beginning of a character, and tells how many those
+    /// are.
     fn take(&mut self, piece: &[u8], is_last: bool) -> usize {
         let mut left = 0;
         for chunk in piece.utf8_chunks() {
@@ -256,8 +257,8 @@ impl Survey {
         left
     }
 
-    /// The form of Unicode that a file without a mark is in, by where it has zeros: the delimiters, the line ends and the
-    /// numbers are ASCII in every language.
+    /// The form of Unicode that a file without a mark is in, by where it has zeros: the delimiters, the line ends and
+    /// the numbers are ASCII in every language.
     fn unmarked(&self) -> Option<UnicodeForm> {
         let [first, second, third, fourth] = self.zeros;
         let (characters, units) = (self.first_piece / 4, self.first_piece / 2);

@@ -245,7 +245,8 @@ impl<'a> Machine<'a> {
         true
     }
 
-    /// Counts the turn of an event that ends the session by itself: it is taken at the limit, too, and not counted there.
+    /// Counts the turn of an event that ends the session by itself: it is taken at the limit, too, and not counted
+    /// there.
     fn count_last_turn(&mut self) {
         self.session.turn = (self.session.turn + 1).min(limits::TURNS);
     }

@@ -38,8 +38,9 @@ impl Token {
     }
 }
 
-/// The tokens of a text, of a long one none, since the end of it might change what its beginning tells. Apostrophes, and hyphens and dots between letters, part words and are no tokens, so that
-/// `a.m.`, `a. m.` and `après-midi` are two words each.
+/// The tokens of a text, of a long one none, since the end of it might change what its beginning tells. Apostrophes,
+/// and hyphens and dots between letters, part words and are no tokens, so that `a.m.`, `a. m.` and `après-midi` are two
+/// words each.
 pub(in crate::engine) fn tokens(text: &str) -> Vec<Token> {
     if text.chars().nth(CHARS_AT_MOST).is_some() {
         return Vec::new();

@@ -171,8 +171,8 @@ pub fn check(
 }
 
 /// Holds a document that is to be published against everything: what [`check`] looks at, and the test cases of its
-/// flow. `id` is the flow's, where the document does not say. The warnings of what is live already need not be accepted,
-/// since publishing it changes nothing. Takes as long as its test cases play, so not in the writer.
+/// flow. `id` is the flow's, where the document does not say. The warnings of what is live already need not be
+/// accepted, since publishing it changes nothing. Takes as long as its test cases play, so not in the writer.
 ///
 /// # Errors
 /// When the database cannot be read. A refusal is an outcome.
@@ -200,8 +200,8 @@ pub fn prepare(
     }
 }
 
-/// The version that new sessions of a flow start on, if its document says the same as this one: the order of keys, blanks
-/// and ways to write a number tell nothing.
+/// The version that new sessions of a flow start on, if its document says the same as this one: the order of keys,
+/// blanks and ways to write a number tell nothing.
 fn live_as(conn: &Conn, id: FlowId, json: &str) -> Result<Option<u32>> {
     let Some(flow) = flows::find_published(conn, id)? else { return Ok(None) };
     let live = flows::version_document(conn, flow.seq, flow.version)?;
@@ -274,8 +274,8 @@ pub fn publish(
     flows::publish(tx, flow.seq, json, note, actor, now).map(Published::Version)
 }
 
-/// Imports a document and publishes it at once, for a note and somebody by name. Where it is live already it replaces the
-/// draft, if that says anything else. Inside a write transaction.
+/// Imports a document and publishes it at once, for a note and somebody by name. Where it is live already it replaces
+/// the draft, if that says anything else. Inside a write transaction.
 ///
 /// # Errors
 /// Those of [`authoring::import`]; `Conflict` when what is live has changed since the document was checked.

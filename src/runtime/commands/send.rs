@@ -188,8 +188,8 @@ fn is_said(outcome: &Sending) -> bool {
 }
 
 impl Job<'_> {
-    /// The contact of a number, if it has one already. A text may go to who has opted out of marketing alone, a template
-    /// may not.
+    /// The contact of a number, if it has one already. A text may go to who has opted out of marketing alone, a
+    /// template may not.
     ///
     /// # Errors
     /// The inner one is why nothing may be said to the person.

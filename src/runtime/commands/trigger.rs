@@ -107,7 +107,8 @@ pub struct BeginBatch {
 pub enum BatchBegun {
     /// The flow is published, compiled, and has a node to begin with.
     Ready {
-        /// What it is, by which its triggers are worded. Batches that were begun before sequences could be were of flows.
+        /// What it is, by which its triggers are worded. Batches that were begun before sequences could be were of
+        /// flows.
         #[serde(default)]
         kind: FlowKind,
     },

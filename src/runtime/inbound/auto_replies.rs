@@ -4,12 +4,13 @@
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
 //! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked.
 //!
-//! Since a question for any text is answered by a machine, too, and a flow may take its time, it is the end as well after
-//! thirty within ten minutes that led to more: a session took another message of the person, whether or not that fitted,
-//! or the session that began went on by itself, because a timer of it fired. A person may well write every ten seconds to
-//! what answers with a text and is over, but nobody goes through thirty conversations in ten minutes, however often the
-//! answers in each are wrong. What comes meanwhile is kept as unrouted with the reason [`Reason::AutoReplyLimit`].
-//! Words that opt out and in do their work all the same; only their confirmations stop at as many within a minute.
+//! Since a question for any text is answered by a machine, too, and a flow may take its time, it is the end as well
+//! after thirty within ten minutes that led to more: a session took another message of the person, whether or not that
+//! fitted, or the session that began went on by itself, because a timer of it fired. A person may well write every ten
+//! seconds to what answers with a text and is over, but nobody goes through thirty conversations in ten minutes,
+//! however often the answers in each are wrong. What comes meanwhile is kept as unrouted with the reason
+//! [`Reason::AutoReplyLimit`]. Words that opt out and in do their work all the same; only their confirmations stop at
+//! as many within a minute.
 //!
 //! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
 //! would answer by itself.

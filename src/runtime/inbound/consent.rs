@@ -1,7 +1,7 @@
 //! Opting out and in by a word.
 //!
-//! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them is
-//! dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
+//! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them
+//! is dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
 
 use crate::domain::consent::Wish;
 use crate::domain::{EventKind, Origin, Reason};
@@ -70,8 +70,8 @@ impl Job<'_> {
         self.emit_consent(EventKind::ContactOptedIn, contact.seq)
     }
 
-    /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not so
-    /// any more.
+    /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not
+    /// so any more.
     fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
         let reason = match wish {
             Wish::OptOut => Reason::OptedOut,

@@ -134,8 +134,8 @@ impl Job<'_> {
         Ok(seq)
     }
 
-    /// Whether one of these addresses, new here, belonged to somebody who had opted out and was erased. A contact that has
-    /// such an address already and is not opted out has opted in again since.
+    /// Whether one of these addresses, new here, belonged to somebody who had opted out and was erased. A contact that
+    /// has such an address already and is not opted out has opted in again since.
     fn inherits_opt_out(&self, seq: i64, shown: &[AddressKey]) -> Result<bool> {
         if self.contact(seq)?.contact.is_opted_out() {
             return Ok(false);

@@ -1,10 +1,10 @@
 //! A message from a person: whose it is, and what takes it.
 //!
 //! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then
-//! whoever else holds the conversation (see [`super::job::held`]), the session whose message is tapped or quoted, a session
-//! in handoff, the session that has the floor, keywords, a late reply, the fallback flow, as far as the limit of
-//! automatic answers lets these three; what nothing takes is stored as unrouted, with the reason. Each message is one
-//! write job (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
+//! whoever else holds the conversation (see [`super::job::held`]), the session whose message is tapped or quoted, a
+//! session in handoff, the session that has the floor, keywords, a late reply, the fallback flow, as far as the limit
+//! of automatic answers lets these three; what nothing takes is stored as unrouted, with the reason. Each message is
+//! one write job (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
 
 mod auto_replies;
 mod consent;

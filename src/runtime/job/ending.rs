@@ -1,7 +1,7 @@
 //! What is written when sessions end without being read: by a server's job, or by a command beside the server.
 //!
-//! It needs a transaction and a time, and no server: no flow is compiled and no session is stepped. A job adds what only
-//! a server has, which is those who watch.
+//! It needs a transaction and a time, and no server: no flow is compiled and no session is stepped. A job adds what
+//! only a server has, which is those who watch.
 
 use serde_json::json;
 

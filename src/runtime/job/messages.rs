@@ -25,8 +25,8 @@ pub(in crate::runtime) struct MessageBody<'a> {
 }
 
 impl Job<'_> {
-    /// Queues a text that belongs to no session, in parts where the channel takes only shorter ones, and gives the first.
-    /// It is dropped where it waits for longer than `max_age`.
+    /// Queues a text that belongs to no session, in parts where the channel takes only shorter ones, and gives the
+    /// first. It is dropped where it waits for longer than `max_age`.
     pub(in crate::runtime) fn enqueue_text(
         &self,
         contact: &StoredContact,

@@ -167,8 +167,8 @@ impl Runtime {
         }
     }
 
-    /// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too long
-    /// for a channel that is not in use.
+    /// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too
+    /// long for a channel that is not in use.
     ///
     /// # Errors
     /// When the database cannot be read or takes no writes.

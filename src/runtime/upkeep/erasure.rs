@@ -1,9 +1,9 @@
 //! Erasing a person.
 //!
 //! An erasure is many small jobs, because a long history must not keep the writer from everybody else. The first cuts
-//! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs makes
-//! a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the history
-//! goes part by part. Whoever asked may hang up, and the server may crash: the erasure goes on.
+//! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs
+//! makes a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the
+//! history goes part by part. Whoever asked may hang up, and the server may crash: the erasure goes on.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Resul
     }
 }
 
-/// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error is
-/// given.
+/// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error
+/// is given.
 pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
     let _turn = runtime.inner.erasing.lock().await;
     let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;

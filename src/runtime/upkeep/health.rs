@@ -16,7 +16,8 @@ use crate::store::{Conn, RoomLevel, channels, outbox};
 /// How long an event waits for its endpoint before that is worth a word: a restart of the far side is over by then.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
-/// How long a message waits for the channel before that is worth a word: a campaign of twenty thousand is through by then.
+/// How long a message waits for the channel before that is worth a word: a campaign of twenty thousand is through by
+/// then.
 const HELD_UP_AFTER: Duration = Duration::from_secs(300);
 
 /// What a database has of what impairs its server, a sentence each, for who looks at it without one: a channel of the

@@ -1,12 +1,12 @@
 //! Bringing in contacts that another system has: by the same rules as saving one over the API, without a server.
 //!
-//! A row is looked for by its phone number. It adds to what is known: tags come and none go, metadata is merged, and what
-//! is blank stays as it was. Consent is taken over where none is recorded. Nobody who has opted out is opted in, neither
-//! a contact nor somebody who was erased since.
+//! A row is looked for by its phone number. It adds to what is known: tags come and none go, metadata is merged, and
+//! what is blank stays as it was. Consent is taken over where none is recorded. Nobody who has opted out is opted in,
+//! neither a contact nor somebody who was erased since.
 //!
-//! An opt-out goes before consent that somebody else recorded, whenever that was: of a trigger or an earlier import nobody
-//! knows what the person said. It does not undo what the person wrote here: who has opted in by a word since stays in, and
-//! because of an opt-out without a date nobody knows that it came later, it gives way, too.
+//! An opt-out goes before consent that somebody else recorded, whenever that was: of a trigger or an earlier import
+//! nobody knows what the person said. It does not undo what the person wrote here: who has opted in by a word since
+//! stays in, and because of an opt-out without a date nobody knows that it came later, it gives way, too.
 
 use std::fmt;
 
@@ -63,7 +63,8 @@ impl Moment {
 pub struct Outcome {
     /// What came of it.
     pub saved: Saved,
-    /// It says that the person is not to be written to, and the person has opted in here since, or may have: that stands.
+    /// It says that the person is not to be written to, and the person has opted in here since, or may have: that
+    /// stands.
     pub stays_in: bool,
 }
 
@@ -100,8 +101,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Saves a person inside a transaction. Whoever opts out by it is in no conversation any more: the running sessions end,
-/// and what flows and systems have queued is dropped, as when the person says so.
+/// Saves a person inside a transaction. Whoever opts out by it is in no conversation any more: the running sessions
+/// end, and what flows and systems have queued is dropped, as when the person says so.
 ///
 /// # Errors
 /// When the database refuses. Refusals are outcomes.
@@ -195,8 +196,8 @@ fn plan(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Plan> {
     Ok(Plan { outcome: Outcome { saved, stays_in }, before, contact })
 }
 
-/// Whether an opt-out is not in force any more: the same system says that the person agreed later, or the person has opted
-/// in here by `own_word`, and not before it.
+/// Whether an opt-out is not in force any more: the same system says that the person agreed later, or the person has
+/// opted in here by `own_word`, and not before it.
 fn is_undone(opted_out: Moment, opted_in: Option<Moment>, own_word: Option<Timestamp>) -> bool {
     match opted_out {
         Moment::At(out) => {

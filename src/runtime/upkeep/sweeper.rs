@@ -94,8 +94,8 @@ fn spawn(runtime: &Runtime, session_seq: i64) -> JoinHandle<Result<Fired>> {
     tokio::spawn(async move { runtime.handle(Due { session_seq }).await })
 }
 
-/// Ends a session that cannot be stepped, so that it never stops the others. It gets a second try by itself first. Gives
-/// whether it was dealt with; while the store takes no writes the session is left as it is.
+/// Ends a session that cannot be stepped, so that it never stops the others. It gets a second try by itself first.
+/// Gives whether it was dealt with; while the store takes no writes the session is left as it is.
 async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bool> {
     if error.code() != Code::Internal {
         return Err(error);
@@ -106,7 +106,8 @@ async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bo
     runtime.handle_degraded(|access| Settle { session_seq, access }, log).await
 }
 
-/// Settles one session if it is due, or with degraded access marks it as failed. The outcome is whether it was dealt with.
+/// Settles one session if it is due, or with degraded access marks it as failed. The outcome is whether it was dealt
+/// with.
 struct Settle {
     session_seq: i64,
     access: Access,

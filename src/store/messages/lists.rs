@@ -97,8 +97,8 @@ impl Which {
 }
 
 /// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
-/// asked for among the next [`MAX_SCANNED`]. Gives the cursor of what was not looked at, if there is more; so a page may
-/// be short, and even empty, before the end.
+/// asked for among the next [`MAX_SCANNED`]. Gives the cursor of what was not looked at, if there is more; so a page
+/// may be short, and even empty, before the end.
 pub fn list(
     conn: &Conn,
     which: Which,

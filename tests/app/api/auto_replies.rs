@@ -122,8 +122,8 @@ async fn what_a_machine_says_to_a_question_ends_too() {
 /// How often the other machine looks.
 const TICK_MILLIS: usize = 500;
 
-/// Ten minutes with another machine that writes once, and then so long after the last message that it got. Gives how its
-/// messages were handled.
+/// Ten minutes with another machine that writes once, and then so long after the last message that it got. Gives how
+/// its messages were handled.
 async fn ten_minutes(app: &TestApp, after_millis: u64) -> Vec<(String, Option<String>)> {
     let (mut due, mut seen, mut all) = (Some(0), 0, Vec::new());
     for now in (0..600_000).step_by(TICK_MILLIS) {

@@ -69,7 +69,8 @@ async fn connections_of_a_trusted_proxy_are_not_counted() {
     }
 }
 
-/// `POST /actions/trigger-flow` and the like behind each other on one connection, as a client with a pipeline sends them.
+/// `POST /actions/trigger-flow` and the like behind each other on one connection, as a client with a pipeline sends
+/// them.
 #[actix_web::test]
 async fn pipelined_requests_with_bodies_are_all_answered_in_turn() {
     let app = TestApp::start().await;

@@ -461,7 +461,8 @@ async fn a_long_session_is_exported_in_parts() {
             let body = json!({"flow_id": flow, "phone": PHONE, "on_running": "restart"});
             started.push(app.post("/actions/trigger-flow", &body).await.expect(201));
         }
-        // 1,000 more turns of the first of these, and 97 of the second, which has 3 then: just as many as are read at once.
+        // 1,000 more turns of the first of these, and 97 of the second, which has 3 then: just as many as are read at
+        // once.
         for (session, count) in [(2, 1_000), (3, 98)] {
             sql(&app)
                 .execute(

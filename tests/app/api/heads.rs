@@ -1,4 +1,5 @@
-//! What the head of a request decides: `HEAD` itself, headers that came twice, and clients that wait to be told to go on.
+//! What the head of a request decides: `HEAD` itself, headers that came twice, and clients that wait to be told to go
+//! on.
 
 use std::collections::BTreeMap;
 

@@ -92,8 +92,8 @@ impl Mortal {
         listed["data"].as_array().unwrap().clone()
     }
 
-    /// Whether nothing waits to go out or is on its way. A message that is tried again goes back from one to the other, so
-    /// the first is looked at again.
+    /// Whether nothing waits to go out or is on its way. A message that is tried again goes back from one to the other,
+    /// so the first is looked at again.
     pub(crate) async fn has_nothing_under_way(&self) -> bool {
         for status in ["queued", "sending", "queued"] {
             if !self.with_status(status).await.is_empty() {

@@ -1,4 +1,5 @@
-//! The real binary is stopped in good order while an answer of the cloud is outstanding, and at once by a second signal.
+//! The real binary is stopped in good order while an answer of the cloud is outstanding, and at once by a second
+//! signal.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,8 +20,8 @@ impl Mortal {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Begins a request that starts a flow, until the server has read its head and waits for the body, and keeps back the
-    /// last byte of that, which it gives as well.
+    /// Begins a request that starts a flow, until the server has read its head and waits for the body, and keeps back
+    /// the last byte of that, which it gives as well.
     async fn begin_trigger(&self, flow: &str, phone: &str) -> (TcpStream, u8) {
         let body = json!({"flow_id": flow, "phone": phone}).to_string();
         let head = format!(

@@ -84,8 +84,8 @@ async fn ten_minutes_of(outage: Outage) {
         Outage::Refused => line.connect(world.cloud.base_url()),
         Outage::Sorry => world.cloud.clear_faults(),
     }
-    // The channel is tried within half a minute. From then on as much goes out at each step of the clock as the number's
-    // pace lets out at one moment, which is ten.
+    // The channel is tried within half a minute. From then on as much goes out at each step of the clock as the
+    // number's pace lets out at one moment, which is ten.
     let mut silent = 0;
     while world.cloud.accepted().is_empty() {
         world.wait(1).await;

@@ -67,8 +67,8 @@ impl World {
     /// Carries on until nothing is under way any more: messages go out, and what Meta tells of them comes in.
     pub(crate) async fn settle(&self) {
         loop {
-            // Counted before anything else: a webhook that is posted while the outbox runs may queue an answer, which only
-            // another round sends.
+            // Counted before anything else: a webhook that is posted while the outbox runs may queue an answer, which
+            // only another round sends.
             let posted = self.cloud.posted().len();
             let sent = self.app.runtime.run_outbox_once().await.unwrap();
             self.cloud.deliver().await;

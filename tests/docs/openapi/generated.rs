@@ -20,7 +20,8 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    /// Starts a server, and copies the files of `tests/clients/<name>`. Packages are those of `target/tools/<packages>`.
+    /// Starts a server, and copies the files of `tests/clients/<name>`. Packages are those of
+    /// `target/tools/<packages>`.
     pub(crate) async fn open(name: &str, packages: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)).unwrap() {

@@ -1,5 +1,5 @@
-//! The API's description, `static/openapi.yaml`: held against its own rules, against the running server by foreign tools,
-//! and by clients that were generated from it.
+//! The API's description, `static/openapi.yaml`: held against its own rules, against the running server by foreign
+//! tools, and by clients that were generated from it.
 
 mod bundle;
 mod description;

@@ -107,8 +107,8 @@ pub(super) fn saved(outcome: ContactSaved, field: &str) -> Result<Box<Profile>, 
     }
 }
 
-/// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that there
-/// are none. `None` where no name is in the text.
+/// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that
+/// there are none. `None` where no name is in the text.
 fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let sent = fields.value("tags")?;
     let texts: Option<Vec<&str>> = match sent {
@@ -167,8 +167,8 @@ pub(in crate::api) enum Sought {
     Email(String),
 }
 
-/// By what a contact is sought. An email address counts only where there is neither an id nor a number: several contacts
-/// may have the same one. A strict reading refuses what it does not know.
+/// By what a contact is sought. An email address counts only where there is neither an id nor a number: several
+/// contacts may have the same one. A strict reading refuses what it does not know.
 pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Result<Sought, ApiError> {
     let email = fields.text("email").map(str::trim).filter(|email| !email.is_empty()).map(str::to_owned);
     let has_contact_ref = fields.value("contact_id").is_some() || fields.value("phone").is_some();

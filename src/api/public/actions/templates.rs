@@ -23,8 +23,8 @@ impl Approval {
     const ALL: [(&'static str, Self); 3] =
         [("APPROVED", Self::Approved), ("PENDING", Self::Pending), ("REJECTED", Self::Rejected)];
 
-    /// What the best of the translations is: one that the channel holds back for a time may be sent again later, and one
-    /// that it has switched off will not.
+    /// What the best of the translations is: one that the channel holds back for a time may be sent again later, and
+    /// one that it has switched off will not.
     fn of(group: &TemplateGroup) -> Self {
         let has =
             |wanted: &[TemplateStatus]| group.translations.iter().any(|row| wanted.contains(&row.template.status));

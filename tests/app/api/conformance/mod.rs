@@ -1,5 +1,5 @@
-//! What is documented of the public API, fact by fact, in the order of the documentation's subjects: conventions, flows,
-//! sequences, contacts and tags, messages and templates, outgoing webhooks.
+//! What is documented of the public API, fact by fact, in the order of the documentation's subjects: conventions,
+//! flows, sequences, contacts and tags, messages and templates, outgoing webhooks.
 //!
 //! Each fact has one row. Either the row asks the server and says what the answer must have, or, where it takes a story
 //! to show, it names the test that tells it. `documented` facts stand as they were written; `ours` fill in what the
