@@ -87,8 +87,8 @@ pub fn import(context: &Context, file: &Path, options: &Import) -> Result<()> {
     table.last_notes().iter().for_each(|said| note(plain(said)));
     if counts.stay_in > 0 {
         note(format_args!(
-            "{} of them stay opted in, because the person has asked for it here since: where it was earlier, opted_out_at \
-             must say when they opted out",
+            "{} of them stay opted in, because the person has asked for it here since: where it was earlier, \
+            opted_out_at must say when they opted out",
             counts.stay_in
         ));
     }

@@ -151,8 +151,8 @@ pub fn check(context: &Context) -> Result<()> {
     if !direct.has_room(context.config.storage.min_free.bytes() as u64)? {
         let min_free = context.config.storage.min_free;
         problems.push(format!(
-            "The disk has less than {min_free} free (storage.min_free) beside what the log takes: a server refuses triggers. \
-             Free some space."
+            "The disk has less than {min_free} free (storage.min_free) beside what the log takes: a server refuses \
+            triggers. Free some space."
         ));
     }
     let live = context.config.live_channel().ok().and_then(|live| ChannelKind::named(live.as_str()));

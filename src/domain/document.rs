@@ -205,7 +205,8 @@ impl FlowDocument {
                 _ => "one value",
             };
             let text = format!(
-                "This is {what}, and a flow document is a JSON object: write it as {{\"schema_version\": 1, \"name\": …}}."
+                "This is {what}, and a flow document is a JSON object: write it as \
+                {{\"schema_version\": 1, \"name\": …}}."
             );
             problems.push(Problem::new(checks::WRONG_SHAPE, text));
             return survey;
@@ -250,7 +251,8 @@ impl Head {
     fn check(&self, problems: &mut Vec<Problem>) {
         if self.schema_version != 1 {
             let text = format!(
-                "Schema version {} is not known here. Write 1, or import the flow into a later version of this program.",
+                "Schema version {} is not known here. Write 1, or import the flow into a later version of this \
+                program.",
                 self.schema_version
             );
             problems.push(Problem::new(checks::UNKNOWN_SCHEMA_VERSION, text).field("schema_version"));
@@ -316,7 +318,8 @@ mod tests {
             {"id": "a", "type": "send_message", "text": "Hi"},
             {"id": "b", "type": "ask", "text": "Name?", "expects": "text", "exits": {"reply": null}},
             {"id": "c", "type": "menu", "text": "?", "options": [{"id": "x", "title": "X"}]},
-            {"id": "d", "type": "condition", "cases": [{"left": "{{input.text}}", "operator": "is_set", "exit": "yes"}]},
+            {"id": "d", "type": "condition",
+                "cases": [{"left": "{{input.text}}", "operator": "is_set", "exit": "yes"}]},
             {"id": "e", "type": "random_split", "branches": [{"id": "x", "weight": 1}]},
             {"id": "f", "type": "set_variable", "assignments": [{"name": "n", "value": 1}]},
             {"id": "g", "type": "update_contact", "name": "Ann", "add_tags": ["t"]},

@@ -417,7 +417,8 @@ mod tests {
         for template in [
             "{{context.x|default('a')|upper}} {{context.x|d}}",
             "{{context.x|default('a', true)}}",
-            "{{context.list|join(', ')}} {{context.list|map(attribute='name')|join}} {{context.list|sort(reverse=true)}}",
+            "{{context.list|join(', ')}} {{context.list|map(attribute='name')|join}} \
+            {{context.list|sort(reverse=true)}}",
             "{% if context.x is defined and context.x is not none %}a{% endif %}",
             "{% if context.x is divisibleby 3 %}a{% endif %}{% if context.x in [1, 2] %}b{% endif %}",
             "{% for x in range(3) %}{{loop.cycle('a', 'b')}}{{loop.index}}{{x|int}}{% endfor %}",

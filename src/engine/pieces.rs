@@ -206,7 +206,8 @@ mod tests {
         fn what_the_library_reads_is_read_alike(
             parts in prop::collection::vec(prop::sample::select(vec![
                 "{{n}}", "{{ n if '}}' else '%}' }}", "{{ {'a':{'b':n}}.a.b }}", "{{ [n][0] }}", "{% raw %}", "{%raw%}",
-                "{% endraw %}", "{%+endraw +%}", "{% endraw", "endraw", "{# {{n}} #}", "{#+#}", "{#", "#}", "{", "}", "{%",
+                "{% endraw %}", "{%+endraw +%}", "{% endraw", "endraw", "{# {{n}} #}", "{#+#}", "{#", "#}", "{", "}",
+                "{%",
                 "%}", "{{", "}}", "'", "\"", "\\", "x", " ", "\n",
             ]), 0..12),
         ) {

@@ -152,7 +152,8 @@ impl Reader<'_> {
     fn is_filler(&self, at: usize) -> bool {
         self.items.means(at, Meaning::Filler)
             || self.items.sign(at, ".,").is_some()
-            || matches!(self.items.at(at), Some(Item::Word(word)) if !self.items.is_spaced(at) && word.chars().count() <= 3)
+            || matches!(self.items.at(at),
+                Some(Item::Word(word)) if !self.items.is_spaced(at) && word.chars().count() <= 3)
     }
 
     /// A time that is told by what is added to an hour: `half past 8`, `halb 9`, `10 to 8`, `8 menos cuarto`.

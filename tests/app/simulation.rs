@@ -477,7 +477,8 @@ fn shown_turn(turn: &SimulatedTurn) -> Value {
         .collect();
     json!({
         "turn": turn.record.turn, "at": turn.at.to_iso_seconds(), "stimulus": turn.record.stimulus,
-        "path": without_versions(json!(turn.record.path)), "changes": turn.record.changes, "warnings": turn.record.warnings,
+        "path": without_versions(json!(turn.record.path)), "changes": turn.record.changes,
+        "warnings": turn.record.warnings,
         "messages": messages,
     })
 }

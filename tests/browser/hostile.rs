@@ -21,7 +21,8 @@ fn hostile(text: &str) -> Value {
         "settings": {"session_ttl_minutes": 600},
         "inputs": [{"name": "note", "type": "string", "required": false}],
         "nodes": [
-            {"id": "ask", "type": "menu", "name": text, "text": "{% raw %}Say {% endraw %}{{context.note}} {{contact.name}}",
+            {"id": "ask", "type": "menu", "name": text,
+                "text": "{% raw %}Say {% endraw %}{{context.note}} {{contact.name}}",
              "options": [{"id": "tea", "title": "Tea <b>now</b>"}], "exits": {"tea": "keep", "no_match": "keep"}},
             {"id": "keep", "type": "set_variable", "assignments": [{"name": "said", "value": "{{input.text}}"}],
              "exits": {"next": "last"}},

@@ -299,7 +299,10 @@ fn node() -> impl Strategy<Value = Value> {
         3 => menu(),
         1 => condition(),
         1 => vec(0..3_u32, 1..4).prop_map(|weights| {
-            let branch = |(index, weight): (usize, u32)| json!({"id": format!("b{index}"), "weight": weight + u32::from(index == 0)});
+            let branch = |(index, weight): (usize, u32)| {
+                json!({"id": format!("b{index}"),
+                    "weight": weight + u32::from(index == 0)})
+            };
             json!({"type": "random_split", "branches": weights.into_iter().enumerate().map(branch).collect::<Vec<_>>()})
         }),
         2 => set_variable(),
@@ -398,7 +401,8 @@ fn draft() -> impl Strategy<Value = Draft> {
     prop_oneof![
         16 => (select(&TYPED[..]), back()).prop_map(|(text, back)| Draft::Typed(text.to_owned(), back)),
         4 => (noise, back()).prop_map(|(text, back)| Draft::Typed(text, back)),
-        10 => (option::of(select(&["yes", "no", "two", "own", "gone"][..])), back()).prop_map(|(id, back)| Draft::Tap(id, back)),
+        10 => (option::of(select(&["yes", "no", "two", "own", "gone"][..])), back())
+            .prop_map(|(id, back)| Draft::Tap(id, back)),
         3 => (select(kinds.to_vec()), payload).prop_map(|(kind, payload)| Draft::Sent(kind, payload)),
         8 => (select(&EVENTS[..]), event_payload()).prop_map(|(name, payload)| Draft::Happened(name, payload)),
         2 => Just(Draft::Timer),
@@ -410,7 +414,8 @@ fn draft() -> impl Strategy<Value = Draft> {
         2 => Just(Draft::Expire),
         1 => Just(Draft::ExpireDue),
         1 => Just(Draft::Cancel),
-        2 => (any::<prop::sample::Index>(), select(&[0, 0, 1][..])).prop_map(|(node, back)| Draft::Undelivered(node, back)),
+        2 => (any::<prop::sample::Index>(), select(&[0, 0, 1][..]))
+            .prop_map(|(node, back)| Draft::Undelivered(node, back)),
         1 => Just(Draft::Start),
     ]
 }

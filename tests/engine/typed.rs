@@ -36,7 +36,8 @@ fn replies() -> Vec<Typed> {
 
 /// What an `ask` keeps of a text; null where it asks again.
 fn answer(typed: &Typed) -> Value {
-    let document = json!({"schema_version": 1, "name": "Ask", "entry_node": "ask", "settings": {"country": typed.country},
+    let document = json!({"schema_version": 1, "name": "Ask", "entry_node": "ask",
+        "settings": {"country": typed.country},
         "nodes": [{"id": "ask", "type": "ask", "text": "?", "save_as": "answer", "expects": typed.expects}]});
     let document = FlowDocument::parse(&document).unwrap_or_else(|problems| panic!("{problems:?}"));
     let (flow, problems) = CompiledFlow::compile(document, Duration::from_secs(1800));

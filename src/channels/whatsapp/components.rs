@@ -230,9 +230,8 @@ mod tests {
             (vec![json!({"type": "CAROUSEL", "cards": [card]})], &["a carousel of cards (CAROUSEL)"]),
             (vec![json!({"type": "carousel", "cards": []})], &["a carousel of cards (CAROUSEL)"]),
             (
-                vec![
-                    json!({"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"text": "Now", "has_expiration": true}}),
-                ],
+                vec![json!({"type": "LIMITED_TIME_OFFER",
+                        "limited_time_offer": {"text": "Now", "has_expiration": true}})],
                 &["an offer for a limited time (LIMITED_TIME_OFFER)"],
             ),
             (

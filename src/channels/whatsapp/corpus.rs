@@ -123,9 +123,9 @@ fn person(sender: &Sender) -> String {
 const DELIVERIES: &[(&str, &[&str])] = &[
     (
         "account_update.json",
-        &[
-            "notice DISABLED_UPDATE: account update: DISABLED_UPDATE. The account was disabled or let go on: see Account quality in WhatsApp Manager. While it is disabled the channel pauses at the first refusal, and the queue is kept.",
-        ],
+        &["notice DISABLED_UPDATE: account update: DISABLED_UPDATE. The account was disabled or let go on: see \
+            Account quality in WhatsApp Manager. While it is disabled the channel pauses at the first refusal, and the \
+            queue is kept."],
     ),
     ("batch.json", &["text from Ana text=one", "text from 16505551234/US.9 (Bo) text=two", "text from Ana text=three"]),
     ("button_reply.json", &["tap from Ana text=Check out option=SESSION:buy to=OURS"]),
@@ -143,9 +143,8 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     ("handover_odd.json", &["unknown: a conversation changed hands in a way that is not known"]),
     (
         "id_changed.json",
-        &[
-            "system from -/BR.OLD text=User Ana changed from US.1 to BR.2 changed from BR.OLD to BR.NEW new=null/\"BR.NEW\"",
-        ],
+        &["system from -/BR.OLD text=User Ana changed from US.1 to BR.2 changed from BR.OLD to BR.NEW \
+            new=null/\"BR.NEW\""],
     ),
     ("id_changed_previous.json", &["system from -/BR.OLD new=null/\"BR.NEW\""]),
     ("id_update.json", &["system from -/BR.OLD text=User id has been updated. new=\"5541977776666\"/\"BR.NEW\""]),
@@ -163,15 +162,14 @@ const DELIVERIES: &[(&str, &[&str])] = &[
     ("no_type.json", &["unsupported from Ana"]),
     (
         "number_changed.json",
-        &[
-            "system from 5541988887777 text=User Ana changed from 5541988887777 to 5541977776666 new=\"5541977776666\"/\"BR.NEW\"",
-        ],
+        &["system from 5541988887777 text=User Ana changed from 5541988887777 to 5541977776666 \
+            new=\"5541977776666\"/\"BR.NEW\""],
     ),
     (
         "number_quality.json",
-        &[
-            "notice DOWNGRADE: phone number quality update: DOWNGRADE: display_phone_number: 15550783881, current_limit: TIER_1K. The number's quality, or how many people it may write to first, has changed: see WhatsApp Manager.",
-        ],
+        &["notice DOWNGRADE: phone number quality update: DOWNGRADE: display_phone_number: 15550783881, \
+            current_limit: TIER_1K. The number's quality, or how many people it may write to first, has changed: see \
+            WhatsApp Manager."],
     ),
     ("odd_contact_of_somebody_else.json", &["text from 5541988887777/BR.OLD text=x"]),
     ("odd_cut_off.json", &["not JSON: EOF while parsing a string at line 1 column 150"]),

@@ -70,8 +70,8 @@ impl Field {
             "last_name" => Ok(Self::FamilyName(column.to_owned())),
             field => Self::of(field).filter(|field| *field != Self::Unnamed).ok_or_else(|| {
                 Error::invalid(format!(
-                    "`{field}` is nothing that a column can be: phone, name, first_name, last_name, email, language, tags, \
-                     opted_in_at, opted_out_at, metadata.… or - are"
+                    "`{field}` is nothing that a column can be: phone, name, first_name, last_name, email, language, \
+                    tags, opted_in_at, opted_out_at, metadata.… or - are"
                 ))
             }),
         }

@@ -77,9 +77,9 @@ pub(super) fn coding_of(name: &str) -> Result<Coding> {
     });
     known.ok_or_else(|| {
         Error::invalid(format!(
-            "`{name}` is no encoding that is known here: utf-8, utf-16, windows-1252, windows-1250 to windows-1258, iso-8859-2 to \
-             iso-8859-16, koi8-r, macintosh, shift_jis, gbk, big5, euc-kr and the other labels of the Encoding Standard \
-             are. Or {SAVE}"
+            "`{name}` is no encoding that is known here: utf-8, utf-16, windows-1252, windows-1250 to windows-1258, \
+            iso-8859-2 to iso-8859-16, koi8-r, macintosh, shift_jis, gbk, big5, euc-kr and the other labels of the \
+            Encoding Standard are. Or {SAVE}"
         ))
     })
 }

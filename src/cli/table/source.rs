@@ -83,8 +83,8 @@ impl Source {
             && let Some((shown_as, meant)) = survey.samples.garbled()
         {
             return Err(Error::invalid(format!(
-                "{shown} was read in the wrong encoding before it came here: `{shown_as}` in it was `{meant}`. Export it \
-                 again, or take it as it is with --encoding utf-8"
+                "{shown} was read in the wrong encoding before it came here: `{shown_as}` in it was `{meant}`. Export \
+                it again, or take it as it is with --encoding utf-8"
             )));
         }
         source.check_to_the_end(path)?;
@@ -174,8 +174,8 @@ fn unsure(path: &Path, readings: &[(&'static Encoding, String)]) -> String {
     let shown = path.display();
     if readings.is_empty() {
         return format!(
-            "{shown} is not UTF-8, and in none of the encodings that are known here does it read like names; nothing was \
-             imported. Name its encoding with --encoding, or {SAVE}"
+            "{shown} is not UTF-8, and in none of the encodings that are known here does it read like names; nothing \
+            was imported. Name its encoding with --encoding, or {SAVE}"
         );
     }
     let listed: Vec<String> =

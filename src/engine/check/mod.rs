@@ -133,8 +133,8 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
         );
     }
     if settings.send_window.as_ref().is_some_and(|window| !window.is_valid()) {
-        let text = "The hours of sending cannot be read. Write `from` and `to` as HH:MM, such as 09:00 and 18:00, and not \
-                    the same; hours that end earlier than they begin go over midnight.";
+        let text = "The hours of sending cannot be read. Write `from` and `to` as HH:MM, such as 09:00 and 18:00, and \
+            not the same; hours that end earlier than they begin go over midnight.";
         problems.push(Problem::new(checks::BAD_SEND_WINDOW, text).field("settings.send_window"));
     }
 }

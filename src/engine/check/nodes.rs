@@ -308,12 +308,12 @@ pub(super) fn menu_words(menu: &Menu, keywords: &[Typed], add: &mut impl FnMut(P
             if let Some(word) = is_opt_out_word(word).then_some(word).or(like) {
                 let text = match is_stop(word) {
                     true => format!(
-                        "Whoever types `{word}` opts out of all messages instead of choosing the option, which can only \
-                         be tapped. Reword it."
+                        "Whoever types `{word}` opts out of all messages instead of choosing the option, which can \
+                        only be tapped. Reword it."
                     ),
                     false => format!(
-                        "Whoever types `{word}` while nobody asks, such as after the conversation has ended, opts out of \
-                         all messages; only while this menu waits for an answer is it the option. Reword it."
+                        "Whoever types `{word}` while nobody asks, such as after the conversation has ended, opts out \
+                        of all messages; only while this menu waits for an answer is it the option. Reword it."
                     ),
                 };
                 add(Problem::new(checks::TITLE_IS_OPT_OUT_WORD, text).field(field));
@@ -420,8 +420,8 @@ fn example(ask: &Ask, add: &mut impl FnMut(Problem)) {
     };
     if ask.template.is_none() && !shows(&ask.text) && !shows(&ask.retry_text) {
         let text = format!(
-            "People write a {what} in many ways, and an answer that could be another {what} is asked for again. Give one \
-             in the text or in `retry_text`, such as {such}."
+            "People write a {what} in many ways, and an answer that could be another {what} is asked for again. Give \
+            one in the text or in `retry_text`, such as {such}."
         );
         add(Problem::new(checks::NO_EXAMPLE, text).field("text"));
     }

@@ -35,7 +35,8 @@ impl<'a> SubFlows<'a> {
         for (node, run) in own.nodes.iter().filter_map(run_flow) {
             if Some(run.flow_id) != self.own_id && self.document(run.flow_id).is_none() {
                 let text = format!(
-                    "The flow {} is not published, so the node takes `failed`. Choose one that is, or publish it first.",
+                    "The flow {} is not published, so the node takes `failed`. Choose one that is, or publish it \
+                    first.",
                     run.flow_id
                 );
                 problems.push(Problem::new(checks::SUB_FLOW_NOT_PUBLISHED, text).at(node.id.as_str()).field("flow_id"));

@@ -221,5 +221,8 @@ fn multiplied(text: &str, writing: Writing, languages: &Languages) -> Option<Num
         // `1,5` million has no more digits than the million.
         Number::Fraction(value) => Number::of_float((value * 10_f64.powi(power) * 1e3).round() / 1e3),
     }
-    .filter(|number| matches!(number, Number::Whole(whole) if (-1_000_000_000_000_000..=1_000_000_000_000_000).contains(whole)))
+    .filter(|number| {
+        matches!(number,
+            Number::Whole(whole) if (-1_000_000_000_000_000..=1_000_000_000_000_000).contains(whole))
+    })
 }

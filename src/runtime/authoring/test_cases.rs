@@ -237,7 +237,8 @@ pub fn examine(
         if started.elapsed() > RUN_TIMEOUT {
             let left = cases.len() - index;
             let text = format!(
-                "{left} of the test cases were not played, because the others took {} s. Delete some, or make them shorter.",
+                "{left} of the test cases were not played, because the others took {} s. Delete some, or make them \
+                shorter.",
                 RUN_TIMEOUT.as_secs()
             );
             checked.problems.push(Problem::new(checks::TEST_CASE_FAILED, text));

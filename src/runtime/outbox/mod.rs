@@ -411,7 +411,8 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
                 pause = (pause * 2).min(RECORD_AGAIN.1);
             }
             Err(error) => {
-                tracing::error!(message = %attempt.id(), %error, sent = ?record.sent, "an answer of the channel is lost");
+                tracing::error!(message = %attempt.id(), %error, sent = ?record.sent,
+                    "an answer of the channel is lost");
                 return;
             }
         }

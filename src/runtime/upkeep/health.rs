@@ -37,8 +37,8 @@ pub(crate) fn kept_troubles(conn: &Conn, channel: Option<&str>, now: Timestamp) 
     {
         let since = since.to_iso_seconds();
         troubles.push(format!(
-            "Messages to {people} people wait for the channel {name}, the first since {since}: it does not take them, or no \
-             server runs. The server's /readyz and its log say why."
+            "Messages to {people} people wait for the channel {name}, the first since {since}: it does not take them, \
+            or no server runs. The server's /readyz and its log say why."
         ));
     }
     troubles.extend(webhooks_behind(&webhooks::behind_since(conn, now.minus(BEHIND_AFTER))?).map(|(_, text)| text));
@@ -59,8 +59,8 @@ fn webhooks_behind(behind: &[Behind]) -> Option<(Timestamp, String)> {
         .collect();
     let more = if behind.len() > names.len() { ", …" } else { "" };
     let text = format!(
-        "{queued} events wait for webhook endpoints that do not take them ({}{more}): they are tried again by themselves for \
-         24 hours. The page Webhooks says why.",
+        "{queued} events wait for webhook endpoints that do not take them ({}{more}): they are tried again by \
+        themselves for 24 hours. The page Webhooks says why.",
         names.join(", ")
     );
     Some((first.since, text))
@@ -179,8 +179,8 @@ impl Runtime {
         were_refused.then(|| Detected {
             code: "channel_templates_not_fetched",
             text: format!(
-                "The templates of the channel {name} could not be fetched yet: messages that need one wait, and the fetch \
-                 is tried again by itself. The page of the templates says why."
+                "The templates of the channel {name} could not be fetched yet: messages that need one wait, and the \
+                fetch is tried again by itself. The page of the templates says why."
             ),
             since: None,
         })

@@ -39,7 +39,11 @@ async fn a_call_that_is_not_made_says_why() {
     local(async {
         let app = TestApp::start().await;
         for (url, why) in [
-            ("http://10.1.2.3/colour", "10.1.2.3 is no address of the public internet (private); the operator can allow its network with `http_request.allow`"),
+            (
+                "http://10.1.2.3/colour",
+                "10.1.2.3 is no address of the public internet (private); the operator can allow its network with \
+                `http_request.allow`",
+            ),
             ("http://localhost/colour", "`localhost` is this machine (loopback)"),
         ] {
             let flow = app.publish(&calling(url, 0)).await;

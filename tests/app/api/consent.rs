@@ -18,7 +18,8 @@ fn menu(name: &str) -> Value {
     asks(
         name,
         json!({"type": "menu", "timeout_seconds": 60,
-               "options": [{"id": "high", "title": "Alta"}, {"id": "low", "title": "Baja", "synonyms": ["Sair", "unsubscribe"]},
+               "options": [{"id": "high", "title": "Alta"},
+                   {"id": "low", "title": "Baja", "synonyms": ["Sair", "unsubscribe"]},
                            {"id": "stop", "title": "Stop"}],
                "exits": {"high": "got", "low": "got", "stop": "got"}}),
     )
@@ -179,7 +180,8 @@ async fn a_sub_flow_asks_as_well() {
         let app = TestApp::start().await;
         let sub = app.publish(&menu("Level")).await;
         let caller = json!({"schema_version": 1, "name": "Caller", "entry_node": "run", "nodes": [
-            {"id": "run", "type": "run_flow", "flow_id": sub, "exits": {"completed": "end"}}, {"id": "end", "type": "end"}]});
+            {"id": "run", "type": "run_flow", "flow_id": sub, "exits": {"completed": "end"}},
+            {"id": "end", "type": "end"}]});
         let caller = app.publish(&caller).await;
         let session = app.trigger(caller, PHONE).await.expect(201);
         assert_eq!(handled(&app, "Baja").await, "reply");

@@ -63,7 +63,8 @@ async fn contacts_are_listed_newest_first_and_found_by_number() {
                 "source": "api", "opted_in_at": "2026-05-07T08:00:00+00:00", "opted_out_at": null,
                 "opted_out_of": null,
                 "last_inbound_at": "2026-05-07T08:00:03+00:00", "last_message_at": "2026-05-07T08:00:03+00:00",
-                "total_messages": 3, "created_at": "2026-05-07T08:00:00+00:00", "updated_at": "2026-05-07T08:00:00+00:00"
+                "total_messages": 3, "created_at": "2026-05-07T08:00:00+00:00",
+                "updated_at": "2026-05-07T08:00:00+00:00"
             })
         );
         assert_eq!(app.get(&path(&ids[2])).await.expect(200), listed[2]);
@@ -74,16 +75,14 @@ async fn contacts_are_listed_newest_first_and_found_by_number() {
         }
         let nobody = app.get("/contacts?phone=%2B4915199999999").await.expect(200);
         assert_eq!(nobody, json!({"data": [], "next_cursor": null}));
-        for (query, field) in [("phone=12", "phone"), ("limit=0", "limit"), ("cursor=x", "cursor"), ("name=a", "name")] {
+        for (query, field) in [("phone=12", "phone"), ("limit=0", "limit"), ("cursor=x", "cursor"), ("name=a", "name")]
+        {
             let refused = app.get(&format!("/contacts?{query}")).await.expect(422);
             assert!(refused["errors"][field].is_array(), "{refused}");
         }
         for id in ["01a20838-9d10-7c55-b1a2-6f0d6a1c7e21", "x"] {
-            for (method, body) in [
-                (Method::GET, None),
-                (Method::PATCH, Some("{}".to_owned())),
-                (Method::DELETE, None),
-            ] {
+            for (method, body) in [(Method::GET, None), (Method::PATCH, Some("{}".to_owned())), (Method::DELETE, None)]
+            {
                 let path = format!("/api/v1/contacts/{id}");
                 let answer = app.request(method, &path, Some(&secret(qyvo::store::tokens::Scope::Admin)), body).await;
                 assert_eq!(answer.expect(404), json!({"error": "Contact not found"}));
@@ -213,7 +212,8 @@ async fn opting_out_ends_all_that_talks_to_the_person() {
             .execute(
                 "INSERT INTO messages (id, contact_seq, session_seq, turn, direction, channel, type, body, status,
                      next_attempt_at, created_at, updated_at)
-                 SELECT randomblob(16), contact_seq, seq, 1, 'out', 'webhook', 'text', '{}', 'queued', 0, 0, 0 FROM sessions",
+                 SELECT randomblob(16), contact_seq, seq, 1, 'out', 'webhook', 'text', '{}', 'queued', 0, 0, 0 FROM \
+                 sessions",
                 [],
             )
             .unwrap();
@@ -236,7 +236,10 @@ async fn opting_out_ends_all_that_talks_to_the_person() {
         assert_eq!(refused["error"], "Contact has opted out");
         let rows = app.rows();
         let refused = app.patch(&path, &json!({"opted_out": false, "name": "Eve"})).await.expect(422);
-        assert_eq!(refused["errors"], json!({"opted_out": ["The contact has opted out, and only the contact can undo that."]}));
+        assert_eq!(
+            refused["errors"],
+            json!({"opted_out": ["The contact has opted out, and only the contact can undo that."]})
+        );
         app.advance(5);
         let again = app.patch(&path, &json!({"opted_out": true})).await.expect(200);
         assert_eq!(again["opted_out_at"], out["opted_out_at"], "the first time stands");
@@ -507,7 +510,8 @@ async fn an_export_breaks_off_when_its_person_is_erased() {
             .execute_batch(
                 "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 800)
                  INSERT INTO messages (id, contact_seq, direction, channel, type, body, status, created_at, updated_at)
-                 SELECT randomblob(16), 1, 'out', 'webhook', 'text', json_object('text', hex(zeroblob(25000))), 'sent', 0, 0
+                 SELECT randomblob(16), 1, 'out', 'webhook', 'text', json_object('text', hex(zeroblob(25000))), \
+                 'sent', 0, 0
                  FROM n",
             )
             .unwrap();

@@ -88,13 +88,16 @@ async fn a_tap_on_an_older_message_asks_again_and_counts_no_attempt() {
         let app = TestApp::start().await;
         let document = json!({
             "schema_version": 1, "name": "Two menus", "entry_node": "one", "nodes": [
-                {"id": "one", "type": "menu", "text": "One?", "options": [{"id": "yes", "title": "Yes"}], "exits": {"yes": "two"}},
-                {"id": "two", "type": "menu", "text": "Two?", "max_attempts": 1, "options": [{"id": "yes", "title": "Yes"}]}
+                {"id": "one", "type": "menu", "text": "One?", "options": [{"id": "yes", "title": "Yes"}],
+                    "exits": {"yes": "two"}},
+                {"id": "two", "type": "menu", "text": "Two?", "max_attempts": 1,
+                    "options": [{"id": "yes", "title": "Yes"}]}
             ]
         });
         let flow = app.publish(&document).await;
         let session = app.trigger(flow, PHONE).await.expect(201);
-        let said = app.get(&format!("/contacts/{}/messages", session["contact_id"].as_str().unwrap())).await.expect(200);
+        let said =
+            app.get(&format!("/contacts/{}/messages", session["contact_id"].as_str().unwrap())).await.expect(200);
         let old = said["data"][0]["id"].clone();
         app.say(PHONE, "yes").await;
         let body = json!({"id": "t", "from": PHONE, "type": "tap", "option": "yes", "reply_to": old});

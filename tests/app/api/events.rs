@@ -12,7 +12,8 @@ fn order(name: &str) -> Value {
         "schema_version": 1, "name": name, "entry_node": "size",
         "nodes": [
             {"id": "size", "type": "ask", "text": "Which size?", "exits": {"reply": "paid"}},
-            {"id": "paid", "type": "wait_for_event", "event": "order.paid", "timeout_seconds": 3600, "save_as": "payment",
+            {"id": "paid", "type": "wait_for_event", "event": "order.paid", "timeout_seconds": 3600,
+                "save_as": "payment",
              "exits": {"event": "thanks", "timeout": "late"}},
             {"id": "thanks", "type": "end", "outcome": "paid", "text": "Thank you for {{context.payment.total}}."},
             {"id": "late", "type": "end", "outcome": "unpaid"}

@@ -333,7 +333,8 @@ async fn flows_that_run_one_another_are_checked_together() {
         let document = |id: Uuid, runs: Uuid| {
             json!({
                 "id": id, "schema_version": 1, "name": "Round", "entry_node": "run",
-                "nodes": [{"id": "run", "type": "run_flow", "flow_id": runs, "exits": {"completed": "ask", "failed": "ask"}},
+                "nodes": [{"id": "run", "type": "run_flow", "flow_id": runs,
+                    "exits": {"completed": "ask", "failed": "ask"}},
                           {"id": "ask", "type": "ask", "text": "Name?", "exits": {}}]
             })
         };

@@ -17,7 +17,8 @@ async fn a_session_shows_where_it_stands_and_its_trace_how_it_came_there() {
             json!({
                 "id": started["id"], "flow_id": flow, "flow_name": "Question", "version": 1,
                 "contact_id": started["contact_id"],
-                "contact": {"id": started["contact_id"], "name": null, "phone": PHONE}, "status": "running", "reason": null, "outcome": null,
+                "contact": {"id": started["contact_id"], "name": null, "phone": PHONE}, "status": "running",
+                "reason": null, "outcome": null,
                 "current_node_id": "ask", "waiting_for": "reply", "wake_at": "2026-05-07T08:00:30+00:00",
                 "expires_at": "2026-05-07T08:30:00+00:00", "context": {"cart": {"id": 7, "total": 0.1}}, "turn": 1,
                 "started_at": "2026-05-07T08:00:00+00:00", "last_interaction_at": "2026-05-07T08:00:00+00:00",

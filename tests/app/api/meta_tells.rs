@@ -25,7 +25,8 @@ fn of_ads(keyword: &str) -> Value {
         "nodes": [
             {"id": "keep", "type": "set_variable", "exits": {"next": "ask"},
              "assignments": [{"name": "click", "value": "{{input.referral.ctwa_clid}}"}]},
-            {"id": "ask", "type": "ask", "text": "{{input.referral.headline|default('none')}}?", "exits": {"reply": "done"}},
+            {"id": "ask", "type": "ask", "text": "{{input.referral.headline|default('none')}}?",
+                "exits": {"reply": "done"}},
             {"id": "done", "type": "end",
              "text": "{{context.click}} then {{input.referral.welcome_message.text|default('nothing')}}"}
         ]

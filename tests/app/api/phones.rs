@@ -179,8 +179,10 @@ async fn tags_that_look_alike_are_one_tag() {
         let flow = json!({
             "schema_version": 1, "name": "Tags", "entry_node": "tag",
             "nodes": [
-                {"id": "tag", "type": "update_contact", "add_tags": ["v\u{ad}ip", "{{context.x}}"], "exits": {"next": "is"}},
-                {"id": "is", "type": "condition", "cases": [{"left": "", "operator": "has_tag", "right": "vip\u{3164}", "exit": "yes"}],
+                {"id": "tag", "type": "update_contact", "add_tags": ["v\u{ad}ip", "{{context.x}}"],
+                    "exits": {"next": "is"}},
+                {"id": "is", "type": "condition",
+                    "cases": [{"left": "", "operator": "has_tag", "right": "vip\u{3164}", "exit": "yes"}],
                  "exits": {"yes": "yes", "default": "no"}},
                 {"id": "yes", "type": "end", "outcome": "yes"},
                 {"id": "no", "type": "end", "outcome": "no"}

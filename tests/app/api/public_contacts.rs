@@ -97,7 +97,8 @@ async fn create_adds_to_a_contact_that_is_there_and_leaves_what_is_blank() {
     local(async {
         let app = TestApp::start().await;
         let first = json!({
-            "phone": PHONE, "name": "Ana", "email": "ana@example.org", "tags": "vip", "metadata": {"a": 1, "b": {"c": 2}}
+            "phone": PHONE, "name": "Ana", "email": "ana@example.org", "tags": "vip",
+            "metadata": {"a": 1, "b": {"c": 2}}
         });
         let made = act(&app, "create-contact", first).await;
         app.advance(60);

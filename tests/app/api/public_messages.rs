@@ -151,7 +151,10 @@ async fn a_template_made_by_hand_goes_out_as_its_text() {
         let sent = act(&app, "send-template-message", &body(&template, "en", all)).await.expect(200);
         assert_eq!(sent["status"], "simulated");
         // Any language's id leads to the template, and the language is the one that is asked for.
-        let sent_too = act(&app, "send-template-message", &body(&template, "de", json!({"1": "Ana"}))).await.expect(200);
+        let sent_too = act(&app, "send-template-message",
+            &body(&template, "de", json!({"1": "Ana"})))
+            .await
+            .expect(200);
         act(&app, "send-template-message", &body(&german, "en", json!({"1": "Ana"}))).await.expect(422);
         assert_eq!(sent_too["contact_id"], sent["contact_id"]);
         let talk = app.talk(&sent["contact_id"]).await;

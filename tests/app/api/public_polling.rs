@@ -186,7 +186,8 @@ async fn messages_from_people_are_listed_with_what_they_say() {
         for body in [
             json!({"type": "text", "text": "Hm", "timestamp": "2026-05-07T07:59:30+00:00"}),
             json!({"type": "tap", "text": "Tea", "option": tapped}),
-            json!({"type": "image", "text": "Look", "media": {"url": "https://x.example/1.jpg", "mime_type": "image/jpeg"}}),
+            json!({"type": "image", "text": "Look",
+                "media": {"url": "https://x.example/1.jpg", "mime_type": "image/jpeg"}}),
         ] {
             let mut body = body;
             body["id"] = json!(Uuid::now_v7());

@@ -119,13 +119,18 @@ async fn a_keyword_hijacks_no_answer_and_is_ignored_by_no_delay() {
         let session = app.session(&started["session_id"]).await;
         assert_eq!((&session["flow_id"], &session["turn"]), (&json!(tea), &json!(1)));
         let said = app.talk(&first["contact_id"]).await;
-        assert_eq!(said.last().unwrap(), "out Tea shop:  TEA! ? [simulated]", "the message is the input, and no answer");
+        assert_eq!(
+            said.last().unwrap(),
+            "out Tea shop:  TEA! ? [simulated]",
+            "the message is the input, and no answer"
+        );
         assert_eq!(app.say(PHONE, "menu").await["session_id"], started["session_id"], "now it is an answer");
         assert_eq!(app.session(&started["session_id"]).await["status"], "completed");
 
         let delay = json!({
             "schema_version": 1, "name": "Wait", "entry_node": "wait", "nodes": [
-                {"id": "wait", "type": "delay", "seconds": 600, "exits": {"next": "done"}}, {"id": "done", "type": "end"}
+                {"id": "wait", "type": "delay", "seconds": 600, "exits": {"next": "done"}},
+                {"id": "done", "type": "end"}
             ]
         });
         let waits = app.publish(&delay).await;

@@ -31,12 +31,16 @@ async fn a_conversation_is_played_and_touches_no_row() {
         let rows = app.rows();
         let begun = start(
             &app,
-            json!({"flow": question(30), "contact": {"name": "Ann", "tags": ["vip", "new"]}, "context": {"n": 1}, "seed": 7}),
+            json!({"flow": question(30), "contact": {"name": "Ann", "tags": ["vip", "new"]}, "context": {"n": 1},
+                "seed": 7}),
         )
         .await;
         assert_eq!((&begun["now"], &begun["seed"]), (&json!(START), &json!(7)));
         let session = &begun["session"];
-        assert_eq!((&session["status"], &session["waiting_for"], &session["turn"]), (&json!("running"), &json!("reply"), &json!(1)));
+        assert_eq!(
+            (&session["status"], &session["waiting_for"], &session["turn"]),
+            (&json!("running"), &json!("reply"), &json!(1))
+        );
         assert_eq!((&session["current_node_id"], &session["context"]), (&json!("ask"), &json!({"n": 1})));
         assert_eq!(session["wake_at"], "2026-05-07T08:00:30+00:00");
         assert_eq!(session["expires_at"], "2026-05-07T08:30:00+00:00");
@@ -50,7 +54,10 @@ async fn a_conversation_is_played_and_touches_no_row() {
         );
         assert_eq!(begun["turn"]["stimulus"], json!({"type": "start"}));
         let done = event(&app, &begun, json!({"type": "reply", "text": "coffee"})).await;
-        assert_eq!((&done["session"]["status"], &done["session"]["outcome"]), (&json!("completed"), &json!("answered")));
+        assert_eq!(
+            (&done["session"]["status"], &done["session"]["outcome"]),
+            (&json!("completed"), &json!("answered"))
+        );
         assert_eq!(texts(&done["turn"]), ["Coming up: coffee"]);
         assert_eq!(
             done["turn"]["path"][0],
@@ -72,8 +79,10 @@ async fn time_fires_what_falls_due_in_order() {
         let app = TestApp::start().await;
         let remind = json!({
             "schema_version": 1, "name": "Remind", "entry_node": "ask", "settings": {"session_ttl_minutes": 2},
-            "nodes": [{"id": "ask", "type": "ask", "text": "Name?", "timeout_seconds": 50, "exits": {"timeout": "again"}},
-                      {"id": "again", "type": "ask", "text": "Still there?", "timeout_seconds": 50, "exits": {"timeout": "last"}},
+            "nodes": [{"id": "ask", "type": "ask", "text": "Name?", "timeout_seconds": 50,
+                "exits": {"timeout": "again"}},
+                      {"id": "again", "type": "ask", "text": "Still there?", "timeout_seconds": 50,
+                          "exits": {"timeout": "last"}},
                       {"id": "last", "type": "ask", "text": "Last call", "timeout_seconds": 20}]
         });
         let begun = start(&app, json!({"flow": remind, "now": "2030-01-01T00:00:00+02:00"})).await;
@@ -88,12 +97,18 @@ async fn time_fires_what_falls_due_in_order() {
         // The last prompt's own timer ties with the time to live.
         assert_eq!(refused(&app, &begun, json!({"type": "timeout"})).await, "the session expires first");
         let ended = event(&app, &begun, json!({"type": "expire"})).await;
-        assert_eq!((&ended["session"]["status"], &ended["now"]), (&json!("expired"), &json!("2029-12-31T22:02:00+00:00")));
+        assert_eq!(
+            (&ended["session"]["status"], &ended["now"]),
+            (&json!("expired"), &json!("2029-12-31T22:02:00+00:00"))
+        );
         assert_eq!(ended["turn"]["messages"], json!([]));
 
         let again = start(&app, json!({"flow": remind})).await;
         let timeout = event(&app, &again, json!({"type": "timeout"})).await;
-        assert_eq!((&timeout["now"], texts(&timeout["turn"])), (&json!("2026-05-07T08:00:50+00:00"), vec!["Still there?"]));
+        assert_eq!(
+            (&timeout["now"], texts(&timeout["turn"])),
+            (&json!("2026-05-07T08:00:50+00:00"), vec!["Still there?"])
+        );
         let asleep = event(&app, &again, json!({"type": "advance", "seconds": 60, "fire": false})).await;
         assert_eq!(asleep["turns"], json!([]));
         let late = event(&app, &again, json!({"type": "reply", "text": "Ann"})).await;
@@ -349,7 +364,8 @@ async fn a_message_begins_it_where_it_would_begin_the_real_thing() {
             "schema_version": 1, "name": "Info", "entry_node": "ask", "settings": {"keywords": ["Información"]},
             "nodes": [
                 {"id": "ask", "type": "ask", "text": "You wrote {{input.text}} ({{input.type}}). Your name?",
-                 "save_as": "name", "exits": {"reply": "end", "no_match": "end", "timeout": "end"}, "timeout_seconds": 60},
+                 "save_as": "name", "exits": {"reply": "end", "no_match": "end", "timeout": "end"},
+                 "timeout_seconds": 60},
                 {"id": "end", "type": "end", "text": "Hi {{context.name}}"}
             ]
         });
@@ -443,7 +459,8 @@ async fn what_is_written_after_the_end_is_answered_as_in_earnest() {
                 "schema_version": 1, "name": "Tea", "entry_node": "ask", "settings": settings,
                 "nodes": [
                     {"id": "ask", "type": "menu", "text": "Tea?", "options": [{"id": "yes", "title": "Yes"}],
-                     "save_as": "tea", "exits": {"yes": "bye", "no_match": "bye", "timeout": "bye"}, "timeout_seconds": 60},
+                     "save_as": "tea", "exits": {"yes": "bye", "no_match": "bye", "timeout": "bye"},
+                     "timeout_seconds": 60},
                     {"id": "again", "type": "send_message", "text": "Again: {{context.tea}} {{input.text}}",
                      "exits": {"next": "ask"}},
                     {"id": "bye", "type": "end", "text": "Bye"}

@@ -73,13 +73,15 @@ async fn a_broken_case_stops_a_publish_and_names_the_turn() {
         document["nodes"][1]["text"] = json!("Sold out");
         // As a draft it is taken, as a version it is not.
         app.post("/flows/import", &document).await.expect(200);
-        let text = "Test case \"Coffee\" breaks at turn 2 (the reply \"coffee\"): expected \"Coming up: coffee\", got \"Sold out\"";
+        let text = "Test case \"Coffee\" breaks at turn 2 (the reply \"coffee\"): expected \"Coming up: coffee\", \
+            got \"Sold out\"";
         for refused in [
             app.post(&publish, &json!({})).await.expect(422),
             app.post("/flows/import?publish=true", &document).await.expect(422),
         ] {
             assert_eq!(refused["error"], "The flow has 1 problem to mend.");
-            let problem = json!({"id": "test_case_failed", "severity": "error", "node": null, "field": null, "text": text});
+            let problem = json!({"id": "test_case_failed", "severity": "error", "node": null, "field": null,
+                "text": text});
             assert!(refused["problems"].as_array().unwrap().contains(&problem), "{refused}");
         }
         let flow_row = app.get(&format!("/flows/{}", flow.as_str().unwrap())).await.expect(200);
@@ -123,14 +125,24 @@ async fn bad_cases_are_refused_and_a_flow_has_a_hundred_at_most() {
                 &["script.start.now", "script.start.flow", "script.step"],
             ),
             (
-                json!({"name": "a", "script": {"expect": {"messages": [{"type": "song"}]}, "steps": [3, {}, {"event": {"type": "reply"}}]}}),
-                &["script.expect.messages[0].type", "script.steps.0", "script.steps.1.event", "script.steps.2.event.text"],
+                json!({"name": "a",
+                    "script": {"expect": {"messages": [{"type": "song"}]},
+                        "steps": [3, {}, {"event": {"type": "reply"}}]}}),
+                &[
+                    "script.expect.messages[0].type",
+                    "script.steps.0",
+                    "script.steps.1.event",
+                    "script.steps.2.event.text",
+                ],
             ),
             (
                 json!({"name": "a", "script": {"steps": [{"event": {"type": "timeout"}, "expect": {"path": []}}]}}),
                 &["script.steps.0.expect.path"],
             ),
-            (json!({"name": "a", "script": {"start": {"contact": {"metadata": {"a": "x".repeat(262_144)}}}}}), &["script"]),
+            (
+                json!({"name": "a", "script": {"start": {"contact": {"metadata": {"a": "x".repeat(262_144)}}}}}),
+                &["script"],
+            ),
         ] {
             let answer = app.post(&path, &body).await.expect(422);
             let found: Vec<_> = answer["errors"].as_object().unwrap_or_else(|| panic!("{answer}")).keys().collect();

@@ -174,7 +174,8 @@ async fn after_downtime_timers_fire_in_due_order_and_speak_for_no_ended_session(
         let app = TestApp::start().await;
         let remind = json!({
             "schema_version": 1, "name": "Remind", "entry_node": "ask", "settings": {"session_ttl_minutes": 10},
-            "nodes": [{"id": "ask", "type": "ask", "text": "First", "timeout_seconds": 60, "exits": {"timeout": "again"}},
+            "nodes": [{"id": "ask", "type": "ask", "text": "First", "timeout_seconds": 60,
+                "exits": {"timeout": "again"}},
                       {"id": "again", "type": "ask", "text": "Reminder"}]
         });
         let flow = app.publish(&remind).await;
@@ -212,7 +213,8 @@ fn stamping(name: &str, change: &Value) -> Value {
     stamp.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     json!({
         "schema_version": 1, "name": name, "entry_node": "ask",
-        "nodes": [{"id": "ask", "type": "ask", "text": name, "timeout_seconds": 10, "exits": {"timeout": "stamp", "reply": "stamp"}},
+        "nodes": [{"id": "ask", "type": "ask", "text": name, "timeout_seconds": 10,
+            "exits": {"timeout": "stamp", "reply": "stamp"}},
                   stamp, {"id": "over", "type": "end", "text": "Over"}]
     })
 }

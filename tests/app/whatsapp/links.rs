@@ -12,13 +12,17 @@ async fn a_file_with_blanks_in_its_name_is_sent() {
     let world = World::start(|cloud| cloud.add_template(template)).await;
     world.cloud.phone(PHONE).say("hello");
     world.settle().await;
-    let say = |id: &str, url: &str, next: &str| json!({"id": id, "type": "send_message", "media": {"kind": "document", "url": url}, "exits": {"next": next}});
+    let say = |id: &str, url: &str, next: &str| {
+        json!({"id": id, "type": "send_message", "media": {"kind": "document", "url": url},
+            "exits": {"next": next}})
+    };
     let flow = json!({"schema_version": 1, "name": "Files", "entry_node": "a", "nodes": [
         say("a", "https://a.example/Rechnung Mai.pdf", "b"),
         say("b", "{{context.u}}", "c"),
         say("c", "https://a.example/{{context.f}}", "d"),
         say("d", "https://a.example/Rechnung%20Mai.pdf", "e"),
-        {"id": "e", "type": "end", "template": {"name": "bill", "variables": {"header.1": "https://a.example/Mai 1.pdf"}}}
+        {"id": "e", "type": "end",
+            "template": {"name": "bill", "variables": {"header.1": "https://a.example/Mai 1.pdf"}}}
     ]});
     let id = world.app.publish(&flow).await;
     let context = json!({"u": "https://a.example/mi señal 1.pdf?a=1&b=ñ", "f": "Mai & Juni.pdf"});

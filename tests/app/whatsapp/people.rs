@@ -9,11 +9,15 @@ use crate::whatsapp::world::{World, cart, cart_context, cart_template};
 
 /// Says three things and asks a fourth.
 fn talkative() -> Value {
-    let say = |id: &str, next: &str| json!({"id": id, "type": "send_message", "text": format!("This is {id}."), "exits": {"next": next}});
+    let say = |id: &str, next: &str| {
+        json!({"id": id, "type": "send_message", "text": format!("This is {id}."),
+            "exits": {"next": next}})
+    };
     json!({
         "schema_version": 1, "name": "Talkative", "entry_node": "one",
         "nodes": [say("one", "two"), say("two", "three"), say("three", "ask"),
-            {"id": "ask", "type": "ask", "text": "And you?", "exits": {"reply": null, "no_match": null, "timeout": null},
+            {"id": "ask", "type": "ask", "text": "And you?",
+                "exits": {"reply": null, "no_match": null, "timeout": null},
              "timeout_seconds": 600}]
     })
 }

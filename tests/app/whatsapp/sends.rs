@@ -172,7 +172,10 @@ async fn a_template_goes_in_a_language_that_may_be_sent() {
     let listed = world.app.post("/actions/list-templates", &json!({"status": ""})).await.expect(200);
     let id = |name: &str| listed.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap()["id"].clone();
     let variables = json!({"1": "Ana", "2": 20, "header.1": "https://shop.example/a.png", "button.0": "s/1", "x": "y"});
-    let body = |language: Value, variables: &Value| json!({"phone": PHONE, "template_id": id("sale"), "language": language, "variables": variables});
+    let body = |language: Value, variables: &Value| {
+        json!({"phone": PHONE, "template_id": id("sale"), "language": language,
+            "variables": variables})
+    };
 
     let before = world.app.rows();
     for (variables, missing) in [

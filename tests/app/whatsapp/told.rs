@@ -72,7 +72,10 @@ async fn messages_are_told_of_with_the_documented_keys() {
     let said = world.app.post(&path, &json!({"text": "Hi"})).await.expect(202)["id"].clone();
     let bodies = told(&world, &site, &mut seen).await;
     let wamid = world.cloud.accepted().last().unwrap().wamid.clone();
-    let status = |event: &str| json!({"event": event, "timestamp": start, "tenant_id": tenant, "message_id": said, "whatsapp_message_id": wamid});
+    let status = |event: &str| {
+        json!({"event": event, "timestamp": start, "tenant_id": tenant, "message_id": said,
+            "whatsapp_message_id": wamid})
+    };
     // The price comes with one of its statuses, as WhatsApp tells it.
     let mut sent = status("message.status.sent");
     sent["pricing"] =

@@ -255,7 +255,8 @@ fn a_flow_can_be_talked_to_in_the_terminal() {
         ]
     });
     write(folder.path(), "tea.json", &document);
-    let script = "\n/advance 1m\n/advance soon\n/dance\n/tap 3\n/timeout\n/timeout\n//yes\n/state\n/trace\n/tap 1\nhello\n/quit\n";
+    let script = "\n/advance 1m\n/advance soon\n/dance\n/tap 3\n/timeout\n/timeout\n//yes\n\
+        /state\n/trace\n/tap 1\nhello\n/quit\n";
     let arguments = [
         "tea.json",
         "--context",
@@ -293,7 +294,8 @@ fn a_flow_can_be_talked_to_in_the_terminal() {
 
     let paid = json!({
         "schema_version": 1, "name": "Paid", "entry_node": "wait", "nodes": [
-            {"id": "wait", "type": "wait_for_event", "event": "order.paid", "save_as": "order", "exits": {"event": "thanks"}},
+            {"id": "wait", "type": "wait_for_event", "event": "order.paid", "save_as": "order",
+                "exits": {"event": "thanks"}},
             {"id": "thanks", "type": "end", "text": "Thank you for {{context.order.id}}"}
         ]
     });

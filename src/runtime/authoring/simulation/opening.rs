@@ -51,8 +51,8 @@ impl Opening {
         }
         let keywords = &subject.flow.document().settings.keywords;
         let text = if keywords.is_empty() {
-            "No message starts this flow: it has no keywords, and is not the fallback flow. Add some in its settings, or \
-             begin without a message, as a trigger does."
+            "No message starts this flow: it has no keywords, and is not the fallback flow. Add some in its settings, \
+            or begin without a message, as a trigger does."
                 .to_owned()
         } else {
             let keywords: Vec<String> = keywords.iter().map(|keyword| format!("\u{201c}{keyword}\u{201d}")).collect();
@@ -84,7 +84,8 @@ mod tests {
     fn document() -> Value {
         json!({"schema_version": 1, "name": "Info", "entry_node": "a",
                "settings": {"keywords": ["Información", "what's new"]},
-               "nodes": [{"id": "a", "type": "ask", "text": "You said {{input.text}} ({{input.type}})", "save_as": "x"}]})
+               "nodes": [{"id": "a", "type": "ask", "text": "You said {{input.text}} ({{input.type}})",
+                   "save_as": "x"}]})
     }
 
     fn begun(message: Value) -> Result<Simulation, NotStarted> {

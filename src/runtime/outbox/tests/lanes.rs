@@ -144,7 +144,10 @@ async fn silence_is_broken_with_a_template_and_conversation_with_text() {
 async fn a_paced_person_waits_and_the_rest_of_the_lane_behind() {
     let desk = Desk::new(whatsapp()).await;
     let mut nodes: Vec<Value> = (0..50)
-        .map(|n| json!({"id": format!("n{n}"), "type": "send_message", "text": "Hi", "exits": {"next": format!("n{}", n + 1)}}))
+        .map(|n| {
+            json!({"id": format!("n{n}"), "type": "send_message", "text": "Hi",
+                "exits": {"next": format!("n{}", n + 1)}})
+        })
         .collect();
     nodes.push(json!({"id": "n50", "type": "end"}));
     let document = json!({"schema_version": 1, "name": "M", "entry_node": "n0", "nodes": nodes});

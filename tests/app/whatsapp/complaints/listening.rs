@@ -241,7 +241,8 @@ async fn an_old_menu_button_goes_nowhere_wrong() {
             {"id": "one", "type": "menu", "text": "Drink?", "options": [
                 {"id": "a", "title": "Tea"}, {"id": "b", "title": "Coffee"}], "exits": {"a": "two", "b": "two"}},
             {"id": "two", "type": "menu", "text": "Cake?", "max_attempts": 1, "options": [
-                {"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}], "exits": {"a": "yes", "b": "no", "no_match": "no"}},
+                {"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}],
+                "exits": {"a": "yes", "b": "no", "no_match": "no"}},
             {"id": "yes", "type": "end", "outcome": "cake", "text": "Cake it is."},
             {"id": "no", "type": "end", "outcome": "none", "text": "No cake."}
         ]
@@ -331,7 +332,8 @@ async fn a_person_takes_over_and_gives_back() {
     let flow = json!({
         "schema_version": 1, "name": "Help", "entry_node": "agent",
         "nodes": [
-            {"id": "agent", "type": "handoff", "note": "Anna needs help", "exits": {"resumed": "next", "timeout": null}},
+            {"id": "agent", "type": "handoff", "note": "Anna needs help",
+                "exits": {"resumed": "next", "timeout": null}},
             {"id": "next", "type": "ask", "text": "Did that help?", "save_as": "helped",
              "exits": {"reply": "done", "no_match": null, "timeout": null}},
             {"id": "done", "type": "end", "outcome": "helped", "text": "Good."}
