@@ -216,9 +216,9 @@ impl Resolve for Guarded {
 /// What a look-up found, or why nothing.
 type Found = Result<Vec<SocketAddr>, String>;
 
-/// The operating system's resolver. It blocks a thread for as long as it likes, also when nobody waits any more; reads
-/// of the database need threads of the same pool. So a name is looked up once for all who ask meanwhile, and only some
-/// names at once.
+/// The operating system's resolver. It blocks a thread for as long as it likes, even after every caller has stopped
+/// waiting; reads of the database need threads of the same pool. So concurrent requests for a name share one look-up,
+/// and the number of concurrent look-ups is limited.
 #[derive(Clone)]
 pub(super) struct System {
     under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<Found>>>>>,
@@ -426,7 +426,7 @@ mod tests {
         let system = System::default();
         let asked: Vec<_> = (0..100).map(|_| system.resolve("localhost".parse().unwrap())).collect();
         assert_eq!(system.under_way.lock().unwrap().len(), 1);
-        // Whoever stops waiting takes nothing from the others.
+        // A caller that stops waiting does not end the look-up for the others.
         let mut asked = asked.into_iter();
         drop(asked.next());
         for found in asked {

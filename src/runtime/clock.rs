@@ -29,7 +29,7 @@ pub struct Clock {
 /// Signs of the process that it runs.
 #[derive(Debug, Default)]
 struct Pulse {
-    /// The last one; `None` where nobody gives any.
+    /// The last one; `None` while there are none.
     last: Option<Timestamp>,
     stood: Option<Stood>,
 }
@@ -72,7 +72,7 @@ impl Clock {
         Self { by_hand: Some(Arc::new(AtomicI64::new(now.as_millis()))), pulse: Arc::default() }
     }
 
-    /// The time.
+    /// The current time in UTC, or the time that the clock was set to.
     pub fn now(&self) -> Timestamp {
         match &self.by_hand {
             Some(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
@@ -122,8 +122,8 @@ impl Clock {
         }
     }
 
-    /// Whether it is moved by hand. Then timers fall due when somebody moves it and fire when somebody calls them, not
-    /// when time goes by.
+    /// Whether the clock is moved by hand. Timers then fall due when the clock is moved, and fire when a caller runs
+    /// them.
     pub fn is_by_hand(&self) -> bool {
         self.by_hand.is_some()
     }

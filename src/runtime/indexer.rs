@@ -9,14 +9,14 @@ use crate::store::{self, search};
 
 /// Contacts that one job indexes while others write: about 10 ms of the writer's time.
 const CONTACTS_PER_JOB: u32 = 100;
-/// Contacts that one job indexes while nobody else writes. Larger jobs need less time for each contact.
+/// Contacts that one job indexes while there are no other writes. Larger jobs need less time for each contact.
 const CONTACTS_PER_IDLE_JOB: u32 = 500;
 /// Others are taken to write for so long after they did.
 const BUSY: Duration = Duration::from_secs(1);
-/// Part of a job's time that is left to other processes after it while nobody else is known to write: they find the
+/// The part of a job's time that is left to other processes after it while no other writes are known: they find the
 /// database free by trying again and again.
 const PAUSE_DIVISOR: u32 = 8;
-/// How often it is looked whether the index lacks anything. Whoever changes a contact then finds it within a second.
+/// Interval at which the index is checked for missing contacts. A changed contact is then found within a second.
 const POLL: Duration = Duration::from_millis(400);
 /// How long to wait after a job that was refused.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ impl Runtime {
     }
 
     async fn writes(&self) -> Writes {
-        // A file that cannot be read is told of by the job that comes next.
+        // If the file cannot be read, the next job reports it.
         let elsewhere = self.store().query_vital(store::generation).await.unwrap_or_default();
         Writes { here: self.store().writes_begun(), elsewhere }
     }

@@ -1,4 +1,4 @@
-//! What the runtime is told when it is made.
+//! Settings with which the runtime is made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::domain::{FlowId, Resend, TextLimits};
 
 /// Messages in both directions that a number may handle in a second, unless the operator knows better.
 pub(super) const MESSAGES_PER_SECOND: u32 = 80;
-/// For how long flows are silent after a colleague's message, unless the server is told otherwise.
+/// For how long flows are silent after a colleague's message, unless it is configured.
 pub(super) const COLLEAGUE_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What the runtime is told when it is made.
+/// Settings with which the runtime is made.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The channel that messages go out on.
     pub channel: Channel,
     /// The time to live of sessions whose flow sets none.
     pub default_ttl: Duration,
-    /// How long to wait for word of a message of which nobody can tell whether it arrived.
+    /// How long to wait for a status of a message whose delivery is unknown.
     pub unknown_after: Duration,
     /// Which of them go out again after that.
     pub resend: Resend,

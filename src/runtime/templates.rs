@@ -93,17 +93,16 @@ impl Runtime {
         self.run_due_templates().await
     }
 
-    /// Has the channel's templates fetched as soon as that is possible: somebody has acted.
+    /// Has the channel's templates fetched as soon as possible, after an operator has acted.
     pub(super) fn want_templates(&self) {
         if self.channel().kind().has_templates() {
             self.inner.templates_wanted.ring();
         }
     }
 
-    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure, and once
-    /// somebody has given the channel another access token or let it go on. Ends at once where there is nothing to
-    /// fetch. While the clock is moved by hand it fetches them once, and leaves the rest to
-    /// [`Runtime::run_due_templates`].
+    /// Fetches the channel's templates now and every hour until `stop` is done; sooner after a failure, and once an
+    /// operator has given the channel another access token or resumed it. Ends at once where there is nothing to fetch.
+    /// While the clock is moved by hand it fetches them once, and leaves the rest to [`Runtime::run_due_templates`].
     pub async fn keep_templates(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -260,7 +259,7 @@ pub fn last_template_sync(conn: &Conn, channel: &str) -> Result<LastSync> {
     Ok(kept.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
 }
 
-/// Whether a channel's templates were ever fetched: until then nobody knows which there are.
+/// Whether a channel's templates were ever fetched: until then it is unknown which exist.
 ///
 /// # Errors
 /// When the database cannot be read.

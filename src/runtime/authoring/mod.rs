@@ -22,7 +22,7 @@ const NAME_CHARS: usize = 255;
 /// A document whose shape is right, with every problem found in it.
 #[derive(Debug, Clone)]
 pub struct CheckedDocument {
-    /// The document.
+    /// The parsed document, with its id if it was given one.
     pub document: FlowDocument,
     /// Its JSON as it is kept: without the id, which belongs to the flow.
     pub json: String,
@@ -132,7 +132,7 @@ impl Draft {
 pub enum Saved {
     /// It is kept.
     Kept(FlowRow),
-    /// Somebody else saved since the author read it; nothing was changed.
+    /// Another author saved after this one had read the draft; nothing was changed.
     Stale(FlowSummary),
     /// There is no such flow.
     NotFound,

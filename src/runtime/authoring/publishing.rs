@@ -64,7 +64,7 @@ impl Consent {
         Ok(())
     }
 
-    /// Whether a problem is a warning that nobody has accepted.
+    /// Whether a problem is a warning that has not been accepted.
     fn leaves_open(&self, problem: &Problem) -> bool {
         TO_ACCEPT.iter().any(|check| check.id() == problem.id) && !self.accept.contains(&problem.id)
     }
@@ -85,7 +85,7 @@ impl Publishable {
     }
 }
 
-/// Why a document is not published: its problems, at least one of which is an error or a warning that nobody accepted.
+/// Why a document is not published: its problems, at least one of which is an error or a warning that was not accepted.
 #[derive(Debug, Clone)]
 pub struct Refused {
     /// Everything that was found, errors first.
@@ -138,7 +138,8 @@ pub fn check(
     id: Option<FlowId>,
 ) -> Result<Result<CheckedDocument, Vec<Problem>>> {
     let templates = match facts.approving_channel {
-        // Until they have been fetched once nobody can say which there are; what is sent is checked again then.
+        // Until the templates have been fetched once it is unknown which exist; the check is made again when a message
+        // is sent.
         Some(channel) => reads.read(|conn| {
             if last_template_sync(conn, channel)?.at.is_none() {
                 return Ok(None);
@@ -201,7 +202,7 @@ pub fn prepare(
 }
 
 /// The version that new sessions of a flow start on, if its document says the same as this one: the order of keys,
-/// blanks and ways to write a number tell nothing.
+/// blanks and ways to write a number make no difference.
 fn live_as(conn: &Conn, id: FlowId, json: &str) -> Result<Option<u32>> {
     let Some(flow) = flows::find_published(conn, id)? else { return Ok(None) };
     let live = flows::version_document(conn, flow.seq, flow.version)?;
@@ -240,7 +241,7 @@ pub enum Published {
     Version(u32),
     /// It was the version of this number already; there is no new one.
     Unchanged(u32),
-    /// Somebody has saved, or changed what is live, since it was checked; nothing was changed.
+    /// The draft or the published version has changed since the check; nothing was changed.
     Stale(FlowSummary),
     /// There is no such flow.
     NotFound,
@@ -274,8 +275,8 @@ pub fn publish(
     flows::publish(tx, flow.seq, json, note, actor, now).map(Published::Version)
 }
 
-/// Imports a document and publishes it at once, for a note and somebody by name. Where it is live already it replaces
-/// the draft, if that says anything else. Inside a write transaction.
+/// Imports a document and publishes it at once, with a note and the author's name. If the same document is published
+/// already, it replaces the draft where that differs. Inside a write transaction.
 ///
 /// # Errors
 /// Those of [`authoring::import`]; `Conflict` when what is live has changed since the document was checked.
@@ -334,7 +335,7 @@ fn published_document(conn: &Conn, id: FlowId) -> Result<Option<FlowDocument>> {
     Ok(FlowDocument::parse(&value).ok())
 }
 
-/// What of a document only a server's database can tell, in words; empty if it names nothing outside of itself.
+/// Which parts of a document only a server's database can check, in words; empty if it names nothing outside of itself.
 pub fn left_unchecked(document: &FlowDocument) -> Vec<String> {
     let mut left = Vec::new();
     let mut add = |what: String| {

@@ -46,7 +46,7 @@ pub struct Script {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What happens.
+    /// The event that the simulation takes.
     pub event: SimulatedEvent,
     /// What it must come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ pub struct Expectation {
     pub context: Map<String, Value>,
 }
 
-/// Tells a field that is null from one that is absent.
+/// Distinguishes a field that is null from one that is absent.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -86,7 +86,7 @@ pub struct ExpectedMessage {
     /// What it is.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its text.
+    /// The text that it must have; `None`: it is not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The titles of its options.

@@ -24,8 +24,8 @@ pub(super) const BODY_BYTES: usize = 256 * 1024;
 const REDIRECTS: usize = 5;
 /// Connections that are kept open to one host.
 const IDLE_PER_HOST: usize = 4;
-/// The header that a call's id goes out in, the same over all its attempts: the far side can tell a repetition by it.
-/// The name is the one of draft-ietf-httpapi-idempotency-key-header.
+/// The header that a call's id goes out in, the same over all its attempts: the far side can recognize a repetition by
+/// it. The name is the one of draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Headers that belong to the connection and not to the call (RFC 9110, section 7.6.1), and those that say how long the
 /// body is: the client writes them itself.
@@ -40,11 +40,11 @@ const NOT_THEIRS: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
-/// What goes along to another host: the others may carry secrets, under names that nobody can list.
+/// Headers that are kept on a redirect to another host: any other may carry a secret, and their names cannot be listed.
 const GOES_ALONG: [HeaderName; 5] =
     [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT, IDEMPOTENCY_KEY];
 
-/// Makes calls.
+/// The HTTP client of calls, which checks each address before it connects.
 pub(super) struct Fetcher {
     client: Client,
     guard: Arc<Guard>,
@@ -182,7 +182,7 @@ fn headers_of(call: &HttpCall, key: &str) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-/// Reads an answer to its end, or to where it is too long: the length that it announces is believed by nobody.
+/// Reads an answer to its end, or until it is too long. The announced length is not trusted.
 async fn read(mut response: Response) -> Result<Answer, Failure> {
     let status = response.status().as_u16();
     let headers = response.headers();
@@ -334,7 +334,7 @@ mod tests {
             "/fits" => answer(200, "text/plain", &vec![b'x'; BODY_BYTES]),
             "/announced" => b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}".to_vec(),
             _ => {
-                // For ever, as far as the reader can tell.
+                // A body without an end, as far as the reader can see.
                 let mut raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
                 for _ in 0..80 {
                     raw.extend_from_slice(b"1000\r\n");

@@ -7,9 +7,9 @@
 //!   twice under the same key;
 //! - after that: its row is gone in the transaction in which the session went on.
 //!
-//! A session that ends or goes on by its timer takes its call's row along; an attempt under way then ends unheard. The
-//! wait's timer is only for calls that got lost: while the row is there, [`Job::settle`] moves it on, so that a call
-//! that nobody could make while the server was down is made when it is back.
+//! A session that ends or goes on by its timer deletes its call's row; the result of an attempt under way is then
+//! dropped. The wait's timer is only for calls that got lost: while the row exists, [`Job::settle`] moves the timer on,
+//! so that a call that could not be made while the server was down is made after the restart.
 
 mod fetch;
 
@@ -47,7 +47,7 @@ const MAX_CALLS: usize = 64;
 const MAX_CALLS_TO_HOST: usize = 16;
 /// Hosts after which those without a call are forgotten.
 const HOSTS: usize = 64;
-/// How often the queue is looked at when nobody rings.
+/// Interval at which the queue is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the attempts under way may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -260,7 +260,8 @@ async fn fetch(runtime: Runtime, claimed: Claimed) -> Option<(Result<Answer, Fai
         Ok(fetcher) => fetcher,
         Err(why) => return Some((Err(Failure::Lasting(why.clone())), 0)),
     };
-    // First the host's place: who waits for it takes nobody else's. Neither is ever closed.
+    // The host's place is acquired first, so that waiting for a slow host occupies none of the shared slots. Neither
+    // semaphore is ever closed.
     let places = runtime.inner.calls.places(&call.url);
     let _place = match places.try_acquire() {
         Ok(place) => Some(place),

@@ -1,6 +1,6 @@
 //! Messages that no flow says: an agent's answer, the confirmation of an opt-out or an opt-in, and what `send` adds.
 //!
-//! They go through the same outbox as a flow's, and their `origin` tells them from those.
+//! They go through the same outbox as a flow's, and their `origin` distinguishes them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,13 @@ use crate::error::Result;
 use crate::runtime::job::{Command, Deferred, Job};
 use crate::store::contacts;
 
-/// An agent, or a system of the operator's, answers somebody. An agent also answers somebody who opted out: that is
-/// between people.
+/// An agent, or a system of the operator's, answers a contact. An agent may also answer a contact who opted out: that
+/// is between people.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// To whom.
+    /// The recipient.
     pub contact_id: ContactId,
-    /// What.
+    /// The text, unlimited in length: it is split into parts that the channel takes.
     pub text: String,
     /// An agent says it, and no system.
     pub is_by_person: bool,
@@ -27,7 +27,7 @@ pub struct Answer {
 pub enum Answered {
     /// It waits to go out; on the simulator it is shown.
     Queued {
-        /// The message.
+        /// The message's id, or that of its first part.
         id: MessageId,
     },
     /// The contact does not want to be written to, and no agent says it. Nothing was said.

@@ -14,7 +14,7 @@ use crate::store::{contacts, flows, sessions};
 pub struct Cancel {
     /// The flow, published or not.
     pub flow_id: FlowId,
-    /// The contact.
+    /// The contact whose session ends.
     pub contact_ref: ContactRef,
     /// For the trace and the session.
     pub reason: Option<String>,
@@ -26,7 +26,7 @@ pub struct Cancel {
 pub enum Cancelled {
     /// The session has ended.
     Ended {
-        /// That session.
+        /// The session that ended.
         id: SessionId,
     },
     /// There was none.
@@ -72,7 +72,7 @@ impl Command for Cancel {
 /// Ends one session.
 #[derive(Debug, Clone)]
 pub struct CancelSession {
-    /// The session.
+    /// The session to end.
     pub id: SessionId,
     /// For the trace and the session.
     pub reason: String,
@@ -81,7 +81,7 @@ pub struct CancelSession {
 /// Fires the timer of what a session waits for, before it is due.
 #[derive(Debug, Clone, Copy)]
 pub struct FireTimeout {
-    /// The session.
+    /// The session whose timer fires.
     pub id: SessionId,
 }
 

@@ -10,7 +10,7 @@ use crate::store::{WriteClass, contacts};
 /// Sessions that one job ends.
 pub(super) const SESSIONS_PER_JOB: usize = 64;
 
-/// Ends some of a contact's running sessions, and tells whether there may be more.
+/// Ends some of a contact's running sessions. The outcome is whether there may be more.
 struct EndSessions {
     contact_seq: i64,
     reason: Reason,

@@ -10,27 +10,27 @@ use crate::runtime::job::lookup::{ContactRef, Resolved};
 use crate::runtime::job::{Command, Deferred, Job, LoadedSession};
 use crate::store::{contacts, flows, sessions};
 
-/// Tells sessions that something happened: those that wait for it go on, the others keep it until they do.
+/// Sends an event to sessions: those that wait for it go on, the others keep it until they do.
 #[derive(Debug, Clone)]
 pub struct SendEvent {
-    /// Whose sessions.
+    /// The sessions that get the event.
     pub to: EventTarget,
-    /// What happened.
+    /// The event's name, which an event node waits for.
     pub name: EventName,
-    /// What is told of it.
+    /// What the event carries; `null` where it carries nothing.
     pub payload: Value,
 }
 
 /// The sessions that an event is for.
 #[derive(Debug, Clone)]
 pub enum EventTarget {
-    /// This one.
+    /// One session by its id, running or not.
     Session(SessionId),
     /// The running ones of a contact.
     Contact {
         /// Of this flow alone, published or not.
         flow_id: Option<FlowId>,
-        /// The contact.
+        /// The contact whose sessions are meant.
         contact_ref: ContactRef,
     },
 }
@@ -47,10 +47,10 @@ pub enum EventHandling {
     Refused,
 }
 
-/// One session that was told of an event.
+/// One session that got an event, and what it did with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSent {
-    /// The session.
+    /// The session's id.
     pub id: SessionId,
     /// What it did.
     pub handled: EventHandling,
@@ -60,7 +60,7 @@ pub struct EventSent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EventOutcome {
-    /// These sessions were told; of a contact without running sessions none.
+    /// The event was sent to these sessions; none if the contact has no running session.
     Sent {
         /// The last prompted first.
         sessions: Vec<EventSent>,
@@ -133,7 +133,7 @@ impl Command for SendEvent {
 }
 
 impl SendEvent {
-    /// Tells one session, unless it is over by now.
+    /// Sends the event to one session, unless that has ended by now.
     fn send(&self, job: &Job<'_>, loaded: &mut LoadedSession) -> Result<Option<EventSent>, Deferred> {
         job.settle(loaded, job.now())?;
         if !loaded.is_running() {

@@ -1,4 +1,4 @@
-//! Giving a conversation back to its flow: by the person who had a session in handoff, or for whoever else held it.
+//! Giving a conversation back to its flow: after a handoff of a session, or after another party held the conversation.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::store::contacts;
 /// Takes a session out of handoff: its flow goes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Resume {
-    /// The session.
+    /// The session in handoff.
     pub id: SessionId,
 }
 
@@ -49,10 +49,10 @@ impl Command for Resume {
     }
 }
 
-/// Ends what holds the conversation with somebody: flows go on. The outcome is whether there is such a contact.
+/// Ends the hold on a contact's conversation: flows go on. The outcome is whether there is such a contact.
 #[derive(Debug, Clone, Copy)]
 pub struct ResumeContact {
-    /// With whom.
+    /// The contact whose conversation is held.
     pub contact_id: ContactId,
 }
 

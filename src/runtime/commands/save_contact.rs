@@ -1,7 +1,7 @@
 //! Writing people's profiles for the systems of the operator: making a contact, changing it, tagging it.
 //!
-//! None of this tells whether a person wants to be written to: it neither opts in nor out, and whoever had opted out
-//! before being erased is opted out from the first moment when somebody enters the number again.
+//! None of this records whether a person wants to be written to: it neither opts in nor out. The number of a person who
+//! had opted out before being erased is opted out from the moment it is entered again.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +16,16 @@ use crate::store::contacts::{self, Profile};
 /// Tags of a contact at most.
 pub const TAGS_PER_CONTACT: usize = TAGS;
 
-/// Changes a contact, or makes one of a phone number that is nobody's.
+/// Changes a contact, or makes one for a phone number that belongs to no contact.
 #[derive(Debug, Clone)]
 pub struct SaveContact {
-    /// Whose profile.
+    /// The contact whose profile is changed.
     pub contact_ref: ContactRef,
     /// What changes. `opt_out` is left alone.
     pub change: ContactChange,
     /// All tags from now on, before those of the change come and go.
     pub tags: Option<Vec<String>>,
-    /// What a phone number that is nobody's becomes: a contact from this source; `None` leaves it nobody's.
+    /// The source of a contact that is made for an unknown phone number; `None`: none is made.
     pub source: Option<String>,
 }
 

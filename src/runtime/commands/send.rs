@@ -24,16 +24,16 @@ const MAX_AGE: Duration = Duration::from_secs(MESSAGE_MAX_AGE_MINUTES as u64 * 6
 /// written by then.
 #[derive(Debug, Clone)]
 pub struct SendText {
-    /// To whom.
+    /// The recipient's number; an unknown one becomes a contact.
     pub phone: Phone,
-    /// What.
+    /// The text, split into parts if it is longer than the channel takes.
     pub text: String,
 }
 
 /// Says a template of the channel.
 #[derive(Debug, Clone)]
 pub struct SendTemplate {
-    /// To whom.
+    /// The recipient's number; an unknown one becomes a contact.
     pub phone: Phone,
     /// Which: any of its languages.
     pub template_id: TemplateId,
@@ -49,9 +49,9 @@ pub struct SendTemplate {
 pub enum Sending {
     /// It waits to go out; on the simulator it is shown.
     Queued {
-        /// The message.
+        /// The message's id, or that of its first part.
         id: MessageId,
-        /// To whom.
+        /// The recipient.
         contact_id: ContactId,
     },
     /// Nothing was said, and nothing was changed.
@@ -80,7 +80,7 @@ pub enum SendRefusal {
     },
     /// What stands for a medium is no link.
     NoLink {
-        /// The placeholder.
+        /// The placeholder's name, such as `header.1`.
         key: String,
     },
     /// The template needs values that are not there, or blank.
@@ -202,7 +202,7 @@ impl Job<'_> {
         Ok(if is_opted_out { Err(SendRefusal::OptedOut) } else { Ok(found) })
     }
 
-    /// The contact, who is made if nobody has the number. That is no consent: `opted_in_at` stays as it is.
+    /// The contact, which is made if no contact has the number. That is no consent: `opted_in_at` stays as it is.
     fn addressee(&self, found: Option<StoredContact>, phone: &Phone) -> Result<StoredContact> {
         Ok(match found {
             Some(contact) => contact,

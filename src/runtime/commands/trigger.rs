@@ -15,13 +15,13 @@ use crate::store::{WriteClass, contacts, flows, sessions};
 /// Starts a published flow for a contact.
 #[derive(Debug, Clone)]
 pub struct Trigger {
-    /// The flow.
+    /// The flow or sequence to start.
     pub flow_id: FlowId,
     /// What it must be: a sequence is not found where a flow is asked for, and the other way round.
     pub kind: FlowKind,
     /// The contact; a new phone number becomes one.
     pub contact_ref: ContactRef,
-    /// `{{context.*}}`.
+    /// The values that templates read as `{{context.*}}`.
     pub context: Map<String, Value>,
     /// What to do if a session of the pair is live.
     pub on_running: OnRunning,
@@ -35,7 +35,7 @@ pub enum OnRunning {
     Return,
     /// Cancels it and starts anew.
     Restart,
-    /// Is refused.
+    /// The trigger is refused.
     Fail,
 }
 
@@ -45,20 +45,20 @@ pub enum OnRunning {
 pub enum Triggered {
     /// A session is committed and its first turn has run.
     Started {
-        /// The session.
+        /// The id of the new session.
         id: SessionId,
         /// The flow's name.
         flow_name: String,
-        /// The contact.
+        /// The contact, also if the trigger made it.
         contact_id: ContactId,
     },
     /// A session of the pair is live, or ended within the flow's quiet period.
     AlreadyRunning {
-        /// That session.
+        /// The id of the live or ended session.
         id: SessionId,
         /// The flow's name.
         flow_name: String,
-        /// The contact.
+        /// The contact that the session is with.
         contact_id: ContactId,
         /// It has ended, and the quiet period has not.
         ended: bool,
@@ -88,7 +88,7 @@ pub enum TriggerRefusal {
     },
     /// A session is live, and the trigger said to fail then.
     Running {
-        /// That session.
+        /// The id of the live session.
         id: SessionId,
     },
 }
@@ -116,7 +116,7 @@ pub enum BatchBegun {
     Refused {
         /// What it is, published or not; a flow where there is none.
         kind: FlowKind,
-        /// Why.
+        /// Why the triggers would be refused.
         refusal: TriggerRefusal,
     },
 }
@@ -270,7 +270,7 @@ fn find_flow(job: &Job<'_>, id: FlowId, kind: FlowKind) -> Result<Option<flows::
     Ok(flows::find_published(job.tx(), id)?.filter(|flow| flow.kind == kind))
 }
 
-/// Whether a session of the flow can start with this context, whoever the contact is.
+/// Whether a session of the flow can start with this context, for any contact.
 pub(in crate::runtime) fn check_start(flow: &CompiledFlow, context: &Map<String, Value>) -> Result<(), TriggerRefusal> {
     if !flow.has_entry() {
         return Err(TriggerRefusal::NoEntryNode);

@@ -39,7 +39,7 @@ pub enum ContactUpdated {
     NotFound,
     /// The metadata would be larger than [`METADATA_BYTES`]. Nothing was changed.
     MetadataTooLarge,
-    /// The person has opted out, and nobody else can undo that. Nothing was changed.
+    /// The person has opted out, and only that person can undo it. Nothing was changed.
     StaysOptedOut,
 }
 

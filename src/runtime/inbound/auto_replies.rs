@@ -7,8 +7,8 @@
 //! Since a question for any text is answered by a machine, too, and a flow may take its time, it is the end as well
 //! after thirty within ten minutes that led to more: a session took another message of the person, whether or not that
 //! fitted, or the session that began went on by itself, because a timer of it fired. A person may well write every ten
-//! seconds to what answers with a text and is over, but nobody goes through thirty conversations in ten minutes,
-//! however often the answers in each are wrong. What comes meanwhile is kept as unrouted with the reason
+//! seconds to a flow that answers with a text and ends, but does not go through thirty conversations in ten minutes,
+//! however often the answers in each are wrong. Messages above the limit are kept as unrouted with the reason
 //! [`Reason::AutoReplyLimit`]. Words that opt out and in do their work all the same; only their confirmations stop at
 //! as many within a minute.
 //!
@@ -52,11 +52,11 @@ pub(in crate::runtime) enum Standing {
 pub(in crate::runtime) struct Earlier {
     /// When it came.
     pub(in crate::runtime) at: Timestamp,
-    /// What became of it.
+    /// How it was handled.
     pub(in crate::runtime) kind: EarlierKind,
 }
 
-/// What became of a message from a person.
+/// How a message from a person was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum EarlierKind {
     /// It was answered by itself, and that was all.
@@ -65,11 +65,11 @@ pub(in crate::runtime) enum EarlierKind {
     Begun,
     /// A session took it as an answer to what it had asked.
     Taken,
-    /// A session heard it and did not take it as an answer: it did not fit, or nothing was asked.
+    /// A session got it and did not take it as an answer: it did not fit, or nothing was asked.
     Heard,
     /// It was not answered because of the limit.
     Unanswered,
-    /// Anything else.
+    /// Any other handling, such as a word that opts out or in.
     Other,
 }
 
@@ -126,8 +126,8 @@ impl Job<'_> {
         standing_of(self.tx(), contact_seq, at)
     }
 
-    /// Whether a wish is still confirmed to a contact, whose message is stored by now: not to somebody who changes it
-    /// as often as no person does.
+    /// Whether a wish of a contact, whose message is stored by now, is still confirmed: not if it changes more often
+    /// than a person would change it.
     pub(super) fn may_confirm(&self, contact_seq: i64) -> Result<bool> {
         let heard = messages::heard_of(self.tx(), contact_seq, self.now(), (SPAN, Duration::ZERO), MAX_HEARD)?;
         let since = self.now().minus(SPAN);
@@ -152,10 +152,10 @@ pub fn has_stopped_auto_replies(conn: &Conn, contact_seq: i64, now: Timestamp) -
     Ok(standing_of(conn, contact_seq, now)? == Standing::Over)
 }
 
-/// Lets automatic answers to somebody go on. The outcome is whether there is such a contact.
+/// Lifts the limit of automatic answers for a contact. The outcome is whether there is such a contact.
 #[derive(Debug, Clone, Copy)]
 pub struct AllowAutoReplies {
-    /// To whom.
+    /// The contact for which the limit is lifted.
     pub contact_id: ContactId,
 }
 
@@ -177,7 +177,7 @@ mod tests {
         Timestamp::from_millis(1_778_141_663_250).plus(Duration::from_secs(seconds))
     }
 
-    /// Messages by their seconds, told in the order in which they came.
+    /// Messages by their seconds, recorded in the order in which they came.
     fn told(all: &[(u64, EarlierKind)], allowed_from: Option<u64>, now: u64) -> Standing {
         let newest_first = all.iter().rev().map(|(seconds, kind)| Earlier { at: at(*seconds), kind: *kind });
         standing(newest_first, allowed_from.map(at), at(now))

@@ -1,7 +1,7 @@
 //! Opting out and in by a word.
 //!
-//! Whoever opts out gets one confirmation and then nothing: every session of theirs ends, and what is queued for them
-//! is dropped. The confirmation is the one message that reaches somebody who opted out, by its origin.
+//! A person who opts out gets one confirmation and then nothing: all of the person's sessions end, and what is queued
+//! for them is dropped. Only the confirmation is sent to an opted-out contact; its origin allows it.
 
 use crate::domain::consent::Wish;
 use crate::domain::{EventKind, Origin, Reason};
@@ -87,7 +87,7 @@ impl Job<'_> {
         self.enqueue_text(contact, Origin::Consent, &text, None).map(|_| ())
     }
 
-    /// Tells that somebody opted out or in.
+    /// Publishes the event that a contact opted out or in.
     pub(in crate::runtime) fn emit_consent(&self, event: EventKind, contact_seq: i64) -> Result<()> {
         let contact = self.contact(contact_seq)?.contact;
         self.session_ender().emit_consent(event, contact_seq, &contact)

@@ -1,9 +1,9 @@
 //! What a provider delivers: messages of people, the progress of ours, and news about the channel.
 //!
 //! Everything in a delivery is committed before it is acknowledged, each item in a job of its own. What one person
-//! wrote is taken in its order, and different people side by side. An item that cannot be committed has the whole
-//! delivery sent again, which does nothing to the items that were: a message is known by its id, and progress is told
-//! once.
+//! wrote is taken in its order, and different people side by side. If an item cannot be committed, the provider sends
+//! the whole delivery again, which changes nothing for the items that were committed: a message is recognized by its
+//! id, and each stage of progress is published once.
 
 use std::collections::HashMap;
 use std::sync::Arc;

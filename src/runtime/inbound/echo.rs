@@ -31,7 +31,7 @@ struct TakeEcho {
 enum Echoed {
     /// It is in the conversation.
     Kept,
-    /// It was there before, is a message of this server, or is one of somebody who was erased.
+    /// It is stored already, is a message of this server, or belongs to an erased person.
     Known,
 }
 
@@ -97,7 +97,7 @@ fn body(echo: &Echo) -> Value {
     body
 }
 
-/// Takes a [`Handover`]. The outcome is whether anybody is known by what it names.
+/// Takes a [`Handover`]. The outcome is whether its address belongs to a contact.
 struct TakeHandover {
     handover: Handover,
     arrival: Arc<Arrival>,
@@ -108,7 +108,7 @@ impl Command for TakeHandover {
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
         let Handover { person, to_us, at } = &self.handover;
-        // Of somebody else there is nothing that could be held, and nothing to show.
+        // An unknown person has no conversation to hold or show.
         let Some(contact) = job.only_owner(&person.addresses)? else { return Ok(false) };
         let heard_at = self.arrival.at();
         let at = at.map_or(heard_at, |at| at.min(heard_at));
@@ -122,7 +122,8 @@ impl Command for TakeHandover {
 }
 
 impl Runtime {
-    /// Takes what somebody else said to a person on our number, whatever is wrong with the person's sessions.
+    /// Takes a message that another sender wrote to a person from our number, even if the person's sessions cannot be
+    /// stepped.
     ///
     /// # Errors
     /// As [`Runtime::handle`], when it could not be stored at all.
@@ -142,7 +143,7 @@ impl Runtime {
     pub(in crate::runtime) async fn take_handover(&self, handover: Handover, arrival: Arc<Arrival>) -> Result<()> {
         match self.handle(TakeHandover { handover, arrival }).await {
             Err(error) if error.code() == Code::Internal => {
-                // What is said next on either side tells as much.
+                // The next message on either side shows the same.
                 tracing::error!(%error, "that a conversation changed hands could not be handled; it is left at that");
                 Ok(())
             }

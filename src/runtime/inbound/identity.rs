@@ -18,7 +18,8 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::{addresses, merge};
 
 impl Job<'_> {
-    /// The contact that all of these addresses lead to that lead to anybody; `None` also where they lead to several.
+    /// The one contact that those of these addresses that are known lead to; `None` if they lead to several contacts,
+    /// or none is known.
     pub(super) fn only_owner(&self, shown: &[AddressKey]) -> Result<Option<StoredContact>> {
         match self.owners(shown)?.as_slice() {
             [only] => contacts::find_by_seq(self.tx(), *only),
@@ -50,7 +51,7 @@ impl Job<'_> {
         Ok(stored)
     }
 
-    /// The person has a new number or a new id: it leads to the contact, and what it replaces leads to nobody.
+    /// The person has a new number or a new id: it leads to the contact, and what it replaces leads to no contact.
     pub(super) fn change_addresses(
         &self,
         contact: &StoredContact,
@@ -87,7 +88,7 @@ impl Job<'_> {
             && addresses::owner(self.tx(), new_id)?.is_none()
             && !addresses::of_contact(self.tx(), seq, new_id.kind)?.is_empty()
         {
-            // The number leads to somebody with another id, so it is somebody else's by now.
+            // The contact of this number has another id, so the number has changed hands.
             seq = self.add_contact(std::slice::from_ref(new_id), None, self.channel())?;
         }
         self.lead_to(seq, shown, access, |ours, theirs| !are_two_people(ours, theirs))
@@ -134,7 +135,7 @@ impl Job<'_> {
         Ok(seq)
     }
 
-    /// Whether one of these addresses, new here, belonged to somebody who had opted out and was erased. A contact that
+    /// Whether one of these addresses, new here, belonged to a person who had opted out and was erased. A contact that
     /// has such an address already and is not opted out has opted in again since.
     fn inherits_opt_out(&self, seq: i64, shown: &[AddressKey]) -> Result<bool> {
         if self.contact(seq)?.contact.is_opted_out() {

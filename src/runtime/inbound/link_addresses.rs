@@ -31,9 +31,9 @@ impl Command for LinkAddresses {
 }
 
 impl Job<'_> {
-    /// Takes note of the number at which the channel says that a message has reached its contact, and gives the
-    /// message's row as it is then. Where that number leads to somebody else, both are one person, unless each has an
-    /// id of their own. One that leads to nobody is kept if it is `kept`.
+    /// Records the number at which, by the channel's word, a message has reached its contact, and returns the message's
+    /// row as it is then. If that number belongs to another contact, both are one person, unless each has an id of its
+    /// own. An unknown number is added to the contact if `kept` is set.
     pub(in crate::runtime) fn reached_at(
         &self,
         row: OutboxRow,
@@ -64,7 +64,7 @@ impl Job<'_> {
 }
 
 impl Runtime {
-    /// Takes note that somebody has these addresses, which may make one contact of two.
+    /// Records that these addresses belong to one person, which may merge two contacts.
     ///
     /// # Errors
     /// As [`Runtime::handle`].

@@ -51,7 +51,7 @@ impl Job<'_> {
         let (keep, gone) = (self.contact(keep.seq)?, self.contact(gone.seq)?);
         let held = [&keep, &gone].into_iter().filter_map(|contact| contact.held).max_by_key(|held| held.until);
         if let Some(held) = held.filter(|held| access.is_full() && held.is_on(self.now())) {
-            // Whoever holds the conversation with one of them holds it with both.
+            // A hold on the conversation of either contact becomes a hold on the merged one.
             for contact in [&keep, &gone] {
                 let from = self.holder(contact.held).map_or(self.now(), |held| held.until);
                 self.move_hold(contact.seq, from, &held)?;

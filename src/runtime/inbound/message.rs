@@ -37,7 +37,7 @@ pub struct Inbound {
     pub arrival: Arc<Arrival>,
 }
 
-/// A message of ours that somebody taps or quotes.
+/// A message of ours that a person taps or quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quoted {
     /// By our id.
@@ -93,8 +93,8 @@ impl Inbound {
         Self { is_overheard: true, ..Self::of(message, arrival) }
     }
 
-    /// Whose messages its id is one of: the sender's, where ids may count for each person; everybody's, which is the
-    /// empty text, where the channel numbers all messages alike.
+    /// The scope in which the message's id is unique: the sender, where the channel numbers the messages of each
+    /// person; the empty text, where it numbers all messages together.
     pub(super) fn id_sender(&self, channel: ChannelKind) -> String {
         let address = self.from.addresses.first().filter(|_| channel.numbers_by_sender());
         address.map_or_else(String::new, |address| match Phone::from_e164(&address.value) {

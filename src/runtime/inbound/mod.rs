@@ -1,10 +1,10 @@
 //! A message from a person: whose it is, and what takes it.
 //!
-//! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then
-//! whoever else holds the conversation (see [`super::job::held`]), the session whose message is tapped or quoted, a
-//! session in handoff, the session that has the floor, keywords, a late reply, the fallback flow, as far as the limit
-//! of automatic answers lets these three; what nothing takes is stored as unrouted, with the reason. Each message is
-//! one write job (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
+//! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then a
+//! hold on the conversation (see [`super::job::held`]), the session whose message is tapped or quoted, a session in
+//! handoff, the session that has the floor, keywords, a late reply, the fallback flow, as far as the limit of automatic
+//! answers lets these three; what nothing takes is stored as unrouted, with the reason. Each message is one write job
+//! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
 
 mod auto_replies;
 mod consent;
@@ -43,8 +43,8 @@ pub(super) use received::Marker;
 use route::Route;
 
 impl Runtime {
-    /// Takes a message from a person, whatever is wrong with the flow that it is for: nobody's message is lost to that,
-    /// and nobody is kept from opting out.
+    /// Takes a message from a person, even if the flow that it is for cannot run: no message is lost to that, and
+    /// opting out always works.
     ///
     /// # Errors
     /// As [`Runtime::handle`], when the message could not be stored at all.
@@ -151,7 +151,7 @@ impl Receive {
         Ok(job.contact(contact.seq)?)
     }
 
-    /// Stores the message, and tells whoever wants to hear of it.
+    /// Stores the message, and publishes it to webhook endpoints and watchers.
     fn store(&self, job: &Job<'_>, contact: &contacts::StoredContact, route: &Route) -> Result<Stored, Deferred> {
         let inbound = self.inbound.as_ref();
         let (id, at) = (MessageId(Uuid::now_v7()), inbound.arrival.at());

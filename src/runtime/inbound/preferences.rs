@@ -1,4 +1,4 @@
-//! What people tell the channel itself of their wishes: that they want no marketing, and that they want it again.
+//! Wishes that people express to the channel itself: to get no marketing, or to get it again.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const AHEAD: Duration = Duration::from_secs(300);
 
 /// A [`Preference`] as one job.
 ///
-/// It is the same wish as a refusal because of it, and undone by the person alone: by another preference, or by a word
-/// that opts in. An opt-out by a word is none of its business. Of somebody unknown a contact is made, because whoever
-/// triggers a flow for that number later must hear of the wish.
+/// It has the same effect as a refusal because of it, and only the person can undo it: by another preference, or by a
+/// word that opts in. It does not change an opt-out by a word. For an unknown person a contact is made, so that a later
+/// trigger for that number finds the wish.
 #[derive(Debug, Clone)]
 struct Prefer {
     preference: Preference,
@@ -57,7 +57,7 @@ impl Command for Prefer {
 }
 
 impl Runtime {
-    /// Takes what a person has told the channel of their wishes.
+    /// Takes a wish that a person has expressed to the channel.
     ///
     /// # Errors
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.

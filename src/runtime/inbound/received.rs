@@ -13,7 +13,7 @@ use crate::store::contacts::StoredContact;
 use crate::views::contact::EventContact;
 use crate::views::message::{MessageReceived, ReceivedMessage, content};
 
-/// Requests that mark messages as read, at once. Of more, some messages stay unread, which harms nobody.
+/// Concurrent requests that mark messages as read. Above this number messages stay unread, which does no harm.
 const MARKED_AT_ONCE: usize = 16;
 
 /// Marks messages as read.

@@ -10,7 +10,7 @@ use crate::error::{Code, Error};
 /// Whether a command reads and steps sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum Access {
-    /// It does.
+    /// Sessions are read and stepped.
     Full,
     /// It does not, because one of them cannot be read. Those that are to end are only marked.
     Degraded,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::domain::Timestamp;
 use crate::runtime::clock::Clock;
 
-/// The register.
+/// The register of replies that have arrived and whose jobs are not yet answered. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::runtime) struct Arrivals {
     clock: Clock,

@@ -1,4 +1,4 @@
-//! The feed of changes: what pages and streams of events are told while it happens.
+//! The feed of changes, which pages and event streams follow live.
 //!
 //! A change says that something changed and where it stands now, after the commit that changed it. It is no record:
 //! what needs certainty reads the store. A subscriber that is too slow misses changes and receives `Everything`.
@@ -20,11 +20,11 @@ const MAX_LAG: usize = 4_096;
 pub enum Change {
     /// A session began, moved or ended.
     Session {
-        /// The session.
+        /// The session's id.
         id: SessionId,
-        /// Its flow.
+        /// The flow that it runs.
         flow_id: FlowId,
-        /// Its contact.
+        /// The contact that it is with.
         contact_id: ContactId,
         /// Whether it runs, or how it ended.
         status: Status,
@@ -37,7 +37,7 @@ pub enum Change {
     },
     /// A message came in or went out.
     Message {
-        /// The message.
+        /// The message's id.
         id: MessageId,
         /// Whose conversation it belongs to.
         contact_id: ContactId,
@@ -55,7 +55,7 @@ pub enum Change {
     Handoff {
         /// The session that asks.
         session_id: SessionId,
-        /// Its flow.
+        /// The flow that the session runs.
         flow_id: FlowId,
         /// Whose conversation it is.
         contact_id: ContactId,
@@ -68,7 +68,7 @@ pub enum Change {
     },
     /// A flow's draft was saved, or it was published, unpublished or deleted.
     Flow {
-        /// The flow.
+        /// The flow's id.
         id: FlowId,
         /// How often its draft was saved.
         revision: u32,
@@ -77,7 +77,7 @@ pub enum Change {
     },
     /// A channel was paused, or goes on.
     Channel {
-        /// Its name.
+        /// The channel's name.
         name: &'static str,
         /// `paused` or `running`.
         state: &'static str,
@@ -138,7 +138,7 @@ impl ChangeFeed {
         Self { watchers: broadcast::channel(MAX_LAG).0, waiters: Waiters::new() }
     }
 
-    /// Whether anybody watches, or waits for a message.
+    /// Whether there are subscribers, or callers that wait for a message.
     pub(in crate::runtime) fn is_watched(&self) -> bool {
         self.watchers.receiver_count() > 0 || self.waiters.are_there()
     }

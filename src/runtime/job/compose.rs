@@ -20,16 +20,16 @@ const WINDOW_MARGIN: Duration = Duration::from_secs(60);
 pub(in crate::runtime) enum Choice<'a> {
     /// The text, with its medium or its options.
     Text,
-    /// The template.
+    /// The template that stands in for the text.
     Template(&'a TemplateRef),
 }
 
 /// In which languages a template is looked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::runtime) struct Languages<'a> {
-    /// The contact's.
+    /// The contact's language; `None` if unknown.
     pub(in crate::runtime) contact: Option<&'a str>,
-    /// The flow's.
+    /// The flow's language; `None` if it sets none.
     pub(in crate::runtime) flow: Option<&'a str>,
 }
 
@@ -206,7 +206,7 @@ fn hope(status: TemplateStatus) -> u8 {
     }
 }
 
-/// Whether free text may go to somebody who last wrote at that time.
+/// Whether free text may go to a contact whose last message came at that time.
 pub(in crate::runtime) fn is_window_open(last_inbound_at: Option<Timestamp>, now: Timestamp) -> bool {
     last_inbound_at.is_some_and(|at| at.plus(WINDOW - WINDOW_MARGIN) > now)
 }

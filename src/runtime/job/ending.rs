@@ -1,7 +1,7 @@
 //! What is written when sessions end without being read: by a server's job, or by a command beside the server.
 //!
 //! It needs a transaction and a time, and no server: no flow is compiled and no session is stepped. A job adds what
-//! only a server has, which is those who watch.
+//! only a server has: subscribers to the feed of changes.
 
 use serde_json::json;
 
@@ -20,11 +20,11 @@ pub(in crate::runtime) const BROKEN: &str = "the session could not go on; the se
 /// A transaction in which sessions and messages end.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) struct SessionEnder<'a> {
-    /// The transaction.
+    /// The transaction that the caller commits.
     pub(in crate::runtime) tx: &'a Tx<'a>,
     /// The time of all that is written.
     pub(in crate::runtime) now: Timestamp,
-    /// Who knows the webhook endpoints by heart; without one they are read.
+    /// The endpoints of webhooks in memory; without them they are read from the database.
     pub(in crate::runtime) listeners: Option<&'a Listeners>,
     /// What there is to do after the commit.
     pub(in crate::runtime) wakeups: &'a Wakeups,

@@ -16,8 +16,9 @@ use crate::views::event::{ConsentChanged, Event, HandoffRequested, SessionMoved}
 use crate::views::session::EventSession;
 
 impl SessionEnder<'_> {
-    /// Queues an event for every endpoint that wants to hear of it, in the transaction that makes it happen. `body` has
-    /// what the event tells beside its name, its time and the tenant. `contact_seq` is the person it tells of.
+    /// Enqueues an event for every endpoint that subscribes to it, in the transaction that makes it happen. `body` has
+    /// the event's fields beside its name, its time and the tenant. `contact_seq` is the row of the contact that it is
+    /// about.
     pub(in crate::runtime) fn emit<B: Serialize>(
         &self,
         event: EventKind,
@@ -58,7 +59,7 @@ impl SessionEnder<'_> {
         Ok(())
     }
 
-    /// Tells that a session has ended that was not read.
+    /// Publishes the end of a session that was not loaded.
     pub(in crate::runtime) fn emit_unloaded(&self, status: Status, marked: &Marked, reason: &str) -> Result<()> {
         let Some(event) = EventKind::of_end(status) else { return Ok(()) };
         let contact = contacts::find_by_seq(self.tx, marked.contact_seq)?.map(|stored| stored.contact);
@@ -77,7 +78,7 @@ impl SessionEnder<'_> {
         })
     }
 
-    /// Tells that somebody opted out or in.
+    /// Publishes that a contact opted out or in.
     pub(in crate::runtime) fn emit_consent(&self, event: EventKind, contact_seq: i64, contact: &Contact) -> Result<()> {
         self.emit(event, Some(contact_seq), || ConsentChanged { contact: contact.into() })
     }
@@ -94,7 +95,7 @@ impl Job<'_> {
         self.session_ender().emit(event, contact_seq, body)
     }
 
-    /// Tells that a session has begun or ended.
+    /// Publishes that a session has begun or ended.
     pub(in crate::runtime) fn emit_session(
         &self,
         event: EventKind,
@@ -105,7 +106,7 @@ impl Job<'_> {
         self.emit(event, Some(contact_seq), || SessionMoved { session: session.into(), contact: contact.into() })
     }
 
-    /// Tells that people are asked for.
+    /// Publishes the flows' requests for a person.
     pub(in crate::runtime) fn request_handoffs(
         &self,
         contact_seq: i64,

@@ -1,16 +1,16 @@
-//! A conversation that somebody else holds: flows are silent meanwhile, and their clocks stand still.
+//! A held conversation: a person or another system answers the contact, flows are silent, and their clocks stand still.
 //!
-//! It begins with what is heard of others on the same number (a colleague's message in the WhatsApp Business app, a
-//! message while another system of Meta has the conversation), lasts for a while after the last such sign, and ends
-//! early when an operator says so, when Meta gives the conversation back, or when a message of ours takes it back.
+//! A hold begins with a sign of another sender on the same number (a colleague's message in the WhatsApp Business app,
+//! a message while another system of Meta has the conversation), lasts for a while after the last such sign, and ends
+//! early when an operator ends it, when Meta gives the conversation back, or when a message of ours takes it back.
 //!
 //! The contact's row says who holds the conversation, and all that is armed is moved at once: see
-//! [`engine::move_timers`]. So the sweeper, settling, and whoever looks for what is due need not know of it. What does:
+//! [`engine::move_timers`]. So the sweeper, settling and queries for due rows need not know of it. These do:
 //!
 //! - [`Job::apply`](super::Job) takes an event as if the time were not, and moves on what comes of it;
-//! - the router keeps what the person writes for whoever holds the conversation;
+//! - the router stores what the person writes without a turn, for the holder to read;
 //! - a claim has what flows say step aside until the end, and its age moves along;
-//! - a prompt whose acceptance is told of moves its timeout by what was left.
+//! - the acceptance of a prompt moves its timeout by the time that was left.
 //!
 //! What people, consent and the operator's systems say goes out as ever.
 
@@ -24,15 +24,15 @@ use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{outbox, sessions};
 
-/// For how long another system of Meta is taken to hold a conversation after the last that was heard of it: a window
-/// for free text, after which it could not answer either. A conversation must not be silent for ever because nobody
-/// said that it was given back.
+/// For how long another system of Meta is taken to hold a conversation after its last sign: a window for free text,
+/// after which it could not answer either. A conversation must not be silent for ever because the notice that it was
+/// given back is missing.
 pub(in crate::runtime) const STANDBY: Duration = Duration::from_secs(24 * 3600);
 
-/// A sign that somebody else holds a conversation.
+/// A sign that another sender holds a conversation.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) struct Sign<'a> {
-    /// Who.
+    /// The holder.
     pub(in crate::runtime) by: Holder,
     /// When it was given.
     pub(in crate::runtime) at: Timestamp,
@@ -49,8 +49,8 @@ impl Job<'_> {
         }
     }
 
-    /// Takes a sign that somebody else holds the conversation with a contact: it begins, or lasts longer. One that is
-    /// too old, or older than what is known by now, changes nothing.
+    /// Takes a sign that another sender holds the conversation with a contact: the hold begins, or is extended. A sign
+    /// that is too old, or older than the current hold's last one, changes nothing.
     pub(in crate::runtime) fn hold_for_other(&self, contact: &StoredContact, sign: Sign<'_>) -> Result<(), Deferred> {
         let now = self.now();
         let at = sign.at.min(now);

@@ -1,8 +1,8 @@
 //! The words that start flows, kept in memory so that no message costs a look into any document.
 //!
-//! A keyword can only come with a publication, and each publication makes a row: so the number of the last row tells
-//! whether what is kept is complete, whoever published and wherever. That a flow has been unpublished since, or lost
-//! the word, is seen when the word is used.
+//! A keyword can only come with a publication, and each publication makes a row: so the number of the last row shows
+//! whether the cache is complete, also after a publication by another process. That a flow has been unpublished since,
+//! or lost the word, is seen when the word is used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

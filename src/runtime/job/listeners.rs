@@ -1,4 +1,4 @@
-//! The webhook endpoints that are told of events, kept in memory so that no job reads them.
+//! The webhook endpoints that subscribe to events, kept in memory so that no job reads them.
 
 use std::sync::{PoisonError, RwLock};
 

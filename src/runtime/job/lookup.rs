@@ -1,5 +1,5 @@
-//! Looking contacts up: by the id or the number that a request names, and whether the owner of an address that leads to
-//! nobody had opted out.
+//! Looking contacts up: by the id or the number that a request names, and whether the owner of an address that belongs
+//! to no contact had opted out.
 
 use super::Job;
 use crate::channels::capabilities::address_kinds;
@@ -26,7 +26,7 @@ pub enum ContactRef {
 pub enum Resolved {
     /// A contact in the database.
     Known(StoredContact),
-    /// Nobody yet.
+    /// A phone number that belongs to no contact.
     New(Phone),
     /// No contact has that id.
     Unknown,
@@ -67,7 +67,7 @@ pub(in crate::runtime) fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Op
     Ok(None)
 }
 
-/// Whether the owner of an address that leads to nobody had opted out and was erased.
+/// Whether the owner of an address that belongs to no contact had opted out and was erased.
 pub(in crate::runtime) fn had_opted_out(conn: &Conn, key: &ErasureKey, address: &AddressKey) -> Result<bool> {
     for candidate in address.forms_ever_kept(address_kinds()) {
         let tombstone = Tombstone::OptOut(candidate.kind.as_str(), &candidate.value);
@@ -89,13 +89,13 @@ impl Job<'_> {
         find_by_phone(self.tx(), phone)
     }
 
-    /// Whether the owner of an address that leads to nobody had opted out and was erased.
+    /// Whether the owner of an address that belongs to no contact had opted out and was erased.
     pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
         let Some(key) = self.erasure_key()? else { return Ok(false) };
         had_opted_out(self.tx(), &key, address)
     }
 
-    /// The key of the hashes; `None` where nobody was ever erased.
+    /// The key of the hashes; `None` until the first erasure.
     pub(in crate::runtime) fn erasure_key(&self) -> Result<Option<ErasureKey>> {
         if let Some(key) = self.shared().erasure_key.get() {
             return Ok(Some(*key));

@@ -105,7 +105,7 @@ impl Job<'_> {
         session: &Session,
         (said, hours): (&[PlannedMessage], Option<&SendHours>),
     ) -> Result<Vec<i64>> {
-        // What waits for its hours, or for somebody else, does not grow old by that.
+        // The time that a message waits for its hours, or for the end of a hold, does not count towards its age.
         let may_go_at = hours.and_then(|hours| hours.opening(self.now)).unwrap_or(self.now);
         let may_go_at = self.holder(loaded.held).map_or(may_go_at, |held| may_go_at.max(held.until));
         let good_until = may_go_at.plus(message_max_age(&loaded.flow));

@@ -68,7 +68,7 @@ pub trait Command: Send + Sync + 'static {
 /// Why a job was handed back instead of an outcome. What it has written is taken back then.
 #[derive(Debug)]
 pub enum Deferred {
-    /// It failed.
+    /// The job failed, and is rolled back.
     Failed(Error),
     /// It needs a flow that is not compiled yet.
     NeedsFlow(FlowKey),
@@ -176,7 +176,7 @@ impl<'a> Job<'a> {
         self.wakeups.messages();
     }
 
-    /// Whether anybody wants to be told of anything.
+    /// Whether the feed of changes has subscribers or waiters.
     pub(in crate::runtime) fn is_watched(&self) -> bool {
         self.shared.feed.is_watched()
     }
@@ -196,7 +196,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Notes what to tell, if anybody watches.
+    /// Records a change for the feed, if it is followed.
     pub(in crate::runtime) fn note_change(&self, change: impl FnOnce() -> Change) {
         if self.shared.feed.is_watched() {
             self.changes.borrow_mut().push(change());

@@ -1,4 +1,5 @@
-//! What follows when a message is settled: its lane goes on, its session hears of it, and so does who listens.
+//! What follows when a message is settled: its lane is released, its session gets the event, and the change is
+//! published.
 
 use serde_json::Value;
 
@@ -37,9 +38,9 @@ const SESSIONS_PER_JOB: usize = 64;
 pub(in crate::runtime) struct Acceptance<'a> {
     /// The channel's id of it.
     pub(in crate::runtime) provider_id: Option<&'a str>,
-    /// When.
+    /// When the channel took it; the session's timeout counts from then.
     pub(in crate::runtime) at: Timestamp,
-    /// Somebody said so. Else it merely counts as taken, and stays `unknown`.
+    /// Whether the channel confirmed it. Else it merely counts as taken, and stays `unknown`.
     pub(in crate::runtime) is_certain: bool,
     /// With degraded access its session's timeout is not moved.
     pub(in crate::runtime) access: Access,
@@ -52,9 +53,9 @@ pub(in crate::runtime) struct Failure<'a> {
     pub(in crate::runtime) reason: &'a str,
     /// The provider's explanation.
     pub(in crate::runtime) error: Option<&'a str>,
-    /// When.
+    /// When it failed.
     pub(in crate::runtime) at: Timestamp,
-    /// Whether its session hears of it.
+    /// Whether its session gets the failure as an event, which may end it.
     pub(in crate::runtime) notifies_session: bool,
 }
 
@@ -86,7 +87,7 @@ impl Job<'_> {
         }
         self.take_control(row, is_certain)?;
         self.note_progress(row, session.as_ref(), status)?;
-        // Nobody else tells of what this channel does with a message.
+        // No status of this channel follows, so the stage is published here.
         if is_certain && !self.shared().options.channel.kind().reports_progress() {
             self.publish_stage(row, "sent", provider_id, at, None)?;
         }
@@ -163,9 +164,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Opts a person out of marketing who told the channel so. What was begun with them ends: sessions in which they
-    /// have not written, and what is queued for them. A conversation of theirs goes on. `true` if there may be more
-    /// sessions than one job ends. With degraded access all of them end.
+    /// Opts a person out of marketing who has asked the channel for it. What was begun with the person ends: sessions
+    /// in which the person has not written, and what is queued for them. A session in which the person has written goes
+    /// on. `true` if there may be more sessions than one job ends. With degraded access all of them end.
     pub(in crate::runtime) fn opt_out_of_marketing(
         &self,
         contact: &StoredContact,
@@ -206,14 +207,13 @@ impl Job<'_> {
         self.note_dropped(&dropped)
     }
 
-    /// Tells of messages that were dropped from the queue, as of any that fail. No session hears of it: theirs has
-    /// ended.
+    /// Publishes the failure of messages that were dropped from the queue. No session gets it: theirs has ended.
     pub(in crate::runtime) fn publish_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         self.session_ender().publish_dropped(dropped, reason)?;
         self.note_dropped(dropped)
     }
 
-    /// The same for those who watch.
+    /// Adds the same to the feed of changes.
     pub(in crate::runtime) fn note_dropped(&self, dropped: &[OutboxRow]) -> Result<()> {
         if self.is_watched() {
             for row in dropped {
@@ -223,7 +223,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Tells once that a message got somewhere. `false` if that was told before.
+    /// Publishes a stage of a message once. `false` if it was published before.
     pub(in crate::runtime) fn publish_stage(
         &self,
         row: &OutboxRow,
@@ -287,8 +287,8 @@ impl Job<'_> {
     }
 
     /// Whether the timer that a session's due event would fire has to wait, because a message of the turn in which it
-    /// was armed is not settled: nobody can answer what has not arrived, and what a delay was to part would go out
-    /// together. The timer is armed again from now then.
+    /// was armed is not settled: a prompt that has not arrived cannot be answered, and messages that a delay separates
+    /// would go out together. The timer is then armed again, counted from now.
     pub(in crate::runtime) fn put_off_timeout(&self, loaded: &mut LoadedSession, event: &Event) -> Result<bool> {
         let (Event::Timeout { armed_in }, Some(seq), Some(contact_seq)) = (event, loaded.seq, loaded.contact_seq())
         else {
@@ -315,7 +315,7 @@ impl Job<'_> {
         if session.status != Status::Running {
             return Ok(());
         }
-        // While somebody else holds the conversation, the span counts from the end of that.
+        // While the conversation is held, the span counts from the end of the hold.
         let counts_from = match contacts::held(self.tx(), row.contact_seq)? {
             Some(held) => at.plus(held.rest(at)),
             None => at,
@@ -356,7 +356,7 @@ impl Job<'_> {
 }
 
 impl SessionEnder<'_> {
-    /// Tells of messages that were dropped from the queue, as of any that fail.
+    /// Publishes the failure of messages that were dropped from the queue.
     pub(in crate::runtime) fn publish_dropped(&self, dropped: &[OutboxRow], reason: Reason) -> Result<()> {
         for row in dropped {
             // What was behind them may go out.

@@ -27,7 +27,7 @@ pub(in crate::runtime) struct Shared {
     pub(in crate::runtime) consent: Arc<ConsentWords>,
     /// The words that start flows.
     pub(in crate::runtime) keywords: Keywords,
-    /// The webhook endpoints that are told of events.
+    /// The webhook endpoints that subscribe to events, in memory.
     pub(in crate::runtime) listeners: Listeners,
     /// Subscribers of changes.
     pub(in crate::runtime) feed: ChangeFeed,

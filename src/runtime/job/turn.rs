@@ -51,7 +51,7 @@ pub(in crate::runtime) struct PlannedMessage {
 /// A message's place among those in which a node says one thing.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct PartOf {
-    /// From 1.
+    /// This part's number, from 1.
     pub(in crate::runtime) number: u32,
     /// How many there are.
     pub(in crate::runtime) of: u32,
@@ -122,7 +122,7 @@ pub(in crate::runtime) fn take(
     let mut contact = contact.clone();
     let mut said = Vec::new();
     let (mut call, mut handoffs) = (None, Vec::new());
-    // A timer that fires together with the end of the session speaks for nobody any more.
+    // A timer that fires together with the end of the session says nothing any more.
     let is_over = session.expires_next() && session.due_at().is_some_and(|due_at| due_at <= now);
     for effect in effects {
         match effect {
@@ -176,8 +176,7 @@ pub(in crate::runtime) fn next(session: &Session) -> Option<Event> {
     engine::next_queued(session)
 }
 
-/// Fails a session that had completed if a message of its last turn could not be delivered: it said what it was to say
-/// to nobody.
+/// Fails a session that had completed if a message of its last turn could not be delivered: the contact did not get it.
 pub(in crate::runtime) fn fail_completed(session: &mut Session, turn: u32, code: &str) {
     if session.status == Status::Completed && session.turn == turn {
         session.status = Status::Failed;

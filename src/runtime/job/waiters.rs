@@ -23,7 +23,7 @@ impl Waiters {
         Self { permits: Semaphore::new(MAX_WAITING), by_message: Mutex::default() }
     }
 
-    /// Whether anybody waits, or is about to.
+    /// Whether callers wait, or are about to.
     pub(in crate::runtime) fn are_there(&self) -> bool {
         self.permits.available_permits() < MAX_WAITING
     }
@@ -37,7 +37,7 @@ impl Waiters {
         }
     }
 
-    /// Lets a caller wait, if not too many do. From then on changes of messages are told of.
+    /// Lets a caller wait, if not too many do. From then on changes of messages are published.
     pub(in crate::runtime) fn try_wait(&self) -> Option<SemaphorePermit<'_>> {
         self.permits.try_acquire().ok()
     }
@@ -62,7 +62,7 @@ pub(in crate::runtime) struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Ends when the message is told of after this is first polled or enabled.
+    /// Completes when a change of the message is published after this future was first polled or enabled.
     pub(in crate::runtime) fn woken(&self) -> Notified<'_> {
         self.waiter.notified()
     }

@@ -39,7 +39,7 @@ impl Wakeups {
         self.webhooks.set(true);
     }
 
-    /// Wakes them.
+    /// Wakes the workers for which there is work.
     pub(in crate::runtime) fn wake(&self, signals: &WakeSignals) {
         let wanted =
             [(&self.calls, &signals.calls), (&self.messages, &signals.messages), (&self.webhooks, &signals.webhooks)];

@@ -5,13 +5,13 @@
 //!
 //! A refusal that may pass ([`RefusalClass::Transient`]) does not say whether it is about the message or about the far
 //! side: a server that is down answers 500 to everything, and one that stumbles over a message answers 500 to that.
-//! What the far side does with other messages tells the two apart:
+//! What the far side does with other messages distinguishes the two:
 //!
 //! - It takes others while it refuses one: it is the message, which has eight tries. Only a try that was followed by an
-//!   acceptance counts, whoever's message that was, and the first.
+//!   acceptance counts, of any contact's message, and the first.
 //! - It refuses those of three people, and takes nothing in between: it is the far side. The channel is left alone as
 //!   if it could not be reached, and tried with one message at a time until it takes one.
-//! - It refuses those of one or two people, and there is nothing else to send: nobody can tell. The channel is not
+//! - It refuses those of one or two people, and there is nothing else to send: the cause is unknown. The channel is not
 //!   held, because a single bad message must not keep the next person waiting; the message is tried about once a minute
 //!   and no try counts, so that it outlasts an outage of any length that its own age allows
 //!   (`message_max_age_minutes`).
@@ -253,7 +253,7 @@ impl Circuit {
                 *self = Self { round, ..Self::default() };
                 return None;
             }
-            // It tells nothing.
+            // It is evidence of neither.
             Sent::Ambiguous { .. } => return None,
         };
         match refusal.class {
@@ -289,8 +289,8 @@ impl State {
                 let accepted = self.accepted;
                 let before = self.failing_heads.remove(&contact_seq).filter(|failure| failure.id == id);
                 let (times, is_spent) = match before {
-                    // One that was tried before this process began may be in the middle of an outage: restarts are no
-                    // reason to give it up.
+                    // A message that was tried before this process began may be in the middle of an outage: a restart
+                    // is no reason to abandon it.
                     None => (1, number <= 1),
                     // While the circuit is open, the far side is known to be at fault, whatever it took in between.
                     Some(before) => (
@@ -332,7 +332,7 @@ impl State {
                 // Meta: "retry after 4^X seconds, X from 0".
                 Duration::from_secs(4_u64.saturating_pow(times)).min(MAX_PERSON_PAUSE)
             }
-            // The channel's own pause is what counts: once it is over, nobody waits for more.
+            // The channel's own pause is what counts: once it is over, no message waits longer.
             RefusalClass::Transient if self.circuit.is_tripped() => return now,
             RefusalClass::Transient => backoff(times, MAX_MESSAGE_PAUSE, id),
             _ => return now,

@@ -18,9 +18,9 @@ use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedC
 /// How the channel stands that messages go out on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelState {
-    /// Its name.
+    /// The channel's name, as in the configuration.
     pub name: &'static str,
-    /// Since when nothing goes out, until somebody acts.
+    /// Since when nothing goes out; it stays so until an operator acts.
     pub paused_at: Option<Timestamp>,
     /// Why, such as the provider's code.
     pub reason: Option<String>,
@@ -104,7 +104,7 @@ impl Command for UseCredentials {
             let refused = settings::get(job.tx(), &refused_credentials_key(job.channel()))?;
             reason != Reason::Operator.as_str() && refused.is_none_or(|refused| refused != self.digest)
         } else {
-            // Also by the same token: somebody who sets it again wants it to be tried again.
+            // Also by the same token: an operator who sets it again wants a new attempt.
             job.shared().options.channel.kind().is_token_refusal(&reason)
         };
         Ok(is_mended && job.resume_channel()?)
@@ -112,8 +112,8 @@ impl Command for UseCredentials {
 }
 
 impl Job<'_> {
-    /// Pauses the channel for a refusal that concerns all of it. An answer to a call from before somebody acted says
-    /// nothing of how things stand now.
+    /// Pauses the channel for a refusal that concerns all of it. The answer to a call that began before an operator's
+    /// last change no longer counts.
     pub(super) fn pause_for(&self, refusal: &Refusal, began_at: Timestamp) -> Result<bool> {
         let acted_at = channels::find(self.tx(), self.channel())?.map(|channel| channel.updated_at);
         let Refusal { code, text, .. } = refusal;
@@ -144,7 +144,7 @@ impl Job<'_> {
         Ok(true)
     }
 
-    /// Pauses the channel in this job, and tells so. `false` if it is paused already.
+    /// Pauses the channel in this job, and publishes that. `false` if it is paused already.
     pub(in crate::runtime) fn pause_channel(&self, reason: &str, explanation: Option<&str>) -> Result<bool> {
         if !channels::pause(self.tx(), self.channel(), reason, explanation, self.now())? {
             return Ok(false);
@@ -167,7 +167,7 @@ impl Runtime {
         }
     }
 
-    /// Asks the far side of the channel whether it would take messages. Reaches nobody's phone.
+    /// Asks the far side of the channel whether it would take messages. No message is sent.
     pub async fn test_channel(&self) -> Tested {
         let began_at = self.clock().now();
         let tested = self.channel().test(&Uuid::now_v7().to_string(), began_at).await;
@@ -190,7 +190,7 @@ impl Runtime {
         };
         let open = self.inner.outbox.breaker.open_with_reason(self.clock().now());
         let held_until = open.as_ref().map(|(until, _)| *until);
-        // What somebody has to act upon goes before what passes by itself.
+        // A pause that an operator has to end is reported before one that ends by itself.
         let (reason, explanation) = match open.and_then(|(_, reason)| reason) {
             Some((code, text)) if paused_at.is_none() => (Some(code), Some(text).filter(|text| !text.is_empty())),
             _ => (reason, explanation),

@@ -30,10 +30,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(120);
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited:
 /// what stands before it in its lane goes first.
 const AFTER_OPENING: Duration = Duration::from_secs(3600);
-/// After what a message that waits for the channel's templates is looked at again, should nobody have said that they
-/// are there.
+/// After this a message that waits for the channel's templates is looked at again, even without a wake-up.
 const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
-/// Why a template fails to somebody who has opted out of marketing: Meta's code for just that.
+/// Why a template fails for a contact who has opted out of marketing: Meta's code for just that.
 const NO_MARKETING: &str = "131050";
 
 /// Takes up to `limit` messages out of the heads of their lanes.
@@ -49,7 +48,7 @@ pub(super) struct Claim {
 /// What came of a [`Claim`].
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Claimed {
-    /// What is to be sent now. A claim has no idempotency key, so nobody stores this.
+    /// What is to be sent now. A claim has no idempotency key, so this is never stored.
     #[serde(skip)]
     pub(super) attempts: Vec<Attempt>,
     /// Messages that failed instead.
@@ -60,14 +59,14 @@ pub(super) struct Claimed {
     pub(super) may_be_more: bool,
     /// The number has had enough until then.
     pub(super) paced_until: Option<Timestamp>,
-    /// Messages that the number's pace has yet to be told of.
+    /// Messages that the number's pace has yet to count.
     pub(super) taken: u32,
 }
 
 /// A message that is to be sent now.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Attempt {
-    /// Its row.
+    /// The message's row.
     pub(super) seq: i64,
     /// Row of its contact.
     pub(super) contact_seq: i64,
@@ -87,7 +86,7 @@ impl Attempt {
 enum Decision {
     /// It is not the head of its lane.
     HeldBack,
-    /// It waits.
+    /// It waits for the given condition.
     SetAside(Aside),
     /// It will never go out, for this reason.
     Fail(&'static str),
@@ -99,10 +98,10 @@ enum Decision {
 enum Aside {
     /// It steps aside until then, when the hours begin in which its flow may speak first.
     Hours(Timestamp),
-    /// It steps aside until somebody else has let go of the conversation.
+    /// It steps aside until the hold on the conversation ends.
     Holder(Held),
-    /// It waits in its place: the channel's templates were never fetched, so that nobody knows whether there is the one
-    /// that it names.
+    /// It waits in its place: the channel's templates were never fetched, so it is unknown whether the one that it
+    /// names exists.
     Templates,
 }
 
@@ -209,7 +208,7 @@ impl Claim {
         }
     }
 
-    /// Whether a session hears of a message that fails for this reason.
+    /// Whether the session of a message that fails for this reason gets the failure as an event.
     fn notifies_session(&self, reason: &str) -> bool {
         self.access.is_full()
             && !matches!(Reason::parse(reason), Some(Reason::OptedOut | Reason::Erased | Reason::SessionEnded))
@@ -316,8 +315,8 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Whether the person may be written to. Who opted out of marketing alone still hears of a conversation that goes
-    /// on.
+    /// Whether the contact may be written to. One who opted out of marketing alone still gets the messages of a
+    /// conversation that goes on.
     fn check_consent(&self) -> Result<(), NotSent> {
         let Self { job, row, addressee, .. } = *self;
         if addressee.is_being_erased {
@@ -338,7 +337,7 @@ impl Candidate<'_> {
         [Origin::Consent, Origin::Agent].contains(&self.row.origin)
     }
 
-    /// Whether its session still speaks, nobody else holds the conversation, and the message is not too old.
+    /// Whether its session still speaks, the conversation is not held, and the message is not too old.
     fn check_session_and_age(&self) -> Result<(), NotSent> {
         let Self { job, row, session, addressee, .. } = *self;
         if row.session_seq.is_some() && !session.is_some_and(|session| may_speak(session, row.turn)) {
@@ -369,7 +368,7 @@ impl Candidate<'_> {
     fn template(&self, message: &StoredMessage, named: &TemplateRef) -> Result<Content, NotSent> {
         let Self { job, session, addressee, .. } = *self;
         if addressee.marketing_only && !self.reaches_all() {
-            // Of the conversation that goes on, the session hears of it.
+            // The conversation goes on, so its session gets the failure.
             return Err(NO_MARKETING.into());
         }
         let channel = &job.shared().options.channel;
@@ -405,8 +404,8 @@ pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
     }
 }
 
-/// When the hours begin that a message must wait for. Not for the person who has written since, or just before: whoever
-/// is in a conversation is not spoken to first, and the answers behind the message wait for nothing.
+/// When the hours begin that a message must wait for. Not for a contact who has written since, or just before: a
+/// message within a conversation does not begin it, and the answers behind the message wait for nothing.
 fn opening(
     row: &OutboxRow,
     message: &StoredMessage,

@@ -1,8 +1,8 @@
 //! Waiting for what the channel says of a message that was just queued.
 //!
-//! Who is going to wait says so before the message is queued: from then on every change of a message's status is told
-//! of after its commit. The store is read when the message is queued and whenever it is told of, and once more at the
-//! end; it alone decides.
+//! A caller registers before the message is queued: from then on every change of a message's status is published after
+//! its commit. The store is read when the message is queued, at each such notification, and once more at the end; it
+//! alone decides.
 
 use std::time::Duration;
 

@@ -7,20 +7,20 @@
 //!
 //! | the process dies | then |
 //! |---|---|
-//! | before the claim is committed (`outbox.before_claim`) | nothing has happened: the message is queued, and goes out after the restart |
-//! | after the claim, before it is sent (`outbox.after_claim`) | it has not gone out, and nobody can tell: it is `unknown` after the restart |
-//! | after it was sent (`outbox.after_send`) | it has gone out, and nobody can tell: it is `unknown` after the restart |
+//! | before the claim is committed (`outbox.before_claim`) | the message is still queued, and goes out after the restart |
+//! | after the claim, before it is sent (`outbox.after_claim`) | it has not gone out; it is `unknown` after the restart |
+//! | after it was sent (`outbox.after_send`) | it has gone out; it is `unknown` after the restart |
 //! | before the answer is committed (`outbox.before_record`) | the same, and the channel's id of it is lost as well |
 //!
-//! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If the
-//! channel tells of it meanwhile (our id goes out with it and comes back), it is settled by that. Else
+//! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If a
+//! status of the channel comes meanwhile (our id goes out with the message and comes back), that settles it. Else
 //! [`Resend`](crate::domain::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes,
 //! once for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as
 //! accepted after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a
 //! refusal is recorded before the lane goes on.
 //!
 //! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others;
-//! the head of `breaker` says how that is told from an outage, which costs no tries.
+//! the head of `breaker` describes how an outage, which costs no tries, is recognized.
 //!
 //! Debug builds abort at the point that the environment variable `QYVO_CRASH_AT` names, and stand still at the one that
 //! `QYVO_STAND_AT` names, so that a test can kill them there; `outbox.after_send:3` is the third time that it is
@@ -167,8 +167,8 @@ impl Runtime {
         }
     }
 
-    /// Lets heads of lanes go that nobody released, of which there should be none, and fails what has waited for too
-    /// long for a channel that is not in use.
+    /// Releases heads of lanes that were never released, of which there should be none, and fails messages that have
+    /// waited for too long for a channel that is not in use.
     ///
     /// # Errors
     /// When the database cannot be read or takes no writes.
@@ -226,7 +226,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
 
 /// Claims what may go out and launches it. Gives how long there is nothing to do but to be woken.
 async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration> {
-    // What came while the process stood still may say that a message arrived, or that nobody wants another one.
+    // Messages and statuses that came while the process stood still may confirm a delivery, or opt out.
     if let Some(listening) = runtime.clock().listens_for() {
         return Ok(listening);
     }

@@ -53,7 +53,7 @@ pub(super) struct ClaimPace<'a> {
     number: NumberLimiter,
     pair: RateLimiter<i64, PairClocks<'a>, JobClock, NoOpMiddleware<Nanos>>,
     failed: Rc<RefCell<Option<Error>>>,
-    /// A message that the number may handle and that nobody has got yet.
+    /// A message that the number's limit allows and that has not been used yet.
     spare: Cell<bool>,
     taken: Cell<u32>,
 }
@@ -61,7 +61,7 @@ pub(super) struct ClaimPace<'a> {
 /// Whether a message may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// It may.
+    /// It may go out now.
     Go,
     /// The person has had enough until then; others have not.
     PersonUntil(Timestamp),

@@ -1,4 +1,4 @@
-//! What a channel tells of a message after it took it.
+//! Statuses of a message that a channel sends after it took it.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::runtime::{Command, Runtime};
 use crate::store::messages;
 use crate::store::outbox::{self, OutboxRow};
 
-/// Takes what a channel tells of a message of ours: each stage is told on once, whatever the order in which they come
-/// and however often.
+/// Takes a status of a message of ours: each stage is published once, in whatever order and however often the statuses
+/// come.
 #[derive(Debug)]
 struct NoteProgress {
     progress: Arc<Progress>,
@@ -28,7 +28,7 @@ struct NoteProgress {
     access: Access,
 }
 
-/// What came of what a channel tells of a message.
+/// What a status of a message has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressOutcome {
@@ -85,7 +85,7 @@ impl NoteProgress {
         let began_at = row.claimed_at.unwrap_or(row.created_at);
         let acceptance = Acceptance {
             provider_id,
-            // Channels tell whole seconds, by a clock of their own.
+            // Channels report whole seconds, by a clock of their own.
             at: at.max(began_at).min(job.now()),
             is_certain: true,
             access: self.access,
@@ -96,7 +96,7 @@ impl NoteProgress {
             Stage::Sent | Stage::Failed => (&["sent"], MessageStatus::Sent),
             Stage::Delivered => (&["delivered"], MessageStatus::Delivered),
             Stage::Read => (&["read"], MessageStatus::Read),
-            // Whoever listened has opened it.
+            // A message that was played has been opened.
             Stage::Played => (&["played", "read"], MessageStatus::Read),
         };
         let mut is_news = was_open;
@@ -115,7 +115,7 @@ impl NoteProgress {
         Ok(if is_news { ProgressOutcome::Noted } else { ProgressOutcome::Known })
     }
 
-    /// A message that somebody else sent could not be delivered: it is shown, and nothing is done about it here.
+    /// A message that another sender wrote could not be delivered: the failure is shown, and has no other effect.
     fn failed_elsewhere(&self, job: &Job<'_>, row: &OutboxRow, at: Timestamp) -> Result<ProgressOutcome> {
         if row.status != MessageStatus::Sent {
             return Ok(ProgressOutcome::Known);
@@ -173,8 +173,8 @@ impl NoteProgress {
 fn is_known(row: &OutboxRow, refusal: &Refusal, goes_again: bool) -> bool {
     match row.status {
         MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
-        // One that was queued anew: the failure is an earlier attempt's, which the channel may tell of twice, by its
-        // answer and by a status.
+        // A message that was queued anew: the failure is an earlier attempt's, which the channel may report twice, by
+        // its answer and by a status.
         MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(row, refusal),
         // The same while the next attempt is under way, whose own answer is still to come.
         MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(row, refusal),
@@ -190,7 +190,7 @@ fn may_speak_again(job: &Job<'_>, row: &OutboxRow) -> Result<bool> {
     })
 }
 
-/// A failure that a status tells of, as the refusal that it is.
+/// The failure in a status, as a refusal.
 fn refusal_of(progress: &Progress) -> Refusal {
     let Progress { class, code, text, .. } = progress;
     Refusal {
@@ -207,7 +207,7 @@ fn was_heeded(row: &OutboxRow, refusal: &Refusal) -> bool {
 }
 
 impl Runtime {
-    /// Takes what a channel tells of a message of ours.
+    /// Takes a status of a message of ours.
     ///
     /// # Errors
     /// As [`Runtime::handle`]. Nothing is lost by telling it again.

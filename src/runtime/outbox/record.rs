@@ -45,7 +45,7 @@ pub(super) enum Recorded {
     Accepted,
     /// The channel refused it.
     Refused(AfterRefusal),
-    /// Nobody can tell.
+    /// Whether it was delivered is unknown.
     InDoubt,
     /// It was settled otherwise meanwhile, or is gone.
     Stale,
@@ -122,8 +122,8 @@ impl Command for Recover {
     }
 }
 
-/// Fails what is queued for a channel that is not in use and has waited for too long: nobody else comes upon it. The
-/// outcome is how many messages that were.
+/// Fails what is queued for a channel that is not in use and has waited for too long: no claim looks at it. The outcome
+/// is the number of messages.
 pub(super) struct Expire {
     pub(super) access: Access,
 }

@@ -15,7 +15,7 @@ use crate::store::outbox::{self, OutboxRow};
 /// Attempts of a message that count, at the most.
 pub(super) const MAX_TRIES: u32 = 8;
 
-/// What became of a message that was refused.
+/// What follows for a message that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AfterRefusal {
@@ -46,7 +46,7 @@ pub(super) struct Refused<'a> {
     pub(super) is_spent: bool,
     /// When it was refused.
     pub(super) at: Timestamp,
-    /// With degraded access the message's session hears nothing of it.
+    /// With degraded access the message's session does not get the failure.
     pub(super) access: Access,
 }
 
@@ -86,7 +86,7 @@ impl Refused<'_> {
             }
             RefusalClass::OptedOut => {
                 let contact = contacts::find_by_seq(tx, row.contact_seq)?;
-                // A session that ends with it hears of nothing any more.
+                // A session that ends by it gets no further events.
                 let goes_on = match row.session_seq {
                     Some(seq) => messages::has_written_in(tx, row.contact_seq, seq)?,
                     None => false,
@@ -122,7 +122,7 @@ impl Refused<'_> {
         Ok(AfterRefusal::Requeued)
     }
 
-    /// Fails the message for good. `notifies_session`: its session hears of it.
+    /// Fails the message for good. `notifies_session`: its session gets the failure as an event.
     pub(super) fn fail(&self, job: &Job<'_>, row: &OutboxRow, notifies_session: bool) -> Result<(), Deferred> {
         let (reason, error) = (self.refusal.code.as_str(), self.error());
         job.fail_message(row, &Failure { reason, error, at: self.at, notifies_session })

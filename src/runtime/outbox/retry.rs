@@ -1,4 +1,4 @@
-//! Sending a message again that failed, or of which nobody can tell.
+//! Sending again a message that failed, or whose delivery is unknown.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ pub enum Retried {
     Queued,
     /// No message to a person has that id.
     NotFound,
-    /// It has not failed, and it is known what became of it.
+    /// It has not failed, and whether it was delivered is known.
     NotFailed,
     /// Its session has ended, and it would come out of nowhere.
     SessionEnded,
     /// It was for a channel that is not the one in use.
     OtherChannel,
-    /// Somebody else sent it.
+    /// Another sender wrote it.
     SentElsewhere,
 }
 

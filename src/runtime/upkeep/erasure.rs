@@ -1,9 +1,9 @@
 //! Erasing a person.
 //!
-//! An erasure is many small jobs, because a long history must not keep the writer from everybody else. The first cuts
-//! the contact off: from then on nobody can find the person or write to them, and a trigger or a message of theirs
-//! makes a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the
-//! history goes part by part. Whoever asked may hang up, and the server may crash: the erasure goes on.
+//! An erasure is many small jobs, because a long history must not keep the writer from other jobs. The first cuts the
+//! contact off: from then on the person can neither be found nor written to, and a trigger or a message of theirs makes
+//! a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the
+//! history goes part by part. The caller may disconnect, and the server may crash: the erasure goes on.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const ANSWERS_PER_JOB: usize = 100;
 pub struct Erased {
     /// The contact's id.
     pub contact_id: ContactId,
-    /// Sessions.
+    /// How many sessions were erased.
     pub sessions: u32,
     /// Messages in both directions.
     pub messages: u32,
@@ -79,7 +79,7 @@ pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
     let _turn = runtime.inner.erasing.lock().await;
     let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
     if let Some(key) = kept {
-        // From now on looking somebody up needs no look at the key.
+        // From now on looking a contact up needs no read of the key.
         runtime.shared().erasure_key.get_or_init(|| key);
     }
     if begun.is_empty() {
@@ -243,8 +243,9 @@ async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
 }
 
 impl Job<'_> {
-    /// Whether a message was delivered before and then erased with the person who wrote it. Gives an id for it, always
-    /// the same. Only somebody unknown, or known for a shorter time than messages are remembered, can have been erased.
+    /// Whether a message was delivered before and then erased with the person who wrote it. Returns an id for it,
+    /// always the same. Only an unknown contact, or one that is newer than the oldest remembered message, can have been
+    /// erased.
     pub(in crate::runtime) fn erased_message(
         &self,
         channel: &str,
@@ -257,7 +258,7 @@ impl Job<'_> {
         let Some(key) = self.erasure_key()? else { return Ok(None) };
         let mut hash = tombstones::find(self.tx(), &key, Tombstone::of_message(channel, sender, provider_id))?;
         if hash.is_none() && !sender.is_empty() {
-            // Of messages from before version 5 nobody noted whose ids theirs were.
+            // Tombstones from before version 5 do not record the sender that a message id belongs to.
             hash = tombstones::find(self.tx(), &key, Tombstone::Inbound(channel, provider_id))?;
         }
         Ok(hash

@@ -1,6 +1,6 @@
 //! What keeps the server from doing all of its work, for `/readyz` and the admin page.
 //!
-//! Each part that can be impaired is asked when somebody wants to know; what is kept is only since when.
+//! Each part that can be impaired is checked on request; only the time since when it has been impaired is kept.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -73,7 +73,7 @@ pub struct Impairment {
     pub code: &'static str,
     /// What it is and what to do, for people. It names no address and no path.
     pub text: String,
-    /// Since when.
+    /// When it was first noticed.
     pub since: Timestamp,
 }
 

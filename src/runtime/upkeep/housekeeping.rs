@@ -11,7 +11,7 @@ use crate::store::{Tx, WriteClass, channels, idempotency, logins, tombstones, un
 
 /// Old rows that are removed in one job.
 const ROWS_PER_JOB: u32 = 1_000;
-/// How long it is shown what was told to webhook endpoints.
+/// How long deliveries to webhook endpoints stay visible.
 const DELIVERIES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long wrong guesses at the admin page's password count.
 const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);

@@ -1,12 +1,12 @@
 //! Bringing in contacts that another system has: by the same rules as saving one over the API, without a server.
 //!
 //! A row is looked for by its phone number. It adds to what is known: tags come and none go, metadata is merged, and
-//! what is blank stays as it was. Consent is taken over where none is recorded. Nobody who has opted out is opted in,
-//! neither a contact nor somebody who was erased since.
+//! what is blank stays as it was. Consent is taken over where none is recorded. A person who has opted out is not opted
+//! in, neither as a contact nor after an erasure.
 //!
-//! An opt-out goes before consent that somebody else recorded, whenever that was: of a trigger or an earlier import
-//! nobody knows what the person said. It does not undo what the person wrote here: who has opted in by a word since
-//! stays in, and because of an opt-out without a date nobody knows that it came later, it gives way, too.
+//! An opt-out overrides consent that was recorded by others, whenever that was: a trigger or an earlier import does not
+//! show what the person said. It does not undo what the person wrote here: a contact who has opted in by a word since
+//! stays in. An opt-out without a date gives way, too, because it may be the earlier of the two.
 
 use std::fmt;
 
@@ -40,10 +40,10 @@ pub struct Incoming {
     pub opted_out: Option<Moment>,
 }
 
-/// When something was that another system tells of.
+/// When something happened, according to another system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Then.
+    /// At that time.
     At(Timestamp),
     /// Some time until now.
     Undated,
@@ -71,7 +71,7 @@ pub struct Outcome {
 /// Where an [`Incoming`] has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// The number was nobody's.
+    /// The number belonged to no contact; one was made.
     Created,
     /// The contact had it otherwise.
     Updated,
@@ -101,8 +101,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Saves a person inside a transaction. Whoever opts out by it is in no conversation any more: the running sessions
-/// end, and what flows and systems have queued is dropped, as when the person says so.
+/// Saves a person inside a transaction. If this opts the person out, the running sessions end, and what flows and
+/// systems have queued is dropped, as after the person's own opt-out.
 ///
 /// # Errors
 /// When the database refuses. Refusals are outcomes.
@@ -133,10 +133,10 @@ pub fn preview(conn: &Conn, incoming: &Incoming, now: Timestamp) -> Result<Outco
     Ok(plan(conn, incoming, now)?.outcome)
 }
 
-/// Ends what runs for somebody who opted out, without reading it: flows are compiled by a server only. A server beside
-/// keeps neither sessions nor queued messages in memory, and looks at both anew before it does anything with them.
+/// Ends the sessions of a contact who opted out without reading them: flows are compiled by a server only. A server
+/// that runs beside keeps neither sessions nor queued messages in memory, and reads both anew before it acts on them.
 fn end_conversations(tx: &Tx<'_>, contact_seq: i64, contact: &Contact, now: Timestamp) -> Result<()> {
-    // Nobody hears them: the server looks for work every second.
+    // These wake-ups reach no worker: the server looks for work every second.
     let wakeups = Wakeups::default();
     let session_ender = SessionEnder { tx, now, listeners: None, wakeups: &wakeups };
     while session_ender.cancel_unloaded(contact_seq, Reason::OptedOut, ENDED_BY_IMPORT)?.is_some() {}

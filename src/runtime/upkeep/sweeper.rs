@@ -1,7 +1,7 @@
-//! The sweeper: fires timers that nobody's request came upon.
+//! The sweeper: fires timers of sessions that no request has settled.
 //!
-//! It is a convenience for time, not for truth: whoever touches an overdue session settles it first, so the sweeper's
-//! lag is never visible.
+//! Correctness does not depend on it: any request for an overdue session settles it first, so the sweeper's lag is
+//! never visible.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Settles one session if it is due.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
-    /// Its row.
+    /// The session's row.
     pub session_seq: i64,
 }
 

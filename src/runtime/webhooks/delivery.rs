@@ -7,10 +7,10 @@
 //!   up the others for a day.
 //! - 410 Gone switches the endpoint off and gives up what is queued for it.
 //!
-//! An endpoint may be inside the operator's network, and whoever sets it up need not be the operator: the body of an
-//! answer is kept as the reason only if flows may call the address that gave it (see `address_guard`).
+//! An endpoint may be inside the operator's network, and the person who sets it up need not be the operator: the body
+//! of an answer is kept as the reason only if flows may call the address that gave it (see `address_guard`).
 //!
-//! A test goes beside all that, once, and whoever made it sees what came of it.
+//! A test is posted outside of the queue, once, and its result is shown to the administrator who started it.
 //!
 //! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
 //! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
@@ -53,7 +53,7 @@ const BACK_OFF_AT_MOST: Duration = Duration::from_secs(3600);
 const BATCH: u32 = 64;
 /// How soon what was taken is recorded, together with what was taken meanwhile.
 const RECORD_WITHIN: Duration = Duration::from_millis(250);
-/// How often the queue is looked at when nobody rings.
+/// Interval at which the queue is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the posts under way may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -155,11 +155,11 @@ async fn drain_or_log(runtime: Runtime, id: EndpointId, stopping: watch::Receive
     }
 }
 
-/// What is told to the endpoints at the moment: each in a task of its own, and never in two.
+/// The posts under way: a task for each endpoint, and never two for one.
 #[derive(Default)]
 struct Lanes {
     tasks: JoinSet<()>,
-    /// Whose a task is, so that an endpoint is told again also after its task panicked.
+    /// The endpoint of each task, so that events are posted to it again also after its task panicked.
     busy: HashMap<task::Id, EndpointId>,
 }
 
@@ -268,8 +268,8 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
     if (200..300).contains(&answer.status) {
         return Ok(());
     }
-    // What services inside the operator's network say is shown to nobody who could not read it there.
-    // What is said at an address that flows may call may be shown, too.
+    // The answer of a service inside the operator's network is not shown: an administrator need not have access to that
+    // network. The answer of an address that flows may call may be shown.
     let guard = Guard::new(runtime.shared().options.allow.clone());
     let may_show = answer.from.is_some_and(|address| guard.check(address).is_ok());
     let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
@@ -288,7 +288,7 @@ enum NextStep {
     Faulty,
     /// It is given up with all that is as old, and the next is tried then.
     TooOld(Timestamp),
-    /// The endpoint wants to hear no more.
+    /// The endpoint has answered 410 and wants no more events.
     Gone,
 }
 
@@ -297,7 +297,7 @@ fn classify(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> NextStep {
     if refusal.status == Some(410) {
         return NextStep::Gone;
     }
-    // Somebody waits for a test, and makes another one if need be.
+    // An administrator waits for the result of a test, and starts another one if need be.
     let is_test = row.next_attempt_at.is_none();
     if is_test || (is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY) {
         return NextStep::Faulty;

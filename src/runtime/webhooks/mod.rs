@@ -1,8 +1,8 @@
 //! Telling the operator's own systems what happens here.
 //!
-//! An event is queued in the transaction that makes it happen, one row for each endpoint that wants to hear of it, and
-//! posted afterwards by `delivery`. Which endpoints there are is kept in memory, so that a server without any pays
-//! nothing for its events.
+//! An event is queued in the transaction that makes it happen, one row for each endpoint that subscribes to it, and
+//! posted afterwards by `delivery`. The list of endpoints is kept in memory, so that a server without any pays nothing
+//! for its events.
 //!
 //! Unlike what flows call, endpoints may be anywhere, inside the operator's own network, too: only an administrator
 //! can name one.
@@ -39,7 +39,7 @@ const DESCRIPTION_CHARS: usize = 200;
 /// Rows that one job deletes.
 const ROWS_PER_JOB: u32 = 1_000;
 
-/// Who is told, and what tells them.
+/// Posts events to webhook endpoints.
 #[derive(Default)]
 pub(super) struct Publisher {
     client: OnceLock<Result<Client, String>>,
@@ -63,7 +63,7 @@ impl Publisher {
 pub enum EndpointMade {
     /// It is made, and its test is on its way.
     Made {
-        /// Its id.
+        /// The endpoint's id.
         id: EndpointId,
         /// What it checks signatures with. It is shown this once.
         secret: String,

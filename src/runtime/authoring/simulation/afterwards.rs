@@ -1,5 +1,5 @@
-//! What becomes of a message once the session has ended, as in earnest: a word that opts out or in, a keyword, a late
-//! reply, the fallback flow, and the limit of answers that nobody writes.
+//! What happens to a message after the session has ended, with the rules of the server: a word that opts out or in, a
+//! keyword, a late reply, the fallback flow, and the limit of automatic answers.
 
 use serde_json::Map;
 
@@ -21,7 +21,7 @@ enum Answer {
 }
 
 impl Simulation {
-    /// Hears a message that no session waits for.
+    /// Handles a message that no session waits for.
     pub(super) fn hear_afterwards(&mut self, heard: &Heard) -> Result<(), Refused> {
         let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
         if let Some(text) = typed
@@ -67,7 +67,7 @@ impl Simulation {
         }
     }
 
-    /// Notes what became of a message of the contact, for the limit.
+    /// Records how a message of the contact was handled, for the limit.
     pub(super) fn note_heard(&mut self, kind: EarlierKind) {
         self.state.heard.push(Earlier { at: self.state.now, kind });
     }

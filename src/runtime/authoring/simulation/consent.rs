@@ -1,4 +1,4 @@
-//! Words that opt out or in, in a simulation: heard as in earnest, and before the session hears anything.
+//! Words that opt out or in, in a simulation: checked as on the server, before the session gets the message.
 
 use super::{Refused, Simulation};
 use crate::domain::Reason;
@@ -6,13 +6,13 @@ use crate::domain::consent::{Awaited, Wish};
 use crate::engine::{self, Event, Lookup};
 
 impl Simulation {
-    /// What the contact is told who opted out or in last. It belongs to no turn, and is in none of
+    /// The confirmation that the contact who opted out or in last gets. It belongs to no turn, and is in none of
     /// [`Simulation::turns`].
     pub fn confirmation(&self) -> Option<&str> {
         self.state.confirmation.as_deref()
     }
 
-    /// Hears a typed message as such a word, if that is what it is. Gives how many timers were due first, if it is not.
+    /// Handles a typed message as such a word, if it is one. Otherwise returns how many timers were due first.
     pub(super) fn hear_consent(&mut self, text: &str) -> Result<Option<usize>, Refused> {
         let words = self.subject.words.clone();
         let is_opted_out = self.state.contact.opted_out_at.is_some();
@@ -38,7 +38,7 @@ impl Simulation {
             Wish::OptOut => contact.opted_out_at = contact.opted_out_at.or(Some(now)),
             Wish::OptIn => (contact.opted_out_at, contact.opted_in_at) = (None, Some(now)),
         }
-        // Who had opted out before is told nothing.
+        // A contact who had opted out before gets no confirmation.
         if wish == Wish::OptIn || !is_opted_out {
             let languages = [self.state.contact.language.as_deref(), word.language];
             self.state.confirmation = Some(words.confirmation(wish, languages));

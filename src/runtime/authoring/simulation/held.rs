@@ -37,7 +37,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// The session as it would be if nobody held the conversation.
+    /// The session as it would be if the conversation were not held.
     pub(super) fn as_if_not_held(&self) -> Cow<'_, Session> {
         let (session, now) = (&self.state.session, self.state.now);
         self.held().map_or(Cow::Borrowed(session), |held| {

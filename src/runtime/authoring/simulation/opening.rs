@@ -1,4 +1,4 @@
-//! The message that a simulation begins with: it starts the flow where a message from somebody new would.
+//! The first message of a simulation: it starts the flow where a message from a new contact would.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -50,13 +50,13 @@ fn yes() -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestContact {
-    /// Full name.
+    /// Full name; `None`: none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Phone number; [`PHONE`] where none is given.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "Phone::deserialize_typed")]
     pub phone: Option<Phone>,
-    /// Email address.
+    /// Email address; `None`: none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// BCP 47 language tag.
@@ -65,7 +65,7 @@ pub struct TestContact {
     /// Names of tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Free JSON.
+    /// Values by name, as `{{contact.metadata.*}}` reads them.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -103,7 +103,7 @@ impl HttpStub {
 pub enum SimulatedEvent {
     /// The contact writes.
     Reply {
-        /// What.
+        /// The text of the message.
         text: String,
         /// The message that it quotes, by its index.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ pub enum SimulatedEvent {
     Tap {
         /// The option's id.
         id: String,
-        /// The message whose option it is, by its index. Without it the channel does not tell.
+        /// The message whose option it is, by its index. Without it the tap names no message, as on some channels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<usize>,
         /// The title that the channel hands over; the option's own where none is given.
@@ -122,9 +122,9 @@ pub enum SimulatedEvent {
     },
     /// The contact sends a medium, or address-book entries.
     Media {
-        /// What kind.
+        /// The kind of medium.
         kind: ReplyKind,
-        /// Its caption.
+        /// The medium's caption.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
         /// The medium as the channel describes it.
@@ -133,9 +133,9 @@ pub enum SimulatedEvent {
     },
     /// The contact sends a place.
     Location {
-        /// Degrees north.
+        /// Latitude in degrees, positive to the north.
         latitude: Number,
-        /// Degrees east.
+        /// Longitude in degrees, positive to the east.
         longitude: Number,
         /// What the place is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,11 +156,11 @@ pub enum SimulatedEvent {
     Timeout,
     /// Time goes by, timers firing, until the session expires.
     Expire,
-    /// Something happens outside, and the session is told.
+    /// An event from outside is sent to the session.
     Event {
-        /// What.
+        /// The event's name.
         name: EventName,
-        /// What is told of it.
+        /// The event's payload; `null` where none is given.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         payload: Value,
     },
@@ -182,13 +182,13 @@ pub enum SimulatedEvent {
     },
     /// A colleague writes to the contact in the WhatsApp Business app: the flow is silent for a while.
     Colleague {
-        /// What.
+        /// The text of the colleague's message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
-    /// Somebody ends the session.
+    /// The session is cancelled.
     Cancel {
-        /// Why.
+        /// The reason in the trace and the session; `cancelled` where none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -211,7 +211,7 @@ impl TestContact {
             language: self.language.clone(),
             tags,
             metadata: self.metadata.clone(),
-            // Whoever triggers by phone has the person's consent; a message is none.
+            // A trigger by phone number implies the person's consent; a message does not.
             opted_in_at: has_consent.then_some(now),
             ..Contact::new(id, phone)
         }

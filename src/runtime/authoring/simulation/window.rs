@@ -7,7 +7,7 @@ use crate::channels::ChannelKind;
 use crate::domain::{MessageKind, Reason, TextLimits, Timestamp, web_link};
 use crate::runtime::job::turn::PlannedMessage;
 
-/// Why the channel's way out takes a message from nobody, which its session is told.
+/// Why the simulated channel fails a message; the session is notified of both.
 pub(super) const UNDELIVERED: [Reason; 2] = [Reason::WindowClosed, Reason::BadMedia];
 /// For how long a message from the contact opens it (Cloud API, customer service windows).
 const SPAN: Duration = Duration::from_secs(24 * 3600);

@@ -67,7 +67,7 @@ async fn a_timeout_due_while_its_message_is_unsent_begins_anew_and_expiry_does_n
         assert_eq!(desk.runtime.run_due().await.unwrap(), 0);
         assert_eq!(desk.session(session).wait.unwrap().wake_at, Some(desk.clock.now().plus(seconds(60))));
     }
-    // Nor while nobody can tell.
+    // Nor while the delivery is unknown.
     let attempt = desk.claim_one().await;
     desk.answer(&attempt, ambiguous()).await;
     desk.clock.advance(seconds(60));
@@ -319,7 +319,7 @@ async fn what_is_dropped_from_the_queue_is_told_of() {
     let seq = desk.messages(ANA)[0].seq;
     let stages = desk.store.read(|conn| messages::stages(conn, seq)).unwrap();
     assert_eq!(stages, [("failed".to_owned(), desk.clock.now())]);
-    // A session with nothing queued tells nothing.
+    // A session with nothing queued publishes nothing.
     let other = desk.start(question(), BEN).await;
     let attempt = desk.claim_one().await;
     desk.answer(&attempt, accepted("b1")).await;

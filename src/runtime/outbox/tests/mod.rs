@@ -38,8 +38,8 @@ use crate::store::{Store, contacts as people, flows, messages, sessions, templat
 const ANA: &str = "+14155550123";
 const BEN: &str = "+14155550124";
 
-/// A runtime on a file, and the clock that it goes by. Whoever drops it closes the file before its folder goes: a store
-/// that finds its file gone saves what it had into the working directory.
+/// A runtime on a file, and the clock that it goes by. Dropping it closes the file before its folder is removed: a
+/// store that finds its file gone saves what it had into the working directory.
 struct Desk {
     store: CloseOnDrop,
     clock: Clock,
@@ -137,7 +137,7 @@ impl Desk {
         Self { store, clock, runtime, dir }
     }
 
-    /// Somebody writes for the first time, which opens the window.
+    /// A contact writes for the first time, which opens the window.
     async fn add_contact(&self, phone: &str) {
         let (now, phone) = (self.clock.now(), phone.parse::<Phone>().unwrap());
         self.store
@@ -174,7 +174,7 @@ impl Desk {
         }
     }
 
-    /// Somebody writes.
+    /// A contact writes.
     async fn write(&self, phone: &str, text: &str) {
         let inbound = Inbound {
             provider_id: Uuid::now_v7().to_string(),
@@ -306,7 +306,7 @@ impl Desk {
         self.store.read(|conn| sessions::find_by_id(conn, id)).unwrap().unwrap().prompted_at
     }
 
-    /// Events of a kind that were told, and their bodies.
+    /// The bodies of the events of a kind that were queued for the endpoint.
     fn heard(&self, event: &str) -> Vec<Value> {
         let all = self.store.read(|conn| Ok(testing::told(conn))).unwrap();
         all.into_iter().filter(|(name, _)| name == event).map(|(_, body)| body).collect()

@@ -12,7 +12,7 @@ const CARL: &str = "+14155550125";
 /// What is said to a text, by whom it goes to and what it says.
 type Answers<'a> = Box<dyn FnMut(&str, &str) -> Sent + 'a>;
 
-/// A far side, by what it says to the text that goes to somebody.
+/// A far side, by what it answers to each text.
 struct FarSide<'a> {
     desk: &'a Desk,
     answers: Answers<'a>,
@@ -111,7 +111,7 @@ async fn a_lone_message_outlasts_an_outage_and_holds_up_nobody() {
     far_side.run(3_500).await;
     assert_eq!(desk.statuses(ANA)[0], ("queued", None));
     assert!((50..150).contains(&far_side.asked), "about once a minute: {}", far_side.asked);
-    // It might have been the message: somebody else's goes out at once.
+    // It might have been the message: another contact's goes out at once.
     desk.start(speech(), BEN).await;
     far_side.run(1).await;
     assert_eq!(far_side.taken_by(BEN), ["One", "Two", "Three"]);

@@ -1,4 +1,4 @@
-//! Messages in doubt, what a channel tells of them, and sending them again.
+//! Messages in doubt, statuses of them, and sending them again.
 
 use super::*;
 
@@ -62,7 +62,7 @@ async fn word_of_a_message_in_doubt_settles_it() {
 #[tokio::test]
 async fn stages_come_in_any_order_and_are_told_once() {
     use Stage::{Delivered, Failed, Played, Read, Sent};
-    // The first and the second stage, the status after both, and what was told.
+    // The first and the second stage, the status after both, and what was published.
     let table: &[(Stage, Stage, &str, &[&str])] = &[
         (Sent, Sent, "sent", &["sent"]),
         (Sent, Failed, "failed", &["sent", "failed"]),

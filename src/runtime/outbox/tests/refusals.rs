@@ -61,7 +61,7 @@ async fn a_message_is_tried_eight_times_with_growing_pauses() {
         assert!(pause <= longest && pause >= longest / 2, "{attempt_number}: {pause:?}");
         desk.clock.advance(pause - Duration::from_millis(1));
         assert_eq!(desk.claim().await, []);
-        // Somebody else's is taken meanwhile, so that it is the message.
+        // Another contact's message is taken meanwhile, so the cause is the message.
         desk.say(BEN, Origin::Agent, "Hi").await;
         desk.answer(&desk.claim_one().await, accepted(&format!("b{attempt_number}"))).await;
         desk.clock.advance(Duration::from_millis(1));
