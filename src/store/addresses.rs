@@ -1,4 +1,4 @@
-//! Addresses: each leads to one contact, or to nobody once its contact has left it.
+//! Addresses: each leads to one contact, or to none once its contact has left it.
 
 use rusqlite::OptionalExtension;
 use rusqlite::types::{ToSql, ToSqlOutput};
@@ -13,7 +13,7 @@ impl ToSql for AddressKind {
     }
 }
 
-/// The row of the contact that an address leads to. One that its contact left leads to nobody.
+/// The row of the contact that an address leads to; `None` also for an address that its contact has left.
 pub fn owner(conn: &Conn, address: &AddressKey) -> Result<Option<i64>> {
     let mut statement =
         conn.prepare_cached("SELECT contact_seq FROM addresses WHERE kind = ?1 AND value = ?2 AND retired_at IS NULL")?;
@@ -57,7 +57,7 @@ pub(super) fn add_first(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now
     Ok(())
 }
 
-/// Notes that the person has left an address: it leads to nobody from now on.
+/// Retires an address that the person has left: it leads to no contact from now on.
 pub fn retire(tx: &Tx<'_>, contact_seq: i64, address: &AddressKey, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE addresses SET retired_at = ?4

@@ -60,7 +60,7 @@ impl Log {
             LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
         }));
-        // A crash leaves a log behind, of which the hook tells nothing before the first commit.
+        // A crash leaves a log behind, whose length the hook does not report before the first commit.
         let left = conn.raw().path().map_or(0, |path| length(&log_of(Path::new(path))));
         LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
         room.wrote(left, 0);
@@ -135,7 +135,7 @@ impl Log {
             self.next = self.step;
             self.next_when_short = 0;
             self.room.wrote(0, 0);
-            // The file system may not tell; then what was measured before stands.
+            // If the file system does not report it, the last measurement stands.
             let _ = self.room.measure();
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Log {
     }
 }
 
-/// Runs a checkpoint and tells whether it got to the end of the log.
+/// Runs a checkpoint. `true` if it reached the end of the log.
 fn checkpoint(conn: &Conn, mode: &str) -> Result<bool, Failed> {
     match rows_of_checkpoint(conn, mode) {
         Ok((blocked, in_log, written)) => Ok(!blocked && in_log == written),

@@ -15,11 +15,11 @@ use crate::error::Result;
 /// A contact and its row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredContact {
-    /// Row.
+    /// Row number of the contact.
     pub seq: i64,
-    /// The contact.
+    /// The profile, with its tags and the phone number in use.
     pub contact: Contact,
-    /// When it was first heard of.
+    /// When the contact was made.
     pub created_at: Timestamp,
     /// Who else holds the conversation, or held it last.
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct Address {
     pub value: String,
     /// When it was learnt.
     pub added_at: Timestamp,
-    /// Since when it leads to nobody.
+    /// When the contact left it; `None` while it leads to the contact.
     pub retired_at: Option<Timestamp>,
 }
 
@@ -107,7 +107,7 @@ pub fn find_by_id(conn: &Conn, id: ContactId) -> Result<Option<StoredContact>> {
     Ok(statement.query_row([id], read).optional()?)
 }
 
-/// The contact that a phone number leads to. A number that its contact left leads to nobody.
+/// The contact that a phone number leads to; `None` also for a number that its contact has left.
 pub fn find_by_phone(conn: &Conn, phone: &Phone) -> Result<Option<StoredContact>> {
     let mut statement = conn.prepare_cached(select!(
         "FROM addresses AS o JOIN contacts AS c ON c.seq = o.contact_seq
@@ -224,7 +224,7 @@ pub fn insert_with_messages(
 }
 
 /// Writes what differs between a contact and what it was `before`. A new phone number retires the old one. A tag that
-/// is taken off stays known, whoever has it.
+/// is taken off stays in the list of tags, even if no contact has it.
 ///
 /// # Errors
 /// `Conflict` when the new phone number leads to another contact; otherwise when the database refuses.
@@ -277,8 +277,8 @@ pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -
     Ok(())
 }
 
-/// Takes all tags off a contact that is being erased, and forgets those of them that nobody else has: a name may tell
-/// of the last person who had it. Other tags stay known, whoever has them.
+/// Takes all tags off a contact that is being erased, and deletes those that no other contact has: a name may identify
+/// the last person who had it. Other tags stay.
 pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
     let mut take_off = tx.prepare_cached("DELETE FROM contact_tags WHERE contact_seq = ?1 RETURNING tag_seq")?;
     let taken_off: Vec<i64> = take_off.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -313,7 +313,7 @@ pub fn held(conn: &Conn, seq: i64) -> Result<Option<Held>> {
     Ok(statement.query_row([seq], |row| read_held(row, 0)).optional()?.flatten())
 }
 
-/// Notes who else holds the conversation with a contact. The timers of its sessions are moved by whoever notes it.
+/// Records a hold on a contact's conversation. The caller moves the timers of its sessions.
 pub fn set_held(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     let Held { by, since, until } = held;
     tx.prepare_cached("UPDATE contacts SET held_by = ?2, held_since = ?3, held_until = ?4 WHERE seq = ?1")?
@@ -338,8 +338,8 @@ fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes note of when a person has told the channel whether marketing is wanted. `false` if that is no news: something
-/// as late or later is known.
+/// Records when a person has expressed to the channel whether marketing is wanted. `false` if a choice of that time or
+/// later is recorded already.
 pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<bool> {
     let noted = tx
         .prepare_cached(

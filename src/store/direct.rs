@@ -81,7 +81,7 @@ impl Direct {
     /// Whether the disk has room for something new: so many bytes, and as many as the write-ahead log has.
     ///
     /// # Errors
-    /// When the file system does not tell.
+    /// When the free space cannot be read from the file system.
     pub fn has_room(&self, min_free: u64) -> Result<bool> {
         let path = Path::new(self.conn.raw().path().unwrap_or_default());
         Ok(super::free_bytes(path)? >= min_free.saturating_add(file::length(&file::log_of(path))))

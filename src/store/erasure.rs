@@ -65,8 +65,8 @@ pub fn find(conn: &Conn, id: ContactId) -> Result<Option<Erasure>> {
 }
 
 /// Cuts a contact off from everything that leads to it, and keeps hashes of its addresses if the person has opted out.
-/// `stub_id` is an id that nobody knows, `kinds` are those that addresses may be of. Former ids stay until the end, so
-/// that a retry under one finds the erasure.
+/// `stub_id` is a new id, given out to no caller; `kinds` are the kinds that addresses may be of. Former ids stay until
+/// the end, so that a retry under one finds the erasure.
 pub fn begin(
     tx: &Tx<'_>,
     key: &ErasureKey,
@@ -81,7 +81,7 @@ pub fn begin(
     for Address { kind, value, retired_at, .. } in contacts::addresses(tx, *seq)? {
         let tombstone = Tombstone::OptOut(&kind, &value);
         match (retired_at, contact.opted_out_at) {
-            // It leads to nobody, and whoever comes by it next has decided nothing.
+            // It leads to no contact, and its next owner has not opted out.
             (Some(_), _) => {}
             (None, Some(_)) => tombstones::insert(tx, key, tombstone, now)?,
             // Erased once before, then back and willing, perhaps by the other form of the number.
@@ -121,8 +121,8 @@ pub fn session_ids(conn: &Conn, contact_seq: i64) -> Result<Vec<SessionId>> {
 }
 
 /// Deletes a bounded part of what hangs on a stub: its messages, the newest first since those may still be waiting to
-/// go out, what was to be told of it, then its sessions with their turns and calls, at last the stub itself. Hashes of
-/// what the person wrote lately are kept. Its sessions have ended before.
+/// go out, the webhook deliveries about it, then its sessions with their turns and calls, at last the stub itself.
+/// Hashes of what the person wrote lately are kept. Its sessions have ended before.
 pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timestamp) -> Result<Removed> {
     let mut budget = Budget { rows: BATCH, bytes: BYTES };
     let messages = remove_messages(tx, key, contact_seq, now, &mut budget)?;
@@ -187,7 +187,7 @@ fn remove_messages(
     now: Timestamp,
     budget: &mut Budget,
 ) -> Result<u32> {
-    // octet_length() tells a text's size without reading the pages that hold the rest of it.
+    // octet_length() gives a text's size without reading the pages that hold the rest of it.
     let mut newest = tx.prepare_cached(
         "SELECT seq, octet_length(body), channel,
              CASE WHEN direction = 'in' OR elsewhere IS NOT NULL THEN provider_id END, created_at, sender
@@ -216,7 +216,7 @@ fn remove_messages(
     Ok(removed)
 }
 
-/// Deletes what was, or is still to be, told of a person to others.
+/// Deletes webhook deliveries about a person, posted or not.
 fn remove_deliveries(tx: &Tx<'_>, contact_seq: i64, budget: &mut Budget) -> Result<()> {
     let mut first = tx.prepare_cached(
         "SELECT seq, octet_length(body) FROM webhook_deliveries WHERE contact_seq = ?1 ORDER BY seq LIMIT 1",

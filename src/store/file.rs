@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Permissions of the files that are made: nobody else may read what people wrote.
+/// Permissions of the files that are made: other users of the machine may not read what people wrote.
 pub(super) const PRIVATE: u32 = 0o600;
 
 /// How long after its log a database may be written: a checkpoint follows a commit within seconds.
@@ -54,7 +54,7 @@ pub(super) struct OpenFile {
     pub(super) identity: Identity,
     /// SQLite's own files beside it, which are there for as long as it is open.
     beside: Vec<(PathBuf, Identity)>,
-    /// That there are other names has been told.
+    /// Whether the warning about other names was logged.
     is_warned: bool,
     /// Its length when it was last looked at.
     length: u64,
@@ -67,7 +67,7 @@ pub(super) enum Loss {
     Gone,
     /// Another file is there.
     Replaced,
-    /// Somebody copied another one over it.
+    /// Another file was copied over it.
     Overwritten,
     /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log
     /// without a name then, and other processes do not see who writes.
@@ -91,8 +91,8 @@ impl OpenFile {
         Ok(Self { identity: Identity::of(&file), length: file.len(), path, beside, is_warned: false })
     }
 
-    /// Whether it is SQLite that has shortened the file, as somebody's `VACUUM` does: then the database has fewer bytes
-    /// than the file had, and else as many or more.
+    /// Whether it is SQLite that has shortened the file, as a `VACUUM` of another process does: then the database has
+    /// fewer bytes than the file had, and else as many or more.
     pub(super) fn takes_length(&mut self, database_bytes: u64) -> bool {
         let is_shortened = database_bytes < self.length;
         if is_shortened {
@@ -211,7 +211,8 @@ pub(super) fn check_before_server(path: &Path, recorded: Recorded, begin: Begin)
 /// `Conflict` with a sentence that says what to do.
 pub(super) fn check_after_damage(path: &Path, told: &str, begin: Begin) -> Result<()> {
     let log = log_of(path);
-    // Also one that is empty: it may be that because somebody emptied it, and whoever moves it aside has read this.
+    // An empty log as well: it may have been emptied by hand, and by moving it aside an operator shows that this was
+    // read.
     if !log.exists() || begin.keep_log {
         return Ok(());
     }
@@ -283,7 +284,7 @@ pub(super) fn make_private(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether everybody on this machine may read a file. Its group is taken to be there for a reason.
+/// Whether all users of this machine may read a file. Its group is taken to be intended.
 pub fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0)
 }
@@ -413,7 +414,7 @@ mod tests {
         assert!(refused(&path, DATABASE, plain).is_some(), "an empty file is none");
         fs::write(dir.path().join("qyvo.db.rescued-20260101T000000Z"), "x").unwrap();
         assert!(refused(&path, DATABASE, plain).unwrap().contains("qyvo.db.rescued-20260101T000000Z"));
-        // SQLite would throw the log away, and nobody may.
+        // SQLite would discard the log, which must never happen.
         fs::write(dir.path().join("qyvo.db-wal"), "writes").unwrap();
         for begin in [plain, anew, Begin { keep_log: true, ..plain }] {
             assert!(refused(&path, Recorded::Nothing, begin).unwrap().contains("qyvo.db-wal holds writes"));

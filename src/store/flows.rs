@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 /// A flow that sessions can start on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedFlow {
-    /// Row.
+    /// Row number of the flow.
     pub seq: i64,
-    /// Public id.
+    /// The flow's public id.
     pub id: FlowId,
     /// The draft's name, which is what people call the flow now.
     pub name: String,
@@ -24,9 +24,9 @@ pub struct PublishedFlow {
 /// A flow without its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowSummary {
-    /// Row.
+    /// Row number of the flow.
     pub seq: i64,
-    /// Public id.
+    /// The flow's public id.
     pub id: FlowId,
     /// Flow or sequence.
     pub kind: FlowKind,
@@ -66,7 +66,7 @@ pub struct NewDraft<'a> {
     pub kind: FlowKind,
     /// What people call it.
     pub name: &'a str,
-    /// JSON.
+    /// The document as JSON, without its id.
     pub document: &'a str,
     /// Who saves it.
     pub actor: &'a str,
@@ -75,13 +75,13 @@ pub struct NewDraft<'a> {
 /// A published version without its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
-    /// Its number.
+    /// The version's number, from 1 for each flow.
     pub version: u32,
     /// What its publisher wrote.
     pub note: Option<String>,
     /// Who published it.
     pub actor: String,
-    /// When.
+    /// When it was published.
     pub published_at: Timestamp,
 }
 
@@ -272,9 +272,9 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
 /// A word that starts a flow, as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeywordRow {
-    /// The flow.
+    /// The flow that the word starts.
     pub flow_id: FlowId,
-    /// The word.
+    /// The keyword in its author's spelling.
     pub word: String,
 }
 

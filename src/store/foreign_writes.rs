@@ -1,4 +1,4 @@
-//! Whether somebody writes over the database or its write-ahead log where they stand, which changes neither's inode.
+//! Whether another process writes over the database or its write-ahead log in place, which changes neither's inode.
 //!
 //! Two things hold for as long as SQLite alone writes, whichever process it is in. The frames of the log are where its
 //! index (`-shm`) says that they are, with the salt that the index has, and the last one with its checksum. And the
@@ -104,7 +104,7 @@ impl Index {
     }
 }
 
-/// Reads a part of a file and tells whether the file is as long; `None` if it cannot be read.
+/// Reads a part of a file. `true` if the file is as long; `None` if it cannot be read.
 fn is_there(file: &File, part: &mut [u8], at: u64) -> Option<bool> {
     match file.read_exact_at(part, at) {
         Ok(()) => Some(true),

@@ -23,14 +23,14 @@ pub struct NewCall<'a> {
     pub turn: u32,
     /// What is called.
     pub call: &'a HttpCall,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
 }
 
 /// A call of which an attempt is under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
-    /// Row.
+    /// Row number of the call.
     pub seq: i64,
     /// Goes out with every attempt.
     pub id: Uuid,

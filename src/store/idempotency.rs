@@ -22,7 +22,7 @@ pub struct Key<'a> {
 pub struct StoredOutcome {
     /// SHA-256 of the raw body that it answered.
     pub body_hash: [u8; 32],
-    /// JSON.
+    /// The outcome as JSON, as the handler serialized it.
     pub outcome: String,
     /// When it was given.
     pub created_at: Timestamp,
@@ -52,7 +52,7 @@ pub fn insert(tx: &Tx<'_>, key: &Key<'_>, body_hash: &[u8; 32], outcome: &str, n
     Ok(())
 }
 
-/// Forgets the answer of a key, and tells whether there was one.
+/// Deletes the answer of a key. `true` if there was one.
 pub fn delete(tx: &Tx<'_>, key: &Key<'_>) -> Result<bool> {
     let deleted = tx
         .prepare_cached("DELETE FROM idempotency_keys WHERE token_seq = ?1 AND route = ?2 AND key = ?3")?

@@ -1,11 +1,11 @@
 //! The lock that keeps two servers off one database.
 //!
-//! SQLite lets many processes write in turn, and that is what the command line relies on. Two servers on one file
-//! would each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it
-//! when the process ends, however it ends; the file itself stays, because removing it would let two servers hold locks
-//! on two files of the same name. Where somebody else removes it, it is made and locked anew. The database itself is
-//! locked likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The
-//! descriptor for that is never closed before SQLite's own, since that would give SQLite's locks up.
+//! SQLite lets many processes write in turn, and that is what the command line relies on. Two servers on one file would
+//! each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it when the
+//! process ends, however it ends; the file itself stays, because removing it would let two servers hold locks on two
+//! files of the same name. If it is removed by hand, it is made and locked anew. The database itself is locked
+//! likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The descriptor for
+//! that is never closed before SQLite's own, since that would give SQLite's locks up.
 //!
 //! The file says which process holds it and which file it had open, by the inode: the next start knows from that
 //! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and says all that
@@ -30,7 +30,7 @@ const LOST: &str = "lost: ";
 const DAMAGED: &str = "damaged: ";
 
 impl Recorded {
-    /// Reads the lock file of a database, whoever holds it.
+    /// Reads the lock file of a database, also while another process holds the lock.
     pub(super) fn of(database: &Path) -> Self {
         Self::read(&lock_path(database)).or_of_link(database)
     }
@@ -72,7 +72,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Reads the lock file of a database, whoever holds it.
+    /// Reads the lock file of a database, also while another process holds the lock.
     pub(super) fn of(database: &Path) -> Option<Self> {
         Self::read(&lock_path(database))
     }

@@ -13,23 +13,23 @@ const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Stands in the place of a network for all those that are not known.
 const UNKNOWN_NETWORKS: &str = "*";
 
-/// Somebody who is logged in.
+/// A log-in that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginRow {
-    /// Row.
+    /// Row number of the log-in.
     pub seq: i64,
     /// SHA-256 of the cookie's value.
     pub hash: [u8; 32],
     /// The name given at log-in.
     pub actor: String,
-    /// Until when.
+    /// When the log-in ends.
     pub expires_at: Timestamp,
 }
 
 /// Wrong guesses from one network since the last right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
-    /// How many.
+    /// The number of wrong guesses.
     pub count: u32,
     /// When the last was.
     pub last_at: Timestamp,
@@ -64,8 +64,8 @@ pub fn delete_all(tx: &Tx<'_>, keep: Option<i64>) -> Result<()> {
     Ok(())
 }
 
-/// Forgets log-ins that have ended at `now`, wrong guesses older than `before`, and networks that nobody has logged in
-/// from for 90 days.
+/// Deletes log-ins that have ended at `now`, wrong guesses older than `before`, and networks without a log-in for 90
+/// days.
 pub fn prune(tx: &Tx<'_>, now: Timestamp, before: Timestamp) -> Result<()> {
     tx.prepare_cached("DELETE FROM logins WHERE expires_at <= ?1")?.execute([now])?;
     tx.prepare_cached("DELETE FROM failed_logins WHERE last_at < ?1 AND ifnull(right_at < ?2, 1)")?
@@ -81,7 +81,7 @@ pub fn failures(conn: &Conn, network: &str) -> Result<Option<Failures>> {
     Ok(found)
 }
 
-/// Whether somebody has logged in from a network.
+/// Whether there was a successful log-in from a network.
 pub fn is_known(conn: &Conn, network: &str) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("SELECT 1 FROM failed_logins WHERE network = ?1 AND right_at IS NOT NULL")?;

@@ -7,7 +7,7 @@ use super::{Tx, addresses, search, search_queue};
 use crate::domain::{AddressKey, Timestamp};
 use crate::error::Result;
 
-/// Makes everything of one contact the other's: sessions, messages, addresses, tags, what was told of it. The two
+/// Makes everything of one contact the other's: sessions, messages, addresses, tags, webhook deliveries. The two
 /// profiles are [united](crate::domain::Contact::united_with). The id that goes leads to the contact that stays from
 /// now on. No flow may run for both.
 pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {

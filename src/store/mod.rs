@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is what a server uses: jobs for the one writer, reads from a pool. [`Direct`] is what a command on the
 //! command line uses. The modules below hold the SQL, a file for each family of tables: functions that take a [`Conn`]
-//! read, functions that take a [`Tx`] write, and none of them commits. Whoever runs them owns the transaction.
+//! read, functions that take a [`Tx`] write, and none of them commits. The caller owns the transaction.
 //!
 //! A job may run twice (see [`Store::write`]), so it does nothing but read and write rows. Ids and times are made
 //! before the job and moved into it.
@@ -308,7 +308,7 @@ impl Store {
     /// What the database takes of its disk, and what is free there.
     ///
     /// # Errors
-    /// When the file system does not tell.
+    /// When the free space cannot be read from the file system.
     pub fn disk(&self) -> Result<DiskUse> {
         let path = &self.inner.path;
         Ok(DiskUse { free: free_bytes(path)?, database: file::length(path), log: file::length(&file::log_of(path)) })
@@ -356,7 +356,7 @@ impl Store {
     }
 
     /// Writes the write-ahead log into the database file and cuts it to nothing, so that it holds no older state of any
-    /// page. Tells whether that was possible: readers may still need the log.
+    /// page. `false` if that was not possible, because readers still need the log.
     ///
     /// # Errors
     /// `Unavailable` when the queue is full or the store is closed.
@@ -408,13 +408,13 @@ impl Inner {
         let Some(thread) = thread else { return };
         if thread.thread().id() == thread::current().id() {
             // A job owned the last handle. The writer can wait neither for itself nor for room in its own queue; where
-            // there is none, it stops when it has served the queue and finds that nobody can add to it.
+            // there is none, it stops when it has served the queue and finds all senders dropped.
             let _ = self.queue.try_send(Command::Stop);
             return;
         }
         // A writer that has stopped for good no longer listens, and needs no telling.
         let _ = self.queue.send(Command::Stop);
-        // The writer catches its own panics and has told of them.
+        // The writer catches its own panics and has logged them.
         let _ = thread.join();
     }
 }
@@ -487,7 +487,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     })
 }
 
-/// Refuses what must not be opened after the way in which the last server ended, and tells of what is not as it was.
+/// Refuses a database that must not be opened after the way in which the last server ended, and logs what has changed
+/// since.
 fn check_last(lock: &Lock, options: &Options) -> Result<()> {
     let (path, begin) = (&options.path, options.begin);
     let ending = lock.ending();

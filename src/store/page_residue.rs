@@ -135,7 +135,7 @@ fn residue_of(page: u32, data: &[u8]) -> Vec<Range<usize>> {
     let middle = pointers + 2 * cells..if content == 0 { 65_536 } else { content };
     let mut found = Vec::new();
     let Some(unused) = data.get(middle.clone()) else { return found };
-    // Pointers to cells that are gone tell nothing, and a third of all pages has some.
+    // Pointers to cells that are gone are no evidence, and a third of all pages has some.
     let pointers = unused
         .chunks_exact(2)
         .take_while(|pair| (1..data.len()).contains(&usize::from(u16::from_be_bytes([pair[0], pair[1]]))))

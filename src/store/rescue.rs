@@ -2,8 +2,8 @@
 //!
 //! The open file has everything that was answered, together with its write-ahead log. So the log is written into it,
 //! and where nothing but this process holds the file, its contents are copied to a file of another name. What stands at
-//! the path is left alone, as it may by now be somebody else's file; only the log that is open is emptied where the
-//! file has moved: beside another file it would damage that one.
+//! the path is left alone, as it may by now be a file of another program; only the log that is open is emptied where
+//! the file has moved: beside another file it would damage that one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const ATTEMPTS: u32 = 120;
 /// How long to wait before a copy that failed is tried again, in ticks.
 const TICKS: u32 = 50;
-/// How soon it is noticed that nobody wants to wait any more.
+/// Interval at which the flag that ends the waiting is checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Where the contents of a lost file are.
@@ -87,7 +87,7 @@ pub(super) fn save(conn: &Conn, file: &OpenFile, loss: Loss, is_cut_off: &Atomic
     // is open: were the file put back one day, SQLite would write old pages over what has been added since.
     let is_moved = loss != Loss::LogGone && matches!(whereabouts(file.identity), Whereabouts::Moved(_));
     let modes = if is_moved { &["TRUNCATE", "FULL", "PASSIVE"][..] } else { &["FULL", "PASSIVE"] };
-    // Readers end within a moment; whoever stays is no reason to lose what can be written.
+    // Readers end within a moment; one that stays is no reason to lose what can be written.
     let is_complete = modes.iter().any(|mode| match rows_of_checkpoint(conn, mode) {
         Ok((blocked, in_log, written)) => !blocked && in_log == written,
         Err(error) => {

@@ -49,11 +49,11 @@ pub enum WriteClass {
 /// Which writes the room lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RoomLevel {
-    /// All.
+    /// All writes.
     Enough,
     /// All but [`WriteClass::New`].
     NothingNew,
-    /// [`WriteClass::Essential`] alone.
+    /// Only those of [`WriteClass::Essential`].
     EssentialOnly,
 }
 

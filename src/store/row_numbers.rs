@@ -24,7 +24,7 @@ pub(super) enum Numbered {
 pub(super) struct RowNumbers([i64; 6]);
 
 impl RowNumbers {
-    /// Reads them in the transaction that is going to insert: until it ends nobody else gives any.
+    /// Reads them in the transaction that is going to insert: until it ends no other transaction gives any.
     pub(super) fn read(conn: &Conn) -> Result<Self> {
         let mut statement = conn.prepare_cached(
             "SELECT
@@ -129,7 +129,7 @@ mod tests {
         let tx = Tx::new(&conn);
         let given: Vec<_> = (1..=3).map(|n| insert(&tx, n).unwrap()).collect();
         assert_eq!(given, [all(1), all(2), all(3)]);
-        // Neither in the transaction that knows them by heart nor in the next one.
+        // Neither in the transaction that has them in memory nor in the next one.
         delete(&tx).unwrap();
         assert_eq!(insert(&tx, 4).unwrap(), all(4));
         delete(&tx).unwrap();
@@ -209,7 +209,7 @@ mod tests {
             ],
         );
         let given: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|error| error.code())).collect();
-        // Nobody has seen the numbers of a job that was rolled back.
+        // No caller has seen the numbers of a job that was rolled back.
         let expected = [Ok(all(2)), Err(crate::error::Code::Conflict), Ok(all(3)), Ok(all(0)), Ok(all(4))];
         assert_eq!(given, expected);
         store.write_blocking(delete).unwrap();

@@ -26,7 +26,7 @@ const BATCH: u32 = 4096;
 /// Joins them, and says how many there were.
 pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
     let tx = Tx::new(conn);
-    // Nobody hands this a time: the file is brought forward while it is opened.
+    // No caller passes a time: the file is migrated while it is opened.
     let now = conn.query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |row| row.get(0))?;
     let mut numbers = Numbers { tx: &tx, now, joined: 0, mended: 0, left: 0 };
     numbers.go_through()?;
@@ -172,7 +172,7 @@ impl Numbers<'_> {
     }
 }
 
-/// Values of addresses that lead to somebody, in their order.
+/// Values of addresses that lead to a contact, in their order.
 fn some_after(conn: &Conn, kind: AddressKind, after: &str) -> Result<Vec<String>> {
     let mut statement = conn.prepare_cached(
         "SELECT value FROM addresses WHERE kind = ?1 AND value > ?2 AND retired_at IS NULL ORDER BY value LIMIT ?3",
@@ -187,7 +187,7 @@ struct Running {
     prompted_at: Option<Timestamp>,
 }
 
-/// The running sessions of a contact, as far as their columns tell.
+/// The running sessions of a contact, with the columns that are needed here.
 fn running(conn: &Conn, contact_seq: i64) -> Result<Vec<Running>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, flow_seq, prompted_at FROM sessions INDEXED BY sessions_running

@@ -29,8 +29,9 @@ type Then = fn(&Conn) -> Result<Vec<String>>;
 pub(super) struct Step {
     /// What changes the schema.
     sql: &'static str,
-    /// What SQL cannot do with the rows: it runs after it, and says what it has done, a sentence each. It uses the
-    /// functions of the current store, so whoever changes the tables that it writes gives it statements of its own.
+    /// What SQL cannot do with the rows: it runs after `sql`, and returns what it has done, a sentence each. It uses
+    /// the functions of the current store, so a change of the tables that it writes has to give it statements of its
+    /// own.
     then: Option<Then>,
 }
 
@@ -70,7 +71,7 @@ impl Schema {
     /// Looks at a file, and changes nothing in it.
     ///
     /// # Errors
-    /// `Conflict` when the file is somebody else's, or was written by a newer version of the program.
+    /// `Conflict` when the file belongs to another program, or was written by a newer version of this one.
     pub(super) fn inspect(&self, conn: &Conn) -> Result<State> {
         let application: i32 = match conn.query_row("PRAGMA application_id", [], |row| row.get(0)) {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {

@@ -1,4 +1,4 @@
-//! Which contacts the index of the search takes in next: whoever writes what a search finds queues them here.
+//! The contacts that the index of the search takes in next: code that writes a searched column queues them here.
 
 use super::Tx;
 use crate::domain::Timestamp;

@@ -24,7 +24,7 @@ const LATELY_ENDED: u32 = 20;
 /// A session and its row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredSession {
-    /// Row.
+    /// Row number of the session.
     pub seq: i64,
     /// Row of its flow.
     pub flow_seq: i64,
@@ -32,7 +32,7 @@ pub struct StoredSession {
     pub contact_seq: i64,
     /// When the channel took its last prompt; `None` before that.
     pub prompted_at: Option<Timestamp>,
-    /// The session.
+    /// The session as the engine takes it.
     pub session: Session,
 }
 
@@ -250,7 +250,7 @@ fn rows_of(statement: &mut rusqlite::Statement<'_>, params: impl rusqlite::Param
 pub struct Place {
     /// Row of its flow.
     pub flow_seq: i64,
-    /// Its row.
+    /// Row number of the session.
     pub seq: i64,
 }
 
@@ -378,7 +378,7 @@ pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
 /// A session that [`mark_failed`] or [`mark_cancelled`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {
-    /// Its row.
+    /// Row number of the session.
     pub seq: i64,
     /// Row of its flow.
     pub flow_seq: i64,
@@ -386,7 +386,7 @@ pub struct Marked {
     pub version: u32,
     /// The last turn that it took.
     pub turn: u32,
-    /// Its id.
+    /// The session's public id.
     pub id: SessionId,
     /// Its flow's id.
     pub flow_id: FlowId,
@@ -517,7 +517,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     })
 }
 
-/// Sessions of a contact that ended within `span` before `now` and that nobody cancelled, the last to end first.
+/// Sessions of a contact that ended within `span` before `now` and were not cancelled, the last to end first.
 pub fn lately_ended(conn: &Conn, contact_seq: i64, span: Duration, now: Timestamp) -> Result<Vec<StoredSession>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq FROM sessions INDEXED BY sessions_history

@@ -10,7 +10,7 @@ use crate::error::Result;
 /// An event that was published to the operator's own systems, or is queued for them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishedEvent {
-    /// Row.
+    /// Row number of the event's delivery.
     pub seq: i64,
     /// Such as `message.received`.
     pub event: String,

@@ -15,7 +15,7 @@ use crate::error::Result;
 /// A stored template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateRow {
-    /// Row.
+    /// Row number of the template.
     pub seq: i64,
     /// Public id; it stays the same while the channel has the template.
     pub id: TemplateId,
@@ -23,7 +23,7 @@ pub struct TemplateRow {
     pub channel: String,
     /// The channel's id of it; `None` for one that was made by hand.
     pub provider_id: Option<String>,
-    /// The template.
+    /// The template as flows and the API read it.
     pub template: MessageTemplate,
     /// When it was first seen, or made.
     pub created_at: Timestamp,
@@ -188,8 +188,8 @@ pub fn set_status(
     }
 }
 
-/// Forgets a template, and tells whether there was one. Messages that name it are refused from then on. It goes by the
-/// public id, because SQLite gives the row of one that is gone to the next.
+/// Deletes a template. `true` if there was one. Messages that name it are refused from then on. It goes by the public
+/// id, because SQLite gives the row of one that is gone to the next.
 pub fn delete(tx: &Tx<'_>, id: TemplateId) -> Result<bool> {
     Ok(tx.prepare_cached("DELETE FROM templates WHERE id = ?1")?.execute([id])? > 0)
 }

@@ -9,15 +9,15 @@ use crate::error::Result;
 /// A test case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestCaseRow {
-    /// Public id.
+    /// The test case's public id.
     pub id: TestCaseId,
     /// What it is called; no two of a flow have the same name.
     pub name: String,
-    /// JSON.
+    /// The script as JSON.
     pub script: String,
     /// Who saved it.
     pub actor: String,
-    /// When.
+    /// When it was made.
     pub created_at: Timestamp,
 }
 

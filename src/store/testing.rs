@@ -33,7 +33,7 @@ pub(super) fn store(dir: &TempDir) -> Store {
     Store::open(&options(dir)).unwrap()
 }
 
-/// A store that is closed when it is dropped, whoever has handles to it still.
+/// A store that is closed when it is dropped, even if other handles to it are left.
 pub(crate) struct CloseOnDrop(pub(crate) Store);
 
 impl Drop for CloseOnDrop {
@@ -122,7 +122,7 @@ pub(super) fn plan(conn: &Conn, sql: &str) -> String {
     plan
 }
 
-/// Has every event told to an endpoint from now on.
+/// Adds an endpoint that gets every event from now on.
 pub(crate) fn listen(tx: &Tx<'_>) {
     tx.execute(
         "INSERT INTO webhook_endpoints (id, url, description, events, secret, is_active, created_at, updated_at)
@@ -132,7 +132,7 @@ pub(crate) fn listen(tx: &Tx<'_>) {
     .unwrap();
 }
 
-/// What has been told since, in order: the event and its body.
+/// The deliveries queued since, in order: the event and its body.
 pub(crate) fn told(conn: &Conn) -> Vec<(String, serde_json::Value)> {
     let mut statement = conn.prepare("SELECT event, body FROM webhook_deliveries ORDER BY seq").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();

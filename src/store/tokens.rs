@@ -10,7 +10,7 @@ use crate::error::Result;
 /// A token that is to be stored.
 #[derive(Debug, Clone, Copy)]
 pub struct NewToken<'a> {
-    /// Public id.
+    /// The token's public id.
     pub id: TokenId,
     /// What people call it.
     pub name: &'a str,
@@ -27,9 +27,9 @@ pub struct NewToken<'a> {
 /// A stored token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
-    /// Row.
+    /// Row number of the token.
     pub seq: i64,
-    /// Public id.
+    /// The token's public id.
     pub id: TokenId,
     /// What people call it.
     pub name: String,

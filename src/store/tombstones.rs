@@ -2,7 +2,7 @@
 //! delivered before, are known again without being kept. Their table is called `erased`.
 //!
 //! A phone number has so few digits that a plain hash of it could be turned back by trying them all. So the hash is
-//! keyed: whoever has the database file has the key, too, but a leaked hash alone tells nothing.
+//! keyed: the key is in the database file, too, but a leaked hash alone reveals nothing.
 
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::OptionalExtension;
@@ -19,7 +19,7 @@ const SECRET: &str = "erasure_key";
 #[derive(Clone, Copy)]
 pub struct ErasureKey([u8; 32]);
 
-/// What is kept of somebody who was erased: only its hash is stored.
+/// What is kept of an erased person: only its hash is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tombstone<'a> {
     /// An address whose person had opted out: its kind, such as `phone`, and its value.
@@ -58,7 +58,7 @@ impl ErasureKey {
         Self(random)
     }
 
-    /// The database's key; `None` as long as nobody was erased.
+    /// The database's key; `None` until the first erasure.
     ///
     /// # Errors
     /// When the database cannot be read, or what it holds is no key.

@@ -7,7 +7,7 @@ use super::{Conn, Tx};
 use crate::domain::Timestamp;
 use crate::error::Result;
 
-/// One turn.
+/// One turn of a session, as it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnRow {
     /// Row; the cursor of [`list`].
@@ -16,7 +16,7 @@ pub struct TurnRow {
     pub turn: u32,
     /// When it ran.
     pub at: Timestamp,
-    /// JSON.
+    /// The turn's record as JSON.
     pub record: String,
     /// Rows of the messages it queued, in order.
     pub messages: Vec<i64>,

@@ -17,13 +17,13 @@ const AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A part of a delivery that nothing took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnprocessedDelivery {
-    /// Row.
+    /// Row number of the delivery.
     pub seq: i64,
     /// The channel's name.
     pub channel: String,
     /// Why nothing took it.
     pub why: String,
-    /// JSON.
+    /// The provider's item as JSON.
     pub raw: String,
     /// When it came.
     pub created_at: Timestamp,

@@ -1,8 +1,8 @@
-//! Who wants to hear what happens here, and what is to be told to them.
+//! Webhook endpoints, and the deliveries queued for them.
 //!
-//! The deliveries of one endpoint are told in the order of their rows. Only the first of those that are queued is ever
-//! tried, so `next_attempt_at` of that one says when its endpoint is tried again. A test is in no queue: it has no
-//! `next_attempt_at`, holds up nothing and is held up by nothing.
+//! The deliveries of one endpoint are posted in the order of their rows. Only the first queued one is ever tried, so
+//! its `next_attempt_at` is when the endpoint is tried again. A test is in no queue: it has no `next_attempt_at`, holds
+//! up nothing and is held up by nothing.
 
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -13,18 +13,18 @@ use super::{Conn, Tx};
 use crate::domain::{DeliveryStatus, EndpointId, EventKind, Timestamp};
 use crate::error::Result;
 
-/// An endpoint.
+/// A webhook endpoint with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Row.
+    /// Row number of the endpoint.
     pub seq: i64,
-    /// Public id.
+    /// The endpoint's public id.
     pub id: EndpointId,
     /// Where events are posted.
     pub url: String,
     /// What people call it.
     pub description: String,
-    /// The events that it wants to hear of; empty for all.
+    /// The events that it subscribes to; empty for all.
     pub events: Vec<String>,
     /// What is posted is signed with it.
     pub secret: String,
@@ -41,13 +41,13 @@ pub struct Endpoint {
 /// What an endpoint is made of.
 #[derive(Debug, Clone)]
 pub struct NewEndpoint<'a> {
-    /// Public id.
+    /// The endpoint's public id.
     pub id: EndpointId,
     /// Where events are posted.
     pub url: &'a str,
     /// What people call it.
     pub description: &'a str,
-    /// The events that it wants to hear of; empty for all.
+    /// The events that it subscribes to; empty for all.
     pub events: &'a [String],
     /// What is posted is signed with it.
     pub secret: &'a str,
@@ -60,55 +60,55 @@ pub struct EndpointChange {
     pub url: Option<String>,
     /// What people call it.
     pub description: Option<String>,
-    /// The events that it wants to hear of; empty for all.
+    /// The events that it subscribes to; empty for all; `None`: unchanged.
     pub events: Option<Vec<String>>,
     /// Whether events are queued and posted.
     pub is_active: Option<bool>,
 }
 
-/// An active endpoint and what it wants to hear of.
+/// An active endpoint and the events that it subscribes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Public id.
+    /// The endpoint's public id.
     pub id: EndpointId,
     /// Names of events; empty for all.
     pub events: Vec<String>,
 }
 
 impl Listener {
-    /// Whether it wants to hear of an event.
+    /// Whether it subscribes to an event.
     pub fn wants(&self, event: EventKind) -> bool {
         self.events.is_empty() || self.events.iter().any(|wanted| wanted == event.as_str())
     }
 }
 
-/// Something to tell an endpoint.
+/// An event to queue for an endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDelivery<'a> {
     /// Public id, the same over all attempts.
     pub id: Uuid,
-    /// The endpoint.
+    /// The endpoint that it is posted to.
     pub endpoint: EndpointId,
-    /// Row of the contact that it tells of.
+    /// Row of the contact that it is about; `None` if it is about no contact.
     pub contact_seq: Option<i64>,
     /// Such as `session.started`.
     pub event: &'a str,
-    /// JSON.
+    /// The whole request body as JSON.
     pub body: &'a str,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
 }
 
 /// A delivery as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRow {
-    /// Row.
+    /// Row number of the delivery.
     pub seq: i64,
-    /// Public id.
+    /// The delivery's public id.
     pub id: Uuid,
     /// Such as `session.started`.
     pub event: String,
-    /// JSON.
+    /// The whole request body as JSON.
     pub body: String,
     /// How far it got.
     pub status: DeliveryStatus,
@@ -145,7 +145,7 @@ pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// One endpoint.
+/// The endpoint with an id; `None` if there is none.
 pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at
@@ -210,7 +210,7 @@ pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Queues something to tell. Nothing happens if the endpoint is gone or switched off by now.
+/// Queues a delivery. Nothing happens if the endpoint is deleted or switched off by now.
 pub fn insert_delivery(tx: &Tx<'_>, delivery: &NewDelivery<'_>) -> Result<()> {
     let seq = tx.next_seq(Numbered::WebhookDeliveries)?;
     tx.prepare_cached(
@@ -301,7 +301,7 @@ pub fn behind_since(conn: &Conn, before: Timestamp) -> Result<Vec<Behind>> {
 /// An active endpoint that does not take what is queued for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
-    /// Public id.
+    /// The endpoint's public id.
     pub endpoint: EndpointId,
     /// What people call it.
     pub description: String,

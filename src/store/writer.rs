@@ -3,24 +3,24 @@
 //! It takes all jobs that are queued, runs them in one transaction, commits once, and only then answers the callers:
 //! one fsync pays for all of them. Nothing else serialises writers, so a job may read, decide and write without a lock.
 //!
-//! What goes wrong, and who is told:
+//! What goes wrong, and what callers get:
 //! - A job fails or panics: the transaction is rolled back and the batch runs again, now with a savepoint around each
 //!   job. The neighbours commit; the culprits get their own errors. The savepoints are not there the first time
 //!   because they would halve the throughput of all batches for the sake of the few that fail.
-//! - SQLite gives up the whole transaction (disk full, input or output, memory): no job of the batch happened, and all
-//!   callers are told so. The writer goes on with the next batch.
+//! - SQLite rolls back the whole transaction (disk full, input or output, memory): no job of the batch happened, and
+//!   all callers get an error that says so. The writer goes on with the next batch.
 //! - The commit finds the disk full (`SQLITE_FULL`): the frame that makes a transaction valid is the last one that is
 //!   written to the log, and it was not. So this, too, is rolled back, and the writer goes on.
-//! - The commit fails otherwise: nobody knows what is on the disk. All callers of the batch are told that, and the
-//!   writer stops for good. A second fsync may report success for pages that the first one lost, so nothing is tried
-//!   again; a new process has to read what the disk really has. No room for SQLite's shared memory
+//! - The commit fails otherwise: it is unknown what is on the disk. All callers of the batch get an error that says so,
+//!   and the writer stops for good. A second fsync may report success for pages that the first one lost, so nothing is
+//!   tried again; a new process has to read what the disk really has. No room for SQLite's shared memory
 //!   (`SQLITE_IOERR_SHMSIZE`) is of this kind: it shows when the log has the commit already.
 //! - Another process holds the write lock: the batch, and all that was queued while it waited, is refused.
 //! - The database file is gone, or another one is at its path: the writer stops for good, and what the open file holds
 //!   is brought to a file with a name (`rescue.rs`).
-//! - SQLite finds the file damaged, in a job, a checkpoint or a read, or somebody writes over it or its log
-//!   (`foreign_writes.rs`): the writer stops for good and writes nothing more. Whoever would be answered later would be
-//!   told of a write that is lost.
+//! - SQLite finds the file damaged, in a job, a checkpoint or a read, or another process writes over it or its log
+//!   (`foreign_writes.rs`): the writer stops for good and writes nothing more. An answer given after that would confirm
+//!   a write that is lost.
 //!
 //! Twice a second, and before each batch that comes later, the writer looks at the file (`file.rs`) and measures the
 //! room on the disk (`room.rs`), which may let in less than what is queued.
@@ -50,14 +50,14 @@ use crate::error::{Error, Result};
 const IDLE: Duration = Duration::from_secs(1);
 /// How often the file and the room are looked at while nothing is written.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often batches that are refused are told of in the log.
+/// Interval at which refused batches are logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the queue carries.
 pub(super) enum Command {
     /// Something to write, and what for.
     Write(Box<dyn Job>, WriteClass),
-    /// Empty the write-ahead log after what was queued before, and tell whether it is empty.
+    /// Empty the write-ahead log after what was queued before; the answer is whether it is empty.
     EmptyLog(oneshot::Sender<bool>),
     /// Stop. What was queued before is written first.
     Stop,
@@ -65,7 +65,7 @@ pub(super) enum Command {
 
 /// A closure in the queue, with the caller who waits for it.
 pub(super) trait Job: Send {
-    /// Runs the closure, keeps what it returned for [`Job::answer`], and tells whether it succeeded.
+    /// Runs the closure and keeps what it returned for [`Job::answer`]. `true` if it succeeded.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// The error of the last run.
     fn error(&self) -> Option<&Error>;
@@ -137,32 +137,32 @@ impl<T, F> Drop for Pending<T, F> {
 pub(super) struct Writer {
     /// The one connection that writes.
     pub(super) conn: Conn,
-    /// The jobs.
+    /// The jobs and other commands, in the order in which they were sent.
     pub(super) queue: Receiver<Command>,
     /// At most this many jobs are committed together.
     pub(super) batch: usize,
     /// Checkpoint between batches once the log has this many pages.
     pub(super) checkpoint_pages: u32,
-    /// Where it tells that it has stopped for good, and why.
+    /// Gets the reason once the writer has stopped for good.
     pub(super) failure: watch::Sender<Option<Arc<str>>>,
     /// Held as long as this thread may write.
     pub(super) lock: Lock,
     /// The file that it writes to.
     pub(super) file: OpenFile,
-    /// Whether somebody else writes to it, where that can be seen.
+    /// Notices writes of other processes, where that can be seen.
     pub(super) watch: Option<Watch>,
     /// What a reader found.
     pub(super) damage: Damage,
     /// What the disk has room for.
     pub(super) room: Arc<Room>,
-    /// Nobody wants to wait any longer for a lost file to be saved.
+    /// Set when a lost file is not to be saved any longer.
     pub(super) is_cut_off: Arc<AtomicBool>,
     /// Another process keeps the database locked: the last batch was refused for it, or still would be.
     pub(super) is_locked: Arc<AtomicBool>,
 }
 
 impl Writer {
-    /// Serves the queue until it is told to stop or must.
+    /// Serves the queue until a command stops it or it has to stop.
     pub(super) fn run(mut self) {
         let end = catch_unwind(AssertUnwindSafe(|| self.serve()));
         let fatal = match end {
@@ -180,7 +180,7 @@ impl Writer {
             };
             self.failure.send_replace(Some(reason.into()));
         }
-        // The queue goes first: who is in it is told that nothing was written. The lock goes last.
+        // The queue goes first: callers in it get the answer that nothing was written. The lock goes last.
         let Self { conn, queue, mut lock, file, is_cut_off, .. } = self;
         drop(queue);
         match fatal {
@@ -248,7 +248,7 @@ impl Writer {
                 Then::GoOn => {}
                 Then::EmptyLog(caller) => {
                     log.empty(&self.conn)?;
-                    // Whether anybody still wants to know changes nothing.
+                    // The caller may be gone; that changes nothing.
                     let _ = caller.send(log.is_empty());
                 }
                 Then::Stop => return Ok(log.empty(&self.conn)?),
@@ -271,18 +271,18 @@ impl Writer {
         if self.is_locked.load(Ordering::Relaxed) {
             self.is_locked.store(!self.can_begin(), Ordering::Relaxed);
         }
-        // What the log takes is given back before anybody is refused.
+        // What the log takes is given back before any write is refused.
         if self.room.is_short() {
             log.give_back(&self.conn)?;
         }
-        // A file system that does not tell leaves it to SQLite to find the disk full.
+        // If the file system does not report it, SQLite finds the disk full.
         if let Err(error) = self.room.measure() {
             tracing::debug!(%error, "the room on the disk is not known");
         }
         Ok(())
     }
 
-    /// Looks whether somebody else has written to the files.
+    /// Checks whether another process has written to the files.
     fn look_for_others(&mut self, log: &Log) -> Result<(), Fatal> {
         match self.watch.as_mut().and_then(|watch| watch.look(log.own())) {
             Some(loss) => Err(Fatal::Lost(loss)),
@@ -314,7 +314,7 @@ impl Writer {
         }
     }
 
-    /// Runs a batch, commits it, and answers every caller. Gives whether it was told to stop meanwhile.
+    /// Runs a batch, commits it, and answers every caller. Returns whether a command to stop came meanwhile.
     fn write(&self, mut batch: Vec<Box<dyn Job>>, refusals: &mut Refusals) -> Result<bool, Fatal> {
         let is_essential = self.room.level() == RoomLevel::EssentialOnly;
         let mut end = self.run_and_commit(&mut batch);
@@ -334,7 +334,7 @@ impl Writer {
                 batch.into_iter().for_each(|job| job.refuse(full(&reason)));
             }
             End::Locked(reason) => {
-                // What was queued meanwhile would wait as long once more. It is taken before anybody is answered,
+                // What was queued meanwhile would wait as long once more. It is taken before any caller is answered,
                 // because a caller may send again at once.
                 let (queued, is_stopped) = self.take_queued();
                 refusals.log(batch.len() + queued.len(), &reason);
@@ -374,13 +374,13 @@ impl Writer {
         if matches!(end, End::Failed) && batch.len() > 1 { self.run_apart(batch) } else { end }
     }
 
-    /// Takes all jobs out of the queue. Gives whether it was told to stop, too.
+    /// Takes all jobs out of the queue. Returns also whether a command to stop was among them.
     fn take_queued(&self) -> (Vec<Box<dyn Job>>, bool) {
         let mut jobs = Vec::new();
         while let Ok(command) = self.queue.try_recv() {
             match command {
                 Command::Write(job, _) => jobs.push(job),
-                // Whether anybody still wants to know changes nothing.
+                // The caller may be gone; that changes nothing.
                 Command::EmptyLog(caller) => drop(caller.send(false)),
                 Command::Stop => return (jobs, true),
             }
@@ -475,9 +475,9 @@ impl Writer {
 enum Then {
     /// It takes the next one.
     GoOn,
-    /// It empties the write-ahead log and tells whether that was possible.
+    /// It empties the write-ahead log and answers whether that was possible.
     EmptyLog(oneshot::Sender<bool>),
-    /// It stops.
+    /// The writer stops.
     Stop,
 }
 
@@ -493,7 +493,7 @@ enum End {
     Full(String),
     /// It did not begin, because another process has the write lock.
     Locked(String),
-    /// Nobody knows.
+    /// Whether the batch was committed is unknown.
     Unknown(String),
     /// It was rolled back because the file is damaged, so that nothing may be written any more.
     Damaged(String),
@@ -501,7 +501,7 @@ enum End {
 
 /// Why the writer cannot go on.
 enum Fatal {
-    /// Nobody knows what is on the disk, or somebody else writes there.
+    /// It is unknown what is on the disk, or another process writes there.
     Failed(String),
     /// The file is not at its path any more, or was written over.
     Lost(Loss),
@@ -518,7 +518,7 @@ impl From<Failed> for Fatal {
     }
 }
 
-/// Tells the log of batches that were refused, now and then: under load there are thousands.
+/// Logs batches that were refused, now and then: under load there are thousands.
 #[derive(Default)]
 struct Refusals {
     logged_at: Option<Instant>,

@@ -7,9 +7,9 @@
 //!
 //! | the process dies | then |
 //! |---|---|
-//! | before the claim is committed (`outbox.before_claim`) | the message is still queued, and goes out after the restart |
-//! | after the claim, before it is sent (`outbox.after_claim`) | it has not gone out; it is `unknown` after the restart |
-//! | after it was sent (`outbox.after_send`) | it has gone out; it is `unknown` after the restart |
+//! | before the claim is committed (`outbox.before_claim`) | it is still queued and goes out after the restart |
+//! | after the claim, before it is sent (`outbox.after_claim`) | not sent; it is `unknown` after the restart |
+//! | after it was sent (`outbox.after_send`) | sent; it is `unknown` after the restart |
 //! | before the answer is committed (`outbox.before_record`) | the same, and the channel's id of it is lost as well |
 //!
 //! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If a

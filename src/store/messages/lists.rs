@@ -1,4 +1,4 @@
-//! Lists of messages: a contact's, everybody's, and what somebody wrote lately.
+//! Lists of messages: of one contact, of all contacts, and what a contact wrote lately.
 
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -86,7 +86,7 @@ pub enum Which {
 impl Which {
     /// The rows to look at: an index where one holds just these messages, else the table.
     fn source(self) -> &'static str {
-        // Told that it is so, SQLite uses the partial index.
+        // With the redundant condition, SQLite uses the partial index.
         match self {
             Self::Status(MessageStatus::Failed) => "status = 'failed' AND status IN ('failed', 'unknown')",
             Self::Status(MessageStatus::Unknown) => "status = 'unknown' AND status IN ('failed', 'unknown')",
@@ -96,9 +96,9 @@ impl Which {
     }
 }
 
-/// Messages to and from everybody, newest first, before the row `before_seq` if one is given: at most `limit` of those
-/// asked for among the next [`MAX_SCANNED`]. Gives the cursor of what was not looked at, if there is more; so a page
-/// may be short, and even empty, before the end.
+/// Messages to and from all contacts, newest first, before the row `before_seq` if one is given: at most `limit` of
+/// those asked for among the next [`MAX_SCANNED`]. Returns the cursor of what was not looked at, if there is more; so a
+/// page may be short, and even empty, before the end.
 pub fn list(
     conn: &Conn,
     which: Which,
@@ -134,7 +134,7 @@ pub(super) fn list_sql(which: Which) -> String {
     format!("SELECT seq, status, reason FROM messages WHERE {} AND seq < ?1 ORDER BY seq DESC LIMIT ?2", which.source())
 }
 
-/// A message from a contact, and what became of it.
+/// A message from a contact, and how it was handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeardRow {
     /// When it came.
@@ -158,7 +158,7 @@ pub(super) const HEARD: &str = "SELECT m.created_at, m.handled, m.reason,
     WHERE m.contact_seq = ?1 AND m.direction = 'in' ORDER BY m.seq DESC LIMIT ?2";
 
 /// What a contact wrote before `at`, the newest first, back to where it was silent for as long as `silence`; `limit` at
-/// most. Which sessions went on by themselves is told of those that began less than `span` before `at`.
+/// most. `went_on` is set only for sessions that began less than `span` before `at`.
 pub fn heard_of(
     conn: &Conn,
     contact_seq: i64,

@@ -29,7 +29,7 @@ pub struct NewOutgoing<'a> {
     pub channel: &'a str,
     /// What it is, such as `text`.
     pub kind: &'a str,
-    /// JSON.
+    /// The content as JSON.
     pub body: &'a str,
     /// `Queued`; `Simulated` where no channel is to see it; `Failed` where it must not go out at all.
     pub status: MessageStatus,
@@ -41,14 +41,14 @@ pub struct NewOutgoing<'a> {
     pub origin: Origin,
     /// When a message that has not gone out by then is dropped.
     pub good_until: Option<Timestamp>,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
 }
 
-/// A message to a contact that somebody else wrote on the same number.
+/// A message to a contact that another sender wrote on the same number.
 #[derive(Debug, Clone, Copy)]
 pub struct NewElsewhere<'a> {
-    /// Public id.
+    /// The message's public id.
     pub id: MessageId,
     /// Row of the contact.
     pub contact_seq: i64,
@@ -60,18 +60,18 @@ pub struct NewElsewhere<'a> {
     pub by: Holder,
     /// What it is, such as `text`.
     pub kind: &'a str,
-    /// JSON.
+    /// The content as JSON.
     pub body: &'a str,
     /// When it went out.
     pub sent_at: Timestamp,
-    /// Now.
+    /// The current time.
     pub created_at: Timestamp,
 }
 
 /// A message from a contact.
 #[derive(Debug, Clone, Copy)]
 pub struct NewInbound<'a> {
-    /// Public id.
+    /// The message's public id.
     pub id: MessageId,
     /// Row of the contact.
     pub contact_seq: i64,
@@ -85,7 +85,7 @@ pub struct NewInbound<'a> {
     pub sender: &'a str,
     /// What it is, such as `text`.
     pub kind: &'a str,
-    /// JSON.
+    /// The content as JSON.
     pub body: &'a str,
     /// What took it, if that is known already; see [`set_handled`].
     pub handled: Option<Handling>,
@@ -100,11 +100,11 @@ pub struct NewInbound<'a> {
 pub struct MessageRow {
     /// Row; the cursor of [`list_of_contact`].
     pub seq: i64,
-    /// Public id.
+    /// The message's public id.
     pub id: MessageId,
     /// Row of its contact.
     pub contact_seq: i64,
-    /// Its contact.
+    /// The contact that wrote or got it.
     pub contact_id: ContactId,
     /// Row of the session that said or took it.
     pub session_seq: Option<i64>,
@@ -120,7 +120,7 @@ pub struct MessageRow {
     pub provider_id: Option<String>,
     /// What it is, such as `text`.
     pub kind: String,
-    /// JSON.
+    /// The content as JSON.
     pub body: String,
     /// How far it got.
     pub status: MessageStatus,
@@ -201,10 +201,10 @@ pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     Ok(seq)
 }
 
-/// Inserts a message to a contact that somebody else sent, and answers its row.
+/// Inserts a message to a contact that another sender wrote, and returns its row.
 ///
 /// # Errors
-/// When the database refuses, as it does if the channel told of it before: look first.
+/// When the database refuses, as it does if the channel reported it before: look first.
 pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> {
     let seq = tx.next_seq(Numbered::Messages)?;
     tx.prepare_cached(
@@ -310,7 +310,7 @@ pub fn waiting(conn: &Conn) -> Result<(u32, Option<Timestamp>)> {
 
 const WAITING_SQL: &str = "SELECT COUNT(*), MIN(seq) FROM messages WHERE next_attempt_at IS NOT NULL";
 
-/// The stages of a message's way that the channel has told of, in order, each with its time.
+/// The stages of a message that the channel has reported, in order, each with its time.
 pub fn stages(conn: &Conn, seq: i64) -> Result<Vec<(String, Timestamp)>> {
     let mut statement =
         conn.prepare_cached("SELECT stage, at FROM message_stages WHERE message_seq = ?1 ORDER BY at, stage")?;
@@ -371,8 +371,8 @@ pub fn has_written_in(conn: &Conn, contact_seq: i64, session_seq: i64) -> Result
     Ok(statement.query_row((contact_seq, session_seq), |row| row.get(0))?)
 }
 
-/// Fails the messages of a session that nobody has claimed yet, those of turns before `before_turn` or all of them,
-/// and answers them as they are then. What waited behind them may go out.
+/// Fails the messages of a session that have not been claimed yet, those of turns before `before_turn` or all of them,
+/// and returns them as they are then. What waited behind them may go out.
 pub fn fail_queued_of_session(
     tx: &Tx<'_>,
     session_seq: i64,

@@ -23,9 +23,9 @@ pub struct NextDue {
     pub sending_since: Option<Timestamp>,
 }
 
-/// Whether a message `o` has stepped aside: it waits for its hours or until somebody else has let go of the
-/// conversation, or for an earlier one of its session that does. Only what a flow says does so, which an agent's and
-/// the server's own messages are not.
+/// Whether a message `o` has stepped aside: it waits for its hours or for the end of a hold on the conversation, or for
+/// an earlier one of its session that does. Only messages of flows do so, not those of an agent or of the server
+/// itself.
 macro_rules! is_aside {
     () => {
         "EXISTS (SELECT 1 FROM messages AS h INDEXED BY messages_lane
@@ -206,22 +206,21 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
     Ok(())
 }
 
-/// Has a message step aside until somebody else has let go of the conversation. What goes out past it is released by
-/// [`release`].
+/// Has a message step aside until the hold on the conversation ends. What goes out past it is released by [`release`].
 pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, held.until, held.by))?;
     Ok(())
 }
 
-/// Gives what flows have queued for a contact so many milliseconds more to go out in, or less: it does not grow old
-/// while somebody else holds the conversation.
+/// Extends (or shortens) the time in which what flows have queued for a contact may go out, by so many milliseconds:
+/// the time of a hold does not count.
 pub fn move_good_until(tx: &Tx<'_>, contact_seq: i64, millis: i64) -> Result<()> {
     tx.prepare_cached(MOVE_GOOD_UNTIL)?.execute((contact_seq, millis))?;
     Ok(())
 }
 
-/// Has a contact's messages decided on again that have stepped aside for somebody else, because that may be over.
+/// Makes a contact's messages that have stepped aside for a hold due again, because the hold may be over.
 pub fn stop_holding(tx: &Tx<'_>, contact_seq: i64, now: Timestamp) -> Result<()> {
     tx.prepare_cached(STOP_HOLDING)?.execute((contact_seq, now))?;
     Ok(())

@@ -2,14 +2,14 @@
 //!
 //! They stand in lanes, one for each channel and contact, and go out in the order of their rows. A message holds its
 //! lane for as long as it has a `next_attempt_at`, and only the head of a lane may go out. All others are *parked*:
-//! their `next_attempt_at` is the end of time, so that a look for what is due does not come upon them again and again.
-//! [`super::messages::insert_outgoing`] parks; whoever settles or drops a message calls [`release`].
+//! their `next_attempt_at` is the end of time, so that a query for due rows does not return them.
+//! [`super::messages::insert_outgoing`] parks; the code that settles or drops a message has to call [`release`].
 //!
-//! One that waits for the hours of its flow ([`Reason::SendWindow`](crate::domain::Reason::SendWindow)), or for
-//! somebody else to let go of the conversation ([`hold_for_other`]), *steps aside*, and with it all that its session
-//! says later: others go out past them, so that what somebody asks for at night does not wait until the morning for
-//! what nobody has asked for. The session's own messages keep their order, and whatever is under way or in doubt holds
-//! its lane for all.
+//! One that waits for the hours of its flow ([`Reason::SendWindow`](crate::domain::Reason::SendWindow)), or for the end
+//! of a hold on the conversation ([`hold_for_other`]), *steps aside*, and with it all later messages of its session:
+//! others go out past them, so that an answer to a question asked at night does not wait until the morning behind a
+//! message that was not asked for. The session's own messages keep their order, and a message that is under way or in
+//! doubt holds its lane for all.
 
 mod lanes;
 #[cfg(test)]
@@ -35,9 +35,9 @@ use crate::error::Result;
 /// A message to a contact, with what deciding on it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
-    /// Row.
+    /// Row number of the message.
     pub seq: i64,
-    /// Public id.
+    /// The message's public id.
     pub id: MessageId,
     /// Row of its contact.
     pub contact_seq: i64,
@@ -72,9 +72,9 @@ pub struct OutboxRow {
 /// What the outbox wants to know of a message's session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionBrief {
-    /// Its id.
+    /// The session's public id.
     pub id: SessionId,
-    /// Its flow.
+    /// The flow that it runs.
     pub flow_id: FlowId,
     /// Row of that flow.
     pub flow_seq: i64,
@@ -91,9 +91,9 @@ pub struct SessionBrief {
 /// What the outbox wants to know of a message's contact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addressee {
-    /// Public id.
+    /// The contact's public id; `None` if the contact is being erased.
     pub id: Option<ContactId>,
-    /// BCP 47.
+    /// BCP 47 language tag; `None` if unknown.
     pub language: Option<String>,
     /// Since when the person is not to be written to.
     pub opted_out_at: Option<Timestamp>,

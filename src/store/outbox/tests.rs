@@ -109,7 +109,7 @@ fn a_start_brings_the_outbox_into_order() {
     // The other channel is back.
     recover(&tx, "webhook", "?", until, now()).unwrap();
     assert_eq!(due(&tx, "webhook", now(), 9).unwrap(), [elsewhere]);
-    // A head that nobody released.
+    // A head that was never released.
     assert_eq!(parked_heads(&tx, "whatsapp", 9).unwrap(), [] as [i64; 0]);
     settle(&tx, under_way, MessageStatus::Sent, None, now()).unwrap();
     assert_eq!(parked_heads(&tx, "whatsapp", 9).unwrap(), [behind]);

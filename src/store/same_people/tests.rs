@@ -80,7 +80,7 @@ fn contacts_and_tags_of_an_older_file_are_joined() {
     session(&conn, 3, 1, 3, "8");
     session(&conn, 4, 1, 4, "7");
     session(&conn, 5, 2, 4, "NULL");
-    // A prefix alone, of numbers that the plan knows and does not know yet; one of Italy; one that nobody knows.
+    // A prefix alone, of numbers that the plan knows and does not know yet; one of Italy; one of no plan.
     contact(&conn, 5, &["+49015123456701"], "");
     contact(&conn, 17, &["+4407000000"], "");
     contact(&conn, 6, &["+390612345601"], "");

@@ -20,7 +20,7 @@ pub(super) type Place = (Option<i64>, i64);
 
 /// Contacts in a block, which with its row fills half of a page.
 const PER_BLOCK: i64 = 256;
-/// Bytes of a time: big-endian milliseconds, 0 for somebody who was never in touch.
+/// Bytes of a time: big-endian milliseconds, 0 for a contact without messages.
 const WIDTH: usize = 8;
 /// Contacts that were in touch since then, before the blocks are made to follow.
 const MAX_LAG: u32 = 1_000;

@@ -1,19 +1,19 @@
 //! The index by which contacts are found: for every run of one, two and three characters of their names, email
-//! addresses and phone numbers the contacts that have it, and for every run of four and of six digits. Numbers that
-//! were given one after another have the same three digits by the hundred thousand, and in many places: these would
-//! tell nobody apart.
+//! addresses and phone numbers the contacts that have it, and for every run of four and of six digits. Consecutive
+//! numbers share the same three digits by the hundred thousand, and in many places: runs of three digits would not
+//! narrow a search.
 //!
 //! Writing it in the jobs that change contacts would cost a fifth of the rate of writes. So those only leave a mark: a
 //! new contact none at all, since its row is beyond the last one that was indexed, and a changed one a row in a queue.
-//! [`index_some`] follows. The queue is worked from its newest end, and what a file brings goes to its oldest: whoever
-//! is changed or made by themselves does not wait until thousands of others are indexed. What is taken out of the index
-//! is gone from the file at once, which erasing a person relies on: `remove` is part of the same job.
+//! [`index_some`] follows. The queue is worked from its newest end, and rows of an import are added at its oldest: a
+//! contact that is changed or made singly does not wait until thousands of others are indexed. What is taken out of the
+//! index is gone from the file at once, which erasing a person relies on: `remove` is part of the same job.
 //!
-//! It also has who has which tag and who was ever in touch, as words of their own, so that these can be asked for
-//! together with the runs: the index intersects two long lists five times as fast as the tables do. When somebody was
-//! in touch it does not have, since that changes with every message; see `activity`.
+//! It also holds, as words of their own, which contact has which tag and which contacts have messages at all, so that
+//! these can be asked for together with the runs: the index intersects two long lists five times as fast as the tables
+//! do. It does not hold the time of the last message, since that changes with every message; see `activity`.
 //!
-//! SQLite's own trigram tokenizer finds nothing for one or two characters, so the runs are made here and told to the
+//! SQLite's own trigram tokenizer finds nothing for one or two characters, so the runs are made here and given to the
 //! index as words: the bytes of each in hexadecimal, which no tokenizer takes apart.
 
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ pub(super) struct Person {
     pub(super) last_message_at: Option<i64>,
 }
 
-/// The columns of a [`Person`]. The parameter `?1` tells whether the phone numbers are wanted.
+/// The columns of a [`Person`]. The parameter `?1` is whether the phone numbers are wanted.
 macro_rules! select_person {
     ($from:literal) => {
         concat!(
@@ -126,7 +126,7 @@ pub fn is_behind(conn: &Conn) -> Result<bool> {
 /// Brings the index up to date for `limit` contacts at most, those in the queue first, and gives how many it looked at:
 /// fewer than `limit` when nothing is left.
 pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
-    // First, since each search looks at those who were in touch since, and there are ever more of them.
+    // First, since each search has to look at the contacts that got messages since then, and their number grows.
     let followed = if activity::is_behind(tx)? { activity::follow(tx)? } else { 0 };
     let changed = seqs(tx, "SELECT contact_seq FROM search_queue ORDER BY place DESC LIMIT ?1", limit)?;
     let mut places = Vec::new();
@@ -147,8 +147,8 @@ pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     Ok(done.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX)).saturating_add(followed).min(limit))
 }
 
-/// A field of a person, or a part of one that is sought, as it is compared. Whoever changes the folding of
-/// `fold_for_search` has all that it changes indexed anew, as `migrations/6.sql` does.
+/// A field of a person, or a part of one that is sought, as it is compared. A change of `fold_for_search` needs a
+/// migration that indexes the affected contacts anew, as `migrations/6.sql` does.
 pub(super) fn folded_field(field: &str) -> String {
     fold_for_search(field).replace(BETWEEN, " ")
 }

@@ -1,10 +1,10 @@
 //! Finding contacts by a part of their name, email address or phone number, by a tag, by an email address.
 //!
-//! Who was last in touch comes first, and contacts that nobody was in touch with come last, the newest first. A list of
-//! so few is found in one of two ways, see `plan`: what many people have is found by walking through the contacts in
-//! that order, and what few have, or nobody did lately, by the index (see [`index`]). Everyone who is found is held
-//! against the contact's own row, so an index that is behind can leave somebody out for a moment and never shows what
-//! is not so; contacts that it does not have yet are looked at by themselves.
+//! Results are in the order of the last message, the latest first; contacts without messages come last, the newest
+//! first. A page of that order is found in one of two ways, see `plan`: what many contacts match is found by walking
+//! through the contacts in that order; what few match, or none with a recent message, by the index (see [`index`]).
+//! Every match is checked against the contact's own row, so an index that is behind can miss a contact for a moment and
+//! never shows a wrong one; contacts that are not indexed yet are checked one by one.
 
 mod activity;
 pub mod index;
@@ -20,7 +20,7 @@ use crate::domain::text::{fold_case, fold_for_search};
 use crate::domain::{AddressKey, Phone};
 use crate::error::Result;
 
-/// What is sought. All that is given must fit; nothing at all fits everybody.
+/// What is sought. All given fields must match; without any, every contact matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
     /// A part of the name, the email address or a phone number, whatever the case. No character has a special meaning.
@@ -31,17 +31,17 @@ pub struct Search {
     pub email: Option<String>,
 }
 
-/// Contacts that are counted at most; of more it is only told that there are more.
+/// Contacts that are counted at most; above that only the fact that there are more is returned.
 pub const COUNTED: usize = 1_000;
 
-/// Where somebody stands in the order of a search: when a message last went either way, in milliseconds since the Unix
+/// A contact's place in the order of a search: when a message last went either way, in milliseconds since the Unix
 /// epoch, and the row.
 pub type Place = (Option<i64>, i64);
 
 /// A part of what a search finds.
 #[derive(Debug)]
 pub struct FoundPage {
-    /// The contacts.
+    /// The contacts that match, in the order of the search.
     pub profiles: Vec<Profile>,
     /// Where the next part begins; `None` at the end.
     pub next: Option<Place>,
@@ -49,8 +49,7 @@ pub struct FoundPage {
     pub total: Option<(usize, bool)>,
 }
 
-/// The `limit` contacts that a search fits and that were last in touch, then those that nobody was in touch with, the
-/// newest first.
+/// The `limit` contacts that match and have the latest messages, then those without messages, the newest first.
 pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     let Some(filter) = Filter::of(conn, search)? else { return Ok(Vec::new()) };
     let mut profiles = Vec::new();
@@ -126,7 +125,7 @@ struct Email {
 }
 
 impl Filter {
-    /// `None` where nobody can fit, since nobody has the tag.
+    /// `None` where no contact can match, since the tag does not exist.
     fn of(conn: &Conn, search: &Search) -> Result<Option<Self>> {
         let tag_seq = match &search.tag {
             None => None,
@@ -196,7 +195,7 @@ fn has_national(text: &str, digits: &str) -> bool {
     })
 }
 
-/// Whether somebody has a folded email address. Most are of ASCII, for which nothing has to be folded.
+/// Whether a contact has a folded email address. Most are of ASCII, for which nothing has to be folded.
 fn has_email(person: &Person, email: &str) -> bool {
     person.email.as_ref().is_some_and(|own| match own.is_ascii() {
         true => own.eq_ignore_ascii_case(email),
@@ -216,7 +215,7 @@ fn wanted(query: &str) -> Vec<Wanted> {
     let variant = known.and_then(|known| AddressKey::of_phone(&known).variant());
     let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     let all_words = words.clone();
-    // Whoever has a word has each of its parts, too.
+    // A contact that has a word has each of its parts, too.
     words.retain(|word| !all_words.iter().any(|longer| longer != word && longer.contains(word.as_str())));
     words.sort_unstable();
     words.dedup();

@@ -1,14 +1,14 @@
 //! The plan by which the contacts are found that a search fits, in the order of the answer.
 //!
-//! Of what many people have, those who were in touch lately have it, too: so the contacts are walked through in that
-//! order, for a bounded number of rows. What that does not fill is asked of the index. It does not know the order, and
-//! may have hundreds of thousands: so these are put in order by the blocks of [`super::activity`], only the first of
-//! them are kept, and only as many of those are read as are missing. Where there are many, most of them never in touch,
-//! those who were are asked for first, and then the others from the newest on, who are in order as the index gives
-//! them.
+//! If many contacts match, so do some with recent messages: so the contacts are walked through in that order, for a
+//! bounded number of rows. What that does not fill is asked of the index. The index does not know the order, and may
+//! return hundreds of thousands of contacts: these are put in order by the blocks of [`super::activity`], only the
+//! first of them are kept, and only as many of those are read as are missing. If there are many, most of them without
+//! messages, those with messages are asked for first, and then the others from the newest on, which the index returns
+//! in order.
 //!
-//! Nobody is left out: whose last message is beyond what the blocks know has been walked past, whom the index has as
-//! they were waits in its queue and is looked at, and of all others it knows the place.
+//! No contact is missed: one whose last message is newer than the blocks has been walked past, one that has changed
+//! since it was indexed waits in the queue and is checked there, and the place of all others is known.
 
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -27,8 +27,8 @@ pub(super) struct Bounds {
     pub(super) walked_first: usize,
     /// After so many of them it is asked anew whether it does.
     pub(super) stride: usize,
-    /// How many the index may give before it is asked for those who were in touch, unless these are most of them
-    /// anyway.
+    /// How many contacts the index may return before only those with messages are asked for, unless these are most of
+    /// them anyway.
     pub(super) few: usize,
     /// How many of the first of those that it gives are kept, or up to twice as many.
     pub(super) kept: usize,
@@ -40,7 +40,7 @@ pub(super) const BOUNDS: Bounds =
     Bounds { walked_first: 3_000, stride: 250, few: 20_000, kept: 20_000, same_email: 3_000 };
 /// Contacts that are not indexed yet and are looked at all the same: those that are next in the queue, and the newest.
 const UNINDEXED: u32 = 1_000;
-/// Indexed contacts by which it is told which runs of what is sought are rare.
+/// Indexed contacts that are sampled to find out which runs of the query are rare.
 const SAMPLED: u64 = 200;
 /// The golden ratio as a part of 2 to the power of 64.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -54,12 +54,12 @@ const ASKED_OF_RARE: usize = 8;
 /// A run is rare if it is in one of so many of the sample.
 const RARE: usize = 50;
 
-/// Everybody in the order of the answer.
+/// All contacts in the order of the answer.
 const ALL: &str = select_person!(
     "FROM contacts AS c WHERE NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
      ORDER BY c.last_message_at DESC, c.seq DESC"
 );
-/// Those behind somebody who was in touch and who were in touch themselves.
+/// Those with messages that come after a given contact with messages.
 pub(super) const ACTIVE_BEFORE: &str = select_person!(
     "FROM contacts AS c WHERE (c.last_message_at, c.seq) < (?2, ?3)
          AND NOT EXISTS (SELECT 1 FROM erasures AS e WHERE e.contact_seq = c.seq)
@@ -149,7 +149,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Looks at so many more contacts, and tells whether the answer is complete.
+    /// Looks at so many more contacts. `true` if the answer is complete.
     fn go(&mut self, rows: usize) -> Result<bool> {
         for _ in 0..rows {
             if self.found.len() >= self.limit {
@@ -180,9 +180,9 @@ impl Walk<'_> {
         places
     }
 
-    /// Whether somebody fits and stands where the index takes them to stand. Whoever does not was in touch since then.
-    /// What the index was told of them is looked at first, since it is read sooner than what is so now. Where that has
-    /// changed they are in the queue, and looked at for that.
+    /// Whether a contact matches and has the place that the index gives it. One without that place has got messages
+    /// since then. The indexed text is checked first, since it is read sooner than the contact's row. A contact whose
+    /// text has changed is in the queue, and checked there.
     fn fits_at(&self, place: Place) -> Result<bool> {
         if !self.filter.wanted.is_empty() {
             let mut statement = self.conn.prepare_cached("SELECT text FROM search_texts WHERE contact_seq = ?1")?;
@@ -231,8 +231,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The newest contacts that fit and that nobody was ever in touch with, so many at least of what each question
-    /// gives.
+    /// The newest matching contacts without messages, at least so many of what each question returns.
     fn never_in_touch(&self, questions: &[String], missing: usize) -> Result<Vec<Place>> {
         let mut found = Vec::new();
         for question in questions {
@@ -257,11 +256,11 @@ impl Walk<'_> {
 
 /// The first of many contacts.
 struct First {
-    /// Those who come before it and it itself are not wanted.
+    /// Contacts up to and including this place are not wanted.
     after: Option<Place>,
     kept: usize,
     places: Vec<Place>,
-    /// Those who come after it were given up for those who come before.
+    /// The first place that was dropped to make room for earlier ones.
     given_up: Option<Place>,
 }
 
@@ -297,7 +296,7 @@ impl First {
     }
 }
 
-/// What to ask the index: a question for each of what is wanted; none where everybody fits.
+/// The questions for the index, one for each wanted alternative; none where every contact matches.
 fn questions(conn: &Conn, filter: &Filter) -> Result<Vec<String>> {
     let email = filter.email.as_ref().map(|email| &email.indexed).filter(|email| !email.is_empty());
     let texts = if filter.wanted.is_empty() && email.is_none() { Vec::new() } else { sample(conn)? };
@@ -314,9 +313,8 @@ fn questions(conn: &Conn, filter: &Filter) -> Result<Vec<String>> {
     Ok(questions.filter(|question| !question.is_empty()).collect())
 }
 
-/// The texts of some of those who are indexed, from everywhere among them: neighbours were often imported together and
-/// have the same in common. The distances are of the golden ratio, so that they are no multiple of anything by which
-/// people are numbered.
+/// The texts of some indexed contacts, spread over all of them: neighbours were often imported together and share
+/// words. The distances follow the golden ratio, so that they are no multiple of a period in the data.
 fn sample(conn: &Conn) -> Result<Vec<String>> {
     let mut statement = conn.prepare_cached("SELECT coalesce(max(contact_seq), 0) FROM search_texts")?;
     let last: i64 = statement.query_row([], |row| row.get(0))?;
@@ -327,8 +325,8 @@ fn sample(conn: &Conn) -> Result<Vec<String>> {
     seqs.map(|seq| Ok(statement.query_row([seq], |row| row.get(0)).optional()?.unwrap_or_default())).collect()
 }
 
-/// Runs of some words that together are in as few texts of a sample as possible: what many people have takes the index
-/// long to go through, and what the same people have tells it nothing new.
+/// Runs of some words that together are in as few texts of a sample as possible: a run that many contacts have takes
+/// the index long to go through, and a run of the same contacts does not narrow the result.
 fn telling_runs<'a>(words: &'a [String], sample: &[String]) -> Vec<&'a str> {
     let mut runs: Vec<&str> = words.iter().take(WORDS).flat_map(|word| longest_runs(word)).collect();
     runs.sort_unstable();
@@ -367,7 +365,7 @@ fn longest_runs(word: &str) -> Vec<&str> {
 }
 
 /// The contacts that have an email address in the case of any of its ASCII letters; none if more than `few` have it,
-/// whom the index has to tell.
+/// which the index has to find.
 fn with_email(conn: &Conn, email: &str, few: u32) -> Result<Vec<Place>> {
     let sql = "SELECT last_message_at, seq FROM contacts WHERE email = ?1 COLLATE NOCASE LIMIT ?2";
     let places = places(conn, sql, params![email, few + 1])?;

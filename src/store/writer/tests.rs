@@ -304,7 +304,7 @@ fn another_process_that_writes_for_too_long_costs_a_batch_and_no_more() {
     std::thread::sleep(2 * LOOK);
     assert!(store.is_locked(), "still");
     other.execute_batch("ROLLBACK").unwrap();
-    // It is noticed though nobody writes.
+    // It is noticed without any write.
     let is_free = (0..2_000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         !store.is_locked()
@@ -407,7 +407,7 @@ fn a_job_may_hold_the_last_handle() {
     drop(release);
     assert_eq!(first.blocking_recv().unwrap().unwrap(), 1);
     assert_eq!(second.blocking_recv().unwrap().unwrap(), 2);
-    // The writer still has to end in good order, which nobody waits for.
+    // The writer still has to end in good order, but no caller waits for it.
     let patience = std::time::Instant::now() + Duration::from_secs(30);
     while let Err(held) = Lock::take(&dir.path().join("qyvo.db")) {
         assert!(std::time::Instant::now() < patience, "{held}");

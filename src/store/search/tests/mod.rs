@@ -1,4 +1,4 @@
-//! Every way of finding people, held against looking at everybody.
+//! Every way of finding people, compared with a check of every contact.
 
 mod any_steps;
 
@@ -34,7 +34,7 @@ fn by(query: &str) -> Search {
     Search { query: Some(query.to_owned()), ..Search::default() }
 }
 
-/// More contacts than are walked through, all of them written to after everybody else.
+/// More contacts than are walked through, all with later messages than any other contact.
 fn crowd(tx: &Tx<'_>) {
     let crowd = i64::try_from(BOUNDS.walked_first + 10).unwrap();
     tx.execute(
@@ -454,7 +454,7 @@ fn a_number_is_found_as_people_of_its_country_dial_it() {
             contact.id
         })
         .collect();
-    // Nobody dials this one with a 0, and it has the same digits.
+    // This number is not dialled with a 0, and it has the same digits.
     let other = Contact::new(contact_id(99), Some("+14151500600".parse().unwrap()));
     contacts::insert(&tx, &other, "api", now()).unwrap();
     for is_crowded in [false, true] {
