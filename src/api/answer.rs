@@ -36,7 +36,7 @@ pub(in crate::api) fn trim_page<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&
     has_more.then(|| rows.last().map(|row| seq(row).to_string())).flatten()
 }
 
-/// What the row of a contact tells.
+/// The fields of a contact in a list.
 pub(in crate::api) fn row_of(profile: &Profile) -> ContactRow<'_> {
     ContactRow {
         contact: &profile.stored.contact,

@@ -79,7 +79,7 @@ async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, 
     }
     let now = state.runtime.clock().now();
     let (principal, csrf_token) = state.logins.find(request.headers(), now).ok_or(ApiError::Unauthenticated)?;
-    // A browser sends the cookie whoever wrote the page; only our own page knows the token.
+    // A browser sends the cookie with requests of any site's page; only our own page knows the token.
     let sent = request.headers().get("x-csrf-token").and_then(|value| value.to_str().ok());
     if !matches!(*request.method(), Method::GET | Method::HEAD) && sent != Some(csrf_token.as_str()) {
         return Err(ApiError::CrossSite);

@@ -2,11 +2,12 @@
 //!
 //! An answer of more than [`WORTH`] bytes goes out in the coding that `Accept-Encoding` prefers (RFC 9110, section
 //! 12.5.3), with `Vary` and, where it has an `ETag`, one for each coding. Small answers, of which triggers are, cost
-//! nothing. Streams stay as they are: their pieces are small, and somebody waits for each.
+//! nothing. Streams stay as they are: their pieces are small, and a client waits for each.
 //!
-//! Compressing what has both a secret and a text of somebody else's tells the secret by its length, to who can have
-//! many such requests sent and watch them (BREACH). Here nobody can: a token is no browser's, and the admin page's
-//! cookie goes with no request of another site. The answers that show a secret are smaller than [`WORTH`] besides.
+//! Compressing an answer that has both a secret and a text of another party reveals the secret by its length to an
+//! attacker who can have many such requests sent and watch them (BREACH). Here that is impossible: a token is no
+//! browser's, and the admin page's cookie goes with no request of another site. The answers that show a secret are
+//! smaller than [`WORTH`] besides.
 
 use std::io::{self, Read, Write};
 
@@ -48,7 +49,7 @@ pub(super) enum Effort {
 }
 
 impl Coding {
-    /// The best first, where somebody takes several alike.
+    /// The best first, for clients that rank several alike.
     const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Identity];
 
     fn name(self) -> &'static str {
@@ -203,7 +204,7 @@ fn refuses_identity(headers: &HeaderMap) -> bool {
     lines.any(|line| line.contains("=0") || line.contains("= 0")) && Accepted::of(headers).weight(Coding::Identity) == 0
 }
 
-/// Codes bytes, many of them on a thread that may block. `None` if that failed, which the log tells.
+/// Codes bytes, many of them on a thread that may block. `None` if that failed, which is logged.
 pub(super) async fn encode(coding: Coding, bytes: Bytes, effort: Effort) -> Option<Bytes> {
     let coded = if bytes.len() <= MAX_IN_PLACE && matches!(effort, Effort::Once) {
         coding.encode(&bytes, effort)

@@ -71,7 +71,7 @@ impl ApiError {
         self.with("hint", hint)
     }
 
-    /// The body of the answer. `request_id` is shown where only the log can tell more.
+    /// The body of the answer. `request_id` is shown where only the log has more.
     pub(super) fn body(&self, request_id: Option<&str>) -> Value {
         match self {
             Self::Unauthenticated => json!({"message": "Unauthenticated."}),

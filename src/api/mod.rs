@@ -50,7 +50,7 @@ const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
 /// Says which requests were turned away. Callers send them again and again, and the log has better things to hold.
 static TURNED_AWAY: Sparing = Sparing::new();
 
-/// One route.
+/// One row of the table of routes.
 struct Entry {
     method: Method,
     path: &'static str,
@@ -334,7 +334,7 @@ pub(crate) async fn surround(
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
-    // Files say themselves how long they may be kept. Everything else is somebody's, or of this moment.
+    // Files set themselves how long they may be kept. Every other answer is personal, or true for the moment only.
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

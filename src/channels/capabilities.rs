@@ -13,7 +13,7 @@ use super::whatsapp::{self, Probe};
 use super::{Channel, ChannelKind, Webhook, in_part};
 use crate::domain::{AddressKey, AddressKind, TextLimits, Timestamp};
 
-/// What to tell a caller who asks a channel for what it does not do.
+/// The answer to a caller that asks a channel for what it does not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotHere {
     /// Why not, in a sentence.
@@ -34,7 +34,7 @@ pub struct Deliveries {
 /// What came of asking the far side of a channel whether it would take messages.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tested {
-    /// It would.
+    /// It would take messages.
     Works {
         /// What is known of it, in a sentence.
         text: &'static str,
@@ -43,7 +43,7 @@ pub enum Tested {
     },
     /// It would not.
     Refused(Refusal),
-    /// It was reached, and its answer tells nothing.
+    /// It was reached, and its answer does not show whether it would.
     Unclear(String),
 }
 
@@ -91,7 +91,7 @@ impl ChannelKind {
         section == "channel" || Self::named(section).is_some()
     }
 
-    /// Whether anybody's phone rings. Where none does, a message counts as accepted in the transaction that says it: it
+    /// Whether messages leave the server. If not, a message counts as accepted in the transaction that says it: it
     /// never waits in the outbox.
     pub fn reaches_phones(self) -> bool {
         match self {
@@ -140,8 +140,8 @@ impl ChannelKind {
         }
     }
 
-    /// Whether the provider tells of each message how far it got. Where it does not, the acceptance is the last that is
-    /// known of a message.
+    /// Whether the provider reports the progress of each message. If not, nothing is known of a message after its
+    /// acceptance.
     pub fn reports_progress(self) -> bool {
         match self {
             Self::Simulator | Self::WhatsApp => true,
@@ -158,8 +158,8 @@ impl ChannelKind {
         }
     }
 
-    /// Whether the far side's explanation of a failure may be shown to callers who have not logged in. That of a
-    /// receiver of the operator's own may tell of its inside.
+    /// Whether the far side's explanation of a failure may be shown to callers that are not logged in. The explanation
+    /// of an operator's own receiver may reveal internals.
     pub fn explains_to_all(self) -> bool {
         match self {
             Self::Simulator | Self::WhatsApp => true,
@@ -183,7 +183,8 @@ impl ChannelKind {
         self.refuses_handmade().is_some()
     }
 
-    /// What a caller is told who makes a template by hand, where the provider approves them. `None` where it is taken.
+    /// The answer to a caller that makes a template by hand, where the provider approves templates. `None` where it is
+    /// taken.
     pub fn refuses_handmade(self) -> Option<NotHere> {
         match self {
             Self::WhatsApp => Some(NotHere {
@@ -194,8 +195,8 @@ impl ChannelKind {
         }
     }
 
-    /// What a caller is told who hands in a person's message by `POST /inbound`, where the provider alone delivers
-    /// them: the holder of a token of the API must not speak for people there. `None` where it is taken.
+    /// The answer to a caller that posts a person's message to `POST /inbound`, where only the provider delivers them:
+    /// a token of the API must not speak for people there. `None` where it is taken.
     pub fn refuses_handed_in(self) -> Option<NotHere> {
         match self {
             Self::WhatsApp => Some(NotHere {
@@ -347,8 +348,8 @@ impl Channel {
         }
     }
 
-    /// Asks the far side whether it would take messages. Reaches nobody's phone. `id` is new and `at` the time now:
-    /// what is signed and stamped carries them.
+    /// Asks the far side whether it would take messages. No message is sent. `id` is new and `at` the time now: what is
+    /// signed and stamped carries them.
     pub async fn test(&self, id: &str, at: Timestamp) -> Tested {
         match self {
             Self::Simulator => {

@@ -1,4 +1,4 @@
-//! The HTTP client of channels and of outgoing webhooks, and what became of a call.
+//! The HTTP client of channels and of outgoing webhooks, and the results of its calls.
 //!
 //! The difference that matters is whether the far side can have acted: a connection that never came about is retried
 //! freely, an answer that never came is not.
@@ -63,8 +63,8 @@ pub fn client() -> Result<Client> {
 /// How clients are set up: system roots, 5 s to connect, 30 s in all, no redirects, and no proxy, whatever the
 /// environment says.
 pub fn builder() -> ClientBuilder {
-    // The client takes the process's provider. Whoever installs the first one wins, and there is only this one to
-    // install.
+    // The client takes the process's provider. The first one installed stays, and this is the only one that is
+    // installed.
     if CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
@@ -115,7 +115,7 @@ pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, No
         body: Vec::new(),
         from: response.remote_addr().map(|address| address.ip()),
     };
-    // A body that breaks off still leaves its status, which whoever reads the answer weighs against what is there.
+    // If the body breaks off, the status is returned with what came of it; the caller weighs the two.
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = max_body.saturating_sub(answer.body.len());
         answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);

@@ -12,14 +12,14 @@ use crate::domain::{AddressKey, Holder, MessageId, MessageTemplate, Phone, Reply
 #[error("not JSON: {0}")]
 pub struct Unreadable(pub String);
 
-/// One thing that a provider's delivery tells.
+/// One item of a provider's delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A person sent something.
     Message(Box<IncomingMessage>),
     /// A person sent something while another system of the provider holds the conversation.
     Overheard(Box<IncomingMessage>),
-    /// Somebody else wrote to a person on the same number.
+    /// Another sender wrote to a person on the same number.
     Echo(Box<Echo>),
     /// A conversation changed hands.
     Handover(Box<Handover>),
@@ -27,7 +27,7 @@ pub enum Item {
     Progress(Box<Progress>),
     /// A template's status changed.
     Template(TemplateNews),
-    /// The provider's list of templates is not what it was: only fetching it tells what it is now.
+    /// The provider's list of templates has changed: it has to be fetched again.
     Templates,
     /// A person has said to the provider whether marketing messages are wanted.
     Preference(Preference),
@@ -35,7 +35,7 @@ pub enum Item {
     Notice {
         /// Short, such as the provider's code.
         code: String,
-        /// A sentence.
+        /// A sentence for the operator.
         text: String,
         /// As it came.
         raw: Value,
@@ -73,13 +73,13 @@ pub struct IncomingMessage {
 /// A message to a person that did not go out from here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Echo {
-    /// The provider's id of it: the same one is handled once, and its progress is told by it.
+    /// The provider's id of it: a message of the same id is handled once, and its statuses name it.
     pub provider_id: String,
     /// Our id of it, should it be ours after all.
     pub message_id: Option<MessageId>,
     /// Who wrote it.
     pub by: Holder,
-    /// To whom.
+    /// The recipient.
     pub to: Sender,
     /// When it was written, as the provider says.
     pub sent_at: Option<Timestamp>,
@@ -104,7 +104,7 @@ pub struct Handover {
     pub at: Option<Timestamp>,
 }
 
-/// Who sent a message, by whatever the provider tells.
+/// The sender of a message, with all that the provider reports of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sender {
     /// The addresses that are the person's, the surest first; at least one, but for the recipient of a status.
@@ -114,7 +114,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Somebody of whom a phone number is known and nothing else.
+    /// A person of whom only a phone number is known.
     pub fn of_phone(phone: &Phone) -> Self {
         Self { addresses: vec![AddressKey::of_phone(phone)], name: None }
     }
@@ -158,13 +158,13 @@ pub struct Progress {
     pub provider_id: Option<String>,
     /// Our id of it, which went out with it.
     pub message_id: Option<MessageId>,
-    /// What happened.
+    /// The stage that the message reached.
     pub stage: Stage,
     /// When, as the provider says.
     pub at: Option<Timestamp>,
-    /// To whom it went, as far as the provider tells.
+    /// The recipient, as far as the provider names one.
     pub recipient: Sender,
-    /// What a failure calls for. The provider tells of some only after it took the message.
+    /// The class of a failure. The provider reports some only after it took the message.
     pub class: Option<RefusalClass>,
     /// The provider's code, of a failure.
     pub code: Option<String>,
@@ -194,14 +194,14 @@ pub enum Stage {
 pub struct FetchedTemplate {
     /// The provider's id of it, which differs by language.
     pub provider_id: String,
-    /// The template.
+    /// The template, in one language.
     pub template: MessageTemplate,
 }
 
 /// A template whose status changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateNews {
-    /// Its name.
+    /// The template's name.
     pub name: String,
     /// The channel's code of its language.
     pub language: String,
@@ -213,10 +213,10 @@ pub struct TemplateNews {
     pub reason: Option<String>,
 }
 
-/// Whether a person wants marketing messages, as the person has told the provider.
+/// Whether a person wants marketing messages, as expressed to the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preference {
-    /// Who.
+    /// The person whose preference it is.
     pub from: Sender,
     /// Whether they are wanted.
     pub wants_marketing: bool,

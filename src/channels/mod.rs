@@ -28,7 +28,7 @@ use whatsapp::WhatsApp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelKind {
-    /// Records what a flow says, and reaches nobody.
+    /// Records what a flow says, and sends nothing.
     #[default]
     Simulator,
     /// WhatsApp Cloud API.
@@ -40,9 +40,8 @@ pub enum ChannelKind {
 /// The channel that messages go out on. Clones are handles to the same one.
 #[derive(Debug, Clone)]
 pub enum Channel {
-    /// Needs no account anywhere: what a flow says is recorded and shown, and no phone rings. There is nobody to hand a
-    /// message to, so it counts as accepted in the very transaction that says it; it never waits in the outbox, and a
-    /// timeout runs from that commit.
+    /// Needs no account anywhere: what a flow says is recorded and shown, and not sent. So a message counts as accepted
+    /// in the very transaction that says it; it never waits in the outbox, and a timeout runs from that commit.
     Simulator,
     /// WhatsApp Cloud API.
     WhatsApp(Arc<WhatsApp>),
@@ -51,7 +50,7 @@ pub enum Channel {
     /// A channel of which the settings of the database hold a part: its messages wait until the rest is there, or that
     /// part is taken away.
     Incomplete {
-        /// Which one.
+        /// The kind of the channel that is set up in part.
         kind: ChannelKind,
         /// What is missing, and what to do.
         lacks: String,
@@ -82,7 +81,7 @@ impl Channel {
     }
 }
 
-/// What a channel must be told, out of the keys of its section. The section has more keys, which are for others.
+/// The options of a channel, out of the keys of its section. The section has more keys, which other modules read.
 fn options<T: DeserializeOwned>(kind: ChannelKind, section: Value) -> Result<T> {
     let name = kind.name();
     serde_json::from_value(section)

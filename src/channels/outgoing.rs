@@ -8,11 +8,12 @@ use crate::domain::{AddressKey, AddressKind, MediaRef, MessageId, MessageOption,
 /// A message that is ready to go out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// Goes out with the message and stays the same over all attempts, so that the far side can tell a double.
+    /// The message's id. It goes out with the message and stays the same over all attempts, so that the far side can
+    /// recognize a repetition.
     pub id: MessageId,
-    /// To whom.
+    /// The recipient.
     pub to: Recipient,
-    /// What.
+    /// What is sent.
     pub content: Content,
     /// When this attempt is made: what is signed and stamped carries it.
     pub at: Timestamp,
@@ -53,7 +54,7 @@ impl Recipient {
 /// What a message says. Which of a node's text and template it is has been decided.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// Free text.
+    /// A message of free text.
     Text(String),
     /// Free text with options to tap. Their ids are already `<session>:<option>`.
     Menu {
@@ -64,9 +65,9 @@ pub enum Content {
     },
     /// A medium by link.
     Media {
-        /// The medium.
+        /// The medium, by its URL.
         media: MediaRef,
-        /// Below it.
+        /// The text below the medium.
         caption: Option<String>,
     },
     /// A template of the channel.
@@ -93,7 +94,7 @@ pub enum Sent {
     },
     /// The channel did not take it.
     Refused(Refusal),
-    /// The request was written and no answer came that tells: the channel may have taken it.
+    /// The request was written and no conclusive answer came: the channel may have taken it.
     Ambiguous {
         /// What happened instead.
         text: String,
@@ -132,6 +133,6 @@ pub enum RefusalClass {
     OptedOut,
     /// This message will never be taken.
     Permanent,
-    /// The channel refuses everything until somebody acts: pause it.
+    /// The channel refuses everything until an operator acts: pause it.
     ChannelDown,
 }

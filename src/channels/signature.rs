@@ -25,7 +25,7 @@ pub(super) fn is_hmac_of(secret: &str, hex: &str, body: &[u8]) -> bool {
     hex.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// Whether two secrets are the same. The time it takes tells nothing but their lengths.
+/// Whether two secrets are the same. The time it takes reveals nothing but their lengths.
 pub(super) fn is_same_secret(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! A far side for tests: it takes what is posted, and answers as it was told to, or not at all.
+//! A far side for tests: it takes what is posted, and gives the configured answers, or none at all.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ pub(super) struct Request {
     /// The first line, such as `POST /path HTTP/1.1`.
     pub(super) line: String,
     headers: String,
-    /// The body.
+    /// The body, as it came.
     pub(super) body: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ impl FarSide {
                 stream.write_all(answer.as_bytes()).await.unwrap();
                 stream.shutdown().await.unwrap();
             }
-            // The connections are held open until nobody is left to wait on them.
+            // The connections are held open until no client is left.
             std::future::pending::<()>().await;
         });
         Self { url, received }
@@ -94,7 +94,7 @@ impl FarSide {
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(super) async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())

@@ -184,11 +184,10 @@ fn options(template: &MessageTemplate, payloads: &[String]) -> Vec<Value> {
 
 /// What an answer means.
 ///
-/// A status of the 5xx and 408 count as not taken: whoever answers at all has had its say, and a receiver that took the
-/// message all the same knows it again by its key. They use up tries, because a receiver may fail over this very
-/// message, which must not stop the others for ever, and so do 404 and 410. What tells of a receiver that is not there,
-/// or lets nobody in, holds the channel back instead, which tries again by itself. 504 says that the receiver was given
-/// the message and never answered.
+/// A status of the 5xx and 408 count as not taken: there was an answer, and a receiver that took the message all the
+/// same recognizes it by its key. They use up tries, because a receiver may fail over this very message, which must not
+/// stop the others for ever, and so do 404 and 410. Statuses of a receiver that is absent, or denies access, hold the
+/// channel instead, which is tried again by itself. 504 means that the receiver got the message and never answered.
 fn read_answer(answer: &Answer) -> Sent {
     let refused = |class| {
         let text = String::from_utf8_lossy(&answer.body);
@@ -205,9 +204,9 @@ fn read_answer(answer: &Answer) -> Sent {
         429 => refused(RefusalClass::ChannelPacing),
         // Without `Retry-After` it is a proxy's word for a receiver that is away.
         503 if answer.retry_after.is_some() => refused(RefusalClass::ChannelPacing),
-        // The secret or the URL is not right, or a proxy lets nobody in: the next message would fare no better, and
-        // none shall be lost to it. A single answer is no reason to wait for somebody to act, because a proxy that is
-        // set up anew gives one, too.
+        // The secret or the URL is not right, or a proxy denies access: the next message would fare no better, and none
+        // shall be lost to it. A single answer is no reason to wait for an operator, because a proxy that is being set
+        // up gives one, too.
         300..=399 | 401 | 403 | 405 | 407 | 502 | 503 => refused(RefusalClass::Unreachable),
         504 => Sent::Ambiguous { text: "a gateway answered 504 in place of the receiver".to_owned() },
         // A receiver that is being deployed answers 404 to everything, and one that knows no such person to this
@@ -217,7 +216,7 @@ fn read_answer(answer: &Answer) -> Sent {
     }
 }
 
-/// The receiver's own id of the message, where it tells one.
+/// The receiver's own id of the message, where the answer has one.
 fn provider_id(body: &[u8]) -> Option<String> {
     match serde_json::from_slice::<Value>(body).ok()?.get("id")? {
         Value::String(id) if !id.trim().is_empty() => Some(id.clone()),

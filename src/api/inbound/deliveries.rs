@@ -17,7 +17,7 @@ use crate::channels::{Channel, ChannelKind};
 
 /// Bytes that a delivery may have (Meta's documentation: up to 3 MB).
 pub(in crate::api) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
-/// Bytes of a delivery that are read from anybody: a provider's own have seldom more than a few thousand, and a
+/// Bytes of a delivery that are read from any sender: a provider's own have seldom more than a few thousand, and a
 /// stranger who sends slowly, or not at all, must keep none of them out. How many connections send that much is the
 /// server's limit.
 const FREE_BYTES: usize = 64 * 1024;

@@ -39,7 +39,7 @@ pub(in crate::api) async fn receive_inbound(state: web::Data<State>, body: JsonB
     Ok(HttpResponse::Accepted().json(answer))
 }
 
-/// Refuses where another takes what people write: whoever holds a token of the API must not speak for them there.
+/// Refuses where the provider delivers what people write: a token of the API must not speak for people there.
 fn check_channel(channel: &Channel) -> Result<(), ApiError> {
     match channel.kind().refuses_handed_in() {
         None => Ok(()),

@@ -82,7 +82,7 @@ pub(in crate::api) async fn resume_channel(
     Ok(HttpResponse::Ok().json(live_view(&state).await?))
 }
 
-/// `POST /channels/{name}/test`: asks the far side whether it would take messages. Reaches nobody's phone.
+/// `POST /channels/{name}/test`: asks the far side whether it would take messages. No message is sent.
 pub(in crate::api) async fn test_channel(
     state: web::Data<State>,
     name: web::Path<String>,
@@ -100,8 +100,8 @@ pub(in crate::api) async fn test_channel(
     Ok(HttpResponse::Ok().json(ChannelTest { name: &name, is_working: true, text, details }))
 }
 
-/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as what the provider has to tell about
-/// the account, newest first. Also of a channel that was live before.
+/// `GET /channels/{name}/strays`: parts of deliveries that nothing took, such as a provider's notices about the
+/// account, newest first. Also of a channel that was live before.
 pub(in crate::api) async fn list_strays(
     request: HttpRequest,
     state: web::Data<State>,
@@ -149,7 +149,7 @@ pub(in crate::api) async fn impairment(state: &State) -> Result<Option<ImpairedC
     if is_going {
         return Ok(None);
     }
-    // Whoever asks need not have logged in, and what a webhook's far side answers may be its inside.
+    // The caller need not be logged in, and the answer of a webhook's far side may reveal internals.
     let is_told = state.runtime.channel().kind().explains_to_all();
     let (state, since) = (word(&channel), channel.paused_at.map(IsoTime));
     let ChannelState { name, reason, explanation, .. } = channel;

@@ -105,9 +105,9 @@ enum Part {
     Turns { of: Place, after: i64 },
     /// The messages after a row.
     Messages { after: i64 },
-    /// What was told of the contact, after a row.
+    /// The webhook deliveries about the contact, after a row.
     Told { after: i64 },
-    /// Nothing.
+    /// The export is complete.
     End,
 }
 

@@ -100,7 +100,7 @@ struct Total {
     is_total_exact: bool,
 }
 
-/// The cursor behind somebody: when they were last in touch, if ever, and their row.
+/// The cursor behind a contact: the time of its last message, if any, and its row.
 fn cursor_of((at, seq): search::Place) -> String {
     at.map_or_else(|| format!(".{seq}"), |at| format!("{at}.{seq}"))
 }
@@ -111,7 +111,7 @@ fn place_of(cursor: &str) -> Option<search::Place> {
     Some((at, seq.parse().ok()?))
 }
 
-/// A phone number in a query, where a `+` that nobody escaped has become a blank.
+/// A phone number in a query, where a `+` that was not escaped has become a blank.
 struct InQuery(Phone);
 
 impl std::str::FromStr for InQuery {
@@ -139,7 +139,7 @@ pub(in crate::api) async fn allow_auto_replies(
     show(&state, contact_id).await
 }
 
-/// `POST /contacts/{id}/resume`: flows go on, though somebody else has held the conversation.
+/// `POST /contacts/{id}/resume`: ends the hold on the conversation, so that flows go on.
 pub(in crate::api) async fn resume_contact(
     state: web::Data<State>,
     id: web::Path<String>,

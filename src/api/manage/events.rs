@@ -18,12 +18,12 @@ use crate::api::state::watchers::Watcher;
 use crate::domain::{ContactId, FlowId, SessionId};
 use crate::runtime::Change;
 
-/// How often a line without meaning is sent, so that nobody on the way takes the connection for dead.
+/// Interval at which a comment line is sent, so that no proxy takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Changes that one chunk carries at most.
 const CHUNK: usize = 64;
 
-/// What a watcher wants to hear of; `None` is everything.
+/// What a watcher subscribes to; `None` is everything.
 #[derive(Debug, Default)]
 struct Interest {
     flow: Option<FlowId>,
@@ -49,7 +49,7 @@ impl Interest {
                 self.flow.is_none_or(|wanted| wanted == *id) && self.contact.is_none() && self.session.is_none()
             }
             Change::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
-            // It concerns everybody, whatever they look at.
+            // It concerns every subscriber.
             Change::Channel { .. } | Change::Everything => true,
         }
     }

@@ -295,7 +295,7 @@ pub(in crate::api) fn read_if_match(request: &HttpRequest) -> Result<Option<Opti
     if text == "*" {
         return Ok(Some(None));
     }
-    // Whoever got the draft compressed has another tag of the same revision.
+    // A client that got the draft compressed has another tag of the same revision.
     let bare = plain_tag(text.strip_prefix("W/").unwrap_or(text).trim_matches('"'));
     let revision = bare.parse().map_err(|_| {
         ApiError::refused(StatusCode::BAD_REQUEST, "If-Match must be the ETag of the draft, such as \"7\".")

@@ -18,14 +18,14 @@ use crate::views::settings::{AdminChannel, AdminSession};
 /// Characters of a person's name at most.
 const NAME_CHARS: usize = 100;
 
-/// `GET /admin/session`: whether anybody is logged in, and what the page needs to begin.
+/// `GET /admin/session`: whether the browser is logged in, and what the page needs to begin.
 pub(in crate::api) async fn get_admin_session(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let found = state.logins.find(request.headers(), now(&state));
     let who = found.map(|(principal, csrf_token)| (principal.name.to_string(), csrf_token));
     HttpResponse::Ok().json(session_view(&state, who))
 }
 
-/// `POST /admin/set-up`: the first password, by whoever can read the server's output.
+/// `POST /admin/set-up`: sets the first password; the code for it is in the server's output.
 pub(in crate::api) async fn set_up_admin(
     request: HttpRequest,
     state: web::Data<State>,
@@ -122,7 +122,7 @@ pub(in crate::api) async fn change_password(
     fields.refuse_unknown();
     let (current, new) = fields.finish_with(|| current.zip(new))?;
     let (store, now) = (state.runtime.store(), now(&state));
-    // 401 would tell the page that nobody is logged in.
+    // 401 would mean to the page that the session has ended.
     let wrong = || ApiError::Validation(vec![("current".to_owned(), "The password is wrong.".to_owned())]);
     let checked = state.logins.check_password(store, &state.logins.network_of(&request), &current, now).await;
     let before = checked.map_err(|error| match error {

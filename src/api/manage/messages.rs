@@ -41,7 +41,7 @@ const STATUSES: [(&str, Which); 10] = [
     ("unrouted", Which::Unrouted),
 ];
 
-/// Lists messages to and from everybody, newest first. A page may be short before the end of the list.
+/// Lists messages to and from all contacts, newest first. A page may be short before the end of the list.
 pub(in crate::api) async fn list_messages(
     request: HttpRequest,
     state: web::Data<State>,
@@ -74,7 +74,7 @@ pub(in crate::api) async fn list_contact_messages(
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
 }
 
-/// `POST /contacts/{id}/messages`: somebody is answered, by an agent or by a system.
+/// `POST /contacts/{id}/messages`: an agent or a system answers a contact.
 pub(in crate::api) async fn answer_contact(
     request: HttpRequest,
     state: web::Data<State>,
@@ -149,7 +149,7 @@ fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Listing<Tr
     Ok(Listing { data, next_cursor })
 }
 
-/// A message of somebody, with who that is.
+/// A message with the contact that wrote or got it.
 fn listed_message(conn: &Conn, row: &MessageRow) -> Result<ListedMessage> {
     let message = message_with_stages(conn, row)?;
     let contact = contacts::find_by_seq(conn, row.contact_seq)?.map(|stored| stored.contact.into());

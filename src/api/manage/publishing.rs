@@ -166,7 +166,7 @@ pub(in crate::api) fn read_accept(fields: &mut Fields<'_>) -> Consent {
     consent
 }
 
-/// Makes the draft of the flow with that id the next version, unless it is live already, and tells which that is.
+/// Makes the draft of the flow with that id the next version, unless it is published already, and returns the version.
 pub(in crate::api) async fn publish(
     state: &web::Data<State>,
     id: &str,

@@ -64,7 +64,7 @@ pub(in crate::api) async fn list_view(
     let Wanted { flow_id, contact_id, status, in_handoff } = wanted;
     let now = state.runtime.clock().now();
     let listed = read(state, move |conn| {
-        // What nobody has, no session has: an unknown flow or contact is an empty list.
+        // An unknown flow or contact has no sessions: the list is empty.
         let flow_seq = flow_id.map(|id| flows::seq_of_any(conn, id)).transpose()?;
         let contact_seq = contact_id.map(|id| contacts::find_by_id(conn, id)).transpose()?;
         if matches!(flow_seq, Some(None)) || matches!(contact_seq, Some(None)) {
@@ -177,7 +177,7 @@ fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
     let told = silent.and_then(|step| Some((step["node"].as_str()?, step["why"].as_str()?)));
     Ok(match (told, &session.current_node) {
         (Some((node, why)), _) => Some(format!("At `{node}`: {why}.")),
-        // It expired before traces told more.
+        // It expired before traces had a reason.
         (None, Some(node)) => Some(format!("Nothing came at `{node}` for as long as a session of this flow lives.")),
         (None, None) => None,
     })
@@ -187,7 +187,7 @@ fn reason_text(conn: &Conn, stored: &StoredSession) -> Result<Option<String>> {
 fn listed_session(conn: &Conn, stored: &StoredSession, now: Timestamp) -> Result<ListedSession> {
     let session = &stored.session;
     let contact = contacts::find_by_seq(conn, stored.contact_seq)?;
-    // Somebody else has the conversation, so that the session stands still.
+    // While the conversation is held, the session stands still.
     let held = contact.as_ref().and_then(|contact| contact.held);
     let held = held.filter(|held| held.is_on(now) && session.status == Status::Running);
     let contact = contact.map(|stored| stored.contact.into());

@@ -29,8 +29,8 @@ pub(in crate::api) async fn list_settings(
     Ok(HttpResponse::Ok().json(view(&state)))
 }
 
-/// `PUT /settings?confirm=`: sets keys, or resets those with null. Other keys stay as they are. What keeps whoever
-/// changes it from coming back has to be confirmed.
+/// `PUT /settings?confirm=`: sets keys, or resets those with null. Other keys stay as they are. A change that would
+/// lock the caller out has to be confirmed.
 pub(in crate::api) async fn change_settings(
     request: HttpRequest,
     state: web::Data<State>,

@@ -44,7 +44,7 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
         }
     });
     let mut stats = stats.await?.ok_or_else(|| ApiError::not_found("Flow not found"))?;
-    // A file system that does not tell is no reason to keep the rest back.
+    // If the free space cannot be read, the rest is returned without it.
     if let Ok(disk) = state.runtime.store().disk() {
         stats.disk = Some(Disk { free_bytes: disk.free, database_bytes: disk.database, log_bytes: disk.log });
     }

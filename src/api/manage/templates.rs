@@ -76,7 +76,7 @@ pub(in crate::api) async fn list_templates(
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
-/// `GET /templates/{id}`.
+/// `GET /templates/{id}`: one template.
 pub(in crate::api) async fn get_template(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -213,7 +213,7 @@ fn fields_of(template: &MessageTemplate) -> Map<String, Value> {
     }
 }
 
-/// Reads a template that somebody makes by hand.
+/// Reads a template that is made by hand.
 fn read_template(fields: &Map<String, Value>) -> Result<MessageTemplate, ApiError> {
     let mut fields = Fields::of(fields);
     let name = fields.required_text("name").unwrap_or_default().to_owned();

@@ -102,7 +102,7 @@ pub(in crate::api) async fn create_test_case(
     }
 }
 
-/// `DELETE /flows/{id}/test-cases/{case_id}`.
+/// `DELETE /flows/{id}/test-cases/{case_id}`: deletes one test case.
 pub(in crate::api) async fn delete_test_case(
     state: web::Data<State>,
     path: web::Path<(String, String)>,

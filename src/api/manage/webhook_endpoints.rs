@@ -1,4 +1,4 @@
-//! `/webhook-endpoints`: who is told what happens here.
+//! `/webhook-endpoints`: the endpoints to which events are posted.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -33,7 +33,7 @@ pub(in crate::api) async fn list_endpoints(
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
-/// `GET /webhook-endpoints/{id}`.
+/// `GET /webhook-endpoints/{id}`: one endpoint with its state.
 pub(in crate::api) async fn get_endpoint(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -128,7 +128,7 @@ pub(in crate::api) async fn try_endpoint(
     }
 }
 
-/// `GET /webhook-endpoints/{id}/deliveries?status=`: what it was told, and is to be told, newest first.
+/// `GET /webhook-endpoints/{id}/deliveries?status=`: its deliveries, posted or queued, newest first.
 pub(in crate::api) async fn list_deliveries(
     request: HttpRequest,
     state: web::Data<State>,

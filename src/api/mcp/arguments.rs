@@ -1,8 +1,8 @@
 //! The arguments of a call: those that the tool takes, and what is said of the others.
 //!
 //! Clients add arguments of their own to each call, which no schema keeps them from, and other servers let pass what
-//! they do not know. Those that are known to be added are passed over, whatever the tool does. But a model that has
-//! misspelt a name, or made one up, must hear of it. Where the tool reads or drafts, a note beside the answer is
+//! they do not know. Those that are known to be added are ignored, whatever the tool does. But a model that has
+//! misspelt a name, or made one up, must be notified. Where the tool reads or drafts, a note beside the answer is
 //! enough; one that reaches people would have done something else than it was asked for, and refuses.
 
 use std::collections::HashSet;
@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use super::tools::Tool;
 use crate::api::error::ApiError;
 
-/// What clients are known to add for themselves, so that no model needs to hear of it: n8n's agents, whose tool node
-/// sends its own input on.
+/// Arguments that clients are known to add, of which no model is notified: n8n's agents, whose tool node sends its own
+/// input on.
 const OF_CLIENTS: [&str; 4] = ["toolCallId", "sessionId", "action", "chatInput"];
 
 /// What a call brought.
 pub(super) struct Sifted {
     /// The arguments that the tool knows. Of a tool that reaches people also those that it does not, and will refuse.
     pub(super) known: Map<String, Value>,
-    /// A sentence on the others, if a model should hear of them.
+    /// A sentence on the other arguments, if there are any that the model should correct.
     pub(super) note: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn sift(tool: Tool, mut arguments: Map<String, Value>) -> Result<Sift
     Ok(Sifted { known: arguments, note })
 }
 
-/// Whether somebody who wrote one name may have meant the other: written in another style, or with a slip or two.
+/// Whether one name may have been meant as the other: written in another style, or with a slip or two.
 fn is_near(written: &str, name: &str) -> bool {
     let bare = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
     let (written, name) = (bare(written), bare(name));

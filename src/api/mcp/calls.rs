@@ -228,7 +228,7 @@ fn structured(view: &impl Serialize) -> Result<Value, ApiError> {
     serde_json::to_value(view).map_err(|error| Error::internal("An answer cannot be written").caused_by(error).into())
 }
 
-/// Refuses what no tool knows, and tells all errors at once.
+/// Refuses arguments that the tool does not know, and returns all errors at once.
 fn close(mut fields: Fields<'_>) -> Result<(), ApiError> {
     fields.refuse_unknown();
     fields.finish()

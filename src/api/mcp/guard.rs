@@ -1,6 +1,6 @@
 //! Pages of strangers: a browser on a machine of ours must not become their way in.
 //!
-//! A page can make its own name point to an address inside somebody's network (DNS rebinding) and then talk to what is
+//! A page can make its own name point to an address inside the user's network (DNS rebinding) and then talk to what is
 //! there as if it were its own server. The protocol therefore wants `Origin` checked (specification of 2025-06-18,
 //! "Streamable HTTP", Security Warning). A token is needed besides, which such a page does not have.
 

@@ -21,9 +21,9 @@
 //! | `search_contacts`, `get_contact`, `send_message` | `api` |
 //! | `publish_flow` | `admin` |
 //!
-//! So an assistant can be given a token that drafts flows and looks into conversations, and a person publishes. What
-//! `create_flow` makes reaches nobody before that. Without `admin` the URLs, headers and bodies of a document's HTTP
-//! calls are hidden, since they may carry other services' credentials.
+//! So an assistant can be given a token that drafts flows and looks into conversations, and a person publishes. A flow
+//! of `create_flow` does not run before that. Without `admin` the URLs, headers and bodies of a document's HTTP calls
+//! are hidden, since they may carry other services' credentials.
 
 mod arguments;
 mod calls;
@@ -130,7 +130,7 @@ async fn receive_batch(
             Ok(ServerReply::Answer(_, answer)) => answers.extend(serde_json::from_slice::<Value>(&answer)),
             Ok(ServerReply::Nothing(_)) => {}
             Ok(ServerReply::NoMessage) => answers.push(error_object(Value::Null, INVALID_REQUEST, NO_MESSAGE)),
-            // What has happened already must be told all the same.
+            // The answers to what has been done already must be returned all the same.
             Err(ApiError::Refused { error, .. }) => answers.push(error_object(id, INVALID_REQUEST, &error)),
             Err(error) => return Err(error),
         }
@@ -143,7 +143,7 @@ async fn receive_batch(
 
 /// What the SDK says to a message.
 enum ServerReply {
-    /// JSON.
+    /// An answer in JSON, with its status.
     Answer(StatusCode, Bytes),
     /// A status, which is all there is to say to a notification.
     Nothing(StatusCode),
@@ -190,7 +190,7 @@ fn inner(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>
     })
 }
 
-/// The answer to a body that holds no message: nobody knows its id.
+/// The answer to a body that holds no message, so that its id is unknown.
 fn not_a_message(code: i64, message: &str) -> HttpResponse {
     HttpResponse::BadRequest().json(error_object(Value::Null, code, message))
 }

@@ -1,4 +1,4 @@
-//! The catalogue of tools: what each is called, who may call it, and what an assistant is told of it.
+//! The catalogue of tools: the name of each, the scope that it needs, and its description for an assistant.
 
 use crate::domain::Scope;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::schemas;
 
-/// One tool.
+/// A tool of the MCP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tool {
     /// Which flows there are.
@@ -21,7 +21,7 @@ pub(super) enum Tool {
     ValidateFlow,
     /// A draft becomes what new sessions run.
     PublishFlow,
-    /// A flow is started for somebody.
+    /// Starts a flow for a contact.
     TriggerFlow,
     /// Which conversations there are.
     ListSessions,
@@ -29,16 +29,16 @@ pub(super) enum Tool {
     GetSession,
     /// Who fits some words.
     SearchContacts,
-    /// One contact.
+    /// One contact with its profile.
     GetContact,
-    /// Something is said to somebody outside any flow.
+    /// Sends a contact a message outside of any flow.
     SendMessage,
 }
 
 /// What a tool may do to the world.
 #[derive(Clone, Copy)]
 enum Effect {
-    /// Nothing.
+    /// It changes nothing.
     Reads,
     /// It adds something.
     Adds,
@@ -228,7 +228,7 @@ impl Tool {
         self.entry().scope
     }
 
-    /// All that an assistant is told of it.
+    /// The tool's full description for an assistant.
     pub(super) fn describe(self) -> model::Tool {
         let entry = self.entry();
         let tool = model::Tool::new(entry.name, entry.description, object(self.arguments()))
@@ -242,7 +242,7 @@ impl Tool {
         (self.entry().arguments)()
     }
 
-    /// Whether a call may change what people are told.
+    /// Whether a call may change what people receive.
     pub(super) fn reaches_people(self) -> bool {
         matches!(self.entry().effect, Effect::Replaces | Effect::Writes)
     }

@@ -19,7 +19,7 @@ const PAYLOAD_BYTES: usize = 64 * 1024;
 /// How deep a `payload` may be nested.
 const PAYLOAD_DEPTH: usize = 32;
 
-/// `POST /actions/send-event`: tells the running sessions of a contact that something happened.
+/// `POST /actions/send-event`: sends an event to the running sessions of a contact.
 pub(in crate::api) async fn send_event(
     request: HttpRequest,
     state: web::Data<State>,
@@ -38,7 +38,7 @@ pub(in crate::api) async fn send_event(
     Ok(answer_idempotent(StatusCode::OK, &EventAnswer { sessions }, is_replay))
 }
 
-/// `POST /sessions/{id}/events`: tells one session.
+/// `POST /sessions/{id}/events`: sends an event to one session.
 pub(in crate::api) async fn send_session_event(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -66,7 +66,7 @@ fn read_event(to: Option<EventTarget>, mut fields: Fields<'_>, is_strict: bool) 
     fields.finish_with(|| Some(SendEvent { to: to?, name: name?, payload }))
 }
 
-/// What is told of an event: any JSON.
+/// The payload of an event: any JSON.
 pub(in crate::api) fn read_payload(fields: &mut Fields<'_>) -> Value {
     let payload = fields.sent("payload").cloned().unwrap_or_default();
     if json_depth(&payload) > PAYLOAD_DEPTH {

@@ -1,8 +1,8 @@
 //! `POST /flows/{id}/trigger-batch`: one flow or sequence for many contacts, with an answer for each of them.
 //!
 //! Each row is a trigger like any other: a job of its own, which its neighbours' errors do not touch. Only a few rows
-//! stand in the writer's queue at once, those of all batches together: enough to share commits, and so few that whoever
-//! else triggers something waits for milliseconds and is never turned away because of a batch.
+//! stand in the writer's queue at once, those of all batches together: enough to share commits, and so few that other
+//! triggers wait for milliseconds and are never refused because of a batch.
 //!
 //! Under an `Idempotency-Key` each row is kept under a key of its own, made of the batch's key and the row's index. So
 //! a batch that broke off in the middle goes on where it did when it is sent again, and rows that were answered before

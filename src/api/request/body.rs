@@ -30,7 +30,7 @@ pub(in crate::api) struct BodyLimit(pub(in crate::api) usize);
 pub(in crate::api) struct JsonBody {
     /// As received, and decoded.
     pub(in crate::api) raw: Bytes,
-    /// Parsed.
+    /// The parsed object.
     pub(in crate::api) fields: Map<String, Value>,
 }
 
@@ -109,9 +109,9 @@ pub(in crate::api) async fn decode(coding: Coding, sent: Bytes, limit: usize) ->
     })
 }
 
-/// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from somebody
-/// who is not known yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of `budget`; what
-/// a request announces takes none.
+/// A body as it was received, not decoded, of whatever type it says it is, within the resource's limit, from a sender
+/// that is not authenticated yet. Of the bytes that are here, each beyond the first `free` ones takes a permit of
+/// `budget`; what a request announces takes none.
 pub(in crate::api) async fn raw_body(
     request: &HttpRequest,
     payload: web::Payload,
@@ -161,7 +161,7 @@ async fn gather<'a>(
     Ok((raw.freeze(), taken))
 }
 
-/// A body of whatever type, decoded, within the resource's limit, from somebody who is known. It may take `within` to
+/// A body of whatever type, decoded, within the resource's limit, from an authenticated caller. It may take `within` to
 /// arrive. Each of its bytes that is here takes a permit of `budget`, which is the caller's to keep for as long as it
 /// keeps the body.
 pub(in crate::api) async fn kept_body<'a>(

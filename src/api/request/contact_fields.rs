@@ -12,7 +12,7 @@ use crate::runtime::{METADATA_BYTES, TAGS_PER_CONTACT};
 /// How deep metadata may be nested.
 const METADATA_DEPTH: usize = 32;
 
-/// A name, without what nobody sees in it; an empty text clears it.
+/// A name, without its invisible characters; an empty text clears it.
 pub(in crate::api) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
     let problem = |name: &str| match clean_name(name) {
         name if name.is_empty() => Some("must have a character that can be seen".to_owned()),

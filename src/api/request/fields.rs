@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Why somebody ends a session.
+    /// The reason for ending a session.
     pub(in crate::api) fn reason(&mut self) -> Option<String> {
         let reason = self.text("reason")?;
         if reason.chars().count() > REASON_CHARS {
@@ -112,7 +112,7 @@ impl<'a> Fields<'a> {
         value.as_u64()
     }
 
-    /// A list.
+    /// A list of any values; a field of another type is an error of that field.
     pub(in crate::api) fn list(&mut self, name: &'static str) -> Option<&'a Vec<Value>> {
         let value = self.value(name)?;
         if !value.is_array() {
@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// Refuses keys that nobody asked for.
+    /// Refuses keys that the handler has not read.
     pub(in crate::api) fn refuse_unknown(&mut self) {
         let unknown = self.fields.keys().filter(|key| !self.known.contains(&key.as_str()));
         let errors =

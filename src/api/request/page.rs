@@ -10,7 +10,7 @@ pub(super) const CURSOR: &str = "The cursor must be a `next_cursor` of this list
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Page {
-    /// Rows.
+    /// How many rows the page has at most.
     pub(in crate::api) limit: u32,
     /// The row where the page before ended.
     pub(in crate::api) cursor: Option<i64>,

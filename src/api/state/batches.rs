@@ -5,14 +5,14 @@ use tokio::sync::Semaphore;
 /// Bytes that a batch may have. Each of its rows has the limit of a request of its own.
 pub(in crate::api) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that the bodies of all batches may have together, those that are still on their way included. What a slow
-/// caller has not sent takes no room from anybody.
+/// caller has not sent yet takes no room.
 const BYTES_AT_ONCE: usize = 3 * BATCH_BYTES;
 /// Batches at once: each holds its answers in memory, at most 10,000 of a few hundred bytes. A batch that is still on
 /// its way is not among them.
 const BATCHES_AT_ONCE: usize = 3;
-/// Rows of all batches together that stand in the writer's queue. Whoever else writes waits for them: a few
-/// milliseconds. Commits of eight times as many rows would spare the writer a third of its time, and have others wait
-/// much longer.
+/// Rows of all batches together that stand in the writer's queue. Other writes wait for them: a few milliseconds.
+/// Commits of eight times as many rows would spare the writer a third of its time, and make other writes wait much
+/// longer.
 pub(in crate::api) const ROWS_AT_ONCE: usize = 64;
 
 /// What batches take turns for.

@@ -23,7 +23,7 @@ impl Caller {
     }
 }
 
-/// A caller with a valid token, or somebody who is logged in on the admin page.
+/// A caller with a valid token, or a user who is logged in on the admin page.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Principal {
     /// The token or the log-in.

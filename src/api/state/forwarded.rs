@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use actix_web::HttpRequest;
 use ipnet::IpNet;
 
-/// Who calls: the peer, or whom the nearest proxy names that is not trusted itself. `None` for a peer that is not
-/// known. The second value says that a peer which is not trusted names somebody.
+/// The caller's address: the peer, or the address that the nearest proxy names and that is not trusted itself. `None`
+/// for a peer that is not known. The second value is whether an untrusted peer names another address.
 pub(in crate::api) fn caller(request: &HttpRequest, trusted: &[IpNet]) -> Option<(IpAddr, bool)> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
@@ -39,7 +39,7 @@ fn read_hop(hop: &str) -> Option<IpAddr> {
     let named = hop.split(';').map(str::trim).find(is_for).and_then(|part| part.get(4..));
     let bare = named.unwrap_or(hop).trim().trim_matches('"').trim();
     let inner = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare);
-    // Nobody's address: what a proxy says of a socket without one.
+    // An unspecified address is none: a proxy writes it for a socket without one.
     let address = inner.parse::<IpAddr>().or_else(|_| bare.parse::<SocketAddr>().map(|socket| socket.ip())).ok()?;
     (address != IpAddr::V4(Ipv4Addr::UNSPECIFIED)).then(|| address.to_canonical())
 }

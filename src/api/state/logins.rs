@@ -35,8 +35,8 @@ const FREE_GUESSES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(15);
 /// How long a guess waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Wrong passwords in an hour from all networks together that nobody has logged in from: half of them at once, and the
-/// other half in the course of the hour. Whoever has logged in from a network comes in from there whatever others do.
+/// Wrong passwords in an hour from all networks together that had no log-in before: half of them at once, and the other
+/// half in the course of the hour. A network with an earlier log-in is not affected by the guesses of others.
 const UNKNOWN_GUESSES: u32 = 100;
 /// The share of an hour that such a guess uses up, and how far ahead of the time they may be.
 const GUESS_SHARE: Duration = Duration::from_secs(3600 / (UNKNOWN_GUESSES as u64 / 2));
@@ -61,7 +61,7 @@ struct Known {
     has_password: bool,
 }
 
-/// What the store tells of log-ins.
+/// Rows of the store about log-ins: the live ones, and whether a password is set.
 pub(in crate::api) type Rows = (Vec<LoginRow>, bool);
 
 impl Logins {
@@ -118,8 +118,8 @@ impl Logins {
         self.known().live.values().any(|row| row.seq == seq && row.expires_at > now)
     }
 
-    /// Checks a password, and gives the hash that it fits. Whoever acts on that must see in the same transaction that
-    /// it is still the one in force.
+    /// Checks a password, and returns the hash that it fits. A caller that acts on it must check in the same
+    /// transaction that it is still the one in force.
     ///
     /// # Errors
     /// 401 where it is wrong, 429 where too many were, 409 where none is set.
@@ -170,7 +170,7 @@ impl Logins {
         let Some(right) = self.set_up_code() else { return Err(self.already_set_up()) };
         self.guess(store, network, now, false).await?;
         let bare = |code: &str| code.replace(['-', ' '], "").to_ascii_uppercase();
-        // Compared by their hashes, so that the time it takes tells nothing.
+        // Compared by their hashes, so that the time it takes reveals nothing.
         if credentials::fingerprint(&bare(code)) != credentials::fingerprint(&bare(right)) {
             tracing::info!(network, "a wrong set-up code was given for the admin page");
             let error = ApiError::refused(StatusCode::FORBIDDEN, "The set-up code is wrong.");
@@ -194,9 +194,9 @@ impl Logins {
     }
 
     /// Counts a guess as wrong, unless it comes too early. A password is also counted for all networks together; the
-    /// set-up code is not, for nobody can guess it at any pace, and its owner's network is not known yet.
+    /// set-up code is not, for it cannot be guessed at any pace, and its owner's network is not known yet.
     async fn guess(&self, store: &Store, network: &str, now: Timestamp, is_password: bool) -> Result<(), ApiError> {
-        // Looked at before anything is written: nobody who must wait takes the writer's time.
+        // Checked before anything is written: a guess that comes too early takes no time of the writer.
         let mine = network.to_owned();
         let found = store.query_vital(move |conn| Throttle::read(conn, &mine, is_password)).await?;
         if !found.is_ahead_of(now) {
@@ -264,7 +264,7 @@ impl Hashing {
         let (sender, jobs) = mpsc::sync_channel::<Box<dyn FnOnce() + Send>>(HASHES_WAITING);
         let work = move || {
             for job in jobs {
-                // Its caller hears of a panic, and the next one is served all the same.
+                // The caller gets an error after a panic, and the next job is served all the same.
                 let _ = catch_unwind(AssertUnwindSafe(job));
             }
         };
@@ -293,7 +293,7 @@ pub(in crate::api) fn insert(tx: &Tx<'_>, secret: &str, actor: &str, now: Timest
     logins::insert(tx, &credentials::fingerprint(secret), actor, now, now.plus(LIFETIME))
 }
 
-/// The answer that keeps somebody logged in.
+/// The answer's cookie that keeps a browser logged in.
 pub(in crate::api) fn cookie(secret: String, is_secure: bool) -> Cookie<'static> {
     let lifetime = i64::try_from(LIFETIME.as_secs()).unwrap_or_default();
     bare_cookie(secret, is_secure).max_age(time::Duration::seconds(lifetime)).finish()
@@ -317,7 +317,7 @@ pub(in crate::api) fn csrf_token(secret: &str) -> String {
 /// What decides how long the next guess from a network has to wait.
 struct Throttle {
     failures: Option<Failures>,
-    /// The guess counts for all networks that nobody has logged in from.
+    /// The guess counts for all networks without an earlier log-in.
     counts_for_all: bool,
     /// What those have used up.
     used_up_to: Option<Timestamp>,

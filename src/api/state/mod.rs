@@ -39,11 +39,11 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     /// Who is at the admin page.
     pub(crate) logins: Logins,
-    /// How often.
+    /// How often a caller may call.
     pub(crate) rate_limit: RateLimit,
     /// What the admin page may change.
     pub(crate) settings: Settings,
-    /// Who hears what changes.
+    /// The subscribers to the feed of changes.
     pub(crate) watchers: Watchers,
     /// Flows that are compiled or played for a request at once: each takes a core, and perhaps 50 MB.
     pub(crate) compiling: tokio::sync::Semaphore,

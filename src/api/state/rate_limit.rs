@@ -60,7 +60,7 @@ impl RateLimit {
         }
     }
 
-    /// Changes the configured limit; everybody under it begins anew.
+    /// Changes the configured limit; all counts under it start anew.
     pub(in crate::api) fn set(&self, per_minute: u32) {
         if self.current().per_minute != per_minute {
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Limit::new(per_minute);

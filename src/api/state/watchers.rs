@@ -11,7 +11,7 @@ use crate::error::Error;
 /// Watchers at once.
 const WATCHERS: usize = 200;
 
-/// Who watches.
+/// The event streams that are open, which are limited in number.
 #[derive(Debug)]
 pub(crate) struct Watchers {
     open: Arc<AtomicUsize>,
@@ -19,7 +19,7 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    /// Nobody yet. They are sent away once `closing` is true.
+    /// No streams are open yet. All are closed once `closing` is true.
     pub(crate) fn new(closing: watch::Receiver<bool>) -> Self {
         Self { open: Arc::default(), closing }
     }

@@ -10,10 +10,10 @@ pub const WA_ID: AddressKind = AddressKind::digits("wa_id");
 /// The id of a person for one business, to whom the person may not show a number.
 pub const BSUID: AddressKind = AddressKind::id("bsuid");
 
-/// A person, by whatever Meta tells.
+/// A person, with all that Meta reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Person {
-    /// The number.
+    /// The phone number, in digits without a plus sign.
     pub(super) wa_id: Option<String>,
     /// The business-scoped id.
     pub(super) bsuid: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Whether anything tells who it is.
+    /// Whether there is anything to identify the person by.
     pub(super) fn is_known(&self) -> bool {
         self.wa_id.is_some() || self.bsuid.is_some() || self.parent_bsuid.is_some()
     }
@@ -42,7 +42,7 @@ impl From<Person> for Sender {
     }
 }
 
-/// The new addresses of a person that the payload of a notice tells, as [`super::changes`] has put them there.
+/// The new addresses of a person in the payload of a notice, as [`super::changes`] has put them there.
 pub(in crate::channels) fn new_addresses(payload: &Value) -> Vec<AddressKey> {
     let text = |key: &str| payload[key].as_str().map(str::to_owned);
     let person = Person { wa_id: text("wa_id"), bsuid: text("bsuid"), ..Person::default() };

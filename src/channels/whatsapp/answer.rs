@@ -57,7 +57,7 @@ pub(super) fn of_call(result: Result<Answer, NoAnswer>, token: &str) -> Result<V
     }
 }
 
-/// What an answer that is no success tells.
+/// What an answer that is no success means.
 enum Told {
     Refused(Refusal),
     /// Nothing about whether the message was taken.
@@ -82,14 +82,14 @@ fn refusal(answer: &Answer, body: Option<&Value>, token: &str) -> Option<Told> {
 
 /// The class of an answer that is none of Meta's own: a proxy's, or that of something else behind the address.
 ///
-/// Whether an answer of the 5xx means that nothing was taken, nobody can know. 504 says in so many words that somebody
-/// was given the request and did not answer, so it is a doubt like a timeout. 502 and 503 are what a proxy says while
-/// nobody is behind it: that is an outage of the whole channel, over which no message should run out of tries. So are a
-/// redirect and a refusal to let anybody in, which take nothing: where Meta is what answers, it says with one of its
-/// codes that the token or the number is wrong, and only that pauses the channel until somebody acts. What stands in
-/// between for a moment (a captive portal, a proxy that is being set up, a firewall) goes away by itself, and until
-/// then the channel is held and tried. Any other may be about this one message, which must not hold up all others for
-/// ever: a limited number of tries, as Meta's advice for 131000 is, that count while others are taken.
+/// Whether an answer of the 5xx means that the message was not taken cannot be known in general. 504 states that a
+/// server behind the proxy got the request and did not answer, so the message is in doubt, as after a timeout. A proxy
+/// answers 502 and 503 when it has no server behind it: that is an outage of the whole channel, which must not use up a
+/// message's tries. So are a redirect and a denied access, which take nothing: Meta itself reports a wrong token or
+/// number with one of its codes, and only that pauses the channel until an operator acts. What stands in between for a
+/// moment (a captive portal, a proxy that is being set up, a firewall) goes away by itself, and until then the channel
+/// is held and tried. Any other status may be about this one message, which must not hold up all others for ever: a
+/// limited number of tries, as Meta's advice for 131000 is, which count while others are taken.
 fn by_status(answer: &Answer, token: &str) -> Told {
     let status = answer.status;
     let text = match &answer.location {
@@ -99,7 +99,7 @@ fn by_status(answer: &Answer, token: &str) -> Told {
     let text = scrub(&text, token);
     let class = match status {
         504 => return Told::Nothing(text),
-        // Nothing at this address is Meta's API, or it lets nobody in: no message would fare better now.
+        // Nothing at this address is Meta's API, or it denies access: no message would fare better now.
         300..=399 | 401 | 403 | 404 | 405 | 407 | 410 | 502 | 503 => RefusalClass::Unreachable,
         408 | 500.. => RefusalClass::Transient,
         429 => RefusalClass::ChannelPacing,

@@ -177,8 +177,8 @@ pub(super) const MESSAGE_TYPES: &[Entry] = &[
 pub(super) const INTERACTIVE_TYPES: &[Entry] =
     &[("button_reply", Handled), ("list_reply", Handled), ("call_permission_reply", Handled), ("nfm_reply", Handled)];
 
-/// The types of system messages: all that tell a new number or id change the person's addresses, whatever the type, and
-/// the others are shown in the conversation.
+/// The types of system messages: all that carry a new number or id change the person's addresses, whatever the type,
+/// and the others are shown in the conversation.
 #[cfg(test)]
 pub(super) const SYSTEM_TYPES: &[Entry] = &[
     ("customer_changed_number", Handled),

@@ -74,7 +74,8 @@ pub(super) fn notice(subject: &str, about: &Value, raw: &Value, means: &str) -> 
     Item::Notice { code: code.unwrap_or_else(|| subject.to_owned()), text: sentence, raw: raw.clone() }
 }
 
-/// A template's category, which decides what it costs: Meta tells of a change before it comes, and when it is done.
+/// A template's category, which decides what it costs: Meta announces a change beforehand, and reports it when it is
+/// done.
 fn category_news(value: &Value, change: &Value) -> Item {
     let part = |key: &str| text(Some(value), key);
     let (Some(name), Some(language)) = (part("message_template_name"), part("message_template_language")) else {
@@ -118,7 +119,7 @@ fn read_preferences(value: &Value, change: &Value, items: &mut Vec<Item>) {
                 refuse("it is a preference about something that is not known")
             }
             (Some(from), _, Some("stop")) => Item::Preference(preference_of(from, false, preference)),
-            // Whoever signs up by a link wants them, too.
+            // Signing up by a link is the same wish.
             (Some(from), _, Some("resume" | "signup")) => Item::Preference(preference_of(from, true, preference)),
             _ => refuse("somebody's preference is not known"),
         });
@@ -150,7 +151,7 @@ pub(super) fn of_person(system: &Value, message: &Value) -> Value {
     if let Some(wa_id) = wa_id.filter(|wa_id| Some(wa_id) != number(message, "from").as_ref()) {
         payload.insert("wa_id".to_owned(), wa_id.into());
     }
-    // An account may be told the ids of its portfolio alone.
+    // An account may get the ids of its portfolio alone.
     let bsuid = scoped_id(system, "user_id").or_else(|| scoped_id(system, "parent_user_id"));
     let is_new =
         |bsuid: &String| previous_id(system).is_some() || Some(bsuid) != scoped_id(message, "from_user_id").as_ref();
@@ -160,13 +161,13 @@ pub(super) fn of_person(system: &Value, message: &Value) -> Value {
     Value::Object(payload)
 }
 
-/// Whether a system message's payload tells a new address: then it is a change of it, whatever Meta calls it by now.
+/// Whether a system message's payload has a new address: then it is a change of address, whatever type Meta gives it.
 pub(super) fn has_new_address(payload: &Value) -> bool {
     payload.get("wa_id").is_some() || payload.get("bsuid").is_some()
 }
 
-/// A change of a business-scoped id on its own. It has no id of its own to be told from a redelivery by, so that the
-/// two ids in it stand in for one.
+/// A change of a business-scoped id on its own. It has no id of its own by which a redelivery could be recognized, so
+/// the two ids in it stand in for one.
 fn read_id_update(update: &Value) -> Item {
     let ids = update.get("user_id");
     let of = |key: &str| ids.and_then(|ids| scoped_id(ids, key));

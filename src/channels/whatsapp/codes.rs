@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn codes_of_the_number_and_the_account_pause_the_channel() {
-        // Whoever fails messages with these loses every message that comes until somebody acts.
+        // If these failed single messages, every message would be lost until an operator acts.
         for code in [
             0, 3, 10, 33, 190, 200, 368, 130497, 131005, 131031, 131037, 131042, 131044, 131045, 131048, 131064,
             133000, 133005, 133006, 133008, 133009, 133010, 133015, 133016, 133099, 136025,

@@ -109,7 +109,7 @@ pub(super) fn unfillable(entry: &Value) -> Vec<String> {
                 let header = text(&component, "text").unwrap_or_default();
                 add((variables(&header) > 1).then(|| "several variables above the text".to_owned()));
             }
-            // Meta keeps the text of codes for itself, and tells it nowhere else.
+            // Meta does not reveal the text of authentication templates anywhere.
             "BODY" => {
                 let is_blank = text(&component, "text").unwrap_or_default().trim().is_empty();
                 add(is_blank.then(|| "a text that Meta does not tell".to_owned()));

@@ -1,11 +1,11 @@
 //! What others say on our number, and who holds a conversation.
 //!
-//! `smb_message_echoes` tells what a person writes in the WhatsApp Business app that has the same number. While another
-//! system of Meta (Meta Business Agent) holds a conversation, both sides of it come on `standby`; `messaging_handovers`
-//! tells that it changed hands. The shape of the first is from Meta's reference; those of the others are as their
-//! receivers have seen them since July 2026: all of `standby` lies one level deeper, in an object of that name, an
-//! echo's content in `message`, and a handover names our number in `recipient` and the person in `sender`. The flat
-//! forms are read, too.
+//! `smb_message_echoes` carries what a person writes in the WhatsApp Business app that has the same number. While
+//! another system of Meta (Meta Business Agent) holds a conversation, both sides of it come on `standby`;
+//! `messaging_handovers` reports that it changed hands. The shape of the first is from Meta's reference; those of the
+//! others are as their receivers have seen them since July 2026: all of `standby` lies one level deeper, in an object
+//! of that name, an echo's content in `message`, and a handover names our number in `recipient` and the person in
+//! `sender`. The flat forms are read, too.
 
 use serde_json::{Map, Value, json};
 
@@ -155,8 +155,8 @@ fn read_handover(value: &Value, change: &Value, phone_number_id: &str) -> Item {
             return changes::notice("conversation control requested", value, change, means);
         }
         (_, Some(Role::Agent), _) => false,
-        // Who gave it away told us because we have it now; who took it, because we have it no more, unless it was the
-        // agent that had it.
+        // The previous owner reports a pass, so we have the conversation now; the new owner reports a taking, so we
+        // have it no more, unless it was taken from the agent.
         (Happened::Passed, ..) | (Happened::Taken, _, Some(Role::Agent)) => true,
         (Happened::Taken, ..) => false,
     };
@@ -172,12 +172,12 @@ fn read_handover(value: &Value, change: &Value, phone_number_id: &str) -> Item {
     }
 }
 
-/// What somebody is who has, or had, a conversation.
+/// The kind of party that has, or had, a conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Meta's own agent.
     Agent,
-    /// Anybody else.
+    /// Any other party.
     Other,
 }
 

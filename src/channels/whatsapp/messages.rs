@@ -93,7 +93,7 @@ impl Content {
                 Self { kind, text: text(system, "body"), payload, ..reply(ReplyKind::Text) }
             }
             "request_welcome" => Self { kind: IncomingKind::System, ..reply(ReplyKind::Text) },
-            // `unsupported`, `unknown`, and all that comes after this version: somebody sent something.
+            // `unsupported`, `unknown`, and types that came after this version: the person sent something.
             _ => reply(ReplyKind::Unsupported),
         }
     }
@@ -120,8 +120,8 @@ fn edited_text(body: Option<&Value>) -> Option<String> {
     text(message.get("text"), "body").or_else(|| text(message.get(kind), "caption"))
 }
 
-/// The payload with what else a message tells: the ad that led to it, the product that it is about, and why it cannot
-/// be shown.
+/// The payload with the other parts of a message: the ad that led to it, the product that it is about, and why it
+/// cannot be shown.
 fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
     let is_true = |value: &&Value| value.as_bool() == Some(true);
     let known =
@@ -167,8 +167,8 @@ fn origin_of(cards: &Value, message: &Value) -> Option<String> {
     text(Some(message), "origin").or_else(|| text(cards.get(0), "origin"))
 }
 
-/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that.
-/// Anybody may share anybody's card.
+/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that. Any
+/// person's card can be shared otherwise.
 fn own_number(message: &Value) -> Option<String> {
     let cards = message.get("contacts")?;
     if origin_of(cards, message)?.to_lowercase() != "contact_request" {
@@ -176,7 +176,7 @@ fn own_number(message: &Value) -> Option<String> {
     }
     let phones = cards.get(0)?.get("phones")?;
     number(phones.get(0)?, "wa_id").or_else(|| {
-        // Without the code of its country it could be anybody's.
+        // Without a country code it is ambiguous.
         let written = text(phones.get(0), "phone").filter(|phone| phone.trim_start().starts_with('+'))?;
         let digits: String = written.chars().filter(char::is_ascii_digit).collect();
         number(&json!({"phone": digits}), "phone")

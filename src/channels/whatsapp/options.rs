@@ -1,4 +1,4 @@
-//! What the channel must be told, and whether it can work with it.
+//! The channel's options, and whether it can work with them.
 
 use std::fmt;
 
@@ -66,7 +66,7 @@ impl WhatsAppOptions {
 }
 
 impl fmt::Debug for WhatsAppOptions {
-    /// Without secrets.
+    /// Leaves the secrets out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhatsAppOptions")
             .field("api_base", &self.api_base)

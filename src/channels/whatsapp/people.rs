@@ -27,7 +27,7 @@ impl Contacts {
         Self { all: all.collect(), count }
     }
 
-    /// Who wrote a message; `None` if nothing tells.
+    /// The sender of a message; `None` if nothing identifies one.
     pub(super) fn sender_of(&self, message: &Value, system: Option<&Value>) -> Option<Person> {
         let mut told = Person {
             wa_id: number(message, "from"),
@@ -37,7 +37,7 @@ impl Contacts {
             ..Person::default()
         };
         if let Some(system) = system {
-            // A person whose id has changed is known by the old one. Meta leaves the id out, or tells the new one.
+            // A person whose id has changed is known by the old one. Meta leaves the id out, or gives the new one.
             let is_known = told.bsuid.is_some() && told.bsuid != scoped_id(system, "user_id");
             told.bsuid = previous_id(system).filter(|_| !is_known).or(told.bsuid);
         }
@@ -45,12 +45,13 @@ impl Contacts {
         if sender.is_known() {
             return Some(sender);
         }
-        // One contact and one message leave no doubt. A system message is about somebody's new address.
+        // One contact and one message leave no doubt. A system message names a new address, which may not be the
+        // contact's.
         let [only] = self.all.as_slice() else { return None };
         (self.count == 1 && system.is_none() && only.is_known()).then(|| only.clone())
     }
 
-    /// Who has said what they wish; `None` if nothing tells.
+    /// The person whose preference it is; `None` if nothing identifies one.
     pub(super) fn person_of(&self, preference: &Value) -> Option<Person> {
         let person = self.completed(Person {
             wa_id: number(preference, "wa_id"),
@@ -65,7 +66,7 @@ impl Contacts {
         (self.count == 1 && only.is_known()).then(|| only.clone())
     }
 
-    /// To whom a message of ours went, as far as its status tells.
+    /// The recipient of a message of ours, as far as its status names one.
     pub(super) fn recipient_of(&self, status: &Value) -> Person {
         self.completed(Person {
             wa_id: number(status, "recipient_id"),
@@ -75,12 +76,12 @@ impl Contacts {
         })
     }
 
-    /// What a contact that is the same person adds to what is told.
+    /// Completes a person with the contact of the same delivery that is the same person.
     fn completed(&self, mut told: Person) -> Person {
         let same = |contact: &&Person| {
             let pairs = [(&contact.wa_id, &told.wa_id), (&contact.bsuid, &told.bsuid)];
             let both = pairs.iter().filter(|(one, other)| one.is_some() && other.is_some());
-            // One id alike and the other not is somebody else whose number or id moved on.
+            // If one id is the same and the other differs, the number or id has passed to another person.
             both.clone().count() > 0 && both.clone().all(|(one, other)| one == other)
         };
         if let Some(contact) = self.all.iter().find(same).cloned() {
@@ -94,7 +95,7 @@ impl Contacts {
 }
 
 /// The id that a person had before it changed: as such, or out of the sentence "User … changed from … to …". A person's
-/// name stands in that sentence too, so that only its end counts, and only if it leads to the new id that is told.
+/// name stands in that sentence too, so that only its end counts, and only if it leads to the new id of the message.
 pub(super) fn previous_id(system: &Value) -> Option<String> {
     scoped_id(system, "previous_user_id").or_else(|| scoped_id(system, "previous_parent_user_id")).or_else(|| {
         let new = scoped_id(system, "user_id")?;

@@ -12,9 +12,10 @@ use crate::domain::{
     ButtonKind, MediaRef, MessageOption, MessageTemplate, Reason, TemplateHeader, link_suffix, web_link,
 };
 
-/// Characters that the end of a file name has which tells its kind, at most.
+/// Characters at the end of a file name that show its kind, at most.
 const FILE_KIND: usize = 10;
-/// What opens a list. A message does not tell its language, and most that WhatsApp is used in know this word.
+/// The button that opens a list. A message does not state its language, and this word is known in most that WhatsApp is
+/// used in.
 const LIST_BUTTON: &str = "Menu";
 
 /// The body that sends a message.
@@ -46,10 +47,10 @@ pub(super) fn mark_read(provider_id: &str, typing: bool) -> Value {
 
 /// The field that says whom a message is for, and its value.
 ///
-/// `to` always has its plus sign: without one Meta puts the business's own calling code before the digits, and somebody
-/// else may get the message. A business-scoped id goes into `recipient` and never into `to`, where Meta answers 200 and
-/// drops the message. With a number at hand the id stays out: `to` would win, and the number then stays in what Meta
-/// tells of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its
+/// `to` always has its plus sign: without one Meta puts the business's own calling code before the digits, and another
+/// person may get the message. A business-scoped id goes into `recipient` and never into `to`, where Meta answers 200
+/// and drops the message. With a number at hand the id stays out: `to` would win, and the number then stays in Meta's
+/// statuses of the message. A number that WhatsApp has named itself goes out as it named it, any other one as its
 /// country's plan has it now.
 fn address(to: &Recipient) -> Result<(&'static str, String), Refusal> {
     if let Some(wa_id) = to.get(WA_ID) {
@@ -235,7 +236,7 @@ fn header(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Valu
 }
 
 /// The body's parameters. Those of numbered placeholders go by their place, so that they must stand in the order of
-/// their numbers whatever the text's is; those with names are told by them.
+/// their numbers whatever the text's is; those with names are matched by name.
 fn body(template: &MessageTemplate, values: &Values<'_>) -> Result<Option<Value>, Refusal> {
     let placeholders = template.placeholders().into_iter().map(|placeholder| placeholder.key);
     let mut names: Vec<String> = placeholders.filter(|key| !key.contains('.')).collect();

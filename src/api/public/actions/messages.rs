@@ -1,4 +1,4 @@
-//! Saying something to somebody: a text, or a template.
+//! Sending a contact a message: a text, or a template.
 //!
 //! Messages go out through the outbox. The answer waits a few seconds for what the channel says, because clients expect
 //! its id of the message; what takes longer is answered as `queued` and goes out all the same.
@@ -31,7 +31,7 @@ const WINDOW_CODE: u32 = 131_047;
 const WINDOW_TEXT: &str = "(#131047) Re-engagement message: Message failed to send because more than 24 hours have \
                            passed since the customer last replied to this number.";
 
-/// `POST /actions/send-text-message`.
+/// `POST /actions/send-text-message`: sends a text.
 pub(in crate::api) async fn send_text_message(
     request: HttpRequest,
     state: web::Data<State>,
@@ -44,7 +44,7 @@ pub(in crate::api) async fn send_text_message(
     Ok(answer_idempotent(StatusCode::OK, &answer, is_replay))
 }
 
-/// `POST /actions/send-template-message`.
+/// `POST /actions/send-template-message`: sends a template.
 pub(in crate::api) async fn send_template_message(
     request: HttpRequest,
     state: web::Data<State>,
@@ -136,7 +136,7 @@ pub(in crate::api) async fn send_idempotent(
         DeliveryResult::Queued => ("queued", None),
         DeliveryResult::Unknown => ("unknown", None),
         DeliveryResult::Failed { reason, error } => {
-            // Nothing went out, so a retry is to send. Of what is queued or in doubt nobody can say that.
+            // Nothing went out, so a retry has to send. That is not certain of a message that is queued or in doubt.
             if let Some(key) = key {
                 state.runtime.forget_key(key, outcome).await?;
             }

@@ -84,7 +84,7 @@ pub(in crate::api) fn refused(kind: FlowKind, refusal: TriggerRefusal) -> ApiErr
     }
 }
 
-/// The answer where somebody is to be written to who does not want it.
+/// The answer where the recipient has opted out.
 pub(in crate::api) fn opted_out() -> ApiError {
     ApiError::refused(StatusCode::UNPROCESSABLE_ENTITY, "Contact has opted out").hint("Only the contact can undo this.")
 }

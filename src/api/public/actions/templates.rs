@@ -11,7 +11,7 @@ use crate::store::templates::{self, TemplateGroup};
 use crate::views::IsoTime;
 use crate::views::template::{PublicTemplate, TemplateText};
 
-/// A template's state as the public API tells it.
+/// A template's state in the public API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Approval {
     Approved,
