@@ -3,7 +3,7 @@
 //! Which error to use where:
 //! - a caller's mistake that the caller can mend: [`Error::invalid`], [`Error::not_found`], [`Error::conflict`];
 //! - the server cannot take work now and will later: [`Error::unavailable`];
-//! - a commit whose outcome nobody knows: [`Error::outcome_unknown`];
+//! - a commit with an unknown outcome: [`Error::outcome_unknown`];
 //! - everything else, every foreign error among it: [`Error::internal`], logged whole and never shown.
 //!
 //! Refusals that are ordinary answers (a flow that is not published, a contact who opted out) are no errors: they are
@@ -22,7 +22,7 @@ pub enum Code {
     NotFound,
     /// Look at the current state and decide again.
     Conflict,
-    /// Retry later.
+    /// Retry later with the same request.
     Unavailable,
     /// Look whether it happened.
     OutcomeUnknown,

@@ -29,7 +29,7 @@ const ROWS_PER_LINE: u64 = 100_000;
 /// How to import a file.
 #[derive(Debug, Clone, Default)]
 pub struct Import {
-    /// Only tell what would come of it.
+    /// Report what the import would do, and change nothing.
     pub dry_run: bool,
     /// Where rows that are refused go; `None` is beside the file.
     pub refused: Option<PathBuf>,
@@ -134,7 +134,7 @@ struct Run<'a> {
 enum Ended {
     /// All rows are done.
     Whole,
-    /// By Ctrl-C.
+    /// It was interrupted by Ctrl-C.
     Interrupted,
     /// There is no room for more.
     Full,
@@ -296,8 +296,8 @@ fn cannot_write(path: &Path, error: std::io::Error) -> Error {
     Error::invalid(format!("Cannot write {}", path.display())).caused_by(error)
 }
 
-/// `contacts.errors.csv` for `contacts.csv`, or the first such name that is free: somebody may be mending the rows of
-/// an earlier import.
+/// `contacts.errors.csv` for `contacts.csv`, or the first such name that is free: the rows of an earlier import may
+/// still be being mended.
 fn free_path(file: &Path, kind: &str) -> PathBuf {
     let first = file.with_extension(format!("{kind}.csv"));
     let numbered = (2_u32..).map(|number| file.with_extension(format!("{kind}-{number}.csv")));

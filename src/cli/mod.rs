@@ -185,7 +185,7 @@ fn note(line: impl Display) {
     telemetry::say(&line.to_string());
 }
 
-/// A text of somebody else's, so that it moves nothing on the terminal.
+/// A text from elsewhere without control characters, so that it moves nothing on the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

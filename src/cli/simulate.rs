@@ -1,4 +1,4 @@
-//! `qyvo simulate`: a chat with a flow in the terminal. Opens no database and reaches nobody.
+//! `qyvo simulate`: a chat with a flow in the terminal. Opens no database and sends nothing.
 //!
 //! Lines are read from standard input, so that a file of them is a script: then nothing prompts.
 

@@ -58,7 +58,7 @@ pub struct AddressKey {
 }
 
 impl AddressKey {
-    /// An address.
+    /// An address of a kind, its value as the channel writes it.
     pub fn new(kind: AddressKind, value: impl Into<String>) -> Self {
         Self { kind, value: value.into() }
     }

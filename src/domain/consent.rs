@@ -1,4 +1,4 @@
-//! The words by which a person says that nobody shall write any more, or that somebody may again, and what is answered.
+//! The words by which a person stops or allows messages again, and the confirmations.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use super::typed::exact;
 /// is such a word.
 ///
 /// Left out is what people mostly answer to a question, such as `cancel`, `end` and `quit`, though operators of short
-/// messages count these: whoever cancels an order must not vanish from the list. What people also answer, and what
+/// messages count these: a person who cancels an order must not vanish from the list. What people also answer, and what
 /// opts out in its language all the same, is in `ALSO_ANSWERS`.
 pub const OPT_OUT_WORDS: &[(&str, &[&str])] = &[
     ("en", &["stop", "stop all", "stopall", "unsubscribe", "opt out", "opt-out", "optout"]),
@@ -105,8 +105,8 @@ fn built_in() -> &'static ConsentWords {
     &BUILT_IN
 }
 
-/// The words that opt in again unless the operator names others, by language. They are heard only from who has opted
-/// out; from anybody else they are words like all others.
+/// The words that opt in again unless the operator names others, by language. They count only from a contact who has
+/// opted out; from any other they are words like all others.
 pub const OPT_IN_WORDS: &[(&str, &[&str])] = &[
     ("en", &["start", "unstop", "subscribe", "resubscribe", "opt in", "opt-in", "optin"]),
     ("ar", &["ابدأ", "اشتراك"]),
@@ -198,7 +198,7 @@ pub enum Awaited {
 /// A word that all of a typed message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word<'a> {
-    /// Its language (BCP 47), if the word tells.
+    /// The word's language (BCP 47); `None` for a word without one.
     pub language: Option<&'a str>,
     is_stop: bool,
     is_also_answer: bool,
@@ -215,7 +215,7 @@ impl Word<'_> {
     }
 }
 
-/// The words that are heard: the built-in ones, or the operator's.
+/// The words that count: the built-in ones, or the operator's.
 #[derive(Debug, Clone)]
 pub struct ConsentWords {
     opt_out: Words,
@@ -226,7 +226,7 @@ pub struct ConsentWords {
 #[derive(Debug, Clone)]
 struct Words {
     known: HashMap<String, Known>,
-    /// How the first of them is written, for whoever is told of it.
+    /// The first of them as it was written, for the confirmation.
     first: String,
 }
 
@@ -304,7 +304,7 @@ impl Words {
         for (language, word) in &all {
             let word = exact(word);
             let is_also_answer = also_answers.contains(&word);
-            // A word of several languages tells the first of them.
+            // A word of several languages counts for the first of them.
             known.entry(word).or_insert_with(|| Known { language: language.map(str::to_owned), is_also_answer });
         }
         known.remove("");

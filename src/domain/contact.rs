@@ -14,9 +14,9 @@ pub struct Contact {
     pub id: ContactId,
     /// The phone number that is shown and written to, if one is known.
     pub phone: Option<Phone>,
-    /// Full name.
+    /// Full name; `None` if unknown.
     pub name: Option<String>,
-    /// Email address.
+    /// Email address; `None` if unknown.
     pub email: Option<String>,
     /// BCP 47 language tag such as `fr`.
     pub language: Option<String>,
@@ -104,8 +104,8 @@ impl Contact {
         }
     }
 
-    /// The contact that this one and another of the same person make together. Where both say something, what this one
-    /// says stands; an opt-out stands whoever has it; the earliest consent counts.
+    /// The contact that this one and another of the same person make together. A field that both have keeps the value
+    /// of this one; an opt-out of either stands; the earliest consent counts.
     #[must_use]
     pub fn united_with(&self, other: &Self) -> Self {
         let either = |own: &Option<String>, others: &Option<String>| own.as_ref().or(others.as_ref()).cloned();
@@ -149,13 +149,13 @@ fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestam
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContactChange {
-    /// New name.
+    /// The new name; an empty text clears it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// New email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// New language.
+    /// The new language; an empty text clears it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Merged key by key; `null` removes a key.

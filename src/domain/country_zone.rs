@@ -1,15 +1,15 @@
-//! In which time zone the people of a country live, for clocks that nobody has set.
+//! The time zone of a country's people, for contacts whose clock is not configured.
 //!
 //! From the time zone database's `zone.tab` (<https://www.iana.org/time-zones>). A country of several zones is given
-//! the one in which most of its people live, but the United States the Central one: it is at most two hours off for
-//! anybody on the continent, where the Eastern one would call people in California three hours early.
+//! the one in which most of its people live, but the United States the Central one: it is at most two hours off on the
+//! whole continent, while the Eastern one would send messages to California three hours early.
 
 /// The IANA name of a country's zone, by its ISO 3166 code in capitals; `None` for what is no country's.
 pub(super) fn zone_of(country: &str) -> Option<&'static str> {
     ZONES.binary_search_by_key(&country, |(code, _)| code).ok().map(|at| ZONES[at].1)
 }
 
-/// By code.
+/// By country code, in alphabetical order.
 #[rustfmt::skip]
 const ZONES: &[(&str, &str)] = &[
     ("AC", "Atlantic/St_Helena"), ("AD", "Europe/Andorra"), ("AE", "Asia/Dubai"),

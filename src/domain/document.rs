@@ -67,7 +67,8 @@ pub struct Settings {
     pub send_window: Option<SendWindow>,
     /// Minutes after which a message that is still queued is dropped.
     pub message_max_age_minutes: Option<u32>,
-    /// ISO 3166 country by which replies are read; the contact's clock where neither `timezone` nor the number tells.
+    /// ISO 3166 country by which replies are read; it sets the contact's clock where neither `timezone` nor the number
+    /// does.
     pub country: Option<String>,
     /// `dmy`, `mdy` or `ymd`: how dates such as 5/6/2026 are read.
     pub date_order: Option<String>,
@@ -90,7 +91,7 @@ pub enum LateReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendWindow {
-    /// First minute.
+    /// First minute, as `HH:MM`.
     pub from: String,
     /// First minute after.
     pub to: String,
@@ -114,18 +115,18 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputType {
-    /// Anything.
+    /// Any JSON value.
     #[default]
     Any,
-    /// A text.
+    /// A JSON string.
     String,
-    /// A number.
+    /// A JSON number.
     Number,
     /// True or false.
     Boolean,
-    /// An object.
+    /// A JSON object.
     Object,
-    /// A list.
+    /// A JSON array.
     Array,
 }
 

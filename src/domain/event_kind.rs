@@ -1,4 +1,4 @@
-//! What an operator's own systems can be told of: the events of webhooks.
+//! The events of webhooks, which an operator's own systems can subscribe to.
 
 use super::Status;
 use super::named::named;
@@ -23,7 +23,7 @@ named! {
         ContactOptedOut = "contact.opted_out",
         /// A person wants messages again.
         ContactOptedIn = "contact.opted_in",
-        /// Nothing goes out on the channel until somebody acts.
+        /// Nothing goes out on the channel until an operator acts.
         ChannelPaused = "channel.paused",
         /// The channel goes on.
         ChannelResumed = "channel.resumed",
@@ -45,9 +45,9 @@ named! {
 pub enum EventGroup {
     /// Messages in both directions.
     Messages,
-    /// Sessions.
+    /// Events of sessions.
     Conversations,
-    /// Contacts.
+    /// Events of contacts.
     People,
     /// The channel in use.
     Channel,

@@ -1,4 +1,4 @@
-//! What kind of file it is that somebody hands in by mistake, by its first bytes.
+//! The kind of a file that was handed in by mistake, by its first bytes.
 
 /// A kind of file, as a sentence names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Files of other programs that somebody hands in for a flow document, known by their structure.
+//! Files of other programs that are handed in for a flow document, recognized by their structure.
 //!
-//! Nothing of them is read: they are named, so that nobody looks for a mistake in a file that is none of ours.
+//! Nothing of them is read: they are named, so that a user does not look for a mistake in a file of another program.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,8 @@ type Fields = Map<String, Value>;
 /// Whether a value has the shape of a program's files.
 type Shape = fn(&Value) -> bool;
 
-/// The programs, each with what only its files have. The first that fits counts, so what is told by less stands below.
+/// The programs, each with what only its files have. The first that fits counts, so shapes with fewer marks stand
+/// below.
 const PROGRAMS: [(&str, Shape); 50] = [
     // Builders of conversations.
     ("Typebot", |file| {
@@ -140,8 +141,8 @@ const YAML: [(&str, &[&str]); 7] = [
     ("an OpenAPI description", &["openapi:"]),
 ];
 
-/// What a value is that was handed in for a flow document and is none: a sentence that says so, and what to do. `None`
-/// for what may be one, or what nobody knows.
+/// Describes a value that was handed in for a flow document and is none: a sentence that says so, and what to do.
+/// `None` for a value that may be one, or of unknown kind.
 pub fn what_instead(value: &Value) -> Option<String> {
     if looks_like_ours(value) {
         return None;

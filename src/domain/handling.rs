@@ -19,7 +19,7 @@ named! {
         OptIn = "opt_in",
         /// It is for the person who has taken over the session.
         Handoff = "handoff",
-        /// It is for whoever else holds the conversation; the reason says who.
+        /// The conversation is held by another party; the reason says by which.
         Held = "held",
         /// It started a flow by one of its keywords.
         Keyword = "keyword",
@@ -27,7 +27,7 @@ named! {
         LateReply = "late_reply",
         /// It started the fallback flow.
         Fallback = "fallback",
-        /// It is no message to anybody, such as a reaction: it is shown in the conversation and does nothing.
+        /// It is no message to answer, such as a reaction: it is shown in the conversation and does nothing.
         Noted = "noted",
         /// Nothing wants it; it is kept with the reason.
         Unrouted = "unrouted",

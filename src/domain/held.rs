@@ -29,7 +29,8 @@ impl Holder {
     }
 }
 
-/// A time in which somebody else holds a conversation. It is kept after its end, for what is told late of that time.
+/// A time in which another party holds a conversation. It is kept after its end, for notices about that time that come
+/// late.
 ///
 /// While it lasts, the timers of the person's sessions stand as far beyond its end as they had to go when it began: see
 /// [`crate::engine::move_timers`].

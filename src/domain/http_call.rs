@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NodeId;
 
-/// The change by which a trace tells of a call; its value has the `url`, filled in.
+/// The change by which a trace records a call; its value has the `url`, filled in.
 pub const CALLED: &str = "http_request";
 /// How a trace's warning begins where nothing could be called.
 pub const NOT_CALLED: &str = "nothing was called";
@@ -22,7 +22,7 @@ pub struct HttpCall {
     pub method: String,
     /// `http` or `https`.
     pub url: String,
-    /// By name.
+    /// The request headers by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// What is sent along.

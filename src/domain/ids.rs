@@ -84,7 +84,7 @@ uuid_id!(
 );
 
 uuid_id!(
-    /// An endpoint that is told what happens here.
+    /// An endpoint to which events are posted.
     EndpointId
 );
 

@@ -25,14 +25,14 @@ impl std::error::Error for NotJson {}
 /// Reads JSON in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 ///
 /// # Errors
-/// What the bytes are instead, as far as that can be told, and where the mistake is, by line and column.
+/// What the bytes are instead, as far as it can be recognized, and where the mistake is, by line and column.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotJson> {
     let text = json_as_utf8(bytes);
     serde_json::from_slice(&text).map_err(|error| NotJson(what_else(&text, &error)))
 }
 
 /// Reads a value as [`parse`] does, but none in which an object has a key twice: RFC 8259, section 4, leaves it open
-/// which of the two counts, so one of them would be lost and nobody be told.
+/// which of the two counts, so one of them would be lost silently.
 ///
 /// # Errors
 /// As [`parse`], and the key that is there twice.

@@ -43,7 +43,7 @@ pub fn web_link(text: &str) -> Option<String> {
     }
     link.push_str(port);
     link.push_str(&percent_encoded(behind));
-    // Whoever fetches it reads it so.
+    // HTTP clients parse it the same way.
     Url::parse(&link).is_ok_and(|url| url.has_host()).then_some(link)
 }
 

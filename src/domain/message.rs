@@ -13,7 +13,7 @@ named! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum MessageKind {
-        /// Plain text.
+        /// Plain text without a medium.
         Text = "text",
         /// Text with options to tap.
         Menu = "menu",
@@ -38,7 +38,7 @@ pub struct OutgoingMessage {
     /// What can be tapped, in the order shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<MessageOption>,
-    /// The medium.
+    /// The medium above the text; `None`: text alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaRef>,
     /// The template that stands in where the channel forbids free text.
@@ -94,23 +94,23 @@ named! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum ReplyKind {
-        /// Typed text.
+        /// A text that the contact typed.
         Text = "text",
         /// A tapped button or row.
         Tap = "tap",
-        /// A picture.
+        /// An image, perhaps with a caption.
         Image = "image",
-        /// A video.
+        /// A video, perhaps with a caption.
         Video = "video",
         /// A voice note or sound.
         Audio = "audio",
-        /// A file.
+        /// A document or another file.
         Document = "document",
-        /// A sticker.
+        /// A sticker, which has no caption.
         Sticker = "sticker",
         /// A place on the map.
         Location = "location",
-        /// Address-book entries.
+        /// Entries of the contact's address book.
         Contacts = "contacts",
         /// An order from a catalogue.
         Order = "order",
@@ -145,7 +145,8 @@ pub struct Reply {
     /// The medium or place, as the channel describes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
-    /// The turn in which the message of ours that it taps or quotes was said; `None` where the channel does not tell.
+    /// The turn in which the message of ours that it taps or quotes was said; `None` where the channel does not report
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers_turn: Option<u32>,
     /// When the request that brought it arrived: what decides whether it was in time.

@@ -49,10 +49,10 @@ mod tests {
         #[derive(Default, serde::Serialize)]
         #[serde(rename_all = "lowercase")]
         pub enum Way {
-            /// One.
+            /// The default value.
             #[default]
             In = "in",
-            /// The other.
+            /// The other value.
             Out = "out",
         }
     }

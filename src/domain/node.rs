@@ -279,7 +279,7 @@ pub enum Expects {
     Phone,
     /// An image, video, sound, document or sticker.
     Media,
-    /// A place.
+    /// A place on the map.
     Location,
 }
 
@@ -417,7 +417,7 @@ pub struct SetVariable {
     pub assignments: Vec<Assignment>,
 }
 
-/// One assignment.
+/// A value for one key of the context.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assignment {
@@ -451,7 +451,7 @@ pub struct UpdateContact {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Delay {
-    /// How long.
+    /// The delay in seconds.
     pub seconds: Option<u64>,
     /// Until when: a template that gives an ISO 8601 moment, or seconds since 1970.
     #[serde(default, deserialize_with = "text_or_number")]

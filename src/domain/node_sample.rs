@@ -3,7 +3,7 @@
 /// A type of node, for people who choose one.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeSample {
-    /// Its `type`.
+    /// The node's `type`.
     pub type_name: &'static str,
     /// What such a node does: the rest of a sentence that begins with the type.
     pub about: &'static str,

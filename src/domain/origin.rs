@@ -7,12 +7,12 @@ named! {
     /// Who says a message to a contact.
     #[derive(Hash)]
     pub enum Origin {
-        /// A flow.
+        /// A flow, in a turn of a session.
         Flow = "flow",
-        /// The server, to confirm that somebody opted out or in. It reaches also somebody who opted out.
+        /// The server, to confirm an opt-out or opt-in. It may go to an opted-out contact.
         Consent = "consent",
-        /// A person: on the admin page, or through a program that has a token of scope `admin`. It reaches also
-        /// somebody who opted out.
+        /// A person: on the admin page, or through a program that has a token of scope `admin`. It may go to an
+        /// opted-out contact.
         Agent = "agent",
         /// The operator's own systems.
         Api = "api",
@@ -24,7 +24,7 @@ named! {
 }
 
 impl Origin {
-    /// Whether somebody else sent it, so that nothing can be done about it here.
+    /// Whether another sender wrote it, so that nothing can be done about it here.
     pub fn is_elsewhere(self) -> bool {
         matches!(self, Self::Colleague | Self::Standby)
     }

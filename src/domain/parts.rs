@@ -91,7 +91,7 @@ pub fn parts_of(message: OutgoingMessage, limits: &TextLimits) -> Vec<OutgoingMe
     parts
 }
 
-/// Characters beyond a piece that are looked at to tell whether a sign, a word or a link goes on.
+/// Characters beyond a piece that are looked at to find out whether a sign, a word or a link goes on.
 const BEYOND: usize = 64;
 /// Characters before the last piece that are looked at for the beginning of a link.
 const BEFORE: usize = 2_048;

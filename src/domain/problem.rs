@@ -36,7 +36,7 @@ macro_rules! checks {
     ($($(#[$doc:meta])* $name:ident = $severity:ident $id:literal;)*) => {
         $($(#[$doc])* pub const $name: Check = Check { id: $id, severity: Severity::$severity };)*
 
-        /// Every check.
+        /// All checks, in the order of this file.
         pub const ALL: &[Check] = &[$($name),*];
     };
 }
@@ -97,13 +97,13 @@ pub mod checks {
         UNKNOWN_TIMEZONE = Error "unknown_timezone";
         /// The hours of sending are none of a day.
         BAD_SEND_WINDOW = Error "bad_send_window";
-        /// Nothing is said to somebody who taps an option when the conversation is over.
+        /// A contact who taps an option after the end of the conversation gets no answer.
         NO_LATE_REPLY = Warning "no_late_reply";
         /// A late reply begins at a node that does not exist.
         UNKNOWN_RESTART_NODE = Error "unknown_restart_node";
         /// Two inputs have one name.
         DUPLICATE_INPUT = Error "duplicate_input";
-        /// An input is required where nobody can give it.
+        /// An input is required where no message can carry it.
         INPUT_NEVER_POSSIBLE = Error "input_never_possible";
 
         // The graph.
@@ -116,14 +116,14 @@ pub mod checks {
         UNKNOWN_EXIT_TARGET = Error "unknown_exit_target";
         /// A way leads in a circle and never waits.
         LOOP_WITHOUT_WAIT = Error "loop_without_wait";
-        /// The person's choice, or the flow's decision, leads nowhere: nobody hears another word.
+        /// The person's choice, or the flow's decision, leads nowhere: no further message is sent.
         EXIT_LEADS_NOWHERE = Warning "exit_leads_nowhere";
         /// No way leads to a node.
         UNREACHABLE_NODE = Warning "unreachable_node";
         /// A free text may come when WhatsApp takes templates only.
         FREE_TEXT_AFTER_A_DAY = Warning "free_text_after_a_day";
 
-        /// A message that nobody has written before may come without a template.
+        /// A message to a contact who has never written may come without a template.
         FIRST_MESSAGE_WITHOUT_TEMPLATE = Warning "first_message_without_template";
 
         // What nodes say.
@@ -139,7 +139,7 @@ pub mod checks {
 
         // Templates of the channel.
 
-        /// The channel's templates are not known, so that nobody can say whether those that are named are there.
+        /// The channel's templates are not known, so it cannot be checked whether those that are named exist.
         TEMPLATES_NOT_CHECKED = Warning "templates_not_checked";
         /// The channel has no template of that name.
         UNKNOWN_TEMPLATE = Error "unknown_template";
@@ -210,7 +210,7 @@ pub mod checks {
         TIMEOUT_BEYOND_TTL = Warning "timeout_beyond_ttl";
         /// Nothing is wired for answers that do not fit.
         NO_NO_MATCH_EXIT = Warning "no_no_match_exit";
-        /// A date or a time is asked for, and nobody says how to write it.
+        /// A date or a time is asked for without an example of how to write it.
         NO_EXAMPLE = Warning "no_example";
         /// A delay has no length, two, or one out of its range.
         BAD_DELAY = Error "bad_delay";

@@ -1,4 +1,4 @@
-//! What a contact's profile may hold, whoever writes it.
+//! What a contact's profile may hold, whatever writes it.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -15,8 +15,8 @@ const EMAIL_BYTES: usize = 254;
 /// Characters of a language tag at most (BCP 47, section 4.4.1).
 const LANGUAGE_CHARS: usize = 35;
 
-/// A name as it is kept: without what copying leaves in it and nobody sees, and on one line. What joins or shapes the
-/// characters beside it stays. Empty where nothing can be seen.
+/// A name as it is kept: without the invisible characters that copying leaves in it, and on one line. What joins or
+/// shapes the characters beside it stays. Empty where nothing is visible.
 pub fn clean_name(text: &str) -> String {
     if is_blank(text) {
         return String::new();
@@ -51,7 +51,8 @@ pub fn clean_tag(text: &str) -> String {
     composed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a text has the shape of an email address: whether it is one, only a message to it can tell.
+/// Whether a text has the shape of an email address: whether the address exists can only be found out by a message to
+/// it.
 pub fn is_email(text: &str) -> bool {
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"');
     let Some((local, domain)) = text.rsplit_once('@') else { return false };

@@ -1,8 +1,8 @@
 //! Why sessions, messages, replies and channels ended or wait as they do: every reason of the program's own, once.
 //!
-//! What is stored and told is the code: a short name, or of what a session did not take a sentence. Beside these stand
-//! reasons that are free text: a caller's own for a cancel, and a provider's code for a refusal. So a stored reason is
-//! a text, and [`Reason::parse`] says whether it is one of these.
+//! What is stored and published is the code: a short name, or of what a session did not take a sentence. Beside these
+//! stand reasons that are free text: a caller's own for a cancel, and a provider's code for a refusal. So a stored
+//! reason is a text, and [`Reason::parse`] says whether it is one of these.
 
 use serde::{Serialize, Serializer};
 

@@ -17,13 +17,13 @@ const DAY: u16 = 24 * 60;
 pub struct SendHours {
     /// First minute, and first minute after. Later than that, the hours go over midnight.
     window: SendWindow,
-    /// IANA name.
+    /// IANA name of the contact's time zone.
     zone: String,
 }
 
 impl SendHours {
-    /// Whoever wrote so recently is in a conversation: what is said then is an answer, also after a short delay, and
-    /// not the first word.
+    /// A contact who wrote so recently is in a conversation: a message is then an answer, also after a short delay, and
+    /// does not begin one.
     pub const CONVERSATION: Duration = Duration::from_secs(300);
 
     /// The hours that a flow's settings give a contact, if they give any that can be read, on the contact's clock.

@@ -21,7 +21,7 @@ named! {
         Expired = "expired",
         /// A limit was hit or a message could not be delivered; the session's `reason` says which.
         Failed = "failed",
-        /// Somebody ended it; the session's `reason` says why.
+        /// It was cancelled; the session's `reason` says why.
         Cancelled = "cancelled",
     }
 }
@@ -63,7 +63,7 @@ pub struct Wait {
     /// have been accepted. `None` for a delay until a moment that stands fast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
-    /// The moment that a delay waits for, where `wake_at` is later because somebody else holds the conversation.
+    /// The moment that a delay waits for, where `wake_at` is later because the conversation is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moment: Option<Timestamp>,
     /// When the node was entered, if what entered it goes on from an HTTP call: a message from before that is not meant
@@ -111,7 +111,8 @@ impl Input {
         }
     }
 
-    /// What is kept of what a channel tells beside a message: without its longest values, where it is too long.
+    /// The part that is kept of what a channel reports beside a message: without its longest values, where it is too
+    /// long.
     fn bounded(about: &Map<String, Value>) -> Map<String, Value> {
         let bytes = |value: &Value| serde_json::to_string(value).map_or(usize::MAX, |json| json.len());
         let mut sized: Vec<(usize, &String)> =
@@ -130,16 +131,16 @@ impl Input {
 /// An event from outside that came before the session waited for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptEvent {
-    /// What happened.
+    /// The event's name, which an event node waits for.
     pub name: EventName,
-    /// What was told of it.
+    /// The event's payload; `null` without one.
     pub payload: Value,
 }
 
 /// A version of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowPin {
-    /// The flow.
+    /// The flow's id.
     pub id: FlowId,
     /// The version that was published when it was entered.
     pub version: u32,
@@ -148,7 +149,7 @@ pub struct FlowPin {
 /// A sub-flow that a session is in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
-    /// Tells it from the other frames of its session; the root flow is 0.
+    /// Number of the frame, unique in its session; the root flow is 0.
     pub id: u32,
     /// The sub-flow, which the frame stays on.
     pub flow: FlowPin,
@@ -177,9 +178,9 @@ pub struct Spoken {
 /// All that is known of a conversation. Serialises to JSON and back without loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// Public id.
+    /// The session's public id.
     pub id: SessionId,
-    /// The flow.
+    /// The root flow, which sub-flows return to.
     pub flow_id: FlowId,
     /// The published version that it started on and stays on.
     pub version: u32,
@@ -222,8 +223,8 @@ pub struct Session {
     /// What sub-flows said in the last turn, so that a failed delivery finds the frame that it concerns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spoken: Vec<Spoken>,
-    /// The code with which what it last said could not be delivered, as long as it has said and heard nothing since.
-    /// One that comes to its end so reached nobody, whatever its outcome.
+    /// The code of the failure to deliver its last message, as long as it has neither sent nor got a message since. If
+    /// it then comes to its end, it did not reach the contact, whatever its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     /// Messages that came during an HTTP call, in the order in which they came. An ended session has none.

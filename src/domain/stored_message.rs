@@ -26,7 +26,7 @@ pub struct NewMessage<'a> {
     /// What can be tapped, in the order shown.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub options: &'a [MessageOption],
-    /// The medium.
+    /// The medium; `None` for a text alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<&'a MediaRef>,
     /// What stands in where free text is forbidden.
@@ -83,7 +83,7 @@ pub struct StoredMessage {
     /// What can be tapped, in the order shown.
     #[serde(default)]
     pub options: Vec<MessageOption>,
-    /// The medium.
+    /// The medium; `None` for a text alone.
     #[serde(default)]
     pub media: Option<MediaRef>,
     /// What stands in where free text is forbidden.

@@ -39,7 +39,7 @@ named! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum TemplateStatus {
-        /// It may.
+        /// It may be sent.
         Approved = "approved",
         /// The channel has not looked at it yet.
         Pending = "pending",
@@ -60,7 +60,7 @@ named! {
 pub enum TemplateHeader {
     /// Text, perhaps with one placeholder.
     Text {
-        /// The text.
+        /// The text, with its placeholders.
         text: String,
     },
     /// A medium, given as a link with each message.
@@ -95,7 +95,7 @@ pub enum ButtonKind {
     QuickReply,
     /// Opens a web page.
     Url,
-    /// Dials.
+    /// Dials a phone number.
     PhoneNumber,
     /// Copies a code.
     CopyCode,
@@ -103,7 +103,7 @@ pub enum ButtonKind {
     Flow,
     /// Opens the catalog.
     Catalog,
-    /// Something else.
+    /// A kind that is not known here.
     Other,
 }
 
@@ -180,7 +180,7 @@ pub fn is_same_language(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// Whether two codes have the primary language in common: `pt_BR` serves somebody who reads `pt`.
+/// Whether two codes have the primary language in common: a template in `pt_BR` serves a contact with `pt`.
 pub fn shares_language(one: &str, other: &str) -> bool {
     let primary = |code: &str| plain(code).split('_').next().unwrap_or_default().to_owned();
     primary(one) == primary(other)

@@ -32,7 +32,7 @@ pub fn fold(text: &str) -> String {
     folded.nfkc().collect()
 }
 
-/// The form in which email addresses are compared: [`fold`], and every I of Turkish as the i of everybody else.
+/// The form in which email addresses are compared: [`fold`], and every I of Turkish as the i of other languages.
 pub fn fold_case(text: &str) -> String {
     let folded = fold(text);
     // The letter with a dot folds to an i with a combining dot (Unicode, CaseFolding.txt).

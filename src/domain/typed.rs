@@ -26,11 +26,11 @@ use super::unseen::is_unseen;
 /// A text in all forms in which it may be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Typed {
-    /// [`same_letters`].
+    /// The text in the form of [`same_letters`].
     pub letters: String,
-    /// [`exact`].
+    /// The text in the form of [`exact`].
     pub exact: String,
-    /// [`loose`].
+    /// The text in the form of [`loose`]; `None` if nothing is left.
     pub loose: Option<String>,
 }
 
@@ -130,7 +130,7 @@ fn is_plain(text: &str) -> bool {
 /// A character in its plain form; `None` of one that cannot be seen.
 fn plain(c: char) -> Option<char> {
     match c {
-        // The signs of which emoji flags of regions are made tell them apart.
+        // The signs of which emoji flags of regions are made distinguish them.
         '\u{e0020}'..='\u{e007f}' => Some(c),
         // It makes a keycap of a digit.
         '\u{20e3}' => None,

@@ -12,7 +12,7 @@ const JOINED: char = '\u{1}';
 
 /// Why an address can never work, or would let a value choose the host, as a sentence.
 pub(super) fn problem(source: &str) -> Option<String> {
-    // An address has no line breaks and tabs: whoever reads one leaves them out (WHATWG URL, section 4.4).
+    // An address has no line breaks and tabs: parsers leave them out (WHATWG URL, section 4.4).
     let is_single = single_expression(source).is_some();
     let plain = replaced(source, |tag| unfolded(tag, !is_single));
     let plain: String = plain.chars().filter(|c| !"\t\n\r".contains(*c)).collect();

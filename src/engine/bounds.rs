@@ -14,7 +14,7 @@ pub(super) enum Bounds {
     None,
     /// Of numbers, and of the length of texts.
     Numbers(Range<Number>),
-    /// Of dates.
+    /// Of dates, from the first to the last.
     Days(Range<Date>),
     /// Of times of day.
     Times(Range<Time>),

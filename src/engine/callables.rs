@@ -219,7 +219,7 @@ impl Walk<'_> {
         if !self.has_filter(name) {
             return Some(unknown("filter", name, FILTERS, |known| format!("|{known}")));
         }
-        // What these are told to call by its name.
+        // The filter or test that these call by its name.
         let called = match name {
             "map" => constant(arguments, 0).map(|name| (true, name)),
             "select" | "reject" => constant(arguments, 0).map(|name| (false, name)),

@@ -275,7 +275,7 @@ pub fn problems_of<'a>(document: &Value, publishing: impl Into<Publishing<'a>>) 
     let entry = document.entry_node.clone();
     let (flow, of_fields) = CompiledFlow::build(document, publishing.default_ttl, Templates::checked(TEMPLATES));
     found.extend(of_fields);
-    // What is only wrong because a node could not be read is not told: it may be right.
+    // A problem that exists only because a node could not be read is not reported: it may be none.
     let leads_to_unread = |problem: &Problem| {
         let target = match (problem.node.as_deref(), problem.field.as_deref()) {
             (Some(node), Some(field)) => field

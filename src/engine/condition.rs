@@ -38,7 +38,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) writing: &'a dyn Fn() -> Writing,
     /// In which zone a date without a zone lies.
     pub(super) zone: &'a dyn Fn() -> TimeZone,
-    /// The day that a text tells as people write it.
+    /// Reads the day in a text as people write it.
     pub(super) day: &'a dyn Fn(&str) -> Option<Date>,
 }
 

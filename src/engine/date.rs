@@ -1,7 +1,6 @@
-//! Reading the day that a text tells: `22/04`, `4/22/2026`, `15.1.`, `2-Oct`, `28. Oktober`, `el 15`, `friday`,
-//! `mañana`.
+//! Reading the day in a text: `22/04`, `4/22/2026`, `15.1.`, `2-Oct`, `28. Oktober`, `el 15`, `friday`, `mañana`.
 //!
-//! A text that tells two days, or of which a word could make another day of what is read, tells none.
+//! A text with two days, or with a word that could change the day that is read, has none.
 
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
@@ -55,10 +54,10 @@ impl DateOrder {
     }
 }
 
-/// Why a text tells no day.
+/// Why no day was read from a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoDate {
-    /// None is told, or none within the bounds.
+    /// There is none, or none within the bounds.
     Missing,
     /// More than one can be meant.
     Unclear,
@@ -71,10 +70,10 @@ pub(super) struct Around<'a> {
     pub(super) today: Date,
 }
 
-/// The one day that a text tells and that lies within the bounds.
+/// The one day in a text that lies within the bounds.
 ///
 /// # Errors
-/// It tells none, or more than one.
+/// There is none, or more than one.
 pub(super) fn read(text: &str, around: &Around<'_>, bounds: &Bounds) -> Result<Date, NoDate> {
     let items = Items::of(text, around.languages);
     let mut reader = Reader { items: &items, around, told: Vec::new(), weekdays: Vec::new(), is_open: false };
@@ -82,7 +81,7 @@ pub(super) fn read(text: &str, around: &Around<'_>, bounds: &Bounds) -> Result<D
     reader.conclude(bounds)
 }
 
-/// A day that is told: with a year it is one; without, the next or, where that is out of bounds, the last.
+/// A day that was read: with a year it is one; without, the next or, where that is out of bounds, the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Told {
     next: Date,
@@ -104,7 +103,7 @@ struct Reader<'a> {
     is_open: bool,
 }
 
-/// A day that was read from some items, or that cannot be told, and how many these are.
+/// The day that was read from some items, if it is clear, and how many items these are.
 type Read = (Option<Told>, usize);
 
 impl Reader<'_> {
@@ -129,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A word or phrase that tells a day by itself, or leaves one open.
+    /// A word or phrase that names a day by itself, or leaves one open.
     fn word(&mut self, at: usize) {
         let Some(Item::Said(meanings)) = self.items.at(at) else { return };
         let relative = self.items.one(at, |meaning| match meaning {

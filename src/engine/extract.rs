@@ -196,7 +196,7 @@ fn phone(text: &str, locale: &Locale) -> Option<Value> {
     read(&seen).or_else(found)
 }
 
-/// The first number of the address-book entries that somebody shares: as WhatsApp knows it, else as it is written.
+/// The first number of the address-book entries that a contact shares: as WhatsApp knows it, else as it is written.
 fn card_phone(reply: &Reply, locale: &Locale) -> Option<Value> {
     let entries = reply.payload.as_ref()?;
     let entries = entries.get("contacts").unwrap_or(entries).as_array()?;

@@ -148,7 +148,7 @@ fn in_place(
     if is_short && (!is_clear || is_ending) {
         meanings.retain(|meaning| !matches!(meaning, Meaning::Weekday(_)));
     }
-    // One letter tells a part of the day behind a number alone, as `8 p.m.` and `3:30 م` do.
+    // One letter is a part of the day behind a number alone, as `8 p.m.` and `3:30 م` do.
     if length == 1 && letters == 1 && token.kind == Kind::Word && !has_no_blanks(token) && !has_number {
         meanings.retain(|meaning| !meaning.is_part_of_day());
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::pieces::{Piece, pieces};
 
-/// Functions of the library that make values which contain themselves, or that tell of the program.
+/// Functions of the library that make values which contain themselves, or that reveal internals of the program.
 const NO_FUNCTIONS: [&str; 3] = ["namespace", "dict", "debug"];
 /// Filters whose argument says how much they make.
 const NO_FILTERS: [&str; 5] = ["batch", "slice", "indent", "center", "format"];
@@ -172,7 +172,7 @@ impl Object for Items {
         Enumerator::Seq(self.0.len())
     }
 
-    /// The library repeats only what tells its length.
+    /// The library repeats only sequences of known length.
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
         None
     }
@@ -182,7 +182,7 @@ impl Object for Items {
     }
 }
 
-/// `length`: also of lists of ours, which do not tell the library.
+/// `length`: also of lists of ours, whose length the library does not get.
 fn length(value: Dynamic) -> Result<usize, Error> {
     if let Some(items) = value.downcast_object_ref::<Items>() {
         return Ok(items.0.len());

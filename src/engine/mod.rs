@@ -2,7 +2,7 @@
 //!
 //! One pure function, [`step`], takes a compiled flow, a contact, a session, an event and the time, and gives the
 //! session after it, the effects to carry out, and a record of what happened and why. It reads no clock, draws no
-//! random number but from the session's seed, and does no input or output; whoever calls it stores the result in one
+//! random number but from the session's seed, and does no input or output; the caller stores the result in one
 //! transaction.
 //!
 //! Every loop has a limit, and hitting one is a state of the session, not a panic: see [`limits`].
@@ -73,13 +73,13 @@ pub mod limits {
     pub const DEPTH: usize = 64;
     /// Sub-flows that a session may be in at once; entering more fails it with `depth_limit`.
     pub const FRAMES: usize = 10;
-    /// Replies that a session queues during an HTTP call; of more, the newest are not heard. They count as context,
+    /// Replies that a session queues during an HTTP call; of more, the newest are not taken. They count as context,
     /// too.
     pub const QUEUED_REPLIES: usize = 20;
     /// How long an attempt of an HTTP call is waited for beyond its own timeout: its place in the queue, and the
     /// back-off before the next one.
     pub const CALL_BACK_OFF: Duration = Duration::from_secs(10);
-    /// How long an HTTP call is waited for beyond all its attempts, before the session gives it up.
+    /// How long an HTTP call is waited for beyond all its attempts, before the session abandons it.
     pub const CALL_GRACE: Duration = Duration::from_secs(5);
     /// Bytes of an HTTP call's address, and of each of its headers.
     pub const ADDRESS_BYTES: usize = 8 * 1024;
@@ -105,9 +105,9 @@ pub enum Event {
     /// without a turn of its own.
     #[serde(rename = "event")]
     External {
-        /// What happened.
+        /// The event's name, which a `wait_for_event` node waits for.
         name: EventName,
-        /// What is told of it.
+        /// The event's payload; `null` without one.
         #[serde(default)]
         payload: Value,
     },
@@ -122,14 +122,14 @@ pub enum Event {
         #[serde(default)]
         body: Value,
     },
-    /// The session takes up the oldest reply that it has queued. Whoever has applied an event applies this one for as
-    /// long as [`next_queued`] gives it.
+    /// The session takes up the oldest reply that it has queued. A caller that has applied an event applies this one
+    /// for as long as [`next_queued`] returns it.
     Queued,
     /// A person gives a session in handoff back to its flow.
     Resume,
     /// The time to live ran out.
     Expire,
-    /// Somebody ends it.
+    /// The session is cancelled.
     Cancel {
         /// For the trace and the session.
         reason: String,
@@ -169,9 +169,9 @@ pub enum Effect {
 /// One line of a turn's path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathStep {
-    /// The node.
+    /// The node's id.
     pub node: NodeId,
-    /// Its type.
+    /// The node's type.
     pub kind: String,
     /// The sub-flow that it is in; absent for the root flow.
     pub flow: Option<FlowPin>,
@@ -233,7 +233,7 @@ pub struct Change {
 pub struct Warning {
     /// Where; `null` for the session as a whole.
     pub node: Option<NodeId>,
-    /// What.
+    /// What the author should know, in words.
     pub text: String,
 }
 
@@ -242,7 +242,7 @@ pub struct Warning {
 pub struct TurnRecord {
     /// The turn, counted from 1. An event that was ignored or kept has the number of the turn before.
     pub turn: u32,
-    /// The event.
+    /// The event that the turn took.
     pub stimulus: Event,
     /// The nodes it passed, with the exit taken and why.
     pub path: Vec<PathStep>,
@@ -283,13 +283,13 @@ pub struct Step {
 /// What a new session starts from.
 #[derive(Debug, Clone)]
 pub struct Beginning {
-    /// Its id.
+    /// Id of the new session.
     pub id: SessionId,
-    /// The flow.
+    /// The flow to start.
     pub flow_id: FlowId,
     /// The published version.
     pub version: u32,
-    /// The contact.
+    /// The contact that the session is with.
     pub contact_id: ContactId,
     /// What the trigger passed.
     pub context: Map<String, Value>,
@@ -355,9 +355,9 @@ pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     true
 }
 
-/// Lets a session whose message waits until `opening` for the hours in which its flow may speak first live for its
-/// whole time to live after that: nobody can answer what has not been said. A delay behind that message counts from
-/// then, too.
+/// Extends the life of a session whose message waits until `opening`, for the hours in which its flow may speak first,
+/// to a whole time to live after that: a message cannot be answered before it is sent. A delay behind that message
+/// counts from then, too.
 pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
     if session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Delay) {
         rearm(session, session.turn, opening);
@@ -370,11 +370,11 @@ pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
 /// What a look-up of a flow gives.
 #[derive(Debug, Clone)]
 pub enum Lookup {
-    /// The flow.
+    /// The flow is compiled.
     Ready {
-        /// Its version.
+        /// The published version.
         version: u32,
-        /// The flow.
+        /// The compiled flow.
         flow: Arc<CompiledFlow>,
     },
     /// There is none: it is not published, or its version is gone.

@@ -14,8 +14,8 @@ const YEARS: i16 = 10;
 /// Seconds that an offset may have: those of Kiribati, the furthest.
 const MOST_OFFSET_SECONDS: i32 = 14 * 3600;
 
-/// The moment that a text tells: ISO 8601, where a date is its midnight and a time without an offset one of `zone`; or
-/// seconds since 1970 (from 1973 on: fewer digits are another number), or milliseconds, of 13 digits.
+/// The moment in a text: ISO 8601, where a date is its midnight and a time without an offset one of `zone`; or seconds
+/// since 1970 (from 1973 on: fewer digits are another number), or milliseconds, of 13 digits.
 pub(super) fn of_text(text: &str, zone: &TimeZone) -> Option<Zoned> {
     let text = text.trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -45,7 +45,7 @@ pub(super) fn of_text(text: &str, zone: &TimeZone) -> Option<Zoned> {
     }
 }
 
-/// The moment that a value tells: as a text, or a number of seconds or of milliseconds since 1970.
+/// The moment in a value: a text, or a number of seconds or of milliseconds since 1970.
 pub(super) fn of_value(value: &Value, zone: &TimeZone) -> Option<Zoned> {
     match value {
         Value::String(text) => of_text(text, zone),

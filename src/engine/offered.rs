@@ -20,7 +20,7 @@ pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> 
     problems
 }
 
-/// That nothing can be said of the templates that a document names, because the channel has never told which it has.
+/// The problem that the templates of a document cannot be checked, because the channel's templates were never fetched.
 pub(super) fn unchecked(document: &FlowDocument) -> Option<Problem> {
     let node = document.nodes.iter().find(|node| template_of(node).is_some())?;
     let text = "The templates could not be checked, because they were never fetched from the channel. Do so on the \

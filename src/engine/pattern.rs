@@ -27,7 +27,7 @@ const STATES_PER_PLACE: usize = 16;
 const STATES_BESIDES: usize = 500;
 /// Memory of an automaton besides its table.
 const TABLES_BESIDES: usize = 16 * 1024;
-/// Letters beyond ASCII that are told apart when an automaton's size is found out.
+/// Letters beyond ASCII that are distinguished when an automaton's size is measured.
 const LETTERS: usize = 100;
 
 /// A pattern that was compiled.
@@ -66,8 +66,8 @@ impl Pattern {
         1 + self.steps.saturating_mul(bytes) / STEPS_PER_FUEL
     }
 
-    /// The first part of a text that it fits. Of a long text the beginning is searched, and what reaches to where that
-    /// ends is not taken: nobody knows whether it would end there.
+    /// The first part of a text that it fits. Of a long text the beginning is searched, and a match that reaches the
+    /// end of the searched part is not taken: it might go on.
     pub(super) fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
         let searched = &text[..text.floor_char_boundary(TEXT_BYTES)];
         let found = self.regex.find(searched)?;

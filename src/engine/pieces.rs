@@ -1,14 +1,14 @@
-//! The pieces of a template's text, as the template library tells them apart.
+//! The pieces of a template's text, as the template library distinguishes them.
 //!
-//! Whatever looks at a template before the library does, to escape its values or to bound what it may do, goes by these
-//! pieces. What they took for text and the library for a value would go out as somebody has typed it; so a tag ends
+//! All code that looks at a template before the library does, to escape its values or to bound what it may do, uses
+//! these pieces. What is text here and a value for the library would go out as the contact has typed it; so a tag ends
 //! here exactly where it ends there, and what the library refuses is no text.
 
 /// A piece of a template's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
-    /// `{{…}}`
+    /// An expression: `{{…}}`
     Value(&'a str),
     /// The first word of `{%…%}`, and all of it.
     Tag(&'a str, &'a str),

@@ -73,7 +73,7 @@ impl TurnScope {
         self.contact.language.as_deref().or(self.document.language.as_deref())
     }
 
-    /// The day that a text tells, read as the answer to a question for one would be.
+    /// The day in a text, read as the answer to a question for one would be.
     pub(super) fn day_in(&self, text: &str) -> Option<Date> {
         let settings = &self.document.settings;
         let country = self.contact.country(settings.country.as_deref());

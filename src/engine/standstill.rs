@@ -1,9 +1,9 @@
-//! Moving the timers of a session, because somebody else holds the conversation: its clock stands still meanwhile.
+//! Moving the timers of a session whose conversation is held by another party: its clock stands still meanwhile.
 //!
-//! When that begins, every timer moves on by its length; when it ends early, back by what is left of it. So what is
-//! armed stands as far beyond the end as it has to go from then, and whoever looks for what is due finds nothing of a
-//! session that stands still. An event that comes in between is taken by the session as it would be without (moved back
-//! by what is left), and what comes of it is moved on again.
+//! When a hold begins, every timer moves on by its length; when it ends early, back by what is left of it. So the time
+//! from the end of the hold to a timer is what was left when it began, and a query for due rows finds no session that
+//! stands still. An event that comes in between is applied to the session as it would be without the hold (moved back
+//! by what is left), and the result is moved on again.
 
 use std::time::Duration;
 

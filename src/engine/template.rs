@@ -56,9 +56,9 @@ pub(super) enum Text {
 pub(super) enum Leaf {
     /// A number, true, false, null.
     Plain(Value),
-    /// A string.
+    /// A string, which is a template.
     Text(Text),
-    /// A list.
+    /// A list of leaves.
     List(Vec<Leaf>),
     /// An object; keys are no templates.
     Object(Vec<(String, Leaf)>),
@@ -67,12 +67,12 @@ pub(super) enum Leaf {
 /// What a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Plain text.
+    /// Text that is not escaped.
     Text,
     /// A link: values are percent-encoded, unless they are already, or the whole link is one value.
     Link,
-    /// The address of a call: as a link, but a value stays within the step of the path that it stands in, so that what
-    /// somebody types never leads to another endpoint.
+    /// The address of a call: as a link, but a value stays within the step of the path that it stands in, so that a
+    /// typed text never leads to another endpoint.
     Address,
 }
 
@@ -150,7 +150,7 @@ impl Templates {
         self.add(source, source, bare, place)
     }
 
-    /// Compiles a text in the place of the one that its author wrote, of which problems tell.
+    /// Compiles a guarded form of the text that its author wrote; problems quote the author's text.
     ///
     /// # Errors
     /// As [`Templates::compile`].

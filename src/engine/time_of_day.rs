@@ -1,7 +1,6 @@
-//! Reading the time of day that a text tells: `7:56:30 pm`, `8h30`, `20.30 Uhr`, `8 de la tarde`, `halb 9`, `half past
-//! 8`.
+//! Reading the time of day in a text: `7:56:30 pm`, `8h30`, `20.30 Uhr`, `8 de la tarde`, `halb 9`, `half past 8`.
 //!
-//! A text that tells two times, or of which a word could make another time of what is read, tells none.
+//! A text with two times, or with a word that could change the time that is read, has none.
 
 use jiff::civil::Time;
 
@@ -16,7 +15,7 @@ const DAY: i32 = 24 * HOUR;
 const EARLIER: i32 = 2 * HOUR;
 const LATER: i32 = 3 * HOUR;
 
-/// Why a text tells no time.
+/// Why no time was read from a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoTime {
     Missing,
@@ -24,10 +23,10 @@ pub(super) enum NoTime {
     Unclear,
 }
 
-/// The one time of day that a text tells.
+/// The one time of day in a text.
 ///
 /// # Errors
-/// It tells none, or more than one.
+/// There is none, or more than one.
 pub(super) fn read(text: &str, languages: &Languages) -> Result<Time, NoTime> {
     let items = Items::of(text, languages);
     let mut reader = Reader { items: &items, clocks: Vec::new(), halves: Vec::new(), is_open: false };
@@ -156,7 +155,7 @@ impl Reader<'_> {
                 Some(Item::Word(word)) if !self.items.is_spaced(at) && word.chars().count() <= 3)
     }
 
-    /// A time that is told by what is added to an hour: `half past 8`, `halb 9`, `10 to 8`, `8 menos cuarto`.
+    /// A time that is given by what is added to an hour: `half past 8`, `halb 9`, `10 to 8`, `8 menos cuarto`.
     fn counted(&self, at: usize) -> Option<(Clock, usize)> {
         let items = self.items;
         let start = if items.means(at, Meaning::At) && !self.is_number(at) { at + 1 } else { at };

@@ -29,7 +29,7 @@ enum Passing {
     Timeout(u64),
     /// So many seconds have passed, and the time to live begins anew.
     Delay(u64),
-    /// Nothing.
+    /// The node is left at once.
     AtOnce,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn late_texts(
 }
 
 /// The nodes that may say a free text before the contact has written at all: those that a trigger leads to without a
-/// reply on the way. What a sub-flow or a person has said before is not known, so that nothing is told of what follows.
+/// reply on the way. What a sub-flow or a person has said before is not known, so nothing is reported of what follows.
 pub(super) fn first_texts(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duration>) -> Vec<Problem> {
     let ways = ways(document, ids, ttl);
     let mut reached = vec![false; ways.len()];

@@ -1,4 +1,4 @@
-//! The thread that writes the log, so that nobody else waits for whoever reads it.
+//! The thread that writes the log, so that no other thread waits for the log's reader.
 //!
 //! A log that is read too slowly, or not at all, loses lines and holds nothing up. How many were lost is said in the
 //! log once it goes on.
@@ -41,7 +41,7 @@ struct Queue {
 }
 
 impl Lines {
-    /// Starts the thread. `tell` says in the log how many lines were lost.
+    /// Starts the thread. `tell` logs how many lines were lost.
     pub(super) fn start(out: impl Write + Send + 'static, tell: fn(u64)) -> io::Result<Self> {
         let lines = Self(Arc::default());
         let shared = lines.0.clone();
@@ -104,7 +104,7 @@ impl Shared {
             queue.bytes -= line.len();
             queue.is_writing = true;
             drop(queue);
-            // Nobody is left to tell when the log cannot be written.
+            // There is no way left to report that the log cannot be written.
             let _ = out.write_all(&line).and_then(|()| out.flush());
             let lost = std::mem::take(&mut self.lock().lost);
             if lost > 0 {

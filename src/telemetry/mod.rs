@@ -61,7 +61,7 @@ pub fn say(line: &str) {
     let line = format!("{line}\n");
     match LOG.get() {
         Some(log) => log.push(line.as_bytes()),
-        // Nobody is left to tell when standard error is closed.
+        // There is no way left to report that standard error is closed.
         None => drop(std::io::stderr().write_all(line.as_bytes())),
     }
 }
@@ -100,8 +100,8 @@ impl Sparing {
     }
 }
 
-/// The filter, without the protocol library's warnings of what assistants send that is wrong: they are told, and a log
-/// that any client can fill is no use. Whoever names the library in the filter hears it all the same.
+/// The filter, without the protocol library's warnings about invalid requests of assistants: their clients get the
+/// error, and a log that any client can fill is no use. A filter that names the library includes them all the same.
 fn quieted(filter: &LogFilter) -> String {
     let filter = filter.as_str();
     if filter.contains("rmcp") || filter == "off" { filter.to_owned() } else { format!("{filter},rmcp::service=error") }

@@ -18,22 +18,22 @@ pub enum ListedChannel {
 /// A channel that is not in use.
 #[derive(Debug, Serialize)]
 pub struct OffChannel {
-    /// Its name.
+    /// The channel's name.
     pub name: &'static str,
-    /// `false`.
+    /// Always `false` here.
     pub is_live: bool,
-    /// `off`.
+    /// Always `off` here.
     pub state: &'static str,
 }
 
 /// The channel that carries messages.
 #[derive(Debug, Serialize)]
 pub struct LiveChannel {
-    /// Its name.
+    /// The channel's name.
     pub name: &'static str,
-    /// `true`.
+    /// Always `true` here.
     pub is_live: bool,
-    /// Whether its messages reach anybody.
+    /// Whether its messages leave the server.
     pub reaches_phones: bool,
     /// Whether free text goes out for a time after the person wrote only.
     pub has_window: bool,
@@ -47,7 +47,7 @@ pub struct LiveChannel {
     pub since: Option<IsoTime>,
     /// Until when it backs off.
     pub held_until: Option<IsoTime>,
-    /// What waits.
+    /// The messages that wait.
     pub queue: Queue,
     /// What may be said first.
     pub templates: Templates,
@@ -56,7 +56,7 @@ pub struct LiveChannel {
 /// Messages that wait.
 #[derive(Debug, Serialize)]
 pub struct Queue {
-    /// How many.
+    /// How many messages wait.
     pub length: u32,
     /// How old the oldest of them is.
     pub oldest_seconds: Option<i64>,
@@ -80,22 +80,22 @@ pub struct Templates {
 /// What the channel said in place of its templates.
 #[derive(Debug, Serialize)]
 pub struct RefusedSync {
-    /// Its code.
+    /// The channel's error code.
     pub code: String,
-    /// Its words.
+    /// The channel's explanation.
     pub text: String,
 }
 
 /// A channel that does not send, for `/readyz`.
 #[derive(Debug, Serialize)]
 pub struct ImpairedChannel {
-    /// Its name.
+    /// The channel's name.
     pub name: &'static str,
     /// `backing_off` or `paused`.
     pub state: &'static str,
     /// Such as the provider's code.
     pub reason: Option<String>,
-    /// In words, where everybody may know them.
+    /// The explanation in words; `None` where it is not for callers that are not logged in.
     pub explanation: Option<String>,
     /// Since when it is paused.
     pub since: Option<IsoTime>,
@@ -104,7 +104,7 @@ pub struct ImpairedChannel {
 /// A part of a delivery that nothing took.
 #[derive(Debug, Serialize)]
 pub struct UnprocessedDelivery {
-    /// Why.
+    /// Why nothing took it.
     pub why: String,
     /// What it was.
     pub raw: Value,
@@ -121,7 +121,7 @@ pub struct ChannelTest<'a> {
     pub is_working: bool,
     /// What was found, in words.
     pub text: &'static str,
-    /// What the channel tells besides: its number, or the id of what was posted.
+    /// Other details of the channel: its number, or the id of what was posted.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
@@ -142,10 +142,10 @@ pub struct Readiness<'a> {
 /// Something that does not go.
 #[derive(Debug, Serialize)]
 pub struct ImpairmentReason<'a> {
-    /// For programs.
+    /// A short name, for programs.
     pub code: &'static str,
-    /// For people.
+    /// A sentence, for people.
     pub text: &'a str,
-    /// Since when.
+    /// When it was first noticed.
     pub since: IsoTime,
 }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::IsoTime;
 use crate::domain::{Contact, ContactId, Held, Holder, Phone, Timestamp};
 
-/// A contact and what its row tells beside it.
+/// A contact and the columns of its row.
 #[derive(Debug, Clone, Copy)]
 pub struct ContactRow<'a> {
-    /// The contact.
+    /// The contact's profile.
     pub contact: &'a Contact,
     /// What created it, such as `api`.
     pub source: &'a str,
@@ -24,7 +24,7 @@ pub struct ContactRow<'a> {
     pub last_message_at: Option<Timestamp>,
     /// Messages in both directions.
     pub total_messages: u32,
-    /// When it was first heard of.
+    /// When the contact was made.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -244,7 +244,7 @@ impl<'a> TaggedContact<'a> {
 pub struct Tag<'a> {
     /// Made of the name.
     pub id: Uuid,
-    /// Its name.
+    /// The tag's name.
     pub name: &'a str,
 }
 
@@ -322,7 +322,7 @@ pub struct EventContact<'a> {
 }
 
 impl<'a> EventContact<'a> {
-    /// Who wrote, and when the contact was first heard of.
+    /// The sender of a message, and when the contact was made.
     pub fn new(contact: &'a Contact, created_at: Timestamp) -> Self {
         Self {
             id: contact.id,
@@ -369,7 +369,7 @@ impl<'a, T: From<Timestamp>> From<&'a Contact> for SimulatedContact<'a, T> {
 /// What comes first in the export of a contact; its sessions and messages follow.
 #[derive(Debug, Serialize)]
 pub struct ExportHead<'a> {
-    /// The contact.
+    /// The contact's profile.
     pub contact: AdminContact<'a>,
     /// Where the person is reached, or was.
     pub addresses: Vec<ExportedAddress<'a>>,
@@ -388,7 +388,7 @@ pub struct ExportedAddress<'a> {
     pub value: &'a str,
     /// When it was learnt.
     pub added_at: IsoTime,
-    /// Since when it leads to nobody.
+    /// When the contact left it; `None` while it leads to the contact.
     pub retired_at: Option<IsoTime>,
 }
 
@@ -397,11 +397,11 @@ pub struct ExportedAddress<'a> {
 pub struct ExportedPace {
     /// The channel's name.
     pub channel: String,
-    /// Until when.
+    /// When the channel may write again.
     pub until: IsoTime,
 }
 
-/// An event of the contact that was or is to be told to an endpoint, in an export.
+/// An event of the contact that was posted or is queued, in an export.
 #[derive(Debug, Serialize)]
 pub struct ExportedEvent<'a> {
     /// Such as `session.started`.
@@ -415,7 +415,7 @@ pub struct ExportedEvent<'a> {
 /// What went with an erased contact.
 #[derive(Debug, Serialize)]
 pub struct ErasedContact {
-    /// The contact.
+    /// The erased contact's id.
     pub id: ContactId,
     /// What of it.
     pub erased: ErasedRows,
@@ -424,8 +424,8 @@ pub struct ErasedContact {
 /// How many rows went with a contact.
 #[derive(Debug, Serialize)]
 pub struct ErasedRows {
-    /// Sessions.
+    /// How many sessions.
     pub sessions: u32,
-    /// Messages.
+    /// How many messages.
     pub messages: u32,
 }

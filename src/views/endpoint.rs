@@ -1,4 +1,4 @@
-//! A webhook endpoint and what it is told, as the admin page sees them.
+//! A webhook endpoint and its deliveries, as the admin page sees them.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,15 +10,15 @@ use crate::domain::EndpointId;
 /// An endpoint. Its secret is shown once, to who has just made or changed it.
 #[derive(Debug, Serialize)]
 pub struct Endpoint {
-    /// Its id.
+    /// The endpoint's id.
     pub id: EndpointId,
-    /// Where it is told.
+    /// The URL that events are posted to.
     pub url: String,
     /// What its owner says of it.
     pub description: String,
     /// The events that it chose; none is all of them.
     pub events: Vec<String>,
-    /// Whether it is told anything.
+    /// Whether events are posted to it.
     pub is_active: bool,
     /// The secret's first characters.
     pub secret_hint: String,
@@ -35,16 +35,16 @@ pub struct Endpoint {
     pub secret: Option<String>,
 }
 
-/// An event that an endpoint was told, or is to be told.
+/// An event that was posted to an endpoint, or is queued for it.
 #[derive(Debug, Serialize)]
 pub struct Delivery {
-    /// Its id.
+    /// The delivery's id.
     pub id: Uuid,
-    /// The event.
+    /// The event's name.
     pub event: String,
     /// Whether it was taken.
     pub status: &'static str,
-    /// Why not.
+    /// Why it was not taken; `None` if it was.
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
@@ -63,8 +63,8 @@ pub struct Delivery {
 /// What of an endpoint's queue is tried first.
 #[derive(Debug, Serialize)]
 pub struct FirstDelivery {
-    /// Its id.
+    /// The delivery's id.
     pub id: Uuid,
-    /// The event.
+    /// The event's name.
     pub event: String,
 }

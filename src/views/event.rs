@@ -1,4 +1,4 @@
-//! What webhook endpoints are told.
+//! The events that are posted to webhook endpoints.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub struct Event<'a, B> {
 }
 
 impl<'a, B: Serialize> Event<'a, B> {
-    /// What happened at a time. `body` has what its kind tells beside.
+    /// An event at a time. `body` has the fields of its kind.
     pub fn new(event: &'a str, at: impl Into<IsoTime>, body: B) -> Self {
         Self { event, timestamp: at.into(), tenant_id: TENANT_ID, body }
     }
@@ -32,24 +32,24 @@ impl<'a, B: Serialize> Event<'a, B> {
 /// The event `webhook.test`, which tries an endpoint out.
 #[derive(Debug, Serialize)]
 pub struct TestEvent<'a> {
-    /// Its name.
+    /// Always `webhook.test`.
     pub event: &'a str,
-    /// The endpoint.
+    /// The endpoint that is tested.
     pub webhook_id: EndpointId,
     /// When it was asked for.
     pub timestamp: IsoTime,
 }
 
-/// What `session.…` events tell.
+/// The body of `session.…` events.
 #[derive(Debug, Serialize)]
 pub struct SessionMoved<'a> {
-    /// The session.
+    /// The session that has begun or ended.
     pub session: EventSession<'a>,
     /// Whose it is.
     pub contact: ContactBrief,
 }
 
-/// What `handoff.requested` tells.
+/// The body of `handoff.requested`.
 #[derive(Debug, Serialize)]
 pub struct HandoffRequested<'a> {
     /// The session that asks for a person, and whose it is.
@@ -63,49 +63,49 @@ pub struct HandoffRequested<'a> {
     pub waits: bool,
 }
 
-/// What `contact.opted_in` and `contact.opted_out` tell.
+/// The body of `contact.opted_in` and `contact.opted_out`.
 #[derive(Debug, Serialize)]
 pub struct ConsentChanged<'a> {
     /// Who opted in or out.
     pub contact: ContactConsent<'a>,
 }
 
-/// What `channel.paused` tells.
+/// The body of `channel.paused`.
 #[derive(Debug, Serialize)]
 pub struct ChannelPaused<'a> {
-    /// The channel.
+    /// The channel that is paused.
     pub channel: PausedChannel<'a>,
 }
 
 /// A channel that does not send, and why.
 #[derive(Debug, Serialize)]
 pub struct PausedChannel<'a> {
-    /// Its name.
+    /// The channel's name.
     pub name: &'a str,
     /// Such as the provider's code.
     pub reason: &'a str,
-    /// In words.
+    /// The explanation in words, if there is one.
     pub explanation: Option<&'a str>,
 }
 
-/// What `channel.resumed` tells.
+/// The body of `channel.resumed`.
 #[derive(Debug, Serialize)]
 pub struct ChannelResumed<'a> {
-    /// The channel.
+    /// The channel that sends again.
     pub channel: ResumedChannel<'a>,
 }
 
 /// A channel that sends again.
 #[derive(Debug, Serialize)]
 pub struct ResumedChannel<'a> {
-    /// Its name.
+    /// The channel's name.
     pub name: &'a str,
 }
 
-/// What `message.status.…` events tell. Their time is when the message got so far.
+/// The body of `message.status.…` events. Their time is when the message reached the stage.
 #[derive(Debug, Serialize)]
 pub struct MessageProgress<'a> {
-    /// The message.
+    /// The message that reached the stage.
     pub message_id: MessageId,
     /// The provider's id of it.
     pub whatsapp_message_id: Option<&'a str>,

@@ -10,16 +10,16 @@ use crate::domain::{CounterName, FlowId, FlowKind, Problem, TestCaseId};
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum FlowKeys {
-    /// A flow.
+    /// Keys of a flow.
     Flow {
-        /// Its id.
+        /// The flow's id.
         flow_id: FlowId,
         /// What people call it.
         flow_name: String,
     },
-    /// A sequence.
+    /// Keys of a sequence.
     Sequence {
-        /// Its id.
+        /// The sequence's id.
         sequence_id: FlowId,
         /// What people call it.
         sequence_name: String,
@@ -44,7 +44,7 @@ pub fn status_of(published_version: Option<u32>) -> &'static str {
 /// A flow in a list on the admin page.
 #[derive(Debug, Serialize)]
 pub struct ListedFlow {
-    /// Its id.
+    /// The flow's id.
     pub id: FlowId,
     /// `flow` or `sequence`.
     pub kind: &'static str,
@@ -134,7 +134,7 @@ pub struct Validation {
 /// A flow or a sequence in the public API.
 #[derive(Debug, Serialize)]
 pub struct PublicFlow {
-    /// Its id.
+    /// The flow's id.
     pub id: FlowId,
     /// What people call it.
     pub name: String,
@@ -154,13 +154,13 @@ pub struct PublicFlow {
 /// A version of a flow.
 #[derive(Debug, Serialize)]
 pub struct Version {
-    /// Its number.
+    /// The version's number, from 1.
     pub version: u32,
     /// What its publisher wrote.
     pub note: Option<String>,
     /// Who published it.
     pub actor: String,
-    /// When.
+    /// When it was published.
     pub published_at: IsoTime,
     /// Whether new sessions start on it.
     pub is_current: bool,
@@ -172,7 +172,7 @@ pub struct Version {
 /// The answer to who publishes a draft.
 #[derive(Debug, Serialize)]
 pub struct PublishAnswer {
-    /// The flow.
+    /// The flow's id.
     pub id: FlowId,
     /// What people call it.
     pub name: String,
@@ -189,7 +189,7 @@ pub struct PublishAnswer {
 /// What stopping a flow would end.
 #[derive(Debug, Serialize)]
 pub struct StopForeseen {
-    /// The flow.
+    /// The flow's id.
     pub id: FlowId,
     /// Sessions that run.
     pub running_sessions: i64,
@@ -200,7 +200,7 @@ pub struct StopForeseen {
 /// What stopping a flow has ended.
 #[derive(Debug, Serialize)]
 pub struct StopAnswer {
-    /// The flow.
+    /// The flow's id.
     pub id: FlowId,
     /// Sessions that were cancelled.
     pub cancelled: u64,
@@ -214,13 +214,13 @@ pub struct StopAnswer {
 /// A test case of a flow.
 #[derive(Debug, Serialize)]
 pub struct TestCase {
-    /// Its id.
+    /// The test case's id.
     pub id: TestCaseId,
     /// What people call it.
     pub name: String,
     /// Who made it.
     pub actor: String,
-    /// When.
+    /// When it was made.
     pub created_at: IsoTime,
     /// What is played, and what must come of it.
     pub script: Value,

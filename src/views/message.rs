@@ -13,7 +13,7 @@ use crate::domain::{
 /// A message on the admin page: in the turn that said or took it, and in an export.
 #[derive(Debug, Serialize)]
 pub struct Message {
-    /// Its id.
+    /// The message's id.
     pub id: MessageId,
     /// Whose conversation it belongs to.
     pub contact_id: ContactId,
@@ -98,7 +98,7 @@ fn options_of(session: SessionId, options: Vec<Value>) -> Vec<Value> {
 /// A message with the stages of its way: in the list of a contact's messages, and to who has just sent it.
 #[derive(Debug, Serialize)]
 pub struct TracedMessage {
-    /// The message.
+    /// The message's own fields.
     #[serde(flatten)]
     pub message: Message,
     /// In their order; empty of one that came in.
@@ -110,17 +110,17 @@ pub struct TracedMessage {
 pub struct Stage {
     /// Such as `delivered`.
     pub stage: String,
-    /// When.
+    /// When it got there.
     pub at: IsoTime,
 }
 
 /// A message in the list of all of them, with whose it is.
 #[derive(Debug, Serialize)]
 pub struct ListedMessage {
-    /// The message.
+    /// The message with its stages.
     #[serde(flatten)]
     pub message: TracedMessage,
-    /// Its contact.
+    /// The contact whose conversation it belongs to.
     pub contact: Option<ContactBrief>,
 }
 
@@ -169,13 +169,13 @@ pub struct ReceivedMessage {
     sent_at: Option<IsoTime>,
     /// Always null: messages of ours alone have these.
     delivered_at: Option<IsoTime>,
-    /// Likewise.
+    /// Always null, likewise.
     read_at: Option<IsoTime>,
     created_at: IsoTime,
 }
 
 impl ReceivedMessage {
-    /// A message of a kind with its [`content`], sent at a time that the channel may tell, and arrived at another.
+    /// A message of a kind with its [`content`], sent at a time that the channel may report, and arrived at another.
     pub fn new(
         (id, kind, content): (MessageId, ReplyKind, Value),
         from: ContactKeys,
@@ -199,20 +199,20 @@ impl ReceivedMessage {
 /// The answer to who sends a message by the public API.
 #[derive(Debug, Serialize)]
 pub struct SendAnswer {
-    /// The message.
+    /// The message's id.
     pub id: MessageId,
     /// How far it got while its sender waited.
     pub status: &'static str,
     /// The channel's id of it.
     pub whatsapp_message_id: Option<String>,
-    /// To whom.
+    /// The recipient.
     pub contact_id: ContactId,
 }
 
 /// The answer to `POST /inbound`.
 #[derive(Debug, Serialize)]
 pub struct InboundAnswer {
-    /// The message.
+    /// The message's id.
     pub message_id: MessageId,
     /// What took it.
     pub handled: &'static str,
@@ -224,10 +224,10 @@ pub struct InboundAnswer {
     pub reason: Option<String>,
 }
 
-/// What the event `message.received` tells.
+/// The body of the event `message.received`.
 #[derive(Debug, Serialize)]
 pub struct MessageReceived<'a> {
-    /// The message.
+    /// The message that came in.
     pub message: ReceivedMessage,
     /// Who wrote it.
     pub contact: EventContact<'a>,
@@ -268,8 +268,8 @@ fn about<'a>(payload: Option<&'a Value>, key: &str) -> Option<&'a Value> {
     payload?.get(key).filter(|about| about.is_object())
 }
 
-/// What a channel tells of a medium, as the object that it is said to be: address-book entries were kept as their list
-/// before, also under `items` beside a referral.
+/// The medium that a channel describes, as the object that the API's description has: address-book entries were kept as
+/// their list before, also under `items` beside a referral.
 fn described(payload: Value) -> Value {
     match payload {
         Value::Object(mut fields)

@@ -2,7 +2,7 @@
 //!
 //! The fields of a struct are the keys of its JSON in their order, which clients have come to rely on: a key that may
 //! be absent says so by `skip_serializing_if`, every other one is there, as null if need be. Shapes are made of what
-//! `domain` knows; what only a row of the database tells is handed in beside it.
+//! `domain` knows; values that only a row of the database has are passed in beside it.
 
 pub mod channel;
 pub mod contact;
@@ -24,7 +24,7 @@ pub use time::IsoTime;
 /// A part of a list.
 #[derive(Debug, Serialize)]
 pub struct Listing<T> {
-    /// Its rows.
+    /// The rows of this part.
     pub data: Vec<T>,
     /// Where the next part begins; `None` where there is none.
     pub next_cursor: Option<String>,

@@ -100,7 +100,7 @@ pub struct SessionDetail {
 /// A session in an export; its turns follow.
 #[derive(Debug, Serialize)]
 pub struct ExportedSession {
-    /// The session.
+    /// The session's own fields.
     #[serde(flatten)]
     pub session: SessionDetail,
     /// Calls of its flow that are not answered yet.
@@ -130,10 +130,10 @@ impl<'a> SimulatedSession<'a> {
 /// A session with a page of its trace, for assistants.
 #[derive(Debug, Serialize)]
 pub struct SessionWithTurns {
-    /// The session.
+    /// The session's own fields.
     #[serde(flatten)]
     pub session: SessionDetail,
-    /// Oldest first.
+    /// The turns, oldest first.
     pub turns: Vec<Turn>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
@@ -145,7 +145,7 @@ pub struct Turn {
     /// What happened, as it was stored.
     #[serde(flatten)]
     pub record: Map<String, Value>,
-    /// When.
+    /// When the turn ran.
     pub at: IsoTime,
     /// What was said.
     pub messages: Vec<Message>,
@@ -198,14 +198,14 @@ fn public_status(status: Status) -> &'static str {
 /// The answer to a trigger.
 #[derive(Debug, Serialize)]
 pub struct TriggerAnswer {
-    /// The session.
+    /// The session's id.
     pub id: SessionId,
     /// `started` or `already_running`.
     pub status: &'static str,
     /// What was triggered.
     #[serde(flatten)]
     pub flow: FlowKeys,
-    /// For whom.
+    /// The contact that it is with.
     pub contact_id: ContactId,
     /// That the session has ended, and the flow's quiet period has not; there only where that is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -225,13 +225,13 @@ pub struct CancelAnswer {
 /// A session in an event.
 #[derive(Debug, Serialize)]
 pub struct EventSession<'a> {
-    /// The session.
+    /// The session's id.
     pub id: SessionId,
-    /// Its flow.
+    /// The flow that it runs.
     pub flow_id: FlowId,
     /// The version of the flow.
     pub version: u32,
-    /// Its contact.
+    /// The contact that it is with.
     pub contact_id: ContactId,
     /// Whether it runs, or how it ended.
     pub status: &'a str,
@@ -258,7 +258,7 @@ impl<'a> From<&'a Session> for EventSession<'a> {
 /// How a session took an event from outside.
 #[derive(Debug, Serialize)]
 pub struct EventTaken<H> {
-    /// The session.
+    /// The session's id.
     pub id: SessionId,
     /// `taken`, `kept` or `refused`.
     pub handled: H,
@@ -267,6 +267,6 @@ pub struct EventTaken<H> {
 /// The answer to `send-event`.
 #[derive(Debug, Serialize)]
 pub struct EventAnswer<H> {
-    /// The sessions that were told of it.
+    /// The sessions that got the event.
     pub sessions: Vec<EventTaken<H>>,
 }

@@ -34,7 +34,7 @@ pub struct AdminSession {
     pub public_url: String,
     /// The server's version.
     pub version: &'static str,
-    /// Who it is; there only where somebody is logged in.
+    /// The name given at log-in; there only for a browser that is logged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// What changes must bring along, likewise.
@@ -45,9 +45,9 @@ pub struct AdminSession {
 /// A channel in an [`AdminSession`].
 #[derive(Debug, Serialize)]
 pub struct AdminChannel {
-    /// Its name.
+    /// The channel's name.
     pub name: &'static str,
-    /// Whether its messages reach anybody.
+    /// Whether its messages leave the server.
     pub reaches_phones: bool,
 }
 

@@ -20,7 +20,7 @@ pub struct Stats {
     /// By node; there only of one flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<NodeCounts>>,
-    /// What the disk has; there only where the file system tells.
+    /// The free space; there only where the file system reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
 }
@@ -30,14 +30,14 @@ pub struct Stats {
 pub struct Totals {
     /// Sessions, by how they ended, `running` and `started` among them.
     pub sessions: BTreeMap<&'static str, i64>,
-    /// Messages.
+    /// Counts of messages.
     pub messages: MessageTotals,
 }
 
 /// How many messages went out, and what the channel has put a price on.
 #[derive(Debug, Serialize)]
 pub struct MessageTotals {
-    /// To contacts.
+    /// Messages to contacts.
     pub out: i64,
     /// Those that cost something, by category; there only where there are any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -50,7 +50,7 @@ pub struct MessageTotals {
 /// The sessions of a version.
 #[derive(Debug, Serialize)]
 pub struct VersionCounts {
-    /// How many.
+    /// Counts of the version's sessions.
     #[serde(flatten)]
     pub sessions: SessionCounts,
     /// The version's number.
@@ -60,9 +60,9 @@ pub struct VersionCounts {
 /// How often sessions left a node.
 #[derive(Debug, Serialize)]
 pub struct NodeCounts {
-    /// The node.
+    /// The node's id.
     pub node: String,
-    /// By exit.
+    /// How many sessions left by each exit.
     pub exits: BTreeMap<String, i64>,
     /// Those that ended without a word, because the exit is not wired; there only where there are any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

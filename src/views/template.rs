@@ -41,7 +41,7 @@ pub struct AdminTemplate<'a> {
     /// What can be written.
     #[serde(flatten)]
     pub fields: TemplateFields<'a>,
-    /// Its id.
+    /// The template's id.
     pub id: TemplateId,
     /// The channel's name.
     pub channel: &'a str,
@@ -88,7 +88,7 @@ pub struct SyncAnswer {
 /// A template in the public API, with all its languages.
 #[derive(Debug, Serialize)]
 pub struct PublicTemplate<'a> {
-    /// Its id.
+    /// The template's id.
     pub id: TemplateId,
     /// Its name at the channel.
     pub name: &'a str,

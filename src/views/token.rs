@@ -8,7 +8,7 @@ use crate::domain::TokenId;
 /// A token. Its secret is shown once, to who has just made it.
 #[derive(Debug, Serialize)]
 pub struct Token<'a> {
-    /// Its id.
+    /// The token's id.
     pub id: TokenId,
     /// What people call it.
     pub name: &'a str,
@@ -22,7 +22,7 @@ pub struct Token<'a> {
     pub created_at: IsoTime,
     /// Since when it is refused.
     pub revoked_at: Option<IsoTime>,
-    /// The secret.
+    /// The secret; `None` but in the answer that makes the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'a str>,
 }

@@ -249,7 +249,7 @@ fn split_tags(list: &str) -> Vec<String> {
 fn bare(tag: &str) -> String {
     let tag = tag.trim();
     if let Some(group) = tag.strip_prefix("* ") {
-        // Everybody is in it.
+        // Every contact is in it.
         return if group == "myContacts" { String::new() } else { group.to_owned() };
     }
     let marks = tag.matches('"').count();

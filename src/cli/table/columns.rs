@@ -27,7 +27,7 @@ pub(super) enum Field {
     Metadata(String),
     /// Nothing that is taken.
     LeftOut,
-    /// A column without a name, of which nobody can say what it has.
+    /// A column without a name, whose content is unknown.
     Unnamed,
 }
 
@@ -36,7 +36,7 @@ impl Field {
     fn of(name: &str) -> Option<Self> {
         let name = name.trim();
         let plain = name.to_lowercase().replace([' ', '-'], "_");
-        // What would be metadata by its name must not be consent that nobody heeds.
+        // A column with a name of consent must not become metadata, where consent would have no effect.
         Some(match plain.as_str() {
             "phone" => Self::Phone,
             "name" => Self::Name,
@@ -62,7 +62,7 @@ impl Field {
         }
     }
 
-    /// The field that somebody names for a column, `column`.
+    /// The field that `--column` names for a column.
     fn told(field: &str, column: &str) -> Result<Self> {
         match field.trim() {
             "-" => Ok(Self::LeftOut),
@@ -202,7 +202,7 @@ impl Kind {
     }
 }
 
-/// A column's name without what varies in it: capitals, accents, marks that nobody sees, what stands between words.
+/// A column's name without what varies in it: capitals, accents, invisible marks, what stands between words.
 fn plain(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     for c in name.trim().nfd().filter(|c| !is_combining_mark(*c) && !is_unseen(*c) && !matches!(c, '’' | '\'' | 'ʼ'))

@@ -1,7 +1,7 @@
 //! Which encoding a file is in that is not UTF-8, by what its words look like in each and by whose numbers it has.
 //!
-//! Spreadsheets write what their machine is set to, so the country of most numbers tells which encodings are likely. A
-//! reading counts only if its words look like words: letters of one script, capitals where capitals stand. What two
+//! Spreadsheets write what their machine is set to, so the country of most numbers suggests which encodings are likely.
+//! A reading counts only if its words look like words: letters of one script, capitals where capitals stand. What two
 //! readings could be is for a person to say: a wrong name is worse than a question.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -19,7 +19,7 @@ use regex::Regex;
 use super::words::is_word;
 use crate::domain::Phone;
 
-/// Every encoding that a file is held against, in the order in which they are told of.
+/// Every encoding that a file is tested for, in the order in which messages list them.
 const CANDIDATES: [&Encoding; 28] = [
     WINDOWS_1252,
     WINDOWS_1250,
@@ -95,7 +95,7 @@ pub(super) enum Guess {
     Unsure(Vec<(&'static Encoding, String)>),
 }
 
-/// The lines of a file that tell its encoding, and the numbers that tell its country.
+/// The lines of a file by which its encoding is recognized, and the numbers by which its country is.
 #[derive(Default)]
 pub(super) struct Samples {
     /// Lines with anything beyond ASCII in them.

@@ -127,7 +127,7 @@ impl Read for Rationed {
 pub(super) struct Row {
     /// The line of the file on which it begins, from 1.
     pub(super) line: u64,
-    /// Its cells.
+    /// The row's cells, in the order of the columns.
     pub(super) cells: Vec<String>,
     /// What it says; else why it is refused.
     pub(super) read: Result<Incoming, String>,
@@ -137,7 +137,7 @@ impl Table {
     /// Opens a file and reads the row that names its columns.
     ///
     /// # Errors
-    /// `Invalid` when it cannot be read, has no phone numbers, is no text, or nobody can tell its encoding.
+    /// `Invalid` when it cannot be read, has no phone numbers, is no text, or its encoding cannot be recognized.
     pub(super) fn open(path: &Path, reading: &Reading) -> Result<Self> {
         let shown = path.display();
         let unreadable = |error| Error::invalid(format!("Cannot read {shown}")).caused_by(error);
@@ -268,7 +268,7 @@ impl Table {
     pub(super) fn refused_rows(&self, path: &Path) -> Result<csv::Writer<File>> {
         use std::io::Write;
         let cannot = |error| Error::invalid(format!("Cannot write {}", path.display())).caused_by(error);
-        // Nobody else may read it: it has what people are called by.
+        // Other users may not read it: it has people's names.
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let mut file = made.map_err(cannot)?;
         // These rows are in UTF-8 whatever the file was in, and the spreadsheet that wrote the file must know.
@@ -395,7 +395,7 @@ fn names_of(record: &ByteRecord) -> Vec<String> {
     record.iter().map(name).collect()
 }
 
-/// What a first line `sep=;` says, by which Excel is told the delimiter.
+/// The delimiter in a first line `sep=;`, which is meant for Excel.
 fn separator_line(head: &[u8]) -> Option<u8> {
     let line = head.trim_ascii_start().split(|byte| *byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -411,7 +411,7 @@ fn is_separator(row: &[String]) -> bool {
     row.first().is_some_and(|cell| cell.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("sep=")))
 }
 
-/// The word by which a row that cannot be read tells that it has the totals.
+/// The word that marks a row that cannot be read as the one with the totals.
 fn total_of(cells: &[String]) -> Option<String> {
     let first = cells.iter().map(|cell| cell.trim()).find(|cell| !cell.is_empty())?;
     let word = first.trim_end_matches(|c: char| !c.is_alphabetic()).to_lowercase();

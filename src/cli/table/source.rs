@@ -28,11 +28,11 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a file and finds out how to read it; `told` is the label of an encoding, `country` whose national numbers
-    /// it has.
+    /// Opens a file and finds out how to read it; `told` is the label of an encoding that the user gave, `country`
+    /// whose national numbers it has.
     ///
     /// # Errors
-    /// `Invalid` when it cannot be read, when it is no text, and when nobody can tell which encoding it is in.
+    /// `Invalid` when it cannot be read, when it is no text, and when its encoding cannot be recognized.
     pub(super) fn open(path: &Path, told: Option<&str>, country: Option<&str>) -> Result<Self> {
         let shown = path.display();
         let unreadable = |error| Error::invalid(format!("Cannot read {shown}")).caused_by(error);
@@ -187,7 +187,7 @@ fn unsure(path: &Path, readings: &[(&'static Encoding, String)]) -> String {
     )
 }
 
-/// What one look at all bytes tells.
+/// The findings of one pass over all bytes.
 #[derive(Default)]
 struct Survey {
     /// Whether a byte is 0, which no text has but in UTF-16 and UTF-32.
@@ -229,7 +229,7 @@ impl Survey {
         }
     }
 
-    /// Takes a piece but for the bytes at its end that may be the beginning of a character, and tells how many those
+    /// Takes a piece but for the bytes at its end that may be the beginning of a character, and returns how many those
     /// are.
     fn take(&mut self, piece: &[u8], is_last: bool) -> usize {
         let mut left = 0;
@@ -276,7 +276,7 @@ impl Survey {
         }
     }
 
-    /// What speaks against the encoding that was told of a file without a mark.
+    /// What speaks against the encoding that the user gave for a file without a mark.
     fn against(&self, told: Coding, form: Option<UnicodeForm>) -> Option<String> {
         let name = told.name();
         let is_wide = match told {
@@ -390,7 +390,7 @@ impl Decoded {
                 let mut from = 0;
                 loop {
                     let rest = &self.raw[from..];
-                    // The library tells how much room it may need, unless that overflows.
+                    // The library returns how much room it may need, unless that overflows.
                     let room =
                         decoder.max_utf8_buffer_length_without_replacement(rest.len()).unwrap_or(CHUNK_BYTES * 3);
                     self.text.reserve(room);
@@ -404,8 +404,8 @@ impl Decoded {
                     }
                 }
                 self.raw.clear();
-                // The library makes control characters of what older encodings have no character for. Nobody has those
-                // in a table, so that the file is in another encoding.
+                // The library makes control characters of what older encodings have no character for. A table has none
+                // of those, so the file is in another encoding.
                 let is_older = ![UTF_8, UTF_16LE, UTF_16BE].contains(&decoder.encoding());
                 let is_control = |c: char| matches!(c, '\u{80}'..='\u{9f}');
                 match self.text.find(is_control).filter(|_| is_older) {

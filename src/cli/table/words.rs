@@ -1,4 +1,4 @@
-//! Whether characters make words of any language: what tells a right reading of a file from a wrong one.
+//! Whether characters make words of any language, which distinguishes a right reading of a file from a wrong one.
 
 use crate::domain::unseen::is_unseen;
 

@@ -29,11 +29,11 @@ pub(super) fn one_form(digits: &str) -> Option<String> {
 enum Change {
     /// Mobile numbers got a ninth digit between 2012 and 2016 (Anatel). Landlines never did, and begin with 2 to 5.
     Brazil,
-    /// A 1 between country code and number told mobiles until 2019 (IFT).
+    /// A 1 between country code and number marked mobiles until 2019 (IFT).
     Mexico,
     /// 01 stands before all numbers since 30 November 2024 (ARCEP Bénin).
     Benin,
-    /// Two digits that tell the operator stand before all numbers since 31 January 2021 (ARTCI).
+    /// Two digits for the operator stand before all numbers since 31 January 2021 (ARTCI).
     IvoryCoast,
 }
 
@@ -66,7 +66,7 @@ fn older_form(digits: &str) -> Option<String> {
     newer_form(&older).filter(|(_, newer)| newer == digits).map(|_| older)
 }
 
-/// A 9 tells mobiles of Argentina in international calls; both forms are in use, for the same ten digits.
+/// A 9 marks mobiles of Argentina in international calls; both forms are in use, for the same ten digits.
 fn argentina(digits: &str) -> Option<String> {
     match digits.len() {
         12 if digits.starts_with("54") => Some(format!("549{}", &digits[2..])),
@@ -76,7 +76,7 @@ fn argentina(digits: &str) -> Option<String> {
 }
 
 /// The digits that stand before a number of eight digits of Ivory Coast since 2021, by what it begins with: for mobiles
-/// the second digit told the operator (Moov, MTN, Orange), for landlines the third.
+/// the second digit stood for the operator (Moov, MTN, Orange), for landlines the third.
 fn operator_of_ivory_coast(eight: &str) -> Option<&'static str> {
     let digits = eight.as_bytes();
     Some(match (digits[0], digits[1], digits[2]) {

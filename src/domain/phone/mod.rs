@@ -51,7 +51,7 @@ impl Phone {
         if is_number { Ok(Self(text.to_owned())) } else { Err(refusal("it must be + and 7 to 15 digits")) }
     }
 
-    /// The ISO 3166 code of the number's country, where its calling code tells.
+    /// The ISO 3166 code of the number's country; `None` where its calling code is shared by several.
     pub fn country(&self) -> Option<String> {
         plan::country(self.digits())
     }
@@ -77,8 +77,8 @@ impl Phone {
         forms::one_form(self.digits()).map_or_else(|| self.clone(), |digits| Self(format!("+{digits}")))
     }
 
-    /// The number without what is dialled only inside its country, if it was stored with that: what is read when
-    /// somebody types it today.
+    /// The number without what is dialled only inside its country, if it was stored with that: the result of typing it
+    /// today.
     pub fn without_trunk_prefix(&self) -> Option<Self> {
         // Both forms of a number that has two are known; neither has a prefix.
         if other_form(self.digits()).is_some() {

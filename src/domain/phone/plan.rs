@@ -113,7 +113,7 @@ pub(super) fn is_valid(digits: &str) -> bool {
     split(digits).is_some_and(|(code, rest)| plans(code).iter().any(|plan| plan.fits(rest)))
 }
 
-/// The calling code of an international number without its `+`, if nobody has such a code.
+/// The calling code of an international number without its `+`, if no country has such a code.
 pub(super) fn unassigned_code(digits: &str) -> Option<&str> {
     let (code, rest) = split(digits)?;
     let is_assigned = has_usual_length(code, rest) || !plans(code).is_empty() || WITHOUT_PLAN.contains(&code);
@@ -238,7 +238,7 @@ pub(super) fn read_national(digits: &str, country: Id) -> Option<String> {
     let fits = |rest: &str| plan.fits(rest) || plans(&code).iter().any(|plan| plan.fits(rest));
     if let Some(rest) = plan.without_prefix(digits).iter().find(|shorter| fits(shorter)) {
         let found = with_code(rest);
-        // "049 151 …" may be the country's code behind one 0 of the two: which of both numbers is meant, nobody knows.
+        // "049 151 …" may be the country's code behind one 0 of the two: which of both numbers is meant is unknown.
         let is_code = rest.starts_with(&code) && fit(rest) == Fit::Mobile && fit(&found) != Fit::Mobile;
         return (!is_code).then_some(found);
     }
@@ -282,7 +282,7 @@ struct Plan {
     /// All numbers, roughly, and those of each kind exactly.
     general: Regex,
     kinds: Regex,
-    /// Mobile numbers, once somebody asks for them.
+    /// The pattern of mobile numbers, compiled on first use.
     mobile: OnceLock<Option<Regex>>,
     /// How many digits the numbers of any kind have.
     lengths: Vec<u16>,
@@ -380,7 +380,7 @@ impl Plan {
             }
         }
         found.extend(self.metadata.national_prefix().and_then(|prefix| rest.strip_prefix(prefix)).map(str::to_owned));
-        // Some rules add the area code to what is dialled inside the area; nobody writes that behind a country code.
+        // Some rules add the area code to what is dialled inside the area; that is not written behind a country code.
         found.retain(|found| found.len() < rest.len());
         found
     }

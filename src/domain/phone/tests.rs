@@ -257,7 +257,7 @@ fn refuses_a_start_that_no_number_of_the_country_has() {
         "+1 0 415 555 012",
         "+1 0 415 555 0123",
         "+1 01 4155550123",
-        // Numbers of other countries, which without the 0 would be somebody's here.
+        // Numbers of other countries, which without the 0 would be valid numbers here.
         "+1 07717 312345",
         "+1 (0)20 7946 0018",
         "+1 0803 123 4567",

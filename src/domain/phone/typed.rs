@@ -39,7 +39,7 @@ const MAX_POINTS: usize = 16;
 /// The digits of the shortest number, and of the longest one with what is dialled before it.
 const DIGITS: RangeInclusive<usize> = 7..=24;
 
-/// Reads a number. `fit` tells how well a number is known, so that what follows a whole one is something else.
+/// Reads a number. `fit` returns how well a number is known, so that what follows a whole one is something else.
 ///
 /// # Errors
 /// Why it is no number, for the person who sent it.
@@ -144,8 +144,7 @@ fn without_fraction(number: &str, fit: impl Fn(&str) -> Fit) -> Result<&str, &'s
     }
 }
 
-/// Whether nothing but the zeros of a fraction stands behind a point. `is_first` tells that no point before it could
-/// begin them.
+/// Whether nothing but the zeros of a fraction stands behind a point. `is_first`: no point before it could begin them.
 fn is_fraction(number: &str, point: usize, is_first: bool, fit: impl Fn(&str) -> Fit) -> bool {
     let head = number[..point].trim_end_matches(is_between);
     let mut zeros = number[point..].split(is_between).filter(|part| !part.is_empty());
@@ -154,7 +153,7 @@ fn is_fraction(number: &str, point: usize, is_first: bool, fit: impl Fn(&str) ->
     let plain = plain_digits(head);
     let is_known = || fit(head).is_known();
     match (is_one_group, group.len()) {
-        // Nobody ends a number with a group of one digit, unless all of its digits stand by themselves.
+        // A number does not end with a group of one digit, unless all of its digits stand by themselves.
         (true, 1) => plain >= 7 || (!ends_with_single(head) && (is_known() || (is_first && !fit(number).is_known()))),
         (_, 1 | 2) => plain >= 7 || is_known(),
         // Three and more may be a group of a number that is written with points.
@@ -188,7 +187,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t')
 }
 
-/// Refuses digits behind a number that is whole without them: they tell its second owner, an extension or a note, and
+/// Refuses digits behind a number that is whole without them: they are a second number, an extension or a note, and
 /// would make another person's number of it.
 fn refuse_excess(number: &str, fit: impl Fn(&str) -> Fit) -> Result<(), &'static str> {
     let groups = groups(number);

@@ -1,7 +1,7 @@
 //! Texts within a body, as far as they have the look of JSON.
 //!
 //! A value in a string of JSON, or in a field of a form, is escaped for that place alone. Where the text around it is
-//! JSON itself, whoever reads that would need it escaped once more.
+//! JSON itself, it would have to be escaped once more.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! Text bodies of HTTP calls: a value stays within the place that it stands in, whatever somebody has typed.
+//! Text bodies of HTTP calls: a value stays within the place that it stands in, whatever the contact has typed.
 //!
 //! The body is escaped by its content type. In JSON a value stands in a string, or is a JSON value of its own; in a
 //! form it stands behind a `=`; plain text takes it as it is. Where no escape is known (XML, GraphQL, a key of an
@@ -66,7 +66,7 @@ pub(super) enum Kind {
     Part,
     /// A type whose escape is not known, or that is not known itself.
     Other,
-    /// No header says what it is, and its signs may mean something to whoever reads it.
+    /// No header declares the type, and signs may have a meaning for the receiver.
     Unsaid,
 }
 

@@ -139,7 +139,7 @@ fn settings(document: &FlowDocument, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A keyword is only heard where the message does not opt out.
+/// A keyword only counts where the message does not opt out.
 fn keywords(document: &FlowDocument, problems: &mut Vec<Problem>) {
     for (index, keyword) in document.settings.keywords.iter().enumerate() {
         if is_opt_out_word(keyword) {
@@ -244,7 +244,7 @@ fn loops_without_wait(
 }
 
 fn unreachable(document: &FlowDocument, ids: &HashMap<&str, usize>, roots: &[usize]) -> Vec<Problem> {
-    // Without an entry every node would be told of, and one problem is enough.
+    // Without an entry every node would be reported, and one problem is enough.
     if !document.entry_node.as_deref().is_some_and(|entry| ids.contains_key(entry)) {
         return Vec::new();
     }

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::engine::template::has_tags;
 use crate::engine::{address, limits};
 
-/// Exits of a node that are told of by name at most.
+/// Exits of a node that are listed by name at most.
 const TOLD: usize = 10;
 const WEEKS_52: u64 = 52 * 7 * 24 * 3600;
 /// Milliseconds that one attempt of a call may take.
@@ -48,8 +48,8 @@ pub(super) fn exits(node: &Node, ids: &HashMap<&str, usize>, add: &mut impl FnMu
     }
 }
 
-/// Choices and decisions after which nobody hears another word: one warning of a node. What happens at silence and
-/// failures is told apart, and an answer to a last question may end a conversation.
+/// Choices and decisions after which no message follows: one warning for each node. Timeouts and failures are checked
+/// apart, and an answer to a last question may end a conversation.
 pub(super) fn dead_ends(node: &Node, add: &mut impl FnMut(Problem)) {
     let exits: Vec<(&str, String)> = match &node.kind {
         NodeKind::Menu(menu) => {
@@ -62,7 +62,7 @@ pub(super) fn dead_ends(node: &Node, add: &mut impl FnMut(Problem)) {
             cases.chain([("default", "The exit `default`, taken if no case holds,".to_owned())]).collect()
         }
         NodeKind::RandomSplit(split) => {
-            // What is never drawn leads nobody anywhere.
+            // A branch that is never drawn is no dead end.
             let has_weight = split.branches.iter().any(|branch| branch.weight > 0);
             let drawn = split.branches.iter().filter(|branch| !has_weight || branch.weight > 0);
             drawn.map(|branch| (branch.id.as_str(), format!("Branch \"{}\"", branch.id))).collect()
@@ -303,7 +303,7 @@ pub(super) fn menu_words(menu: &Menu, keywords: &[Typed], add: &mut impl FnMut(P
             if word.contains("{{") || typed.is_empty() {
                 continue;
             }
-            // Whoever types the title `🔽 Álto` leaves the accent and the sign out.
+            // A person who types the title `🔽 Álto` leaves the accent and the sign out.
             let like = typed.loose.as_ref().filter(|like| is_opt_out_word(like));
             if let Some(word) = is_opt_out_word(word).then_some(word).or(like) {
                 let text = match is_stop(word) {
@@ -407,8 +407,8 @@ fn answers(node: &Node, timeout: Option<u64>, attempts: u32, ttl: Option<Duratio
     }
 }
 
-/// Whether somebody who is asked for a day or a time is shown how to write one: digits in the question do, and so does
-/// what is filled in.
+/// Whether a question for a day or a time shows how to write one: digits in the question do, and so does a value that
+/// is filled in.
 fn example(ask: &Ask, add: &mut impl FnMut(Problem)) {
     let (what, such) = match ask.expects {
         Expects::Date => ("date", "24/12 or 24 December"),

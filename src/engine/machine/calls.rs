@@ -167,7 +167,7 @@ impl Machine<'_> {
     }
 }
 
-/// How long a session waits for the answer of a call before it gives it up: as long as all attempts may take.
+/// How long a session waits for the answer of a call before it abandons it: as long as all attempts may take.
 fn patience(call: &HttpCall) -> Duration {
     let attempt = Duration::from_millis(call.timeout_ms.into()) + limits::CALL_BACK_OFF;
     attempt * call.max_retries.saturating_add(1) + limits::CALL_GRACE

@@ -57,8 +57,8 @@ impl Machine<'_> {
         self.leave(index, "event", Some(why.to_owned()))
     }
 
-    /// Keeps an event. Of too many the oldest goes, because the newest tells best how things stand; what the state has
-    /// no room for is not kept, so that an event from outside never fails a session.
+    /// Keeps an event. Of too many the oldest goes, because the newest is the most current; what the state has no room
+    /// for is not kept, so that an event from outside never fails a session.
     fn keep_event(&mut self, event: KeptEvent) -> Result<(), Reason> {
         let mut kept = self.session.kept_events.clone();
         kept.push(event);

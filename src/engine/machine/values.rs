@@ -104,7 +104,7 @@ impl Machine<'_> {
     }
 
     /// Whether the turn can afford to search a text for a pattern; it is paid for then. What it cannot afford is not
-    /// found, and a warning, so that nobody ends a session by a long message.
+    /// found, and a warning, so that a long message does not end a session.
     pub(super) fn affords(&mut self, index: usize, pattern: &Pattern, text: &str) -> bool {
         let cost = pattern.cost(text);
         if self.pattern_fuel + cost > TURN_FUEL {
@@ -128,7 +128,7 @@ impl Machine<'_> {
     pub(super) fn warn_of(&mut self, index: usize, missing: Vec<String>, notes: Vec<String>) {
         notes.into_iter().for_each(|note| self.warn(index, note));
         for path in missing {
-            // What the contact has not told is often not there; the author wants to know all the same.
+            // A value that the contact has not given is often absent; the author gets a warning all the same.
             self.warn(index, format!("`{path}` is missing and gave nothing"));
         }
     }

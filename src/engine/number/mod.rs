@@ -185,7 +185,7 @@ pub(super) enum NoNumber {
     Unclear,
 }
 
-/// The first number in a text that fits. One that is unclear ends the search: nobody knows what it was meant to be.
+/// The first number in a text that fits. One that is unclear ends the search: what it was meant to be is unknown.
 pub(super) fn first_in(text: &str, writing: Writing, fits: impl Fn(Number) -> bool) -> Result<Number, NoNumber> {
     let chars = plain(text);
     let mut at = 0;

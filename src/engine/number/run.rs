@@ -113,7 +113,7 @@ enum Between {
     Confuses,
     /// A comma and a blank: a list, or in a text of nothing else a number with a slip.
     Lists,
-    /// Two numbers.
+    /// They are two numbers.
     Parts,
 }
 
@@ -380,7 +380,7 @@ enum Behind {
     ConfusesWhere(fn(Writing) -> bool),
 }
 
-/// What the text behind a number makes of it; `before` and `has_cents` tell what a letter is short for.
+/// What the text behind a number makes of it; `before` and `has_cents` decide what a letter is short for.
 fn behind(before: &[char], behind: &[char], has_cents: bool) -> Behind {
     let blanks = behind.iter().take_while(|c| c.is_whitespace()).count();
     let rest = &behind[blanks..];

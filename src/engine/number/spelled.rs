@@ -10,7 +10,7 @@ use crate::engine::words::{self, Kind, Languages, Meaning, Token};
 /// Words of a text at most in which one that is spelled out is looked for.
 const WORDS_AT_MOST: usize = 8;
 
-/// The number that a text has in words, where its digits have told none.
+/// The number that a text has in words, where it has none in digits.
 pub(in crate::engine) fn in_words(
     text: &str,
     writing: Writing,
@@ -163,7 +163,7 @@ fn compound(token: &Token, languages: &Languages) -> Option<u64> {
     known.filter_map(|(_, language)| text2digits(&token.written, language).ok()?.parse().ok()).next()
 }
 
-/// Whether a text tells a limit, corrects itself or adds up: `more than 10`, `3 sorry 4`, `2 adults and 1 child`.
+/// Whether a text has a limit, corrects itself or adds up: `more than 10`, `3 sorry 4`, `2 adults and 1 child`.
 pub(in crate::engine) fn is_open(text: &str, languages: &Languages) -> bool {
     let tokens = words::tokens(text);
     let is_number = |token: &Token| matches!(token.kind, Kind::Number(_));

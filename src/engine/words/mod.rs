@@ -32,7 +32,7 @@ pub(super) enum Meaning {
     /// From midnight to noon, and from noon on: behind a time.
     Am,
     Pm,
-    /// Twelve o'clock.
+    /// Twelve o'clock at noon.
     Noon,
     Midnight,
     /// The morning; with the name of a day beside it, as `mañana`, the other is meant.
@@ -74,7 +74,7 @@ pub(super) enum Meaning {
     DayMark,
     /// What may stand within a date.
     Filler,
-    /// `and`: two days or times are told, if another follows.
+    /// `and`: there are two days or times, if another follows.
     On,
     /// What turns a day, a time or a number into another one, or leaves it open.
     Changed,
@@ -83,7 +83,7 @@ pub(super) enum Meaning {
 }
 
 impl Meaning {
-    /// Whether it tells which half or part of the day an hour is of.
+    /// Whether it names the half or part of the day that an hour is of.
     pub(super) fn is_part_of_day(self) -> bool {
         matches!(
             self,
@@ -204,7 +204,7 @@ struct Entry {
 }
 
 struct Words {
-    /// In order.
+    /// Sorted, for a binary search.
     phrases: Vec<Entry>,
     languages: Vec<String>,
     countries: HashMap<String, Country>,
@@ -233,7 +233,7 @@ struct Names {
     days: Vec<Vec<String>>,
 }
 
-/// `cldr.json`.
+/// The contents of `cldr.json`.
 #[derive(Deserialize)]
 struct Cldr {
     countries: HashMap<String, Vec<String>>,

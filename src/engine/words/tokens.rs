@@ -4,7 +4,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::domain::typed;
 
-/// Characters of a text that are looked at: nobody needs more to tell a day, a time or a number.
+/// Characters of a text that are looked at: a day, a time or a number needs no more.
 const CHARS_AT_MOST: usize = 1_000;
 
 /// One word, number or sign of a text, in the form of [`typed::unaccented`].
@@ -38,9 +38,9 @@ impl Token {
     }
 }
 
-/// The tokens of a text, of a long one none, since the end of it might change what its beginning tells. Apostrophes,
-/// and hyphens and dots between letters, part words and are no tokens, so that `a.m.`, `a. m.` and `après-midi` are two
-/// words each.
+/// The tokens of a text, of a long one none, since the end of it might change the meaning of its beginning.
+/// Apostrophes, and hyphens and dots between letters, part words and are no tokens, so that `a.m.`, `a. m.` and
+/// `après-midi` are two words each.
 pub(in crate::engine) fn tokens(text: &str) -> Vec<Token> {
     if text.chars().nth(CHARS_AT_MOST).is_some() {
         return Vec::new();
