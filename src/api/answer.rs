@@ -28,7 +28,7 @@ pub(in crate::api) fn slice_page<T>(rows: Vec<T>, cursor: Option<i64>, limit: us
     (rows.into_iter().skip(from).take(limit).collect(), next)
 }
 
-/// Trims a list that was read one row past its limit, and gives the cursor of the next page.
+/// Trims a list that was read one row past its limit, and returns the cursor of the next page.
 pub(in crate::api) fn trim_page<T>(rows: &mut Vec<T>, limit: u32, seq: impl Fn(&T) -> i64) -> Option<String> {
     let limit = limit as usize;
     let has_more = rows.len() > limit;

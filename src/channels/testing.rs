@@ -1,4 +1,4 @@
-//! A far side for tests: it takes what is posted, and gives the configured answers, or none at all.
+//! A far side for tests: it takes what is posted, and returns the configured answers, or none at all.
 
 use std::sync::{Arc, Mutex};
 

@@ -117,7 +117,7 @@ fn read(file: &Path) -> Result<Value> {
     json_text::parse_value(&bytes).map_err(|error| Error::invalid(format!("{name} is not JSON")).caused_by(error))
 }
 
-/// Prints the problems of a document of the wrong shape, and gives the refusal.
+/// Prints the problems of a document of the wrong shape, and returns the refusal.
 fn noted(problems: Vec<Problem>) -> Error {
     problems.iter().for_each(note);
     unpublishable(&problems)

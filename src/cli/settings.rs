@@ -70,7 +70,7 @@ pub fn unset(context: &Context, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Changes a key, unless a start would refuse what comes of it. Answers whether it was set before.
+/// Changes a key, unless a start would refuse what comes of it. Returns whether it was set before.
 fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
     let mut direct = context.open()?;
     let changes = BTreeMap::from([(key.to_owned(), value)]);

@@ -144,7 +144,7 @@ impl<W: Write> Chat<W> {
         self.out.flush()
     }
 
-    /// Takes a line. Gives `false` if it ends the chat.
+    /// Takes a line. Returns `false` if it ends the chat.
     fn take(&mut self, line: &str) -> std::io::Result<bool> {
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();

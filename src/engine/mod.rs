@@ -1,6 +1,6 @@
 //! The engine: how a conversation runs.
 //!
-//! One pure function, [`step`], takes a compiled flow, a contact, a session, an event and the time, and gives the
+//! One pure function, [`step`], takes a compiled flow, a contact, a session, an event and the time, and returns the
 //! session after it, the effects to carry out, and a record of what happened and why. It reads no clock, draws no
 //! random number but from the session's seed, and does no input or output; the caller stores the result in one
 //! transaction.

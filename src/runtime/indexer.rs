@@ -22,7 +22,8 @@ const POLL: Duration = Duration::from_millis(400);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 impl Runtime {
-    /// Indexes what has changed of contacts, a bounded number of them. Gives of how many; 0 when nothing is left to do.
+    /// Indexes what has changed of contacts, a bounded number of them. Returns of how many; 0 when nothing is left to
+    /// do.
     ///
     /// # Errors
     /// When the database cannot be read or refuses; it is tried again then.

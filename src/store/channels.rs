@@ -74,7 +74,7 @@ pub fn set_pair_clock(tx: &Tx<'_>, channel: &str, contact_seq: i64, arrival_at: 
     Ok(())
 }
 
-/// Removes at most `limit` of those times that have passed, and answers how many.
+/// Removes at most `limit` of those times that have passed, and returns how many.
 pub fn prune_pair_clocks(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<usize> {
     // Only those written to within the last minutes have a row, so there is no index to find the old ones by.
     let mut statement = tx.prepare_cached(

@@ -169,7 +169,7 @@ pub fn former_ids(conn: &Conn, seq: i64) -> Result<Vec<ContactId>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Inserts a contact with its phone number and tags, and answers its row. `source` says what created it.
+/// Inserts a contact with its phone number and tags, and returns its row. `source` says what created it.
 ///
 /// # Errors
 /// `Conflict` when the phone number leads to another contact; otherwise when the database refuses.

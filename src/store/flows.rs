@@ -177,7 +177,7 @@ pub fn version_document(conn: &Conn, flow_seq: i64, version: u32) -> Result<Opti
 }
 
 /// Creates a flow, or replaces the draft of the one that has the id. What is published stays; a deleted flow is there
-/// again. Answers its row.
+/// again. Returns its row.
 pub fn save_draft(tx: &Tx<'_>, id: FlowId, draft: &NewDraft<'_>, now: Timestamp) -> Result<i64> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO flows (id, kind, name, draft, revision, created_at, updated_at, updated_by)
@@ -198,7 +198,7 @@ pub fn delete(tx: &Tx<'_>, flow_seq: i64, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Makes a document the next version of a flow, and the one that new sessions start on. Answers its number.
+/// Makes a document the next version of a flow, and the one that new sessions start on. Returns its number.
 ///
 /// # Errors
 /// `NotFound` when there is no such flow; otherwise when the database refuses.
@@ -237,7 +237,7 @@ pub fn reset_draft(tx: &Tx<'_>, flow_seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Stops new sessions of a flow; those that run go on. Answers whether the flow was published.
+/// Stops new sessions of a flow; those that run go on. Returns whether the flow was published.
 pub fn unpublish(tx: &Tx<'_>, flow_seq: i64, now: Timestamp) -> Result<bool> {
     let changed = tx
         .prepare_cached(

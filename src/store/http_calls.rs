@@ -101,7 +101,7 @@ pub fn put_back(tx: &Tx<'_>, seq: i64, next_attempt_at: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// Releases what was claimed by a process that is gone, and gives how many. The attempts under way then do not count.
+/// Releases what was claimed by a process that is gone, and returns how many. The attempts under way then do not count.
 pub fn release_all(tx: &Tx<'_>) -> Result<usize> {
     Ok(tx.prepare_cached("UPDATE http_calls SET claimed_at = NULL WHERE claimed_at IS NOT NULL")?.execute([])?)
 }

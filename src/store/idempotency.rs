@@ -78,8 +78,8 @@ impl OwnedKey {
     }
 }
 
-/// Looks at the `limit` answers after a key, in the order of their keys. Gives the keys of those that `is_wanted`, and
-/// the last key looked at; `None` when there are no more.
+/// Looks at the `limit` answers after a key, in the order of their keys. Returns the keys of those that `is_wanted`,
+/// and the last key looked at; `None` when there are no more.
 pub fn look_through(
     conn: &Conn,
     after: Option<&OwnedKey>,
@@ -105,7 +105,7 @@ pub fn look_through(
     Ok((wanted, last))
 }
 
-/// Forgets answers given before a moment, the oldest first, at most `limit`, and answers how many.
+/// Forgets answers given before a moment, the oldest first, at most `limit`, and returns how many.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

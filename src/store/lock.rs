@@ -238,7 +238,7 @@ impl Lock {
         format!("{}{line}{ending}\n", std::process::id())
     }
 
-    /// Looks whether the lock file is still there, and makes and locks it anew where it is not.
+    /// Checks whether the lock file is still there, and makes and locks it anew where it is not.
     ///
     /// # Errors
     /// `Conflict` when another server has a lock of the same name meanwhile.

@@ -35,7 +35,7 @@ pub struct Failures {
     pub last_at: Timestamp,
 }
 
-/// Keeps a log-in and answers its row.
+/// Keeps a log-in and returns its row.
 pub fn insert(tx: &Tx<'_>, hash: &[u8; 32], actor: &str, now: Timestamp, expires_at: Timestamp) -> Result<i64> {
     tx.prepare_cached("INSERT INTO logins (hash, actor, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((hash, actor, now, expires_at))?;

@@ -76,7 +76,7 @@ fn obstacle_of(is_built: bool, auto_vacuum: u32, pages: u32) -> Option<Obstacle>
     }
 }
 
-/// Looks through `limit` pages from the page `from` on, of which the first is 1. Gives those that have residue, and
+/// Looks through `limit` pages from the page `from` on, of which the first is 1. Returns those that have residue, and
 /// where to go on; `None` at the end of the file.
 pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>)> {
     let end = from.saturating_add(limit);
@@ -95,7 +95,7 @@ pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>
     Ok((found, Some(end)))
 }
 
-/// Clears the residue of some pages, if they still have any, and answers of how many.
+/// Clears the residue of some pages, if they still have any, and returns of how many.
 pub fn clear(tx: &Tx<'_>, pages: &[u32]) -> Result<usize> {
     let mut read = tx.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;
     let mut write = tx.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?;

@@ -79,9 +79,9 @@ pub(super) fn log_damage(file: &OpenFile, loss: Option<Loss>) {
     );
 }
 
-/// Brings to a file with a name what the open file and its log hold, logs where it is, and gives that file. Where there
-/// is no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end the
-/// file.
+/// Brings to a file with a name what the open file and its log hold, logs where it is, and returns that file. Where
+/// there is no room for a copy it is tried again for ten minutes or until `is_cut_off`: ending the process would end
+/// the file.
 pub(super) fn save(conn: &Conn, file: &OpenFile, loss: Loss, is_cut_off: &AtomicBool) -> Option<PathBuf> {
     // A file that only moved has its log with it no longer. What stays at the path is emptied, by the descriptor that
     // is open: were the file put back one day, SQLite would write old pages over what has been added since.

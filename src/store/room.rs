@@ -172,7 +172,7 @@ impl Room {
         self.change(RoomLevel::EssentialOnly);
     }
 
-    /// Gives the reserve to what must be written. Gives whether there was one.
+    /// Gives the reserve to what must be written. Returns whether there was one.
     pub(super) fn use_reserve(&self) -> bool {
         let is_freed =
             self.has_reserve.swap(false, Ordering::Relaxed) && fs::remove_file(reserve_path(&self.database)).is_ok();
@@ -274,7 +274,7 @@ fn reserve_path(database: &Path) -> PathBuf {
     beside(database, "reserve")
 }
 
-/// Removes the reserve file of a database whose disk has less room than the reserve itself. Gives whether it did.
+/// Removes the reserve file of a database whose disk has less room than the reserve itself. Returns whether it did.
 ///
 /// # Errors
 /// When the file is there and cannot be removed.

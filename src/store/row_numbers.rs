@@ -62,7 +62,7 @@ mod tests {
         Direct, Store, Tx, WriteClass, contacts, http_calls, sessions, unprocessed_deliveries, webhooks,
     };
 
-    /// Inserts a row into each table, and gives their numbers.
+    /// Inserts a row into each table, and returns their numbers.
     fn insert(tx: &Tx<'_>, n: u128) -> Result<[i64; 6]> {
         let max = |table: &str| tx.query_row(&format!("SELECT max(seq) FROM {table}"), [], |row| row.get(0));
         let flow_seq = match max("flows")? {
@@ -171,10 +171,10 @@ mod tests {
         assert_eq!(store.write_blocking(|tx| insert(tx, 5)).unwrap(), all(5));
     }
 
-    /// A job that inserts a row of each family and gives their numbers.
+    /// A job that inserts a row of each family and returns their numbers.
     type Insert = fn(&Tx<'_>) -> Result<[i64; 6]>;
 
-    /// Submits jobs while the writer is busy, so that they become one batch, and gives what came of them.
+    /// Submits jobs while the writer is busy, so that they become one batch, and returns what came of them.
     fn in_one_batch(store: &Store, jobs: Vec<Insert>) -> Vec<Result<[i64; 6]>> {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);

@@ -116,7 +116,7 @@ impl Numbers<'_> {
         Ok(())
     }
 
-    /// Makes one contact of two and gives its row; `None` if they are two people by their business-scoped ids.
+    /// Makes one contact of two and returns its row; `None` if they are two people by their business-scoped ids.
     fn unite(&self, one: i64, other: i64) -> Result<Option<i64>> {
         let is_known_by_id = |seq| addresses::of_contact(self.tx, seq, BSUID).map(|ids| !ids.is_empty());
         if is_known_by_id(one)? && is_known_by_id(other)? {

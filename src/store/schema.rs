@@ -99,7 +99,7 @@ impl Schema {
     }
 
     /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own.
-    /// Gives what was done to its rows, a sentence each.
+    /// Returns what was done to its rows, a sentence each.
     ///
     /// # Errors
     /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.

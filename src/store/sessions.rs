@@ -286,7 +286,7 @@ pub fn last_ended(conn: &Conn, flow_seq: i64, contact_seq: i64) -> Result<Option
     Ok(statement.query_row((flow_seq, contact_seq), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-/// Inserts a session and answers its row.
+/// Inserts a session and returns its row.
 ///
 /// # Errors
 /// When the database refuses, as it does if the contact has a running session in the flow: look before you insert.
@@ -423,8 +423,8 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
 }
 
-/// Fails a session that had completed, because what it said in its last turn could not be delivered, and gives when it
-/// had ended. `None` if it has not completed.
+/// Fails a session that had completed, because what it said in its last turn could not be delivered, and returns when
+/// it had ended. `None` if it has not completed.
 pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Marked, Timestamp)>> {
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2

@@ -169,7 +169,7 @@ pub fn update(
     Ok(())
 }
 
-/// Records what a channel says of one template between two fetches. Answers whether it is known here.
+/// Records what a channel says of one template between two fetches. Returns whether it is known here.
 pub fn set_status(
     tx: &Tx<'_>,
     channel: &str,

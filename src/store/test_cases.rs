@@ -51,7 +51,7 @@ pub fn names(conn: &Conn, flow_seq: i64) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes a test case of a flow. Answers whether there was one.
+/// Removes a test case of a flow. Returns whether there was one.
 pub fn delete(tx: &Tx<'_>, flow_seq: i64, id: TestCaseId) -> Result<bool> {
     let mut statement = tx.prepare_cached("DELETE FROM flow_test_cases WHERE flow_seq = ?1 AND id = ?2")?;
     Ok(statement.execute((flow_seq, id))? > 0)

@@ -62,19 +62,19 @@ pub(super) fn session_id(n: u128) -> SessionId {
     SessionId(Uuid::from_u128(n))
 }
 
-/// Inserts flow `n` and answers its row.
+/// Inserts flow `n` and returns its row.
 pub(super) fn flow(tx: &Tx<'_>, n: u128) -> i64 {
     let draft = flows::NewDraft { kind: FlowKind::Flow, name: "Cart", document: "{}", actor: "Ana" };
     flows::save_draft(tx, flow_id(n), &draft, now()).unwrap()
 }
 
-/// Inserts flow 1 and contact 1, and answers their rows.
+/// Inserts flow 1 and contact 1, and returns their rows.
 pub(super) fn flow_and_contact(tx: &Tx<'_>) -> (i64, i64) {
     let contact = Contact::new(contact_id(1), Some("+14155550123".parse().unwrap()));
     (flow(tx, 1), contacts::insert(tx, &contact, "trigger", now()).unwrap())
 }
 
-/// Inserts flow 1, contact 1 and their running session 1, and answers the session's row.
+/// Inserts flow 1, contact 1 and their running session 1, and returns the session's row.
 pub(super) fn running(tx: &Tx<'_>) -> i64 {
     let (flow_seq, contact_seq) = flow_and_contact(tx);
     sessions::insert(tx, flow_seq, contact_seq, &session(1), None).unwrap()

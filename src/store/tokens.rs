@@ -45,7 +45,7 @@ pub struct TokenRow {
     pub rate_limit: Option<u32>,
 }
 
-/// Inserts a token and answers its row.
+/// Inserts a token and returns its row.
 pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> {
     let NewToken { id, name, scope, hash, hint, rate_limit } = token;
     tx.prepare_cached(
@@ -74,7 +74,7 @@ pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Revokes a token for good. Answers whether there was one to revoke.
+/// Revokes a token for good. Returns whether there was one to revoke.
 pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
     let revoked = tx
         .prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
@@ -82,7 +82,7 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
     Ok(revoked > 0)
 }
 
-/// Gives a token that is taken a rate limit of its own; `None` is the configured one. Answers whether there is such a
+/// Gives a token that is taken a rate limit of its own; `None` is the configured one. Returns whether there is such a
 /// token.
 pub fn set_rate_limit(tx: &Tx<'_>, id: TokenId, rate_limit: Option<u32>) -> Result<bool> {
     let changed = tx

@@ -70,7 +70,7 @@ impl ErasureKey {
         Ok(Some(Self(key)))
     }
 
-    /// Makes this the database's key unless it has one, and answers the one that it has then.
+    /// Makes this the database's key unless it has one, and returns the one that it has then.
     pub fn keep(self, tx: &Tx<'_>, now: Timestamp) -> Result<Self> {
         if let Some(key) = Self::find(tx)? {
             return Ok(key);
@@ -120,7 +120,7 @@ pub fn find(conn: &Conn, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<O
     Ok(statement.query_row((tombstone.kind(), key.hash(tombstone)), |row| row.get(0)).optional()?)
 }
 
-/// Forgets messages that were kept before a moment, the oldest first, at most `limit`, and answers how many. Opt-outs
+/// Forgets messages that were kept before a moment, the oldest first, at most `limit`, and returns how many. Opt-outs
 /// stay.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx

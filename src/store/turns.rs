@@ -22,7 +22,7 @@ pub struct TurnRow {
     pub messages: Vec<i64>,
 }
 
-/// Inserts a turn and answers its row.
+/// Inserts a turn and returns its row.
 pub fn insert(
     tx: &Tx<'_>,
     session_seq: i64,

@@ -29,7 +29,7 @@ pub struct UnprocessedDelivery {
     pub created_at: Timestamp,
 }
 
-/// Keeps a part of a delivery, and answers whether: the very same is kept once a day.
+/// Keeps a part of a delivery, and returns whether: the very same is kept once a day.
 pub fn insert(tx: &Tx<'_>, channel: &str, why: &str, raw: &str, now: Timestamp) -> Result<bool> {
     let mut hash = Sha256::new();
     for part in [channel, why, raw] {
@@ -89,7 +89,7 @@ pub fn delete(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Deletes those that came before a moment, the oldest first, at most `limit`, and answers how many.
+/// Deletes those that came before a moment, the oldest first, at most `limit`, and returns how many.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

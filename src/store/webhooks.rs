@@ -124,7 +124,7 @@ pub struct DeliveryRow {
     pub updated_at: Timestamp,
 }
 
-/// Makes an endpoint, active, and answers its row.
+/// Makes an endpoint, active, and returns its row.
 pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Result<i64> {
     tx.prepare_cached(
         "INSERT INTO webhook_endpoints (id, url, description, events, secret, is_active, created_at, updated_at)
@@ -155,7 +155,7 @@ pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
 }
 
 /// Changes an endpoint. What was queued is tried at once where the change lets hope: another URL, or switched on again.
-/// Answers whether there is one.
+/// Returns whether there is one.
 pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now: Timestamp) -> Result<bool> {
     let EndpointChange { url, description, events, is_active } = change;
     let changed = tx
@@ -178,7 +178,7 @@ pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now
     Ok(changed > 0)
 }
 
-/// Gives an endpoint another secret. Answers whether there is one.
+/// Gives an endpoint another secret. Returns whether there is one.
 pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> Result<bool> {
     let changed = tx
         .prepare_cached("UPDATE webhook_endpoints SET secret = ?2, updated_at = ?3 WHERE id = ?1")?
@@ -186,7 +186,7 @@ pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> 
     Ok(changed > 0)
 }
 
-/// Deletes some of an endpoint's deliveries, and the endpoint when there are none left. Answers whether it is gone.
+/// Deletes some of an endpoint's deliveries, and the endpoint when there are none left. Returns whether it is gone.
 pub fn delete_some(tx: &Tx<'_>, id: EndpointId, limit: u32) -> Result<bool> {
     let deleted = tx
         .prepare_cached(
@@ -274,7 +274,7 @@ pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow
     Ok(statement.query_row([endpoint_seq], read_delivery).optional()?)
 }
 
-/// Lets the first of what is queued for an endpoint be tried at once. Answers whether anything is queued.
+/// Lets the first of what is queued for an endpoint be tried at once. Returns whether anything is queued.
 pub fn try_now(tx: &Tx<'_>, endpoint_seq: i64, now: Timestamp) -> Result<bool> {
     let Some(first) = first_queued(tx, endpoint_seq)? else { return Ok(false) };
     tx.prepare_cached("UPDATE webhook_deliveries SET next_attempt_at = ?2 WHERE seq = ?1 AND next_attempt_at > ?2")?
@@ -385,7 +385,7 @@ pub fn set_attempt_failed(
     Ok(())
 }
 
-/// Gives up some of the deliveries that were queued for an endpoint before a time. Gives how many.
+/// Gives up some of the deliveries that were queued for an endpoint before a time. Returns how many.
 pub fn give_up_older(
     tx: &Tx<'_>,
     endpoint: EndpointId,
@@ -441,7 +441,7 @@ pub fn list_deliveries(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Deletes deliveries that were done before a time, at most `limit`, and gives how many.
+/// Deletes deliveries that were done before a time, at most `limit`, and returns how many.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

@@ -256,7 +256,7 @@ impl Writer {
         }
     }
 
-    /// Looks whether the file and its lock are still there, and measures the room.
+    /// Checks whether the file and its lock are still there, and measures the room.
     fn look(&mut self, log: &mut Log) -> Result<(), Fatal> {
         match self.file.look() {
             None => {}
@@ -475,7 +475,7 @@ impl Writer {
 enum Then {
     /// It takes the next one.
     GoOn,
-    /// It empties the write-ahead log and answers whether that was possible.
+    /// It empties the write-ahead log and returns whether that was possible.
     EmptyLog(oneshot::Sender<bool>),
     /// The writer stops.
     Stop,

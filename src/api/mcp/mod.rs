@@ -70,7 +70,7 @@ const WITH_BATCHES: &str = "2025-03-26";
 /// Messages of a batch.
 const BATCH_MESSAGES: usize = 20;
 
-/// `POST /mcp`: takes a JSON-RPC message, or a batch of them, and answers it.
+/// `POST /mcp`: takes a JSON-RPC message, or a batch of them, and returns it.
 pub(super) async fn receive_mcp(
     request: HttpRequest,
     state: web::Data<State>,

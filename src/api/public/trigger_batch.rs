@@ -204,7 +204,7 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Triggers one row, and gives its answer.
+    /// Triggers one row, and returns its answer.
     async fn run_row(&self, index: usize, row: Range<usize>) -> Answer {
         match self.trigger_row(index, row).await {
             Ok((status, body, replayed)) => answer_row(RowView { index, code: status.as_u16(), body, replayed }),

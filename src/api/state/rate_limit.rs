@@ -100,7 +100,7 @@ impl RateLimit {
         (0..more).try_for_each(|_| self.check(principal).map(drop))
     }
 
-    /// Counts a request and gives what is left; `None` without a limit.
+    /// Counts a request and returns what is left; `None` without a limit.
     pub(in crate::api) fn check(&self, principal: &Principal) -> Result<Option<Allowance>, ApiError> {
         let of_caller = self.of(principal);
         let limit = of_caller.per_minute;

@@ -260,7 +260,7 @@ impl Machine<'_> {
         self.forget_views();
     }
 
-    /// Goes back to the caller, at its node. Gives that node's place, and the context that the sub-flow had.
+    /// Goes back to the caller, at its node. Returns that node's place, and the context that the sub-flow had.
     fn pop_frame(&mut self) -> Result<(usize, Map<String, Value>), Halt> {
         let Some(mut caller) = self.callers.pop() else { return Err(Halt(Reason::WaitAtWrongNode)) };
         swap(&mut self.session, &mut caller);

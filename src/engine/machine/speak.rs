@@ -13,7 +13,7 @@ use crate::engine::template::Text;
 const SHOWN_OF_LINK: usize = 100;
 
 impl Machine<'_> {
-    /// Says what a node says, with `instead` in place of its text, and gives the options as shown.
+    /// Says what a node says, with `instead` in place of its text, and returns the options as shown.
     pub(super) fn say(
         &mut self,
         index: usize,

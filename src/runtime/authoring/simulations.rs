@@ -58,7 +58,7 @@ impl Simulations {
         id
     }
 
-    /// Looks at a simulation, or moves it on. Gives `None` where there is none (any more). Runs as long as its events
+    /// Looks at a simulation, or moves it on. Returns `None` where there is none (any more). Runs as long as its events
     /// take, so not on a thread that must not block.
     pub fn with<T>(&self, id: SimulationId, work: impl FnOnce(&mut Simulation) -> T) -> Option<T> {
         let simulation = self.tidy(self.clock.now()).by_id.get(&id)?.simulation.clone();

@@ -251,7 +251,7 @@ pub fn examine(
     }
 }
 
-/// Runs a stored test case. Gives where it breaks, if it does.
+/// Runs a stored test case. Returns where it breaks, if it does.
 pub fn run(case: &TestCaseRow, subject: &Subject) -> Option<String> {
     match serde_json::from_str::<Script>(&case.script) {
         Ok(script) => script.run(subject).err().map(|failure| failure.to_string()),

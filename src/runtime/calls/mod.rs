@@ -144,8 +144,8 @@ impl Command for Answered {
 }
 
 impl Runtime {
-    /// Makes one attempt of every call that is due, a few at once, and of those that fall due meanwhile. Gives how many
-    /// attempts there were. The worker does so by itself, except under a clock that is moved by hand.
+    /// Makes one attempt of every call that is due, a few at once, and of those that fall due meanwhile. Returns how
+    /// many attempts there were. The worker does so by itself, except under a clock that is moved by hand.
     ///
     /// # Errors
     /// When the store takes no writes.
@@ -198,7 +198,7 @@ impl Runtime {
     }
 }
 
-/// Claims what is due and starts its attempts, as many as there is room for. Gives how many.
+/// Claims what is due and starts its attempts, as many as there is room for. Returns how many.
 async fn start_some(runtime: &Runtime, under_way: &mut JoinSet<()>) -> Result<usize> {
     let room = MAX_CLAIMED.saturating_sub(under_way.len());
     let now = runtime.clock().now();

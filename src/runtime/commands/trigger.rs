@@ -93,7 +93,7 @@ pub enum TriggerRefusal {
     },
 }
 
-/// Looks whether a flow can be triggered at all, before many triggers of it. An idempotency key of the whole batch is
+/// Checks whether a flow can be triggered at all, before many triggers of it. An idempotency key of the whole batch is
 /// kept with it, so that the key is refused with another batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BeginBatch {

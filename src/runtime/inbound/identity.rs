@@ -81,7 +81,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Gives its row.
+    /// Makes all these addresses lead to one contact, which `seq` is or becomes part of. Returns its row.
     fn gather(&self, mut seq: i64, shown: &[AddressKey], access: Access) -> Result<i64, Deferred> {
         let new_id = shown.iter().find(|address| address.kind.is_id());
         if let Some(new_id) = new_id
@@ -176,8 +176,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Inserts a contact of whom only addresses are known, and gives its row. Who had opted out before being erased is
-    /// opted out from the first moment.
+    /// Inserts a contact of whom only addresses are known, and returns its row. Who had opted out before being erased
+    /// is opted out from the first moment.
     fn add_contact(&self, shown: &[AddressKey], name: Option<&str>, source: &str) -> Result<i64> {
         let mut contact = Contact::new(ContactId(Uuid::now_v7()), None);
         contact.name = name.map(str::to_owned);

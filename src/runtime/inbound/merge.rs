@@ -8,8 +8,8 @@ use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
 
 impl Job<'_> {
-    /// Makes one contact of two and gives its row: the older one's. Where a flow runs for both, the session that spoke
-    /// last goes on. If either has opted out, both have. All of the history changes hands in this one job.
+    /// Makes one contact of two and returns its row: the older one's. Where a flow runs for both, the session that
+    /// spoke last goes on. If either has opted out, both have. All of the history changes hands in this one job.
     ///
     /// With degraded access whatever runs for the younger contact ends.
     pub(super) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Deferred> {

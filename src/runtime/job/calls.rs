@@ -40,7 +40,7 @@ impl Job<'_> {
     }
 
     /// Moves the timer of a session whose wait for a call is over on, with its time to live, if the call is still to be
-    /// made or answered. Gives whether it did.
+    /// made or answered. Returns whether it did.
     pub(in crate::runtime) fn rearm_for_call(&self, loaded: &mut LoadedSession) -> Result<bool> {
         let (Some(session_seq), Some(turn)) = (loaded.seq, awaited_since(&loaded.session)) else { return Ok(false) };
         let Some(made_at) = http_calls::made_at(self.tx(), session_seq, turn)? else { return Ok(false) };

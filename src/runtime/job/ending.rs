@@ -42,8 +42,8 @@ pub(in crate::runtime) struct UnloadedEnd<'a> {
 }
 
 impl SessionEnder<'_> {
-    /// Cancels a running session of a contact and gives the messages that it had queued, which are dropped; `None` when
-    /// none runs.
+    /// Cancels a running session of a contact and returns the messages that it had queued, which are dropped; `None`
+    /// when none runs.
     pub(in crate::runtime) fn cancel_unloaded(
         &self,
         contact_seq: i64,
@@ -106,7 +106,7 @@ impl SessionEnder<'_> {
 
 impl SessionEnder<'_> {
     /// Fails a session that had completed in the turn of a message that cannot be delivered, and counts it as failed
-    /// from then on. Gives which it was.
+    /// from then on. Returns which it was.
     pub(in crate::runtime) fn fail_completed(&self, session_seq: i64, code: &str) -> Result<Option<Marked>> {
         let Some((marked, ended_at)) = sessions::mark_undelivered(self.tx, session_seq, code)? else { return Ok(None) };
         let of_flow = |name| Counter { flow_seq: marked.flow_seq, ..Counter::of(name) };

@@ -25,7 +25,7 @@ pub(in crate::runtime) struct MessageBody<'a> {
 }
 
 impl Job<'_> {
-    /// Queues a text that belongs to no session, in parts where the channel takes only shorter ones, and gives the
+    /// Queues a text that belongs to no session, in parts where the channel takes only shorter ones, and returns the
     /// first. It is dropped where it waits for longer than `max_age`.
     pub(in crate::runtime) fn enqueue_text(
         &self,
@@ -97,7 +97,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Stores the messages of a turn, and gives their rows.
+    /// Stores the messages of a turn, and returns their rows.
     pub(super) fn insert_planned(
         &self,
         loaded: &LoadedSession,

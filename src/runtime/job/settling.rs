@@ -247,7 +247,7 @@ impl Job<'_> {
         self.session_ender().publish_stage(row, stage, provider_id, at, None, pricing)
     }
 
-    /// Takes note of what a message costs, and counts it the first time, by what the channel calls its category.
+    /// Records what a message costs, and counts it the first time, by what the channel calls its category.
     pub(in crate::runtime) fn note_pricing(&self, row: &OutboxRow, pricing: &Value) -> Result<()> {
         if !messages::set_pricing(self.tx(), row.seq, &to_json(pricing)?)? {
             return Ok(());

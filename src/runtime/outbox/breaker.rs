@@ -116,7 +116,7 @@ struct Tries {
 }
 
 impl Breaker {
-    /// Takes note of what came of an attempt: what it says of the channel as a whole, of the message and of its person.
+    /// Records what came of an attempt: what it says of the channel as a whole, of the message and of its person.
     pub(super) fn record_result(&self, attempt: &AttemptRef, sent: &Sent, now: Timestamp) -> Consequence {
         let AttemptRef { id, contact_seq, round, .. } = *attempt;
         let mut state = self.state();
@@ -130,8 +130,8 @@ impl Breaker {
         Consequence { open_until, retry_at, is_spent: tries.is_spent }
     }
 
-    /// Takes note of a refusal that came in a status and not as an answer. While the circuit is open or half-open, it
-    /// says nothing new of the channel: it is of an attempt from before.
+    /// Records a refusal that came in a status and not as an answer. While the circuit is open or half-open, it says
+    /// nothing new of the channel: it is of an attempt from before.
     pub(super) fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
         let sent = Sent::Refused(refusal.clone());
         let mut state = self.state();
@@ -225,8 +225,8 @@ impl Circuit {
         self.open_until.is_some()
     }
 
-    /// Takes note of what a result says about the channel as a whole, and gives until when it is left alone if that
-    /// opened the circuit.
+    /// Records what a result says about the channel as a whole, and returns until when it is left alone if that opened
+    /// the circuit.
     fn record(
         &mut self,
         sent: &Sent,
@@ -277,7 +277,7 @@ impl Circuit {
 }
 
 impl State {
-    /// Takes note of what a result says about the head of a lane, and gives what it means for the message's tries.
+    /// Records what a result says about the head of a lane, and returns what it means for the message's tries.
     fn record_message(&mut self, sent: &Sent, attempt: &AttemptRef) -> Tries {
         let AttemptRef { id, contact_seq, number, .. } = *attempt;
         match sent {
@@ -306,7 +306,7 @@ impl State {
         Tries { times: 1, is_spent: true }
     }
 
-    /// Takes note of what a result says about one person.
+    /// Records what a result says about one person.
     fn record_person(&mut self, sent: &Sent, contact_seq: i64) {
         match sent {
             Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {

@@ -157,8 +157,8 @@ impl Job<'_> {
 }
 
 impl Runtime {
-    /// Takes note of what a refusal of any call but that of a message says of the channel as a whole: one that concerns
-    /// the account, the number or the access token pauses it, as it would have paused it as the answer to a message.
+    /// Records what a refusal of any call but that of a message says of the channel as a whole: one that concerns the
+    /// account, the number or the access token pauses it, as it would have paused it as the answer to a message.
     pub(in crate::runtime) async fn heed(&self, refusal: &Refusal, began_at: Timestamp) {
         if refusal.class == RefusalClass::ChannelDown
             && let Err(error) = self.handle(PauseFor { refusal: refusal.clone(), began_at }).await
@@ -177,7 +177,7 @@ impl Runtime {
         tested
     }
 
-    /// How the channel stands.
+    /// The state of the channel.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -241,7 +241,7 @@ impl Runtime {
     }
 
     /// Gives the channel a new access token, which the next message carries, and lets the channel go on if it was
-    /// paused because the old one was refused. Answers whether it was.
+    /// paused because the old one was refused. Returns whether it was.
     ///
     /// # Errors
     /// `Invalid` if the channel has no access token; otherwise as [`Runtime::handle`].

@@ -105,8 +105,8 @@ struct Batch {
 }
 
 impl Runtime {
-    /// Sends what can go out now, and waits until the answers are recorded. Gives how many messages were handed to the
-    /// channel.
+    /// Sends what can go out now, and waits until the answers are recorded. Returns how many messages were handed to
+    /// the channel.
     ///
     /// # Errors
     /// As [`Runtime::handle`].
@@ -147,7 +147,7 @@ impl Runtime {
         self.wake_outbox();
     }
 
-    /// Takes note of a refusal that came in a status and not as an answer.
+    /// Records a refusal that came in a status and not as an answer.
     fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId) {
         self.inner.outbox.breaker.record_late_refusal(refusal, contact_seq, id, self.clock().now());
         self.wake_outbox();
@@ -224,7 +224,7 @@ async fn run(runtime: &Runtime, stop: impl Future<Output = ()>) {
     }
 }
 
-/// Claims what may go out and launches it. Gives how long there is nothing to do but to be woken.
+/// Claims what may go out and launches it. Returns how long there is nothing to do but to be woken.
 async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration> {
     // Messages and statuses that came while the process stood still may confirm a delivery, or opt out.
     if let Some(listening) = runtime.clock().listens_for() {

@@ -149,8 +149,8 @@ async fn forget_answers(runtime: &Runtime, erasure: Erasure) -> Result<()> {
     }
 }
 
-/// Forgets the parts of deliveries that nothing took and that name one of these addresses, those after a row. Gives the
-/// last row that was looked at.
+/// Forgets the parts of deliveries that nothing took and that name one of these addresses, those after a row. Returns
+/// the last row that was looked at.
 async fn forget_deliveries(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut after: i64) -> Result<i64> {
     loop {
         let addresses = addresses.clone();
@@ -189,7 +189,7 @@ pub(in crate::runtime) async fn clear_page_residue(runtime: &Runtime) -> Result<
     Ok(cleared)
 }
 
-/// Clears the residue of all pages, and gives how many pages had some.
+/// Clears the residue of all pages, and returns how many pages had some.
 async fn clear_pages(runtime: &Runtime) -> Result<usize> {
     let mut cleared = 0;
     let obstacle = runtime.store().query_vital(page_residue::obstacle).await?;

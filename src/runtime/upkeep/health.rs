@@ -91,7 +91,7 @@ struct Detected {
 }
 
 impl ImpairmentLog {
-    /// Notes what is impaired now, and gives it with the time that it began. What has that `prefix` and is not found
+    /// Notes what is impaired now, and returns it with the time that it began. What has that `prefix` and is not found
     /// is over.
     fn note(&self, prefix: &str, found: Vec<Detected>, now: Timestamp) -> Vec<Impairment> {
         let mut known = self.since.lock().unwrap_or_else(PoisonError::into_inner);

@@ -95,7 +95,7 @@ fn spawn(runtime: &Runtime, session_seq: i64) -> JoinHandle<Result<Fired>> {
 }
 
 /// Ends a session that cannot be stepped, so that it never stops the others. It gets a second try by itself first.
-/// Gives whether it was dealt with; while the store takes no writes the session is left as it is.
+/// Returns whether it was dealt with; while the store takes no writes the session is left as it is.
 async fn give_up(runtime: &Runtime, session_seq: i64, error: Error) -> Result<bool> {
     if error.code() != Code::Internal {
         return Err(error);

@@ -59,7 +59,7 @@ const POLL: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Runtime {
-    /// Posts everything that is queued for endpoints and due, and gives how many attempts there were. The worker does
+    /// Posts everything that is queued for endpoints and due, and returns how many attempts there were. The worker does
     /// so by itself, except under a clock that is moved by hand.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Runtime {
     }
 }
 
-/// Starts the tests that are to be made and the deliveries that are due. Gives how long to sleep.
+/// Starts the tests that are to be made and the deliveries that are due. Returns how long to sleep.
 async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Receiver<bool>) -> Duration {
     for (endpoint, id) in runtime.inner.webhooks.take_tests() {
         lanes.tasks.spawn(test_or_log(runtime.clone(), endpoint, id));
@@ -187,7 +187,7 @@ impl Lanes {
     }
 }
 
-/// Posts what is queued for one endpoint until nothing is due, an attempt fails or the server stops. Gives how many
+/// Posts what is queued for one endpoint until nothing is due, an attempt fails or the server stops. Returns how many
 /// attempts there were.
 async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<bool>) -> Result<usize> {
     let mut attempts = 0;
@@ -220,7 +220,7 @@ async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<boo
     Ok(attempts)
 }
 
-/// Posts a test, once and beside what is queued for its endpoint. Gives how many attempts there were.
+/// Posts a test, once and beside what is queued for its endpoint. Returns how many attempts there were.
 async fn test(runtime: &Runtime, endpoint: EndpointId, id: Uuid) -> Result<usize> {
     let found = runtime.store().query_vital(move |conn| webhooks::find_test(conn, endpoint, id)).await?;
     let Some((endpoint, row)) = found else { return Ok(0) };

@@ -145,7 +145,7 @@ impl Runtime {
         Ok(made)
     }
 
-    /// Changes an endpoint, from now on. Answers whether there is one.
+    /// Changes an endpoint, from now on. Returns whether there is one.
     ///
     /// # Errors
     /// When the store takes no writes.
@@ -168,7 +168,7 @@ impl Runtime {
         Ok(is_known.then_some(secret))
     }
 
-    /// Deletes an endpoint with what is queued for it. Answers whether there was one.
+    /// Deletes an endpoint with what is queued for it. Returns whether there was one.
     ///
     /// # Errors
     /// When the store takes no writes. The endpoint is then switched off, if it is still there, and calling again goes
@@ -210,8 +210,8 @@ impl Runtime {
         Ok(tested)
     }
 
-    /// Has the first of what is queued for an endpoint tried at once, whenever it was to be. Gives whether anything is
-    /// queued; `None` if there is no such endpoint, or none that is switched on.
+    /// Has the first of what is queued for an endpoint tried at once, whenever it was to be. Returns whether anything
+    /// is queued; `None` if there is no such endpoint, or none that is switched on.
     ///
     /// # Errors
     /// When the store takes no writes.

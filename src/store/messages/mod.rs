@@ -177,7 +177,7 @@ pub(super) static INSERT_OUTGOING: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Inserts a message to a contact and answers its row. A queued one waits for those of its lane that are not settled:
+/// Inserts a message to a contact and returns its row. A queued one waits for those of its lane that are not settled:
 /// see [`outbox`].
 pub fn insert_outgoing(tx: &Tx<'_>, message: &NewOutgoing<'_>) -> Result<i64> {
     let seq = tx.next_seq(Numbered::Messages)?;
@@ -227,7 +227,7 @@ pub fn insert_elsewhere(tx: &Tx<'_>, message: &NewElsewhere<'_>) -> Result<i64> 
     Ok(seq)
 }
 
-/// Inserts a message from a contact and answers its row.
+/// Inserts a message from a contact and returns its row.
 ///
 /// # Errors
 /// When the database refuses, as it does if the channel delivered it before: look with [`find_received`] first.

@@ -183,7 +183,7 @@ pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
 }
 
 /// Lets the first message of a lane go out that is parked though nothing holds it back any more, because the one before
-/// it is gone or has stepped aside. Answers whether there was one.
+/// it is gone or has stepped aside. Returns whether there was one.
 pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
     let released = tx.prepare_cached(RELEASE)?.execute((channel, contact_seq, now, parked()))?;
     Ok(released > 0)
@@ -243,14 +243,14 @@ pub fn wait_for_templates(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// Has at most `limit` messages of a channel decided on again that wait for its templates, and answers how many.
+/// Has at most `limit` messages of a channel decided on again that wait for its templates, and returns how many.
 pub fn templates_came(tx: &Tx<'_>, channel: &str, limit: u32, now: Timestamp) -> Result<usize> {
     let mut statement = tx.prepare_cached(TEMPLATES_CAME)?;
     Ok(statement.execute((channel, now, Reason::WaitsForTemplates, limit))?)
 }
 
 /// Has a contact's message decided on again that waits for its hours or for the channel's templates, because the person
-/// has written. Answers whether there is one.
+/// has written. Returns whether there is one.
 pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> Result<bool> {
     let freed = tx.prepare_cached(STOP_WAITING)?.execute((
         channel,
@@ -264,7 +264,7 @@ pub fn stop_waiting(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp
 
 /// Brings the outbox into order before a server begins to send on `channel`: marks attempts that a restart interrupted
 /// as `unknown`, lets the heads of lanes go out, and parks what is queued for another channel until that one is back.
-/// Answers how many attempts were interrupted.
+/// Returns how many attempts were interrupted.
 pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: Timestamp) -> Result<usize> {
     let doubtful = tx.execute(
         "UPDATE messages SET status = 'unknown', next_attempt_at = ?1, error = ?2, updated_at = ?3
@@ -281,7 +281,7 @@ pub fn recover(tx: &Tx<'_>, channel: &str, error: &str, until: Timestamp, now: T
 }
 
 /// Lets the head of every lane go out that is parked though nothing is before it, because the job that removed what was
-/// there did not release it. Answers how many there were.
+/// there did not release it. Returns how many there were.
 pub fn release_all(tx: &Tx<'_>, channel: &str, now: Timestamp) -> Result<usize> {
     let heads = parked_heads(tx, channel, u32::MAX)?;
     let mut statement =

@@ -375,7 +375,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
-/// Drops what flows and systems have queued for a contact, and answers it. What an agent answers, and what confirms a
+/// Drops what flows and systems have queued for a contact, and returns it. What an agent answers, and what confirms a
 /// wish of the person, goes out all the same.
 pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
@@ -388,7 +388,7 @@ pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: 
     dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
 
-/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and answers
+/// Drops the confirmations of wishes that are queued for a contact, because another wish came after them, and returns
 /// them.
 pub fn fail_queued_confirmations(
     tx: &Tx<'_>,

@@ -42,7 +42,7 @@ pub(super) fn is_behind(conn: &Conn) -> Result<bool> {
     Ok(statement.query_row([MAX_LAG - 1], |row| row.get(0))?)
 }
 
-/// Has the blocks follow some more messages, and gives for how many contacts.
+/// Has the blocks follow some more messages, and returns for how many contacts.
 pub(super) fn follow(tx: &Tx<'_>) -> Result<u32> {
     let mut statement = tx.prepare_cached(
         "SELECT last_message_at, seq FROM contacts WHERE (last_message_at, seq) > (?1, ?2)

@@ -123,8 +123,8 @@ pub fn is_behind(conn: &Conn) -> Result<bool> {
     Ok(statement.query_row([], |row| row.get(0))? || activity::is_behind(conn)?)
 }
 
-/// Brings the index up to date for `limit` contacts at most, those in the queue first, and gives how many it looked at:
-/// fewer than `limit` when nothing is left.
+/// Brings the index up to date for `limit` contacts at most, those in the queue first, and returns how many it looked
+/// at: fewer than `limit` when nothing is left.
 pub fn index_some(tx: &Tx<'_>, limit: u32) -> Result<u32> {
     // First, since each search has to look at the contacts that got messages since then, and their number grows.
     let followed = if activity::is_behind(tx)? { activity::follow(tx)? } else { 0 };
@@ -220,7 +220,7 @@ impl Indexed {
     }
 }
 
-/// Makes the index say what a contact's row says, and gives where the contact stands.
+/// Makes the index say what a contact's row says, and returns where the contact stands.
 fn index(tx: &Tx<'_>, seq: i64) -> Result<Place> {
     let before = Indexed::find(tx, seq)?;
     let person = Person::find(tx, seq, true)?;

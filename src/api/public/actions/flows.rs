@@ -31,7 +31,7 @@ pub(in crate::api) async fn trigger_flow(
     Ok(answer_idempotent(status, &answer, is_replay))
 }
 
-/// Starts a flow or a sequence, and gives the answer and whether it is a replay.
+/// Starts a flow or a sequence, and returns the answer and whether it is a replay.
 pub(in crate::api) async fn trigger_idempotent(
     state: &State,
     key: Option<IdempotencyKey>,

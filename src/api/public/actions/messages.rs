@@ -117,7 +117,7 @@ pub(in crate::api) fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String
     variables
 }
 
-/// Queues a message and waits for what becomes of it. Gives the answer and whether it is a replay.
+/// Queues a message and waits for what becomes of it. Returns the answer and whether it is a replay.
 pub(in crate::api) async fn send_idempotent(
     state: &State,
     key: Option<IdempotencyKey>,
