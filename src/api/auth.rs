@@ -1,4 +1,4 @@
-//! Who calls: tokens, log-ins and scopes.
+//! Authentication: tokens, log-ins and scopes.
 //!
 //! Tokens and log-ins are looked up in memory; the database is not read on the way in but before a token is refused.
 
@@ -62,7 +62,7 @@ pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool
     }
 }
 
-/// Who calls: by a token if one is sent, else by the admin page's cookie.
+/// The caller, by a token if one is sent, else by the admin page's cookie.
 async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
     if let Some(header) = request.headers().get(AUTHORIZATION) {
         let bearer = header.to_str().ok().and_then(|value| {

@@ -15,7 +15,7 @@ use crate::runtime::authoring::{self, CheckedDocument};
 use crate::runtime::publishing::{self, Consent, Published};
 use crate::store::flows;
 
-/// Who published, in a version's record.
+/// The publisher in a version's record.
 const ACTOR: &str = "command line";
 
 /// `qyvo flow validate`: prints a document's problems, and what it could not check. Opens no database.

@@ -129,7 +129,7 @@ pub const OPT_IN_WORDS: &[(&str, &[&str])] = &[
     ("zh", &["订阅", "訂閱", "开始", "開始"]),
 ];
 
-/// What is answered to who opts out, by language; `{}` stands for the word that undoes it.
+/// The confirmation of an opt-out, by language; `{}` stands for the word that undoes it.
 const OPTED_OUT: &[(&str, &str)] = &[
     ("en", "You will not get any more messages from us. Reply {} to get them again."),
     ("ar", "لن تصلك أي رسائل أخرى منا. أرسل {} لتلقيها من جديد."),
@@ -152,7 +152,7 @@ const OPTED_OUT: &[(&str, &str)] = &[
     ("zh", "您将不再收到我们的消息。回复 {} 即可重新接收。"),
 ];
 
-/// What is answered to who opts in again; `{}` stands for the word that undoes it.
+/// The confirmation of a new opt-in; `{}` stands for the word that undoes it.
 const OPTED_IN: &[(&str, &str)] = &[
     ("en", "You will get our messages again. Reply {} to get no more."),
     ("ar", "ستصلك رسائلنا من جديد. أرسل {} لإيقافها."),

@@ -1,4 +1,4 @@
-//! Who else holds the conversation with a person: then flows are silent, and their clocks stand still.
+//! The hold of another party on the conversation with a person: flows are silent, and their clocks stand still.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::named::named;
 use super::{Reason, Timestamp};
 
 named! {
-    /// Who holds a conversation in place of the flows.
+    /// The party that holds a conversation in place of the flows.
     #[derive(Hash, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Holder {
@@ -36,7 +36,7 @@ impl Holder {
 /// [`crate::engine::move_timers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// Who holds it.
+    /// The party that holds it.
     pub by: Holder,
     /// When it began.
     pub since: Timestamp,

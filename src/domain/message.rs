@@ -38,7 +38,7 @@ pub struct OutgoingMessage {
     /// What can be tapped, in the order shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<MessageOption>,
-    /// The medium above the text; `None`: text alone.
+    /// The medium that goes with the text; `None`: text alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<MediaRef>,
     /// The template that stands in where the channel forbids free text.
@@ -106,7 +106,7 @@ named! {
         Audio = "audio",
         /// A document or another file.
         Document = "document",
-        /// A sticker, which has no caption.
+        /// A sticker of the contact's.
         Sticker = "sticker",
         /// A place on the map.
         Location = "location",

@@ -1,10 +1,10 @@
-//! Who says a message to a contact.
+//! The sender of a message to a contact.
 
 use super::Holder;
 use super::named::named;
 
 named! {
-    /// Who says a message to a contact.
+    /// The sender of a message to a contact.
     #[derive(Hash)]
     pub enum Origin {
         /// A flow, in a turn of a session.

@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 /// A form of Unicode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnicodeForm {
-    /// UTF-8, with a mark.
+    /// UTF-8, with or without a byte order mark.
     Utf8,
     /// UTF-16, low byte first: what Windows calls Unicode, and PowerShell 5.1 writes behind `>`.
     Utf16Le,

@@ -287,7 +287,7 @@ fn last_sync_key(channel: &str) -> String {
 
 /// Makes what is stored of a channel what was fetched.
 fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timestamp) -> Result<TemplatesChanged> {
-    // The channel says each name and language once; should it say one twice, the later word stands.
+    // The channel lists each name and language once; if it lists one twice, the later entry counts.
     let key = |template: &MessageTemplate| (template.name.clone(), template.language.clone());
     let mut missing: BTreeMap<_, _> = fetched.iter().map(|one| (key(&one.template), one)).collect();
     let mut changed = TemplatesChanged { total: missing.len() as u64, ..TemplatesChanged::default() };

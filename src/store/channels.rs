@@ -19,7 +19,7 @@ pub struct ChannelRow {
     pub updated_at: Timestamp,
 }
 
-/// How a channel stands; `None` of one that was never stopped.
+/// The state of a channel; `None` for one that was never paused.
 pub fn find(conn: &Conn, name: &str) -> Result<Option<ChannelRow>> {
     let mut statement =
         conn.prepare_cached("SELECT paused_at, reason, explanation, updated_at FROM channels WHERE name = ?1")?;

@@ -123,7 +123,7 @@ impl<'a> Tx<'a> {
         Ok(seq)
     }
 
-    /// How many rows this connection has written so far: by what it grew one knows whether a job has written.
+    /// How many rows this connection has written so far: by its growth one knows whether a job has written.
     pub fn rows_written(&self) -> u64 {
         self.conn.raw().total_changes()
     }

@@ -21,7 +21,7 @@ pub struct StoredContact {
     pub contact: Contact,
     /// When the contact was made.
     pub created_at: Timestamp,
-    /// Who else holds the conversation, or held it last.
+    /// The current or last hold on the conversation.
     #[serde(default)]
     pub held: Option<Held>,
 }
@@ -307,7 +307,7 @@ pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>
     Ok(())
 }
 
-/// Who else holds the conversation with a contact, or held it last.
+/// The current or last hold on a contact's conversation.
 pub fn held(conn: &Conn, seq: i64) -> Result<Option<Held>> {
     let mut statement = conn.prepare_cached("SELECT held_by, held_since, held_until FROM contacts WHERE seq = ?1")?;
     Ok(statement.query_row([seq], |row| read_held(row, 0)).optional()?.flatten())

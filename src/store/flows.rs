@@ -227,7 +227,7 @@ pub fn publish(
     Ok(version)
 }
 
-/// Writes the draft as what is published is written, which says the same.
+/// Writes the draft in the spelling of the published document, which is equal to it.
 pub fn reset_draft(tx: &Tx<'_>, flow_seq: i64) -> Result<()> {
     tx.prepare_cached(
         "UPDATE flows SET draft = v.document FROM flow_versions AS v

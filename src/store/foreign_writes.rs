@@ -47,7 +47,7 @@ impl Files {
     }
 }
 
-/// What the index of a log says.
+/// The state of a log in its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Index {
     /// Frames in the log.
@@ -87,7 +87,7 @@ impl Index {
         self.written[0] == self.written[1]
     }
 
-    /// Whether the log has what this says; `None` if it cannot be read. Of what was added to it since it had so many
+    /// Whether the log has these frames; `None` if it cannot be read. Of what was added to it since it had so many
     /// frames, some are looked at: what is committed after it was cut stands where it should, behind a hole.
     fn is_of(&self, log: &File, since: u32) -> Option<bool> {
         let (since, last) = (u64::from(since.clamp(1, self.frames.max(1))), u64::from(self.frames));
@@ -123,12 +123,12 @@ struct Seen {
     checkpoints: u64,
 }
 
-/// Compares the files with what the index says, again and again.
+/// Compares the files with the index, again and again.
 #[derive(Debug)]
 pub(super) struct Watch {
     files: Arc<Files>,
     seen: Option<Seen>,
-    /// The index was seen to say what this process had committed: what is read here is what SQLite writes there, and
+    /// The index was seen to have what this process had committed: what is read here is what SQLite writes there, and
     /// not a copy that the file system keeps.
     is_sure: bool,
 }

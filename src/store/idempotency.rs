@@ -6,7 +6,7 @@ use super::{Conn, Tx};
 use crate::domain::Timestamp;
 use crate::error::Result;
 
-/// What makes a request a retry of another: who sent it, to which route, under which key.
+/// What makes a request a retry of another: its caller, its route and its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key<'a> {
     /// Row of the token.
@@ -105,7 +105,7 @@ pub fn look_through(
     Ok((wanted, last))
 }
 
-/// Forgets answers given before a moment, the oldest first, at most `limit`, and returns how many.
+/// Deletes answers from before a moment, the oldest first, at most `limit`, and returns how many.
 pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     let pruned = tx
         .prepare_cached(

@@ -7,11 +7,11 @@
 //! likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The descriptor for
 //! that is never closed before SQLite's own, since that would give SQLite's locks up.
 //!
-//! The file says which process holds it and which file it had open, by the inode: the next start knows from that
-//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and says all that
+//! The file records which process holds it and which file it had open, by the inode: the next start knows from that
+//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and writes all that
 //! also where its path leads by then, as to an empty folder in the place of the one that has moved. It stands beside
-//! the file itself; where the database is opened by a symbolic link, a copy of what it says stands beside the link, for
-//! a start that finds the link gone or led elsewhere.
+//! the file itself; where the database is opened by a symbolic link, a copy stands beside the link, for a start that
+//! finds the link gone or led elsewhere.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -39,7 +39,7 @@ impl Recorded {
         fs::read_to_string(lock).map_or(Self::Nothing, |text| Self::parse(&text))
     }
 
-    /// What stands beside the symbolic link, where nothing is said beside the file that it leads to.
+    /// The record beside the symbolic link, where there is none beside the file that it leads to.
     fn or_of_link(self, database: &Path) -> Self {
         match copy_path(database) {
             Some(copy) if self == Self::Nothing => Self::read(&copy),
@@ -94,7 +94,7 @@ impl Ending {
     }
 }
 
-/// The lock on one database; dropping it gives the database up.
+/// The lock on one database; dropping it releases the database.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -106,7 +106,7 @@ pub(super) struct Lock {
     of_link: Recorded,
     /// Why the last server ended, or this one does.
     ending: Option<Ending>,
-    /// A file that says the same where the path leads now.
+    /// A file of the same contents where the path leads now.
     elsewhere: Option<File>,
     /// The database, once there is one.
     database: Option<File>,
@@ -150,12 +150,12 @@ impl Lock {
             Err(TryLockError::Error(error)) => return Err(broken(error)),
         }
         let mut text = String::new();
-        // What cannot be read says nothing.
+        // A file that cannot be read counts as empty.
         let _ = file.read_to_string(&mut text);
         let recorded = Recorded::parse(&text).or_of_link(database);
         let copy = copy_path(database);
         let of_link = copy.as_deref().map_or(Recorded::Nothing, Recorded::read);
-        // What the copy says is of whatever the link led to, and not of the files that it leads to now.
+        // The copy is about the files that the link led to, and not those that it leads to now.
         let of_copy = || Some(Ending { is_damage: false, ..Ending::read(copy.as_deref()?)? });
         let ending = Ending::parse(&text).or_else(of_copy);
         Ok(Self { file, path, copy, recorded, of_link, ending, elsewhere: None, database: held_database })
@@ -171,7 +171,7 @@ impl Lock {
         self.ending.as_ref()
     }
 
-    /// Writes down why this server ends, for the next start, also where the path leads now if nothing is said there.
+    /// Writes down why this server ends, for the next start, also where the path leads now if there is no record.
     pub(super) fn end(&mut self, database: &Path, ending: Ending) {
         self.ending = Some(ending);
         self.write();
@@ -293,8 +293,8 @@ fn lock_path(database: &Path) -> PathBuf {
     beside(database, "lock")
 }
 
-/// Where a copy of what the lock file says stands: beside `database` where that is a symbolic link. Once the link is
-/// gone, that is the place of the lock file.
+/// The path of the lock file's copy: beside `database` where that is a symbolic link. Once the link is gone, that is
+/// the place of the lock file.
 fn copy_path(database: &Path) -> Option<PathBuf> {
     let is_link = fs::symlink_metadata(database).is_ok_and(|file| file.is_symlink());
     let mut name = database.file_name().filter(|_| is_link)?.to_owned();
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(Lock::take(&link).unwrap().recorded(), Recorded::Database(identity.inode));
         std::os::unix::fs::symlink(folder.join("other.db"), &link).unwrap();
         assert_eq!(Recorded::of(&link), Recorded::Database(identity.inode));
-        // What is said beside the file comes first.
+        // The record beside the file comes first.
         Lock::take(&folder.join("other.db")).unwrap().record(Some(Identity::of(&fs::metadata(&folder).unwrap())));
         assert_ne!(Recorded::of(&link), Recorded::Database(identity.inode));
     }

@@ -1,4 +1,4 @@
-//! Who is logged in on the admin page, and who guessed its password wrong.
+//! Log-ins of the admin page, and wrong guesses of its password.
 
 use std::time::Duration;
 

@@ -341,7 +341,7 @@ impl Store {
         self.inner.is_cut_off.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until the writer has stopped for good, and says why. Nothing but a new process helps then. After an
+    /// Waits until the writer has stopped for good, and returns why. Nothing but a new process helps then. After an
     /// orderly [`Store::close`] it waits for ever.
     pub async fn failed(&self) -> Error {
         let mut failure = self.inner.failure.clone();
@@ -366,7 +366,7 @@ impl Store {
         answer.await.map_err(|_| stopped())
     }
 
-    /// Refuses new jobs, writes those that are queued, empties the write-ahead log, and gives up the lock. Blocks until
+    /// Refuses new jobs, writes those that are queued, empties the write-ahead log, and releases the lock. Blocks until
     /// that is done. Reads go on.
     pub fn close(&self) {
         self.inner.close();
@@ -377,7 +377,7 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        // A store that has stopped says so, whatever room there is.
+        // A store that has stopped fails with that, whatever room there is.
         if self.is_healthy() {
             self.inner.room.check(class)?;
         }

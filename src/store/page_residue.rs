@@ -11,7 +11,7 @@
 //! the transactions know of it. SQLite never reads the bytes that are changed.
 //!
 //! SQLite has `sqlite_dbpage` only where it was built with the flag that `.cargo/config.toml` sets. A build without it
-//! erases rows as any other, and says at its start and after each erasure that their residue stays: see [`Obstacle`].
+//! erases rows as any other, and logs at its start and after each erasure that their residue stays: see [`Obstacle`].
 
 use std::fmt;
 use std::ops::Range;

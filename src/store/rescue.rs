@@ -50,7 +50,7 @@ pub(super) fn is_damage(loss: Loss) -> bool {
     matches!(loss, Loss::Overwritten | Loss::LogOverwritten)
 }
 
-/// Says what to do with a database of which a part was written over, or that SQLite finds damaged.
+/// Logs what to do with a database of which a part was written over, or that SQLite finds damaged.
 pub(super) fn log_damage(file: &OpenFile, loss: Option<Loss>) {
     let path = file.path.display();
     if loss.is_none() {

@@ -23,7 +23,7 @@ const BSUID: AddressKind = AddressKind::id("bsuid");
 /// Addresses that are read at once.
 const BATCH: u32 = 4096;
 
-/// Joins them, and says how many there were.
+/// Joins them, and returns sentences for the log on how many there were.
 pub(super) fn join(conn: &Conn) -> Result<Vec<String>> {
     let tx = Tx::new(conn);
     // No caller passes a time: the file is migrated while it is opened.

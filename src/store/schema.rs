@@ -22,7 +22,7 @@ pub(super) const CURRENT: Schema = Schema {
     ],
 };
 
-/// Changes rows, and says what it has done, a sentence each.
+/// Changes rows, and returns what it has done, a sentence each.
 type Then = fn(&Conn) -> Result<Vec<String>>;
 
 /// What brings a file one version forward, in a transaction of its own.

@@ -22,7 +22,7 @@ pub fn set(tx: &Tx<'_>, name: &str, value: &str, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a secret. Returns whether there was one.
+/// Deletes a secret. Returns whether there was one.
 pub fn remove(tx: &Tx<'_>, name: &str) -> Result<bool> {
     Ok(tx.prepare_cached("DELETE FROM secrets WHERE name = ?1")?.execute([name])? > 0)
 }

@@ -132,7 +132,7 @@ const COUNT_RUNNING: &str = "
 pub struct Filter {
     /// Row of the flow.
     pub flow_seq: Option<i64>,
-    /// How they stand.
+    /// Their status; `None`: any.
     pub status: Option<Status>,
     /// Row of the contact.
     pub contact_seq: Option<i64>,
@@ -245,7 +245,7 @@ fn rows_of(statement: &mut rusqlite::Statement<'_>, params: impl rusqlite::Param
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Where a session stands in [`list_of_contact`]. The default comes before all.
+/// A session's place in [`list_of_contact`]. The default comes before all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
     /// Row of its flow.
@@ -423,8 +423,8 @@ pub fn mark_cancelled(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestam
     Ok(statement.query_row((contact_seq, reason, now), read_marked).optional()?)
 }
 
-/// Fails a session that had completed, because what it said in its last turn could not be delivered, and returns when
-/// it had ended. `None` if it has not completed.
+/// Fails a session that had completed, because a message of its last turn could not be delivered, and returns when it
+/// had ended. `None` if it has not completed.
 pub fn mark_undelivered(tx: &Tx<'_>, seq: i64, code: &str) -> Result<Option<(Marked, Timestamp)>> {
     let mut statement = tx.prepare_cached(
         "UPDATE sessions SET status = 'failed', reason = ?2

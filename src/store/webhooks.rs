@@ -274,7 +274,7 @@ pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow
     Ok(statement.query_row([endpoint_seq], read_delivery).optional()?)
 }
 
-/// Lets the first of what is queued for an endpoint be tried at once. Returns whether anything is queued.
+/// Makes the first queued delivery of an endpoint due at once. Returns whether anything is queued.
 pub fn try_now(tx: &Tx<'_>, endpoint_seq: i64, now: Timestamp) -> Result<bool> {
     let Some(first) = first_queued(tx, endpoint_seq)? else { return Ok(false) };
     tx.prepare_cached("UPDATE webhook_deliveries SET next_attempt_at = ?2 WHERE seq = ?1 AND next_attempt_at > ?2")?
@@ -385,7 +385,7 @@ pub fn set_attempt_failed(
     Ok(())
 }
 
-/// Gives up some of the deliveries that were queued for an endpoint before a time. Returns how many.
+/// Abandons some of the deliveries that were queued for an endpoint before a time. Returns how many.
 pub fn give_up_older(
     tx: &Tx<'_>,
     endpoint: EndpointId,

@@ -92,7 +92,7 @@ impl<T, F> Pending<T, F> {
 
     fn send(&mut self, outcome: Result<T>) {
         if let Some(caller) = self.caller.take() {
-            // A caller that no longer waits has given up its right to an answer; the write stands.
+            // The caller may no longer wait for an answer; the write stands.
             let _ = caller.send(outcome);
         }
     }
@@ -233,7 +233,7 @@ impl Writer {
                 match self.write(batch, &mut refusals) {
                     Ok(true) => then = Then::Stop,
                     Ok(false) => {}
-                    // Whose doing it is says more than what SQLite makes of it.
+                    // The cause says more than SQLite's error about it.
                     Err(Fatal::Damaged(why)) => {
                         self.look_for_others(&log)?;
                         return Err(Fatal::Damaged(why));
@@ -449,7 +449,7 @@ impl Writer {
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
             return self.roll_back(End::Full(text));
         }
-        // Only to let go of the write lock; what it says changes nothing for the callers.
+        // Only to release the write lock; its result changes nothing for the callers.
         let _ = self.execute("ROLLBACK");
         End::Unknown(text)
     }

@@ -1,6 +1,6 @@
 //! A contact, as each caller sees it.
 //!
-//! Each struct says for whom it is. A new field of [`Contact`] is shown where a field for it is added here.
+//! The comment of each struct names its reader. A new field of [`Contact`] is shown where a field for it is added here.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub struct ContactRow<'a> {
     pub contact: &'a Contact,
     /// What created it, such as `api`.
     pub source: &'a str,
-    /// Who else holds the conversation, or held it last.
+    /// The current or last hold on the conversation.
     pub held: Option<Held>,
     /// When the person last wrote.
     pub last_inbound_at: Option<Timestamp>,
@@ -91,7 +91,7 @@ impl<'a> AdminContact<'a> {
     }
 }
 
-/// Who else holds a conversation, and until when. It is flattened into a contact or a session, and only while the hold
+/// The holder of a conversation, and until when. It is flattened into a contact or a session, and only while the hold
 /// lasts.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct HeldBy {
@@ -121,7 +121,7 @@ pub struct PublicContact<'a> {
     last_message_at: Option<IsoTime>,
     total_messages: u32,
     created_at: IsoTime,
-    /// There only in the answer to who has just made or changed it.
+    /// There only in the answer to the request that made or changed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     updated_at: Option<IsoTime>,
 }

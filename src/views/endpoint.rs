@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::IsoTime;
 use crate::domain::EndpointId;
 
-/// An endpoint. Its secret is shown once, to who has just made or changed it.
+/// An endpoint. Its secret is shown once, in the answer to the request that made or changed it.
 #[derive(Debug, Serialize)]
 pub struct Endpoint {
     /// The endpoint's id.

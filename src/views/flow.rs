@@ -169,7 +169,7 @@ pub struct Version {
     pub document: Option<Value>,
 }
 
-/// The answer to who publishes a draft.
+/// The answer to publishing a draft.
 #[derive(Debug, Serialize)]
 pub struct PublishAnswer {
     /// The flow's id.

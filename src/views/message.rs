@@ -39,7 +39,7 @@ pub struct Message {
     pub error: Option<String>,
     /// How often sending was tried.
     pub attempts: u32,
-    /// Who says it; `None` of one that came in.
+    /// The kind of sender; `None` of one that came in.
     pub origin: Option<&'static str>,
     /// Of one that came in: what took it.
     pub handled: Option<&'static str>,
@@ -95,7 +95,7 @@ fn options_of(session: SessionId, options: Vec<Value>) -> Vec<Value> {
     options.into_iter().map(named).collect()
 }
 
-/// A message with the stages of its way: in the list of a contact's messages, and to who has just sent it.
+/// A message with the stages of its way: in the list of a contact's messages, and in the answer to sending it.
 #[derive(Debug, Serialize)]
 pub struct TracedMessage {
     /// The message's own fields.
@@ -196,7 +196,7 @@ impl ReceivedMessage {
     }
 }
 
-/// The answer to who sends a message by the public API.
+/// The answer to sending a message by the public API.
 #[derive(Debug, Serialize)]
 pub struct SendAnswer {
     /// The message's id.

@@ -23,7 +23,7 @@ pub struct Setting {
     pub about: String,
 }
 
-/// Who is at the admin page, and what it needs to begin.
+/// The state of the admin page's log-in, and what the page needs to begin.
 #[derive(Debug, Serialize)]
 pub struct AdminSession {
     /// `logged_in`, `set_up` or `log_in`.

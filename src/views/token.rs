@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::IsoTime;
 use crate::domain::TokenId;
 
-/// A token. Its secret is shown once, to who has just made it.
+/// A token. Its secret is shown once, in the answer that makes it.
 #[derive(Debug, Serialize)]
 pub struct Token<'a> {
     /// The token's id.

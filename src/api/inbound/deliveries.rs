@@ -22,7 +22,7 @@ pub(in crate::api) const DELIVERY_BYTES: usize = 3 * 1024 * 1024;
 /// server's limit.
 const FREE_BYTES: usize = 64 * 1024;
 /// Bytes beyond them that deliveries may hold together before their signatures can be checked. Counted as they arrive:
-/// who wants to fill them has to send as much every few seconds.
+/// an attacker that wants to fill them has to send as much every few seconds.
 pub(crate) const UNPROVEN_BYTES: usize = 48 * 1024 * 1024;
 
 /// Takes a delivery of the channel that the path ends with, and answers once all of it is committed.

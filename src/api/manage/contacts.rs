@@ -28,8 +28,7 @@ pub(super) fn not_found() -> ApiError {
     ApiError::not_found("Contact not found")
 }
 
-/// `GET /contacts`: newest first, or the one of a phone number, or those that a search fits, who was last in touch
-/// first.
+/// `GET /contacts`: newest first, or the one of a phone number, or those that match a search, the latest message first.
 pub(in crate::api) async fn list_contacts(
     request: HttpRequest,
     state: web::Data<State>,

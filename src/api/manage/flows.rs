@@ -132,7 +132,7 @@ pub(in crate::api) async fn replace_flow(
     saved_answer(&state, saved).await
 }
 
-/// The answer to who has saved a draft, and the news of it.
+/// The answer after a draft was saved, and the change for the feed.
 pub(in crate::api) async fn saved_answer(state: &State, saved: Saved) -> Result<HttpResponse, ApiError> {
     match saved {
         Saved::Kept(flow) => {

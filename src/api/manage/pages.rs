@@ -131,8 +131,8 @@ type Coded = HashMap<([u8; 32], Coding), Bytes>;
 /// Bytes that a file which lies in the program compressed has at the most.
 const FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// A file, in the coding that its client prefers, or 304 to who has it. Nothing is kept without asking: a new program
-/// comes with new files.
+/// A file, in the coding that its client prefers, or 304 to a client that has it. Nothing is kept without asking: a new
+/// program comes with new files.
 async fn answer(request: &HttpRequest, found: Found) -> HttpResponse {
     let is_worth_it = found.is_packed || found.data.len() as u64 > WORTH;
     let varies = is_worth_it && is_compressible(&found.content_type);

@@ -1,4 +1,4 @@
-//! `/tokens`: who may call, for the admin page.
+//! `/tokens`: the tokens of the API, for the admin page.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -193,7 +193,7 @@ fn told(tool: Tool, error: &ApiError) -> String {
     let id = Uuid::now_v7().to_string();
     match error {
         ApiError::Failed(error) => log(tool, &id, error),
-        // Who calls a tool has sent neither a header nor a body.
+        // The caller of a tool has sent neither a header nor a body.
         ApiError::KeyReused => return format!("This idempotency_key was used with other arguments.\n{NEW_KEY}"),
         _ => {}
     }

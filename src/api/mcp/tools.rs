@@ -27,7 +27,7 @@ pub(super) enum Tool {
     ListSessions,
     /// One conversation with its trace.
     GetSession,
-    /// Who fits some words.
+    /// Contacts that match some words.
     SearchContacts,
     /// One contact with its profile.
     GetContact,

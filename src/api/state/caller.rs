@@ -1,9 +1,9 @@
-//! Who calls.
+//! The callers of the API.
 
 use crate::domain::Scope;
 use std::sync::Arc;
 
-/// Who calls, by its row.
+/// A caller, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::api) enum Caller {
     /// A program, by the row of its token.

@@ -1,4 +1,4 @@
-//! Who is at the admin page: the cookie, the set-up code, and how often a password may be guessed.
+//! Log-ins of the admin page: the cookie, the set-up code, and how often a password may be guessed.
 //!
 //! Log-ins are in memory like tokens, and in the database, so that a restart ends none. A guess counts as wrong before
 //! it is checked and is taken back if it was right: many at once are no faster than one after the other.
@@ -99,7 +99,7 @@ impl Logins {
         self.is_pinned
     }
 
-    /// Who sent a cookie of ours that is still good, and the token that goes with it.
+    /// The user whose valid cookie was sent, and the token that goes with it.
     pub(in crate::api) fn find(&self, headers: &HeaderMap, now: Timestamp) -> Option<(Principal, String)> {
         let cookies = headers.get_all(actix_web::http::header::COOKIE).filter_map(|value| value.to_str().ok());
         let value = cookies
@@ -278,7 +278,7 @@ impl Hashing {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
-            // Who no longer waits needs no answer.
+            // A caller that no longer waits needs no answer.
             let _ = answer.send(work());
         };
         if self.0.try_send(Box::new(job)).is_err() {
@@ -308,8 +308,8 @@ fn bare_cookie(value: String, is_secure: bool) -> actix_web::cookie::CookieBuild
     Cookie::build(COOKIE, value).path("/").http_only(true).same_site(SameSite::Strict).secure(is_secure)
 }
 
-/// What a page must send with every change: it can be known only to who holds the cookie, and no other site's page can
-/// set the header.
+/// What a page must send with every change: only a page with the cookie can know it, and no other site's page can set
+/// the header.
 pub(in crate::api) fn csrf_token(secret: &str) -> String {
     hex::encode(credentials::fingerprint(&format!("csrf:{secret}")))
 }

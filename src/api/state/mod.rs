@@ -1,4 +1,4 @@
-//! What requests share: the runtime and its store, who may call, and who is at the admin page.
+//! What requests share: the runtime and its store, the tokens, and the log-ins of the admin page.
 
 pub(super) mod batches;
 pub(super) mod caller;
@@ -35,9 +35,9 @@ pub(crate) type SecretReader = Box<dyn Fn(&str) -> Result<Option<String>> + Send
 pub(crate) struct State {
     /// Moves sessions and holds the store.
     pub(crate) runtime: Runtime,
-    /// Who may call.
+    /// The tokens that may call.
     pub(crate) tokens: Tokens,
-    /// Who is at the admin page.
+    /// The log-ins of the admin page.
     pub(crate) logins: Logins,
     /// How often a caller may call.
     pub(crate) rate_limit: RateLimit,
@@ -73,7 +73,7 @@ impl State {
         Ok(())
     }
 
-    /// Who calls with a token that is not known here: a command may have made it a moment ago.
+    /// The caller of a token that is not known here: a command may have made it a moment ago.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -51,7 +51,7 @@ impl Phone {
         if is_number { Ok(Self(text.to_owned())) } else { Err(refusal("it must be + and 7 to 15 digits")) }
     }
 
-    /// The ISO 3166 code of the number's country; `None` where its calling code is shared by several.
+    /// The ISO 3166 code of the number's country; `None` if the number does not show it.
     pub fn country(&self) -> Option<String> {
         plan::country(self.digits())
     }

@@ -173,8 +173,8 @@ fn patience(call: &HttpCall) -> Duration {
     attempt * call.max_retries.saturating_add(1) + limits::CALL_GRACE
 }
 
-/// The address as it is called. Line breaks and what is too long for any server are refused rather than mended: who
-/// puts them there is not the author.
+/// The address as it is called. Line breaks and what is too long for any server are refused rather than mended: they do
+/// not come from the author.
 fn called_address(url: &str) -> Option<String> {
     let is_sound = url.len() <= limits::ADDRESS_BYTES && !url.chars().any(char::is_control);
     web_link(url).filter(|link| is_sound && link.len() <= limits::ADDRESS_BYTES)

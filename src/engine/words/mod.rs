@@ -204,7 +204,7 @@ struct Entry {
 }
 
 struct Words {
-    /// Sorted, for a binary search.
+    /// Sorted by phrase, then by language.
     phrases: Vec<Entry>,
     languages: Vec<String>,
     countries: HashMap<String, Country>,

@@ -61,7 +61,7 @@ pub fn is_publishable(problems: &[Problem], force: bool) -> bool {
 pub struct Draft {
     /// What people will call the flow; `None` where the document has no usable name.
     name: Option<String>,
-    /// Flow or sequence; `None` where the document does not say.
+    /// Flow or sequence; `None` where the document does not have it.
     kind: Option<FlowKind>,
     /// The document's JSON, without an id.
     json: String,
@@ -83,7 +83,7 @@ impl Draft {
         }
     }
 
-    /// The draft of a flow that says one sentence, for an author to begin with.
+    /// The draft of a flow of one message, for an author to begin with.
     pub fn starter(name: &str, kind: FlowKind) -> Self {
         let document = json!({
             "schema_version": 1,

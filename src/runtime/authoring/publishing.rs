@@ -154,7 +154,7 @@ pub fn check(
         None if facts.approving_channel.is_some() => Offered::NotFetched,
         None => Offered::Unasked,
     };
-    // What cannot be read is not held against the author; the log says it.
+    // A flow that cannot be read is no problem of the document; the error is logged.
     let published = |id| {
         let found = reads.read(|conn| published_document(conn, id));
         found.unwrap_or_else(|error| {

@@ -64,7 +64,7 @@ impl Simulations {
         let simulation = self.tidy(self.clock.now()).by_id.get(&id)?.simulation.clone();
         let (done, weight) = {
             // A refused event puts back what it changed, but a panic may not have come so far: such a simulation is
-            // given up.
+            // dropped.
             let Ok(mut simulation) = simulation.lock() else {
                 self.lock().remove(id);
                 return None;

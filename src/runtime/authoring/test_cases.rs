@@ -57,7 +57,7 @@ pub struct Step {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    /// What is said, without what must not go out.
+    /// The messages, without those that must not go out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<ExpectedMessage>>,
     /// Whether the session goes on, or how it ended.
@@ -79,7 +79,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
     Option::deserialize(deserializer).map(Some)
 }
 
-/// A message that must be said.
+/// A message that is expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedMessage {
@@ -178,7 +178,7 @@ impl Expectation {
         }
     }
 
-    /// Compares, and says what differs first.
+    /// Compares, and returns what differs first.
     fn compare(&self, simulation: &Simulation, turns: &[SimulatedTurn]) -> Result<(), String> {
         let session = simulation.session();
         if let Some(expected) = &self.messages {

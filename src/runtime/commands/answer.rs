@@ -1,4 +1,4 @@
-//! Messages that no flow says: an agent's answer, the confirmation of an opt-out or an opt-in, and what `send` adds.
+//! Messages outside of flows: an agent's answer, the confirmation of an opt-out or an opt-in, and those of `send`.
 //!
 //! They go through the same outbox as a flow's, and their `origin` distinguishes them.
 
@@ -17,7 +17,7 @@ pub struct Answer {
     pub contact_id: ContactId,
     /// The text, unlimited in length: it is split into parts that the channel takes.
     pub text: String,
-    /// An agent says it, and no system.
+    /// Whether an agent wrote it, and not a system.
     pub is_by_person: bool,
 }
 
@@ -30,7 +30,7 @@ pub enum Answered {
         /// The message's id, or that of its first part.
         id: MessageId,
     },
-    /// The contact does not want to be written to, and no agent says it. Nothing was said.
+    /// The contact has opted out, and no agent wrote it. Nothing was enqueued.
     OptedOut,
     /// No contact has that id.
     NotFound,
@@ -48,7 +48,7 @@ impl Command for Answer {
         if !self.is_by_person && contact.contact.is_opted_out() {
             return Ok(Answered::OptedOut);
         }
-        // Who opts out while it waits is looked at again when it goes out, by the same rule.
+        // The opt-out is checked again when it goes out, by the same rule.
         let origin = if self.is_by_person { Origin::Agent } else { Origin::Api };
         Ok(Answered::Queued { id: job.enqueue_text(&contact, origin, &self.text, None)? })
     }

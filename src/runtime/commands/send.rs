@@ -1,7 +1,7 @@
-//! What the operator's own systems say to people: a text, or a template of the channel.
+//! Messages of the operator's own systems to people: a text, or a template of the channel.
 //!
-//! It belongs to no session and disturbs none. It is said to a phone number, whose contact is made where there is none;
-//! a refusal leaves nothing behind.
+//! They belong to no session and disturb none. They go to a phone number, whose contact is made where there is none; a
+//! refusal leaves nothing behind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::runtime::job::{Command, Deferred, Job, MESSAGE_MAX_AGE_MINUTES, Messa
 use crate::store::contacts::{self, StoredContact};
 use crate::store::{WriteClass, outbox, templates};
 
-/// How long a message may wait to go out: what a system says is news of the day.
+/// How long a message may wait to go out: a system's message is news of the day.
 const MAX_AGE: Duration = Duration::from_secs(MESSAGE_MAX_AGE_MINUTES as u64 * 60);
 
-/// Says a text. Where the channel takes free text for 24 hours after a person's message only, the person must have
+/// Sends a text. Where the channel takes free text for 24 hours after a person's message only, the person must have
 /// written by then.
 #[derive(Debug, Clone)]
 pub struct SendText {
@@ -30,7 +30,7 @@ pub struct SendText {
     pub text: String,
 }
 
-/// Says a template of the channel.
+/// Sends a template of the channel.
 #[derive(Debug, Clone)]
 pub struct SendTemplate {
     /// The recipient's number; an unknown one becomes a contact.
@@ -54,11 +54,11 @@ pub enum Sending {
         /// The recipient.
         contact_id: ContactId,
     },
-    /// Nothing was said, and nothing was changed.
+    /// Nothing was enqueued, and nothing was changed.
     Refused(SendRefusal),
 }
 
-/// Why nothing was said.
+/// Why nothing was enqueued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "refusal", rename_all = "snake_case")]
 pub enum SendRefusal {
@@ -188,11 +188,11 @@ fn is_said(outcome: &Sending) -> bool {
 }
 
 impl Job<'_> {
-    /// The contact of a number, if it has one already. A text may go to who has opted out of marketing alone, a
-    /// template may not.
+    /// The contact of a number, if it has one already. A text may go to a contact who has opted out of marketing alone,
+    /// a template may not.
     ///
     /// # Errors
-    /// The inner one is why nothing may be said to the person.
+    /// The inner error is why the person may not be written to.
     fn reachable(&self, phone: &Phone, is_template: bool) -> Result<Result<Option<StoredContact>, SendRefusal>> {
         let found = self.find_by_phone(phone)?;
         let is_opted_out = match &found {

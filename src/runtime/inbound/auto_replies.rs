@@ -4,11 +4,11 @@
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
 //! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked.
 //!
-//! Since a question for any text is answered by a machine, too, and a flow may take its time, it is the end as well
-//! after thirty within ten minutes that led to more: a session took another message of the person, whether or not that
-//! fitted, or the session that began went on by itself, because a timer of it fired. A person may well write every ten
-//! seconds to a flow that answers with a text and ends, but does not go through thirty conversations in ten minutes,
-//! however often the answers in each are wrong. Messages above the limit are kept as unrouted with the reason
+//! Since a question for any text is answered by a machine, too, and a flow may take its time, automatic answers also
+//! stop after thirty within ten minutes that led to more: a session took another message of the person, whether or not
+//! that fitted, or the session that began went on by itself, because a timer of it fired. A person may well write every
+//! ten seconds to a flow that answers with a text and ends, but does not go through thirty conversations in ten
+//! minutes, however often the answers in each are wrong. Messages above the limit are kept as unrouted with the reason
 //! [`Reason::AutoReplyLimit`]. Words that opt out and in do their work all the same; only their confirmations stop at
 //! as many within a minute.
 //!
@@ -36,7 +36,7 @@ const SILENCE: Duration = Duration::from_secs(3600);
 /// Messages from a person that are looked at: those of ten minutes, at three a second.
 const MAX_HEARD: u32 = 2_000;
 
-/// How a person stands with the limit.
+/// The state of a person under the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum Standing {
     /// There may be another automatic answer.
@@ -91,7 +91,7 @@ impl Earlier {
     }
 }
 
-/// How a person stands by what came before, the newest first. An operator has let answers go on at `allowed_from`.
+/// The state of a person by the messages before, the newest first. An operator has let answers go on at `allowed_from`.
 pub(in crate::runtime) fn standing(
     earlier: impl IntoIterator<Item = Earlier>,
     allowed_from: Option<Timestamp>,
@@ -121,7 +121,7 @@ pub(in crate::runtime) fn standing(
 }
 
 impl Job<'_> {
-    /// How a contact stands with the limit when a message comes at `at`.
+    /// The state of a contact under the limit when a message comes at `at`.
     pub(super) fn auto_replies(&self, contact_seq: i64, at: Timestamp) -> Result<Standing> {
         standing_of(self.tx(), contact_seq, at)
     }
@@ -137,7 +137,7 @@ impl Job<'_> {
     }
 }
 
-/// How a contact stands with the limit at a time.
+/// The state of a contact under the limit at a time.
 fn standing_of(conn: &Conn, contact_seq: i64, at: Timestamp) -> Result<Standing> {
     let heard = messages::heard_of(conn, contact_seq, at, (SILENCE, SPAN_OF_ROUNDS), MAX_HEARD)?;
     let allowed_from = contacts::auto_replies_allowed_from(conn, contact_seq)?;

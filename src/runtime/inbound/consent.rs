@@ -19,8 +19,8 @@ pub(super) enum Ending {
 }
 
 impl Job<'_> {
-    /// Opts a person out. `language` is the word's; without any, not even an unknown one, nothing is confirmed. Who had
-    /// opted out before gets no second confirmation.
+    /// Opts a person out. `language` is the word's; without any, not even an unknown one, nothing is confirmed. A
+    /// contact who had opted out before gets no second confirmation.
     pub(super) fn opt_out(
         &self,
         contact: &StoredContact,
@@ -34,7 +34,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The same without a word to the person, who did not just ask for it.
+    /// The same without a confirmation, because the person did not just ask for it.
     pub(super) fn opt_out_silently(&self, contact: &StoredContact, ending: Ending) -> Result<(), Deferred> {
         let mut opted_out = contact.contact.clone();
         opted_out.opted_out_at = opted_out.opted_out_at.or(Some(self.now()));

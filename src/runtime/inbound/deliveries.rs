@@ -77,7 +77,7 @@ impl Runtime {
             Item::Echo(echo) => self.take_echo(*echo, arrival.clone()).await,
             Item::Handover(handover) => self.take_handover(*handover, arrival.clone()).await,
             Item::Progress(progress) => {
-                // Who could not be reached may not be who was meant.
+                // The number in a failure may not be the recipient's.
                 let recipient = (progress.stage != Stage::Failed).then(|| progress.recipient.clone());
                 // Counted alone: another system may send from the same number, and each of its messages has three.
                 if self.note_progress(*progress).await? == ProgressOutcome::UnknownMessage {
@@ -106,7 +106,7 @@ impl Runtime {
                     "a template's status"
                 );
                 let Some(status) = news.becomes else {
-                    // What it is now only the list of them says.
+                    // Its current state is only in the list of templates.
                     self.want_templates();
                     return Ok(());
                 };

@@ -1,4 +1,5 @@
-//! What others say to a person on our number: it is kept in the conversation, and flows are silent for a while.
+//! Messages of other senders to a person on our number: they are kept in the conversation, and flows are silent for a
+//! while.
 
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ impl Command for TakeEcho {
             contacts::touch(tx, contact.seq, 1, None, sent_at)?;
         }
         job.note_change(|| Change::message(id, contact.contact.id, None, Direction::Out, MessageStatus::Sent));
-        // Who takes a message back, or puts an emoji on one, has not begun to talk.
+        // Deleting a message, or reacting to one, does not begin a conversation.
         if self.access.is_full() && matches!(echo.kind, IncomingKind::Reply(_) | IncomingKind::Edit) {
             job.hold_for_other(&contact, Sign { by: echo.by, at: sent_at, arrival: &self.arrival })?;
         }

@@ -1,4 +1,4 @@
-//! Who a message is from: addresses that a delivery shows together are one person's.
+//! The sender of a message: addresses that a delivery shows together are one person's.
 //!
 //! An address is looked up as it was sent, then in the other notation of the same number, then as the numbers of some
 //! countries are written elsewhere. What was sent is kept and never rewritten, and no number is asked whether it could
@@ -76,7 +76,7 @@ impl Job<'_> {
         for address in old.iter().filter(|address| !new.contains(address)) {
             addresses::retire(self.tx(), contact.seq, address, self.now())?;
         }
-        // That the contact has no id left says nothing of who had the new number before.
+        // That the contact has no id left is no evidence about the former owner of the new number.
         self.lead_to(contact.seq, &new, access, |_, theirs| theirs.iter().all(|id| new.contains(id)))?;
         Ok(())
     }
@@ -94,15 +94,15 @@ impl Job<'_> {
         self.lead_to(seq, shown, access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
-    /// Makes an address lead to the contact of a row, which becomes one with whom it led to. Gives the contact's row
-    /// then.
+    /// Makes an address lead to the contact of a row, merging it with the contact that the address led to. Returns the
+    /// contact's row after that.
     pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Deferred> {
         self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
-    /// Makes all these addresses lead to the contact. Who else they led to becomes one with it if `is_same` says so of
-    /// the ids of both, of which there may be none; otherwise only the addresses change hands. Gives the
-    /// contact's row then.
+    /// Makes all these addresses lead to the contact. Another contact that they led to is merged with it if `is_same`
+    /// is true of the ids of both, of which there may be none; otherwise only the addresses move. Returns the contact's
+    /// row after that.
     fn lead_to(
         &self,
         mut seq: i64,
@@ -176,8 +176,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Inserts a contact of whom only addresses are known, and returns its row. Who had opted out before being erased
-    /// is opted out from the first moment.
+    /// Inserts a contact of whom only addresses are known, and returns its row. A person who had opted out before being
+    /// erased is opted out from the first moment.
     fn add_contact(&self, shown: &[AddressKey], name: Option<&str>, source: &str) -> Result<i64> {
         let mut contact = Contact::new(ContactId(Uuid::now_v7()), None);
         contact.name = name.map(str::to_owned);

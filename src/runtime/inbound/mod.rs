@@ -130,8 +130,8 @@ impl Command for Receive {
 }
 
 impl Receive {
-    /// Who holds the conversation by what a message shows: another system of the provider, where it was said to that;
-    /// and not that any more, where it came to us since the last that was said to that.
+    /// Updates the hold by a message: one to another system of the provider begins or extends that system's hold, and
+    /// one to us ends it if it is newer than the last to that system.
     fn note_holder(
         &self,
         job: &Job<'_>,

@@ -12,7 +12,7 @@ use crate::store::sessions;
 
 /// How long a call is worth making: what a flow asked for before that is not asked any more.
 const WORTHWHILE: Duration = Duration::from_secs(24 * 3600);
-/// How long a wait's timer is moved on where the wait does not say.
+/// How long a wait's timer is moved on where the wait has no span.
 const SPAN: Duration = Duration::from_secs(60);
 
 impl Job<'_> {

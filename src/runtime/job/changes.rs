@@ -1,7 +1,7 @@
 //! The feed of changes, which pages and event streams follow live.
 //!
-//! A change says that something changed and where it stands now, after the commit that changed it. It is no record:
-//! what needs certainty reads the store. A subscriber that is too slow misses changes and receives `Everything`.
+//! A change names what has changed and its state now, after the commit that changed it. It is no record: what needs
+//! certainty reads the store. A subscriber that is too slow misses changes and receives `Everything`.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub enum Change {
         id: MessageId,
         /// Whose conversation it belongs to.
         contact_id: ContactId,
-        /// The session that said or took it.
+        /// The session that sent or took it.
         session_id: Option<SessionId>,
         /// The flow of that session.
         #[serde(skip)]
@@ -143,7 +143,7 @@ impl ChangeFeed {
         self.watchers.receiver_count() > 0 || self.waiters.are_there()
     }
 
-    /// Who waits for a message.
+    /// The callers that wait for a message.
     pub(in crate::runtime) fn waiters(&self) -> &Waiters {
         &self.waiters
     }

@@ -33,7 +33,7 @@ pub(in crate::runtime) struct Languages<'a> {
     pub(in crate::runtime) flow: Option<&'a str>,
 }
 
-/// Which of the two goes out. `takes_text` says whether the channel takes free text to this person now.
+/// Which of the two goes out. `takes_text`: whether the channel takes free text to this person now.
 ///
 /// # Errors
 /// The reason, if neither can.

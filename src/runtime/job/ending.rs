@@ -33,11 +33,11 @@ pub(in crate::runtime) struct SessionEnder<'a> {
 /// How a session ends that is not read.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) struct UnloadedEnd<'a> {
-    /// What the trace says has come to it.
+    /// The kind of event in the trace.
     pub(in crate::runtime) stimulus: &'a str,
     /// Why it and its queued messages end.
     pub(in crate::runtime) reason: Reason,
-    /// What the trace says of it.
+    /// The note in the trace.
     pub(in crate::runtime) note: &'a str,
 }
 

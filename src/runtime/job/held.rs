@@ -9,10 +9,10 @@
 //!
 //! - [`Job::apply`](super::Job) takes an event as if the time were not, and moves on what comes of it;
 //! - the router stores what the person writes without a turn, for the holder to read;
-//! - a claim has what flows say step aside until the end, and its age moves along;
+//! - a claim makes messages of flows step aside until the end, and their age moves along;
 //! - the acceptance of a prompt moves its timeout by the time that was left.
 //!
-//! What people, consent and the operator's systems say goes out as ever.
+//! Messages of agents and of the operator's systems, and confirmations of consent, go out as ever.
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Who else holds the conversation with a contact now.
+    /// The holder of the conversation with a contact now.
     pub(in crate::runtime) fn holder(&self, held: Option<Held>) -> Option<Held> {
         held.filter(|held| held.is_on(self.now()))
     }

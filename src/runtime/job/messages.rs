@@ -154,7 +154,7 @@ impl Job<'_> {
     }
 }
 
-/// How long what a flow says may wait to go out.
+/// How long the messages of a flow may wait to go out.
 pub(in crate::runtime) fn message_max_age(flow: &CompiledFlow) -> Duration {
     let minutes = flow.document().settings.message_max_age_minutes.unwrap_or(MESSAGE_MAX_AGE_MINUTES);
     Duration::from_secs(u64::from(minutes) * 60)

@@ -1,5 +1,5 @@
-//! What was said in several messages: the later ones go out only if those before them do, and not beside a template
-//! that stands for all of them.
+//! Texts in several messages: the later ones go out only if those before them do, and not beside a template that stands
+//! for all of them.
 //!
 //! The parts stand one behind the other in their lane, in rows that follow each other, and each names the first.
 

@@ -122,8 +122,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else its
-    /// trace says so.
+    /// Fails a message for good. Its session takes `delivery_failed` if it is still in the message's turn; else the
+    /// failure is noted in its trace.
     pub(in crate::runtime) fn fail_message(&self, row: &OutboxRow, failure: &Failure<'_>) -> Result<(), Deferred> {
         let Failure { reason, error, at, notifies_session } = *failure;
         let session = self.brief(row)?;
@@ -235,7 +235,7 @@ impl Job<'_> {
         self.session_ender().publish_stage(row, stage, provider_id, at, failure, None)
     }
 
-    /// The same with what the message costs, if the channel says so beside.
+    /// The same with what the message costs, if the status has that.
     pub(in crate::runtime) fn publish_priced_stage(
         &self,
         row: &OutboxRow,

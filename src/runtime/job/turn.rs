@@ -17,9 +17,9 @@ pub(in crate::runtime) struct Turn {
     pub(in crate::runtime) session: Session,
     /// The contact after it.
     pub(in crate::runtime) contact: Contact,
-    /// What it says, in order.
+    /// Its messages, in order.
     pub(in crate::runtime) said: Vec<PlannedMessage>,
-    /// The hours that what it says must wait for; `None` if it may go out at any time, as answers may.
+    /// The hours that its messages must wait for; `None` if they may go out at any time, as answers may.
     pub(in crate::runtime) hours: Option<SendHours>,
     /// The HTTP call that it makes, whose answer the session then waits for.
     pub(in crate::runtime) call: Option<HttpCall>,
@@ -39,16 +39,16 @@ pub(in crate::runtime) struct Handoff {
     pub(in crate::runtime) waits: bool,
 }
 
-/// A message that a turn says.
+/// A message of a turn, before it is stored.
 pub(in crate::runtime) struct PlannedMessage {
     pub(in crate::runtime) message: OutgoingMessage,
     /// Why it must not go out, if so.
     pub(in crate::runtime) refused: Option<Reason>,
-    /// Which part it is, if a node says it in several messages.
+    /// Which part it is, if a node's text is in several messages.
     pub(in crate::runtime) part: Option<PartOf>,
 }
 
-/// A message's place among those in which a node says one thing.
+/// A message's place among the parts of one node's text.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::runtime) struct PartOf {
     /// This part's number, from 1.
@@ -59,7 +59,7 @@ pub(in crate::runtime) struct PartOf {
     pub(in crate::runtime) options: Vec<MessageOption>,
 }
 
-/// What is said, as messages that are no longer than the channel takes.
+/// The messages of a turn, in parts that are no longer than the channel takes.
 fn in_parts(said: Vec<PlannedMessage>, limits: &TextLimits) -> Vec<PlannedMessage> {
     let mut groups: Vec<Vec<PlannedMessage>> = Vec::with_capacity(said.len());
     for PlannedMessage { message, refused, .. } in said {
@@ -90,7 +90,7 @@ fn in_parts(said: Vec<PlannedMessage>, limits: &TextLimits) -> Vec<PlannedMessag
 pub(in crate::runtime) enum NotTaken {
     /// It changes nothing, and this is why.
     Ignored(Reason),
-    /// A sub-flow has to be compiled first: the look-up said so, and knows which.
+    /// A sub-flow has to be compiled first; the look-up knows which.
     NotLoaded,
 }
 
@@ -101,7 +101,7 @@ impl From<NotLoaded> for NotTaken {
 }
 
 /// Takes an event. Afterwards the session may have more to take: see [`next`]. `limits` are those of the channel that
-/// says what comes of it.
+/// sends the resulting messages.
 ///
 /// # Errors
 /// Why it is not taken.
@@ -161,7 +161,7 @@ pub(in crate::runtime) fn take(
     Ok(Turn { session, contact, said, hours, call, handoffs, record })
 }
 
-/// Whether what a session says to an event answers the person. `session` is as it was before the event; one that a
+/// Whether a session's messages after an event answer the person. `session` is as it was before the event; one that a
 /// message has started has that as its input by then.
 fn is_answer(session: &Session, event: &Event, now: Timestamp) -> bool {
     match event {

@@ -11,7 +11,7 @@ use crate::domain::MessageId;
 /// Callers that wait at once; any more are answered at once.
 const MAX_WAITING: usize = 256;
 
-/// Who waits for which message.
+/// The callers that wait, by message.
 #[derive(Debug)]
 pub(in crate::runtime) struct Waiters {
     permits: Semaphore,

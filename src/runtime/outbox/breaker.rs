@@ -93,7 +93,7 @@ struct Circuit {
     suspects: HashSet<i64>,
     /// How often in a row it opened.
     failures: u32,
-    /// Raised each time that it opens or is closed by hand: a result of an attempt from before says nothing new.
+    /// Raised each time that it opens or is closed by hand: a result of an attempt from before is no news.
     round: u64,
 }
 
@@ -116,7 +116,8 @@ struct Tries {
 }
 
 impl Breaker {
-    /// Records what came of an attempt: what it says of the channel as a whole, of the message and of its person.
+    /// Records what came of an attempt: its consequences for the channel as a whole, for the message and for its
+    /// contact.
     pub(super) fn record_result(&self, attempt: &AttemptRef, sent: &Sent, now: Timestamp) -> Consequence {
         let AttemptRef { id, contact_seq, round, .. } = *attempt;
         let mut state = self.state();
@@ -130,8 +131,8 @@ impl Breaker {
         Consequence { open_until, retry_at, is_spent: tries.is_spent }
     }
 
-    /// Records a refusal that came in a status and not as an answer. While the circuit is open or half-open, it says
-    /// nothing new of the channel: it is of an attempt from before.
+    /// Records a refusal that came in a status and not as an answer. While the circuit is open or half-open, it is no
+    /// news about the channel: it is of an attempt from before.
     pub(super) fn record_late_refusal(&self, refusal: &Refusal, contact_seq: i64, id: MessageId, now: Timestamp) {
         let sent = Sent::Refused(refusal.clone());
         let mut state = self.state();
@@ -225,8 +226,7 @@ impl Circuit {
         self.open_until.is_some()
     }
 
-    /// Records what a result says about the channel as a whole, and returns until when it is left alone if that opened
-    /// the circuit.
+    /// Records a result for the channel as a whole, and returns until when it is left alone if that opened the circuit.
     fn record(
         &mut self,
         sent: &Sent,
@@ -261,7 +261,7 @@ impl Circuit {
             // One that is half-open is not well before it takes something.
             RefusalClass::Transient if self.is_tripped() || self.suspects.len() >= LANES_OF_AN_OUTAGE => {}
             RefusalClass::Transient => return None,
-            // It looks at messages, and says so of this one. Whether it takes any is not known yet.
+            // The far side processes messages, and refuses this one. Whether it takes any is not known yet.
             _ => {
                 *self = Self { round, suspects: std::mem::take(&mut self.suspects), ..Self::default() };
                 return None;
@@ -277,7 +277,7 @@ impl Circuit {
 }
 
 impl State {
-    /// Records what a result says about the head of a lane, and returns what it means for the message's tries.
+    /// Records a result for the head of a lane, and returns what it means for the message's tries.
     fn record_message(&mut self, sent: &Sent, attempt: &AttemptRef) -> Tries {
         let AttemptRef { id, contact_seq, number, .. } = *attempt;
         match sent {
@@ -306,14 +306,14 @@ impl State {
         Tries { times: 1, is_spent: true }
     }
 
-    /// Records what a result says about one person.
+    /// Records a result for one contact.
     fn record_person(&mut self, sent: &Sent, contact_seq: i64) {
         match sent {
             Sent::Refused(refusal) if refusal.class == RefusalClass::RecipientPacing => {
                 let times = self.person_refusals.entry(contact_seq).or_insert(0);
                 *times = times.saturating_add(1);
             }
-            // It says nothing of the person.
+            // It is no evidence about the contact.
             Sent::Refused(Refusal { class: RefusalClass::Transient, .. }) | Sent::Ambiguous { .. } => {}
             Sent::Accepted { .. } | Sent::Refused(_) => _ = self.person_refusals.remove(&contact_seq),
         }

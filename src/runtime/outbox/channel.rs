@@ -15,7 +15,7 @@ use crate::store::messages::MessageRow;
 use crate::store::{Conn, settings};
 use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedChannel};
 
-/// How the channel stands that messages go out on.
+/// The state of the channel that messages go out on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelState {
     /// The channel's name, as in the configuration.
@@ -37,7 +37,7 @@ struct Pause {
     explanation: Option<String>,
 }
 
-/// Pauses the channel for what the provider says of the account, the number or the access token.
+/// Pauses the channel for a refusal of the account, the number or the access token.
 struct PauseFor {
     refusal: Refusal,
     /// When the call began that was refused.
@@ -157,8 +157,8 @@ impl Job<'_> {
 }
 
 impl Runtime {
-    /// Records what a refusal of any call but that of a message says of the channel as a whole: one that concerns the
-    /// account, the number or the access token pauses it, as it would have paused it as the answer to a message.
+    /// Records a refusal of a call that sends no message: one that concerns the account, the number or the access token
+    /// pauses it, as it would have paused it as the answer to a message.
     pub(in crate::runtime) async fn heed(&self, refusal: &Refusal, began_at: Timestamp) {
         if refusal.class == RefusalClass::ChannelDown
             && let Err(error) = self.handle(PauseFor { refusal: refusal.clone(), began_at }).await

@@ -25,7 +25,7 @@ use crate::store::messages;
 use crate::store::outbox::{self, Addressee, OutboxRow, SessionBrief};
 use crate::store::{channels, templates};
 
-/// After what an attempt that has not ended is given up: longer than a channel may take to answer.
+/// An attempt still open after this is abandoned: longer than a channel may take to answer.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
 /// What a message that waited for its hours has left to go out in from when they begin, however long it has waited:
 /// what stands before it in its lane goes first.
@@ -256,7 +256,7 @@ impl Claiming<'_> {
         Ok(())
     }
 
-    /// Has a message wait. What other sessions and people say goes out past one that steps aside.
+    /// Has a message wait. Messages of other sessions and of people go out past one that steps aside.
     fn set_aside(&mut self, row: &OutboxRow, aside: &Aside) -> Result<()> {
         let (tx, now) = (self.job.tx(), self.job.now());
         match aside {
@@ -332,7 +332,7 @@ impl Candidate<'_> {
         if is_begun { Err(Reason::OptedOut.into()) } else { Ok(()) }
     }
 
-    /// Whether the message goes out to who opted out, too.
+    /// Whether the message goes out to an opted-out contact, too.
     fn reaches_all(&self) -> bool {
         [Origin::Consent, Origin::Agent].contains(&self.row.origin)
     }

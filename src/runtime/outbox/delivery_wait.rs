@@ -1,4 +1,4 @@
-//! Waiting for what the channel says of a message that was just queued.
+//! Waiting for the channel's answer on a message that was just queued.
 //!
 //! A caller registers before the message is queued: from then on every change of a message's status is published after
 //! its commit. The store is read when the message is queued, at each such notification, and once more at the end; it
@@ -80,7 +80,7 @@ impl DeliveryWait<'_> {
     }
 }
 
-/// A message as it stands.
+/// The state of a message.
 struct Seen {
     status: MessageStatus,
     provider_id: Option<String>,
@@ -125,7 +125,7 @@ fn see(conn: &Conn, id: MessageId) -> Result<Seen> {
                 || channels::find(conn, &row.channel)?.is_some_and(|channel| channel.paused_at.is_some())
         }
         MessageStatus::Sending => false,
-        // Word of it may still come while it holds its lane.
+        // A status may still come while it holds its lane.
         MessageStatus::Unknown => row.next_attempt_at.is_none(),
         _ => true,
     };

@@ -1,9 +1,9 @@
-//! The outbox: messages go out after the commit that says them, in order, at least once.
+//! The outbox: messages go out after the commit that enqueues them, in order, at least once.
 //!
-//! A message is a row of the turn that says it. It stands in a lane, one for each channel and contact, and only the
-//! head of a lane goes out; lanes do not wait for each other. A worker claims heads (one job decides on many and marks
-//! them), hands them to the channel, many at a time, and records each answer in a job of its own. State is
-//! exactly-once; a message goes out at least once, always under the same id:
+//! A message is a row that a turn inserts. It stands in a lane, one for each channel and contact, and only the head of
+//! a lane goes out; lanes do not wait for each other. A worker claims heads (one job decides on many and marks them),
+//! hands them to the channel, many at a time, and records each answer in a job of its own. State is exactly-once; a
+//! message goes out at least once, always under the same id:
 //!
 //! | the process dies | then |
 //! |---|---|
@@ -378,7 +378,7 @@ async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
     record(runtime, attempt, sent, round).await;
 }
 
-/// Records what came of an attempt. An answer is not given up while the store is merely busy.
+/// Records the result of an attempt. It is not dropped while the store is merely busy.
 async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     let now = runtime.clock().now();
     let outbox = &runtime.inner.outbox;

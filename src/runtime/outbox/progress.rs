@@ -58,7 +58,7 @@ impl Command for NoteProgress {
     fn run(&self, job: &Job<'_>) -> Result<ProgressOutcome, Deferred> {
         let Some(row) = self.message(job)? else { return Ok(ProgressOutcome::UnknownMessage) };
         let row = match self.progress.recipient.addresses.iter().find(|address| !address.kind.is_id()) {
-            // Who could not be reached may not be who was meant.
+            // The number in a failure may not be the recipient's.
             Some(named) if self.progress.stage != Stage::Failed => job.reached_at(row, (named, false), self.access)?,
             _ => row,
         };

@@ -65,7 +65,8 @@ impl Command for Record {
             && row.next_attempt_at.is_some()
             && row.attempts == self.number;
         match &self.sent {
-            // A status said before the answer did that this very attempt has failed: what waits is the next one.
+            // A status reported before the answer that this very attempt has failed: the queued row is the next
+            // attempt.
             Sent::Accepted { provider_id: Some(id), .. }
                 if row.provider_id.as_ref() == Some(id)
                     && row.next_attempt_at.is_some()

@@ -22,9 +22,9 @@ use crate::runtime::job::wake::Wakeups;
 use crate::store::tombstones::ErasureKey;
 use crate::store::{Conn, Tx, contacts, messages, search_queue};
 
-/// What the contacts' records say of where they are from.
+/// The source in the rows of the contacts.
 const SOURCE: &str = "csv_import";
-/// What the traces of sessions say that end with an opt-out.
+/// The reason in the traces of sessions that end with an opt-out.
 const ENDED_BY_IMPORT: &str = "an import opted the contact out";
 
 /// What another system knows of a person.
@@ -32,7 +32,7 @@ const ENDED_BY_IMPORT: &str = "an import opted the contact out";
 pub struct Incoming {
     /// Whose row it is.
     pub phone: Phone,
-    /// What it says. `opt_out` may be `true` only.
+    /// The new values. `opt_out` may be `true` only.
     pub change: ContactChange,
     /// That the person agreed to be written to.
     pub opted_in: Option<Moment>,
@@ -63,8 +63,7 @@ impl Moment {
 pub struct Outcome {
     /// What came of it.
     pub saved: Saved,
-    /// It says that the person is not to be written to, and the person has opted in here since, or may have: that
-    /// stands.
+    /// The row opts the person out, and the person has opted in here since, or may have: the opt-in stands.
     pub stays_in: bool,
 }
 

@@ -1,11 +1,12 @@
 //! Posting what is queued for endpoints: in order at each, side by side at all of them.
 //!
 //! - 2xx: taken. Everything else has failed and is tried again: after 5 s at first, at last after an hour.
-//! - What has failed for 24 hours is given up, with all that is as old, and the next is tried within the hour.
-//! - An answer that says that it is the request's fault (3xx, as redirects are not followed, and 4xx except 408, 425
-//!   and 429) gives that delivery up after five attempts, so that one which an endpoint will never take does not hold
-//!   up the others for a day.
-//! - 410 Gone switches the endpoint off and gives up what is queued for it.
+//! - A delivery that has failed for 24 hours is abandoned, with all that are as old, and the next is tried within the
+//!   hour.
+//! - An answer that blames the request (3xx, as redirects are not followed, and 4xx except 408, 425 and 429) abandons
+//!   that delivery after five attempts, so that one which an endpoint will never take does not hold up the others for a
+//!   day.
+//! - 410 Gone switches the endpoint off and abandons what is queued for it.
 //!
 //! An endpoint may be inside the operator's network, and the person who sets it up need not be the operator: the body
 //! of an answer is kept as the reason only if flows may call the address that gave it (see `address_guard`).
@@ -284,9 +285,9 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
 enum NextStep {
     /// It is tried again then.
     Again(Timestamp),
-    /// It is given up, and the next is tried at once.
+    /// It is abandoned, and the next is tried at once.
     Faulty,
-    /// It is given up with all that is as old, and the next is tried then.
+    /// It is abandoned with all that are as old, and the next is tried then.
     TooOld(Timestamp),
     /// The endpoint has answered 410 and wants no more events.
     Gone,

@@ -156,7 +156,7 @@ impl Runtime {
         Ok(is_known)
     }
 
-    /// Gives an endpoint another secret, with which everything is signed from now on, and gives it this once. `None`
+    /// Gives an endpoint another secret, with which everything is signed from now on, and returns it this once. `None`
     /// if there is no such endpoint.
     ///
     /// # Errors

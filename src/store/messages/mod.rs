@@ -23,7 +23,7 @@ pub struct NewOutgoing<'a> {
     pub id: MessageId,
     /// Row of the contact.
     pub contact_seq: i64,
-    /// Row of the session that says it, and the turn; `None` for messages that no session says.
+    /// Row of the session that sends it, and the turn; `None` for messages outside of sessions.
     pub session: Option<(i64, u32)>,
     /// The channel's name.
     pub channel: &'a str,
@@ -37,7 +37,7 @@ pub struct NewOutgoing<'a> {
     pub reason: Option<&'a str>,
     /// When a queued message may go out.
     pub next_attempt_at: Option<Timestamp>,
-    /// Who says it.
+    /// The kind of sender.
     pub origin: Origin,
     /// When a message that has not gone out by then is dropped.
     pub good_until: Option<Timestamp>,
@@ -106,7 +106,7 @@ pub struct MessageRow {
     pub contact_seq: i64,
     /// The contact that wrote or got it.
     pub contact_id: ContactId,
-    /// Row of the session that said or took it.
+    /// Row of the session that sent or took it.
     pub session_seq: Option<i64>,
     /// That session; `None` also once the session itself is gone.
     pub session_id: Option<SessionId>,
@@ -140,7 +140,7 @@ pub struct MessageRow {
     pub created_at: Timestamp,
     /// When anything of it last changed.
     pub updated_at: Timestamp,
-    /// Who says it; `None` of one that came in.
+    /// The kind of sender; `None` of one that came in.
     pub origin: Option<Origin>,
     /// The provider's explanation of the reason.
     pub error: Option<String>,
@@ -278,8 +278,8 @@ pub fn find_received(
 }
 
 /// The message of a direction that a channel knows by `provider_id`, among the ids that all its messages share. Each
-/// direction has ids of its own: who takes our messages on the generic webhook may number them as the messages of
-/// people are numbered.
+/// direction has ids of its own: a receiver of our messages on the generic webhook may use the same numbers as for the
+/// messages of people.
 pub fn find_by_provider_id(
     conn: &Conn,
     channel: &str,
@@ -361,7 +361,7 @@ pub fn set_pricing(tx: &Tx<'_>, seq: i64, pricing: &str) -> Result<bool> {
     Ok(was_unknown == Some(true))
 }
 
-/// Whether a person has said anything in a session, the message that started it included.
+/// Whether a person has written anything in a session, the message that started it included.
 pub fn has_written_in(conn: &Conn, contact_seq: i64, session_seq: i64) -> Result<bool> {
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messages

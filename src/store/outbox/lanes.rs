@@ -134,8 +134,8 @@ pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     Ok(statement.query_row([row.seq], |row| row.get(0))?)
 }
 
-/// Whether any message that a session said in a turn on this channel is not settled. What waits for another channel,
-/// which may never be back, counts for nothing.
+/// Whether any message of a session's turn on this channel is not settled. Messages that wait for another channel,
+/// which may never be back, do not count.
 pub fn is_turn_unsettled(
     conn: &Conn,
     channel: &str,
@@ -175,7 +175,7 @@ pub fn behind(conn: &Conn, row: &OutboxRow, count: u32, which: PartsIn<'_>) -> R
     Ok(rows)
 }
 
-/// Parks a queued message until the one before it is settled. Its turn has come: it stands aside no longer.
+/// Parks a queued message until the one before it is settled. It no longer steps aside.
 pub fn park(tx: &Tx<'_>, seq: i64) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, parked()))?;

@@ -41,7 +41,7 @@ pub struct OutboxRow {
     pub id: MessageId,
     /// Row of its contact.
     pub contact_seq: i64,
-    /// Row of the session that says it.
+    /// Row of the session that sends it.
     pub session_seq: Option<i64>,
     /// The turn of that session.
     pub turn: Option<u32>,
@@ -49,7 +49,7 @@ pub struct OutboxRow {
     pub channel: String,
     /// The channel's id of it.
     pub provider_id: Option<String>,
-    /// What is said, and how it was sent so far.
+    /// The content, and how it was sent so far.
     pub body: StoredBody,
     /// How far it got.
     pub status: MessageStatus,
@@ -59,7 +59,7 @@ pub struct OutboxRow {
     pub next_attempt_at: Option<Timestamp>,
     /// When the attempt under way began.
     pub claimed_at: Option<Timestamp>,
-    /// Who says it.
+    /// The kind of sender.
     pub origin: Origin,
     /// When it is dropped if it has not gone out by then.
     pub good_until: Option<Timestamp>,
@@ -84,7 +84,7 @@ pub struct SessionBrief {
     pub status: Status,
     /// The last turn that it took.
     pub turn: u32,
-    /// It waits for a reply, and not for ever, or for a delay to be over: its timer may move with what it says.
+    /// It waits for a reply, and not for ever, or for a delay to be over: its timer may move with its message.
     pub has_span: bool,
 }
 
@@ -103,7 +103,7 @@ pub struct Addressee {
     pub last_inbound_at: Option<Timestamp>,
     /// Nothing of the person is to be left.
     pub is_being_erased: bool,
-    /// Who else holds the conversation, or held it last.
+    /// The current or last hold on the conversation.
     pub held: Option<Held>,
     /// The newest address of each kind, by its name.
     pub addresses: BTreeMap<String, String>,
@@ -157,7 +157,7 @@ pub fn too_old_elsewhere(conn: &Conn, channel: &str, now: Timestamp, limit: u32)
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Marks a message as being sent: an attempt more, given up at `lease`. `body` replaces its JSON.
+/// Marks a message as being sent: an attempt more, abandoned at `lease`. `body` replaces its JSON.
 pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'sending', attempts = attempts + 1, claimed_at = ?3, next_attempt_at = ?2,
@@ -168,8 +168,8 @@ pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: T
     Ok(())
 }
 
-/// Puts a message back into its lane, to go out at `at`. `attempts` are those that count from now on, `error` says why
-/// it has not gone out.
+/// Puts a message back into its lane, to go out at `at`. `attempts` are those that count from now on, `error` is why it
+/// has not gone out.
 pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Option<&str>, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'queued', next_attempt_at = ?2, attempts = ?3, error = ?4, reason = NULL,
@@ -375,8 +375,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
-/// Drops what flows and systems have queued for a contact, and returns it. What an agent answers, and what confirms a
-/// wish of the person, goes out all the same.
+/// Drops what flows and systems have queued for a contact, and returns it. An agent's answers and confirmations of
+/// consent go out all the same.
 pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
         "UPDATE messages INDEXED BY messages_lane

@@ -14,8 +14,8 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::Result;
 use crate::store::{Conn, Tx};
 
-/// Where a contact stands among all: its last message, in milliseconds since the Unix epoch, and its row. The highest
-/// is first.
+/// A contact's place among all: its last message, in milliseconds since the Unix epoch, and its row. The highest is
+/// first.
 pub(super) type Place = (Option<i64>, i64);
 
 /// Contacts in a block, which with its row fills half of a page.
@@ -94,7 +94,7 @@ impl<'a> Times<'a> {
         Self { conn, block: None, times: Vec::new() }
     }
 
-    /// Where a contact stands, as far as the blocks know.
+    /// A contact's place, as far as the blocks have it.
     pub(super) fn place(&mut self, seq: i64) -> Result<Place> {
         let block = seq / PER_BLOCK;
         if self.block != Some(block) {

@@ -97,7 +97,7 @@ impl Person {
         text
     }
 
-    /// Where the person stands among all.
+    /// The contact's place among all.
     pub(super) fn place(&self) -> Place {
         (self.last_message_at, self.seq)
     }
@@ -220,7 +220,7 @@ impl Indexed {
     }
 }
 
-/// Makes the index say what a contact's row says, and returns where the contact stands.
+/// Writes a contact's row into the index, and returns the contact's place.
 fn index(tx: &Tx<'_>, seq: i64) -> Result<Place> {
     let before = Indexed::find(tx, seq)?;
     let person = Person::find(tx, seq, true)?;

@@ -59,8 +59,8 @@ pub fn find(conn: &Conn, search: &Search, limit: u32) -> Result<Vec<Profile>> {
     Ok(profiles)
 }
 
-/// As [`find`], in parts: those behind the place `after`, if one is given. Who is written to meanwhile goes to the
-/// beginning, and is in no later part.
+/// As [`find`], in parts: those behind the place `after`, if one is given. A contact that gets a message meanwhile
+/// moves to the beginning, and is in no later part.
 pub fn find_page(conn: &Conn, search: &Search, after: Option<Place>, limit: u32) -> Result<FoundPage> {
     let limit = limit as usize;
     let Some(filter) = Filter::of(conn, search)? else {

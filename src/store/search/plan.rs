@@ -144,7 +144,7 @@ struct Walk<'a> {
     rows: VecDeque<rusqlite::Rows<'a>>,
     /// Rows of those that fit so far.
     found: Vec<i64>,
-    /// Who was looked at last.
+    /// The place of the last contact that was checked.
     at: Option<Place>,
 }
 

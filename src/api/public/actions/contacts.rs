@@ -188,7 +188,7 @@ pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Re
     }
 }
 
-/// `POST /actions/search-contacts`: those that all filters fit, who was last in touch first.
+/// `POST /actions/search-contacts`: those that match all filters, the latest message first.
 pub(in crate::api) async fn search_contacts(
     state: web::Data<State>,
     body: OptionalJsonBody,

@@ -47,14 +47,14 @@ impl Simulation {
         })
     }
 
-    /// Has what an event made of that stand still again.
+    /// Moves the timers on again that an event has armed.
     pub(super) fn hold_on(&mut self) {
         if let Some(held) = self.held() {
             engine::move_timers(&mut self.state.session, Move::On(held.rest(self.state.now)), held.until);
         }
     }
 
-    /// Notes that what a turn says waits.
+    /// Adds a warning that the messages of a turn wait.
     pub(super) fn warn_of_colleague(&self, record: &mut TurnRecord) {
         if let Some(held) = self.held() {
             let until = held.until.to_iso_seconds();

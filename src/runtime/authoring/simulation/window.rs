@@ -50,8 +50,8 @@ impl Window {
         (self.is_open, self.until) = (true, Some(now.plus(SPAN)));
     }
 
-    /// Leaves of each message what the channel shows of it. What is said in parts goes as one template, and no further
-    /// than a part that is not taken.
+    /// Reduces each message to what the channel shows of it. A text in parts goes as one template, and no further than
+    /// a part that is not taken.
     pub(super) fn choose_all(&self, said: &mut [PlannedMessage], now: Timestamp) {
         let mut before = None;
         for said in said {
