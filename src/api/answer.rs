@@ -1,4 +1,4 @@
-//! What answers share: how a moment is written, and the pages of lists.
+//! Shared parts of answers: the format of moments, and the pages of lists.
 
 use serde_json::{Value, json};
 

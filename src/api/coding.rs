@@ -1,4 +1,4 @@
-//! Content codings: answers that are compressed for who takes that, and bodies that come compressed.
+//! Content codings: compressing answers for clients that accept it, and decompressing bodies.
 //!
 //! An answer of more than [`WORTH`] bytes goes out in the coding that `Accept-Encoding` prefers (RFC 9110, section
 //! 12.5.3), with `Vary` and, where it has an `ETag`, one for each coding. Small answers, of which triggers are, cost
@@ -254,7 +254,7 @@ pub(super) fn of_body(request: &HttpRequest) -> Result<Coding, ApiError> {
 pub(super) enum Unpacking {
     /// There is more than was allowed.
     TooLong,
-    /// It is not what it is said to be.
+    /// The body is not in the coding that its header names.
     Unreadable(io::Error),
 }
 

@@ -34,7 +34,7 @@ pub(super) enum ApiError {
     KeyReused,
     /// A body is in a coding that is not taken.
     UnknownCoding(String),
-    /// A rule of the product says no.
+    /// A rule of the product forbids it.
     Refused { status: StatusCode, error: String, extra: Map<String, Value> },
     /// Fields are wrong: each with its sentences, in the order found.
     Validation(Vec<(String, String)>),

@@ -29,7 +29,7 @@ pub enum Item {
     Template(TemplateNews),
     /// The provider's list of templates has changed: it has to be fetched again.
     Templates,
-    /// A person has said to the provider whether marketing messages are wanted.
+    /// A person has told the provider whether marketing messages are wanted.
     Preference(Preference),
     /// Something about the account or the channel as a whole, to be shown to the operator.
     Notice {

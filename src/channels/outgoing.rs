@@ -51,7 +51,7 @@ impl Recipient {
     }
 }
 
-/// What a message says. Which of a node's text and template it is has been decided.
+/// The content of a message. The choice between a node's text and template has been made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A message of free text.

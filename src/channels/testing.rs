@@ -14,7 +14,7 @@ pub(super) enum Does {
     Redirects(u16, String),
     /// Takes the request and closes the connection.
     Drops,
-    /// Takes the request and says nothing.
+    /// Takes the request and sends no answer.
     Hangs,
     /// Answers 200, promises more of a body than it sends, and closes.
     BreaksOff(&'static str),

@@ -29,7 +29,7 @@ pub struct WebhookOptions {
     pub secret: String,
 }
 
-/// What the section of the configuration says of the channel.
+/// The channel's section of the configuration.
 #[derive(Deserialize)]
 pub(super) struct WebhookSection {
     #[serde(flatten)]

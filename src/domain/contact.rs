@@ -43,8 +43,8 @@ impl Contact {
         of_flow.map(str::to_owned).or_else(of_phone)
     }
 
-    /// On which clock the contact is in a flow: that of `settings.timezone`, else of the country of the phone number,
-    /// else of `settings.country`, else UTC. Whatever a flow says, reads or does at a time of day goes by it.
+    /// The time zone of the contact in a flow: that of `settings.timezone`, else of the country of the phone number,
+    /// else of `settings.country`, else UTC. All times of day that a flow writes, reads or acts on are in it.
     ///
     /// A country of several zones has the one in which most of its people live, the United States the Central one.
     /// Finding out a number's country costs a good part of a turn: ask only where a time of day matters.
@@ -131,8 +131,8 @@ impl Contact {
         }
     }
 
-    /// Whether nothing may be said to the person, not even in a conversation that goes on. Whether one may be begun is
-    /// a matter of `opted_out_at` alone.
+    /// Whether no message may go to the person, not even in a conversation that goes on. Whether one may be begun is a
+    /// matter of `opted_out_at` alone.
     pub fn is_opted_out(&self) -> bool {
         self.opted_out_at.is_some() && !self.marketing_only
     }

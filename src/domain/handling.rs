@@ -19,7 +19,7 @@ named! {
         OptIn = "opt_in",
         /// It is for the person who has taken over the session.
         Handoff = "handoff",
-        /// The conversation is held by another party; the reason says by which.
+        /// The conversation is held by another party; the reason says by which party.
         Held = "held",
         /// It started a flow by one of its keywords.
         Keyword = "keyword",

@@ -14,7 +14,7 @@ named! {
     pub enum Holder {
         /// A person who writes in the WhatsApp Business app, on the same number.
         Colleague = "colleague",
-        /// Another system of Meta, such as Meta Business Agent. What is said meanwhile comes on the field `standby`.
+        /// Another system of Meta, such as Meta Business Agent. Messages meanwhile come on the field `standby`.
         Standby = "standby",
     }
 }

@@ -1,4 +1,4 @@
-//! Messages: what a flow says, and what a person answers.
+//! Messages of flows, and replies of people.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ named! {
     }
 }
 
-/// A message that a node says, with all templates filled in.
+/// A message of a node, with all templates filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutgoingMessage {
-    /// The node that says it.
+    /// The node that sends it.
     pub node: NodeId,
     /// What it is.
     #[serde(rename = "type")]
@@ -145,8 +145,7 @@ pub struct Reply {
     /// The medium or place, as the channel describes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
-    /// The turn in which the message of ours that it taps or quotes was said; `None` where the channel does not report
-    /// it.
+    /// The turn that sent the message of ours that it taps or quotes; `None` where the channel does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers_turn: Option<u32>,
     /// When the request that brought it arrived: what decides whether it was in time.

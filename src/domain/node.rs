@@ -221,7 +221,7 @@ pub struct TemplateUse {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    /// What it says.
+    /// The text of the message.
     pub text: Option<String>,
     /// What it shows.
     pub media: Option<MediaTemplate>,
@@ -245,7 +245,7 @@ pub struct Ask {
     pub validation: Validation,
     /// Where in `context` the answer is kept.
     pub save_as: Option<String>,
-    /// What is said after an answer that did not match; the text again by default.
+    /// The text after an answer that did not match; the first text again by default.
     pub retry_text: Option<String>,
     /// How many answers in all before `no_match`.
     #[serde(default = "default_attempts")]
@@ -299,7 +299,7 @@ pub struct Validation {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Menu {
-    /// What it says.
+    /// The text of the message.
     pub text: Option<String>,
     /// What stands in where the channel forbids free text.
     pub template: Option<TemplateUse>,
@@ -310,7 +310,7 @@ pub struct Menu {
     pub allow_numbers: bool,
     /// Where in `context` the chosen id is kept.
     pub save_as: Option<String>,
-    /// What is said after an answer that did not match; the text again by default.
+    /// The text after an answer that did not match; the first text again by default.
     pub retry_text: Option<String>,
     /// How many answers in all before `no_match`.
     #[serde(default = "default_attempts")]

@@ -7,7 +7,7 @@ pub struct NodeSample {
     pub type_name: &'static str,
     /// What such a node does: the rest of a sentence that begins with the type.
     pub about: &'static str,
-    /// Whether it says something, and so may name a template.
+    /// Whether it sends a message, and so may name a template.
     pub takes_template: bool,
     /// JSON of what a new one has beside `id` and `type`. Its exits lead nowhere yet.
     pub fields: &'static str,

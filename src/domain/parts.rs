@@ -48,7 +48,7 @@ impl TextLimits {
     }
 }
 
-/// Which part of what was said a message is. It is stored with it.
+/// The place of a message among the parts of a text. It is stored with the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The message that is the first part.

@@ -128,7 +128,7 @@ pub mod checks {
 
         // What nodes say.
 
-        /// A node that speaks has nothing to say.
+        /// A node that sends a message has no content for it.
         NOTHING_TO_SAY = Error "nothing_to_say";
         /// A text is longer than a message may be.
         TEXT_TOO_LONG = Error "text_too_long";

@@ -47,7 +47,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What it says of a session in particular, with what to do about the flow.
+            /// The sentence about a session in particular, with what to do about the flow.
             pub const fn of_session(self) -> Option<&'static str> {
                 match self {
                     $($(Self::$name => Some($of_session),)?)*

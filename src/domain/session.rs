@@ -166,10 +166,10 @@ pub struct Frame {
     pub context: Map<String, Value>,
 }
 
-/// Which frame a message of the last turn was said in.
+/// The frame that sent a message of the last turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spoken {
-    /// The node that said it.
+    /// The node that sent it.
     pub node: NodeId,
     /// The frame's id.
     pub frame: u32,
@@ -220,7 +220,7 @@ pub struct Session {
     /// root flow's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<Frame>,
-    /// What sub-flows said in the last turn, so that a failed delivery finds the frame that it concerns.
+    /// The messages of sub-flows in the last turn, so that a failed delivery finds the frame that it concerns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spoken: Vec<Spoken>,
     /// The code of the failure to deliver its last message, as long as it has neither sent nor got a message since. If

@@ -1,4 +1,4 @@
-//! A message to a person as it is stored: what is said, and how it has been sent so far.
+//! A message to a person as it is stored: its content, and how it has been sent so far.
 //!
 //! `messages.body` holds it as JSON. [`NewMessage`] is what is written when the message is queued, [`StoredMessage`]
 //! what is read of it whenever it is decided on, and [`StoredBody::with_sent`] what an attempt adds. Keys that this
@@ -14,7 +14,7 @@ use super::{MediaRef, MessageKind, MessageOption, NodeId, OutgoingMessage, Part,
 /// A message as it is stored when it is queued.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewMessage<'a> {
-    /// The node that says it, if one does.
+    /// The node that sends it; `None` for a message outside of flows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<&'a NodeId>,
     /// What it is.
@@ -35,13 +35,13 @@ pub struct NewMessage<'a> {
     /// The hours that it waits for, unless the person writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<&'a SendHours>,
-    /// Which part it is of what is said in several messages.
+    /// Which part it is of a text in several messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
 }
 
 impl<'a> NewMessage<'a> {
-    /// One that a node says.
+    /// A message of a node.
     pub fn of(message: &'a OutgoingMessage) -> Self {
         let OutgoingMessage { node, kind, text, options, media, template } = message;
         Self {
@@ -56,13 +56,13 @@ impl<'a> NewMessage<'a> {
         }
     }
 
-    /// A text that no node says.
+    /// A text outside of flows.
     pub fn text(text: &'a str) -> Self {
         let kind = MessageKind::Text;
         Self { node: None, kind, text: Some(text), options: &[], media: None, template: None, hours: None, part: None }
     }
 
-    /// A template that no node says, with the text that it comes to.
+    /// A template outside of flows, with the text that it comes to.
     pub fn template(template: &'a TemplateRef, text: &'a str) -> Self {
         Self { kind: MessageKind::Template, template: Some(template), ..Self::text(text) }
     }
@@ -71,7 +71,7 @@ impl<'a> NewMessage<'a> {
 /// A stored message, as it is read to decide on it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct StoredMessage {
-    /// The node that says it, if one does.
+    /// The node that sends it; `None` for a message outside of flows.
     #[serde(default)]
     pub node: Option<NodeId>,
     /// What it is.
@@ -92,7 +92,7 @@ pub struct StoredMessage {
     /// The hours that it waits for, unless the person writes.
     #[serde(default)]
     pub hours: Option<SendHours>,
-    /// Which part it is of what is said in several messages.
+    /// Which part it is of a text in several messages.
     #[serde(default)]
     pub part: Option<Part>,
     /// How the last attempt sent it, if it can go out in more than one way and was sent.

@@ -49,7 +49,7 @@ named! {
         Paused = "paused",
         /// The channel has switched it off for good.
         Disabled = "disabled",
-        /// The channel says something that is none of these, or has forgotten it.
+        /// The channel's status is none of these, or the channel does not have it any more.
         Other = "other",
     }
 }

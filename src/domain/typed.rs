@@ -81,7 +81,7 @@ fn exact_of(letters: &str) -> String {
     if trimmed.is_empty() { letters.to_owned() } else { trimmed.to_owned() }
 }
 
-/// Whether two texts are the same as a condition says it: by their letters, or by their [`exact`] form.
+/// Whether two texts are the same for a condition: by their letters, or by their [`exact`] form.
 pub fn is_same(one: &str, other: &str) -> bool {
     if is_plain(one) && is_plain(other) {
         return one.eq_ignore_ascii_case(other);

@@ -43,7 +43,7 @@ impl Bounds {
             Expects::Number | Expects::Text => {
                 let read = |value: &Value| match number::bound(value, writing) {
                     Some((number, true)) => Ok(number),
-                    // It was published before this was asked for, and is read as answers are.
+                    // It was published before this was checked, and is read as answers are.
                     Some((number, false)) => Err((Some(number), "can be read in two ways")),
                     None => Err((None, "is no number")),
                 };

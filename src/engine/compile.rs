@@ -46,12 +46,12 @@ pub struct CompiledFlow {
     pub(super) places: HashMap<String, usize>,
     pub(super) ttl: Option<Duration>,
     pub(super) date_order: Option<DateOrder>,
-    /// What is said to a message that comes after a session's end.
+    /// The answer to a message that comes after a session's end.
     pub(super) late_text: Option<Text>,
     weight: usize,
 }
 
-/// What a node says: text, medium and template, any of which may be absent, and the options below it.
+/// The message of a node: text, medium and template, any of which may be absent, and the options below it.
 #[derive(Debug, Default)]
 pub(super) struct Speech {
     pub(super) text: Option<Text>,
@@ -573,7 +573,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Notes what is wrong with a template; that there are too many is said once.
+    /// Records the problem of a template; that there are too many is recorded once.
     fn refuse(&mut self, field: &str, problem: Problem) {
         let too_many = checks::TOO_MANY_TEMPLATES.id();
         if problem.id != too_many || !self.problems.iter().any(|one| one.id == too_many) {

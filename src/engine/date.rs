@@ -99,7 +99,7 @@ struct Reader<'a> {
     around: &'a Around<'a>,
     told: Vec<Told>,
     weekdays: Vec<u8>,
-    /// Whether something is said that leaves the day open.
+    /// Whether a word leaves the day open.
     is_open: bool,
 }
 

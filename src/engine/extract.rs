@@ -113,7 +113,7 @@ pub(super) fn extract(
     }
 }
 
-/// Whether nothing is said beside a number.
+/// Whether there is nothing beside a number.
 fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }

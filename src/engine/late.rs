@@ -1,4 +1,4 @@
-//! What a flow says to a message that came after its session had ended.
+//! A flow's answer to a message that came after its session had ended.
 
 use serde_json::Value;
 

@@ -136,9 +136,9 @@ pub enum Event {
     },
     /// A message of this turn failed for good.
     DeliveryFailed {
-        /// The turn that said it.
+        /// The turn that sent it.
         turn: u32,
-        /// The node that said it.
+        /// The node that sent it.
         node: NodeId,
         /// The provider's code.
         code: String,
@@ -183,7 +183,7 @@ pub struct PathStep {
     pub leads_nowhere: bool,
 }
 
-/// What is said of an exit that leads nowhere.
+/// The reason at an exit that leads nowhere.
 const NOWHERE: &str = "this exit leads nowhere";
 
 impl PathStep {
@@ -335,10 +335,10 @@ pub fn next_queued(session: &Session) -> Option<Event> {
     (has_some && !is_calling).then_some(Event::Queued)
 }
 
-/// Moves the timer that a session has been waiting for since `turn` to the wait's span after `at`, when what it said in
-/// that turn was accepted: a person has that long to reply, and a delay in seconds lies between one message and the
-/// next. A delay takes the time to live along. `false` if the session does not wait for either since that turn, or for
-/// no span; nothing has changed then.
+/// Sets the timer of a wait that was armed in `turn` to the wait's span after `at`, when the channel accepted the
+/// turn's message: a person has that long to reply, and a delay in seconds separates one message from the next. With a
+/// delay the time to live moves along. `false` if the session is not in such a wait of that turn, or the wait has no
+/// span; then nothing has changed.
 pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
     if session.status != Status::Running {
         return false;

@@ -14,7 +14,7 @@ pub(super) enum Choice {
         /// The rule that held, for the trace.
         why: &'static str,
     },
-    /// A tap on a button of an older message: the menu is said again and no attempt is counted.
+    /// A tap on a button of an older message: the menu is sent again and no attempt is counted.
     OldTap,
     /// It takes none.
     NoMatch {

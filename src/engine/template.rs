@@ -286,7 +286,7 @@ fn is_global(path: &str, environment: &Environment<'_>) -> bool {
     environment.globals().any(|(name, _)| name == root)
 }
 
-/// Whether the author has said what stands in for a missing value.
+/// Whether the author has given a default for a missing value.
 fn has_default(path: &str, source: &str) -> bool {
     source.match_indices(path).any(|(at, _)| {
         let rest = source[at + path.len()..].trim_start();

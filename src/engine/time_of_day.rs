@@ -48,7 +48,7 @@ struct Clock {
 struct Reader<'a> {
     items: &'a Items,
     clocks: Vec<Clock>,
-    /// Am, pm and the parts of the day that are said.
+    /// Am, pm and the parts of the day in the text.
     halves: Vec<Meaning>,
     is_open: bool,
 }
@@ -74,7 +74,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is said of the time of day without an hour.
+    /// Reads a word about the time of day that has no hour.
     fn word(&mut self, at: usize) {
         let Some(Item::Said(meanings)) = self.items.at(at) else {
             // `7p` may be anything.
@@ -464,7 +464,7 @@ fn to_half(hour: i32, added: i32) -> i32 {
     hour * HOUR
 }
 
-/// The minute of the day that is meant by a clock within the parts of the day that are said.
+/// The minute of the day that is meant by a clock within the parts of the day in the text.
 fn in_half(clock: Clock, halves: &[Meaning]) -> Option<i32> {
     let minutes = if clock.minutes == DAY { 0 } else { clock.minutes };
     let is_late = minutes >= HALF_DAY + HOUR;

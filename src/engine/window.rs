@@ -55,8 +55,8 @@ pub(super) fn late_texts(
         .collect()
 }
 
-/// The nodes that may say a free text before the contact has written at all: those that a trigger leads to without a
-/// reply on the way. What a sub-flow or a person has said before is not known, so nothing is reported of what follows.
+/// The nodes that may send a free text before the contact has written at all: those that a trigger leads to without a
+/// reply on the way. What a sub-flow or a person has sent before is not known, so nothing is reported of what follows.
 pub(super) fn first_texts(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duration>) -> Vec<Problem> {
     let ways = ways(document, ids, ttl);
     let mut reached = vec![false; ways.len()];

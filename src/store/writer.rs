@@ -233,7 +233,7 @@ impl Writer {
                 match self.write(batch, &mut refusals) {
                     Ok(true) => then = Then::Stop,
                     Ok(false) => {}
-                    // The cause says more than SQLite's error about it.
+                    // That another process wrote is a better reason than SQLite's error about the result.
                     Err(Fatal::Damaged(why)) => {
                         self.look_for_others(&log)?;
                         return Err(Fatal::Damaged(why));

@@ -1,7 +1,7 @@
 //! The thread that writes the log, so that no other thread waits for the log's reader.
 //!
-//! A log that is read too slowly, or not at all, loses lines and holds nothing up. How many were lost is said in the
-//! log once it goes on.
+//! A log that is read too slowly, or not at all, loses lines and holds nothing up. How many were lost is logged once it
+//! goes on.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -49,7 +49,7 @@ pub struct LiveChannel {
     pub held_until: Option<IsoTime>,
     /// The messages that wait.
     pub queue: Queue,
-    /// What may be said first.
+    /// The templates, with which a conversation may begin.
     pub templates: Templates,
 }
 
@@ -77,7 +77,7 @@ pub struct Templates {
     pub refused: Option<RefusedSync>,
 }
 
-/// What the channel said in place of its templates.
+/// The channel's error in place of its templates.
 #[derive(Debug, Serialize)]
 pub struct RefusedSync {
     /// The channel's error code.

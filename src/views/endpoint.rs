@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub queued: u32,
     /// Since when it takes nothing.
     pub failing_since: Option<IsoTime>,
-    /// What it said last in place of taking one.
+    /// Its last error in place of taking one.
     pub last_error: Option<String>,
     /// When it was made.
     pub created_at: IsoTime,

@@ -10,7 +10,7 @@ use crate::domain::{
     Timestamp, split_option,
 };
 
-/// A message on the admin page: in the turn that said or took it, and in an export.
+/// A message on the admin page: in the turn that sent or took it, and in an export.
 #[derive(Debug, Serialize)]
 pub struct Message {
     /// The message's id.
@@ -47,7 +47,7 @@ pub struct Message {
     pub channel: String,
     /// The channel's id of it.
     pub provider_id: Option<String>,
-    /// The session that said or took it.
+    /// The session that sent or took it.
     pub session_id: Option<SessionId>,
     /// When it was queued, or arrived.
     pub created_at: IsoTime,

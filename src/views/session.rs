@@ -147,7 +147,7 @@ pub struct Turn {
     pub record: Map<String, Value>,
     /// When the turn ran.
     pub at: IsoTime,
-    /// What was said.
+    /// The messages of the turn.
     pub messages: Vec<Message>,
 }
 

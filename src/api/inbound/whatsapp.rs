@@ -21,7 +21,7 @@ pub(in crate::api) struct Challenge {
     challenge: String,
 }
 
-/// `GET /webhooks/whatsapp`: answers the challenge, word for word, to a caller with the verify token.
+/// `GET /webhooks/whatsapp`: answers the challenge, word for word, to a caller that sends the verify token.
 pub(in crate::api) async fn answer_challenge(
     state: web::Data<State>,
     query: Option<web::Query<Challenge>>,

@@ -156,7 +156,7 @@ pub(in crate::api) async fn impairment(state: &State) -> Result<Option<ImpairedC
     Ok(Some(ImpairedChannel { name, state, reason, explanation: explanation.filter(|_| is_told), since }))
 }
 
-/// 502 with what the far side says.
+/// 502 with the far side's explanation.
 pub(in crate::api) fn refused_by_channel(refusal: &Refusal) -> ApiError {
     ApiError::refused(StatusCode::BAD_GATEWAY, format!("The channel refused: {}", refusal.text))
         .with("code", refusal.code.as_str())

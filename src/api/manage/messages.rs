@@ -1,4 +1,4 @@
-//! `GET /messages` and `/contacts/{id}/messages`: what was said, both ways, and what an agent says.
+//! `GET /messages` and `/contacts/{id}/messages`: messages in both directions, and an agent's answers.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

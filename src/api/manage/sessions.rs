@@ -217,7 +217,7 @@ pub(in crate::api) fn turns_view(conn: &Conn, session_seq: i64, page: Page) -> R
     Ok(Listing { data: turn_views(conn, &rows)?, next_cursor })
 }
 
-/// Turns as they are shown, with what they said.
+/// Turns as they are shown, with their messages.
 pub(in crate::api) fn turn_views(conn: &Conn, rows: &[TurnRow]) -> Result<Vec<Turn>> {
     let wanted: Vec<i64> = rows.iter().flat_map(|row| row.messages.iter().copied()).collect();
     let said: HashMap<i64, MessageRow> =

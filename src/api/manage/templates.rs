@@ -1,5 +1,5 @@
-//! `/templates`: what may be said first, or after a long silence. Those of WhatsApp are made and approved at Meta and
-//! only fetched; for other channels they are made here.
+//! `/templates`: messages that may begin a conversation, or follow a long silence. Those of WhatsApp are made and
+//! approved at Meta and only fetched; for other channels they are made here.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -1,4 +1,4 @@
-//! The arguments of a call: those that the tool takes, and what is said of the others.
+//! The arguments of a call: those that the tool takes, and the note on the others.
 //!
 //! Clients add arguments of their own to each call, which no schema keeps them from, and other servers let pass what
 //! they do not know. Those that are known to be added are ignored, whatever the tool does. But a model that has

@@ -59,7 +59,7 @@ const JSON: &str = "application/json";
 const PARSE_ERROR: i64 = -32_700;
 /// JSON-RPC 2.0, section 5.1: it is JSON, but no request.
 const INVALID_REQUEST: i64 = -32_600;
-/// What is said of JSON that is no request.
+/// The error for JSON that is no request.
 const NO_MESSAGE: &str = "The body is not a JSON-RPC message of this protocol.";
 /// The header that names the revision of the protocol.
 const VERSION: &str = "mcp-protocol-version";
@@ -141,7 +141,7 @@ async fn receive_batch(
     Ok(HttpResponse::Ok().json(answers))
 }
 
-/// What the SDK says to a message.
+/// The SDK's answer to a message.
 enum ServerReply {
     /// An answer in JSON, with its status.
     Answer(StatusCode, Bytes),

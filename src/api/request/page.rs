@@ -4,7 +4,7 @@
 pub(super) const DEFAULT_LIMIT: u32 = 50;
 /// Rows of a list at most.
 pub(super) const MAX_LIMIT: u32 = 200;
-/// What is said of a cursor that is none.
+/// The error for an invalid cursor.
 pub(super) const CURSOR: &str = "The cursor must be a `next_cursor` of this list.";
 
 /// Which part of a list is asked for.

@@ -50,7 +50,7 @@ pub(crate) struct Logins {
     code: String,
     is_pinned: bool,
     trusted: Vec<IpNet>,
-    /// It was said that a proxy is not trusted.
+    /// Whether the warning about an untrusted proxy was logged.
     has_warned: AtomicBool,
     hashing: Hashing,
 }

@@ -9,7 +9,7 @@ use super::people::{Contacts, previous_id};
 use super::templates::template_event;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Item, Preference, TemplateNews};
 
-/// What a delivery about anything but messages says. `field` is what Meta calls it.
+/// Reads a delivery about anything but messages. `field` is what Meta calls it.
 pub(super) fn read_news(field: &str, value: &Value, change: &Value, items: &mut Vec<Item>) {
     match field {
         "message_template_status_update" => {
@@ -130,7 +130,7 @@ fn preference_of(from: Person, wants_marketing: bool, preference: &Value) -> Pre
     Preference { from: from.into(), wants_marketing, at: timestamp(preference) }
 }
 
-/// What an error of Meta says in words.
+/// The explanation in an error of Meta.
 pub(super) fn explanation(error: &Value) -> Option<String> {
     let title = text(Some(error), "message").or_else(|| text(Some(error), "title"));
     let details = text(error.get("error_data"), "details");

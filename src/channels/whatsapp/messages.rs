@@ -38,7 +38,7 @@ pub(super) fn read_message(message: &Value, contacts: &Contacts) -> Item {
     }))
 }
 
-/// What a message says, by its type.
+/// The content of a message, by its type.
 pub(super) struct Content {
     pub(super) kind: IncomingKind,
     pub(super) text: Option<String>,
@@ -132,7 +132,7 @@ fn with_extras(payload: Option<Value>, message: &Value) -> Option<Value> {
         ("forwarded", message.pointer("/context/forwarded").filter(is_true)),
         ("frequently_forwarded", message.pointer("/context/frequently_forwarded").filter(is_true)),
         ("errors", message.get("errors")),
-        // Of what is not known nothing else says what it is.
+        // Only the type identifies a message of unknown kind.
         ("type", message.get("type").filter(|_| !known)),
     ];
     let extras = extras.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));

@@ -1,4 +1,4 @@
-//! Whom a delivery is about: what a message or a status says of a person, with what stands beside it.
+//! The person that a delivery is about: the fields of a message or a status, and those beside it.
 
 use serde_json::Value;
 

@@ -45,7 +45,7 @@ pub(super) fn mark_read(provider_id: &str, typing: bool) -> Value {
     body
 }
 
-/// The field that says whom a message is for, and its value.
+/// The field for a message's recipient, and its value.
 ///
 /// `to` always has its plus sign: without one Meta puts the business's own calling code before the digits, and another
 /// person may get the message. A business-scoped id goes into `recipient` and never into `to`, where Meta answers 200

@@ -1,4 +1,4 @@
-//! What a row says of a person: its cells, read.
+//! The cells of a row, read as the data of a person.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes a cell. A blank one says nothing.
+    /// Takes a cell. A blank one changes nothing.
     pub(super) fn take(&mut self, field: &Field, cell: &str) {
         let cell = unwrapped(cell);
         if cell.is_empty() {
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         self.wrong.extend(taken.err());
     }
 
-    /// What the row says; else why it is refused.
+    /// The row's data; else why it is refused.
     pub(super) fn finish(mut self) -> Result<Incoming, String> {
         if self.change.name.is_none()
             && let Some(name) = whole_name(self.given, self.family)

@@ -228,7 +228,7 @@ fn plain(name: &str) -> String {
 pub(super) struct Columns {
     /// What they have, in their order.
     pub(super) fields: Vec<Field>,
-    /// What is to be said of those that were not named plainly.
+    /// Notes on the columns that were not named plainly.
     pub(super) notes: Vec<String>,
 }
 
@@ -297,7 +297,7 @@ fn looks_like_a_number(name: &str) -> bool {
     name.chars().filter(char::is_ascii_digit).count() >= 7 && !name.contains(char::is_alphabetic)
 }
 
-/// Finds what no column is plainly, and says which columns were taken for it.
+/// Finds fields that no column names plainly, and returns notes on the columns that were taken for them.
 fn guess(header: &[String], fields: &mut [Option<Field>]) -> Result<Vec<String>> {
     let kinds: Vec<Option<Kind>> = header
         .iter()

@@ -95,7 +95,7 @@ pub(super) struct Table {
     header: Vec<String>,
     fields: Vec<Field>,
     bytes: u64,
-    /// What is to be said before the first row.
+    /// Notes to print before the first row.
     notes: Vec<String>,
     /// A row that was read to see whether the one before it was the last.
     ahead: Option<ByteRecord>,
@@ -129,7 +129,7 @@ pub(super) struct Row {
     pub(super) line: u64,
     /// The row's cells, in the order of the columns.
     pub(super) cells: Vec<String>,
-    /// What it says; else why it is refused.
+    /// The row's data; else why it is refused.
     pub(super) read: Result<Incoming, String>,
 }
 
@@ -188,12 +188,12 @@ impl Table {
         self.reader.get_ref().text.inner().consumed
     }
 
-    /// What is to be said of how the file is read, before its rows are.
+    /// Notes on how the file is read, to print before its rows are.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// What is to be said of what was left out, once all rows were read.
+    /// Notes on what was left out, once all rows were read.
     pub(super) fn last_notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some((line, word)) = &self.totals {
@@ -214,7 +214,7 @@ impl Table {
         self.fields.iter().filter_map(Field::key)
     }
 
-    /// The next row that has anything in it. A moment that is only said to be is `now`.
+    /// The next row that has anything in it. A yes without a time counts as `now`.
     ///
     /// # Errors
     /// When the file cannot be read any further.

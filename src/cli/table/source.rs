@@ -23,7 +23,7 @@ pub(super) struct Source {
     /// Bytes of its byte order mark.
     mark: usize,
     coding: Coding,
-    /// What is to be said of how it is read.
+    /// A note on how it is read.
     pub(super) note: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Source {
         {
             return Err(Error::invalid(format!("{shown} {sentence}")));
         }
-        // A mark says more than a label, which is often given for all files of a folder.
+        // A mark overrides a label, which is often given for all files of a folder.
         source.coding = match (form, told) {
             // `utf-16` says nothing of the order of bytes, and the zeros do.
             (Some(form), _) => Coding::of_form(form),
@@ -92,7 +92,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether it is in UTF-8 already, and whether it says so in front.
+    /// Whether it is in UTF-8 already, and whether it begins with a mark of that.
     pub(super) fn is_plain_utf8(&self) -> bool {
         self.coding == Coding::Encoding(UTF_8) && self.mark == 0
     }

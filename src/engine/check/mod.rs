@@ -22,7 +22,7 @@ pub struct Publishing<'a> {
     pub default_ttl: Duration,
     /// The flow's id, where it has one and its document does not say.
     pub flow_id: Option<FlowId>,
-    /// Finds what other flows are published. `None` where that is not known: then nothing is said of sub-flows.
+    /// Finds what other flows are published. `None` where that is not known: then sub-flows are not checked.
     pub flows: Option<&'a dyn Fn(FlowId) -> Option<FlowDocument>>,
     /// What is known of the channel's templates.
     pub templates: Offered<'a>,
@@ -31,7 +31,7 @@ pub struct Publishing<'a> {
 /// What is known of the channel's templates.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Offered<'a> {
-    /// Nothing is said of those that nodes name: the channel approves none, or it is not known which it is.
+    /// Those that nodes name are not checked: the channel approves none, or it is not known which it is.
     #[default]
     Unasked,
     /// The channel approves them, and they were never fetched from it.

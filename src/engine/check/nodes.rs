@@ -227,8 +227,8 @@ fn failure(node: &Node, exit: &str, why: &str, add: &mut impl FnMut(Problem)) {
     }
 }
 
-/// Literal texts over the limit; what templates grow to is cut when it is said. Up to there a text that is longer than
-/// the channel takes goes out in parts.
+/// Literal texts over the limit; what templates grow to is cut when it is rendered. Up to there a text that is longer
+/// than the channel takes goes out in parts.
 pub(super) fn text_lengths(node: &Node, add: &mut impl FnMut(Problem)) {
     let texts: Vec<(&str, Option<&String>)> = match &node.kind {
         NodeKind::SendMessage(say) => {

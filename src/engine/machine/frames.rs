@@ -177,7 +177,7 @@ impl Machine<'_> {
         Some((index, format!("{what}; {timer}, {exit}")))
     }
 
-    /// Takes the failure of a message to the frame that said it, where that frame still is.
+    /// Passes the failure of a message to the frame that sent it, where that frame still is.
     pub(super) fn take_delivery_failure(&mut self, turn: u32, node: &NodeId, code: &str) -> Result<(), Reason> {
         if turn != self.session.turn {
             return Err(Reason::HasGoneOn);
@@ -214,7 +214,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Notes that a node of a sub-flow has said something in this turn.
+    /// Records that a node of a sub-flow has sent a message in this turn.
     pub(super) fn note_spoken(&mut self, node: &NodeId) {
         if let Some(frame) = &self.frame {
             let spoken = Spoken { node: node.clone(), frame: frame.id };
@@ -285,7 +285,7 @@ impl Machine<'_> {
         self.frame.as_ref().map_or(ROOT, |frame| frame.id)
     }
 
-    /// An id that no frame has which is there, or which said something in this turn.
+    /// An id that is unused among the present frames and those that sent a message in this turn.
     fn next_frame_id(&self) -> u32 {
         let of_callers = self.callers.iter().map(|frame| frame.id);
         let of_spoken = self.session.spoken.iter().map(|spoken| spoken.frame);

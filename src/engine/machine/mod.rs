@@ -469,7 +469,7 @@ impl<'a> Machine<'a> {
         self.wait_for(WaitKind::Delay, Some(wake_at));
         if let Some(wait) = self.session.wait.as_mut() {
             wait.asked_at = follows_a_call.then_some(self.now);
-            // A moment stands fast, while seconds count from when what was said before them goes out.
+            // A moment is fixed, while seconds count from when the message before them goes out.
             wait.timeout = wait.timeout.filter(|_| delay.seconds.is_some());
         }
         self.extend_ttl(wake_at);

@@ -11,7 +11,7 @@ use crate::engine::number::Writing;
 use crate::engine::reply::{Choice, choose};
 use crate::engine::{Change, limits};
 
-/// Why a prompt is said again though the reply was not wrong.
+/// Why a prompt is sent again though the reply was not wrong.
 const OLD_TAP: &str = "an older message was tapped";
 
 impl Machine<'_> {

@@ -1,4 +1,4 @@
-//! What a node says: texts, options, media and templates, filled in.
+//! The messages of nodes: texts, options, media and templates, filled in.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::engine::template::Text;
 const SHOWN_OF_LINK: usize = 100;
 
 impl Machine<'_> {
-    /// Says what a node says, with `instead` in place of its text, and returns the options as shown.
+    /// Adds a node's message, with `instead` in place of its text, and returns the options as shown.
     pub(super) fn say(
         &mut self,
         index: usize,

@@ -1,4 +1,4 @@
-//! What says beside an amount of which currency it is.
+//! The word or sign beside an amount that names its currency.
 
 /// Whether a word beside an amount is surely a currency.
 pub(super) fn is_one(word: &str) -> bool {

@@ -204,8 +204,8 @@ fn is_json_type(content_type: &str) -> bool {
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
-/// A body as a flow sees it. A body that is not declared as JSON is parsed as JSON only if it is an object or a list:
-/// an order number in a plain text keeps its zeros.
+/// A body as a flow sees it. A body that is not declared as JSON is parsed as JSON only if it begins like an object or
+/// a list: an order number in a plain text keeps its zeros.
 fn value_of(body: &[u8], is_json: bool) -> Value {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Value::Null;

@@ -54,8 +54,8 @@ struct Resume {
 /// it was paused.
 struct UseCredentials {
     digest: String,
-    /// The server starts: only what is not what was refused mends anything, and as the number may be another one, it
-    /// mends whatever the provider had to say.
+    /// The server starts: only settings that differ from the refused ones lift the pause, and since the number may be
+    /// another one, they lift it whatever the provider's reason was.
     is_start: bool,
 }
 
@@ -157,8 +157,8 @@ impl Job<'_> {
 }
 
 impl Runtime {
-    /// Records a refusal of a call that sends no message: one that concerns the account, the number or the access token
-    /// pauses it, as it would have paused it as the answer to a message.
+    /// Takes a refusal of a call that sends no message: one that concerns the account, the number or the access token
+    /// pauses the channel, as the same refusal of a message would.
     pub(in crate::runtime) async fn heed(&self, refusal: &Refusal, began_at: Timestamp) {
         if refusal.class == RefusalClass::ChannelDown
             && let Err(error) = self.handle(PauseFor { refusal: refusal.clone(), began_at }).await

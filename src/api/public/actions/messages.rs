@@ -1,7 +1,7 @@
 //! Sending a contact a message: a text, or a template.
 //!
-//! Messages go out through the outbox. The answer waits a few seconds for what the channel says, because clients expect
-//! its id of the message; what takes longer is answered as `queued` and goes out all the same.
+//! Messages go out through the outbox. The answer waits a few seconds for the channel's, because clients expect its id
+//! of the message; what takes longer is answered as `queued` and goes out all the same.
 
 use std::collections::BTreeMap;
 
@@ -171,7 +171,7 @@ fn refused(refusal: SendRefusal) -> ApiError {
     }
 }
 
-/// The answer to a message that was queued and then failed: in the provider's words where it has said any.
+/// The answer to a message that was queued and then failed: in the provider's words where there are any.
 fn failed(reason: &str, error: Option<String>) -> ApiError {
     match Reason::parse(reason) {
         Some(Reason::OptedOut) => opted_out(),
