@@ -31,7 +31,7 @@ pub struct Deliveries {
     pub hint: &'static str,
 }
 
-/// What came of asking the far side of a channel whether it would take messages.
+/// The outcome of asking the far side of a channel whether it would take messages.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tested {
     /// It would take messages.

@@ -22,7 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long a connection is kept for the next call. A far side closes idle ones as well, and a message that is written
 /// just then leaves a doubt; a connection anew costs a few round trips.
 const POOL_IDLE: Duration = Duration::from_secs(30);
-/// The longest that the far side may ask to be left alone: a mistake of it must not silence a channel for days.
+/// The longest that the far side may ask callers to wait: a mistake of it must not silence a channel for days.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Characters that are shown of what a far side or a library says.
 const SHOWN: usize = 500;
@@ -32,7 +32,7 @@ const SHOWN: usize = 500;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// How long the far side asks to be left alone, at most an hour.
+    /// How long the far side asks callers to wait, at most an hour.
     pub retry_after: Option<Duration>,
     /// The scheme and host that a redirect points to: more of it may be secret. It is never followed: a signature or a
     /// token is meant for one host.

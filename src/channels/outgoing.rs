@@ -81,7 +81,7 @@ pub enum Content {
     },
 }
 
-/// What came of handing a message over.
+/// The outcome of handing a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// The channel took it.
@@ -106,11 +106,11 @@ pub enum Sent {
 pub struct Refusal {
     /// What to do about it.
     pub class: RefusalClass,
-    /// The provider's code, such as `131047`; a word of ours such as `unreachable` where there is none.
+    /// The provider's code, such as `131047`; a reason of ours such as `unreachable` where there is none.
     pub code: String,
     /// The provider's explanation, without anything secret.
     pub text: String,
-    /// How long the far side asks to be left alone.
+    /// How long the far side asks callers to wait.
     pub retry_after: Option<Duration>,
 }
 

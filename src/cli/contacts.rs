@@ -232,7 +232,7 @@ impl Target {
     }
 }
 
-/// What came of the rows.
+/// The outcome of the rows.
 #[derive(Debug, Default)]
 struct Counts {
     created: u64,

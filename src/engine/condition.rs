@@ -19,7 +19,7 @@ use crate::domain::text::{fold, words};
 use crate::domain::typed::{self, same_letters};
 use crate::domain::unseen::is_blank;
 
-/// What came of one case.
+/// The outcome of one case.
 pub(super) enum Verdict {
     /// It holds; the part of `left` that matched.
     Holds(Value),

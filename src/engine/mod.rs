@@ -265,7 +265,7 @@ impl TurnRecord {
     }
 }
 
-/// What came of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// The session after it.

@@ -94,7 +94,7 @@ pub(super) enum RenderError {
     Failed(String),
 }
 
-/// What came of a template.
+/// The outcome of a template.
 pub(super) struct Rendered<T> {
     pub(super) value: T,
     /// Paths whose value was missing.

@@ -15,7 +15,7 @@ use crate::domain::Timestamp;
 pub(super) const BEAT: Duration = Duration::from_millis(200);
 /// Without a sign for longer than this it has stood still.
 const LAPSE: Duration = Duration::from_secs(2);
-/// How long sockets have to hand over what has come meanwhile.
+/// How long the server has to read from sockets what arrived meanwhile.
 const LISTENING: Duration = Duration::from_secs(1);
 
 /// A clock: the machine's, or one that a test moves. Clones show the same time.

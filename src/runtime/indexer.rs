@@ -87,7 +87,7 @@ struct Writes {
 /// How large a job may be and how long to wait after it.
 #[derive(Debug)]
 struct Pace {
-    /// What was written when the last job was done.
+    /// The counts of writes when the last job was done.
     known: Writes,
     /// Until when others are taken to write.
     busy_until: Instant,

@@ -78,7 +78,7 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// The same of a server whose channel in use has this name.
+    /// The same for a server whose channel in use has this name.
     #[must_use]
     pub fn on_channel(self, name: &str) -> Self {
         let live = match ChannelKind::named(name) {

@@ -1,6 +1,6 @@
 //! Templates of the channel: fetched from where they are approved.
 //!
-//! What is fetched replaces what is stored as a whole. A fetch that fails on any page changes nothing, because a part
+//! The fetched list replaces the stored one as a whole. A fetch that fails on any page changes nothing, because a part
 //! of the list would look like templates that are gone.
 
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// Messages that are released at once that waited for the templates.
 const RELEASED_AT_ONCE: u32 = 5_000;
 
-/// What came of a fetch.
+/// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateSync {
-    /// What is stored is what the channel has.
+    /// The stored templates are the channel's.
     Done(TemplatesChanged),
     /// The channel did not hand them over; nothing has changed.
     Refused(Refusal),
@@ -137,7 +137,7 @@ impl Runtime {
         synced
     }
 
-    /// Makes what is stored what the channel has.
+    /// Replaces the stored templates by the channel's.
     async fn replace_templates(&self) -> Result<TemplateSync> {
         let channel = self.channel().name();
         let now = self.clock().now();
@@ -285,7 +285,7 @@ fn last_sync_key(channel: &str) -> String {
     format!("templates:{channel}")
 }
 
-/// Makes what is stored of a channel what was fetched.
+/// Replaces the stored templates of a channel by the fetched ones.
 fn replace(tx: &Tx<'_>, channel: &str, fetched: &[FetchedTemplate], now: Timestamp) -> Result<TemplatesChanged> {
     // The channel lists each name and language once; if it lists one twice, the later entry counts.
     let key = |template: &MessageTemplate| (template.name.clone(), template.language.clone());

@@ -263,8 +263,8 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     Ok(())
 }
 
-/// Leaves nothing of a contact that is being erased in its row, which its sessions still need: another id, and an
-/// opt-out, so that nothing that is still under way is sent.
+/// Clears the row of a contact that is being erased, which its sessions still need: it gets another id, and an opt-out,
+/// so that no message that is still queued is sent.
 pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',

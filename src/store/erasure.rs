@@ -42,7 +42,7 @@ pub struct Erasure {
 pub enum Removed {
     /// There may be more.
     Some,
-    /// Nothing of the person is left.
+    /// The erasure is complete.
     All(Erasure),
 }
 

@@ -69,8 +69,8 @@ pub(super) enum Loss {
     Replaced,
     /// Another file was copied over it.
     Overwritten,
-    /// The write-ahead log or the shared memory beside it is gone or another file. What is written goes to a log
-    /// without a name then, and other processes do not see who writes.
+    /// The write-ahead log or the shared memory beside it is gone or another file. Writes then go to a log without a
+    /// name, and other processes do not see the writer.
     LogGone,
     /// The write-ahead log was emptied, or another one was copied over it.
     LogOverwritten,
@@ -346,7 +346,7 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::internal(format!("Cannot look at {}", path.display())).caused_by(error)
 }
 
-/// Names the newest copy that a server has rescued, to stand in the sentence that says to put one back.
+/// Names the newest copy that a server has rescued, for the sentence that asks to put one back.
 fn rescued_beside(path: &Path) -> String {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return String::new() };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

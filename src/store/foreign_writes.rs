@@ -113,7 +113,7 @@ fn is_there(file: &File, part: &mut [u8], at: u64) -> Option<bool> {
     }
 }
 
-/// What was seen the last time.
+/// The state at the last look.
 #[derive(Debug)]
 struct Seen {
     index: Index,

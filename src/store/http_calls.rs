@@ -1,6 +1,6 @@
 //! HTTP calls that sessions wait for: a queue on the disk, of which a row goes when its session no longer waits for it.
 //!
-//! A row is claimed while an attempt is under way. What was claimed when the process died is released at the next
+//! A row is claimed while an attempt is under way. A row that was claimed when the process died is released at the next
 //! start, so a call is made at least once, and always under the same id.
 
 use rusqlite::{OptionalExtension, params};

@@ -187,7 +187,7 @@ impl Lock {
         }
     }
 
-    /// What the file said when it was taken, or what was recorded since.
+    /// The file's record when it was taken, or the one written since.
     pub(super) fn recorded(&self) -> Recorded {
         self.recorded
     }
@@ -277,7 +277,7 @@ fn lock_database(path: &Path) -> Result<Option<File>, ()> {
     }
 }
 
-/// Writes over what is there, which needs no room, and only then cuts it.
+/// Overwrites the contents, which needs no room, and only then cuts the file.
 fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
     file.rewind()?;
     file.write_all(text.as_bytes())?;

@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// How long a network is known from which the right password came.
 const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Stands in the place of a network for all those that are not known.
+/// Stands for all networks without an earlier log-in.
 const UNKNOWN_NETWORKS: &str = "*";
 
 /// A log-in that has not ended.

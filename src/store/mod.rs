@@ -104,8 +104,8 @@ pub struct Options {
     pub batch: usize,
     /// Pages of 4 KiB in the write-ahead log at which it is written into the database file.
     pub checkpoint_pages: u32,
-    /// Bytes on the disk beside the size of the write-ahead log below which nothing new is written; below half of it
-    /// nothing but what is essential. 0 leaves it to SQLite to find the disk full.
+    /// Bytes on the disk beside the size of the write-ahead log below which only ongoing and essential writes are
+    /// taken; below half of it only essential ones. 0 leaves it to SQLite to find the disk full.
     pub min_free: u64,
     /// How to begin where the database is not the file that it was.
     pub begin: Begin,
@@ -305,7 +305,7 @@ impl Store {
         self.inner.is_locked.load(Ordering::Relaxed)
     }
 
-    /// What the database takes of its disk, and what is free there.
+    /// The size of the database on its disk, and the free space there.
     ///
     /// # Errors
     /// When the free space cannot be read from the file system.

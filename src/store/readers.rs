@@ -259,7 +259,7 @@ mod tests {
             threads.push(thread::spawn(move || {
                 turn.read(|conn| {
                     begun.send(()).unwrap();
-                    // Until the test lets go of its end.
+                    // Until the test drops its end.
                     let _ = ended.recv();
                     generation(conn)
                 })

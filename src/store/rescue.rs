@@ -1,4 +1,4 @@
-//! What becomes of an open database whose file is not at its path any more.
+//! Saving an open database whose file is not at its path any more.
 //!
 //! The open file has everything that was answered, together with its write-ahead log. So the log is written into it,
 //! and where nothing but this process holds the file, its contents are copied to a file of another name. What stands at

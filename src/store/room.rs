@@ -147,8 +147,8 @@ impl Room {
         self.written.load(Ordering::Relaxed) >= (self.spare() / 8).min(TO_SPARE)
     }
 
-    /// Jobs that may run in one transaction, of `batch` at most: where room is short, what they write must not reach
-    /// into what is kept for checkpoints and erasures.
+    /// Jobs that may run in one transaction, of `batch` at most: where room is short, their writes must not use the
+    /// room that is kept for checkpoints and erasures.
     pub(super) fn batch(&self, batch: usize) -> usize {
         usize::try_from(self.spare() / BYTES_OF_JOB).unwrap_or(batch).clamp(1, batch)
     }

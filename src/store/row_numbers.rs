@@ -174,7 +174,7 @@ mod tests {
     /// A job that inserts a row of each family and returns their numbers.
     type Insert = fn(&Tx<'_>) -> Result<[i64; 6]>;
 
-    /// Submits jobs while the writer is busy, so that they become one batch, and returns what came of them.
+    /// Submits jobs while the writer is busy, so that they become one batch, and returns their results.
     fn in_one_batch(store: &Store, jobs: Vec<Insert>) -> Vec<Result<[i64; 6]>> {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);

@@ -1,5 +1,5 @@
-//! Templates of channels, each in one language: what a channel has approved, or what was made by hand for a channel
-//! that approves nothing.
+//! Templates of channels, each in one language: those that a channel has approved, or that were made by hand for a
+//! channel that approves none.
 //!
 //! The public API calls all languages of one name together a template: see [`groups`].
 

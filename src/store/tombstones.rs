@@ -100,14 +100,14 @@ impl ErasureKey {
     }
 }
 
-/// Keeps a tombstone. One that is there already stays as old as it is.
+/// Keeps a tombstone. One that exists already keeps its age.
 pub fn insert(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>, now: Timestamp) -> Result<()> {
     tx.prepare_cached("INSERT INTO erased (kind, hash, erased_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute((tombstone.kind(), key.hash(tombstone), now))?;
     Ok(())
 }
 
-/// Forgets a tombstone, if it is there.
+/// Deletes a tombstone, if it exists.
 pub fn remove(tx: &Tx<'_>, key: &ErasureKey, tombstone: Tombstone<'_>) -> Result<()> {
     tx.prepare_cached("DELETE FROM erased WHERE kind = ?1 AND hash = ?2")?
         .execute((tombstone.kind(), key.hash(tombstone)))?;

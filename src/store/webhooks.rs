@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub description: String,
     /// The events that it subscribes to; empty for all.
     pub events: Vec<String>,
-    /// What is posted is signed with it.
+    /// The key that signs what is posted.
     pub secret: String,
     /// Whether events are queued and posted.
     pub is_active: bool,
@@ -49,11 +49,11 @@ pub struct NewEndpoint<'a> {
     pub description: &'a str,
     /// The events that it subscribes to; empty for all.
     pub events: &'a [String],
-    /// What is posted is signed with it.
+    /// The key that signs what is posted.
     pub secret: &'a str,
 }
 
-/// What is to be changed of an endpoint.
+/// The changes of an endpoint; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointChange {
     /// Where events are posted.
@@ -264,7 +264,7 @@ pub fn find_test(conn: &Conn, endpoint: EndpointId, id: Uuid) -> Result<Option<(
     Ok(row.map(|row| (endpoint, row)))
 }
 
-/// The first of what is queued for an endpoint, for which the others wait.
+/// The first queued delivery of an endpoint, for which the others wait.
 pub fn first_queued(conn: &Conn, endpoint_seq: i64) -> Result<Option<DeliveryRow>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, id, event, body, status, reason, attempts, next_attempt_at, created_at, updated_at
@@ -298,7 +298,7 @@ pub fn behind_since(conn: &Conn, before: Timestamp) -> Result<Vec<Behind>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// An active endpoint that does not take what is queued for it.
+/// An active endpoint that does not accept its queued deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// The endpoint's public id.

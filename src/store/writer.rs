@@ -23,7 +23,7 @@
 //!   a write that is lost.
 //!
 //! Twice a second, and before each batch that comes later, the writer looks at the file (`file.rs`) and measures the
-//! room on the disk (`room.rs`), which may let in less than what is queued.
+//! room on the disk (`room.rs`), which may allow less than what is queued.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -112,7 +112,7 @@ pub struct UnprocessedDelivery {
     pub created_at: IsoTime,
 }
 
-/// What came of asking a channel's far side whether it would take messages.
+/// The outcome of asking a channel's far side whether it would take messages.
 #[derive(Debug, Serialize)]
 pub struct ChannelTest<'a> {
     /// The channel's name.

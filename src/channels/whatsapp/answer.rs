@@ -13,7 +13,7 @@ const SHOWN: usize = 500;
 /// What stands in for a secret.
 const SCRUBBED: &str = "***";
 
-/// What came of sending a message. `token` is what the request was authorised with; it is in no text that comes out.
+/// The outcome of sending a message. `token` is what the request was authorised with; it is in no text that comes out.
 pub(super) fn of_send(result: Result<Answer, NoAnswer>, token: &str) -> Sent {
     let answer = match result {
         Ok(answer) => answer,

@@ -37,7 +37,7 @@ pub(super) const URL_SUFFIX: usize = 2000;
 /// What a tap on a template's quick-reply button brings back.
 pub(super) const PAYLOAD: usize = 256;
 
-/// Refuses a message for good, with a word of ours for a code.
+/// Refuses a message for good, with a reason of ours for a code.
 pub(super) fn refuse(code: Reason, text: impl Into<String>) -> Refusal {
     Refusal { class: RefusalClass::Permanent, code: code.into(), text: text.into(), retry_after: None }
 }

@@ -87,7 +87,7 @@ const NUMBERS: usize = 300;
 /// Lines in which those are looked for.
 const NUMBERED_LINES: u64 = 3_000;
 
-/// What came of guessing.
+/// The outcome of guessing.
 pub(super) enum Guess {
     /// It is this one.
     Sure(&'static Encoding),

@@ -1,7 +1,7 @@
 //! Flows as their authors handle them: drafts, and documents that were checked.
 //!
-//! Any JSON object can be a draft, because an author saves what is half done. What is published, or imported, has the
-//! shape of a flow document. [`publishing`] makes versions of them.
+//! Any JSON object can be a draft, because an author saves unfinished work. Only a flow document can be published or
+//! imported. [`publishing`] makes versions of them.
 
 pub mod publishing;
 pub mod simulation;
@@ -56,7 +56,7 @@ pub fn is_publishable(problems: &[Problem], force: bool) -> bool {
     problems.iter().all(|problem| problem.severity != Severity::Error || is_overruled(problem))
 }
 
-/// What an author saves: a flow document or what is to become one.
+/// The draft that an author saves: a flow document, perhaps unfinished.
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// What people will call the flow; `None` where the document has no usable name.
@@ -127,7 +127,7 @@ impl Draft {
     }
 }
 
-/// What came of saving a draft.
+/// The outcome of saving a draft.
 #[derive(Debug, Clone)]
 pub enum Saved {
     /// It is kept.

@@ -1,8 +1,8 @@
 //! Publishing: the one way from a document to a version, for the API, the page, the command line, assistants and the
 //! demonstration alike.
 //!
-//! What is published is a [`Publishable`], which only [`prepare`] makes: a document that was held against the templates
-//! of the channel, the flows that are published and the flow's test cases.
+//! Only a [`Publishable`] can be published, and only [`prepare`] makes one: a document that was checked with the
+//! templates of the channel, the flows that are published and the flow's test cases.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ pub struct ServerFacts {
 }
 
 impl ServerFacts {
-    /// Those of a server that has one of the `channels`, by their names: where it is not certain which one, what is
-    /// published fits all of them.
+    /// The settings of a server with one of the `channels`, by their names: if it is uncertain which, a document has to
+    /// pass the checks of all of them.
     pub fn of<'a>(settings: ServerSettings, channels: impl IntoIterator<Item = &'a str>) -> Self {
         let mut kinds = channels.into_iter().filter_map(ChannelKind::named);
         Self { settings, approving_channel: kinds.find(|kind| kind.has_templates()).map(ChannelKind::name) }
@@ -74,7 +74,7 @@ impl Consent {
 #[derive(Debug, Clone)]
 pub struct Publishable {
     checked: CheckedDocument,
-    /// Whether its warnings are accepted: that of what is live already need not be.
+    /// Whether its warnings are accepted; those of the published version need not be.
     is_accepted: bool,
 }
 
@@ -171,9 +171,9 @@ pub fn check(
     Ok(CheckedDocument::check(value, publishing))
 }
 
-/// Holds a document that is to be published against everything: what [`check`] looks at, and the test cases of its
-/// flow. `id` is the flow's, where the document does not say. The warnings of what is live already need not be
-/// accepted, since publishing it changes nothing. Takes as long as its test cases play, so not in the writer.
+/// Checks everything about a document that is to be published: what [`check`] looks at, and the test cases of its flow.
+/// `id` is the flow's, where the document does not say. The warnings of the published version need not be accepted,
+/// since publishing it again changes nothing. Takes as long as its test cases play, so not in the writer.
 ///
 /// # Errors
 /// When the database cannot be read. A refusal is an outcome.
@@ -234,7 +234,7 @@ fn is_same_value(one: &Value, other: &Value) -> bool {
 /// Nodes that a refusal names at most.
 const NAMED_NODES: usize = 5;
 
-/// What came of publishing a draft.
+/// The outcome of publishing a draft.
 #[derive(Debug, Clone)]
 pub enum Published {
     /// It is the version of this number.
@@ -279,7 +279,7 @@ pub fn publish(
 /// already, it replaces the draft where that differs. Inside a write transaction.
 ///
 /// # Errors
-/// Those of [`authoring::import`]; `Conflict` when what is live has changed since the document was checked.
+/// Those of [`authoring::import`]; `Conflict` when the published version has changed since the document was checked.
 pub fn import_published(
     tx: &Tx<'_>,
     publishable: &Publishable,

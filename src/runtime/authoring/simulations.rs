@@ -80,7 +80,7 @@ impl Simulations {
         Some(done)
     }
 
-    /// The shelf without what has been there for too long.
+    /// The shelf, after simulations that have expired were removed.
     fn tidy(&self, now: Timestamp) -> MutexGuard<'_, Shelf> {
         let mut shelf = self.lock();
         while let Some(oldest) = shelf.order.front().copied() {

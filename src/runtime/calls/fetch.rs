@@ -1,4 +1,4 @@
-//! One attempt of a flow's HTTP call: where it leads, and what is read of the answer.
+//! One attempt of a flow's HTTP call: the addresses that it may reach, and how its answer is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(super) struct Fetcher {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// How long the far side asks to be left alone.
+    /// How long the far side asks callers to wait.
     pub(super) retry_after: Option<Duration>,
     /// JSON, or else text; `null` for an empty body.
     pub(super) body: Value,
@@ -83,7 +83,7 @@ impl Fetcher {
         let builder = http::builder()
             .dns_resolver(Arc::new(Guarded { inner, guard: guard.clone() }))
             .pool_max_idle_per_host(IDLE_PER_HOST)
-            // What has arrived waits in memory before it is counted.
+            // Bytes that have arrived wait in memory before they are counted.
             .http2_initial_stream_window_size(u32::try_from(BODY_BYTES).ok());
         Ok(Self { client: http::build(builder)?, guard })
     }

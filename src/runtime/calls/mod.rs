@@ -102,7 +102,7 @@ struct Answered {
     access: Access,
 }
 
-/// What came of an [`Answered`].
+/// The outcome of an [`Answered`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum AnswerHandling {
     /// The session went on with it.
@@ -226,9 +226,9 @@ async fn pause(runtime: &Runtime) -> Duration {
     next.map_or(POLL, |due_at| due_at.since(runtime.clock().now()).clamp(Duration::from_millis(5), POLL))
 }
 
-/// Makes one attempt, and records what came of it.
+/// Makes one attempt, and records the result.
 async fn attempt(runtime: &Runtime, claimed: Claimed) {
-    // By itself, so that a panic becomes an answer and no session waits for ever.
+    // In a task of its own, so that a panic becomes an answer and no session waits for ever.
     let fetching = tokio::spawn(fetch(runtime.clone(), claimed.clone()));
     let (fetched, max_retries) = match fetching.await {
         Ok(Some(fetched)) => fetched,

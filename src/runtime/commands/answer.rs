@@ -21,7 +21,7 @@ pub struct Answer {
     pub is_by_person: bool,
 }
 
-/// What came of an [`Answer`].
+/// The outcome of an [`Answer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Answered {

@@ -20,7 +20,7 @@ pub struct Cancel {
     pub reason: Option<String>,
 }
 
-/// What came of a [`Cancel`].
+/// The outcome of a [`Cancel`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Cancelled {
@@ -85,7 +85,7 @@ pub struct FireTimeout {
     pub id: SessionId,
 }
 
-/// What came of a [`CancelSession`] or a [`FireTimeout`].
+/// The outcome of a [`CancelSession`] or a [`FireTimeout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Ended {

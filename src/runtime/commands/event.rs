@@ -56,7 +56,7 @@ pub struct EventSent {
     pub handled: EventHandling,
 }
 
-/// What came of a [`SendEvent`].
+/// The outcome of a [`SendEvent`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EventOutcome {

@@ -16,7 +16,7 @@ pub struct Resume {
     pub id: SessionId,
 }
 
-/// What came of a [`Resume`].
+/// The outcome of a [`Resume`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Resumed {

@@ -21,7 +21,7 @@ pub const TAGS_PER_CONTACT: usize = TAGS;
 pub struct SaveContact {
     /// The contact whose profile is changed.
     pub contact_ref: ContactRef,
-    /// What changes. `opt_out` is left alone.
+    /// The new values. `opt_out` is ignored.
     pub change: ContactChange,
     /// All tags from now on, before those of the change come and go.
     pub tags: Option<Vec<String>>,
@@ -29,7 +29,7 @@ pub struct SaveContact {
     pub source: Option<String>,
 }
 
-/// What came of a [`SaveContact`].
+/// The outcome of a [`SaveContact`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ContactSaved {

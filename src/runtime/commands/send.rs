@@ -43,7 +43,7 @@ pub struct SendTemplate {
     pub variables: BTreeMap<String, String>,
 }
 
-/// What came of a [`SendText`] or a [`SendTemplate`].
+/// The outcome of a [`SendText`] or a [`SendTemplate`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Sending {
@@ -78,7 +78,7 @@ pub enum SendRefusal {
         /// What it has, as the end of a sentence that begins with the template's name.
         why: String,
     },
-    /// What stands for a medium is no link.
+    /// The value for a medium is no link.
     NoLink {
         /// The placeholder's name, such as `header.1`.
         key: String,

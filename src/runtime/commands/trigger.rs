@@ -39,7 +39,7 @@ pub enum OnRunning {
     Fail,
 }
 
-/// What came of a [`Trigger`].
+/// The outcome of a [`Trigger`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Triggered {
@@ -101,7 +101,7 @@ pub struct BeginBatch {
     pub flow_id: FlowId,
 }
 
-/// What came of a [`BeginBatch`].
+/// The outcome of a [`BeginBatch`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum BatchBegun {

@@ -24,7 +24,7 @@ pub struct UpdateContact {
     pub tags: Option<Vec<String>>,
 }
 
-/// What came of an [`UpdateContact`].
+/// The outcome of an [`UpdateContact`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ContactUpdated {

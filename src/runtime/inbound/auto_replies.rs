@@ -1,6 +1,6 @@
 //! The limit of automatic answers, so that two machines that answer each other come to an end.
 //!
-//! A late reply, the fallback flow and the start of a flow by a keyword answer a person by themselves. After ten of
+//! The answer to a late reply, the fallback flow and a flow started by a keyword are automatic answers. After ten of
 //! them to one person within a minute, in which no session took a reply, there is no other one until the person has
 //! been silent for an hour, or an operator lets them go on. A reply counts if it fitted what was asked.
 //!
@@ -12,8 +12,8 @@
 //! [`Reason::AutoReplyLimit`]. Words that opt out and in do their work all the same; only their confirmations stop at
 //! as many within a minute.
 //!
-//! All of it is read from stored messages, so that a restart changes nothing. It is looked at only where something
-//! would answer by itself.
+//! All of it is read from stored messages, so that a restart changes nothing. It is checked only before an automatic
+//! answer.
 
 use std::time::Duration;
 
@@ -59,9 +59,9 @@ pub(in crate::runtime) struct Earlier {
 /// How a message from a person was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum EarlierKind {
-    /// It was answered by itself, and that was all.
+    /// It got an automatic answer, and nothing followed.
     Answered,
-    /// It was answered by itself with a session that went on by itself.
+    /// It got an automatic answer by a session that went on, because a timer of it fired.
     Begun,
     /// A session took it as an answer to what it had asked.
     Taken,

@@ -70,8 +70,8 @@ impl Job<'_> {
         self.emit_consent(EventKind::ContactOptedIn, contact.seq)
     }
 
-    /// Queues the confirmation of a wish. One of an earlier wish that has not gone out yet would only say what is not
-    /// so any more.
+    /// Queues the confirmation of a wish. The confirmation of an earlier wish that has not gone out yet is dropped: it
+    /// is no longer true.
     fn confirm(&self, wish: Wish, contact: &StoredContact, language: Option<&str>) -> Result<()> {
         let reason = match wish {
             Wish::OptOut => Reason::OptedOut,

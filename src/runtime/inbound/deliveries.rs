@@ -25,8 +25,7 @@ impl Runtime {
     /// Takes all items of a delivery that arrived in one request.
     ///
     /// # Errors
-    /// The first of what went wrong; the other items are taken all the same. Nothing is lost and nothing is doubled by
-    /// delivering all of it again.
+    /// The first error; the other items are taken all the same. Delivering all of it again loses and doubles nothing.
     pub async fn take_delivery(&self, items: Vec<Item>, arrival: Arrival) -> Result<()> {
         let arrival = Arc::new(arrival);
         let messages = items.iter().filter(|item| matches!(item, Item::Message(_) | Item::Overheard(_))).count();
@@ -36,8 +35,8 @@ impl Runtime {
             async move {
                 let mut outcome = Ok(());
                 for item in lane {
-                    // What the same person wrote later must not overtake what is delivered again, except for opting
-                    // out, which is taken also where the disk has no room for the rest.
+                    // Later messages of the same person must not overtake the failed one, which is delivered again;
+                    // only an opt-out may, which is taken also where the disk has no room for the rest.
                     if outcome.is_ok() || self.is_opt_out_item(&item) {
                         outcome = outcome.and(self.take_item(item, &arrival).await);
                     }

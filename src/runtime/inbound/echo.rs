@@ -26,7 +26,7 @@ struct TakeEcho {
     access: Access,
 }
 
-/// What came of an [`Echo`].
+/// The outcome of an [`Echo`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Echoed {

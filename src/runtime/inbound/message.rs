@@ -46,7 +46,7 @@ pub enum Quoted {
     Provider(String),
 }
 
-/// What came of an [`Inbound`].
+/// The outcome of an [`Inbound`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Received {
     /// The stored message.
@@ -88,7 +88,7 @@ impl Inbound {
         Self { provider_id, from, kind, text, option, reply_to, payload, sent_at, is_overheard: false, arrival }
     }
 
-    /// The same of one that was said to another system of the provider.
+    /// The same for one that was said to another system of the provider.
     pub fn overheard(message: IncomingMessage, arrival: Arc<Arrival>) -> Self {
         Self { is_overheard: true, ..Self::of(message, arrival) }
     }

@@ -39,7 +39,8 @@ impl Command for Prefer {
         // Deliveries come in any order and more than once; a clock that is far ahead must not outlast a later wish.
         let at = at.filter(|at| *at <= job.now().plus(AHEAD)).unwrap_or(job.now());
         if !wants_marketing && self.access.is_full() {
-            // What may defer the job must not come after what makes a second run take this for no news.
+            // Everything that may defer the job comes first: after the note below a second run would take the
+            // preference for a known one.
             job.running(&contact, usize::MAX, true)?;
         }
         if !contacts::note_marketing_choice(job.tx(), contact.seq, at)? {

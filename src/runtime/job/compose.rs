@@ -121,7 +121,7 @@ pub(in crate::runtime) fn any_translation(
     best(&named(wanted), Languages { contact, flow: None }, known, needs_approval).map(|mut found| found.swap_remove(0))
 }
 
-/// How a message goes out as this content, for what is stored of it.
+/// The record of how a message goes out as this content, to be stored with it.
 pub(in crate::runtime) fn note(content: &Content) -> SentAs {
     match content {
         Content::Template { template, variables, .. } => SentAs::Template {

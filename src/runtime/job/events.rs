@@ -28,7 +28,7 @@ impl SessionEnder<'_> {
         self.emit_at(event, contact_seq, self.now, body)
     }
 
-    /// The same of an event that happened at a time of its own.
+    /// The same for an event that happened at another time than the job's.
     pub(in crate::runtime) fn emit_at<B: Serialize>(
         &self,
         event: EventKind,

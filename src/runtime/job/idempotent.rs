@@ -32,18 +32,18 @@ impl IdempotencyKey {
     }
 }
 
-/// What came of a command under an idempotency key.
+/// The outcome of a command under an idempotency key.
 #[derive(Debug)]
 pub enum Idempotent<T> {
     /// It ran now.
     Ran(T),
-    /// It ran before, and this is what came of it then.
+    /// It ran before, with this outcome.
     Replayed(T),
     /// The key was used with another body.
     KeyReused,
 }
 
-/// Forgets what a key stands for, if that is still this outcome.
+/// Deletes the outcome of a key, if it is still this one.
 pub(in crate::runtime) fn forget<T: Serialize>(tx: &Tx<'_>, key: &IdempotencyKey, outcome: &T) -> Result<bool> {
     let row = key.row();
     match idempotency::find(tx, &row)? {

@@ -17,7 +17,7 @@ use crate::store::{Store, flows};
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct Keywords {
     index: RwLock<Option<Arc<Index>>>,
-    /// Held by who reads them anew: one at a time.
+    /// Held while the words are read anew, so that one task reads at a time.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::runtime) async fn read(keywords: &Keywords, store: &Store) -> Resu
     let _turn = keywords.reading.lock().await;
     let known = keywords.current().map(|index| index.publications);
     let index = store.query_vital(move |conn| {
-        // Counted first: what is published meanwhile is then read once more.
+        // Counted first: a publication meanwhile then causes another read.
         let publications = flows::publications(conn)?;
         if known == Some(publications) {
             return Ok(None);

@@ -18,7 +18,7 @@ pub(in crate::runtime) struct Listeners {
 }
 
 impl Listeners {
-    /// What `look` makes of them; `None` before they were first read.
+    /// The result of `look`; `None` before they were first read.
     pub(in crate::runtime) fn with<T>(&self, look: impl FnOnce(&[Listener]) -> T) -> Option<T> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).as_deref().map(look)
     }

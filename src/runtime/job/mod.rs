@@ -47,7 +47,7 @@ use wake::Wakeups;
 
 /// Something that may advance a session, as one write job.
 pub trait Command: Send + Sync + 'static {
-    /// What came of it. Stored under an idempotency key, so it survives JSON.
+    /// The outcome. Stored under an idempotency key, so it survives JSON.
     type Outcome: Serialize + DeserializeOwned + Send + 'static;
 
     /// Runs in the writer. May run twice: it decides before it writes and keeps nothing outside the transaction.
@@ -215,7 +215,7 @@ impl<'a> Job<'a> {
         });
     }
 
-    /// The same of a session that has ended without being read.
+    /// The same for a session that has ended without being read.
     pub(in crate::runtime) fn note_marked(&self, marked: &Marked, status: Status) -> Result<()> {
         if !self.is_watched() {
             return Ok(());

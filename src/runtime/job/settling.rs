@@ -49,7 +49,7 @@ pub(in crate::runtime) struct Acceptance<'a> {
 /// That a message will never go out, or never arrive.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::runtime) struct Failure<'a> {
-    /// The provider's code, or a word of ours.
+    /// The provider's code, or a reason of ours.
     pub(in crate::runtime) reason: &'a str,
     /// The provider's explanation.
     pub(in crate::runtime) error: Option<&'a str>,
@@ -103,8 +103,8 @@ impl Job<'_> {
         }
     }
 
-    /// A free text of ours takes the conversation back from another system of Meta. One that was on its way before that
-    /// had it does not.
+    /// A free text of ours takes the conversation back from another system of Meta. A message that was sent before that
+    /// system had it does not.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
         if !is_certain || !self.shared().options.channel.kind().has_window() {
             return Ok(());
@@ -131,7 +131,8 @@ impl Job<'_> {
         let mut loaded = if notifies_session && is_running { self.load_of(row)? } else { None };
         if let Some(loaded) = &mut loaded {
             self.wait_for_replies(&loaded.session)?;
-            // While the message still counts as unsettled: a timeout must not beat the failure of its own prompt.
+            // Done while the message still counts as unsettled: a timeout must not come before the failure of its own
+            // prompt.
             self.settle(loaded, self.now())?;
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;

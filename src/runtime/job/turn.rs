@@ -1,4 +1,4 @@
-//! What one event makes of a session and its contact, before anything is stored.
+//! The effect of one event on a session and its contact, before anything is stored.
 //!
 //! The writer's jobs and the simulations both come through here, so that a simulated conversation cannot go another way
 //! than a real one.

@@ -1,7 +1,7 @@
-//! The circuit breaker of the outbox: for how long the channel, one person or one message is left alone.
+//! The circuit breaker of the outbox: for how long the channel, one person or one message is held back.
 //!
 //! It lives in memory, and all of it may be lost. The circuit is closed while the channel takes messages, open while
-//! the channel is left alone, and half-open after that: one message at a time goes out until the channel takes one.
+//! the channel is held back, and half-open after that: one message at a time goes out until the channel takes one.
 //!
 //! A refusal that may pass ([`RefusalClass::Transient`]) does not say whether it is about the message or about the far
 //! side: a server that is down answers 500 to everything, and one that stumbles over a message answers 500 to that.
@@ -9,8 +9,8 @@
 //!
 //! - It takes others while it refuses one: it is the message, which has eight tries. Only a try that was followed by an
 //!   acceptance counts, of any contact's message, and the first.
-//! - It refuses those of three people, and takes nothing in between: it is the far side. The channel is left alone as
-//!   if it could not be reached, and tried with one message at a time until it takes one.
+//! - It refuses those of three people, and takes nothing in between: it is the far side. The channel is held back as if
+//!   it could not be reached, and tried with one message at a time until it takes one.
 //! - It refuses those of one or two people, and there is nothing else to send: the cause is unknown. The channel is not
 //!   held, because a single bad message must not keep the next person waiting; the message is tried about once a minute
 //!   and no try counts, so that it outlasts an outage of any length that its own age allows
@@ -27,11 +27,11 @@ use crate::domain::{MessageId, Timestamp};
 pub(super) const MAX_IN_FLIGHT: u32 = 256;
 /// Messages that one claim takes, so that the writer is not kept from others.
 const CLAIM_BATCH: u32 = 64;
-/// How long the channel is left alone at the most, unless it asks for more.
+/// How long the channel is held back at the most, unless it asks for more.
 const MAX_OPEN: Duration = Duration::from_secs(30);
-/// How long one person is left alone at the most.
+/// How long one person is held back at the most.
 const MAX_PERSON_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// How long a message is left alone at the most that was refused for a reason that may pass.
+/// How long a message is held back at the most that was refused for a reason that may pass.
 const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 /// People whose messages are refused, with nothing taken in between, before that counts as an outage of the far side.
 const LANES_OF_AN_OUTAGE: usize = 3;
@@ -61,7 +61,7 @@ pub(super) struct AttemptRef {
 /// What follows from the result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Consequence {
-    /// Until when the channel is left alone, if this result opened the circuit.
+    /// Until when the channel is held back, if this result opened the circuit.
     pub(super) open_until: Option<Timestamp>,
     /// When the message goes out again, if it does.
     pub(super) retry_at: Timestamp,
@@ -72,7 +72,7 @@ pub(super) struct Consequence {
 #[derive(Debug, Default)]
 struct State {
     circuit: Circuit,
-    /// How often in a row each person was to be left alone, by the contact's row.
+    /// How often in a row each person was to be held back, by the contact's row.
     person_refusals: HashMap<i64, u32>,
     /// Messages that the channel took since the start.
     accepted: u64,
@@ -116,7 +116,7 @@ struct Tries {
 }
 
 impl Breaker {
-    /// Records what came of an attempt: its consequences for the channel as a whole, for the message and for its
+    /// Records the result of an attempt: its consequences for the channel as a whole, for the message and for its
     /// contact.
     pub(super) fn record_result(&self, attempt: &AttemptRef, sent: &Sent, now: Timestamp) -> Consequence {
         let AttemptRef { id, contact_seq, round, .. } = *attempt;
@@ -145,7 +145,7 @@ impl Breaker {
     }
 
     /// When a message to a contact goes out again that was refused so many times, if it does: how long its person, or
-    /// it alone, is left alone. It changes nothing.
+    /// it alone, is held back. It changes nothing.
     pub(super) fn retry_at(
         &self,
         refusal: &Refusal,
@@ -185,7 +185,7 @@ impl Breaker {
         self.state().circuit.is_tripped()
     }
 
-    /// Until when the channel is left alone, if it is.
+    /// Until when the channel is held back, if it is.
     pub(super) fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.state().circuit.open_until.filter(|until| *until > now)
     }
@@ -226,7 +226,7 @@ impl Circuit {
         self.open_until.is_some()
     }
 
-    /// Records a result for the channel as a whole, and returns until when it is left alone if that opened the circuit.
+    /// Records a result for the channel as a whole, and returns until when it is held back if that opened the circuit.
     fn record(
         &mut self,
         sent: &Sent,

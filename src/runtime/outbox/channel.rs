@@ -1,4 +1,4 @@
-//! Whether the channel may be used: paused by the provider or by the operator, or left alone for a while.
+//! Whether the channel may be used: paused by the provider or by the operator, or held back for a while.
 
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub struct ChannelState {
     pub reason: Option<String>,
     /// The provider's explanation, or the operator's.
     pub explanation: Option<String>,
-    /// Until when it is left alone because it asked for that, could not be reached, or refuses everything for a reason
+    /// Until when it is held back because it asked for that, could not be reached, or refuses everything for a reason
     /// that may pass. It goes on by itself; `reason` and `explanation` are of the latest refusal.
     pub held_until: Option<Timestamp>,
 }
@@ -207,7 +207,7 @@ impl Runtime {
         self.handle(Pause { reason, explanation }).await
     }
 
-    /// Lets the channel go on, at once: also one that is left alone because it could not be reached. `false` if it was
+    /// Lets the channel go on, at once: also one that is held back because it could not be reached. `false` if it was
     /// not paused.
     ///
     /// # Errors

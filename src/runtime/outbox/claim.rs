@@ -45,7 +45,7 @@ pub(super) struct Claim {
     pub(super) access: Access,
 }
 
-/// What came of a [`Claim`].
+/// The outcome of a [`Claim`].
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Claimed {
     /// What is to be sent now. A claim has no idempotency key, so this is never stored.
@@ -239,7 +239,7 @@ impl Claim {
     }
 }
 
-/// A claim that is carried out: what was decided is written.
+/// A claim while it runs and writes its decisions.
 struct Claiming<'a> {
     job: &'a Job<'a>,
     /// Where the number has a limit.
@@ -275,7 +275,7 @@ impl Claiming<'_> {
     fn send(&mut self, row: &OutboxRow, message: Outgoing, body: Option<&str>) -> Result<ControlFlow<()>, Deferred> {
         let (tx, now) = (self.job.tx(), self.job.now());
         if self.claimed.attempts.iter().any(|attempt| attempt.contact_seq == row.contact_seq) {
-            // One whose hours have just begun met one that would have gone out past it: one at a time all the same.
+            // The hours of one message have just begun, and another would have gone out past it: still one at a time.
             outbox::park(tx, row.seq)?;
             return Ok(ControlFlow::Continue(()));
         }
@@ -394,8 +394,8 @@ impl Candidate<'_> {
     }
 }
 
-/// Whether a session lets a message of one of its turns go out: while it runs, all the way to an end of its own, and as
-/// its last word.
+/// Whether a session lets a message of one of its turns go out: while it runs, all the way to an end of its own, and
+/// for the messages of its last turn.
 pub(super) fn may_speak(session: &SessionBrief, turn: Option<u32>) -> bool {
     match session.status {
         Status::Running | Status::Completed => true,

@@ -33,7 +33,7 @@ pub enum DeliveryResult {
     Unknown,
     /// It will not go out.
     Failed {
-        /// The provider's code, or a word of ours.
+        /// The provider's code, or a reason of ours.
         reason: String,
         /// The provider's explanation.
         error: Option<String>,
@@ -55,7 +55,7 @@ impl Runtime {
 
 impl DeliveryWait<'_> {
     /// Waits until the channel has answered, for five seconds at the most; not at all while the channel is paused or is
-    /// to be left alone by this message, or where too many wait already.
+    /// to be held back by this message, or where too many wait already.
     ///
     /// # Errors
     /// When the database cannot be read.

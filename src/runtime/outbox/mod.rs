@@ -63,14 +63,14 @@ pub use channel::{ChannelState, why_it_waits};
 pub use progress::ProgressOutcome;
 pub use retry::Retried;
 
-/// How often to look for what is due without having been rung for.
+/// Interval at which due messages are looked for without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
 /// The same while the channel is paused.
 const POLL_PAUSED: Duration = Duration::from_secs(5);
 /// How long to wait after a round that failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How long messages under way have to come back when the server stops: as long as the channel may take to answer, and
-/// a moment to record it. What is cut off is in doubt, and a text in doubt may go out twice.
+/// a moment to record it. A message that is cut off is in doubt, and a text in doubt may go out twice.
 const GRACE: Duration = http::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How long to wait before recording is tried again, at first and at the most.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -141,7 +141,7 @@ impl Runtime {
         self.shared().signals.messages.notify_one();
     }
 
-    /// Uses a channel again at once that is left alone.
+    /// Uses a channel again at once that is held back.
     fn close_breaker(&self) {
         self.inner.outbox.breaker.close();
         self.wake_outbox();
@@ -262,7 +262,8 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
                 Some(at) if at <= now && slots > 0 => {
                     let batch = claim(runtime, flights.len()).await?;
                     sooner(batch.claimed.paced_until);
-                    // What was claimed is not due any more, and what is queued behind rings when it may go out.
+                    // The claimed messages are not due any more, and a message behind them wakes the worker when it may
+                    // go out.
                     let goes_on = batch.claimed.may_be_more
                         || (!batch.claimed.attempts.is_empty() && batch.claimed.paced_until.is_none());
                     launch(runtime, batch, flights);
@@ -371,7 +372,7 @@ fn launch(runtime: &Runtime, batch: Batch, flights: &mut JoinSet<()>) {
     }
 }
 
-/// Hands a message to the channel and records what came of it.
+/// Hands a message to the channel and records the result.
 async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
     let sent = runtime.channel().send(&attempt.message).await;
     crash_point("outbox.after_send");
@@ -422,7 +423,7 @@ async fn record(runtime: &Runtime, attempt: &Attempt, sent: Sent, round: u64) {
     {
         tracing::error!(contact_seq, %error, "not all sessions of somebody who opted out have ended");
     }
-    // What is queued again, and what was behind, may go out once there is time for it.
+    // A message that is queued again, and the one behind it, may go out in the next round.
     runtime.wake_outbox();
 }
 
@@ -436,7 +437,7 @@ fn log_panic(landed: std::result::Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Ends the process, or lets it stand to be killed, where a test wants to see what is left behind.
+/// Ends the process, or stops it until it is killed, where a test checks what a crash leaves behind.
 #[cfg(debug_assertions)]
 fn crash_point(name: &str) {
     static PASSED_TO_CRASH: AtomicU32 = AtomicU32::new(0);

@@ -32,20 +32,20 @@ struct NoteProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressOutcome {
-    /// It was news.
+    /// It was new, and was recorded.
     Noted,
     /// It was known, or something later is.
     Known,
-    /// No message of ours goes by that id.
+    /// No message has that id.
     UnknownMessage,
-    /// It was news: the message failed in a way that may pass, and goes out again.
+    /// It was new: the message failed in a way that may pass, and goes out again.
     GoesAgain {
         /// Row of the contact.
         contact_seq: i64,
         /// The message, which the channel may know by its own id alone.
         id: MessageId,
     },
-    /// It was news: the person does not want to be written to any more, and has more sessions than one job ends.
+    /// It was new: the person does not want to be written to any more, and has more sessions than one job ends.
     StillEnding {
         /// Row of the contact.
         contact_seq: i64,
@@ -169,7 +169,8 @@ impl NoteProgress {
     }
 }
 
-/// Whether a failure is no news: the message has got further or failed before, or it is an earlier attempt's.
+/// Whether a failure changes nothing: the message has got further or failed before, or the failure is an earlier
+/// attempt's.
 fn is_known(row: &OutboxRow, refusal: &Refusal, goes_again: bool) -> bool {
     match row.status {
         MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
@@ -230,7 +231,7 @@ impl Runtime {
     }
 }
 
-/// How far a message is that has this status. What is further is never replaced by what is less far.
+/// How far a message is that has this status. A higher rank is never replaced by a lower one.
 fn rank(status: MessageStatus) -> u8 {
     match status {
         MessageStatus::Received

@@ -1,4 +1,4 @@
-//! Recording what came of an attempt, and deciding on messages in doubt.
+//! Recording the result of an attempt, and deciding on messages in doubt.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,10 @@ use crate::store::{WriteClass, outbox};
 
 /// Messages that one job decides on.
 const DECIDED_AT_ONCE: u32 = 64;
-/// What stands on a message whose attempt never ended.
+/// The error of a message whose attempt never ended.
 const NEVER_ENDED: &str = "The server stopped, or lost track of it, before the channel had answered.";
 
-/// Records what came of an attempt.
+/// Records the result of an attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) seq: i64,
@@ -37,7 +37,7 @@ pub(super) struct Record {
     pub(super) access: Access,
 }
 
-/// What came of a [`Record`].
+/// The outcome of a [`Record`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Recorded {

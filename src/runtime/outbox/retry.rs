@@ -16,7 +16,7 @@ struct Retry {
     id: MessageId,
 }
 
-/// What came of [`Runtime::retry_message`].
+/// The outcome of [`Runtime::retry_message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Retried {

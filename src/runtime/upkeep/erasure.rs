@@ -54,7 +54,7 @@ pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Resul
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
-    // While the addresses are there to look for. What comes in between is looked through once they are gone.
+    // Done while the addresses are known. Deliveries that come after this are searched once the contact is cut off.
     let addresses = runtime.store().query_vital(move |conn| match contacts::find_by_id(conn, id)? {
         Some(known) => contacts::addresses(conn, known.seq),
         None => Ok(Vec::new()),
@@ -182,7 +182,7 @@ pub(in crate::runtime) async fn clear_page_residue(runtime: &Runtime) -> Result<
     *pages_done = Some(erasures);
     // The log has the pages as they were. While it is in use this is all that is tried again.
     if runtime.store().empty_log().await? {
-        // Whatever comes of it, the count may begin anew.
+        // In any case the count may begin anew.
         *pages_done = None;
         runtime.store().write_as(WriteClass::Essential, move |tx| erasure::set_cleared(tx, erasures)).await?;
     }

@@ -13,11 +13,10 @@ use crate::runtime::templates::were_templates_refused;
 use crate::store::webhooks::{self, Behind};
 use crate::store::{Conn, RoomLevel, channels, outbox};
 
-/// How long an event waits for its endpoint before that is worth a word: a restart of the far side is over by then.
+/// How long an event waits for its endpoint before it is reported: a restart of the far side is over by then.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
-/// How long a message waits for the channel before that is worth a word: a campaign of twenty thousand is through by
-/// then.
+/// How long a message waits for the channel before it is reported: a campaign of twenty thousand is through by then.
 const HELD_UP_AFTER: Duration = Duration::from_secs(300);
 
 /// What a database has of what impairs its server, a sentence each, for who looks at it without one: a channel of the
@@ -77,7 +76,7 @@ pub struct Impairment {
     pub since: Timestamp,
 }
 
-/// Since when what is impaired now has been so.
+/// When each present impairment began.
 #[derive(Debug, Default)]
 pub(in crate::runtime) struct ImpairmentLog {
     since: Mutex<BTreeMap<&'static str, Timestamp>>,

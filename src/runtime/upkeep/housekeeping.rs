@@ -18,14 +18,15 @@ const GUESSES_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long parts of deliveries are kept that nothing took.
 const UNPROCESSED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What is done once in a while: erasures that were interrupted go on, and what has been kept for long enough goes.
+/// The periodic clean-up: erasures that were interrupted go on, and rows that have been kept for long enough are
+/// deleted.
 pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
     let now = runtime.clock().now();
     let (keys_before, tombstones_before) = (now.minus(KEY_LIFETIME), now.minus(REDELIVERY));
     let told_before = now.minus(DELIVERIES_KEPT);
     let guesses_before = now.minus(GUESSES_KEPT);
     let unprocessed_before = now.minus(UNPROCESSED_KEPT);
-    // None of them waits for another: an erasure that cannot go on must not keep what is old.
+    // None of them waits for another: an erasure that cannot go on must not stop the deletion of old rows.
     let parts = [
         erasure::resume(runtime).await,
         erasure::clear_page_residue(runtime).await.map(|_| ()),

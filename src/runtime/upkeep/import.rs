@@ -58,10 +58,10 @@ impl Moment {
     }
 }
 
-/// What came of an [`Incoming`], and what did not.
+/// The outcome of an [`Incoming`], and whether its opt-out was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// What came of it.
+    /// The outcome.
     pub saved: Saved,
     /// The row opts the person out, and the person has opted in here since, or may have: the opt-in stands.
     pub stays_in: bool,

@@ -1,4 +1,4 @@
-//! What the server does by itself: timers that are due, erasures, imports, tidying up, and what it says of its health.
+//! Background work: timers that are due, erasures, imports, clean-up, and the report of the server's health.
 
 pub(super) mod erasure;
 pub(crate) mod health;

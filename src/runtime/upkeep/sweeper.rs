@@ -32,7 +32,7 @@ pub struct Due {
     pub session_seq: i64,
 }
 
-/// What came of a [`Due`].
+/// The outcome of a [`Due`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fired {
@@ -139,7 +139,7 @@ pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop:
             let now = runtime.clock().now();
             if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
                 tidied_at = Some(now);
-                // By itself: an erasure may take a while, and timers must not wait for it.
+                // In a task of its own: an erasure may take a while, and timers must not wait for it.
                 if tidying.as_ref().is_none_or(JoinHandle::is_finished) {
                     let runtime = runtime.clone();
                     tidying = Some(tokio::spawn(async move {

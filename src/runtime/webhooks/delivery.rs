@@ -1,4 +1,4 @@
-//! Posting what is queued for endpoints: in order at each, side by side at all of them.
+//! Posting queued events to endpoints: in order for each, concurrently for all of them.
 //!
 //! - 2xx: taken. Everything else has failed and is tried again: after 5 s at first, at last after an hour.
 //! - A delivery that has failed for 24 hours is abandoned, with all that are as old, and the next is tried within the
@@ -13,8 +13,8 @@
 //!
 //! A test is posted outside of the queue, once, and its result is shown to the administrator who started it.
 //!
-//! Each delivery is posted at least once. What is posted and not recorded when the process dies is posted again, with
-//! the same `X-Qyvo-Delivery-Id`: at most what was posted within [`RECORD_WITHIN`], and what was under way.
+//! Each delivery is posted at least once. A delivery that is posted and not recorded when the process dies is posted
+//! again, with the same `X-Qyvo-Delivery-Id`: at most those posted within [`RECORD_WITHIN`], and those under way.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -52,7 +52,7 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 const BACK_OFF_AT_MOST: Duration = Duration::from_secs(3600);
 /// Deliveries that are read at once.
 const BATCH: u32 = 64;
-/// How soon what was taken is recorded, together with what was taken meanwhile.
+/// How soon an accepted delivery is recorded, together with others that were accepted meanwhile.
 const RECORD_WITHIN: Duration = Duration::from_millis(250);
 /// Interval at which the queue is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ impl Runtime {
         Ok(attempts)
     }
 
-    /// Posts events to endpoints until `stop` is done. What is under way then ends and is recorded; the rest is posted
+    /// Posts events to endpoints until `stop` is done. Posts under way then end and are recorded; the rest is posted
     /// after the next start.
     pub async fn run_webhooks(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
@@ -103,7 +103,7 @@ impl Runtime {
             Err(error) => tracing::warn!(%error, "which tests were not made could not be read"),
         }
         loop {
-            // Register for the wake-up before looking: what is queued in between is then not slept through.
+            // Register for the wake-up before looking: an event that is queued in between is then not missed.
             let woken = self.shared().signals.webhooks.notified();
             let pause = start_due(self, &mut lanes, &stopping).await;
             tokio::select! {
@@ -239,7 +239,7 @@ struct Refusal {
     /// Of its answer, if it gave one.
     status: Option<u16>,
     reason: String,
-    /// How long it asks to be left alone.
+    /// How long it asks callers to wait.
     retry_after: Option<Duration>,
 }
 
@@ -310,8 +310,8 @@ fn classify(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> NextStep {
     NextStep::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
 }
 
-/// Records what an endpoint has taken, and what it has not. It is tried until the store takes it: what is not recorded
-/// is posted again.
+/// Records the results of an endpoint's deliveries. This is tried until the store takes it: a delivery that is not
+/// recorded is posted again.
 async fn record(
     runtime: &Runtime,
     endpoint: EndpointId,

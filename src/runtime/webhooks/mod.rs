@@ -58,7 +58,7 @@ impl Publisher {
     }
 }
 
-/// What came of making an endpoint.
+/// The outcome of making an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointMade {
     /// It is made, and its test is on its way.
@@ -75,7 +75,7 @@ pub enum EndpointMade {
     },
 }
 
-/// What came of testing an endpoint.
+/// The outcome of testing an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointTested {
     /// The test is on its way.

@@ -298,7 +298,7 @@ pub fn find_by_id(conn: &Conn, id: MessageId) -> Result<Option<MessageRow>> {
     Ok(conn.prepare_cached(select!("messages AS m", "WHERE m.id = ?1"))?.query_row([id], read).optional()?)
 }
 
-/// How many messages wait to go out or for word of whether they did, and when the oldest of them was queued.
+/// How many messages are queued, under way or in doubt, and when the oldest of them was queued.
 pub fn waiting(conn: &Conn) -> Result<(u32, Option<Timestamp>)> {
     // The index of the lanes holds these rows alone, with all that is asked of them.
     let mut statement = conn.prepare_cached(WAITING_SQL)?;
@@ -389,7 +389,7 @@ pub fn fail_queued_of_session(
     outbox::dropped(tx, &rows.collect::<rusqlite::Result<Vec<i64>>>()?, now)
 }
 
-/// When a contact last wrote what was taken for this.
+/// When a contact last wrote a message that was handled so.
 pub fn last_handled_at(conn: &Conn, contact_seq: i64, handled: Handling) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(
         "SELECT max(created_at) FROM messages INDEXED BY messages_by_contact

@@ -101,7 +101,7 @@ pub struct Addressee {
     pub marketing_only: bool,
     /// When the person last wrote.
     pub last_inbound_at: Option<Timestamp>,
-    /// Nothing of the person is to be left.
+    /// Whether the contact is being erased.
     pub is_being_erased: bool,
     /// The current or last hold on the conversation.
     pub held: Option<Held>,

@@ -37,7 +37,7 @@ const BETWEEN: char = '\n';
 /// The word that those have who were ever in touch. No run in hexadecimal is spelled so, and no tag.
 pub(super) const IN_TOUCH: &str = "intouch";
 
-/// What is searched of a person.
+/// The searched columns of a contact.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) seq: i64,
@@ -85,7 +85,7 @@ impl Person {
         Ok(statement.query_row((has_phones, seq), Self::read).optional()?)
     }
 
-    /// The text that has what is sought: name, email address and numbers, folded.
+    /// The searched text: name, email address and numbers, folded.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for field in [&self.name, &self.email].into_iter().flatten() {

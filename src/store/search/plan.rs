@@ -25,7 +25,7 @@ pub(super) struct Bounds {
     /// Contacts that are walked through before the index is asked, as long as it looks as if they would fill the
     /// answer.
     pub(super) walked_first: usize,
-    /// After so many of them it is asked anew whether it does.
+    /// After so many contacts this is decided anew.
     pub(super) stride: usize,
     /// How many contacts the index may return before only those with messages are asked for, unless these are most of
     /// them anyway.
@@ -96,7 +96,7 @@ pub(super) fn find_seqs(
         return Ok(walk.found);
     }
     for walked in (bounds.stride..bounds.walked_first).step_by(bounds.stride) {
-        // At this rate not even half of what is missing would be found: what is so rare is found sooner by the index.
+        // At this rate not even half of the missing matches would be found: for rare ones the index is faster.
         if walk.found.len() * bounds.walked_first * 2 < limit * walked {
             break;
         }

@@ -58,7 +58,7 @@ pub(in crate::api) fn read_trigger(fields: Fields<'_>, is_strict: bool) -> Resul
     read_trigger_of(FlowKind::Flow, fields, is_strict)
 }
 
-/// The same of a flow or a sequence.
+/// The same for a flow or a sequence.
 pub(in crate::api) fn read_trigger_of(
     kind: FlowKind,
     mut fields: Fields<'_>,

@@ -1,4 +1,4 @@
-//! A colleague who writes to the contact of a simulation: the flow is silent then, as it is in earnest.
+//! A colleague who writes to the contact of a simulation: the flow is silent then, as it is on the server.
 
 use std::borrow::Cow;
 

@@ -39,7 +39,7 @@ impl Opening {
     /// Whether it starts the flow: by a keyword, else where the flow is the one that all other messages start.
     ///
     /// # Errors
-    /// What becomes of it instead, as a sentence.
+    /// What would happen to the message instead, as a sentence.
     pub(super) fn check(&self, subject: &Subject) -> Result<(), NotStarted> {
         let typed = self.text.as_deref().filter(|_| self.kind == ReplyKind::Text);
         if typed.is_some_and(|text| subject.words.find(Wish::OptOut, text).is_some()) {

@@ -1,4 +1,4 @@
-//! What each class of refusal calls for, and how the channel as a whole is left alone or paused.
+//! What each class of refusal calls for, and how the channel as a whole is held back or paused.
 
 use super::*;
 
