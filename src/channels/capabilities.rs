@@ -261,7 +261,7 @@ impl Channel {
     pub fn text_limits(&self) -> TextLimits {
         match self {
             Self::Webhook(webhook) => webhook.text_limits(),
-            // What is cut for an incomplete channel goes out once the channel is whole.
+            // Parts that are cut for an incomplete channel go out once the channel is whole.
             Self::Simulator | Self::WhatsApp(_) | Self::Incomplete { .. } => self.kind().text_limits(),
         }
     }

@@ -23,7 +23,7 @@ pub enum Item {
     Echo(Box<Echo>),
     /// A conversation changed hands.
     Handover(Box<Handover>),
-    /// A message of ours got on.
+    /// The status of a message of ours.
     Progress(Box<Progress>),
     /// A template's status changed.
     Template(TemplateNews),

@@ -1,4 +1,4 @@
-//! What a channel is given to send, and what came of it.
+//! The messages that a channel sends, and their results.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,8 +27,8 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// The recipient who is known by these values, by the names of their kinds. What is of none of `kinds` is left out,
-    /// and so is a phone that cannot be a number.
+    /// The recipient who is known by these values, by the names of their kinds. Values of other kinds than `kinds` are
+    /// left out, and so is a phone that cannot be a number.
     pub fn of(known: &BTreeMap<String, String>, kinds: &[AddressKind]) -> Self {
         let of_kind = |kind: &AddressKind| {
             let value = known.get(kind.as_str())?;
@@ -124,8 +124,8 @@ pub enum RefusalClass {
     /// It may go better the next time: a limited number of tries while others are taken; if those of several people
     /// meet with it and nothing is taken in between, as if the channel could not be reached.
     Transient,
-    /// The far side could not be reached or answers nothing of its own, and surely took nothing: hold all of the
-    /// channel back and try on; no try of the message is spent.
+    /// The far side could not be reached, or something else answered in its place, so the message was not taken: hold
+    /// the whole channel back and go on trying; no try of the message is counted.
     Unreachable,
     /// Free text is not allowed to this person now.
     WindowClosed,

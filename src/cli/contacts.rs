@@ -180,7 +180,7 @@ impl Run<'_> {
         Ok(batch)
     }
 
-    /// Counts what came of a batch, which is in, and keeps what was refused.
+    /// Counts the outcomes of a committed batch, and keeps the rows that were refused.
     fn record(&mut self, batch: &[Row], outcomes: &[Outcome]) -> Result<()> {
         let mut refused = Vec::new();
         for (row, outcome) in batch.iter().zip(outcomes) {

@@ -85,12 +85,12 @@ fn server_settings(config: &Config) -> ServerSettings {
     }
 }
 
-/// What the server on a database checks documents against. The configuration of a command may lack what that of the
-/// server has, so the channel that the last server had counts, too.
+/// The settings by which the server on a database checks documents. A command's configuration may lack keys of the
+/// server's, so the channel that the last server had counts, too.
 fn server_facts(config: &Config, reads: &impl Reads) -> Result<ServerFacts> {
     let (stored, last) =
         reads.read(|conn| Ok((stored_settings::stored(conn)?, stored_settings::last_channel(conn)?)))?;
-    // What is wrong in the database is left out by the server, too.
+    // Invalid settings of the database are left out by the server, too.
     let laid = config.with_settings(&stored);
     let laid = laid.as_ref().unwrap_or(config);
     let configured = config.live_channel_with(laid).ok().map(|live| live.channel.as_str());

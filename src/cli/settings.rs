@@ -92,7 +92,7 @@ fn unknown(key: &str) -> Error {
     Error::not_found(format!("`{}` is not a key: see `qyvo settings list`", plain(key)))
 }
 
-/// Keys as a server would have them, with where they come from. What is stored and not good any more is there, too.
+/// Keys as a server would have them, with where they come from. Stored values that are no longer valid are there, too.
 fn rows(context: &Context, stored: &BTreeMap<String, Value>) -> Result<Vec<(String, Value, &'static str)>> {
     let mut good = stored.clone();
     let mut bad = BTreeMap::new();

@@ -205,7 +205,7 @@ pub struct Word<'a> {
 }
 
 impl Word<'_> {
-    /// Whether it says what the person wishes. Else it answers what was asked.
+    /// Whether it counts as the person's wish. Else it is the answer to a question.
     pub fn counts(&self, awaited: Awaited) -> bool {
         match awaited {
             Awaited::Nothing => true,
@@ -260,7 +260,7 @@ impl ConsentWords {
         })
     }
 
-    /// What is answered, in the first of these languages (BCP 47) that there is a text in; else in English.
+    /// The confirmation in the first of these languages (BCP 47) that has one; else in English.
     pub fn confirmation(&self, wish: Wish, languages: [Option<&str>; 2]) -> String {
         let (texts, undo) = match wish {
             Wish::OptOut => (OPTED_OUT, Wish::OptIn),

@@ -225,7 +225,7 @@ pub struct SendMessage {
     pub text: Option<String>,
     /// What it shows.
     pub media: Option<MediaTemplate>,
-    /// What stands in where the channel forbids free text.
+    /// The template that is sent where the channel forbids free text.
     pub template: Option<TemplateUse>,
 }
 
@@ -235,7 +235,7 @@ pub struct SendMessage {
 pub struct Ask {
     /// The question; without one the node waits silently.
     pub text: Option<String>,
-    /// What stands in where the channel forbids free text.
+    /// The template that is sent where the channel forbids free text.
     pub template: Option<TemplateUse>,
     /// What an answer must be.
     #[serde(default)]
@@ -301,7 +301,7 @@ pub struct Validation {
 pub struct Menu {
     /// The text of the message.
     pub text: Option<String>,
-    /// What stands in where the channel forbids free text.
+    /// The template that is sent where the channel forbids free text.
     pub template: Option<TemplateUse>,
     /// What can be chosen.
     pub options: Vec<MenuOption>,

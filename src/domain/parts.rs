@@ -1,4 +1,4 @@
-//! A text in parts: what is too long for one message of a channel is cut where a reader would pause.
+//! A text in parts: one that is too long for a message of the channel is cut where a reader would pause.
 //!
 //! A cut is at a paragraph, else at a line, a sentence, a word; never inside an emoji, nor inside a link that fits into
 //! a message. Scripts that write no blanks between words are cut where Unicode ends a word (UAX #29), which is between

@@ -29,7 +29,7 @@ pub struct NewMessage<'a> {
     /// The medium; `None` for a text alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media: Option<&'a MediaRef>,
-    /// What stands in where free text is forbidden.
+    /// The template that is sent where free text is forbidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<&'a TemplateRef>,
     /// The hours that it waits for, unless the person writes.
@@ -86,7 +86,7 @@ pub struct StoredMessage {
     /// The medium; `None` for a text alone.
     #[serde(default)]
     pub media: Option<MediaRef>,
-    /// What stands in where free text is forbidden.
+    /// The template that is sent where free text is forbidden.
     #[serde(default)]
     pub template: Option<TemplateRef>,
     /// The hours that it waits for, unless the person writes.

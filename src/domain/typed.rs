@@ -119,7 +119,7 @@ pub fn unaccented(letters: &str) -> String {
     unaccented.nfc().collect()
 }
 
-/// Whether nothing of a text changes but the case: what most values are.
+/// Whether only the case of a text changes, as of most values.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let ends = [bytes.first(), bytes.last()].into_iter().flatten().all(u8::is_ascii_alphanumeric);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::number::{self, Number, Writing};
 use crate::domain::{Expects, Validation};
 
-/// The bounds of one `ask`, both inclusive, of the type that its answers have.
+/// The bounds of one `ask`, both inclusive, in the type of its answers.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Bounds {
     /// Answers of its kind have none.

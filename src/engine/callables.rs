@@ -1,5 +1,5 @@
-//! The filters, tests and functions that templates may call. The template library looks for them when a template runs,
-//! which is too late: the person is on the phone by then. So publishing looks for them, with how many arguments they
+//! The filters, tests and functions that templates may call. The template library looks them up when a template runs,
+//! which is too late: a conversation is under way by then. So publishing looks them up, with how many arguments they
 //! take.
 
 use std::ops::RangeInclusive;
@@ -289,7 +289,7 @@ fn counted<'a>(known: &'a [(&str, RangeInclusive<usize>)], name: &str) -> Option
 }
 
 fn wrong_count(what: &str, allowed: Option<&RangeInclusive<usize>>, arguments: &[CallArg<'_>]) -> Option<String> {
-    // What is given by name may stand for what is not given by its place.
+    // A named argument may take the place of a positional one.
     if !arguments.iter().all(|argument| matches!(argument, CallArg::Pos(_))) {
         return None;
     }

@@ -101,7 +101,7 @@ pub enum Event {
         /// The turn in which it was armed: in any other the timer is stale.
         armed_in: u32,
     },
-    /// Something happened outside. A `wait_for_event` for it takes it, now or later: until then the session keeps it,
+    /// An event from outside. A `wait_for_event` for it takes it, now or later: until then the session keeps it,
     /// without a turn of its own.
     #[serde(rename = "event")]
     External {
@@ -145,7 +145,7 @@ pub enum Event {
     },
 }
 
-/// What is to be done besides storing the session.
+/// An action to carry out besides storing the session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -248,7 +248,7 @@ pub struct TurnRecord {
     pub path: Vec<PathStep>,
     /// What was written.
     pub changes: Vec<Change>,
-    /// What was odd.
+    /// Warnings for the author.
     pub warnings: Vec<Warning>,
 }
 

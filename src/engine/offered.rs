@@ -8,7 +8,7 @@ use crate::domain::{
     is_in_language,
 };
 
-/// What is wrong with the templates that a document names, held against those that the channel has.
+/// Problems of the templates that a document names, by those that the channel has.
 pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for node in &document.nodes {

@@ -1,8 +1,8 @@
 //! Templates: `{{context.cart_total|money}}` inside texts, links and values.
 //!
-//! Built on minijinja. All templates of a flow are parsed once, into one environment per flow. What is ours:
-//! the roots that exist, the filters `date`, `money`, `phone_national` and `default`, the percent-encoding inside
-//! links, the rule that a missing value is empty text and a warning, and the fuel that bounds a turn.
+//! Built on minijinja. All templates of a flow are parsed once, into one environment per flow. Added to it: the roots
+//! that exist, the filters `date`, `money`, `phone_national` and `default`, the percent-encoding inside links, the rule
+//! that a missing value is empty text and a warning, and the fuel that bounds a turn.
 
 use std::collections::BTreeSet;
 

@@ -50,7 +50,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it is tried; `None` also where another one is tried first.
     pub next_attempt_at: Option<IsoTime>,
-    /// What is tried first.
+    /// The queued delivery that is tried before this one; `None` if there is none.
     pub behind: Option<FirstDelivery>,
     /// What is posted.
     pub body: Map<String, Value>,

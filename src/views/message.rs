@@ -29,7 +29,7 @@ pub struct Message {
     pub pricing: Option<Value>,
     /// The template that goes out in its place outside the channel's window.
     pub template: Value,
-    /// What was sent of it.
+    /// The content as it was sent.
     pub sent: Value,
     /// How far it got.
     pub status: &'static str,

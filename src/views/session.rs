@@ -91,7 +91,7 @@ pub struct SessionDetail {
     /// As lists show it.
     #[serde(flatten)]
     pub session: ListedSession,
-    /// What it knows.
+    /// The values of the session's context.
     pub context: Map<String, Value>,
     /// Why it did not come to its end, in words.
     pub reason_text: Option<String>,

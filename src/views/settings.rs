@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub struct Setting {
     /// Such as `sessions.default_ttl`.
     pub key: String,
-    /// What is in force.
+    /// The value in force.
     pub value: Value,
     /// What would be in force if nothing set it.
     pub default: Value,

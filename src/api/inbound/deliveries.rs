@@ -39,7 +39,7 @@ pub(in crate::api) async fn receive_delivery(
     // A body without a proof is not worth reading.
     let proof = proof.filter(|proof| channel.is_proof(proof)).ok_or_else(|| unproven(rules))?;
     let coding = of_body(&request)?;
-    // Signed is what was sent, and nothing of a stranger's is unpacked.
+    // The signature is over the bytes as sent, and a body is not decompressed before it is checked.
     let raw = raw_body(&request, payload, (FREE_BYTES, &state.unproven_bytes)).await?;
     if !channel.is_proven(proof, &raw) {
         return Err(unproven(rules));

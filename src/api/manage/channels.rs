@@ -124,7 +124,7 @@ pub(in crate::api) async fn list_strays(
 
 fn unprocessed_view(row: unprocessed_deliveries::UnprocessedDelivery) -> UnprocessedDelivery {
     let unprocessed_deliveries::UnprocessedDelivery { seq: _, channel: _, why, raw, created_at } = row;
-    // What is no JSON after all is shown as the text that it is.
+    // A part that is not JSON is shown as text.
     let raw = serde_json::from_str(&raw).unwrap_or(Value::String(raw));
     UnprocessedDelivery { why, raw, created_at: IsoTime(created_at) }
 }

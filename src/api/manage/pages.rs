@@ -74,7 +74,7 @@ struct Found {
     /// SHA-256 of `data`.
     hash: [u8; 32],
     content_type: String,
-    /// What is large lies in the program compressed by gzip.
+    /// Whether the data are compressed by gzip, as large files in the program are.
     is_packed: bool,
 }
 

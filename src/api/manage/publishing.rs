@@ -66,7 +66,7 @@ pub(in crate::api) async fn import_flow(
     let document = Value::Object(body.fields);
     let import = match publish {
         true => Import::Published(prepare(&state, document, None, consent).await?),
-        // What is only kept need not pass its test cases yet.
+        // A draft need not pass its test cases yet.
         false => Import::Draft(check(&state, document).await?),
     };
     let expected = read_if_match(&request)?.flatten();
@@ -101,7 +101,7 @@ pub(in crate::api) async fn import_flow(
     Ok(view_answer(status, revision, &view))
 }
 
-/// A document that is imported, checked for what is to become of it.
+/// An imported document, checked as a draft or for publishing.
 enum Import {
     Draft(CheckedDocument),
     Published(Publishable),

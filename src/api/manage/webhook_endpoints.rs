@@ -81,7 +81,7 @@ pub(in crate::api) async fn update_endpoint(
     Ok(HttpResponse::Ok().json(view_of(&state, id).await?.ok_or_else(not_found)?))
 }
 
-/// `DELETE /webhook-endpoints/{id}`: what is queued for it goes, too.
+/// `DELETE /webhook-endpoints/{id}`: deletes an endpoint and its queued deliveries.
 pub(in crate::api) async fn delete_endpoint(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -115,7 +115,7 @@ pub(in crate::api) async fn test_endpoint(
     }
 }
 
-/// `POST /webhook-endpoints/{id}/try-now`: has what is queued tried at once.
+/// `POST /webhook-endpoints/{id}/try-now`: makes the first queued delivery due at once.
 pub(in crate::api) async fn try_endpoint(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -223,7 +223,7 @@ fn endpoint_view(endpoint: Endpoint, queued: u32) -> EndpointView {
     }
 }
 
-/// `first` is what is queued before all else: the others wait for it and have no time of their own.
+/// `first` is the first queued delivery: the others wait for it and have no time of their own.
 fn delivery_view(row: DeliveryRow, first: Option<&DeliveryRow>) -> Result<Delivery> {
     let is_in_queue = row.status == DeliveryStatus::Queued && row.next_attempt_at.is_some();
     let behind = first.filter(|first| is_in_queue && first.seq < row.seq);

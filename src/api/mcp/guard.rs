@@ -1,4 +1,4 @@
-//! Pages of strangers: a browser on a machine of ours must not become their way in.
+//! Protection from pages of other sites: a browser on the user's machine must not give them access.
 //!
 //! A page can make its own name point to an address inside the user's network (DNS rebinding) and then talk to what is
 //! there as if it were its own server. The protocol therefore wants `Origin` checked (specification of 2025-06-18,

@@ -1,5 +1,5 @@
 //! `GET /triggers/…`: what clients poll for, as bare lists, newest first, at most a hundred. Ids stay what they are, so
-//! that a client knows what it has seen. What a list costs does not grow with what is stored.
+//! that a client knows what it has seen. The cost of a list does not grow with the number of rows.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ async fn triggered(
         let flow_seq = match flow_id {
             Some(id) => match flows::seq_of_any(conn, id)? {
                 Some(seq) => Some(seq),
-                // What is not there has started nothing.
+                // A flow that does not exist has started no session.
                 None => return Ok(Vec::new()),
             },
             None => None,
@@ -75,7 +75,7 @@ async fn triggered(
     Ok(HttpResponse::Ok().json(rows.await?.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-/// `None` for the session of who vanished meanwhile.
+/// `None` if the contact was erased meanwhile.
 fn session_view(
     conn: &Conn,
     kind: FlowKind,

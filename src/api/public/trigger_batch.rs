@@ -275,7 +275,7 @@ impl Batch<'_> {
     }
 }
 
-/// What a row is answered: what a trigger of its own would be, and which row it is.
+/// The answer to a row: that of a single trigger, and the row's index.
 #[derive(Serialize)]
 struct RowView<B> {
     index: usize,

@@ -51,8 +51,8 @@ pub(crate) struct State {
     pub(crate) unproven_bytes: tokio::sync::Semaphore,
     /// What batches of triggers take turns for.
     pub(crate) batches: Batches,
-    /// Held from reading who may come in until that is in force: an older reading never replaces a newer one, which
-    /// would let in again who was shut out meanwhile.
+    /// Held while tokens and log-ins are read and until they are in force: an older reading never replaces a newer one,
+    /// which would admit a revoked token again.
     pub(crate) admitting: tokio::sync::Mutex<()>,
     /// Bytes that a body may have.
     pub(crate) max_body: usize,
@@ -65,7 +65,7 @@ impl State {
     pub(in crate::api) async fn admit(&self) -> Result<(), ApiError> {
         let _in_order = self.admitting.lock().await;
         let now = self.runtime.clock().now();
-        // The generation first: what is written meanwhile is then read once more.
+        // The generation first: a write meanwhile then causes another read.
         let admitted = move |conn: &Conn| Ok((generation(conn)?, tokens_of(conn)?, Logins::rows(conn, now)?));
         let (generation, tokens, logins) = read_vital(self, admitted).await?;
         self.tokens.replace(generation, tokens);

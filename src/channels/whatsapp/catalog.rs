@@ -1,10 +1,10 @@
-//! All that Meta may deliver, with what becomes of it: one list, which the code goes by.
+//! All kinds of Meta's deliveries and how each is treated: one list, which the code looks up.
 //!
-//! What is kept is shown to the operator (`GET /channels/whatsapp/strays`) with the sentence that stands here. What
-//! stands nowhere in it is kept as not known. Names by Meta's documentation of webhooks (2026) and by the client
-//! packages that the tests name.
+//! A delivery that is kept is shown to the operator (`GET /channels/whatsapp/strays`) with its sentence in this list.
+//! Kinds that are not in the list are kept as not known. Names by Meta's documentation of webhooks (2026) and by the
+//! client packages that the tests name.
 
-/// What becomes of a kind of delivery.
+/// How a kind of delivery is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
     /// The code acts on it.
@@ -222,7 +222,7 @@ pub(super) const TEMPLATE_EVENTS: &[&str] = &[
     "LIMIT_EXCEEDED",
 ];
 
-/// What becomes of what has this name; `None` of what is not known.
+/// The treatment of a name; `None` if it is not in the list.
 pub(super) fn treatment(entries: &[Entry], name: &str) -> Option<Treatment> {
     entries.iter().find(|(known, _)| *known == name).map(|(_, treatment)| *treatment)
 }

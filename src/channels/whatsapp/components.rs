@@ -1,4 +1,4 @@
-//! What a template can be made of, and what becomes of each part when it is sent: the one list of it.
+//! The parts of templates, and how each is filled when a template is sent: the only list of them.
 //!
 //! A part that takes values of its own with each message, and that nothing here can fill, makes the whole template one
 //! that Meta would refuse; so does a part that is not known here. Names are Meta's (Message templates, "Components"),
@@ -17,7 +17,7 @@ pub(super) enum Place {
     Button,
 }
 
-/// What becomes of a part when the template is sent.
+/// How a part is filled when the template is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// It goes as it was approved, and must not be named.

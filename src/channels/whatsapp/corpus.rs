@@ -1,4 +1,4 @@
-//! Replays the deliveries that the fuzz target starts from, and holds what is read of each against what it says.
+//! Replays the deliveries that the fuzz target starts from, and compares what is read of each with its description.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn described() -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// How what is read of a described delivery differs from what it says; `None` if it does not.
+/// How what is read of a delivery differs from its description; `None` if it does not.
 fn difference(described: &Value) -> Option<String> {
     let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [
         {"field": described["field"], "value": described["value"]},

@@ -97,7 +97,7 @@ fn read_echo(echo: &Value, by: Holder, contacts: &Contacts) -> Item {
     let Some(to) = addressee(&[content, echo], contacts) else { return refuse("an echo does not say to whom it went") };
     let said = Content::of(content, None);
     let is_unread = said.kind == IncomingKind::Reply(ReplyKind::Unsupported);
-    // What was offered to be tapped, or sent as a template, has words all the same.
+    // A menu is shown by its text, a template by its name.
     let of_form = || {
         let form = content.get("interactive");
         text(form.and_then(|form| form.get("body")), "text").or_else(|| text(content.get("template"), "name"))

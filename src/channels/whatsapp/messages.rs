@@ -167,8 +167,8 @@ fn origin_of(cards: &Value, message: &Value) -> Option<String> {
     text(Some(message), "origin").or_else(|| text(cards.get(0), "origin"))
 }
 
-/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that. Any
-/// person's card can be shared otherwise.
+/// The number that a person has shared as their own: Meta vouches for it only where it answers a request for that.
+/// Otherwise the card may be another person's.
 fn own_number(message: &Value) -> Option<String> {
     let cards = message.get("contacts")?;
     if origin_of(cards, message)?.to_lowercase() != "contact_request" {

@@ -7,7 +7,7 @@ use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_em
 use crate::domain::{ContactChange, Phone, Timestamp};
 use crate::runtime::import::{Incoming, Moment};
 
-/// What has been read of a row.
+/// The data read from a row so far.
 pub(super) struct Reader<'a> {
     now: Timestamp,
     /// ISO 3166 code of the country whose numbers may be without the country's code.
@@ -259,7 +259,7 @@ fn bare(tag: &str) -> String {
     }
 }
 
-/// Of what several columns say of one thing, what has a date.
+/// Of several columns for one field, the one with a date.
 fn keep_dated(kept: &mut Option<Moment>, moment: Option<Moment>) {
     if !matches!(kept, Some(Moment::At(_))) {
         *kept = moment.or(*kept);

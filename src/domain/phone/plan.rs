@@ -26,7 +26,7 @@ const WITHOUT_PLAN: [&str; 3] = ["379", "991", "997"];
 const MEXICO_BEFORE_2019: [&str; 3] = ["044", "045", "01"];
 
 /// How many digits numbers have behind their calling codes: bit 10 is set where some have ten (the plans of
-/// libphonenumber). What a number is held against first: reading the plans takes long, and most numbers need none.
+/// libphonenumber). A number is checked with this first: reading the plans takes long, and most numbers need none.
 #[rustfmt::skip]
 const LENGTHS: [(u16, u32); 215] = [
     (1, 0x480), (7, 0x4400), (20, 0x700), (27, 0x7e0), (30, 0x1c00), (31, 0xfe0), (32, 0x300), (33, 0x200),
@@ -203,7 +203,7 @@ pub(super) fn without_trunk_prefix(digits: &str) -> Option<String> {
         return Some(format!("{code}{found}"));
     }
     // The plan may not know the number yet. Where no number begins with the prefix, it is a prefix all the same, if
-    // what is left has the form or at least the length of the country's numbers. Some plans know of none any more.
+    // what is left has the form or at least the length of the country's numbers. Some plans no longer have the prefix.
     let prefix = plans.iter().find_map(|plan| plan.metadata.national_prefix());
     let is_never_part = match rest.starts_with('0') {
         true => !is_possible(rest) && !plans.iter().any(Plan::has_leading_zeros),

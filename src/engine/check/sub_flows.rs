@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::Publishing;
 use crate::domain::{FlowDocument, FlowId, Node, NodeKind, Problem, RunFlow, checks};
 
-/// How far flows are followed into one another. What is beyond is taken to wait.
+/// How far flows are followed into one another. Deeper ones are assumed to wait.
 const DEPTH: usize = 50;
 
 /// The published flows around a document that is checked.
@@ -25,7 +25,7 @@ impl<'a> SubFlows<'a> {
         Self { own_id, own: document, find: publishing.flows, found: HashMap::new(), passing: HashMap::new() }
     }
 
-    /// What is wrong with the document's sub-flows; nothing if it is not known which flows are published.
+    /// What is wrong with the document's sub-flows; none if it is not known which flows are published.
     pub(super) fn problems(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.find.is_none() {

@@ -84,7 +84,7 @@ impl Machine<'_> {
         };
         self.suspend(frame, context);
         if !sub.returns {
-            // All that waited for an end that no longer comes is over; the root flow's context is the session's.
+            // The frames that waited for the sub-flow's end are over; the root flow's context is the session's.
             self.callers.truncate(1);
         }
         self.flow = Running::Sub(flow);
@@ -152,7 +152,7 @@ impl Machine<'_> {
         self.session.ended_at = expired_at;
     }
 
-    /// Where nothing came for as long as the session lives, and why it did not go on by itself.
+    /// The node at which the session waited until it expired, and why it did not go on by its timer.
     fn silence(&self) -> Option<(usize, String)> {
         let (index, wait) = (self.current()?, self.session.wait.as_ref()?);
         let node = self.flow.node(index);
@@ -248,7 +248,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Puts the flow that runs aside for a sub-flow.
+    /// Suspends the running flow for a sub-flow.
     fn suspend(&mut self, mut frame: Frame, context: Map<String, Value>) {
         let mut caller = self.frame.take().unwrap_or_else(|| self.root_frame());
         frame.context = context;
@@ -311,7 +311,7 @@ impl Machine<'_> {
         Halt(Reason::SubFlowNotLoaded)
     }
 
-    /// What was made for templates of one frame is not for those of another.
+    /// Views that were made for the templates of one frame do not fit another.
     fn forget_views(&mut self) {
         self.context_bytes = None;
         self.held_bytes = None;

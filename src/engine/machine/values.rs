@@ -202,7 +202,7 @@ impl Machine<'_> {
         Scope { context: Dynamic::from_object(context), turn, visits }
     }
 
-    /// What is the same for all that the flow that runs reads in this turn.
+    /// The part of the scope that is the same for all templates of the running flow in this turn.
     pub(super) fn turn_scope(&mut self) -> Arc<TurnScope> {
         // A menu notes the tapped option in the input, and a node may change the contact.
         if let Some(turn) = self.turn_scope.as_ref().filter(|turn| turn.input == self.session.input) {

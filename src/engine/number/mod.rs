@@ -181,7 +181,7 @@ impl Number {
 pub(super) enum NoNumber {
     /// None is in it that fits.
     Missing,
-    /// What is in it can be read in more than one way.
+    /// Its number can be read in more than one way.
     Unclear,
 }
 

@@ -106,7 +106,7 @@ pub(super) enum Reading {
     Unclear,
 }
 
-/// What the signs between two groups of digits make of them.
+/// How the signs between two groups of digits connect them.
 enum Between {
     Joins(Separator),
     /// They belong together and are no number: a range, a fraction, a date, a time.
@@ -371,7 +371,7 @@ const BEHIND_WORDS: usize = 6;
 /// Characters of a word that are looked at.
 const WORD_CHARS: usize = 30;
 
-/// What the text behind a number makes of it.
+/// How the text behind a number changes it.
 enum Behind {
     Leaves,
     /// It is open what number was meant.
@@ -380,7 +380,7 @@ enum Behind {
     ConfusesWhere(fn(Writing) -> bool),
 }
 
-/// What the text behind a number makes of it; `before` and `has_cents` decide what a letter is short for.
+/// How the text behind a number changes it; `before` and `has_cents` decide what a letter is short for.
 fn behind(before: &[char], behind: &[char], has_cents: bool) -> Behind {
     let blanks = behind.iter().take_while(|c| c.is_whitespace()).count();
     let rest = &behind[blanks..];
@@ -449,8 +449,8 @@ fn first_word(token: &[char]) -> String {
     word.trim_end_matches(['\'', '’']).to_owned()
 }
 
-/// What the characters between two groups of digits, of which there is at least one, make of them; `next_digits` is
-/// the size of the second group, and `behind` what follows it.
+/// How the characters between two groups of digits, at least one, connect them; `next_digits` is the size of the second
+/// group, and `behind` what follows it.
 fn between(chars: &[char], next_digits: usize, behind: &[char]) -> Between {
     let is_blank = |c: &char| c.is_whitespace();
     if let [one] = chars {

@@ -2,7 +2,7 @@
 //!
 //! `cldr.json` is made of Unicode CLDR by `cldr.py` beside it; [`phrases`] holds what CLDR does not have. Words are
 //! compared without case and accents. A word of one of a contact's languages counts before the same word of another
-//! one; one of a language that nothing speaks for counts only if it is long enough not to be met by chance.
+//! one; one of any other language counts only if it is long enough not to be met by chance.
 
 mod later;
 mod phrases;
@@ -185,7 +185,7 @@ pub(super) fn find(tokens: &[Token], at: usize, languages: &Languages) -> Option
     found
 }
 
-/// Letters that a word of a language that nothing speaks for has at least, so that it is not met by chance.
+/// Letters that a word of a language which is not the contact's has at least, so that it is not met by chance.
 fn least_letters(meaning: Meaning) -> usize {
     match meaning {
         // A number is beside them.

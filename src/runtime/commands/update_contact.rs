@@ -1,4 +1,4 @@
-//! Changing what is known of a person. Opting out ends all that talks to the person.
+//! Changing the profile of a contact. Opting out ends the contact's sessions and drops queued messages.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::store::{WriteClass, contacts};
 /// Bytes of JSON that a contact's metadata may have.
 pub const METADATA_BYTES: usize = 64 * 1024;
 
-/// Changes the profile of a contact. Opting out ends all that talks to the person.
+/// Changes the profile of a contact. Opting out ends the contact's sessions and drops queued messages.
 #[derive(Debug, Clone)]
 pub struct UpdateContact {
     /// The contact, by any of its ids.
