@@ -1,6 +1,7 @@
 //! The house's rules that a compiler does not check: who may import whom, and what is named where.
 
 mod documents;
+mod lines;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};

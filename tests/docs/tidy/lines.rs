@@ -1,0 +1,70 @@
+//! How long a line of source may be, and how a path may begin.
+
+use std::path::{Path, PathBuf};
+
+use super::{found, root};
+
+const COLUMNS: usize = 120;
+
+/// Lines that may be longer, as their file and how they begin: literals and rows of tables that a line break would
+/// change.
+const LONG: [(&str, &str); 4] = [
+    ("src/channels/whatsapp/signature.rs", r##"const SIGNED: &[u8] = br#"{"##),
+    ("src/domain/typed.rs", r#"let source = r"^["#),
+    ("src/engine/extract.rs", r#"r"[\p{L}"#),
+    ("tests/app/whatsapp/complaints/mod.rs", "//! | "),
+];
+
+/// Files and folders whose long lines are still to be wrapped.
+const TO_WRAP: [&str; 9] = [
+    "src/config/mod.rs",
+    "src/engine/words/phrases.rs",
+    "src/lib.rs",
+    "src/runtime/authoring/simulation/mod.rs",
+    "src/runtime/inbound/route.rs",
+    "src/runtime/job/step.rs",
+    "src/runtime/mod.rs",
+    "src/runtime/settings.rs",
+    "src/server",
+];
+
+/// The Rust files below a folder. Build directories are left out.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_line_is_longer_than_120_columns() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "benches", "crates", "fuzz"] {
+        collect(&root().join(folder), &mut files);
+    }
+    assert!(files.len() > 300, "the sources are not where they were");
+    let mut long = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(root()).unwrap();
+        if TO_WRAP.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let may_be_long = |line: &str| {
+            LONG.iter().any(|(file, start)| name == Path::new(file) && line.trim_start().starts_with(start))
+        };
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().enumerate().filter(|(_, line)| line.chars().count() > COLUMNS && !may_be_long(line));
+        long.extend(lines.map(|(index, _)| format!("{}:{}", name.display(), index + 1)));
+    }
+    long.sort();
+    assert_eq!(long, [] as [&str; 0]);
+}
+
+#[test]
+fn no_path_goes_up_two_levels() {
+    assert_eq!(found(r"\bsuper::super::", |_| true), [] as [&str; 0], "write the path from `crate`");
+}
