@@ -54,7 +54,7 @@ pub fn make_code() -> Result<String> {
     Ok(format!("{first}-{second}"))
 }
 
-/// A fresh password that nobody chose: 100 random bits in groups.
+/// A random password: 100 bits, in groups.
 ///
 /// # Errors
 /// When the system has no random bytes.

@@ -37,7 +37,7 @@ pub struct Effective {
     pub requests_per_minute: u32,
     /// Where users reach the server; empty if that is the address it listens on.
     pub public_url: String,
-    /// What calls to WhatsApp are authorised with; empty if nobody has set it.
+    /// What calls to WhatsApp are authorised with; empty if it is not set.
     pub access_token: Secret,
 }
 

@@ -88,7 +88,7 @@ impl Config {
         ]
     }
 
-    /// Which messages of a channel go out again when nobody can tell whether they arrived.
+    /// Which messages of a channel go out again when it is not known whether they arrived.
     pub fn resend_on(&self, channel: DefaultChannel) -> Resend {
         match channel {
             DefaultChannel::Webhook => self.webhook.resend,
@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn a_channel_is_configured_whole_or_not_at_all() {
         let config = |lines: &str| toml::from_str::<Config>(lines).unwrap().live_channel();
-        let whole = "phone_number_id = \"1\"\nbusiness_account_id = \"2\"\naccess_token = \"t\"\napp_secret = \"s\"\nverify_token = \"v\"";
+        let whole = "phone_number_id = \"1\"\nbusiness_account_id = \"2\"\naccess_token = \"t\"\n\
+                     app_secret = \"s\"\nverify_token = \"v\"";
         let webhook = "[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"";
         assert_eq!(config("").unwrap(), DefaultChannel::Simulator);
         assert_eq!(config(&format!("[whatsapp]\n{whole}\n{webhook}")).unwrap(), DefaultChannel::WhatsApp);

@@ -79,7 +79,7 @@ pub struct Server {
     /// Where its users reach it; empty if that is the address it listens on. Without a slash at the end.
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: String,
-    /// Proxies whose `X-Forwarded-For` tells the caller's address.
+    /// Proxies whose `X-Forwarded-For` has the caller's address.
     #[serde(deserialize_with = "values::networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// Connections that one address may have at once; 0 switches the limit off. Of IPv6, a /64 is one address.
@@ -160,7 +160,7 @@ pub struct WhatsApp {
     pub api_version: String,
     /// The only numbers that messages go to, for staging; empty for all.
     pub only_to: Vec<String>,
-    /// Which messages go out again when nobody can tell whether they arrived.
+    /// Which messages go out again when it is not known whether they arrived.
     pub resend: Resend,
     /// Messages in both directions that the number may handle in a second: 1 to 1,000.
     #[serde(deserialize_with = "values::per_second")]
@@ -176,7 +176,7 @@ pub struct Webhook {
     pub url: String,
     /// What they are signed with.
     pub secret: Secret,
-    /// Which messages go out again when nobody can tell whether they arrived.
+    /// Which messages go out again when it is not known whether they arrived.
     pub resend: Resend,
     /// Characters that the receiver takes in one message; longer texts are posted in parts.
     #[serde(deserialize_with = "values::text_chars")]
@@ -187,7 +187,7 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outbox {
-    /// How long to wait for word of a message of which nobody can tell whether it arrived: 1 second to 1 hour.
+    /// How long to wait for a status of a message of which it is not known whether it arrived: 1 second to 1 hour.
     #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::unknown_after")]
     pub unknown_after: Duration,
 }

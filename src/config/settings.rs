@@ -38,7 +38,7 @@ pub struct Setting {
     pub key: String,
     /// Its value; `***` for a secret that is set.
     pub value: Json,
-    /// Its value where nobody sets it.
+    /// Its value where it is not set.
     pub default: Json,
     /// Where the value comes from; `None` for the default, or for a value from the database.
     pub origin: Option<Origin>,

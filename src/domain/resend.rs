@@ -1,9 +1,9 @@
-//! What becomes of a message when nobody can tell whether it arrived.
+//! What becomes of a message when it is not known whether it arrived.
 
 use serde::{Deserialize, Serialize};
 
-/// Which messages go out again when nobody can tell whether they arrived. Each carries the same id as before; the others
-/// count as accepted.
+/// Which messages go out again when it is not known whether they arrived. Each carries the same id as before; the
+/// others count as accepted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resend {

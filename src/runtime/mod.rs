@@ -166,7 +166,7 @@ impl Runtime {
         self.shared().feed.watch()
     }
 
-    /// Tells whoever watches that something has changed, once it is committed.
+    /// Publishes a committed change to all subscribers.
     pub fn publish_change(&self, change: Change) {
         self.shared().feed.publish(change);
     }
@@ -204,8 +204,8 @@ impl Runtime {
     }
 
     /// Forgets a key under which nothing was done in the end, so that a retry does it. It is left alone where it stands
-    /// for another outcome by now: somebody else has forgotten it already, and a retry was faster. Tells whether it was
-    /// forgotten.
+    /// for another outcome by now: another caller has forgotten it already, and a retry was faster. Returns whether it
+    /// was forgotten.
     ///
     /// # Errors
     /// `Unavailable` when the queue is full or the store has stopped, `OutcomeUnknown` after a failed commit,
@@ -238,7 +238,8 @@ impl Runtime {
                 deferrals < MAX_DEFERRALS && reply_deadline.is_none_or(|deadline| Instant::now() < deadline);
             // Counted before the job looks, so that a reply which ends while it looks is not missed.
             let replies_ended = self.shared().arrivals.drops();
-            // What a job is handed back for after it has written: the store takes back what a job that fails has written.
+            // What a job is handed back for after it has written: the store takes back what a job that fails has
+            // written.
             let held = Arc::new(Mutex::new(None));
             let kept = held.clone();
             let attempt = self.shared().store.write_as(class, move |tx| {
@@ -323,8 +324,8 @@ impl Runtime {
         update_contact::update(self, command).await
     }
 
-    /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on when
-    /// the caller stops waiting, and after a restart.
+    /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on
+    /// when the caller stops waiting, and after a restart.
     ///
     /// # Errors
     /// As [`Runtime::handle`]; what was begun then goes on within a minute.
@@ -334,8 +335,9 @@ impl Runtime {
         erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
     }
 
-    /// Clears what erasures since the last time have left in unused parts of the database's files, and gives of how many
-    /// pages. It looks through the whole file, beside everything else. The server does so within minutes by itself.
+    /// Clears what erasures since the last time have left in unused parts of the database's files, and gives of how
+    /// many pages. It looks through the whole file, beside everything else. The server does so within minutes by
+    /// itself.
     ///
     /// # Errors
     /// When the database cannot be read or refuses; it is tried again then.

@@ -134,9 +134,9 @@ impl App {
         self.server.handle()
     }
 
-    /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the database
-    /// takes no more writes. Then requests and messages under way finish, nothing new goes out, and the database is
-    /// closed. A second signal cuts off what is under way.
+    /// Takes requests, fires timers and sends messages until SIGTERM, SIGINT or [`App::handle`] stops it, or the
+    /// database takes no more writes. Then requests and messages under way finish, nothing new goes out, and the
+    /// database is closed. A second signal cuts off what is under way.
     ///
     /// # Errors
     /// Why the database stopped taking writes, or why the server failed.

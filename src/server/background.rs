@@ -19,8 +19,8 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Begins them all. What reaches others begins nothing new once the server is told to stop, while requests under way
-    /// finish; the rest goes on until it has stopped.
+    /// Begins them all. What reaches others begins nothing new once a stop was asked for, while requests under
+    /// way finish; the rest goes on until it has stopped.
     pub(super) fn start(
         runtime: Runtime,
         state: web::Data<api::State>,

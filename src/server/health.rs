@@ -10,8 +10,8 @@ const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 /// Looks at the disk for one at everything that may impair the server.
 const LOOKS_PER_WHOLE: u32 = 15;
 
-/// Notes since when the disk has had no room, and now and then what else impairs the server, until `stop` is done: so that
-/// the log has it also where nobody asks.
+/// Notes since when the disk has had no room, and now and then what else impairs the server, until `stop` is done: so
+/// that the log has it also where nobody asks.
 pub(super) async fn watch_health(runtime: Runtime, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     // Not at the very start, which has better things to do.

@@ -4,9 +4,9 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// The steps in which a server stops, as whoever has to end with one of them hears of it.
+/// The steps in which a server stops; what has to end with one of them waits for it.
 pub(super) struct Stops {
-    /// It is told to stop: requests under way finish.
+    /// A stop was asked for: requests under way finish.
     pub(super) closing: watch::Receiver<bool>,
     /// It has stopped: there are no requests any more.
     pub(super) stopped: watch::Receiver<bool>,
@@ -15,7 +15,7 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// Done once the server is told to stop, or has stopped without that.
+    /// Done once a stop was asked for, or the server has stopped without that.
     pub(super) fn until_told(&self) -> impl Future<Output = ()> + Send + use<> {
         let (closing, stopped) = (until(&self.closing), until(&self.stopped));
         async move {

@@ -10,7 +10,7 @@ use crate::runtime::{Options, Routing};
 use crate::store::{Store, Tx, WriteClass};
 use crate::{credentials, settings};
 
-/// What the runtime is told of a configuration.
+/// The options of the runtime by a configuration.
 pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> Options {
     Options {
         unknown_after: config.outbox.unknown_after,

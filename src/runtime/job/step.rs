@@ -91,8 +91,8 @@ impl Job<'_> {
         Ok(sessions)
     }
 
-    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were. A timeout whose
-    /// own prompt has not gone out yet begins anew instead.
+    /// Fires every timer of a session that fell due until `until`, in due order. Gives how many there were. A timeout
+    /// whose own prompt has not gone out yet begins anew instead.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
     pub(in crate::runtime) fn settle(&self, loaded: &mut LoadedSession, until: Timestamp) -> Result<usize, Deferred> {
@@ -157,7 +157,7 @@ impl Job<'_> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.shared.options.channel.text_limits();
-        // While somebody else holds the conversation its timers stand later by what is left of that.
+        // While another holder has the conversation, its timers are later by what is left of that.
         let held = self.holder(loaded.held).map(|held| (held, held.rest(self.now)));
         // One that begins has not been moved yet.
         let before = held.filter(|_| loaded.seq.is_some()).map_or(Cow::Borrowed(&loaded.session), |(_, rest)| {
@@ -319,8 +319,8 @@ impl Job<'_> {
         Ok(true)
     }
 
-    /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there was
-    /// one.
+    /// Cancels a running session of a contact that cannot be read or stepped, without reading it. Gives whether there
+    /// was one.
     pub(in crate::runtime) fn cancel_unloaded(&self, contact_seq: i64, reason: Reason) -> Result<bool> {
         let Some(dropped) = self.session_ender().cancel_unloaded(contact_seq, reason, BROKEN)? else {
             return Ok(false);
@@ -329,7 +329,7 @@ impl Job<'_> {
         Ok(true)
     }
 
-    /// An event that changed nothing is traced all the same where somebody outside is behind it.
+    /// Traces an event that changed nothing, if it came from outside.
     fn trace_ignored(&self, loaded: &LoadedSession, event: &Event, why: Reason) -> Result<()> {
         match (loaded.seq, event) {
             (Some(seq), Event::Reply(_) | Event::External { .. } | Event::DeliveryFailed { .. }) => {

@@ -14,10 +14,10 @@
 //!
 //! A message that is `unknown` holds its lane for [`Options::unknown_after`](super::Options::unknown_after). If a
 //! status of the channel comes meanwhile (our id goes out with the message and comes back), that settles it. Else
-//! [`Resend`](crate::domain::Resend) decides: it goes out again, and the person may have it twice (if no answer ever comes,
-//! once for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also counts as
-//! accepted after eight attempts, or where another channel has come into force. Nothing else is ever lost or doubled: a
-//! refusal is recorded before the lane goes on.
+//! [`Resend`](crate::domain::Resend) decides: it goes out again, and the person may have it twice (if no answer ever
+//! comes, once for each of eight attempts), or it counts as accepted, and the person may not have it at all. It also
+//! counts as accepted after eight attempts, or where another channel has come into force. Nothing else is ever lost or
+//! doubled: a refusal is recorded before the lane goes on.
 //!
 //! A message that is refused for a reason that may pass has eight tries, which count while the channel takes others;
 //! the head of `breaker` describes how an outage, which costs no tries, is recognized.

@@ -28,8 +28,8 @@ impl Answer {
     pub(super) fn of(response: impl Into<Response<BoxBody>>, turn: Option<Turn>, has_body: bool) -> Response<Self> {
         let mut response = response.into();
         if turn.as_ref().is_some_and(Turn::owes_continue) {
-            // Whether the body comes all the same is the client's to choose: only a new connection is sure to begin with
-            // a request (RFC 9110, section 10.1.1).
+            // Whether the body comes all the same is the client's to choose: only a new connection is sure to begin
+            // with a request (RFC 9110, section 10.1.1).
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response.map_body(|_, body| Self { body, rest: Bytes::new(), is_over: !has_body, _turn: turn })

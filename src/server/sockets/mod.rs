@@ -136,8 +136,8 @@ fn admit(
     Ok((Connection::new(stream, PATIENCE, admitted), Protocol::Http1, peer))
 }
 
-/// Tells each connection when a request of it is being answered, and hands answers over in slices. The answer to `HEAD` is
-/// over with its head, even where the body would never end.
+/// Tells each connection when a request of it is being answered, and hands answers over in slices. The answer to `HEAD`
+/// is over with its head, even where the body would never end.
 fn answering<I, S>(
     application: I,
 ) -> impl ServiceFactory<

@@ -12,8 +12,8 @@
 //!
 //! The socket is read all the same until there is something that must wait, so that a caller who goes away is noticed.
 //!
-//! A client that sends `Expect: 100-continue` is told to go on once the handler asks for the body, and not before: what
-//! the head alone decides is answered without it.
+//! A client that sends `Expect: 100-continue` gets its `100 Continue` once the handler asks for the body, and not
+//! before: what the head alone decides is answered without it.
 //!
 //! A connection that makes no progress is closed: one that takes nothing of an answer, one that has begun a request and
 //! does not finish it, and one that never begins. How long a request's body may take is the handler's business.
@@ -41,8 +41,8 @@ const AHEAD: usize = 64 * 1024;
 const SHARE: usize = 64 * 1024;
 /// What stands in every request line.
 const MARK: &[u8] = b"HTTP/1.";
-/// What a client that asked for it waits for before it sends a body. actix-http writes it before anybody has looked at the
-/// request, in one piece and at the beginning of what it writes.
+/// What a client that asked for it waits for before it sends a body. actix-http writes it before anybody has looked at
+/// the request, in one piece and at the beginning of what it writes.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a connection may make no progress before it is closed.
@@ -74,18 +74,18 @@ pub(super) struct Pace {
     go_on: Cell<GoOn>,
 }
 
-/// Whether a client is told to send its request's body.
+/// Whether a client gets a `100 Continue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GoOn {
-    /// It does not wait for that, or was told.
+    /// It does not wait for one, or has it.
     Settled,
-    /// It waits for nothing that would help it, having no body to send or its answer already, and is not told.
+    /// It has no body to send, or its answer already, and gets none.
     Pointless,
-    /// It waits, and nobody has asked for the body yet.
+    /// It waits, and the handler has not asked for the body yet.
     Awaited,
-    /// It waits; actix-http has written it, and it is kept back until somebody asks for the body.
+    /// It waits; actix-http has written it, and it is kept back until the handler asks for the body.
     KeptBack,
-    /// Somebody has asked for the body: so many bytes of it are to be written still.
+    /// The handler has asked for the body: so many bytes of it are to be written still.
     Due(usize),
 }
 
@@ -146,7 +146,7 @@ impl Pace {
 pub(super) struct Turn(Rc<Pace>);
 
 impl Turn {
-    /// Whether the client waits to be told that it may send the body, and nobody has asked for that.
+    /// Whether the client waits for a `100 Continue` that the handler has not asked for.
     pub(super) fn owes_continue(&self) -> bool {
         matches!(self.0.go_on.get(), GoOn::Awaited | GoOn::KeptBack)
     }

@@ -10,8 +10,8 @@ use crate::engine::Event;
 use crate::runtime::inbound::EarlierKind;
 use crate::runtime::job::turn;
 
-/// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot be
-/// reached (Cloud API, error codes).
+/// The provider's code of a message that fails without a reason: the one that WhatsApp gives for a number that cannot
+/// be reached (Cloud API, error codes).
 const UNDELIVERABLE: &str = "131026";
 
 /// A message from the contact.
@@ -173,7 +173,7 @@ impl Simulation {
             self.note_heard(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
             return Ok(());
         }
-        // Of somebody who opted out no session hears once it has ended.
+        // A session that has ended traces no reply of a contact that has opted out.
         if !self.is_running() && self.state.contact.opted_out_at.is_some() {
             return Ok(());
         }

@@ -117,7 +117,7 @@ struct State {
     window: Window,
     session: Session,
     contact: Contact,
-    /// What the contact is told who opts out or in.
+    /// The confirmation that is sent to a contact that opts out or in.
     confirmation: Option<String>,
     /// A colleague holds the conversation, or held it last.
     held: Option<Held>,
@@ -131,7 +131,7 @@ struct State {
 struct After {
     /// The HTTP call that it made.
     call: Option<HttpCall>,
-    /// What the session is told of a message that the channel does not take.
+    /// The event of a message that the channel refuses.
     undelivered: Option<Event>,
 }
 
@@ -247,7 +247,8 @@ impl Simulation {
 
     /// About how much memory it takes, in bytes.
     pub fn weight(&self) -> usize {
-        // The document is there as it was parsed and as texts of its nodes; turns and events are larger than their JSON.
+        // The document is there as it was parsed and as texts of its nodes; turns and events are larger than their
+        // JSON.
         let flows: usize = self.flows.values().map(|flow| flow.weight()).sum();
         self.subject.flow.weight() + flows + 4 * self.subject.bytes + 2 * self.bytes
     }

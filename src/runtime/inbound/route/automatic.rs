@@ -73,8 +73,8 @@ impl Start {
 }
 
 impl Router<'_> {
-    /// What takes a message that no session has the floor for, from 5 on in the order of [`super`]. `ended`: the session
-    /// that it would have gone to, had it not ended; `is_named`: by what is tapped or quoted.
+    /// What takes a message that no session has the floor for, from 5 on in the order of [`super`]. `ended`: the
+    /// session that it would have gone to, had it not ended; `is_named`: by what is tapped or quoted.
     pub(super) fn choose_automatic(
         &self,
         sessions: Vec<LoadedSession>,
@@ -116,14 +116,14 @@ impl Router<'_> {
         Ok(ended.map_or(Route::Nowhere(Reason::NoSession), |at| Route::NotTaken(at, Reason::SessionEnded)))
     }
 
-    /// Whether nothing answers by itself any more. That it begins is told once.
+    /// Whether the limit of automatic answers is reached. The log has it once, when it begins.
     fn is_limited(&self) -> Result<bool> {
         let standing = self.job.auto_replies(self.contact.seq, self.inbound.arrival.at())?;
         if standing == Standing::Reached {
             tracing::warn!(
                 contact = %self.contact.contact.id,
-                "automatic answers to a person stop, since there were too many at once: an operator may let them go on, or \
-                 an hour of silence does"
+                "automatic answers to a person stop, since there were too many at once: an operator may let them go \
+                 on, or an hour of silence does"
             );
         }
         Ok(standing != Standing::Free)

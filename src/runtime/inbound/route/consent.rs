@@ -21,8 +21,8 @@ impl<'a> Consent<'a> {
         find(Wish::OptOut).or_else(|| find(Wish::OptIn).filter(|_| contact.contact.opted_out_at.is_some()))
     }
 
-    /// Whether it may be an answer to whoever else holds the conversation, who may have asked anything. Who has opted out is
-    /// asked nothing.
+    /// Whether it may be an answer to another holder of the conversation, who may have asked anything. Who has opted
+    /// out is asked nothing.
     pub(super) fn may_answer(&self, holder: Option<Holder>) -> bool {
         self.wish == Wish::OptOut && holder.is_some()
     }

@@ -41,9 +41,9 @@ pub(super) fn place(of: &StoredSession, sessions: &[LoadedSession]) -> Option<us
 pub(super) enum Floor {
     /// The session at this place.
     Of(usize),
-    /// Nobody any more: the session at this place had it, and has ended since.
+    /// No session any more: the one at this place had it, and has ended since.
     LeftBy(usize),
-    /// Nobody.
+    /// No session.
     Nobody,
 }
 
@@ -62,8 +62,8 @@ impl Router<'_> {
     }
 
     /// What is waited for that would take the message as an answer: by the live session that it names, else by the one
-    /// with the floor; whoever else holds the conversation may have asked anything. `named`: where among `sessions` the one is
-    /// that it names.
+    /// with the floor; another holder of the conversation may have asked anything. `named`: where among `sessions` the
+    /// one is that it names.
     pub(super) fn awaited(
         &self,
         sessions: &[LoadedSession],
@@ -105,13 +105,13 @@ impl Router<'_> {
         self.inbound.sent_at.is_some_and(|sent_at| sent_at.plus(STALE) < self.inbound.arrival.at())
     }
 
-    /// Which session has the floor: the one that had it when the message came. If that ended since, it is the one before
-    /// it, as far as it has said nothing since.
+    /// Which session has the floor: the one that had it when the message came. If that ended since, it is the one
+    /// before it, as far as it has said nothing since.
     pub(super) fn floor(&self, sessions: &[LoadedSession]) -> Floor {
         let listens = |index: &usize| matches!(self.waits[*index], Some(WaitKind::Reply | WaitKind::Http));
         let mut listening = (0..sessions.len()).filter(listens);
         let Some(first) = listening.next() else {
-            // One that listened to nobody and is over: the message is kept with it, if nothing else takes it.
+            // One that waited for no reply and is over: the message is kept with it, if nothing else takes it.
             let over = (0..sessions.len()).find(|index| !sessions[*index].is_running());
             return over.map_or(Floor::Nobody, Floor::LeftBy);
         };

@@ -1,28 +1,29 @@
-//! Which way a message goes. The order is the contract; the first that fits takes it:
+//! Chooses what takes a message from a contact. The order is a contract; the first that fits takes it:
 //!
-//! 1. a typed word that opts out, unless the session that would take it by 2, 3 or 4 waits for just that answer (see
-//!    [`Word::counts`](crate::domain::consent::Word::counts)); one that opts in, from who has opted out, by the same rule;
-//! 2. the live session whose message is tapped or quoted;
+//! 1. opting out by a typed word, unless the session that would take the message by 2, 3 or 4 waits for exactly that
+//!    answer (see [`Word::counts`](crate::domain::consent::Word::counts)); opting in, for a contact that has opted out,
+//!    by the same rule;
+//! 2. the running session whose message is tapped or quoted;
 //! 3. a session in handoff: the person who has taken over reads it;
-//! 4. the session that has the floor: of those that wait for a reply, or call out and queue replies meanwhile, the one
-//!    that spoke last;
-//! 5. a typed keyword of a published flow that is not running for the contact; of two flows with the word, the one that
-//!    was published last;
-//! 6. a session that waits for something else. It has asked nothing, so it comes after the keywords, and its trace says
-//!    why it does not listen, if it does not;
-//! 7. the late reply of the flow whose session ended within 7 days: the one that is tapped or quoted, else the last one to
-//!    end whose flow has one. A session that somebody cancelled has none: it was ended on purpose;
-//! 8. the fallback flow, if nothing runs;
-//! 9. nothing: it is kept with the reason.
+//! 4. the session that has the floor: of the sessions that wait for a reply, or for an HTTP call and queue replies
+//!    meanwhile, the one that sent a message last;
+//! 5. a typed keyword of a published flow that has no running session with the contact; of two flows with the keyword,
+//!    the one that was published last;
+//! 6. a session that waits for something else. It has asked nothing, so it comes after the keywords; if it takes no
+//!    replies, its trace has the reason;
+//! 7. the late reply of a flow whose session ended within 7 days: of the session that is tapped or quoted, else of the
+//!    last one to end whose flow has a late reply. A cancelled session has none: it was ended on purpose;
+//! 8. the fallback flow, if no session runs;
+//! 9. nothing: the message is stored with the reason.
 //!
-//! 5, 7 and 8 answer by themselves, and only as often as [`auto_replies`](crate::runtime::inbound::auto_replies) lets them.
+//! 5, 7 and 8 are automatic answers, limited by [`auto_replies`](crate::runtime::inbound::auto_replies).
 //!
-//! While somebody else holds the conversation there is only 1, and 3 where that is a colleague: the rest is kept for
-//! them.
+//! While another holder has the conversation only 1 applies, and 3 where the holder is a colleague; other messages are
+//! stored for the holder.
 //!
-//! Who has opted out starts nothing and is told nothing; a session that their own flow opted them out of may still listen.
-//! What was written more than a day before it came, as after an outage it may, gets no further than 3: nobody waits for a
-//! chat's answer to it any more, but a tap still names what it answers.
+//! A contact that has opted out starts no flow and gets no message; a session whose own flow opted the contact out may
+//! still take replies. A message that was written more than a day before it arrived, as after an outage, gets no
+//! further than 3: no conversation waits for it any more, but a tap still names what it answers.
 
 mod automatic;
 mod consent;
@@ -46,13 +47,13 @@ use consent::Consent;
 use floor::{Floor, Named, place};
 pub(super) use follow::follow;
 
-/// Where a message goes.
+/// What takes a message.
 pub(super) enum Route {
     /// To a session that takes it.
     To(Box<LoadedSession>),
     /// Kept with the session that it was meant for, and traced there, but not taken.
     NotTaken(StoredTurn, Reason),
-    /// To whoever has taken the session over.
+    /// To the person who has taken the session over.
     Handoff(StoredTurn),
     /// To no session.
     Nowhere(Reason),
@@ -64,7 +65,7 @@ pub(super) enum Route {
     Start(Box<Start>, Handling),
     /// A flow says something to it, though its session has ended.
     Say(StoredTurn, String, Duration),
-    /// To whoever holds the conversation in place of the session that would have taken it.
+    /// To the other holder of the conversation, in place of the session that would have taken it.
     Held(Option<StoredTurn>, Holder),
     /// It is shown in the conversation and does nothing.
     Noted,
@@ -105,7 +106,7 @@ impl Route {
     }
 }
 
-/// Settles what was due when the message arrived, and finds out where it goes.
+/// Fires the timers that were due when the message arrived, and chooses what takes it.
 pub(super) fn choose(
     job: &Job<'_>,
     inbound: &Inbound,
@@ -231,7 +232,7 @@ impl Router<'_> {
         Ok(())
     }
 
-    /// Keeps the message for whoever else holds the conversation. Who has taken a session over reads it as ever, while
+    /// Keeps the message for the other holder of the conversation. Who has taken a session over reads it as ever, while
     /// another system has nothing from it. `named`: the live one that it names.
     fn for_holder(&self, sessions: &[LoadedSession], named: Option<usize>, by: Holder) -> Route {
         let in_handoff = named.into_iter().chain(0..sessions.len()).find(|index| self.is_in_handoff(&sessions[*index]));
