@@ -115,7 +115,7 @@ fn read_source(fields: &mut Fields<'_>) -> Option<Source> {
     let document = fields.object("flow");
     let id: Option<FlowId> = fields.parsed("flow_id");
     let version = fields.whole_number("version");
-    let (has_document, has_id) = (fields.value("flow").is_some(), fields.value("flow_id").is_some());
+    let (has_document, has_id) = (fields.has_object("flow"), fields.value("flow_id").is_some());
     if has_document == has_id {
         let text = "Send either a flow, which is a document, or a flow_id.";
         fields.fail("flow", text);

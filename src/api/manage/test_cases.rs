@@ -58,7 +58,7 @@ pub(in crate::api) async fn create_test_case(
     let simulation: Option<SimulationId> = fields.parsed("simulation_id");
     let script = fields.object("script");
     let script = script.map(|script| fields.within("script", script, |fields| read_script(fields, now)));
-    if fields.value("simulation_id").is_some() == fields.value("script").is_some() {
+    if fields.value("simulation_id").is_some() == fields.has_object("script") {
         let text = "Send either a simulation_id or a script.";
         fields.fail("simulation_id", text);
         fields.fail("script", text);
@@ -213,7 +213,7 @@ fn read_script(fields: &mut Fields<'_>, now: Timestamp) -> Script {
 fn read_step(fields: &mut Fields<'_>) -> Option<Step> {
     let event = match fields.object("event") {
         Some(event) => fields.within("event", event, read_event),
-        None if fields.value("event").is_none() => {
+        None if !fields.has_object("event") => {
             fields.fail("event", "The event field is required.");
             None
         }

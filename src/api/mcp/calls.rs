@@ -91,7 +91,7 @@ async fn create_flow(state: &State, caller: &Principal, arguments: &Map<String, 
 
 async fn validate_flow(state: &State, mut fields: Fields<'_>) -> Result<Value, ApiError> {
     let document = fields.object("document").cloned();
-    if document.is_none() && fields.value("document").is_none() {
+    if document.is_none() && !fields.has_object("document") {
         fields.fail("document", "The document field is required.");
     }
     close(fields)?;

@@ -63,6 +63,12 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether an object was sent, or what should be one. An empty list, as PHP writes an empty object, has nothing in
+    /// it and counts as absent.
+    pub(in crate::api) fn has_object(&mut self, name: &'static str) -> bool {
+        self.value(name).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty()))
+    }
+
     /// `contact_id` or `phone`, or both.
     pub(in crate::api) fn contact_ref(&mut self) -> Option<ContactRef> {
         let is_absent = self.value("contact_id").is_none() && self.value("phone").is_none();

@@ -491,3 +491,23 @@ async fn what_is_written_after_the_end_is_answered_as_in_earnest() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_is_no_object_where_one_is_needed() {
+    local(async {
+        let app = TestApp::start().await;
+        let refused = app.post("/simulations", &json!({"flow": []})).await.expect(422);
+        let text = "Send either a flow, which is a document, or a flow_id.";
+        assert_eq!(refused["errors"], json!({"flow": [text], "flow_id": [text]}));
+        let flow = app.publish(&question(30)).await;
+        let cases = format!("/flows/{flow}/test-cases");
+        let refused = app.post(&cases, &json!({"name": "Empty", "script": []})).await.expect(422);
+        let text = "Send either a simulation_id or a script.";
+        assert_eq!(refused["errors"], json!({"simulation_id": [text], "script": [text]}));
+        let script = json!({"start": [], "steps": [{"event": []}]});
+        let refused = app.post(&cases, &json!({"name": "Empty", "script": script})).await.expect(422);
+        assert_eq!(refused["errors"], json!({"script.steps.0.event": ["The event field is required."]}));
+        app.stop().await;
+    })
+    .await;
+}
