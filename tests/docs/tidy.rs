@@ -1,8 +1,8 @@
 //! The house's rules that a compiler does not check: who may import whom, and what is named where.
 
 mod documents;
+mod layers;
 mod lines;
-mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

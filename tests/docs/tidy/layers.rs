@@ -1,5 +1,5 @@
-//! Which files and folders of the source import which: those beside one another never in a circle, and the rooms of
-//! `runtime/` and `api/` in the order that ARCHITECTURE.md lists. The `mod.rs` of a folder is its face, which all of
+//! Which files and folders of the source import which: those beside one another never in a circle, and the modules of
+//! `runtime/` and `api/` in the order that ARCHITECTURE.md lists. The `mod.rs` of a folder is the parent, which all of
 //! them may use.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +8,10 @@ use regex::Regex;
 
 use super::{root, sources};
 
-/// Rooms of `runtime/` that run beside each other and import none of each other.
+/// Modules of `runtime/` that run beside each other and import none of each other.
 const WORKERS: [&str; 5] = ["inbound", "outbox", "calls", "webhooks", "indexer"];
-/// How the face of a folder is called in a graph of its rooms.
-const FACE: &str = "mod.rs";
+/// How the `mod.rs` of a folder is called in a graph of its modules.
+const PARENT: &str = "mod.rs";
 
 /// A module, as its names from `src/` on.
 type Module = Vec<String>;
@@ -128,33 +128,37 @@ fn no_files_beside_one_another_import_each_other_in_a_circle() {
     assert_eq!(found, [] as [&str; 0]);
 }
 
-/// The rooms of a folder, as the table of ARCHITECTURE.md lists them.
+/// The modules of a folder, as the table of ARCHITECTURE.md lists them.
 fn listed(folder: &str) -> Vec<String> {
     let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let (_, table) = page.split_once("| folder | its rooms in order |\n").unwrap();
+    let (_, table) = page.split_once("| folder | its modules in order |\n").unwrap();
     let row = table.lines().take_while(|line| line.starts_with('|')).find_map(|line| {
-        let (name, rooms) = line.strip_prefix("| `")?.split_once("/` | ")?;
-        (name == folder).then_some(rooms)
+        let (name, listed_modules) = line.strip_prefix("| `")?.split_once("/` | ")?;
+        (name == folder).then_some(listed_modules)
     });
     row.unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]
-fn rooms_import_only_those_listed_before_them_and_the_face() {
+fn modules_import_only_those_listed_before_them_and_their_parent() {
     let imports = imports();
     let mut found = Vec::new();
     for folder in ["runtime", "api"] {
-        let rooms = listed(folder);
-        let room = |module: &Module| {
+        let listed_modules = listed(folder);
+        let module_of = |module: &Module| {
             let is_inside = module.first().is_some_and(|name| name == folder);
-            is_inside.then(|| module.get(1).map_or(FACE, String::as_str).to_owned())
+            is_inside.then(|| module.get(1).map_or(PARENT, String::as_str).to_owned())
         };
-        let there: BTreeSet<String> = imports.keys().filter_map(room).filter(|name| name != FACE).collect();
-        assert_eq!(there, rooms.iter().cloned().collect(), "the rooms of src/{folder}/ and those of ARCHITECTURE.md");
-        let place = |name: &str| rooms.iter().position(|room| room == name);
+        let there: BTreeSet<String> = imports.keys().filter_map(module_of).filter(|name| name != PARENT).collect();
+        assert_eq!(
+            there,
+            listed_modules.iter().cloned().collect(),
+            "the modules of src/{folder}/ and those of ARCHITECTURE.md"
+        );
+        let place = |name: &str| listed_modules.iter().position(|module| module == name);
         for (module, others) in &imports {
-            let Some(from) = room(module).filter(|name| name != FACE) else { continue };
-            for to in others.iter().filter_map(room).filter(|to| *to != from) {
+            let Some(from) = module_of(module).filter(|name| name != PARENT) else { continue };
+            for to in others.iter().filter_map(module_of).filter(|to| *to != from) {
                 let are_workers = folder == "runtime" && [&from, &to].iter().all(|it| WORKERS.contains(&it.as_str()));
                 let is_allowed = match place(&to) {
                     Some(to) => Some(to) < place(&from) && !are_workers,
