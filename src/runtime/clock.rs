@@ -85,7 +85,7 @@ impl Clock {
 
     /// The time up to which timers fire, and at which what arrives counts as arrived: the present, but for a second
     /// after the process stood still the moment at which that began.
-    pub fn settled(&self) -> Timestamp {
+    pub fn timer_cutoff(&self) -> Timestamp {
         let now = self.now();
         let mut pulse = self.pulse();
         pulse.look(now);
@@ -153,24 +153,24 @@ mod tests {
         let clock = Clock::by_hand(start);
         let at = |millis| start.plus(Duration::from_millis(millis));
         clock.advance(Duration::from_secs(60));
-        assert_eq!(clock.settled(), at(60_000), "nobody gave a sign before");
+        assert_eq!(clock.timer_cutoff(), at(60_000), "nobody gave a sign before");
         clock.set(start);
         clock.beat();
         clock.advance(LAPSE);
-        assert_eq!((clock.settled(), clock.listens_for()), (clock.now(), None), "a machine may be slow");
+        assert_eq!((clock.timer_cutoff(), clock.listens_for()), (clock.now(), None), "a machine may be slow");
         clock.beat();
         clock.advance(Duration::from_secs(30));
-        assert_eq!(clock.settled(), at(2_000));
+        assert_eq!(clock.timer_cutoff(), at(2_000));
         clock.advance(Duration::from_millis(999));
-        assert_eq!((clock.settled(), clock.listens_for()), (at(2_000), Some(Duration::from_millis(1))));
+        assert_eq!((clock.timer_cutoff(), clock.listens_for()), (at(2_000), Some(Duration::from_millis(1))));
         clock.beat();
         clock.advance(Duration::from_millis(1));
-        assert_eq!((clock.settled(), clock.listens_for()), (clock.now(), None));
+        assert_eq!((clock.timer_cutoff(), clock.listens_for()), (clock.now(), None));
         clock.beat();
         clock.set(start);
-        assert_eq!(clock.settled(), start, "a clock that was set back is no standstill");
+        assert_eq!(clock.timer_cutoff(), start, "a clock that was set back is no standstill");
         clock.stand_still(Duration::from_secs(5));
-        assert_eq!(clock.settled(), start);
+        assert_eq!(clock.timer_cutoff(), start);
         clock.set(at(1_000));
         assert_eq!(clock.listens_for(), None, "nor does it prolong one");
     }
@@ -183,7 +183,7 @@ mod tests {
             let before = clock.now();
             clock.advance(Duration::from_secs(3));
             clock.beat();
-            assert_eq!(clock.settled(), before, "what was due before the last lapse");
+            assert_eq!(clock.timer_cutoff(), before, "what was due before the last lapse");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! - after that: its row is gone in the transaction in which the session went on.
 //!
 //! A session that ends or goes on by its timer deletes its call's row; the result of an attempt under way is then
-//! dropped. The wait's timer is only for calls that got lost: while the row exists, [`Job::settle`] moves the timer on,
+//! dropped. The wait's timer is only for calls that got lost: while the row exists, [`Job::fire_due`] moves the timer on,
 //! so that a call that could not be made while the server was down is made after the restart.
 
 mod fetch;
@@ -135,7 +135,7 @@ impl Command for Answered {
         let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
         let mut loaded = job.load(stored, contact)?;
-        job.settle(&mut loaded, job.now())?;
+        job.fire_due(&mut loaded, job.now())?;
         let event = Event::HttpAnswered { armed_in: self.turn, status: self.status, body: self.body.clone() };
         let is_taken = loaded.is_running() && job.apply(&mut loaded, &event)?.is_none();
         http_calls::delete(job.tx(), self.seq)?;

@@ -59,7 +59,7 @@ impl Command for Cancel {
         };
         job.wait_for_replies(&stored.session)?;
         let mut loaded = job.load(stored, contact)?;
-        job.settle(&mut loaded, job.now())?;
+        job.fire_due(&mut loaded, job.now())?;
         if !loaded.is_running() {
             return Ok(Cancelled::NotRunning);
         }
@@ -144,6 +144,6 @@ pub(in crate::runtime) fn running(job: &Job<'_>, id: SessionId) -> Result<Result
     let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
         .ok_or_else(|| Error::internal(format!("Session {id} has no contact")))?;
     let mut loaded = job.load(stored, contact)?;
-    job.settle(&mut loaded, job.now())?;
+    job.fire_due(&mut loaded, job.now())?;
     Ok(if loaded.is_running() { Ok(loaded) } else { Err(Ended::NotRunning) })
 }

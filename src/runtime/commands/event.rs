@@ -135,7 +135,7 @@ impl Command for SendEvent {
 impl SendEvent {
     /// Sends the event to one session, unless that has ended by now.
     fn send(&self, job: &Job<'_>, loaded: &mut LoadedSession) -> Result<Option<EventSent>, Deferred> {
-        job.settle(loaded, job.now())?;
+        job.fire_due(loaded, job.now())?;
         if !loaded.is_running() {
             return Ok(None);
         }

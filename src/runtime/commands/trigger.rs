@@ -184,7 +184,7 @@ impl Command for Trigger {
             if let Some(stored) = sessions::find_running(job.tx(), published.seq, known.seq)? {
                 job.wait_for_replies(&stored.session)?;
                 let mut loaded = job.load(stored, known.clone())?;
-                job.settle(&mut loaded, job.now())?;
+                job.fire_due(&mut loaded, job.now())?;
                 // The timer's own turn may have opted the contact out.
                 if loaded.contact.opted_out_at.is_some() {
                     return refused(TriggerRefusal::OptedOut);

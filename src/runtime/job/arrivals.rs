@@ -46,7 +46,7 @@ impl Arrivals {
     pub(in crate::runtime) fn register(&self) -> Arrival {
         let mut open = self.lock();
         open.last += 1;
-        let entry = (self.clock.settled(), open.last);
+        let entry = (self.clock.timer_cutoff(), open.last);
         open.entries.insert(entry);
         Arrival { arrivals: self.clone(), entry }
     }
@@ -54,9 +54,9 @@ impl Arrivals {
     /// The present, if a timer due at `due_at` may fire: it is due, and no reply has arrived that may precede it.
     pub(in crate::runtime) fn may_fire(&self, due_at: Timestamp) -> Option<Timestamp> {
         let open = self.lock();
-        let settled = self.clock.settled();
+        let cutoff = self.clock.timer_cutoff();
         let is_first = open.entries.first().is_none_or(|(oldest, _)| due_at < *oldest);
-        (due_at <= settled && is_first).then_some(self.clock.now())
+        (due_at <= cutoff && is_first).then_some(self.clock.now())
     }
 
     /// Whether a reply other than `own` is registered that arrived until `until`.

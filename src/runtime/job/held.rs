@@ -70,7 +70,7 @@ impl Job<'_> {
             sessions.push(self.load(stored, contact.clone())?);
         }
         for mut loaded in sessions {
-            self.settle(&mut loaded, sign.arrival.at())?;
+            self.fire_due(&mut loaded, sign.arrival.at())?;
         }
         Ok(self.move_hold(contact.seq, current.map_or(now, |held| held.until), &held)?)
     }

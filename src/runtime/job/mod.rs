@@ -90,7 +90,7 @@ pub struct Job<'a> {
     shared: &'a Shared,
     now: Timestamp,
     /// Up to when timers fire in it.
-    settled: Timestamp,
+    timer_cutoff: Timestamp,
     may_defer: bool,
     nearest_timer: Cell<Option<Timestamp>>,
     dropped: Cell<u64>,
@@ -119,7 +119,7 @@ impl<'a> Job<'a> {
             tx,
             shared,
             now: shared.clock.now(),
-            settled: shared.clock.settled(),
+            timer_cutoff: shared.clock.timer_cutoff(),
             may_defer,
             nearest_timer: Cell::default(),
             dropped: Cell::default(),
@@ -249,7 +249,7 @@ impl<'a> Job<'a> {
 
     /// Holds the job while a reply is under way that arrived before the session fell due: that reply decides.
     pub(in crate::runtime) fn wait_for_replies(&self, session: &Session) -> Result<(), Deferred> {
-        match session.due_at().filter(|due_at| *due_at <= self.settled) {
+        match session.due_at().filter(|due_at| *due_at <= self.timer_cutoff) {
             Some(due_at) if self.may_defer && self.shared.arrivals.may_fire(due_at).is_none() => {
                 Err(Deferred::EarlierReply)
             }

@@ -133,7 +133,7 @@ impl Job<'_> {
             self.wait_for_replies(&loaded.session)?;
             // Done while the message still counts as unsettled: a timeout must not come before the failure of its own
             // prompt.
-            self.settle(loaded, self.now())?;
+            self.fire_due(loaded, self.now())?;
         }
         outbox::fail(self.tx(), row.seq, reason, error, self.now())?;
         self.drop_parts_of_failed(row, reason)?;

@@ -95,10 +95,10 @@ impl Job<'_> {
     /// whose own prompt has not gone out yet begins anew instead.
     ///
     /// What fires one session's timer may change the contact under another: `live` gets its contact afresh.
-    pub(in crate::runtime) fn settle(&self, loaded: &mut LoadedSession, until: Timestamp) -> Result<usize, Deferred> {
+    pub(in crate::runtime) fn fire_due(&self, loaded: &mut LoadedSession, until: Timestamp) -> Result<usize, Deferred> {
         // A clock that was set back while the job queued makes nothing due that the present does not; nor does one that
         // went on while the process stood still, until what came meanwhile has been read.
-        let until = until.min(self.now).min(self.settled);
+        let until = until.min(self.now).min(self.timer_cutoff);
         if turn::due(&loaded.session, until).is_none() {
             return Ok(0);
         }
@@ -186,7 +186,7 @@ impl Job<'_> {
         let seq = self.store_session(loaded, contact_seq, &session)?;
         self.keep_call(seq, &loaded.session, &session, call.as_ref())?;
         if session.status != Status::Running {
-            self.settle_end(loaded, seq, &session)?;
+            self.handle_end(loaded, seq, &session)?;
         }
         let message_seqs = self.insert_planned(loaded, (contact_seq, seq), &session, (&said, hours.as_ref()))?;
         self.count(CounterName::MessageOut, i64::from(count), loaded, &session);
@@ -243,7 +243,7 @@ impl Job<'_> {
     }
 
     /// Drops what a session has queued that has just ended, and counts its end.
-    fn settle_end(&self, loaded: &LoadedSession, seq: i64, session: &Session) -> Result<()> {
+    fn handle_end(&self, loaded: &LoadedSession, seq: i64, session: &Session) -> Result<()> {
         // What a session said on the way to its end goes out, however slow the channel is: the person has answered
         // what came of it.
         if session.status != Status::Completed {
@@ -298,7 +298,7 @@ impl Job<'_> {
             if let Some(seq) = loaded.seq {
                 self.drop_queued(seq, None, reason)?;
             }
-            self.settle(&mut loaded, self.now)?;
+            self.fire_due(&mut loaded, self.now)?;
             if loaded.is_running() {
                 self.apply(&mut loaded, &Event::Cancel { reason: reason.into() })?;
             }

@@ -58,14 +58,14 @@ impl Command for Due {
         let contact = contacts::find_by_seq(job.tx(), stored.contact_seq)?
             .ok_or_else(|| Error::internal(format!("Session {} has no contact", stored.session.id)))?;
         let mut loaded = job.load(stored, contact)?;
-        Ok(Fired::Timers(job.settle(&mut loaded, job.now())?))
+        Ok(Fired::Timers(job.fire_due(&mut loaded, job.now())?))
     }
 }
 
 pub(in crate::runtime) async fn run_due(runtime: &Runtime) -> Result<usize> {
     let mut fired = 0;
     loop {
-        let now = runtime.clock().settled();
+        let now = runtime.clock().timer_cutoff();
         let limit = u32::try_from(QUEUED_AT_MOST).unwrap_or(u32::MAX);
         let due = runtime.store().query_vital(move |conn| sessions::due(conn, now, limit)).await?;
         let is_last = due.len() < QUEUED_AT_MOST;

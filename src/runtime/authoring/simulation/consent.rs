@@ -20,9 +20,9 @@ impl Simulation {
             .find(Wish::OptOut, text)
             .map(|word| (Wish::OptOut, word))
             .or_else(|| words.find(Wish::OptIn, text).filter(|_| is_opted_out).map(|word| (Wish::OptIn, word)));
-        let Some((wish, word)) = found else { return self.settle().map(Some) };
+        let Some((wish, word)) = found else { return self.fire_due().map(Some) };
         if !word.counts(Awaited::ThisText) {
-            let fired = self.settle()?;
+            let fired = self.fire_due()?;
             let awaited = match self.awaited(text, fired)? {
                 // The colleague may have asked anything.
                 Awaited::Nothing if wish == Wish::OptOut && self.held_until().is_some() => Awaited::Anything,
@@ -44,7 +44,7 @@ impl Simulation {
             self.state.confirmation = Some(words.confirmation(wish, languages));
         }
         if wish == Wish::OptOut {
-            self.settle()?;
+            self.fire_due()?;
             if self.is_running() {
                 self.apply(&Event::Cancel { reason: Reason::OptedOut.into() })?;
             }

@@ -158,7 +158,7 @@ impl Simulation {
                 Some(fired) => fired,
                 None => return Ok(()),
             },
-            None => self.settle()?,
+            None => self.fire_due()?,
         };
         if self.is_for_colleague() {
             return Err(Refused::because(Holder::Colleague.reason()));
@@ -195,7 +195,7 @@ impl Simulation {
     fn pass(&mut self, until: Timestamp) -> Result<(), Refused> {
         while let Some(due_at) = self.state.session.due_at().filter(|due_at| *due_at <= until) {
             self.state.now = self.state.now.max(due_at);
-            self.settle()?;
+            self.fire_due()?;
         }
         self.state.now = until;
         Ok(())
@@ -206,7 +206,7 @@ impl Simulation {
         if !self.is_running() {
             return Err(Refused::because(Reason::HasEnded));
         }
-        let fired = self.settle()?;
+        let fired = self.fire_due()?;
         if !self.is_running() {
             return Ok(());
         }

@@ -28,7 +28,7 @@ impl Simulation {
         if pause.is_zero() {
             return Err(Refused::because("`routing.colleague_pause` is off"));
         }
-        self.settle()?;
+        self.fire_due()?;
         let now = self.state.now;
         let (since, from) = self.held().map_or((now, now), |held| (held.since, held.until));
         let held = Held { by: Holder::Colleague, since, until: now.plus(pause) };

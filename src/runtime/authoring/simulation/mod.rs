@@ -261,7 +261,7 @@ impl Simulation {
     }
 
     /// Fires what is due. Gives how many timers there were.
-    fn settle(&mut self) -> Result<usize, Refused> {
+    fn fire_due(&mut self) -> Result<usize, Refused> {
         let mut fired = 0;
         while let Some(event) = turn::due(&self.state.session, self.state.now) {
             self.apply(&event)?;

@@ -91,7 +91,7 @@ impl Router<'_> {
                 (None, Floor::LeftBy(_) | Floor::Nobody) => None,
             },
         };
-        let Some(index) = index.filter(|index| !self.settled[*index]) else { return Ok(Awaited::Nothing) };
+        let Some(index) = index.filter(|index| !self.fired[*index]) else { return Ok(Awaited::Nothing) };
         let Some(text) = self.inbound.text.as_deref() else { return Ok(Awaited::Nothing) };
         let found = SubFlows::new(self.job);
         let lookup = |id, version| found.look_up(id, version);
@@ -118,7 +118,7 @@ impl Router<'_> {
         if sessions[first].is_running() {
             return Floor::Of(first);
         }
-        listening.find(|index| !self.settled[*index]).map_or(Floor::LeftBy(first), Floor::Of)
+        listening.find(|index| !self.fired[*index]).map_or(Floor::LeftBy(first), Floor::Of)
     }
 
     pub(super) fn is_in_handoff(&self, loaded: &LoadedSession) -> bool {

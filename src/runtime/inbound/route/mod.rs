@@ -134,8 +134,8 @@ pub(super) fn choose(
     }
     let written = inbound.text.as_deref().filter(|_| kind.is_written());
     let keyword = written.map(Typed::of).filter(|word| !word.is_empty());
-    let (waits, settled) = (Vec::new(), Vec::new());
-    Router { job, inbound, kind, contact: contact.clone(), holder, keyword, consent, waits, settled }.choose(sessions)
+    let (waits, fired) = (Vec::new(), Vec::new());
+    Router { job, inbound, kind, contact: contact.clone(), holder, keyword, consent, waits, fired }.choose(sessions)
 }
 
 /// The same where sessions cannot be read or stepped: the message is kept, and opting out works all the same.
@@ -162,7 +162,7 @@ struct Router<'a> {
     /// What each of the sessions waited for when the message came.
     waits: Vec<Option<WaitKind>>,
     /// Those whose timers fired before it.
-    settled: Vec<bool>,
+    fired: Vec<bool>,
 }
 
 impl Router<'_> {
@@ -173,7 +173,7 @@ impl Router<'_> {
         {
             return Ok(self.consent.map_or(Route::Nowhere(Reason::NotYourSession), |consent| consent.route(sessions)));
         }
-        self.settle_due(&mut sessions)?;
+        self.fire_due(&mut sessions)?;
         let is_opted_out = self.contact.contact.is_opted_out();
         if let Some(consent) = self.consent
             && consent.word.counts(self.awaited(&sessions, named.as_ref().map(|named| named.place(&sessions)))?)
@@ -217,13 +217,13 @@ impl Router<'_> {
     }
 
     /// Fires the timers that were due when the message came, and notes what each session waited for until then.
-    fn settle_due(&mut self, sessions: &mut [LoadedSession]) -> Result<(), Deferred> {
+    fn fire_due(&mut self, sessions: &mut [LoadedSession]) -> Result<(), Deferred> {
         self.waits = sessions.iter().map(|loaded| loaded.session.wait.as_ref().map(|wait| wait.kind)).collect();
         for loaded in sessions.iter_mut() {
-            let fired = self.job.settle(loaded, self.inbound.arrival.at())?;
-            self.settled.push(fired > 0);
+            let fired = self.job.fire_due(loaded, self.inbound.arrival.at())?;
+            self.fired.push(fired > 0);
         }
-        if self.settled.contains(&true) {
+        if self.fired.contains(&true) {
             self.contact = self.job.contact(self.contact.seq)?;
             for loaded in sessions {
                 self.job.refresh(loaded)?;
@@ -250,7 +250,7 @@ impl Router<'_> {
     /// the message was written.
     fn give(&self, mut sessions: Vec<LoadedSession>, index: usize) -> Route {
         let loaded = sessions.swap_remove(index);
-        if self.settled[index] {
+        if self.fired[index] {
             return Route::NotTaken(at(&loaded), turn::too_late(&loaded.session));
         }
         Route::To(Box::new(loaded))
