@@ -85,9 +85,9 @@ impl Attempt {
 /// What is to be done with a message that is due.
 enum Decision {
     /// It is not the head of its lane.
-    HeldBack,
+    NotHead,
     /// It waits for the given condition.
-    SetAside(Aside),
+    Wait(Wait),
     /// It will never go out, for this reason.
     Fail(&'static str),
     /// It goes out, and its stored body changes to this.
@@ -95,7 +95,7 @@ enum Decision {
 }
 
 /// What a message waits for.
-enum Aside {
+enum Wait {
     /// It steps aside until then, when the hours begin in which its flow may speak first.
     Hours(Timestamp),
     /// It steps aside until the hold on the conversation ends.
@@ -108,7 +108,7 @@ enum Aside {
 /// Why a message does not go out now.
 enum NotSent {
     Deferred(Deferred),
-    Aside(Aside),
+    Waits(Wait),
     Fails(&'static str),
 }
 
@@ -130,9 +130,9 @@ impl From<Reason> for NotSent {
     }
 }
 
-impl From<Aside> for NotSent {
-    fn from(aside: Aside) -> Self {
-        Self::Aside(aside)
+impl From<Wait> for NotSent {
+    fn from(wait: Wait) -> Self {
+        Self::Waits(wait)
     }
 }
 
@@ -158,9 +158,9 @@ impl Command for Claim {
         let mut claiming = Claiming { job, pace, claimed: Claimed { may_be_more, ..Claimed::default() } };
         for (row, decision) in decided {
             match decision {
-                Decision::HeldBack => {}
+                Decision::NotHead => {}
                 Decision::Fail(reason) => claiming.fail(&row, reason, self.notifies_session(reason))?,
-                Decision::SetAside(aside) => claiming.set_aside(&row, &aside)?,
+                Decision::Wait(wait) => claiming.put_off(&row, &wait)?,
                 Decision::Send(message, body) => {
                     if claiming.send(&row, *message, body.as_deref())?.is_break() {
                         break;
@@ -183,7 +183,7 @@ impl Claim {
             let decision = self.decide(job, &row)?;
             decided.push((row, decision));
         }
-        for (row, _) in decided.iter().filter(|(_, decision)| matches!(decision, Decision::HeldBack)) {
+        for (row, _) in decided.iter().filter(|(_, decision)| matches!(decision, Decision::NotHead)) {
             outbox::park(job.tx(), row.seq)?;
         }
         Ok(decided)
@@ -191,12 +191,12 @@ impl Claim {
 
     /// Decides on a message that is due. It writes nothing.
     fn decide(&self, job: &Job<'_>, row: &OutboxRow) -> Result<Decision, Deferred> {
-        if row.status != MessageStatus::Queued || outbox::is_held_back(job.tx(), row)? {
-            return Ok(Decision::HeldBack);
+        if row.status != MessageStatus::Queued || outbox::is_behind(job.tx(), row)? {
+            return Ok(Decision::NotHead);
         }
         match self.prepare(job, row) {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
-            Err(NotSent::Aside(aside)) => Ok(Decision::SetAside(aside)),
+            Err(NotSent::Waits(wait)) => Ok(Decision::Wait(wait)),
             Err(NotSent::Fails(reason)) => {
                 if self.notifies_session(reason) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
@@ -230,7 +230,7 @@ impl Claim {
             return Err(Reason::Unreadable.into());
         };
         if let Some(opening) = opening(row, message, addressee.last_inbound_at, job.now()) {
-            return Err(Aside::Hours(opening).into());
+            return Err(Wait::Hours(opening).into());
         }
         let content = candidate.content(message)?;
         // Of a message that can only go out in one way nothing has to be noted.
@@ -257,15 +257,15 @@ impl Claiming<'_> {
     }
 
     /// Has a message wait. Messages of other sessions and of people go out past one that steps aside.
-    fn set_aside(&mut self, row: &OutboxRow, aside: &Aside) -> Result<()> {
+    fn put_off(&mut self, row: &OutboxRow, wait: &Wait) -> Result<()> {
         let (tx, now) = (self.job.tx(), self.job.now());
-        match aside {
-            Aside::Hours(opening) => {
+        match wait {
+            Wait::Hours(opening) => {
                 let good_until = row.good_until.map(|good_until| good_until.max(opening.plus(AFTER_OPENING)));
-                outbox::hold_for_hours(tx, row.seq, *opening, good_until)?;
+                outbox::delay_for_hours(tx, row.seq, *opening, good_until)?;
             }
-            Aside::Holder(held) => outbox::hold_for_other(tx, row.seq, held)?,
-            Aside::Templates => return outbox::wait_for_templates(tx, row.seq, now.plus(WITHOUT_TEMPLATES)),
+            Wait::Holder(held) => outbox::delay_for_holder(tx, row.seq, held)?,
+            Wait::Templates => return outbox::wait_for_templates(tx, row.seq, now.plus(WITHOUT_TEMPLATES)),
         }
         self.claimed.may_be_more |= outbox::release(tx, &row.channel, row.contact_seq, now)?;
         Ok(())
@@ -282,7 +282,7 @@ impl Claiming<'_> {
         match self.pace.as_ref().map_or(Ok(Pace::Go), |pace| pace.check(row.contact_seq))? {
             Pace::Go => {}
             Pace::PersonUntil(until) => {
-                outbox::hold(tx, row.seq, until)?;
+                outbox::delay(tx, row.seq, until)?;
                 return Ok(ControlFlow::Continue(()));
             }
             Pace::NumberUntil(until) => {
@@ -325,11 +325,11 @@ impl Candidate<'_> {
         if addressee.opted_out_at.is_none() || self.reaches_all() {
             return Ok(());
         }
-        let is_begun = match row.session_seq {
+        let is_unsolicited = match row.session_seq {
             Some(seq) if addressee.marketing_only => !messages::has_written_in(job.tx(), row.contact_seq, seq)?,
             _ => !addressee.marketing_only,
         };
-        if is_begun { Err(Reason::OptedOut.into()) } else { Ok(()) }
+        if is_unsolicited { Err(Reason::OptedOut.into()) } else { Ok(()) }
     }
 
     /// Whether the message goes out to an opted-out contact, too.
@@ -344,7 +344,7 @@ impl Candidate<'_> {
             return Err(Reason::SessionEnded.into());
         }
         if let Some(held) = job.holder(addressee.held).filter(|_| row.origin == Origin::Flow) {
-            return Err(Aside::Holder(held).into());
+            return Err(Wait::Holder(held).into());
         }
         if row.good_until.is_some_and(|good_until| good_until < job.now()) {
             return Err(Reason::TooOld.into());
@@ -374,7 +374,7 @@ impl Candidate<'_> {
         let channel = &job.shared().options.channel;
         let known = templates::named(job.tx(), channel.name(), &named.name)?;
         if known.is_empty() && channel.kind().has_templates() && !were_templates_fetched(job.tx(), channel.name())? {
-            return Err(Aside::Templates.into());
+            return Err(Wait::Templates.into());
         }
         let known: Vec<_> = known.into_iter().map(|row| row.template).collect();
         // Its language is asked for where the node's is not there.

@@ -116,7 +116,7 @@ impl Runtime {
             return Ok(handed_over);
         }
         for _ in 0..ROUNDS {
-            bring_into_order(self).await?;
+            recover_after_start(self).await?;
             decide_doubts(self).await?;
             let batch = claim(self, 0).await?;
             if batch.claimed.attempts.is_empty() && !batch.claimed.may_be_more {
@@ -234,7 +234,7 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
         // The next that lands makes room.
         return Ok(POLL);
     }
-    bring_into_order(runtime).await?;
+    recover_after_start(runtime).await?;
     let name = runtime.channel().name();
     let (next, is_paused) = runtime
         .store()
@@ -282,7 +282,7 @@ async fn round(runtime: &Runtime, flights: &mut JoinSet<()>) -> Result<Duration>
 }
 
 /// Does once after the start what a stop or a crash has left to do.
-async fn bring_into_order(runtime: &Runtime) -> Result<()> {
+async fn recover_after_start(runtime: &Runtime) -> Result<()> {
     let mut in_order = runtime.inner.outbox.in_order.lock().await;
     if !*in_order {
         let doubtful = runtime.handle(Recover).await?;

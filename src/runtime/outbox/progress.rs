@@ -137,11 +137,11 @@ impl NoteProgress {
         let retry_at = self.outbox.breaker.retry_at(&refusal, row.contact_seq, (row.id, row.attempts), job.now());
         // The channel took the message before, so that it is about the message.
         let refused = Refused { refusal: &refusal, began_at, retry_at, is_spent: true, at, access: self.access };
-        let goes_again = refused.goes_again(&row);
-        if is_known(&row, &refusal, goes_again) {
+        let will_retry = refused.will_retry(&row);
+        if is_known(&row, &refusal, will_retry) {
             return Ok(ProgressOutcome::Known);
         }
-        if goes_again && !may_speak_again(job, &row)? {
+        if will_retry && !may_speak_again(job, &row)? {
             refused.fail(job, &row, self.access.is_full())?;
             return Ok(ProgressOutcome::Noted);
         }
@@ -171,14 +171,14 @@ impl NoteProgress {
 
 /// Whether a failure changes nothing: the message has got further or failed before, or the failure is an earlier
 /// attempt's.
-fn is_known(row: &OutboxRow, refusal: &Refusal, goes_again: bool) -> bool {
+fn is_known(row: &OutboxRow, refusal: &Refusal, will_retry: bool) -> bool {
     match row.status {
         MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Failed => true,
         // A message that was queued anew: the failure is an earlier attempt's, which the channel may report twice, by
         // its answer and by a status.
-        MessageStatus::Queued => row.attempts == 0 || goes_again || was_heeded(row, refusal),
+        MessageStatus::Queued => row.attempts == 0 || will_retry || was_heeded(row, refusal),
         // The same while the next attempt is under way, whose own answer is still to come.
-        MessageStatus::Sending => (goes_again && row.attempts > 1) || was_heeded(row, refusal),
+        MessageStatus::Sending => (will_retry && row.attempts > 1) || was_heeded(row, refusal),
         _ => false,
     }
 }

@@ -166,13 +166,13 @@ impl Command for Decide {
         let doubtful = outbox::in_doubt(tx, now, DECIDED_AT_ONCE)?;
         for row in &doubtful {
             let is_ours = row.channel == job.channel() && row.attempts < MAX_TRIES;
-            let goes_again = is_ours
+            let will_retry = is_ours
                 && match job.shared().options.resend {
                     Resend::None => false,
                     Resend::Texts => row.body.message().is_some_and(|message| !message.was_template()),
                     Resend::All => true,
                 };
-            if goes_again {
+            if will_retry {
                 outbox::requeue(tx, row.seq, now, row.attempts, None, now)?;
                 job.wake_outbox();
                 job.note_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;

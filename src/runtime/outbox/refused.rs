@@ -52,7 +52,7 @@ pub(super) struct Refused<'a> {
 
 impl Refused<'_> {
     /// Whether the message goes out again after this.
-    pub(super) fn goes_again(&self, row: &OutboxRow) -> bool {
+    pub(super) fn will_retry(&self, row: &OutboxRow) -> bool {
         match self.refusal.class {
             RefusalClass::RecipientPacing
             | RefusalClass::ChannelPacing
@@ -74,7 +74,7 @@ impl Refused<'_> {
             RefusalClass::ChannelPacing | RefusalClass::Unreachable => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
             }
-            RefusalClass::Transient if self.goes_again(row) => {
+            RefusalClass::Transient if self.will_retry(row) => {
                 let attempts = if self.is_spent { row.attempts } else { unspent };
                 outbox::requeue(tx, row.seq, self.retry_at, attempts, error, now)?;
             }

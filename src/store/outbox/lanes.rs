@@ -36,7 +36,7 @@ macro_rules! is_aside {
 }
 
 /// Whether another message of its lane goes before a queued message `m`.
-macro_rules! is_held_back {
+macro_rules! is_behind {
     () => {
         concat!(
             "EXISTS (SELECT 1 FROM messages AS o INDEXED BY messages_lane
@@ -60,13 +60,13 @@ pub(in crate::store) const WAITS_AT_THE_END: &str = concat!(
 
 pub(super) const DUE: &str = "SELECT seq FROM messages
     WHERE status = 'queued' AND next_attempt_at <= ?2 AND channel = ?1 ORDER BY next_attempt_at, seq LIMIT ?3";
-pub(super) const HOLDS_BACK: &str = concat!("SELECT ", is_held_back!(), " FROM messages AS m WHERE m.seq = ?1");
+pub(super) const HOLDS_BACK: &str = concat!("SELECT ", is_behind!(), " FROM messages AS m WHERE m.seq = ?1");
 pub(super) const RELEASE: &str = concat!(
     "UPDATE messages SET next_attempt_at = ?3
      WHERE seq = (SELECT m.seq FROM messages AS m INDEXED BY messages_lane
                   WHERE m.contact_seq = ?2 AND m.next_attempt_at IS NOT NULL AND m.channel = ?1
                       AND m.status = 'queued' AND m.next_attempt_at = ?4 AND NOT ",
-    is_held_back!(),
+    is_behind!(),
     " ORDER BY m.seq LIMIT 1)"
 );
 pub(super) const STOP_WAITING: &str = "UPDATE messages SET next_attempt_at = ?3, reason = NULL
@@ -92,7 +92,7 @@ pub(super) const NEXT_IN_LANE: &str =
 pub(super) const PARKED_HEADS: &str = concat!(
     "SELECT m.seq FROM messages AS m INDEXED BY messages_outbox
      WHERE m.status = 'queued' AND m.next_attempt_at = ?2 AND m.channel = ?1 AND NOT ",
-    is_held_back!(),
+    is_behind!(),
     " LIMIT ?3"
 );
 
@@ -129,7 +129,7 @@ pub fn next_due(conn: &Conn, channel: &str) -> Result<NextDue> {
 
 /// Whether another message of its lane goes before a queued one: one under way or in doubt, or an earlier one, unless
 /// that is another session's and has stepped aside.
-pub fn is_held_back(conn: &Conn, row: &OutboxRow) -> Result<bool> {
+pub fn is_behind(conn: &Conn, row: &OutboxRow) -> Result<bool> {
     let mut statement = conn.prepare_cached(HOLDS_BACK)?;
     Ok(statement.query_row([row.seq], |row| row.get(0))?)
 }
@@ -190,7 +190,7 @@ pub fn release(tx: &Tx<'_>, channel: &str, contact_seq: i64, now: Timestamp) -> 
 }
 
 /// Holds the head of a lane, and with it the lane, back until `until`.
-pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
+pub fn delay(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = NULL WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, until))?;
     Ok(())
@@ -198,7 +198,7 @@ pub fn hold(tx: &Tx<'_>, seq: i64, until: Timestamp) -> Result<()> {
 
 /// Has a message step aside until the hours begin in which its flow may speak first. It is good until `good_until`.
 /// What goes out past it is released by [`release`].
-pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Option<Timestamp>) -> Result<()> {
+pub fn delay_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Option<Timestamp>) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET next_attempt_at = ?2, good_until = ?3, reason = ?4 WHERE seq = ?1 AND status = 'queued'",
     )?
@@ -207,7 +207,7 @@ pub fn hold_for_hours(tx: &Tx<'_>, seq: i64, until: Timestamp, good_until: Optio
 }
 
 /// Has a message step aside until the hold on the conversation ends. What goes out past it is released by [`release`].
-pub fn hold_for_other(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
+pub fn delay_for_holder(tx: &Tx<'_>, seq: i64, held: &Held) -> Result<()> {
     tx.prepare_cached("UPDATE messages SET next_attempt_at = ?2, reason = ?3 WHERE seq = ?1 AND status = 'queued'")?
         .execute((seq, held.until, held.by))?;
     Ok(())

@@ -6,7 +6,7 @@
 //! [`super::messages::insert_outgoing`] parks; the code that settles or drops a message has to call [`release`].
 //!
 //! One that waits for the hours of its flow ([`Reason::SendWindow`](crate::domain::Reason::SendWindow)), or for the end
-//! of a hold on the conversation ([`hold_for_other`]), *steps aside*, and with it all later messages of its session:
+//! of a hold on the conversation ([`delay_for_holder`]), *steps aside*, and with it all later messages of its session:
 //! others go out past them, so that an answer to a question asked at night does not wait until the morning behind a
 //! message that was not asked for. The session's own messages keep their order, and a message that is under way or in
 //! doubt holds its lane for all.
@@ -21,7 +21,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 pub(super) use lanes::WAITS_AT_THE_END;
 pub use lanes::{
-    NextDue, PartsIn, behind, due, held_up, hold, hold_for_hours, hold_for_other, is_held_back, is_turn_unsettled,
+    NextDue, PartsIn, behind, delay, delay_for_holder, delay_for_hours, due, held_up, is_behind, is_turn_unsettled,
     move_good_until, next_due, park, parked, parked_heads, recover, release, release_all, stop_holding, stop_waiting,
     templates_came, wait_for_templates,
 };

@@ -52,7 +52,7 @@ fn only_the_head_of_a_lane_is_due() {
     assert_eq!(due(&tx, "whatsapp", now(), 9).unwrap(), [first, other]);
     assert_eq!(due(&tx, "webhook", now(), 9).unwrap(), [elsewhere], "a channel is a lane of its own");
     assert_eq!(row(&tx, second).next_attempt_at, Some(parked()));
-    assert!(is_held_back(&tx, &row(&tx, second)).unwrap() && !is_held_back(&tx, &row(&tx, first)).unwrap());
+    assert!(is_behind(&tx, &row(&tx, second)).unwrap() && !is_behind(&tx, &row(&tx, first)).unwrap());
     assert!(!release(&tx, "whatsapp", one, now()).unwrap(), "its head is not parked");
     claim(&tx, first, None, now().plus(Duration::from_secs(60)), now()).unwrap();
     assert_eq!(due(&tx, "whatsapp", parked(), 9).unwrap(), [other, second], "and this one is held back");
@@ -85,7 +85,7 @@ fn what_waits_for_the_channel_alone_is_counted_by_its_people() {
     assert_eq!(held_up(&tx, "whatsapp", now()).unwrap(), Some((1, now())), "the second waits for the first");
     assert_eq!(held_up(&tx, "webhook", now()).unwrap(), None);
     assert_eq!(held_up(&tx, "whatsapp", now().minus(Duration::from_secs(1))).unwrap(), None, "not for long");
-    hold_for_hours(&tx, first, now().plus(Duration::from_secs(60)), None).unwrap();
+    delay_for_hours(&tx, first, now().plus(Duration::from_secs(60)), None).unwrap();
     assert_eq!(held_up(&tx, "whatsapp", now()).unwrap(), None, "it waits for its hours");
 }
 

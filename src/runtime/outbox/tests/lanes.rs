@@ -291,7 +291,7 @@ async fn two_heads_of_lanes_that_became_one_keep_their_order() {
         desk.store
             .write(move |tx| {
                 let [one, two] = [one, two].map(|id| stored::find_by_id(tx, id).unwrap().unwrap().seq);
-                stored::hold(tx, two, now)?;
+                stored::delay(tx, two, now)?;
                 if first_is_dropped { stored::set_good_until(tx, one, now.minus(seconds(1))) } else { Ok(()) }
             })
             .await

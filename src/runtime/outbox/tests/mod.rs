@@ -120,7 +120,7 @@ impl Desk {
             .await
             .unwrap();
         let runtime = Runtime::new(store.clone(), clock.clone(), options);
-        bring_into_order(&runtime).await.unwrap();
+        recover_after_start(&runtime).await.unwrap();
         let desk = Self { store: CloseOnDrop(store), clock, runtime, dir };
         for phone in [ANA, BEN] {
             desk.add_contact(phone).await;
@@ -133,7 +133,7 @@ impl Desk {
         let Self { store, clock, runtime, dir } = self;
         drop(runtime);
         let runtime = Runtime::new(store.clone(), clock.clone(), options);
-        bring_into_order(&runtime).await.unwrap();
+        recover_after_start(&runtime).await.unwrap();
         Self { store, clock, runtime, dir }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn after_a_restart_nobody_can_tell_and_the_policy_decides() {
-    for (resend, goes_again) in [(Resend::None, false), (Resend::Texts, true), (Resend::All, true)] {
+    for (resend, will_retry) in [(Resend::None, false), (Resend::Texts, true), (Resend::All, true)] {
         let options = || Options { resend, ..Options::new(whatsapp(), seconds(1800)) };
         let desk = Desk::with(options()).await;
         let session = desk.start(question(), ANA).await;
@@ -17,7 +17,7 @@ async fn after_a_restart_nobody_can_tell_and_the_policy_decides() {
         desk.clock.advance(seconds(1));
         assert_eq!(decide_doubts(&desk.runtime).await.unwrap(), 1);
         let next = desk.claim_one().await;
-        if goes_again {
+        if will_retry {
             assert_eq!((next.id(), next.number), (attempt.id(), 2), "the same id");
         } else {
             assert_eq!(next.message.content, Content::Text("One".to_owned()), "the lane goes on");
