@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use super::waiters::Waiters;
+use super::send_waiters::Waiters;
 use crate::domain::{ContactId, Direction, FlowId, MessageId, MessageStatus, NodeId, SessionId, Status, WaitKind};
 
 /// Changes that a subscriber may be behind.

@@ -2,7 +2,7 @@
 
 pub(in crate::runtime) mod access;
 pub(in crate::runtime) mod arrivals;
-mod calls;
+mod call_rows;
 pub(in crate::runtime) mod changes;
 pub(in crate::runtime) mod compose;
 pub(in crate::runtime) mod ending;
@@ -13,14 +13,14 @@ pub(in crate::runtime) mod idempotent;
 pub(in crate::runtime) mod keywords;
 pub(in crate::runtime) mod listeners;
 pub(in crate::runtime) mod lookup;
+pub(in crate::runtime) mod message_outcome;
 mod messages;
 mod parts;
-pub(in crate::runtime) mod settling;
+pub(in crate::runtime) mod send_waiters;
 pub(in crate::runtime) mod shared;
 mod step;
 pub(in crate::runtime) mod sub_flows;
 pub(in crate::runtime) mod turn;
-pub(in crate::runtime) mod waiters;
 pub(in crate::runtime) mod wake;
 
 use std::cell::{Cell, RefCell};

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Command;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::compose::{self, Choice, Languages, is_window_open};
-use crate::runtime::job::settling::Failure;
+use crate::runtime::job::message_outcome::Failure;
 use crate::runtime::job::{Deferred, Job};
 use crate::runtime::templates::were_templates_fetched;
 use crate::store::messages;

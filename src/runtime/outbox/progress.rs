@@ -13,7 +13,7 @@ use crate::domain::{MessageId, MessageStatus, Reason, StoredMessage, Timestamp};
 use crate::error::Result;
 use crate::runtime::commands::end_sessions::end_sessions;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::settling::Acceptance;
+use crate::runtime::job::message_outcome::Acceptance;
 use crate::runtime::job::{Deferred, Job};
 use crate::runtime::{Command, Runtime};
 use crate::store::messages;

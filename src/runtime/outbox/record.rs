@@ -9,7 +9,7 @@ use crate::domain::{MessageStatus, Reason, Resend, Timestamp};
 use crate::error::Result;
 use crate::runtime::Command;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::settling::{Acceptance, Failure};
+use crate::runtime::job::message_outcome::{Acceptance, Failure};
 use crate::runtime::job::{Deferred, Job};
 use crate::store::{WriteClass, outbox};
 

@@ -6,7 +6,7 @@ use crate::channels::outgoing::{Refusal, RefusalClass};
 use crate::domain::{MessageStatus, Timestamp};
 use crate::error::Result;
 use crate::runtime::job::access::Access;
-use crate::runtime::job::settling::Failure;
+use crate::runtime::job::message_outcome::Failure;
 use crate::runtime::job::{Deferred, Job};
 use crate::store::contacts;
 use crate::store::messages;

@@ -26,7 +26,7 @@
 //! further than 3: no conversation waits for it any more, but a tap still names what it answers.
 
 mod automatic;
-mod consent;
+mod consent_word;
 mod floor;
 mod follow;
 
@@ -43,7 +43,7 @@ use crate::store::contacts::StoredContact;
 use crate::store::sessions;
 pub(in crate::runtime) use automatic::LATE;
 use automatic::Start;
-use consent::Consent;
+use consent_word::Consent;
 use floor::{Floor, Named, place};
 pub(super) use follow::follow;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::error::Error;
 use crate::runtime::job::Job;
-use crate::runtime::job::settling::Failure;
+use crate::runtime::job::message_outcome::Failure;
 
 const CARL: &str = "+14155550125";
 
