@@ -252,19 +252,6 @@ pub struct TurnRecord {
     pub warnings: Vec<Warning>,
 }
 
-impl TurnRecord {
-    /// Why a reply that was taken is no answer to a question, if so: it is `queued` for after a call, was `not_asked`
-    /// for, or is a `no_match`.
-    pub fn no_answer(&self) -> Option<Reason> {
-        let Some(first) = self.path.first() else { return Some(Reason::Queued) };
-        match (first.kind.as_str(), first.exit.as_deref()) {
-            ("ask" | "menu", None | Some("no_match")) => Some(Reason::NoMatch),
-            ("ask" | "menu", Some(_)) => None,
-            _ => Some(Reason::NotAsked),
-        }
-    }
-}
-
 /// The outcome of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -278,6 +265,22 @@ pub struct Step {
     pub ignored: Option<Reason>,
     /// It was [`Event::External`] or a reply, and the session keeps it until it waits for it.
     pub is_kept: bool,
+}
+
+impl Step {
+    /// Why a reply that was taken is no answer to a question, if so: it is `queued` for after a call, was `not_asked`
+    /// for, or is a `no_match`.
+    pub fn no_answer(&self) -> Option<Reason> {
+        if self.is_kept {
+            return Some(Reason::Queued);
+        }
+        let first = self.record.path.first()?;
+        match (first.kind.as_str(), first.exit.as_deref()) {
+            ("ask" | "menu", None | Some("no_match")) => Some(Reason::NoMatch),
+            ("ask" | "menu", Some(_)) => None,
+            _ => Some(Reason::NotAsked),
+        }
+    }
 }
 
 /// What a new session starts from.
@@ -448,6 +451,24 @@ mod tests {
 
     fn started(flow: &CompiledFlow) -> Session {
         step(flow, &no_flows, &contact(), &new_session(flow), &Event::Start, at(0)).unwrap().session
+    }
+
+    #[test]
+    fn a_reply_that_fails_its_session_at_the_limit_of_turns_is_not_queued() {
+        let flow = flow(json!([{"id": "a", "type": "ask", "text": "?"}]));
+        let mut session = started(&flow);
+        session.turn = limits::TURNS;
+        let reply = Reply {
+            kind: crate::domain::ReplyKind::Text,
+            text: Some("Hi".to_owned()),
+            option: None,
+            payload: None,
+            answers_turn: None,
+            received_at: at(1),
+        };
+        let step = step(&flow, &no_flows, &contact(), &session, &Event::Reply(reply), at(1)).unwrap();
+        assert_eq!(step.session.reason.as_deref(), Some("turn_limit"));
+        assert_eq!(step.no_answer(), None);
     }
 
     #[test]

@@ -42,7 +42,7 @@ use ending::SessionEnder;
 use flow_cache::FlowKey;
 pub(in crate::runtime) use messages::{MESSAGE_MAX_AGE_MINUTES, MessageBody, message_max_age};
 use shared::Shared;
-pub(in crate::runtime) use step::{ContactRow, LoadedSession};
+pub(in crate::runtime) use step::{ContactRow, LoadedSession, Taken};
 use wake::Wakeups;
 
 /// Something that may advance a session, as one write job.

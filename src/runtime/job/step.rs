@@ -14,8 +14,15 @@ use crate::store::contacts::{self, StoredContact};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::{Counter, flows, turns};
 
-/// What became of a reply: taken, with why it is no answer, if so; or why it changed nothing.
-type Taken = Result<Option<Reason>, Reason>;
+/// What became of an event.
+pub(in crate::runtime) enum Taken {
+    /// The session took it.
+    Taken,
+    /// The session took a reply that answers no question, for this reason.
+    NoAnswer(Reason),
+    /// It changed nothing, for this reason.
+    Ignored(Reason),
+}
 
 /// Where a session's contact stands in the database.
 #[derive(Clone, Copy)]
@@ -138,13 +145,16 @@ impl Job<'_> {
         loaded: &mut LoadedSession,
         event: &Event,
     ) -> Result<Option<Reason>, Deferred> {
-        Ok(self.apply_reply(loaded, event)?.err())
+        Ok(match self.apply_reply(loaded, event)? {
+            Taken::Taken | Taken::NoAnswer(_) => None,
+            Taken::Ignored(why) => Some(why),
+        })
     }
 
     /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
     pub(in crate::runtime) fn apply_reply(&self, loaded: &mut LoadedSession, event: &Event) -> Result<Taken, Deferred> {
         let taken = self.apply_one(loaded, event)?;
-        if taken.is_ok() {
+        if !matches!(taken, Taken::Ignored(_)) {
             while let Some(event) = turn::next(&loaded.session) {
                 let _ = self.apply_one(loaded, &event)?;
             }
@@ -166,12 +176,12 @@ impl Job<'_> {
             Cow::Owned(before)
         });
         let turn = turn::take(&loaded.flow, &lookup, &loaded.contact, &before, event, (&limits, self.now));
-        let Turn { mut session, contact, said, hours, call, handoffs, record } = match turn {
+        let Turn { mut session, contact, said, hours, call, handoffs, record, no_answer } = match turn {
             Ok(turn) => turn,
             Err(NotTaken::NotLoaded) => return Err(found.into_deferred()),
             Err(NotTaken::Ignored(why)) => {
                 self.trace_ignored(loaded, event, why)?;
-                return Ok(Err(why));
+                return Ok(Taken::Ignored(why));
             }
         };
         if let Some((held, rest)) = held {
@@ -203,7 +213,7 @@ impl Job<'_> {
             self.emit_session(event, contact_seq, &loaded.contact, &session)?;
         }
         loaded.session = session;
-        Ok(Ok(record.no_answer()))
+        Ok(no_answer.map_or(Taken::Taken, Taken::NoAnswer))
     }
 
     /// Stores a session's contact as a turn has left it, with the messages that went out in it, and gives its row.

@@ -27,6 +27,8 @@ pub(in crate::runtime) struct Turn {
     pub(in crate::runtime) handoffs: Vec<Handoff>,
     /// What happened and why.
     pub(in crate::runtime) record: TurnRecord,
+    /// Why a reply is no answer, if so.
+    pub(in crate::runtime) no_answer: Option<Reason>,
 }
 
 /// A person is asked for.
@@ -114,8 +116,9 @@ pub(in crate::runtime) fn take(
     (limits, now): (&TextLimits, Timestamp),
 ) -> Result<Turn, NotTaken> {
     let is_answer = is_answer(session, event, now);
-    let Step { mut session, effects, mut record, ignored, .. } =
-        engine::step(flow, flows, contact, session, event, now)?;
+    let step = engine::step(flow, flows, contact, session, event, now)?;
+    let no_answer = step.no_answer();
+    let Step { mut session, effects, mut record, ignored, .. } = step;
     if let Some(why) = ignored {
         return Err(NotTaken::Ignored(why));
     }
@@ -158,7 +161,7 @@ pub(in crate::runtime) fn take(
         );
         record.warnings.push(Warning { node: Some(held.message.node.clone()), text });
     }
-    Ok(Turn { session, contact, said, hours, call, handoffs, record })
+    Ok(Turn { session, contact, said, hours, call, handoffs, record, no_answer })
 }
 
 /// Whether a session's messages after an event answer the person. `session` is as it was before the event; one that a

@@ -6,7 +6,7 @@ use crate::domain::{Handling, Origin, Reason, Reply, ReplyKind, SessionId};
 use crate::engine::Event;
 use crate::error::Result;
 use crate::runtime::inbound::message::{Inbound, Received, Stored};
-use crate::runtime::job::{Deferred, Job};
+use crate::runtime::job::{Deferred, Job, Taken};
 use crate::store::contacts::StoredContact;
 use crate::store::messages;
 
@@ -23,9 +23,9 @@ pub(in crate::runtime::inbound) fn follow(
         Route::To(mut loaded) => {
             let answers_turn = answered_turn(job, inbound, loaded.session.id)?;
             let (handling, why) = match job.apply_reply(&mut loaded, &event(inbound.reply(kind, answers_turn)))? {
-                Ok(None) => return Ok(()),
-                Ok(Some(why)) => (Handling::Reply, why),
-                Err(why) => {
+                Taken::Taken => return Ok(()),
+                Taken::NoAnswer(why) => (Handling::Reply, why),
+                Taken::Ignored(why) => {
                     received.handling = Handling::Ignored;
                     received.reason = Some(why.into());
                     (Handling::Ignored, why)
