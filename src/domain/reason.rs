@@ -1,8 +1,9 @@
 //! Why sessions, messages, replies and channels ended or wait as they do: every reason of the program's own, once.
 //!
-//! What is stored and published is the code: a short name, or of what a session did not take a sentence. Beside these
-//! stand reasons that are free text: a caller's own for a cancel, and a provider's code for a refusal. So a stored
-//! reason is a text, and [`Reason::parse`] says whether it is one of these.
+//! What is stored and published is the code. It is a short name; for an event that a session did not take it is a
+//! sentence. A stored reason may also be free text, such as a caller's own for a cancel or a provider's code for a
+//! refusal: [`Reason::parse`] returns the registered one, if it is one. The page receives codes and sentences by
+//! `/admin/lists.js` (`api/manage/page_lists.rs`).
 
 use serde::{Serialize, Serializer};
 

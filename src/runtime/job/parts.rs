@@ -8,8 +8,9 @@ use crate::domain::Reason;
 use crate::error::Result;
 use crate::store::outbox::{self, OutboxRow, PartsIn};
 
-/// Why a part fails that fails its later ones for the same reason.
-const OF_ALL: [Reason; 4] = [Reason::OptedOut, Reason::Erased, Reason::SessionEnded, Reason::TooOld];
+/// When a part fails for one of these, its later parts fail for the same reason; for any other they fail as
+/// `earlier_part_failed`.
+const SHARED_BY_LATER_PARTS: [Reason; 4] = [Reason::OptedOut, Reason::Erased, Reason::SessionEnded, Reason::TooOld];
 
 impl Job<'_> {
     /// Drops the queued parts after one whose template goes out.
@@ -19,7 +20,7 @@ impl Job<'_> {
 
     /// Drops the queued parts after one that has failed.
     pub(in crate::runtime) fn drop_parts_of_failed(&self, row: &OutboxRow, reason: &str) -> Result<()> {
-        let of_all = Reason::parse(reason).filter(|reason| OF_ALL.contains(reason));
+        let of_all = Reason::parse(reason).filter(|reason| SHARED_BY_LATER_PARTS.contains(reason));
         self.drop_later_parts(row, of_all.unwrap_or(Reason::EarlierPartFailed))
     }
 

@@ -63,7 +63,7 @@ pub struct OutboxRow {
     pub origin: Origin,
     /// When it is dropped if it has not gone out by then.
     pub good_until: Option<Timestamp>,
-    /// When it was queued.
+    /// When it was first queued; a retry does not change it.
     pub created_at: Timestamp,
     /// When the channel first took it.
     pub accepted_at: Option<Timestamp>,
