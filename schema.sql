@@ -215,7 +215,8 @@ CREATE INDEX sessions_by_flow ON sessions (flow_seq, status);
 -- Sessions that a person is asked for.
 CREATE INDEX sessions_in_handoff ON sessions (waiting_for) WHERE status = 'running' AND waiting_for = 'handoff';
 
--- The trace: one row for each event that a session took.
+-- The trace: one row for each event that a session took, kept for later, or did not take. The latter two count no turn
+-- of their own: they have the number of the turn before.
 CREATE TABLE turns (
     seq INTEGER PRIMARY KEY,
     session_seq INTEGER NOT NULL REFERENCES sessions (seq),
@@ -248,7 +249,8 @@ CREATE TABLE messages (
             AND status IN ('queued', 'sending', 'simulated', 'sent', 'delivered', 'read', 'failed', 'unknown')
         )
     ),
-    reason TEXT, -- why it failed, or why nothing handled it
+    -- Why it failed, or waits; of an inbound one why nothing took it, or that it is no answer.
+    reason TEXT,
     handled TEXT, -- of an inbound message: what took it, such as reply, keyword or unrouted
     attempts INTEGER NOT NULL DEFAULT 0, -- of sending
     -- Set as long as the message holds back the ones behind it: when a queued one may go out, when an answer to one in

@@ -20,7 +20,8 @@ named! {
         Delivered = "delivered",
         /// The person opened it.
         Read = "read",
-        /// It will not be sent; the message's `reason` says why.
+        /// It was not sent, or the channel took it and could not deliver it; the message's `reason` says why. It is
+        /// sent again only if somebody asks for that.
         Failed = "failed",
         /// The channel may or may not have taken it.
         Unknown = "unknown",

@@ -79,7 +79,8 @@ pub mod limits {
     /// How long an attempt of an HTTP call is waited for beyond its own timeout: its place in the queue, and the
     /// back-off before the next one.
     pub const CALL_BACK_OFF: Duration = Duration::from_secs(10);
-    /// How long an HTTP call is waited for beyond all its attempts, before the session abandons it.
+    /// How long an HTTP call is waited for beyond all its attempts, before the timer of the wait is due. The runtime
+    /// moves that timer on while the call is still to be made or answered.
     pub const CALL_GRACE: Duration = Duration::from_secs(5);
     /// Bytes of an HTTP call's address, and of each of its headers.
     pub const ADDRESS_BYTES: usize = 8 * 1024;

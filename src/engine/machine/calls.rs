@@ -167,7 +167,8 @@ impl Machine<'_> {
     }
 }
 
-/// How long a session waits for the answer of a call before it abandons it: as long as all attempts may take.
+/// How long a session waits for the answer of a call until its timer is due: as long as all attempts may take. The
+/// runtime moves the timer on for a day, as long as the call's row exists; it fires for a call that is older or lost.
 fn patience(call: &HttpCall) -> Duration {
     let attempt = Duration::from_millis(call.timeout_ms.into()) + limits::CALL_BACK_OFF;
     attempt * call.max_retries.saturating_add(1) + limits::CALL_GRACE

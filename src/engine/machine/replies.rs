@@ -128,7 +128,9 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Keeps a reply that came during an HTTP call until the call is answered.
+    /// Keeps a reply that came during an HTTP call until the call is answered. No turn is counted for it. After the
+    /// answer each has a turn of its own, but for those that what follows does not take: a prompt that speaks refuses
+    /// what was written before it was asked (see [`Machine::follows_a_call`]).
     fn queue_reply(&mut self, reply: &Reply) -> Result<(), Reason> {
         if self.session.queued_replies.len() >= limits::QUEUED_REPLIES {
             return Err(Reason::TooManyDuringCall);
@@ -143,7 +145,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Whether this turn goes on from an HTTP call, so that messages from before it may still be on their way.
+    /// Whether this turn goes on from an HTTP call, so that messages from before it may still be queued or on their
+    /// way. A prompt that speaks notes then when it was asked, and refuses them: they are no answer to it.
     pub(super) fn follows_a_call(&self) -> bool {
         let was_calling = self.before.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Http);
         was_calling || self.queued.is_some()

@@ -2,9 +2,11 @@
 //!
 //! In order: de-duplicate by (channel, provider id), find or create the contact, opt-out words, opt-in words, then a
 //! hold on the conversation (see [`super::job::held`]), the session whose message is tapped or quoted, a session in
-//! handoff, the session that has the floor, keywords, a late reply, the fallback flow, as far as the limit of automatic
-//! answers lets these three; what nothing takes is stored as unrouted, with the reason. Each message is one write job
-//! (see [`route`] for the order), and all of it is committed before its delivery is acknowledged.
+//! handoff, the session that has the floor (it waits for a reply, or for the answer to an HTTP call and queues replies
+//! meanwhile), keywords, a session that waits for something else, a late reply, the fallback flow; keywords, late
+//! replies and the fallback flow as far as the limit of automatic answers lets them. What nothing takes is stored as
+//! unrouted, with the reason. Each message is one write job (see [`route`] for the order), and all of it is committed
+//! before its delivery is acknowledged.
 
 mod auto_replies;
 mod consent;

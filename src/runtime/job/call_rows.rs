@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::store::http_calls::{self, NewCall};
 use crate::store::sessions;
 
-/// How long a call is worth making: what a flow asked for before that is not asked any more.
+/// How long a call is worth making. A wait for one that is older times out: its session takes `failure`, and the call's
+/// row goes.
 const WORTHWHILE: Duration = Duration::from_secs(24 * 3600);
 /// How long a wait's timer is moved on where the wait has no span.
 const SPAN: Duration = Duration::from_secs(60);
