@@ -8,8 +8,9 @@
 //! - after that: its row is gone in the transaction in which the session went on.
 //!
 //! A session that ends or goes on by its timer deletes its call's row; the result of an attempt under way is then
-//! dropped. The wait's timer is only for calls that got lost: while the row exists, [`Job::fire_due`] moves the timer on,
-//! so that a call that could not be made while the server was down is made after the restart.
+//! dropped. The wait's timer is only for calls that got lost: while the row exists, and for a day at most,
+//! [`Job::fire_due`] moves the timer on, so that a call that could not be made while the server was down is made after
+//! the restart.
 
 mod fetch;
 
