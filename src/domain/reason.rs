@@ -110,13 +110,13 @@ reasons! {
     Erased = "erased" in SESSION_AND_ITS_MESSAGES: "The contact was erased.",
         of a session: "The contact was erased, and the conversation ended with it.";
     Failed = "failed" in MESSAGE: "The channel says that it failed, and not why.";
-    FlowStopped = "flow_stopped" in SESSION_AND_ITS_MESSAGES: "The flow was stopped.",
+    FlowStopped = "flow_stopped" in SESSION: "The flow was stopped.",
         of a session: "The flow was stopped, and its sessions were ended with it.";
     ForeignPage = "foreign_page" in CALL:
         "The provider's list of templates goes on at another address, where the access token is not sent.";
-    Http401 = "http_401" in MESSAGE:
+    Http401 = "http_401" in CHANNEL:
         "The URL refused the signature or the address: compare the secret on both sides.";
-    Http403 = "http_403" in MESSAGE:
+    Http403 = "http_403" in CHANNEL:
         "The URL refused the signature or the address: compare the secret on both sides.";
     Http404 = "http_404" in MESSAGE: "There is nothing at the URL: correct it.";
     Http410 = "http_410" in MESSAGE: "The URL says that it is gone for good: give another.";
@@ -212,7 +212,7 @@ reasons! {
         of a session: "It took too many turns. A conversation that goes on for so long should end and begin anew.";
     UnknownTemplate = "unknown_template" in MESSAGE:
         "The channel has no template of this name: look at the list of templates.";
-    Unreachable = "unreachable" in MESSAGE: "The channel could not be reached.";
+    Unreachable = "unreachable" in CHANNEL: "The channel could not be reached.";
     Unreadable = "unreadable" in MESSAGE: "What was stored of the message cannot be read.";
     WaitAtWrongNode = "wait_at_wrong_node" in SESSION:
         "It waited at a node that does not wait: the server's log may say more.",
