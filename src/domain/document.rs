@@ -302,7 +302,7 @@ fn advice(reason: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{NODE_TYPES, NodeKind};
+    use crate::domain::{NODE_SAMPLES, NodeKind};
     use serde_json::json;
 
     fn problems(nodes: Value) -> Vec<String> {
@@ -315,28 +315,20 @@ mod tests {
 
     #[test]
     fn reads_every_type_of_node() {
-        let nodes = json!([
-            {"id": "a", "type": "send_message", "text": "Hi"},
-            {"id": "b", "type": "ask", "text": "Name?", "expects": "text", "exits": {"reply": null}},
-            {"id": "c", "type": "menu", "text": "?", "options": [{"id": "x", "title": "X"}]},
-            {"id": "d", "type": "condition",
-                "cases": [{"left": "{{input.text}}", "operator": "is_set", "exit": "yes"}]},
-            {"id": "e", "type": "random_split", "branches": [{"id": "x", "weight": 1}]},
-            {"id": "f", "type": "set_variable", "assignments": [{"name": "n", "value": 1}]},
-            {"id": "g", "type": "update_contact", "name": "Ann", "add_tags": ["t"]},
-            {"id": "h", "type": "delay", "seconds": 5},
-            {"id": "i", "type": "wait_for_event", "event": "order.paid", "timeout_seconds": 60, "save_as": "paid"},
-            {"id": "j", "type": "http_request", "url": "https://x.example", "headers": {"x-a": "1"}, "body": {"n": 1}},
-            {"id": "k", "type": "run_flow", "flow_id": "0193bc00-1111-7000-8000-000000000001", "return": false},
-            {"id": "l", "type": "handoff", "note": "Call", "wait": false},
-            {"id": "m", "type": "end", "outcome": "done"}
-        ]);
-        let document = json!({"schema_version": 1, "name": "F", "nodes": nodes, "ui": {"a": {"x": 1}}});
+        let nodes: Vec<Value> =
+            NODE_SAMPLES.iter().enumerate().map(|(index, sample)| sample.node(&format!("n{index}"))).collect();
+        let document = json!({"schema_version": 1, "name": "F", "nodes": nodes, "ui": {"n0": {"x": 1}}});
         let flow = FlowDocument::parse(&document).unwrap();
-        let NodeKind::UpdateContact(update) = &flow.nodes[6].kind else { panic!("{:?}", flow.nodes[6]) };
-        assert_eq!(update.name.as_deref(), Some("Ann"), "the contact's name, not the node's");
-        let types: Vec<_> = flow.nodes.iter().map(|node| node.kind.type_name()).collect();
-        assert_eq!(types, NODE_TYPES);
+        let read: Vec<_> = flow.nodes.iter().map(|node| node.kind.type_name()).collect();
+        assert_eq!(read, NODE_SAMPLES.map(|sample| sample.type_name));
+    }
+
+    #[test]
+    fn the_name_of_an_update_contact_is_the_contacts() {
+        let node = json!({"id": "a", "type": "update_contact", "name": "Ann"});
+        let flow = FlowDocument::parse(&json!({"schema_version": 1, "name": "F", "nodes": [node]})).unwrap();
+        let NodeKind::UpdateContact(update) = &flow.nodes[0].kind else { panic!("{:?}", flow.nodes[0]) };
+        assert_eq!((update.name.as_deref(), flow.nodes[0].name.as_deref()), (Some("Ann"), None));
     }
 
     #[test]

@@ -13,6 +13,21 @@ pub struct NodeSample {
     pub fields: &'static str,
 }
 
+#[cfg(test)]
+impl NodeSample {
+    /// The node of a document that the sample makes.
+    pub(super) fn node(&self, id: &str) -> serde_json::Value {
+        let mut node = serde_json::json!({"id": id, "type": self.type_name});
+        let fields: serde_json::Map<_, _> = serde_json::from_str(self.fields).unwrap();
+        node.as_object_mut().unwrap().extend(fields);
+        if node.get("flow_id").is_some() {
+            // Which flow it runs is left to its author.
+            node["flow_id"] = "01936b1e-7c6a-7000-8000-000000000001".into();
+        }
+        node
+    }
+}
+
 /// Every type, in the order in which it is offered.
 pub const NODE_SAMPLES: [NodeSample; super::NODE_TYPES.len()] = [
     NodeSample {
@@ -115,15 +130,8 @@ mod tests {
     use crate::domain::{FlowDocument, NODE_TYPES};
 
     fn parses(sample: &NodeSample, more: Value) -> bool {
-        let mut node = json!({"id": "node", "type": sample.type_name});
-        let fields: Value = serde_json::from_str(sample.fields).unwrap();
-        for given in [fields, more] {
-            node.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
-        }
-        if node["flow_id"] == "" {
-            // Which flow it runs is left to its author.
-            node["flow_id"] = json!("01936b1e-7c6a-7000-8000-000000000001");
-        }
+        let mut node = sample.node("node");
+        node.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let document = json!({"schema_version": 1, "name": "Sample", "entry_node": "node", "nodes": [node]});
         FlowDocument::parse(&document).is_ok()
     }
