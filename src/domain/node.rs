@@ -128,12 +128,12 @@ node_types! {
     SetVariable = "set_variable",
     /// Writes into the contact.
     UpdateContact = "update_contact",
+    /// Calls an HTTP endpoint and waits for its answer.
+    HttpRequest = "http_request",
     /// Waits for a time.
     Delay = "delay",
     /// Waits for an event from outside.
     WaitForEvent = "wait_for_event",
-    /// Calls an HTTP endpoint and waits for its answer.
-    HttpRequest = "http_request",
     /// Runs another flow inside this session.
     RunFlow = "run_flow",
     /// Asks for a person.
