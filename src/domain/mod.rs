@@ -5,6 +5,7 @@
 //! number, or knows how it is stored.
 
 mod address;
+mod any_node;
 pub mod consent;
 mod contact;
 mod counter_name;
@@ -47,6 +48,7 @@ pub mod unicode_form;
 pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};
+pub use any_node::Node;
 pub use contact::{Contact, ContactChange};
 pub use counter_name::CounterName;
 pub use delivery_status::DeliveryStatus;

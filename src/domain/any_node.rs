@@ -1,0 +1,79 @@
+//! What nodes of every type have, and how one is read from a document.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::document::shape;
+use super::{NodeId, NodeKind, Problem, checks};
+
+/// One node of a flow.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Unique in the flow and stable over its versions.
+    pub id: NodeId,
+    /// What its author calls it; an `update_contact` has none.
+    pub name: Option<String>,
+    /// Where each exit leads; a missing or null exit ends the session.
+    pub exits: BTreeMap<String, Option<String>>,
+    /// What it does.
+    pub kind: NodeKind,
+}
+
+impl Node {
+    /// Reads the node at a place of the document's list.
+    ///
+    /// # Errors
+    /// What is wrong with its shape, at its id where it has one.
+    pub(super) fn parse(index: usize, value: Value) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Common {
+            id: String,
+            #[serde(rename = "type")]
+            type_name: String,
+            #[serde(default)]
+            name: Option<String>,
+            #[serde(default)]
+            exits: BTreeMap<String, Option<String>>,
+        }
+
+        let here = format!("nodes[{index}]");
+        let Value::Object(mut fields) = value else {
+            return Err(Problem::new(
+                checks::WRONG_SHAPE,
+                "A node is a JSON object: write it as {\"id\": …, \"type\": …}.",
+            )
+            .field(here));
+        };
+        // The `name` of an `update_contact` is the contact's, so such a node has no label.
+        let is_label = fields.get("type").and_then(Value::as_str) != Some("update_contact");
+        let mut common = Map::new();
+        for key in ["id", "type", "name", "exits"] {
+            if let Some(value) = (key != "name" || is_label).then(|| fields.shift_remove(key)).flatten() {
+                common.insert(key.to_owned(), value);
+            }
+        }
+        // Until the id is known the problem is placed by index, afterwards by id.
+        let label = common.get("id").and_then(Value::as_str).map(str::to_owned);
+        let place = |problem: Problem| match &label {
+            Some(id) => problem.at(id),
+            None => {
+                let field = problem.field.clone().map_or_else(|| here.clone(), |field| format!("{here}.{field}"));
+                problem.field(field)
+            }
+        };
+        let common: Common = shape(common).map_err(place)?;
+        let id: NodeId = common
+            .id
+            .parse()
+            .map_err(|error| place(Problem::new(checks::BAD_NODE_ID, format!("{error}.")).field("id")))?;
+        let kind = NodeKind::parse(&common.type_name, fields).map_err(place)?;
+        Ok(Self { id, name: common.name, exits: common.exits, kind })
+    }
+
+    /// The node that an exit leads to, if it is wired.
+    pub fn exit(&self, name: &str) -> Option<&str> {
+        self.exits.get(name).and_then(Option::as_deref)
+    }
+}
