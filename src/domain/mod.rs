@@ -27,7 +27,7 @@ mod message_status;
 mod named;
 mod network;
 mod node;
-mod node_sample;
+mod node_registry;
 mod origin;
 mod parts;
 mod phone;
@@ -69,7 +69,7 @@ pub use message_status::MessageStatus;
 pub use network::Network;
 // The registry of nodes exports all that it has: a new type needs no line here.
 pub use node::*;
-pub use node_sample::{NODE_SAMPLES, NodeSample};
+pub use node_registry::NodeSample;
 pub use origin::Origin;
 pub use parts::{Part, TextLimits, cut, parts_of};
 pub use phone::Phone;

@@ -5,71 +5,98 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::document::shape;
-use super::{FlowId, Problem, checks};
-
-/// Declares the types of nodes: the kind, which has the fields of the struct of the same name, and the `type` by which
-/// documents name it.
-macro_rules! node_types {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)+) => {
-        /// What a node does, by its `type`.
-        #[derive(Debug, Clone)]
-        pub enum NodeKind {
-            $($(#[$doc])* $kind($kind),)+
-        }
-
-        /// Every `type` of node that this version runs.
-        pub const NODE_TYPES: [&str; [$($name),+].len()] = [$($name),+];
-
-        impl NodeKind {
-            /// The name used as `type` in documents.
-            pub fn type_name(&self) -> &'static str {
-                match self {
-                    $(Self::$kind(_) => $name,)+
-                }
-            }
-
-            pub(super) fn parse(type_name: &str, fields: Map<String, Value>) -> Result<Self, Problem> {
-                match type_name {
-                    $($name => shape(fields).map(Self::$kind),)+
-                    other => Err(Problem::new(
-                        checks::UNKNOWN_NODE_TYPE,
-                        format!("`{other}` is not a type of node: use one of {}.", NODE_TYPES.join(", ")),
-                    )
-                    .field("type")),
-                }
-            }
-        }
-    };
-}
+use super::FlowId;
+use super::node_registry::node_types;
 
 node_types! {
     /// Says something and goes on.
-    SendMessage = "send_message",
+    SendMessage = "send_message" {
+        about: "says something and goes on",
+        takes_template: true,
+        fields: r#"{"text": "Hello {{contact.name|default('there')}}.", "exits": {"next": null}}"#,
+    }
     /// Waits for an answer of a given kind.
-    Ask = "ask",
+    Ask = "ask" {
+        about: "asks and reads the answer",
+        takes_template: true,
+        fields: r#"{"text": "What is your e-mail address?", "expects": "email", "save_as": "email",
+                    "timeout_seconds": 3600, "exits": {"reply": null, "no_match": null, "timeout": null}}"#,
+    }
     /// Waits for one of several options.
-    Menu = "menu",
+    Menu = "menu" {
+        about: "offers options to tap",
+        takes_template: true,
+        fields: r#"{"text": "What would you like?",
+                    "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}], "timeout_seconds": 3600,
+                    "exits": {"yes": null, "no": null, "no_match": null, "timeout": null}}"#,
+    }
     /// Takes the first case that holds.
-    Condition = "condition",
+    Condition = "condition" {
+        about: "goes one way or another",
+        takes_template: false,
+        fields: r#"{"cases": [{"left": "{{context.total}}", "operator": "number_gte", "right": 100, "exit": "large"}],
+                    "exits": {"large": null, "default": null}}"#,
+    }
     /// Takes a branch by chance.
-    RandomSplit = "random_split",
+    RandomSplit = "random_split" {
+        about: "splits by chance",
+        takes_template: false,
+        fields: r#"{"branches": [{"id": "a", "weight": 1}, {"id": "b", "weight": 1}],
+                    "exits": {"a": null, "b": null}}"#,
+    }
     /// Writes into `context`.
-    SetVariable = "set_variable",
+    SetVariable = "set_variable" {
+        about: "keeps values",
+        takes_template: false,
+        fields: r#"{"assignments": [{"name": "source", "value": "reminder"}], "exits": {"next": null}}"#,
+    }
     /// Writes into the contact.
-    UpdateContact = "update_contact",
+    UpdateContact = "update_contact" {
+        about: "changes the contact",
+        takes_template: false,
+        fields: r#"{"add_tags": ["reminded"], "exits": {"next": null}}"#,
+    }
     /// Calls an HTTP endpoint and waits for its answer.
-    HttpRequest = "http_request",
+    HttpRequest = "http_request" {
+        about: "calls a server of yours",
+        takes_template: false,
+        fields: r#"{"method": "POST", "url": "https://shop.example.com/api/carts/{{context.cart_id}}",
+                    "headers": {"X-Source": "qyvo"}, "body": {"phone": "{{contact.phone}}"}, "timeout_ms": 10000,
+                    "max_retries": 2, "save_as": "cart", "exits": {"success": null, "failure": null}}"#,
+    }
     /// Waits for a time.
-    Delay = "delay",
+    Delay = "delay" {
+        about: "waits for a time",
+        takes_template: false,
+        fields: r#"{"seconds": 3600, "exits": {"next": null}}"#,
+    }
     /// Waits for an event from outside.
-    WaitForEvent = "wait_for_event",
+    WaitForEvent = "wait_for_event" {
+        about: "waits for an event",
+        takes_template: false,
+        fields: r#"{"event": "order.paid", "timeout_seconds": 86400, "save_as": "order",
+                    "exits": {"event": null, "timeout": null}}"#,
+    }
     /// Runs another flow inside this session.
-    RunFlow = "run_flow",
+    RunFlow = "run_flow" {
+        about: "runs another flow inside this one",
+        takes_template: false,
+        fields: r#"{"flow_id": "", "context": {}, "save_as": "result",
+                    "exits": {"completed": null, "expired": null, "failed": null}}"#,
+    }
     /// Asks for a person.
-    Handoff = "handoff",
+    Handoff = "handoff" {
+        about: "calls a person",
+        takes_template: false,
+        fields: r#"{"note": "{{contact.name|default('Somebody')}} asks for help.", "timeout_seconds": 86400,
+                    "exits": {"resumed": null, "timeout": null}}"#,
+    }
     /// Ends the session.
-    End = "end",
+    End = "end" {
+        about: "ends the conversation",
+        takes_template: true,
+        fields: r#"{"outcome": "done", "text": "Thank you."}"#,
+    }
 }
 
 impl NodeKind {
