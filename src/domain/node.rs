@@ -13,12 +13,15 @@ node_types! {
     SendMessage = "send_message" {
         about: "says something and goes on",
         takes_template: true,
+        brief: "{text} (next, delivery_failed)",
         fields: r#"{"text": "Hello {{contact.name|default('there')}}.", "exits": {"next": null}}"#,
     }
     /// Waits for an answer of a given kind.
     Ask = "ask" {
         about: "asks and reads the answer",
         takes_template: true,
+        brief: "{text, expects: any|text|number|date|time|email|phone|media|location, save_as, timeout_seconds} \
+                (reply, no_match, timeout, delivery_failed)",
         fields: r#"{"text": "What is your e-mail address?", "expects": "email", "save_as": "email",
                     "timeout_seconds": 3600, "exits": {"reply": null, "no_match": null, "timeout": null}}"#,
     }
@@ -26,6 +29,8 @@ node_types! {
     Menu = "menu" {
         about: "offers options to tap",
         takes_template: true,
+        brief: "{text, options: [{id, title}] 1 to 10, timeout_seconds} (each option's id, no_match, timeout, \
+                delivery_failed)",
         fields: r#"{"text": "What would you like?",
                     "options": [{"id": "yes", "title": "Yes"}, {"id": "no", "title": "No"}], "timeout_seconds": 3600,
                     "exits": {"yes": null, "no": null, "no_match": null, "timeout": null}}"#,
@@ -34,6 +39,7 @@ node_types! {
     Condition = "condition" {
         about: "goes one way or another",
         takes_template: false,
+        brief: "{cases: [{left, operator, right, exit}]} (those exits, default)",
         fields: r#"{"cases": [{"left": "{{context.total}}", "operator": "number_gte", "right": 100, "exit": "large"}],
                     "exits": {"large": null, "default": null}}"#,
     }
@@ -41,6 +47,7 @@ node_types! {
     RandomSplit = "random_split" {
         about: "splits by chance",
         takes_template: false,
+        brief: "{branches: [{id, weight}]} (branch ids)",
         fields: r#"{"branches": [{"id": "a", "weight": 1}, {"id": "b", "weight": 1}],
                     "exits": {"a": null, "b": null}}"#,
     }
@@ -48,18 +55,21 @@ node_types! {
     SetVariable = "set_variable" {
         about: "keeps values",
         takes_template: false,
+        brief: "{assignments: [{name, value}]} (next)",
         fields: r#"{"assignments": [{"name": "source", "value": "reminder"}], "exits": {"next": null}}"#,
     }
     /// Writes into the contact.
     UpdateContact = "update_contact" {
         about: "changes the contact",
         takes_template: false,
+        brief: "{name, add_tags, …} (next)",
         fields: r#"{"add_tags": ["reminded"], "exits": {"next": null}}"#,
     }
     /// Calls an HTTP endpoint and waits for its answer.
     HttpRequest = "http_request" {
         about: "calls a server of yours",
         takes_template: false,
+        brief: "{method, url, headers, body, save_as} (success, failure)",
         fields: r#"{"method": "POST", "url": "https://shop.example.com/api/carts/{{context.cart_id}}",
                     "headers": {"X-Source": "qyvo"}, "body": {"phone": "{{contact.phone}}"}, "timeout_ms": 10000,
                     "max_retries": 2, "save_as": "cart", "exits": {"success": null, "failure": null}}"#,
@@ -68,12 +78,14 @@ node_types! {
     Delay = "delay" {
         about: "waits for a time",
         takes_template: false,
+        brief: "{seconds} (next)",
         fields: r#"{"seconds": 3600, "exits": {"next": null}}"#,
     }
     /// Waits for an event from outside.
     WaitForEvent = "wait_for_event" {
         about: "waits for an event",
         takes_template: false,
+        brief: "{event, timeout_seconds} (event, timeout)",
         fields: r#"{"event": "order.paid", "timeout_seconds": 86400, "save_as": "order",
                     "exits": {"event": null, "timeout": null}}"#,
     }
@@ -81,6 +93,7 @@ node_types! {
     RunFlow = "run_flow" {
         about: "runs another flow inside this one",
         takes_template: false,
+        brief: "{flow_id} (completed, expired, failed)",
         fields: r#"{"flow_id": "", "context": {}, "save_as": "result",
                     "exits": {"completed": null, "expired": null, "failed": null}}"#,
     }
@@ -88,6 +101,7 @@ node_types! {
     Handoff = "handoff" {
         about: "calls a person",
         takes_template: false,
+        brief: "{note} (resumed, timeout)",
         fields: r#"{"note": "{{contact.name|default('Somebody')}} asks for help.", "timeout_seconds": 86400,
                     "exits": {"resumed": null, "timeout": null}}"#,
     }
@@ -95,6 +109,7 @@ node_types! {
     End = "end" {
         about: "ends the conversation",
         takes_template: true,
+        brief: "{outcome, text}",
         fields: r#"{"outcome": "done", "text": "Thank you."}"#,
     }
 }

@@ -11,6 +11,7 @@ macro_rules! node_types {
         $kind:ident = $name:literal {
             about: $about:literal,
             takes_template: $takes_template:literal,
+            brief: $brief:literal,
             fields: $fields:literal,
         }
     )+) => {
@@ -29,6 +30,7 @@ macro_rules! node_types {
                 type_name: $name,
                 about: $about,
                 takes_template: $takes_template,
+                brief: $brief,
                 fields: $fields,
             },)+
         ];
@@ -71,6 +73,8 @@ pub struct NodeSample {
     pub about: &'static str,
     /// Whether it sends a message, and so may name a template.
     pub takes_template: bool,
+    /// Its fields, and in brackets its exits, as short as an assistant can work with.
+    pub brief: &'static str,
     /// JSON of what a new one has beside `id` and `type`. Its exits lead nowhere yet.
     pub fields: &'static str,
 }

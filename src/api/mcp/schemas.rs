@@ -2,21 +2,23 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::NODE_SAMPLES;
 use crate::runtime::publishing::TO_ACCEPT;
 
 /// How a flow document looks, as short as an assistant can work with. The guide has all of it.
-pub(super) const DOCUMENT: &str = "\
+pub(super) fn document() -> String {
+    let nodes = NODE_SAMPLES.map(|sample| format!("{} {}", sample.type_name, sample.brief)).join("; ");
+    format!("{FRAME}\nNodes and their exits: {nodes}.\n{TEXTS}")
+}
+
+/// What a document has around its nodes.
+const FRAME: &str = "\
 A flow document: {\"schema_version\": 1, \"name\": …, \"entry_node\": id of the first node, \"nodes\": [{\"id\", \
 \"type\", …, \"exits\": {exit: node id}}], \"settings\"?: {\"session_ttl_minutes\": 30, \"keywords\": []}, \
-\"inputs\"?: [{\"name\", \"type\", \"required\"}]}. Unknown keys are errors. A missing exit ends the session.
-Nodes and their exits: send_message {text} (next, delivery_failed); ask {text, expects: \
-any|text|number|date|time|email|phone|media|location, save_as, timeout_seconds} (reply, no_match, timeout, \
-delivery_failed); menu {text, options: [{id, title}] 1 to 10, timeout_seconds} (each option's id, no_match, timeout, \
-delivery_failed); condition {cases: [{left, operator, right, exit}]} (those exits, default); random_split {branches: \
-[{id, weight}]} (branch ids); set_variable {assignments: [{name, value}]} (next); update_contact {name, add_tags, …} \
-(next); http_request {method, url, headers, body, save_as} (success, failure); delay {seconds} (next); wait_for_event \
-{event, timeout_seconds} (event, timeout); run_flow {flow_id} (completed, expired, failed); handoff {note} (resumed, \
-timeout); end {outcome, text}.
+\"inputs\"?: [{\"name\", \"type\", \"required\"}]}. Unknown keys are errors. A missing exit ends the session.";
+
+/// What its texts may read, and where the rest is told.
+const TEXTS: &str = "\
 Texts are templates: {{context.*}}, {{contact.name|phone|email|tags|metadata.*}}, {{input.text|referral.*}}, with \
 |default('…'). On WhatsApp a first message needs a template beside its text: \"template\": {\"name\", \
 \"variables\": {\"1\": …}}. The resource qyvo://guide/flow-document has every field and an example.";
@@ -51,7 +53,7 @@ pub(super) fn create_flow_arguments() -> Value {
         json!({
             "name": {"type": "string", "maxLength": 255,
                      "description": "The flow's name; it replaces the one in the document."},
-            "document": {"type": "object", "description": DOCUMENT},
+            "document": {"type": "object", "description": document()},
             "kind": {"type": "string", "enum": ["flow", "sequence"],
                      "description": "Only without a document, where the flow begins with one sentence."},
         }),
@@ -64,7 +66,7 @@ pub(super) fn create_flow_answer() -> Value {
 }
 
 pub(super) fn validate_flow_arguments() -> Value {
-    arguments(json!({"document": {"type": "object", "description": DOCUMENT}}), &["document"])
+    arguments(json!({"document": {"type": "object", "description": document()}}), &["document"])
 }
 
 pub(super) fn validate_flow_answer() -> Value {
