@@ -1,4 +1,4 @@
-//! What nodes of every type have, and how one is read from a document.
+//! What nodes of every type have, how one is read from a document, and what is asked of each type.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::document::shape;
-use super::{NodeId, NodeKind, Problem, checks};
+use super::{NodeId, NodeKind, Problem, TemplateUse, checks};
 
 /// One node of a flow.
 #[derive(Debug, Clone)]
@@ -75,5 +75,39 @@ impl Node {
     /// The node that an exit leads to, if it is wired.
     pub fn exit(&self, name: &str) -> Option<&str> {
         self.exits.get(name).and_then(Option::as_deref)
+    }
+}
+
+/// What passes before a node is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// The contact has written.
+    Reply,
+    /// So many seconds have passed, and the time to live with them.
+    Timeout(u64),
+    /// So many seconds have passed, and the time to live begins anew.
+    Delay(u64),
+    /// The node is left at once.
+    AtOnce,
+}
+
+/// What a node says to the contact.
+#[derive(Debug, Clone, Copy)]
+pub enum Says<'a> {
+    /// Nothing.
+    Nothing,
+    /// A text or a medium, which a channel may refuse after a day of silence.
+    FreeText,
+    /// Something in whose place the template is sent where the channel forbids free text.
+    WithTemplate(&'a TemplateUse),
+}
+
+impl<'a> Says<'a> {
+    /// The template, if one is named.
+    pub fn template(self) -> Option<&'a TemplateUse> {
+        match self {
+            Self::WithTemplate(template) => Some(template),
+            Self::FreeText | Self::Nothing => None,
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The nodes of a flow document: what each type takes, and the exits it has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::FlowId;
 use super::node_registry::node_types;
+use super::{FlowId, Passing, Says};
 
 node_types! {
     /// Says something and goes on.
@@ -157,8 +158,68 @@ impl NodeKind {
         match self {
             Self::Ask(_) | Self::Menu(_) | Self::Delay(_) | Self::WaitForEvent(_) | Self::HttpRequest(_) => true,
             Self::Handoff(handoff) => handoff.wait,
-            _ => false,
+            Self::SendMessage(_) | Self::Condition(_) | Self::RandomSplit(_) | Self::SetVariable(_) => false,
+            Self::UpdateContact(_) | Self::RunFlow(_) | Self::End(_) => false,
         }
+    }
+
+    /// What passes before a node is left by an exit, in a flow whose sessions live so long; `None` if it is never left
+    /// by that exit.
+    pub fn passing(&self, exit: &str, ttl: Option<Duration>) -> Option<Passing> {
+        if exit == "delivery_failed" {
+            return Some(Passing::AtOnce);
+        }
+        match self {
+            Self::Ask(Ask { timeout_seconds, .. }) | Self::Menu(Menu { timeout_seconds, .. }) => match exit {
+                "timeout" => timeout_seconds.map(Passing::Timeout),
+                _ => Some(Passing::Reply),
+            },
+            // A moment may be any time away.
+            Self::Delay(delay) => Some(Passing::Delay(delay.seconds.unwrap_or(u64::MAX))),
+            Self::WaitForEvent(wait) => match wait.timeout_seconds {
+                Some(seconds) => Some(Passing::Delay(seconds)),
+                // It may come at any time until the session ends.
+                None => (exit == "event").then_some(Passing::Delay(ttl.map_or(u64::MAX, |ttl| ttl.as_secs()))),
+            },
+            Self::Handoff(handoff) if exit == "timeout" => {
+                Some(Passing::Delay(handoff.timeout_seconds.unwrap_or(Handoff::TIMEOUT_SECONDS)))
+            }
+            Self::SendMessage(_) | Self::Condition(_) | Self::RandomSplit(_) | Self::SetVariable(_) => {
+                Some(Passing::AtOnce)
+            }
+            Self::UpdateContact(_) | Self::HttpRequest(_) | Self::RunFlow(_) | Self::Handoff(_) | Self::End(_) => {
+                Some(Passing::AtOnce)
+            }
+        }
+    }
+
+    /// What a node of this kind says to the contact by itself.
+    pub fn says(&self) -> Says<'_> {
+        let (is_spoken, template) = match self {
+            Self::SendMessage(say) => (true, &say.template),
+            Self::Ask(ask) => (ask.text.is_some(), &ask.template),
+            Self::Menu(menu) => (true, &menu.template),
+            Self::End(end) => (end.text.is_some(), &end.template),
+            Self::Condition(_) | Self::RandomSplit(_) | Self::SetVariable(_) | Self::UpdateContact(_) => (false, &None),
+            Self::HttpRequest(_) | Self::Delay(_) | Self::WaitForEvent(_) | Self::RunFlow(_) | Self::Handoff(_) => {
+                (false, &None)
+            }
+        };
+        match template {
+            Some(template) => Says::WithTemplate(template),
+            None if is_spoken => Says::FreeText,
+            None => Says::Nothing,
+        }
+    }
+
+    /// Whether others may speak to the contact before the node is left: another flow, or a person.
+    pub fn lets_others_speak(&self) -> bool {
+        matches!(self, Self::RunFlow(_) | Self::Handoff(_))
+    }
+
+    /// Whether a flow comes to its end here, whatever is wired.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::End(_))
     }
 }
 

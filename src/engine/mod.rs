@@ -40,7 +40,6 @@ pub use awaited::awaited;
 pub use check::{NO_ENTRY_NODE, Offered, Publishing};
 pub use compile::{CompiledFlow, problems_of};
 pub use late::late_text;
-pub use offered::template_of;
 pub use standstill::{Move, move_timers};
 
 use std::sync::Arc;

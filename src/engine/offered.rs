@@ -12,7 +12,7 @@ use crate::domain::{
 pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for node in &document.nodes {
-        if let Some(named) = template_of(node) {
+        if let Some(named) = node.kind.says().template() {
             let found = of_node(node, named, document.language.as_deref(), offered);
             problems.extend(found.into_iter().map(|problem| problem.at(node.id.as_str())));
         }
@@ -22,21 +22,10 @@ pub(super) fn problems(document: &FlowDocument, offered: &[MessageTemplate]) -> 
 
 /// The problem that the templates of a document cannot be checked, because the channel's templates were never fetched.
 pub(super) fn unchecked(document: &FlowDocument) -> Option<Problem> {
-    let node = document.nodes.iter().find(|node| template_of(node).is_some())?;
+    let node = document.nodes.iter().find(|node| node.kind.says().template().is_some())?;
     let text = "The templates could not be checked, because they were never fetched from the channel. Do so on the \
                 page Templates once the channel answers; until then what needs a template waits.";
     Some(Problem::new(checks::TEMPLATES_NOT_CHECKED, text).at(node.id.as_str()).field("template"))
-}
-
-/// The channel template that a node names.
-pub fn template_of(node: &Node) -> Option<&TemplateUse> {
-    match &node.kind {
-        NodeKind::SendMessage(say) => say.template.as_ref(),
-        NodeKind::Ask(ask) => ask.template.as_ref(),
-        NodeKind::Menu(menu) => menu.template.as_ref(),
-        NodeKind::End(end) => end.template.as_ref(),
-        _ => None,
-    }
 }
 
 /// `of_flow` is the flow's language.

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::domain::{Delay, FlowDocument, Handoff, NodeKind, Problem, checks};
+use crate::domain::{FlowDocument, NodeKind, Passing, Problem, Says, checks};
 
 /// Seconds for which WhatsApp takes free text after a message from the person.
 const WINDOW: u64 = 24 * 3600;
@@ -19,18 +19,6 @@ struct Silence {
     settled: u64,
     /// The timeouts since.
     since: u64,
-}
-
-/// What taking an exit does to the silence.
-enum Passing {
-    /// The contact has written.
-    Reply,
-    /// So many seconds have passed, and the time to live with them.
-    Timeout(u64),
-    /// So many seconds have passed, and the time to live begins anew.
-    Delay(u64),
-    /// The node is left at once.
-    AtOnce,
 }
 
 /// The nodes that may say a free text too late.
@@ -64,7 +52,7 @@ pub(super) fn first_texts(document: &FlowDocument, ids: &HashMap<&str, usize>, t
         document.entry_node.as_deref().and_then(|entry| ids.get(entry).copied()).into_iter().collect();
     while let Some(index) = open.pop() {
         let node = &document.nodes[index].kind;
-        if std::mem::replace(&mut reached[index], true) || matches!(node, NodeKind::RunFlow(_) | NodeKind::Handoff(_)) {
+        if std::mem::replace(&mut reached[index], true) || node.lets_others_speak() {
             continue;
         }
         let silent = ways[index].iter().filter(|(_, passing)| !matches!(passing, Passing::Reply));
@@ -81,41 +69,17 @@ pub(super) fn first_texts(document: &FlowDocument, ids: &HashMap<&str, usize>, t
 }
 
 fn says_free_text(kind: &NodeKind) -> bool {
-    match kind {
-        NodeKind::SendMessage(say) => say.template.is_none(),
-        NodeKind::Ask(ask) => ask.text.is_some() && ask.template.is_none(),
-        NodeKind::Menu(menu) => menu.template.is_none(),
-        NodeKind::End(end) => end.text.is_some() && end.template.is_none(),
-        _ => false,
-    }
+    matches!(kind.says(), Says::FreeText)
 }
 
 /// Where each node leads, and what passes on the way.
 fn ways(document: &FlowDocument, ids: &HashMap<&str, usize>, ttl: Option<Duration>) -> Vec<Vec<(usize, Passing)>> {
-    let of_node = |kind: &NodeKind, exit: &str| match (kind, exit) {
-        (_, "delivery_failed") => Some(Passing::AtOnce),
-        // Without a timeout nothing ever leaves by that exit.
-        (NodeKind::Ask(ask), "timeout") => ask.timeout_seconds.map(Passing::Timeout),
-        (NodeKind::Menu(menu), "timeout") => menu.timeout_seconds.map(Passing::Timeout),
-        (NodeKind::Ask(_) | NodeKind::Menu(_), _) => Some(Passing::Reply),
-        // A moment may be any time away.
-        (NodeKind::Delay(Delay { seconds, .. }), _) => Some(Passing::Delay(seconds.unwrap_or(WINDOW))),
-        (NodeKind::WaitForEvent(wait), exit) => match wait.timeout_seconds {
-            Some(seconds) => Some(Passing::Delay(seconds)),
-            // It may come at any time until the session ends.
-            None => (exit == "event").then_some(Passing::Delay(ttl.map_or(WINDOW, |ttl| ttl.as_secs()))),
-        },
-        (NodeKind::Handoff(handoff), "timeout") => {
-            Some(Passing::Delay(handoff.timeout_seconds.unwrap_or(Handoff::TIMEOUT_SECONDS)))
-        }
-        _ => Some(Passing::AtOnce),
-    };
     document
         .nodes
         .iter()
         .map(|node| {
             let wired = node.exits.iter().filter_map(|(exit, target)| Some((exit, *ids.get(target.as_deref()?)?)));
-            wired.filter_map(|(exit, target)| Some((target, of_node(&node.kind, exit)?))).collect()
+            wired.filter_map(|(exit, target)| Some((target, node.kind.passing(exit, ttl)?))).collect()
         })
         .collect()
 }

@@ -79,8 +79,7 @@ impl<'a> SubFlows<'a> {
             reached.into_iter().any(|index| {
                 let node = &document.nodes[index];
                 let exits = exits_at_once(node);
-                let is_end =
-                    matches!(node.kind, NodeKind::End(_)) || exits.iter().any(|exit| node.exit(exit).is_none());
+                let is_end = node.kind.is_end() || exits.iter().any(|exit| node.exit(exit).is_none());
                 is_end && self.is_passed_in(node, depth)
             })
         });

@@ -12,7 +12,7 @@ use super::test_cases;
 use super::{CheckedDocument, is_publishable};
 use crate::channels::ChannelKind;
 use crate::domain::{Check, FlowDocument, FlowId, NodeKind, Problem, Timestamp, checks};
-use crate::engine::{self, Offered, Publishing};
+use crate::engine::{Offered, Publishing};
 use crate::error::{Error, Result};
 use crate::runtime::authoring;
 use crate::runtime::templates::last_template_sync;
@@ -344,7 +344,7 @@ pub fn left_unchecked(document: &FlowDocument) -> Vec<String> {
         }
     };
     for node in &document.nodes {
-        if let Some(named) = engine::template_of(node) {
+        if let Some(named) = node.kind.says().template() {
             add(format!(
                 "that the channel has the template `{}`, approved, with these variables and buttons",
                 named.name
