@@ -1,4 +1,5 @@
-//! What nodes of every type have, how one is read from a document, and what is asked of each type.
+//! What nodes of every type have, how one is read from a document, and what the fields and answers of several types are
+//! made of.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::document::shape;
-use super::{NodeId, NodeKind, Problem, TemplateUse, checks};
+use super::{NodeId, NodeKind, Problem, checks};
 
 /// One node of a flow.
 #[derive(Debug, Clone)]
@@ -76,6 +77,33 @@ impl Node {
     pub fn exit(&self, name: &str) -> Option<&str> {
         self.exits.get(name).and_then(Option::as_deref)
     }
+}
+
+/// A medium in a document; `url`, `caption` and `filename` are templates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaTemplate {
+    /// `image`, `video`, `audio` or `document`.
+    pub kind: String,
+    /// Where the channel fetches it.
+    pub url: String,
+    /// Text below it.
+    pub caption: Option<String>,
+    /// Name of a document.
+    pub filename: Option<String>,
+}
+
+/// A channel template in a document; the values of `variables` are templates of ours.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateUse {
+    /// Name at the channel.
+    pub name: String,
+    /// Language to send it in.
+    pub language: Option<String>,
+    /// `1`, `2`, … for the body, `header.1`, `button.0`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// What passes before a node is left.

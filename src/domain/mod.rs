@@ -48,7 +48,7 @@ pub mod unicode_form;
 pub mod unseen;
 
 pub use address::{AddressKey, AddressKind};
-pub use any_node::{Node, Passing, Says};
+pub use any_node::{MediaTemplate, Node, Passing, Says, TemplateUse};
 pub use contact::{Contact, ContactChange};
 pub use counter_name::CounterName;
 pub use delivery_status::DeliveryStatus;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::node_registry::node_types;
-use super::{FlowId, Passing, Says};
+use super::{FlowId, MediaTemplate, Passing, Says, TemplateUse};
 
 node_types! {
     /// Says something and goes on.
@@ -221,33 +221,6 @@ impl NodeKind {
     pub fn is_end(&self) -> bool {
         matches!(self, Self::End(_))
     }
-}
-
-/// A medium in a document; `url`, `caption` and `filename` are templates.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MediaTemplate {
-    /// `image`, `video`, `audio` or `document`.
-    pub kind: String,
-    /// Where the channel fetches it.
-    pub url: String,
-    /// Text below it.
-    pub caption: Option<String>,
-    /// Name of a document.
-    pub filename: Option<String>,
-}
-
-/// A channel template in a document; the values of `variables` are templates of ours.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TemplateUse {
-    /// Name at the channel.
-    pub name: String,
-    /// Language to send it in.
-    pub language: Option<String>,
-    /// `1`, `2`, … for the body, `header.1`, `button.0`.
-    #[serde(default)]
-    pub variables: BTreeMap<String, String>,
 }
 
 /// Fields of `send_message`.
