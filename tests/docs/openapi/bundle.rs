@@ -13,6 +13,8 @@ use regex::Regex;
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi");
 /// The one that holds the frame and names the others.
 const INDEX: &str = "openapi.yaml";
+/// The key of a line of the index that stands for all blocks of a file, in the file's order.
+const ALL: &str = "'*'";
 
 /// A file of the description without the comments in its first column, which say something of the file.
 fn read(file: &str) -> Vec<String> {
@@ -20,9 +22,12 @@ fn read(file: &str) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// The blocks of a file by their keys in the first column, each without the empty lines behind it.
-fn blocks(file: &str) -> BTreeMap<String, Vec<String>> {
-    let mut blocks = BTreeMap::new();
+/// A block of a file: its key in the first column, and its lines without the empty ones behind it.
+type Block = (String, Vec<String>);
+
+/// The blocks of a file, in their order.
+fn blocks(file: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
     let mut lines = read(file).into_iter().peekable();
     while let Some(first) = lines.next() {
         if first.is_empty() {
@@ -36,7 +41,8 @@ fn blocks(file: &str) -> BTreeMap<String, Vec<String>> {
         while block.last().is_some_and(String::is_empty) {
             block.pop();
         }
-        assert!(blocks.insert(key.clone(), block).is_none(), "{file} has `{key}` twice");
+        assert!(blocks.iter().all(|(other, _)| *other != key), "{file} has `{key}` twice");
+        blocks.push((key, block));
     }
     blocks
 }
@@ -73,6 +79,15 @@ fn generated(name: &str) -> Vec<&'static str> {
     }
 }
 
+/// Takes out of the blocks of a file those that a line of the index stands for: the one of a key, or all.
+fn take(blocks: &mut Vec<Block>, key: &str) -> Vec<Block> {
+    if key == ALL {
+        return std::mem::take(blocks);
+    }
+    let place = blocks.iter().position(|(other, _)| other == key);
+    place.map(|place| blocks.remove(place)).into_iter().collect()
+}
+
 /// The description in one: the index, where each line that names a file gives way to the block of its key.
 fn bundle() -> String {
     let named = Regex::new(r"^( *)(\S+): ([a-z/-]+\.yaml)$").unwrap();
@@ -86,8 +101,9 @@ fn bundle() -> String {
             continue;
         };
         let (indent, key, file) = (&found[1], &found[2], &found[3]);
-        let block = sources.get_mut(file).and_then(|blocks| blocks.remove(key));
-        for line in block.unwrap_or_else(|| panic!("{INDEX} names `{key}` of {file}, where it is not, or twice")) {
+        let taken = sources.get_mut(file).map(|blocks| take(blocks, key)).unwrap_or_default();
+        assert!(!taken.is_empty(), "{INDEX} names `{key}` of {file}, where it is not, or twice");
+        for line in taken.into_iter().flat_map(|(_, block)| block) {
             if !line.is_empty() {
                 bundle.push_str(indent);
                 bundle.push_str(&line);
@@ -97,7 +113,7 @@ fn bundle() -> String {
     }
     sources.retain(|_, blocks| !blocks.is_empty());
     let left: Vec<String> =
-        sources.iter().flat_map(|(file, blocks)| blocks.keys().map(move |key| format!("{key}: {file}"))).collect();
+        sources.iter().flat_map(|(file, blocks)| blocks.iter().map(move |(key, _)| format!("{key}: {file}"))).collect();
     assert!(left.is_empty(), "{INDEX} does not name\n{}", left.join("\n"));
     let place = Regex::new(r"(?m)^( *)(\w+): \{generated: ([a-z ]+)\}$").unwrap();
     let filled = place.replace_all(&bundle, |found: &regex::Captures<'_>| {
