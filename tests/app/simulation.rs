@@ -23,6 +23,7 @@ use qyvo::store::flows::NewDraft;
 use qyvo::store::{contacts, flows, sessions};
 use serde_json::{Map, Value, json};
 use testkit::app::{PHONE, START, TestApp, local};
+use testkit::golden::conversations;
 use uuid::Uuid;
 
 /// The default time to live, on both sides.
@@ -62,14 +63,8 @@ fn start_of_all() -> Timestamp {
 }
 
 fn goldens() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let read = |path: std::path::PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap())
-    };
-    paths.into_iter().map(read).filter(|(_, golden)| !calls(golden)).collect()
+    let all = conversations().into_iter().map(|conversation| (conversation.name, conversation.golden));
+    all.filter(|(_, golden)| !calls(golden)).collect()
 }
 
 /// Whether a golden conversation calls an endpoint.

@@ -1,19 +1,23 @@
 //! Golden conversations: `tests/flows/*.json` hold a flow, events, and what must come of each.
 //!
+//! A file holds one conversation, or several as `"conversations": [{…}, …]`, each laid over what the file has beside:
+//! those of one type of node share their flow, and each is counted.
+//!
 //! The session goes through JSON between any two events, as it does in the store. `UPDATE_GOLDEN=1 cargo test --test
 //! engine golden` rewrites the expectations; read the difference before committing it.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qyvo::domain::{Contact, FlowDocument, FlowId, FlowPin, Frame, NODE_TYPES, Reply, ReplyKind, Session, Timestamp};
 use qyvo::engine::{Beginning, CompiledFlow, Effect, Event, Lookup, Step, begin, step};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use testkit::golden::{Conversation, conversations, of_file};
 use uuid::Uuid;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Golden {
     /// What the conversation shows, in a sentence.
@@ -21,32 +25,27 @@ struct Golden {
     /// A document, or the name of a sample in `static/samples`.
     flow: Value,
     /// The flows that are published beside it, by their ids; each is at version 3.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     flows: BTreeMap<FlowId, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     contact: Option<Value>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default)]
     context: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     seed: Option<u64>,
     steps: Vec<GoldenStep>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GoldenStep {
     /// Seconds since the step before.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     after: f64,
     /// See `read_event`.
     event: Value,
     #[serde(default)]
     expect: Value,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(seconds: &f64) -> bool {
-    *seconds == 0.0
 }
 
 /// The events of a golden: those of the engine, with `{"type": "reply", "text": …}`, `{"type": "tap", "id": …}` and
@@ -178,18 +177,13 @@ fn short(pin: FlowPin) -> String {
     format!("flow {} version {}", &id[id.len() - 2..], pin.version)
 }
 
-fn goldens() -> Vec<(PathBuf, Golden)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-        .into_iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let golden = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            (path, golden)
-        })
-        .collect()
+fn goldens() -> Vec<(Conversation, Golden)> {
+    let read = |conversation: Conversation| {
+        let golden = Golden::deserialize(&conversation.golden);
+        let golden = golden.unwrap_or_else(|error| panic!("{}: {error}", conversation.name));
+        (conversation, golden)
+    };
+    conversations().into_iter().map(read).collect()
 }
 
 fn compile(golden: &Golden, flow: &Value) -> CompiledFlow {
@@ -255,22 +249,18 @@ fn play(golden: &Golden) -> Vec<(Value, Step)> {
 fn golden_conversations() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
-    for (path, mut golden) in goldens() {
-        let results = play(&golden);
+    for (conversation, golden) in goldens() {
+        let results = play(&golden).into_iter().map(|(shown, _)| shown);
         if update {
-            for (golden_step, (shown, _)) in golden.steps.iter_mut().zip(results) {
-                golden_step.expect = shown;
-            }
-            let text = serde_json::to_string_pretty(&golden).unwrap();
-            std::fs::write(&path, format!("{text}\n")).unwrap();
+            conversation.expect(results);
             continue;
         }
-        for (index, (golden_step, (shown, _))) in golden.steps.iter().zip(results).enumerate() {
+        for (index, (golden_step, shown)) in golden.steps.iter().zip(results).enumerate() {
             if golden_step.expect != shown {
                 let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
                 wrong.push(format!(
                     "{} step {index}\nexpected {}\ngot {}",
-                    path.display(),
+                    conversation.name,
                     pretty(&golden_step.expect),
                     pretty(&shown)
                 ));
@@ -281,25 +271,46 @@ fn golden_conversations() {
 }
 
 /// The type of node that a golden is named after.
-fn named_after(path: &Path) -> Option<&'static str> {
-    let name = path.file_stem()?.to_str()?;
+fn named_after(name: &str) -> Option<&'static str> {
     NODE_TYPES.into_iter().find(|kind| name.starts_with(&format!("{}-", kind.replace('_', "-"))))
 }
 
 #[test]
 fn every_type_of_node_has_three_golden_conversations() {
     let mut seen: BTreeMap<String, usize> = NODE_TYPES.iter().map(|name| ((*name).to_owned(), 0)).collect();
-    for (path, golden) in goldens() {
+    for (Conversation { name, .. }, golden) in goldens() {
         let passed: std::collections::BTreeSet<String> = play(&golden)
             .into_iter()
             .flat_map(|(_, result)| result.record.path.into_iter().map(|step| step.kind))
             .collect();
-        let subject = named_after(&path).unwrap_or_else(|| panic!("{} is named after no type of node", path.display()));
-        assert!(passed.contains(subject), "{} never passes a `{subject}`", path.display());
+        let subject = named_after(&name).unwrap_or_else(|| panic!("{name} is named after no type of node"));
+        assert!(passed.contains(subject), "{name} never passes a `{subject}`");
         for kind in passed {
             *seen.get_mut(&kind).unwrap() += 1;
         }
     }
     let few: Vec<_> = seen.iter().filter(|(_, count)| **count < 3).collect();
     assert!(few.is_empty(), "too few golden conversations for {few:?}");
+}
+
+#[test]
+fn a_file_may_hold_several_conversations() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("end-several.json");
+    let steps = json!([{"event": {"type": "start"}}]);
+    let file = json!({
+        "flow": {"nodes": []}, "seed": 1,
+        "conversations": [{"about": "A", "steps": steps}, {"about": "B", "seed": 2, "steps": steps}]
+    });
+    std::fs::write(&path, file.to_string()).unwrap();
+    let found = of_file(&path);
+    let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["end-several#1", "end-several#2"]);
+    assert_eq!(found[0].golden, json!({"flow": {"nodes": []}, "seed": 1, "about": "A", "steps": steps}));
+    assert_eq!(found[1].golden, json!({"flow": {"nodes": []}, "seed": 2, "about": "B", "steps": steps}));
+    found[1].expect([json!("said")]);
+    let mut expected = file;
+    expected["conversations"][1]["steps"][0]["expect"] = json!("said");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(written, expected, "nothing else changes, and what is shared stays where it is");
 }

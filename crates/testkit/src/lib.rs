@@ -9,6 +9,7 @@
 pub mod address;
 pub mod app;
 pub mod chromium;
+pub mod golden;
 pub mod meta;
 pub mod process;
 pub mod site;
