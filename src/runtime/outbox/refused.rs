@@ -80,7 +80,8 @@ impl Refused<'_> {
             }
             RefusalClass::ChannelDown => {
                 outbox::requeue(tx, row.seq, now, unspent, error, now)?;
-                job.pause_for(refusal, self.began_at)?;
+                // A status may be of an earlier attempt, and come again after an operator has acted on it.
+                job.pause_for(refusal, self.began_at.min(self.at))?;
                 job.note_progress(row, job.brief(row)?.as_ref(), MessageStatus::Queued)?;
                 return Ok(AfterRefusal::Paused);
             }

@@ -86,6 +86,23 @@ async fn a_failure_of_the_account_pauses_the_channel() {
 }
 
 #[tokio::test]
+async fn a_failure_of_the_account_from_before_a_resume_pauses_nothing_again() {
+    let desk = Desk::new(whatsapp()).await;
+    desk.start(question(), ANA).await;
+    let attempt = desk.claim_one().await;
+    desk.answer(&attempt, accepted("w1")).await;
+    let failure = desk.failure(attempt.id(), "w1", RefusalClass::ChannelDown, "131042");
+    desk.runtime.note_progress(failure.clone()).await.unwrap();
+    desk.clock.advance(seconds(60));
+    desk.runtime.resume_channel().await.unwrap();
+    desk.clock.advance(seconds(1));
+    assert_eq!(desk.claim_one().await.id(), attempt.id());
+    // The provider delivers the status once more, while the next attempt is under way.
+    desk.runtime.note_progress(failure).await.unwrap();
+    assert_eq!(desk.runtime.channel_state().await.unwrap().paused_at, None);
+}
+
+#[tokio::test]
 async fn what_its_session_would_not_say_again_has_failed() {
     let desk = Desk::new(whatsapp()).await;
     let session = desk.start(question(), ANA).await;

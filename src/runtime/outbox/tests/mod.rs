@@ -258,6 +258,21 @@ impl Desk {
         self.told_of(id, None, stage, (class, code)).await
     }
 
+    /// A status of the attempt with a provider's id, which has failed now.
+    fn failure(&self, id: MessageId, provider_id: &str, class: RefusalClass, code: &str) -> Progress {
+        Progress {
+            provider_id: Some(provider_id.to_owned()),
+            class: Some(class),
+            message_id: Some(id),
+            stage: Stage::Failed,
+            at: Some(self.clock.now()),
+            recipient: Sender::default(),
+            code: Some(code.to_owned()),
+            text: Some(format!("({code})")),
+            pricing: None,
+        }
+    }
+
     /// The same of the attempt that the channel gave an id.
     async fn told_of(
         &self,
