@@ -14,8 +14,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/3.sql")),
         Step::of(include_str!("migrations/4.sql")),
         Step::of(include_str!("migrations/5.sql")),
-        // It was part of the step before and uses the current store, which needs these columns. Where it has run
-        // already it finds nothing.
+        // It was part of the step before. Where it has run already it finds nothing.
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
         Step::of(include_str!("migrations/7.sql")),
         Step::of(include_str!("migrations/8.sql")),
@@ -25,13 +24,12 @@ pub(super) const CURRENT: Schema = Schema {
 /// Changes rows, and returns what it has done, a sentence each.
 type Then = fn(&Conn) -> Result<Vec<String>>;
 
-/// What brings a file one version forward, in a transaction of its own.
+/// What brings a file one version forward.
 pub(super) struct Step {
     /// What changes the schema.
     sql: &'static str,
-    /// What SQL cannot do with the rows: it runs after `sql`, and returns what it has done, a sentence each. It uses
-    /// the functions of the current store, so a change of the tables that it writes has to give it statements of its
-    /// own.
+    /// What SQL cannot do with the rows, and returns what it has done, a sentence each. It uses the functions of the
+    /// current store, so it runs once the schema is current: after the `sql` of the last step.
     then: Option<Then>,
 }
 
@@ -98,8 +96,9 @@ impl Schema {
         }
     }
 
-    /// Creates the schema in an empty file, or brings an older file forward, each step in a transaction of its own.
-    /// Returns what was done to its rows, a sentence each.
+    /// Creates the schema in an empty file, or brings an older file forward: each step in a transaction of its own, but
+    /// for the first with a `then` and all behind it, which are one. Returns what was done to its rows, a sentence
+    /// each.
     ///
     /// # Errors
     /// Those of [`Schema::inspect`]; `Internal` when a step fails, which then left nothing behind.
@@ -114,14 +113,13 @@ impl Schema {
             }
             State::Older(version) => version,
         };
-        let mut told = Vec::new();
-        for (step, version) in self.steps.iter().zip(1..).filter(|&(_, version)| version >= first) {
-            told.extend(take(step, version, conn).map_err(|error| {
-                Error::internal(format!("Cannot bring the database from version {version} to the next"))
-                    .caused_by(error)
-            })?);
+        let steps: Vec<_> = self.steps.iter().zip(1..).filter(|&(_, version)| version >= first).collect();
+        let alone = steps.iter().position(|(step, _)| step.then.is_some()).unwrap_or(steps.len());
+        let (alone, together) = steps.split_at(alone);
+        for step in alone {
+            take(std::slice::from_ref(step), conn)?;
         }
-        Ok(told)
+        take(together, conn)
     }
 
     /// How the file differs from this schema, a sentence for each difference.
@@ -148,12 +146,22 @@ impl Schema {
     }
 }
 
-/// Takes a step from a version to the next.
-fn take(step: &Step, version: i64, conn: &Conn) -> Result<Vec<String>> {
+/// Takes steps, each from its version to the next, and then does what SQL could not.
+fn take(steps: &[(&Step, i64)], conn: &Conn) -> Result<Vec<String>> {
+    let failed = |version: i64, error: Error| {
+        Error::internal(format!("Cannot bring the database from version {version} to the next")).caused_by(error)
+    };
     let tx = conn.raw().unchecked_transaction()?;
-    tx.execute_batch(step.sql)?;
-    let told = step.then.map_or(Ok(Vec::new()), |then| then(conn))?;
-    tx.pragma_update(None, "user_version", version + 1)?;
+    for &(step, version) in steps {
+        tx.execute_batch(step.sql).map_err(|error| failed(version, error.into()))?;
+        tx.pragma_update(None, "user_version", version + 1)?;
+    }
+    let mut told = Vec::new();
+    for &(step, version) in steps {
+        if let Some(then) = step.then {
+            told.extend(then(conn).map_err(|error| failed(version, error))?);
+        }
+    }
     tx.commit()?;
     Ok(told)
 }
@@ -298,6 +306,20 @@ mod tests {
         }
         SECOND.prepare(&conn).unwrap();
         assert_eq!(version(&conn), 3);
+    }
+
+    #[test]
+    fn rows_are_changed_once_the_schema_is_current() {
+        const FILL: Step = Step {
+            sql: "ALTER TABLE a ADD COLUMN y TEXT",
+            then: Some(|conn| Ok(vec![conn.execute("INSERT INTO a (x, y, z) VALUES (1, 2, 3)", [])?.to_string()])),
+        };
+        let steps = |last| -> &'static [Step] { Box::leak(Box::new([FILL, Step::of(last)])) };
+        let conn = of_version_1();
+        assert!(Schema { steps: steps("nonsense"), ..SECOND }.prepare(&conn).is_err());
+        assert_eq!(version(&conn), 1, "what the first step is to do with the rows is still to be done");
+        let told = Schema { steps: steps("ALTER TABLE a ADD COLUMN z TEXT"), ..SECOND }.prepare(&conn).unwrap();
+        assert_eq!((version(&conn), told), (3, vec!["1".to_owned()]));
     }
 
     #[test]
