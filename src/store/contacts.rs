@@ -263,6 +263,29 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     Ok(())
 }
 
+/// Makes the profile of one contact what the two are [together](Contact::united_with), and adds up what stands beside
+/// it. The row of the other one stays as it is.
+pub(super) fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
+    update(tx, keep.seq, &keep.contact.united_with(&gone.contact), &keep.contact, now)?;
+    tx.prepare_cached(
+        "UPDATE contacts SET
+             total_messages = contacts.total_messages + o.total_messages,
+             last_inbound_at =
+                 coalesce(max(contacts.last_inbound_at, o.last_inbound_at),
+                     contacts.last_inbound_at, o.last_inbound_at),
+             last_message_at =
+                 coalesce(max(contacts.last_message_at, o.last_message_at),
+                     contacts.last_message_at, o.last_message_at),
+             marketing_choice_at = coalesce(
+                 max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
+                 o.marketing_choice_at),
+             created_at = min(contacts.created_at, o.created_at)
+         FROM contacts AS o WHERE contacts.seq = ?1 AND o.seq = ?2",
+    )?
+    .execute((keep.seq, gone.seq))?;
+    Ok(())
+}
+
 /// Clears the row of a contact that is being erased, which its sessions still need: it gets another id, and an opt-out,
 /// so that no message that is still queued is sent.
 pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -> Result<()> {
@@ -274,6 +297,12 @@ pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -
          WHERE seq = ?1",
     )?
     .execute((seq, stub_id, now))?;
+    Ok(())
+}
+
+/// Deletes the row of a contact on which nothing hangs any more.
+pub(super) fn remove(tx: &Tx<'_>, seq: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([seq])?;
     Ok(())
 }
 

@@ -149,7 +149,7 @@ pub fn remove_some(tx: &Tx<'_>, key: &ErasureKey, contact_seq: i64, now: Timesta
     tx.prepare_cached("DELETE FROM contact_redirects WHERE contact_seq = ?1")?.execute([contact_seq])?;
     tx.prepare_cached("DELETE FROM pair_clocks WHERE contact_seq = ?1")?.execute([contact_seq])?;
     search::index::remove(tx, contact_seq)?;
-    tx.prepare_cached("DELETE FROM contacts WHERE seq = ?1")?.execute([contact_seq])?;
+    contacts::remove(tx, contact_seq)?;
     let erasures = uncleared(tx)?.unwrap_or(0) + 1;
     secrets::set(tx, UNCLEARED, &erasures.to_string(), now)?;
     let mut statement = tx.prepare_cached(

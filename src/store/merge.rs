@@ -11,25 +11,8 @@ use crate::error::Result;
 /// profiles are [united](crate::domain::Contact::united_with). The id that goes leads to the contact that stays from
 /// now on. No flow may run for both.
 pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
-    let united = keep.contact.united_with(&gone.contact);
-    contacts::update(tx, keep.seq, &united, &keep.contact, now)?;
+    contacts::unite(tx, keep, gone, now)?;
     let pair = (keep.seq, gone.seq);
-    tx.prepare_cached(
-        "UPDATE contacts SET
-             total_messages = contacts.total_messages + o.total_messages,
-             last_inbound_at =
-                 coalesce(max(contacts.last_inbound_at, o.last_inbound_at),
-                     contacts.last_inbound_at, o.last_inbound_at),
-             last_message_at =
-                 coalesce(max(contacts.last_message_at, o.last_message_at),
-                     contacts.last_message_at, o.last_message_at),
-             marketing_choice_at = coalesce(
-                 max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
-                 o.marketing_choice_at),
-             created_at = min(contacts.created_at, o.created_at)
-         FROM contacts AS o WHERE contacts.seq = ?1 AND o.seq = ?2",
-    )?
-    .execute(pair)?;
     tx.prepare_cached(
         "INSERT INTO pair_clocks (channel, contact_seq, arrival_at)
          SELECT channel, ?1, arrival_at FROM pair_clocks WHERE contact_seq = ?2
@@ -47,13 +30,10 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
     }
     search::index::remove(tx, gone.seq)?;
     search_queue::mark(tx, keep.seq)?;
-    for sql in [
-        "DELETE FROM pair_clocks WHERE contact_seq = ?1",
-        "DELETE FROM contact_tags WHERE contact_seq = ?1",
-        "DELETE FROM contacts WHERE seq = ?1",
-    ] {
+    for sql in ["DELETE FROM pair_clocks WHERE contact_seq = ?1", "DELETE FROM contact_tags WHERE contact_seq = ?1"] {
         tx.prepare_cached(sql)?.execute([gone.seq])?;
     }
+    contacts::remove(tx, gone.seq)?;
     tx.prepare_cached("INSERT INTO contact_redirects (old_id, contact_seq) VALUES (?1, ?2)")?
         .execute(params![gone.contact.id, keep.seq])?;
     Ok(())
