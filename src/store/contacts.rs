@@ -3,7 +3,7 @@
 //! A contact that is being erased (see [`super::erasure`]) has no address; lists leave it out, and no id finds it. Only
 //! its row does, for its sessions that still run.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::row_numbers::Numbered;
@@ -56,6 +56,35 @@ pub struct Address {
     pub retired_at: Option<Timestamp>,
 }
 
+/// The columns of a profile, which [`read`] and [`write`] take in this order.
+macro_rules! columns {
+    ($of:literal) => {
+        concat!(
+            $of,
+            "name, ",
+            $of,
+            "email, ",
+            $of,
+            "language, ",
+            $of,
+            "metadata, ",
+            $of,
+            "opted_in_at, ",
+            $of,
+            "opted_out_at, ",
+            $of,
+            "marketing_only"
+        )
+    };
+}
+
+/// A parameter for each of the [`columns`].
+macro_rules! values {
+    () => {
+        "?, ?, ?, ?, ?, ?, ?"
+    };
+}
+
 /// The columns that [`read`] takes. The phone is the newest one that is not retired; tags come in the order of their
 /// bytes, which is the order that [`Contact`] keeps.
 macro_rules! select {
@@ -68,11 +97,10 @@ macro_rules! select {
                 (SELECT a.value FROM addresses AS a
                  WHERE a.contact_seq = c.seq AND a.kind = 'phone' AND a.retired_at IS NULL
                  ORDER BY a.added_at DESC, a.value LIMIT 1),
-                c.name, c.email, c.language,
                 (SELECT json_group_array(t.name ORDER BY t.name)
                  FROM contact_tags AS ct JOIN tags AS t ON t.seq = ct.tag_seq WHERE ct.contact_seq = c.seq),
-                c.metadata, c.opted_in_at, c.opted_out_at, c.created_at, c.held_by, c.held_since, c.held_until,
-                c.marketing_only",
+                c.created_at, c.held_by, c.held_since, c.held_until, ",
+            columns!("c."),
             $more,
             " ",
             $from
@@ -80,14 +108,99 @@ macro_rules! select {
     };
 }
 
-/// The place of the first of the further columns of a [`Profile`]: how many columns [`read`] takes.
-const PROFILE: usize = 15;
-
 /// The further columns of a [`Profile`].
 macro_rules! select_profile {
     ($from:literal) => {
         select!(", c.source, c.last_inbound_at, c.last_message_at, c.total_messages, c.updated_at", $from)
     };
+}
+
+/// A new row.
+const INSERT: &str = concat!(
+    "INSERT INTO contacts (",
+    columns!(""),
+    ", seq, id, source, created_at, updated_at, total_messages, last_message_at) VALUES (",
+    values!(),
+    ", ?, ?, ?, ?, ?, ?, ?)"
+);
+
+/// Another profile.
+const UPDATE: &str =
+    concat!("UPDATE contacts SET (", columns!(""), ") = (", values!(), "), updated_at = ? WHERE seq = ?");
+
+/// The profile of a stub, and nothing beside it.
+const BLANK: &str = concat!(
+    "UPDATE contacts SET (",
+    columns!(""),
+    ") = (",
+    values!(),
+    "), id = ?, created_at = ?, updated_at = ?, source = 'erased', last_inbound_at = NULL, last_message_at = NULL,
+         total_messages = 0, held_by = NULL, held_since = NULL, held_until = NULL, marketing_choice_at = NULL
+     WHERE seq = ?"
+);
+
+/// What stands beside the profile of the contact in row `?2`, added to that of the contact in row `?1`.
+const ADD_UP: &str = "UPDATE contacts SET
+         total_messages = contacts.total_messages + o.total_messages,
+         last_inbound_at =
+             coalesce(max(contacts.last_inbound_at, o.last_inbound_at), contacts.last_inbound_at, o.last_inbound_at),
+         last_message_at =
+             coalesce(max(contacts.last_message_at, o.last_message_at), contacts.last_message_at, o.last_message_at),
+         marketing_choice_at = coalesce(
+             max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
+             o.marketing_choice_at),
+         created_at = min(contacts.created_at, o.created_at)
+     FROM contacts AS o WHERE contacts.seq = ?1 AND o.seq = ?2";
+
+/// The place of the first of the [`columns`] in what [`select`] selects.
+const FIRST: usize = 8;
+/// The place of the first of the further columns of a [`Profile`]: how many columns [`read`] takes.
+const PROFILE: usize = FIRST + 7;
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
+    let contact = Contact {
+        id: row.get(1)?,
+        phone: row.get(2)?,
+        tags: row.get::<_, Json<_>>(3)?.0,
+        name: row.get(FIRST)?,
+        email: row.get(FIRST + 1)?,
+        language: row.get(FIRST + 2)?,
+        metadata: row.get::<_, Json<_>>(FIRST + 3)?.0,
+        opted_in_at: row.get(FIRST + 4)?,
+        opted_out_at: row.get(FIRST + 5)?,
+        marketing_only: row.get(FIRST + 6)?,
+    };
+    Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(4)?, held: read_held(row, 5)? })
+}
+
+fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    Ok(Profile {
+        stored: read(row)?,
+        source: row.get(PROFILE)?,
+        last_inbound_at: row.get(PROFILE + 1)?,
+        last_message_at: row.get(PROFILE + 2)?,
+        total_messages: row.get(PROFILE + 3)?,
+        updated_at: row.get(PROFILE + 4)?,
+    })
+}
+
+/// Runs a statement whose first parameters are the [`columns`] of a profile, and `more` those behind them.
+fn write(tx: &Tx<'_>, sql: &str, contact: &Contact, more: &[&dyn ToSql]) -> Result<()> {
+    let Contact {
+        id: _,
+        phone: _,
+        tags: _,
+        name,
+        email,
+        language,
+        metadata,
+        opted_in_at,
+        opted_out_at,
+        marketing_only,
+    } = contact;
+    let profile: [&dyn ToSql; _] = [name, email, language, &Json(metadata), opted_in_at, opted_out_at, marketing_only];
+    tx.prepare_cached(sql)?.execute(params_from_iter(profile.iter().chain(more)))?;
+    Ok(())
 }
 
 /// The contact of an id, also of an id that was merged into another contact. One that is being erased is not found.
@@ -189,34 +302,12 @@ pub fn insert_with_messages(
     now: Timestamp,
 ) -> Result<i64> {
     let last_message_at = (messages > 0).then_some(now);
-    let Contact { id, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at, marketing_only } =
-        contact;
     let seq = tx.next_seq(Numbered::Contacts)?;
-    tx.prepare_cached(
-        "INSERT INTO contacts
-             (seq, id, name, email, language, source, metadata, opted_in_at, opted_out_at, created_at, updated_at,
-              total_messages, last_message_at, marketing_only)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        seq,
-        id,
-        name,
-        email,
-        language,
-        source,
-        Json(metadata),
-        opted_in_at,
-        opted_out_at,
-        now,
-        messages,
-        last_message_at,
-        marketing_only,
-    ])?;
-    if let Some(phone) = phone {
+    write(tx, INSERT, contact, &[&seq, &contact.id, &source, &now, &now, &messages, &last_message_at])?;
+    if let Some(phone) = &contact.phone {
         addresses::add_first(tx, seq, &AddressKey::of_phone(phone), now)?;
     }
-    for tag in tags {
+    for tag in &contact.tags {
         add_tag(tx, seq, tag)?;
     }
     search_queue::mark_new(tx, seq)?;
@@ -232,14 +323,8 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
     if contact == before {
         return Ok(());
     }
-    let Contact { id: _, phone, name, email, language, tags, metadata, opted_in_at, opted_out_at, marketing_only } =
-        contact;
-    tx.prepare_cached(
-        "UPDATE contacts SET name = ?2, email = ?3, language = ?4, metadata = ?5, opted_in_at = ?6, opted_out_at = ?7,
-             updated_at = ?8, marketing_only = ?9
-         WHERE seq = ?1",
-    )?
-    .execute((seq, name, email, language, Json(metadata), opted_in_at, opted_out_at, now, marketing_only))?;
+    write(tx, UPDATE, contact, &[&now, &seq])?;
+    let Contact { phone, name, email, tags, .. } = contact;
     if *name != before.name || *email != before.email || *tags != before.tags {
         search_queue::mark(tx, seq)?;
     }
@@ -267,37 +352,15 @@ pub fn update(tx: &Tx<'_>, seq: i64, contact: &Contact, before: &Contact, now: T
 /// it. The row of the other one stays as it is.
 pub(super) fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Timestamp) -> Result<()> {
     update(tx, keep.seq, &keep.contact.united_with(&gone.contact), &keep.contact, now)?;
-    tx.prepare_cached(
-        "UPDATE contacts SET
-             total_messages = contacts.total_messages + o.total_messages,
-             last_inbound_at =
-                 coalesce(max(contacts.last_inbound_at, o.last_inbound_at),
-                     contacts.last_inbound_at, o.last_inbound_at),
-             last_message_at =
-                 coalesce(max(contacts.last_message_at, o.last_message_at),
-                     contacts.last_message_at, o.last_message_at),
-             marketing_choice_at = coalesce(
-                 max(contacts.marketing_choice_at, o.marketing_choice_at), contacts.marketing_choice_at,
-                 o.marketing_choice_at),
-             created_at = min(contacts.created_at, o.created_at)
-         FROM contacts AS o WHERE contacts.seq = ?1 AND o.seq = ?2",
-    )?
-    .execute((keep.seq, gone.seq))?;
+    tx.prepare_cached(ADD_UP)?.execute((keep.seq, gone.seq))?;
     Ok(())
 }
 
 /// Clears the row of a contact that is being erased, which its sessions still need: it gets another id, and an opt-out,
 /// so that no message that is still queued is sent.
 pub(super) fn blank(tx: &Tx<'_>, seq: i64, stub_id: ContactId, now: Timestamp) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE contacts SET id = ?2, name = NULL, email = NULL, language = NULL, source = 'erased', metadata = '{}',
-             opted_in_at = NULL, opted_out_at = ?3, last_inbound_at = NULL, last_message_at = NULL, total_messages = 0,
-             created_at = ?3, updated_at = ?3, held_by = NULL, held_since = NULL, held_until = NULL, marketing_only = 0,
-             marketing_choice_at = NULL
-         WHERE seq = ?1",
-    )?
-    .execute((seq, stub_id, now))?;
-    Ok(())
+    let stub = Contact { opted_out_at: Some(now), ..Contact::new(stub_id, None) };
+    write(tx, BLANK, &stub, &[&stub_id, &now, &now, &seq])
 }
 
 /// Deletes the row of a contact on which nothing hangs any more.
@@ -376,33 +439,6 @@ pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<boo
         )?
         .execute((seq, at))?;
     Ok(noted > 0)
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
-    let contact = Contact {
-        id: row.get(1)?,
-        phone: row.get(2)?,
-        name: row.get(3)?,
-        email: row.get(4)?,
-        language: row.get(5)?,
-        tags: row.get::<_, Json<_>>(6)?.0,
-        metadata: row.get::<_, Json<_>>(7)?.0,
-        opted_in_at: row.get(8)?,
-        opted_out_at: row.get(9)?,
-        marketing_only: row.get(14)?,
-    };
-    Ok(StoredContact { seq: row.get(0)?, contact, created_at: row.get(10)?, held: read_held(row, 11)? })
-}
-
-fn read_profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
-    Ok(Profile {
-        stored: read(row)?,
-        source: row.get(PROFILE)?,
-        last_inbound_at: row.get(PROFILE + 1)?,
-        last_message_at: row.get(PROFILE + 2)?,
-        total_messages: row.get(PROFILE + 3)?,
-        updated_at: row.get(PROFILE + 4)?,
-    })
 }
 
 /// Since when automatic answers to a contact are counted, if an operator has let them go on.
