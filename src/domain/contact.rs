@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::country_zone::zone_of;
 use super::{ContactId, Phone, Settings, Timestamp};
@@ -34,6 +34,23 @@ pub struct Contact {
     #[serde(default)]
     pub marketing_only: bool,
 }
+
+/// Fields of a contact that templates read, such as `{{contact.name}}`.
+macro_rules! readable {
+    ($($field:ident),*) => {
+        impl Contact {
+            /// The names of the fields that templates read.
+            pub const READABLE: &[&str] = &[$(stringify!($field)),*];
+
+            /// The fields that templates read, by their names.
+            pub fn readable(&self) -> Value {
+                json!({$((stringify!($field)): self.$field),*})
+            }
+        }
+    };
+}
+
+readable!(name, phone, email, language, tags, metadata);
 
 impl Contact {
     /// The country (ISO 3166) by which what the contact types is read: that of the flow, if it names one, else that of

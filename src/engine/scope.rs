@@ -89,13 +89,7 @@ impl TurnScope {
     fn root(&self, name: &str) -> Option<&Dynamic> {
         let made = &self.made;
         Some(match name {
-            "contact" => made.contact.get_or_init(|| {
-                let Contact { name, phone, email, language, tags, metadata, .. } = &self.contact;
-                dynamic(&json!({
-                    "name": name, "phone": phone, "email": email, "language": language, "tags": tags,
-                    "metadata": metadata,
-                }))
-            }),
+            "contact" => made.contact.get_or_init(|| dynamic(&self.contact.readable())),
             "input" => made.input.get_or_init(|| match &self.input {
                 Some(SessionInput { text, id, kind, referral, referred_product }) => dynamic(&json!({
                     "text": text, "id": id, "type": kind, "referral": referral, "referred_product": referred_product,

@@ -15,7 +15,7 @@ use super::notes::{is_missing, note_missing, notes, saw_missing};
 use super::pieces::{Piece, pieces};
 use super::scope::Scope;
 use super::{body, callables, filters, lists};
-use crate::domain::{Problem, checks, is_encoded_path, unseen};
+use crate::domain::{Contact, Problem, checks, is_encoded_path, unseen};
 
 /// Template instructions that one turn may run: at most about 2 ms of the writer's time, whatever they are.
 pub(super) const TURN_FUEL: u64 = 20_000;
@@ -27,7 +27,7 @@ const TAGS: usize = 200;
 /// What `{{…}}` can begin with. The second list bounds the next step, where the set is closed.
 const ROOTS: [(&str, &[&str]); 7] = [
     ("context", &[]),
-    ("contact", &["name", "phone", "email", "language", "tags", "metadata"]),
+    ("contact", Contact::READABLE),
     ("input", &["text", "id", "type", "referral", "referred_product"]),
     ("session", &["id"]),
     ("flow", &["id", "name"]),
@@ -389,7 +389,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Contact, ContactId, FlowDocument, FlowId, ReplyKind, SessionId, SessionInput};
+    use crate::domain::{ContactId, FlowDocument, FlowId, ReplyKind, SessionId, SessionInput};
     use crate::engine::lists::dynamic;
     use crate::engine::scope::{MadeRoots, TurnScope};
 
