@@ -234,16 +234,17 @@ impl Machine<'_> {
         }
         let mut change = ContactChange {
             name,
-            email,
             language,
             metadata,
             add_tags: self.tags(index, &templates.add_tags)?,
             remove_tags: self.tags(index, &templates.remove_tags)?,
             opt_out: templates.opt_out,
+            ..ContactChange::default()
         };
-        if change.email.as_deref().is_some_and(|email| !email.is_empty() && !email.contains('@')) {
+        if email.as_deref().is_some_and(|email| !email.is_empty() && !email.contains('@')) {
             self.warn(index, "the email address is not one and is not kept".to_owned());
-            change.email = None;
+        } else {
+            change.email = email;
         }
         let mut candidate = self.contact.clone();
         candidate.apply(&change, self.now);
