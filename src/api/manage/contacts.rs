@@ -7,11 +7,10 @@ use serde_json::{Map, Value};
 use crate::api::answer::{row_of, trim_page};
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{
-    checked_tags, cleared_or, metadata_too_large, read_email, read_metadata, read_name,
+    metadata_too_large, read_email, read_language, read_metadata, read_name, read_opt_out, read_tags,
 };
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read, read_heavy};
-use crate::domain::profile::is_language;
 use crate::domain::{ContactChange, ContactId, ParseError, Phone};
 use crate::error::Result;
 use crate::runtime::{
@@ -201,34 +200,14 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
     let mut fields = Fields::of(body);
     let name = read_name(&mut fields);
     let email = read_email(&mut fields);
-    let language = cleared_or(&mut fields, "language", |language| {
-        (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
-    });
+    let language = read_language(&mut fields);
     let tags = read_tags(&mut fields);
     let metadata = read_metadata(&mut fields);
-    let opt_out = match fields.sent("opted_out") {
-        None => None,
-        Some(Value::Bool(opted_out)) => Some(*opted_out),
-        Some(_) => {
-            fields.fail("opted_out", "The opted out field must be true or false.");
-            None
-        }
-    };
+    let opt_out = read_opt_out(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
     let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
     Ok(UpdateContact { id, change, tags })
-}
-
-/// The whole list of tags, in the order in which contacts keep them, each once.
-fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
-    let sent = fields.sent("tags")?;
-    let texts = sent.as_array().and_then(|tags| tags.iter().map(|tag| tag.as_str().map(str::trim)).collect());
-    let Some(texts): Option<Vec<&str>> = texts else {
-        fields.fail("tags", "The tags must be a list of strings.");
-        return None;
-    };
-    Some(checked_tags(fields, texts))
 }
 
 /// `DELETE /contacts/{id}`: erases a person.

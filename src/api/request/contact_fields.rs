@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use super::fields::Fields;
 use super::reader::Reader;
 use crate::api::error::ApiError;
-use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email};
+use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
+use crate::domain::unseen::is_blank;
 use crate::runtime::{METADATA_BYTES, TAGS_PER_CONTACT};
 
 /// How deep metadata may be nested.
@@ -30,6 +31,13 @@ pub(in crate::api) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
     })
 }
 
+/// A language; an empty text clears it.
+pub(in crate::api) fn read_language(fields: &mut Fields<'_>) -> Option<String> {
+    cleared_or(fields, "language", |language| {
+        (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
+    })
+}
+
 /// What changes of the metadata; null takes a key away.
 pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
     let metadata = match fields.sent("metadata") {
@@ -48,6 +56,14 @@ pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Valu
     metadata
 }
 
+/// Metadata, of which null and an empty text change as little as an empty object does.
+pub(in crate::api) fn read_metadata_or_blank(fields: &mut Fields<'_>) -> Map<String, Value> {
+    match fields.value("metadata") {
+        Some(_) => read_metadata(fields),
+        None => Map::new(),
+    }
+}
+
 /// The refusal of metadata that would be too large.
 pub(in crate::api) fn metadata_too_large() -> ApiError {
     let text = format!("The metadata must not be larger than {METADATA_BYTES} bytes, what is there included.");
@@ -55,11 +71,7 @@ pub(in crate::api) fn metadata_too_large() -> ApiError {
 }
 
 /// A text without blanks around it; empty where it is to be cleared, by null or by a text of nothing but blanks.
-pub(in crate::api) fn cleared_or(
-    fields: &mut Fields<'_>,
-    name: &'static str,
-    problem: impl Fn(&str) -> Option<String>,
-) -> Option<String> {
+fn cleared_or(fields: &mut Fields<'_>, name: &'static str, problem: impl Fn(&str) -> Option<String>) -> Option<String> {
     let text = match fields.sent(name)? {
         Value::Null => return Some(String::new()),
         Value::String(text) => text.trim(),
@@ -75,11 +87,50 @@ pub(in crate::api) fn cleared_or(
     Some(text.to_owned())
 }
 
+/// Whether the person is to be opted out, or in again.
+pub(in crate::api) fn read_opt_out(fields: &mut Fields<'_>) -> Option<bool> {
+    match fields.sent("opted_out") {
+        None => None,
+        Some(Value::Bool(opted_out)) => Some(*opted_out),
+        Some(_) => {
+            fields.fail("opted_out", "The opted out field must be true or false.");
+            None
+        }
+    }
+}
+
+/// The whole list of tags, in the order in which contacts keep them, each once.
+pub(in crate::api) fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let sent = fields.sent("tags")?;
+    let texts = sent.as_array().and_then(|tags| tags.iter().map(|tag| tag.as_str().map(str::trim)).collect());
+    let Some(texts): Option<Vec<&str>> = texts else {
+        fields.fail("tags", "The tags must be a list of strings.");
+        return None;
+    };
+    Some(checked_tags(fields, texts))
+}
+
+/// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that
+/// there are none. `None` where no name is in the text.
+pub(in crate::api) fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let sent = fields.value("tags")?;
+    let texts: Option<Vec<&str>> = match sent {
+        Value::String(text) => Some(text.split(',').filter(|tag| !is_blank(tag)).collect()),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::trim)).collect(),
+        _ => None,
+    };
+    let Some(texts) = texts else {
+        fields.fail("tags", "The tags must be a string such as `vip, beta`, with commas between them.");
+        return None;
+    };
+    if sent.is_string() && texts.is_empty() {
+        return None;
+    }
+    Some(checked_tags(fields, texts))
+}
+
 /// Tags in the order in which contacts keep them, each once, and what is wrong with them.
-pub(in crate::api) fn checked_tags<'a>(
-    fields: &mut Fields<'_>,
-    texts: impl IntoIterator<Item = &'a str>,
-) -> Vec<String> {
+fn checked_tags<'a>(fields: &mut Fields<'_>, texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut tags: Vec<String> = texts.into_iter().map(clean_tag).collect();
     if tags.iter().any(|tag| !is_tag(tag)) {
         fields.fail("tags", format!("Each of the tags must have 1 to {TAG_CHARS} characters that can be seen."));

@@ -2,18 +2,18 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::Value;
 
 use super::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::answer::row_of;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::contact_fields::{checked_tags, metadata_too_large, read_email, read_metadata, read_name};
+use crate::api::request::contact_fields::{
+    metadata_too_large, read_csv, read_email, read_metadata_or_blank, read_name,
+};
 use crate::api::request::{
     Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
 };
 use crate::api::state::{State, read, read_heavy};
-use crate::domain::unseen::is_blank;
 use crate::domain::{ContactChange, Phone};
 use crate::runtime::{ContactRef, ContactSaved, Resolved, SaveContact, TAGS_PER_CONTACT, find_contact};
 use crate::store::contacts::{self, Profile};
@@ -104,33 +104,6 @@ pub(super) fn saved(outcome: ContactSaved, field: &str) -> Result<Box<Profile>, 
                 format!("A contact must not have more than {TAGS_PER_CONTACT} tags, those that it has included.");
             Err(ApiError::Validation(vec![(field.to_owned(), text)]))
         }
-    }
-}
-
-/// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that
-/// there are none. `None` where no name is in the text.
-fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
-    let sent = fields.value("tags")?;
-    let texts: Option<Vec<&str>> = match sent {
-        Value::String(text) => Some(text.split(',').filter(|tag| !is_blank(tag)).collect()),
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::trim)).collect(),
-        _ => None,
-    };
-    let Some(texts) = texts else {
-        fields.fail("tags", "The tags must be a string such as `vip, beta`, with commas between them.");
-        return None;
-    };
-    if sent.is_string() && texts.is_empty() {
-        return None;
-    }
-    Some(checked_tags(fields, texts))
-}
-
-/// Metadata, of which null and an empty text change as little as an empty object does.
-fn read_metadata_or_blank(fields: &mut Fields<'_>) -> serde_json::Map<String, Value> {
-    match fields.value("metadata") {
-        Some(_) => read_metadata(fields),
-        None => serde_json::Map::new(),
     }
 }
 
