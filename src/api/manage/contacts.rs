@@ -6,12 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::api::answer::{row_of, trim_page};
 use crate::api::error::ApiError;
-use crate::api::request::contact_fields::{
-    metadata_too_large, read_email, read_language, read_metadata, read_name, read_opt_out, read_tags,
-};
+use crate::api::request::contact_fields::{ChangeBy, metadata_too_large, read_change};
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read, read_heavy};
-use crate::domain::{ContactChange, ContactId, ParseError, Phone};
+use crate::domain::{ContactId, ParseError, Phone};
 use crate::error::Result;
 use crate::runtime::{
     AllowAutoReplies, ContactRef, ContactUpdated, Resolved, ResumeContact, UpdateContact, find_contact,
@@ -198,15 +196,9 @@ pub(in crate::api) async fn update_contact(
 
 fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact, ApiError> {
     let mut fields = Fields::of(body);
-    let name = read_name(&mut fields);
-    let email = read_email(&mut fields);
-    let language = read_language(&mut fields);
-    let tags = read_tags(&mut fields);
-    let metadata = read_metadata(&mut fields);
-    let opt_out = read_opt_out(&mut fields);
+    let (change, tags) = read_change(&mut fields, ChangeBy::Operator);
     fields.refuse_unknown();
     fields.finish()?;
-    let change = ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() };
     Ok(UpdateContact { id, change, tags })
 }
 

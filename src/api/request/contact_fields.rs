@@ -1,10 +1,11 @@
-//! The fields of a contact, as several requests have them.
+//! The fields of a contact that requests change. [`read_change`] names them all.
 
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::reader::Reader;
 use crate::api::error::ApiError;
+use crate::domain::ContactChange;
 use crate::domain::profile::{NAME_CHARS, TAG_CHARS, clean_name, clean_tag, is_email, is_language};
 use crate::domain::text::{has_odd_characters, json_depth};
 use crate::domain::unseen::is_blank;
@@ -13,8 +14,32 @@ use crate::runtime::{METADATA_BYTES, TAGS_PER_CONTACT};
 /// How deep metadata may be nested.
 const METADATA_DEPTH: usize = 32;
 
+/// The kind of request that changes a contact: what it may change and how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum ChangeBy {
+    /// `PATCH /contacts/{id}`: every field; the tags are a list.
+    Operator,
+    /// `update-contact`: the tags are a text, and blank metadata changes nothing.
+    Program,
+    /// `create-contact`: as [`ChangeBy::Program`], and what is blank changes nothing.
+    Creation,
+}
+
+/// Reads all that a request changes of a contact, and the tags that are sent.
+pub(in crate::api) fn read_change(fields: &mut Fields<'_>, by: ChangeBy) -> (ContactChange, Option<Vec<String>>) {
+    let is_operator = by == ChangeBy::Operator;
+    let kept = |text: Option<String>| text.filter(|text| by != ChangeBy::Creation || !text.is_empty());
+    let name = kept(read_name(fields));
+    let email = kept(read_email(fields));
+    let language = if is_operator { read_language(fields) } else { None };
+    let tags = if is_operator { read_tags(fields) } else { read_csv(fields) };
+    let metadata = if is_operator { read_metadata(fields) } else { read_metadata_or_blank(fields) };
+    let opt_out = if is_operator { read_opt_out(fields) } else { None };
+    (ContactChange { name, email, language, metadata, opt_out, ..ContactChange::default() }, tags)
+}
+
 /// A name, without its invisible characters; an empty text clears it.
-pub(in crate::api) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
+fn read_name(fields: &mut Fields<'_>) -> Option<String> {
     let problem = |name: &str| match clean_name(name) {
         name if name.is_empty() => Some("must have a character that can be seen".to_owned()),
         name if name.chars().count() > NAME_CHARS => Some(format!("must not be longer than {NAME_CHARS} characters")),
@@ -24,7 +49,7 @@ pub(in crate::api) fn read_name(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 /// An email address; an empty text clears it.
-pub(in crate::api) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
+fn read_email(fields: &mut Fields<'_>) -> Option<String> {
     cleared_or(fields, "email", |email| {
         let is_wrong = !is_email(email) || has_odd_characters(email);
         is_wrong.then(|| "must be an email address such as ana@example.com".to_owned())
@@ -32,14 +57,14 @@ pub(in crate::api) fn read_email(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 /// A language; an empty text clears it.
-pub(in crate::api) fn read_language(fields: &mut Fields<'_>) -> Option<String> {
+fn read_language(fields: &mut Fields<'_>) -> Option<String> {
     cleared_or(fields, "language", |language| {
         (!is_language(language)).then(|| "must be a language tag (BCP 47) such as pt or pt-BR".to_owned())
     })
 }
 
 /// What changes of the metadata; null takes a key away.
-pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
+fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
     let metadata = match fields.sent("metadata") {
         None => Map::new(),
         Some(Value::Object(metadata)) => metadata.clone(),
@@ -57,7 +82,7 @@ pub(in crate::api) fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Valu
 }
 
 /// Metadata, of which null and an empty text change as little as an empty object does.
-pub(in crate::api) fn read_metadata_or_blank(fields: &mut Fields<'_>) -> Map<String, Value> {
+fn read_metadata_or_blank(fields: &mut Fields<'_>) -> Map<String, Value> {
     match fields.value("metadata") {
         Some(_) => read_metadata(fields),
         None => Map::new(),
@@ -88,7 +113,7 @@ fn cleared_or(fields: &mut Fields<'_>, name: &'static str, problem: impl Fn(&str
 }
 
 /// Whether the person is to be opted out, or in again.
-pub(in crate::api) fn read_opt_out(fields: &mut Fields<'_>) -> Option<bool> {
+fn read_opt_out(fields: &mut Fields<'_>) -> Option<bool> {
     match fields.sent("opted_out") {
         None => None,
         Some(Value::Bool(opted_out)) => Some(*opted_out),
@@ -100,7 +125,7 @@ pub(in crate::api) fn read_opt_out(fields: &mut Fields<'_>) -> Option<bool> {
 }
 
 /// The whole list of tags, in the order in which contacts keep them, each once.
-pub(in crate::api) fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let sent = fields.sent("tags")?;
     let texts = sent.as_array().and_then(|tags| tags.iter().map(|tag| tag.as_str().map(str::trim)).collect());
     let Some(texts): Option<Vec<&str>> = texts else {
@@ -112,7 +137,7 @@ pub(in crate::api) fn read_tags(fields: &mut Fields<'_>) -> Option<Vec<String>> 
 
 /// Tags between commas, with blanks around them or without; a list of texts, too, which is the only way to say that
 /// there are none. `None` where no name is in the text.
-pub(in crate::api) fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+fn read_csv(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let sent = fields.value("tags")?;
     let texts: Option<Vec<&str>> = match sent {
         Value::String(text) => Some(text.split(',').filter(|tag| !is_blank(tag)).collect()),

@@ -7,9 +7,7 @@ use super::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::answer::row_of;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::contact_fields::{
-    metadata_too_large, read_csv, read_email, read_metadata_or_blank, read_name,
-};
+use crate::api::request::contact_fields::{ChangeBy, metadata_too_large, read_change};
 use crate::api::request::{
     Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
 };
@@ -42,13 +40,9 @@ pub(in crate::api) async fn create_contact(
 fn read_creation(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let phone: Option<Phone> = fields.required("phone");
-    // What is blank is left as it is.
-    let name = read_name(&mut fields).filter(|name| !name.is_empty());
-    let email = read_email(&mut fields).filter(|email| !email.is_empty());
-    let add_tags = read_csv(&mut fields).unwrap_or_default();
-    let metadata = read_metadata_or_blank(&mut fields);
+    let (change, tags) = read_change(&mut fields, ChangeBy::Creation);
     let phone = fields.finish_with(|| phone)?;
-    let change = ContactChange { name, email, metadata, add_tags, ..ContactChange::default() };
+    let change = ContactChange { add_tags: tags.unwrap_or_default(), ..change };
     Ok(SaveContact { contact_ref: ContactRef::Phone(phone), change, tags: None, source: Some(SOURCE.to_owned()) })
 }
 
@@ -69,12 +63,8 @@ pub(in crate::api) async fn update_contact(
 fn read_update(body: &JsonBody) -> Result<SaveContact, ApiError> {
     let mut fields = Fields::of(&body.fields);
     let contact_ref = known(&mut fields)?;
-    let name = read_name(&mut fields);
-    let email = read_email(&mut fields);
-    let tags = read_csv(&mut fields);
-    let metadata = read_metadata_or_blank(&mut fields);
+    let (change, tags) = read_change(&mut fields, ChangeBy::Program);
     let contact_ref = fields.finish_with(|| contact_ref)?;
-    let change = ContactChange { name, email, metadata, ..ContactChange::default() };
     Ok(SaveContact { contact_ref, change, tags, source: None })
 }
 
