@@ -88,11 +88,40 @@ fn take(blocks: &mut Vec<Block>, key: &str) -> Vec<Block> {
     place.map(|place| blocks.remove(place)).into_iter().collect()
 }
 
+/// Puts blocks in the place of the values `{lines: KEY in FILE}` in other blocks, and takes them out of their files.
+fn fill_in(sources: &mut BTreeMap<String, Vec<Block>>) {
+    let place = Regex::new(r"^( *)(- |\w+: )\{lines: (\w+) in ([a-z/-]+\.yaml)\}$").unwrap();
+    let filled = |line: &String| {
+        let Some(found) = place.captures(line) else { return vec![line.clone()] };
+        let (indent, key) = (&found[1], &found[2]);
+        let block = sources.get(&found[4]).and_then(|blocks| blocks.iter().find(|(other, _)| *other == found[3]));
+        let (_, block) = block.unwrap_or_else(|| panic!("`{line}` names a block that there is not"));
+        // A key stands above the lines, which are indented already; a dash before the first of them.
+        let mut lines: Vec<String> = block[1..].iter().map(|line| format!("{indent}{line}")).collect();
+        match key {
+            "- " => lines[0] = format!("{indent}{key}{}", block[1].trim_start()),
+            _ => lines.insert(0, format!("{indent}{}", key.trim_end())),
+        }
+        lines
+    };
+    let mut after = sources.clone();
+    for (_, block) in after.values_mut().flatten() {
+        *block = block.iter().flat_map(filled).collect();
+    }
+    for found in sources.values().flatten().flat_map(|(_, block)| block).filter_map(|line| place.captures(line)) {
+        if let Some(blocks) = after.get_mut(&found[4]) {
+            blocks.retain(|(key, _)| *key != found[3]);
+        }
+    }
+    *sources = after;
+}
+
 /// The description in one: the index, where each line that names a file gives way to the block of its key.
 fn bundle() -> String {
     let named = Regex::new(r"^( *)(\S+): ([a-z/-]+\.yaml)$").unwrap();
     let mut sources: BTreeMap<String, _> =
         files(Path::new(SOURCE)).into_iter().map(|file| (file.clone(), blocks(&file))).collect();
+    fill_in(&mut sources);
     let mut bundle = String::new();
     for line in read(INDEX) {
         let Some(found) = named.captures(&line) else {
