@@ -218,19 +218,16 @@ mod tests {
 
     #[test]
     fn an_older_file_goes_on_after_its_newest_rows() {
-        use crate::store::schema;
-
-        let conn = Conn::open_in_memory().unwrap();
-        schema::CURRENT.prepare(&conn).unwrap();
+        let conn = testing::conn();
         insert(&Tx::new(&conn), 1).unwrap();
         insert(&Tx::new(&conn), 2).unwrap();
         conn.execute_batch(
             "DROP TABLE row_numbers; DROP TRIGGER contacts_numbers; DROP TRIGGER sessions_numbers;
              DROP TRIGGER messages_numbers; DROP TRIGGER http_calls_numbers; DROP TRIGGER webhook_deliveries_numbers;
-             DROP TRIGGER strays_numbers; PRAGMA user_version = 6;",
+             DROP TRIGGER strays_numbers;",
         )
         .unwrap();
-        schema::CURRENT.prepare(&conn).unwrap();
+        conn.execute_batch(include_str!("migrations/7.sql")).unwrap();
         let sql = "SELECT contacts, sessions, messages, http_calls, webhook_deliveries, strays FROM row_numbers";
         let marks = conn.query_row(sql, [], |row| {
             Ok::<[i64; 6], _>([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?])
