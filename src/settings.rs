@@ -87,12 +87,12 @@ pub(crate) fn complete(config: &Config, settings: &Effective) -> Config {
 /// # Errors
 /// When the channel does not take the keys of its section.
 pub(crate) fn make_channel(config: &Config, live: &LiveChannel) -> Result<Channel> {
-    let kind = ChannelKind::named(live.channel.as_str()).unwrap_or_default();
+    let kind = ChannelKind::parse(live.channel.as_str()).unwrap_or_default();
     if let (true, Some(sentence)) = (live.waits, &live.in_part) {
         let lacks = format!("{sentence} {TAKE_AWAY}");
         return Ok(Channel::Incomplete { kind, lacks });
     }
-    Channel::open(kind, config.section(kind.name())?)
+    Channel::open(kind, config.section(kind.as_str())?)
 }
 
 /// Everything that a start with these settings in the database would refuse, leave out or leave waiting, a sentence

@@ -59,18 +59,6 @@ pub fn address_kinds() -> &'static [AddressKind] {
 
 /// What is the same for all channels of a kind, however they are configured.
 impl ChannelKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Simulator, Self::WhatsApp, Self::Webhook];
-
-    /// Its name in the store, in the API and in the configuration, where it is also the name of its section.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Simulator => "simulator",
-            Self::WhatsApp => "whatsapp",
-            Self::Webhook => "webhook",
-        }
-    }
-
     /// Its name as people write it.
     pub fn title(self) -> &'static str {
         match self {
@@ -80,15 +68,10 @@ impl ChannelKind {
         }
     }
 
-    /// The kind that has this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// Whether a key of the configuration is one of those by which channels are configured.
     pub fn is_key_of_any(key: &str) -> bool {
         let section = key.split('.').next().unwrap_or_default();
-        section == "channel" || Self::named(section).is_some()
+        section == "channel" || Self::parse(section).is_some()
     }
 
     /// Whether messages leave the server. If not, a message counts as accepted in the transaction that says it: it
@@ -254,7 +237,7 @@ impl Channel {
 
     /// The name of its kind.
     pub fn name(&self) -> &'static str {
-        self.kind().name()
+        self.kind().as_str()
     }
 
     /// How long the texts of its messages may be. What is longer goes out in parts.
@@ -393,12 +376,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_found_by_its_name() {
+    fn a_kind_is_written_by_its_name_and_knows_its_keys() {
         for kind in ChannelKind::ALL {
-            assert_eq!(ChannelKind::named(kind.name()), Some(kind));
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
-        assert_eq!(ChannelKind::named("auto"), None);
+        assert_eq!(ChannelKind::parse("auto"), None);
         assert!(ChannelKind::is_key_of_any("whatsapp.access_token") && ChannelKind::is_key_of_any("channel.default"));
         assert!(!ChannelKind::is_key_of_any("server.bind"));
     }

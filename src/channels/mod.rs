@@ -15,7 +15,7 @@ pub mod whatsapp;
 
 use std::sync::Arc;
 
-use crate::domain::Reason;
+use crate::domain::{Reason, named};
 use crate::error::{Error, Result};
 use outgoing::{Outgoing, Refusal, RefusalClass, Sent};
 use serde::de::DeserializeOwned;
@@ -24,17 +24,20 @@ use serde_json::Value;
 use webhook::Webhook;
 use whatsapp::WhatsApp;
 
-/// What kind of channel carries messages. What each can do stands in [`capabilities`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChannelKind {
-    /// Records what a flow says, and sends nothing.
-    #[default]
-    Simulator,
-    /// WhatsApp Cloud API.
-    WhatsApp,
-    /// The operator's own URL.
-    Webhook,
+named! {
+    /// What kind of channel carries messages. What each can do stands in [`capabilities`]. Its name is the one in the
+    /// store, in the API and in the configuration, where it is also the name of its section.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ChannelKind {
+        /// Records what a flow says, and sends nothing.
+        #[default]
+        Simulator = "simulator",
+        /// WhatsApp Cloud API.
+        WhatsApp = "whatsapp",
+        /// The operator's own URL.
+        Webhook = "webhook",
+    }
 }
 
 /// The channel that messages go out on. Clones are handles to the same one.
@@ -83,9 +86,8 @@ impl Channel {
 
 /// The options of a channel, out of the keys of its section. The section has more keys, which other modules read.
 fn options<T: DeserializeOwned>(kind: ChannelKind, section: Value) -> Result<T> {
-    let name = kind.name();
     serde_json::from_value(section)
-        .map_err(|error| Error::invalid(format!("The section `{name}` cannot be used: {error}")))
+        .map_err(|error| Error::invalid(format!("The section `{kind}` cannot be used: {error}")))
 }
 
 /// The refusal of a channel that is configured in part.

@@ -66,6 +66,7 @@ pub use ids::{
 pub use link::{is_encoded_path, link_suffix, web_link};
 pub use message::{MediaRef, MessageKind, MessageOption, OutgoingMessage, Reply, ReplyKind, TemplateRef, split_option};
 pub use message_status::MessageStatus;
+pub(crate) use named::named;
 pub use network::Network;
 // The registry of nodes exports all that it has: a new type needs no line here.
 pub use node::*;

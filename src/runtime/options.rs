@@ -81,7 +81,7 @@ impl ServerSettings {
     /// The same for a server whose channel in use has this name.
     #[must_use]
     pub fn on_channel(self, name: &str) -> Self {
-        let live = match ChannelKind::named(name) {
+        let live = match ChannelKind::parse(name) {
             Some(ChannelKind::Webhook) => self.webhook,
             other => other.unwrap_or_default().text_limits(),
         };

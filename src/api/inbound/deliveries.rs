@@ -31,7 +31,7 @@ pub(in crate::api) async fn receive_delivery(
     state: web::Data<State>,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let kind = ChannelKind::named(request.path().rsplit('/').next().unwrap_or_default());
+    let kind = ChannelKind::parse(request.path().rsplit('/').next().unwrap_or_default());
     let known = kind.and_then(|kind| Some((kind, kind.deliveries()?)));
     let Some((kind, rules)) = known else { return Err(ApiError::not_found("Channel not found")) };
     let channel = live_channel(&state, kind)?;
@@ -67,7 +67,7 @@ pub(super) fn live_channel(state: &State, kind: ChannelKind) -> Result<&Channel,
     let channel = state.runtime.channel();
     if channel.kind() != kind {
         let error = format!("{} is not this server's channel.", kind.title());
-        return Err(ApiError::not_found(&error).hint(&format!("Set the keys of `{}`.", kind.name())));
+        return Err(ApiError::not_found(&error).hint(&format!("Set the keys of `{}`.", kind.as_str())));
     }
     match channel.lacks() {
         // The provider delivers again later.

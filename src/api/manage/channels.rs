@@ -32,7 +32,7 @@ pub(in crate::api) async fn list_channels(
     let mut others = ChannelKind::ALL;
     others.sort_by_key(|kind| !kind.reaches_phones());
     let others = others.into_iter().filter(|kind| *kind != state.runtime.channel().kind());
-    let off = others.map(|kind| ListedChannel::Off(OffChannel { name: kind.name(), is_live: false, state: "off" }));
+    let off = others.map(|kind| ListedChannel::Off(OffChannel { name: kind.as_str(), is_live: false, state: "off" }));
     let data = std::iter::once(live).chain(off).collect();
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor: None }))
 }
@@ -110,7 +110,7 @@ pub(in crate::api) async fn list_strays(
     let mut query = Query::read(&request)?;
     let page = query.page();
     query.finish()?;
-    if ChannelKind::named(&name).is_none() {
+    if ChannelKind::parse(&name).is_none() {
         return Err(ApiError::not_found("Channel not found"));
     }
     let name = name.into_inner();
@@ -168,7 +168,7 @@ fn check_live(state: &State, name: &str) -> Result<(), ApiError> {
     if name == live {
         return Ok(());
     }
-    if ChannelKind::named(name).is_some() {
+    if ChannelKind::parse(name).is_some() {
         let error = format!("The channel {name} is not live: {live} is.");
         return Err(ApiError::refused(StatusCode::CONFLICT, error)
             .hint("Set its keys or channel.default in the configuration, and restart the server."));

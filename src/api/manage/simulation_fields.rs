@@ -34,7 +34,7 @@ pub(super) fn read_start(fields: &mut Fields<'_>, now: Timestamp, seed: u64) -> 
     }
     let now = fields.parsed("now").unwrap_or(now);
     let seed = fields.whole_number("seed").unwrap_or(seed);
-    let channels = ChannelKind::ALL.map(|kind| (kind.name(), kind));
+    let channels = ChannelKind::ALL.map(|kind| (kind.as_str(), kind));
     let channel = fields.choice("channel", &channels).unwrap_or_default();
     // Where there is a window, a business that speaks first has none yet.
     let window_open = fields.boolean("window_open").unwrap_or(!channel.has_window() || message.is_some());

@@ -166,7 +166,7 @@ pub(in crate::api) async fn sync_templates(state: web::Data<State>) -> Result<Ht
 fn check_by_hand(state: &State, channel: &str) -> Result<(), ApiError> {
     let live = state.runtime.channel().kind();
     match live.refuses_handmade() {
-        Some(NotHere { error, hint }) if live.name() == channel => {
+        Some(NotHere { error, hint }) if live.as_str() == channel => {
             Err(ApiError::refused(StatusCode::CONFLICT, error).hint(hint))
         }
         _ => Ok(()),

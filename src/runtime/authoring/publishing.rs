@@ -33,8 +33,8 @@ impl ServerFacts {
     /// The settings of a server with one of the `channels`, by their names: if it is uncertain which, a document has to
     /// pass the checks of all of them.
     pub fn of<'a>(settings: ServerSettings, channels: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut kinds = channels.into_iter().filter_map(ChannelKind::named);
-        Self { settings, approving_channel: kinds.find(|kind| kind.has_templates()).map(ChannelKind::name) }
+        let mut kinds = channels.into_iter().filter_map(ChannelKind::parse);
+        Self { settings, approving_channel: kinds.find(|kind| kind.has_templates()).map(ChannelKind::as_str) }
     }
 }
 
