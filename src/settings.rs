@@ -87,7 +87,7 @@ pub(crate) fn complete(config: &Config, settings: &Effective) -> Config {
 /// # Errors
 /// When the channel does not take the keys of its section.
 pub(crate) fn make_channel(config: &Config, live: &LiveChannel) -> Result<Channel> {
-    let kind = ChannelKind::parse(live.channel.as_str()).unwrap_or_default();
+    let kind = live.channel;
     if let (true, Some(sentence)) = (live.waits, &live.in_part) {
         let lacks = format!("{sentence} {TAKE_AWAY}");
         return Ok(Channel::Incomplete { kind, lacks });

@@ -155,8 +155,7 @@ pub fn check(context: &Context) -> Result<()> {
             triggers. Free some space."
         ));
     }
-    let live = context.config.live_channel().ok().and_then(|live| ChannelKind::parse(live.as_str()));
-    let live = live.filter(|kind| kind.reaches_phones()).map(ChannelKind::as_str);
+    let live = context.config.live_channel().ok().filter(|kind| kind.reaches_phones()).map(ChannelKind::as_str);
     problems.extend(direct.read(|conn| health::kept_troubles(conn, live, Clock::system().now()))?);
     if problems.is_empty() {
         return out("No problems found");

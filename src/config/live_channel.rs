@@ -3,34 +3,29 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use crate::channels::ChannelKind;
 use crate::domain::Resend;
 use crate::error::{Error, Result};
 
 /// The channel of messages that name no other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", try_from = "String")]
+#[serde(try_from = "String", into = "&str")]
 pub enum DefaultChannel {
     /// The first channel that is configured, else the simulator.
     #[default]
     Auto,
-    /// Nothing reaches a phone.
-    Simulator,
-    /// The WhatsApp Cloud API.
-    WhatsApp,
-    /// The operator's URL.
-    Webhook,
+    /// The one that is named.
+    Named(ChannelKind),
 }
 
-impl DefaultChannel {
-    const ALL: [Self; 4] = [Self::Auto, Self::Simulator, Self::WhatsApp, Self::Webhook];
+/// The name of [`DefaultChannel::Auto`].
+const AUTO: &str = "auto";
 
-    /// Its name in the configuration, which is also the channel's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Simulator => "simulator",
-            Self::WhatsApp => "whatsapp",
-            Self::Webhook => "webhook",
+impl From<DefaultChannel> for &'static str {
+    fn from(channel: DefaultChannel) -> Self {
+        match channel {
+            DefaultChannel::Auto => AUTO,
+            DefaultChannel::Named(kind) => kind.as_str(),
         }
     }
 }
@@ -39,29 +34,32 @@ impl TryFrom<String> for DefaultChannel {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or_else(|| {
-            let names = Self::ALL.map(|channel| format!("`{}`", channel.as_str())).join(", ");
+        if text == AUTO {
+            return Ok(Self::Auto);
+        }
+        ChannelKind::parse(&text).map(Self::Named).ok_or_else(|| {
+            let names = ChannelKind::ALL.map(|kind| format!("`{kind}`")).join(", ");
             let (others, last) = names.rsplit_once(", ").unwrap_or_default();
-            format!("`{text}` is not a channel: write {others} or {last}")
+            format!("`{text}` is not a channel: write `{AUTO}`, {others} or {last}")
         })
     }
 }
 
 impl Config {
-    /// The channel that messages go out on: never [`DefaultChannel::Auto`].
+    /// The channel that messages go out on.
     ///
     /// # Errors
     /// `Invalid` when a channel is configured in part: names the keys that are missing.
-    pub fn live_channel(&self) -> Result<DefaultChannel> {
+    pub fn live_channel(&self) -> Result<ChannelKind> {
         let mut whole = Vec::new();
         for needed in self.needed() {
-            if needed.are_set(self.channel.default == needed.channel)? {
+            if needed.are_set(self.channel.default == DefaultChannel::Named(needed.channel))? {
                 whole.push(needed.channel);
             }
         }
         Ok(match self.channel.default {
-            DefaultChannel::Auto => whole.first().copied().unwrap_or(DefaultChannel::Simulator),
-            named => named,
+            DefaultChannel::Auto => whole.first().copied().unwrap_or(ChannelKind::Simulator),
+            DefaultChannel::Named(kind) => kind,
         })
     }
 
@@ -70,7 +68,7 @@ impl Config {
         let Self { whatsapp, webhook, .. } = self;
         [
             Needed {
-                channel: DefaultChannel::WhatsApp,
+                channel: ChannelKind::WhatsApp,
                 title: "WhatsApp",
                 keys: vec![
                     ("whatsapp.phone_number_id", &whatsapp.phone_number_id),
@@ -81,7 +79,7 @@ impl Config {
                 ],
             },
             Needed {
-                channel: DefaultChannel::Webhook,
+                channel: ChannelKind::Webhook,
                 title: "webhook",
                 keys: vec![("webhook.url", &webhook.url), ("webhook.secret", webhook.secret.expose())],
             },
@@ -89,10 +87,10 @@ impl Config {
     }
 
     /// Which messages of a channel go out again when it is not known whether they arrived.
-    pub fn resend_on(&self, channel: DefaultChannel) -> Resend {
+    pub fn resend_on(&self, channel: ChannelKind) -> Resend {
         match channel {
-            DefaultChannel::Webhook => self.webhook.resend,
-            DefaultChannel::Auto | DefaultChannel::Simulator | DefaultChannel::WhatsApp => self.whatsapp.resend,
+            ChannelKind::Webhook => self.webhook.resend,
+            ChannelKind::Simulator | ChannelKind::WhatsApp => self.whatsapp.resend,
         }
     }
 }
@@ -100,8 +98,8 @@ impl Config {
 /// The channel that a server with settings in its database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveChannel {
-    /// Which; never [`DefaultChannel::Auto`].
-    pub channel: DefaultChannel,
+    /// Which.
+    pub channel: ChannelKind,
     /// What the settings of the database hold a part of, in a sentence.
     pub in_part: Option<String>,
     /// Whether that is the channel itself: then it is paused, and its messages wait.
@@ -121,7 +119,7 @@ impl Config {
         };
         let Ok(channel) = self.live_channel() else { return Err(error) };
         // Who asks for the simulator, or has another channel, does not wait for this one.
-        let waits = channel == DefaultChannel::Simulator && self.channel.default == DefaultChannel::Auto;
+        let waits = channel == ChannelKind::Simulator && self.channel.default == DefaultChannel::Auto;
         let in_part = laid.needed().into_iter().find(|needed| needed.are_set(false).is_err());
         let channel = in_part.filter(|_| waits).map_or(channel, |needed| needed.channel);
         Ok(LiveChannel { channel, in_part: Some(error.message().to_owned()), waits })
@@ -130,7 +128,7 @@ impl Config {
 
 /// The keys that a channel needs, with their values.
 struct Needed<'a> {
-    channel: DefaultChannel,
+    channel: ChannelKind,
     title: &'static str,
     keys: Vec<(&'static str, &'a str)>,
 }
@@ -160,16 +158,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_channel_can_be_named_and_nothing_else() {
+        let read = |name: &str| DefaultChannel::try_from(name.to_owned());
+        for kind in ChannelKind::ALL {
+            assert_eq!(read(kind.as_str()), Ok(DefaultChannel::Named(kind)));
+            assert_eq!(serde_json::to_value(DefaultChannel::Named(kind)).unwrap(), kind.as_str());
+        }
+        assert_eq!((read("auto"), read("Auto").is_err()), (Ok(DefaultChannel::Auto), true));
+    }
+
+    #[test]
     fn a_channel_is_configured_whole_or_not_at_all() {
         let config = |lines: &str| toml::from_str::<Config>(lines).unwrap().live_channel();
         let whole = "phone_number_id = \"1\"\nbusiness_account_id = \"2\"\naccess_token = \"t\"\n\
                      app_secret = \"s\"\nverify_token = \"v\"";
         let webhook = "[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"";
-        assert_eq!(config("").unwrap(), DefaultChannel::Simulator);
-        assert_eq!(config(&format!("[whatsapp]\n{whole}\n{webhook}")).unwrap(), DefaultChannel::WhatsApp);
-        assert_eq!(config(webhook).unwrap(), DefaultChannel::Webhook);
+        assert_eq!(config("").unwrap(), ChannelKind::Simulator);
+        assert_eq!(config(&format!("[whatsapp]\n{whole}\n{webhook}")).unwrap(), ChannelKind::WhatsApp);
+        assert_eq!(config(webhook).unwrap(), ChannelKind::Webhook);
         let simulator = format!("[channel]\ndefault = \"simulator\"\n{webhook}");
-        assert_eq!(config(&simulator).unwrap(), DefaultChannel::Simulator);
+        assert_eq!(config(&simulator).unwrap(), ChannelKind::Simulator);
         let error = config("[whatsapp]\nphone_number_id = \"1\"\naccess_token = \"t\"").unwrap_err().to_string();
         assert!(error.contains("whatsapp.business_account_id, whatsapp.app_secret, whatsapp.verify_token"), "{error}");
         let error = config("[channel]\ndefault = \"webhook\"").unwrap_err().to_string();
@@ -186,17 +194,17 @@ mod tests {
             base.live_channel_with(&base.with_settings(&token).unwrap())
         };
         let alone = live("").unwrap();
-        assert_eq!((alone.channel, alone.waits), (DefaultChannel::WhatsApp, true));
+        assert_eq!((alone.channel, alone.waits), (ChannelKind::WhatsApp, true));
         assert!(alone.in_part.unwrap().contains("set whatsapp.phone_number_id"));
         let simulator = live("[channel]\ndefault = \"simulator\"").unwrap();
-        assert_eq!((simulator.channel, simulator.waits), (DefaultChannel::Simulator, false));
+        assert_eq!((simulator.channel, simulator.waits), (ChannelKind::Simulator, false));
         assert!(simulator.in_part.is_some(), "it is told all the same");
         let webhook = live("[webhook]\nurl = \"https://bot.example\"\nsecret = \"s\"").unwrap();
-        assert_eq!((webhook.channel, webhook.waits), (DefaultChannel::Webhook, false));
+        assert_eq!((webhook.channel, webhook.waits), (ChannelKind::Webhook, false));
         let three = "[whatsapp]\nphone_number_id = \"1\"\nbusiness_account_id = \"2\"\napp_secret = \"s\"";
         let refused = live(three).unwrap_err().to_string();
         assert!(refused.contains("set whatsapp.verify_token as well"), "{refused}");
         let whole = live(&format!("{three}\nverify_token = \"v\"")).unwrap();
-        assert_eq!(whole, LiveChannel { channel: DefaultChannel::WhatsApp, in_part: None, waits: false });
+        assert_eq!(whole, LiveChannel { channel: ChannelKind::WhatsApp, in_part: None, waits: false });
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use qyvo::config::{Config, DefaultChannel, Flags};
+use qyvo::channels::ChannelKind;
+use qyvo::config::{Config, Flags};
 use qyvo::domain::EventKind;
 use qyvo::domain::NODE_TYPES;
 use serde_json::{Value, json};
@@ -473,7 +474,7 @@ fn the_pages_name_the_versions_that_are_tested() {
 fn every_configuration_of_the_pages_is_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("qyvo.toml");
-    let channels: Vec<DefaultChannel> = BLOCKS
+    let channels: Vec<ChannelKind> = BLOCKS
         .iter()
         .filter(|block| block.language == "toml")
         .map(|block| {
@@ -483,7 +484,7 @@ fn every_configuration_of_the_pages_is_one() {
             loaded.config.live_channel().unwrap_or_else(|error| panic!("{}: {error}", block.page))
         })
         .collect();
-    assert_eq!(channels, [DefaultChannel::WhatsApp], "the keys switch the channel on");
+    assert_eq!(channels, [ChannelKind::WhatsApp], "the keys switch the channel on");
 }
 
 /// The first cells of the tables of a page.

@@ -91,7 +91,7 @@ fn modules_import_only_what_they_may() {
         ("views", "domain"),
         ("store", "domain error"),
         ("channels", "domain error"),
-        ("config", "domain error"),
+        ("config", "channels domain error"),
         ("telemetry", "config error"),
         ("credentials", "store domain error"),
         ("settings", "store channels config domain error"),

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use qyvo::channels::ChannelKind;
 use qyvo::config::DefaultChannel;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
@@ -141,7 +142,7 @@ async fn other_codings_are_refused_by_name() {
 async fn a_delivery_is_signed_as_it_was_sent() {
     use hmac::{Hmac, KeyInit, Mac};
     let app = TestApp::start_with(|config| {
-        config.channel.default = DefaultChannel::WhatsApp;
+        config.channel.default = DefaultChannel::Named(ChannelKind::WhatsApp);
         config.whatsapp.phone_number_id = "1".to_owned();
         config.whatsapp.business_account_id = "2".to_owned();
         config.whatsapp.access_token = "token".to_owned().into();
