@@ -22,6 +22,15 @@ pub struct NotHere {
     pub hint: &'static str,
 }
 
+/// What must be configured before a channel can be live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// What the channel is called in the sentence that names what is missing.
+    pub channel: &'static str,
+    /// The keys of the configuration: texts that are empty by default.
+    pub keys: &'static [&'static str],
+}
+
 /// How a provider's deliveries are known to be its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deliveries {
@@ -65,6 +74,24 @@ impl ChannelKind {
             Self::Simulator => "The simulator",
             Self::WhatsApp => "WhatsApp",
             Self::Webhook => "The generic webhook",
+        }
+    }
+
+    /// What must be configured before it can be live. `None` where it needs nothing.
+    pub fn needs(self) -> Option<Needs> {
+        match self {
+            Self::Simulator => None,
+            Self::WhatsApp => Some(Needs {
+                channel: "WhatsApp",
+                keys: &[
+                    "whatsapp.phone_number_id",
+                    "whatsapp.business_account_id",
+                    "whatsapp.access_token",
+                    "whatsapp.app_secret",
+                    "whatsapp.verify_token",
+                ],
+            }),
+            Self::Webhook => Some(Needs { channel: "webhook", keys: &["webhook.url", "webhook.secret"] }),
         }
     }
 

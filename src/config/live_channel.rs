@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::channels::ChannelKind;
+use crate::channels::capabilities::Needs;
 use crate::domain::Resend;
 use crate::error::{Error, Result};
 
@@ -52,9 +53,9 @@ impl Config {
     /// `Invalid` when a channel is configured in part: names the keys that are missing.
     pub fn live_channel(&self) -> Result<ChannelKind> {
         let mut whole = Vec::new();
-        for needed in self.needed() {
-            if needed.are_set(self.channel.default == DefaultChannel::Named(needed.channel))? {
-                whole.push(needed.channel);
+        for (kind, needs) in needs() {
+            if self.has_all(needs, self.channel.default == DefaultChannel::Named(kind))? {
+                whole.push(kind);
             }
         }
         Ok(match self.channel.default {
@@ -63,27 +64,26 @@ impl Config {
         })
     }
 
-    /// What each channel needs, in the order in which [`DefaultChannel::Auto`] looks for them.
-    fn needed(&self) -> [Needed<'_>; 2] {
-        let Self { whatsapp, webhook, .. } = self;
-        [
-            Needed {
-                channel: ChannelKind::WhatsApp,
-                title: "WhatsApp",
-                keys: vec![
-                    ("whatsapp.phone_number_id", &whatsapp.phone_number_id),
-                    ("whatsapp.business_account_id", &whatsapp.business_account_id),
-                    ("whatsapp.access_token", whatsapp.access_token.expose()),
-                    ("whatsapp.app_secret", whatsapp.app_secret.expose()),
-                    ("whatsapp.verify_token", whatsapp.verify_token.expose()),
-                ],
-            },
-            Needed {
-                channel: ChannelKind::Webhook,
-                title: "webhook",
-                keys: vec![("webhook.url", &webhook.url), ("webhook.secret", webhook.secret.expose())],
-            },
-        ]
+    /// Whether a channel has all that it needs; half of it is a mistake, and so is nothing of a channel that is asked
+    /// for.
+    fn has_all(&self, needs: Needs, is_asked_for: bool) -> Result<bool> {
+        let mut missing = Vec::new();
+        for key in needs.keys {
+            if self.text(key)?.is_empty() {
+                missing.push(*key);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        if missing.len() == needs.keys.len() && !is_asked_for {
+            return Ok(false);
+        }
+        Err(Error::invalid(format!(
+            "The {} channel is configured in part: set {} as well, or take the other keys of the channel away.",
+            needs.channel,
+            missing.join(", ")
+        )))
     }
 
     /// Which messages of a channel go out again when it is not known whether they arrived.
@@ -120,35 +120,15 @@ impl Config {
         let Ok(channel) = self.live_channel() else { return Err(error) };
         // Who asks for the simulator, or has another channel, does not wait for this one.
         let waits = channel == ChannelKind::Simulator && self.channel.default == DefaultChannel::Auto;
-        let in_part = laid.needed().into_iter().find(|needed| needed.are_set(false).is_err());
-        let channel = in_part.filter(|_| waits).map_or(channel, |needed| needed.channel);
+        let in_part = needs().find(|(_, needs)| laid.has_all(*needs, false).is_err());
+        let channel = in_part.filter(|_| waits).map_or(channel, |(kind, _)| kind);
         Ok(LiveChannel { channel, in_part: Some(error.message().to_owned()), waits })
     }
 }
 
-/// The keys that a channel needs, with their values.
-struct Needed<'a> {
-    channel: ChannelKind,
-    title: &'static str,
-    keys: Vec<(&'static str, &'a str)>,
-}
-
-impl Needed<'_> {
-    /// Whether they are all set; half of them is a mistake, and so is none of a channel that is asked for.
-    fn are_set(&self, is_asked_for: bool) -> Result<bool> {
-        let missing: Vec<&str> = self.keys.iter().filter(|(_, value)| value.is_empty()).map(|(key, _)| *key).collect();
-        if missing.is_empty() {
-            return Ok(true);
-        }
-        if missing.len() == self.keys.len() && !is_asked_for {
-            return Ok(false);
-        }
-        Err(Error::invalid(format!(
-            "The {} channel is configured in part: set {} as well, or take the other keys of the channel away.",
-            self.title,
-            missing.join(", ")
-        )))
-    }
+/// What each channel needs that needs anything, in the order in which [`DefaultChannel::Auto`] looks for them.
+fn needs() -> impl Iterator<Item = (ChannelKind, Needs)> {
+    ChannelKind::ALL.into_iter().filter_map(|kind| Some((kind, kind.needs()?)))
 }
 
 #[cfg(test)]
@@ -165,6 +145,17 @@ mod tests {
             assert_eq!(serde_json::to_value(DefaultChannel::Named(kind)).unwrap(), kind.as_str());
         }
         assert_eq!((read("auto"), read("Auto").is_err()), (Ok(DefaultChannel::Auto), true));
+    }
+
+    #[test]
+    fn what_a_channel_needs_are_keys_of_its_section() {
+        for (kind, needs) in needs() {
+            for key in needs.keys {
+                assert!(key.starts_with(&format!("{kind}.")), "{key}");
+                assert_eq!(Config::default().text(key).unwrap(), "", "{key} is unset by default");
+            }
+        }
+        assert!(Config::default().text("whatsapp.colour").is_err());
     }
 
     #[test]

@@ -105,14 +105,26 @@ impl Config {
         Ok(Some(laid))
     }
 
+    /// The value of a key that holds a text.
+    ///
+    /// # Errors
+    /// `Internal` when there is no such key.
+    pub(super) fn text(&self, key: &str) -> Result<String> {
+        let text = look_up(&self.table()?, key).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| Error::internal(format!("The configuration has no text `{key}`")))
+    }
+
+    fn table(&self) -> Result<Table> {
+        Table::try_from(self)
+            .map_err(|error| Error::internal("The configuration cannot be written as TOML").caused_by(error))
+    }
+
     /// The keys of a section with their values, as JSON; null if there is no such section.
     ///
     /// # Errors
     /// `Internal` when a value cannot be written down.
     pub fn section(&self, name: &str) -> Result<Json> {
-        let cannot = |error| Error::internal("The configuration cannot be written as TOML").caused_by(error);
-        let sections = Table::try_from(self).map_err(cannot)?;
-        serde_json::to_value(sections.get(name))
+        serde_json::to_value(self.table()?.get(name))
             .map_err(|error| Error::internal("A section of the configuration cannot be written").caused_by(error))
     }
 
@@ -121,11 +133,7 @@ impl Config {
     /// # Errors
     /// `Internal` when a value cannot be written down.
     pub fn keys(&self) -> Result<Vec<Setting>> {
-        let tables = || -> std::result::Result<_, toml::ser::Error> {
-            Ok((Table::try_from(self)?, Table::try_from(Self::default())?))
-        };
-        let (values, defaults) = tables()
-            .map_err(|error| Error::internal("The configuration cannot be written as TOML").caused_by(error))?;
+        let (values, defaults) = (self.table()?, Self::default().table()?);
         let json = |key: &str, value: Option<&Value>| {
             let is_secret =
                 SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
