@@ -2,14 +2,16 @@
 //!
 //! Every source must be valid by itself: a wrong value in the file is refused even where a variable overrides it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{Config, SECRETS};
+use super::Config;
+use super::values::{SECRET_MARK, with_secrets_marked};
 use crate::error::{Error, Result};
 
 /// Where the file is looked for, in order, unless `--config` names one.
@@ -198,10 +200,11 @@ impl Layers {
 
     /// Notes the secrets that a configuration file has.
     fn note_secrets(&mut self, table: &Table, path: &Path) {
-        let has = |key: &&str| look_up(table, key).and_then(Value::as_str).is_some_and(|secret| !secret.is_empty());
         let source = SecretSource::Configuration(path.to_owned());
-        self.secret_sources
-            .extend(SECRETS.iter().filter(|key| has(key)).map(|key| ((*key).to_owned(), source.clone())));
+        let secrets = keys(table)
+            .into_iter()
+            .filter(|(key, value)| is_secret(key) && value.as_str().is_some_and(|secret| !secret.is_empty()));
+        self.secret_sources.extend(secrets.map(|(key, _)| (key, source.clone())));
     }
 
     /// Lays `layer` over what is there. `blame` makes the message out of the key, what is wrong with it, and its
@@ -248,6 +251,17 @@ pub(super) fn keys(table: &Table) -> Vec<(String, &Value)> {
         }
     }
     found
+}
+
+/// Whether a key's value is never shown, and a variable ending in `_FILE` may set it, too: whether its type is
+/// [`Secret`](super::Secret).
+pub(super) fn is_secret(key: &str) -> bool {
+    static SECRETS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let marked =
+            with_secrets_marked(|| Table::try_from(Config::default())).expect("there is a default for each key");
+        keys(&marked).into_iter().filter(|(_, value)| value.as_str() == Some(SECRET_MARK)).map(|(key, _)| key).collect()
+    });
+    SECRETS.contains(key)
 }
 
 fn variable(key: &str) -> String {
@@ -307,9 +321,9 @@ where
         let (name, value): (OsString, OsString) = (name.into(), value.into());
         let Some((variable, key, default)) = known.iter().find(|(variable, ..)| name == variable.as_str()) else {
             let name = name.to_string_lossy();
-            let of_secret = known.iter().find(|(variable, key, _)| {
-                SECRETS.contains(&key.as_str()) && name.strip_suffix("_FILE") == Some(variable.as_str())
-            });
+            let of_secret = known
+                .iter()
+                .find(|(variable, key, _)| is_secret(key) && name.strip_suffix("_FILE") == Some(variable.as_str()));
             if let Some((_, key, _)) = of_secret {
                 match read_secret_file(&name, &value)? {
                     Some(secret) => {

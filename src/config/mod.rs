@@ -25,10 +25,6 @@ pub use live_channel::{DefaultChannel, LiveChannel};
 pub use settings::Setting;
 pub use values::{ByteSize, LogFilter, Secret};
 
-/// Keys whose value is never shown, and that a variable ending in `_FILE` may set, too.
-const SECRETS: [&str; 5] =
-    ["admin.password", "whatsapp.access_token", "whatsapp.app_secret", "whatsapp.verify_token", "webhook.secret"];
-
 /// All settings of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

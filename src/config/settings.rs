@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::layers::{keys, look_up, put};
-use super::{Config, Origin, SECRETS};
+use super::layers::{is_secret, keys, look_up, put};
+use super::{Config, Origin};
 use crate::error::{Error, Result};
 
 /// Keys that may be set on the admin page. They take effect at once, without a restart.
@@ -86,7 +86,7 @@ impl Config {
             Some(Value::String(_)) if !value.is_str() => return Err("The value must be a text.".to_owned()),
             _ => {}
         }
-        let is_secret = SECRETS.contains(&key);
+        let is_secret = is_secret(key);
         let most = if is_secret { SECRET_CHARS } else { VALUE_CHARS };
         if value.as_str().is_some_and(|text| text.chars().count() > most) {
             return Err(format!("The value has more than {most} characters."));
@@ -135,10 +135,9 @@ impl Config {
     pub fn keys(&self) -> Result<Vec<Setting>> {
         let (values, defaults) = (self.table()?, Self::default().table()?);
         let json = |key: &str, value: Option<&Value>| {
-            let is_secret =
-                SECRETS.contains(&key) && value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+            let is_set = value.and_then(Value::as_str).is_some_and(|text| !text.is_empty());
             let shown = value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default();
-            if is_secret { Json::from(MASK) } else { shown }
+            if is_secret(key) && is_set { Json::from(MASK) } else { shown }
         };
         let key = |key: String| {
             let origin = self.origins.get(&key).copied();
@@ -146,7 +145,7 @@ impl Config {
                 value: json(&key, look_up(&values, &key)),
                 default: json(&key, look_up(&defaults, &key)),
                 is_editable: EDITABLE.contains(&key.as_str()) && origin.is_none(),
-                is_secret: SECRETS.contains(&key.as_str()),
+                is_secret: is_secret(&key),
                 about: about(&key),
                 origin,
                 key,
@@ -256,5 +255,22 @@ mod tests {
             assert!(!key.value.to_string().contains("horse"), "{}", key.key);
         }
         assert!(!format!("{config:?}").contains("horse"));
+    }
+
+    #[test]
+    fn every_key_of_a_secret_is_masked_and_no_other() {
+        let word = "correct-horse";
+        let mut masked = Vec::new();
+        for key in Config::default().keys().unwrap() {
+            let mut table = Config::default().table().unwrap();
+            put(&mut table, &key.key, word.into());
+            // The type of a secret does not show it; keys that do not take the word hold no secret.
+            let Ok(config) = table.try_into::<Config>() else { continue };
+            let is_hidden = !format!("{config:?}").contains(word);
+            let shown = config.keys().unwrap().into_iter().find(|shown| shown.key == key.key).unwrap();
+            assert_eq!((shown.value == MASK, shown.is_secret), (is_hidden, is_hidden), "{}", key.key);
+            masked.extend(is_hidden.then_some(key.key));
+        }
+        assert!(["admin.password", "webhook.secret"].iter().all(|key| masked.iter().any(|it| it == key)), "{masked:?}");
     }
 }

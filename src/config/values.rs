@@ -1,5 +1,6 @@
 //! Values of the configuration that are more than a number or a text, and how they are read.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -137,9 +138,31 @@ impl From<LogFilter> for String {
 }
 
 /// A text that is never shown. It serialises as it is, because the layers of a configuration pass through a table.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// What a secret serialises as inside of [`with_secrets_marked`].
+pub(super) const SECRET_MARK: &str = "a secret";
+
+thread_local! {
+    static ARE_SECRETS_MARKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what serialises a configuration, with [`SECRET_MARK`] in the place of each secret: so the keys that hold one
+/// are found by their type.
+pub(super) fn with_secrets_marked<T>(serialise: impl FnOnce() -> T) -> T {
+    ARE_SECRETS_MARKED.set(true);
+    let marked = serialise();
+    ARE_SECRETS_MARKED.set(false);
+    marked
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if ARE_SECRETS_MARKED.get() { SECRET_MARK } else { &self.0 })
+    }
+}
 
 impl Secret {
     /// The text itself; empty if none is set.
