@@ -37,8 +37,8 @@ pub struct Effective {
     pub requests_per_minute: u32,
     /// Where users reach the server; empty if that is the address it listens on.
     pub public_url: String,
-    /// What calls to WhatsApp are authorised with; empty if it is not set.
-    pub access_token: Secret,
+    /// What calls to the channels' providers are authorised with, by the keys that hold it; empty if it is not set.
+    pub access_tokens: BTreeMap<&'static str, Secret>,
 }
 
 /// A configuration with stored values laid under it.
@@ -48,6 +48,9 @@ pub struct Laid {
     pub all: Vec<Setting>,
     /// What follows from them.
     pub effective: Effective,
+    /// The configuration with the keys of channels that the settings of the database hold: a token that was set on the
+    /// admin page is as good as one in the file.
+    pub complete: Config,
     /// What the next start would refuse, or leave waiting, in a sentence.
     pub trouble: Option<String>,
 }
@@ -61,25 +64,23 @@ pub type Wrong = Vec<(String, String)>;
 /// What is wrong with them.
 pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
     let laid = config.with_settings(stored)?;
-    let all = laid.keys().map_err(|error| vec![("config".to_owned(), error.to_string())])?;
+    let unwritable = |error: Error| vec![("config".to_owned(), error.to_string())];
+    let all = laid.keys().map_err(unwritable)?;
+    let token_keys = ChannelKind::ALL.into_iter().filter_map(ChannelKind::access_token_key);
+    let token_of = |key| Ok((key, Secret::from(laid.text(key)?)));
     let effective = Effective {
         default_ttl: laid.sessions.default_ttl,
         requests_per_minute: laid.limits.requests_per_minute,
         public_url: laid.server.public_url.clone(),
-        access_token: laid.whatsapp.access_token.clone(),
+        access_tokens: token_keys.map(token_of).collect::<Result<_>>().map_err(unwritable)?,
     };
+    let tokens = stored.iter().filter(|(key, _)| ChannelKind::with_access_token(key).is_some());
+    let complete = config.with_settings(&tokens.map(owned).collect())?;
     let trouble = match config.live_channel_with(&laid) {
         Ok(live) => live.in_part,
         Err(error) => Some(error.message().to_owned()),
     };
-    Ok(Laid { all, effective, trouble })
-}
-
-/// A configuration with the keys of channels that the settings of the database hold.
-pub(crate) fn complete(config: &Config, settings: &Effective) -> Config {
-    let mut complete = config.clone();
-    complete.whatsapp.access_token = settings.access_token.clone();
-    complete
+    Ok(Laid { all, effective, complete, trouble })
 }
 
 /// The channel that a configuration makes live.
@@ -109,9 +110,8 @@ pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> V
     let live = lay(config, &stored)
         .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))
         .and_then(|laid| {
-            let complete = complete(config, &laid.effective);
-            let live = config.live_channel_with(&complete)?;
-            make_channel(&complete, &live)?;
+            let live = config.live_channel_with(&laid.complete)?;
+            make_channel(&laid.complete, &live)?;
             Ok(live)
         });
     match live {
@@ -227,6 +227,11 @@ impl Settings {
     /// What the server follows.
     pub fn effective(&self) -> Effective {
         self.current().laid.effective.clone()
+    }
+
+    /// The configuration with the keys of channels that the database holds.
+    pub(crate) fn complete(&self) -> Config {
+        self.current().laid.complete.clone()
     }
 
     /// Every key, with the source of its value.

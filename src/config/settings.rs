@@ -10,12 +10,12 @@ use toml::{Table, Value};
 
 use super::layers::{is_secret, keys, look_up, put};
 use super::{Config, Origin};
+use crate::channels::ChannelKind;
 use crate::error::{Error, Result};
 
-/// Keys that may be set on the admin page. They take effect at once, without a restart.
-const EDITABLE: [&str; 7] = [
+/// Keys that may be set on the admin page, beside those of access tokens. They take effect at once, without a restart.
+const EDITABLE: [&str; 6] = [
     "server.public_url",
-    "whatsapp.access_token",
     "sessions.default_ttl",
     "limits.requests_per_minute",
     "account.name",
@@ -70,7 +70,7 @@ impl Config {
 
     /// `None` where a file, the environment or a flag says otherwise, be it that the key is empty.
     fn with_setting(&self, key: &str, value: &Json) -> Result<Option<Self>, String> {
-        if !EDITABLE.contains(&key) {
+        if !is_editable(key) {
             return Err("This key cannot be set here.".to_owned());
         }
         let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
@@ -109,7 +109,7 @@ impl Config {
     ///
     /// # Errors
     /// `Internal` when there is no such key.
-    pub(super) fn text(&self, key: &str) -> Result<String> {
+    pub fn text(&self, key: &str) -> Result<String> {
         let text = look_up(&self.table()?, key).and_then(Value::as_str).map(str::to_owned);
         text.ok_or_else(|| Error::internal(format!("The configuration has no text `{key}`")))
     }
@@ -144,7 +144,7 @@ impl Config {
             Setting {
                 value: json(&key, look_up(&values, &key)),
                 default: json(&key, look_up(&defaults, &key)),
-                is_editable: EDITABLE.contains(&key.as_str()) && origin.is_none(),
+                is_editable: is_editable(&key) && origin.is_none(),
                 is_secret: is_secret(&key),
                 about: about(&key),
                 origin,
@@ -153,6 +153,10 @@ impl Config {
         };
         Ok(keys(&defaults).into_iter().map(|(name, _)| key(name)).collect())
     }
+}
+
+fn is_editable(key: &str) -> bool {
+    EDITABLE.contains(&key) || ChannelKind::with_access_token(key).is_some()
 }
 
 /// The sentences that stand above a key in the example.

@@ -16,7 +16,7 @@ use crate::api;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::runtime::{Clock, Runtime};
-use crate::settings::{Settings, TAKE_AWAY, complete, make_channel};
+use crate::settings::{Settings, TAKE_AWAY, make_channel};
 use crate::store::{self, Store};
 
 /// The whole program, wired and bound to its port.
@@ -39,8 +39,7 @@ impl App {
         let store = Self::open_store(config)?;
         pin_password(&store, config, clock.now())?;
         let settings = Settings::load(&store, config.clone())?;
-        // A token that was set on the admin page is as good as one in the file.
-        let complete = complete(config, &settings.effective());
+        let complete = settings.complete();
         let live = config.live_channel_with(&complete)?;
         if let Some(sentence) = live.in_part.as_ref().filter(|_| !live.waits) {
             tracing::warn!("settings of the database are not used: {sentence} {TAKE_AWAY}");

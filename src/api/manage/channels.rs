@@ -73,7 +73,7 @@ pub(in crate::api) async fn resume_channel(
         let token = web::block(move || (shared.read_secret)(key)).await;
         let token = token.map_err(|error| Error::internal("Reading a file panicked").caused_by(error))?;
         if let Some(token) = token.map_err(|error| unreadable_token(key, &error))? {
-            state.use_access_token(token).await?;
+            state.use_access_token(key, token).await?;
         }
     }
     if state.runtime.resume_channel().await? {

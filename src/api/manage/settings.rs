@@ -59,8 +59,8 @@ pub(in crate::api) async fn change_settings(
     let changed = state.settings.change(state.runtime.store(), changes, now).await?;
     changed.map_err(ApiError::Validation)?;
     state.follow_settings();
-    if let Some((_, Value::String(token))) = live_token {
-        state.use_access_token(token).await?;
+    if let Some((key, Value::String(token))) = live_token {
+        state.use_access_token(key, token).await?;
     }
     Ok(HttpResponse::Ok().json(view(&state)))
 }

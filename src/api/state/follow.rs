@@ -41,12 +41,19 @@ pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<
 async fn reload(state: &State) -> Result<(), ApiError> {
     state.admit().await?;
     state.runtime.reload_endpoints().await?;
-    let before = state.settings.effective().access_token;
+    let live_token = || {
+        let key = state.live_token_key()?;
+        Some((key, state.settings.effective().access_tokens.remove(key)?))
+    };
+    let before = live_token();
     state.settings.reload(state.runtime.store()).await?;
     state.follow_settings();
-    let token = state.settings.effective().access_token;
-    if token != before && !token.expose().is_empty() {
-        state.use_access_token(token.expose().to_owned()).await?;
+    let after = live_token();
+    if after != before
+        && let Some((key, token)) = after
+        && !token.expose().is_empty()
+    {
+        state.use_access_token(key, token.expose().to_owned()).await?;
     }
     Ok(())
 }

@@ -87,10 +87,10 @@ impl State {
         self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash)).await
     }
 
-    /// Sends with another access token from now on.
-    pub(in crate::api) async fn use_access_token(&self, token: String) -> Result<(), ApiError> {
+    /// Sends with another access token from now on, if the live channel is the one whose token the key holds.
+    pub(in crate::api) async fn use_access_token(&self, key: &str, token: String) -> Result<(), ApiError> {
         // Elsewhere it is kept for the day that the channel is live.
-        if self.live_token_key().is_some() {
+        if self.live_token_key() == Some(key) {
             self.runtime.set_access_token(token).await?;
         }
         Ok(())
