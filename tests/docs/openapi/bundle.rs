@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use qyvo::channels::ChannelKind;
+use qyvo::channels::capabilities::address_kinds;
 use qyvo::domain::{EventKind, Place, Reason};
 use regex::Regex;
 
@@ -68,6 +70,14 @@ fn generated(name: &str) -> Vec<&'static str> {
         EventKind::ALL.map(EventKind::as_str).into_iter().filter(|name| name.starts_with(begin)).collect()
     };
     match name {
+        // In the order in which they are listed: those that reach phones first.
+        "channels" => {
+            let mut kinds = ChannelKind::ALL;
+            kinds.sort_by_key(|kind| !kind.reaches_phones());
+            kinds.map(ChannelKind::as_str).to_vec()
+        }
+        "channels of simulations" => ChannelKind::ALL.map(ChannelKind::as_str).to_vec(),
+        "kinds of addresses" => address_kinds().iter().map(|kind| kind.as_str()).collect(),
         "webhook events" => events(""),
         "webhook events of sessions" => events("session."),
         "webhook events of contacts" => events("contact."),
