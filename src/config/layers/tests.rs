@@ -97,7 +97,10 @@ fn errors_in_the_file_name_it_and_the_key_and_say_what_to_write() {
         ("[sessions]\nsweep_interval = \"9ms\"", "`sessions.sweep_interval`: 9ms is out of range: 10ms to 1h"),
         ("[sessions]\nsweep_interval = \"61m\"", "10ms to 1h are allowed"),
         ("[limits]\nrequests_per_minute = -1", "Write for example requests_per_minute = 6000 in [limits]."),
-        ("[channel]\ndefault = \"telegram\"", "write `auto`, `simulator`, `whatsapp` or `webhook`"),
+        (
+            "[channel]\ndefault = \"pigeon\"",
+            "`channel.default`: `pigeon` is not a channel: write `auto`, `simulator`, ",
+        ),
         ("[outbox]\nunknown_after = \"0s\"", "1s to 1h are allowed"),
         ("[webhook]\ntext_chars = 999", "1,000 to 65,536 are allowed"),
         ("[whatsapp]\nphone_number_id = \"1/../2\"", "`1/../2` is not an id"),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use qyvo::channels::ChannelKind;
 use qyvo::config::Config;
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
@@ -100,8 +101,12 @@ async fn the_simulator_says_what_it_is_and_nothing_else_can_be_asked() {
         assert_eq!((&simulator["name"], &simulator["is_live"]), (&json!("simulator"), &json!(true)));
         assert_eq!((&simulator["state"], &simulator["reaches_phones"]), (&json!("running"), &json!(false)));
         assert_eq!(simulator["queue"], json!({"length": 0, "oldest_seconds": null}));
-        let off: Vec<_> = channels["data"].as_array().unwrap()[1..].iter().map(|one| &one["state"]).collect();
-        assert_eq!(off, ["off", "off"]);
+        let off = &channels["data"].as_array().unwrap()[1..];
+        assert_eq!(off.len(), ChannelKind::ALL.len() - 1);
+        assert!(
+            off.iter().all(|one| *one == json!({"name": one["name"], "is_live": false, "state": "off"})),
+            "{off:?}"
+        );
         let tested = app.post("/channels/simulator/test", &json!({})).await.expect(200);
         assert!(tested["text"].as_str().unwrap().contains("none reaches a phone"));
         let other = app.post("/channels/whatsapp/test", &json!({})).await.expect(409);
@@ -248,7 +253,9 @@ async fn a_paused_channel_takes_triggers_and_sends_once_it_is_resumed() {
         let started = app.trigger(flow, PHONE).await.expect(201);
         app.runtime.run_outbox_once().await.unwrap();
         app.advance(60);
-        let channel = &app.get("/channels").await.body["data"][0];
+        let channels = app.get("/channels").await.body["data"].as_array().unwrap().clone();
+        assert_eq!(channels.last().unwrap()["name"], "simulator", "those that reach phones come first");
+        let channel = &channels[0];
         assert_eq!(channel["queue"], json!({"length": 1, "oldest_seconds": 60}));
         assert!(far_side.asked.try_recv().is_err(), "nothing goes out");
 
