@@ -158,7 +158,9 @@ async fn access(story: &mut Story) {
     story.get("tokens", "/tokens").await;
     story.get("me", "/me").await;
     let account = json!({"account.name": "Ana", "account.email": "ana@example.com", "account.tenant": "Shop"});
-    story.send("settings-changed", Method::PUT, "/settings", &[], account).await;
+    let change = story.request(Method::PUT, "/settings").json(&account);
+    let is_changed = |row: &Value| row["key"].as_str().is_some_and(|key| account.get(key).is_some());
+    story.ask_for("settings-changed", change, is_changed).await;
     story.send("settings-refused", Method::PUT, "/settings", &[], json!({"colour": 1, "account.email": 7})).await;
     story.get("me-named", "/me").await;
     let (base, client) = (story.app.base.clone(), story.app.client.clone());
@@ -173,7 +175,7 @@ async fn access(story: &mut Story) {
 
 async fn channels(story: &mut Story) {
     let (base, client) = (story.app.base.clone(), story.app.client.clone());
-    story.get("channels", "/channels").await;
+    story.get_channels("channels").await;
     story.ask("ready", client.get(format!("{base}/readyz"))).await;
     story.post("channel-tested", "/channels/simulator/test", json!({})).await;
     story.post("channel-not-live", "/channels/whatsapp/test", json!({})).await;

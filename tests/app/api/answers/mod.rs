@@ -11,6 +11,7 @@ mod phones;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use qyvo::channels::ChannelKind;
 use qyvo::config::Config;
 use qyvo::store::tokens::Scope;
 use regex::Regex;
@@ -43,7 +44,12 @@ impl Story {
     pub(super) async fn begin(name: &'static str, change: impl FnOnce(&mut Config)) -> Self {
         let app = TestApp::start_with(change).await;
         let folder = app.folder.path().to_str().unwrap().to_owned();
-        let names = vec![(app.base.clone(), "<server>".to_owned()), (folder, "<folder>".to_owned())];
+        let channels = ChannelKind::ALL.map(ChannelKind::as_str).join(", ");
+        let names = vec![
+            (app.base.clone(), "<server>".to_owned()),
+            (folder, "<folder>".to_owned()),
+            (channels, "<channels>".to_owned()),
+        ];
         Self { app, name, names, told: Vec::new() }
     }
 
@@ -92,6 +98,16 @@ impl Story {
 
     /// Makes a request, holds its answer, and gives the body.
     pub(super) async fn ask(&mut self, name: &str, request: reqwest::RequestBuilder) -> Value {
+        self.ask_for(name, request, |_| true).await
+    }
+
+    /// Makes a request, holds those items of the list that it is answered, and gives the body.
+    pub(super) async fn ask_for(
+        &mut self,
+        name: &str,
+        request: reqwest::RequestBuilder,
+        is_held: impl Fn(&Value) -> bool,
+    ) -> Value {
         let request = request.build().unwrap();
         let url = request.url();
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
@@ -104,11 +120,19 @@ impl Story {
             }
         }
         let body = response.text().await.unwrap();
-        self.hold(name, &format!("{head}\n{body}"));
-        serde_json::from_str(&body).unwrap_or(Value::Null)
+        let read = serde_json::from_str(&body).unwrap_or(Value::Null);
+        let mut held = body;
+        for item in read["data"].as_array().into_iter().flatten().filter(|item| !is_held(item)) {
+            // With the comma on one side of it.
+            let item = item.to_string();
+            let cut = [format!(",{item}"), format!("{item},"), item].into_iter().find(|cut| held.contains(cut));
+            held = held.replacen(&cut.expect("an answer is written as it is read"), "", 1);
+        }
+        self.hold(name, &format!("{head}\n{held}"));
+        read
     }
 
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/api/v1{path}", self.app.base);
         self.app.client.request(method, url).bearer_auth(secret(Scope::Admin))
     }
@@ -116,6 +140,12 @@ impl Story {
     pub(super) async fn get(&mut self, name: &str, path: &str) -> Value {
         let request = self.request(Method::GET, path);
         self.ask(name, request).await
+    }
+
+    /// Asks for the channels and holds the live one: the others are there by their names alone.
+    pub(super) async fn get_channels(&mut self, name: &str) -> Value {
+        let request = self.request(Method::GET, "/channels");
+        self.ask_for(name, request, |channel| channel["is_live"] == true).await
     }
 
     pub(super) async fn post(&mut self, name: &str, path: &str, body: Value) -> Value {

@@ -100,7 +100,7 @@ async fn what_the_generic_channel_posts_is_what_it_was() {
         drain(&story).await;
         story.get("messages-by-api", &format!("{messages}?limit=3")).await;
         story.post("channel-tested", "/channels/webhook/test", json!({})).await;
-        story.get("channels", "/channels").await;
+        story.get_channels("channels").await;
         story.hold_requests("posted", &site.seen());
         while story.app.runtime.run_due_webhooks().await.unwrap() > 0 {}
         story.hold_requests("webhook-events", &hook.seen());
@@ -251,7 +251,7 @@ async fn answers_on_whatsapp_are_what_they_were() {
         deliver(&story.app, &change("messages", &json!({"statuses": [failed]}))).await.expect(200);
         deliver(&story.app, &change("account_update", &json!({"event": "VERIFIED_ACCOUNT"}))).await.expect(200);
         story.get("strays", "/channels/whatsapp/strays").await;
-        story.get("channels", "/channels").await;
+        story.get_channels("channels").await;
         story.get("contact-exported", &format!("{contact}/export")).await;
         story.get("stats", "/stats?hours=1").await;
         while story.app.runtime.run_due_webhooks().await.unwrap() > 0 {}
