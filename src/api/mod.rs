@@ -13,6 +13,7 @@ mod request;
 mod state;
 
 use crate::domain::Scope;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -23,6 +24,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, Route, guard, web};
 use uuid::Uuid;
 
+use crate::channels::ChannelKind;
 use crate::error::Code;
 use crate::telemetry::Sparing;
 use error::ApiError;
@@ -81,7 +83,8 @@ const API: Option<Scope> = Some(Scope::Api);
 const ADMIN: Option<Scope> = Some(Scope::Admin);
 const OPEN: Option<Scope> = None;
 
-/// The routes below `/api/v1` and `/v1`. Each is described in `static/openapi.yaml`, and each described there is here.
+/// The routes below `/api/v1` and `/v1`, besides [`DELIVERIES`]. Each is described in `static/openapi.yaml`, and each
+/// described there is here.
 #[rustfmt::skip]
 const ROUTES: &[Entry] = &[
     entry(Method::POST, "/actions/trigger-flow", TRIGGER, || web::to(actions::flows::trigger_flow)),
@@ -113,8 +116,6 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/sessions/{id}/events", ADMIN, || web::to(session_events::send_session_event)),
     entry(Method::POST, "/inbound", API, || web::to(generic::receive_inbound)),
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(deliveries::receive_delivery))
-        .limited(deliveries::DELIVERY_BYTES),
     entry(Method::GET, "/sessions", ADMIN, || web::to(sessions::list_sessions)),
     entry(Method::GET, "/sessions/{id}", ADMIN, || web::to(sessions::get_session)),
     entry(Method::GET, "/sessions/{id}/turns", ADMIN, || web::to(sessions::list_turns)),
@@ -201,20 +202,26 @@ const ROOT_ROUTES: &[Entry] = &[
     document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
-    entry(Method::POST, "/webhooks/whatsapp", OPEN, || web::to(deliveries::receive_delivery))
-        .limited(deliveries::DELIVERY_BYTES),
 ];
+
+/// The routes by which deliveries come in, below `/api/v1` and `/v1` and at the root: one for each kind of channel
+/// whose provider delivers anything.
+static DELIVERIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let paths = ChannelKind::ALL.into_iter().filter_map(|kind| Some(kind.deliveries()?.path));
+    let route = || web::to(deliveries::receive_delivery);
+    paths.map(|path| entry(Method::POST, path, OPEN, route).limited(deliveries::DELIVERY_BYTES)).collect()
+});
 
 /// Adds all routes to an application.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for prefix in ["/api/v1", "/v1"] {
         let mut scope = web::scope(prefix);
-        for entries in by_path(ROUTES) {
+        for entries in by_path(ROUTES.iter().chain(DELIVERIES.iter())) {
             scope = scope.service(resource(entries));
         }
         config.service(scope.default_service(web::to(not_found)));
     }
-    for entries in by_path(ROOT_ROUTES) {
+    for entries in by_path(ROOT_ROUTES.iter().chain(DELIVERIES.iter())) {
         config.service(resource(entries));
     }
     // Files and not routes of the API: what they are is the folder's business.
@@ -228,8 +235,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-/// The entries of each path, in the table's order.
-fn by_path(entries: &'static [Entry]) -> Vec<Vec<&'static Entry>> {
+/// The entries of each path, in their order.
+fn by_path(entries: impl Iterator<Item = &'static Entry>) -> Vec<Vec<&'static Entry>> {
     let mut groups: Vec<Vec<&'static Entry>> = Vec::new();
     for entry in entries {
         match groups.iter_mut().find(|group| group[0].path == entry.path) {

@@ -31,9 +31,11 @@ pub struct Needs {
     pub keys: &'static [&'static str],
 }
 
-/// How a provider's deliveries are known to be its own.
+/// Where a provider's deliveries come in, and how they are known to be its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deliveries {
+    /// The path of their route.
+    pub path: &'static str,
     /// The header that carries the proof.
     pub proof: &'static str,
     /// What to do where the proof is missing or wrong, in a sentence.
@@ -217,10 +219,11 @@ impl ChannelKind {
         }
     }
 
-    /// What its provider delivers to `POST /webhooks/{name}`, where it delivers anything.
+    /// What its provider delivers, where it delivers anything.
     pub fn deliveries(self) -> Option<Deliveries> {
         match self {
             Self::WhatsApp => Some(Deliveries {
+                path: "/webhooks/whatsapp",
                 proof: "X-Hub-Signature-256",
                 hint: "Enter the app's secret as `whatsapp.app_secret`.",
             }),

@@ -4,4 +4,5 @@
 
 mod openapi;
 mod readme;
+mod routes;
 mod tidy;

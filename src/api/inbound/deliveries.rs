@@ -25,15 +25,16 @@ const FREE_BYTES: usize = 64 * 1024;
 /// an attacker that wants to fill them has to send as much every few seconds.
 pub(crate) const UNPROVEN_BYTES: usize = 48 * 1024 * 1024;
 
-/// Takes a delivery of the channel that the path ends with, and answers once all of it is committed.
+/// Takes a delivery of the channel whose path it is, and answers once all of it is committed.
 pub(in crate::api) async fn receive_delivery(
     request: HttpRequest,
     state: web::Data<State>,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let kind = ChannelKind::parse(request.path().rsplit('/').next().unwrap_or_default());
-    let known = kind.and_then(|kind| Some((kind, kind.deliveries()?)));
-    let Some((kind, rules)) = known else { return Err(ApiError::not_found("Channel not found")) };
+    let mut known = ChannelKind::ALL.into_iter().filter_map(|kind| Some((kind, kind.deliveries()?)));
+    let Some((kind, rules)) = known.find(|(_, rules)| request.path().ends_with(rules.path)) else {
+        return Err(ApiError::not_found("Channel not found"));
+    };
     let channel = live_channel(&state, kind)?;
     let proof = request.headers().get(rules.proof).and_then(|value| value.to_str().ok());
     // A body without a proof is not worth reading.

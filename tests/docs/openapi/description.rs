@@ -7,6 +7,8 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 use testkit::tools;
 
+use crate::routes::routes;
+
 const INSTALL: &str = "python3 -m pip install --target target/tools/schemathesis schemathesis==4.32.0 \
                        hypothesis==6.170.15 openapi-spec-validator==0.9.0";
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -186,12 +188,7 @@ fn every_operation_names_itself_and_the_answers_that_it_can_give() {
 
 #[test]
 fn every_operation_names_the_scope_that_its_route_wants() {
-    let table = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/mod.rs")).unwrap();
-    let row = Regex::new(r#"(?m)^    (?:entry|document)\(Method::([A-Z]+), "([^"]+)", ([A-Z]+)"#).unwrap();
-    let scopes: BTreeMap<String, String> = row
-        .captures_iter(&table)
-        .map(|found| (format!("{} {}", &found[1], &found[2]), found[3].to_lowercase()))
-        .collect();
+    let scopes: BTreeMap<String, String> = routes().into_iter().map(|route| (route.name(), route.scope)).collect();
     let description = Description::read();
     let named = Regex::new(r"[Nn]eeds\s+the\s+scope\s+`([a-z]+)`").unwrap();
     let mut wrong = Vec::new();

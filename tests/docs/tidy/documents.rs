@@ -8,6 +8,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::root;
+use crate::routes::routes;
 
 /// Where paths of the tree begin.
 const TOP: [&str; 10] = [".cargo", ".ci", "benches", "crates", "docs", "fuzz", "openapi", "src", "static", "tests"];
@@ -214,14 +215,12 @@ fn keys_and_variables_in_documents_are_those_of_the_configuration() {
 
 #[test]
 fn routes_in_documents_are_routes() {
-    let table = fs::read_to_string(root().join("src/api/mod.rs")).unwrap();
-    let row = Regex::new(r#"\b(?:entry|document)\(Method::([A-Z]+), "([^"]+)""#).unwrap();
     let placeholder = Regex::new(r"\\\{[^}]*\\\}").unwrap();
-    let routes: Vec<Regex> = row
-        .captures_iter(&table)
-        .map(|found| {
-            let path = placeholder.replace_all(&regex::escape(&found[2]), "[^/]+").into_owned();
-            Regex::new(&format!("^{} /api/v1{path}$", &found[1])).unwrap()
+    let routes: Vec<Regex> = routes()
+        .into_iter()
+        .map(|route| {
+            let path = placeholder.replace_all(&regex::escape(&route.path), "[^/]+").into_owned();
+            Regex::new(&format!("^{} /api/v1{path}$", route.method)).unwrap()
         })
         .collect();
     let like_a_route = Regex::new(r"^(GET|POST|PUT|PATCH|DELETE) /").unwrap();
