@@ -86,12 +86,30 @@ impl Config {
         )))
     }
 
-    /// Which messages of a channel go out again when it is not known whether they arrived.
-    pub fn resend_on(&self, channel: ChannelKind) -> Resend {
-        match channel {
-            ChannelKind::Webhook => self.webhook.resend,
-            ChannelKind::Simulator | ChannelKind::WhatsApp => self.whatsapp.resend,
-        }
+    /// What the section of a channel says of how its messages go out.
+    ///
+    /// # Errors
+    /// `Internal` when the section cannot be written down, or a key of it means something else.
+    pub fn sending(&self, channel: ChannelKind) -> Result<Sending> {
+        let read: Option<Sending> = serde_json::from_value(self.section(channel.as_str())?)
+            .map_err(|error| Error::internal(format!("The section `{channel}` cannot be read")).caused_by(error))?;
+        Ok(read.unwrap_or_default())
+    }
+}
+
+/// Keys that mean the same in the section of each channel that has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Sending {
+    /// Which messages go out again when it is not known whether they arrived; none where there is no such key.
+    pub resend: Resend,
+    /// Messages in both directions that the channel's account may handle in a second.
+    pub messages_per_second: Option<u32>,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self { resend: Resend::None, messages_per_second: None }
     }
 }
 
@@ -174,6 +192,19 @@ mod tests {
         let error = config("[channel]\ndefault = \"webhook\"").unwrap_err().to_string();
         assert!(error.contains("set webhook.url, webhook.secret"), "{error}");
         assert!(config("[webhook]\nurl = \"https://bot.example\"").is_err());
+    }
+
+    #[test]
+    fn how_messages_go_out_stands_in_the_section_of_their_channel() {
+        let lines = "[whatsapp]\nresend = \"none\"\nmessages_per_second = 7\n[webhook]\nresend = \"texts\"";
+        let config: Config = toml::from_str(lines).unwrap();
+        let sending = |kind| {
+            let Sending { resend, messages_per_second } = config.sending(kind).unwrap();
+            (resend, messages_per_second)
+        };
+        assert_eq!(sending(ChannelKind::WhatsApp), (Resend::None, Some(7)));
+        assert_eq!(sending(ChannelKind::Webhook), (Resend::Texts, None));
+        assert_eq!(sending(ChannelKind::Simulator), (Resend::None, None), "it has no section");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl App {
         keep_channel(&store, channel.name(), clock.now())?;
         let is_pinned = !config.admin.password.expose().is_empty();
         let logins = api::Logins::load(&store, is_pinned, config.server.trusted_proxies.clone(), clock.now())?;
-        let runtime = Runtime::new(store.clone(), clock, options(&complete, &live, channel));
+        let runtime = Runtime::new(store.clone(), clock, options(&complete, &live, channel)?);
         let (closing, closed) = watch::channel(false);
         let state = web::Data::new(api::State {
             tokens: api::Tokens::load(&store)?,

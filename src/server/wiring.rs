@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::channels::Channel;
-use crate::config::{Config, LiveChannel};
+use crate::config::{Config, LiveChannel, Sending};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::runtime::{Options, Routing};
@@ -11,11 +11,16 @@ use crate::store::{Store, Tx, WriteClass};
 use crate::{credentials, settings};
 
 /// The options of the runtime by a configuration.
-pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> Options {
-    Options {
+///
+/// # Errors
+/// `Internal` when a section of the configuration cannot be written down.
+pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> Result<Options> {
+    let Sending { resend, messages_per_second } = config.sending(live.channel)?;
+    let unset = Options::new(channel, config.sessions.default_ttl);
+    Ok(Options {
         unknown_after: config.outbox.unknown_after,
-        resend: config.resend_on(live.channel),
-        messages_per_second: config.whatsapp.messages_per_second,
+        resend,
+        messages_per_second: messages_per_second.unwrap_or(unset.messages_per_second),
         routing: Routing {
             opt_out_words: config.routing.opt_out_words.clone(),
             opt_in_words: config.routing.opt_in_words.clone(),
@@ -23,8 +28,8 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
             colleague_pause: config.routing.colleague_pause,
         },
         allow: config.http_request.allow.clone(),
-        ..Options::new(channel, config.sessions.default_ttl)
-    }
+        ..unset
+    })
 }
 
 /// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
