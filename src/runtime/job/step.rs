@@ -17,7 +17,7 @@ use crate::store::{Counter, flows, turns};
 /// What became of an event.
 pub(in crate::runtime) enum Taken {
     /// The session took it.
-    Taken,
+    Accepted,
     /// The session took a reply that answers no question, for this reason.
     NoAnswer(Reason),
     /// It changed nothing, for this reason.
@@ -146,7 +146,7 @@ impl Job<'_> {
         event: &Event,
     ) -> Result<Option<Reason>, Deferred> {
         Ok(match self.apply_reply(loaded, event)? {
-            Taken::Taken | Taken::NoAnswer(_) => None,
+            Taken::Accepted | Taken::NoAnswer(_) => None,
             Taken::Ignored(why) => Some(why),
         })
     }
@@ -213,7 +213,7 @@ impl Job<'_> {
             self.emit_session(event, contact_seq, &loaded.contact, &session)?;
         }
         loaded.session = session;
-        Ok(no_answer.map_or(Taken::Taken, Taken::NoAnswer))
+        Ok(no_answer.map_or(Taken::Accepted, Taken::NoAnswer))
     }
 
     /// Stores a session's contact as a turn has left it, with the messages that went out in it, and gives its row.

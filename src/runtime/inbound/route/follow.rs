@@ -23,7 +23,7 @@ pub(in crate::runtime::inbound) fn follow(
         Route::To(mut loaded) => {
             let answers_turn = answered_turn(job, inbound, loaded.session.id)?;
             let (handling, why) = match job.apply_reply(&mut loaded, &event(inbound.reply(kind, answers_turn)))? {
-                Taken::Taken => return Ok(()),
+                Taken::Accepted => return Ok(()),
                 Taken::NoAnswer(why) => (Handling::Reply, why),
                 Taken::Ignored(why) => {
                     received.handling = Handling::Ignored;
