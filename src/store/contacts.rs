@@ -56,7 +56,7 @@ pub struct Address {
     pub retired_at: Option<Timestamp>,
 }
 
-/// The columns of a profile, which [`read`] and [`write`] take in this order.
+/// The columns of a profile, which [`read()`] and [`write()`] take in this order.
 macro_rules! columns {
     ($of:literal) => {
         concat!(
