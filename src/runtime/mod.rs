@@ -10,6 +10,7 @@ pub mod authoring;
 mod calls;
 mod clock;
 mod commands;
+mod deliveries;
 mod inbound;
 mod indexer;
 mod job;
@@ -164,6 +165,11 @@ impl Runtime {
     /// What changes from now on.
     pub fn watch(&self) -> Receiver<Arc<Change>> {
         self.shared().feed.watch()
+    }
+
+    /// Has the outbox look for what may go out.
+    pub(in crate::runtime) fn wake_outbox(&self) {
+        self.shared().signals.messages.notify_one();
     }
 
     /// Publishes a committed change to all subscribers.

@@ -145,7 +145,7 @@ impl Runtime {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(TemplateSync::ByHand),
             Err(refusal) => {
-                self.heed(&refusal, now).await;
+                self.pause_if_down(&refusal, now).await;
                 tracing::warn!(channel, code = refusal.code, text = refusal.text, "templates could not be fetched");
                 let refused = Some((refusal.code.clone(), refusal.text.clone()));
                 self.store()

@@ -2,6 +2,7 @@
 
 pub(super) mod answer;
 pub(super) mod cancel;
+pub(super) mod channel;
 pub(super) mod end_sessions;
 pub(super) mod event;
 pub(super) mod resume;

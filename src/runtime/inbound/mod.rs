@@ -10,11 +10,8 @@
 
 mod auto_replies;
 mod consent;
-mod deliveries;
 mod echo;
-pub(super) mod identity;
 mod link_addresses;
-mod merge;
 mod message;
 mod preferences;
 mod received;

@@ -35,7 +35,7 @@ impl Marker {
         tokio::spawn(async move {
             let _place = place;
             if let Err(refusal) = runtime.channel().mark_read(&provider_id).await {
-                runtime.heed(&refusal, began_at).await;
+                runtime.pause_if_down(&refusal, began_at).await;
                 tracing::debug!(code = refusal.code, text = refusal.text, "a message could not be marked as read");
             }
         });

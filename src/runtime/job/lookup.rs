@@ -1,11 +1,14 @@
 //! Looking contacts up: by the id or the number that a request names, and whether the owner of an address that belongs
 //! to no contact had opted out.
 
+use uuid::Builder;
+
 use super::Job;
 use crate::channels::capabilities::address_kinds;
-use crate::domain::{AddressKey, ContactId, Phone};
+use crate::domain::{AddressKey, ContactId, MessageId, Phone};
 use crate::error::Result;
 use crate::store::contacts::{self, StoredContact};
+use crate::store::erasure::REDELIVERY;
 use crate::store::tombstones::{self, ErasureKey, Tombstone};
 use crate::store::{Conn, addresses};
 
@@ -93,6 +96,29 @@ impl Job<'_> {
     pub(in crate::runtime) fn had_opted_out(&self, address: &AddressKey) -> Result<bool> {
         let Some(key) = self.erasure_key()? else { return Ok(false) };
         had_opted_out(self.tx(), &key, address)
+    }
+
+    /// Whether a message was delivered before and then erased with the person who wrote it. Returns an id for it,
+    /// always the same. Only an unknown contact, or one that is newer than the oldest remembered message, can have been
+    /// erased.
+    pub(in crate::runtime) fn erased_message(
+        &self,
+        channel: &str,
+        (sender, provider_id): (&str, &str),
+        known: Option<&StoredContact>,
+    ) -> Result<Option<MessageId>> {
+        if known.is_some_and(|known| known.created_at.plus(REDELIVERY) < self.now()) {
+            return Ok(None);
+        }
+        let Some(key) = self.erasure_key()? else { return Ok(None) };
+        let mut hash = tombstones::find(self.tx(), &key, Tombstone::of_message(channel, sender, provider_id))?;
+        if hash.is_none() && !sender.is_empty() {
+            // Tombstones from before version 5 do not record the sender that a message id belongs to.
+            hash = tombstones::find(self.tx(), &key, Tombstone::Inbound(channel, provider_id))?;
+        }
+        Ok(hash
+            .and_then(|hash| hash.first_chunk().copied())
+            .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))
     }
 
     /// The key of the hashes; `None` until the first erasure.

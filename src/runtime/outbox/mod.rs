@@ -136,11 +136,6 @@ impl Runtime {
         Ok(handed_over)
     }
 
-    /// Has the outbox look for what may go out.
-    pub(super) fn wake_outbox(&self) {
-        self.shared().signals.messages.notify_one();
-    }
-
     /// Uses a channel again at once that is held back.
     fn close_breaker(&self) {
         self.inner.outbox.breaker.close();

@@ -9,18 +9,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use crate::channels::capabilities::address_kinds;
-use crate::domain::{ContactId, MessageId, Reason};
+use crate::domain::{ContactId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::commands::end_sessions::end_sessions;
-use crate::runtime::job::Job;
-use crate::store::contacts::{self, StoredContact};
-use crate::store::erasure::{self, Erasure, REDELIVERY, Removed};
+use crate::store::contacts;
+use crate::store::erasure::{self, Erasure, Removed};
 use crate::store::idempotency::{self, OwnedKey};
-use crate::store::tombstones::{self, ErasureKey, Tombstone};
+use crate::store::tombstones::ErasureKey;
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
 use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
 
@@ -240,31 +239,6 @@ async fn key_for_erasing(runtime: &Runtime) -> Result<ErasureKey> {
     let now = runtime.clock().now();
     let key = runtime.store().write_as(WriteClass::Essential, move |tx| ErasureKey::of(random).keep(tx, now)).await?;
     Ok(*runtime.shared().erasure_key.get_or_init(|| key))
-}
-
-impl Job<'_> {
-    /// Whether a message was delivered before and then erased with the person who wrote it. Returns an id for it,
-    /// always the same. Only an unknown contact, or one that is newer than the oldest remembered message, can have been
-    /// erased.
-    pub(in crate::runtime) fn erased_message(
-        &self,
-        channel: &str,
-        (sender, provider_id): (&str, &str),
-        known: Option<&StoredContact>,
-    ) -> Result<Option<MessageId>> {
-        if known.is_some_and(|known| known.created_at.plus(REDELIVERY) < self.now()) {
-            return Ok(None);
-        }
-        let Some(key) = self.erasure_key()? else { return Ok(None) };
-        let mut hash = tombstones::find(self.tx(), &key, Tombstone::of_message(channel, sender, provider_id))?;
-        if hash.is_none() && !sender.is_empty() {
-            // Tombstones from before version 5 do not record the sender that a message id belongs to.
-            hash = tombstones::find(self.tx(), &key, Tombstone::Inbound(channel, provider_id))?;
-        }
-        Ok(hash
-            .and_then(|hash| hash.first_chunk().copied())
-            .map(|start| MessageId(Builder::from_custom_bytes(start).into_uuid())))
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::Route;
 use crate::domain::Holder;
 use crate::domain::consent::{Wish, Word};
-use crate::runtime::inbound::consent::Ending;
+use crate::runtime::job::consent::Ending;
 use crate::runtime::job::{Job, LoadedSession};
 use crate::store::contacts::StoredContact;
 

@@ -32,12 +32,12 @@ mod follow;
 
 use std::time::Duration;
 
-use super::consent::Ending;
 use super::message::{Inbound, StoredTurn};
 use crate::domain::consent::{Awaited, Wish};
 use crate::domain::typed::Typed;
 use crate::domain::{Handling, Holder, Reason, ReplyKind, WaitKind};
 use crate::error::Result;
+use crate::runtime::job::consent::Ending;
 use crate::runtime::job::{Deferred, Job, LoadedSession, turn};
 use crate::store::contacts::StoredContact;
 use crate::store::sessions;

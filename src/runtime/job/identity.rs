@@ -7,20 +7,21 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::consent::Ending;
+use super::{Deferred, Job};
 use crate::channels::capabilities::address_kinds;
 use crate::domain::profile::{NAME_CHARS, clean_name};
 use crate::domain::{AddressKey, AddressKind, Contact, ContactId, Phone};
 use crate::error::{Error, Result};
-use crate::runtime::job::access::Access;
-use crate::runtime::job::{Deferred, Job};
 use crate::store::contacts::{self, StoredContact};
+use crate::store::outbox::{self, OutboxRow};
 use crate::store::{addresses, merge};
 
 impl Job<'_> {
     /// The one contact that those of these addresses that are known lead to; `None` if they lead to several contacts,
     /// or none is known.
-    pub(super) fn only_owner(&self, shown: &[AddressKey]) -> Result<Option<StoredContact>> {
+    pub(in crate::runtime) fn only_owner(&self, shown: &[AddressKey]) -> Result<Option<StoredContact>> {
         match self.owners(shown)?.as_slice() {
             [only] => contacts::find_by_seq(self.tx(), *only),
             _ => Ok(None),
@@ -29,7 +30,7 @@ impl Job<'_> {
 
     /// The contact that a sender is: found, or made one of several that turn out to be the same, or created. Every
     /// address that the sender shows leads to it from now on; a name fills an empty one only.
-    pub(super) fn identify(
+    pub(in crate::runtime) fn identify(
         &self,
         shown: &[AddressKey],
         name: Option<&str>,
@@ -52,7 +53,7 @@ impl Job<'_> {
     }
 
     /// The person has a new number or a new id: it leads to the contact, and what it replaces leads to no contact.
-    pub(super) fn change_addresses(
+    pub(in crate::runtime) fn change_addresses(
         &self,
         contact: &StoredContact,
         left: &[AddressKey],
@@ -96,7 +97,7 @@ impl Job<'_> {
 
     /// Makes an address lead to the contact of a row, merging it with the contact that the address led to. Returns the
     /// contact's row after that.
-    pub(super) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Deferred> {
+    pub(in crate::runtime) fn reach(&self, seq: i64, address: &AddressKey, access: Access) -> Result<i64, Deferred> {
         self.lead_to(seq, std::slice::from_ref(address), access, |ours, theirs| !are_two_people(ours, theirs))
     }
 
@@ -192,7 +193,7 @@ impl Job<'_> {
     }
 
     /// The contacts that some addresses lead to, each once, in their order.
-    pub(super) fn owners(&self, shown: &[AddressKey]) -> Result<Vec<i64>> {
+    pub(in crate::runtime) fn owners(&self, shown: &[AddressKey]) -> Result<Vec<i64>> {
         let mut owners = Vec::new();
         for address in shown {
             if let Some(owner) = self.owner_of(address)?
@@ -214,7 +215,7 @@ impl Job<'_> {
         Ok(true)
     }
 
-    pub(super) fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
+    pub(in crate::runtime) fn owner_of(&self, address: &AddressKey) -> Result<Option<i64>> {
         for candidate in address.forms(address_kinds()) {
             if let Some(owner) = addresses::owner(self.tx(), &candidate)? {
                 return Ok(Some(owner));
@@ -224,7 +225,7 @@ impl Job<'_> {
     }
 
     /// The ids by which a contact is known, of whichever channel.
-    pub(super) fn ids_of(&self, seq: i64) -> Result<Vec<AddressKey>> {
+    pub(in crate::runtime) fn ids_of(&self, seq: i64) -> Result<Vec<AddressKey>> {
         let mut ids = Vec::new();
         for kind in address_kinds().iter().filter(|kind| kind.is_id()) {
             ids.extend(addresses::of_contact(self.tx(), seq, *kind)?);
@@ -232,14 +233,45 @@ impl Job<'_> {
         Ok(ids)
     }
 
-    pub(super) fn contact(&self, seq: i64) -> Result<StoredContact> {
+    pub(in crate::runtime) fn contact(&self, seq: i64) -> Result<StoredContact> {
         contacts::find_by_seq(self.tx(), seq)?
             .ok_or_else(|| Error::internal(format!("The contact in row {seq} vanished inside a transaction")))
+    }
+
+    /// Records the number at which, by the channel's word, a message has reached its contact, and returns the message's
+    /// row as it is then. If that number belongs to another contact, both are one person, unless each has an id of its
+    /// own. An unknown number is added to the contact if `kept` is set.
+    pub(in crate::runtime) fn reached_at(
+        &self,
+        row: OutboxRow,
+        (address, kept): (&AddressKey, bool),
+        access: Access,
+    ) -> Result<OutboxRow, Deferred> {
+        match self.owner_of(address)? {
+            None if !kept => return Ok(row),
+            Some(owner) if owner == row.contact_seq && !kept => return Ok(row),
+            Some(owner)
+                if owner != row.contact_seq && are_two_people(&self.ids_of(owner)?, &self.ids_of(row.contact_seq)?) =>
+            {
+                return Ok(row);
+            }
+            _ => {}
+        }
+        // One that is being erased has no address and gets none.
+        if outbox::addressee(self.tx(), row.contact_seq)?.is_none_or(|known| known.is_being_erased) {
+            return Ok(row);
+        }
+        let seq = self.reach(row.contact_seq, address, access)?;
+        if seq == row.contact_seq {
+            return Ok(row);
+        }
+        let missing = || Error::internal("A message vanished inside a transaction");
+        Ok(outbox::find(self.tx(), row.seq)?.ok_or_else(missing)?)
     }
 }
 
 /// Whether two contacts, of whom these are the ids, are two people: a channel knows each by an id of its own.
-pub(super) fn are_two_people(ids: &[AddressKey], others: &[AddressKey]) -> bool {
+pub(in crate::runtime) fn are_two_people(ids: &[AddressKey], others: &[AddressKey]) -> bool {
     ids.iter().any(|id| others.iter().any(|other| other.kind == id.kind))
 }
 

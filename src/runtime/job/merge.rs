@@ -1,9 +1,9 @@
 //! Two contacts turn out to be one person.
 
+use super::access::Access;
+use super::changes::Change;
+use super::{Deferred, Job};
 use crate::domain::Reason;
-use crate::runtime::Change;
-use crate::runtime::job::access::Access;
-use crate::runtime::job::{Deferred, Job};
 use crate::store::merge;
 use crate::store::sessions::{self, StoredSession};
 
@@ -12,7 +12,7 @@ impl Job<'_> {
     /// spoke last goes on. If either has opted out, both have. All of the history changes hands in this one job.
     ///
     /// With degraded access whatever runs for the younger contact ends.
-    pub(super) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Deferred> {
+    pub(in crate::runtime) fn merge(&self, one: i64, other: i64, access: Access) -> Result<i64, Deferred> {
         let (one, other) = (self.contact(one)?, self.contact(other)?);
         let is_first = (one.created_at, one.seq) <= (other.created_at, other.seq);
         let (keep, gone) = if is_first { (one, other) } else { (other, one) };
