@@ -128,6 +128,43 @@ fn no_files_beside_one_another_import_each_other_in_a_circle() {
     assert_eq!(found, [] as [&str; 0]);
 }
 
+/// The modules of `runtime/`, each with those whose methods of `Job`, `Runtime` and `SessionEnder` it calls: such a call
+/// needs no import. Methods that share their name with another function are left out.
+fn calls() -> BTreeMap<Module, BTreeSet<Module>> {
+    let block = Regex::new(r"(?ms)^impl(?:<[^>]*>)? (?:Job|Runtime|SessionEnder)\b[^\n]*\{$(.*?)^\}$").unwrap();
+    let function = Regex::new(r"\bfn (\w+)").unwrap();
+    let call = Regex::new(r"\.(\w+)\(").unwrap();
+    let code_of = |code: &str| {
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        Regex::new(r"//[^\n]*").unwrap().replace_all(code, "").into_owned()
+    };
+    let files: Vec<(Module, String)> = sources()
+        .into_iter()
+        .filter(|(path, _)| !path.split(['/', '.']).any(|name| ["tests", "testing"].contains(&name)))
+        .map(|(path, code)| {
+            let module = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
+            (module, code_of(&code))
+        })
+        .collect();
+    let mut defined: BTreeMap<&str, usize> = BTreeMap::new();
+    for found in files.iter().flat_map(|(_, code)| function.captures_iter(code)) {
+        *defined.entry(found.get(1).unwrap().as_str()).or_default() += 1;
+    }
+    let mut owners: BTreeMap<&str, &Module> = BTreeMap::new();
+    for (module, code) in files.iter().filter(|(module, _)| module[0] == "runtime") {
+        let methods =
+            block.captures_iter(code).flat_map(|found| function.captures_iter(found.get(1).unwrap().as_str()));
+        let methods = methods.map(|found| found.get(1).unwrap().as_str()).filter(|name| defined[name] == 1);
+        owners.extend(methods.map(|name| (name, module)));
+    }
+    assert!(owners.len() > 100, "only {} methods were found", owners.len());
+    let called = |module: &Module, code: &str| {
+        let names = call.captures_iter(code).filter_map(|found| owners.get(&found[1]).copied());
+        names.filter(|owner| *owner != module).cloned().collect()
+    };
+    files.iter().map(|(module, code)| (module.clone(), called(module, code))).collect()
+}
+
 /// The modules of a folder, as the table of ARCHITECTURE.md lists them.
 fn listed(folder: &str) -> Vec<String> {
     let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
@@ -140,8 +177,11 @@ fn listed(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn modules_import_only_those_listed_before_them_and_their_parent() {
-    let imports = imports();
+fn modules_use_only_those_listed_before_them_and_their_parent() {
+    let mut imports = imports();
+    for (module, others) in calls() {
+        imports.entry(module).or_default().extend(others);
+    }
     let mut found = Vec::new();
     for folder in ["runtime", "api"] {
         let listed_modules = listed(folder);
