@@ -277,6 +277,16 @@ fn lock_database(path: &Path) -> Result<Option<File>, ()> {
     }
 }
 
+impl Drop for Lock {
+    /// Unlocks rather than only closes: a process that another thread is starting has the same open files until its
+    /// program runs, and the lock would last as long.
+    fn drop(&mut self) {
+        for file in [Some(&self.file), self.elsewhere.as_ref(), self.database.as_ref()].into_iter().flatten() {
+            let _ = file.unlock();
+        }
+    }
+}
+
 /// Overwrites the contents, which needs no room, and only then cuts the file.
 fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
     file.rewind()?;
@@ -317,6 +327,19 @@ mod tests {
         assert!(refused.message().contains(&format!("process {}:", std::process::id())), "{refused}");
         drop(first);
         assert!(Lock::take(&database).is_ok());
+    }
+
+    #[test]
+    fn a_lock_ends_though_a_process_that_is_being_started_has_its_files_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("qyvo.db");
+        File::create(&database).unwrap();
+        let first = Lock::take(&database).unwrap();
+        // What a fork has until the other program runs.
+        let inherited = (first.file.try_clone().unwrap(), first.database.as_ref().unwrap().try_clone().unwrap());
+        drop(first);
+        assert!(Lock::take(&database).is_ok());
+        drop(inherited);
     }
 
     #[test]
