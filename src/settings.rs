@@ -177,7 +177,7 @@ pub fn keep(tx: &Tx<'_>, changes: &BTreeMap<String, Value>, now: Timestamp) -> R
 pub struct Settings {
     config: Config,
     now: RwLock<Arc<Current>>,
-    /// Held from writing or reading what is stored until that is in force, so that the newest stands in the end.
+    /// Held from writing or reading the stored settings until they are in force, so that the newest ones win.
     changing: tokio::sync::Mutex<()>,
 }
 

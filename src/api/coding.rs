@@ -1,8 +1,8 @@
 //! Content codings: compressing answers for clients that accept it, and decompressing bodies.
 //!
 //! An answer of more than [`WORTH`] bytes goes out in the coding that `Accept-Encoding` prefers (RFC 9110, section
-//! 12.5.3), with `Vary` and, where it has an `ETag`, one for each coding. Small answers, of which triggers are, cost
-//! nothing. Streams stay as they are: their pieces are small, and a client waits for each.
+//! 12.5.3), with `Vary` and, if it has an `ETag`, a different one for each coding. Small answers, such as those to
+//! triggers, cost nothing. Streams are not coded: their pieces are small, and a client waits for each.
 //!
 //! Compressing an answer that has both a secret and a text of another party reveals the secret by its length to an
 //! attacker who can have many such requests sent and watch them (BREACH). Here that is impossible: a token is no

@@ -20,7 +20,7 @@ const SINGLE: [(&str, HeaderName); 8] = [
     ("MCP-Protocol-Version", HeaderName::from_static("mcp-protocol-version")),
 ];
 
-/// 400 for a request of which a header has several values. The same one several times is taken.
+/// Refuses a request with several different values for one of these headers. The same value may come several times.
 pub(super) fn refuse_contradictions(headers: &HeaderMap) -> Result<(), ApiError> {
     // Nearly every request has each header once, and is not looked at any further.
     if headers.len() == headers.len_keys() {

@@ -22,7 +22,7 @@ pub(super) fn problem(source: &str) -> Option<String> {
                    this can never be one. Write its beginning out, or put the whole address into one value.";
         return Some(why.to_owned());
     }
-    // Of an address that is one value it is known only when it is used.
+    // An address that is a single value can only be checked when it is used.
     if !plain.starts_with(VALUE) && !plain.starts_with(JOINED) && !begins_link(plain) {
         return Some("The address is not one of the web. Write it with https://.".to_owned());
     }

@@ -63,7 +63,7 @@ const FILTERS: &[(&str, RangeInclusive<usize>)] = &[
     ("zip", 0..=usize::MAX),
 ];
 
-/// Tests of the library, likewise.
+/// Tests of the library, with how many arguments they take beside the value.
 const TESTS: &[(&str, RangeInclusive<usize>)] = &[
     ("boolean", 0..=0),
     ("defined", 0..=0),
@@ -103,7 +103,7 @@ const TESTS: &[(&str, RangeInclusive<usize>)] = &[
     ("upper", 0..=0),
 ];
 
-/// Functions of the library, likewise.
+/// Functions of the library, with how many arguments they take.
 const FUNCTIONS: &[(&str, RangeInclusive<usize>)] = &[("range", 1..=3)];
 
 /// What can be called on the variable of a `for`'s rounds.

@@ -13,7 +13,7 @@ use super::words::{self, Languages, Meaning};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DateOrder {
     whole: Whole,
-    /// Of a date without its year, and of one whose year stands last; `None` where the people of a country differ.
+    /// Whether the month is first if the year is missing or last; `None` where the people of a country differ.
     month_first: Option<bool>,
 }
 

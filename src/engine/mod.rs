@@ -394,7 +394,7 @@ pub fn no_flows(_: FlowId, _: Option<u32>) -> Lookup {
     Lookup::NotPublished
 }
 
-/// A step needs a flow of which the look-up said [`Lookup::Load`]. Compile it and take the step again; nothing has
+/// The look-up returned [`Lookup::Load`] for a flow that a step needs. Compile it and take the step again; nothing has
 /// happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotLoaded;

@@ -12,7 +12,7 @@ use crate::domain::{FlowDocument, NodeKind, Passing, Problem, Says, checks};
 /// Seconds for which WhatsApp takes free text after a message from the person.
 const WINDOW: u64 = 24 * 3600;
 
-/// The longest silence before a node is entered, in seconds, of which it knows no more than [`WINDOW`].
+/// The longest silence before a node is entered, in seconds. Anything beyond [`WINDOW`] counts as [`WINDOW`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Silence {
     /// Up to the last event that set the time to live: the reply itself, or the end of a delay.

@@ -73,7 +73,7 @@ pub struct ServerSettings {
     pub live: TextLimits,
     /// How long those on the generic webhook may be.
     pub webhook: TextLimits,
-    /// The flow that messages start which nothing else takes.
+    /// The fallback flow: a message that nothing else takes starts it.
     pub fallback: Option<FlowId>,
 }
 

@@ -388,7 +388,7 @@ pub(super) fn remove_tags(tx: &Tx<'_>, seq: i64) -> Result<()> {
 /// in, if one did. Times never go back.
 pub fn touch(tx: &Tx<'_>, seq: i64, messages: u32, inbound_at: Option<Timestamp>, at: Timestamp) -> Result<()> {
     search_queue::mark_message(tx, seq, at)?;
-    // Of a NULL and a time, max() gives NULL and coalesce() the time.
+    // With NULL and a time, max() gives NULL and coalesce() the time.
     tx.prepare_cached(
         "UPDATE contacts SET total_messages = total_messages + ?2,
              last_inbound_at = coalesce(max(last_inbound_at, ?3), last_inbound_at, ?3),
@@ -430,7 +430,7 @@ fn add_tag(tx: &Tx<'_>, contact_seq: i64, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Records when a person has expressed to the channel whether marketing is wanted. `false` if a choice of that time or
+/// Records when a person last told the channel whether marketing is wanted. `false` if a choice from the same time or
 /// later is recorded already.
 pub fn note_marketing_choice(tx: &Tx<'_>, seq: i64, at: Timestamp) -> Result<bool> {
     let noted = tx

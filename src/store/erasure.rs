@@ -101,11 +101,11 @@ pub fn begin(
 
 /// How many erasures ended whose [`super::page_residue`] was not cleared yet; `None` without any.
 pub fn uncleared(conn: &Conn) -> Result<Option<u64>> {
-    // A count that cannot be read is a reason to clear all the same.
+    // A count that cannot be read still says that there is residue.
     Ok(secrets::get(conn, UNCLEARED)?.map(|count| count.parse().unwrap_or(0)))
 }
 
-/// Notes that the page residue of these many erasures is cleared, unless there were more meanwhile.
+/// Records that the page residue of so many erasures is cleared, unless further ones ended meanwhile.
 pub fn set_cleared(tx: &Tx<'_>, erasures: u64) -> Result<()> {
     if uncleared(tx)? == Some(erasures) {
         secrets::remove(tx, UNCLEARED)?;

@@ -87,8 +87,9 @@ impl Index {
         self.written[0] == self.written[1]
     }
 
-    /// Whether the log has these frames; `None` if it cannot be read. Of what was added to it since it had so many
-    /// frames, some are looked at: what is committed after it was cut stands where it should, behind a hole.
+    /// Whether the log holds the frames that the index lists; `None` if it cannot be read. Of the frames that were
+    /// added since it had `since` of them, only samples are read. The last frame alone proves nothing: if another
+    /// process truncates the log, SQLite still writes later frames at their usual offsets, behind a hole.
     fn is_of(&self, log: &File, since: u32) -> Option<bool> {
         let (since, last) = (u64::from(since.clamp(1, self.frames.max(1))), u64::from(self.frames));
         let (mut header, mut frame) = ([0; LOG_HEADER], [0; FRAME_HEADER]);

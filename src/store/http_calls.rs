@@ -27,7 +27,7 @@ pub struct NewCall<'a> {
     pub created_at: Timestamp,
 }
 
-/// A call of which an attempt is under way.
+/// A call with an attempt under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     /// Row number of the call.

@@ -3,15 +3,15 @@
 //! SQLite lets many processes write in turn, and that is what the command line relies on. Two servers on one file would
 //! each send every message, so a server also holds an advisory lock on `<database>.lock`. The kernel drops it when the
 //! process ends, however it ends; the file itself stays, because removing it would let two servers hold locks on two
-//! files of the same name. If it is removed by hand, it is made and locked anew. The database itself is locked
-//! likewise, which SQLite does not notice: a start that finds no lock file is refused all the same. The descriptor for
-//! that is never closed before SQLite's own, since that would give SQLite's locks up.
+//! files of the same name. If it is removed by hand, it is made and locked anew. The server also locks the database
+//! file itself, in a way that SQLite does not notice, so that a second one is refused even if the lock file is gone.
+//! The descriptor of that lock is never closed before SQLite's own: closing it would give up SQLite's locks.
 //!
 //! The file records which process holds it and which file it had open, by the inode: the next start knows from that
-//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and writes all that
-//! also where its path leads by then, as to an empty folder in the place of the one that has moved. It stands beside
-//! the file itself; where the database is opened by a symbolic link, a copy stands beside the link, for a start that
-//! finds the link gone or led elsewhere.
+//! whether the database was taken away or replaced. A server whose file was lost adds why it ended, and also writes the
+//! record to where the path leads now, such as an empty folder in the place of one that was moved. The lock file is
+//! beside the database file itself; if the database is opened by a symbolic link, a copy is beside the link, for a
+//! start that finds the link gone or led elsewhere.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -39,7 +39,7 @@ impl Recorded {
         fs::read_to_string(lock).map_or(Self::Nothing, |text| Self::parse(&text))
     }
 
-    /// The record beside the symbolic link, where there is none beside the file that it leads to.
+    /// This record; if it is empty, the one beside the symbolic link to the database.
     fn or_of_link(self, database: &Path) -> Self {
         match copy_path(database) {
             Some(copy) if self == Self::Nothing => Self::read(&copy),
@@ -216,7 +216,7 @@ impl Lock {
     }
 
     fn write(&mut self) {
-        // A full disk may have no room for it. The lock holds all the same.
+        // A full disk may have no room for the text. The lock holds without it.
         let text = self.text();
         if let Err(error) = overwrite(&mut self.file, &text) {
             tracing::warn!(path = %self.path.display(), %error, "the lock file could not be written");

@@ -76,8 +76,8 @@ fn obstacle_of(is_built: bool, auto_vacuum: u32, pages: u32) -> Option<Obstacle>
     }
 }
 
-/// Looks through `limit` pages from the page `from` on, of which the first is 1. Returns those that have residue, and
-/// where to go on; `None` at the end of the file.
+/// Looks through `limit` pages, beginning with page number `from`; the first page is 1. Returns those that have
+/// residue, and the number to go on with, which is `None` at the end of the file.
 pub fn find(conn: &Conn, from: u32, limit: u32) -> Result<(Vec<u32>, Option<u32>)> {
     let end = from.saturating_add(limit);
     let mut statement = conn.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?;

@@ -50,7 +50,7 @@ pub(super) fn is_damage(loss: Loss) -> bool {
     matches!(loss, Loss::Overwritten | Loss::LogOverwritten)
 }
 
-/// Logs what to do with a database of which a part was written over, or that SQLite finds damaged.
+/// Logs what to do with a database that was partly written over, or that SQLite finds damaged.
 pub(super) fn log_damage(file: &OpenFile, loss: Option<Loss>) {
     let path = file.path.display();
     if loss.is_none() {
@@ -179,8 +179,8 @@ fn copy_to(conn: &Conn, copy: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)
 }
 
-/// Finds the open file among the descriptors of this process, as the kernel lists them. Where it lists none, the file
-/// is taken to be removed; so it is where the name is no more by which it was opened, whatever other names it has.
+/// Finds the open file among the descriptors of this process, as the kernel lists them. If the kernel lists none, the
+/// file counts as removed. So does a file whose name was removed after it was opened, even if hard links to it remain.
 fn whereabouts(identity: Identity) -> Whereabouts {
     let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     for descriptor in descriptors.map(|entry| entry.path()) {

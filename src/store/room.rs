@@ -86,8 +86,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room of a database, of which nothing has been measured yet. Without `min_free` nothing is refused before
-    /// SQLite finds the disk full.
+    /// The room of a database before it is first measured. Without `min_free` nothing is refused before SQLite finds
+    /// the disk full.
     pub(super) fn new(database: &Path, min_free: u64) -> Self {
         Self {
             database: real_path(database),

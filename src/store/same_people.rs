@@ -199,7 +199,7 @@ fn running(conn: &Conn, contact_seq: i64) -> Result<Vec<Running>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Makes one of tags that look alike, and forgets those of which nothing can be seen.
+/// Joins tags that look alike, and deletes tags without a visible character.
 fn join_tags(tx: &Tx<'_>) -> Result<u32> {
     let mut statement = tx.prepare("SELECT seq, name FROM tags ORDER BY seq")?;
     let tags: Vec<(i64, String)> =

@@ -51,8 +51,8 @@ impl TemplateGroup {
         Some(Self { id: group_id(&first.channel, &name), name, created_at, translations })
     }
 
-    /// The translation that stands for all: the first that can be sent, by language; else the first that is approved;
-    /// without any the first at all.
+    /// The translation that is shown for all: by language the first that can be sent, else the first approved one, else
+    /// the first.
     pub fn shown(&self) -> Option<&MessageTemplate> {
         let mut all = self.translations.iter().map(|row| &row.template);
         let approved = all.clone().filter(|template| template.status == TemplateStatus::Approved);
@@ -188,13 +188,13 @@ pub fn set_status(
     }
 }
 
-/// Deletes a template. `true` if there was one. Messages that name it are refused from then on. It goes by the public
-/// id, because SQLite gives the row of one that is gone to the next.
+/// Deletes a template. `true` if there was one. Messages that name it are refused from then on. It takes the public id,
+/// because SQLite gives the row number of a deleted template to a new one.
 pub fn delete(tx: &Tx<'_>, id: TemplateId) -> Result<bool> {
     Ok(tx.prepare_cached("DELETE FROM templates WHERE id = ?1")?.execute([id])? > 0)
 }
 
-/// What all translations of a name on a channel are known by together.
+/// The id that all translations of a template on a channel have in common.
 fn group_id(channel: &str, name: &str) -> TemplateId {
     let hash = Sha256::new().chain_update("template\0").chain_update(channel).chain_update("\0").chain_update(name);
     let mut bytes = [0; 16];
@@ -202,8 +202,8 @@ fn group_id(channel: &str, name: &str) -> TemplateId {
     TemplateId(Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// The name that an id was made of. All names are tried, which are few: Meta's documentation allows an account 6,000
-/// templates at most.
+/// The name from which such an id was made. It tries all names, which are few: Meta's documentation allows an account
+/// 6,000 templates at most.
 fn name_of_group(conn: &Conn, channel: &str, id: TemplateId) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached("SELECT DISTINCT name FROM templates WHERE channel = ?1")?;
     let mut rows = statement.query([channel])?;

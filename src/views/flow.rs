@@ -94,7 +94,7 @@ impl SessionCounts {
         Self { counts }
     }
 
-    /// Each count by its key, in their order; those that are there only where there are any likewise.
+    /// Each count with its key, in order. A counter that is only shown when it is not zero is missing while it is zero.
     pub fn by_key(&self) -> impl Iterator<Item = (&'static str, i64)> {
         self.counts.iter().copied()
     }

@@ -325,7 +325,7 @@ async fn check(state: &web::Data<State>, document: Value) -> Result<CheckedDocum
     checking.await??.map_err(|problems| refused(&problems))
 }
 
-/// Checks a document that is to be published, likewise.
+/// Checks a document that is to be published, outside the writer and the request's thread, too.
 async fn prepare(
     state: &web::Data<State>,
     document: Value,

@@ -80,11 +80,12 @@ fn refuse_lock_out(request: &HttpRequest, public_url: &str) -> Result<(), ApiErr
         .hint("Visit the page over https first, or confirm the change: send it again with ?confirm=true."))
 }
 
-/// The address at which a browser visits, if that is over plain http and not on the server's own machine, where
-/// browsers trust it all the same.
+/// The address at which a browser visits, if that is over plain http and not on the server's own machine: browsers
+/// trust that one without https.
 fn visited(request: &HttpRequest) -> Option<String> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    // A browser says where its page is from. Else only a cookie says that it is one; this server itself speaks http.
+    // Browsers send `Origin`. Without it, only the log-in's cookie tells a browser; the server itself speaks plain
+    // http.
     let origin = match header("origin") {
         Some(origin) => origin.to_ascii_lowercase(),
         None if request.cookie(COOKIE).is_some() => {

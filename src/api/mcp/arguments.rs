@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 use super::tools::Tool;
 use crate::api::error::ApiError;
 
-/// Arguments that clients are known to add, of which no model is notified: n8n's agents, whose tool node sends its own
-/// input on.
+/// Arguments that clients are known to add by themselves, so that the model gets no note about them: the tool node of
+/// n8n's agents also sends its own input.
 const OF_CLIENTS: [&str; 4] = ["toolCallId", "sessionId", "action", "chatInput"];
 
 /// What a call brought.
 pub(super) struct Sifted {
-    /// The arguments that the tool knows. Of a tool that reaches people also those that it does not, and will refuse.
+    /// The arguments that the tool knows. For a tool that reaches people also the unknown ones, which it refuses.
     pub(super) known: Map<String, Value>,
     /// A sentence on the other arguments, if there are any that the model should correct.
     pub(super) note: Option<String>,

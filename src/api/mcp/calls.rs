@@ -31,7 +31,7 @@ use crate::views::session::SessionWithTurns;
 
 /// What stands for what a token may not see.
 const HIDDEN: &str = "***";
-/// The argument by which a call that is repeated is known.
+/// The argument that identifies a repeated call.
 const KEY: &str = "idempotency_key";
 /// Fields of a node that calls another service, any of which may carry a credential.
 const OF_ANOTHER_SERVICE: [&str; 3] = ["url", "headers", "body"];

@@ -130,7 +130,7 @@ async fn receive_batch(
             Ok(ServerReply::Answer(_, answer)) => answers.extend(serde_json::from_slice::<Value>(&answer)),
             Ok(ServerReply::Nothing(_)) => {}
             Ok(ServerReply::NoMessage) => answers.push(error_object(Value::Null, INVALID_REQUEST, NO_MESSAGE)),
-            // The answers to what has been done already must be returned all the same.
+            // The messages before this one have been handled, and their answers must be returned.
             Err(ApiError::Refused { error, .. }) => answers.push(error_object(id, INVALID_REQUEST, &error)),
             Err(error) => return Err(error),
         }

@@ -81,7 +81,7 @@ fn read_metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
     metadata
 }
 
-/// Metadata, of which null and an empty text change as little as an empty object does.
+/// Metadata; null and an empty text count as an empty object.
 fn read_metadata_or_blank(fields: &mut Fields<'_>) -> Map<String, Value> {
     match fields.value("metadata") {
         Some(_) => read_metadata(fields),

@@ -7,25 +7,25 @@ const PASSES: usize = 50;
 pub(super) const BRANCHES: &str = "stands in a string in one branch and outside of it in another. Write the quotation \
                                    marks within the branches, or the body as a JSON object";
 
-/// Where a text is that branches and loops lead through.
+/// The state of the parser at a point of a body, such as whether it is within a string.
 pub(super) trait Place: Copy + PartialEq {
-    /// Of two ways to get here.
+    /// The state at a point that is reached in both of these states.
     fn or(self, other: Self) -> Self;
 }
 
 /// The ways through the branches and loops of a body.
 pub(super) struct Ways<P> {
-    /// Where each loop may begin anew.
+    /// The states in which a further round of each loop may begin; `None` while none is known.
     loops: Vec<Option<P>>,
     at_loop: usize,
     open: Vec<Branches<P>>,
-    /// A loop may begin where nothing has looked yet.
+    /// Whether this pass found a state in which a loop may begin and that was not known before.
     is_new: bool,
 }
 
 struct Branches<P> {
     start: P,
-    /// Where those that are over ended.
+    /// The state at the end of the branches that have been closed; `None` while none is.
     end: Option<P>,
     of_loop: Option<usize>,
     has_else: bool,
@@ -36,7 +36,7 @@ impl<P: Place> Ways<P> {
         Self { loops, at_loop: 0, open: Vec::new(), is_new: false }
     }
 
-    /// Where the text behind a tag is.
+    /// The state of the text that follows a tag.
     pub(super) fn take(&mut self, word: &str, now: P) -> P {
         match word {
             "if" => {

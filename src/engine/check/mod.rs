@@ -15,8 +15,8 @@ use sub_flows::{SubFlows, exits_at_once};
 /// The one error that publishing by force overrules.
 pub const NO_ENTRY_NODE: &str = checks::NO_ENTRY_NODE.id();
 
-/// The facts outside of a document by which it is checked. A [`Duration`] is one of which only the time to live is
-/// known.
+/// The facts outside of a document by which it is checked. Made from a [`Duration`], they have the time to live and
+/// nothing else.
 #[derive(Clone, Copy)]
 pub struct Publishing<'a> {
     /// The time to live of flows that set none.

@@ -230,7 +230,7 @@ impl Machine<'_> {
         self.fail_sub_flow(index, reason.into(), Map::new())
     }
 
-    /// A sub-flow has failed: the caller goes on where it says so, else it fails with it.
+    /// Handles the failure of a sub-flow: the caller goes on at its exit `failed`, and without one it fails, too.
     fn fail_sub_flow(&mut self, index: usize, reason: String, context: Map<String, Value>) -> Result<Next, Halt> {
         if self.flow.node(index).exit("failed").is_none() {
             self.stay(index, Some(&reason));

@@ -94,7 +94,8 @@ pub(super) struct Run {
     groups: Vec<(usize, usize)>,
     separators: Vec<Separator>,
     is_unclear: bool,
-    /// Countries in which what stands behind it makes more of it.
+    /// The countries, by how they write numbers, where the following text makes the number unclear; `None` if there are
+    /// none.
     is_unclear_where: Option<fn(Writing) -> bool>,
 }
 
@@ -264,8 +265,8 @@ fn is_negative(before: &[char]) -> bool {
     }
 }
 
-/// Whether the text before a number leaves open what it is: a sign that stands apart or is a word, a dash that may be
-/// one, `±`, `½`.
+/// Whether the text before a number makes its value unclear: a sign that is a word or stands apart, a dash that may be
+/// a sign, `±`, `½`.
 fn is_confused_before(before: &[char]) -> bool {
     let Some(last) = before.last().copied() else { return false };
     if last == '±' || last == '∓' || is_part_of_number(last) {
@@ -374,9 +375,9 @@ const WORD_CHARS: usize = 30;
 /// How the text behind a number changes it.
 enum Behind {
     Leaves,
-    /// It is open what number was meant.
+    /// It is open which number was meant.
     Confuses,
-    /// The same, in these countries.
+    /// It is open in these countries only.
     ConfusesWhere(fn(Writing) -> bool),
 }
 

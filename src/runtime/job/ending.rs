@@ -117,8 +117,8 @@ impl SessionEnder<'_> {
     }
 }
 
-/// What a session counts as that has ended: one whose last message was not delivered, and which went on from that to an
-/// end of its flow, is none of those that completed.
+/// The counter of an ended session. One that came to an end of its flow by the exit for an undelivered message does not
+/// count as completed.
 pub(in crate::runtime) fn counted_as(session: &Session) -> Option<CounterName> {
     match session.status {
         Status::Completed if session.undelivered.is_some() => Some(CounterName::SessionUndelivered),

@@ -84,8 +84,8 @@ impl Job<'_> {
         }
     }
 
-    /// Has the timers of a contact's sessions, and the age of what they have queued, go by an end that was at `from`,
-    /// or is new, and is at `held.until` now.
+    /// Moves the end of a hold from `from` to `held.until`; for a new hold `from` is the present. The timers of the
+    /// contact's sessions, and the time until which their queued messages may go out, move by as much.
     pub(in crate::runtime) fn move_hold(&self, contact_seq: i64, from: Timestamp, held: &Held) -> Result<()> {
         let (tx, now) = (self.tx(), self.now());
         let by = Move::between(from, held.until);

@@ -103,8 +103,8 @@ impl Job<'_> {
         }
     }
 
-    /// A free text of ours takes the conversation back from another system of Meta. A message that was sent before that
-    /// system had it does not.
+    /// Ends the hold that another system of Meta has on the conversation, because sending a free text takes control of
+    /// it back. A text whose attempt began before the hold does not end it, and neither does a template.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
         if !is_certain || !self.shared().options.channel.kind().has_window() {
             return Ok(());
@@ -195,7 +195,7 @@ impl Job<'_> {
         self.cancel_all(begun, Reason::OptedOut)?;
         while access == Access::Degraded && self.cancel_unloaded(contact.seq, Reason::OptedOut)? {}
         if !goes_on {
-            // Where one goes on, each message is looked at when it would go out.
+            // While a session goes on, the queue stays: whether a message may go out is checked when it is due.
             self.drop_queued_of(contact.seq, Reason::OptedOut)?;
         }
         self.emit_consent(EventKind::ContactOptedOut, contact.seq)?;

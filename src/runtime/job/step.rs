@@ -1,4 +1,4 @@
-//! A session in a job: loading it, firing its overdue timers, stepping it, and storing what came of that.
+//! A session in a job: loading it, firing its overdue timers, stepping it, and storing the result.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -151,7 +151,8 @@ impl Job<'_> {
         })
     }
 
-    /// The same for a reply. Of one that was taken it gives why it is no answer, if so.
+    /// Like [`Job::apply`], but distinguishes a reply that the session took as an answer from one that it took although
+    /// it answers no question.
     pub(in crate::runtime) fn apply_reply(&self, loaded: &mut LoadedSession, event: &Event) -> Result<Taken, Deferred> {
         let taken = self.apply_one(loaded, event)?;
         if !matches!(taken, Taken::Ignored(_)) {
@@ -167,9 +168,10 @@ impl Job<'_> {
         let found = SubFlows::new(self);
         let lookup = |id, version| found.look_up(id, version);
         let limits = self.shared.options.channel.text_limits();
-        // While another holder has the conversation, its timers are later by what is left of that.
+        // While another holder has the conversation, the session is stored with its timers moved on by the rest of the
+        // hold. The step gets them without that.
         let held = self.holder(loaded.held).map(|held| (held, held.rest(self.now)));
-        // One that begins has not been moved yet.
+        // The timers of a new session have not been moved yet.
         let before = held.filter(|_| loaded.seq.is_some()).map_or(Cow::Borrowed(&loaded.session), |(_, rest)| {
             let mut before = loaded.session.clone();
             engine::move_timers(&mut before, Move::Back(rest), self.now);

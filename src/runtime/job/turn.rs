@@ -164,8 +164,8 @@ pub(in crate::runtime) fn take(
     Ok(Turn { session, contact, said, hours, call, handoffs, record, no_answer })
 }
 
-/// Whether a session's messages after an event answer the person. `session` is as it was before the event; one that a
-/// message has started has that as its input by then.
+/// Whether the messages that a session sends after an event answer the person. `session` is its state before the event;
+/// one that a message starts already has that message as its input.
 fn is_answer(session: &Session, event: &Event, now: Timestamp) -> bool {
     match event {
         Event::Reply(_) | Event::Queued => true,
@@ -173,8 +173,8 @@ fn is_answer(session: &Session, event: &Event, now: Timestamp) -> bool {
     }
 }
 
-/// What a session takes next by itself, right after an event: the replies that it has queued during an HTTP call, one
-/// by one, each in a turn of its own.
+/// The next event that a session takes by itself, right after another one: a reply that it queued during an HTTP call.
+/// Each has its own turn.
 pub(in crate::runtime) fn next(session: &Session) -> Option<Event> {
     engine::next_queued(session)
 }

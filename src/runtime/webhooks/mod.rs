@@ -210,8 +210,8 @@ impl Runtime {
         Ok(tested)
     }
 
-    /// Has the first of what is queued for an endpoint tried at once, whenever it was to be. Returns whether anything
-    /// is queued; `None` if there is no such endpoint, or none that is switched on.
+    /// Makes the first delivery that is queued for an endpoint due now. Returns whether any is queued; `None` if the
+    /// endpoint does not exist or is switched off.
     ///
     /// # Errors
     /// When the store takes no writes.

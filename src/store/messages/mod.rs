@@ -81,7 +81,7 @@ pub struct NewInbound<'a> {
     pub channel: &'a str,
     /// The channel's id of it, by which a second delivery is known.
     pub provider_id: Option<&'a str>,
-    /// Whose ids that counts among: a phone number; empty where all messages of a channel share their ids.
+    /// The sender among whose messages `provider_id` is unique: a phone number; empty if it is unique on the channel.
     pub sender: &'a str,
     /// What it is, such as `text`.
     pub kind: &'a str,
@@ -126,7 +126,7 @@ pub struct MessageRow {
     pub status: MessageStatus,
     /// Why it failed, or why nothing handled it.
     pub reason: Option<String>,
-    /// Of an inbound message: what took it.
+    /// What took an inbound message.
     pub handled: Option<Handling>,
     /// How often sending was tried.
     pub attempts: u32,
@@ -350,7 +350,7 @@ pub fn set_progress(
     Ok(())
 }
 
-/// Records what a message costs, as the channel says. `true` if nothing was known of that before.
+/// Records the price of a message, as the channel reports it. `true` if no price was recorded before.
 pub fn set_pricing(tx: &Tx<'_>, seq: i64, pricing: &str) -> Result<bool> {
     let was_unknown: Option<bool> = tx
         .prepare_cached("SELECT pricing IS NULL FROM messages WHERE seq = ?1")?

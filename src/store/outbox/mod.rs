@@ -97,7 +97,7 @@ pub struct Addressee {
     pub language: Option<String>,
     /// Since when the person is not to be written to.
     pub opted_out_at: Option<Timestamp>,
-    /// That this concerns marketing alone.
+    /// Whether the opt-out is from marketing only.
     pub marketing_only: bool,
     /// When the person last wrote.
     pub last_inbound_at: Option<Timestamp>,
@@ -286,7 +286,7 @@ pub fn forget_failure(tx: &Tx<'_>, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Messages in doubt of which it is time to decide what they count as.
+/// Messages in doubt whose outcome is due to be decided.
 pub fn in_doubt(conn: &Conn, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
     let mut statement = conn.prepare_cached(IN_DOUBT)?;
     let rows = statement.query_map((now, limit), read)?;
@@ -375,8 +375,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
-/// Drops what flows and systems have queued for a contact, and returns it. An agent's answers and confirmations of
-/// consent go out all the same.
+/// Drops what flows and systems have queued for a contact, and returns it. Answers by agents and confirmations of
+/// consent stay queued.
 pub fn fail_queued_of_contact(tx: &Tx<'_>, contact_seq: i64, reason: &str, now: Timestamp) -> Result<Vec<OutboxRow>> {
     let mut statement = tx.prepare_cached(
         "UPDATE messages INDEXED BY messages_lane

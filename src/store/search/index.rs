@@ -27,14 +27,14 @@ use crate::store::{Conn, Tx};
 
 /// Characters in the longest run that is indexed.
 pub(super) const LONGEST: usize = 3;
-/// Digits in the longer runs that are indexed where there is nothing but digits.
+/// Lengths of the longer runs that are indexed, which are of digits only.
 pub(super) const DIGITS: [usize; 2] = [4, 6];
 /// Characters of a name or an email address that can be searched.
 const CHARS: usize = 500;
-/// What stands between the fields of a text, and in no run.
+/// The separator between the fields of a text. It is in no run.
 const BETWEEN: char = '\n';
 
-/// The word that those have who were ever in touch. No run in hexadecimal is spelled so, and no tag.
+/// The word in the index of contacts with at least one message. No run, being in hexadecimal, and no tag is that word.
 pub(super) const IN_TOUCH: &str = "intouch";
 
 /// The searched columns of a contact.

@@ -203,9 +203,9 @@ fn has_email(person: &Person, email: &str) -> bool {
     })
 }
 
-/// What is looked for: the words of the text, in any order; the number alone where it is a phone number, or a part of
-/// one, as people write it, also with the digit that stands before it within its country; and where it is a whole one,
-/// that number and the other one by which people of its country may be known.
+/// The conditions of a search: the words of the text, in any order. If the text is a phone number or a part of one, the
+/// number alone, however it is written, also with the prefix that is dialled within its country. A whole number is
+/// searched together with its other spelling, in countries where one person may have two.
 fn wanted(query: &str) -> Vec<Wanted> {
     let text = folded_field(query);
     let is_number = text.chars().all(|c| c.is_ascii_digit() || " +()-./".contains(c));

@@ -1,11 +1,10 @@
-//! The plan by which the contacts are found that a search fits, in the order of the answer.
+//! How a search finds the contacts that match, in the order of the answer.
 //!
-//! If many contacts match, so do some with recent messages: so the contacts are walked through in that order, for a
-//! bounded number of rows. What that does not fill is asked of the index. The index does not know the order, and may
-//! return hundreds of thousands of contacts: these are put in order by the blocks of [`super::activity`], only the
-//! first of them are kept, and only as many of those are read as are missing. If there are many, most of them without
-//! messages, those with messages are asked for first, and then the others from the newest on, which the index returns
-//! in order.
+//! If many contacts match, some with recent messages do, too. So contacts are read in the order of the answer first, up
+//! to a bounded number of rows. If that does not fill the page, the index is asked. It does not know the order, and may
+//! return hundreds of thousands of contacts. They are sorted by the blocks of [`super::activity`]; only the first of
+//! them are kept, and only as many are read as the page still needs. If there are many, most of them without messages,
+//! those with messages are asked for first. The others follow from the newest on, which is the order of the index.
 //!
 //! No contact is missed: one whose last message is newer than the blocks has been walked past, one that has changed
 //! since it was indexed waits in the queue and is checked there, and the place of all others is known.
@@ -30,7 +29,8 @@ pub(super) struct Bounds {
     /// How many contacts the index may return before only those with messages are asked for, unless these are most of
     /// them anyway.
     pub(super) few: usize,
-    /// How many of the first of those that it gives are kept, or up to twice as many.
+    /// How many of the contacts that the index returns are kept, the first in order. There may be twice as many for a
+    /// moment.
     pub(super) kept: usize,
     /// How many may have an email address for these to be looked at by themselves, too.
     pub(super) same_email: u32,
@@ -38,7 +38,7 @@ pub(super) struct Bounds {
 
 pub(super) const BOUNDS: Bounds =
     Bounds { walked_first: 3_000, stride: 250, few: 20_000, kept: 20_000, same_email: 3_000 };
-/// Contacts that are not indexed yet and are looked at all the same: those that are next in the queue, and the newest.
+/// Contacts that are read although they are not indexed yet: the next ones in the queue, and the newest.
 const UNINDEXED: u32 = 1_000;
 /// Indexed contacts that are sampled to find out which runs of the query are rare.
 const SAMPLED: u64 = 200;
@@ -201,9 +201,9 @@ impl Walk<'_> {
         }
     }
 
-    /// The first of those that the index has for some questions and that fit, as many as are missing, in order. Of all
-    /// of them about `kept` are kept at a time. `None` if there are more than `few` of one question, most of them never
-    /// in touch: to ask for the others is quicker then.
+    /// The first matching contacts that the index returns for the questions, in order, as many as the page still needs.
+    /// About `kept` are in memory at a time. `None` if one question has more than `few` contacts, most of them without
+    /// messages: asking for those with messages first is quicker then.
     fn indexed(&self, questions: &[String], kept: usize, few: usize) -> Result<Option<Vec<Place>>> {
         let missing = self.limit - self.found.len();
         let mut found = Vec::new();

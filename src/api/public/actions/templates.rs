@@ -1,5 +1,5 @@
-//! Looking up templates. One of these has a name and all its languages; its id is made of the name, and the id that one
-//! of them has by itself leads to it, too.
+//! Looking up templates. A template of this API has a name and all its languages. Its id is made from the name; the id
+//! of one of its translations finds it, too.
 
 use actix_web::{HttpResponse, web};
 

@@ -27,7 +27,7 @@ pub struct Subject {
     pub words: Arc<ConsentWords>,
     /// For how long the flow is silent after a colleague's message.
     pub colleague_pause: Duration,
-    /// Whether messages start it that nothing else takes.
+    /// Whether it is the fallback flow, which a message starts that nothing else takes.
     pub is_fallback: bool,
     /// How long the texts of messages on the server's own channel, and on its generic webhook, may be.
     pub texts: (TextLimits, TextLimits),
