@@ -106,7 +106,7 @@ pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, No
     let headers = response.headers();
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(|value| {
         let target = response.url().join(value).ok().filter(Url::has_host);
-        target.map_or_else(|| "no host".to_owned(), |target| cut(&target.origin().ascii_serialization(), SHOWN))
+        target.map_or_else(|| "no host".to_owned(), |target| truncate(&target.origin().ascii_serialization(), SHOWN))
     });
     let mut answer = Answer {
         status: response.status().as_u16(),
@@ -127,7 +127,7 @@ pub async fn call(request: RequestBuilder, max_body: usize) -> Result<Answer, No
 }
 
 /// The first `characters` of a text.
-pub fn cut(text: &str, characters: usize) -> String {
+pub fn truncate(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
@@ -157,7 +157,7 @@ pub fn sentence_of(error: reqwest::Error) -> String {
         sentence.push_str(&error.to_string());
         cause = error.source();
     }
-    cut(&sentence, SHOWN)
+    truncate(&sentence, SHOWN)
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ fn options(template: &MessageTemplate, payloads: &[String]) -> Vec<Value> {
 fn read_answer(answer: &Answer) -> Sent {
     let refused = |class| {
         let text = String::from_utf8_lossy(&answer.body);
-        let text = http::cut(text.trim(), SHOWN_OF_REFUSAL);
+        let text = http::truncate(text.trim(), SHOWN_OF_REFUSAL);
         let text = match (&answer.location, text.is_empty()) {
             (Some(location), _) => format!("redirects to {location}, which is not followed"),
             (None, true) => format!("answered {} without an explanation", answer.status),

@@ -72,7 +72,7 @@ pub use network::Network;
 pub use node::*;
 pub use node_registry::NodeSample;
 pub use origin::Origin;
-pub use parts::{Part, TextLimits, cut, parts_of};
+pub use parts::{Part, TextLimits, parts_of, split_text};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
 pub use reason::{Place, Reason};

@@ -77,9 +77,9 @@ pub fn parts_of(message: OutgoingMessage, limits: &TextLimits) -> Vec<OutgoingMe
         MessageKind::Menu => cut_before_options(&text, limits),
         MessageKind::Media => {
             parts.push(OutgoingMessage { kind, media, ..plain.clone() });
-            cut(&text, limits.text)
+            split_text(&text, limits.text)
         }
-        MessageKind::Text | MessageKind::Template => cut(&text, limits.text),
+        MessageKind::Text | MessageKind::Template => split_text(&text, limits.text),
     };
     parts.extend(texts.into_iter().map(|text| OutgoingMessage { text: Some(text.to_owned()), ..plain.clone() }));
     if let Some(last) = parts.last_mut().filter(|_| kind == MessageKind::Menu) {
@@ -97,7 +97,7 @@ const BEYOND: usize = 64;
 const BEFORE: usize = 2_048;
 
 /// A text in pieces of at most `limit` characters, without the blanks around the cuts. None of them is blank.
-pub fn cut(text: &str, limit: usize) -> Vec<&str> {
+pub fn split_text(text: &str, limit: usize) -> Vec<&str> {
     let limit = limit.max(1);
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -147,7 +147,7 @@ fn cut_before_options<'a>(text: &'a str, limits: &TextLimits) -> Vec<&'a str> {
     .find_map(|(pause, until)| pauses(near, pause, from..=until, &links).next())
     .unwrap_or(from);
     let at = before + at;
-    let mut pieces = cut(text[..at].trim_end(), limits.text);
+    let mut pieces = split_text(text[..at].trim_end(), limits.text);
     push(&mut pieces, beginning(&text[at..]));
     pieces
 }
@@ -268,7 +268,7 @@ mod tests {
 
     /// The pieces, which are checked for what holds of all: none is too long or blank, and nothing but blanks is lost.
     fn pieces(text: &str, limit: usize) -> Vec<&str> {
-        let pieces = cut(text, limit);
+        let pieces = split_text(text, limit);
         let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
         assert_eq!(bare(&pieces.concat()), bare(text));
         assert!(pieces.iter().all(|piece| piece.chars().count() <= limit && !piece.trim().is_empty()), "{pieces:?}");
@@ -277,9 +277,9 @@ mod tests {
 
     #[test]
     fn what_fits_stays_as_it_is() {
-        assert_eq!(cut(" a \n", 4), [" a \n"]);
-        assert_eq!(cut(&"é".repeat(40), 40).len(), 1, "characters, not bytes");
-        assert_eq!(cut(&"é".repeat(41), 40).len(), 2);
+        assert_eq!(split_text(" a \n", 4), [" a \n"]);
+        assert_eq!(split_text(&"é".repeat(40), 40).len(), 1, "characters, not bytes");
+        assert_eq!(split_text(&"é".repeat(41), 40).len(), 2);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Guard {
     /// Why not.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), Refused> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Refused(format!("only http and https are called, and not {}", cut(url.scheme()))));
+            return Err(Refused(format!("only http and https are called, and not {}", truncate(url.scheme()))));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refused("the URL has a user name or a password in it; use an Authorization header".to_owned()));
@@ -137,7 +137,7 @@ impl Guard {
         let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         // RFC 6761, section 6.3: these names are this machine, whatever a resolver says.
         if (name == "localhost" || name.ends_with(".localhost")) && !local.iter().any(|it| self.is_allowed(*it)) {
-            return Err(Refused(format!("`{}` is this machine (loopback)", cut(name))));
+            return Err(Refused(format!("`{}` is this machine (loopback)", truncate(name))));
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ fn carried(address: Ipv6Addr) -> Carried {
 }
 
 /// What is shown of a part of a URL.
-fn cut(text: &str) -> String {
+fn truncate(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
@@ -194,7 +194,7 @@ pub(super) struct Guarded {
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.guard.clone();
-        let shown = cut(name.as_str());
+        let shown = truncate(name.as_str());
         let resolving = self.inner.resolve(name);
         Box::pin(async move {
             let mut allowed = Vec::new();
@@ -214,14 +214,14 @@ impl Resolve for Guarded {
 }
 
 /// What a look-up found, or why nothing.
-type Found = Result<Vec<SocketAddr>, String>;
+type LookupResult = Result<Vec<SocketAddr>, String>;
 
 /// The operating system's resolver. It blocks a thread for as long as it likes, even after every caller has stopped
 /// waiting; reads of the database need threads of the same pool. So concurrent requests for a name share one look-up,
 /// and the number of concurrent look-ups is limited.
 #[derive(Clone)]
 pub(super) struct System {
-    under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<Found>>>>>,
+    under_way: Arc<Mutex<HashMap<String, watch::Receiver<Option<LookupResult>>>>>,
     places: Arc<Semaphore>,
 }
 
@@ -233,7 +233,7 @@ impl Default for System {
 
 impl System {
     /// The look-up of a name that is under way, or a new one.
-    fn look_up(&self, name: &str) -> watch::Receiver<Option<Found>> {
+    fn look_up(&self, name: &str) -> watch::Receiver<Option<LookupResult>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = under_way.get(name) {
             return found.clone();

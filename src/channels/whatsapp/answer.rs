@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::addresses::WA_ID;
 use super::codes;
-use crate::channels::http::{Answer, NoAnswer, cut};
+use crate::channels::http::{Answer, NoAnswer, truncate};
 use crate::channels::outgoing::{Refusal, RefusalClass, Sent};
 use crate::domain::{AddressKey, Reason};
 
@@ -175,7 +175,7 @@ fn scrub(text: &str, token: &str) -> String {
         rest = &rest[word..];
     }
     scrubbed.push_str(rest);
-    cut(&scrubbed, SHOWN)
+    truncate(&scrubbed, SHOWN)
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub(super) fn notice(subject: &str, about: &Value, raw: &Value, means: &str) -> 
         sentence = format!("{sentence}: {details}");
     }
     let room = 500_usize.saturating_sub(means.chars().count());
-    let mut sentence = super::http::cut(&sentence, room);
+    let mut sentence = super::http::truncate(&sentence, room);
     if !means.is_empty() {
         sentence = format!("{sentence}. {means}");
     }

@@ -86,7 +86,7 @@ pub(super) fn refused(place: Place, name: &str) -> Option<String> {
             Place::Button => "a button that is not known here",
         },
     };
-    let name = crate::channels::http::cut(name, 40);
+    let name = crate::channels::http::truncate(name, 40);
     Some(if name.is_empty() { what.to_owned() } else { format!("{what} ({name})") })
 }
 

@@ -51,7 +51,7 @@ pub(super) fn read_page(page: &Value) -> Result<Vec<FetchedTemplate>, Refusal> {
         if template.is_none() {
             tracing::warn!(
                 "Meta lists a template without a name or a language: {}",
-                super::http::cut(&entry.to_string(), 200)
+                super::http::truncate(&entry.to_string(), 200)
             );
         }
         template

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::changes::Change;
 use super::turn::PlannedMessage;
 use super::{Job, LoadedSession, to_json};
-use crate::domain::{Direction, MessageId, MessageStatus, NewMessage, Origin, Part, Reason, SendHours, Session, cut};
+use crate::domain::{
+    Direction, MessageId, MessageStatus, NewMessage, Origin, Part, Reason, SendHours, Session, split_text,
+};
 use crate::engine::CompiledFlow;
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, StoredContact};
@@ -34,7 +36,7 @@ impl Job<'_> {
         text: &str,
         max_age: Option<Duration>,
     ) -> Result<MessageId> {
-        let pieces = cut(text, self.shared().options.channel.text_limits().text);
+        let pieces = split_text(text, self.shared().options.channel.text_limits().text);
         let of = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
         let mut first = None;
         for (piece, number) in pieces.into_iter().zip(1..) {

@@ -244,7 +244,8 @@ struct Refusal {
 }
 
 async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Result<(), Refusal> {
-    let silent = |reason: String| Refusal { status: None, reason: http::cut(&reason, REASON_CHARS), retry_after: None };
+    let silent =
+        |reason: String| Refusal { status: None, reason: http::truncate(&reason, REASON_CHARS), retry_after: None };
     let client: &Client = runtime
         .inner
         .webhooks
@@ -276,7 +277,7 @@ async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Resu
     let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
     let said: String = said.chars().filter(|c| !c.is_control()).collect();
     let reason = format!("status {}: {said}", answer.status);
-    let reason = http::cut(reason.trim_end_matches([':', ' ']), REASON_CHARS);
+    let reason = http::truncate(reason.trim_end_matches([':', ' ']), REASON_CHARS);
     Err(Refusal { status: Some(answer.status), reason, retry_after: answer.retry_after })
 }
 
