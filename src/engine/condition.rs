@@ -20,7 +20,7 @@ use crate::domain::typed::{self, same_letters};
 use crate::domain::unseen::is_blank;
 
 /// The outcome of one case.
-pub(super) enum Verdict {
+pub(super) enum CaseResult {
     /// It holds; the part of `left` that matched.
     Holds(Value),
     /// It does not hold.
@@ -49,27 +49,27 @@ pub(super) fn decide(
     right: &Value,
     pattern: Option<&Pattern>,
     around: &Surroundings<'_>,
-) -> Verdict {
-    let holds = |yes: bool, part: &Value| if yes { Verdict::Holds(trimmed(part)) } else { Verdict::Fails };
+) -> CaseResult {
+    let holds = |yes: bool, part: &Value| if yes { CaseResult::Holds(trimmed(part)) } else { CaseResult::Fails };
     match operator {
         Operator::Equals => holds(same(left, right), left),
         Operator::NotEquals => holds(!same(left, right), left),
         Operator::Contains => match left {
             Value::Array(items) => match items.iter().find(|item| same(item, right)) {
-                Some(item) => Verdict::Holds(trimmed(item)),
-                None => Verdict::Fails,
+                Some(item) => CaseResult::Holds(trimmed(item)),
+                None => CaseResult::Fails,
             },
             _ => on_text(left, right, |text, part| text.contains(part), false),
         },
         Operator::StartsWith => on_text(left, right, |text, part| text.starts_with(part), false),
         Operator::EndsWith => on_text(left, right, |text, part| text.ends_with(part), true),
         Operator::Matches => match pattern.and_then(|pattern| pattern.find(&as_text(left)).map(str::to_owned)) {
-            Some(part) => Verdict::Holds(json!(part)),
-            None => Verdict::Fails,
+            Some(part) => CaseResult::Holds(json!(part)),
+            None => CaseResult::Fails,
         },
         Operator::In => match right {
             Value::Array(items) => holds(items.iter().any(|item| same(left, item)), left),
-            _ => Verdict::WrongType("`in` needs a list on its right".to_owned()),
+            _ => CaseResult::WrongType("`in` needs a list on its right".to_owned()),
         },
         Operator::IsSet => holds(is_set(left), left),
         Operator::IsEmpty => holds(!is_set(left), left),
@@ -88,8 +88,8 @@ pub(super) fn decide(
             // A simulation's contact, and a session's from before an upgrade, may have tags that are not clean.
             let wanted = fold(&clean_tag(&as_text(right)));
             match around.tags.iter().find(|tag| fold(&clean_tag(tag)) == wanted) {
-                Some(tag) => Verdict::Holds(json!(tag)),
-                None => Verdict::Fails,
+                Some(tag) => CaseResult::Holds(json!(tag)),
+                None => CaseResult::Fails,
             }
         }
     }
@@ -129,13 +129,13 @@ fn is_set(value: &Value) -> bool {
 
 /// Compares the letters of two texts; nothing is a part of none. What is kept is the part of `left`, the first of such
 /// or the last.
-fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool, is_last: bool) -> Verdict {
+fn on_text(left: &Value, right: &Value, test: impl Fn(&str, &str) -> bool, is_last: bool) -> CaseResult {
     let (text, wanted) = (as_text(left), as_text(right));
     let part = same_letters(&wanted);
     if part.is_empty() || !test(&same_letters(&text), &part) {
-        return Verdict::Fails;
+        return CaseResult::Fails;
     }
-    Verdict::Holds(json!(typed::part(&text, &wanted, is_last).unwrap_or(wanted.trim())))
+    CaseResult::Holds(json!(typed::part(&text, &wanted, is_last).unwrap_or(wanted.trim())))
 }
 
 fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<Number> {
@@ -145,29 +145,29 @@ fn as_number(value: &Value, around: &Surroundings<'_>) -> Option<Number> {
     }
 }
 
-fn no_number(value: &Value) -> Verdict {
-    Verdict::WrongType(format!("`{}` is not a number", as_text(value)))
+fn no_number(value: &Value) -> CaseResult {
+    CaseResult::WrongType(format!("`{}` is not a number", as_text(value)))
 }
 
-fn on_numbers(left: &Value, right: &Value, around: &Surroundings<'_>, test: fn(Ordering) -> bool) -> Verdict {
+fn on_numbers(left: &Value, right: &Value, around: &Surroundings<'_>, test: fn(Ordering) -> bool) -> CaseResult {
     match (as_number(left, around), as_number(right, around)) {
-        (Some(a), Some(b)) if test(a.compare(b)) => Verdict::Holds(a.to_json()),
-        (Some(_), Some(_)) => Verdict::Fails,
+        (Some(a), Some(b)) if test(a.compare(b)) => CaseResult::Holds(a.to_json()),
+        (Some(_), Some(_)) => CaseResult::Fails,
         (None, _) => no_number(left),
         (_, None) => no_number(right),
     }
 }
 
-fn between(left: &Value, right: &Value, around: &Surroundings<'_>) -> Verdict {
+fn between(left: &Value, right: &Value, around: &Surroundings<'_>) -> CaseResult {
     let bounds = right.as_array().filter(|bounds| bounds.len() == 2);
     let Some([low, high]) = bounds.map(Vec::as_slice) else {
-        return Verdict::WrongType("`number_between` needs [least, greatest] on its right".to_owned());
+        return CaseResult::WrongType("`number_between` needs [least, greatest] on its right".to_owned());
     };
     match (as_number(left, around), as_number(low, around), as_number(high, around)) {
         (Some(value), Some(low), Some(high)) if value.compare(low).is_ge() && value.compare(high).is_le() => {
-            Verdict::Holds(value.to_json())
+            CaseResult::Holds(value.to_json())
         }
-        (Some(_), Some(_), Some(_)) => Verdict::Fails,
+        (Some(_), Some(_), Some(_)) => CaseResult::Fails,
         (None, _, _) => no_number(left),
         (_, None, _) => no_number(low),
         _ => no_number(high),
@@ -180,25 +180,25 @@ fn on_dates(
     right: &Value,
     around: &Surroundings<'_>,
     test: impl Fn(DateTime, DateTime) -> bool,
-) -> Verdict {
+) -> CaseResult {
     let read = |value: &Value| {
         let is_date = value.as_str().is_some_and(moment::is_date);
         let moment = moment::of_value(value, &(around.zone)()).map(|zoned| (zoned.datetime(), is_date));
         moment.or_else(|| (around.day)(value.as_str()?).map(|day| (day.to_datetime(Time::midnight()), true)))
     };
-    let wrong = |value: &Value| Verdict::WrongType(format!("`{}` is not a date", as_text(value)));
+    let wrong = |value: &Value| CaseResult::WrongType(format!("`{}` is not a date", as_text(value)));
     let Some((a, a_is_date)) = read(left) else { return wrong(left) };
     let Some((b, b_is_date)) = read(right) else { return wrong(right) };
     let whole_days = a_is_date || b_is_date;
     let cut = |moment: DateTime| {
         if whole_days { moment.date().to_datetime(Time::midnight()) } else { moment }
     };
-    if test(cut(a), cut(b)) { Verdict::Holds(left.clone()) } else { Verdict::Fails }
+    if test(cut(a), cut(b)) { CaseResult::Holds(left.clone()) } else { CaseResult::Fails }
 }
 
 /// Compares words; `test` gets how many of the wanted ones are there, and how many there are. What is kept are those of
 /// `left`, each once, in their order there.
-fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -> Verdict {
+fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -> CaseResult {
     let wanted: HashSet<String> = match right {
         Value::Array(items) => items.iter().flat_map(|item| words(&as_text(item))).collect::<Vec<_>>(),
         other => words(&as_text(other)),
@@ -213,7 +213,7 @@ fn has_words(left: &Value, right: &Value, test: impl Fn(usize, usize) -> bool) -
         wanted.contains(&letters) && seen.insert(letters)
     };
     let found: Vec<&str> = shown.iter().filter(is_found).map(String::as_str).collect();
-    if test(found.len(), wanted.len()) { Verdict::Holds(json!(found.join(" "))) } else { Verdict::Fails }
+    if test(found.len(), wanted.len()) { CaseResult::Holds(json!(found.join(" "))) } else { CaseResult::Fails }
 }
 
 #[cfg(test)]
@@ -226,9 +226,9 @@ mod tests {
         let around = Surroundings { tags: &tags, writing: &Writing::default, zone: &|| TimeZone::UTC, day: &|_| None };
         let pattern = right.as_str().and_then(|source| Pattern::compile(source).0);
         match decide(operator, &left, &right, pattern.as_ref(), &around) {
-            Verdict::Holds(part) => Ok(part),
-            Verdict::Fails => Err(false),
-            Verdict::WrongType(_) => Err(true),
+            CaseResult::Holds(part) => Ok(part),
+            CaseResult::Fails => Err(false),
+            CaseResult::WrongType(_) => Err(true),
         }
     }
 

@@ -361,7 +361,7 @@ pub fn rearm(session: &mut Session, turn: u32, at: Timestamp) -> bool {
 /// Extends the life of a session whose message waits until `opening`, for the hours in which its flow may speak first,
 /// to a whole time to live after that: a message cannot be answered before it is sent. A delay behind that message
 /// counts from then, too.
-pub fn outlive(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
+pub fn extend_past(flow: &CompiledFlow, session: &mut Session, opening: Timestamp) {
     if session.wait.as_ref().is_some_and(|wait| wait.kind == WaitKind::Delay) {
         rearm(session, session.turn, opening);
     }
@@ -490,7 +490,7 @@ mod tests {
         let mut session = started(&delaying);
         assert_eq!(session.expires_at, Some(at(60).plus(TTL)));
         assert!(!rearm(&mut session.clone(), 2, at(5)), "another turn's");
-        outlive(&delaying, &mut session, at(3600));
+        extend_past(&delaying, &mut session, at(3600));
         let due = |session: &Session| (session.wait.as_ref().unwrap().wake_at, session.expires_at);
         assert_eq!(due(&session), (Some(at(3660)), Some(at(3660).plus(TTL))));
         // What was held goes out earlier than it was to, because the person has written.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::compile::{Action, CompiledCase, CompiledFlow};
-use super::condition::{Surroundings, Verdict, as_text, decide};
+use super::condition::{CaseResult, Surroundings, as_text, decide};
 use super::moment;
 use super::scope::TurnScope;
 use super::template::Text;
@@ -281,17 +281,17 @@ impl<'a> Machine<'a> {
         self.session.wait = None;
         match &flow.actions[index] {
             Action::Say(speech) => {
-                self.say(index, speech, None)?;
+                self.send(index, speech, None)?;
                 self.leave(index, "next", None)
             }
             Action::Ask { prompt, .. } => {
                 let is_silent = prompt.speech.text.is_none() && prompt.speech.template.is_none();
-                let options = if is_silent { Vec::new() } else { self.say(index, &prompt.speech, None)? };
+                let options = if is_silent { Vec::new() } else { self.send(index, &prompt.speech, None)? };
                 self.await_reply(index, prompt, options, None);
                 Ok(Next::Stop)
             }
             Action::Menu { prompt, .. } => {
-                let options = self.say(index, &prompt.speech, None)?;
+                let options = self.send(index, &prompt.speech, None)?;
                 self.await_reply(index, prompt, options, None);
                 Ok(Next::Stop)
             }
@@ -315,7 +315,7 @@ impl<'a> Machine<'a> {
             Action::RunFlow(sub) => self.run_flow(index, sub),
             Action::End { outcome, speech } => {
                 if speech.text.is_some() || speech.template.is_some() {
-                    self.say(index, speech, None)?;
+                    self.send(index, speech, None)?;
                 }
                 self.stay(index, None);
                 self.close(Ending::Completed(outcome.clone()))
@@ -403,14 +403,14 @@ impl<'a> Machine<'a> {
                 day: &|text| turn.day_in(text),
             };
             match decide(case.operator, &left, &right, case.pattern.as_ref(), &around) {
-                Verdict::Holds(part) => {
+                CaseResult::Holds(part) => {
                     if let Some(name) = save_as {
                         self.assign(index, name, part)?;
                     }
                     return self.leave(index, &case.exit, Some(format!("case {} holds", place + 1)));
                 }
-                Verdict::Fails => {}
-                Verdict::WrongType(why) => self.warn(index, format!("case {}: {why}", place + 1)),
+                CaseResult::Fails => {}
+                CaseResult::WrongType(why) => self.warn(index, format!("case {}: {why}", place + 1)),
             }
         }
         self.leave(index, "default", Some("no case holds".to_owned()))

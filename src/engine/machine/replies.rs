@@ -157,7 +157,7 @@ impl Machine<'_> {
         let is_attempt = why != OLD_TAP;
         let retry = prompt.retry.as_ref().filter(|_| is_attempt);
         let can_speak = prompt.speech.text.is_some() || prompt.speech.template.is_some() || retry.is_some();
-        let said = if can_speak { self.say(index, &prompt.speech, retry)? } else { Vec::new() };
+        let said = if can_speak { self.send(index, &prompt.speech, retry)? } else { Vec::new() };
         let mut wait = wait.clone();
         wait.attempts += u32::from(is_attempt);
         self.await_reply(index, prompt, said, Some(&wait));

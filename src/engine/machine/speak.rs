@@ -14,7 +14,7 @@ const SHOWN_OF_LINK: usize = 100;
 
 impl Machine<'_> {
     /// Adds a node's message, with `instead` in place of its text, and returns the options as shown.
-    pub(super) fn say(
+    pub(super) fn send(
         &mut self,
         index: usize,
         speech: &Speech,
@@ -43,7 +43,7 @@ impl Machine<'_> {
         let plain =
             OutgoingMessage { node, kind: MessageKind::Text, text, options: options.clone(), media: None, template };
         match speech.media.as_ref().filter(|_| instead.is_none()) {
-            Some(media) => self.say_media(index, plain, media)?,
+            Some(media) => self.send_media(index, plain, media)?,
             None if plain.text.is_none() && plain.template.is_none() => {
                 self.warn(index, "the text is blank: nothing is said".to_owned());
             }
@@ -60,7 +60,7 @@ impl Machine<'_> {
     }
 
     /// A medium with its caption, which is the node's text where the medium has none and can bear one.
-    fn say_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
+    fn send_media(&mut self, index: usize, plain: OutgoingMessage, media: &Media) -> Result<(), Halt> {
         let url = self.media_link(index, media)?;
         let caption = match &media.caption {
             Some(caption) => Some(self.text(index, caption)?),

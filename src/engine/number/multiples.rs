@@ -8,7 +8,7 @@ const COMPOUNDS: [&str; 7] = ["tausend", "hundert", "duizend", "honderd", "tusen
 /// Whether a word behind a number, in lower case, makes more of it.
 pub(super) fn is_multiple(word: &str) -> bool {
     let word: String = word.nfc().collect();
-    let is_listed = |word: &str| BEHIND.binary_search(&word).is_ok() || MORE.binary_search(&word).is_ok();
+    let is_listed = |word: &str| AFTER.binary_search(&word).is_ok() || MORE.binary_search(&word).is_ok();
     let is_compound = || COMPOUNDS.iter().any(|end| word.ends_with(end)) && !word.starts_with("jahr");
     // Where no blank ends the word, the next one may follow: `พันบาท`.
     let begins_with_one = || {
@@ -51,7 +51,7 @@ const MORE: [&str; 134] = [
 /// lower case, in Latin and Greek letters also without their accents. Left out are words of one letter and those that
 /// are something else beside a number elsewhere, such as `min`, `km`, `mm`, `tn`, `kr`, `ko`, `mile` and `bln`.
 #[rustfmt::skip]
-const BEHIND: [&str; 782] = [
+const AFTER: [&str; 782] = [
     "afe", "alaf", "bhillean", "bhilliun", "bhilliún", "bi", "bil", "bilhao", "bilhau", "bilhoes", "bilhão",
     "bilhãu", "bilhões", "biliao", "biliau", "bilijon", "bilijona", "bilijoni", "bilijonov", "bilijun",
     "bilijuna", "bilio", "bilioes", "bilioi", "bilion", "biliona", "bilionaj", "bilioni", "bilionov",
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn words_are_in_order_in_lower_case_and_no_units() {
-        for words in [&BEHIND[..], &BEFORE[..], &MORE[..]] {
+        for words in [&AFTER[..], &BEFORE[..], &MORE[..]] {
             assert!(words.is_sorted_by(|a, b| a < b));
             for word in words {
                 assert_eq!(**word, word.to_lowercase().nfc().collect::<String>());

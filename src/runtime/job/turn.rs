@@ -154,7 +154,7 @@ pub(in crate::runtime) fn take(
         && let Some(opening) = hours.opening(now)
         && let Some(held) = said.iter().find(|said| said.refused.is_none())
     {
-        engine::outlive(flow, &mut session, opening);
+        engine::extend_past(flow, &mut session, opening);
         let text = format!(
             "This is not an hour in which the flow may speak first: on a phone it comes at {} at the earliest.",
             hours.on_the_clock(opening)
