@@ -251,7 +251,7 @@ fn main() -> ExitCode {
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::say(&format!("qyvo: {error}"));
+            telemetry::print_line(&format!("qyvo: {error}"));
             ExitCode::FAILURE
         }
     };

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::channels::ChannelKind;
 use crate::error::Code;
-use crate::telemetry::Sparing;
+use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
@@ -50,7 +50,7 @@ pub(crate) use state::{COMPILED_AT_ONCE, State};
 const DOCUMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Says which requests were turned away. Callers send them again and again, and the log has better things to hold.
-static TURNED_AWAY: Sparing = Sparing::new();
+static TURNED_AWAY: LogRateLimit = LogRateLimit::new();
 
 /// One row of the table of routes.
 struct Entry {

@@ -181,7 +181,7 @@ fn shown(path: &Path) -> String {
 
 /// A line on standard error.
 fn note(line: impl Display) {
-    telemetry::say(&line.to_string());
+    telemetry::print_line(&line.to_string());
 }
 
 /// A text from elsewhere without control characters, so that it moves nothing on the terminal.

@@ -20,7 +20,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// How long a thread that panics waits for it.
 const FLUSH_PANIC: Duration = Duration::from_millis(200);
 /// How often lines of one kind come that any number of requests can cause.
-const SPARINGLY: Duration = Duration::from_secs(1);
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The log, once it is started.
 static LOG: OnceLock<Lines> = OnceLock::new();
@@ -57,7 +57,7 @@ pub fn init(filter: &LogFilter, format: LogFormat) -> Result<()> {
 
 /// A line on standard error, between those of the log where there is one. It is not part of the log: no collector that
 /// reads levels or JSON needs it.
-pub fn say(line: &str) {
+pub fn print_line(line: &str) {
     let line = format!("{line}\n");
     match LOG.get() {
         Some(log) => log.push(line.as_bytes()),
@@ -79,9 +79,9 @@ fn log_lost(lines: u64) {
 
 /// Lets one line a second through, of a kind that any number of requests can cause.
 #[derive(Debug, Default)]
-pub struct Sparing(Mutex<(Option<Instant>, u64)>);
+pub struct LogRateLimit(Mutex<(Option<Instant>, u64)>);
 
-impl Sparing {
+impl LogRateLimit {
     /// Nothing has come through yet.
     pub const fn new() -> Self {
         Self(Mutex::new((None, 0)))
@@ -91,7 +91,7 @@ impl Sparing {
     pub fn let_through(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, skipped) = &mut *state;
-        if last.is_some_and(|last| last.elapsed() < SPARINGLY) {
+        if last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
             *skipped += 1;
             return None;
         }
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn lines_of_one_kind_come_once_a_second() {
-        let sparing = Sparing::new();
-        assert_eq!(sparing.let_through(), Some(0));
-        assert_eq!((sparing.let_through(), sparing.let_through()), (None, None));
-        sparing.0.lock().unwrap().0 = Instant::now().checked_sub(SPARINGLY);
-        assert_eq!(sparing.let_through(), Some(2));
+        let limit = LogRateLimit::new();
+        assert_eq!(limit.let_through(), Some(0));
+        assert_eq!((limit.let_through(), limit.let_through()), (None, None));
+        limit.0.lock().unwrap().0 = Instant::now().checked_sub(LOG_INTERVAL);
+        assert_eq!(limit.let_through(), Some(2));
     }
 
     #[test]

@@ -37,8 +37,9 @@ pub(in crate::api) async fn redirect_to_admin() -> HttpResponse {
 /// `GET /admin/…`: the page and what it loads.
 pub(in crate::api) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let found = if name == page_lists::NAME { Some(Found::lists()) } else { Found::at(&format!("admin/{name}")) };
-    match found {
+    let file =
+        if name == page_lists::NAME { Some(StaticFile::lists()) } else { StaticFile::at(&format!("admin/{name}")) };
+    match file {
         Some(file) => answer(&request, file).await,
         None => ApiError::nothing_at(request.path()).error_response(),
     }
@@ -52,7 +53,7 @@ pub(in crate::api) async fn redirect_to_docs() -> HttpResponse {
 /// `GET /docs/…`: the page that shows the API, and what it loads.
 pub(in crate::api) async fn get_docs_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
     let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let Some(file) = Found::at(&format!("docs/{name}")) else {
+    let Some(file) = StaticFile::at(&format!("docs/{name}")) else {
         return ApiError::nothing_at(request.path()).error_response();
     };
     let mut response = answer(&request, file).await;
@@ -62,14 +63,14 @@ pub(in crate::api) async fn get_docs_file(request: HttpRequest, path: web::Path<
 
 /// `GET /openapi.yaml`: this API, described.
 pub(in crate::api) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    match Found::at("openapi.yaml") {
-        Some(file) => Ok(answer(&request, Found { content_type: "application/yaml".to_owned(), ..file }).await),
+    match StaticFile::at("openapi.yaml") {
+        Some(file) => Ok(answer(&request, StaticFile { content_type: "application/yaml".to_owned(), ..file }).await),
         None => Err(ApiError::not_found("Not found")),
     }
 }
 
 /// A file of the program's.
-struct Found {
+struct StaticFile {
     data: Cow<'static, [u8]>,
     /// SHA-256 of `data`.
     hash: [u8; 32],
@@ -78,7 +79,7 @@ struct Found {
     is_packed: bool,
 }
 
-impl Found {
+impl StaticFile {
     fn at(name: &str) -> Option<Self> {
         if let Some(file) = Files::get(name) {
             let content_type = with_charset(file.metadata.mimetype());
@@ -133,11 +134,11 @@ const FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A file, in the coding that its client prefers, or 304 to a client that has it. Nothing is kept without asking: a new
 /// program comes with new files.
-async fn answer(request: &HttpRequest, found: Found) -> HttpResponse {
-    let is_worth_it = found.is_packed || found.data.len() as u64 > WORTH;
-    let varies = is_worth_it && is_compressible(&found.content_type);
+async fn answer(request: &HttpRequest, file: StaticFile) -> HttpResponse {
+    let is_worth_it = file.is_packed || file.data.len() as u64 > WORTH;
+    let varies = is_worth_it && is_compressible(&file.content_type);
     let coding = if varies { Coding::preferred(request.headers()) } else { Coding::Identity };
-    let etag = format!("\"{}{}\"", hex::encode(&found.hash[..16]), coding.tag());
+    let etag = format!("\"{}{}\"", hex::encode(&file.hash[..16]), coding.tag());
     let is_known = request
         .headers()
         .get_all(header::IF_NONE_MATCH)
@@ -157,11 +158,11 @@ async fn answer(request: &HttpRequest, found: Found) -> HttpResponse {
     if is_known {
         return response.finish();
     }
-    response.content_type(found.content_type.as_str());
+    response.content_type(file.content_type.as_str());
     if let Some(name) = coding.header() {
         response.insert_header((header::CONTENT_ENCODING, name));
     }
-    match found.coded(coding).await {
+    match file.coded(coding).await {
         Some(body) => {
             let mut response = response.body(body);
             leave_as_it_is(&mut response);

@@ -17,7 +17,7 @@ use crate::api::error::ApiError;
 const OF_CLIENTS: [&str; 4] = ["toolCallId", "sessionId", "action", "chatInput"];
 
 /// What a call brought.
-pub(super) struct Sifted {
+pub(super) struct KnownArguments {
     /// The arguments that the tool knows. For a tool that reaches people also the unknown ones, which it refuses.
     pub(super) known: Map<String, Value>,
     /// A sentence on the other arguments, if there are any that the model should correct.
@@ -28,7 +28,7 @@ pub(super) struct Sifted {
 ///
 /// # Errors
 /// A name that is nearly one of the tool's, where that one was not sent: it was meant.
-pub(super) fn sift(tool: Tool, mut arguments: Map<String, Value>) -> Result<Sifted, ApiError> {
+pub(super) fn keep_known(tool: Tool, mut arguments: Map<String, Value>) -> Result<KnownArguments, ApiError> {
     let schema = tool.arguments();
     let names: HashSet<&str> =
         schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
@@ -52,7 +52,7 @@ pub(super) fn sift(tool: Tool, mut arguments: Map<String, Value>) -> Result<Sift
     let note = (!ignored.is_empty()).then(|| {
         format!("{} has no such argument and did as if it was not there: {}.", tool.name(), ignored.join(", "))
     });
-    Ok(Sifted { known: arguments, note })
+    Ok(KnownArguments { known: arguments, note })
 }
 
 /// Whether one name may have been meant as the other: written in another style, or with a slip or two.
@@ -76,7 +76,7 @@ mod tests {
 
     fn sifted(tool: Tool, arguments: Value) -> Result<(Value, Option<String>), String> {
         let Value::Object(arguments) = arguments else { panic!("no object") };
-        match sift(tool, arguments) {
+        match keep_known(tool, arguments) {
             Ok(sifted) => Ok((Value::Object(sifted.known), sifted.note)),
             Err(error) => Err(error.body(None).to_string()),
         }

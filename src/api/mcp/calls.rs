@@ -14,7 +14,9 @@ use crate::api::error::ApiError;
 use crate::api::manage::flows;
 use crate::api::manage::publishing::{Publication, publish, read_accept, read_note};
 use crate::api::manage::{sessions, sessions::Wanted, sessions::session_view, sessions::turns_view};
-use crate::api::public::actions::contacts::{found_contact, found_contacts, one_contact, read_search, read_sought};
+use crate::api::public::actions::contacts::{
+    found_contact, found_contacts, one_contact, read_contact_query, read_search,
+};
 use crate::api::public::actions::flows::{read_trigger, trigger_idempotent};
 use crate::api::public::actions::messages::{read_message, read_variables, send_idempotent};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
@@ -160,7 +162,7 @@ async fn search_contacts(state: &State, fields: Fields<'_>) -> Result<Value, Api
 }
 
 async fn get_contact(state: &State, fields: Fields<'_>) -> Result<Value, ApiError> {
-    let profile = one_contact(state, read_sought(fields, true)?).await?;
+    let profile = one_contact(state, read_contact_query(fields, true)?).await?;
     structured(&PublicContact::new(&row_of(&profile)))
 }
 

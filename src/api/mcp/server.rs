@@ -12,17 +12,17 @@ use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::arguments::{Sifted, sift};
+use super::arguments::{KnownArguments, keep_known};
 use super::calls::call;
 use super::tools::Tool;
 use crate::api::auth::Principal;
 use crate::api::error::{ApiError, NEW_KEY};
 use crate::api::state::State;
 use crate::error::{Code, Error};
-use crate::telemetry::Sparing;
+use crate::telemetry::LogRateLimit;
 
 /// Says which tools turned their callers away.
-static TURNED_AWAY: Sparing = Sparing::new();
+static TURNED_AWAY: LogRateLimit = LogRateLimit::new();
 
 /// Where the guide is found.
 const GUIDE_URI: &str = "qyvo://guide/flow-document";
@@ -70,7 +70,7 @@ impl Server {
 
     /// A tool's answer to a caller whom it is open to, and a sentence on arguments that it does not have.
     async fn call(&self, tool: Tool, arguments: Map<String, Value>) -> Result<(Value, Option<String>), ApiError> {
-        let Sifted { known, note } = sift(tool, arguments)?;
+        let KnownArguments { known, note } = keep_known(tool, arguments)?;
         Ok((call(&self.state, &self.caller, tool, &known).await?, note))
     }
 }

@@ -25,9 +25,9 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
-use crate::telemetry::Sparing;
+use crate::telemetry::LogRateLimit;
 use answer::Answer;
-use pace::{Connection, Pace, Patience};
+use pace::{Connection, Pace, ProgressTimeouts};
 use peers::Peers;
 
 /// Connections that may wait to be accepted.
@@ -45,10 +45,11 @@ const NO_LIMIT: Duration = Duration::ZERO;
 /// How long a connection that is closed for a reason of ours may take to read that.
 const DISCONNECT: Duration = Duration::from_secs(1);
 /// How long a connection may make no progress.
-const PATIENCE: Patience = Patience { begun: Duration::from_secs(30), idle: Duration::from_secs(90) };
+const PROGRESS_TIMEOUTS: ProgressTimeouts =
+    ProgressTimeouts { begun: Duration::from_secs(30), idle: Duration::from_secs(90) };
 
 /// Says which connections were closed.
-static REFUSED: Sparing = Sparing::new();
+static REFUSED: LogRateLimit = LogRateLimit::new();
 
 /// Where the server listens and whom it takes.
 #[derive(Debug, Clone)]
@@ -133,7 +134,7 @@ fn admit(
         }
         return Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into()));
     };
-    Ok((Connection::new(stream, PATIENCE, admitted), Protocol::Http1, peer))
+    Ok((Connection::new(stream, PROGRESS_TIMEOUTS, admitted), Protocol::Http1, peer))
 }
 
 /// Tells each connection when a request of it is being answered, and hands answers over in slices. The answer to `HEAD`

@@ -47,7 +47,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a connection may make no progress before it is closed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct ProgressTimeouts {
     /// With an answer that it is to take, a request that it has begun, or its first one.
     pub(super) begun: Duration,
     /// Between two requests; actix-http itself closes it earlier unless bytes have come that are no request yet.
@@ -67,7 +67,7 @@ pub(super) struct Pace {
     is_arriving: Cell<bool>,
     /// When the connection is closed unless a request is answered by then.
     closes_at: Cell<Option<Instant>>,
-    patience: Patience,
+    timeouts: ProgressTimeouts,
     /// Reads on when what it waited for has happened.
     reader: RefCell<Option<Waker>>,
     /// What the client of that request waits for before it sends the body.
@@ -90,14 +90,14 @@ enum GoOn {
 }
 
 impl Pace {
-    fn new(patience: Patience) -> Self {
+    fn new(timeouts: ProgressTimeouts) -> Self {
         Self {
             answering: Cell::new(0),
             has_body: Cell::new(false),
             ahead: Cell::new(0),
             is_arriving: Cell::new(false),
-            closes_at: Cell::new(Some(Instant::now() + patience.begun)),
-            patience,
+            closes_at: Cell::new(Some(Instant::now() + timeouts.begun)),
+            timeouts,
             reader: RefCell::new(None),
             go_on: Cell::new(GoOn::Settled),
         }
@@ -126,7 +126,7 @@ impl Pace {
     /// Notes that something comes in which has to be whole within a time.
     fn arrive(&self) {
         if !self.is_arriving.replace(true) {
-            self.closes_at.set(Some(Instant::now() + self.patience.begun));
+            self.closes_at.set(Some(Instant::now() + self.timeouts.begun));
         }
     }
 
@@ -162,7 +162,7 @@ impl Drop for Turn {
         });
         pace.answering.set(pace.answering.get().saturating_sub(1));
         if !pace.is_arriving.get() {
-            pace.closes_at.set(Some(Instant::now() + pace.patience.idle));
+            pace.closes_at.set(Some(Instant::now() + pace.timeouts.idle));
         }
         pace.read_on();
     }
@@ -232,10 +232,10 @@ pub(super) struct Connection<T> {
 }
 
 impl<T> Connection<T> {
-    pub(super) fn new(io: T, patience: Patience, admitted: Admitted) -> Self {
+    pub(super) fn new(io: T, timeouts: ProgressTimeouts, admitted: Admitted) -> Self {
         Self {
             io,
-            pace: Rc::new(Pace::new(patience)),
+            pace: Rc::new(Pace::new(timeouts)),
             held: BytesMut::new(),
             matched: 0,
             has_mark: false,
@@ -309,7 +309,7 @@ impl<T> Connection<T> {
     /// An error once there has been no progress for too long.
     fn check_progress(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
-            let stuck = self.stuck_since.map(|since| since + self.pace.patience.begun);
+            let stuck = self.stuck_since.map(|since| since + self.pace.timeouts.begun);
             let unanswered = self.pace.closes_at.get().filter(|_| self.pace.answering.get() == 0);
             let Some(due) = [stuck, unanswered].into_iter().flatten().min() else { return Ok(()) };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));

@@ -47,7 +47,7 @@ impl Served {
             .finish(answering(handler));
         let service = http.new_service(()).await.unwrap();
         let admitted = Peers::new(0, Vec::new()).admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
-        let connection = Connection::new(socket, PATIENCE, admitted);
+        let connection = Connection::new(socket, PROGRESS_TIMEOUTS, admitted);
         let is_closed = Rc::<Cell<bool>>::default();
         let closed = is_closed.clone();
         actix_web::rt::spawn(async move {
@@ -171,7 +171,8 @@ async fn every_request_is_answered_in_turn_however_its_bytes_arrive() {
 #[actix_web::test]
 async fn a_connection_that_takes_all_it_is_offered_lets_others_go_on() {
     let admitted = Peers::new(0, Vec::new()).admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
-    let mut connection = Connection::new(tokio::io::join(tokio::io::empty(), tokio::io::sink()), PATIENCE, admitted);
+    let mut connection =
+        Connection::new(tokio::io::join(tokio::io::empty(), tokio::io::sink()), PROGRESS_TIMEOUTS, admitted);
     let piece = [b'.'; 4096];
     let mut runs = vec![0];
     for _ in 0..100 {
@@ -205,7 +206,7 @@ async fn a_large_body_comes_in_whole_and_one_that_nobody_reads_does_not() {
 #[actix_web::test]
 async fn a_connection_without_a_request_is_closed() {
     tokio::time::pause();
-    let begun = PATIENCE.begun.as_secs();
+    let begun = PROGRESS_TIMEOUTS.begun.as_secs();
     let expected = begun..=begun + 2;
 
     let silent = Served::start().await;
@@ -219,7 +220,7 @@ async fn a_connection_without_a_request_is_closed() {
 #[actix_web::test]
 async fn a_connection_without_progress_is_closed() {
     tokio::time::pause();
-    let begun = PATIENCE.begun.as_secs();
+    let begun = PROGRESS_TIMEOUTS.begun.as_secs();
     let expected = begun..=begun + 2;
 
     let mut unread = Served::start().await;
@@ -248,7 +249,7 @@ async fn a_connection_without_progress_is_closed() {
 
     let mut part = Served::start().await;
     part.push(&[ONE, b"GET /one"].concat()).await;
-    let idle = PATIENCE.idle.as_secs();
+    let idle = PROGRESS_TIMEOUTS.idle.as_secs();
     assert!(part.seconds_open().await <= idle + 2, "a few bytes come behind a request, and no more");
 }
 

@@ -99,21 +99,21 @@ pub(super) fn saved(outcome: ContactSaved, field: &str) -> Result<Box<Profile>, 
 
 /// `POST /actions/get-contact`: one contact, by id, phone number or email address.
 pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
-    let sought = read_sought(Fields::of(&body.fields), false)?;
-    let profile = one_contact(&state, sought).await?;
+    let query = read_contact_query(Fields::of(&body.fields), false)?;
+    let profile = one_contact(&state, query).await?;
     Ok(HttpResponse::Ok().json(PublicContact::new(&row_of(&profile))))
 }
 
 /// The contact that is sought.
-pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result<Profile, ApiError> {
+pub(in crate::api) async fn one_contact(state: &State, query: ContactQuery) -> Result<Profile, ApiError> {
     let found = read(state, move |conn| {
-        let known = match sought {
-            Sought::Contact(contact_ref) => match find_contact(conn, &contact_ref)? {
+        let known = match query {
+            ContactQuery::Contact(contact_ref) => match find_contact(conn, &contact_ref)? {
                 Resolved::Known(known) => Some(known),
                 Resolved::New(_) | Resolved::Unknown => None,
                 Resolved::Mismatch => return Ok(Err(contact_mismatch())),
             },
-            Sought::Email(email) => contacts::find_by_email(conn, &email)?,
+            ContactQuery::Email(email) => contacts::find_by_email(conn, &email)?,
         };
         let profile = match known {
             Some(known) => contacts::profile(conn, known.seq)?,
@@ -125,14 +125,14 @@ pub(in crate::api) async fn one_contact(state: &State, sought: Sought) -> Result
 }
 
 /// By what a contact is sought.
-pub(in crate::api) enum Sought {
+pub(in crate::api) enum ContactQuery {
     Contact(ContactRef),
     Email(String),
 }
 
 /// By what a contact is sought. An email address counts only where there is neither an id nor a number: several
 /// contacts may have the same one. A strict reading refuses what it does not know.
-pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Result<Sought, ApiError> {
+pub(in crate::api) fn read_contact_query(mut fields: Fields<'_>, is_strict: bool) -> Result<ContactQuery, ApiError> {
     let email = fields.text("email").map(str::trim).filter(|email| !email.is_empty()).map(str::to_owned);
     let has_contact_ref = fields.value("contact_id").is_some() || fields.value("phone").is_some();
     if !has_contact_ref && fields.value("email").is_none() {
@@ -145,9 +145,9 @@ pub(in crate::api) fn read_sought(mut fields: Fields<'_>, is_strict: bool) -> Re
     }
     fields.finish()?;
     match (contact_ref, email) {
-        (Some(contact_ref), _) => Ok(Sought::Contact(contact_ref)),
-        (None, Some(email)) => Ok(Sought::Email(email)),
-        (None, None) => Ok(Sought::Email(String::new())),
+        (Some(contact_ref), _) => Ok(ContactQuery::Contact(contact_ref)),
+        (None, Some(email)) => Ok(ContactQuery::Email(email)),
+        (None, None) => Ok(ContactQuery::Email(String::new())),
     }
 }
 
