@@ -31,12 +31,12 @@ pub struct Clock {
 struct Pulse {
     /// The last one; `None` while there are none.
     last: Option<Timestamp>,
-    stood: Option<Stood>,
+    standstill: Option<Standstill>,
 }
 
 /// A time in which the process stood still.
 #[derive(Debug, Clone, Copy)]
-struct Stood {
+struct Standstill {
     from: Timestamp,
     until: Timestamp,
 }
@@ -49,15 +49,15 @@ impl Pulse {
                 from = %last, until = %now,
                 "the process stood still, or the clock was set forward: what has arrived is read before timers fire"
             );
-            self.stood = Some(Stood { from: last, until: now });
+            self.standstill = Some(Standstill { from: last, until: now });
             self.last = Some(now);
         }
     }
 
     /// The standstill whose replies are still being read.
-    fn listening(&self, now: Timestamp) -> Option<Stood> {
+    fn listening(&self, now: Timestamp) -> Option<Standstill> {
         // A clock that is set back meanwhile ends it.
-        self.stood.filter(|stood| stood.until <= now && now < stood.until.plus(LISTENING))
+        self.standstill.filter(|standstill| standstill.until <= now && now < standstill.until.plus(LISTENING))
     }
 }
 
@@ -89,7 +89,7 @@ impl Clock {
         let now = self.now();
         let mut pulse = self.pulse();
         pulse.look(now);
-        pulse.listening(now).map_or(now, |stood| stood.from)
+        pulse.listening(now).map_or(now, |standstill| standstill.from)
     }
 
     /// How long sockets are still read before timers fire; `None` at most times.
@@ -97,7 +97,7 @@ impl Clock {
         let now = self.now();
         let mut pulse = self.pulse();
         pulse.look(now);
-        pulse.listening(now).map(|stood| stood.until.plus(LISTENING).since(now))
+        pulse.listening(now).map(|standstill| standstill.until.plus(LISTENING).since(now))
     }
 
     /// Gives a sign that the process runs; from the first one on a lack of them is noticed.
@@ -118,7 +118,7 @@ impl Clock {
         let from = self.now();
         self.advance(by);
         if self.is_by_hand() {
-            self.pulse().stood = Some(Stood { from, until: self.now() });
+            self.pulse().standstill = Some(Standstill { from, until: self.now() });
         }
     }
 

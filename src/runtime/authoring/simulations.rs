@@ -21,11 +21,11 @@ pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Simulations {
     clock: Clock,
-    shelf: Mutex<Shelf>,
+    registry: Mutex<Registry>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Registry {
     by_id: HashMap<SimulationId, Kept>,
     /// The oldest first. Each is in `by_id`.
     order: VecDeque<SimulationId>,
@@ -41,7 +41,7 @@ struct Kept {
 
 impl Simulations {
     pub(in crate::runtime) fn new(clock: Clock) -> Self {
-        Self { clock, shelf: Mutex::default() }
+        Self { clock, registry: Mutex::default() }
     }
 
     /// Keeps a simulation under a new id. The oldest make room for it.
@@ -50,11 +50,11 @@ impl Simulations {
         let weight = simulation.weight();
         let simulation = Arc::new(Mutex::new(simulation));
         let now = self.clock.now();
-        let mut shelf = self.tidy(now);
-        shelf.by_id.insert(id, Kept { since: now, weight, simulation });
-        shelf.order.push_back(id);
-        shelf.bytes += weight;
-        shelf.make_room();
+        let mut registry = self.tidy(now);
+        registry.by_id.insert(id, Kept { since: now, weight, simulation });
+        registry.order.push_back(id);
+        registry.bytes += weight;
+        registry.make_room();
         id
     }
 
@@ -71,34 +71,34 @@ impl Simulations {
             };
             (work(&mut simulation), simulation.weight())
         };
-        let mut shelf = self.lock();
-        if let Some(kept) = shelf.by_id.get_mut(&id) {
+        let mut registry = self.lock();
+        if let Some(kept) = registry.by_id.get_mut(&id) {
             let before = std::mem::replace(&mut kept.weight, weight);
-            shelf.bytes = shelf.bytes - before + weight;
-            shelf.make_room();
+            registry.bytes = registry.bytes - before + weight;
+            registry.make_room();
         }
         Some(done)
     }
 
-    /// The shelf, after simulations that have expired were removed.
-    fn tidy(&self, now: Timestamp) -> MutexGuard<'_, Shelf> {
-        let mut shelf = self.lock();
-        while let Some(oldest) = shelf.order.front().copied() {
-            if shelf.by_id.get(&oldest).is_some_and(|kept| now.since(kept.since) < LIFETIME) {
+    /// The registry, after simulations that have expired were removed.
+    fn tidy(&self, now: Timestamp) -> MutexGuard<'_, Registry> {
+        let mut registry = self.lock();
+        while let Some(oldest) = registry.order.front().copied() {
+            if registry.by_id.get(&oldest).is_some_and(|kept| now.since(kept.since) < LIFETIME) {
                 break;
             }
-            shelf.remove(oldest);
+            registry.remove(oldest);
         }
-        shelf
+        registry
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
         // Its functions do not panic between two changes that belong together.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
+impl Registry {
     /// Lets the oldest go until the rest fits; the newest stays in any case.
     fn make_room(&mut self) {
         while self.order.len() > MAX_SIMULATIONS || (self.bytes > MAX_BYTES && self.order.len() > 1) {
@@ -167,9 +167,9 @@ mod tests {
         assert!(simulations.with(ids[MAX_SIMULATIONS], |_| ()).is_none(), "the small ones went first");
         assert!(simulations.with(large[1], |_| ()).is_none());
         assert!(simulations.with(large[2], |_| ()).is_some());
-        let shelf = simulations.lock();
-        let weights: usize = shelf.by_id.values().map(|kept| kept.weight).sum();
-        assert!(shelf.bytes == weights && weights <= MAX_BYTES && shelf.order.len() == shelf.by_id.len());
+        let registry = simulations.lock();
+        let weights: usize = registry.by_id.values().map(|kept| kept.weight).sum();
+        assert!(registry.bytes == weights && weights <= MAX_BYTES && registry.order.len() == registry.by_id.len());
     }
 
     #[test]

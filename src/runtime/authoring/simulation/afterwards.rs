@@ -3,7 +3,7 @@
 
 use serde_json::Map;
 
-use super::{Heard, Refused, Simulation};
+use super::{Received, Refused, Simulation};
 use crate::domain::{
     Holder, LateReply, MessageKind, NodeId, OutgoingMessage, Reason, Reply, ReplyKind, SessionId, SessionInput, Status,
 };
@@ -22,10 +22,10 @@ enum Answer {
 
 impl Simulation {
     /// Handles a message that no session waits for.
-    pub(super) fn hear_afterwards(&mut self, heard: &Heard) -> Result<(), Refused> {
-        let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
+    pub(super) fn receive_after_end(&mut self, received: &Received) -> Result<(), Refused> {
+        let typed = received.text.as_deref().filter(|_| received.kind == ReplyKind::Text);
         if let Some(text) = typed
-            && self.hear_consent(text)?.is_none()
+            && self.receive_consent_word(text)?.is_none()
         {
             return Ok(());
         }
@@ -36,16 +36,20 @@ impl Simulation {
             return Err(Refused::because(Holder::Colleague.reason()));
         }
         let now = self.state.now;
-        self.state.window.hear(now);
-        let Heard { kind, text, option, payload, .. } = heard;
+        self.state.window.receive(now);
+        let Received { kind, text, option, payload, .. } = received;
         let input = SessionInput::of(*kind, text.as_deref(), option.as_deref(), payload.as_ref());
-        let Some(answer) = self.answer_to(heard, &input) else {
-            return Err(Refused::because(if heard.names_session { Reason::SessionEnded } else { Reason::NoSession }));
+        let Some(answer) = self.answer_to(received, &input) else {
+            return Err(Refused::because(if received.names_session {
+                Reason::SessionEnded
+            } else {
+                Reason::NoSession
+            }));
         };
-        if standing(self.state.heard.iter().rev().copied(), None, now) != Standing::Free {
+        if standing(self.state.earlier.iter().rev().copied(), None, now) != Standing::Free {
             return Err(Refused::because(Reason::AutoReplyLimit));
         }
-        self.note_heard(EarlierKind::Answered);
+        self.note_received(EarlierKind::Answered);
         let reply = Event::Reply(Reply {
             kind: *kind,
             text: text.clone(),
@@ -54,13 +58,13 @@ impl Simulation {
             answers_turn: None,
             received_at: now,
         });
-        let unheard = |ended_in| turn::not_taken(ended_in, reply, Reason::LateReply);
+        let untaken = |ended_in| turn::not_taken(ended_in, reply, Reason::LateReply);
         let ended_in = self.state.session.turn;
         match answer {
-            Answer::Say(text) => self.keep(unheard(ended_in), vec![said(text)?]),
+            Answer::Say(text) => self.keep(untaken(ended_in), vec![said(text)?]),
             Answer::Begin(after) => {
                 if after.is_some() {
-                    self.keep(unheard(ended_in), Vec::new())?;
+                    self.keep(untaken(ended_in), Vec::new())?;
                 }
                 self.begin_again(after, input)
             }
@@ -68,14 +72,14 @@ impl Simulation {
     }
 
     /// Records how a message of the contact was handled, for the limit.
-    pub(super) fn note_heard(&mut self, kind: EarlierKind) {
-        self.state.heard.push(Earlier { at: self.state.now, kind });
+    pub(super) fn note_received(&mut self, kind: EarlierKind) {
+        self.state.earlier.push(Earlier { at: self.state.now, kind });
     }
 
-    fn answer_to(&self, heard: &Heard, input: &SessionInput) -> Option<Answer> {
+    fn answer_to(&self, received: &Received, input: &SessionInput) -> Option<Answer> {
         let (subject, session) = (&self.subject, &self.state.session);
         let starts = || trigger::check_start(&subject.flow, &Map::new()).is_ok();
-        if subject.is_keyword(heard.kind, heard.text.as_deref()) && starts() {
+        if subject.is_keyword(received.kind, received.text.as_deref()) && starts() {
             return Some(Answer::Begin(None));
         }
         let is_recent = session.ended_at.is_some_and(|ended_at| ended_at.plus(LATE) > self.state.now);

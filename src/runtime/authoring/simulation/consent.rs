@@ -13,7 +13,7 @@ impl Simulation {
     }
 
     /// Handles a typed message as such a word, if it is one. Otherwise returns how many timers were due first.
-    pub(super) fn hear_consent(&mut self, text: &str) -> Result<Option<usize>, Refused> {
+    pub(super) fn receive_consent_word(&mut self, text: &str) -> Result<Option<usize>, Refused> {
         let words = self.subject.words.clone();
         let is_opted_out = self.state.contact.opted_out_at.is_some();
         let found = words

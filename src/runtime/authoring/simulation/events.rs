@@ -15,7 +15,7 @@ use crate::runtime::job::turn;
 const UNDELIVERABLE: &str = "131026";
 
 /// A message from the contact.
-pub(super) struct Heard {
+pub(super) struct Received {
     pub(super) kind: ReplyKind,
     pub(super) text: Option<String>,
     pub(super) option: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Heard {
     pub(super) names_session: bool,
 }
 
-impl Heard {
+impl Received {
     /// A message that taps and quotes nothing.
     fn of(kind: ReplyKind, text: Option<String>, payload: Option<Value>) -> Self {
         Self { kind, text, option: None, payload, answers_turn: None, names_session: false }
@@ -42,12 +42,12 @@ impl Simulation {
                     Some(index) => Some(self.shown(*index)?.0),
                     None => None,
                 };
-                let heard = Heard::of(ReplyKind::Text, Some(text.clone()), None);
-                self.hear(Heard { answers_turn, names_session: message.is_some(), ..heard })
+                let received = Received::of(ReplyKind::Text, Some(text.clone()), None);
+                self.receive(Received { answers_turn, names_session: message.is_some(), ..received })
             }
             SimulatedEvent::Tap { id, message, text } => self.tap(id, *message, text.as_deref()),
             SimulatedEvent::Media { kind, text, media } => {
-                self.hear(Heard::of(*kind, text.clone(), Some(Value::Object(media.clone()))))
+                self.receive(Received::of(*kind, text.clone(), Some(Value::Object(media.clone()))))
             }
             SimulatedEvent::Location { latitude, longitude, name, address } => {
                 let mut payload = json!({"latitude": latitude, "longitude": longitude});
@@ -56,7 +56,7 @@ impl Simulation {
                         payload[key] = json!(text);
                     }
                 }
-                self.hear(Heard::of(ReplyKind::Location, None, Some(payload)))
+                self.receive(Received::of(ReplyKind::Location, None, Some(payload)))
             }
             SimulatedEvent::Advance { seconds, fire } => {
                 let until = self.state.now.plus(duration(*seconds));
@@ -77,7 +77,7 @@ impl Simulation {
                 self.state.window.set(*open);
                 Ok(())
             }
-            SimulatedEvent::Colleague { .. } => self.hear_colleague(),
+            SimulatedEvent::Colleague { .. } => self.receive_from_colleague(),
             SimulatedEvent::Cancel { reason } => self
                 .apply_after_due(Event::Cancel { reason: reason.clone().unwrap_or_else(|| Reason::Cancelled.into()) }),
         }
@@ -121,7 +121,7 @@ impl Simulation {
                 (None, shown.rev().find_map(|shown| offers(&shown.message)))
             }
         };
-        self.hear(Heard {
+        self.receive(Received {
             kind: ReplyKind::Tap,
             text: text.map(str::to_owned).or_else(|| option.map(|option| option.title)),
             option: Some(id.to_owned()),
@@ -148,13 +148,13 @@ impl Simulation {
     }
 
     /// A message from the contact, as a channel hands it over.
-    fn hear(&mut self, heard: Heard) -> Result<(), Refused> {
+    fn receive(&mut self, received: Received) -> Result<(), Refused> {
         if !self.is_running() {
-            return self.hear_afterwards(&heard);
+            return self.receive_after_end(&received);
         }
-        let typed = heard.text.as_deref().filter(|_| heard.kind == ReplyKind::Text);
+        let typed = received.text.as_deref().filter(|_| received.kind == ReplyKind::Text);
         let fired = match typed {
-            Some(text) => match self.hear_consent(text)? {
+            Some(text) => match self.receive_consent_word(text)? {
                 Some(fired) => fired,
                 None => return Ok(()),
             },
@@ -163,14 +163,14 @@ impl Simulation {
         if self.is_for_colleague() {
             return Err(Refused::because(Holder::Colleague.reason()));
         }
-        self.state.window.hear(self.state.now);
-        let Heard { kind, text, option, payload, answers_turn, .. } = heard;
+        self.state.window.receive(self.state.now);
+        let Received { kind, text, option, payload, answers_turn, .. } = received;
         let mut reply = Reply { kind, text, option, payload, answers_turn, received_at: self.state.now };
         if fired == 0 {
             self.apply(&Event::Reply(reply))?;
             // Asked again, it did not fit.
             let is_asked_again = self.state.session.wait.as_ref().is_some_and(|wait| wait.attempts > 0);
-            self.note_heard(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
+            self.note_received(if is_asked_again { EarlierKind::Heard } else { EarlierKind::Taken });
             return Ok(());
         }
         // A session that has ended traces no reply of a contact that has opted out.

@@ -23,7 +23,7 @@ impl Simulation {
     }
 
     /// Whatever was due has happened by then; the rest stands still for as long as the pause is.
-    pub(super) fn hear_colleague(&mut self) -> Result<(), Refused> {
+    pub(super) fn receive_from_colleague(&mut self) -> Result<(), Refused> {
         let pause = self.subject.colleague_pause;
         if pause.is_zero() {
             return Err(Refused::because("`routing.colleague_pause` is off"));

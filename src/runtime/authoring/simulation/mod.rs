@@ -33,7 +33,7 @@ use crate::runtime::commands::trigger::{self, TriggerRefusal};
 use crate::runtime::inbound::{Earlier, EarlierKind};
 use crate::runtime::job::turn::{self, NotTaken, Turn};
 
-use events::Heard;
+use events::Received;
 pub use opening::Opening;
 pub use script::{HttpStub, PHONE, SimulatedEvent, Start, TestContact};
 pub use subject::Subject;
@@ -124,7 +124,7 @@ struct State {
     /// Where the turns of the session begin among all: those before are of sessions that have ended.
     first_turn: usize,
     /// What became of the contact's messages, oldest first.
-    heard: Vec<Earlier>,
+    earlier: Vec<Earlier>,
 }
 
 /// What comes of an event besides its turn.
@@ -161,14 +161,14 @@ impl Simulation {
         let mut window = Window::new(&start);
         if let Some(message) = &start.message {
             session.input = Some(message.input());
-            window.hear(now);
+            window.receive(now);
         }
         let (confirmation, held) = (None, None);
-        let mut heard = Vec::new();
+        let mut earlier = Vec::new();
         if start.message.is_some() {
-            heard.push(Earlier { at: now, kind: EarlierKind::Answered });
+            earlier.push(Earlier { at: now, kind: EarlierKind::Answered });
         }
-        let state = State { now, window, session, contact, confirmation, held, first_turn: 0, heard };
+        let state = State { now, window, session, contact, confirmation, held, first_turn: 0, earlier };
         let flows = sub_flows(&subject, &start);
         let mut simulation = Self { subject, start, flows, events: Vec::new(), state, turns: Vec::new(), bytes };
         // A first turn too large to be kept beside others is shown all the same; what follows it is refused.

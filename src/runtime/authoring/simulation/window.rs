@@ -46,7 +46,7 @@ impl Window {
     }
 
     /// The contact has written.
-    pub(super) fn hear(&mut self, now: Timestamp) {
+    pub(super) fn receive(&mut self, now: Timestamp) {
         (self.is_open, self.until) = (true, Some(now.plus(SPAN)));
     }
 
