@@ -43,7 +43,7 @@ pub struct Effective {
 
 /// A configuration with stored values laid under it.
 #[derive(Debug, Clone, Default)]
-pub struct Laid {
+pub struct Applied {
     /// Every key.
     pub all: Vec<Setting>,
     /// What follows from them.
@@ -62,25 +62,25 @@ pub type Wrong = Vec<(String, String)>;
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Laid, Wrong> {
-    let laid = config.with_settings(stored)?;
+pub fn apply(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Applied, Wrong> {
+    let applied = config.with_settings(stored)?;
     let unwritable = |error: Error| vec![("config".to_owned(), error.to_string())];
-    let all = laid.keys().map_err(unwritable)?;
+    let all = applied.keys().map_err(unwritable)?;
     let token_keys = ChannelKind::ALL.into_iter().filter_map(ChannelKind::access_token_key);
-    let token_of = |key| Ok((key, Secret::from(laid.text(key)?)));
+    let token_of = |key| Ok((key, Secret::from(applied.text(key)?)));
     let effective = Effective {
-        default_ttl: laid.sessions.default_ttl,
-        requests_per_minute: laid.limits.requests_per_minute,
-        public_url: laid.server.public_url.clone(),
+        default_ttl: applied.sessions.default_ttl,
+        requests_per_minute: applied.limits.requests_per_minute,
+        public_url: applied.server.public_url.clone(),
         access_tokens: token_keys.map(token_of).collect::<Result<_>>().map_err(unwritable)?,
     };
     let tokens = stored.iter().filter(|(key, _)| ChannelKind::with_access_token(key).is_some());
     let complete = config.with_settings(&tokens.map(owned).collect())?;
-    let trouble = match config.live_channel_with(&laid) {
+    let trouble = match config.live_channel_with(&applied) {
         Ok(live) => live.in_part,
         Err(error) => Some(error.message().to_owned()),
     };
-    Ok(Laid { all, effective, complete, trouble })
+    Ok(Applied { all, effective, complete, trouble })
 }
 
 /// The channel that a configuration makes live.
@@ -101,17 +101,17 @@ pub(crate) fn make_channel(config: &Config, live: &LiveChannel) -> Result<Channe
 pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> Vec<String> {
     let mut problems = Vec::new();
     let mut stored = stored.clone();
-    if let Err(wrong) = lay(config, &stored) {
+    if let Err(wrong) = apply(config, &stored) {
         for (key, sentence) in wrong {
             problems.push(format!("The setting {key} of the database is left out: {sentence}"));
             stored.remove(&key);
         }
     }
-    let live = lay(config, &stored)
+    let live = apply(config, &stored)
         .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))
-        .and_then(|laid| {
-            let live = config.live_channel_with(&laid.complete)?;
-            make_channel(&laid.complete, &live)?;
+        .and_then(|applied| {
+            let live = config.live_channel_with(&applied.complete)?;
+            make_channel(&applied.complete, &live)?;
             Ok(live)
         });
     match live {
@@ -126,19 +126,23 @@ pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> V
 ///
 /// # Errors
 /// What is wrong with the changes.
-pub fn vet(config: &Config, stored: &BTreeMap<String, Value>, changes: &BTreeMap<String, Value>) -> Result<(), Wrong> {
+pub fn validate(
+    config: &Config,
+    stored: &BTreeMap<String, Value>,
+    changes: &BTreeMap<String, Value>,
+) -> Result<(), Wrong> {
     let is_set = |value: &&Value| !value.is_null();
     let set: BTreeMap<_, _> = changes.iter().filter(|(_, value)| is_set(value)).map(owned).collect();
-    lay(config, &set)?;
+    apply(config, &set)?;
     let mut before = stored.clone();
-    if let Err(wrong) = lay(config, &before) {
+    if let Err(wrong) = apply(config, &before) {
         wrong.iter().for_each(|(key, _)| drop(before.remove(key)));
     }
-    let had_trouble = lay(config, &before)?.trouble.is_some();
+    let had_trouble = apply(config, &before)?.trouble.is_some();
     let mut after = before;
     after.retain(|key, _| !changes.contains_key(key));
     after.extend(set);
-    let Some(trouble) = lay(config, &after)?.trouble else { return Ok(()) };
+    let Some(trouble) = apply(config, &after)?.trouble else { return Ok(()) };
     let to_blame =
         changes.iter().filter(|(key, value)| ChannelKind::is_key_of_any(key) && (!had_trouble || is_set(value)));
     let wrong: Wrong = to_blame.map(|(key, _)| (key.clone(), trouble.clone())).collect();
@@ -184,7 +188,7 @@ pub struct Settings {
 #[derive(Debug, Default)]
 struct Current {
     stored: BTreeMap<String, Value>,
-    laid: Laid,
+    applied: Applied,
 }
 
 impl Settings {
@@ -212,32 +216,32 @@ impl Settings {
     }
 
     fn follow(&self, mut stored: BTreeMap<String, Value>) -> Result<()> {
-        if let Err(wrong) = lay(&self.config, &stored) {
+        if let Err(wrong) = apply(&self.config, &stored) {
             for (key, sentence) in wrong {
                 tracing::warn!(key, sentence, "a stored setting is not good any more and is left out");
                 stored.remove(&key);
             }
         }
-        let laid = lay(&self.config, &stored)
+        let applied = apply(&self.config, &stored)
             .map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { stored, laid });
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { stored, applied });
         Ok(())
     }
 
     /// What the server follows.
     pub fn effective(&self) -> Effective {
-        self.current().laid.effective.clone()
+        self.current().applied.effective.clone()
     }
 
     /// The configuration with the keys of channels that the database holds.
     pub(crate) fn complete(&self) -> Config {
-        self.current().laid.complete.clone()
+        self.current().applied.complete.clone()
     }
 
     /// Every key, with the source of its value.
     pub fn all(&self) -> Vec<(Setting, &'static str)> {
         let current = self.current();
-        current.laid.all.iter().map(|setting| (setting.clone(), source(setting, &current.stored))).collect()
+        current.applied.all.iter().map(|setting| (setting.clone(), source(setting, &current.stored))).collect()
     }
 
     /// Sets keys, or resets those with null.
@@ -268,7 +272,7 @@ impl Settings {
         };
         let mut wrong: Wrong = changes.keys().filter_map(|key| Some((key.clone(), fixed(key)?))).collect();
         let possible = changes.iter().filter(|(key, _)| fixed(key).is_none()).map(owned).collect();
-        if let Err(more) = vet(&self.config, &self.current().stored, &possible) {
+        if let Err(more) = validate(&self.config, &self.current().stored, &possible) {
             wrong.extend(more);
         }
         if !wrong.is_empty() {

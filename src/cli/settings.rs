@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Context, note, out, plain};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::settings::{Wrong, keep, source, stored, vet};
+use crate::settings::{Wrong, keep, source, stored, validate};
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///
@@ -77,7 +77,7 @@ fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
     let now = Clock::system().now();
     direct.write(|tx| {
         let stored = stored(tx)?;
-        vet(&context.config, &stored, &changes).map_err(refused)?;
+        validate(&context.config, &stored, &changes).map_err(refused)?;
         keep(tx, &changes, now)?;
         Ok(stored.contains_key(key))
     })
