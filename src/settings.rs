@@ -1,5 +1,5 @@
-//! What holds in the end: the settings that the admin page keeps in the database, laid under what file, environment and
-//! flags say. They are effective at once.
+//! The settings in force: those that the admin page keeps in the database apply where file, environment and flags say
+//! nothing. They are effective at once.
 //!
 //! What a key may hold, and what a file or a variable says about it, is the business of [`config`](crate::config).
 
@@ -41,7 +41,7 @@ pub struct Effective {
     pub access_tokens: BTreeMap<&'static str, Secret>,
 }
 
-/// A configuration with stored values laid under it.
+/// A configuration completed by the stored settings.
 #[derive(Debug, Clone, Default)]
 pub struct Applied {
     /// Every key.
@@ -58,7 +58,7 @@ pub struct Applied {
 /// What is wrong: keys, each with a sentence.
 pub type Wrong = Vec<(String, String)>;
 
-/// Lays settings of the database under a configuration, as a server does.
+/// Applies settings of the database to a configuration, as a server does: they fill in what it does not set.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -121,8 +121,8 @@ pub fn problems_at_start(config: &Config, stored: &BTreeMap<String, Value>) -> V
     problems
 }
 
-/// Holds changes of stored settings against what is stored: each value by itself, and what the next start would make of
-/// them together. Null takes a key away, also one that is not good any more.
+/// Checks changes of stored settings: each value by itself, and what the next start would make of all stored settings
+/// together. Null removes a key, also one whose value is no longer valid.
 ///
 /// # Errors
 /// What is wrong with the changes.
@@ -192,7 +192,7 @@ struct Current {
 }
 
 impl Settings {
-    /// Reads what is stored, to lie under this configuration.
+    /// Reads the stored settings and applies them to this configuration.
     ///
     /// # Errors
     /// When the database cannot be read, or the configuration itself cannot be shown.

@@ -16,7 +16,7 @@ use crate::api::error::ApiError;
 /// n8n's agents also sends its own input.
 const OF_CLIENTS: [&str; 4] = ["toolCallId", "sessionId", "action", "chatInput"];
 
-/// What a call brought.
+/// The arguments of a call, without those that its tool ignores.
 pub(super) struct KnownArguments {
     /// The arguments that the tool knows. For a tool that reaches people also the unknown ones, which it refuses.
     pub(super) known: Map<String, Value>,
@@ -24,7 +24,7 @@ pub(super) struct KnownArguments {
     pub(super) note: Option<String>,
 }
 
-/// Leaves the arguments that a tool knows.
+/// Removes the arguments that a tool does not know.
 ///
 /// # Errors
 /// A name that is nearly one of the tool's, where that one was not sent: it was meant.

@@ -29,7 +29,7 @@ fn is_without_blanks(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
 
-/// What people write and these formats lack, in order.
+/// Words that people write and that these formats lack, in order.
 #[rustfmt::skip]
 const MORE: [&str; 134] = [
     "belas", "centaine", "centaines", "centinaia", "centos", "chục", "cientos", "crores", "crs", "darjan",
@@ -47,9 +47,9 @@ const MORE: [&str; 134] = [
     "十", "打", "백", "십",
 ];
 
-/// Such words behind a number, in order: those of the compact decimal formats of all locales of Unicode CLDR 49, in
-/// lower case, in Latin and Greek letters also without their accents. Left out are words of one letter and those that
-/// are something else beside a number elsewhere, such as `min`, `km`, `mm`, `tn`, `kr`, `ko`, `mile` and `bln`.
+/// Words after a number that multiply it, in order: those of the compact decimal formats of all locales of Unicode CLDR
+/// 49, in lower case, in Latin and Greek letters also without their accents. Left out are words of one letter and those
+/// that are something else beside a number elsewhere, such as `min`, `km`, `mm`, `tn`, `kr`, `ko`, `mile` and `bln`.
 #[rustfmt::skip]
 const AFTER: [&str; 782] = [
     "afe", "alaf", "bhillean", "bhilliun", "bhilliún", "bi", "bil", "bilhao", "bilhau", "bilhoes", "bilhão",

@@ -80,7 +80,7 @@ impl Simulations {
         Some(done)
     }
 
-    /// The registry, after simulations that have expired were removed.
+    /// The registry, without the simulations that have expired.
     fn tidy(&self, now: Timestamp) -> MutexGuard<'_, Registry> {
         let mut registry = self.lock();
         while let Some(oldest) = registry.order.front().copied() {

@@ -48,7 +48,7 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 const PROGRESS_TIMEOUTS: ProgressTimeouts =
     ProgressTimeouts { begun: Duration::from_secs(30), idle: Duration::from_secs(90) };
 
-/// Says which connections were closed.
+/// Limits the lines of the log on closed connections.
 static REFUSED: LogRateLimit = LogRateLimit::new();
 
 /// Where the server listens and whom it takes.

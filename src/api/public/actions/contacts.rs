@@ -104,7 +104,7 @@ pub(in crate::api) async fn get_contact(state: web::Data<State>, body: JsonBody)
     Ok(HttpResponse::Ok().json(PublicContact::new(&row_of(&profile))))
 }
 
-/// The contact that is sought.
+/// The contact that a query names.
 pub(in crate::api) async fn one_contact(state: &State, query: ContactQuery) -> Result<Profile, ApiError> {
     let found = read(state, move |conn| {
         let known = match query {
@@ -124,14 +124,14 @@ pub(in crate::api) async fn one_contact(state: &State, query: ContactQuery) -> R
     found.await?
 }
 
-/// By what a contact is sought.
+/// Which contact a request asks for.
 pub(in crate::api) enum ContactQuery {
     Contact(ContactRef),
     Email(String),
 }
 
-/// By what a contact is sought. An email address counts only where there is neither an id nor a number: several
-/// contacts may have the same one. A strict reading refuses what it does not know.
+/// Reads which contact a request asks for. An email address counts only without an id and a number: several contacts
+/// may have the same one. A strict reading refuses unknown fields.
 pub(in crate::api) fn read_contact_query(mut fields: Fields<'_>, is_strict: bool) -> Result<ContactQuery, ApiError> {
     let email = fields.text("email").map(str::trim).filter(|email| !email.is_empty()).map(str::to_owned);
     let has_contact_ref = fields.value("contact_id").is_some() || fields.value("phone").is_some();

@@ -12,7 +12,7 @@ use crate::runtime::commands::trigger;
 use crate::runtime::inbound::{Earlier, EarlierKind, LATE, Standing, standing};
 use crate::runtime::job::turn;
 
-/// What a message is answered by.
+/// How a message after the end is answered.
 enum Answer {
     /// A text of the flow whose session has ended.
     Say(String),

@@ -147,7 +147,7 @@ impl Simulation {
         }
     }
 
-    /// A message from the contact, as a channel hands it over.
+    /// Handles a message from the contact, as a channel delivers it.
     fn receive(&mut self, received: Received) -> Result<(), Refused> {
         if !self.is_running() {
             return self.receive_after_end(&received);

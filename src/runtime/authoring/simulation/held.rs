@@ -22,7 +22,7 @@ impl Simulation {
         self.state.held.filter(|held| held.is_on(self.state.now))
     }
 
-    /// Whatever was due has happened by then; the rest stands still for as long as the pause is.
+    /// Handles a colleague's message: due timers fire first, and the other ones move on by the pause.
     pub(super) fn receive_from_colleague(&mut self) -> Result<(), Refused> {
         let pause = self.subject.colleague_pause;
         if pause.is_zero() {
