@@ -40,11 +40,8 @@ impl Simulation {
         let Received { kind, text, option, payload, .. } = received;
         let input = SessionInput::of(*kind, text.as_deref(), option.as_deref(), payload.as_ref());
         let Some(answer) = self.answer_to(received, &input) else {
-            return Err(Refused::because(if received.names_session {
-                Reason::SessionEnded
-            } else {
-                Reason::NoSession
-            }));
+            let why = if received.names_session { Reason::SessionEnded } else { Reason::NoSession };
+            return Err(Refused::because(why));
         };
         if standing(self.state.earlier.iter().rev().copied(), None, now) != Standing::Free {
             return Err(Refused::because(Reason::AutoReplyLimit));
