@@ -21,17 +21,15 @@ mod upkeep;
 pub mod webhooks;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use crate::channels::{Channel, ChannelKind};
-use crate::domain::{ContactId, FlowDocument, Timestamp};
+use crate::domain::{ContactId, FlowDocument};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::{self, RoomLevel, Store, WriteClass};
@@ -91,22 +89,12 @@ struct Inner {
     calls: calls::Calls,
     webhooks: webhooks::Publisher,
     marker: inbound::Marker,
-    /// Notified when a timer is armed that falls due before `planned_sweep`.
-    sweep: Notify,
-    /// When the sweeper wakes next, in milliseconds since the Unix epoch.
-    planned_sweep: AtomicI64,
+    sweeper: sweeper::SweepPlan,
     simulations: Simulations,
     outbox: Arc<outbox::Outbox>,
     health: health::ImpairmentLog,
-    /// Held by who erases people: one at a time.
-    erasing: tokio::sync::Mutex<()>,
-    /// Held by who clears what erasures leave in the database's files. How many erasures had ended when all pages were
-    /// last cleared, while the log still has them as they were.
-    clearing: tokio::sync::Mutex<Option<u64>>,
-    /// When templates are fetched next. Held by who fetches them.
-    syncing_templates: tokio::sync::Mutex<templates::Schedule>,
-    /// Whether they are to be fetched before that, and who is rung for it.
-    templates_wanted: templates::Wanted,
+    erasure: erasure::ErasureLocks,
+    templates: templates::TemplateFetcher,
 }
 
 impl Runtime {
@@ -116,15 +104,12 @@ impl Runtime {
             calls: calls::Calls::default(),
             webhooks: webhooks::Publisher::default(),
             marker: inbound::Marker::default(),
-            sweep: Notify::new(),
-            planned_sweep: AtomicI64::new(i64::MAX),
+            sweeper: sweeper::SweepPlan::default(),
             simulations: Simulations::new(clock.clone()),
             outbox: Arc::new(outbox::Outbox::new(options.messages_per_second)),
             health: health::ImpairmentLog::default(),
-            erasing: tokio::sync::Mutex::default(),
-            clearing: tokio::sync::Mutex::default(),
-            syncing_templates: tokio::sync::Mutex::default(),
-            templates_wanted: templates::Wanted::default(),
+            erasure: erasure::ErasureLocks::default(),
+            templates: templates::TemplateFetcher::default(),
             shared: Shared::new(store, clock, options),
         };
         Self { inner: Arc::new(inner) }
@@ -315,10 +300,8 @@ impl Runtime {
         wakeups.wake(&self.shared().signals);
         changes.into_iter().for_each(|change| self.shared().feed.publish(change));
         // Only now, after the commit: a sweeper that looks after this finds the timer.
-        let planned = Timestamp::from_millis(self.inner.planned_sweep.load(Ordering::SeqCst));
-        let is_sooner = nearest_timer.is_some_and(|due_at| due_at < planned);
-        if is_sooner && !self.clock().is_by_hand() {
-            self.inner.sweep.notify_one();
+        if let Some(due_at) = nearest_timer.filter(|_| !self.clock().is_by_hand()) {
+            self.inner.sweeper.wake_for(due_at);
         }
     }
 

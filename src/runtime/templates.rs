@@ -66,7 +66,7 @@ impl Runtime {
     /// # Errors
     /// When the store refuses. What the channel refuses is an outcome.
     pub async fn sync_templates(&self) -> Result<TemplateSync> {
-        let mut schedule = self.inner.syncing_templates.lock().await;
+        let mut schedule = self.inner.templates.schedule.lock().await;
         self.fetch_templates(&mut schedule).await
     }
 
@@ -75,8 +75,8 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::sync_templates`].
     pub async fn run_due_templates(&self) -> Result<Option<TemplateSync>> {
-        let mut schedule = self.inner.syncing_templates.lock().await;
-        if !self.inner.templates_wanted.take() && !schedule.is_due(self.clock().now()) {
+        let mut schedule = self.inner.templates.schedule.lock().await;
+        if !self.inner.templates.wanted.take() && !schedule.is_due(self.clock().now()) {
             return Ok(None);
         }
         self.fetch_templates(&mut schedule).await.map(Some)
@@ -96,7 +96,7 @@ impl Runtime {
     /// Has the channel's templates fetched as soon as possible, after an operator has acted.
     pub(super) fn want_templates(&self) {
         if self.channel().kind().has_templates() {
-            self.inner.templates_wanted.ring();
+            self.inner.templates.wanted.request();
         }
     }
 
@@ -119,13 +119,13 @@ impl Runtime {
                 return stop.await;
             }
             let until_due = async {
-                let pause = self.inner.syncing_templates.lock().await.pause(self.clock().now());
+                let pause = self.inner.templates.schedule.lock().await.pause(self.clock().now());
                 tokio::time::sleep(pause).await;
             };
             tokio::select! {
                 () = &mut stop => return,
                 () = until_due => {}
-                () = self.inner.templates_wanted.rung() => {}
+                () = self.inner.templates.wanted.requested() => {}
             }
         }
     }
@@ -196,31 +196,39 @@ impl Runtime {
     }
 }
 
+/// When templates are fetched.
+#[derive(Debug, Default)]
+pub(super) struct TemplateFetcher {
+    /// Locked while they are fetched.
+    schedule: tokio::sync::Mutex<Schedule>,
+    wanted: Wanted,
+}
+
 /// That templates are to be fetched before they are due.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+struct Wanted {
     is_wanted: AtomicBool,
-    bell: Notify,
+    requested: Notify,
 }
 
 impl Wanted {
-    fn ring(&self) {
+    fn request(&self) {
         self.is_wanted.store(true, Ordering::SeqCst);
-        self.bell.notify_one();
+        self.requested.notify_one();
     }
 
     fn take(&self) -> bool {
         self.is_wanted.swap(false, Ordering::SeqCst)
     }
 
-    async fn rung(&self) {
-        self.bell.notified().await;
+    async fn requested(&self) {
+        self.requested.notified().await;
     }
 }
 
 /// When templates are fetched next: at once after the start.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+struct Schedule {
     due_at: Option<Timestamp>,
     /// How often in a row they could not be fetched.
     failures: u32,

@@ -47,9 +47,19 @@ pub struct Erased {
     pub messages: u32,
 }
 
+/// What erasures of one server take turns by.
+#[derive(Default)]
+pub(in crate::runtime) struct ErasureLocks {
+    /// Held while a contact is erased: one at a time.
+    erasing: tokio::sync::Mutex<()>,
+    /// Held while page residue is cleared. How many erasures had ended when all pages were last cleared, while the log
+    /// still has them as they were.
+    clearing: tokio::sync::Mutex<Option<u64>>,
+}
+
 /// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
 pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
-    let _turn = runtime.inner.erasing.lock().await;
+    let _turn = runtime.inner.erasure.erasing.lock().await;
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
@@ -75,7 +85,7 @@ pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Resul
 /// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error
 /// is given.
 pub(in crate::runtime) async fn resume(runtime: &Runtime) -> Result<()> {
-    let _turn = runtime.inner.erasing.lock().await;
+    let _turn = runtime.inner.erasure.erasing.lock().await;
     let (kept, begun) = runtime.store().query_vital(|conn| Ok((ErasureKey::find(conn)?, erasure::list(conn)?))).await?;
     if let Some(key) = kept {
         // From now on looking a contact up needs no read of the key.
@@ -175,7 +185,7 @@ async fn forget_deliveries(runtime: &Runtime, addresses: &Arc<Vec<String>>, mut 
 
 /// Clears the page residue of erasures that have ended, if there were any.
 pub(in crate::runtime) async fn clear_page_residue(runtime: &Runtime) -> Result<usize> {
-    let mut pages_done = runtime.inner.clearing.lock().await;
+    let mut pages_done = runtime.inner.erasure.clearing.lock().await;
     let Some(erasures) = runtime.store().query_vital(erasure::uncleared).await? else { return Ok(0) };
     let cleared = if *pages_done == Some(erasures) { 0 } else { clear_pages(runtime).await? };
     *pages_done = Some(erasures);

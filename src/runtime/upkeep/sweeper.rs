@@ -4,10 +4,11 @@
 //! never visible.
 
 use std::future::Future;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::domain::Timestamp;
@@ -124,6 +125,29 @@ impl Command for Settle {
     }
 }
 
+/// What the sweeper shares with jobs that arm timers.
+pub(in crate::runtime) struct SweepPlan {
+    /// Notified when a timer is armed that falls due before `planned`.
+    woken: Notify,
+    /// When the sweeper wakes next, in milliseconds since the Unix epoch.
+    planned: AtomicI64,
+}
+
+impl Default for SweepPlan {
+    fn default() -> Self {
+        Self { woken: Notify::new(), planned: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl SweepPlan {
+    /// Wakes the sweeper for a timer that falls due before it would wake by itself.
+    pub(in crate::runtime) fn wake_for(&self, due_at: Timestamp) {
+        if due_at < Timestamp::from_millis(self.planned.load(Ordering::SeqCst)) {
+            self.woken.notify_one();
+        }
+    }
+}
+
 pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut tidied_at: Option<Timestamp> = None;
@@ -131,10 +155,10 @@ pub(in crate::runtime) async fn run(runtime: &Runtime, interval: Duration, stop:
     let _pulse = Pulse::start(runtime.clock().clone());
     loop {
         // Register for the wake-up before looking: a timer armed in between is then not slept through.
-        let woken = runtime.inner.sweep.notified();
+        let woken = runtime.inner.sweeper.woken.notified();
         let round = async {
             // Whatever is armed from here on rings.
-            runtime.inner.planned_sweep.store(i64::MAX, Ordering::SeqCst);
+            runtime.inner.sweeper.planned.store(i64::MAX, Ordering::SeqCst);
             let swept = runtime.run_due().await;
             let now = runtime.clock().now();
             if tidied_at.is_none_or(|at| now.since(at) >= TIDY_INTERVAL) {
@@ -203,6 +227,6 @@ async fn pause(runtime: &Runtime, interval: Duration) -> Duration {
     let now = runtime.clock().now();
     let next = runtime.store().query_vital(sessions::next_due).await.ok().flatten();
     let pause = next.map_or(interval, |due_at| due_at.since(now).clamp(Duration::from_millis(5), interval));
-    runtime.inner.planned_sweep.store(now.plus(pause).as_millis(), Ordering::SeqCst);
+    runtime.inner.sweeper.planned.store(now.plus(pause).as_millis(), Ordering::SeqCst);
     pause
 }
