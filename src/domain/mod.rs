@@ -75,7 +75,7 @@ pub use origin::Origin;
 pub use parts::{Part, TextLimits, parts_of, split_text};
 pub use phone::Phone;
 pub use problem::{Check, Problem, Severity, checks};
-pub use reason::{Place, Reason};
+pub use reason::{Place, Reach, Reason};
 pub use resend::Resend;
 pub use scope::Scope;
 pub use send_hours::SendHours;

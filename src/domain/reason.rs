@@ -30,8 +30,32 @@ pub enum Place {
     Call,
 }
 
+/// How far the failure of a message of ours goes for a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It is the message's own: the later parts of its text fail for that, and its session gets the failure.
+    Message,
+    /// The later parts of its text fail for the same reason; its session gets the failure.
+    Text,
+    /// The same, but its session is over by then, or ends with it, and gets nothing.
+    Conversation,
+}
+
+/// What a reason may be given for, and how far it goes where that is a message.
+struct Given {
+    places: &'static [Place],
+    reach: Reach,
+}
+
+impl Given {
+    /// For no message of ours. A provider's code that reads like the reason goes no further than its message.
+    const fn elsewhere(places: &'static [Place]) -> Self {
+        Self { places, reach: Reach::Message }
+    }
+}
+
 macro_rules! reasons {
-    ($($name:ident = $code:literal in $places:ident: $words:literal $(, of a session: $of_session:literal)?;)*) => {
+    ($($name:ident = $code:literal in $given:ident: $words:literal $(, of a session: $of_session:literal)?;)*) => {
         named! {
             /// A reason of the program's own.
             #[derive(Hash)]
@@ -59,27 +83,39 @@ macro_rules! reasons {
             /// What it may be given for.
             pub const fn places(self) -> &'static [Place] {
                 match self {
-                    $(Self::$name => $places,)*
+                    $(Self::$name => $given.places,)*
+                }
+            }
+
+            /// How far the failure of a message for it goes.
+            pub const fn reach(self) -> Reach {
+                match self {
+                    $(Self::$name => $given.reach,)*
                 }
             }
         }
     };
 }
 
-const SESSION: &[Place] = &[Place::Session];
-const MESSAGE: &[Place] = &[Place::Message];
-const QUEUE: &[Place] = &[Place::Queue];
-const REPLY: &[Place] = &[Place::Reply];
-const TAKEN: &[Place] = &[Place::Taken];
-const TRACE: &[Place] = &[Place::Trace];
-const CHANNEL: &[Place] = &[Place::Channel];
-const CALL: &[Place] = &[Place::Call];
+const SESSION: Given = Given::elsewhere(&[Place::Session]);
+const QUEUE: Given = Given::elsewhere(&[Place::Queue]);
+const REPLY: Given = Given::elsewhere(&[Place::Reply]);
+const TAKEN: Given = Given::elsewhere(&[Place::Taken]);
+const TRACE: Given = Given::elsewhere(&[Place::Trace]);
+const CHANNEL: Given = Given::elsewhere(&[Place::Channel]);
+const CALL: Given = Given::elsewhere(&[Place::Call]);
+const SESSION_AND_REPLY: Given = Given::elsewhere(&[Place::Session, Place::Reply]);
+const QUEUE_AND_REPLY: Given = Given::elsewhere(&[Place::Queue, Place::Reply]);
+
+// Those of messages say in their names how far they go.
+const MESSAGE_ALONE: Given = Given { places: &[Place::Message], reach: Reach::Message };
+const MESSAGE_WITH_ITS_TEXT: Given = Given { places: &[Place::Message], reach: Reach::Text };
 /// A session that is ended from outside takes its queued messages along.
-const SESSION_AND_ITS_MESSAGES: &[Place] = &[Place::Session, Place::Message];
-const MESSAGE_AND_REPLY: &[Place] = &[Place::Message, Place::Reply];
-const SESSION_AND_REPLY: &[Place] = &[Place::Session, Place::Reply];
-const SESSION_MESSAGE_AND_REPLY: &[Place] = &[Place::Session, Place::Message, Place::Reply];
-const QUEUE_AND_REPLY: &[Place] = &[Place::Queue, Place::Reply];
+const SESSION_WITH_ITS_MESSAGES: Given =
+    Given { places: &[Place::Session, Place::Message], reach: Reach::Conversation };
+const MESSAGE_OF_ENDED_AND_REPLY: Given = Given { places: &[Place::Message, Place::Reply], reach: Reach::Conversation };
+const SESSION_WITH_ITS_MESSAGES_AND_REPLY: Given =
+    Given { places: &[Place::Session, Place::Message, Place::Reply], reach: Reach::Conversation };
 
 // In the order of their codes.
 reasons! {
@@ -87,14 +123,14 @@ reasons! {
     AutoReplyLimit = "auto_reply_limit" in REPLY:
         "Too many automatic answers went to this person within a minute, as between two machines: nothing is answered \
          by itself until the person has been silent for an hour, or until somebody lets it go on.";
-    BadMedia = "bad_media" in MESSAGE: "What stands for the medium is no http or https link.";
-    BadTemplate = "bad_template" in MESSAGE:
+    BadMedia = "bad_media" in MESSAGE_ALONE: "What stands for the medium is no http or https link.";
+    BadTemplate = "bad_template" in MESSAGE_ALONE:
         "The template has a part that takes values which cannot be given from here; the page Templates says which.";
     BadTime = "bad_time" in SESSION:
         "A delay was to end at what is no moment in time, or at one more than ten years off.",
         of a session:
         "A delay was to end at what is no moment in time, or at one more than ten years off. Look at its `until`.";
-    Blank = "blank" in MESSAGE: "A part of it that the channel needs is blank.";
+    Blank = "blank" in MESSAGE_ALONE: "A part of it that the channel needs is blank.";
     Cancelled = "cancelled" in SESSION: "Somebody ended it.",
         of a session: "Somebody ended it, or the API was asked to, without giving a reason.";
     ChannelPaused = "channel_paused" in QUEUE: "The channel is paused: it goes out when the channel goes on.";
@@ -105,11 +141,11 @@ reasons! {
     DepthLimit = "depth_limit" in SESSION:
         "Too many sub-flows were in each other at once: look for one that runs itself.",
         of a session: "Too many sub-flows were in each other at once. Look for a `run_flow` that runs its own flow.";
-    EarlierPartFailed = "earlier_part_failed" in MESSAGE: "It goes on from a message that could not be sent.";
+    EarlierPartFailed = "earlier_part_failed" in MESSAGE_ALONE: "It goes on from a message that could not be sent.";
     EndlessList = "endless_list" in CALL: "The provider's list of templates does not come to an end.";
-    Erased = "erased" in SESSION_AND_ITS_MESSAGES: "The contact was erased.",
+    Erased = "erased" in SESSION_WITH_ITS_MESSAGES: "The contact was erased.",
         of a session: "The contact was erased, and the conversation ended with it.";
-    Failed = "failed" in MESSAGE: "The channel says that it failed, and not why.";
+    Failed = "failed" in MESSAGE_ALONE: "The channel says that it failed, and not why.";
     FlowStopped = "flow_stopped" in SESSION: "The flow was stopped.",
         of a session: "The flow was stopped, and its sessions were ended with it.";
     ForeignPage = "foreign_page" in CALL:
@@ -118,13 +154,13 @@ reasons! {
         "The URL refused the signature or the address: compare the secret on both sides.";
     Http403 = "http_403" in CHANNEL:
         "The URL refused the signature or the address: compare the secret on both sides.";
-    Http404 = "http_404" in MESSAGE: "There is nothing at the URL: correct it.";
-    Http410 = "http_410" in MESSAGE: "The URL says that it is gone for good: give another.";
+    Http404 = "http_404" in MESSAGE_ALONE: "There is nothing at the URL: correct it.";
+    Http410 = "http_410" in MESSAGE_ALONE: "The URL says that it is gone for good: give another.";
     InternalError = "internal_error" in SESSION_AND_REPLY: "Something went wrong in the server; its log says what.",
         of a session: "Something went wrong in the server. Its log says what, under the session's id.";
     Late = "late" in REPLY: "It came after the time to answer, before the person had seen what was said then.";
     LateReply = "late_reply" in TRACE: "The conversation was over, and the flow answered as it does then.";
-    Merged = "merged" in SESSION_AND_ITS_MESSAGES:
+    Merged = "merged" in SESSION_WITH_ITS_MESSAGES:
         "Two contacts turned out to be one person; the other conversation goes on.",
         of a session: "Two contacts turned out to be one person. The other conversation of the flow goes on.";
     MissingFlow = "missing_flow" in SESSION:
@@ -133,10 +169,10 @@ reasons! {
     MissingNode = "missing_node" in SESSION: "An exit leads to a node that is not there: wire it to another.",
         of a session:
         "An exit leads to a node that is not in this version. Wire the exit to another, and publish.";
-    MissingVariable = "missing_variable" in MESSAGE:
+    MissingVariable = "missing_variable" in MESSAGE_ALONE:
         "A placeholder of the template had no value: give its variable a default in the node.";
     NoReplyQueued = "no reply is queued" in TRACE: "No reply is queued.";
-    NoAddress = "no_address" in MESSAGE:
+    NoAddress = "no_address" in MESSAGE_ALONE:
         "There is no address of this person that the channel reaches: add a phone number.";
     NoAnswer = "no_answer" in CALL: "The provider's answer could not be read.";
     NoEntryNode = "no_entry_node" in SESSION: "The flow has no node to begin with: name one in entry_node.",
@@ -146,23 +182,23 @@ reasons! {
     NodeLimit = "node_limit" in SESSION: "It passed too many nodes without waiting: put a wait into the loop.",
         of a session: "It passed too many nodes in one turn without waiting. Put a wait into the loop.";
     NotAsked = "not_asked" in TAKEN: "Nothing was asked.";
-    NotOnOnlyTo = "not_on_only_to" in MESSAGE:
+    NotOnOnlyTo = "not_on_only_to" in MESSAGE_ALONE:
         "The number is not on the list of numbers that this server may write to (whatsapp.only_to).";
     NotYourSession = "not_your_session" in REPLY: "The button belongs to somebody else's conversation.";
     NothingToDraw = "nothing_to_draw" in SESSION:
         "No branch of a random split has a weight: give one of them more than 0.",
         of a session: "No branch of a random split has a weight. Give one of them a weight above 0.";
     Operator = "operator" in CHANNEL: "Somebody paused the channel.";
-    OptedIn = "opted_in" in MESSAGE: "The contact has opted in again.";
-    OptedOut = "opted_out" in SESSION_MESSAGE_AND_REPLY: "The contact has opted out.",
+    OptedIn = "opted_in" in MESSAGE_ALONE: "The contact has opted in again.";
+    OptedOut = "opted_out" in SESSION_WITH_ITS_MESSAGES_AND_REPLY: "The contact has opted out.",
         of a session: "The contact has opted out: flows do not write to them any more.";
     Queued = "queued" in TAKEN: "It came during an HTTP call, and the conversation takes it after that.";
     Restarted = "restarted" in SESSION: "The flow was triggered anew for this contact.",
         of a session: "The flow was triggered anew for this contact, with `on_running` set to `restart`.";
     SendWindow = "send_window" in QUEUE:
         "It waits for the hours in which the flow may speak first, or until the person writes.";
-    SentAsTemplate = "sent_as_template" in MESSAGE: "The template that went out stands for it.";
-    SessionEnded = "session_ended" in MESSAGE_AND_REPLY: "The conversation was over by then.";
+    SentAsTemplate = "sent_as_template" in MESSAGE_ALONE: "The template that went out stands for it.";
+    SessionEnded = "session_ended" in MESSAGE_OF_ENDED_AND_REPLY: "The conversation was over by then.";
     Stale = "stale" in REPLY: "The message was already old when it arrived.";
     Standby = "standby" in QUEUE_AND_REPLY:
         "Another system of Meta, such as Meta Business Agent, holds the conversation: flows are silent until it gives \
@@ -176,12 +212,12 @@ reasons! {
         "The flow that a node runs is not published: publish it, or name another.";
     SubFlowWithoutEntry = "sub_flow_without_entry" in SESSION:
         "The flow that a node runs has no node to begin with: name one in its entry_node.";
-    TemplateDisabled = "template_disabled" in MESSAGE: "The channel has switched the template off.";
+    TemplateDisabled = "template_disabled" in MESSAGE_ALONE: "The channel has switched the template off.";
     TemplateLimit = "template_limit" in SESSION: "Its texts took too much work to fill in.",
         of a session: "Its texts took too much work to fill in. Use shorter lists and fewer loops in templates.";
-    TemplateNotApproved = "template_not_approved" in MESSAGE:
+    TemplateNotApproved = "template_not_approved" in MESSAGE_ALONE:
         "The template is not approved: choose another, or wait for it.";
-    TemplatePaused = "template_paused" in MESSAGE: "The channel has paused the template.";
+    TemplatePaused = "template_paused" in MESSAGE_ALONE: "The channel has paused the template.";
     AnswerStale = "the answer is stale" in TRACE: "The answer of the call came too late.";
     BeforeDelay = "the message came before the delay" in REPLY: "The message came before the delay.";
     BeforeQuestion = "the message came before the question" in REPLY: "The message came before the question.";
@@ -205,21 +241,21 @@ reasons! {
         "The session keeps as much data as it may, and has no room for the message.";
     TooManyDuringCall = "too many messages came during an HTTP call" in REPLY:
         "Too many messages came during an HTTP call.";
-    TooLong = "too_long" in MESSAGE: "It is longer than the channel allows: shorten it.";
-    TooMany = "too_many" in MESSAGE: "It has more options than the channel allows: leave some out.";
-    TooOld = "too_old" in MESSAGE: "It waited too long to be sent; by then it was out of date.";
+    TooLong = "too_long" in MESSAGE_ALONE: "It is longer than the channel allows: shorten it.";
+    TooMany = "too_many" in MESSAGE_ALONE: "It has more options than the channel allows: leave some out.";
+    TooOld = "too_old" in MESSAGE_WITH_ITS_TEXT: "It waited too long to be sent; by then it was out of date.";
     TurnLimit = "turn_limit" in SESSION: "It took too many turns.",
         of a session: "It took too many turns. A conversation that goes on for so long should end and begin anew.";
-    UnknownTemplate = "unknown_template" in MESSAGE:
+    UnknownTemplate = "unknown_template" in MESSAGE_ALONE:
         "The channel has no template of this name: look at the list of templates.";
     Unreachable = "unreachable" in CHANNEL: "The channel could not be reached.";
-    Unreadable = "unreadable" in MESSAGE: "What was stored of the message cannot be read.";
+    Unreadable = "unreadable" in MESSAGE_ALONE: "What was stored of the message cannot be read.";
     WaitAtWrongNode = "wait_at_wrong_node" in SESSION:
         "It waited at a node that does not wait: the server's log may say more.",
         of a session: "It waited at a node that does not wait. The server's log may say more; please report it.";
     WaitsForTemplates = "waits_for_templates" in QUEUE:
         "It waits for the channel's templates, which could not be fetched yet.";
-    WindowClosed = "window_closed" in MESSAGE:
+    WindowClosed = "window_closed" in MESSAGE_ALONE:
         "The contact wrote last more than 24 hours ago, and the message has no template: give the node one.";
 }
 
@@ -252,6 +288,11 @@ mod tests {
                 assert!(words.ends_with('.') && words.starts_with(char::is_uppercase), "{reason}: {words}");
             }
             assert!(!reason.places().is_empty(), "{reason}");
+            let is_of_message = reason.places().contains(&Place::Message);
+            assert!(
+                is_of_message || reason.reach() == Reach::Message,
+                "{reason} is for no message and goes on from one"
+            );
             let is_of_session = reason.places().contains(&Place::Session);
             assert!(
                 is_of_session || reason.of_session().is_none(),

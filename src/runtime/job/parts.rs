@@ -4,13 +4,9 @@
 //! The parts stand one behind the other in their lane, in rows that follow each other, and each names the first.
 
 use super::Job;
-use crate::domain::Reason;
+use crate::domain::{Reach, Reason};
 use crate::error::Result;
 use crate::store::outbox::{self, OutboxRow, PartsIn};
-
-/// When a part fails for one of these, its later parts fail for the same reason; for any other they fail as
-/// `earlier_part_failed`.
-const SHARED_BY_LATER_PARTS: [Reason; 4] = [Reason::OptedOut, Reason::Erased, Reason::SessionEnded, Reason::TooOld];
 
 impl Job<'_> {
     /// Drops the queued parts after one whose template goes out.
@@ -20,8 +16,11 @@ impl Job<'_> {
 
     /// Drops the queued parts after one that has failed.
     pub(in crate::runtime) fn drop_parts_of_failed(&self, row: &OutboxRow, reason: &str) -> Result<()> {
-        let of_all = Reason::parse(reason).filter(|reason| SHARED_BY_LATER_PARTS.contains(reason));
-        self.drop_later_parts(row, of_all.unwrap_or(Reason::EarlierPartFailed))
+        let of_later = match Reason::parse(reason).map(|reason| (reason, reason.reach())) {
+            Some((reason, Reach::Text | Reach::Conversation)) => reason,
+            Some((_, Reach::Message)) | None => Reason::EarlierPartFailed,
+        };
+        self.drop_later_parts(row, of_later)
     }
 
     /// The parts after one that were dropped with it, and go out again with it.

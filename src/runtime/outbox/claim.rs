@@ -11,8 +11,8 @@ use super::pace::{ClaimPace, Pace};
 use crate::channels::capabilities::address_kinds;
 use crate::channels::outgoing::{Content, Outgoing, Recipient};
 use crate::domain::{
-    Held, MessageId, MessageStatus, MessageTemplate, Origin, Reason, SendHours, Status, StoredMessage, TemplateRef,
-    Timestamp, is_same_language,
+    Held, MessageId, MessageStatus, MessageTemplate, Origin, Reach, Reason, SendHours, Status, StoredMessage,
+    TemplateRef, Timestamp, is_same_language,
 };
 use crate::error::{Error, Result};
 use crate::runtime::Command;
@@ -33,7 +33,7 @@ const AFTER_OPENING: Duration = Duration::from_secs(3600);
 /// After this a message that waits for the channel's templates is looked at again, even without a wake-up.
 const WITHOUT_TEMPLATES: Duration = Duration::from_secs(600);
 /// Why a template fails for a contact who has opted out of marketing: Meta's code for just that.
-const NO_MARKETING: &str = "131050";
+const NO_MARKETING: Cause = Cause::Code("131050");
 
 /// Takes up to `limit` messages out of the heads of their lanes.
 #[derive(Debug, Clone)]
@@ -89,9 +89,34 @@ enum Decision {
     /// It waits for the given condition.
     Wait(Wait),
     /// It will never go out, for this reason.
-    Fail(&'static str),
+    Fail(Cause),
     /// It goes out, and its stored body changes to this.
     Send(Box<Outgoing>, Option<String>),
+}
+
+/// Why a message never goes out.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// A reason of ours.
+    Reason(Reason),
+    /// The provider's code for just that, as if it had been asked.
+    Code(&'static str),
+}
+
+impl Cause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Reason(reason) => reason.as_str(),
+            Self::Code(code) => code,
+        }
+    }
+
+    fn reach(self) -> Reach {
+        match self {
+            Self::Reason(reason) => reason.reach(),
+            Self::Code(_) => Reach::Message,
+        }
+    }
 }
 
 /// What a message waits for.
@@ -109,7 +134,7 @@ enum Wait {
 enum NotSent {
     Deferred(Deferred),
     Waits(Wait),
-    Fails(&'static str),
+    Fails(Cause),
 }
 
 impl From<Deferred> for NotSent {
@@ -126,19 +151,13 @@ impl From<Error> for NotSent {
 
 impl From<Reason> for NotSent {
     fn from(reason: Reason) -> Self {
-        Self::Fails(reason.as_str())
+        Self::Fails(Cause::Reason(reason))
     }
 }
 
 impl From<Wait> for NotSent {
     fn from(wait: Wait) -> Self {
         Self::Waits(wait)
-    }
-}
-
-impl From<&'static str> for NotSent {
-    fn from(reason: &'static str) -> Self {
-        Self::Fails(reason)
     }
 }
 
@@ -159,7 +178,7 @@ impl Command for Claim {
         for (row, decision) in decided {
             match decision {
                 Decision::NotHead => {}
-                Decision::Fail(reason) => claiming.fail(&row, reason, self.notifies_session(reason))?,
+                Decision::Fail(cause) => claiming.fail(&row, cause, self.notifies_session(cause))?,
                 Decision::Wait(wait) => claiming.put_off(&row, &wait)?,
                 Decision::Send(message, body) => {
                     if claiming.send(&row, *message, body.as_deref())?.is_break() {
@@ -197,21 +216,24 @@ impl Claim {
         match self.prepare(job, row) {
             Ok((message, body)) => Ok(Decision::Send(Box::new(message), body)),
             Err(NotSent::Waits(wait)) => Ok(Decision::Wait(wait)),
-            Err(NotSent::Fails(reason)) => {
-                if self.notifies_session(reason) {
+            Err(NotSent::Fails(cause)) => {
+                if self.notifies_session(cause) {
                     // The failure is a step of its session: better the job is handed back now, with nothing written.
                     job.wait_to_fail(row)?;
                 }
-                Ok(Decision::Fail(reason))
+                Ok(Decision::Fail(cause))
             }
             Err(NotSent::Deferred(deferred)) => Err(deferred),
         }
     }
 
-    /// Whether the session of a message that fails for this reason gets the failure as an event.
-    fn notifies_session(&self, reason: &str) -> bool {
+    /// Whether the session of a message that fails for this gets the failure as an event.
+    fn notifies_session(&self, cause: Cause) -> bool {
         self.access.is_full()
-            && !matches!(Reason::parse(reason), Some(Reason::OptedOut | Reason::Erased | Reason::SessionEnded))
+            && match cause.reach() {
+                Reach::Message | Reach::Text => true,
+                Reach::Conversation => false,
+            }
     }
 
     /// What goes out, and what its stored body changes to.
@@ -249,8 +271,9 @@ struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// Fails a message.
-    fn fail(&mut self, row: &OutboxRow, reason: &str, notifies_session: bool) -> Result<(), Deferred> {
-        self.job.fail_message(row, &Failure { reason, error: None, at: self.job.now(), notifies_session })?;
+    fn fail(&mut self, row: &OutboxRow, cause: Cause, notifies_session: bool) -> Result<(), Deferred> {
+        let failure = Failure { reason: cause.as_str(), error: None, at: self.job.now(), notifies_session };
+        self.job.fail_message(row, &failure)?;
         self.claimed.failed += 1;
         self.claimed.may_be_more = true;
         Ok(())
@@ -369,7 +392,7 @@ impl Candidate<'_> {
         let Self { job, session, addressee, .. } = *self;
         if addressee.marketing_only && !self.reaches_all() {
             // The conversation goes on, so its session gets the failure.
-            return Err(NO_MARKETING.into());
+            return Err(NotSent::Fails(NO_MARKETING));
         }
         let channel = &job.shared().options.channel;
         let known = templates::named(job.tx(), channel.name(), &named.name)?;
