@@ -1,4 +1,4 @@
-//! A message to a person as it is stored: its content, and how it has been sent so far.
+//! A message of ours to a person as it is stored: its content, and how it has been sent so far.
 //!
 //! `messages.body` holds it as JSON. [`NewMessage`] is what is written when the message is queued, [`StoredMessage`]
 //! what is read of it whenever it is decided on, and [`StoredBody::with_sent`] what an attempt adds. Keys that this

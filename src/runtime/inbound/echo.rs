@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::channels::incoming::{Echo, Handover, IncomingKind};
-use crate::domain::{Direction, Holder, MessageId, MessageStatus};
+use crate::domain::{Direction, Holder, MessageId, MessageStatus, ReceivedBody};
 use crate::error::{Code, Result};
 use crate::runtime::job::access::Access;
 use crate::runtime::job::arrivals::Arrival;
@@ -83,19 +82,14 @@ impl Command for TakeEcho {
     }
 }
 
-fn body(echo: &Echo) -> Value {
-    let mut body = json!({});
-    for (key, value) in [
-        ("text", echo.text.as_ref().map(|text| json!(text))),
-        ("reply_to", echo.reply_to.as_ref().map(|id| json!(id))),
-        ("media", echo.payload.clone()),
-        ("sent_at", echo.sent_at.map(|at| json!(at))),
-    ] {
-        if let Some(value) = value {
-            body[key] = value;
-        }
+fn body(echo: &Echo) -> ReceivedBody<'_> {
+    ReceivedBody {
+        text: echo.text.as_deref(),
+        option: None,
+        reply_to: echo.reply_to.clone(),
+        payload: echo.payload.as_ref(),
+        sent_at: echo.sent_at,
     }
-    body
 }
 
 /// Takes a [`Handover`]. The outcome is whether its address belongs to a contact.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::channels::ChannelKind;
 use crate::channels::incoming::{IncomingKind, IncomingMessage, Sender};
 use crate::domain::{
-    FlowId, Handling, MessageId, Phone, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp, split_option,
+    FlowId, Handling, MessageId, Phone, ReceivedBody, Reply, ReplyKind, Session, SessionId, SessionInput, Timestamp,
+    split_option,
 };
 use crate::runtime::job::arrivals::Arrival;
 
@@ -123,23 +124,16 @@ impl Inbound {
         SessionInput::of(kind, self.text.as_deref(), bare, self.payload.as_ref())
     }
 
-    pub(super) fn body(&self) -> Value {
-        let mut body = json!({});
-        let reply_to = self.reply_to.as_ref().map(|quoted| match quoted {
-            Quoted::Ours(id) => json!(id),
-            Quoted::Provider(id) => json!(id),
-        });
-        for (key, value) in [
-            ("text", self.text.as_ref().map(|text| json!(text))),
-            ("option", self.option.as_ref().map(|option| json!(option))),
-            ("reply_to", reply_to),
-            ("media", self.payload.clone()),
-            ("sent_at", self.sent_at.map(|at| json!(at))),
-        ] {
-            if let Some(value) = value {
-                body[key] = value;
-            }
+    pub(super) fn body(&self) -> ReceivedBody<'_> {
+        ReceivedBody {
+            text: self.text.as_deref(),
+            option: self.option.as_deref(),
+            reply_to: self.reply_to.as_ref().map(|quoted| match quoted {
+                Quoted::Ours(id) => id.to_string(),
+                Quoted::Provider(id) => id.clone(),
+            }),
+            payload: self.payload.as_ref(),
+            sent_at: self.sent_at,
         }
-        body
     }
 }
