@@ -3,12 +3,13 @@
 //! It needs a transaction and a time, and no server: no flow is compiled and no session is stepped. A job adds what
 //! only a server has: subscribers to the feed of changes.
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::listeners::Listeners;
 use super::to_json;
 use super::wake::Wakeups;
 use crate::domain::{CounterName, Reason, Session, Status, Timestamp};
+use crate::engine::{Change, PathStep, Warning};
 use crate::error::Result;
 use crate::store::outbox::OutboxRow;
 use crate::store::sessions::{self, Marked};
@@ -41,6 +42,30 @@ pub(in crate::runtime) struct UnloadedEnd<'a> {
     pub(in crate::runtime) note: &'a str,
 }
 
+/// The trace of such an end: a [`TurnRecord`](crate::engine::TurnRecord) of which no more is known than the kind of its
+/// event.
+#[derive(Serialize)]
+struct UnloadedTurn<'a> {
+    turn: u32,
+    stimulus: Stimulus<'a>,
+    path: &'a [PathStep],
+    changes: &'a [Change],
+    warnings: [Warning; 1],
+}
+
+#[derive(Serialize)]
+struct Stimulus<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+impl<'a> UnloadedTurn<'a> {
+    fn of(turn: u32, kind: &'a str, note: &str) -> Self {
+        let warnings = [Warning { node: None, text: note.to_owned() }];
+        Self { turn, stimulus: Stimulus { kind }, path: &[], changes: &[], warnings }
+    }
+}
+
 impl SessionEnder<'_> {
     /// Cancels a running session of a contact and returns the messages that it had queued, which are dropped; `None`
     /// when none runs.
@@ -68,10 +93,7 @@ impl SessionEnder<'_> {
         if let Some(name) = CounterName::of_end(status) {
             self.count_each(Counter { flow_seq: marked.flow_seq, ..Counter::of(name) }, marked.version, 1);
         }
-        let record = json!({
-            "turn": marked.turn, "stimulus": {"type": stimulus}, "path": [], "changes": [],
-            "warnings": [{"node": null, "text": note}]
-        });
+        let record = UnloadedTurn::of(marked.turn, stimulus, note);
         turns::insert(self.tx, marked.seq, marked.turn, self.now, &to_json(&record)?, &[])?;
         self.emit_unloaded(status, marked, reason.as_str())?;
         Ok(dropped)
@@ -123,5 +145,29 @@ pub(in crate::runtime) fn counted_as(session: &Session) -> Option<CounterName> {
     match session.status {
         Status::Completed if session.undelivered.is_some() => Some(CounterName::SessionUndelivered),
         status => CounterName::of_end(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Event, TurnRecord};
+
+    #[test]
+    fn the_trace_of_an_end_without_reading_has_the_form_of_a_turn_s() {
+        let record = UnloadedTurn::of(3, "cancel", "note");
+        let json = concat!(
+            r#"{"turn":3,"stimulus":{"type":"cancel"},"path":[],"changes":[],"#,
+            r#""warnings":[{"node":null,"text":"note"}]}"#
+        );
+        assert_eq!(to_json(&record).unwrap(), json);
+        let stimulus = Event::Cancel { reason: String::new() };
+        let warnings = vec![Warning { node: None, text: "note".to_owned() }];
+        let turn = TurnRecord { turn: 3, stimulus, path: Vec::new(), changes: Vec::new(), warnings };
+        let keys = |json: &str| match serde_json::from_str(json).unwrap() {
+            serde_json::Value::Object(fields) => fields.keys().cloned().collect::<Vec<_>>(),
+            other => panic!("{other}"),
+        };
+        assert_eq!(keys(json), keys(&to_json(&turn).unwrap()));
     }
 }
