@@ -120,6 +120,15 @@ impl ChannelKind {
         }
     }
 
+    /// Whether another app of the provider may hold the conversation with a person, and a free text of ours takes it
+    /// back.
+    pub fn has_handover(self) -> bool {
+        match self {
+            Self::WhatsApp => true,
+            Self::Simulator | Self::Webhook => false,
+        }
+    }
+
     /// Whether the outbox keeps to a number of messages a second, and to a pace for each person.
     pub fn is_paced(self) -> bool {
         match self {
@@ -242,6 +251,14 @@ impl ChannelKind {
     /// The kind whose access token a key of the configuration holds.
     pub fn with_access_token(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.access_token_key() == Some(key))
+    }
+
+    /// What the provider's codes mean, for people who look why a message was not sent: codes with a sentence each.
+    pub fn code_words(self) -> &'static [(i64, &'static str)] {
+        match self {
+            Self::WhatsApp => whatsapp::CODE_WORDS,
+            Self::Simulator | Self::Webhook => &[],
+        }
     }
 
     /// Whether a refusal's code concerns the access token, or what it may do: what another token may mend.

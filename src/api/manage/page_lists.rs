@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::channels::whatsapp::CODE_WORDS;
+use crate::channels::ChannelKind;
 use crate::domain::{CounterName, EventGroup, EventKind, NODE_SAMPLES, Reason};
 
 /// Name of the script, beside the page's files.
@@ -12,7 +12,8 @@ pub(super) const NAME: &str = "lists.js";
 /// The script: a module that exports `REASONS` (words by code), `EVENTS` (titles, each with its events), `NODES`
 /// (`type`, `about`, `takes_template` and `fields` of each type), and `OUTCOMES` (names of counts of sessions).
 pub(super) fn script() -> String {
-    let codes = CODE_WORDS.iter().map(|(code, words)| (code.to_string(), *words));
+    let of_kinds = ChannelKind::ALL.into_iter().flat_map(ChannelKind::code_words);
+    let codes = of_kinds.map(|(code, words)| (code.to_string(), *words));
     let reasons: Map<String, Value> = Reason::ALL
         .iter()
         .map(|reason| (reason.as_str().to_owned(), reason.words()))

@@ -2,7 +2,7 @@
 //! them. What each calls for is in [`super::codes`].
 
 /// Codes with a sentence, in the order of their numbers.
-pub const CODE_WORDS: &[(i64, &str)] = &[
+pub(in crate::channels) const CODE_WORDS: &[(i64, &str)] = &[
     (0, "WhatsApp does not take the access token: set a new one."),
     (3, "WhatsApp does not allow this to the access token: check its permissions."),
     (5, "WhatsApp does not take requests from this server's address."),

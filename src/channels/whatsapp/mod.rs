@@ -26,7 +26,7 @@ mod templates;
 
 pub(super) use addresses::new_addresses;
 pub use addresses::{BSUID, WA_ID};
-pub use code_words::CODE_WORDS;
+pub(super) use code_words::CODE_WORDS;
 pub use limits::TEXT_LIMITS;
 
 use std::fmt;

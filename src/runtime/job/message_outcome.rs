@@ -106,7 +106,7 @@ impl Job<'_> {
     /// Ends the hold that another system of Meta has on the conversation, because sending a free text takes control of
     /// it back. A text whose attempt began before the hold does not end it, and neither does a template.
     fn take_control(&self, row: &OutboxRow, is_certain: bool) -> Result<()> {
-        if !is_certain || !self.shared().options.channel.kind().has_window() {
+        if !is_certain || !self.shared().options.channel.kind().has_handover() {
             return Ok(());
         }
         let held = self.holder(contacts::held(self.tx(), row.contact_seq)?);
