@@ -1,10 +1,12 @@
-//! How long a line of source may be, and how a path may begin.
+//! How long a line and a file of source may be, and how a path may begin.
 
 use std::path::{Path, PathBuf};
 
-use super::{found, root};
+use super::{found, product, root};
 
 const COLUMNS: usize = 120;
+/// Lines of a file that are not blank, without the tests at its foot.
+const LINES: usize = 600;
 
 /// Lines that may be longer, as their file and how they begin: literals and rows of tables that a line break would
 /// change.
@@ -46,6 +48,22 @@ fn no_line_is_longer_than_120_columns() {
     }
     long.sort();
     assert_eq!(long, [] as [&str; 0]);
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    let mut files = Vec::new();
+    collect(&root().join("src"), &mut files);
+    let mut long = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = product(&text).lines().filter(|line| !line.trim().is_empty()).count();
+        if lines > LINES {
+            long.push(format!("{}: {lines}", path.strip_prefix(root()).unwrap().display()));
+        }
+    }
+    long.sort();
+    assert_eq!(long, [] as [&str; 0], "take a part out into a file of its own");
 }
 
 #[test]
