@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{OpenFlags, Transaction, TransactionBehavior};
 
-use super::conn::Shared;
 use super::file::Recorded;
 use super::lock::Ending;
 use super::schema::{self, State};
+use super::tx::Shared;
 use super::{Conn, Tx, file};
 use crate::error::{Error, Result};
 

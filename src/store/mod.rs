@@ -49,6 +49,7 @@ pub(crate) mod testing;
 pub mod tokens;
 pub mod tombstones;
 pub mod turns;
+mod tx;
 pub mod unprocessed_deliveries;
 mod values;
 pub mod webhooks;
@@ -64,12 +65,13 @@ use std::time::Duration;
 use rusqlite::{ErrorCode, OpenFlags};
 use tokio::sync::{oneshot, watch};
 
-pub use conn::{Conn, Tx};
+pub use conn::Conn;
 pub use counters::Counter;
 pub use direct::Direct;
 pub use file::{Begin, is_open_to_all};
 pub use readers::Reads;
 pub use room::{RoomLevel, WriteClass};
+pub use tx::Tx;
 
 use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};

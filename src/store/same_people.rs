@@ -7,9 +7,9 @@
 
 use rusqlite::OptionalExtension;
 
-use super::conn::Shared;
 use super::contacts::StoredContact;
 use super::sessions::Marked;
+use super::tx::Shared;
 use super::{
     Conn, Counter, Tx, addresses, contacts, http_calls, merge, messages, outbox, search_queue, sessions, turns,
 };

@@ -37,12 +37,12 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::{Failed, Log};
-use super::conn::Shared;
 use super::file::{Loss, OpenFile};
 use super::foreign_writes::Watch;
 use super::lock::{Ending, Lock};
 use super::readers::Damage;
 use super::room::{Room, RoomLevel, WriteClass};
+use super::tx::Shared;
 use super::{BUSY_TIMEOUT, Conn, Tx, cause, is_damage, rescue};
 use crate::error::{Error, Result};
 
