@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::document::shape;
+use super::shape::shape;
 use super::{NodeId, NodeKind, Problem, checks};
 
 /// One node of a flow.

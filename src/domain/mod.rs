@@ -39,6 +39,7 @@ mod resend;
 mod scope;
 mod send_hours;
 mod session;
+mod shape;
 mod stored_message;
 mod synchronous;
 mod template;

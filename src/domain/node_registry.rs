@@ -49,7 +49,7 @@ macro_rules! node_types {
                 fields: serde_json::Map<String, serde_json::Value>,
             ) -> Result<Self, $crate::domain::Problem> {
                 match type_name {
-                    $($name => $crate::domain::document::shape(fields).map(Self::$kind),)+
+                    $($name => $crate::domain::shape::shape(fields).map(Self::$kind),)+
                     other => Err($crate::domain::node_registry::unknown(other, &NODE_TYPES)),
                 }
             }
