@@ -34,8 +34,7 @@ use crate::runtime::inbound::{Earlier, EarlierKind};
 use crate::runtime::job::turn::{self, NotTaken, Turn};
 
 use events::Received;
-pub use opening::Opening;
-pub use script::{HttpStub, PHONE, SimulatedEvent, Start, TestContact};
+pub use script::{HttpStub, Opening, PHONE, SimulatedEvent, Start, TestContact};
 pub use subject::Subject;
 use subject::sub_flows;
 use window::Window;

@@ -1,33 +1,12 @@
 //! The first message of a simulation: it starts the flow where a message from a new contact would.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::script::Opening;
 use super::{NotStarted, Subject};
 use crate::domain::consent::Wish;
 use crate::domain::typed::Typed;
 use crate::domain::{ReplyKind, SessionInput};
-
-/// A message from a contact with whom nothing goes on, as `POST /inbound` takes one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Opening {
-    /// What it is.
-    #[serde(rename = "type")]
-    pub kind: ReplyKind,
-    /// What was written: the text, the title of what was tapped, the caption of a medium.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The id of what was tapped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub option: Option<String>,
-    /// The medium or the place as the channel describes it.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub media: Map<String, Value>,
-    /// The ad or post that led to it.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub referral: Map<String, Value>,
-}
 
 impl Opening {
     /// What the session's first turn reads as `{{input}}`.

@@ -3,13 +3,33 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::opening::Opening;
 use crate::channels::ChannelKind;
 use crate::domain::profile::{clean_name, clean_tag};
 use crate::domain::{Contact, ContactId, EventName, HttpCall, Phone, ReplyKind, Timestamp, web_link};
 
 /// The phone number of a contact for whom none is given: of a range that is kept for fiction.
 pub const PHONE: &str = "+14155550123";
+
+/// A message from a contact with whom nothing goes on, as `POST /inbound` takes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: ReplyKind,
+    /// What was written: the text, the title of what was tapped, the caption of a medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The id of what was tapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+    /// The medium or the place as the channel describes it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub media: Map<String, Value>,
+    /// The ad or post that led to it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub referral: Map<String, Value>,
+}
 
 /// How a simulation begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
