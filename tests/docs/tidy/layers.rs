@@ -32,6 +32,17 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     let no_import = Regex::new(r"//[^\n]*|pub\(in [\w:]+\)").unwrap();
     let import = Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))?\s+)?use\s+([\w:{}, \n*]+);").unwrap();
     let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap();
+    // What a parent takes from its children and passes on, by its name there.
+    let public = Regex::new(r"(?m)^pub(?:\([^)]*\))?\s+use\s+([\w:{}, \n*]+);").unwrap();
+    let mut passed_on: BTreeMap<Module, Module> = BTreeMap::new();
+    for (module, code) in &files {
+        for path in public.captures_iter(code).flat_map(|found| leaves(&found[1])) {
+            let Some(target) = absolute(module, &path, &files) else { continue };
+            if let Some((name, of)) = target.split_last().filter(|(_, of)| files.contains_key(*of)) {
+                passed_on.insert([module.as_slice(), std::slice::from_ref(name)].concat(), of.to_vec());
+            }
+        }
+    }
     let imports_of = |module: &Module, code: &str| -> BTreeSet<Module> {
         let code = &no_import.replace_all(
             code,
@@ -44,6 +55,9 @@ fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
         let named: Vec<String> = path.find_iter(&rest).map(|found| found.as_str().to_owned()).collect();
         let absolute = used.chain(named).filter_map(|path| absolute(module, &path, &files));
         let of_a_file = absolute.filter_map(|mut path| {
+            if let Some(origin) = (1..=path.len()).find_map(|length| passed_on.get(&path[..length])) {
+                path.clone_from(origin);
+            }
             while !path.is_empty() && !files.contains_key(&path) {
                 path.pop();
             }
@@ -128,8 +142,8 @@ fn no_files_beside_one_another_import_each_other_in_a_circle() {
     assert_eq!(found, [] as [&str; 0]);
 }
 
-/// The modules of `runtime/`, each with those whose methods of `Job`, `Runtime` and `SessionEnder` it calls: such a call
-/// needs no import. Methods that share their name with another function are left out.
+/// The modules of the program, each with those of `runtime/` whose methods of `Job`, `Runtime` and `SessionEnder` it
+/// calls: such a call needs no import. Methods that share their name with another function are left out.
 fn calls() -> BTreeMap<Module, BTreeSet<Module>> {
     let block = Regex::new(r"(?ms)^impl(?:<[^>]*>)? (?:Job|Runtime|SessionEnder)\b[^\n]*\{$(.*?)^\}$").unwrap();
     let function = Regex::new(r"\bfn (\w+)").unwrap();
