@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, Params, Result, Row, Statement};
 
-/// A connection, for reading unless it stands in a [`Tx`].
+/// A connection, for reading unless it stands in a [`Tx`](crate::store::Tx).
 ///
 /// Outside the store it is a token that the functions with the SQL take: what runs statements is only seen in here.
 pub struct Conn(Connection);
