@@ -148,6 +148,13 @@ impl Watch {
         Self { files, seen: None, is_sure: false }
     }
 
+    /// Whether the next look must not wait: the log has begun, or begun anew, since the last one. Until a look has the
+    /// new log, a file that is copied over the database would be taken for what was there before.
+    pub(super) fn is_due(&self, own: Own) -> bool {
+        let is_of_this_log = |seen: &Seen| own.frames >= seen.index.frames && own.checkpoints == seen.checkpoints;
+        !self.is_sure || !self.seen.as_ref().is_some_and(is_of_this_log)
+    }
+
     /// Looks, on the thread that writes.
     pub(super) fn look(&mut self, own: Own) -> Option<Loss> {
         let before = Index::read(&self.files.index)?;

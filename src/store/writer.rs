@@ -242,6 +242,9 @@ impl Writer {
                 }
                 idle_since = Instant::now();
                 log.note();
+                if self.watch.as_ref().is_some_and(|watch| watch.is_due(log.own())) {
+                    self.look_for_others(&log)?;
+                }
                 log.keep_short(&self.conn)?;
             }
             match then {

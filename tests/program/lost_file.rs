@@ -1,7 +1,7 @@
 //! The database file is taken away from under the real binary, under load: it stops answering, what it answered is in a
 //! file with a name, and the next start says what to do in place of beginning anew.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -179,6 +179,38 @@ async fn a_database_that_is_copied_over_stops_it_and_is_not_mixed_with_its_log()
     copy();
     let server = Server::start(home.path(), &[]).await;
     assert!(server.command(&["check"]).status.success(), "the backup is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_file_or_a_part_of_one_over_the_database_stops_it_too() {
+    for is_part in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        let lost = lose(home.path(), "qyvo.db", || {
+            let conn = Connection::open(path("qyvo.db")).unwrap();
+            conn.execute("VACUUM INTO ?1", [path("other.db").to_str().unwrap()]).unwrap();
+            let other = Connection::open(path("other.db")).unwrap();
+            other.execute_batch("CREATE TABLE filling AS SELECT randomblob(5000000)").unwrap();
+            // The last to close would empty the log, should the server have ended by then.
+            drop((conn, other));
+            let other = std::fs::read(path("other.db")).unwrap();
+            if is_part {
+                let file = std::fs::File::options().write(true).open(path("qyvo.db")).unwrap();
+                file.write_all_at(&other[..1 << 20], 0).unwrap();
+            } else {
+                std::fs::write(path("qyvo.db"), other).unwrap();
+            }
+        })
+        .await;
+        assert!(lost.log.contains("copied over"), "{}", lost.log);
+        let told = refused(home.path(), &[]);
+        assert!(told.contains("copied over") && told.contains("--keep-log"), "{told}");
+        let told = String::from_utf8(command(home.path(), &["token", "list"]).stderr).unwrap();
+        assert!(told.contains("copied over"), "{told}");
+        std::fs::rename(path("qyvo.db-wal"), path("aside")).unwrap();
+        std::fs::copy(path("other.db"), path("qyvo.db")).unwrap();
+        drop(Server::start(home.path(), &[]).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,10 @@
 //! The writer, with jobs that fail, a disk that is full and a file that is damaged.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -256,6 +259,29 @@ fn a_job_or_a_reader_that_finds_the_file_damaged_stops_the_writer() {
     store.write_blocking(|_| malformed(rusqlite::ffi::SQLITE_CORRUPT_VTAB)).unwrap_err();
     std::thread::sleep(2 * LOOK);
     store.write_blocking(set(1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_copied_over_the_database_right_after_a_commit_is_noticed() {
+    for is_after_checkpoint in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = testing::store(&dir);
+        // A second job runs once all is done that follows the first commit.
+        for n in [1, 2] {
+            store.write(set(n)).await.unwrap();
+        }
+        if is_after_checkpoint {
+            assert!(store.empty_log().await.unwrap());
+            for n in [3, 4] {
+                store.write(set(n)).await.unwrap();
+            }
+        }
+        // The counter of changes of the database's first page, which SQLite alone writes.
+        let file = OpenOptions::new().write(true).open(dir.path().join("qyvo.db")).unwrap();
+        file.write_all_at(&[7; 4], 24).unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(30), store.failed()).await.expect("it is never noticed");
+        assert!(told.message().contains("copied over"), "{told}");
+    }
 }
 
 #[test]
