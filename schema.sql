@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -470,6 +470,15 @@ CREATE TABLE erasures (
     messages INTEGER NOT NULL DEFAULT 0, -- erased so far
     begun_at INTEGER NOT NULL
 ) STRICT;
+
+-- One row: the number up to which the list of erased contacts, a file beside the database, was taken in. Where the list
+-- has higher numbers, the file is an older copy, and its start erases those contacts, too.
+CREATE TABLE erased_list (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    number INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO erased_list (only, number) VALUES (1, 0);
 
 -- Answers that a retry with the same Idempotency-Key gets again.
 CREATE TABLE idempotency_keys (

@@ -87,6 +87,28 @@ enum Command {
     Admin(AdminCommand),
     /// Check the configuration and the database
     Check,
+    /// Copy the database to a file, also while the server runs, and print its path
+    ///
+    /// The copy is one snapshot with everything that was answered before it began. It is checked, and takes the name
+    /// once it is whole; an older copy of that name is replaced. Beside it goes the list of erased contacts, which a
+    /// restore needs. With backup.every the server makes copies by itself.
+    Backup {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make the database as small as what is in it, while no server runs
+    ///
+    /// Rows that are deleted leave room for later ones, and the file does not shrink by itself. It is copied without
+    /// gaps, which needs room for the copy; the copy is checked and takes the place of the file.
+    Compact,
+    /// Put a copy in the place of the database, while no server runs, and print its path
+    ///
+    /// The copy is checked first, and the old file is kept beside under another name. Who opted out since the copy was
+    /// made stays opted out, if the old file can be read, and who was erased is erased again by the next start.
+    Restore {
+        /// The copy
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -247,6 +269,9 @@ fn main() -> ExitCode {
         Command::Settings(SettingsCommand::Unset { key }) => cli::settings::unset(&context, &key),
         Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
         Command::Check => cli::check(&context),
+        Command::Backup { file } => cli::backup::back_up(&context, &file),
+        Command::Compact => cli::backup::compact(&context),
+        Command::Restore { file } => cli::backup::restore(&context, &file),
     });
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,8 +30,8 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    channels, contact_export, contacts, events, flows, health, log_in, messages, pages, publishing, sessions, settings,
-    simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    backups, channels, contact_export, contacts, events, flows, health, log_in, messages, pages, publishing, sessions,
+    settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -184,6 +184,9 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/webhook-endpoints/{id}/try-now", ADMIN, || web::to(webhook_endpoints::try_endpoint)),
     entry(Method::POST, "/webhook-endpoints/{id}/rotate-secret", ADMIN, || web::to(webhook_endpoints::rotate_secret)),
     entry(Method::GET, "/webhook-endpoints/{id}/deliveries", ADMIN, || web::to(webhook_endpoints::list_deliveries)),
+    entry(Method::GET, "/backups", ADMIN, || web::to(backups::list_backups)),
+    entry(Method::POST, "/backups", ADMIN, || web::to(backups::create_backup)),
+    entry(Method::GET, "/backups/{name}", ADMIN, || web::to(backups::download_backup)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
     entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
     entry(Method::GET, "/admin/session", OPEN, || web::to(log_in::get_admin_session)),

@@ -4,6 +4,7 @@
 //! there within a second. Only `serve` creates a database.
 
 pub mod admin;
+pub mod backup;
 pub mod contacts;
 mod demo;
 pub mod flows;

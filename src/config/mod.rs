@@ -33,6 +33,10 @@ pub struct Config {
     pub server: Server,
     /// The database file.
     pub storage: Storage,
+    /// Copies of the database that the server makes by itself.
+    pub backup: Backup,
+    /// For how long rows are kept.
+    pub retention: Retention,
     /// How long conversations live.
     pub sessions: Sessions,
     /// What one caller may ask of the server.
@@ -101,6 +105,40 @@ pub struct Storage {
     /// `serve --keep-log`: take the write-ahead log in that stands beside the file, though the file is another one.
     #[serde(skip)]
     pub keep_log: bool,
+}
+
+/// Copies of the database that the server makes by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// Interval between backups: at least 1 minute; zero: none are made.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::backup_interval")]
+    pub every: Duration,
+    /// How many are kept: 1 to 10,000.
+    #[serde(deserialize_with = "values::backups_kept")]
+    pub keep: u32,
+    /// Their folder, relative to that of the database.
+    #[serde(deserialize_with = "values::file")]
+    pub dir: PathBuf,
+}
+
+/// For how long rows are kept: at least 8 days, since a provider may deliver a message again for a week and more, and
+/// late replies look back for as long; zero: for good.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Sessions after their end, with their traces.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::kept")]
+    pub sessions: Duration,
+    /// Messages.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::kept")]
+    pub messages: Duration,
+    /// Traces of sessions that have ended.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::kept")]
+    pub traces: Duration,
+    /// Deliveries to webhook endpoints that are settled; zero: for a day.
+    #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::kept")]
+    pub deliveries: Duration,
 }
 
 /// How long conversations live.
@@ -281,6 +319,12 @@ impl Default for Storage {
     }
 }
 
+impl Default for Backup {
+    fn default() -> Self {
+        Self { every: Duration::ZERO, keep: 7, dir: PathBuf::from("backups") }
+    }
+}
+
 impl Default for Sessions {
     fn default() -> Self {
         Self { default_ttl: Duration::from_secs(30 * 60), sweep_interval: Duration::from_secs(1) }
@@ -336,5 +380,13 @@ impl Default for Routing {
 impl Default for Account {
     fn default() -> Self {
         Self { name: "Qyvo".to_owned(), email: "admin@localhost".to_owned(), tenant: "Qyvo".to_owned() }
+    }
+}
+
+impl Config {
+    /// The folder of the backups.
+    pub fn backup_dir(&self) -> PathBuf {
+        let folder = self.storage.path.parent().map_or_else(PathBuf::new, PathBuf::from);
+        folder.join(&self.backup.dir)
     }
 }

@@ -258,6 +258,35 @@ pub(super) fn sweep_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     Ok(interval)
 }
 
+pub(super) fn backup_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let interval: Duration = humantime_serde::deserialize(deserializer)?;
+    if !interval.is_zero() && interval < Duration::from_secs(60) {
+        let shown = humantime::format_duration(interval);
+        return Err(serde::de::Error::custom(format!("{shown} is out of range: at least 1m, and 0s for none")));
+    }
+    Ok(interval)
+}
+
+/// For how long rows are kept that others look back to for a week and more.
+pub(super) fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let kept: Duration = humantime_serde::deserialize(deserializer)?;
+    if !kept.is_zero() && kept < Duration::from_secs(8 * 24 * 3600) {
+        let shown = humantime::format_duration(kept);
+        return Err(serde::de::Error::custom(format!(
+            "{shown} is too short: at least 8days, for redeliveries and late replies, and 0s for good"
+        )));
+    }
+    Ok(kept)
+}
+
+pub(super) fn backups_kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (1..=10_000).contains(number))
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is out of range: 1 to 10,000 are allowed")))
+}
+
 pub(super) fn colleague_pause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let pause: Duration = humantime_serde::deserialize(deserializer)?;
     if !pause.is_zero() && !(Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600)).contains(&pause) {

@@ -34,6 +34,8 @@ named! {
         NodeLeadsNowhere = "node.leads_nowhere",
         /// Statuses of messages that are not known here.
         StatusUnknown = "status.unknown",
+        /// Bytes by which the database file has grown, by hour.
+        DatabaseGrown = "database.grown",
     }
 }
 

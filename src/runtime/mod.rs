@@ -21,6 +21,7 @@ mod upkeep;
 pub mod webhooks;
 
 use std::future::Future;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use job::access::Access;
 use job::flow_cache::{CachedFlow, FlowKey};
 use job::shared::Shared;
 use job::{AfterCommit, idempotent, keywords};
-use upkeep::{erasure, housekeeping, sweeper};
+use upkeep::{backups, erasure, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
@@ -59,13 +60,15 @@ pub use job::changes::Change;
 pub use job::idempotent::{IdempotencyKey, Idempotent};
 pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
-pub use options::{Options, Routing, ServerSettings};
+pub use options::{BackupPlan, Options, Retention, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
+pub use upkeep::backups::{BackupFile, BackupState};
 pub use upkeep::erasure::Erased;
 pub(crate) use upkeep::health;
 pub use upkeep::health::Impairment;
 pub use upkeep::import;
+pub use upkeep::retention::Deleted;
 pub use upkeep::sweeper::{Due, Fired};
 
 /// How long to wait before what the store did not take is offered again.
@@ -94,6 +97,9 @@ struct Inner {
     outbox: Arc<outbox::Outbox>,
     health: health::ImpairmentLog,
     erasure: erasure::ErasureLocks,
+    backups: backups::Backups,
+    /// The length of the database file when housekeeping last looked; 0 before.
+    database_bytes: AtomicI64,
     templates: templates::TemplateFetcher,
 }
 
@@ -109,6 +115,8 @@ impl Runtime {
             outbox: Arc::new(outbox::Outbox::new(options.messages_per_second)),
             health: health::ImpairmentLog::default(),
             erasure: erasure::ErasureLocks::default(),
+            backups: backups::Backups::default(),
+            database_bytes: AtomicI64::new(0),
             templates: templates::TemplateFetcher::default(),
             shared: Shared::new(store, clock, options),
         };
@@ -322,6 +330,15 @@ impl Runtime {
         let runtime = self.clone();
         let erasing = tokio::spawn(async move { erasure::erase(&runtime, id).await });
         erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
+    }
+
+    /// Erases whom the list of erased contacts names and an older copy of the database still has. A start calls it
+    /// before it takes requests.
+    ///
+    /// # Errors
+    /// As [`Runtime::handle`], and when the list cannot be read or written.
+    pub async fn take_in_erasures(&self) -> Result<()> {
+        erasure::take_in_list(self).await
     }
 
     /// Clears what erasures since the last time have left in unused parts of the database's files, and gives of how

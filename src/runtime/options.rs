@@ -1,5 +1,6 @@
 //! Settings with which the runtime is made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,36 @@ pub struct Options {
     pub routing: Routing,
     /// Networks that flows may call besides the public internet.
     pub allow: Vec<IpNet>,
+    /// When and where backups are made.
+    pub backups: BackupPlan,
+    /// For how long rows are kept.
+    pub retention: Retention,
+}
+
+/// When and where backups are made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupPlan {
+    /// The interval; zero: none are made.
+    pub every: Duration,
+    /// How many are kept.
+    pub keep: usize,
+    /// Their folder.
+    pub dir: PathBuf,
+    /// Bytes that a backup leaves free on the disk of the database.
+    pub min_free: u64,
+}
+
+/// For how long rows are kept; zero: for good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Sessions after their end, with their turns.
+    pub sessions: Duration,
+    /// Messages.
+    pub messages: Duration,
+    /// Turns of sessions that have ended.
+    pub traces: Duration,
+    /// Deliveries to webhook endpoints that are settled; zero: for a day.
+    pub deliveries: Duration,
 }
 
 /// Where messages from people go.
@@ -107,6 +138,8 @@ impl Options {
             messages_per_second: MESSAGES_PER_SECOND,
             routing: Routing::default(),
             allow: Vec::new(),
+            backups: BackupPlan::default(),
+            retention: Retention::default(),
         }
     }
 }

@@ -141,6 +141,7 @@ impl App {
     /// Why the database stopped taking writes, or why the server failed.
     pub async fn run_until_stopped(self) -> Result<()> {
         let Self { runtime, state, server, closing, sweep_interval, .. } = self;
+        runtime.take_in_erasures().await?;
         runtime.settle_configuration().await?;
         let store = runtime.store().clone();
         let (stop, stopped) = watch::channel(false);

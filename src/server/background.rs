@@ -41,6 +41,10 @@ impl Background {
         background.spawn(async move { calls.run_calls(until).await });
         let (webhooks, until) = (runtime.clone(), stops.until_told());
         background.spawn(async move { webhooks.run_webhooks(until).await });
+        let (retention, until) = (runtime.clone(), stops.until_stopped());
+        background.spawn(async move { retention.run_retention(until).await });
+        let (backups, until) = (runtime.clone(), stops.until_stopped());
+        background.spawn(async move { backups.run_backups(until).await });
         let until = stops.until_stopped();
         background.spawn(async move { runtime.run_search_index(until).await });
         background

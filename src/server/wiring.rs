@@ -6,7 +6,7 @@ use crate::channels::Channel;
 use crate::config::{Config, LiveChannel, Sending};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::runtime::{Options, Routing};
+use crate::runtime::{BackupPlan, Options, Retention, Routing};
 use crate::store::{Store, Tx, WriteClass};
 use crate::{credentials, settings};
 
@@ -28,8 +28,25 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
             colleague_pause: config.routing.colleague_pause,
         },
         allow: config.http_request.allow.clone(),
+        backups: backup_plan(config),
+        retention: Retention {
+            sessions: config.retention.sessions,
+            messages: config.retention.messages,
+            traces: config.retention.traces,
+            deliveries: config.retention.deliveries,
+        },
         ..unset
     })
+}
+
+/// When and where the server makes backups.
+fn backup_plan(config: &Config) -> BackupPlan {
+    BackupPlan {
+        every: config.backup.every,
+        keep: config.backup.keep as usize,
+        dir: config.backup_dir(),
+        min_free: config.storage.min_free.bytes() as u64,
+    }
 }
 
 /// Makes the configuration's password the admin page's. Another one than before ends all log-ins.

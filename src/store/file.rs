@@ -7,7 +7,7 @@
 //! never an `open`, because closing any descriptor of a file gives up all locks that the process has on it.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -282,6 +282,20 @@ pub(super) fn make_private(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(Error::internal(format!("Cannot create {}", path.display())).caused_by(error)),
     }
+}
+
+/// Puts a file in the place of a database, in its folder, and returns once that is on the disk.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub(super) fn replace(from: &Path, database: &Path) -> Result<()> {
+    let real = real_path(database);
+    File::open(from)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| fs::rename(from, &real))
+        .and_then(|()| File::open(real.parent().unwrap_or(Path::new("/"))))
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Error::unavailable(format!("Cannot replace {}: {error}", database.display())))
 }
 
 /// Whether all users of this machine may read a file. Its group is taken to be intended.

@@ -12,12 +12,15 @@
 //! process has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
 
 pub mod addresses;
+pub mod backup;
 pub mod channels;
 mod checkpoint;
+pub mod compact;
 mod conn;
 pub mod contacts;
 pub mod counters;
 mod direct;
+pub mod erased_list;
 pub mod erasure;
 mod file;
 pub mod flows;
@@ -32,6 +35,8 @@ pub mod outbox;
 pub mod page_residue;
 mod readers;
 mod rescue;
+pub mod restore;
+pub mod retention;
 mod room;
 mod row_numbers;
 mod same_people;
@@ -75,6 +80,7 @@ pub use tx::Tx;
 
 use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};
+use erased_list::ErasedList;
 use file::OpenFile;
 use foreign_writes::{Files, Watch};
 use lock::Lock;
@@ -314,6 +320,19 @@ impl Store {
     pub fn disk(&self) -> Result<DiskUse> {
         let path = &self.inner.path;
         Ok(DiskUse { free: free_bytes(path)?, database: file::length(path), log: file::length(&file::log_of(path)) })
+    }
+
+    /// The list of contacts that were erased in this database, with what these copies of it have besides.
+    ///
+    /// # Errors
+    /// Those of [`ErasedList::open`].
+    pub fn erased_list(&self, copies: &[PathBuf]) -> Result<ErasedList> {
+        ErasedList::open(&self.inner.path, copies)
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
     }
 
     /// Which writes the room on the disk lets in, as it was last measured.

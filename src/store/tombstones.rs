@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 const SECRET: &str = "erasure_key";
 
 /// The key of all hashes. It is made once in the life of a database and never changes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ErasureKey([u8; 32]);
 
 /// What is kept of an erased person: only its hash is stored.

@@ -78,4 +78,10 @@ pub struct Disk {
     pub database_bytes: u64,
     /// Of its write-ahead log.
     pub log_bytes: u64,
+    /// By how many the database grows in a day, by the last week; there only once it was observed for a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth_per_day_bytes: Option<i64>,
+    /// In how many days the disk is full if that goes on; there only while the database grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_in_days: Option<u64>,
 }

@@ -424,7 +424,9 @@ const COMMANDS: &[(&str, &str)] = &[
     ("qyvo contacts import ", "run by its own test"),
     ("qyvo token create ", "run by its own test"),
     ("claude mcp add ", "another program's configuration"),
-    ("sqlite3 qyvo.db ", "run by its own test"),
+    ("qyvo backup ", "run by its own test"),
+    ("qyvo restore ", "run by its own test"),
+    ("qyvo compact", "run by its own test"),
 ];
 
 #[test]
@@ -683,24 +685,27 @@ fn the_demonstration_refuses_a_database_that_it_did_not_make() {
 }
 
 #[test]
-fn a_copy_taken_while_the_server_runs_is_whole() {
-    if !has("sqlite3", &["--version"]) {
-        return;
-    }
+fn a_copy_taken_while_the_server_runs_is_whole_and_can_be_put_back() {
     let folder = TempDir::new().unwrap();
     let demo = Demo::start(folder.path());
     json_of(&demo.shell("+14155550151", sample("curl")));
-    for (command, copy) in [(".backup copy.db", "copy.db"), ("VACUUM INTO 'packed.db'", "packed.db")] {
-        let line = format!("sqlite3 qyvo.db \"{}\"", command.replace("packed", "copy"));
-        assert!(page_with("sqlite3 qyvo.db").lines().any(|it| it == line), "no page says {line}");
-        let copied = run(Command::new("sqlite3").current_dir(folder.path()).args(["qyvo.db", command]));
-        assert!(copied.status.success(), "{}", stderr(&copied));
-        let checked = run(qyvo(folder.path()).args(["check", "--database", copy]));
-        assert_eq!(stdout(&checked), "No problems found\n", "{}", stderr(&checked));
-        let flows = run(qyvo(folder.path()).args(["flow", "list", "--database", copy]));
-        assert_eq!(stdout(&flows).lines().count(), 4);
+    for line in ["qyvo backup copy.db", "qyvo restore copy.db", "qyvo compact"] {
+        assert!(page_with("qyvo backup").lines().any(|it| it == line), "no page says {line}");
     }
+    let copied = run(qyvo(folder.path()).args(["backup", "copy.db"]));
+    assert!(copied.status.success(), "{}", stderr(&copied));
+    let checked = run(qyvo(folder.path()).args(["check", "--database", "copy.db"]));
+    assert_eq!(stdout(&checked), "No problems found\n", "{}", stderr(&checked));
+    let flows = run(qyvo(folder.path()).args(["flow", "list", "--database", "copy.db"]));
+    assert_eq!(stdout(&flows).lines().count(), 4);
     assert!(demo.server.stop().success());
     let log = fs::metadata(folder.path().join("qyvo.db-wal")).map_or(0, |log| log.len());
     assert_eq!(log, 0, "an orderly stop empties the write-ahead log");
+    let restored = run(qyvo(folder.path()).args(["restore", "copy.db"]));
+    assert!(restored.status.success(), "{}", stderr(&restored));
+    let compacted = run(qyvo(folder.path()).args(["compact"]));
+    assert!(compacted.status.success(), "{}", stderr(&compacted));
+    assert!(stderr(&compacted).contains("the copy needs about"), "{}", stderr(&compacted));
+    let flows = run(qyvo(folder.path()).args(["flow", "list"]));
+    assert_eq!(stdout(&flows).lines().count(), 4);
 }

@@ -258,6 +258,11 @@ impl Callers {
         until("the sessions to begin", async || self.begun.lock().unwrap().len() >= sessions).await;
     }
 
+    /// What it has answered by now.
+    pub fn begun(&self) -> Vec<Begun> {
+        self.begun.lock().unwrap().clone()
+    }
+
     /// Waits until the server is gone, and gives what it has answered.
     pub async fn end(self) -> Vec<Begun> {
         for task in self.tasks {
@@ -277,6 +282,11 @@ fn port_in(log: &str) -> Option<u16> {
 /// Runs a command to its end in a folder.
 pub fn command(folder: &Path, arguments: &[&str]) -> Output {
     binary(folder).args(arguments).output().unwrap()
+}
+
+/// Starts a command in a folder.
+pub fn begin(folder: &Path, arguments: &[&str]) -> Child {
+    binary(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Runs a command to its end with something on its standard input.

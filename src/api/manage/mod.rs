@@ -1,5 +1,6 @@
 //! What the admin page and operators call: authoring and publishing, what runs, and how the server stands.
 
+pub(super) mod backups;
 pub(super) mod channels;
 pub(super) mod contact_export;
 pub(super) mod contacts;

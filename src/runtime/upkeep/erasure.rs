@@ -3,10 +3,13 @@
 //! An erasure is many small jobs, because a long history must not keep the writer from other jobs. The first cuts the
 //! contact off: from then on the person can neither be found nor written to, and a trigger or a message of theirs makes
 //! a new contact. Then the sessions that still run end, kept answers that name the contact are forgotten, and the
-//! history goes part by part. The caller may disconnect, and the server may crash: the erasure goes on.
+//! history goes part by part. The caller may disconnect, and the server may crash: the erasure goes on. Before all that
+//! the contact's ids are written to the list of erased contacts, by which a start erases them again in an older copy of
+//! the database.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -17,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::commands::end_sessions::end_sessions;
 use crate::store::contacts;
+use crate::store::contacts::StoredContact;
+use crate::store::erased_list::{self, Entry, ErasedList};
 use crate::store::erasure::{self, Erasure, Removed};
 use crate::store::idempotency::{self, OwnedKey};
 use crate::store::tombstones::ErasureKey;
@@ -52,6 +57,8 @@ pub struct Erased {
 pub(in crate::runtime) struct ErasureLocks {
     /// Held while a contact is erased: one at a time.
     erasing: tokio::sync::Mutex<()>,
+    /// The list of erased contacts, once it is open.
+    list: Arc<Mutex<Option<ErasedList>>>,
     /// Held while page residue is cleared. How many erasures had ended when all pages were last cleared, while the log
     /// still has them as they were.
     clearing: tokio::sync::Mutex<Option<u64>>,
@@ -60,26 +67,119 @@ pub(in crate::runtime) struct ErasureLocks {
 /// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
 pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
     let _turn = runtime.inner.erasure.erasing.lock().await;
+    erase_in_turn(runtime, id, ListEntry::ToWrite).await
+}
+
+/// Whether an erasure is on the list of erased contacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListEntry {
+    /// It has to be written there first.
+    ToWrite,
+    /// The list is what it is done for.
+    IsThere,
+}
+
+async fn erase_in_turn(runtime: &Runtime, id: ContactId, entry: ListEntry) -> Result<Option<Erased>> {
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
     // Done while the addresses are known. Deliveries that come after this are searched once the contact is cut off.
-    let addresses = runtime.store().query_vital(move |conn| match contacts::find_by_id(conn, id)? {
-        Some(known) => contacts::addresses(conn, known.seq),
-        None => Ok(Vec::new()),
+    let known = runtime.store().query_vital(move |conn| {
+        let Some(known) = contacts::find_by_id(conn, id)? else { return Ok(None) };
+        let addresses = contacts::addresses(conn, known.seq)?.into_iter().map(|address| address.value).collect();
+        Ok(Some((ids_of(conn, &known)?, addresses)))
     });
-    let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
+    let (ids, addresses): (_, Vec<String>) = known.await?.unwrap_or_default();
+    let listed = match entry {
+        ListEntry::ToWrite if !ids.is_empty() => Some(write_entry(runtime, ids.clone()).await?),
+        ListEntry::ToWrite | ListEntry::IsThere => None,
+    };
+    let addresses = Arc::new(addresses);
     let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
-    let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
-        Some(known) => erasure::begin(tx, &key, &known, stub_id, address_kinds(), now).map(Some),
-        None => erasure::find(tx, id),
+    let begun = runtime.store().write_as(WriteClass::Essential, move |tx| {
+        if let Some(number) = listed {
+            erased_list::set_applied(tx, number)?;
+        }
+        match contacts::find_by_id(tx, id)? {
+            Some(known) => {
+                let ids = ids_of(tx, &known)?;
+                Ok(Some((erasure::begin(tx, &key, &known, stub_id, address_kinds(), now)?, ids)))
+            }
+            None => Ok(erasure::find(tx, id)?.map(|erasure| (erasure, Vec::new()))),
+        }
     });
     let begun = begun.await?;
     forget_deliveries(runtime, &addresses, looked_at).await?;
-    match begun {
-        Some(erasure) => finish(runtime, &key, erasure).await.map(Some),
-        None => Ok(None),
+    let Some((erasure, ids_at_begin)) = begun else { return Ok(None) };
+    if entry == ListEntry::ToWrite && ids_at_begin.iter().any(|id| !ids.contains(id)) {
+        // It was merged with another one in between.
+        let number = write_entry(runtime, ids_at_begin).await?;
+        runtime.store().write_as(WriteClass::Essential, move |tx| erased_list::set_applied(tx, number)).await?;
     }
+    finish(runtime, &key, erasure).await.map(Some)
+}
+
+/// The ids by which a contact is known, its own first.
+fn ids_of(conn: &Conn, known: &StoredContact) -> Result<Vec<ContactId>> {
+    let former = contacts::former_ids(conn, known.seq)?;
+    Ok([known.contact.id].into_iter().chain(former).collect())
+}
+
+/// Writes an erasure to the list of erased contacts, and returns its number once it is on the disk.
+async fn write_entry(runtime: &Runtime, ids: Vec<ContactId>) -> Result<u64> {
+    let applied = runtime.store().query_vital(erased_list::applied).await?;
+    with_list(runtime, move |list| {
+        let number = list.next_number(applied);
+        list.append(Entry { number, ids })?;
+        Ok(number)
+    })
+    .await
+}
+
+/// Works with the list of erased contacts, on a thread that may wait for the disk.
+async fn with_list<T: Send + 'static>(
+    runtime: &Runtime,
+    f: impl FnOnce(&mut ErasedList) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (list, store) = (runtime.inner.erasure.list.clone(), runtime.store().clone());
+    let copies: Vec<PathBuf> = runtime.backup_plan().list_copy(store.path()).into_iter().collect();
+    let work = move || {
+        let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.is_none() {
+            *list = Some(store.erased_list(&copies)?);
+        }
+        list.as_mut().map_or_else(|| Err(Error::internal("The list of erased contacts is not open")), f)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::internal("Writing the list of erased contacts panicked").caused_by(error)))
+}
+
+/// Erases the contacts that were erased after this copy of the database was made, so that none of them is here when the
+/// first request is taken.
+pub(in crate::runtime) async fn take_in_list(runtime: &Runtime) -> Result<()> {
+    let _turn = runtime.inner.erasure.erasing.lock().await;
+    let applied = runtime.store().query_vital(erased_list::applied).await?;
+    let missing = with_list(runtime, move |list| {
+        list.take_room();
+        Ok(list.above(applied))
+    });
+    let missing = missing.await?;
+    let mut erased = 0;
+    for Entry { number, ids } in &missing {
+        for id in ids {
+            erased += u32::from(erase_in_turn(runtime, *id, ListEntry::IsThere).await?.is_some());
+        }
+        let number = *number;
+        runtime.store().write_as(WriteClass::Essential, move |tx| erased_list::set_applied(tx, number)).await?;
+    }
+    if !missing.is_empty() {
+        tracing::warn!(
+            erasures = missing.len(),
+            contacts = erased,
+            "the database is older than the list of erased contacts beside it: they were erased again"
+        );
+    }
+    Ok(())
 }
 
 /// Goes on with what a crash or an error interrupted. One erasure that fails does not stop the others; the first error

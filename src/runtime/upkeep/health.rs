@@ -10,6 +10,7 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::templates::were_templates_refused;
+use crate::runtime::upkeep::backups::BackupState;
 use crate::store::webhooks::{self, Behind};
 use crate::store::{Conn, RoomLevel, channels, outbox};
 
@@ -63,6 +64,18 @@ fn webhooks_behind(behind: &[Behind]) -> Option<(Timestamp, String)> {
         names.join(", ")
     );
     Some((first.since, text))
+}
+
+/// That the server's own backups are late. It names no path.
+fn late_backup(state: &BackupState) -> Detected {
+    let every = humantime::format_duration(state.every);
+    let newest = match &state.newest {
+        Some(newest) => format!("the newest is of {}", newest.created_at.to_iso_seconds()),
+        None => "there is none".to_owned(),
+    };
+    let why = if state.failure.is_some() { " The page Settings and the log say why." } else { "" };
+    let text = format!("A backup is due every {every}, and {newest}.{why}");
+    Detected { code: "backup_late", text, since: None }
 }
 
 /// Something that the server cannot do at the moment.
@@ -165,6 +178,8 @@ impl Runtime {
                     None
                 }
             };
+        let late = self.backup_state().await.filter(|state| state.is_late).map(|state| late_backup(&state));
+        all.extend(self.inner.health.note("backup_", late.into_iter().collect(), now));
         let behind = behind.map(|(since, text)| Detected { code: "webhooks_behind", text, since: Some(since) });
         all.extend(self.inner.health.note("webhooks_", behind.into_iter().collect(), now));
         all

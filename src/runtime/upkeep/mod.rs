@@ -1,7 +1,10 @@
-//! Background work: timers that are due, erasures, imports, clean-up, and the report of the server's health.
+//! Background work: timers that are due, erasures, backups, imports, clean-up, retention, and the report of the
+//! server's health.
 
+pub(super) mod backups;
 pub(super) mod erasure;
 pub(crate) mod health;
 pub(super) mod housekeeping;
 pub mod import;
+pub(super) mod retention;
 pub(super) mod sweeper;
