@@ -10,6 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::state::State;
@@ -57,6 +58,20 @@ pub(super) async fn authenticate(
 /// Whether who was let through still would be: of a request that goes on for long.
 pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
     match principal.caller {
+/// Whether a request carries the token of `server.metrics_token`. It is compared by its hash and in constant time, and
+/// it is long enough that no number of tries finds it.
+pub(super) fn has_metrics_token(request: &ServiceRequest) -> bool {
+    let token = request.app_data::<web::Data<State>>().and_then(|state| state.metrics_token);
+    let sent = request.headers().get(AUTHORIZATION).and_then(bearer);
+    token.zip(sent).is_some_and(|(token, sent)| Sha256::digest(sent).ct_eq(token.as_slice()).into())
+}
+
+/// The token in an `Authorization` header; `None` if it is of another scheme.
+fn bearer(header: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
         Caller::Token(seq) => state.tokens.is_live(seq),
         Caller::Login(seq) => state.logins.is_live(seq, state.runtime.clock().now()),
     }
@@ -65,11 +80,7 @@ pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool
 /// The caller, by a token if one is sent, else by the admin page's cookie.
 async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
     if let Some(header) = request.headers().get(AUTHORIZATION) {
-        let bearer = header.to_str().ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        let token = bearer.ok_or(ApiError::Unauthenticated)?;
+        let token = bearer(header).ok_or(ApiError::Unauthenticated)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let found = match state.tokens.of_hash(&hash) {
             None => state.look_for_token(hash).await?,

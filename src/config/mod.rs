@@ -83,6 +83,9 @@ pub struct Server {
     pub connections_per_peer: u32,
 }
 
+    /// What `/metrics` takes in place of a token of scope admin; empty for none.
+    #[serde(deserialize_with = "values::metrics_token")]
+    pub metrics_token: Secret,
 /// The database file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -276,6 +279,7 @@ impl Default for Storage {
             synchronous: Synchronous::default(),
             min_free: ByteSize::of(64 << 20),
             begin_anew: false,
+            metrics_token: Secret::default(),
             keep_log: false,
         }
     }

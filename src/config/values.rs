@@ -15,6 +15,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// Characters of the admin page's password at least.
 const PASSWORD_CHARS: usize = 10;
 
+/// Characters of the token for `/metrics` at least: so many that it cannot be guessed at any pace.
+const METRICS_TOKEN_CHARS: usize = 16;
+
 /// An amount of data, at least 1 KiB: `256KiB`, `3 MiB`, `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -195,6 +198,18 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<S
     let text = String::deserialize(deserializer)?;
     let url = text.trim().trim_end_matches('/');
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+pub(super) fn metrics_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let secret = Secret::deserialize(deserializer)?;
+    let is_sendable = secret.0.bytes().all(|byte| byte.is_ascii_graphic());
+    if !secret.0.is_empty() && (!is_sendable || secret.0.len() < METRICS_TOKEN_CHARS) {
+        return Err(serde::de::Error::custom(format!(
+            "the token needs at least {METRICS_TOKEN_CHARS} visible ASCII characters without spaces, such as those of \
+             `openssl rand -hex 32`"
+        )));
+    }
+    Ok(secret)
+}
+
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "?#\"'<>\\".contains(c);
     if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(is_odd)) {
         return Err(serde::de::Error::custom(format!("`{text}` is not a URL such as https://qyvo.example.org")));

@@ -33,13 +33,14 @@ use crate::domain::{ContactId, FlowDocument};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
 use crate::store::{self, RoomLevel, Store, WriteClass};
+use crate::metrics::Metrics;
 use authoring::simulations::Simulations;
 use commands::update_contact;
 use job::access::Access;
 use job::flow_cache::{CachedFlow, FlowKey};
 use job::shared::Shared;
 use job::{AfterCommit, idempotent, keywords};
-use upkeep::{erasure, housekeeping, sweeper};
+use upkeep::{erasure, gauges, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
@@ -96,11 +97,13 @@ struct Inner {
     erasure: erasure::ErasureLocks,
     templates: templates::TemplateFetcher,
 }
+    sampled: gauges::Sampled,
 
 impl Runtime {
     /// A runtime on a store.
     pub fn new(store: Store, clock: Clock, options: Options) -> Self {
         let inner = Inner {
+        outbox::count_from_zero(store.metrics(), options.channel.name());
             calls: calls::Calls::default(),
             webhooks: webhooks::Publisher::default(),
             marker: inbound::Marker::default(),
@@ -111,6 +114,7 @@ impl Runtime {
             erasure: erasure::ErasureLocks::default(),
             templates: templates::TemplateFetcher::default(),
             shared: Shared::new(store, clock, options),
+            sampled: gauges::Sampled::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -126,6 +130,11 @@ impl Runtime {
     }
 
     /// The time to live of sessions whose flow sets none.
+    /// The metrics of this server.
+    pub fn metrics(&self) -> &Metrics {
+        self.store().metrics()
+    }
+
     pub fn default_ttl(&self) -> Duration {
         self.shared().default_ttl()
     }

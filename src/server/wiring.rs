@@ -34,6 +34,12 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
 
 /// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
 pub(super) fn pin_password(store: &Store, config: &Config, now: Timestamp) -> Result<()> {
+/// SHA-256 of the token that `/metrics` takes beside those of scope admin, where the configuration has one.
+pub(super) fn metrics_token(config: &Config) -> Option<[u8; 32]> {
+    let token = config.server.metrics_token.expose();
+    (!token.is_empty()).then(|| credentials::fingerprint(token))
+}
+
     let password = config.admin.password.expose();
     if password.is_empty() {
         return Ok(());

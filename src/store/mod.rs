@@ -23,10 +23,12 @@ mod file;
 pub mod flows;
 mod foreign_writes;
 pub mod http_calls;
+pub mod gauges;
 pub mod idempotency;
 mod lock;
 pub mod logins;
 pub mod merge;
+mod measures;
 pub mod messages;
 pub mod outbox;
 pub mod page_residue;
@@ -76,9 +78,11 @@ pub use tx::Tx;
 use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};
 use file::OpenFile;
+use crate::metrics::Metrics;
 use foreign_writes::{Files, Watch};
 use lock::Lock;
 use readers::{Damage, Readers};
+use measures::{Measures, Refused};
 use room::Room;
 use writer::{Command, Pending, Writer};
 
@@ -112,6 +116,8 @@ pub struct Options {
     /// How to begin where the database is not the file that it was.
     pub begin: Begin,
 }
+    /// Where the store counts and measures, and what [`Store::metrics`] gives.
+    pub metrics: Metrics,
 
 impl Options {
     /// The defaults for a file.
@@ -126,6 +132,7 @@ impl Options {
             min_free: 0,
             begin: Begin::default(),
         }
+            metrics: Metrics::default(),
     }
 }
 
@@ -143,6 +150,11 @@ struct Inner {
     closing: AtomicBool,
     writes_begun: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Of the jobs that were begun, those that the writer has taken out of the queue.
+    writes_taken: Arc<AtomicU64>,
+    queue_limit: usize,
+    metrics: Metrics,
+    measures: Arc<Measures>,
     room: Arc<Room>,
     is_cut_off: Arc<AtomicBool>,
     is_locked: Arc<AtomicBool>,
@@ -187,6 +199,7 @@ impl Store {
         room.measure()?;
         let (is_cut_off, is_locked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let writer = Writer {
+        let (writes_taken, measures) = (Arc::new(AtomicU64::new(0)), Arc::new(Measures::of(&options.metrics)));
             conn,
             queue,
             batch,
@@ -200,6 +213,8 @@ impl Store {
             is_cut_off: is_cut_off.clone(),
             is_locked: is_locked.clone(),
         };
+            taken: writes_taken.clone(),
+            measures: measures.clone(),
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -212,6 +227,10 @@ impl Store {
             closing: AtomicBool::new(false),
             writes_begun: AtomicU64::new(0),
             writer: Mutex::new(Some(thread)),
+            writes_taken,
+            queue_limit: options.queue.max(1),
+            metrics: options.metrics.clone(),
+            measures,
             room,
             is_cut_off,
             is_locked,
@@ -226,6 +245,17 @@ impl Store {
     }
 
     /// Runs a job of the class [`WriteClass::Ongoing`] in the writer and waits until what it wrote is on the disk.
+    /// Jobs that wait for the writer, and how many may.
+    pub fn queue(&self) -> (u64, usize) {
+        let taken = self.inner.writes_taken.load(Ordering::Relaxed);
+        (self.writes_begun().saturating_sub(taken), self.inner.queue_limit)
+    }
+
+    /// The metrics of the server whose store this is.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
     ///
     /// The job may run twice, after a neighbour in its batch failed; the first run then left nothing. So it must do the
     /// same again, and it should decide before it writes, because an error makes the whole batch run a second time.
@@ -317,6 +347,11 @@ impl Store {
     }
 
     /// Which writes the room on the disk lets in, as it was last measured.
+    /// Bytes that are to stay free on the disk, beside the size of the log (see [`Options::min_free`]).
+    pub fn min_free(&self) -> u64 {
+        self.inner.room.min_free()
+    }
+
     pub fn room(&self) -> RoomLevel {
         self.inner.room.level()
     }
@@ -381,7 +416,7 @@ impl Store {
     {
         // A store that has stopped fails with that, whatever room there is.
         if self.is_healthy() {
-            self.inner.room.check(class)?;
+            self.inner.room.check(class).inspect_err(|_| self.refuse(Refused::for_room(class)))?;
         }
         let (caller, answer) = oneshot::channel();
         self.enqueue(Command::Write(Box::new(Pending::new(job, caller)), class))?;
@@ -392,16 +427,25 @@ impl Store {
     fn enqueue(&self, command: Command) -> Result<()> {
         if !self.is_healthy() {
             return Err(stopped());
+            self.refuse(Refused::Stopped);
         }
         match self.inner.queue.try_send(command) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
                 Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
+                self.refuse(Refused::QueueFull);
             }
-            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+            Err(TrySendError::Disconnected(_)) => {
+                self.refuse(Refused::Stopped);
+                Err(stopped())
+            }
         }
     }
 }
+
+    fn refuse(&self, reason: Refused) {
+        self.inner.measures.refuse(reason, 1);
+    }
 
 impl Inner {
     fn close(&self) {

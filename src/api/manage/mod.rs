@@ -9,6 +9,7 @@ pub(super) mod health;
 pub(super) mod log_in;
 pub(super) mod messages;
 mod page_lists;
+pub(super) mod metrics;
 pub(super) mod pages;
 pub(super) mod publishing;
 pub(super) mod sessions;

@@ -25,6 +25,7 @@ mod mcp;
 mod mcp_protocol;
 mod meta_tells;
 mod node;
+mod metrics;
 mod people;
 mod phones;
 mod private_answers;
