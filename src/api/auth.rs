@@ -39,7 +39,7 @@ pub(super) async fn authenticate(
         let error = Error::internal("The application's state is missing");
         return Ok(request.error_response(ApiError::from(error)));
     };
-    let principal = match identify(&state, &request).await {
+    let mut principal = match identify(&state, &request).await {
         Ok(principal) => principal,
         Err(error) => return Ok(request.error_response(error)),
     };
@@ -50,14 +50,14 @@ pub(super) async fn authenticate(
     if principal.scope < scope {
         return Ok(finish(allowance, request.error_response(ApiError::Forbidden(scope))));
     }
+    if principal.scope >= Scope::Admin {
+        principal.network = Some(state.logins.network_of(request.request()).into());
+    }
     request.extensions_mut().insert(principal);
     let response = next.call(request).await?;
     Ok(finish(allowance, response))
 }
 
-/// Whether who was let through still would be: of a request that goes on for long.
-pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
-    match principal.caller {
 /// Whether a request carries the token of `server.metrics_token`. It is compared by its hash and in constant time, and
 /// it is long enough that no number of tries finds it.
 pub(super) fn has_metrics_token(request: &ServiceRequest) -> bool {
@@ -72,6 +72,9 @@ fn bearer(header: &HeaderValue) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Whether who was let through still would be: of a request that goes on for long.
+pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
+    match principal.caller {
         Caller::Token(seq) => state.tokens.is_live(seq),
         Caller::Login(seq) => state.logins.is_live(seq, state.runtime.clock().now()),
     }

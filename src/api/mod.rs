@@ -30,7 +30,7 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages, publishing,
+    audit, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages, publishing,
     sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
@@ -192,6 +192,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/webhook-endpoints/{id}/try-now", ADMIN, || web::to(webhook_endpoints::try_endpoint)),
     entry(Method::POST, "/webhook-endpoints/{id}/rotate-secret", ADMIN, || web::to(webhook_endpoints::rotate_secret)),
     entry(Method::GET, "/webhook-endpoints/{id}/deliveries", ADMIN, || web::to(webhook_endpoints::list_deliveries)),
+    entry(Method::GET, "/audit", ADMIN, || web::to(audit::list_audit)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
     entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
     entry(Method::GET, "/admin/session", OPEN, || web::to(log_in::get_admin_session)),
@@ -207,8 +208,8 @@ const ROUTES: &[Entry] = &[
 const ROOT_ROUTES: &[Entry] = &[
     entry(Method::GET, "/healthz", OPEN, || web::to(health::get_health)),
     entry(Method::GET, "/readyz", OPEN, || web::to(health::get_readiness)),
-    document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     entry(Method::GET, "/metrics", ADMIN, || web::to(metrics::get_metrics)).or_metrics_token(),
+    document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
 ];
@@ -290,8 +291,8 @@ fn resource(
             let (scope, is_for_scrapers) = entry.map_or((None, false), |entry| (entry.scope, entry.is_for_scrapers));
             async move {
                 match scope {
-                    Some(scope) => auth::authenticate(scope, request, next).await,
                     Some(_) if is_for_scrapers && auth::has_metrics_token(&request) => next.call(request).await,
+                    Some(scope) => auth::authenticate(scope, request, next).await,
                     None => next.call(request).await,
                 }
             }

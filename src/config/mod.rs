@@ -49,6 +49,8 @@ pub struct Config {
     pub routing: Routing,
     /// What flows may call.
     pub http_request: HttpRequest,
+    /// How long rows are kept.
+    pub retention: Retention,
     /// The admin page.
     pub admin: Admin,
     /// What the server says of its owner.
@@ -81,11 +83,11 @@ pub struct Server {
     /// Connections that one address may have at once; 0 switches the limit off. Of IPv6, a /64 is one address.
     #[serde(deserialize_with = "values::count")]
     pub connections_per_peer: u32,
-}
-
     /// What `/metrics` takes in place of a token of scope admin; empty for none.
     #[serde(deserialize_with = "values::metrics_token")]
     pub metrics_token: Secret,
+}
+
 /// The database file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -218,6 +220,15 @@ pub struct HttpRequest {
     pub allow: Vec<IpNet>,
 }
 
+/// How long rows are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Those of the audit: 8 days at least.
+    #[serde(serialize_with = "values::as_days", deserialize_with = "values::audit_kept")]
+    pub audit: Duration,
+}
+
 /// The admin page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -268,6 +279,7 @@ impl Default for Server {
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             connections_per_peer: 1024,
+            metrics_token: Secret::default(),
         }
     }
 }
@@ -279,7 +291,6 @@ impl Default for Storage {
             synchronous: Synchronous::default(),
             min_free: ByteSize::of(64 << 20),
             begin_anew: false,
-            metrics_token: Secret::default(),
             keep_log: false,
         }
     }
@@ -334,6 +345,12 @@ impl Default for Routing {
             fallback_flow: String::new(),
             colleague_pause: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { audit: Duration::from_secs(365 * 24 * 3600) }
     }
 }
 

@@ -15,6 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
 /// Characters of the admin page's password at least.
 const PASSWORD_CHARS: usize = 10;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Characters of the token for `/metrics` at least: so many that it cannot be guessed at any pace.
 const METRICS_TOKEN_CHARS: usize = 16;
 
@@ -194,10 +195,6 @@ pub(super) fn password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sec
     Ok(secret)
 }
 
-pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let url = text.trim().trim_end_matches('/');
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
 pub(super) fn metrics_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     let secret = Secret::deserialize(deserializer)?;
     let is_sendable = secret.0.bytes().all(|byte| byte.is_ascii_graphic());
@@ -210,6 +207,10 @@ pub(super) fn metrics_token<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(secret)
 }
 
+pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = text.trim().trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "?#\"'<>\\".contains(c);
     if !url.is_empty() && host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(is_odd)) {
         return Err(serde::de::Error::custom(format!("`{text}` is not a URL such as https://qyvo.example.org")));
@@ -291,6 +292,23 @@ pub(super) fn unknown_after<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
         return Err(serde::de::Error::custom(format!("{shown} is out of range: 1s to 1h are allowed")));
     }
     Ok(span)
+}
+
+pub(super) fn audit_kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let span: Duration = humantime_serde::deserialize(deserializer)?;
+    if !(DAY * 8..=DAY * 36_500).contains(&span) {
+        let shown = humantime::format_duration(span);
+        return Err(serde::de::Error::custom(format!("{shown} is out of range: 8d to 36500d are allowed")));
+    }
+    Ok(span)
+}
+
+/// Writes whole days as days, where the library has years and months that no calendar knows.
+pub(super) fn as_days<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    match span.as_nanos() % DAY.as_nanos() {
+        0 => serializer.serialize_str(&format!("{}d", span.as_secs() / DAY.as_secs())),
+        _ => humantime_serde::serialize(span, serializer),
+    }
 }
 
 pub(super) fn per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

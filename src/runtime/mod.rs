@@ -29,11 +29,12 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use crate::channels::{Channel, ChannelKind};
+use crate::domain::audit::Actor;
 use crate::domain::{ContactId, FlowDocument};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
-use crate::store::{self, RoomLevel, Store, WriteClass};
 use crate::metrics::Metrics;
+use crate::store::{self, RoomLevel, Store, WriteClass};
 use authoring::simulations::Simulations;
 use commands::update_contact;
 use job::access::Access;
@@ -60,7 +61,7 @@ pub use job::changes::Change;
 pub use job::idempotent::{IdempotencyKey, Idempotent};
 pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
-pub use options::{Options, Routing, ServerSettings};
+pub use options::{Options, Retention, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
 pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
 pub use upkeep::erasure::Erased;
@@ -96,14 +97,14 @@ struct Inner {
     health: health::ImpairmentLog,
     erasure: erasure::ErasureLocks,
     templates: templates::TemplateFetcher,
-}
     sampled: gauges::Sampled,
+}
 
 impl Runtime {
     /// A runtime on a store.
     pub fn new(store: Store, clock: Clock, options: Options) -> Self {
-        let inner = Inner {
         outbox::count_from_zero(store.metrics(), options.channel.name());
+        let inner = Inner {
             calls: calls::Calls::default(),
             webhooks: webhooks::Publisher::default(),
             marker: inbound::Marker::default(),
@@ -113,8 +114,8 @@ impl Runtime {
             health: health::ImpairmentLog::default(),
             erasure: erasure::ErasureLocks::default(),
             templates: templates::TemplateFetcher::default(),
-            shared: Shared::new(store, clock, options),
             sampled: gauges::Sampled::default(),
+            shared: Shared::new(store, clock, options),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -129,12 +130,12 @@ impl Runtime {
         &self.shared().store
     }
 
-    /// The time to live of sessions whose flow sets none.
     /// The metrics of this server.
     pub fn metrics(&self) -> &Metrics {
         self.store().metrics()
     }
 
+    /// The time to live of sessions whose flow sets none.
     pub fn default_ttl(&self) -> Duration {
         self.shared().default_ttl()
     }
@@ -323,13 +324,13 @@ impl Runtime {
     }
 
     /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on
-    /// when the caller stops waiting, and after a restart.
+    /// when the caller stops waiting, and after a restart. `by` is who asks for it, for the audit.
     ///
     /// # Errors
     /// As [`Runtime::handle`]; what was begun then goes on within a minute.
-    pub async fn erase_contact(&self, id: ContactId) -> Result<Option<Erased>> {
+    pub async fn erase_contact(&self, id: ContactId, by: Actor) -> Result<Option<Erased>> {
         let runtime = self.clone();
-        let erasing = tokio::spawn(async move { erasure::erase(&runtime, id).await });
+        let erasing = tokio::spawn(async move { erasure::erase(&runtime, id, by).await });
         erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
     }
 

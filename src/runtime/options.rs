@@ -31,6 +31,21 @@ pub struct Options {
     pub routing: Routing,
     /// Networks that flows may call besides the public internet.
     pub allow: Vec<IpNet>,
+    /// How long rows are kept.
+    pub retention: Retention,
+}
+
+/// How long rows are kept that only grow in number.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Those of the audit.
+    pub audit: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { audit: Duration::from_secs(365 * 24 * 3600) }
+    }
 }
 
 /// Where messages from people go.
@@ -107,6 +122,7 @@ impl Options {
             messages_per_second: MESSAGES_PER_SECOND,
             routing: Routing::default(),
             allow: Vec::new(),
+            retention: Retention::default(),
         }
     }
 }

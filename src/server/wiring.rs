@@ -5,9 +5,10 @@ use std::thread;
 use crate::channels::Channel;
 use crate::config::{Config, LiveChannel, Sending};
 use crate::domain::Timestamp;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::error::{Error, Result};
-use crate::runtime::{Options, Routing};
-use crate::store::{Store, Tx, WriteClass};
+use crate::runtime::{Options, Retention, Routing};
+use crate::store::{Store, Tx, WriteClass, audit};
 use crate::{credentials, settings};
 
 /// The options of the runtime by a configuration.
@@ -28,18 +29,19 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
             colleague_pause: config.routing.colleague_pause,
         },
         allow: config.http_request.allow.clone(),
+        retention: Retention { audit: config.retention.audit },
         ..unset
     })
 }
 
-/// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
-pub(super) fn pin_password(store: &Store, config: &Config, now: Timestamp) -> Result<()> {
 /// SHA-256 of the token that `/metrics` takes beside those of scope admin, where the configuration has one.
 pub(super) fn metrics_token(config: &Config) -> Option<[u8; 32]> {
     let token = config.server.metrics_token.expose();
     (!token.is_empty()).then(|| credentials::fingerprint(token))
 }
 
+/// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
+pub(super) fn pin_password(store: &Store, config: &Config, now: Timestamp) -> Result<()> {
     let password = config.admin.password.expose();
     if password.is_empty() {
         return Ok(());
@@ -52,7 +54,10 @@ pub(super) fn metrics_token(config: &Config) -> Option<[u8; 32]> {
         tracing::warn!("the password of the configuration replaces the one that was set before, and ends all log-ins");
     }
     let hash = credentials::hash_password(password)?;
-    write_at_start(store, move |tx| credentials::set_password(tx, &hash, None, now))
+    write_at_start(store, move |tx| {
+        credentials::set_password(tx, &hash, None, now)?;
+        audit::record(tx, &Deed::new(AuditAction::PasswordChanged, Actor::server()), now)
+    })
 }
 
 /// Tells commands on this database which channel its server has.

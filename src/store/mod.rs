@@ -12,6 +12,7 @@
 //! process has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
 
 pub mod addresses;
+pub mod audit;
 pub mod channels;
 mod checkpoint;
 mod conn;
@@ -22,13 +23,13 @@ pub mod erasure;
 mod file;
 pub mod flows;
 mod foreign_writes;
-pub mod http_calls;
 pub mod gauges;
+pub mod http_calls;
 pub mod idempotency;
 mod lock;
 pub mod logins;
-pub mod merge;
 mod measures;
+pub mod merge;
 pub mod messages;
 pub mod outbox;
 pub mod page_residue;
@@ -77,12 +78,12 @@ pub use tx::Tx;
 
 use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};
-use file::OpenFile;
 use crate::metrics::Metrics;
+use file::OpenFile;
 use foreign_writes::{Files, Watch};
 use lock::Lock;
-use readers::{Damage, Readers};
 use measures::{Measures, Refused};
+use readers::{Damage, Readers};
 use room::Room;
 use writer::{Command, Pending, Writer};
 
@@ -115,9 +116,9 @@ pub struct Options {
     pub min_free: u64,
     /// How to begin where the database is not the file that it was.
     pub begin: Begin,
-}
     /// Where the store counts and measures, and what [`Store::metrics`] gives.
     pub metrics: Metrics,
+}
 
 impl Options {
     /// The defaults for a file.
@@ -131,8 +132,8 @@ impl Options {
             checkpoint_pages: 16_000,
             min_free: 0,
             begin: Begin::default(),
-        }
             metrics: Metrics::default(),
+        }
     }
 }
 
@@ -149,12 +150,12 @@ struct Inner {
     failure: watch::Receiver<Option<Arc<str>>>,
     closing: AtomicBool,
     writes_begun: AtomicU64,
-    writer: Mutex<Option<JoinHandle<()>>>,
     /// Of the jobs that were begun, those that the writer has taken out of the queue.
     writes_taken: Arc<AtomicU64>,
     queue_limit: usize,
     metrics: Metrics,
     measures: Arc<Measures>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     room: Arc<Room>,
     is_cut_off: Arc<AtomicBool>,
     is_locked: Arc<AtomicBool>,
@@ -198,8 +199,8 @@ impl Store {
         let room = Arc::new(Room::new(path, options.min_free));
         room.measure()?;
         let (is_cut_off, is_locked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let writer = Writer {
         let (writes_taken, measures) = (Arc::new(AtomicU64::new(0)), Arc::new(Measures::of(&options.metrics)));
+        let writer = Writer {
             conn,
             queue,
             batch,
@@ -212,9 +213,9 @@ impl Store {
             room: room.clone(),
             is_cut_off: is_cut_off.clone(),
             is_locked: is_locked.clone(),
-        };
             taken: writes_taken.clone(),
             measures: measures.clone(),
+        };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -226,11 +227,11 @@ impl Store {
             failure: failed,
             closing: AtomicBool::new(false),
             writes_begun: AtomicU64::new(0),
-            writer: Mutex::new(Some(thread)),
             writes_taken,
             queue_limit: options.queue.max(1),
             metrics: options.metrics.clone(),
             measures,
+            writer: Mutex::new(Some(thread)),
             room,
             is_cut_off,
             is_locked,
@@ -244,7 +245,6 @@ impl Store {
         self.inner.writes_begun.load(Ordering::Relaxed)
     }
 
-    /// Runs a job of the class [`WriteClass::Ongoing`] in the writer and waits until what it wrote is on the disk.
     /// Jobs that wait for the writer, and how many may.
     pub fn queue(&self) -> (u64, usize) {
         let taken = self.inner.writes_taken.load(Ordering::Relaxed);
@@ -256,6 +256,7 @@ impl Store {
         &self.inner.metrics
     }
 
+    /// Runs a job of the class [`WriteClass::Ongoing`] in the writer and waits until what it wrote is on the disk.
     ///
     /// The job may run twice, after a neighbour in its batch failed; the first run then left nothing. So it must do the
     /// same again, and it should decide before it writes, because an error makes the whole batch run a second time.
@@ -346,12 +347,12 @@ impl Store {
         Ok(DiskUse { free: free_bytes(path)?, database: file::length(path), log: file::length(&file::log_of(path)) })
     }
 
-    /// Which writes the room on the disk lets in, as it was last measured.
     /// Bytes that are to stay free on the disk, beside the size of the log (see [`Options::min_free`]).
     pub fn min_free(&self) -> u64 {
         self.inner.room.min_free()
     }
 
+    /// Which writes the room on the disk lets in, as it was last measured.
     pub fn room(&self) -> RoomLevel {
         self.inner.room.level()
     }
@@ -426,14 +427,14 @@ impl Store {
 
     fn enqueue(&self, command: Command) -> Result<()> {
         if !self.is_healthy() {
-            return Err(stopped());
             self.refuse(Refused::Stopped);
+            return Err(stopped());
         }
         match self.inner.queue.try_send(command) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
-                Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
                 self.refuse(Refused::QueueFull);
+                Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
             }
             Err(TrySendError::Disconnected(_)) => {
                 self.refuse(Refused::Stopped);
@@ -441,11 +442,11 @@ impl Store {
             }
         }
     }
-}
 
     fn refuse(&self, reason: Refused) {
         self.inner.measures.refuse(reason, 1);
     }
+}
 
 impl Inner {
     fn close(&self) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::channels::capabilities::address_kinds;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{ContactId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -21,7 +22,7 @@ use crate::store::erasure::{self, Erasure, Removed};
 use crate::store::idempotency::{self, OwnedKey};
 use crate::store::tombstones::ErasureKey;
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
-use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
+use crate::store::{Conn, WriteClass, audit, page_residue, unprocessed_deliveries};
 
 /// Pages that one read looks through for residue: 4 MB.
 const PAGES_PER_READ: u32 = 1_000;
@@ -57,8 +58,9 @@ pub(in crate::runtime) struct ErasureLocks {
     clearing: tokio::sync::Mutex<Option<u64>>,
 }
 
-/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
-pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
+/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither. The audit has who began
+/// it, and not whom it erased.
+pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId, by: Actor) -> Result<Option<Erased>> {
     let _turn = runtime.inner.erasure.erasing.lock().await;
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
@@ -70,11 +72,19 @@ pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Resul
     });
     let addresses = Arc::new(addresses.await?.into_iter().map(|address| address.value).collect::<Vec<_>>());
     let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
+    let deed = Deed::new(AuditAction::ContactErased, by);
+    let recorded = deed.clone();
     let begun = runtime.store().write_as(WriteClass::Essential, move |tx| match contacts::find_by_id(tx, id)? {
-        Some(known) => erasure::begin(tx, &key, &known, stub_id, address_kinds(), now).map(Some),
-        None => erasure::find(tx, id),
+        Some(known) => {
+            audit::record(tx, &recorded, now)?;
+            Ok((erasure::begin(tx, &key, &known, stub_id, address_kinds(), now).map(Some)?, true))
+        }
+        None => Ok((erasure::find(tx, id)?, false)),
     });
-    let begun = begun.await?;
+    let (begun, is_new) = begun.await?;
+    if is_new {
+        audit::log(&deed);
+    }
     forget_deliveries(runtime, &addresses, looked_at).await?;
     match begun {
         Some(erasure) => finish(runtime, &key, erasure).await.map(Some),

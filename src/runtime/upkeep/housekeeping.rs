@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::runtime::job::idempotent::KEY_LIFETIME;
 use crate::runtime::{Runtime, log_failure};
 use crate::store::erasure::REDELIVERY;
-use crate::store::{Tx, WriteClass, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks};
+use crate::store::{
+    Tx, WriteClass, audit, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks,
+};
 
 /// Old rows that are removed in one job.
 const ROWS_PER_JOB: u32 = 1_000;
@@ -26,6 +28,7 @@ pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
     let told_before = now.minus(DELIVERIES_KEPT);
     let guesses_before = now.minus(GUESSES_KEPT);
     let unprocessed_before = now.minus(UNPROCESSED_KEPT);
+    let audit_before = now.minus(runtime.shared().options.retention.audit);
     // None of them waits for another: an erasure that cannot go on must not stop the deletion of old rows.
     let parts = [
         erasure::resume(runtime).await,
@@ -36,6 +39,7 @@ pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
         prune(runtime, move |tx| webhooks::prune(tx, told_before, ROWS_PER_JOB)).await,
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
         runtime.release_stuck_messages().await,
+        prune(runtime, move |tx| audit::prune(tx, audit_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
     ];
     let mut errors = parts.into_iter().filter_map(Result::err);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod answers;
+mod audit;
 mod authoring;
 mod auto_replies;
 mod calls;
@@ -24,8 +25,8 @@ mod inspection;
 mod mcp;
 mod mcp_protocol;
 mod meta_tells;
-mod node;
 mod metrics;
+mod node;
 mod people;
 mod phones;
 mod private_answers;
