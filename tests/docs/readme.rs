@@ -704,3 +704,21 @@ fn a_copy_taken_while_the_server_runs_is_whole() {
     let log = fs::metadata(folder.path().join("qyvo.db-wal")).map_or(0, |log| log.len());
     assert_eq!(log, 0, "an orderly stop empties the write-ahead log");
 }
+
+#[test]
+fn prometheus_takes_the_job_and_the_alerts() {
+    if !has("promtool", &["--version"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let token = folder.path().join("qyvo.token");
+    fs::write(&token, "a-token").unwrap();
+    let job = sample("scrape").replace("/etc/prometheus/qyvo.token", token.to_str().unwrap());
+    fs::write(folder.path().join("prometheus.yml"), job).unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/ops/alerts.yaml"), folder.path().join("alerts.yaml")).unwrap();
+    let checked = run(Command::new("promtool").current_dir(folder.path()).args(["check", "config", "prometheus.yml"]));
+    assert!(checked.status.success(), "{}{}", stdout(&checked), stderr(&checked));
+    // The rules are about this job.
+    assert!(fs::read_to_string(folder.path().join("alerts.yaml")).unwrap().contains(r#"up{job="qyvo"}"#));
+    assert!(sample("scrape").contains("job_name: qyvo\n"));
+}

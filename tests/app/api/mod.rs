@@ -1,6 +1,7 @@
 //! The API against the real application: port 0, a database of its own, a clock that the test moves.
 
 mod admin;
+mod alerts;
 mod answers;
 mod audit;
 mod authoring;
