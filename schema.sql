@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -44,6 +44,9 @@ CREATE TABLE flows (
     deleted_at INTEGER, -- hidden since then; its sessions still need its versions
     FOREIGN KEY (seq, published_version) REFERENCES flow_versions (flow_seq, version)
 ) STRICT;
+
+-- What new sessions can start on.
+CREATE INDEX flows_published ON flows (kind) WHERE published_version IS NOT NULL AND deleted_at IS NULL;
 
 -- Published documents. A session stays on the version that it started on, so a version never changes.
 CREATE TABLE flow_versions (
@@ -447,6 +450,25 @@ CREATE TABLE failed_logins (
     last_at INTEGER NOT NULL, -- for *: until when its share of guesses is used up
     right_at INTEGER -- when the right password came from there last
 ) STRICT, WITHOUT ROWID;
+
+-- Who did what to the server, for its operators. It has no names, numbers or texts of contacts.
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    action TEXT NOT NULL, -- such as token.created
+    -- unknown: who has not shown that they may do it, as after a wrong password. server: the server itself.
+    actor_kind TEXT NOT NULL CHECK (actor_kind IN ('login', 'token', 'command_line', 'server', 'unknown')),
+    actor TEXT NOT NULL, -- the name given at log-in, or the token's; else empty
+    token_id BLOB CHECK (length(token_id) = 16), -- of a token
+    network TEXT, -- where the request came from: an IPv4 address, or the /64 of an IPv6 one
+    target TEXT, -- the id or the name of what it was done to; never of a contact that was erased
+    detail TEXT -- what else there is to say, such as the keys of settings
+) STRICT;
+
+CREATE INDEX audit_by_age ON audit (at);
+CREATE INDEX audit_by_action ON audit (action);
+CREATE INDEX audit_by_actor ON audit (actor);
+CREATE INDEX audit_by_target ON audit (target) WHERE target IS NOT NULL;
 
 -- Tombstones: what must be known of people who were erased, without knowing them. HMAC-SHA-256 under a key in
 -- `secrets`.

@@ -6,6 +6,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
@@ -103,6 +104,11 @@ pub fn keep_token(
     let hint: String = secret.chars().take(HINT_CHARS).collect();
     tokens::insert(tx, &NewToken { id, name, scope, hash: fingerprint(secret), hint: &hint, rate_limit }, now)?;
     Ok(id)
+}
+
+/// That a token was made, for the audit.
+pub fn token_made(by: Actor, id: TokenId, name: &str, scope: Scope) -> Deed {
+    Deed::new(AuditAction::TokenCreated, by).to(id).saying(format!("{name}, scope {scope}"))
 }
 
 /// Whether a person may choose this password.

@@ -4,7 +4,7 @@
 //! one pure function), [`views`] (what the outside sees of a contact, a session, a message), [`store`] (the only module
 //! that knows SQLite), [`channels`] (how messages leave), [`runtime`] (loads, steps and persists in one write job),
 //! `api` (HTTP), `server` with [`App`], which wires them and runs, and [`cli`] (the commands). [`credentials`] and
-//! [`settings`] are for API, server and commands; [`config`], [`telemetry`] and [`error`] serve them all.
+//! [`settings`] are for API, server and commands; [`config`], [`telemetry`], [`metrics`] and [`error`] serve them all.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod metrics;
 pub mod runtime;
 mod server;
 pub mod settings;

@@ -13,8 +13,9 @@ use serde_json::Value;
 use crate::channels::{Channel, ChannelKind};
 use crate::config::{Config, LiveChannel, Secret};
 use crate::domain::Timestamp;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::error::{Error, Result};
-use crate::store::{Conn, Store, Tx, settings};
+use crate::store::{Conn, Store, Tx, audit, settings};
 
 pub use crate::config::Setting;
 
@@ -177,6 +178,12 @@ pub fn keep(tx: &Tx<'_>, changes: &BTreeMap<String, Value>, now: Timestamp) -> R
     Ok(())
 }
 
+/// That settings were changed, for the audit: their keys, and no values.
+pub fn changed(changes: &BTreeMap<String, Value>, by: Actor) -> Deed {
+    let keys: Vec<&str> = changes.keys().map(String::as_str).collect();
+    Deed::new(AuditAction::SettingsChanged, by).saying(keys.join(", "))
+}
+
 /// The settings of a running server.
 pub struct Settings {
     config: Config,
@@ -244,7 +251,7 @@ impl Settings {
         current.applied.all.iter().map(|setting| (setting.clone(), source(setting, &current.stored))).collect()
     }
 
-    /// Sets keys, or resets those with null.
+    /// Sets keys, or resets those with null. `by` is who does it, for the audit.
     ///
     /// # Errors
     /// When the database refuses. Wrong values are an outcome, and then nothing is changed.
@@ -252,6 +259,7 @@ impl Settings {
         &self,
         store: &Store,
         changes: BTreeMap<String, Value>,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Result<(), Wrong>> {
         let _in_order = self.changing.lock().await;
@@ -279,7 +287,14 @@ impl Settings {
             wrong.sort();
             return Ok(Err(wrong));
         }
-        store.write(move |tx| keep(tx, &changes, now)).await?;
+        let deed = changed(&changes, by);
+        let recorded = deed.clone();
+        let kept = store.write(move |tx| {
+            keep(tx, &changes, now)?;
+            audit::record(tx, &recorded, now)
+        });
+        kept.await?;
+        audit::log(&deed);
         self.read_again(store).await.map(Ok)
     }
 

@@ -10,6 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::state::State;
@@ -38,7 +39,7 @@ pub(super) async fn authenticate(
         let error = Error::internal("The application's state is missing");
         return Ok(request.error_response(ApiError::from(error)));
     };
-    let principal = match identify(&state, &request).await {
+    let mut principal = match identify(&state, &request).await {
         Ok(principal) => principal,
         Err(error) => return Ok(request.error_response(error)),
     };
@@ -49,9 +50,26 @@ pub(super) async fn authenticate(
     if principal.scope < scope {
         return Ok(finish(allowance, request.error_response(ApiError::Forbidden(scope))));
     }
+    if principal.scope >= Scope::Admin {
+        principal.network = Some(state.logins.network_of(request.request()).into());
+    }
     request.extensions_mut().insert(principal);
     let response = next.call(request).await?;
     Ok(finish(allowance, response))
+}
+
+/// Whether a request carries the token of `server.metrics_token`. It is compared by its hash and in constant time, and
+/// it is long enough that no number of tries finds it.
+pub(super) fn has_metrics_token(request: &ServiceRequest) -> bool {
+    let token = request.app_data::<web::Data<State>>().and_then(|state| state.metrics_token);
+    let sent = request.headers().get(AUTHORIZATION).and_then(bearer);
+    token.zip(sent).is_some_and(|(token, sent)| Sha256::digest(sent).ct_eq(token.as_slice()).into())
+}
+
+/// The token in an `Authorization` header; `None` if it is of another scheme.
+fn bearer(header: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether who was let through still would be: of a request that goes on for long.
@@ -65,11 +83,7 @@ pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool
 /// The caller, by a token if one is sent, else by the admin page's cookie.
 async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, ApiError> {
     if let Some(header) = request.headers().get(AUTHORIZATION) {
-        let bearer = header.to_str().ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        let token = bearer.ok_or(ApiError::Unauthenticated)?;
+        let token = bearer(header).ok_or(ApiError::Unauthenticated)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let found = match state.tokens.of_hash(&hash) {
             None => state.look_for_token(hash).await?,

@@ -30,8 +30,8 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    backups, channels, contact_export, contacts, events, flows, health, log_in, messages, pages, publishing, sessions,
-    settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages, publishing,
+    sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -42,6 +42,7 @@ pub(crate) use state::batches::Batches;
 pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
 pub(crate) use state::rate_limit::RateLimit;
+pub(crate) use state::requests::Requests;
 pub(crate) use state::tokens::Tokens;
 pub(crate) use state::watchers::Watchers;
 pub(crate) use state::{COMPILED_AT_ONCE, State};
@@ -59,21 +60,28 @@ struct Entry {
     /// What a token must have; `None` needs no token.
     scope: Option<Scope>,
     body_limit: Option<usize>,
+    /// Whether the token of `server.metrics_token` goes in place of one with the scope.
+    is_for_scrapers: bool,
     route: fn() -> Route,
 }
 
 const fn entry(method: Method, path: &'static str, scope: Option<Scope>, route: fn() -> Route) -> Entry {
-    Entry { method, path, scope, body_limit: None, route }
+    Entry { method, path, scope, body_limit: None, is_for_scrapers: false, route }
 }
 
 /// A route that takes a flow document.
 const fn document(method: Method, path: &'static str, scope: Option<Scope>, route: fn() -> Route) -> Entry {
-    Entry { method, path, scope, body_limit: Some(DOCUMENT_BYTES), route }
+    Entry { method, path, scope, body_limit: Some(DOCUMENT_BYTES), is_for_scrapers: false, route }
 }
 
 impl Entry {
     const fn limited(mut self, bytes: usize) -> Self {
         self.body_limit = Some(bytes);
+        self
+    }
+
+    const fn or_metrics_token(mut self) -> Self {
+        self.is_for_scrapers = true;
         self
     }
 }
@@ -187,6 +195,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/backups", ADMIN, || web::to(backups::list_backups)),
     entry(Method::POST, "/backups", ADMIN, || web::to(backups::create_backup)),
     entry(Method::GET, "/backups/{name}", ADMIN, || web::to(backups::download_backup)),
+    entry(Method::GET, "/audit", ADMIN, || web::to(audit::list_audit)),
     entry(Method::GET, "/settings", ADMIN, || web::to(settings::list_settings)),
     entry(Method::PUT, "/settings", ADMIN, || web::to(settings::change_settings)),
     entry(Method::GET, "/admin/session", OPEN, || web::to(log_in::get_admin_session)),
@@ -202,6 +211,7 @@ const ROUTES: &[Entry] = &[
 const ROOT_ROUTES: &[Entry] = &[
     entry(Method::GET, "/healthz", OPEN, || web::to(health::get_health)),
     entry(Method::GET, "/readyz", OPEN, || web::to(health::get_readiness)),
+    entry(Method::GET, "/metrics", ADMIN, || web::to(metrics::get_metrics)).or_metrics_token(),
     document(Method::POST, "/mcp", TRIGGER, || web::to(mcp::receive_mcp)),
     // Below the root as well, which is what operators are used to enter at Meta.
     entry(Method::GET, "/webhooks/whatsapp", OPEN, || web::to(whatsapp::answer_challenge)),
@@ -280,9 +290,11 @@ fn resource(
     resource.default_service(web::to(move || std::future::ready(wrong_method(&allow)))).wrap(from_fn(
         move |request: ServiceRequest, next: Next<BoxBody>| {
             let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
-            let scope = entries.iter().find(|entry| entry.method == method).and_then(|entry| entry.scope);
+            let entry = entries.iter().find(|entry| entry.method == method);
+            let (scope, is_for_scrapers) = entry.map_or((None, false), |entry| (entry.scope, entry.is_for_scrapers));
             async move {
                 match scope {
+                    Some(_) if is_for_scrapers && auth::has_metrics_token(&request) => next.call(request).await,
                     Some(scope) => auth::authenticate(scope, request, next).await,
                     None => next.call(request).await,
                 }
@@ -304,8 +316,9 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     ApiError::nothing_at(request.path()).error_response()
 }
 
-/// What surrounds every request: its id, one line in the log, the headers that keep its answer from being stored or
-/// taken for something else, the body of a failure that only the log explains, and the coding that its client takes.
+/// What surrounds every request: its id, one line in the log, its count in the metrics, the headers that keep its
+/// answer from being stored or taken for something else, the body of a failure that only the log explains, and the
+/// coding that its client takes.
 ///
 /// Clients put a path behind a base URL that ends with a slash, so `//api/v1/…` is `/api/v1/…`.
 pub(crate) async fn surround(
@@ -351,8 +364,11 @@ pub(crate) async fn surround(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The pattern and not the path: ids stay out of the log.
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
-    let status = response.status().as_u16();
-    let millis = started.elapsed().as_secs_f64() * 1000.0;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    if let Some(state) = response.request().app_data::<web::Data<State>>() {
+        state.requests.count(&route, &method, status, took);
+    }
+    let millis = took.as_secs_f64() * 1000.0;
     tracing::debug!(request_id = %id, %method, route, status, millis, "request");
     Ok(coding::compress(response).await)
 }

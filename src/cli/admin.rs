@@ -2,8 +2,10 @@
 
 use super::{Context, note, out};
 use crate::credentials;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
+use crate::store::audit;
 
 /// `qyvo admin reset-password`: makes a new password and prints it. All log-ins end, in a running server within a
 /// second.
@@ -19,7 +21,10 @@ pub fn reset_password(context: &Context) -> Result<()> {
     let password = credentials::make_password()?;
     let hash = credentials::hash_password(&password)?;
     let now = Clock::system().now();
-    direct.write(|tx| credentials::set_password(tx, &hash, None, now))?;
+    direct.write(|tx| {
+        credentials::set_password(tx, &hash, None, now)?;
+        audit::record(tx, &Deed::new(AuditAction::PasswordChanged, Actor::command_line()), now)
+    })?;
     note("The admin page has a new password, and everybody is logged out. Change it on the page.");
     out(&password)
 }

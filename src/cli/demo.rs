@@ -8,13 +8,14 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::credentials;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{FlowId, Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::publishing::{self, Consent, Refused};
 use crate::server::App;
 use crate::store::flows::{self, FlowRow};
-use crate::store::{self, Store, settings};
+use crate::store::{self, Store, audit, settings};
 
 /// The setting that marks a database as the demonstration's own.
 const MARK: &str = "demo";
@@ -89,14 +90,20 @@ fn fill(store: &Store, config: &Config, existed: bool) -> Result<Demo> {
     let now = Clock::system().now();
     store.write_blocking(move |tx| {
         for sample in &missing {
-            publishing::import_published(tx, sample, flow_id, (Some("The sample"), TOKEN), now)?;
+            let (flow, published) =
+                publishing::import_published(tx, sample, flow_id, (Some("The sample"), TOKEN), now)?;
+            if let Some(deed) = publishing::deed_of(&published, flow.summary.id, Actor::command_line()) {
+                audit::record(tx, &deed, now)?;
+            }
         }
         // Only the token of the last start, by its id: the user may have made one of the same name.
         let last = settings::get(tx, MARK)?.and_then(|mark| serde_json::from_str::<Mark>(&mark).ok());
         if let Some(Mark { token }) = last {
             store::tokens::revoke(tx, token, now)?;
+            audit::record(tx, &Deed::new(AuditAction::TokenRevoked, Actor::command_line()).to(token), now)?;
         }
         let token = credentials::keep_token(tx, TOKEN, Scope::Admin, None, &secret, now)?;
+        audit::record(tx, &credentials::token_made(Actor::command_line(), token, TOKEN, Scope::Admin), now)?;
         let mark = serde_json::to_string(&Mark { token });
         let mark = mark.map_err(|error| Error::internal("The mark cannot be written").caused_by(error))?;
         settings::set(tx, MARK, &mark, now)

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Context, note, out};
+use crate::domain::audit::Actor;
 use crate::domain::{FlowId, Problem, Severity, json_text};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
 use crate::runtime::authoring::{self, CheckedDocument};
 use crate::runtime::publishing::{self, Consent, Published};
-use crate::store::flows;
+use crate::store::{audit, flows};
 
 /// The publisher in a version's record.
 const ACTOR: &str = "command line";
@@ -54,8 +55,13 @@ pub fn import(context: &Context, file: &Path, publish: Option<&Consent>) -> Resu
     let prepared = publishing::prepare(&direct, &facts, &value, None, consent)?;
     let publishable = prepared.inspect_err(|refused| refused.problems.iter().for_each(note))?;
     publishable.checked().problems.iter().for_each(note);
-    let (flow, published) =
-        direct.write(|tx| publishing::import_published(tx, &publishable, new_id, (None, ACTOR), now))?;
+    let (flow, published) = direct.write(|tx| {
+        let (flow, published) = publishing::import_published(tx, &publishable, new_id, (None, ACTOR), now)?;
+        if let Some(deed) = publishing::deed_of(&published, flow.summary.id, Actor::command_line()) {
+            audit::record(tx, &deed, now)?;
+        }
+        Ok((flow, published))
+    })?;
     let name = &publishable.checked().document.name;
     match published {
         Published::Unchanged(version) => {

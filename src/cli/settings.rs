@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Context, note, out, plain};
+use crate::domain::audit::Actor;
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::settings::{Wrong, keep, source, stored, validate};
+use crate::settings::{Wrong, changed, keep, source, stored, validate};
+use crate::store::audit;
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///
@@ -79,6 +81,7 @@ fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
         let stored = stored(tx)?;
         validate(&context.config, &stored, &changes).map_err(refused)?;
         keep(tx, &changes, now)?;
+        audit::record(tx, &changed(&changes, Actor::command_line()), now)?;
         Ok(stored.contains_key(key))
     })
 }

@@ -2,10 +2,11 @@
 
 use super::{Context, note, out};
 use crate::credentials;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::store::tokens;
+use crate::store::{audit, tokens};
 
 /// `qyvo token create`: makes a token and prints it.
 ///
@@ -19,7 +20,10 @@ pub fn create(context: &Context, name: &str, scope: Scope, rate_limit: Option<u6
     let mut direct = context.open()?;
     let secret = credentials::make_token()?;
     let now = Clock::system().now();
-    direct.write(|tx| credentials::keep_token(tx, &name, scope, rate_limit, &secret, now))?;
+    direct.write(|tx| {
+        let id = credentials::keep_token(tx, &name, scope, rate_limit, &secret, now)?;
+        audit::record(tx, &credentials::token_made(Actor::command_line(), id, &name, scope), now)
+    })?;
     note("This token is shown once; only its hash is kept.");
     out(&secret)
 }
@@ -51,7 +55,14 @@ pub fn revoke(context: &Context, id: &str) -> Result<()> {
     let id: TokenId =
         id.parse().map_err(|_| Error::invalid(format!("`{id}` is not a token's id: see `qyvo token list`")))?;
     let now = Clock::system().now();
-    if context.open()?.write(|tx| tokens::revoke(tx, id, now))? {
+    let is_revoked = context.open()?.write(|tx| {
+        let is_revoked = tokens::revoke(tx, id, now)?;
+        if is_revoked {
+            audit::record(tx, &Deed::new(AuditAction::TokenRevoked, Actor::command_line()).to(id), now)?;
+        }
+        Ok(is_revoked)
+    });
+    if is_revoked? {
         note(format_args!("Token {id} is revoked."));
         Ok(())
     } else {

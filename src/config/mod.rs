@@ -85,6 +85,9 @@ pub struct Server {
     /// Connections that one address may have at once; 0 switches the limit off. Of IPv6, a /64 is one address.
     #[serde(deserialize_with = "values::count")]
     pub connections_per_peer: u32,
+    /// What `/metrics` takes in place of a token of scope admin; empty for none.
+    #[serde(deserialize_with = "values::metrics_token")]
+    pub metrics_token: Secret,
 }
 
 /// The database file.
@@ -124,7 +127,7 @@ pub struct Backup {
 
 /// For how long rows are kept: at least 8 days, since a provider may deliver a message again for a week and more, and
 /// late replies look back for as long; zero: for good.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// Sessions after their end, with their traces.
@@ -139,6 +142,9 @@ pub struct Retention {
     /// Deliveries to webhook endpoints that are settled; zero: for a day.
     #[serde(serialize_with = "humantime_serde::serialize", deserialize_with = "values::kept")]
     pub deliveries: Duration,
+    /// Rows of the audit: never for good.
+    #[serde(serialize_with = "values::as_days", deserialize_with = "values::audit_kept")]
+    pub audit: Duration,
 }
 
 /// How long conversations live.
@@ -303,6 +309,7 @@ impl Default for Server {
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             connections_per_peer: 1024,
+            metrics_token: Secret::default(),
         }
     }
 }
@@ -374,6 +381,13 @@ impl Default for Routing {
             fallback_flow: String::new(),
             colleague_pause: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let (forever, audit) = (Duration::ZERO, Duration::from_secs(365 * 24 * 3600));
+        Self { sessions: forever, messages: forever, traces: forever, deliveries: forever, audit }
     }
 }
 

@@ -15,6 +15,10 @@ use tracing_subscriber::filter::LevelFilter;
 /// Characters of the admin page's password at least.
 const PASSWORD_CHARS: usize = 10;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Characters of the token for `/metrics` at least: so many that it cannot be guessed at any pace.
+const METRICS_TOKEN_CHARS: usize = 16;
+
 /// An amount of data, at least 1 KiB: `256KiB`, `3 MiB`, `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -191,6 +195,18 @@ pub(super) fn password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sec
     Ok(secret)
 }
 
+pub(super) fn metrics_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let secret = Secret::deserialize(deserializer)?;
+    let is_sendable = secret.0.bytes().all(|byte| byte.is_ascii_graphic());
+    if !secret.0.is_empty() && (!is_sendable || secret.0.len() < METRICS_TOKEN_CHARS) {
+        return Err(serde::de::Error::custom(format!(
+            "the token needs at least {METRICS_TOKEN_CHARS} visible ASCII characters without spaces, such as those of \
+             `openssl rand -hex 32`"
+        )));
+    }
+    Ok(secret)
+}
+
 pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let url = text.trim().trim_end_matches('/');
@@ -305,6 +321,23 @@ pub(super) fn unknown_after<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
         return Err(serde::de::Error::custom(format!("{shown} is out of range: 1s to 1h are allowed")));
     }
     Ok(span)
+}
+
+pub(super) fn audit_kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let span: Duration = humantime_serde::deserialize(deserializer)?;
+    if !(DAY * 8..=DAY * 36_500).contains(&span) {
+        let shown = humantime::format_duration(span);
+        return Err(serde::de::Error::custom(format!("{shown} is out of range: 8d to 36500d are allowed")));
+    }
+    Ok(span)
+}
+
+/// Writes whole days as days, where the library has years and months that no calendar knows.
+pub(super) fn as_days<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    match span.as_nanos() % DAY.as_nanos() {
+        0 => serializer.serialize_str(&format!("{}d", span.as_secs() / DAY.as_secs())),
+        _ => humantime_serde::serialize(span, serializer),
+    }
 }
 
 pub(super) fn per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -6,6 +6,7 @@
 
 mod address;
 mod any_node;
+pub mod audit;
 pub mod consent;
 mod contact;
 mod counter_name;

@@ -30,9 +30,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use crate::channels::{Channel, ChannelKind};
+use crate::domain::audit::Actor;
 use crate::domain::{ContactId, FlowDocument};
 use crate::engine::CompiledFlow;
 use crate::error::{Code, Error, Result};
+use crate::metrics::Metrics;
 use crate::store::{self, RoomLevel, Store, WriteClass};
 use authoring::simulations::Simulations;
 use commands::update_contact;
@@ -40,7 +42,7 @@ use job::access::Access;
 use job::flow_cache::{CachedFlow, FlowKey};
 use job::shared::Shared;
 use job::{AfterCommit, idempotent, keywords};
-use upkeep::{backups, erasure, housekeeping, sweeper};
+use upkeep::{backups, erasure, gauges, housekeeping, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
@@ -101,11 +103,13 @@ struct Inner {
     /// The length of the database file when housekeeping last looked; 0 before.
     database_bytes: AtomicI64,
     templates: templates::TemplateFetcher,
+    sampled: gauges::Sampled,
 }
 
 impl Runtime {
     /// A runtime on a store.
     pub fn new(store: Store, clock: Clock, options: Options) -> Self {
+        outbox::count_from_zero(store.metrics(), options.channel.name());
         let inner = Inner {
             calls: calls::Calls::default(),
             webhooks: webhooks::Publisher::default(),
@@ -118,6 +122,7 @@ impl Runtime {
             backups: backups::Backups::default(),
             database_bytes: AtomicI64::new(0),
             templates: templates::TemplateFetcher::default(),
+            sampled: gauges::Sampled::default(),
             shared: Shared::new(store, clock, options),
         };
         Self { inner: Arc::new(inner) }
@@ -131,6 +136,11 @@ impl Runtime {
     /// The store, for reads and plain records.
     pub fn store(&self) -> &Store {
         &self.shared().store
+    }
+
+    /// The metrics of this server.
+    pub fn metrics(&self) -> &Metrics {
+        self.store().metrics()
     }
 
     /// The time to live of sessions whose flow sets none.
@@ -322,13 +332,13 @@ impl Runtime {
     }
 
     /// Erases a contact and all that is stored of the person. `None` if no contact has that id. The erasure goes on
-    /// when the caller stops waiting, and after a restart.
+    /// when the caller stops waiting, and after a restart. `by` is who asks for it, for the audit.
     ///
     /// # Errors
     /// As [`Runtime::handle`]; what was begun then goes on within a minute.
-    pub async fn erase_contact(&self, id: ContactId) -> Result<Option<Erased>> {
+    pub async fn erase_contact(&self, id: ContactId, by: Actor) -> Result<Option<Erased>> {
         let runtime = self.clone();
-        let erasing = tokio::spawn(async move { erasure::erase(&runtime, id).await });
+        let erasing = tokio::spawn(async move { erasure::erase(&runtime, id, by).await });
         erasing.await.map_err(|error| Error::internal("Erasing a contact panicked").caused_by(error))?
     }
 

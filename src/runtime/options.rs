@@ -52,7 +52,7 @@ pub struct BackupPlan {
 }
 
 /// For how long rows are kept; zero: for good.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Retention {
     /// Sessions after their end, with their turns.
     pub sessions: Duration,
@@ -62,6 +62,16 @@ pub struct Retention {
     pub traces: Duration,
     /// Deliveries to webhook endpoints that are settled; zero: for a day.
     pub deliveries: Duration,
+    /// Rows of the audit.
+    pub audit: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let forever = Duration::ZERO;
+        let audit = Duration::from_secs(365 * 24 * 3600);
+        Self { sessions: forever, messages: forever, traces: forever, deliveries: forever, audit }
+    }
 }
 
 /// Where messages from people go.

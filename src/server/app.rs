@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use super::background::Background;
 use super::signals::{Stops, stop_on_signals};
 use super::sockets;
-use super::wiring::{keep_channel, options, pin_password};
+use super::wiring::{keep_channel, metrics_token, options, pin_password};
 use crate::api;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::runtime::{Clock, Runtime};
 use crate::settings::{Settings, TAKE_AWAY, make_channel};
 use crate::store::{self, Store};
@@ -54,6 +55,8 @@ impl App {
             tokens: api::Tokens::load(&store)?,
             logins,
             rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
+            requests: api::Requests::of(runtime.metrics().clone()),
+            metrics_token: metrics_token(config),
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),
@@ -97,6 +100,7 @@ impl App {
             synchronous: storage.synchronous,
             min_free,
             begin,
+            metrics: Metrics::new(),
             ..store::Options::new(&storage.path)
         })
     }

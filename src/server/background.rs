@@ -8,10 +8,14 @@ use tokio::task::JoinHandle;
 use super::health::watch_health;
 use super::signals::Stops;
 use crate::api;
+use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 
 /// How soon what the command line writes takes effect in the server.
 const GENERATION_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often new observations are sorted into their histograms, so that they take no memory where nobody scrapes.
+const SORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The tasks that go on beside the requests, in the order in which their ends are awaited.
 pub(super) struct Background {
@@ -45,6 +49,7 @@ impl Background {
         background.spawn(async move { retention.run_retention(until).await });
         let (backups, until) = (runtime.clone(), stops.until_stopped());
         background.spawn(async move { backups.run_backups(until).await });
+        background.spawn(sort_observations(runtime.metrics().clone(), stops.until_stopped()));
         let until = stops.until_stopped();
         background.spawn(async move { runtime.run_search_index(until).await });
         background
@@ -75,6 +80,17 @@ impl Background {
             {
                 tracing::error!(%error, "a background task panicked");
             }
+        }
+    }
+}
+
+/// Sorts new observations into their histograms now and then, until `stop` is done.
+async fn sort_observations(metrics: Metrics, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(SORT_INTERVAL) => metrics.sort_observations(),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::thread;
 use crate::channels::Channel;
 use crate::config::{Config, LiveChannel, Sending};
 use crate::domain::Timestamp;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::error::{Error, Result};
 use crate::runtime::{BackupPlan, Options, Retention, Routing};
-use crate::store::{Store, Tx, WriteClass};
+use crate::store::{Store, Tx, WriteClass, audit};
 use crate::{credentials, settings};
 
 /// The options of the runtime by a configuration.
@@ -34,6 +35,7 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
             messages: config.retention.messages,
             traces: config.retention.traces,
             deliveries: config.retention.deliveries,
+            audit: config.retention.audit,
         },
         ..unset
     })
@@ -47,6 +49,12 @@ fn backup_plan(config: &Config) -> BackupPlan {
         dir: config.backup_dir(),
         min_free: config.storage.min_free.bytes() as u64,
     }
+}
+
+/// SHA-256 of the token that `/metrics` takes beside those of scope admin, where the configuration has one.
+pub(super) fn metrics_token(config: &Config) -> Option<[u8; 32]> {
+    let token = config.server.metrics_token.expose();
+    (!token.is_empty()).then(|| credentials::fingerprint(token))
 }
 
 /// Makes the configuration's password the admin page's. Another one than before ends all log-ins.
@@ -63,7 +71,10 @@ pub(super) fn pin_password(store: &Store, config: &Config, now: Timestamp) -> Re
         tracing::warn!("the password of the configuration replaces the one that was set before, and ends all log-ins");
     }
     let hash = credentials::hash_password(password)?;
-    write_at_start(store, move |tx| credentials::set_password(tx, &hash, None, now))
+    write_at_start(store, move |tx| {
+        credentials::set_password(tx, &hash, None, now)?;
+        audit::record(tx, &Deed::new(AuditAction::PasswordChanged, Actor::server()), now)
+    })
 }
 
 /// Tells commands on this database which channel its server has.

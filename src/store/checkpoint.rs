@@ -4,12 +4,13 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
 use super::file::{length, log_of};
 use super::foreign_writes::Own;
+use super::measures::Measures;
 use super::room::Room;
 use super::{BUSY_TIMEOUT, Conn, is_damage, rows_of_checkpoint};
 
@@ -41,6 +42,7 @@ pub(super) enum Failed {
 /// The write-ahead log of the writer's connection.
 pub(super) struct Log {
     room: Arc<Room>,
+    measures: Arc<Measures>,
     /// Pages between checkpoints.
     step: u32,
     /// Pages after the last commit.
@@ -55,7 +57,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Follows the log of a connection, on its thread.
-    pub(super) fn follow(conn: &Conn, checkpoint_pages: u32, room: Arc<Room>) -> Self {
+    pub(super) fn follow(conn: &Conn, checkpoint_pages: u32, room: Arc<Room>, measures: Arc<Measures>) -> Self {
         conn.raw().wal_hook(Some(|_, pages| {
             LOG_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
@@ -65,7 +67,7 @@ impl Log {
         LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
         room.wrote(left, 0);
         let step = checkpoint_pages.max(1);
-        Self { room, step, last: LOG_PAGES.get(), next: step, next_when_short: 0, checkpoints: 0 }
+        Self { room, measures, step, last: LOG_PAGES.get(), next: step, next_when_short: 0, checkpoints: 0 }
     }
 
     /// Whether it holds anything that may not be in the database file.
@@ -100,8 +102,7 @@ impl Log {
         if pages >= self.step.saturating_mul(OVERGROWN) {
             self.empty(conn)?;
         } else if self.fits(conn) {
-            self.checkpoints += 1;
-            checkpoint(conn, "PASSIVE")?;
+            self.checkpoint(conn, "PASSIVE")?;
         }
         // Readers that are still there would let every batch pay for a checkpoint that gets no further.
         self.next = LOG_PAGES.get().saturating_add(self.step);
@@ -126,8 +127,7 @@ impl Log {
         }
         // Neither of these can fail on an open connection; the timeout of a batch is the safe one to be left with.
         let _ = conn.raw().busy_timeout(LOCK_TIMEOUT);
-        self.checkpoints += 1;
-        let done = checkpoint(conn, "TRUNCATE");
+        let done = self.checkpoint(conn, "TRUNCATE");
         let _ = conn.raw().busy_timeout(BUSY_TIMEOUT);
         if done? {
             LOG_PAGES.set(0);
@@ -139,6 +139,14 @@ impl Log {
             let _ = self.room.measure();
         }
         Ok(())
+    }
+
+    fn checkpoint(&mut self, conn: &Conn, mode: &str) -> Result<bool, Failed> {
+        self.checkpoints += 1;
+        let began = Instant::now();
+        let done = checkpoint(conn, mode);
+        self.measures.checkpoint_took(began);
+        done
     }
 
     /// Whether the disk has room for a checkpoint. One without would fill the disk and get nowhere. Pages that the

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::contacts::{self, Address, StoredContact};
 use super::tombstones::{self, ErasureKey, Tombstone};
-use super::{Conn, Tx, http_calls, search, secrets};
+use super::{Conn, Tx, audit, http_calls, search, secrets};
 use crate::domain::{AddressKey, AddressKind, ContactId, SessionId, Timestamp};
 use crate::error::Result;
 
@@ -92,6 +92,9 @@ pub fn begin(
                 }
             }
         }
+    }
+    for id in contacts::former_ids(tx, *seq)?.into_iter().chain([contact.id]) {
+        audit::forget_target(tx, &id.to_string())?;
     }
     remove_tags_and_addresses(tx, *seq)?;
     search::index::remove(tx, *seq)?;

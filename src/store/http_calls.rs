@@ -77,6 +77,13 @@ pub fn claim(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<Claimed>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many calls wait for an attempt.
+pub fn count_queued(conn: &Conn) -> Result<i64> {
+    let mut statement =
+        conn.prepare_cached("SELECT count(*) FROM http_calls INDEXED BY http_calls_outbox WHERE claimed_at IS NULL")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// When the next call that is not claimed falls due.
 pub fn next_due(conn: &Conn) -> Result<Option<Timestamp>> {
     let mut statement = conn.prepare_cached(

@@ -12,6 +12,7 @@
 //! process has the lock, `Internal` for anything else. Only what a function adds to that stands with it.
 
 pub mod addresses;
+pub mod audit;
 pub mod backup;
 pub mod channels;
 mod checkpoint;
@@ -25,10 +26,12 @@ pub mod erasure;
 mod file;
 pub mod flows;
 mod foreign_writes;
+pub mod gauges;
 pub mod http_calls;
 pub mod idempotency;
 mod lock;
 pub mod logins;
+mod measures;
 pub mod merge;
 pub mod messages;
 pub mod outbox;
@@ -80,10 +83,12 @@ pub use tx::Tx;
 
 use crate::domain::Synchronous;
 use crate::error::{Code, Error, Result};
+use crate::metrics::Metrics;
 use erased_list::ErasedList;
 use file::OpenFile;
 use foreign_writes::{Files, Watch};
 use lock::Lock;
+use measures::{Measures, Refused};
 use readers::{Damage, Readers};
 use room::Room;
 use writer::{Command, Pending, Writer};
@@ -117,6 +122,8 @@ pub struct Options {
     pub min_free: u64,
     /// How to begin where the database is not the file that it was.
     pub begin: Begin,
+    /// Where the store counts and measures, and what [`Store::metrics`] gives.
+    pub metrics: Metrics,
 }
 
 impl Options {
@@ -131,6 +138,7 @@ impl Options {
             checkpoint_pages: 16_000,
             min_free: 0,
             begin: Begin::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -148,6 +156,11 @@ struct Inner {
     failure: watch::Receiver<Option<Arc<str>>>,
     closing: AtomicBool,
     writes_begun: AtomicU64,
+    /// Of the jobs that were begun, those that the writer has taken out of the queue.
+    writes_taken: Arc<AtomicU64>,
+    queue_limit: usize,
+    metrics: Metrics,
+    measures: Arc<Measures>,
     writer: Mutex<Option<JoinHandle<()>>>,
     room: Arc<Room>,
     is_cut_off: Arc<AtomicBool>,
@@ -192,6 +205,7 @@ impl Store {
         let room = Arc::new(Room::new(path, options.min_free));
         room.measure()?;
         let (is_cut_off, is_locked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (writes_taken, measures) = (Arc::new(AtomicU64::new(0)), Arc::new(Measures::of(&options.metrics)));
         let writer = Writer {
             conn,
             queue,
@@ -205,6 +219,8 @@ impl Store {
             room: room.clone(),
             is_cut_off: is_cut_off.clone(),
             is_locked: is_locked.clone(),
+            taken: writes_taken.clone(),
+            measures: measures.clone(),
         };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
@@ -217,6 +233,10 @@ impl Store {
             failure: failed,
             closing: AtomicBool::new(false),
             writes_begun: AtomicU64::new(0),
+            writes_taken,
+            queue_limit: options.queue.max(1),
+            metrics: options.metrics.clone(),
+            measures,
             writer: Mutex::new(Some(thread)),
             room,
             is_cut_off,
@@ -229,6 +249,17 @@ impl Store {
     /// How many jobs the writer was given since the store was opened: by what it grew one knows whether others write.
     pub fn writes_begun(&self) -> u64 {
         self.inner.writes_begun.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that wait for the writer, and how many may.
+    pub fn queue(&self) -> (u64, usize) {
+        let taken = self.inner.writes_taken.load(Ordering::Relaxed);
+        (self.writes_begun().saturating_sub(taken), self.inner.queue_limit)
+    }
+
+    /// The metrics of the server whose store this is.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     /// Runs a job of the class [`WriteClass::Ongoing`] in the writer and waits until what it wrote is on the disk.
@@ -335,6 +366,11 @@ impl Store {
         &self.inner.path
     }
 
+    /// Bytes that are to stay free on the disk, beside the size of the log (see [`Options::min_free`]).
+    pub fn min_free(&self) -> u64 {
+        self.inner.room.min_free()
+    }
+
     /// Which writes the room on the disk lets in, as it was last measured.
     pub fn room(&self) -> RoomLevel {
         self.inner.room.level()
@@ -400,7 +436,7 @@ impl Store {
     {
         // A store that has stopped fails with that, whatever room there is.
         if self.is_healthy() {
-            self.inner.room.check(class)?;
+            self.inner.room.check(class).inspect_err(|_| self.refuse(Refused::for_room(class)))?;
         }
         let (caller, answer) = oneshot::channel();
         self.enqueue(Command::Write(Box::new(Pending::new(job, caller)), class))?;
@@ -410,15 +446,24 @@ impl Store {
 
     fn enqueue(&self, command: Command) -> Result<()> {
         if !self.is_healthy() {
+            self.refuse(Refused::Stopped);
             return Err(stopped());
         }
         match self.inner.queue.try_send(command) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
+                self.refuse(Refused::QueueFull);
                 Err(Error::unavailable("The server has more to write than it can: retry in a moment"))
             }
-            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+            Err(TrySendError::Disconnected(_)) => {
+                self.refuse(Refused::Stopped);
+                Err(stopped())
+            }
         }
+    }
+
+    fn refuse(&self, reason: Refused) {
+        self.inner.measures.refuse(reason, 1);
     }
 }
 

@@ -132,6 +132,11 @@ impl Room {
         self.free.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are to stay free, beside the size of the log.
+    pub(super) fn min_free(&self) -> u64 {
+        self.min_free.load(Ordering::Relaxed)
+    }
+
     pub(super) fn set_min_free(&self, min_free: u64) {
         self.min_free.store(min_free, Ordering::Relaxed);
     }

@@ -19,6 +19,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/7.sql")),
         Step::of(include_str!("migrations/8.sql")),
         Step::of(include_str!("migrations/9.sql")),
+        Step::of(include_str!("migrations/10.sql")),
     ],
 };
 

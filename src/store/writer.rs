@@ -28,7 +28,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,7 @@ use super::checkpoint::{Failed, Log};
 use super::file::{Loss, OpenFile};
 use super::foreign_writes::Watch;
 use super::lock::{Ending, Lock};
+use super::measures::{Measures, Refused};
 use super::readers::Damage;
 use super::room::{Room, RoomLevel, WriteClass};
 use super::tx::Shared;
@@ -159,6 +160,10 @@ pub(super) struct Writer {
     pub(super) is_cut_off: Arc<AtomicBool>,
     /// Another process keeps the database locked: the last batch was refused for it, or still would be.
     pub(super) is_locked: Arc<AtomicBool>,
+    /// Jobs that it has taken out of the queue.
+    pub(super) taken: Arc<AtomicU64>,
+    /// Where it counts and measures.
+    pub(super) measures: Arc<Measures>,
 }
 
 impl Writer {
@@ -206,7 +211,7 @@ impl Writer {
     }
 
     fn serve(&mut self) -> Result<(), Fatal> {
-        let mut log = Log::follow(&self.conn, self.checkpoint_pages, self.room.clone());
+        let mut log = Log::follow(&self.conn, self.checkpoint_pages, self.room.clone(), self.measures.clone());
         let mut refusals = Refusals::default();
         let (mut looked_at, mut idle_since) = (Instant::now(), Instant::now());
         loop {
@@ -300,10 +305,16 @@ impl Writer {
         let batch = self.room.batch(self.batch);
         loop {
             match next {
-                Command::Write(job, class) => match self.room.check(class) {
-                    Ok(()) => jobs.push(job),
-                    Err(refusal) => job.refuse(refusal),
-                },
+                Command::Write(job, class) => {
+                    self.taken.fetch_add(1, Ordering::Relaxed);
+                    match self.room.check(class) {
+                        Ok(()) => jobs.push(job),
+                        Err(refusal) => {
+                            self.measures.refuse(Refused::for_room(class), 1);
+                            job.refuse(refusal);
+                        }
+                    }
+                }
                 Command::EmptyLog(caller) => return (jobs, Then::EmptyLog(caller)),
                 Command::Stop => return (jobs, Then::Stop),
             }
@@ -326,13 +337,19 @@ impl Writer {
         }
         self.is_locked.store(matches!(end, End::Locked(_)), Ordering::Relaxed);
         match end {
-            End::Committed | End::Failed => batch.into_iter().for_each(Job::answer),
+            End::Committed => {
+                self.measures.committed(batch.len());
+                batch.into_iter().for_each(Job::answer);
+            }
+            End::Failed => batch.into_iter().for_each(Job::answer),
             End::Refused(reason) => {
+                self.measures.refuse(Refused::NotWritten, batch.len());
                 refusals.log(batch.len(), &reason);
                 batch.into_iter().for_each(|job| job.refuse(not_written(&reason)));
             }
             End::Full(reason) => {
                 self.room.found_full();
+                self.measures.refuse(Refused::Full, batch.len());
                 refusals.log(batch.len(), &reason);
                 batch.into_iter().for_each(|job| job.refuse(full(&reason)));
             }
@@ -340,15 +357,18 @@ impl Writer {
                 // What was queued meanwhile would wait as long once more. It is taken before any caller is answered,
                 // because a caller may send again at once.
                 let (queued, is_stopped) = self.take_queued();
+                self.measures.refuse(Refused::Locked, batch.len() + queued.len());
                 refusals.log(batch.len() + queued.len(), &reason);
                 batch.into_iter().chain(queued).for_each(|job| job.refuse(locked(&reason)));
                 return Ok(is_stopped);
             }
             End::Unknown(reason) => {
+                self.measures.refuse(Refused::OutcomeUnknown, batch.len());
                 batch.into_iter().for_each(|job| job.refuse(unknown(&reason)));
                 return Err(Fatal::Failed(reason));
             }
             End::Damaged(reason) => {
+                self.measures.refuse(Refused::NotWritten, batch.len());
                 batch.into_iter().for_each(|job| job.refuse(not_written(&reason)));
                 return Err(Fatal::Damaged(reason));
             }
@@ -382,7 +402,10 @@ impl Writer {
         let mut jobs = Vec::new();
         while let Ok(command) = self.queue.try_recv() {
             match command {
-                Command::Write(job, _) => jobs.push(job),
+                Command::Write(job, _) => {
+                    self.taken.fetch_add(1, Ordering::Relaxed);
+                    jobs.push(job);
+                }
                 // The caller may be gone; that changes nothing.
                 Command::EmptyLog(caller) => drop(caller.send(false)),
                 Command::Stop => return (jobs, true),
@@ -447,7 +470,10 @@ impl Writer {
             let end = end_by(cause(&error), format!("Cannot count: {error}"));
             return self.roll_back(end);
         }
-        let Err(error) = self.execute("COMMIT") else { return End::Committed };
+        let began = Instant::now();
+        let committed = self.execute("COMMIT");
+        self.measures.commit_took(began);
+        let Err(error) = committed else { return End::Committed };
         let text = format!("the commit failed: {error}");
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
             return self.roll_back(End::Full(text));

@@ -4,6 +4,7 @@
 //! be absent says so by `skip_serializing_if`, every other one is there, as null if need be. Shapes are made of what
 //! `domain` knows; values that only a row of the database has are passed in beside it.
 
+pub mod audit;
 pub mod backup;
 pub mod channel;
 pub mod contact;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod openapi;
+mod ops;
 mod readme;
 mod routes;
 mod tidy;

@@ -709,3 +709,21 @@ fn a_copy_taken_while_the_server_runs_is_whole_and_can_be_put_back() {
     let flows = run(qyvo(folder.path()).args(["flow", "list"]));
     assert_eq!(stdout(&flows).lines().count(), 4);
 }
+
+#[test]
+fn prometheus_takes_the_job_and_the_alerts() {
+    if !has("promtool", &["--version"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let token = folder.path().join("qyvo.token");
+    fs::write(&token, "a-token").unwrap();
+    let job = sample("scrape").replace("/etc/prometheus/qyvo.token", token.to_str().unwrap());
+    fs::write(folder.path().join("prometheus.yml"), job).unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/ops/alerts.yaml"), folder.path().join("alerts.yaml")).unwrap();
+    let checked = run(Command::new("promtool").current_dir(folder.path()).args(["check", "config", "prometheus.yml"]));
+    assert!(checked.status.success(), "{}{}", stdout(&checked), stderr(&checked));
+    // The rules are about this job.
+    assert!(fs::read_to_string(folder.path().join("alerts.yaml")).unwrap().contains(r#"up{job="qyvo"}"#));
+    assert!(sample("scrape").contains("job_name: qyvo\n"));
+}

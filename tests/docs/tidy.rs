@@ -96,21 +96,29 @@ fn only_the_api_and_the_server_know_actix() {
 }
 
 #[test]
+fn only_the_module_of_metrics_knows_who_keeps_them() {
+    let crates = r"(^|[^:\w])::metrics::|\bmetrics_(exporter_prometheus|util)\b|\b(counter|gauge|histogram)!";
+    let lines = found(crates, |path| module(path) != "metrics");
+    assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
 fn modules_import_only_what_they_may() {
     let allowed: BTreeMap<&str, &str> = BTreeMap::from([
         ("domain", ""),
         ("error", ""),
+        ("metrics", ""),
         ("engine", "domain"),
         ("views", "domain"),
-        ("store", "domain error"),
+        ("store", "metrics domain error"),
         ("channels", "domain error"),
         ("config", "channels domain error"),
         ("telemetry", "config error"),
         ("credentials", "store domain error"),
         ("settings", "store channels config domain error"),
-        ("runtime", "engine views store channels credentials domain error"),
-        ("api", "runtime views store channels credentials settings domain telemetry error"),
-        ("server", "api runtime store channels credentials settings domain config telemetry error"),
+        ("runtime", "engine views store channels credentials metrics domain error"),
+        ("api", "runtime views store channels credentials settings metrics domain telemetry error"),
+        ("server", "api runtime store channels credentials settings metrics domain config telemetry error"),
         ("server/sockets", "domain telemetry error"),
         ("cli", "server runtime views store channels credentials settings domain config telemetry error"),
     ]);

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use crate::api::answer::trim_page;
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -40,6 +41,7 @@ pub(in crate::api) async fn list_channels(
 /// `POST /channels/{name}/pause`: nothing goes out until it is resumed.
 pub(in crate::api) async fn pause_channel(
     state: web::Data<State>,
+    principal: Principal,
     name: web::Path<String>,
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
@@ -48,15 +50,14 @@ pub(in crate::api) async fn pause_channel(
     let explanation = fields.reason();
     fields.refuse_unknown();
     fields.finish()?;
-    if state.runtime.pause_channel(Reason::Operator.into(), explanation).await? {
-        tracing::warn!(channel = name.as_str(), "the channel was paused by hand");
-    }
+    state.runtime.pause_channel(Reason::Operator.into(), explanation, Some(principal.actor())).await?;
     Ok(HttpResponse::Ok().json(live_view(&state).await?))
 }
 
 /// `POST /channels/{name}/resume`: what waits goes out. An access token that came from a file is read again first.
 pub(in crate::api) async fn resume_channel(
     state: web::Data<State>,
+    principal: Principal,
     name: web::Path<String>,
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
@@ -76,9 +77,7 @@ pub(in crate::api) async fn resume_channel(
             state.use_access_token(key, token).await?;
         }
     }
-    if state.runtime.resume_channel().await? {
-        tracing::info!(channel = name.as_str(), "the channel goes on");
-    }
+    state.runtime.resume_channel(Some(principal.actor())).await?;
     Ok(HttpResponse::Ok().json(live_view(&state).await?))
 }
 

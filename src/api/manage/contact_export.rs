@@ -11,14 +11,16 @@ use super::contacts::{not_found, profile_of};
 use super::messages::message_with_stages;
 use super::sessions::{session_view, turn_views};
 use crate::api::answer::row_of;
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::state::{State, read};
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{ContactId, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::contacts::{self, Address, Profile};
 use crate::store::sessions::Place;
 use crate::store::subject_export::PublishedEvent;
-use crate::store::{Conn, messages, sessions, subject_export, turns};
+use crate::store::{Conn, WriteClass, audit, messages, sessions, subject_export, turns};
 use crate::views::IsoTime;
 use crate::views::contact::{AdminContact, ExportHead, ExportedAddress, ExportedEvent, ExportedPace};
 use crate::views::session::ExportedSession;
@@ -30,6 +32,7 @@ const EXPORT_ROWS: u32 = 100;
 /// history needs neither much memory nor a long read.
 pub(in crate::api) async fn export_contact(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id: ContactId = id.parse().map_err(|_| not_found())?;
@@ -39,6 +42,7 @@ pub(in crate::api) async fn export_contact(
         None => Ok(None),
     });
     let (contact_seq, head) = head.await?.ok_or_else(not_found)?;
+    record(&state, principal.actor(), id, now).await?;
     let start = Export { state, id, contact_seq, next: Part::Session { after: Place::default() }, has_items: false };
     let parts = stream::try_unfold(start, |export| async move { export.read_part().await })
         .inspect_err(|error| tracing::error!(%error, "an export broke off"));
@@ -48,6 +52,19 @@ pub(in crate::api) async fn export_contact(
         .content_type("application/json")
         .insert_header((CONTENT_DISPOSITION, disposition))
         .streaming(head.chain(parts)))
+}
+
+/// Records an export in the audit, before any of it is sent. A contact that is being erased meanwhile is not named.
+async fn record(state: &State, by: Actor, id: ContactId, now: Timestamp) -> Result<(), ApiError> {
+    let deed = Deed::new(AuditAction::ContactExported, by);
+    let named = deed.clone().to(id);
+    let recorded = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        let deed = if contacts::find_by_id(tx, id)?.is_some() { &named } else { &deed };
+        audit::record(tx, deed, now)?;
+        Ok(deed.clone())
+    });
+    audit::log(&recorded.await?);
+    Ok(())
 }
 
 /// The beginning of an export, up to its sessions.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::api::answer::{row_of, trim_page};
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{ChangeBy, metadata_too_large, read_change};
 use crate::api::request::{Fields, JsonBody, Query, Reader};
@@ -205,10 +206,11 @@ fn read_update(id: ContactId, body: &Map<String, Value>) -> Result<UpdateContact
 /// `DELETE /contacts/{id}`: erases a person.
 pub(in crate::api) async fn delete_contact(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id: ContactId = id.parse().map_err(|_| not_found())?;
-    let erased = state.runtime.erase_contact(id).await?.ok_or_else(not_found)?;
+    let erased = state.runtime.erase_contact(id, principal.actor()).await?.ok_or_else(not_found)?;
     let rows = ErasedRows { sessions: erased.sessions, messages: erased.messages };
     Ok(HttpResponse::Ok().json(ErasedContact { id: erased.contact_id, erased: rows }))
 }

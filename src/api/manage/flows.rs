@@ -13,13 +13,14 @@ use crate::api::coding::plain_tag;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, compute, read};
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{FlowDocument, FlowId, FlowKind, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::Change;
 use crate::runtime::authoring::{self, Draft, Saved};
 use crate::store::flows::{self, FlowRow, FlowSummary};
-use crate::store::{Conn, WriteClass, sessions};
+use crate::store::{Conn, WriteClass, audit, sessions};
 use crate::views::flow::{FlowDetail, ListedFlow, Validation, status_of};
 use crate::views::{IsoTime, Listing};
 
@@ -157,15 +158,19 @@ pub(in crate::api) fn stale(flow: &FlowSummary) -> ApiError {
 /// `DELETE /flows/{id}`: hides a flow that is not published and has no running session.
 pub(in crate::api) async fn delete_flow(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
+    let deed = Deed::new(AuditAction::FlowDeleted, principal.actor()).to(id);
+    let recorded = deed.clone();
     let deleted = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
         let Some(flow) = flows::find_summary(tx, id)? else { return Ok(None) };
         let is_in_use = flow.published_version.is_some() || !sessions::running_of_flow(tx, flow.seq, 0, 1)?.is_empty();
         if !is_in_use {
             flows::delete(tx, flow.seq, now)?;
+            audit::record(tx, &recorded, now)?;
         }
         Ok(Some((flow, is_in_use)))
     });
@@ -176,6 +181,7 @@ pub(in crate::api) async fn delete_flow(
             Err(ApiError::refused(StatusCode::CONFLICT, text).hint("Stop it first: POST /flows/{id}/stop."))
         }
         Some((flow, false)) => {
+            audit::log(&deed);
             note_flow_change(&state, &FlowSummary { revision: flow.revision + 1, ..flow });
             Ok(HttpResponse::NoContent().finish())
         }

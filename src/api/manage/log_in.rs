@@ -10,9 +10,10 @@ use crate::api::state::State;
 use crate::api::state::logins as login;
 use crate::credentials;
 use crate::domain::Timestamp;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::text::has_odd_characters;
 use crate::error::Result;
-use crate::store::{WriteClass, logins};
+use crate::store::{WriteClass, audit, logins};
 use crate::views::settings::{AdminChannel, AdminSession};
 
 /// Characters of a person's name at most.
@@ -44,6 +45,8 @@ pub(in crate::api) async fn set_up_admin(
     let hash = state.logins.hash_password(&password).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
     let (kept, from) = (secret.clone(), network.clone());
+    let deed = Deed::new(AuditAction::SetUp, Actor::login(&name, &network));
+    let recorded = deed.clone();
     let is_first = store.write_as(WriteClass::Essential, move |tx| {
         if credentials::password(tx)?.is_some() {
             return Ok(false);
@@ -51,12 +54,13 @@ pub(in crate::api) async fn set_up_admin(
         credentials::set_password(tx, &hash, None, now)?;
         logins::add_known(tx, &from, now)?;
         login::insert(tx, &kept, &actor, now)?;
+        audit::record(tx, &recorded, now)?;
         Ok(true)
     });
     if !is_first.await? {
         return Err(state.logins.already_set_up());
     }
-    tracing::info!(actor = name, network, "the password of the admin page was set");
+    audit::log(&deed);
     logged_in(&state, secret, name).await
 }
 
@@ -77,18 +81,21 @@ pub(in crate::api) async fn log_in_admin(
     let hash = state.logins.check_password(store, &network, &password, now).await?;
     let (secret, actor) = (credentials::make_secret()?, name.clone());
     let kept = secret.clone();
+    let deed = Deed::new(AuditAction::LoggedIn, Actor::login(&name, &network));
+    let recorded = deed.clone();
     let is_in = store.write_as(WriteClass::Essential, move |tx| {
         // The password may have been changed since it was checked, and all log-ins ended.
         if credentials::password(tx)?.as_ref() != Some(&hash) {
             return Ok(false);
         }
         login::insert(tx, &kept, &actor, now)?;
+        audit::record(tx, &recorded, now)?;
         Ok(true)
     });
     if !is_in.await? {
         return Err(login::wrong_password());
     }
-    tracing::info!(actor = name, network, "somebody logged in to the admin page");
+    audit::log(&deed);
     logged_in(&state, secret, name).await
 }
 
@@ -98,9 +105,15 @@ pub(in crate::api) async fn log_out_admin(
     principal: Principal,
 ) -> Result<HttpResponse, ApiError> {
     let seq = login_of(&principal)?;
-    state.runtime.store().write_as(WriteClass::Essential, move |tx| logins::delete(tx, seq)).await?;
+    let (deed, now) = (Deed::new(AuditAction::LoggedOut, principal.actor()), now(&state));
+    let recorded = deed.clone();
+    let logged_out = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        logins::delete(tx, seq)?;
+        audit::record(tx, &recorded, now)
+    });
+    logged_out.await?;
     state.admit().await?;
-    tracing::info!(actor = %principal.name, "somebody logged out of the admin page");
+    audit::log(&deed);
     Ok(HttpResponse::NoContent().cookie(login::no_cookie(state.is_secure())).finish())
 }
 
@@ -130,10 +143,13 @@ pub(in crate::api) async fn change_password(
         other => other,
     })?;
     let hash = state.logins.hash_password(&new).await?;
+    let deed = Deed::new(AuditAction::PasswordChanged, principal.actor());
+    let recorded = deed.clone();
     let is_changed = store.write_as(WriteClass::Essential, move |tx| {
         let is_current = credentials::password(tx)?.as_ref() == Some(&before);
         if is_current {
             credentials::set_password(tx, &hash, Some(seq), now)?;
+            audit::record(tx, &recorded, now)?;
         }
         Ok(is_current)
     });
@@ -141,7 +157,7 @@ pub(in crate::api) async fn change_password(
         return Err(wrong());
     }
     state.admit().await?;
-    tracing::info!(actor = %principal.name, "the password of the admin page was changed");
+    audit::log(&deed);
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -1,5 +1,6 @@
 //! What the admin page and operators call: authoring and publishing, what runs, and how the server stands.
 
+pub(super) mod audit;
 pub(super) mod backups;
 pub(super) mod channels;
 pub(super) mod contact_export;
@@ -9,6 +10,7 @@ pub(super) mod flows;
 pub(super) mod health;
 pub(super) mod log_in;
 pub(super) mod messages;
+pub(super) mod metrics;
 mod page_lists;
 pub(super) mod pages;
 pub(super) mod publishing;

@@ -14,14 +14,14 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Page, Query, Reader};
 use crate::api::state::{State, compute, read};
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::{FlowId, Problem};
 use crate::error::{Error, Result};
 use crate::runtime::Stopped;
 use crate::runtime::authoring::{self, CheckedDocument, Draft};
 use crate::runtime::publishing::{self, Consent, Publishable, Published, Refused};
-use crate::store::WriteClass;
 use crate::store::flows::{self, VersionRow};
-use crate::store::sessions;
+use crate::store::{WriteClass, audit, sessions};
 use crate::views::flow::{PublishAnswer, StopAnswer, StopForeseen, Version};
 use crate::views::{IsoTime, Listing};
 
@@ -71,7 +71,7 @@ pub(in crate::api) async fn import_flow(
     };
     let expected = read_if_match(&request)?.flatten();
     let now = state.runtime.clock().now();
-    let (new_id, actor, importer) = (FlowId(Uuid::now_v7()), principal.name.clone(), principal.name);
+    let (new_id, actor, by) = (FlowId(Uuid::now_v7()), principal.name.clone(), principal.actor());
     let imported = state.runtime.store().write(move |tx| {
         let existing = flows::find_summary(tx, import.checked().document.id.unwrap_or(new_id))?;
         match existing {
@@ -83,6 +83,9 @@ pub(in crate::api) async fn import_flow(
         let (flow, published) = match &import {
             Import::Published(publishable) => {
                 let (flow, published) = publishing::import_published(tx, publishable, new_id, (None, &actor), now)?;
+                if let Some(deed) = publishing::deed_of(&published, flow.summary.id, by.clone()) {
+                    audit::record(tx, &deed, now)?;
+                }
                 (flow, Some(published))
             }
             Import::Draft(checked) => (authoring::import(tx, checked, new_id, &actor, now)?, None),
@@ -90,9 +93,8 @@ pub(in crate::api) async fn import_flow(
         Ok(Ok((flow, published, existing.is_none())))
     });
     let (flow, published, is_new) = imported.await?.map_err(|existing| stale(&existing))?;
-    if let Some(Published::Version(version)) = published {
-        tracing::info!(actor = %importer, flow = %flow.summary.id, version, "a flow was published");
-    }
+    let deed = published.as_ref().and_then(|it| publishing::deed_of(it, flow.summary.id, principal.actor()));
+    deed.iter().for_each(audit::log);
     note_flow_change(&state, &flow.summary);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let revision = flow.summary.revision;
@@ -182,15 +184,19 @@ pub(in crate::api) async fn publish(
     let now = state.runtime.clock().now();
     let (id, revision) = (flow.summary.id, flow.summary.revision);
     let problems = publishable.checked().problems.clone();
-    let publisher = principal.name.clone();
+    let (publisher, by) = (principal.name.clone(), principal.actor());
     let published = state.runtime.store().write(move |tx| {
         let published = publishing::publish(tx, (id, revision), &publishable, note.as_deref(), &publisher, now)?;
+        if let Some(deed) = publishing::deed_of(&published, id, by.clone()) {
+            audit::record(tx, &deed, now)?;
+        }
         Ok((published, flows::find_summary(tx, id)?))
     });
-    let (version, published_at, unchanged) = match published.await? {
+    let published = published.await?;
+    publishing::deed_of(&published.0, id, principal.actor()).iter().for_each(audit::log);
+    let (version, published_at, unchanged) = match published {
         (Published::Version(version), summary) => {
             summary.iter().for_each(|summary| note_flow_change(state, summary));
-            tracing::info!(actor = %principal.name, flow = %id, version, "a flow was published");
             (version, Some(now), false)
         }
         (Published::Unchanged(version), summary) => (version, summary.and_then(|flow| flow.published_at), true),
@@ -204,16 +210,21 @@ pub(in crate::api) async fn publish(
 /// `POST /flows/{id}/unpublish`: no new sessions; those that run go on.
 pub(in crate::api) async fn unpublish_flow(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
+    let deed = Deed::new(AuditAction::FlowUnpublished, principal.actor()).to(id);
+    let recorded = deed.clone();
     let unpublished = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
         let Some(seq) = flows::seq_of(tx, id)? else { return Ok(None) };
         flows::unpublish(tx, seq, now)?;
+        audit::record(tx, &recorded, now)?;
         flows::find_summary(tx, id)
     });
     let flow = unpublished.await?.ok_or_else(not_found)?;
+    audit::log(&deed);
     note_flow_change(&state, &flow);
     Ok(HttpResponse::Ok().json(read(&state, move |conn| listed_flow(conn, &flow)).await?))
 }
@@ -234,10 +245,11 @@ pub(in crate::api) async fn foresee_stop(
 /// `POST /flows/{id}/stop`: unpublishes, cancels the flow's sessions and drops what they have queued.
 pub(in crate::api) async fn stop_flow(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id: FlowId = id.parse().map_err(|_| not_found())?;
-    let stopped = state.runtime.stop_flow(id).await?.ok_or_else(not_found)?;
+    let stopped = state.runtime.stop_flow(id, principal.actor()).await?.ok_or_else(not_found)?;
     if let Some(flow) = read(&state, move |conn| flows::find_summary(conn, id)).await? {
         note_flow_change(&state, &flow);
     }

@@ -7,6 +7,7 @@ use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{JsonBody, Query, Reader};
 use crate::api::state::State;
@@ -34,6 +35,7 @@ pub(in crate::api) async fn list_settings(
 pub(in crate::api) async fn change_settings(
     request: HttpRequest,
     state: web::Data<State>,
+    principal: Principal,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
@@ -56,7 +58,7 @@ pub(in crate::api) async fn change_settings(
         refuse_lock_out(&request, url)?;
     }
     let now = state.runtime.clock().now();
-    let changed = state.settings.change(state.runtime.store(), changes, now).await?;
+    let changed = state.settings.change(state.runtime.store(), changes, principal.actor(), now).await?;
     changed.map_err(ApiError::Validation)?;
     state.follow_settings();
     if let Some((key, Value::String(token))) = live_token {

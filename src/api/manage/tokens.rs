@@ -9,10 +9,11 @@ use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::credentials;
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
-use crate::store::WriteClass;
-use crate::store::{tokens, tokens::TokenRow};
+use crate::store::tokens::{self, TokenRow};
+use crate::store::{WriteClass, audit};
 use crate::views::token::Token;
 use crate::views::{IsoTime, Listing};
 
@@ -49,13 +50,16 @@ pub(in crate::api) async fn create_token(
     let (name, scope) = fields.finish_with(|| name.zip(scope))?;
     let secret = credentials::make_token()?;
     let (kept, now) = (secret.clone(), state.runtime.clock().now());
-    let row = state.runtime.store().write(move |tx| {
+    let actor = principal.actor();
+    let made = state.runtime.store().write(move |tx| {
         let id = credentials::keep_token(tx, &name, scope, rate_limit, &kept, now)?;
+        let deed = credentials::token_made(actor.clone(), id, &name, scope);
+        audit::record(tx, &deed, now)?;
         let row = tokens::list(tx)?.into_iter().find(|row| row.id == id);
-        row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))
+        Ok((row.ok_or_else(|| Error::internal("A token is gone as soon as it was made"))?, deed))
     });
-    let row = row.await?;
-    tracing::info!(actor = %principal.name, token = %row.id, scope = row.scope.as_str(), "a token was made");
+    let (row, deed) = made.await?;
+    audit::log(&deed);
     state.admit().await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&row) }))
 }
@@ -63,6 +67,7 @@ pub(in crate::api) async fn create_token(
 /// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
 pub(in crate::api) async fn change_token(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
@@ -74,12 +79,19 @@ pub(in crate::api) async fn change_token(
     let rate_limit = read_rate_limit(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
+    let limit = rate_limit.map_or_else(|| "the configured one".to_owned(), |limit| limit.to_string());
+    let deed = Deed::new(AuditAction::TokenChanged, principal.actor()).to(id).saying(format!("rate limit: {limit}"));
+    let (recorded, now) = (deed.clone(), state.runtime.clock().now());
     let row = state.runtime.store().write(move |tx| match tokens::set_rate_limit(tx, id, rate_limit)? {
-        true => Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id)),
+        true => {
+            audit::record(tx, &recorded, now)?;
+            Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id))
+        }
         false => Ok(None),
     });
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
+    audit::log(&deed);
     Ok(HttpResponse::Ok().json(token_view(&row)))
 }
 
@@ -91,11 +103,20 @@ pub(in crate::api) async fn revoke_token(
 ) -> Result<HttpResponse, ApiError> {
     let id: TokenId = id.parse().map_err(|_| not_found())?;
     let now = state.runtime.clock().now();
-    if !state.runtime.store().write_as(WriteClass::Essential, move |tx| tokens::revoke(tx, id, now)).await? {
+    let deed = Deed::new(AuditAction::TokenRevoked, principal.actor()).to(id);
+    let recorded = deed.clone();
+    let revoked = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        let is_revoked = tokens::revoke(tx, id, now)?;
+        if is_revoked {
+            audit::record(tx, &recorded, now)?;
+        }
+        Ok(is_revoked)
+    });
+    if !revoked.await? {
         return Err(not_found());
     }
     state.admit().await?;
-    tracing::info!(actor = %principal.name, token = %id, "a token was revoked");
+    audit::log(&deed);
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use crate::api::answer::{paginate, trim_page};
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -43,7 +44,11 @@ pub(in crate::api) async fn get_endpoint(
 }
 
 /// `POST /webhook-endpoints`: makes one and shows its secret once.
-pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+pub(in crate::api) async fn create_endpoint(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     fields.required_text("url");
     let wanted = read_fields(&mut fields);
@@ -51,7 +56,7 @@ pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonB
     fields.finish()?;
     let url = wanted.url.unwrap_or_default();
     let (description, events) = (wanted.description.unwrap_or_default(), wanted.events.unwrap_or_default());
-    match state.runtime.create_endpoint(url, description, events).await? {
+    match state.runtime.create_endpoint(url, description, events, principal.actor()).await? {
         EndpointMade::Made { id, secret } => {
             let view = view_of(&state, id).await?.ok_or_else(gone)?;
             Ok(HttpResponse::build(StatusCode::CREATED).json(EndpointView { secret: Some(secret), ..view }))
@@ -66,6 +71,7 @@ pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonB
 /// `PATCH /webhook-endpoints/{id}`: changes the fields that are sent.
 pub(in crate::api) async fn update_endpoint(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
@@ -75,7 +81,7 @@ pub(in crate::api) async fn update_endpoint(
     let change = EndpointChange { is_active, ..read_fields(&mut fields) };
     fields.refuse_unknown();
     fields.finish()?;
-    if !state.runtime.change_endpoint(id, change).await? {
+    if !state.runtime.change_endpoint(id, change, principal.actor()).await? {
         return Err(not_found());
     }
     Ok(HttpResponse::Ok().json(view_of(&state, id).await?.ok_or_else(not_found)?))
@@ -84,9 +90,10 @@ pub(in crate::api) async fn update_endpoint(
 /// `DELETE /webhook-endpoints/{id}`: deletes an endpoint and its queued deliveries.
 pub(in crate::api) async fn delete_endpoint(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    match state.runtime.delete_endpoint(parse_id(&id)?).await? {
+    match state.runtime.delete_endpoint(parse_id(&id)?, principal.actor()).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(not_found()),
     }
@@ -95,10 +102,11 @@ pub(in crate::api) async fn delete_endpoint(
 /// `POST /webhook-endpoints/{id}/rotate-secret`: another secret, shown once.
 pub(in crate::api) async fn rotate_secret(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let id = parse_id(&id)?;
-    let secret = state.runtime.rotate_endpoint_secret(id).await?.ok_or_else(not_found)?;
+    let secret = state.runtime.rotate_endpoint_secret(id, principal.actor()).await?.ok_or_else(not_found)?;
     let view = view_of(&state, id).await?.ok_or_else(not_found)?;
     Ok(HttpResponse::Ok().json(EndpointView { secret: Some(secret), ..view }))
 }

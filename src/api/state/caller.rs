@@ -1,7 +1,9 @@
 //! The callers of the API.
 
-use crate::domain::Scope;
 use std::sync::Arc;
+
+use crate::domain::audit::{Actor, ActorKind};
+use crate::domain::{Scope, TokenId};
 
 /// A caller, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,4 +36,19 @@ pub(in crate::api) struct Principal {
     pub(in crate::api) scope: Scope,
     /// Requests per minute in place of the configured ones; 0 is no limit.
     pub(in crate::api) rate_limit: Option<u32>,
+    /// The token's public id; `None` of a person.
+    pub(in crate::api) token: Option<TokenId>,
+    /// The network that the request came from: known of those who may do what the audit records.
+    pub(in crate::api) network: Option<Arc<str>>,
+}
+
+impl Principal {
+    /// The caller as the audit names it.
+    pub(in crate::api) fn actor(&self) -> Actor {
+        let kind = match self.caller {
+            Caller::Token(_) => ActorKind::Token,
+            Caller::Login(_) => ActorKind::Login,
+        };
+        Actor { kind, name: self.name.clone(), token: self.token, network: self.network.clone() }
+    }
 }

@@ -20,10 +20,11 @@ use super::caller::{Caller, Principal};
 use super::forwarded;
 use crate::api::error::ApiError;
 use crate::credentials;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{Network, Scope, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::logins::{self, Failures, LoginRow};
-use crate::store::{Conn, Store, Tx, WriteClass};
+use crate::store::{Conn, Store, Tx, WriteClass, audit};
 
 /// The cookie's name.
 pub(in crate::api) const COOKIE: &str = "qyvo_admin";
@@ -109,7 +110,8 @@ impl Logins {
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
         let caller = Caller::Login(row.seq);
-        let principal = Principal { caller, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None };
+        let name = row.actor.as_str().into();
+        let principal = Principal { caller, name, scope: Scope::Admin, rate_limit: None, token: None, network: None };
         Some((principal, csrf_token(&value)))
     }
 
@@ -138,7 +140,7 @@ impl Logins {
         let (password, kept) = (password.to_owned(), hash.clone());
         let is_right = self.hashing.run(move || credentials::is_password(&password, &kept)).await?;
         if !is_right {
-            tracing::info!(network, "a wrong password was given for the admin page");
+            self.record_failure(store, network, now).await?;
             return Err(wrong_password());
         }
         let network = network.to_owned();
@@ -172,7 +174,7 @@ impl Logins {
         let bare = |code: &str| code.replace(['-', ' '], "").to_ascii_uppercase();
         // Compared by their hashes, so that the time it takes reveals nothing.
         if credentials::fingerprint(&bare(code)) != credentials::fingerprint(&bare(right)) {
-            tracing::info!(network, "a wrong set-up code was given for the admin page");
+            self.record_failure(store, network, now).await?;
             let error = ApiError::refused(StatusCode::FORBIDDEN, "The set-up code is wrong.");
             return Err(error.hint("The server prints it when it starts; it is another one each time."));
         }
@@ -226,6 +228,16 @@ impl Logins {
             })
             .await?;
         refuse_early(wait)
+    }
+
+    /// Records a wrong password or code in the audit. The throttle bounds how many that are, and the name that came
+    /// with it is left out: it proves nothing, and people type passwords there.
+    async fn record_failure(&self, store: &Store, network: &str, now: Timestamp) -> Result<(), ApiError> {
+        let deed = Deed::new(AuditAction::LogInFailed, Actor::unknown(network));
+        let kept = deed.clone();
+        store.write_as(WriteClass::Essential, move |tx| audit::record(tx, &kept, now)).await?;
+        audit::log(&deed);
+        Ok(())
     }
 
     async fn forgive(&self, store: &Store, network: &str) -> Result<(), ApiError> {

@@ -6,6 +6,7 @@ pub(super) mod follow;
 mod forwarded;
 pub(super) mod logins;
 pub(super) mod rate_limit;
+pub(super) mod requests;
 pub(super) mod tokens;
 mod unknown_tokens;
 pub(super) mod watchers;
@@ -22,6 +23,7 @@ use batches::Batches;
 use caller::Principal;
 use logins::Logins;
 use rate_limit::RateLimit;
+use requests::Requests;
 use tokens::Tokens;
 use watchers::Watchers;
 
@@ -41,6 +43,10 @@ pub(crate) struct State {
     pub(crate) logins: Logins,
     /// How often a caller may call.
     pub(crate) rate_limit: RateLimit,
+    /// What is counted of requests.
+    pub(crate) requests: Requests,
+    /// SHA-256 of the token that `/metrics` takes beside those of scope admin; `None` where none is configured.
+    pub(crate) metrics_token: Option<[u8; 32]>,
     /// What the admin page may change.
     pub(crate) settings: Settings,
     /// The subscribers to the feed of changes.

@@ -31,8 +31,9 @@ impl Tokens {
     pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
         let live = rows
             .into_iter()
-            .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
-                (hash, Principal { caller: Caller::Token(seq), name: name.into(), scope, rate_limit })
+            .map(|(hash, tokens::TokenRow { seq, id, name, scope, rate_limit, .. })| {
+                let (caller, name) = (Caller::Token(seq), name.into());
+                (hash, Principal { caller, name, scope, rate_limit, token: Some(id), network: None })
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);

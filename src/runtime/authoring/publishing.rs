@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::test_cases;
 use super::{CheckedDocument, is_publishable};
 use crate::channels::ChannelKind;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{Check, FlowDocument, FlowId, NodeKind, Problem, Timestamp, checks};
 use crate::engine::{Offered, Publishing};
 use crate::error::{Error, Result};
@@ -305,6 +306,12 @@ pub fn import_published(
     let flow = authoring::import(tx, checked, new_id, actor, now)?;
     let version = flows::publish(tx, flow.summary.seq, &checked.json, note, actor, now)?;
     Ok((authoring::kept(tx, flow.summary.id)?, Published::Version(version)))
+}
+
+/// That a flow was published, for the audit; `None` if no version was made.
+pub fn deed_of(published: &Published, id: FlowId, by: Actor) -> Option<Deed> {
+    let Published::Version(version) = published else { return None };
+    Some(Deed::new(AuditAction::FlowPublished, by).to(id).saying(format!("version {version}")))
 }
 
 impl Runtime {

@@ -32,6 +32,7 @@ use super::{Command, Runtime, jittered, log_failure, wait_for_store};
 use crate::domain::HttpCall;
 use crate::engine::Event;
 use crate::error::{Error, Result};
+use crate::metrics::Metric;
 use crate::store::http_calls::{self, Claimed};
 use crate::store::{WriteClass, contacts, sessions};
 use fetch::{Answer, Failure, Fetcher};
@@ -236,6 +237,7 @@ async fn attempt(runtime: &Runtime, claimed: Claimed) {
         Ok(None) => return put_back(runtime, &claimed).await,
         Err(error) => (Err(Failure::Lasting(format!("the call failed inside the server: {error}"))), 0),
     };
+    count(runtime, &fetched);
     let (attempts, is_last) = (claimed.attempts, claimed.attempts >= max_retries);
     let (status, body) = match fetched {
         Ok(answer) if !is_last && is_passing(answer.status) => {
@@ -246,6 +248,21 @@ async fn attempt(runtime: &Runtime, claimed: Claimed) {
         Err(Failure::Passing(why) | Failure::Lasting(why)) => (0, json!({"error": why})),
     };
     answer(runtime, &claimed, status, body).await;
+}
+
+/// Counts an attempt by the class of the answer's status.
+fn count(runtime: &Runtime, fetched: &Result<Answer, Failure>) {
+    let outcome = match fetched {
+        Ok(answer) => match answer.status {
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            500..=599 => "5xx",
+            _ => "other",
+        },
+        Err(_) => "unanswered",
+    };
+    runtime.metrics().add(Metric::HttpCalls, &[outcome], 1);
 }
 
 /// Gives the attempt's result, and how many retries the call has; `None` if its host has no place and too many wait.

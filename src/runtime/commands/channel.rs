@@ -1,18 +1,21 @@
 //! Commands that pause the channel and let it go on.
 
 use crate::channels::outgoing::{Refusal, RefusalClass};
+use crate::domain::audit::Deed;
 use crate::domain::{EventKind, Reason, Timestamp};
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::job::changes::Change;
 use crate::runtime::job::{Command, Deferred, Job};
-use crate::store::{WriteClass, channels, settings};
+use crate::store::{WriteClass, audit, channels, settings};
 use crate::views::event::{ChannelPaused, ChannelResumed, PausedChannel, ResumedChannel};
 
 /// Pauses the channel. The outcome is whether it was going.
 pub(in crate::runtime) struct Pause {
     pub(in crate::runtime) reason: String,
     pub(in crate::runtime) explanation: Option<String>,
+    /// For the audit, if somebody does it by hand.
+    pub(in crate::runtime) deed: Option<Deed>,
 }
 
 /// Pauses the channel for a refusal of the account, the number or the access token.
@@ -26,6 +29,8 @@ pub(in crate::runtime) struct PauseFor {
 pub(in crate::runtime) struct Resume {
     /// Only if it was paused for this reason.
     pub(in crate::runtime) only: Option<Reason>,
+    /// For the audit, if somebody does it by hand.
+    pub(in crate::runtime) deed: Option<Deed>,
 }
 
 /// Lets a channel go on that the provider had paused, now that the account is reached with this. The outcome is whether
@@ -45,7 +50,9 @@ impl Command for Pause {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<bool, Deferred> {
-        Ok(job.pause_channel(&self.reason, self.explanation.as_deref())?)
+        let is_paused = job.pause_channel(&self.reason, self.explanation.as_deref())?;
+        job.record_deed(self.deed.as_ref().filter(|_| is_paused))?;
+        Ok(is_paused)
     }
 }
 
@@ -67,7 +74,9 @@ impl Command for Resume {
                 return Ok(false);
             }
         }
-        Ok(job.resume_channel()?)
+        let is_resumed = job.resume_channel()?;
+        job.record_deed(self.deed.as_ref().filter(|_| is_resumed))?;
+        Ok(is_resumed)
     }
 }
 
@@ -108,6 +117,10 @@ impl Job<'_> {
             "the channel refuses everything and is paused until somebody acts; messages stay queued"
         );
         Ok(true)
+    }
+
+    fn record_deed(&self, deed: Option<&Deed>) -> Result<()> {
+        deed.map_or(Ok(()), |deed| audit::record(self.tx(), deed, self.now()))
     }
 
     fn resume_channel(&self) -> Result<bool> {

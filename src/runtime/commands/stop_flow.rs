@@ -1,9 +1,10 @@
 //! Stopping a flow: no new sessions, and an end for those that run.
 
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{FlowId, Reason, SessionId};
 use crate::error::{Error, Result};
 use crate::runtime::{CancelSession, Ended, Runtime};
-use crate::store::{WriteClass, flows, sessions};
+use crate::store::{WriteClass, audit, flows, sessions};
 
 /// Sessions that are cancelled at once, so that the writer's queue has room for others.
 const BATCH: u32 = 64;
@@ -20,18 +21,23 @@ pub struct Stopped {
 }
 
 impl Runtime {
-    /// Unpublishes a flow and cancels its sessions. `None` if there is no such flow.
+    /// Unpublishes a flow and cancels its sessions. `None` if there is no such flow. `by` is who does it, for the
+    /// audit.
     ///
     /// # Errors
     /// When the store takes no writes. What was cancelled until then stays so, and calling again goes on.
-    pub async fn stop_flow(&self, id: FlowId) -> Result<Option<Stopped>> {
+    pub async fn stop_flow(&self, id: FlowId, by: Actor) -> Result<Option<Stopped>> {
+        let deed = Deed::new(AuditAction::FlowStopped, by).to(id);
+        let recorded = deed.clone();
         let now = self.clock().now();
         let flow_seq = self.store().write_as(WriteClass::Essential, move |tx| {
             let Some(seq) = flows::seq_of(tx, id)? else { return Ok(None) };
             flows::unpublish(tx, seq, now)?;
+            audit::record(tx, &recorded, now)?;
             Ok(Some(seq))
         });
         let Some(flow_seq) = flow_seq.await? else { return Ok(None) };
+        audit::log(&deed);
         let mut stopped = Stopped::default();
         let mut after = 0;
         loop {

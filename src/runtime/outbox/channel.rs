@@ -3,14 +3,15 @@
 use uuid::Uuid;
 
 use crate::channels::capabilities::Tested;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{MessageStatus, Reason, StoredBody, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::runtime::commands::channel::{Pause, Resume, UseCredentials};
 use crate::runtime::templates::were_templates_refused;
-use crate::store::Conn;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::messages::MessageRow;
+use crate::store::{Conn, audit};
 
 /// The state of the channel that messages go out on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,21 +62,26 @@ impl Runtime {
     }
 
     /// Stops all sending until [`Runtime::resume_channel`]: messages stay queued, in their order. `false` if it was
-    /// stopped already; the first reason stands.
+    /// stopped already; the first reason stands. `by` is who does it by hand, for the audit.
     ///
     /// # Errors
     /// As [`Runtime::handle`].
-    pub async fn pause_channel(&self, reason: String, explanation: Option<String>) -> Result<bool> {
-        self.handle(Pause { reason, explanation }).await
+    pub async fn pause_channel(&self, reason: String, explanation: Option<String>, by: Option<Actor>) -> Result<bool> {
+        let deed = by.map(|by| Deed::new(AuditAction::ChannelPaused, by).to(self.channel().name()));
+        let is_paused = self.handle(Pause { reason, explanation, deed: deed.clone() }).await?;
+        deed.iter().filter(|_| is_paused).for_each(audit::log);
+        Ok(is_paused)
     }
 
     /// Lets the channel go on, at once: also one that is held back because it could not be reached. `false` if it was
-    /// not paused.
+    /// not paused. `by` is who does it by hand, for the audit.
     ///
     /// # Errors
     /// As [`Runtime::handle`].
-    pub async fn resume_channel(&self) -> Result<bool> {
-        let resumed = self.handle(Resume { only: None }).await?;
+    pub async fn resume_channel(&self, by: Option<Actor>) -> Result<bool> {
+        let deed = by.map(|by| Deed::new(AuditAction::ChannelResumed, by).to(self.channel().name()));
+        let resumed = self.handle(Resume { only: None, deed: deed.clone() }).await?;
+        deed.iter().filter(|_| resumed).for_each(audit::log);
         self.close_breaker();
         self.want_templates();
         Ok(resumed)
@@ -89,13 +95,13 @@ impl Runtime {
         match self.channel().lacks() {
             Some(lacks) => {
                 tracing::warn!(channel = self.channel().name(), "the channel is paused, and messages wait: {lacks}");
-                self.pause_channel(Reason::ConfiguredInPart.into(), Some(lacks.to_owned())).await?;
+                self.pause_channel(Reason::ConfiguredInPart.into(), Some(lacks.to_owned()), None).await?;
             }
             None => {
                 // Nothing is written at the usual start.
                 let only = Reason::ConfiguredInPart;
                 if self.channel_state().await?.reason.as_deref() == Some(only.as_str()) {
-                    self.handle(Resume { only: Some(only) }).await?;
+                    self.handle(Resume { only: Some(only), deed: None }).await?;
                 }
             }
         }

@@ -52,6 +52,7 @@ use crate::channels::http;
 use crate::channels::outgoing::{Refusal, Sent};
 use crate::domain::{MessageId, Reason, Timestamp};
 use crate::error::{Code, Error, Result};
+use crate::metrics::{Metric, Metrics};
 use crate::store::{channels as stored_channels, outbox as stored};
 use breaker::{AttemptRef, Breaker, MAX_IN_FLIGHT};
 use claim::{Attempt, Claim, Claimed, LEASE};
@@ -74,6 +75,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const GRACE: Duration = http::TOTAL_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How long to wait before recording is tried again, at first and at the most.
 const RECORD_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// What can come of handing a message to the channel, as metrics name it.
+const OUTCOMES: [&str; 3] = ["accepted", "refused", "ambiguous"];
 /// Rounds that one call of [`Runtime::run_outbox_once`] makes at the most.
 const ROUNDS: usize = 100_000;
 
@@ -370,8 +373,29 @@ fn launch(runtime: &Runtime, batch: Batch, flights: &mut JoinSet<()>) {
 /// Hands a message to the channel and records the result.
 async fn deliver(runtime: &Runtime, attempt: &Attempt, round: u64) {
     let sent = runtime.channel().send(&attempt.message).await;
+    count_sent(runtime, &sent);
     crash_point("outbox.after_send");
     record(runtime, attempt, sent, round).await;
+}
+
+/// Has the counts of a channel begin at 0, so that the first of an outcome is seen as one more.
+pub(super) fn count_from_zero(metrics: &Metrics, channel: &str) {
+    OUTCOMES.into_iter().for_each(|outcome| metrics.add(Metric::OutboxSends, &[channel, outcome], 0));
+}
+
+/// Counts the result of an attempt, by the channel and by the code of a refusal.
+fn count_sent(runtime: &Runtime, sent: &Sent) {
+    let (metrics, channel) = (runtime.metrics(), runtime.channel().name());
+    let [accepted, refused, ambiguous] = OUTCOMES;
+    let outcome = match sent {
+        Sent::Accepted { .. } => accepted,
+        Sent::Refused(_) => refused,
+        Sent::Ambiguous { .. } => ambiguous,
+    };
+    metrics.add(Metric::OutboxSends, &[channel, outcome], 1);
+    if let Sent::Refused(refusal) = sent {
+        metrics.add_foreign(Metric::OutboxRefusals, &[channel], &refusal.code);
+    }
 }
 
 /// Records the result of an attempt. It is not dropped while the store is merely busy.

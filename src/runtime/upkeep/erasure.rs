@@ -15,6 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::channels::capabilities::address_kinds;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::{ContactId, Reason};
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -26,7 +27,7 @@ use crate::store::erasure::{self, Erasure, Removed};
 use crate::store::idempotency::{self, OwnedKey};
 use crate::store::tombstones::ErasureKey;
 use crate::store::unprocessed_deliveries::UnprocessedDelivery;
-use crate::store::{Conn, WriteClass, page_residue, unprocessed_deliveries};
+use crate::store::{Conn, WriteClass, audit, page_residue, unprocessed_deliveries};
 
 /// Pages that one read looks through for residue: 4 MB.
 const PAGES_PER_READ: u32 = 1_000;
@@ -64,22 +65,16 @@ pub(in crate::runtime) struct ErasureLocks {
     clearing: tokio::sync::Mutex<Option<u64>>,
 }
 
-/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither.
-pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId) -> Result<Option<Erased>> {
+/// Erases a contact, or ends an erasure of it that was interrupted. `None` if there is neither. The audit has who began
+/// it, and not whom it erased.
+pub(in crate::runtime) async fn erase(runtime: &Runtime, id: ContactId, by: Actor) -> Result<Option<Erased>> {
     let _turn = runtime.inner.erasure.erasing.lock().await;
-    erase_in_turn(runtime, id, ListEntry::ToWrite).await
+    erase_in_turn(runtime, id, Some(by)).await
 }
 
-/// Whether an erasure is on the list of erased contacts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ListEntry {
-    /// It has to be written there first.
-    ToWrite,
-    /// The list is what it is done for.
-    IsThere,
-}
-
-async fn erase_in_turn(runtime: &Runtime, id: ContactId, entry: ListEntry) -> Result<Option<Erased>> {
+/// Erases a contact for an actor, or for the list of erased contacts, which has the erasure then.
+async fn erase_in_turn(runtime: &Runtime, id: ContactId, by: Option<Actor>) -> Result<Option<Erased>> {
+    let is_listed = by.is_none();
     let key = key_for_erasing(runtime).await?;
     let now = runtime.clock().now();
     let stub_id = ContactId(Uuid::now_v7());
@@ -89,19 +84,25 @@ async fn erase_in_turn(runtime: &Runtime, id: ContactId, entry: ListEntry) -> Re
         let addresses = contacts::addresses(conn, known.seq)?.into_iter().map(|address| address.value).collect();
         Ok(Some((ids_of(conn, &known)?, addresses)))
     });
-    let (ids, addresses): (_, Vec<String>) = known.await?.unwrap_or_default();
-    let listed = match entry {
-        ListEntry::ToWrite if !ids.is_empty() => Some(write_entry(runtime, ids.clone()).await?),
-        ListEntry::ToWrite | ListEntry::IsThere => None,
+    let (ids, addresses): (Vec<ContactId>, Vec<String>) = known.await?.unwrap_or_default();
+    let listed = match &*ids {
+        [] => None,
+        _ if is_listed => None,
+        ids => Some(write_entry(runtime, ids.to_vec()).await?),
     };
     let addresses = Arc::new(addresses);
     let looked_at = forget_deliveries(runtime, &addresses, 0).await?;
+    let deed = by.map(|by| Deed::new(AuditAction::ContactErased, by));
+    let recorded = deed.clone();
     let begun = runtime.store().write_as(WriteClass::Essential, move |tx| {
         if let Some(number) = listed {
             erased_list::set_applied(tx, number)?;
         }
         match contacts::find_by_id(tx, id)? {
             Some(known) => {
+                if let Some(deed) = &recorded {
+                    audit::record(tx, deed, now)?;
+                }
                 let ids = ids_of(tx, &known)?;
                 Ok(Some((erasure::begin(tx, &key, &known, stub_id, address_kinds(), now)?, ids)))
             }
@@ -109,9 +110,13 @@ async fn erase_in_turn(runtime: &Runtime, id: ContactId, entry: ListEntry) -> Re
         }
     });
     let begun = begun.await?;
+    // What has no ids was begun before.
+    if let Some(deed) = deed.filter(|_| begun.as_ref().is_some_and(|(_, ids)| !ids.is_empty())) {
+        audit::log(&deed);
+    }
     forget_deliveries(runtime, &addresses, looked_at).await?;
     let Some((erasure, ids_at_begin)) = begun else { return Ok(None) };
-    if entry == ListEntry::ToWrite && ids_at_begin.iter().any(|id| !ids.contains(id)) {
+    if !is_listed && ids_at_begin.iter().any(|id| !ids.contains(id)) {
         // It was merged with another one in between.
         let number = write_entry(runtime, ids_at_begin).await?;
         runtime.store().write_as(WriteClass::Essential, move |tx| erased_list::set_applied(tx, number)).await?;
@@ -167,7 +172,7 @@ pub(in crate::runtime) async fn take_in_list(runtime: &Runtime) -> Result<()> {
     let mut erased = 0;
     for Entry { number, ids } in &missing {
         for id in ids {
-            erased += u32::from(erase_in_turn(runtime, *id, ListEntry::IsThere).await?.is_some());
+            erased += u32::from(erase_in_turn(runtime, *id, None).await?.is_some());
         }
         let number = *number;
         runtime.store().write_as(WriteClass::Essential, move |tx| erased_list::set_applied(tx, number)).await?;

@@ -14,6 +14,18 @@ use crate::runtime::upkeep::backups::BackupState;
 use crate::store::webhooks::{self, Behind};
 use crate::store::{Conn, RoomLevel, channels, outbox};
 
+/// The codes of all impairments, for what shows those that are not present, too.
+pub(crate) const CODES: [&str; 8] = [
+    "disk_nearly_full",
+    "disk_full",
+    "database_locked",
+    "channel_paused",
+    "channel_backing_off",
+    "channel_templates_not_fetched",
+    "channel_unknown",
+    "webhooks_behind",
+];
+
 /// How long an event waits for its endpoint before it is reported: a restart of the far side is over by then.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
 

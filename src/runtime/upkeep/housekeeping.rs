@@ -10,7 +10,7 @@ use crate::runtime::job::idempotent::KEY_LIFETIME;
 use crate::runtime::{Runtime, log_failure};
 use crate::store::erasure::REDELIVERY;
 use crate::store::{
-    Counter, Tx, WriteClass, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks,
+    Counter, Tx, WriteClass, audit, channels, idempotency, logins, tombstones, unprocessed_deliveries, webhooks,
 };
 
 /// Old rows that are removed in one job.
@@ -33,6 +33,7 @@ pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
     });
     let guesses_before = now.minus(GUESSES_KEPT);
     let unprocessed_before = now.minus(UNPROCESSED_KEPT);
+    let audit_before = now.minus(runtime.shared().options.retention.audit);
     // None of them waits for another: an erasure that cannot go on must not stop the deletion of old rows.
     let parts = [
         erasure::resume(runtime).await,
@@ -44,6 +45,7 @@ pub(in crate::runtime) async fn tidy(runtime: &Runtime) -> Result<()> {
         runtime.store().write_as(WriteClass::Essential, move |tx| logins::prune(tx, now, guesses_before)).await,
         runtime.release_stuck_messages().await,
         count_growth(runtime).await,
+        prune(runtime, move |tx| audit::prune(tx, audit_before, ROWS_PER_JOB)).await,
         prune(runtime, move |tx| channels::prune_pair_clocks(tx, now, ROWS_PER_JOB)).await,
     ];
     let mut errors = parts.into_iter().filter_map(Result::err);

@@ -3,6 +3,7 @@
 
 pub(super) mod backups;
 pub(super) mod erasure;
+pub(super) mod gauges;
 pub(crate) mod health;
 pub(super) mod housekeeping;
 pub mod import;

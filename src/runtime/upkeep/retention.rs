@@ -39,7 +39,8 @@ impl Runtime {
     /// Deletes what was kept for long enough once an hour until `stop` is done.
     pub async fn run_retention(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        if self.shared().options.retention == Retention::default() {
+        let Retention { sessions, messages, traces, .. } = self.shared().options.retention;
+        if [sessions, messages, traces].iter().all(Duration::is_zero) {
             return stop.await;
         }
         loop {

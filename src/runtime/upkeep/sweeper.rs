@@ -13,9 +13,11 @@ use tokio::task::JoinHandle;
 
 use crate::domain::Timestamp;
 use crate::error::{Code, Error, Result};
+use crate::metrics::Metric;
 use crate::runtime::clock::BEAT;
 use crate::runtime::job::access::Access;
 use crate::runtime::job::{Deferred, Job};
+use crate::runtime::upkeep::gauges::seconds_since;
 use crate::runtime::{Clock, Command, Runtime, log_failure};
 use crate::store::{contacts, sessions};
 
@@ -71,12 +73,15 @@ pub(in crate::runtime) async fn run_due(runtime: &Runtime) -> Result<usize> {
         let due = runtime.store().query_vital(move |conn| sessions::due(conn, now, limit)).await?;
         let is_last = due.len() < QUEUED_AT_MOST;
         // Submitted in due order, and the writer's queue keeps it.
-        let jobs: Vec<_> = due.iter().map(|(seq, _)| (*seq, spawn(runtime, *seq))).collect();
+        let jobs: Vec<_> = due.iter().map(|(seq, due_at)| (*seq, *due_at, spawn(runtime, *seq))).collect();
         let mut progressed = false;
-        for (seq, job) in jobs {
+        for (seq, due_at, job) in jobs {
             match job.await.unwrap_or_else(|error| Err(Error::internal("A timer's job panicked").caused_by(error))) {
                 Ok(Fired::Timers(timers)) => {
                     fired += timers;
+                    let metrics = runtime.metrics();
+                    metrics.add(Metric::TimersFired, &[], timers as u64);
+                    metrics.set(Metric::TimerLag, &[], seconds_since(due_at, runtime.clock().now()));
                     progressed = true;
                 }
                 Ok(Fired::LeftToReply | Fired::NotDue) => {}

@@ -31,6 +31,7 @@ use crate::channels::http::{self, NoAnswer};
 use crate::channels::signature::{SIGNATURE_HEADER, sign};
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
+use crate::metrics::Metric;
 use crate::runtime::address_guard::Guard;
 use crate::runtime::{Runtime, jittered, log_failure, wait_for_store};
 use crate::store::WriteClass;
@@ -326,26 +327,35 @@ async fn record(
     if let Some((_, next_step, reason)) = &failed {
         tracing::info!(endpoint = %endpoint, verdict = ?next_step, reason, "an endpoint has not taken an event");
     }
+    let (attempts_taken, mut given_up) = (taken.len(), 0);
     loop {
         let (taken, failed) = (taken.clone(), failed.clone());
         let recorded = runtime.store().write_as(WriteClass::Essential, move |tx| {
             if !taken.is_empty() {
                 webhooks::set_sent(tx, endpoint, &taken, now)?;
             }
-            let Some((seq, next_step, reason)) = &failed else { return Ok(()) };
+            let Some((seq, next_step, reason)) = &failed else { return Ok(0) };
             let next_attempt_at = if let NextStep::Again(at) = next_step { Some(*at) } else { None };
             webhooks::set_attempt_failed(tx, *seq, reason, next_attempt_at, now)?;
             match next_step {
-                NextStep::Again(_) | NextStep::Faulty => Ok(()),
+                NextStep::Again(_) => Ok(0),
+                NextStep::Faulty => Ok(1),
                 NextStep::TooOld(next_at) => {
-                    webhooks::give_up_older(tx, endpoint, now.minus(GIVE_UP_AFTER), reason, now)?;
-                    webhooks::defer_first(tx, endpoint, *next_at)
+                    let older = webhooks::give_up_older(tx, endpoint, now.minus(GIVE_UP_AFTER), reason, now)?;
+                    webhooks::defer_first(tx, endpoint, *next_at)?;
+                    Ok(1 + older)
                 }
-                NextStep::Gone => webhooks::deactivate(tx, endpoint, now),
+                NextStep::Gone => {
+                    webhooks::deactivate(tx, endpoint, now)?;
+                    Ok(1)
+                }
             }
         });
         match recorded.await {
-            Ok(()) => break,
+            Ok(count) => {
+                given_up += count;
+                break;
+            }
             Err(error) if wait_for_store(runtime).await => {
                 log_failure(runtime, &error, "what an endpoint said could not be recorded; it is tried again");
             }
@@ -356,9 +366,24 @@ async fn record(
         tracing::warn!(endpoint = %endpoint, "an endpoint answered 410 Gone and is switched off");
         runtime.reload_endpoints().await?;
         let give_up = move |tx: &crate::store::Tx<'_>| webhooks::give_up_older(tx, endpoint, now, "endpoint_gone", now);
-        while runtime.store().write_as(WriteClass::Essential, give_up).await? > 0 {}
+        loop {
+            let count = runtime.store().write_as(WriteClass::Essential, give_up).await?;
+            given_up += count;
+            if count == 0 {
+                break;
+            }
+        }
     }
+    count_recorded(runtime, endpoint, attempts_taken, next_step.is_some(), given_up);
     Ok(())
+}
+
+/// Counts what an endpoint took, whether an attempt failed, and what will not be tried again.
+fn count_recorded(runtime: &Runtime, endpoint: EndpointId, taken: usize, has_failed: bool, given_up: usize) {
+    let (metrics, endpoint) = (runtime.metrics(), endpoint.to_string());
+    metrics.add(Metric::EventsDelivered, &[&endpoint], taken as u64);
+    metrics.add(Metric::EventAttemptsFailed, &[&endpoint], u64::from(has_failed));
+    metrics.add(Metric::EventsGivenUp, &[&endpoint], given_up as u64);
 }
 
 #[cfg(test)]

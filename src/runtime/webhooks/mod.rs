@@ -17,11 +17,12 @@ use uuid::Uuid;
 use super::Runtime;
 use super::job::to_json;
 use crate::credentials::make_secret;
+use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{EndpointId, Timestamp, web_link};
 use crate::error::Result;
-use crate::store::WriteClass;
 use crate::store::webhooks::{self, EndpointChange, NewDelivery, NewEndpoint};
+use crate::store::{Tx, WriteClass, audit};
 use crate::views::event::TestEvent;
 
 /// The event that tries an endpoint out. Every endpoint gets its own, whatever it has chosen.
@@ -121,12 +122,20 @@ pub fn check_endpoint_description(description: &str) -> Result<(), String> {
 }
 
 impl Runtime {
-    /// Makes an endpoint, and queues a test for it. `events` empty is all of them.
+    /// Makes an endpoint, and queues a test for it. `events` empty is all of them. `by` is who does it, for the audit.
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub async fn create_endpoint(&self, url: String, description: String, events: Vec<String>) -> Result<EndpointMade> {
+    pub async fn create_endpoint(
+        &self,
+        url: String,
+        description: String,
+        events: Vec<String>,
+        by: Actor,
+    ) -> Result<EndpointMade> {
         let (id, secret) = (EndpointId(Uuid::now_v7()), fresh_secret()?);
+        let deed = Deed::new(AuditAction::EndpointCreated, by).to(id);
+        let recorded = deed.clone();
         let (kept, test, now) = (secret.clone(), Uuid::now_v7(), self.clock().now());
         let made = self.store().write(move |tx| {
             if webhooks::list_endpoints(tx)?.len() >= ENDPOINTS {
@@ -135,47 +144,53 @@ impl Runtime {
             let new = NewEndpoint { id, url: &url, description: &description, events: &events, secret: &kept };
             webhooks::insert_endpoint(tx, &new, now)?;
             keep_test(tx, id, test, now)?;
+            audit::record(tx, &recorded, now)?;
             Ok(EndpointMade::Made { id, secret: kept.clone() })
         });
         let made = made.await?;
         if matches!(made, EndpointMade::Made { .. }) {
+            audit::log(&deed);
             self.make_test(id, test);
         }
         self.endpoints_changed().await?;
         Ok(made)
     }
 
-    /// Changes an endpoint, from now on. Returns whether there is one.
+    /// Changes an endpoint, from now on. Returns whether there is one. `by` is who does it, for the audit.
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub async fn change_endpoint(&self, id: EndpointId, change: EndpointChange) -> Result<bool> {
+    pub async fn change_endpoint(&self, id: EndpointId, change: EndpointChange, by: Actor) -> Result<bool> {
         let now = self.clock().now();
-        let is_known = self.store().write(move |tx| webhooks::update_endpoint(tx, id, &change, now)).await?;
+        let deed = Deed::new(AuditAction::EndpointChanged, by).to(id);
+        let is_known = self.write_endpoint(deed, move |tx| webhooks::update_endpoint(tx, id, &change, now)).await?;
         self.endpoints_changed().await?;
         Ok(is_known)
     }
 
     /// Gives an endpoint another secret, with which everything is signed from now on, and returns it this once. `None`
-    /// if there is no such endpoint.
+    /// if there is no such endpoint. `by` is who does it, for the audit.
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub async fn rotate_endpoint_secret(&self, id: EndpointId) -> Result<Option<String>> {
+    pub async fn rotate_endpoint_secret(&self, id: EndpointId, by: Actor) -> Result<Option<String>> {
         let (secret, now) = (fresh_secret()?, self.clock().now());
         let kept = secret.clone();
-        let is_known = self.store().write(move |tx| webhooks::set_secret(tx, id, &kept, now)).await?;
+        let deed = Deed::new(AuditAction::EndpointSecretRotated, by).to(id);
+        let is_known = self.write_endpoint(deed, move |tx| webhooks::set_secret(tx, id, &kept, now)).await?;
         Ok(is_known.then_some(secret))
     }
 
-    /// Deletes an endpoint with what is queued for it. Returns whether there was one.
+    /// Deletes an endpoint with what is queued for it. Returns whether there was one. `by` is who does it, for the
+    /// audit.
     ///
     /// # Errors
     /// When the store takes no writes. The endpoint is then switched off, if it is still there, and calling again goes
     /// on.
-    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<bool> {
+    pub async fn delete_endpoint(&self, id: EndpointId, by: Actor) -> Result<bool> {
         let now = self.clock().now();
-        let is_known = self.store().write(move |tx| {
+        let deed = Deed::new(AuditAction::EndpointDeleted, by).to(id);
+        let is_known = self.write_endpoint(deed, move |tx| {
             webhooks::deactivate(tx, id, now)?;
             Ok(webhooks::find_endpoint(tx, id)?.is_some())
         });
@@ -232,6 +247,23 @@ impl Runtime {
     /// When the database cannot be read.
     pub async fn reload_endpoints(&self) -> Result<()> {
         self.shared().listeners.reload(&self.shared().store).await
+    }
+
+    /// Runs a job that changes an endpoint and returns whether there is one. If so, the audit has it.
+    async fn write_endpoint(&self, deed: Deed, job: impl Fn(&Tx<'_>) -> Result<bool> + Send + 'static) -> Result<bool> {
+        let (recorded, now) = (deed.clone(), self.clock().now());
+        let written = self.store().write(move |tx| {
+            let is_known = job(tx)?;
+            if is_known {
+                audit::record(tx, &recorded, now)?;
+            }
+            Ok(is_known)
+        });
+        let is_known = written.await?;
+        if is_known {
+            audit::log(&deed);
+        }
+        Ok(is_known)
     }
 
     /// Has a test made, after the commit that has its row.

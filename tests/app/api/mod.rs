@@ -1,7 +1,9 @@
 //! The API against the real application: port 0, a database of its own, a clock that the test moves.
 
 mod admin;
+mod alerts;
 mod answers;
+mod audit;
 mod authoring;
 mod auto_replies;
 mod calls;
@@ -24,6 +26,7 @@ mod inspection;
 mod mcp;
 mod mcp_protocol;
 mod meta_tells;
+mod metrics;
 mod node;
 mod people;
 mod phones;

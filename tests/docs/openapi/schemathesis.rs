@@ -132,7 +132,7 @@ async fn what_the_server_answers_is_what_is_described() {
     let bearer = [("Authorization", bearer.as_str())];
     let log_in = [("Cookie", cookie.as_str()), ("X-CSRF-Token", csrf.as_str())];
 
-    let at_the_root = ["/healthz", "/readyz", "/mcp"];
+    let at_the_root = ["/healthz", "/readyz", "/metrics", "/mcp"];
     // Its answer never ends, and a request is over only when its answer is.
     let endless = ["/events"];
     // It would revoke the token that it calls with: these come from somebody who is logged in.

@@ -81,7 +81,7 @@ async fn a_failure_of_the_account_pauses_the_channel() {
     let state = desk.runtime.channel_state().await.unwrap();
     assert_eq!((state.paused_at, state.reason.as_deref()), (Some(desk.clock.now()), Some("131042")));
     assert_eq!((desk.outcome(session).0, desk.claim().await), (Status::Running, vec![]));
-    desk.runtime.resume_channel().await.unwrap();
+    desk.runtime.resume_channel(None).await.unwrap();
     assert_eq!(desk.claim_one().await.id(), attempt.id());
 }
 
@@ -94,7 +94,7 @@ async fn a_failure_of_the_account_from_before_a_resume_pauses_nothing_again() {
     let failure = desk.failure(attempt.id(), "w1", RefusalClass::ChannelDown, "131042");
     desk.runtime.note_progress(failure.clone()).await.unwrap();
     desk.clock.advance(seconds(60));
-    desk.runtime.resume_channel().await.unwrap();
+    desk.runtime.resume_channel(None).await.unwrap();
     desk.clock.advance(seconds(1));
     assert_eq!(desk.claim_one().await.id(), attempt.id());
     // The provider delivers the status once more, while the next attempt is under way.

@@ -158,7 +158,7 @@ async fn a_channel_that_is_down_is_paused_and_loses_nothing() {
     desk.clock.advance(seconds(60));
     assert_eq!((desk.claim().await, desk.runtime.run_outbox_once().await.unwrap()), (vec![], 0));
     desk.runtime.handle(CancelSession { id: ben, reason: "paid".to_owned() }).await.unwrap();
-    assert!(!desk.runtime.pause_channel("operator".to_owned(), None).await.unwrap());
+    assert!(!desk.runtime.pause_channel("operator".to_owned(), None, None).await.unwrap());
     assert!(desk.runtime.set_access_token("new".to_owned()).await.unwrap());
     assert_eq!(desk.heard("channel.resumed").len(), 1);
     let again = desk.claim_one().await;
@@ -172,7 +172,7 @@ async fn a_channel_that_is_down_is_paused_and_loses_nothing() {
     desk.answer(&again, refused(RefusalClass::ChannelDown, "131042")).await;
     assert!(desk.runtime.channel_state().await.unwrap().paused_at.is_some());
     assert!(!desk.runtime.set_access_token("newer".to_owned()).await.unwrap(), "a token pays no bill");
-    assert!(desk.runtime.resume_channel().await.unwrap() && !desk.runtime.resume_channel().await.unwrap());
+    assert!(desk.runtime.resume_channel(None).await.unwrap() && !desk.runtime.resume_channel(None).await.unwrap());
     assert_eq!(desk.claim_one().await.id(), again.id());
 }
 
