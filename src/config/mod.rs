@@ -23,7 +23,7 @@ use crate::domain::{Resend, Synchronous};
 pub use layers::{Flags, Loaded, Origin, SecretSource};
 pub use live_channel::{DefaultChannel, LiveChannel, Sending};
 pub use settings::Setting;
-pub use values::{ByteSize, LogFilter, Secret};
+pub use values::{ByteLimit, ByteSize, LogFilter, Secret};
 
 /// All settings of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
