@@ -54,6 +54,7 @@ impl App {
             tokens: api::Tokens::load(&store)?,
             logins,
             rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
+            quotas: api::Quotas::new(config.limits),
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),

@@ -78,7 +78,8 @@ pub const BYTES_OF_ROW: u32 = 192;
 /// How much is kept for each token, by the hour. Reads every row.
 pub fn bytes_by_hour(conn: &Conn) -> Result<Vec<KeptAnswers>> {
     let mut statement = conn.prepare_cached(
-        "SELECT token_seq, created_at / 3600000 * 3600000, sum(octet_length(key) + octet_length(outcome)) + count(*) * ?1
+        "SELECT token_seq, created_at / 3600000 * 3600000,
+                sum(octet_length(key) + octet_length(outcome)) + count(*) * ?1
          FROM idempotency_keys GROUP BY 1, 2",
     )?;
     let rows = statement.query_map([BYTES_OF_ROW], |row| {

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use crate::api::answer::{paginate, trim_page};
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -43,7 +44,11 @@ pub(in crate::api) async fn get_endpoint(
 }
 
 /// `POST /webhook-endpoints`: makes one and shows its secret once.
-pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+pub(in crate::api) async fn create_endpoint(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::of(&body.fields);
     fields.required_text("url");
     let wanted = read_fields(&mut fields);
@@ -51,6 +56,7 @@ pub(in crate::api) async fn create_endpoint(state: web::Data<State>, body: JsonB
     fields.finish()?;
     let url = wanted.url.unwrap_or_default();
     let (description, events) = (wanted.description.unwrap_or_default(), wanted.events.unwrap_or_default());
+    state.charge(&principal, body.raw.len())?;
     match state.runtime.create_endpoint(url, description, events).await? {
         EndpointMade::Made { id, secret } => {
             let view = view_of(&state, id).await?.ok_or_else(gone)?;

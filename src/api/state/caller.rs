@@ -3,6 +3,8 @@
 use crate::domain::Scope;
 use std::sync::Arc;
 
+use super::usage::Usage;
+
 /// A caller, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::api) enum Caller {
@@ -34,4 +36,6 @@ pub(in crate::api) struct Principal {
     pub(in crate::api) scope: Scope,
     /// Requests per minute in place of the configured ones; 0 is no limit.
     pub(in crate::api) rate_limit: Option<u32>,
+    /// What a token has taken of its quotas; `None` of a log-in, which has none.
+    pub(in crate::api) usage: Option<Arc<Usage>>,
 }

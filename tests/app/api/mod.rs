@@ -34,6 +34,7 @@ mod public_messages;
 mod public_polling;
 mod public_sequences;
 mod public_templates;
+mod quotas;
 mod routing;
 mod simulations;
 mod templates;
