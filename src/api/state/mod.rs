@@ -26,7 +26,7 @@ use crate::store::idempotency::bytes_by_hour;
 use crate::store::tokens::live as tokens_of;
 use crate::store::{Conn, generation};
 use batches::Batches;
-use caller::Principal;
+use caller::{Caller, Principal};
 use logins::Logins;
 use quotas::Quotas;
 use rate_limit::RateLimit;
@@ -81,6 +81,10 @@ impl State {
         let (generation, tokens, logins) = read_vital(self, admitted).await?;
         self.tokens.replace(generation, tokens);
         self.logins.replace(logins);
+        self.rate_limit.forget_gone(|caller| match caller {
+            Caller::Token(seq) => self.tokens.is_live(seq),
+            Caller::Login(seq) => self.logins.is_live(seq, now),
+        });
         Ok(())
     }
 
